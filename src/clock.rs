@@ -1,0 +1,21 @@
+//! Time as an input, so that tests need not wait for it.
+
+use time::OffsetDateTime;
+
+use crate::domain::timestamp::Timestamp;
+
+/// Where the current time comes from.
+pub trait Clock: Send + Sync {
+    /// Now, cut to whole milliseconds.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_utc(OffsetDateTime::now_utc())
+    }
+}

@@ -1,0 +1,61 @@
+//! How far a message has come: pending → sent → delivered → read.
+
+use super::instance::InstanceId;
+use super::timestamp::Timestamp;
+
+/// What a message's `ack` says as long as nothing was stated.
+pub const IMPLIED: &str = "pending";
+
+/// One row of `message_acks`: a word that was stated of a message, and when it first was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageAck {
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    /// Verbatim, as the gateway wrote it.
+    pub ack: String,
+    /// The earliest arrival of this word.
+    pub received_at: Timestamp,
+}
+
+impl MessageAck {
+    /// The columns of its unique key, in their order.
+    pub fn key(&self) -> (&InstanceId, &str, &str) {
+        (&self.instance_id, &self.message_id, &self.ack)
+    }
+}
+
+/// How far `ack` has come, for `ack_rank`: a message takes the highest. Compared trimmed and in lower case.
+///
+/// The order is the guide's (pending, sent, delivered, read) with the engines' `failed`, `error` and `played` put in
+/// their places. Words that nobody documented rank 0: they are kept, and never move a message.
+pub fn rank(ack: &str) -> i16 {
+    match ack.trim().to_lowercase().as_str() {
+        "pending" => 1,
+        "sent" => 2,
+        "failed" | "error" => 3,
+        "delivered" => 4,
+        "read" => 5,
+        "played" => 6,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank;
+
+    #[test]
+    fn acks_rank_in_the_guides_order_whatever_their_case() {
+        let order = ["pending", "sent", "failed", "delivered", "read", "played"];
+        assert!(order.is_sorted_by_key(|ack| rank(ack)));
+        assert_eq!(rank(" READ "), rank("read"));
+        assert_eq!(rank("error"), rank("failed"));
+    }
+
+    #[test]
+    fn an_unknown_word_or_a_bare_number_moves_nothing() {
+        for word in ["", "3", "server_ack", "leído"] {
+            assert!(rank(word) < rank("pending"), "{word}");
+        }
+    }
+}

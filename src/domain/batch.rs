@@ -1,0 +1,167 @@
+//! A batch of events, folded to one row for each key before any SQL: the same key twice in one statement is an error
+//! on PostgreSQL, and silent on SQLite.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
+
+use super::ack::MessageAck;
+use super::event::{Effect, Event};
+use super::media::MediaJob;
+use super::message::{LedgerCopy, MessageCopy, MessageKey};
+use super::reaction::MessageReaction;
+use super::timestamp::Timestamp;
+
+/// The answer to one event of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether the ledger held the very same body of the same instance before.
+    pub duplicate: bool,
+}
+
+/// One row of `events` to be written: the earliest of its exact repeats within the batch.
+#[derive(Clone, Debug)]
+pub struct LedgerRow<'e> {
+    pub event: &'e Event,
+    /// Its number, if the row turns out to be new.
+    pub seq: i64,
+    /// 1 and the repeats within the batch.
+    pub deliveries: i64,
+    pub last_received_at: Timestamp,
+}
+
+/// The rows of a batch in the order of their key, numbered in the order of arrival up to `last_seq`.
+#[derive(Debug)]
+pub struct LedgerRows<'e> {
+    rows: BTreeMap<(&'e str, &'e [u8; 32]), LedgerRow<'e>>,
+    events: &'e [Event],
+}
+
+impl<'e> LedgerRows<'e> {
+    /// `last_seq` is the last of `events.len()` numbers that nobody else has.
+    pub fn fold(events: &'e [Event], last_seq: i64) -> Self {
+        let mut rows = BTreeMap::<_, LedgerRow<'e>>::new();
+        for (event, seq) in events.iter().rev().zip((0..=last_seq).rev()) {
+            let row = LedgerRow { event, seq, deliveries: 1, last_received_at: event.received_at };
+            match rows.entry(key(event)) {
+                Entry::Vacant(entry) => drop(entry.insert(row)),
+                Entry::Occupied(mut entry) => entry.get_mut().merge_earlier(row),
+            }
+        }
+        Self { rows, events }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &LedgerRow<'e>> {
+        self.rows.values()
+    }
+
+    /// What the new rows change beside the ledger; `new` holds the numbers that were taken.
+    pub fn changes(&self, new: &HashSet<i64>) -> Changes {
+        let mut changes = Changes::default();
+        self.iter().filter(|row| new.contains(&row.seq)).for_each(|row| changes.add(row));
+        changes.folded()
+    }
+
+    /// The files that the repeated rows ask for again.
+    pub fn media_of_repeats(&self, new: &HashSet<i64>) -> Vec<MediaJob> {
+        let repeated = self.iter().filter(|row| row.deliveries > 1 || !new.contains(&row.seq));
+        let jobs = repeated.filter_map(|row| {
+            let job = row.copy()?.media_job()?;
+            Some(MediaJob { due_at: row.last_received_at, ..job })
+        });
+        fold_media(jobs)
+    }
+
+    /// An answer for each event, in the order in which they were given.
+    pub fn receipts(&self, new: &HashSet<i64>) -> Vec<Receipt> {
+        let mut unseen = new.clone();
+        let receipt = |event| Receipt { duplicate: !unseen.remove(&self.rows[&key(event)].seq) };
+        self.events.iter().map(receipt).collect()
+    }
+}
+
+fn key(event: &Event) -> (&str, &[u8; 32]) {
+    (event.instance_id.as_str(), &event.body_sha256)
+}
+
+impl LedgerRow<'_> {
+    fn merge_earlier(&mut self, earlier: Self) {
+        let last_received_at = self.last_received_at.max(earlier.last_received_at);
+        let deliveries = self.deliveries + earlier.deliveries;
+        if earlier.event.received_at <= self.event.received_at {
+            self.event = earlier.event;
+        }
+        *self = Self { event: self.event, seq: earlier.seq, deliveries, last_received_at };
+    }
+
+    /// The message's copy, if it is one.
+    fn copy(&self) -> Option<LedgerCopy> {
+        match &self.event.reading.effect {
+            Effect::Message(copy) => Some(self.placed(copy)),
+            _ => None,
+        }
+    }
+
+    fn placed(&self, copy: &MessageCopy) -> LedgerCopy {
+        LedgerCopy {
+            instance_id: self.event.instance_id.clone(),
+            copy: copy.clone(),
+            body_sha256: self.event.body_sha256,
+            received_at: self.event.received_at,
+            seq: self.seq,
+        }
+    }
+}
+
+/// What a batch changes beside the ledger: one row for each key, sorted by it.
+#[derive(Debug, Default)]
+pub struct Changes {
+    pub copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
+    pub acks: Vec<MessageAck>,
+    pub reactions: Vec<MessageReaction>,
+    pub media: Vec<MediaJob>,
+}
+
+impl Changes {
+    fn add(&mut self, row: &LedgerRow<'_>) {
+        match &row.event.reading.effect {
+            Effect::Nothing => {}
+            Effect::Message(copy) => {
+                let copy = row.placed(copy);
+                self.acks.extend(copy.stated_ack());
+                self.media.extend(copy.media_job());
+                self.copies.entry(copy.key()).or_default().push(copy);
+            }
+            Effect::Ack(ack) => self.acks.push(ack.clone()),
+            Effect::Reaction(reaction) => self.reactions.push(reaction.clone()),
+        }
+    }
+
+    fn folded(self) -> Self {
+        Self {
+            copies: self.copies,
+            acks: fold_acks(self.acks),
+            reactions: fold_reactions(self.reactions),
+            media: fold_media(self.media),
+        }
+    }
+}
+
+/// One row for each key, with the earliest arrival.
+pub fn fold_acks(mut acks: Vec<MessageAck>) -> Vec<MessageAck> {
+    acks.sort_by(|a, b| (a.key(), a.received_at).cmp(&(b.key(), b.received_at)));
+    acks.dedup_by(|a, b| a.key() == b.key());
+    acks
+}
+
+fn fold_reactions(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
+    reactions.sort_by(|a, b| (a.key(), a.received_at).cmp(&(b.key(), b.received_at)));
+    reactions.dedup_by(|a, b| a.key() == b.key());
+    reactions
+}
+
+fn fold_media(jobs: impl IntoIterator<Item = MediaJob>) -> Vec<MediaJob> {
+    let mut jobs: Vec<MediaJob> = jobs.into_iter().collect();
+    jobs.sort_by(|a, b| (a.key(), a.due_at).cmp(&(b.key(), b.due_at)));
+    jobs.dedup_by(|a, b| a.key() == b.key());
+    jobs
+}

@@ -1,0 +1,297 @@
+//! The five events of the guide and the unknown: from a verified body to what it changes.
+
+use sha2::{Digest, Sha256};
+
+use super::ack::MessageAck;
+use super::document::{Defect, Document, Text};
+use super::instance::{InstanceId, attribute};
+use super::message::MessageCopy;
+use super::reaction::MessageReaction;
+use super::signature::{Keyring, Signer};
+use super::timestamp::Timestamp;
+
+/// The longest `event_type` that is taken for one. The guide's have up to 16 bytes.
+const MAX_EVENT_TYPE_BYTES: usize = 64;
+/// Acks and reactions stand in unique keys.
+pub const MAX_ACK_BYTES: usize = 64;
+const MAX_REACTION_BYTES: usize = 256;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventState {
+    /// Understood; the other tables hold what it says.
+    Applied,
+    /// Of a type that buzon does not know: in the ledger only.
+    Ignored,
+    /// Not usable; in the ledger only, with the reason.
+    Quarantined,
+}
+
+impl EventState {
+    /// The word for the column `state`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+/// What an applied event changes beside the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Nothing,
+    Message(Box<MessageCopy>),
+    Ack(MessageAck),
+    Reaction(MessageReaction),
+}
+
+/// What an event says: a pure function of its body, its instance and its arrival, so that the tables can be rebuilt
+/// from the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub event_type: Option<String>,
+    pub state: EventState,
+    pub reason: Option<String>,
+    pub effect: Effect,
+    /// The chat it is about, where it says so.
+    pub chat_id: Option<String>,
+}
+
+/// An event as it came, and what it says. One that [`Event::read`] gives is ready for the ledger.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub instance_id: InstanceId,
+    /// The instance that the body names, if it names one that the event is not kept under.
+    pub contradicts: Option<InstanceId>,
+    pub body: Vec<u8>,
+    pub body_sha256: [u8; 32],
+    pub received_at: Timestamp,
+    /// Whether a signature was verified.
+    pub signed: bool,
+    pub reading: Reading,
+}
+
+impl Event {
+    /// Reads a verified body: whose it is, and what it says. Never fails: what cannot be understood is quarantined.
+    pub fn read(
+        keyring: &Keyring,
+        path: Option<&InstanceId>,
+        signer: &Signer,
+        body: Vec<u8>,
+        received_at: Timestamp,
+    ) -> Self {
+        let text = Text::of(&body);
+        let document = Document::parse(&text);
+        let stated = document.as_ref().ok().and_then(|document| document.instance_id().ok().flatten());
+        let instance_id = attribute(keyring, path, signer, stated.as_ref());
+        let reading = Reading::of(document, &instance_id, received_at);
+        Self {
+            contradicts: stated.filter(|stated| *stated != instance_id),
+            body_sha256: Sha256::digest(&body).into(),
+            signed: *signer != Signer::Nobody,
+            instance_id,
+            body,
+            received_at,
+            reading,
+        }
+    }
+
+    /// The instance that a body names, believed or not.
+    pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
+        let text = Text::of(body);
+        Document::parse(&text).ok()?.instance_id().ok()?
+    }
+
+    /// The same event set aside with `reason`, for a store that cannot hold what it says.
+    pub fn quarantined(self, reason: &str) -> Self {
+        Self { reading: Reading::quarantined(reason.to_owned()), ..self }
+    }
+
+    /// The message that it is about, if it is applied.
+    pub fn message_id(&self) -> Option<&str> {
+        match &self.reading.effect {
+            Effect::Nothing => None,
+            Effect::Message(copy) => Some(&copy.id),
+            Effect::Ack(ack) => Some(&ack.message_id),
+            Effect::Reaction(reaction) => Some(&reaction.message_id),
+        }
+    }
+}
+
+impl Reading {
+    /// Reads a ledger row again.
+    pub fn of_ledger(body: &[u8], instance_id: &InstanceId, received_at: Timestamp) -> Self {
+        let text = Text::of(body);
+        Self::of(Document::parse(&text), instance_id, received_at)
+    }
+
+    fn of(document: Result<Document<'_>, Defect>, instance_id: &InstanceId, received_at: Timestamp) -> Self {
+        document
+            .and_then(|document| Self::of_document(document, instance_id, received_at))
+            .unwrap_or_else(|defect| Self::quarantined(defect.reason()))
+    }
+
+    fn quarantined(reason: String) -> Self {
+        Self {
+            event_type: None,
+            state: EventState::Quarantined,
+            reason: Some(reason),
+            effect: Effect::Nothing,
+            chat_id: None,
+        }
+    }
+
+    fn of_document(
+        mut document: Document<'_>,
+        instance_id: &InstanceId,
+        received_at: Timestamp,
+    ) -> Result<Self, Defect> {
+        if document.instance_id()?.is_some_and(|stated| stated != *instance_id) {
+            return Err(Defect::InstanceMismatch);
+        }
+        let event_type = document
+            .key_text("event_type", MAX_EVENT_TYPE_BYTES)?
+            .filter(|event_type| !event_type.is_empty())
+            .ok_or(Defect::Missing("event_type"))?;
+        let document = &mut document;
+        let effect = match event_type.as_str() {
+            "message_received" => message(document, false, received_at)?,
+            "message_sent" => message(document, true, received_at)?,
+            "ack_update" => ack(document, instance_id, received_at)?,
+            "message_reaction" => reaction(document, instance_id, received_at)?,
+            _ => Effect::Nothing,
+        };
+        let known = effect != Effect::Nothing || event_type == TEST_WEBHOOK;
+        let chat_id = match &effect {
+            Effect::Nothing => None,
+            Effect::Message(copy) => copy.fields.chat_id.clone(),
+            Effect::Ack(_) | Effect::Reaction(_) => document.optional_id("chat_id")?,
+        };
+        Ok(Self {
+            state: if known { EventState::Applied } else { EventState::Ignored },
+            reason: document.notes(),
+            event_type: Some(event_type),
+            effect,
+            chat_id,
+        })
+    }
+}
+
+/// The event that the panel's "Test Webhook" sends.
+pub const TEST_WEBHOOK: &str = "test_webhook";
+
+fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
+    Ok(Effect::Message(Box::new(MessageCopy::read(document, sent, arrival)?)))
+}
+
+fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
+    Ok(Effect::Ack(MessageAck {
+        instance_id: instance_id.clone(),
+        message_id: document.required_id("id")?,
+        ack: ack.ok_or(Defect::Missing("ack"))?,
+        received_at: arrival,
+    }))
+}
+
+fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    Ok(Effect::Reaction(MessageReaction {
+        instance_id: instance_id.clone(),
+        message_id: document.required_id("message_id")?,
+        from_number: document.required_id("from_number")?,
+        reaction: document.key_text("reaction", MAX_REACTION_BYTES)?.unwrap_or_default(),
+        reacted_at: document.time("timestamp", arrival).unwrap_or(arrival),
+        received_at: arrival,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);
+
+    fn read(body: &str) -> Reading {
+        Reading::of_ledger(body.as_bytes(), &InstanceId::new("123").unwrap(), ARRIVAL)
+    }
+
+    fn quarantine(body: &str) -> String {
+        let reading = read(body);
+        assert_eq!(reading.state, EventState::Quarantined, "{body}");
+        assert_eq!(reading.effect, Effect::Nothing, "{body}");
+        reading.reason.unwrap()
+    }
+
+    #[test]
+    fn what_an_event_cannot_do_without_is_asked_for_by_name() {
+        for (body, reason) in [
+            (r#"{}"#, "missing:event_type"),
+            (r#"{"event_type":null}"#, "missing:event_type"),
+            (r#"{"event_type":"message_received"}"#, "missing:id"),
+            (r#"{"event_type":"message_sent","id":""}"#, "missing:id"),
+            (r#"{"event_type":"ack_update","id":"A"}"#, "missing:ack"),
+            (r#"{"event_type":"ack_update","ack":"read"}"#, "missing:id"),
+            (r#"{"event_type":"message_reaction","from_number":"5","reaction":"x"}"#, "missing:message_id"),
+            (r#"{"event_type":"message_reaction","message_id":"5","reaction":"x"}"#, "missing:from_number"),
+        ] {
+            assert_eq!(quarantine(body), reason, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_key_has_a_limit() {
+        let long = |n: usize| "x".repeat(n);
+        let body = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
+        for field in ["id", "chat_id", "from", "to", "group_sender", "quoted_message_id"] {
+            let reason = quarantine(&body(&format!(r#""{field}":"{}""#, long(513))));
+            assert_eq!(reason, format!("too_long:{field}"));
+        }
+        assert_eq!(quarantine(&body(&format!(r#""ack":"{}""#, long(65)))), "too_long:ack");
+        let instance = format!(r#"{{"event_type":"test_webhook","instance_id":"{}"}}"#, long(65));
+        assert_eq!(quarantine(&instance), "too_long:instance_id");
+        let kind = format!(r#"{{"event_type":"{}"}}"#, long(65));
+        assert_eq!(quarantine(&kind), "too_long:event_type");
+        let emoji = format!(
+            r#"{{"event_type":"message_reaction","message_id":"A","from_number":"5","reaction":"{}"}}"#,
+            long(257)
+        );
+        assert_eq!(quarantine(&emoji), "too_long:reaction");
+    }
+
+    #[test]
+    fn an_event_under_another_instance_than_it_names_is_not_applied() {
+        assert_eq!(
+            quarantine(r#"{"event_type":"ack_update","id":"A","ack":"read","instance_id":124}"#),
+            "instance_mismatch"
+        );
+        let own = read(r#"{"event_type":"ack_update","id":"A","ack":"read","instance_id":123}"#);
+        assert_eq!(own.state, EventState::Applied);
+    }
+
+    #[test]
+    fn a_test_is_applied_and_an_unknown_type_ignored_and_neither_changes_a_thing() {
+        let test = read(r#"{"event_type":"test_webhook","message":"This is a test"}"#);
+        assert_eq!((test.state, test.effect), (EventState::Applied, Effect::Nothing));
+        let unknown = read(r#"{"event_type":"message_deleted","id":"A"}"#);
+        assert_eq!((unknown.state, unknown.effect), (EventState::Ignored, Effect::Nothing));
+    }
+
+    #[test]
+    fn a_reaction_without_an_emoji_is_a_removal_and_without_a_time_is_of_its_arrival() {
+        let body = r#"{"event_type":"message_reaction","message_id":"A","from_number":573001112233,"reaction":null}"#;
+        let Effect::Reaction(reaction) = read(body).effect else { panic!("{body}") };
+        assert_eq!(reaction.reaction, "");
+        assert_eq!(reaction.from_number, "573001112233");
+        assert_eq!(reaction.reacted_at, ARRIVAL);
+    }
+
+    #[test]
+    fn a_bad_optional_field_is_null_with_a_word_in_the_reason() {
+        let body = r#"{"event_type":"message_received","id":"A","latitude":"north","timestamp":5,"body":"a\u0000"}"#;
+        let reading = read(body);
+        assert_eq!(reading.state, EventState::Applied);
+        assert_eq!(reading.reason.as_deref(), Some("unusable:timestamp,latitude repaired:body"));
+    }
+}

@@ -1,0 +1,136 @@
+//! Whose event is it: the instance of an event, which leads every key.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::signature::{Keyring, Signer};
+
+/// The id of an instance (a WhatsApp number at the gateway): 1 to 64 bytes without NUL, or [`InstanceId::unstated`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(Arc<str>);
+
+/// Why a text is no instance id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an instance id has 1 to {} bytes and no NUL", InstanceId::MAX_BYTES)]
+pub struct InvalidInstanceId;
+
+impl InstanceId {
+    /// It stands in every unique key, beside ids of 512 bytes.
+    pub const MAX_BYTES: usize = 64;
+
+    const UNSTATED: &'static str = "-";
+
+    pub fn new(id: &str) -> Result<Self, InvalidInstanceId> {
+        let usable = !id.is_empty() && id.len() <= Self::MAX_BYTES && !id.contains('\0');
+        usable.then(|| Self(id.into())).ok_or(InvalidInstanceId)
+    }
+
+    /// An id from a store, which holds only what was one when it was written.
+    pub fn from_store(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// `-`: the events that name no instance, such as the guide's `ack_update`.
+    pub fn unstated() -> Self {
+        Self(Self::UNSTATED.into())
+    }
+
+    pub fn is_unstated(&self) -> bool {
+        *self.0 == *Self::UNSTATED
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// For people and logs: control characters escaped, so that an id cannot forge a line. Data is [`InstanceId::as_str`].
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.escape_debug().fmt(f)
+    }
+}
+
+/// The instance of an event, in this order: the URL's path; the body's own word; the instance whose secret verified
+/// it; the only configured instance; else `-`.
+///
+/// A body that contradicts the path or the secret is kept under theirs, and a body signed with the secret for all is
+/// not believed when it names an instance that has secrets of its own; [`super::event`] then quarantines it, because
+/// the instance it is kept under is not the one it names.
+pub fn attribute(
+    keyring: &Keyring,
+    path: Option<&InstanceId>,
+    signer: &Signer,
+    stated: Option<&InstanceId>,
+) -> InstanceId {
+    let instance = match (path, stated, signer) {
+        (Some(path), _, _) => Some(path),
+        (None, _, Signer::Instance(owner)) => Some(owner),
+        (None, Some(stated), _) => Some(stated).filter(|id| !keyring.has_own_secrets(id)),
+        (None, None, _) => keyring.only_instance().filter(|id| !keyring.has_own_secrets(id)),
+    };
+    instance.cloned().unwrap_or_else(InstanceId::unstated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::signature::Secret;
+
+    fn id(text: &str) -> InstanceId {
+        InstanceId::new(text).unwrap()
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned()).unwrap()
+    }
+
+    fn ring(instances: &[&str], with_own_secret: &[&str]) -> Keyring {
+        let secrets = |name: &str| match with_own_secret.contains(&name) {
+            true => vec![secret(&format!("{name:0>32}"))],
+            false => vec![],
+        };
+        let instances = instances.iter().map(|name| (id(name), secrets(name))).collect();
+        Keyring::new(Some(secret("the secret for all the rest")), instances).unwrap()
+    }
+
+    #[test]
+    fn the_path_comes_first_then_the_body_then_the_secret_then_the_only_instance() {
+        let ring = ring(&["7"], &[]);
+        let (seven, eight, nine) = (id("7"), id("8"), id("9"));
+        let whose = |path, signer: &Signer, stated| attribute(&ring, path, signer, stated).to_string();
+        assert_eq!(whose(Some(&eight), &Signer::Shared, Some(&nine)), "8");
+        assert_eq!(whose(None, &Signer::Shared, Some(&nine)), "9");
+        assert_eq!(whose(None, &Signer::Instance(seven.clone()), Some(&seven)), "7");
+        assert_eq!(whose(None, &Signer::Instance(seven.clone()), None), "7");
+        assert_eq!(whose(None, &Signer::Shared, None), "7");
+        assert_eq!(whose(None, &Signer::Nobody, None), "7");
+    }
+
+    #[test]
+    fn with_several_instances_and_no_word_it_is_not_stated() {
+        assert!(attribute(&ring(&["7", "8"], &[]), None, &Signer::Shared, None).is_unstated());
+    }
+
+    #[test]
+    fn a_secret_that_contradicts_the_body_keeps_the_event_under_its_own_instance() {
+        let ring = ring(&["7", "8"], &["7", "8"]);
+        let signer = Signer::Instance(id("8"));
+        assert_eq!(attribute(&ring, None, &signer, Some(&id("7"))), id("8"));
+    }
+
+    #[test]
+    fn the_secret_for_all_does_not_speak_for_an_instance_with_secrets_of_its_own() {
+        let ring = ring(&["7"], &["7"]);
+        assert!(attribute(&ring, None, &Signer::Shared, Some(&id("7"))).is_unstated());
+        assert!(attribute(&ring, None, &Signer::Shared, None).is_unstated());
+    }
+
+    #[test]
+    fn an_id_is_neither_empty_nor_longer_than_its_limit_nor_holds_a_nul() {
+        for unusable in ["", &"7".repeat(65), "7\0"] {
+            assert_eq!(InstanceId::new(unusable), Err(InvalidInstanceId));
+        }
+        assert!(InstanceId::new(&"7".repeat(64)).is_ok());
+    }
+}
