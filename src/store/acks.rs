@@ -1,0 +1,16 @@
+//! The acks that were stated of each message.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::ack::MessageAck;
+
+/// The statements on `message_acks` within a transaction.
+#[async_trait]
+pub(super) trait AckRows {
+    /// Writes acks; one that is there already keeps the earlier arrival.
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<(), StoreError>;
+
+    /// The acks that came without an instance for messages with these ids.
+    async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError>;
+}

@@ -1,0 +1,64 @@
+//! What can go wrong with a store, told apart by what the caller should do about it.
+
+/// A failed unit of work: nothing of it was kept, unless the answer to a commit was lost.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refuses this very data, and would again. Carries the code alone: the message may quote the data.
+    #[error("the database refused the data (code {code})")]
+    Refused { code: String },
+    /// Another transaction was in the way; the same work may be tried again at once.
+    #[error("the database was busy with another transaction (code {code})")]
+    Contended { code: String },
+    /// The database cannot work now: away, out of space, shutting down.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The database is there, and its settings break the promise that a commit is on disk.
+    #[error("the database is not safe: {0}")]
+    Unsafe(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => match database.code() {
+                Some(code) if code.len() == SQLSTATE_LENGTH => Self::of_sqlstate(&code, database.message()),
+                Some(code) => Self::of_sqlite_code(&code, database.message()),
+                None => Self::Unavailable(database.message().to_owned()),
+            },
+            sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+                Self::Refused { code: "codec".to_owned() }
+            }
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// SQLite's codes are numbers of at most four digits.
+const SQLSTATE_LENGTH: usize = 5;
+
+impl StoreError {
+    /// By the classes of PostgreSQL's appendix "Error Codes".
+    fn of_sqlstate(code: &str, message: &str) -> Self {
+        let text = || code.to_owned();
+        match &code[..2] {
+            _ if matches!(code, "40001" | "40P01" | "55P03") => Self::Contended { code: text() },
+            // Cardinality, data, integrity, check option, program limit, raised by the owner's own trigger.
+            "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused { code: text() },
+            _ => Self::Unavailable(format!("{message} (SQLSTATE {code})")),
+        }
+    }
+
+    /// By the primary result code, the low byte of SQLite's extended one.
+    fn of_sqlite_code(code: &str, message: &str) -> Self {
+        const BUSY: i32 = 5;
+        const LOCKED: i32 = 6;
+        const TOO_BIG: i32 = 18;
+        const CONSTRAINT: i32 = 19;
+        const MISMATCH: i32 = 20;
+        match code.parse::<i32>().map(|extended| extended & 0xFF) {
+            Ok(BUSY | LOCKED) => Self::Contended { code: code.to_owned() },
+            Ok(TOO_BIG | CONSTRAINT | MISMATCH) => Self::Refused { code: code.to_owned() },
+            _ => Self::Unavailable(format!("{message} (SQLite code {code})")),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The ledger: every event as it came, numbered in the order in which it became safe.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::batch::{LedgerRows, Receipt};
+use crate::domain::event::Event;
+
+/// The contract of the ledger.
+#[async_trait]
+pub trait EventStore: Send + Sync {
+    /// Records a batch in one transaction: the ledger and everything that follows from it. When it returns, the batch
+    /// is committed and on disk; the receipts are in the order of the events.
+    ///
+    /// The work is idempotent: after an error it may be tried again, whether or not the lost transaction was
+    /// committed. A dropped future leaves nothing behind that a later batch could fall into.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if some event of the batch cannot be held; the caller finds out which by halving it.
+    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError>;
+}
+
+/// The ledger's statements within a transaction.
+#[async_trait]
+pub(super) trait EventRows {
+    /// Takes `count` numbers off the ledger's clock, and returns the last. Waits for the transaction before us.
+    async fn take_numbers(&mut self, count: i64) -> Result<i64, StoreError>;
+
+    /// Writes the rows; one that is there already counts the deliveries instead. Returns the numbers of the new ones.
+    async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError>;
+}

@@ -1,0 +1,145 @@
+//! The store in PostgreSQL: one for any number of buzon processes.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+
+use super::record::record;
+use super::schema::{self, MIGRATIONS_TABLE};
+use super::writer::Writer;
+use super::{Availability, EventStore, OpenError, Pending, StoreError};
+use crate::domain::batch::Receipt;
+use crate::domain::event::Event;
+use crate::domain::instance::InstanceId;
+
+mod acks;
+mod chats;
+mod durability;
+mod events;
+mod media;
+mod messages;
+mod reactions;
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrations
+});
+
+/// Begins a batch. Each of its statements must see what was committed before it took the ledger's clock, so the level
+/// is stated, whatever the server's default. A process that stops in the middle holds up the others no longer than
+/// the time limits.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SET LOCAL statement_timeout = '4s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '4s'";
+
+const READERS: u32 = 4;
+const READER_WAIT: Duration = Duration::from_secs(2);
+
+pub(super) struct PostgresStore {
+    options: PgConnectOptions,
+    allow_managed: bool,
+    writer: Writer<PgConnection>,
+    readers: PgPool,
+}
+
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(PgConnectOptions::from_str(url)?.application_name("buzon"))
+}
+
+impl PostgresStore {
+    pub(super) async fn open(url: &str, pending: Pending, allow_managed: bool) -> Result<Self, OpenError> {
+        let options = options(url).map_err(StoreError::from)?;
+        let writer = connect(&options, allow_managed).await?;
+        prepare(&options, pending).await?;
+        let readers = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(READER_WAIT)
+            .connect_lazy_with(options.clone());
+        Ok(Self { options, allow_managed, writer: Writer::new(writer), readers })
+    }
+}
+
+/// Opens a connection for writing, and makes sure that its commits are on disk.
+async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
+    let mut connection = options.connect().await?;
+    durability::check(&mut connection, allow_managed).await?;
+    Ok(connection)
+}
+
+pub(super) async fn migrate(url: &str) -> Result<usize, OpenError> {
+    prepare(&options(url).map_err(StoreError::from)?, Pending::Run).await
+}
+
+/// On a connection of its own: a migration that fails leaves its advisory lock there.
+async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, OpenError> {
+    let mut connection = options.connect().await.map_err(StoreError::from)?;
+    let tables = tables(&mut connection).await?;
+    let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
+    connection.close().await.map_err(StoreError::from)?;
+    done
+}
+
+/// The tables and views of the current schema, but for those of extensions.
+async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    let tables = sqlx::query_scalar!(
+        r#"
+        SELECT relname::text AS "name!"
+        FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace
+            AND relkind IN ('r', 'p', 'v', 'm', 'f')
+            AND NOT EXISTS (
+                SELECT
+                FROM pg_depend
+                WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+            )
+        ORDER BY relname
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(tables)
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        let mut connection = self.writer.take(connect(&self.options, self.allow_managed)).await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        let receipts = record(&mut *transaction, events).await?;
+        transaction.commit().await?;
+        self.writer.give_back(connection);
+        Ok(receipts)
+    }
+}
+
+#[async_trait]
+impl Availability for PostgresStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        if let Some(connection) = self.writer.take_idle() {
+            // It is of no use any more either way.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// One column of the rows, as `unnest` takes it.
+fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+/// The two columns of keys that lead with an instance.
+fn keys(keys: &[(InstanceId, String)]) -> (Vec<&str>, Vec<&str>) {
+    keys.iter().map(|(instance_id, id)| (instance_id.as_str(), id.as_str())).unzip()
+}

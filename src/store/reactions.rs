@@ -1,0 +1,13 @@
+//! The reactions to each message.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::reaction::MessageReaction;
+
+/// The statements on `message_reactions` within a transaction.
+#[async_trait]
+pub(super) trait ReactionRows {
+    /// Writes reactions; one that is there already keeps the earlier arrival.
+    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<(), StoreError>;
+}

@@ -1,0 +1,52 @@
+//! Whether a database's schema is ours, and of this version; and bringing it there.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+
+use super::OpenError;
+
+/// A name of its own, so that another sqlx program's migrations are never taken for ours.
+pub(super) const MIGRATIONS_TABLE: &str = "_buzon_migrations";
+
+/// What to do about migrations that have not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    Run,
+    Refuse,
+}
+
+/// Brings the schema to this version, and returns how many migrations that took. `tables` are the tables and views
+/// that the database holds; where there are some and none is ours, it belongs to another program.
+pub(super) async fn prepare<C: Migrate>(
+    connection: &mut C,
+    migrations: &Migrator,
+    tables: &[String],
+    pending: Pending,
+) -> Result<usize, OpenError> {
+    let ours = tables.iter().any(|table| table == MIGRATIONS_TABLE);
+    if !ours && !tables.is_empty() {
+        return Err(OpenError::ForeignTables { tables: tables.join(", ") });
+    }
+    let applied = if ours { connection.list_applied_migrations(MIGRATIONS_TABLE).await? } else { vec![] };
+    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
+    if let Some(newer) = applied.iter().map(|migration| migration.version).filter(|version| *version > known).max() {
+        return Err(OpenError::NewerSchema { found: newer, known });
+    }
+    let missing = migrations.iter().count().saturating_sub(applied.len());
+    match pending {
+        Pending::Refuse if missing > 0 => Err(OpenError::MigrationsPending { missing }),
+        Pending::Refuse | Pending::Run => {
+            migrations.run_direct(None, connection, false).await?;
+            Ok(missing)
+        }
+    }
+}
+
+impl From<MigrateError> for OpenError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => Self::Store(error.into()),
+            MigrateError::VersionMismatch(version) => Self::AlteredMigration { version },
+            error => Self::Migration(error.to_string()),
+        }
+    }
+}

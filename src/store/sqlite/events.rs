@@ -1,0 +1,104 @@
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use super::json;
+use crate::domain::batch::{LedgerRow, LedgerRows};
+use crate::store::StoreError;
+use crate::store::events::EventRows;
+
+/// A row of the ledger; its body is the slice of `length` bytes from `start` (the first is 1) in a parameter of its
+/// own, because JSON holds no bytes.
+#[derive(Serialize)]
+struct EventRow<'e> {
+    seq: i64,
+    instance_id: &'e str,
+    event_type: Option<&'e str>,
+    message_id: Option<&'e str>,
+    chat_id: Option<&'e str>,
+    start: usize,
+    length: usize,
+    body_sha256: String,
+    received_at: String,
+    deliveries: i64,
+    last_received_at: String,
+    signed: bool,
+    state: &'static str,
+    reason: Option<&'e str>,
+}
+
+impl<'e> EventRow<'e> {
+    /// Appends the body to `bodies`.
+    fn new(row: &LedgerRow<'e>, bodies: &mut Vec<u8>) -> Self {
+        let event = row.event;
+        let start = bodies.len() + 1;
+        bodies.extend_from_slice(&event.body);
+        Self {
+            seq: row.seq,
+            instance_id: event.instance_id.as_str(),
+            event_type: event.reading.event_type.as_deref(),
+            message_id: event.message_id(),
+            chat_id: event.reading.chat_id.as_deref(),
+            start,
+            length: event.body.len(),
+            body_sha256: hex::encode(event.body_sha256),
+            received_at: event.received_at.to_rfc3339(),
+            deliveries: row.deliveries,
+            last_received_at: row.last_received_at.to_rfc3339(),
+            signed: event.signed,
+            state: event.reading.state.as_str(),
+            reason: event.reading.reason.as_deref(),
+        }
+    }
+}
+
+#[async_trait]
+impl EventRows for SqliteConnection {
+    async fn take_numbers(&mut self, count: i64) -> Result<i64, StoreError> {
+        let seq = sqlx::query_scalar!("UPDATE ledger_clock SET seq = seq + ?1 WHERE id = 1 RETURNING seq", count)
+            .fetch_one(self)
+            .await?;
+        Ok(seq)
+    }
+
+    async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
+        let taken: HashSet<i64> = rows.iter().map(|row| row.seq).collect();
+        let mut bodies = Vec::new();
+        let rows = json(rows.iter().map(|row| EventRow::new(row, &mut bodies)));
+        let present = sqlx::query_scalar!(
+            r#"
+            INSERT INTO events (
+                seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
+                received_at, deliveries, last_received_at, signed, state, reason
+            )
+            SELECT
+                value ->> 'seq',
+                value ->> 'instance_id',
+                value ->> 'event_type',
+                value ->> 'message_id',
+                value ->> 'chat_id',
+                substr(?2, value ->> 'start', value ->> 'length'),
+                unhex(value ->> 'body_sha256'),
+                value ->> 'received_at',
+                value ->> 'deliveries',
+                value ->> 'last_received_at',
+                value ->> 'signed',
+                value ->> 'state',
+                value ->> 'reason'
+            FROM json_each(?1)
+            WHERE true
+            ON CONFLICT (instance_id, body_sha256) DO UPDATE
+            SET deliveries = events.deliveries + excluded.deliveries,
+                last_received_at = max(events.last_received_at, excluded.last_received_at)
+            RETURNING seq AS "seq!: i64"
+            "#,
+            rows,
+            bodies,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(present.into_iter().filter(|seq| taken.contains(seq)).collect())
+    }
+}

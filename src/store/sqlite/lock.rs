@@ -1,0 +1,56 @@
+//! One server for one file: a lock on a file beside the database.
+//!
+//! Never on the database itself: to open and close it in this process drops the locks that SQLite holds on it.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::store::OpenError;
+
+/// Held until dropped; the system releases it when the process ends, however that happens.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
+        let path = beside(database);
+        let unusable =
+            |error: std::io::Error| OpenError::File { path: path.display().to_string(), reason: error.to_string() };
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {
+                note_holder(&mut file).map_err(unusable)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                Err(OpenError::Locked { path: database.display().to_string(), holder: holder(&mut file) })
+            }
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut path = OsString::from(database);
+    path.push(".lock");
+    path.into()
+}
+
+/// Writes who holds the lock, for the message that a second server gives.
+fn note_holder(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => format!(" (process {})", text.trim()),
+        _ => String::new(),
+    }
+}

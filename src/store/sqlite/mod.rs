@@ -1,0 +1,168 @@
+//! The store in SQLite: one file, one server.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+
+use super::record::record;
+use super::schema::{self, MIGRATIONS_TABLE};
+use super::writer::Writer;
+use super::{Availability, EventStore, OpenError, Pending, StoreError};
+use crate::domain::batch::Receipt;
+use crate::domain::event::Event;
+use crate::domain::instance::InstanceId;
+use crate::domain::timestamp::Timestamp;
+use lock::Lock;
+
+mod acks;
+mod chats;
+mod events;
+mod lock;
+mod media;
+mod messages;
+mod reactions;
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrations
+});
+
+/// Begins a batch as a writer: a transaction that began as a reader could not become one while another writes.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// How long a statement waits for another process's short transaction.
+const BUSY_WAIT: Duration = Duration::from_secs(3);
+const READERS: u32 = 4;
+const READER_WAIT: Duration = Duration::from_secs(2);
+
+pub(super) struct SqliteStore {
+    options: SqliteConnectOptions,
+    writer: Writer<SqliteConnection>,
+    readers: SqlitePool,
+    /// Released when the store is dropped.
+    _lock: Lock,
+}
+
+impl SqliteStore {
+    pub(super) async fn open(path: &Path, pending: Pending) -> Result<Self, OpenError> {
+        let lock = Lock::take(path)?;
+        let options = options(path);
+        prepare(&options, pending).await?;
+        let writer = connect(&options).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(READER_WAIT)
+            .connect_lazy_with(options.clone().read_only(true));
+        Ok(Self { options, writer: Writer::new(writer), readers, _lock: lock })
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_WAIT)
+}
+
+/// Opens a connection for writing, and makes sure that its commits are on disk: SQLite keeps another journal without a
+/// word where it cannot have the one that was asked for.
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
+    const FULL: i64 = 2;
+    let mut connection = options.connect().await?;
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
+    let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
+    match (journal.as_str(), synchronous) {
+        ("wal", FULL) => Ok(connection),
+        _ => Err(StoreError::Unsafe(format!(
+            "journal_mode is {journal} and synchronous is {synchronous}; buzon needs wal and {FULL} (FULL), \
+             which a local disk gives"
+        ))),
+    }
+}
+
+pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
+    let _lock = Lock::take(path)?;
+    prepare(&options(path), Pending::Run).await
+}
+
+async fn prepare(options: &SqliteConnectOptions, pending: Pending) -> Result<usize, OpenError> {
+    let mut connection = connect(options).await?;
+    let tables = tables(&mut connection).await?;
+    let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
+    connection.close().await.map_err(StoreError::from)?;
+    done
+}
+
+async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let tables = sqlx::query_scalar!(
+        r#"
+        SELECT name AS "name!: String"
+        FROM sqlite_master
+        WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+        ORDER BY name
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(tables)
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        let mut connection = self.writer.take(connect(&self.options)).await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
+        let receipts = record(&mut *transaction, events).await?;
+        transaction.commit().await?;
+        self.writer.give_back(connection);
+        Ok(receipts)
+    }
+}
+
+#[async_trait]
+impl Availability for SqliteStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        if let Some(connection) = self.writer.take_idle() {
+            // It is of no use any more either way.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `json_each`.
+fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
+    let rows: Vec<R> = rows.into_iter().collect();
+    serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
+}
+
+/// A key that leads with an instance, as a row.
+#[derive(Serialize)]
+struct KeyRow<'k> {
+    instance_id: &'k str,
+    id: &'k str,
+}
+
+fn keys(keys: &[(InstanceId, String)]) -> String {
+    json(keys.iter().map(|(instance_id, id)| KeyRow { instance_id: instance_id.as_str(), id }))
+}
+
+/// A time as the columns hold it.
+fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| StoreError::Unavailable(format!("a column holds {text:?} for a time")))
+}
