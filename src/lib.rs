@@ -1,6 +1,24 @@
 //! buzon: the webhook backing store of a WhatsApp gateway's instances.
+//!
+//! The way of an event goes in one direction through these modules, and so do their imports:
+//!
+//! ```text
+//! main → cli, config, telemetry → app → http → ingest → store → domain
+//! ```
+//!
+//! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
+//! - [`ingest`] commits what waits as one batch.
+//! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
+//! - [`domain`] has the rules, without any of the above.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod data_dir;
 pub mod domain;
+pub mod http;
+pub mod ingest;
 pub mod store;
+pub mod telemetry;

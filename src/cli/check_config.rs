@@ -1,0 +1,16 @@
+use super::Settings;
+use crate::config::Config;
+
+/// Prints every setting with its place, after the same checks as at a start.
+pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+    let sources = settings.sources()?;
+    let config = Config::new(&sources)?;
+    let lines = sources.report();
+    let key_width = lines.iter().map(|line| line.key.len()).max().unwrap_or_default();
+    let value_width = lines.iter().map(|line| line.value.chars().count()).max().unwrap_or_default();
+    for line in lines {
+        println!("{:key_width$}  {:value_width$}  {}", line.key, line.value, line.place);
+    }
+    println!("\nThe URL to register at the gateway: {}", config.webhook_url("{instance_id}"));
+    Ok(())
+}

@@ -1,0 +1,15 @@
+use super::Settings;
+use crate::{data_dir, store, telemetry};
+
+/// Brings the schema to this version.
+pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+    let config = settings.config()?;
+    telemetry::init(&config.log);
+    data_dir::prepare(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(store::migrate(&config.database))? {
+        0 => println!("{}: the schema is of this version already", config.database),
+        count => println!("{}: {count} migrations have run; the schema is of this version", config.database),
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The command line: what a person types, and what they are told.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flags, Sources};
+use crate::store::OpenError;
+
+mod check_config;
+mod migrate;
+mod serve;
+
+/// Keeps every WhatsApp event that the gateway sends, safe on disk before it is answered.
+///
+/// Start it with `buzon serve`, register the URL that it prints at the gateway, and open the database with SQL.
+/// Settings come from flags, from the environment (BUZON_LISTEN and so on), and from buzon.toml, in this order.
+#[derive(Parser)]
+#[command(name = "buzon", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive events and store them, until it is stopped with Ctrl-C or SIGTERM
+    Serve {
+        #[command(flatten)]
+        settings: Settings,
+        /// Refuse to start when the database's schema is not of this version, instead of bringing it there
+        #[arg(long)]
+        no_migrate: bool,
+    },
+    /// Bring the database's schema to this version, and end
+    Migrate {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show what is in force and where each value comes from, with secrets hidden
+    CheckConfig {
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// The common settings. The others, and secrets, stand in the environment or in the file.
+#[derive(Args)]
+struct Settings {
+    /// The file with settings [default: buzon.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder for the database, the API token and the media [default: ./data]
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// sqlite://PATH or postgres://USER@HOST/DATABASE [default: buzon.db in the data folder]
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Where to receive events [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where to serve the read API, if elsewhere
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    api_listen: Option<String>,
+    /// How the gateway reaches this server, for the URL to register: https://buzon.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or directives such as buzon=debug,info
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl Settings {
+    fn sources(self) -> Result<Sources, ConfigError> {
+        let flags: Flags = vec![
+            ("data_dir", self.data_dir),
+            ("database_url", self.database_url),
+            ("listen", self.listen),
+            ("api_listen", self.api_listen),
+            ("public_url", self.public_url),
+            ("log", self.log),
+        ];
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        Sources::gather(self.config, flags, environment)
+    }
+
+    fn config(self) -> Result<Config, ConfigError> {
+        Config::new(&self.sources()?)
+    }
+}
+
+/// Runs the command that the arguments name. Exit code 2 stands for a wrong use or setting, 1 for any other failure.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
+        Command::Migrate { settings } => migrate::run(settings),
+        Command::CheckConfig { settings } => check_config::run(settings),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("buzon: {}", one_line(&error));
+            ExitCode::from(if is_wrong_use(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether another setting would help, rather than another try.
+fn is_wrong_use(error: &anyhow::Error) -> bool {
+    let by_setting = |error: &OpenError| {
+        use crate::store::StoreError::Unsafe;
+        !matches!(error, OpenError::Migration(_))
+            && !matches!(error, OpenError::Store(error) if !matches!(error, Unsafe(_)))
+    };
+    error.is::<ConfigError>() || error.downcast_ref::<OpenError>().is_some_and(by_setting)
+}

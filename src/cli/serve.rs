@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Settings;
+use crate::app::Application;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::store::{self, Options, Pending};
+use crate::{data_dir, telemetry};
+
+/// Serves until a signal comes.
+pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
+    let config = settings.config()?;
+    telemetry::init(&config.log);
+    data_dir::prepare(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(config, no_migrate));
+    // A connection that hangs must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let options = Options {
+        database: config.database.clone(),
+        pending: if no_migrate { Pending::Refuse } else { Pending::Run },
+        allow_managed_pg: config.allow_managed_pg,
+    };
+    let store = store::open(&options).await?;
+    let application = Application::build(&config, store, Arc::new(SystemClock))?;
+    print!("{}", greeting(&config, &application));
+    application
+        .run(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await
+}
+
+/// What a person wants to know at the start.
+fn greeting(config: &Config, application: &Application) -> String {
+    let webhook = application.webhook_address();
+    let api = application.api_address();
+    let version = env!("CARGO_PKG_VERSION");
+    let token = match &config.api_token {
+        Some(_) => "as configured".to_owned(),
+        None => format!("in {}", data_dir::token_path(&config.data_dir).display()),
+    };
+    let signatures = match (config.keyring.is_empty(), config.allow_unsigned) {
+        (false, _) => "every event must be signed",
+        (true, true) => "NOT CHECKED: anyone who reaches this address can send events",
+        (true, false) => "no secret yet: events are taken from this machine only; set BUZON_WEBHOOK_SECRET",
+    };
+    format!(
+        "buzon {version}\n\
+         \x20 listening          http://{webhook}/webhook\n\
+         \x20 register           {register}\n\
+         \x20 signatures         {signatures}\n\
+         \x20 database           {database}\n\
+         \x20 read API           http://{api}/api/v1\n\
+         \x20 API token          {token}\n",
+        register = config.webhook_url("{instance_id}"),
+        database = config.database,
+    )
+}

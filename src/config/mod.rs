@@ -1,0 +1,170 @@
+//! What is in force: every setting, read once at the start, checked, and immutable from then on.
+//!
+//! [`sources`] finds each setting's text and says where it stands; this file gives the texts their types and refuses
+//! what is wrong or contradicts itself, in one line that names the place. Nothing here writes a file.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::domain::instance::InstanceId;
+use crate::domain::signature::{Keyring, Secret};
+use crate::store::Database;
+
+mod file;
+mod sources;
+
+pub use sources::{Flags, Line, Sources};
+
+/// Everything that `buzon serve` does is decided by this.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub database: Database,
+    /// Take PostgreSQL with `fsync` or `full_page_writes` off, for managed services that guard the log themselves.
+    pub allow_managed_pg: bool,
+    /// Where the webhook is received.
+    pub listen: SocketAddr,
+    /// Where the read API is served, if elsewhere.
+    pub api_listen: Option<SocketAddr>,
+    /// How the outside reaches the webhook, for the URL to register.
+    pub public_url: Option<Url>,
+    /// The peers whose word on the client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    pub keyring: Keyring,
+    pub instances: Vec<Instance>,
+    /// Take unsigned events from anywhere.
+    pub allow_unsigned: bool,
+    /// Without one, the first start writes a random one into the data folder.
+    pub api_token: Option<SecretString>,
+    /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+}
+
+/// A configured instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub id: InstanceId,
+    /// What the owner calls it.
+    pub name: Option<String>,
+}
+
+/// A setting that cannot be taken: where it stands, and what is wrong with it. One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(place: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self(format!("{place}: {problem}"))
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A token shorter than this could be guessed.
+const MIN_TOKEN_CHARACTERS: usize = 32;
+
+impl Config {
+    /// Gives every setting its type.
+    ///
+    /// # Errors
+    /// The first setting that is wrong, or contradicts another.
+    pub fn new(sources: &Sources) -> Result<Self, ConfigError> {
+        let config = Self {
+            database: sources.required("database_url", Database::parse)?,
+            allow_managed_pg: sources.flag("allow_managed_pg")?,
+            listen: sources.required("listen", address)?,
+            api_listen: sources.parsed("api_listen", address)?,
+            public_url: sources.parsed("public_url", public_url)?,
+            trusted_proxies: sources.parsed("trusted_proxies", networks)?.unwrap_or_default(),
+            keyring: keyring(sources)?,
+            instances: sources.instances().iter().map(|entry| entry.instance.clone()).collect(),
+            allow_unsigned: sources.flag("allow_unsigned")?,
+            api_token: sources.parsed("api_token", token)?,
+            log: sources.required("log", log_filter)?,
+            data_dir: sources.required("data_dir", path)?,
+        };
+        if config.allow_unsigned && !config.keyring.is_empty() {
+            return Err(ConfigError::new(
+                sources.place("allow_unsigned"),
+                "it contradicts the configured secrets, which make every event signed; remove one of the two",
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The URL to register at the gateway for an instance; without `public_url`, with a host to be filled in.
+    pub fn webhook_url(&self, instance: &str) -> String {
+        let base = self.public_url.as_ref().map_or("https://YOUR-HOST", |url| url.as_str().trim_end_matches('/'));
+        format!("{base}/webhook/{instance}")
+    }
+}
+
+fn keyring(sources: &Sources) -> Result<Keyring, ConfigError> {
+    let shared = sources.parsed("webhook_secret", |text| Secret::new(text.to_owned()))?;
+    let own = |entry: &file::InstanceEntry| {
+        let secrets = entry.secrets.iter().map(|secret| Secret::new(secret.clone()));
+        let secrets = secrets.collect::<Result<Vec<_>, _>>();
+        secrets
+            .map(|secrets| (entry.instance.id.clone(), secrets))
+            .map_err(|error| ConfigError::new(format!("{}: instance {}", entry.place, entry.instance.id), error))
+    };
+    let own = sources.instances().iter().map(own).collect::<Result<Vec<_>, _>>()?;
+    Keyring::new(shared, own).map_err(|error| ConfigError::new("instances", error))
+}
+
+fn path(text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() { Err("expected a folder") } else { Ok(text.into()) }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
+}
+
+fn public_url(text: &str) -> Result<Url, &'static str> {
+    let plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    Url::parse(text).ok().filter(plain).ok_or("expected a URL such as https://buzon.example.com")
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
+    let network = |text: &str| {
+        let text = text.trim();
+        text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+    };
+    let networks = text.split(',').filter(|text| !text.trim().is_empty()).map(network);
+    networks
+        .collect::<Result<_, _>>()
+        .map_err(|_| "expected addresses or networks with commas between them, such as 127.0.0.1,10.0.0.0/8")
+}
+
+fn token(text: &str) -> Result<SecretString, String> {
+    match text.chars().count() < MIN_TOKEN_CHARACTERS {
+        true => {
+            Err(format!("a token has at least {MIN_TOKEN_CHARACTERS} characters; make one with: openssl rand -hex 32"))
+        }
+        false => Ok(text.to_owned().into()),
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, &'static str> {
+    match tracing_subscriber::EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected a level (error, warn, info, debug, trace) or directives such as buzon=debug,info"),
+    }
+}

@@ -1,0 +1,286 @@
+//! Where each setting stands: a flag, the environment, the file, or the default; the first of these counts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::file::{self, InstanceEntry};
+
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "buzon.toml";
+/// The one setting whose default depends on another: a file in the data folder.
+const DATABASE_URL: &str = "database_url";
+const DATABASE_FILE: &str = "buzon.db";
+const ENV_PREFIX: &str = "BUZON_";
+/// Variables of the tests, which share the prefix.
+const TEST_PREFIX: &str = "BUZON_TEST_";
+/// The variable that names the file.
+const CONFIG_VARIABLE: &str = "BUZON_CONFIG";
+const FILE_SUFFIX: &str = "_file";
+
+/// A setting: its key in the file; in the environment `BUZON_` and the key in capitals.
+struct Setting {
+    key: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Never shown, and may also stand in a file of its own, named by the key with `_file`.
+    Secret,
+    /// As a secret, but it can be shown in part.
+    Database,
+}
+
+/// All settings of one value each, in the order in which they are shown.
+const SETTINGS: [Setting; 11] = [
+    Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
+    Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
+    Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
+    Setting { key: "listen", kind: Kind::Plain, default: Some("127.0.0.1:8080") },
+    Setting { key: "api_listen", kind: Kind::Plain, default: None },
+    Setting { key: "public_url", kind: Kind::Plain, default: None },
+    Setting { key: "trusted_proxies", kind: Kind::Plain, default: None },
+    Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
+    Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
+    Setting { key: "api_token", kind: Kind::Secret, default: None },
+    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn") },
+];
+
+impl Setting {
+    fn variable(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+    }
+
+    fn file_key(&self) -> Option<String> {
+        (self.kind != Kind::Plain).then(|| format!("{}{FILE_SUFFIX}", self.key))
+    }
+}
+
+/// The settings that were given as flags, by key.
+pub type Flags = Vec<(&'static str, Option<String>)>;
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Flag(&'static str),
+    Environment(String),
+    File(PathBuf, String),
+    Default,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(key) => write!(f, "--{}", key.replace('_', "-")),
+            Self::Environment(variable) => f.write_str(variable),
+            Self::File(path, key) => write!(f, "{}: {key}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Found {
+    text: String,
+    place: Place,
+}
+
+/// The text of every setting, with its place.
+#[derive(Debug, Default)]
+pub struct Sources {
+    found: BTreeMap<&'static str, Found>,
+    instances: Vec<InstanceEntry>,
+}
+
+/// A line of `buzon check-config`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    pub key: String,
+    /// The value; a secret's length alone.
+    pub value: String,
+    pub place: String,
+}
+
+impl Sources {
+    /// Gathers the settings. `config` names the file; otherwise `BUZON_CONFIG` does, or it is `buzon.toml` in the
+    /// working folder if that exists.
+    ///
+    /// # Errors
+    /// An unknown key anywhere, a file that cannot be read, a secret that is given both itself and as a file.
+    pub fn gather(
+        config: Option<PathBuf>,
+        flags: Flags,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let environment: BTreeMap<String, String> = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX) && !name.starts_with(TEST_PREFIX))
+            .collect();
+        let file = config_file(config, &environment)?;
+        check_variables(&environment)?;
+        check_keys(&file)?;
+        let mut found = BTreeMap::new();
+        for setting in &SETTINGS {
+            if let Some(value) = find(setting, &flags, &environment, &file)? {
+                found.insert(setting.key, value);
+            }
+        }
+        let data_dir = found.get("data_dir").map_or(".", |found: &Found| &found.text);
+        let database = format!("sqlite://{}", Path::new(data_dir).join(DATABASE_FILE).display());
+        found.entry(DATABASE_URL).or_insert(Found { text: database, place: Place::Default });
+        Ok(Self { found, instances: file.instances })
+    }
+
+    /// The settings as they are in force, secrets hidden.
+    pub fn report(&self) -> Vec<Line> {
+        let setting = |setting: &Setting| {
+            let (value, place) = match self.found.get(setting.key) {
+                Some(found) => (setting.shown(&found.text), found.place.to_string()),
+                None => ("-".to_owned(), "not set".to_owned()),
+            };
+            Line { key: setting.key.to_owned(), value, place }
+        };
+        let instance = |entry: &InstanceEntry| Line {
+            key: "instance".to_owned(),
+            value: entry.to_string(),
+            place: entry.place.clone(),
+        };
+        SETTINGS.iter().map(setting).chain(self.instances.iter().map(instance)).collect()
+    }
+
+    pub(super) fn instances(&self) -> &[InstanceEntry] {
+        &self.instances
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.found.get(key).map(|found| found.text.as_str())
+    }
+
+    pub(super) fn place(&self, key: &str) -> String {
+        self.found.get(key).map_or_else(|| key.to_owned(), |found| found.place.to_string())
+    }
+
+    pub(super) fn parsed<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ConfigError> {
+        let parsed = self.text(key).map(|text| parse(text).map_err(|error| ConfigError::new(self.place(key), error)));
+        parsed.transpose()
+    }
+
+    /// A setting that has a default.
+    pub(super) fn required<T, E: fmt::Display>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, ConfigError> {
+        self.parsed(key, parse)?.ok_or_else(|| ConfigError::new(key, "it is not set"))
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Result<bool, ConfigError> {
+        let flag = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err("expected true or false"),
+        };
+        self.required(key, flag)
+    }
+}
+
+impl Setting {
+    fn shown(&self, text: &str) -> String {
+        match self.kind {
+            Kind::Plain => text.to_owned(),
+            Kind::Secret => format!("set, {} characters", text.chars().count()),
+            Kind::Database => {
+                crate::store::Database::parse(text).map_or_else(|_| "set".to_owned(), |it| it.to_string())
+            }
+        }
+    }
+}
+
+/// The value of a setting from the first place that has one.
+fn find(
+    setting: &Setting,
+    flags: &Flags,
+    environment: &BTreeMap<String, String>,
+    file: &file::File,
+) -> Result<Option<Found>, ConfigError> {
+    let flag = flags.iter().find(|(key, _)| *key == setting.key).and_then(|(_, text)| text.clone());
+    let direct = flag.map(|text| Found { text, place: Place::Flag(setting.key) });
+    let direct = direct.or_else(|| lookup(setting.key, environment, file));
+    let in_file = setting.file_key().and_then(|key| lookup(&key, environment, file));
+    match (direct, in_file) {
+        (Some(direct), Some(in_file)) => {
+            let problem = format!("{} says the same thing in another way; remove one of the two", in_file.place);
+            Err(ConfigError::new(direct.place, problem))
+        }
+        (None, Some(in_file)) => Ok(Some(Found { text: secret_file(&in_file)?, ..in_file })),
+        (direct, None) => {
+            let default = || setting.default.map(|text| Found { text: text.to_owned(), place: Place::Default });
+            Ok(direct.or_else(default))
+        }
+    }
+}
+
+fn lookup(key: &str, environment: &BTreeMap<String, String>, file: &file::File) -> Option<Found> {
+    let variable = format!("{ENV_PREFIX}{}", key.to_uppercase());
+    if let Some(text) = environment.get(&variable) {
+        return Some(Found { text: text.clone(), place: Place::Environment(variable) });
+    }
+    let text = file.values.get(key)?;
+    Some(Found { text: text.clone(), place: Place::File(file.path.clone(), key.to_owned()) })
+}
+
+fn secret_file(found: &Found) -> Result<String, ConfigError> {
+    file::read_secret(Path::new(&found.text)).map_err(|error| ConfigError::new(&found.place, error))
+}
+
+fn config_file(config: Option<PathBuf>, environment: &BTreeMap<String, String>) -> Result<file::File, ConfigError> {
+    let named = config.or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
+    match named {
+        Some(path) => file::File::read(path),
+        None if Path::new(DEFAULT_FILE).exists() => file::File::read(DEFAULT_FILE.into()),
+        None => Ok(file::File::default()),
+    }
+}
+
+fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+    let file_variables =
+        SETTINGS.iter().filter_map(Setting::file_key).map(|key| format!("{ENV_PREFIX}{}", key.to_uppercase()));
+    let known: Vec<String> =
+        SETTINGS.iter().map(Setting::variable).chain(file_variables).chain([CONFIG_VARIABLE.to_owned()]).collect();
+    match environment.keys().find(|name| !known.contains(name)) {
+        Some(unknown) => Err(unknown_key(unknown, unknown, &known)),
+        None => Ok(()),
+    }
+}
+
+fn check_keys(file: &file::File) -> Result<(), ConfigError> {
+    let known: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| setting.key.to_owned())
+        .chain(SETTINGS.iter().filter_map(Setting::file_key))
+        .chain([file::INSTANCES.to_owned()])
+        .collect();
+    match file.values.keys().find(|key| !known.contains(key)) {
+        Some(unknown) => Err(unknown_key(&Place::File(file.path.clone(), unknown.clone()), unknown, &known)),
+        None => Ok(()),
+    }
+}
+
+fn unknown_key(place: &dyn fmt::Display, unknown: &str, known: &[String]) -> ConfigError {
+    /// From this likeness on, one is taken for a slip of the other.
+    const ALIKE: f64 = 0.8;
+    let likeness = |key: &String| strsim::normalized_damerau_levenshtein(unknown, key);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|key| likeness(key) > ALIKE);
+    match nearest {
+        Some(nearest) => ConfigError::new(place, format!("there is no such setting; did you mean {nearest}?")),
+        None => ConfigError::new(place, "there is no such setting; the README lists them"),
+    }
+}

@@ -1,0 +1,74 @@
+//! `/health/live` and `/health/ready`: for whatever watches the service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::problem::Problem;
+use crate::store::Store;
+
+/// How long an answer of the database is good for.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long the database may take for an answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(2);
+
+/// Whether events can be taken now.
+pub struct Readiness {
+    store: Arc<dyn Store>,
+    /// Where the store's connections live: the request's own runtime may end before them.
+    runtime: Handle,
+    stopping: AtomicBool,
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Readiness {
+    /// Asks in the runtime that this is called in.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, runtime: Handle::current(), stopping: AtomicBool::new(false), last: Mutex::new(None) }
+    }
+
+    /// From now on, says no.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    async fn check(&self) -> Result<(), Problem> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Problem::NotReady("it is shutting down"));
+        }
+        let mut last = self.last.lock().await;
+        let fresh = last.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, reachable)| reachable);
+        let reachable = match fresh {
+            Some(reachable) => reachable,
+            None => self.ask().await,
+        };
+        if fresh.is_none() {
+            *last = Some((Instant::now(), reachable));
+        }
+        if reachable { Ok(()) } else { Err(Problem::NotReady("the database does not answer")) }
+    }
+
+    async fn ask(&self) -> bool {
+        let store = self.store.clone();
+        let answer = self.runtime.spawn(async move { timeout(ANSWER_WAIT, store.ping()).await });
+        matches!(answer.await, Ok(Ok(Ok(()))))
+    }
+}
+
+/// The process is there. Never asks the database.
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "live"}))
+}
+
+/// Events can be taken.
+pub async fn ready(readiness: Data<Readiness>) -> Result<HttpResponse, Problem> {
+    readiness.check().await?;
+    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+}

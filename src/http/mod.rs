@@ -1,0 +1,61 @@
+//! The only place with actix. Every URL is on this screen.
+
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+pub mod body;
+pub mod health;
+pub mod peer;
+pub mod problem;
+pub mod refusals;
+pub mod token;
+pub mod trace;
+pub mod webhook;
+
+use problem::Problem;
+
+/// What a listener serves. One address for both is the default.
+#[derive(Clone)]
+pub struct Surface {
+    pub readiness: Data<health::Readiness>,
+    pub webhook: Option<Data<webhook::Receiver>>,
+    pub api: Option<Data<token::ApiToken>>,
+    /// The URL to register, for those who mistyped it.
+    pub webhook_url: Data<WebhookUrl>,
+}
+
+/// The URL to register at the gateway, with `{instance_id}` for the instance.
+pub struct WebhookUrl(pub String);
+
+/// Adds the routes of `surface`.
+pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
+    config.app_data(surface.readiness.clone()).app_data(surface.webhook_url.clone());
+    config.route("/health/live", web::get().to(health::live));
+    config.route("/health/ready", web::get().to(health::ready));
+    if let Some(receiver) = &surface.webhook {
+        config.app_data(receiver.clone());
+        for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
+            let receive = web::resource(path).route(web::post().to(webhook::receive));
+            config.service(receive.default_service(web::to(webhook_takes_posts)));
+        }
+    }
+    if let Some(token) = &surface.api {
+        config.app_data(token.clone());
+        let api = web::scope("/api/v1").wrap(from_fn(token::require));
+        config.service(api.default_service(web::to(not_found)));
+    }
+    config.default_service(web::to(not_found));
+}
+
+async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {
+    Err(Problem::MethodNotAllowed { allowed: "POST", detail: "this receives POSTs; it is running" })
+}
+
+async fn not_found(request: HttpRequest, webhook_url: Data<WebhookUrl>) -> Result<HttpResponse, Problem> {
+    Err(Problem::NotFound(match *request.method() {
+        Method::POST => format!("there is nothing here; register {} at the gateway", webhook_url.0),
+        _ => "there is nothing here".to_owned(),
+    }))
+}

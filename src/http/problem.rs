@@ -1,0 +1,125 @@
+//! Errors as problem+json (RFC 9457), each with a stable `code`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
+
+use crate::ingest::IngestError;
+
+/// Seconds after which a client may come again when the trouble is ours.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// What is answered instead of what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// 400: the client's bytes ended or broke off early.
+    #[error("the body could not be read")]
+    BodyUnreadable,
+    /// 401
+    #[error("{0}")]
+    SignatureMissing(&'static str),
+    /// 401
+    #[error("the signature does not match the body and the secret that buzon has; set the same secret on both sides")]
+    SignatureMismatch,
+    /// 401
+    #[error("send a token: Authorization: Bearer TOKEN")]
+    TokenMissing,
+    /// 401
+    #[error("this token is not valid")]
+    TokenInvalid,
+    /// 404
+    #[error("{0}")]
+    NotFound(String),
+    /// 405, with the methods that are allowed.
+    #[error("{detail}")]
+    MethodNotAllowed { allowed: &'static str, detail: &'static str },
+    /// 408
+    #[error("the body did not arrive within {0} seconds")]
+    BodyTimeout(u64),
+    /// 413
+    #[error("a body has at most {0} bytes")]
+    BodyTooLarge(usize),
+    /// 415
+    #[error("send the body as it is, without Content-Encoding: the signature covers the bytes on the wire")]
+    ContentEncoding,
+    /// 503
+    #[error("{0}; send the event again")]
+    NotStored(#[from] IngestError),
+    /// 503
+    #[error("buzon is not ready: {0}")]
+    NotReady(&'static str),
+}
+
+#[derive(Serialize)]
+struct Body<'p> {
+    r#type: &'static str,
+    title: &'p str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// The word that stays the same from version to version.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BodyUnreadable => "body_unreadable",
+            Self::SignatureMissing(_) => "signature_missing",
+            Self::SignatureMismatch => "signature_mismatch",
+            Self::TokenMissing => "token_missing",
+            Self::TokenInvalid => "token_invalid",
+            Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::BodyTimeout(_) => "body_timeout",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::ContentEncoding => "content_encoding",
+            Self::NotStored(IngestError::QueueFull) => "queue_full",
+            Self::NotStored(IngestError::StoreUnavailable) => "store_unavailable",
+            Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
+            Self::NotStored(IngestError::ShuttingDown) => "shutting_down",
+            Self::NotReady(_) => "not_ready",
+        }
+    }
+
+    fn add_headers(&self, response: &mut HttpResponseBuilder) {
+        match self {
+            Self::TokenMissing | Self::TokenInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
+            Self::NotStored(_) | Self::NotReady(_) => response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            _ => response,
+        };
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::BodyUnreadable => StatusCode::BAD_REQUEST,
+            Self::SignatureMissing(_) | Self::SignatureMismatch | Self::TokenMissing | Self::TokenInvalid => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotStored(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let body = Body {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            code: self.code(),
+            detail: self.to_string(),
+        };
+        let mut response = HttpResponse::build(status);
+        self.add_headers(&mut response);
+        let body = serde_json::to_string(&body).expect("text and a number are JSON");
+        response.insert_header((CONTENT_TYPE, "application/problem+json")).body(body)
+    }
+}

@@ -1,0 +1,43 @@
+//! One span for each request: its route's template, never its path or query, which can name people and hold tickets.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpMessage};
+use tracing::{Level, Span, debug, enabled, info_span};
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+
+/// The span of a request, and at its end a line at DEBUG.
+pub struct RequestSpan;
+
+struct StartedAt(Instant);
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        if enabled!(Level::DEBUG) {
+            request.extensions_mut().insert(StartedAt(Instant::now()));
+        }
+        let route = request.match_pattern();
+        info_span!(
+            "request",
+            request.id = request.extensions().get::<RequestId>().map(tracing::field::display),
+            http.method = %request.method(),
+            http.route = route.as_deref().unwrap_or("-"),
+        )
+    }
+
+    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let (status, started_at) = match outcome {
+            Ok(response) => {
+                let extensions = response.request().extensions();
+                (response.status(), extensions.get::<StartedAt>().map(|started| started.0))
+            }
+            Err(error) => (error.as_response_error().status_code(), None),
+        };
+        span.in_scope(|| {
+            let milliseconds = started_at.map(|at| at.elapsed().as_secs_f64() * 1e3);
+            debug!(http.status_code = status.as_u16(), duration_ms = milliseconds, "request finished");
+        });
+    }
+}

@@ -1,0 +1,149 @@
+//! `POST /webhook[/{instance_id}]`: where the gateway's events come in.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use ipnet::IpNet;
+use serde::Serialize;
+use tracing::{info, warn};
+
+use super::body;
+use super::peer;
+use super::problem::Problem;
+use super::refusals::Refusals;
+use crate::clock::Clock;
+use crate::domain::event::{Event, EventState, TEST_WEBHOOK};
+use crate::domain::instance::InstanceId;
+use crate::domain::signature::{Keyring, Signature, SignatureError, Signer};
+use crate::ingest::Ingest;
+
+/// The header with the signature, as the guide names it.
+const SIGNATURE_HEADER: &str = "x-whapi-signature";
+
+const UNSIGNED_REFUSED: &str = "no secret is configured, and unsigned events are taken only from a program on this machine; \
+     set BUZON_WEBHOOK_SECRET here and the same secret at the gateway";
+const SIGNATURE_ABSENT: &str = "the header X-Whapi-Signature is missing; set the secret at the gateway too";
+
+/// What receiving takes.
+pub struct Receiver {
+    pub ingest: Ingest,
+    pub clock: Arc<dyn Clock>,
+    pub keyring: Keyring,
+    pub allow_unsigned: bool,
+    pub trusted_proxies: Vec<IpNet>,
+    pub refusals: Refusals,
+}
+
+/// What a request offers to be believed by.
+enum Credential {
+    Signature(Signature),
+    /// None, and that is allowed.
+    Unsigned,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    ok: bool,
+    duplicate: bool,
+}
+
+/// Receives an event, and answers 200 when it is committed and on disk.
+pub async fn receive(
+    request: HttpRequest,
+    payload: Payload,
+    receiver: Data<Receiver>,
+) -> Result<HttpResponse, Problem> {
+    let path = path_instance(&request)?;
+    let path = path.as_ref();
+    let credential = receiver.credential(&request);
+    let credential = credential.inspect_err(|problem| receiver.note(problem, &request, || path.cloned()))?;
+    let (body, reservation) = body::read(&request, payload, &receiver.ingest).await?;
+    let claimed = || path.cloned().or_else(|| Event::stated_instance(&body));
+    let signer = receiver.verify(&credential, path, &body);
+    let signer = signer.inspect_err(|problem| receiver.note(problem, &request, claimed))?;
+    let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
+    let remarks = Remarks::of(&event);
+    let receipt = receiver.ingest.submit(event, reservation).await?;
+    remarks.log();
+    Ok(HttpResponse::Ok().json(Accepted { ok: true, duplicate: receipt.duplicate }))
+}
+
+/// The instance that the URL names, if it names one.
+fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
+    let Some(segment) = request.match_info().get("instance_id") else { return Ok(None) };
+    let instance = InstanceId::new(segment).map_err(|error| Problem::NotFound(error.to_string()))?;
+    Ok(Some(instance).filter(|instance| !instance.is_unstated()))
+}
+
+impl Receiver {
+    /// Looks at the headers alone, so that a request without a chance is refused before its body is read.
+    fn credential(&self, request: &HttpRequest) -> Result<Credential, Problem> {
+        if self.keyring.is_empty() {
+            let allowed = self.allow_unsigned || peer::is_local(request);
+            return allowed.then_some(Credential::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
+        }
+        let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
+        Signature::from_headers(values).map(Credential::Signature).map_err(|error| match error {
+            SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
+            SignatureError::Malformed => Problem::SignatureMismatch,
+        })
+    }
+
+    fn verify(&self, credential: &Credential, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
+        match credential {
+            Credential::Unsigned => Ok(Signer::Nobody),
+            Credential::Signature(signature) => {
+                self.keyring.verify(path, body, signature).ok_or(Problem::SignatureMismatch)
+            }
+        }
+    }
+
+    fn note(&self, problem: &Problem, request: &HttpRequest, claimed: impl FnOnce() -> Option<InstanceId>) {
+        let client = peer::client_address(request, &self.trusted_proxies);
+        self.refusals.note(problem, claimed, client, self.clock.now());
+    }
+}
+
+/// What the log says of an event once it is stored: nothing of its content.
+enum Remarks {
+    None,
+    Test { instance: InstanceId, signed: bool },
+    Mismatch { instance: InstanceId, body_instance: InstanceId },
+    Quarantined { instance: InstanceId, reason: String },
+}
+
+impl Remarks {
+    fn of(event: &Event) -> Self {
+        let instance = event.instance_id.clone();
+        match (&event.contradicts, event.reading.state) {
+            (Some(stated), _) => Self::Mismatch { instance, body_instance: stated.clone() },
+            (None, EventState::Quarantined) => {
+                Self::Quarantined { instance, reason: event.reading.reason.clone().unwrap_or_default() }
+            }
+            _ if event.reading.event_type.as_deref() == Some(TEST_WEBHOOK) => {
+                Self::Test { instance, signed: event.signed }
+            }
+            _ => Self::None,
+        }
+    }
+
+    fn log(self) {
+        match self {
+            Self::None => {}
+            Self::Test { instance, signed } => {
+                let signature = if signed { "signature valid" } else { "unsigned" };
+                info!(instance.id = %instance, "a test webhook has arrived and is stored ({signature})");
+            }
+            Self::Mismatch { instance, body_instance } => warn!(
+                instance.id = %instance,
+                instance.in_body = %body_instance,
+                "an event names another instance than its URL or secret; it is kept as quarantined. \
+                 Register the URL of each instance with that instance alone"
+            ),
+            Self::Quarantined { instance, reason } => {
+                warn!(instance.id = %instance, reason, "an event cannot be used; it is kept as quarantined");
+            }
+        }
+    }
+}

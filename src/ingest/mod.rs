@@ -1,0 +1,122 @@
+//! Group commit: events wait in a bounded queue while one batch is being committed, and are the next batch together.
+//!
+//! [`Ingest`] is the way in, for every request handler; [`writer`] is the one task that writes. Nobody cancels it: a
+//! client that goes away takes its waiting with it, and not the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::domain::batch::Receipt;
+use crate::domain::event::Event;
+use crate::store::Store;
+
+mod writer;
+
+/// Events that wait or are being committed.
+const QUEUE_EVENTS: usize = 4_096;
+/// Bytes of bodies that are being read, wait, or are being committed.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// How long a client waits for its commit.
+const COMMIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Why an event was not stored, or not in time. Each is our own trouble, and the client should come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    #[error("too many events are waiting to be stored")]
+    QueueFull,
+    #[error("the database is not available")]
+    StoreUnavailable,
+    /// The event is still in the queue, and may be stored yet.
+    #[error("the database took too long")]
+    CommitTimeout,
+    #[error("buzon is shutting down")]
+    ShuttingDown,
+}
+
+/// An event in the queue.
+struct Queued {
+    event: Event,
+    answer: oneshot::Sender<Result<Receipt, IngestError>>,
+    /// The event's share of the bytes, until it is answered.
+    reservation: Reservation,
+}
+
+/// A share of the bytes that may be in flight.
+pub struct Reservation {
+    permit: OwnedSemaphorePermit,
+}
+
+/// The way into the queue.
+#[derive(Clone)]
+pub struct Ingest {
+    queue: mpsc::Sender<Queued>,
+    bytes: Arc<Semaphore>,
+}
+
+/// The writer task. It ends when the queue is closed and empty.
+pub struct Writer {
+    task: JoinHandle<()>,
+    closing: Arc<tokio::sync::Notify>,
+}
+
+/// Starts the writer, and returns it with the way into its queue.
+pub fn start(store: Arc<dyn Store>) -> (Ingest, Writer) {
+    let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
+    let closing = Arc::new(tokio::sync::Notify::new());
+    let task = tokio::spawn(writer::run(store, waiting, closing.clone()));
+    (Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, Writer { task, closing })
+}
+
+impl Ingest {
+    /// An empty share of the bytes in flight, to be [grown](Reservation::grow) as a body arrives.
+    pub fn reserve(&self) -> Result<Reservation, IngestError> {
+        let permit = self.bytes.clone().try_acquire_many_owned(0).map_err(|_| IngestError::QueueFull)?;
+        Ok(Reservation { permit })
+    }
+
+    /// Hands an event to the writer and waits until it is committed and on disk.
+    pub async fn submit(&self, event: Event, reservation: Reservation) -> Result<Receipt, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Queued { event, answer, reservation }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => IngestError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => IngestError::ShuttingDown,
+        })?;
+        match tokio::time::timeout(COMMIT_WAIT, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(IngestError::StoreUnavailable),
+            Err(_) => Err(IngestError::CommitTimeout),
+        }
+    }
+}
+
+impl Reservation {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// [`IngestError::QueueFull`] if they are not to be had.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), IngestError> {
+        let bytes = u32::try_from(bytes).map_err(|_| IngestError::QueueFull)?;
+        let semaphore = self.permit.semaphore().clone();
+        let more = semaphore.try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
+        self.permit.merge(more);
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Takes no more events, and lets the task finish those that wait.
+    pub fn close(&self) {
+        self.closing.notify_one();
+    }
+
+    /// Waits for the end of the task.
+    ///
+    /// # Errors
+    /// If the task panicked; nothing can be stored any more then.
+    pub async fn ended(&mut self) -> Result<(), tokio::task::JoinError> {
+        (&mut self.task).await
+    }
+}
