@@ -10,7 +10,6 @@
 //! - [`ingest`] commits what waits as one batch.
 //! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
 //! - [`domain`] has the rules, without any of the above.
-#![forbid(unsafe_code)]
 
 pub mod app;
 pub mod cli;

@@ -183,7 +183,7 @@ impl Message {
     /// # Panics
     /// If `copies` is empty.
     pub fn fold(mut copies: Vec<LedgerCopy>) -> Self {
-        copies.sort_by(|a, b| (a.copy.fields.sent_at, a.body_sha256).cmp(&(b.copy.fields.sent_at, b.body_sha256)));
+        copies.sort_by_key(|copy| (copy.copy.fields.sent_at, copy.body_sha256));
         let received_at = copies.iter().map(|copy| copy.received_at).min();
         let event_seq = copies.iter().map(|copy| copy.seq).max();
         let (instance_id, id) = copies.first().expect("a message has a copy").key();

@@ -1,8 +1,9 @@
 //! The only place with SQL. A contract for each aggregate ([`EventStore`] …), joined as [`Store`], and its twins
 //! `sqlite/` and `postgres/`.
 //!
-//! To add a method: add it to the aggregate's contract, write it in both backends (`?1` there, `$1` here, so that the
-//! texts differ: see `scripts/sqlx-data`), and add its test to `tests/store/`, which runs on both. Rules belong in
+//! To add a method: add it to the aggregate's contract, write it in both backends (their numbered
+//! parameters are written differently, so that the texts differ: the same text twice would be one file in `.sqlx`), run
+//! `scripts/sqlx-data`, and add its test to `tests/store/`, which runs on both. Rules belong in
 //! `domain`; a backend holds statements.
 
 use std::fmt;

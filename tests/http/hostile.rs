@@ -1,0 +1,120 @@
+//! Whatever a signed body holds, it is answered 200, kept byte for byte, and harms no neighbour.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::events::received;
+use crate::support::service::Service;
+use crate::support::world::on_both;
+
+/// Bodies with what becomes of them: state and reason.
+fn hostile() -> Vec<(Vec<u8>, &'static str)> {
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let message = |fields: &str| format!(r#"{{"event_type":"message_received",{fields}}}"#).into_bytes();
+    let incompressible: String =
+        (0..3_000_u32).map(|n| char::from(33 + (n.wrapping_mul(2_654_435_761) >> 25) as u8 % 90)).collect();
+    let incompressible = incompressible.replace(['"', '\\'], "x");
+    vec![
+        (b"".to_vec(), "quarantined|not_json"),
+        (b"\0\0\0".to_vec(), "quarantined|not_json"),
+        (b"\xFF\xFE\x00".to_vec(), "quarantined|not_json"),
+        (b"<html></html>".to_vec(), "quarantined|not_json"),
+        (b"event_type=message_received&id=1".to_vec(), "quarantined|not_json"),
+        (b"{\"event_type\":\"message_received\",\"id\":\"cut".to_vec(), "quarantined|not_json"),
+        (b"[]".to_vec(), "quarantined|not_an_object"),
+        (b"null".to_vec(), "quarantined|not_an_object"),
+        (deep(100_000).into_bytes(), "quarantined|not_an_object"),
+        (b"{}".to_vec(), "quarantined|missing:event_type"),
+        (message(r#""id":"a\u0000b""#), "quarantined|unusable:id"),
+        (message(r#""id":"\ud800""#), "quarantined|unusable:id"),
+        (message(r#""id":123456789012345678901234567890"#), "quarantined|unusable:id"),
+        (message(r#""id":1e400"#), "quarantined|unusable:id"),
+        (message(r#""id":{"_serialized":"x"}"#), "quarantined|unusable:id"),
+        (message(&format!(r#""id":"{incompressible}""#)), "quarantined|too_long:id"),
+        (message(&format!(r#""id":"h1","chat_id":"{incompressible}""#)), "quarantined|too_long:chat_id"),
+        (message(&format!(r#""id":"h2","ack":"{incompressible}""#)), "quarantined|too_long:ack"),
+        (message(r#""id":"h3","body":"a\u0000b","vcard":"\ud83d""#), "applied|repaired:body,vcard"),
+        (b"{\"event_type\":\"message_received\",\"id\":\"h4\",\"body\":\"caf\xE9\"}".to_vec(), "applied|repaired:body"),
+        (b"\xEF\xBB\xBF{\"event_type\":\"message_received\",\"id\":\"h5\"}".to_vec(), "applied|NULL"),
+        (message(r#""id":"h6","latitude":1e400,"longitude":2"#), "applied|unusable:latitude,longitude"),
+        (message(&format!(r#""id":"h7","body":{},"extra":{}"#, deep(200), deep(50_000))), "applied|unusable:body"),
+        (message(r#""id":"h8","timestamp":99999999999999999999"#), "applied|unusable:timestamp"),
+        (message(r#""id":"h9","timestamp":-1,"from_me":"maybe""#), "applied|unusable:from_me,timestamp"),
+        (message(r#""id":"first","id":"h10","from_me":1,"from_me":"0""#), "applied|NULL"),
+        (message(r#""id":7,"from_me":true,"timestamp":"1724716800000","body":5"#), "applied|NULL"),
+        (message(&format!(r#""id":"{}""#, "ñ".repeat(256))), "applied|NULL"),
+        (message(&format!(r#""id":"{}","chat_id":"{}""#, "x".repeat(512), &incompressible[..512])), "applied|NULL"),
+        (message(r#""id":"'; DROP TABLE messages; --","body":"Robert'); --""#), "applied|NULL"),
+        (message(&format!(r#""id":"h11","body":"{}""#, "a\u{301}👩‍👩‍👧‍👦\u{202E}".repeat(5_000))), "applied|NULL"),
+        (br#"{"event_type":"message_received\u0000","id":"h12"}"#.to_vec(), "ignored|repaired:event_type"),
+        (br#"{"event_type":["message_received"],"id":"h13"}"#.to_vec(), "quarantined|missing:event_type"),
+        (
+            br#"{"event_type":"message_reaction","message_id":"h3","from_number":"5","reaction":{}}"#.to_vec(),
+            "applied|unusable:reaction",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let hostile = hostile();
+        let neighbours: Vec<Vec<u8>> = (0..hostile.len()).map(|n| received(&format!("N{n}"), json!({}))).collect();
+        // At the same time, so that they share batches.
+        let deliveries = hostile.iter().zip(&neighbours).flat_map(|((poison, _), neighbour)| [poison, neighbour]);
+        let answers = join_all(deliveries.map(|body| service.deliver("/webhook/7", body))).await;
+        assert!(answers.iter().all(|answer| !answer.accepted()));
+        for (body, outcome) in &hostile {
+            let kept = world
+                .rows(&format!(
+                    "SELECT state, reason FROM events WHERE body = {}",
+                    match world.backend {
+                        crate::support::world::Backend::Sqlite => format!("x'{}'", hex::encode(body)),
+                        crate::support::world::Backend::Postgres => format!("'\\x{}'::bytea", hex::encode(body)),
+                    }
+                ))
+                .await;
+            assert_eq!(kept, [*outcome], "{}", String::from_utf8_lossy(&body[..body.len().min(200)]));
+        }
+        let stored = world.value("SELECT count(*) FROM messages WHERE id LIKE 'N%'").await;
+        assert_eq!(stored, neighbours.len().to_string());
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A body that passes every check of ours, and that the database still will not hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_database_refuses_is_kept_as_quarantined_and_harms_no_neighbour() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        world
+            .execute(match world.backend {
+                crate::support::world::Backend::Sqlite => {
+                    "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN new.id LIKE 'poison%' \
+                     BEGIN SELECT RAISE(ABORT, 'refused'); END"
+                }
+                crate::support::world::Backend::Postgres => {
+                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                     $$ BEGIN IF new.id LIKE 'poison%' THEN RAISE EXCEPTION 'refused'; END IF; RETURN new; END $$; \
+                     CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION refuse()"
+                }
+            })
+            .await;
+        let ids: Vec<String> = (0..40).map(|n| format!("{}{n}", if n % 13 == 5 { "poison" } else { "N" })).collect();
+        let bodies: Vec<Vec<u8>> = ids.iter().map(|id| received(id, json!({}))).collect();
+        let answers = join_all(bodies.iter().map(|body| service.deliver("/webhook/7", body))).await;
+        assert!(answers.iter().all(|answer| !answer.accepted()));
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "37");
+        let quarantined =
+            world.rows("SELECT state, reason, body FROM events WHERE state <> 'applied' ORDER BY seq").await;
+        assert_eq!(quarantined.len(), 3);
+        for (id, body) in ids.iter().zip(&bodies).filter(|(id, _)| id.starts_with("poison")) {
+            let kept = format!("quarantined|refused_by_database|{}", hex::encode(body));
+            assert!(quarantined.contains(&kept), "{id}");
+        }
+        service.stop().await;
+    })
+    .await;
+}

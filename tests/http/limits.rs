@@ -1,0 +1,138 @@
+//! What is refused before it is an event, and how.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::PATIENCE;
+use crate::support::events::{SECRET, received, sign};
+use crate::support::service::{Service, answer};
+use crate::support::world::{Backend, World};
+
+const LIMIT: usize = 4 * 1024 * 1024;
+
+/// Sends raw bytes and reads until the other end closes or says no more.
+async fn raw(service: &Service, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(service.address).await.expect("the server listens");
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&answer).contains("\r\n\r\n{") {
+        match timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer comes") {
+            Ok(0) | Err(_) => break,
+            Ok(read) => answer.extend_from_slice(&buffer[..read]),
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn of_length(length: usize) -> Vec<u8> {
+    let empty = received("A", json!({"body": ""})).len();
+    received("A", json!({"body": "x".repeat(length - empty)}))
+}
+
+#[tokio::test]
+async fn a_body_of_exactly_the_limit_is_taken_and_a_larger_one_is_413() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    assert!(!service.deliver("/webhook/7", of_length(LIMIT)).await.accepted());
+    let refused = raw(
+        &service,
+        format!(
+            "POST /webhook/7 HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: {}\r\nContent-Length: {}\r\n\r\n",
+            "a".repeat(64),
+            LIMIT + 1
+        )
+        .as_bytes(),
+    )
+    .await;
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+    assert!(refused.contains("body_too_large"), "{refused}");
+    assert_eq!(world.value("SELECT count(*) FROM events").await, "1");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_counted_as_it_comes() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let head = format!(
+        "POST /webhook/7 HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "a".repeat(64)
+    );
+    let chunk = format!("{:x}\r\n{}\r\n", 1 << 20, "x".repeat(1 << 20)).repeat(5);
+    let refused = raw(&service, format!("{head}{chunk}").as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_415_whatever_its_signature() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let body = received("A", json!({}));
+    let signed = || service.post("/webhook", &body).header("X-Whapi-Signature", sign(SECRET, &body));
+    for encoding in ["gzip", "br", "zstd", "gzip, identity", ""] {
+        let refused = answer(signed().header("Content-Encoding", encoding)).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (415, "content_encoding"), "{encoding}");
+    }
+    assert!(!answer(signed().header("Content-Encoding", "Identity")).await.accepted());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_is_408() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let head = format!(
+        "POST /webhook/7 HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: {}\r\nContent-Length: 100\r\n\r\n{{",
+        "a".repeat(64)
+    );
+    let refused = raw(&service, head.as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 408"), "{refused}");
+    assert!(refused.contains("body_timeout"), "{refused}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_is_one_body() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let body = received("A", json!({}));
+    let signature = sign(SECRET, &body);
+    let mut chunks = format!(
+        "POST /webhook/7 HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: {signature}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    .into_bytes();
+    for byte in &body {
+        chunks.extend_from_slice(b"1\r\n");
+        chunks.extend_from_slice(&[*byte, b'\r', b'\n']);
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    let accepted = raw(&service, &chunks).await;
+    assert!(accepted.starts_with("HTTP/1.1 200"), "{accepted}");
+    assert_eq!(world.rows("SELECT body FROM events").await, [hex::encode(&body)]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_mistyped_url_or_method_is_told_what_to_do() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com/")];
+    let service = Service::start_with(&world, &settings).await;
+    for path in ["/webhook", "/webhook/", "/webhook/7"] {
+        let refused = answer(service.get(path)).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (405, "method_not_allowed"), "{path}");
+        assert_eq!(refused.header("allow"), "POST");
+        assert_eq!(refused.body["detail"], "this receives POSTs; it is running");
+    }
+    for path in ["/", "/webhooks", "/api/webhook", "/webhook/7/8"] {
+        let refused = answer(service.post(path, "{}")).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (404, "not_found"), "{path}");
+        let detail = refused.body["detail"].as_str().expect("there is a detail");
+        assert!(detail.contains("https://buzon.example.com/webhook/{instance_id}"), "{detail}");
+    }
+    service.stop().await;
+}

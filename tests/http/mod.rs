@@ -1,0 +1,12 @@
+//! A real server in this process, on both databases.
+
+mod api;
+mod attribution;
+mod group_commit;
+mod guide;
+mod hostile;
+mod limits;
+mod outage;
+mod signature;
+mod unsigned;
+mod vanishing;

@@ -1,0 +1,123 @@
+//! What a person types.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::events::{GUIDE_CURL, SECRET};
+use crate::support::process::{Buzon, run};
+use crate::support::world::{Backend, World, on_both};
+
+#[tokio::test]
+async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
+    let world = World::new(Backend::Sqlite).await;
+    let data = world.folder.path().join("data");
+    // The world's own database is named for the tests' sake; here the default is what matters.
+    let world = World { url: format!("sqlite://{}", data.join("buzon.db").display()), ..world };
+    let buzon = Buzon::serve(&world, &[]).await;
+    let client = reqwest::Client::new();
+    for body in GUIDE_CURL {
+        let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);
+        assert_eq!(request.send().await.expect("it answers").status(), 200);
+    }
+    assert_eq!(world.rows("SELECT id FROM messages").await, ["SIM-1"]);
+    let mode = |name: &str| {
+        let file = std::fs::metadata(data.join(name)).expect("it is there");
+        format!("{:o}", file.permissions().mode() & 0o777)
+    };
+    assert_eq!((mode(""), mode("api-token"), mode("buzon.db")), ("700".to_owned(), "600".to_owned(), "600".to_owned()));
+    buzon.kill().await;
+}
+
+#[tokio::test]
+async fn at_the_start_it_tells_a_person_what_they_need() {
+    let world = World::new(Backend::Postgres).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com")];
+    let buzon = Buzon::serve(&world, &settings).await;
+    let greeting = buzon.greeting.join("\n");
+    for line in [
+        format!("http://{}/webhook", buzon.address),
+        "https://buzon.example.com/webhook/{instance_id}".to_owned(),
+        "every event must be signed".to_owned(),
+        "data/api-token".to_owned(),
+    ] {
+        assert!(greeting.contains(&line), "{greeting}");
+    }
+    assert!(!greeting.contains(SECRET));
+    buzon.kill().await;
+}
+
+#[tokio::test]
+async fn the_token_stays_the_same_from_start_to_start() {
+    let world = World::new(Backend::Sqlite).await;
+    let token = || std::fs::read_to_string(world.folder.path().join("data/api-token")).expect("there is a token");
+    Buzon::serve(&world, &[]).await.kill().await;
+    let first = token();
+    Buzon::serve(&world, &[]).await.kill().await;
+    assert_eq!(token(), first);
+}
+
+#[tokio::test]
+async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
+    on_both(async |world| {
+        let folder = world.folder.path();
+        let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:0")];
+        let refused = run(folder, &["serve", "--no-migrate"], &settings).await;
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("run: buzon migrate"));
+        let migrated = run(folder, &["migrate"], &settings).await;
+        assert!(migrated.status.success());
+        assert!(String::from_utf8_lossy(&migrated.stdout).contains("migrations have run"));
+        let again = run(folder, &["migrate"], &settings).await;
+        assert!(String::from_utf8_lossy(&again.stdout).contains("already"));
+        assert_eq!(world.value("SELECT count(*) FROM events").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn check_config_shows_every_value_with_its_place_and_no_secret() {
+    let world = World::new(Backend::Sqlite).await;
+    let folder = world.folder.path();
+    let file = "listen = \"127.0.0.1:9001\"\ntrusted_proxies = [\"10.0.0.0/8\", \"127.0.0.1\"]\n\
+                [[instances]]\nid = 7\nname = \"Sales\"\nsecrets = [\"the secret of instance seven\"]\n";
+    std::fs::write(folder.join("buzon.toml"), file).expect("it can be written");
+    std::fs::write(folder.join("token"), "0123456789abcdef0123456789abcdef\n").expect("it can be written");
+    let settings = [
+        ("BUZON_WEBHOOK_SECRET", SECRET),
+        ("BUZON_API_TOKEN_FILE", "token"),
+        ("BUZON_DATABASE_URL", "postgres://shop:password-of-the-shop@db.example.com:5433/shop?password=another"),
+        ("BUZON_LOG", "debug"),
+    ];
+    let output = run(folder, &["check-config", "--log", "warn"], &settings).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    for (key, value, place) in [
+        ("listen", "127.0.0.1:9001", "buzon.toml: listen"),
+        ("trusted_proxies", "10.0.0.0/8,127.0.0.1", "buzon.toml: trusted_proxies"),
+        ("log", "warn", "--log"),
+        ("webhook_secret", "set, 27 characters", "BUZON_WEBHOOK_SECRET"),
+        ("api_token", "set, 32 characters", "BUZON_API_TOKEN_FILE"),
+        ("database_url", "postgres://db.example.com:5433/shop", "BUZON_DATABASE_URL"),
+        ("data_dir", "./data", "default"),
+        ("public_url", "-", "not set"),
+        ("instance", "7 \"Sales\" (a secret of its own)", "buzon.toml"),
+    ] {
+        let line = said.lines().find(|line| line.split_whitespace().next() == Some(key)).expect(key);
+        assert!(line.contains(value) && line.ends_with(place), "{line}");
+    }
+    for secret in [SECRET, "0123456789abcdef", "password-of-the-shop", "another", "instance seven"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    assert!(!folder.join("data").exists(), "looking at the settings makes nothing");
+}
+
+#[tokio::test]
+async fn help_is_for_people() {
+    let world = World::new(Backend::Sqlite).await;
+    let help = run(world.folder.path(), &["serve", "--help"], &[]).await;
+    let said = String::from_utf8_lossy(&help.stdout).into_owned();
+    for word in ["--listen", "127.0.0.1:8080", "--database-url", "postgres://", "--no-migrate"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let unknown = run(world.folder.path(), &["frobnicate"], &[]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+}

@@ -1,0 +1,107 @@
+//! What the log says, and what it never does.
+
+use serde_json::{Value, json};
+
+use crate::support::events::{SECRET, received, sign};
+use crate::support::eventually;
+use crate::support::process::Buzon;
+use crate::support::world::on_both;
+
+const CANARY_TEXT: &str = "canary-text-of-a-message";
+const CANARY_PERSON: &str = "573001234567";
+
+#[tokio::test]
+async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
+    on_both(async |world| {
+        let token = "0123456789abcdef-canary-token-89abcdef";
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", token), ("BUZON_LOG", "trace")];
+        let buzon = Buzon::serve(&world, &settings).await;
+        let client = reqwest::Client::new();
+        let url = |path: &str| format!("http://{}{path}", buzon.address);
+        let fields = json!({
+            "body": CANARY_TEXT, "sender_name": CANARY_TEXT, "chat_id": format!("{CANARY_PERSON}@c.us"),
+            "from": format!("{CANARY_PERSON}@c.us"), "media_url": format!("https://x.example.com/{CANARY_TEXT}"),
+        });
+        // Applied, repeated, quarantined, refused.
+        let good = received("A", fields.clone());
+        let bad = format!("{CANARY_TEXT} {CANARY_PERSON}").into_bytes();
+        for (body, secret) in [(&good, SECRET), (&good, SECRET), (&bad, SECRET), (&good, "another secret, not ours")] {
+            let signature = sign(secret, body);
+            let request = client.post(url("/webhook/7")).header("X-Whapi-Signature", signature).body(body.clone());
+            request.send().await.expect("it answers");
+        }
+        let path = format!("/api/v1/messages/7/{CANARY_TEXT}?q={CANARY_PERSON}");
+        client.get(url(&path)).bearer_auth(token).send().await.expect("it answers");
+        eventually("the log is written", async || Buzon::log(&world).await.contains("signature_mismatch")).await;
+        buzon.kill().await;
+        let log = Buzon::log(&world).await;
+        for canary in [CANARY_TEXT, CANARY_PERSON, SECRET, token] {
+            let line = log.lines().find(|line| line.contains(canary));
+            assert_eq!(line, None, "{canary}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
+    on_both(async |world| {
+        let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+        let client = reqwest::Client::new();
+        for n in 0..5 {
+            let body = received(&n.to_string(), json!({"instance_id": "77"}));
+            let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);
+            request.header("X-Whapi-Signature", "a".repeat(64)).send().await.expect("it answers");
+        }
+        buzon.kill().await;
+        let log = Buzon::log(&world).await;
+        let warnings: Vec<Value> = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["level"] == "WARN")
+            .collect();
+        assert_eq!(warnings.len(), 1, "{log}");
+        let fields = &warnings[0]["fields"];
+        assert_eq!((&fields["refused.count"], &fields["instance.claimed"]), (&json!(1), &json!("77")));
+        assert!(
+            fields["message"].as_str().is_some_and(|message| message.contains("set the same secret on both sides"))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_test_webhook_is_reported_with_what_its_signature_was() {
+    on_both(async |world| {
+        for (settings, said) in [(&[("BUZON_WEBHOOK_SECRET", SECRET)][..], "signature valid"), (&[], "unsigned")] {
+            let buzon = Buzon::serve(&world, settings).await;
+            let body = br#"{"event_type":"test_webhook","instance_id":"123","message":"This is a test"}"#;
+            let request = reqwest::Client::new().post(format!("http://{}/webhook", buzon.address)).body(&body[..]);
+            let request = request.header("X-Whapi-Signature", sign(SECRET, body));
+            assert_eq!(request.send().await.expect("it answers").status(), 200);
+            let reported = async || Buzon::log(&world).await.contains(&format!("stored ({said})"));
+            eventually("the test is reported", reported).await;
+            buzon.kill().await;
+        }
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_contradiction_is_warned_of_with_both_ids() {
+    on_both(async |world| {
+        let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+        let body = received("A", json!({"instance_id": "other\ninstance"}));
+        let request = reqwest::Client::new().post(format!("http://{}/webhook/seven", buzon.address));
+        let request = request.header("X-Whapi-Signature", sign(SECRET, &body)).body(body);
+        assert_eq!(request.send().await.expect("it answers").status(), 200);
+        eventually("it is warned of", async || {
+            let log = Buzon::log(&world).await;
+            log.lines().any(|line| line.contains("seven") && line.contains("other\\\\ninstance"))
+        })
+        .await;
+        buzon.kill().await;
+    })
+    .await;
+}

@@ -1,0 +1,7 @@
+//! The program itself.
+
+mod commands;
+mod death;
+mod logs;
+mod replicas;
+mod settings;

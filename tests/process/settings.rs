@@ -1,0 +1,137 @@
+//! Settings that are wrong, unsafe or contradict each other: one clear line, exit 2, nothing started.
+
+use crate::support::process::run;
+use crate::support::world::{Backend, World};
+
+const SHORT: &str = "fifteen letters";
+const LONG: &str = "a secret that is long enough";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Starts the program with these settings and this file, and returns its one line.
+async fn refusal(settings: &[(&str, &str)], file: &str) -> String {
+    let world = World::new(Backend::Sqlite).await;
+    let folder = world.folder.path();
+    if !file.is_empty() {
+        std::fs::write(folder.join("buzon.toml"), file).expect("it can be written");
+    }
+    std::fs::write(folder.join("secret"), LONG).expect("it can be written");
+    for command in ["check-config", "serve"] {
+        let output = run(folder, &[command], settings).await;
+        assert_eq!(output.status.code(), Some(2), "{command} {settings:?} {file} {output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    assert!(!folder.join("data").exists());
+    let said = run(folder, &["serve"], settings).await.stderr;
+    let said = String::from_utf8(said).expect("it is text");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
+    for (name, value, remedy) in [
+        ("BUZON_LISTEM", "127.0.0.1:1", "did you mean BUZON_LISTEN?"),
+        ("BUZON_FROBNICATE", "1", "there is no such setting"),
+        ("BUZON_LISTEN", "8080", "such as 127.0.0.1:8080"),
+        ("BUZON_API_LISTEN", "localhost", "such as 127.0.0.1:8080"),
+        ("BUZON_DATABASE_URL", "mysql://localhost/x", "expected sqlite://PATH or postgres://"),
+        ("BUZON_DATABASE_URL", "postgres://[bad/x", "no PostgreSQL URL"),
+        ("BUZON_DATABASE_URL", "postgres://localhost:99999/x", "no PostgreSQL URL"),
+        ("BUZON_DATABASE_URL", "sqlite://:memory:", "SQLite needs the path of a file"),
+        ("BUZON_DATABASE_URL", "sqlite://x.db?synchronous=off", "SQLite needs the path of a file"),
+        ("BUZON_PUBLIC_URL", "buzon.example.com", "such as https://buzon.example.com"),
+        ("BUZON_PUBLIC_URL", "https://x.example.com/?token=1", "such as https://buzon.example.com"),
+        ("BUZON_TRUSTED_PROXIES", "10.0.0.0/33", "such as 127.0.0.1,10.0.0.0/8"),
+        ("BUZON_WEBHOOK_SECRET", "", "openssl rand -hex 32"),
+        ("BUZON_WEBHOOK_SECRET", SHORT, "openssl rand -hex 32"),
+        ("BUZON_WEBHOOK_SECRET_FILE", "no-such-file", "no-such-file"),
+        ("BUZON_API_TOKEN", "", "openssl rand -hex 32"),
+        ("BUZON_API_TOKEN", &TOKEN[1..], "openssl rand -hex 32"),
+        ("BUZON_ALLOW_UNSIGNED", "yes please", "expected true or false"),
+        ("BUZON_LOG", "not=a=level", "expected a level"),
+        ("BUZON_DATA_DIR", "", "expected a folder"),
+        ("BUZON_CONFIG", "no-such-file.toml", "no-such-file.toml"),
+    ] {
+        let said = refusal(&[(name, value)], "").await;
+        assert!(said.contains(remedy), "{name}={value}: {said}");
+        let place = name == "BUZON_CONFIG" || said.contains(name.trim_end_matches("_FILE"));
+        assert!(place, "{name}={value}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_contradict_each_other_are_refused() {
+    for settings in [
+        &[("BUZON_WEBHOOK_SECRET", LONG), ("BUZON_WEBHOOK_SECRET_FILE", "secret")],
+        &[("BUZON_WEBHOOK_SECRET", LONG), ("BUZON_ALLOW_UNSIGNED", "true")],
+    ] {
+        let said = refusal(settings, "").await;
+        assert!(said.contains("remove one of the two"), "{said}");
+    }
+    let said = refusal(&[("BUZON_WEBHOOK_SECRET", LONG)], "webhook_secret_file = \"secret\"").await;
+    assert!(said.contains("remove one of the two"), "{said}");
+}
+
+#[tokio::test]
+async fn the_file_is_held_to_the_same() {
+    let instance = |fields: &str| format!("[[instances]]\nid = \"7\"\n{fields}\n");
+    for (file, problem) in [
+        ("listen = \"127.0.0.1:1\"\nlisten_to = 1\n".to_owned(), "listen_to"),
+        ("listen = \n".to_owned(), "line 1"),
+        ("\n\n[section]\nx = 1\n".to_owned(), "expected text"),
+        ("listen = 1.5\n".to_owned(), "expected text"),
+        (instance("secret = \"x\""), "secret"),
+        (instance(&format!("secrets = [{SHORT:?}]")), "openssl rand -hex 32"),
+        (instance(&format!("secrets = [{LONG:?}]")) + &instance(""), "configured twice"),
+        (
+            instance(&format!("secrets = [{LONG:?}]")) + &format!("[[instances]]\nid = 8\nsecrets = [{LONG:?}]\n"),
+            "used elsewhere",
+        ),
+        (instance("secrets = [\"first first first\", \"second second second\", \"third third third\"]"), "two at once"),
+        (instance("secret_files = [\"no-such-file\"]"), "no-such-file"),
+        ("[[instances]]\nname = \"Sales\"\n".to_owned(), "id"),
+        ("[[instances]]\nid = \"\"\n".to_owned(), "an instance id has 1 to 64 bytes"),
+        ("[[instances]]\nid = \"-\"\n".to_owned(), "name no instance"),
+        ("[[instances]]\nid = [7]\n".to_owned(), "text or a whole number"),
+        ("instances = 7\n".to_owned(), "[[instances]]"),
+    ] {
+        let said = refusal(&[], &file).await;
+        assert!(said.contains("buzon.toml") || said.contains("instances"), "{said}");
+        assert!(said.contains(problem), "{file}: {said}");
+        assert!(!said.contains(SHORT) && !said.contains(LONG), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_unsafe_database_is_refused_in_the_same_way() {
+    let world = World::new(Backend::Postgres).await;
+    let name = world.url.rsplit('/').next().expect("the URL has a path");
+    let off = format!("ALTER DATABASE {name} SET synchronous_commit = off");
+    crate::support::postgres::execute(&world.url, &off).await;
+    let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:0")];
+    let output = run(world.folder.path(), &["serve"], &settings).await;
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("synchronous_commit is off") && said.lines().count() == 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_no_wrong_setting() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings = [("BUZON_DATABASE_URL", "postgres://buzon@127.0.0.1:1/x"), ("BUZON_LISTEN", "127.0.0.1:0")];
+    let output = run(world.folder.path(), &["serve"], &settings).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the database is not available") && said.lines().count() == 1, "{said}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let world = World::new(Backend::Sqlite).await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let output = run(world.folder.path(), &["serve"], &[("BUZON_LISTEN", address.as_str())]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+}

@@ -1,0 +1,10 @@
+//! The contract of the store, on both databases.
+
+mod acks;
+mod chats;
+mod events;
+mod media;
+mod messages;
+mod open;
+mod order;
+mod reactions;

@@ -1,0 +1,140 @@
+use buzon::store::{self, OpenError, Options, Pending, StoreError};
+
+use crate::support::postgres::{self, Server};
+use crate::support::world::{Backend, World, on_both};
+
+async fn refusal(world: &World) -> OpenError {
+    world.try_open().await.err().expect("the store is refused")
+}
+
+#[tokio::test]
+async fn an_empty_database_is_brought_to_this_schema_and_stays_there() {
+    on_both(async |world| {
+        let database = world.options().database;
+        let first = store::migrate(&database).await.expect("it migrates");
+        assert!(first > 0);
+        assert_eq!(store::migrate(&database).await.expect("it migrates"), 0);
+        world.open().await.ping().await.expect("it answers");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_migrations_an_old_schema_is_refused_and_left_alone() {
+    on_both(async |world| {
+        let options = Options { pending: Pending::Refuse, ..world.options() };
+        let refused = store::open(&options).await.err();
+        assert!(matches!(refused, Some(OpenError::MigrationsPending { missing: 1.. })), "{refused:?}");
+        store::migrate(&options.database).await.expect("it migrates");
+        store::open(&options).await.expect("it opens");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_programs_tables_are_refused_by_name() {
+    on_both(async |world| {
+        world.execute("CREATE TABLE messages (id INT); CREATE TABLE users (id INT)").await;
+        let refused = refusal(&world).await;
+        assert!(matches!(&refused, OpenError::ForeignTables { tables } if tables == "messages, users"), "{refused}");
+        assert_eq!(world.value("SELECT count(*) FROM users").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_owners_own_tables_beside_buzons_are_welcome() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        world.execute("CREATE TABLE customers (id INT); CREATE VIEW mine AS SELECT * FROM messages").await;
+        world.open().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        world
+            .execute(
+                "INSERT INTO _buzon_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'from the future', true, '', 0)",
+            )
+            .await;
+        let refused = refusal(&world).await;
+        assert!(matches!(refused, OpenError::NewerSchema { found: 9999, .. }), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_was_altered_is_refused() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        world.execute("UPDATE _buzon_migrations SET checksum = 'x' WHERE version = 1").await;
+        let refused = refusal(&world).await;
+        assert!(matches!(refused, OpenError::AlteredMigration { version: 1 }), "{refused}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sqlite_takes_one_server_at_a_time() {
+    let world = World::new(Backend::Sqlite).await;
+    let first = world.open().await;
+    let refused = refusal(&world).await;
+    assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
+    let migration = store::migrate(&world.options().database).await;
+    assert!(matches!(migration, Err(OpenError::Locked { .. })), "{migration:?}");
+    drop(first);
+    world.open().await;
+}
+
+#[tokio::test]
+async fn sqlite_commits_with_a_full_sync_to_a_write_ahead_log() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await;
+    assert_eq!(world.value("PRAGMA journal_mode").await, "wal");
+}
+
+#[tokio::test]
+async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() {
+    let world = World::new(Backend::Postgres).await;
+    let name = world.url.rsplit('/').next().expect("the URL has a path");
+    postgres::execute(&world.url, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+    for allow_managed_pg in [false, true] {
+        let refused = store::open(&Options { allow_managed_pg, ..world.options() }).await.err();
+        match refused {
+            Some(OpenError::Store(StoreError::Unsafe(why))) => {
+                assert!(why.contains("synchronous_commit is off"), "{why}")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn postgres_without_fsync_or_full_page_writes_is_refused_unless_that_is_waived() {
+    for setting in ["fsync", "full_page_writes"] {
+        let server = Server::start(&format!("-c {setting}=off"));
+        let url = postgres::database(&server.url).await;
+        let world = World { url, ..World::new(Backend::Postgres).await };
+        let refused = refusal(&world).await.to_string();
+        assert!(refused.contains(&format!("{setting} is off")), "{refused}");
+        assert!(refused.contains("BUZON_ALLOW_MANAGED_PG"), "{refused}");
+        store::open(&Options { allow_managed_pg: true, ..world.options() }).await.expect("it is waived");
+    }
+}
+
+#[tokio::test]
+async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
+    let mut world = World::new(Backend::Postgres).await;
+    let server = postgres::server();
+    let name = format!("buzon_test_latin1_{}", std::process::id());
+    let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    postgres::execute(server, &create).await;
+    world.url = world.url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).expect("the URL has a path");
+    let refused = refusal(&world).await.to_string();
+    assert!(refused.contains("LATIN1"), "{refused}");
+}

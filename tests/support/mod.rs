@@ -1,0 +1,24 @@
+//! The world of a test, set up in one line.
+
+pub mod clock;
+pub mod events;
+pub mod postgres;
+pub mod process;
+pub mod service;
+pub mod world;
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives it up. Never waited for in full when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let mut again = tokio::time::interval(Duration::from_millis(10));
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !condition().await {
+            again.tick().await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+}

@@ -1,0 +1,70 @@
+//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a throw-away one for this process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+/// A server of one's own; it ends when its standard input does, at the latest with this process.
+pub struct Server {
+    pub url: String,
+    process: Child,
+}
+
+impl Server {
+    /// Starts a server with `options` for `postgres`, such as `-c fsync=off`.
+    pub fn start(options: &str) -> Self {
+        let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
+            .args(options.split_whitespace())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("scripts/postgres can be started");
+        let mut url = String::new();
+        let stdout = process.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("it prints text");
+        if url.is_empty() {
+            let mut problem = String::new();
+            let mut stderr = process.stderr.take().expect("it is piped");
+            stderr.read_to_string(&mut problem).expect("it prints text");
+            panic!("there is no PostgreSQL to test with: {problem}");
+        }
+        Self { url: url.trim_end().to_owned(), process }
+    }
+}
+
+impl Server {
+    /// Ends it as a crash would, and returns when it is gone.
+    pub fn stop(mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().expect("it ends");
+    }
+}
+
+/// The URL of the server for all tests.
+pub fn server() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    URL.get_or_init(|| match std::env::var("BUZON_TEST_POSTGRES_URL") {
+        Ok(url) => url,
+        Err(_) => SERVER.get_or_init(|| Server::start("")).url.clone(),
+    })
+}
+
+/// Makes a new, empty database, and returns its URL.
+pub async fn database(server: &str) -> String {
+    let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
+    execute(server, &format!("CREATE DATABASE {name}")).await;
+    let mut url = url::Url::parse(server).expect("the server has a URL");
+    url.set_path(&name);
+    url.into()
+}
+
+/// Runs a statement on a connection of its own.
+pub async fn execute(url: &str, statement: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    connection.execute(AssertSqlSafe(statement)).await.expect("the statement is right");
+    connection.close().await.expect("the connection closes");
+}

@@ -1,0 +1,179 @@
+//! A database of each kind, and its rows as text.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use buzon::domain::batch::Receipt;
+use buzon::domain::event::Event;
+use buzon::domain::timestamp::Timestamp;
+use buzon::store::{self, Database, OpenError, Options, Pending, Store};
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqliteConnection, TypeInfo, ValueRef};
+use tempfile::TempDir;
+
+use super::postgres;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// An empty database, and a folder that goes when it does.
+pub struct World {
+    pub backend: Backend,
+    pub url: String,
+    pub folder: TempDir,
+}
+
+/// Runs `test` with each database.
+pub async fn on_both(mut test: impl AsyncFnMut(World)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        println!("on {backend:?}");
+        test(World::new(backend).await).await;
+    }
+}
+
+impl World {
+    pub async fn new(backend: Backend) -> Self {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let url = match backend {
+            Backend::Sqlite => format!("sqlite://{}", folder.path().join("buzon.db").display()),
+            Backend::Postgres => postgres::database(postgres::server()).await,
+        };
+        Self { backend, url, folder }
+    }
+
+    pub fn options(&self) -> Options {
+        Options {
+            database: Database::parse(&self.url).expect("the URL is right"),
+            pending: Pending::Run,
+            allow_managed_pg: false,
+        }
+    }
+
+    pub async fn try_open(&self) -> Result<Arc<dyn Store>, OpenError> {
+        store::open(&self.options()).await
+    }
+
+    pub async fn open(&self) -> Arc<dyn Store> {
+        self.try_open().await.expect("the store opens")
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The rows of a query that both databases understand, as text: columns with `|` between them, NULL as `NULL`,
+    /// flags as 0 and 1, bytes in hexadecimal digits, times as in SQLite.
+    pub async fn rows(&self, query: &str) -> Vec<String> {
+        match self.backend {
+            Backend::Sqlite => {
+                let mut connection = SqliteConnection::connect(&self.url).await.expect("SQLite opens");
+                let rows =
+                    sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("the query is right");
+                connection.close().await.expect("SQLite closes");
+                rows.iter().map(sqlite_text).collect()
+            }
+            Backend::Postgres => {
+                let mut connection = PgConnection::connect(&self.url).await.expect("PostgreSQL answers");
+                let rows =
+                    sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("the query is right");
+                connection.close().await.expect("PostgreSQL closes");
+                rows.iter().map(postgres_text).collect()
+            }
+        }
+    }
+
+    /// The only value of a query.
+    pub async fn value(&self, query: &str) -> String {
+        let rows = self.rows(query).await;
+        assert_eq!(rows.len(), 1, "{query}");
+        rows.into_iter().next().expect("there is one")
+    }
+
+    /// Runs statements.
+    pub async fn execute(&self, statements: &str) {
+        match self.backend {
+            Backend::Sqlite => {
+                let options = SqliteConnectOptions::from_str(&self.url).expect("the URL is right");
+                let options = options.create_if_missing(true);
+                let mut connection = SqliteConnection::connect_with(&options).await.expect("SQLite opens");
+                connection.execute(AssertSqlSafe(statements)).await.expect("the statements are right");
+                connection.close().await.expect("SQLite closes");
+            }
+            Backend::Postgres => postgres::execute(&self.url, statements).await,
+        }
+    }
+
+    /// Every row of every table that follows from the set of events: without numbers, repeats and the state of jobs.
+    pub async fn dump(&self) -> Vec<String> {
+        const TABLES: [(&str, &str); 6] = [
+            (
+                "events",
+                "instance_id, event_type, message_id, chat_id, body, body_sha256, received_at, signed, state, reason",
+            ),
+            (
+                "messages",
+                "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
+                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, ack_rank, \
+                 group_sender, received_at, occurred_at",
+            ),
+            ("message_acks", "instance_id, message_id, ack, ack_rank, received_at"),
+            ("message_reactions", "instance_id, message_id, from_number, reaction, reacted_at, received_at"),
+            (
+                "chats",
+                "instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at, \
+                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id",
+            ),
+            ("media", "instance_id, message_id, source_sha256, source_url"),
+        ];
+        let mut dump = Vec::new();
+        for (table, columns) in TABLES {
+            let mut rows = self.rows(&format!("SELECT {columns} FROM {table}")).await;
+            rows.sort();
+            dump.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        dump
+    }
+}
+
+/// Records one batch.
+pub async fn record(store: &Arc<dyn Store>, events: &[Event]) -> Vec<Receipt> {
+    store.record_batch(events).await.expect("the batch is recorded")
+}
+
+fn sqlite_text(row: &SqliteRow) -> String {
+    let text = |column: usize| {
+        let value = row.try_get_raw(column).expect("the column is there");
+        match value.type_info().name() {
+            _ if value.is_null() => "NULL".to_owned(),
+            "INTEGER" => row.get::<i64, _>(column).to_string(),
+            "REAL" => row.get::<f64, _>(column).to_string(),
+            "BLOB" => hex::encode(row.get::<Vec<u8>, _>(column)),
+            _ => row.get::<String, _>(column),
+        }
+    };
+    joined(row.columns().iter().map(|column| text(column.ordinal())))
+}
+
+fn postgres_text(row: &PgRow) -> String {
+    let text = |column: usize, kind: &str| match kind {
+        _ if row.try_get_raw(column).expect("the column is there").is_null() => "NULL".to_owned(),
+        "BOOL" => i64::from(row.get::<bool, _>(column)).to_string(),
+        "INT2" => row.get::<i16, _>(column).to_string(),
+        "INT4" => row.get::<i32, _>(column).to_string(),
+        "INT8" => row.get::<i64, _>(column).to_string(),
+        "FLOAT8" => row.get::<f64, _>(column).to_string(),
+        "BYTEA" => hex::encode(row.get::<Vec<u8>, _>(column)),
+        "TIMESTAMPTZ" => Timestamp::from_utc(row.get(column)).to_rfc3339(),
+        _ => row.get::<String, _>(column),
+    };
+    joined(row.columns().iter().map(|column| text(column.ordinal(), column.type_info().name())))
+}
+
+fn joined(values: impl Iterator<Item = String>) -> String {
+    values.collect::<Vec<_>>().join("|")
+}
