@@ -18,13 +18,22 @@ const OTHERS: u32 = 0o077;
 /// database's files among them, is for its owner alone too.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
-    let created = DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder);
-    created.with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    make(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode & OTHERS != 0 {
         warn!(folder = %folder.display(), "others can look into the data folder; run: chmod 700 {}", folder.display());
     }
     Ok(())
+}
+
+/// Makes the folder, and sees to it that a power cut does not take it back.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder)?;
+    let parent = folder.canonicalize()?;
+    File::open(parent.parent().unwrap_or(&parent))?.sync_all()
 }
 
 /// The file with the API token, where none is configured.
@@ -49,6 +58,7 @@ fn write_new(path: &Path) -> io::Result<String> {
     let token = hex::encode(random);
     writeln!(file, "{token}")?;
     file.sync_all()?;
+    File::open(path.parent().unwrap_or(path))?.sync_all()?;
     Ok(token)
 }
 

@@ -63,7 +63,7 @@ fn each_library_has_its_place() {
     for (library, places) in [
         ("actix_web", &["http", "app"][..]),
         ("sqlx", &["store"]),
-        ("tokio", &["http", "app", "cli", "ingest"]),
+        ("tokio", &["http", "app", "cli", "ingest", "store"]),
         ("clap", &["cli"]),
         ("toml", &["config"]),
         ("hmac", &["domain"]),

@@ -63,7 +63,7 @@ struct Settings {
     /// Where to serve the read API, if elsewhere
     #[arg(long, value_name = "ADDRESS:PORT")]
     api_listen: Option<String>,
-    /// How the gateway reaches this server, for the URL to register: https://buzon.example.com
+    /// How the gateway reaches this server, for the URL to register, such as `https://buzon.example.com`
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// What to log: error, warn, info, debug, trace, or directives such as buzon=debug,info

@@ -1,6 +1,6 @@
 //! What is in force: every setting, read once at the start, checked, and immutable from then on.
 //!
-//! [`sources`] finds each setting's text and says where it stands; this file gives the texts their types and refuses
+//! `sources` finds each setting's text and says where it stands; this file gives the texts their types and refuses
 //! what is wrong or contradicts itself, in one line that names the place. Nothing here writes a file.
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Group commit: events wait in a bounded queue while one batch is being committed, and are the next batch together.
 //!
-//! [`Ingest`] is the way in, for every request handler; [`writer`] is the one task that writes. Nobody cancels it: a
+//! [`Ingest`] is the way in, for every request handler; `writer` is the one task that writes. Nobody cancels it: a
 //! client that goes away takes its waiting with it, and not the commit.
 
 use std::sync::Arc;

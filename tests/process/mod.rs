@@ -3,5 +3,6 @@
 mod commands;
 mod death;
 mod logs;
+mod readme;
 mod replicas;
 mod settings;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::time::timeout;
 
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
@@ -38,6 +39,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL statement_timeout = '4s'; \
      SET LOCAL idle_in_transaction_session_timeout = '4s'";
 
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
 
@@ -65,9 +67,15 @@ impl PostgresStore {
     }
 }
 
+/// A server behind a silent firewall never answers.
+async fn dial(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let silent = || StoreError::Unavailable(format!("no answer within {} seconds", CONNECT_WAIT.as_secs()));
+    Ok(timeout(CONNECT_WAIT, options.connect()).await.map_err(|_| silent())??)
+}
+
 /// Opens a connection for writing, and makes sure that its commits are on disk.
 async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
-    let mut connection = options.connect().await?;
+    let mut connection = dial(options).await?;
     durability::check(&mut connection, allow_managed).await?;
     Ok(connection)
 }
@@ -78,7 +86,7 @@ pub(super) async fn migrate(url: &str) -> Result<usize, OpenError> {
 
 /// On a connection of its own: a migration that fails leaves its advisory lock there.
 async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, OpenError> {
-    let mut connection = options.connect().await.map_err(StoreError::from)?;
+    let mut connection = dial(options).await?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     connection.close().await.map_err(StoreError::from)?;

@@ -1,0 +1,89 @@
+//! The README does what it says: its commands are run, and its queries give the answers that stand below them.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::events::SECRET;
+use crate::support::process::Buzon;
+use crate::support::world::{World, on_both};
+
+const README: &str = include_str!("../../README.md");
+
+/// The text of the blocks in `language`, in their order, each with the one that follows it.
+fn blocks() -> Vec<(&'static str, &'static str)> {
+    let fenced = README.split("```").skip(1).step_by(2);
+    fenced.filter_map(|block| block.split_once('\n')).collect()
+}
+
+/// Runs a block as a person would, against this server, and returns the answer.
+async fn run(buzon: &Buzon, script: &str) -> Value {
+    let script = script.replace("127.0.0.1:8080", &buzon.address.to_string());
+    let output = Command::new("bash")
+        .args(["-c", &format!("set -euo pipefail\n{script}")])
+        .env("BUZON_WEBHOOK_SECRET", SECRET)
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .expect("bash is there");
+    serde_json::from_slice(&output.stdout).expect("the answer is JSON")
+}
+
+fn curl_blocks() -> (Vec<&'static str>, Vec<&'static str>) {
+    let curls = blocks().into_iter().filter(|(language, _)| *language == "sh").map(|(_, script)| script);
+    curls
+        .filter(|script| script.contains("curl -X POST http://127.0.0.1:8080"))
+        .partition(|script| !script.contains("openssl"))
+}
+
+#[tokio::test]
+async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
+    on_both(async |world| {
+        let (unsigned, signed) = curl_blocks();
+        assert_eq!((unsigned.len(), signed.len()), (2, 1));
+        deliver(&world, &[], &unsigned).await;
+        deliver(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)], &signed).await;
+        let mut queries = 0;
+        for ((language, query), (answer_language, answer)) in blocks().into_iter().zip(blocks().into_iter().skip(1)) {
+            if (language, answer_language) == ("sql", "text") {
+                let shown: Vec<&str> = answer.lines().collect();
+                // sqlite3 shows nothing for NULL.
+                let rows = world.rows(query).await;
+                let rows: Vec<String> = rows.iter().map(|row| row.replace("NULL", "")).collect();
+                assert_eq!(rows, shown, "{query}");
+                queries += 1;
+            }
+        }
+        assert_eq!(queries, 6);
+    })
+    .await;
+}
+
+async fn deliver(world: &World, settings: &[(&str, &str)], scripts: &[&str]) {
+    let buzon = Buzon::serve(world, settings).await;
+    for script in scripts {
+        for duplicate in [false, true] {
+            let answer = run(&buzon, script).await;
+            assert_eq!(answer, serde_json::json!({"ok": true, "duplicate": duplicate}), "{script}");
+        }
+    }
+    buzon.kill().await;
+}
+
+#[tokio::test]
+async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed() {
+    let world = World::new(crate::support::world::Backend::Sqlite).await;
+    let output = crate::support::process::run(world.folder.path(), &["check-config"], &[]).await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut known: Vec<&str> =
+        said.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect();
+    let rows = README.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    known.sort();
+    listed.sort();
+    assert_eq!(listed, known);
+    for key in listed {
+        assert!(README.contains(&format!("`BUZON_{}`", key.to_uppercase())), "{key}");
+    }
+}
