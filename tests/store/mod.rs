@@ -2,6 +2,7 @@
 
 mod acks;
 mod chats;
+mod documented;
 mod events;
 mod media;
 mod messages;

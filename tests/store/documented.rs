@@ -1,0 +1,40 @@
+//! `docs/schema.md` names every table, view and column, and none that is not there.
+
+use std::collections::BTreeSet;
+
+use crate::support::world::{Backend, on_both};
+
+const DOCUMENT: &str = include_str!("../../docs/schema.md");
+
+/// `table.column` for every row of a table below a heading that names a table.
+fn documented() -> BTreeSet<String> {
+    let sections = DOCUMENT.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+    let columns = sections.flat_map(|(table, text)| {
+        let tables = text.split("| column | meaning |").skip(1);
+        let rows = tables.flat_map(|text| text.lines().skip(2).take_while(|line| line.starts_with("| `")));
+        let names = rows.flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2));
+        names.map(move |column| format!("{table}.{column}")).collect::<Vec<_>>()
+    });
+    columns.collect()
+}
+
+#[tokio::test]
+async fn the_document_and_the_databases_agree_on_every_column() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        let query = match world.backend {
+            Backend::Sqlite => {
+                "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c \
+                 WHERE m.type IN ('table', 'view') AND m.name NOT LIKE '\\_%' ESCAPE '\\'"
+            }
+            Backend::Postgres => {
+                "SELECT table_name || '.' || column_name FROM information_schema.columns \
+                 WHERE table_schema = current_schema() AND table_name NOT LIKE '\\_%'"
+            }
+        };
+        let columns: BTreeSet<String> = world.rows(query).await.into_iter().collect();
+        assert!(columns.len() > 60, "{columns:?}");
+        assert_eq!(documented(), columns);
+    })
+    .await;
+}
