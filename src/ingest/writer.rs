@@ -89,14 +89,14 @@ async fn outcomes(store: &dyn Store, events: Vec<Event>) -> Vec<Result<Receipt, 
             Err(StoreError::Refused { code }) => {
                 error!(code, "the database refuses an event; it is kept as quarantined");
                 let quarantined: Vec<Event> = part.into_iter().map(|event| event.quarantined(REFUSED)).collect();
-                let kept = record(store, &quarantined).await;
-                outcomes.extend(
-                    kept.map_or_else(|error| vec![Err(unstored(&error, 1))], |kept| kept.into_iter().map(Ok).collect()),
-                );
+                match record(store, &quarantined).await {
+                    Ok(receipts) => outcomes.extend(receipts.into_iter().map(Ok)),
+                    Err(error) => outcomes.push(Err(unstored(&error, 1))),
+                }
             }
             Err(error) => {
-                let failure = unstored(&error, part.len());
-                outcomes.extend(part.iter().map(|_| Err(failure)));
+                let left = part.len() + parts.drain(..).map(|part| part.len()).sum::<usize>();
+                outcomes.extend(std::iter::repeat_n(Err(unstored(&error, left)), left));
             }
         }
     }

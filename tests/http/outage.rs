@@ -86,8 +86,7 @@ async fn more_than_may_wait_is_503_at_once_and_what_was_accepted_is_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
     let server = Server::start("");
-    let url = postgres::database(&server.url).await;
-    let world = World { url, ..World::new(Backend::Postgres).await };
+    let world = World::on_server(&server.url, "").await;
     let service = Service::start(&world).await;
     assert!(!service.deliver("/webhook/7", sent("A", json!({}))).await.accepted());
     let readiness = async |status: u16| answer(service.get("/health/ready")).await.status.as_u16() == status;

@@ -8,10 +8,8 @@ use crate::support::world::{Backend, World, on_both};
 
 #[tokio::test]
 async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::in_folder("data/buzon.db");
     let data = world.folder.path().join("data");
-    // The world's own database is named for the tests' sake; here the default is what matters.
-    let world = World { url: format!("sqlite://{}", data.join("buzon.db").display()), ..world };
     let buzon = Buzon::serve(&world, &[]).await;
     let client = reqwest::Client::new();
     for body in GUIDE_CURL {

@@ -1,6 +1,7 @@
 //! The contract of the store, on both databases.
 
 mod acks;
+mod anything;
 mod chats;
 mod documented;
 mod events;

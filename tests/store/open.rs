@@ -118,8 +118,7 @@ async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() 
 async fn postgres_without_fsync_or_full_page_writes_is_refused_unless_that_is_waived() {
     for setting in ["fsync", "full_page_writes"] {
         let server = Server::start(&format!("-c {setting}=off"));
-        let url = postgres::database(&server.url).await;
-        let world = World { url, ..World::new(Backend::Postgres).await };
+        let world = World::on_server(&server.url, "").await;
         let refused = refusal(&world).await.to_string();
         assert!(refused.contains(&format!("{setting} is off")), "{refused}");
         assert!(refused.contains("BUZON_ALLOW_MANAGED_PG"), "{refused}");
@@ -129,12 +128,8 @@ async fn postgres_without_fsync_or_full_page_writes_is_refused_unless_that_is_wa
 
 #[tokio::test]
 async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
-    let mut world = World::new(Backend::Postgres).await;
-    let server = postgres::server();
-    let name = format!("buzon_test_latin1_{}", std::process::id());
-    let create = format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
-    postgres::execute(server, &create).await;
-    world.url = world.url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).expect("the URL has a path");
+    let latin1 = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    let world = World::on_server(postgres::server(), latin1).await;
     let refused = refusal(&world).await.to_string();
     assert!(refused.contains("LATIN1"), "{refused}");
 }

@@ -47,16 +47,29 @@ impl Server {
 pub fn server() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
     static SERVER: OnceLock<Server> = OnceLock::new();
-    URL.get_or_init(|| match std::env::var("BUZON_TEST_POSTGRES_URL") {
-        Ok(url) => url,
-        Err(_) => SERVER.get_or_init(|| Server::start("")).url.clone(),
-    })
+    URL.get_or_init(|| borrowed().unwrap_or_else(|| SERVER.get_or_init(|| Server::start("")).url.clone()))
 }
 
-/// Makes a new, empty database, and returns its URL.
-pub async fn database(server: &str) -> String {
+/// The server that the tests were given.
+fn borrowed() -> Option<String> {
+    std::env::var("BUZON_TEST_POSTGRES_URL").ok()
+}
+
+/// Removes a database from a server that the tests were given.
+pub fn drop_if_borrowed(url: &str) {
+    let Some((server, name)) = borrowed().zip(url.rsplit('/').next().map(str::to_owned)) else { return };
+    let removal = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
+        runtime.block_on(execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+    });
+    // A test that fails is not to fail again here.
+    let _ = removal.join();
+}
+
+/// Makes a new, empty database with these options of `CREATE DATABASE`, and returns its URL.
+pub async fn database(server: &str, options: &str) -> String {
     let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
-    execute(server, &format!("CREATE DATABASE {name}")).await;
+    execute(server, &format!("CREATE DATABASE {name} {options}")).await;
     let mut url = url::Url::parse(server).expect("the server has a URL");
     url.set_path(&name);
     url.into()

@@ -38,12 +38,23 @@ pub async fn on_both(mut test: impl AsyncFnMut(World)) {
 
 impl World {
     pub async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => Self::in_folder("buzon.db"),
+            Backend::Postgres => Self::on_server(postgres::server(), "").await,
+        }
+    }
+
+    /// A SQLite database of this path in the world's folder.
+    pub fn in_folder(path: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let url = match backend {
-            Backend::Sqlite => format!("sqlite://{}", folder.path().join("buzon.db").display()),
-            Backend::Postgres => postgres::database(postgres::server()).await,
-        };
-        Self { backend, url, folder }
+        let url = format!("sqlite://{}", folder.path().join(path).display());
+        Self { backend: Backend::Sqlite, url, folder }
+    }
+
+    /// A new database of this server, with these options of `CREATE DATABASE`.
+    pub async fn on_server(server: &str, options: &str) -> Self {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        Self { backend: Backend::Postgres, url: postgres::database(server, options).await, folder }
     }
 
     pub fn options(&self) -> Options {
@@ -137,6 +148,15 @@ impl World {
             dump.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
         dump
+    }
+}
+
+impl Drop for World {
+    /// A server of our own goes with its databases; somebody else's is left as it was.
+    fn drop(&mut self) {
+        if self.backend == Backend::Postgres {
+            postgres::drop_if_borrowed(&self.url);
+        }
     }
 }
 
