@@ -69,16 +69,7 @@ impl Application {
             api: Some(Data::new(ApiToken::new(token.expose_secret()))),
             webhook_url: Data::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
-        let separate = config.api_listen.filter(|api| *api != config.listen);
-        let surfaces = match separate {
-            None => vec![(config.listen, both)],
-            Some(api) => {
-                vec![(config.listen, Surface { api: None, ..both.clone() }), (api, Surface { webhook: None, ..both })]
-            }
-        };
-        let bound = surfaces.into_iter().map(|(address, surface)| bind(address, surface));
-        let (addresses, servers): (Vec<_>, Vec<_>) = bound.collect::<anyhow::Result<Vec<_>>>()?.into_iter().unzip();
-        let (webhook, api) = (addresses[0], addresses[addresses.len() - 1]);
+        let (webhook, api, servers) = listen(config, both)?;
         Ok(Self { webhook, api, servers, readiness, writer, store })
     }
 
@@ -99,16 +90,13 @@ impl Application {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let mut servers: JoinSet<io::Result<()>> = self.servers.drain(..).collect();
-        let outcome = tokio::select! {
-            () = stop => Ok(()),
-            ended = self.writer.ended() => Err(match ended {
-                Ok(()) => anyhow!("the writer ended by itself"),
-                Err(error) => anyhow!(error).context("the writer died"),
-            }),
-            ended = servers.join_next() => Err(anyhow!("a listener ended by itself: {ended:?}")),
+        let (outcome, writer_lives) = tokio::select! {
+            () = stop => (Ok(()), true),
+            ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
+            ended = servers.join_next() => (Err(anyhow!("a listener ended by itself: {ended:?}")), true),
         };
         info!("stopping: finishing what was received");
-        if timeout(ALL_END, self.end(&handles, outcome.is_ok())).await.is_err() {
+        if timeout(ALL_END, self.end(&handles, writer_lives)).await.is_err() {
             warn!("not everything was finished in time; what was answered 200 is safe");
         }
         outcome
@@ -125,6 +113,17 @@ impl Application {
         }
         self.store.close().await;
     }
+}
+
+/// Listens on one address for both, or on one for each. Returns where the webhook is, and where the API is.
+fn listen(config: &Config, both: Surface) -> anyhow::Result<(SocketAddr, SocketAddr, Vec<Server>)> {
+    let Some(api) = config.api_listen.filter(|api| *api != config.listen) else {
+        let (address, server) = bind(config.listen, both)?;
+        return Ok((address, address, vec![server]));
+    };
+    let (webhook_address, webhook) = bind(config.listen, Surface { api: None, ..both.clone() })?;
+    let (api_address, api) = bind(api, Surface { webhook: None, ..both })?;
+    Ok((webhook_address, api_address, vec![webhook, api]))
 }
 
 fn bind(address: SocketAddr, surface: Surface) -> anyhow::Result<(SocketAddr, Server)> {

@@ -1,7 +1,12 @@
 //! When the store is away or slow: 503, and the gateway comes again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use buzon::domain::batch::Receipt;
+use buzon::domain::event::Event;
+use buzon::store::{Availability, EventStore, StoreError};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
@@ -103,4 +108,35 @@ async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
     crate::support::eventually("the service is not ready", async || readiness(503).await).await;
     assert_eq!(answer(service.get("/health/live")).await.status.as_u16(), 200);
     service.stop().await;
+}
+
+/// A store whose next batch is the writer's death.
+struct Deadly;
+
+#[async_trait]
+impl EventStore for Deadly {
+    async fn record_batch(&self, _: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        panic!("a defect");
+    }
+}
+
+#[async_trait]
+impl Availability for Deadly {
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close(&self) {}
+}
+
+/// Better no service than one that can store nothing: whoever supervises it starts it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_dies_ends_the_service() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET)];
+    let service = Service::start_on(&world, Arc::new(Deadly), &settings);
+    let refused = service.deliver("/webhook/7", received("A", json!({}))).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (503, "store_unavailable"));
+    let ended = service.ended().await.expect_err("it ends with an error").to_string();
+    assert!(ended.contains("the writer died"), "{ended}");
 }

@@ -101,6 +101,11 @@ impl Service {
         answer(self.post(path, body).header("X-Whapi-Signature", signature)).await
     }
 
+    /// How it ends by itself.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        self.task.await.expect("the service does not panic")
+    }
+
     /// Ends in an orderly way.
     pub async fn stop(self) {
         self.stop.send(()).expect("the service runs");
