@@ -18,6 +18,7 @@ use tracing_actix_web::TracingLogger;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::http::body::Reader;
 use crate::http::health::Readiness;
 use crate::http::refusals::Refusals;
 use crate::http::token::ApiToken;
@@ -31,7 +32,9 @@ use crate::{data_dir, ingest};
 const REQUESTS_END: u64 = 4;
 /// How long everything may take after it.
 const ALL_END: Duration = Duration::from_secs(7);
-/// How long a client may take for the head of a request.
+/// Connections for each of the workers, one for each core.
+const CONNECTIONS: usize = 4_096;
+/// How long a client may take for the head of its first request; for the next one it is [`KEEP_ALIVE`].
 const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept; gateways and proxies use theirs again.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -56,6 +59,7 @@ impl Application {
         let readiness = Data::new(Readiness::new(store.clone()));
         let (ingest, writer) = ingest::start(store.clone());
         let receiver = Receiver {
+            reader: Reader::default(),
             ingest,
             clock,
             keyring: config.keyring.clone(),
@@ -95,7 +99,7 @@ impl Application {
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
             ended = servers.join_next() => (Err(anyhow!("a listener ended by itself: {ended:?}")), true),
         };
-        info!("stopping: finishing what was received");
+        info!("stopping: finishing the requests under way");
         if timeout(ALL_END, self.end(&handles, writer_lives)).await.is_err() {
             warn!("not everything was finished in time; what was answered 200 is safe");
         }
@@ -105,6 +109,7 @@ impl Application {
     async fn end(&mut self, handles: &[ServerHandle], writer_lives: bool) {
         self.readiness.stop();
         futures_util::future::join_all(handles.iter().map(|server| server.stop(true))).await;
+        info!("storing what waits");
         if writer_lives {
             self.writer.close();
             if let Err(error) = self.writer.ended().await {
@@ -130,6 +135,7 @@ fn bind(address: SocketAddr, surface: Surface) -> anyhow::Result<(SocketAddr, Se
     let app =
         move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(|config| http::routes(config, &surface));
     let server = HttpServer::new(app)
+        .max_connections(CONNECTIONS)
         .client_request_timeout(HEAD_WAIT)
         .keep_alive(KEEP_ALIVE)
         .tcp_nodelay(true)

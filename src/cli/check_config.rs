@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::Settings;
 use crate::config::Config;
 
@@ -5,12 +7,13 @@ use crate::config::Config;
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let sources = settings.sources()?;
     let config = Config::new(&sources)?;
+    let mut out = std::io::stdout().lock();
     let lines = sources.report();
     let key_width = lines.iter().map(|line| line.key.len()).max().unwrap_or_default();
     let value_width = lines.iter().map(|line| line.value.chars().count()).max().unwrap_or_default();
     for line in lines {
-        println!("{:key_width$}  {:value_width$}  {}", line.key, line.value, line.place);
+        writeln!(out, "{:key_width$}  {:value_width$}  {}", line.key, line.value, line.place)?;
     }
-    println!("\nThe URL to register at the gateway: {}", config.webhook_url("{instance_id}"));
+    writeln!(out, "\nThe URL to register at the gateway: {}", config.webhook_url("{instance_id}"))?;
     Ok(())
 }

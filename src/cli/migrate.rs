@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use super::Settings;
 use crate::{data_dir, store, telemetry};
 
@@ -6,10 +8,11 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
+    let mut out = std::io::stdout();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(store::migrate(&config.database))? {
-        0 => println!("{}: the schema is of this version already", config.database),
-        count => println!("{}: {count} migrations have run; the schema is of this version", config.database),
+        0 => writeln!(out, "{}: the schema is of this version already", config.database)?,
+        count => writeln!(out, "{}: {count} migrations have run; the schema is of this version", config.database)?,
     }
     Ok(())
 }

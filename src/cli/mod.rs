@@ -81,9 +81,7 @@ impl Settings {
             ("public_url", self.public_url),
             ("log", self.log),
         ];
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
-        Sources::gather(self.config, flags, environment)
+        Sources::gather(self.config, flags, std::env::vars_os())
     }
 
     fn config(self) -> Result<Config, ConfigError> {

@@ -1,3 +1,6 @@
+use std::future::Future;
+use std::io::Write;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,24 +25,33 @@ pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = pin!(stop()?);
     let options = Options {
         database: config.database.clone(),
         pending: if no_migrate { Pending::Refuse } else { Pending::Run },
         allow_managed_pg: config.allow_managed_pg,
     };
-    let store = store::open(&options).await?;
+    let store = tokio::select! {
+        store = store::open(&options) => store?,
+        // Another process may hold the database's schema for long.
+        () = &mut stop => return Ok(()),
+    };
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
-    print!("{}", greeting(&config, &application));
-    application
-        .run(async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await
+    // Nobody may be reading, and the service is what matters.
+    let _ = std::io::stdout().write_all(greeting(&config, &application).as_bytes());
+    application.run(stop).await
+}
+
+/// Ready when the process is told to end.
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// What a person wants to know at the start.
@@ -59,12 +71,23 @@ fn greeting(config: &Config, application: &Application) -> String {
     format!(
         "buzon {version}\n\
          \x20 listening          http://{webhook}/webhook\n\
-         \x20 register           {register}\n\
+         {register}\
          \x20 signatures         {signatures}\n\
          \x20 database           {database}\n\
          \x20 read API           http://{api}/api/v1\n\
          \x20 API token          {token}\n",
-        register = config.webhook_url("{instance_id}"),
+        register = urls(config),
         database = config.database,
     )
+}
+
+/// The URL to register for each instance.
+fn urls(config: &Config) -> String {
+    /// With more instances, whoever runs them knows the form.
+    const SHOWN: usize = 10;
+    let mut ids: Vec<&str> = config.instances.iter().map(|instance| instance.id.as_str()).take(SHOWN).collect();
+    if ids.is_empty() || ids.len() < config.instances.len() {
+        ids.push("{instance_id}");
+    }
+    ids.iter().map(|id| format!("  register           {}\n", config.webhook_url(id))).collect()
 }

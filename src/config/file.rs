@@ -5,19 +5,20 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{ConfigError, Instance};
 use crate::domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
+/// The one setting that may be written as a list.
+const LIST: &str = "trusted_proxies";
 
 /// What a file says; empty where there is none.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
-    /// Every value as text; lists with commas between their elements.
+    /// Every value as text; a list with commas between its elements.
     pub(super) values: BTreeMap<String, String>,
     pub(super) instances: Vec<InstanceEntry>,
 }
@@ -51,18 +52,6 @@ impl fmt::Debug for InstanceEntry {
     }
 }
 
-/// An element of `[[instances]]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    id: Value,
-    name: Option<String>,
-    #[serde(default)]
-    secrets: Vec<String>,
-    #[serde(default)]
-    secret_files: Vec<PathBuf>,
-}
-
 impl File {
     pub(super) fn read(path: PathBuf) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(&path).map_err(|error| ConfigError::new(path.display(), error))?;
@@ -73,8 +62,10 @@ impl File {
         };
         let mut values = BTreeMap::new();
         for (key, value) in table {
-            let text = scalar(&value).ok_or_else(|| {
-                ConfigError::new(format!("{}: {key}", path.display()), "expected text, a number, true, false or a list")
+            let list = key == LIST;
+            let text = scalar(&value, list).ok_or_else(|| {
+                let expected = if list { "expected a list of texts" } else { "expected text, a number, true or false" };
+                ConfigError::new(format!("{}: {key}", path.display()), expected)
             })?;
             values.insert(key, text);
         }
@@ -89,13 +80,13 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     ConfigError::new(format!("{}: line {line}", path.display()), message)
 }
 
-fn scalar(value: &Value) -> Option<String> {
+fn scalar(value: &Value, list: bool) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Boolean(flag) => Some(flag.to_string()),
-        Value::Array(elements) => Some(elements.iter().map(scalar).collect::<Option<Vec<_>>>()?.join(",")),
-        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
+        Value::Array(_) if list => Some(texts(Some(value.clone()))?.join(",")),
+        Value::Array(_) | Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
     }
 }
 
@@ -110,22 +101,44 @@ fn entries(path: &Path, instances: Value) -> Result<Vec<InstanceEntry>, ConfigEr
         .collect()
 }
 
+/// Reads an element of `[[instances]]`. Its errors name fields and never quote them: they may be secrets.
 fn entry(place: &str, here: &str, element: Value) -> Result<InstanceEntry, ConfigError> {
-    let written = Written::deserialize(element).map_err(|error| ConfigError::new(here, error.message()))?;
-    let id = match &written.id {
-        Value::String(id) => id.clone(),
-        Value::Integer(id) => id.to_string(),
-        _ => return Err(ConfigError::new(here, "an id is text or a whole number")),
+    let problem = |problem: &str| ConfigError::new(here, problem);
+    let Value::Table(mut fields) = element else { return Err(problem("instances are written as [[instances]]")) };
+    let id = match fields.remove("id") {
+        Some(Value::String(id)) => id,
+        Some(Value::Integer(id)) => id.to_string(),
+        Some(_) => return Err(problem("an id is text or a whole number")),
+        None => return Err(problem("the id is missing")),
     };
-    let id = InstanceId::new(&id).map_err(|error| ConfigError::new(here, error))?;
+    let id = InstanceId::new(&id).map_err(|error| problem(&error.to_string()))?;
     if id.is_unstated() {
-        return Err(ConfigError::new(here, "the id - stands for events that name no instance"));
+        return Err(problem("the id - stands for events that name no instance"));
     }
-    let mut secrets = written.secrets;
-    for path in &written.secret_files {
-        secrets.push(read_secret(path).map_err(|error| ConfigError::new(here, error))?);
+    let name = match fields.remove("name") {
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err(problem("a name is text")),
+        None => None,
+    };
+    let mut secrets = texts(fields.remove("secrets")).ok_or_else(|| problem("secrets is a list of texts"))?;
+    let files = texts(fields.remove("secret_files")).ok_or_else(|| problem("secret_files is a list of paths"))?;
+    for path in files {
+        secrets.push(read_secret(Path::new(&path)).map_err(|error| problem(&error))?);
     }
-    Ok(InstanceEntry { instance: Instance { id, name: written.name }, secrets, place: place.to_owned() })
+    match fields.keys().next() {
+        Some(unknown) => Err(problem(&format!("an instance has no {unknown}; it has id, name, secrets, secret_files"))),
+        None => Ok(InstanceEntry { instance: Instance { id, name }, secrets, place: place.to_owned() }),
+    }
+}
+
+/// The elements of a list of texts; an absent list is empty.
+fn texts(list: Option<Value>) -> Option<Vec<String>> {
+    let elements = match list {
+        None => vec![],
+        Some(Value::Array(elements)) => elements,
+        Some(_) => return None,
+    };
+    elements.into_iter().map(|element| element.as_str().map(str::to_owned)).collect()
 }
 
 /// A secret's file holds the secret, and perhaps a line break after it.

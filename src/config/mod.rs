@@ -94,13 +94,23 @@ impl Config {
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
         };
-        if config.allow_unsigned && !config.keyring.is_empty() {
-            return Err(ConfigError::new(
-                sources.place("allow_unsigned"),
+        config.contradiction().map_or(Ok(config), |(key, problem)| Err(ConfigError::new(sources.place(key), problem)))
+    }
+
+    /// A setting that cannot stand beside another, and why.
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        match (self.keyring.is_empty(), self.allow_unsigned) {
+            (false, true) => Some((
+                "allow_unsigned",
                 "it contradicts the configured secrets, which make every event signed; remove one of the two",
-            ));
+            )),
+            // Behind a proxy or a tunnel a stranger can look as if they were on this machine.
+            (true, false) if self.public_url.is_some() => Some((
+                "public_url",
+                "a public webhook needs a secret: set webhook_secret, made with openssl rand -hex 32",
+            )),
+            _ => None,
         }
-        Ok(config)
     }
 
     /// The URL to register at the gateway for an instance; without `public_url`, with a host to be filled in.
@@ -138,8 +148,9 @@ fn public_url(text: &str) -> Result<Url, &'static str> {
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none()
+            && !url.path().contains("webhook")
     };
-    Url::parse(text).ok().filter(plain).ok_or("expected a URL such as https://buzon.example.com")
+    Url::parse(text).ok().filter(plain).ok_or("expected a URL without /webhook, such as https://buzon.example.com")
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {

@@ -1,6 +1,7 @@
 //! Where each setting stands: a flag, the environment, the file, or the default; the first of these counts.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -13,8 +14,7 @@ const DEFAULT_FILE: &str = "buzon.toml";
 const DATABASE_URL: &str = "database_url";
 const DATABASE_FILE: &str = "buzon.db";
 const ENV_PREFIX: &str = "BUZON_";
-/// Variables of the tests, which share the prefix.
-const TEST_PREFIX: &str = "BUZON_TEST_";
+const FOREIGN_PREFIXES: [&str; 3] = ["BUZON_TEST_", "BUZON_SERVICE_", "BUZON_PORT_"];
 /// The variable that names the file.
 const CONFIG_VARIABLE: &str = "BUZON_CONFIG";
 const FILE_SUFFIX: &str = "_file";
@@ -47,7 +47,7 @@ const SETTINGS: [Setting; 11] = [
     Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },
-    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn") },
+    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
 impl Setting {
@@ -114,12 +114,9 @@ impl Sources {
     pub fn gather(
         config: Option<PathBuf>,
         flags: Flags,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let environment: BTreeMap<String, String> = environment
-            .into_iter()
-            .filter(|(name, _)| name.starts_with(ENV_PREFIX) && !name.starts_with(TEST_PREFIX))
-            .collect();
+        let environment = variables(environment)?;
         let file = config_file(config, &environment)?;
         check_variables(&environment)?;
         check_keys(&file)?;
@@ -248,6 +245,24 @@ fn config_file(config: Option<PathBuf>, environment: &BTreeMap<String, String>) 
         None if Path::new(DEFAULT_FILE).exists() => file::File::read(DEFAULT_FILE.into()),
         None => Ok(file::File::default()),
     }
+}
+
+/// The variables that are meant for buzon.
+fn variables(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let named = environment.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = named.filter(|(name, _)| name.starts_with(ENV_PREFIX) && !is_foreign(name));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(ConfigError::new(name, "it is no UTF-8 text")),
+    })
+    .collect()
+}
+
+/// Variables with our prefix that others set: the tests, and Kubernetes for a Service that is named buzon.
+fn is_foreign(name: &str) -> bool {
+    name == "BUZON_PORT" || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {

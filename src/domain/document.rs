@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
+use serde_bytes::{ByteBuf, Bytes};
 use serde_json::value::RawValue;
 
 use super::instance::InstanceId;
@@ -59,8 +60,8 @@ impl<'b> Text<'b> {
 /// A JSON object's fields, with notes of those that could not be taken as they came.
 #[derive(Debug)]
 pub struct Document<'t> {
-    /// Of a repeated name, the last.
-    fields: HashMap<String, &'t RawValue>,
+    /// By the bytes of their names, which need not be text. Of a repeated name, the last.
+    fields: HashMap<ByteBuf, &'t RawValue>,
     /// Whether the body was no UTF-8, so that any U+FFFD in it may stand for other bytes.
     lossy: bool,
     unusable: Vec<&'static str>,
@@ -78,6 +79,14 @@ enum Field {
     Flag(bool),
     /// An array or object, or text that no parser reads.
     Other,
+}
+
+/// Why a field is no id.
+enum Flaw {
+    /// It never was one: broken text, a fraction, neither text nor number.
+    NoId,
+    /// With a NUL, or a number beyond 64 bits.
+    Unholdable,
 }
 
 impl<'t> Document<'t> {
@@ -103,38 +112,45 @@ impl<'t> Document<'t> {
     /// The instance that the body names, if it names one.
     pub fn instance_id(&self) -> Result<Option<InstanceId>, Defect> {
         const FIELD: &str = "instance_id";
-        let Some(id) = self.exact(FIELD)? else { return Ok(None) };
+        let Some(id) = self.exact(FIELD).map_err(|_| Defect::Unusable(FIELD))? else { return Ok(None) };
         let id = InstanceId::new(&id).map_err(|_| Defect::TooLong(FIELD))?;
         Ok(Some(id).filter(|id| !id.is_unstated()))
     }
 
     /// An id that the event cannot do without.
     pub fn required_id(&self, field: &'static str) -> Result<String, Defect> {
-        within(field, MAX_ID_BYTES, self.exact(field)?)?.ok_or(Defect::Missing(field))
+        let id = self.exact(field).map_err(|_| Defect::Unusable(field))?;
+        within(field, MAX_ID_BYTES, id)?.ok_or(Defect::Missing(field))
     }
 
-    /// An id that may be absent. One that is no text or number at all counts as absent.
+    /// An id that may be absent. One that was never an id counts as absent; one that no column can hold as it is sets
+    /// the event aside.
     pub fn optional_id(&mut self, field: &'static str) -> Result<Option<String>, Defect> {
-        if let Field::Other | Field::Flag(_) = self.field(field) {
-            self.unusable.push(field);
-            return Ok(None);
+        match self.exact(field) {
+            Ok(id) => within(field, MAX_ID_BYTES, id),
+            Err(Flaw::NoId) => Ok(self.note_unusable(field)),
+            Err(Flaw::Unholdable) => Err(Defect::Unusable(field)),
         }
-        within(field, MAX_ID_BYTES, self.exact(field)?)
     }
 
-    /// Text that stands in a unique key, so that its length has a limit; absent and empty are told apart.
+    /// Text that the event turns on and that stands in a unique key: `None` if it is absent or null.
     pub fn key_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
+        let text = self.limited_text(field, max_bytes)?;
+        if self.unusable.contains(&field) { Err(Defect::Unusable(field)) } else { Ok(text) }
+    }
+
+    /// Text that may be left out and that stands in a unique key.
+    pub fn limited_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
         let text = self.text(field);
         within(field, max_bytes, text)
     }
 
-    /// Text; numbers and flags as they were written. A NUL becomes U+FFFD, which PostgreSQL could not hold.
+    /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
     pub fn text(&mut self, field: &'static str) -> Option<String> {
         match self.field(field) {
-            Field::Absent => None,
+            Field::Absent | Field::Flag(false) => None,
             Field::Number(digits) => Some(digits),
-            Field::Flag(flag) => Some(flag.to_string()),
-            Field::Other => self.note_unusable(field),
+            Field::Flag(true) | Field::Other => self.note_unusable(field),
             Field::Text { mut text, mut repaired } => {
                 if text.contains('\0') {
                     text = text.replace('\0', "\u{FFFD}");
@@ -166,7 +182,11 @@ impl<'t> Document<'t> {
 
     /// A finite number of at most `limit` either way: a coordinate.
     pub fn coordinate(&mut self, field: &'static str, limit: f64) -> Option<f64> {
-        self.parsed(field, |word| word.trim().parse::<f64>().ok().filter(|number| number.abs() <= limit))
+        self.parsed(field, |word| {
+            // Without a negative zero, which the databases write differently.
+            let number = word.trim().parse::<f64>().ok()? + 0.0;
+            (number.abs() <= limit).then_some(number)
+        })
     }
 
     /// A time in any form that [`Timestamp::from_provider`] understands.
@@ -193,18 +213,18 @@ impl<'t> Document<'t> {
 
     /// An id as it came: text or a whole number; empty counts as absent. What would have to be changed to be kept is
     /// refused, because two different ids could become the same.
-    fn exact(&self, field: &'static str) -> Result<Option<String>, Defect> {
+    fn exact(&self, field: &'static str) -> Result<Option<String>, Flaw> {
         match self.field(field) {
             Field::Absent => Ok(None),
-            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(Defect::Unusable(field)),
-            Field::Text { text, .. } if text.contains('\0') => Err(Defect::Unusable(field)),
+            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(Flaw::NoId),
+            Field::Text { text, .. } if text.contains('\0') => Err(Flaw::Unholdable),
             Field::Text { text, .. } => Ok(Some(text).filter(|text| !text.is_empty())),
-            Field::Number(digits) => whole_number(&digits).map(Some).ok_or(Defect::Unusable(field)),
+            Field::Number(digits) => whole_number(&digits).map(Some),
         }
     }
 
     fn field(&self, name: &str) -> Field {
-        let Some(raw) = self.fields.get(name).map(|raw| raw.get()) else { return Field::Absent };
+        let Some(raw) = self.fields.get(Bytes::new(name.as_bytes())).map(|raw| raw.get()) else { return Field::Absent };
         match raw.as_bytes().first() {
             Some(b'"') => match decode_text(raw) {
                 Some((text, repaired)) => {
@@ -238,7 +258,7 @@ fn decode_text(raw: &str) -> Option<(String, bool)> {
         return Some((text, false));
     }
     // As bytes, serde_json lets a lone surrogate through in its three-byte form, which no UTF-8 has.
-    let mut bytes = serde_json::from_str::<serde_bytes::ByteBuf>(raw).ok()?.into_vec();
+    let mut bytes = serde_json::from_str::<ByteBuf>(raw).ok()?.into_vec();
     for at in 0..bytes.len().saturating_sub(2) {
         if bytes[at] == 0xED && bytes[at + 1] >= 0xA0 {
             REPLACEMENT.encode_utf8(&mut bytes[at..at + 3]);
@@ -248,14 +268,17 @@ fn decode_text(raw: &str) -> Option<(String, bool)> {
 }
 
 /// A JSON number as an id: whole and within 64 bits, `123.0` and `1e3` among them.
-fn whole_number(digits: &str) -> Option<String> {
+fn whole_number(digits: &str) -> Result<String, Flaw> {
     /// From here on a double skips whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
-        return Some(digits.to_owned());
+        return Ok(digits.to_owned());
     }
-    let number = digits.parse::<f64>().ok()?;
-    (number.fract() == 0.0 && number.abs() < EXACT).then(|| (number as i64).to_string())
+    match digits.parse::<f64>() {
+        Ok(number) if number.abs() >= EXACT => Err(Flaw::Unholdable),
+        Ok(number) if number.fract() == 0.0 => Ok((number as i64).to_string()),
+        _ => Err(Flaw::NoId),
+    }
 }
 
 #[cfg(test)]
@@ -320,8 +343,13 @@ mod tests {
     fn an_optional_id_of_the_wrong_kind_is_noted_and_one_that_would_be_changed_is_refused() {
         let chat = |json: &str| read(format!(r#"{{"chat_id":{json}}}"#).as_bytes(), |it| it.optional_id("chat_id"));
         assert_eq!(chat(r#"{"_serialized":"x"}"#), (Ok(None), noted("unusable:chat_id")));
+        for never_one in ["1.5", r#""\ud800""#, "true", "[]"] {
+            assert_eq!(chat(never_one), (Ok(None), noted("unusable:chat_id")), "{never_one}");
+        }
         assert_eq!(chat("null"), (Ok(None), None));
-        assert_eq!(chat(r#""a\u0000""#).0, Err(Defect::Unusable("chat_id")));
+        for unholdable in [r#""a\u0000""#, "1e400", "123456789012345678901234567890"] {
+            assert_eq!(chat(unholdable).0, Err(Defect::Unusable("chat_id")), "{unholdable}");
+        }
     }
 
     #[test]
@@ -337,6 +365,21 @@ mod tests {
         assert_eq!(body(b"caf\xE9"), repaired("caf\u{FFFD}"));
         assert_eq!(body(br"\ud83d\udc4d"), (Some("👍".to_owned()), None));
         assert_eq!(body("\u{FFFD}".as_bytes()), (Some("\u{FFFD}".to_owned()), None));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_harms_no_other_field() {
+        let body = br#"{"\ud800":1,"id":"A","\u0069nstance_id":7}"#;
+        assert_eq!(read(body, |it| it.required_id("id")), (Ok("A".to_owned()), None));
+        assert_eq!(read(body, |it| it.required_id("instance_id")), (Ok("7".to_owned()), None));
+    }
+
+    #[test]
+    fn false_is_no_text() {
+        let text = |json: &str| read(format!(r#"{{"body":{json}}}"#).as_bytes(), |it| it.text("body"));
+        assert_eq!(text("false"), (None, None));
+        assert_eq!(text("true"), (None, noted("unusable:body")));
+        assert_eq!(text("5"), (noted("5"), None));
     }
 
     #[test]

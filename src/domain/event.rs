@@ -233,6 +233,12 @@ mod tests {
             (r#"{"event_type":"message_sent","id":""}"#, "missing:id"),
             (r#"{"event_type":"ack_update","id":"A"}"#, "missing:ack"),
             (r#"{"event_type":"ack_update","ack":"read"}"#, "missing:id"),
+            (r#"{"event_type":"ack_update","id":"A","ack":["read"]}"#, "unusable:ack"),
+            (r#"{"event_type":["ack_update"],"id":"A","ack":"read"}"#, "unusable:event_type"),
+            (
+                r#"{"event_type":"message_reaction","message_id":"5","from_number":"5","reaction":{}}"#,
+                "unusable:reaction",
+            ),
             (r#"{"event_type":"message_reaction","from_number":"5","reaction":"x"}"#, "missing:message_id"),
             (r#"{"event_type":"message_reaction","message_id":"5","reaction":"x"}"#, "missing:from_number"),
         ] {

@@ -100,7 +100,7 @@ impl MessageCopy {
             location: Location::read(document),
             ..texts
         };
-        let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
+        let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
         Ok(Self { id: document.required_id("id")?, fields, ack })
     }
 }

@@ -14,17 +14,18 @@ pub struct Secret(SecretString);
 
 /// Why a text is no webhook secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a webhook secret has at least {} characters; make one with: openssl rand -hex 32", Secret::MIN_CHARACTERS)]
-pub struct SecretTooShort;
+#[error(
+    "a webhook secret has at least {} characters and no space around it; make one with: openssl rand -hex 32",
+    Secret::MIN_CHARACTERS
+)]
+pub struct WeakSecret;
 
 impl Secret {
     pub const MIN_CHARACTERS: usize = 16;
 
-    pub fn new(secret: String) -> Result<Self, SecretTooShort> {
-        match secret.chars().count() < Self::MIN_CHARACTERS {
-            true => Err(SecretTooShort),
-            false => Ok(Self(secret.into())),
-        }
+    pub fn new(secret: String) -> Result<Self, WeakSecret> {
+        let usable = secret.chars().count() >= Self::MIN_CHARACTERS && secret.trim() == secret;
+        usable.then(|| Self(secret.into())).ok_or(WeakSecret)
     }
 
     fn verifies(&self, body: &[u8], signature: &Signature) -> bool {
@@ -241,6 +242,6 @@ mod tests {
     #[test]
     fn a_secret_is_never_printed() {
         assert!(!format!("{:?}", secret("do not print me!!")).contains("print me"));
-        assert_eq!(Secret::new("fifteen letters".to_owned()).unwrap_err(), SecretTooShort);
+        assert_eq!(Secret::new("fifteen letters".to_owned()).unwrap_err(), WeakSecret);
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, Route, guard};
 
 pub mod body;
 pub mod health;
@@ -32,8 +32,8 @@ pub struct WebhookUrl(pub String);
 /// Adds the routes of `surface`.
 pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
     config.app_data(surface.readiness.clone()).app_data(surface.webhook_url.clone());
-    config.route("/health/live", web::get().to(health::live));
-    config.route("/health/ready", web::get().to(health::ready));
+    config.service(web::resource("/health/live").route(read().to(health::live)));
+    config.service(web::resource("/health/ready").route(read().to(health::ready)));
     if let Some(receiver) = &surface.webhook {
         config.app_data(receiver.clone());
         for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
@@ -47,6 +47,11 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
         config.service(api.default_service(web::to(not_found)));
     }
     config.default_service(web::to(not_found));
+}
+
+/// A GET, or the HEAD that stands for it.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {

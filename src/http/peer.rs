@@ -52,14 +52,18 @@ fn is_loopback_name(name: &str) -> bool {
 pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = request.peer_addr()?.ip().to_canonical();
-    let values: Vec<&str> =
-        request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
-    let mut claims = values.iter().rev().flat_map(|value| value.rsplit(','));
+    let values: Vec<&[u8]> = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes()).collect();
+    let mut claims = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
     while is_trusted(&client) {
-        let Some(Ok(claim)) = claims.next().map(|claim| claim.trim().parse::<IpAddr>()) else { break };
-        client = claim.to_canonical();
+        let Some(claim) = claims.next().and_then(address) else { break };
+        client = claim;
     }
     Some(client)
+}
+
+fn address(claim: &[u8]) -> Option<IpAddr> {
+    let claim = std::str::from_utf8(claim).ok()?.trim().parse::<IpAddr>().ok()?;
+    Some(claim.to_canonical())
 }
 
 #[cfg(test)]
@@ -111,5 +115,6 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["198.51.100.1, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6", "ñ, 198.51.100.1"]), "198.51.100.1");
     }
 }

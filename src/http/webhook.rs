@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::body;
+use super::body::Reader;
 use super::peer;
 use super::problem::Problem;
 use super::refusals::Refusals;
@@ -27,6 +27,7 @@ const SIGNATURE_ABSENT: &str = "the header X-Whapi-Signature is missing; set the
 
 /// What receiving takes.
 pub struct Receiver {
+    pub reader: Reader,
     pub ingest: Ingest,
     pub clock: Arc<dyn Clock>,
     pub keyring: Keyring,
@@ -58,13 +59,13 @@ pub async fn receive(
     let path = path.as_ref();
     let credential = receiver.credential(&request);
     let credential = credential.inspect_err(|problem| receiver.note(problem, &request, || path.cloned()))?;
-    let (body, reservation) = body::read(&request, payload, &receiver.ingest).await?;
+    let body = receiver.reader.read(&request, payload).await?;
     let claimed = || path.cloned().or_else(|| Event::stated_instance(&body));
     let signer = receiver.verify(&credential, path, &body);
     let signer = signer.inspect_err(|problem| receiver.note(problem, &request, claimed))?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
     let remarks = Remarks::of(&event);
-    let receipt = receiver.ingest.submit(event, reservation).await?;
+    let receipt = receiver.ingest.submit(event).await?;
     remarks.log();
     Ok(HttpResponse::Ok().json(Accepted { ok: true, duplicate: receipt.duplicate }))
 }
@@ -72,6 +73,9 @@ pub async fn receive(
 /// The instance that the URL names, if it names one.
 fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
     let Some(segment) = request.match_info().get("instance_id") else { return Ok(None) };
+    if segment.contains(['{', '}']) {
+        return Err(Problem::NotFound("put the id of the instance in the place of {instance_id}".to_owned()));
+    }
     let instance = InstanceId::new(segment).map_err(|error| Problem::NotFound(error.to_string()))?;
     Ok(Some(instance).filter(|instance| !instance.is_unstated()))
 }

@@ -17,7 +17,7 @@ mod writer;
 
 /// Events that wait or are being committed.
 const QUEUE_EVENTS: usize = 4_096;
-/// Bytes of bodies that are being read, wait, or are being committed.
+/// Bytes of bodies that wait or are being committed.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// How long a client waits for its commit.
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
@@ -41,12 +41,7 @@ struct Queued {
     event: Event,
     answer: oneshot::Sender<Result<Receipt, IngestError>>,
     /// The event's share of the bytes, until it is answered.
-    reservation: Reservation,
-}
-
-/// A share of the bytes that may be in flight.
-pub struct Reservation {
-    permit: OwnedSemaphorePermit,
+    share: OwnedSemaphorePermit,
 }
 
 /// The way into the queue.
@@ -71,16 +66,12 @@ pub fn start(store: Arc<dyn Store>) -> (Ingest, Writer) {
 }
 
 impl Ingest {
-    /// An empty share of the bytes in flight, to be [grown](Reservation::grow) as a body arrives.
-    pub fn reserve(&self) -> Result<Reservation, IngestError> {
-        let permit = self.bytes.clone().try_acquire_many_owned(0).map_err(|_| IngestError::QueueFull)?;
-        Ok(Reservation { permit })
-    }
-
     /// Hands an event to the writer and waits until it is committed and on disk.
-    pub async fn submit(&self, event: Event, reservation: Reservation) -> Result<Receipt, IngestError> {
+    pub async fn submit(&self, event: Event) -> Result<Receipt, IngestError> {
+        let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
+        let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Queued { event, answer, reservation }).map_err(|error| match error {
+        self.queue.try_send(Queued { event, answer, share }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IngestError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => IngestError::ShuttingDown,
         })?;
@@ -89,20 +80,6 @@ impl Ingest {
             Ok(Err(_)) => Err(IngestError::StoreUnavailable),
             Err(_) => Err(IngestError::CommitTimeout),
         }
-    }
-}
-
-impl Reservation {
-    /// Takes `bytes` more.
-    ///
-    /// # Errors
-    /// [`IngestError::QueueFull`] if they are not to be had.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), IngestError> {
-        let bytes = u32::try_from(bytes).map_err(|_| IngestError::QueueFull)?;
-        let semaphore = self.permit.semaphore().clone();
-        let more = semaphore.try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
-        self.permit.merge(more);
-        Ok(())
     }
 }
 

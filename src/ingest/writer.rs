@@ -67,9 +67,9 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 /// culprit stands alone, and that one is kept as quarantined: no event harms its neighbours.
 async fn commit(store: &dyn Store, batch: Vec<Queued>) {
     let (events, clients): (Vec<Event>, Vec<_>) =
-        batch.into_iter().map(|queued| (queued.event, (queued.answer, queued.reservation))).unzip();
+        batch.into_iter().map(|queued| (queued.event, (queued.answer, queued.share))).unzip();
     let outcomes = outcomes(store, events).await;
-    for ((answer, _reservation), outcome) in clients.into_iter().zip(outcomes) {
+    for ((answer, _share), outcome) in clients.into_iter().zip(outcomes) {
         // A client that has gone needs no answer; its event is stored all the same.
         let _ = answer.send(outcome);
     }

@@ -64,9 +64,29 @@ pub enum DatabaseUrlError {
     SqlitePath,
     #[error("it is no PostgreSQL URL: {0}")]
     Postgres(String),
+    #[error("a user or password with other characters than letters and digits is written with %: / is %2F, @ is %40")]
+    Unescaped,
+    #[error("there is no parameter {0}")]
+    Parameter(String),
     #[error("this buzon was built without {0}")]
     NotBuilt(&'static str),
 }
+
+/// What may follow the `?` of a PostgreSQL URL: the driver ignores all else, and logs its value.
+const POSTGRES_PARAMETERS: [&str; 12] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
+];
 
 impl Database {
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
@@ -82,7 +102,14 @@ impl Database {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(DatabaseUrlError::Scheme);
         }
-        Url::parse(text).map_err(|error| DatabaseUrlError::Postgres(error.to_string()))?;
+        let url = Url::parse(text).map_err(|error| DatabaseUrlError::Postgres(error.to_string()))?;
+        // What stands before an unescaped slash or number sign ends up there, the password among it.
+        if url.path().contains('@') || url.fragment().is_some() {
+            return Err(DatabaseUrlError::Unescaped);
+        }
+        if let Some((key, _)) = url.query_pairs().find(|(key, _)| !POSTGRES_PARAMETERS.contains(&key.as_ref())) {
+            return Err(DatabaseUrlError::Parameter(key.escape_debug().to_string()));
+        }
         #[cfg(feature = "postgres")]
         return postgres::options(text)
             .map(|_| Self::Postgres { url: text.to_owned().into() })

@@ -2,7 +2,7 @@
 //!
 //! The number of statements does not depend on the number of events, and none is sent that has nothing to do.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::StoreError;
 use super::acks::AckRows;
@@ -76,7 +76,7 @@ async fn write_messages(
 
 async fn refold(rows: &mut impl Rows, keys: &[MessageKey]) -> Result<Vec<Refolded>, StoreError> {
     let mut chats_before: HashMap<MessageKey, Option<String>> = rows.chats_of(keys).await?.into_iter().collect();
-    let mut copies = HashMap::<MessageKey, Vec<LedgerCopy>>::new();
+    let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     for copy in rows.copies(keys).await? {
         copies.entry(copy.key()).or_default().push(copy);
     }

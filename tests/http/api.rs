@@ -61,6 +61,8 @@ async fn a_service_that_can_store_is_live_and_ready() {
         let service = Service::start(&world).await;
         assert_eq!(answer(service.get("/health/live")).await.body["status"], "live");
         assert_eq!(answer(service.get("/health/ready")).await.body["status"], "ready");
+        let head = reqwest::Client::new().head(format!("http://{}/health/ready", service.address)).send().await;
+        assert_eq!(head.expect("it answers").status().as_u16(), 200);
         service.stop().await;
     })
     .await;

@@ -100,8 +100,12 @@ async fn the_only_configured_instance_owns_what_names_none() {
 async fn a_path_that_is_no_instance_id_is_404() {
     on_both(async |world| {
         let service = service(&world).await;
-        for path in [format!("/webhook/{}", "7".repeat(65)), "/webhook/a%00b".to_owned(), "/webhook/7/more".to_owned()]
-        {
+        for path in [
+            format!("/webhook/{}", "7".repeat(65)),
+            "/webhook/a%00b".to_owned(),
+            "/webhook/7/more".to_owned(),
+            "/webhook/%7Binstance_id%7D".to_owned(),
+        ] {
             let refused = deliver(&service, &path, SECRET, &ack("A", "read")).await;
             assert_eq!((refused.status.as_u16(), refused.code()), (404, "not_found"), "{path}");
         }

@@ -47,10 +47,10 @@ fn hostile() -> Vec<(Vec<u8>, &'static str)> {
         (message(r#""id":"'; DROP TABLE messages; --","body":"Robert'); --""#), "applied|NULL"),
         (message(&format!(r#""id":"h11","body":"{}""#, "a\u{301}👩‍👩‍👧‍👦\u{202E}".repeat(5_000))), "applied|NULL"),
         (br#"{"event_type":"message_received\u0000","id":"h12"}"#.to_vec(), "ignored|repaired:event_type"),
-        (br#"{"event_type":["message_received"],"id":"h13"}"#.to_vec(), "quarantined|missing:event_type"),
+        (br#"{"event_type":["message_received"],"id":"h13"}"#.to_vec(), "quarantined|unusable:event_type"),
         (
             br#"{"event_type":"message_reaction","message_id":"h3","from_number":"5","reaction":{}}"#.to_vec(),
-            "applied|unusable:reaction",
+            "quarantined|unusable:reaction",
         ),
     ]
 }

@@ -2,29 +2,12 @@
 
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use crate::support::events::{SECRET, received, sign};
+use crate::support::events::received;
 use crate::support::eventually;
+use crate::support::raw::{request, send_and_reset};
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
-
-fn request(body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST /webhook/7 HTTP/1.1\r\nHost: localhost\r\nX-Whapi-Signature: {}\r\nContent-Length: {}\r\n\r\n",
-        sign(SECRET, body),
-        body.len()
-    );
-    [head.into_bytes(), body.to_vec()].concat()
-}
-
-/// Sends bytes and resets the connection.
-async fn send_and_reset(service: &Service, bytes: &[u8]) {
-    let mut stream = TcpStream::connect(service.address).await.expect("the server listens");
-    stream.write_all(bytes).await.expect("the server reads");
-    stream.set_zero_linger().expect("the socket takes it");
-}
 
 #[tokio::test]
 async fn a_request_that_breaks_off_leaves_nothing_and_the_next_one_is_served() {
@@ -32,7 +15,7 @@ async fn a_request_that_breaks_off_leaves_nothing_and_the_next_one_is_served() {
         let service = Service::start(&world).await;
         let request = request(&received("broken", json!({})));
         for sent in [1, 30, request.len() - 200, request.len() - 1] {
-            send_and_reset(&service, &request[..sent]).await;
+            send_and_reset(service.address, &request[..sent]).await;
         }
         assert!(!service.deliver("/webhook/7", received("A", json!({}))).await.accepted());
         assert_eq!(world.rows("SELECT id FROM messages").await, ["A"]);
@@ -47,7 +30,7 @@ async fn a_reset_after_the_last_byte_does_not_stop_the_commit() {
     let service = Service::start(&world).await;
     let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
     blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
-    send_and_reset(&service, &request(&received("A", json!({})))).await;
+    send_and_reset(service.address, &request(&received("A", json!({})))).await;
     // The writer waits for the blocker: it has the event, and the client is gone.
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually("the writer waits", async || world.value(waits).await == "1").await;

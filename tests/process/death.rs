@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::events::{SECRET, received, sign};
-use crate::support::process::Buzon;
-use crate::support::world::{World, on_both};
+use crate::support::process::{Buzon, command};
+use crate::support::raw::{request, send_and_reset};
+use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
@@ -128,8 +130,24 @@ async fn told_to_end_under_load_it_does_within_8_seconds_even_with_a_stalled_cli
 }
 
 #[tokio::test]
+async fn told_to_end_it_first_stores_what_waits_even_if_the_client_has_gone() {
+    let world = World::new(Backend::Postgres).await;
+    let mut buzon = Buzon::serve(&world, SIGNED).await;
+    let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
+    blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
+    send_and_reset(buzon.address, &request(&received("A", json!({})))).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually("the writer waits", async || world.value(waits).await == "1").await;
+    buzon.signal(Signal::TERM);
+    eventually("requests have ended", async || Buzon::log(&world).await.contains("storing what waits")).await;
+    blocker.close().await.expect("it closes");
+    assert!(buzon.wait().await.success());
+    assert_eq!(stored(&world).await, BTreeSet::from(["A".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
-    let world = World::new(crate::support::world::Backend::Sqlite).await;
+    let world = World::new(Backend::Sqlite).await;
     let first = Buzon::serve(&world, SIGNED).await;
     let settings = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATABASE_URL", world.url.as_str())];
     let second = crate::support::process::run(world.folder.path(), &["serve"], &settings).await;
@@ -139,4 +157,22 @@ async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
     let answer = reqwest::get(format!("http://{}/health/ready", first.address)).await.expect("it answers");
     assert_eq!(answer.status(), 200);
     timeout(PATIENCE, first.kill()).await.expect("it can be killed");
+}
+
+/// Another process may hold the schema for long; a person must still be able to end this one.
+#[tokio::test]
+async fn told_to_end_while_it_waits_for_the_database_it_does() {
+    let world = World::new(Backend::Postgres).await;
+    world.open().await.close().await;
+    let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
+    blocker.execute("BEGIN; LOCK TABLE _buzon_migrations").await.expect("it locks");
+    let settings = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATABASE_URL", world.url.as_str())];
+    let mut child = command(world.folder.path(), &["serve"], &settings).spawn().expect("the program can be started");
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    eventually("the start waits", async || world.value(waits).await == "1").await;
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).expect("it runs");
+    kill_process(pid, Signal::TERM).expect("it can be signalled");
+    let ended = timeout(Duration::from_secs(8), child.wait()).await.expect("it ends within 8 seconds");
+    assert!(ended.expect("it can be waited for").success());
+    blocker.close().await.expect("it closes");
 }

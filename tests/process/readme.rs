@@ -1,11 +1,11 @@
 //! The README does what it says: its commands are run, and its queries give the answers that stand below them.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::events::SECRET;
 use crate::support::process::Buzon;
 use crate::support::world::{World, on_both};
 
@@ -18,11 +18,11 @@ fn blocks() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Runs a block as a person would, against this server, and returns the answer.
-async fn run(buzon: &Buzon, script: &str) -> Value {
+async fn run(folder: &Path, buzon: &Buzon, script: &str) -> Value {
     let script = script.replace("127.0.0.1:8080", &buzon.address.to_string());
     let output = Command::new("bash")
         .args(["-c", &format!("set -euo pipefail\n{script}")])
-        .env("BUZON_WEBHOOK_SECRET", SECRET)
+        .current_dir(folder)
         .stderr(Stdio::inherit())
         .output()
         .await
@@ -42,8 +42,12 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
     on_both(async |world| {
         let (unsigned, signed) = curl_blocks();
         assert_eq!((unsigned.len(), signed.len()), (2, 1));
-        deliver(&world, &[], &unsigned).await;
-        deliver(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)], &signed).await;
+        deliver(&world, &unsigned).await;
+        let (make_secret, _) = secret_block().split_once("cargo run").expect("the service is started after it");
+        let made = Command::new("bash").args(["-c", make_secret]).current_dir(world.folder.path()).status().await;
+        assert!(made.expect("bash is there").success());
+        deliver(&world, &signed).await;
+        assert_eq!(world.rows("SELECT signed FROM events ORDER BY seq").await, ["0", "0", "1"]);
         let mut queries = 0;
         for ((language, query), (answer_language, answer)) in blocks().into_iter().zip(blocks().into_iter().skip(1)) {
             if (language, answer_language) == ("sql", "text") {
@@ -60,15 +64,30 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
     .await;
 }
 
-async fn deliver(world: &World, settings: &[(&str, &str)], scripts: &[&str]) {
-    let buzon = Buzon::serve(world, settings).await;
+fn secret_block() -> &'static str {
+    let blocks: Vec<_> = blocks().into_iter().filter(|(_, script)| script.contains("> buzon.toml")).collect();
+    assert_eq!(blocks.len(), 1);
+    blocks[0].1
+}
+
+async fn deliver(world: &World, scripts: &[&str]) {
+    let buzon = Buzon::serve(world, &[]).await;
     for script in scripts {
         for duplicate in [false, true] {
-            let answer = run(&buzon, script).await;
+            let answer = run(world.folder.path(), &buzon, script).await;
             assert_eq!(answer, serde_json::json!({"ok": true, "duplicate": duplicate}), "{script}");
         }
     }
     buzon.kill().await;
+}
+
+#[tokio::test]
+async fn its_example_of_instances_is_taken() {
+    let world = World::new(crate::support::world::Backend::Sqlite).await;
+    let (_, example) = blocks().into_iter().find(|(language, _)| *language == "toml").expect("there is an example");
+    std::fs::write(world.folder.path().join("buzon.toml"), example).expect("it can be written");
+    let output = crate::support::process::run(world.folder.path(), &["check-config"], &[]).await;
+    assert!(String::from_utf8_lossy(&output.stdout).contains("123 \"Ventas\" (2 secrets of its own)"), "{output:?}");
 }
 
 #[tokio::test]

@@ -39,11 +39,16 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_DATABASE_URL", "postgres://localhost:99999/x", "no PostgreSQL URL"),
         ("BUZON_DATABASE_URL", "sqlite://:memory:", "SQLite needs the path of a file"),
         ("BUZON_DATABASE_URL", "sqlite://x.db?synchronous=off", "SQLite needs the path of a file"),
+        ("BUZON_DATABASE_URL", "postgres://u:123/CANARY@host/db", "written with %"),
+        ("BUZON_DATABASE_URL", "postgres://u@host/db?passwrod=CANARY", "no parameter passwrod"),
+        ("BUZON_PUBLIC_URL", "https://x.example.com", "a public webhook needs a secret"),
+        ("BUZON_PUBLIC_URL", "https://x.example.com/webhook", "without /webhook"),
         ("BUZON_PUBLIC_URL", "buzon.example.com", "such as https://buzon.example.com"),
         ("BUZON_PUBLIC_URL", "https://x.example.com/?token=1", "such as https://buzon.example.com"),
         ("BUZON_TRUSTED_PROXIES", "10.0.0.0/33", "such as 127.0.0.1,10.0.0.0/8"),
         ("BUZON_WEBHOOK_SECRET", "", "openssl rand -hex 32"),
         ("BUZON_WEBHOOK_SECRET", SHORT, "openssl rand -hex 32"),
+        ("BUZON_WEBHOOK_SECRET", "                    ", "openssl rand -hex 32"),
         ("BUZON_WEBHOOK_SECRET_FILE", "no-such-file", "no-such-file"),
         ("BUZON_API_TOKEN", "", "openssl rand -hex 32"),
         ("BUZON_API_TOKEN", &TOKEN[1..], "openssl rand -hex 32"),
@@ -54,6 +59,7 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
     ] {
         let said = refusal(&[(name, value)], "").await;
         assert!(said.contains(remedy), "{name}={value}: {said}");
+        assert!(!said.contains("CANARY"), "{said}");
         let place = name == "BUZON_CONFIG" || said.contains(name.trim_end_matches("_FILE"));
         assert!(place, "{name}={value}: {said}");
     }
@@ -80,7 +86,10 @@ async fn the_file_is_held_to_the_same() {
         ("listen = \n".to_owned(), "line 1"),
         ("\n\n[section]\nx = 1\n".to_owned(), "expected text"),
         ("listen = 1.5\n".to_owned(), "expected text"),
-        (instance("secret = \"x\""), "secret"),
+        (instance(&format!("secret = {SHORT:?}")), "an instance has no secret"),
+        (instance(&format!("secrets = {LONG:?}")), "secrets is a list of texts"),
+        (instance("secrets = [1234567890123456]"), "secrets is a list of texts"),
+        (format!("webhook_secret = [{LONG:?}, {LONG:?}]\n"), "expected text"),
         (instance(&format!("secrets = [{SHORT:?}]")), "openssl rand -hex 32"),
         (instance(&format!("secrets = [{LONG:?}]")) + &instance(""), "configured twice"),
         (
@@ -134,4 +143,13 @@ async fn an_address_that_is_taken_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+}
+
+#[tokio::test]
+async fn what_kubernetes_sets_for_a_service_named_buzon_is_not_taken_for_a_setting() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings =
+        [("BUZON_PORT", "tcp://10.0.0.1:80"), ("BUZON_SERVICE_HOST", "10.0.0.1"), ("BUZON_PORT_80_TCP", "x")];
+    let output = run(world.folder.path(), &["check-config"], &settings).await;
+    assert!(output.status.success(), "{output:?}");
 }

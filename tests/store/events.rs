@@ -3,6 +3,7 @@ use tokio::task::JoinSet;
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{GUIDE, ack, event, received, sent};
+use crate::support::eventually;
 use crate::support::world::{Backend, World, on_both, record};
 
 #[tokio::test]
@@ -43,8 +44,10 @@ async fn the_ledger_keeps_every_body_byte_for_byte() {
         let bodies = [&b""[..], b"\0", b"\xFF\xFE", b"{\"event_type\":\"x\"}", &[b'x'; 300_000], GUIDE[0].1];
         let events: Vec<_> = bodies.iter().map(|body| event("7", body, ARRIVAL)).collect();
         record(&store, &events).await;
+        // Alone in its batch, an empty body is all the bytes that there are.
+        record(&store, &[event("8", b"", ARRIVAL)]).await;
         let kept = world.rows("SELECT body FROM events ORDER BY seq").await;
-        let sent: Vec<_> = bodies.iter().map(hex::encode).collect();
+        let sent: Vec<_> = bodies.iter().chain([&&b""[..]]).map(hex::encode).collect();
         assert!(kept == sent, "the bodies differ");
     })
     .await;
@@ -170,4 +173,37 @@ async fn a_batch_that_is_dropped_at_any_point_swallows_no_later_one() {
         store.ping().await.expect("the store answers");
     })
     .await;
+}
+
+/// A plan that was made while the tables were empty would scan them when they are not.
+#[tokio::test]
+async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_connection() {
+    let world = World::new(Backend::Postgres).await;
+    let store = world.open().await;
+    for table in ["events", "messages", "message_acks", "chats"] {
+        world.execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = false)")).await;
+    }
+    // Plans are kept from the sixth time on that a statement runs.
+    let copies = async |from: usize, to: usize| {
+        for n in from..to {
+            let again = event("7", sent(&n.to_string(), json!({"body": format!("again {n}")})), ARRIVAL);
+            record(&store, &[again, event("-", ack(&n.to_string(), "read"), ARRIVAL)]).await;
+        }
+    };
+    record(&store, &(0..10).map(|n| event("7", sent(&n.to_string(), json!({})), ARRIVAL)).collect::<Vec<_>>()).await;
+    copies(0, 10).await;
+    let all: Vec<_> = (10..3_000).map(|n| event("7", sent(&n.to_string(), json!({})), ARRIVAL)).collect();
+    for batch in all.chunks(250) {
+        record(&store, batch).await;
+    }
+    copies(10, 310).await;
+    // A connection reports what it read when it ends.
+    store.close().await;
+    let scanned =
+        "SELECT coalesce(sum(seq_tup_read), 0)::int8 FROM pg_stat_user_tables WHERE relname <> 'ledger_clock'";
+    let others =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'buzon' AND datname = current_database()";
+    eventually("the connection has ended", async || world.value(others).await == "0").await;
+    let scanned: u64 = world.value(scanned).await.parse().expect("it is a number");
+    assert!(scanned < 300_000, "{scanned} rows were read by scanning");
 }

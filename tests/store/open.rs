@@ -1,4 +1,4 @@
-use buzon::store::{self, OpenError, Options, Pending, StoreError};
+use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
 use crate::support::postgres::{self, Server};
 use crate::support::world::{Backend, World, on_both};
@@ -89,6 +89,27 @@ async fn sqlite_takes_one_server_at_a_time() {
     assert!(matches!(migration, Err(OpenError::Locked { .. })), "{migration:?}");
     drop(first);
     world.open().await;
+}
+
+#[tokio::test]
+async fn a_link_to_the_file_does_not_let_a_second_server_in() {
+    let world = World::new(Backend::Sqlite).await;
+    let _first = world.open().await;
+    let link = world.folder.path().join("link.db");
+    std::os::unix::fs::symlink(world.folder.path().join("buzon.db"), &link).expect("it can be linked");
+    let database = Database::parse(&format!("sqlite://{}", link.display())).expect("the URL is right");
+    let refused = store::open(&Options { database, ..world.options() }).await.err();
+    assert!(matches!(refused, Some(OpenError::Locked { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn another_programs_sqlite_file_is_left_as_it_was() {
+    let world = World::new(Backend::Sqlite).await;
+    world.execute("PRAGMA journal_mode = delete; CREATE TABLE users (id INT)").await;
+    let file = || std::fs::read(world.folder.path().join("buzon.db")).expect("it is there");
+    let before = file();
+    refusal(&world).await;
+    assert!(file() == before, "the file was changed");
 }
 
 #[tokio::test]

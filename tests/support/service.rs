@@ -1,5 +1,6 @@
 //! A real server in this process, on a free port.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl Answer {
 
 /// A configuration from variables, as a process would have them.
 pub fn config(variables: &[(&str, &str)]) -> Config {
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::new(&Sources::gather(None, vec![], variables).expect("the settings are known")).expect("they are right")
 }
 

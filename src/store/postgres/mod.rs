@@ -33,9 +33,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// Begins a batch. Each of its statements must see what was committed before it took the ledger's clock, so the level
-/// is stated, whatever the server's default. A process that stops in the middle holds up the others no longer than
-/// the time limits.
+/// is stated, whatever the server's default. A plan is made for each batch: one that is kept from when the tables were
+/// empty scans them when they are not. A process that stops in the middle holds up the others no longer than the time
+/// limits.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL statement_timeout = '4s'; \
      SET LOCAL idle_in_transaction_session_timeout = '4s'";
 

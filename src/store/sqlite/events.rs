@@ -79,7 +79,7 @@ impl EventRows for SqliteConnection {
                 value ->> 'event_type',
                 value ->> 'message_id',
                 value ->> 'chat_id',
-                substr(?2, value ->> 'start', value ->> 'length'),
+                coalesce(substr(?2, value ->> 'start', value ->> 'length'), x''),
                 unhex(value ->> 'body_sha256'),
                 value ->> 'received_at',
                 value ->> 'deliveries',

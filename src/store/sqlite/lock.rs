@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use crate::store::OpenError;
@@ -16,9 +16,9 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
-        let path = beside(database);
         let unusable =
-            |error: std::io::Error| OpenError::File { path: path.display().to_string(), reason: error.to_string() };
+            |error: io::Error| OpenError::File { path: database.display().to_string(), reason: error.to_string() };
+        let path = beside(database).map_err(unusable)?;
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
         match file.try_lock() {
@@ -34,14 +34,23 @@ impl Lock {
     }
 }
 
-fn beside(database: &Path) -> PathBuf {
-    let mut path = OsString::from(database);
+/// The lock's file, beside the database's own, wherever links lead to it.
+fn beside(database: &Path) -> io::Result<PathBuf> {
+    let real = match database.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = database.file_name().ok_or(error)?;
+            folder.canonicalize()?.join(name)
+        }
+        real => real?,
+    };
+    let mut path = OsString::from(real);
     path.push(".lock");
-    path.into()
+    Ok(path.into())
 }
 
 /// Writes who holds the lock, for the message that a second server gives.
-fn note_holder(file: &mut File) -> std::io::Result<()> {
+fn note_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())

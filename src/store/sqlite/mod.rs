@@ -53,8 +53,8 @@ pub(super) struct SqliteStore {
 impl SqliteStore {
     pub(super) async fn open(path: &Path, pending: Pending) -> Result<Self, OpenError> {
         let lock = Lock::take(path)?;
+        prepare(path, pending).await?;
         let options = options(path);
-        prepare(&options, pending).await?;
         let writer = connect(&options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -92,11 +92,13 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     let _lock = Lock::take(path)?;
-    prepare(&options(path), Pending::Run).await
+    prepare(path, Pending::Run).await
 }
 
-async fn prepare(options: &SqliteConnectOptions, pending: Pending) -> Result<usize, OpenError> {
-    let mut connection = connect(options).await?;
+/// On a connection that leaves the file as it is, for it may be another program's.
+async fn prepare(path: &Path, pending: Pending) -> Result<usize, OpenError> {
+    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY_WAIT);
+    let mut connection = plain.connect().await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     connection.close().await.map_err(StoreError::from)?;
