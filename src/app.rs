@@ -109,7 +109,6 @@ impl Application {
     async fn end(&mut self, handles: &[ServerHandle], writer_lives: bool) {
         self.readiness.stop();
         futures_util::future::join_all(handles.iter().map(|server| server.stop(true))).await;
-        info!("storing what waits");
         if writer_lives {
             self.writer.close();
             if let Err(error) = self.writer.ended().await {

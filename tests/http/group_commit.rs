@@ -1,17 +1,21 @@
 //! While one batch is being committed, what arrives becomes the next.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
+use buzon::ingest::IngestError;
 use buzon::store::{Availability, EventStore, Store, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
-use crate::support::events::{SECRET, received};
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{SECRET, event, received};
 use crate::support::service::Service;
 use crate::support::world::on_both;
 
@@ -38,6 +42,51 @@ impl Availability for Counted {
     async fn close(&self) {
         self.store.close().await;
     }
+}
+
+/// A real store behind a gate.
+struct Gated {
+    store: Arc<dyn Store>,
+    gate: Semaphore,
+}
+
+#[async_trait]
+impl EventStore for Gated {
+    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        // A closed semaphore is an open gate.
+        let _ = self.gate.acquire().await;
+        self.store.record_batch(events).await
+    }
+}
+
+#[async_trait]
+impl Availability for Gated {
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
+    on_both(async |world| {
+        let gated = Arc::new(Gated { store: world.open().await, gate: Semaphore::new(0) });
+        let (ingest, mut writer) = buzon::ingest::start(gated.clone());
+        for n in 0..600 {
+            let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        }
+        writer.close();
+        gated.gate.close();
+        writer.ended().await.expect("it ends in order");
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "600");
+        let late = ingest.submit(event("7", received("late", json!({})), ARRIVAL)).await;
+        assert_eq!(late, Err(IngestError::ShuttingDown));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use crate::support::events::{SECRET, received, sign};
 use crate::support::process::{Buzon, command};
-use crate::support::raw::{request, send_and_reset};
 use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
 
@@ -127,22 +126,6 @@ async fn told_to_end_under_load_it_does_within_8_seconds_even_with_a_stalled_cli
         }
     })
     .await;
-}
-
-#[tokio::test]
-async fn told_to_end_it_first_stores_what_waits_even_if_the_client_has_gone() {
-    let world = World::new(Backend::Postgres).await;
-    let mut buzon = Buzon::serve(&world, SIGNED).await;
-    let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
-    blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
-    send_and_reset(buzon.address, &request(&received("A", json!({})))).await;
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    eventually("the writer waits", async || world.value(waits).await == "1").await;
-    buzon.signal(Signal::TERM);
-    eventually("requests have ended", async || Buzon::log(&world).await.contains("storing what waits")).await;
-    blocker.close().await.expect("it closes");
-    assert!(buzon.wait().await.success());
-    assert_eq!(stored(&world).await, BTreeSet::from(["A".to_owned()]));
 }
 
 #[tokio::test]
