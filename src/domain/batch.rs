@@ -1,7 +1,6 @@
 //! A batch of events, folded to one row for each key before any SQL: the same key twice in one statement is an error
 //! on PostgreSQL, and silent on SQLite.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 
 use super::ack::MessageAck;
@@ -42,10 +41,7 @@ impl<'e> LedgerRows<'e> {
         let mut rows = BTreeMap::<_, LedgerRow<'e>>::new();
         for (event, seq) in events.iter().rev().zip((0..=last_seq).rev()) {
             let row = LedgerRow { event, seq, deliveries: 1, last_received_at: event.received_at };
-            match rows.entry(key(event)) {
-                Entry::Vacant(entry) => drop(entry.insert(row)),
-                Entry::Occupied(mut entry) => entry.get_mut().merge_earlier(row),
-            }
+            rows.entry(key(event)).and_modify(|later| later.merge_earlier(&row)).or_insert(row);
         }
         Self { rows, events }
     }
@@ -84,13 +80,14 @@ fn key(event: &Event) -> (&str, &[u8; 32]) {
 }
 
 impl LedgerRow<'_> {
-    fn merge_earlier(&mut self, earlier: Self) {
-        let last_received_at = self.last_received_at.max(earlier.last_received_at);
-        let deliveries = self.deliveries + earlier.deliveries;
+    /// Takes a repeat into this row that came before it in the batch.
+    fn merge_earlier(&mut self, earlier: &Self) {
         if earlier.event.received_at <= self.event.received_at {
             self.event = earlier.event;
         }
-        *self = Self { event: self.event, seq: earlier.seq, deliveries, last_received_at };
+        self.seq = earlier.seq;
+        self.deliveries += earlier.deliveries;
+        self.last_received_at = self.last_received_at.max(earlier.last_received_at);
     }
 
     /// The message's copy, if it is one.

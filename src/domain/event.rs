@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::ack::MessageAck;
-use super::document::{Defect, Document, Text};
+use super::defect::Defect;
+use super::document::{Document, Text};
 use super::instance::{InstanceId, attribute};
 use super::message::MessageCopy;
 use super::reaction::MessageReaction;

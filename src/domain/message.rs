@@ -5,7 +5,8 @@
 //! so that neither order of arrival nor repetition matters.
 
 use super::ack::MessageAck;
-use super::document::{Defect, Document};
+use super::defect::Defect;
+use super::document::Document;
 use super::event::{Effect, MAX_ACK_BYTES, Reading};
 use super::instance::InstanceId;
 use super::media::MediaJob;

@@ -7,6 +7,7 @@
 pub mod ack;
 pub mod batch;
 pub mod chat;
+pub mod defect;
 pub mod document;
 pub mod event;
 pub mod instance;

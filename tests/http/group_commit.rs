@@ -17,50 +17,37 @@ use tokio::sync::Semaphore;
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, event, received};
 use crate::support::service::Service;
-use crate::support::world::on_both;
+use crate::support::world::{World, on_both};
 
-/// Counts the batches of a real store.
-struct Counted {
+/// A real store behind a gate, with a count of its batches.
+struct Watched {
     store: Arc<dyn Store>,
     batches: AtomicUsize,
+    gate: Semaphore,
+}
+
+impl Watched {
+    async fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self { store: world.open().await, batches: AtomicUsize::new(0), gate: Semaphore::new(0) })
+    }
+
+    /// A closed semaphore lets everyone pass.
+    fn open_gate(&self) {
+        self.gate.close();
+    }
 }
 
 #[async_trait]
-impl EventStore for Counted {
+impl EventStore for Watched {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        let _ = self.gate.acquire().await;
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.store.record_batch(events).await
     }
 }
 
 #[async_trait]
-impl Availability for Counted {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
-
-    async fn close(&self) {
-        self.store.close().await;
-    }
-}
-
-/// A real store behind a gate.
-struct Gated {
-    store: Arc<dyn Store>,
-    gate: Semaphore,
-}
-
-#[async_trait]
-impl EventStore for Gated {
-    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-        // A closed semaphore is an open gate.
-        let _ = self.gate.acquire().await;
-        self.store.record_batch(events).await
-    }
-}
-
-#[async_trait]
-impl Availability for Gated {
+impl Availability for Watched {
     async fn ping(&self) -> Result<(), StoreError> {
         self.store.ping().await
     }
@@ -73,14 +60,14 @@ impl Availability for Gated {
 #[tokio::test]
 async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
     on_both(async |world| {
-        let gated = Arc::new(Gated { store: world.open().await, gate: Semaphore::new(0) });
-        let (ingest, mut writer) = buzon::ingest::start(gated.clone());
+        let store = Watched::new(&world).await;
+        let (ingest, mut writer) = buzon::ingest::start(store.clone());
         for n in 0..600 {
             let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         }
         writer.close();
-        gated.gate.close();
+        store.open_gate();
         writer.ended().await.expect("it ends in order");
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "600");
         let late = ingest.submit(event("7", received("late", json!({})), ARRIVAL)).await;
@@ -92,8 +79,9 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
     on_both(async |world| {
-        let counted = Arc::new(Counted { store: world.open().await, batches: AtomicUsize::new(0) });
-        let service = Service::start_on(&world, counted.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
+        let store = Watched::new(&world).await;
+        store.open_gate();
+        let service = Service::start_on(&world, store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
         let service = &service;
         let deliveries = stream::iter(0..1_000).map(|n| async move {
             service.deliver("/webhook/7", received(&format!("A{n}"), json!({}))).await.accepted()
@@ -102,7 +90,7 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
         assert_eq!(repeats, 0);
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "1000");
         assert_eq!(world.value("SELECT message_count FROM chats").await, "1000");
-        let batches = counted.batches.load(Ordering::Relaxed);
+        let batches = store.batches.load(Ordering::Relaxed);
         assert!(batches < 400, "1,000 events took {batches} transactions");
     })
     .await;
