@@ -9,6 +9,8 @@ use anyhow::Context;
 use secrecy::SecretString;
 use tracing::warn;
 
+use crate::config::MIN_TOKEN_CHARACTERS;
+
 const TOKEN_FILE: &str = "api-token";
 const TOKEN_BYTES: usize = 32;
 const OWNER_ONLY: u32 = 0o700;
@@ -66,7 +68,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mut token = String::new();
     File::open(path)?.read_to_string(&mut token)?;
     let token = token.trim_end();
-    if token.len() < 2 * TOKEN_BYTES {
+    if token.len() < MIN_TOKEN_CHARACTERS {
         return Err(io::Error::other("it is too short; delete it, and the next start writes another"));
     }
     Ok(token.to_owned())

@@ -49,6 +49,7 @@ fn imports_go_one_way() {
             continue;
         }
         let own_rank = rank(own).unwrap_or_else(|| panic!("{own} has no place in the order"));
+        assert!(!text.contains("crate::{"), "{}: name each module by itself", path.display());
         for import in text.split("crate::").skip(1) {
             let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let Some(other) = rank(&name) else { continue };

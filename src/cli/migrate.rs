@@ -1,7 +1,9 @@
 use std::io::Write;
 
 use super::Settings;
-use crate::{data_dir, store, telemetry};
+use crate::data_dir;
+use crate::store;
+use crate::telemetry;
 
 /// Brings the schema to this version.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {

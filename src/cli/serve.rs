@@ -9,8 +9,9 @@ use super::Settings;
 use crate::app::Application;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::data_dir;
 use crate::store::{self, Options, Pending};
-use crate::{data_dir, telemetry};
+use crate::telemetry;
 
 /// Serves until a signal comes.
 pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {

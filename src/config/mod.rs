@@ -72,7 +72,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// A token shorter than this could be guessed.
-const MIN_TOKEN_CHARACTERS: usize = 32;
+pub const MIN_TOKEN_CHARACTERS: usize = 32;
 
 impl Config {
     /// Gives every setting its type.

@@ -50,9 +50,15 @@ const SETTINGS: [Setting; 11] = [
     Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
+/// The variable for a key of the file.
+fn variable(key: &str) -> String {
+    format!("{ENV_PREFIX}{}", key.to_uppercase())
+}
+
 impl Setting {
-    fn variable(&self) -> String {
-        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
+    /// Its keys in the file.
+    fn keys(&self) -> impl Iterator<Item = String> {
+        [self.key.to_owned()].into_iter().chain(self.file_key())
     }
 
     fn file_key(&self) -> Option<String> {
@@ -120,15 +126,16 @@ impl Sources {
         let file = config_file(config, &environment)?;
         check_variables(&environment)?;
         check_keys(&file)?;
-        let mut found = BTreeMap::new();
+        let mut found = BTreeMap::<_, Found>::new();
         for setting in &SETTINGS {
             if let Some(value) = find(setting, &flags, &environment, &file)? {
                 found.insert(setting.key, value);
             }
         }
-        let data_dir = found.get("data_dir").map_or(".", |found: &Found| &found.text);
-        let database = format!("sqlite://{}", Path::new(data_dir).join(DATABASE_FILE).display());
-        found.entry(DATABASE_URL).or_insert(Found { text: database, place: Place::Default });
+        if let (Some(data_dir), None) = (found.get("data_dir"), found.get(DATABASE_URL)) {
+            let text = format!("sqlite://{}", Path::new(&data_dir.text).join(DATABASE_FILE).display());
+            found.insert(DATABASE_URL, Found { text, place: Place::Default });
+        }
         Ok(Self { found, instances: file.instances })
     }
 
@@ -226,7 +233,7 @@ fn find(
 }
 
 fn lookup(key: &str, environment: &BTreeMap<String, String>, file: &file::File) -> Option<Found> {
-    let variable = format!("{ENV_PREFIX}{}", key.to_uppercase());
+    let variable = variable(key);
     if let Some(text) = environment.get(&variable) {
         return Some(Found { text: text.clone(), place: Place::Environment(variable) });
     }
@@ -266,10 +273,8 @@ fn is_foreign(name: &str) -> bool {
 }
 
 fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-    let file_variables =
-        SETTINGS.iter().filter_map(Setting::file_key).map(|key| format!("{ENV_PREFIX}{}", key.to_uppercase()));
-    let known: Vec<String> =
-        SETTINGS.iter().map(Setting::variable).chain(file_variables).chain([CONFIG_VARIABLE.to_owned()]).collect();
+    let variables = SETTINGS.iter().flat_map(Setting::keys).map(|key| variable(&key));
+    let known: Vec<String> = variables.chain([CONFIG_VARIABLE.to_owned()]).collect();
     match environment.keys().find(|name| !known.contains(name)) {
         Some(unknown) => Err(unknown_key(unknown, unknown, &known)),
         None => Ok(()),
@@ -277,12 +282,7 @@ fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigE
 }
 
 fn check_keys(file: &file::File) -> Result<(), ConfigError> {
-    let known: Vec<String> = SETTINGS
-        .iter()
-        .map(|setting| setting.key.to_owned())
-        .chain(SETTINGS.iter().filter_map(Setting::file_key))
-        .chain([file::INSTANCES.to_owned()])
-        .collect();
+    let known: Vec<String> = SETTINGS.iter().flat_map(Setting::keys).chain([file::INSTANCES.to_owned()]).collect();
     match file.values.keys().find(|key| !known.contains(key)) {
         Some(unknown) => Err(unknown_key(&Place::File(file.path.clone(), unknown.clone()), unknown, &known)),
         None => Ok(()),

@@ -4,7 +4,24 @@ use super::instance::InstanceId;
 use super::timestamp::Timestamp;
 
 /// What a message's `ack` says as long as nothing was stated.
-pub const IMPLIED: &str = "pending";
+const IMPLIED: &str = "pending";
+
+/// How far a message has come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    pub rank: i16,
+    pub ack: String,
+}
+
+impl Standing {
+    /// The highest of what was stated; of equal rank, the greater bytes. Words without a rank do not count, and
+    /// without any other a message is pending.
+    pub fn highest<'a>(stated: impl Iterator<Item = &'a str>) -> Self {
+        let stated = stated.map(|ack| Self { rank: rank(ack), ack: ack.to_owned() });
+        let highest = stated.filter(|standing| standing.rank > 0).max();
+        highest.unwrap_or_else(|| Self { rank: 0, ack: IMPLIED.to_owned() })
+    }
+}
 
 /// One row of `message_acks`: a word that was stated of a message, and when it first was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +59,7 @@ pub fn rank(ack: &str) -> i16 {
 
 #[cfg(test)]
 mod tests {
-    use super::rank;
+    use super::{Standing, rank};
 
     #[test]
     fn acks_rank_in_the_guides_order_whatever_their_case() {
@@ -50,6 +67,15 @@ mod tests {
         assert!(order.is_sorted_by_key(|ack| rank(ack)));
         assert_eq!(rank(" READ "), rank("read"));
         assert_eq!(rank("error"), rank("failed"));
+    }
+
+    #[test]
+    fn a_message_stands_where_the_highest_word_puts_it_verbatim() {
+        let standing = |stated: &[&str]| Standing::highest(stated.iter().copied()).ack;
+        assert_eq!(standing(&[]), "pending");
+        assert_eq!(standing(&["Pending"]), "Pending");
+        assert_eq!(standing(&["zzz"]), "pending");
+        assert_eq!(standing(&["READ", "sent", "Read"]), "Read");
     }
 
     #[test]

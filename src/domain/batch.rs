@@ -1,6 +1,7 @@
 //! A batch of events, folded to one row for each key before any SQL: the same key twice in one statement is an error
 //! on PostgreSQL, and silent on SQLite.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 use super::ack::MessageAck;
@@ -60,11 +61,11 @@ impl<'e> LedgerRows<'e> {
     /// The files that the repeated rows ask for again.
     pub fn media_of_repeats(&self, new: &HashSet<i64>) -> Vec<MediaJob> {
         let repeated = self.iter().filter(|row| row.deliveries > 1 || !new.contains(&row.seq));
-        let jobs = repeated.filter_map(|row| {
-            let job = row.copy()?.media_job()?;
-            Some(MediaJob { due_at: row.last_received_at, ..job })
+        let jobs = repeated.filter_map(|row| match &row.event.reading.effect {
+            Effect::Message(copy) => copy.media_job(&row.event.instance_id, row.last_received_at),
+            _ => None,
         });
-        fold_media(jobs)
+        fold_media(jobs.collect())
     }
 
     /// An answer for each event, in the order in which they were given.
@@ -88,14 +89,6 @@ impl LedgerRow<'_> {
         self.seq = earlier.seq;
         self.deliveries += earlier.deliveries;
         self.last_received_at = self.last_received_at.max(earlier.last_received_at);
-    }
-
-    /// The message's copy, if it is one.
-    fn copy(&self) -> Option<LedgerCopy> {
-        match &self.event.reading.effect {
-            Effect::Message(copy) => Some(self.placed(copy)),
-            _ => None,
-        }
     }
 
     fn placed(&self, copy: &MessageCopy) -> LedgerCopy {
@@ -123,9 +116,10 @@ impl Changes {
         match &row.event.reading.effect {
             Effect::Nothing => {}
             Effect::Message(copy) => {
+                let (instance_id, at) = (&row.event.instance_id, row.event.received_at);
+                self.acks.extend(copy.stated_ack(instance_id, at));
+                self.media.extend(copy.media_job(instance_id, at));
                 let copy = row.placed(copy);
-                self.acks.extend(copy.stated_ack());
-                self.media.extend(copy.media_job());
                 self.copies.entry(copy.key()).or_default().push(copy);
             }
             Effect::Ack(ack) => self.acks.push(ack.clone()),
@@ -144,21 +138,21 @@ impl Changes {
 }
 
 /// One row for each key, with the earliest arrival.
-pub fn fold_acks(mut acks: Vec<MessageAck>) -> Vec<MessageAck> {
-    acks.sort_by(|a, b| (a.key(), a.received_at).cmp(&(b.key(), b.received_at)));
-    acks.dedup_by(|a, b| a.key() == b.key());
-    acks
+pub fn fold_acks(acks: Vec<MessageAck>) -> Vec<MessageAck> {
+    earliest(acks, |a, b| a.key().cmp(&b.key()), |ack| ack.received_at)
 }
 
-fn fold_reactions(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
-    reactions.sort_by(|a, b| (a.key(), a.received_at).cmp(&(b.key(), b.received_at)));
-    reactions.dedup_by(|a, b| a.key() == b.key());
-    reactions
+fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
+    earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
 }
 
-fn fold_media(jobs: impl IntoIterator<Item = MediaJob>) -> Vec<MediaJob> {
-    let mut jobs: Vec<MediaJob> = jobs.into_iter().collect();
-    jobs.sort_by(|a, b| (a.key(), a.due_at).cmp(&(b.key(), b.due_at)));
-    jobs.dedup_by(|a, b| a.key() == b.key());
-    jobs
+fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
+    earliest(jobs, |a, b| a.key().cmp(&b.key()), |job| job.due_at)
+}
+
+/// Of the rows with one key, the earliest; sorted by key.
+fn earliest<R>(mut rows: Vec<R>, by_key: impl Fn(&R, &R) -> Ordering, at: impl Fn(&R) -> Timestamp) -> Vec<R> {
+    rows.sort_by(|a, b| by_key(a, b).then_with(|| at(a).cmp(&at(b))));
+    rows.dedup_by(|a, b| by_key(a, b).is_eq());
+    rows
 }

@@ -53,6 +53,9 @@ enum Field {
     Other,
 }
 
+/// A field that is there and is no text.
+struct NoText;
+
 /// Why a field is no id.
 enum Flaw {
     /// It never was one: broken text, a fraction, neither text nor number.
@@ -107,8 +110,8 @@ impl<'t> Document<'t> {
 
     /// Text that the event turns on and that stands in a unique key: `None` if it is absent or null.
     pub fn key_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
-        let text = self.limited_text(field, max_bytes)?;
-        if self.unusable.contains(&field) { Err(Defect::Unusable(field)) } else { Ok(text) }
+        let text = self.readable(field).map_err(|NoText| Defect::Unusable(field))?;
+        within(field, max_bytes, text)
     }
 
     /// Text that may be left out and that stands in a unique key.
@@ -117,21 +120,22 @@ impl<'t> Document<'t> {
         within(field, max_bytes, text)
     }
 
-    /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
+    /// Text that may be left out.
     pub fn text(&mut self, field: &'static str) -> Option<String> {
+        self.readable(field).unwrap_or_else(|NoText| self.note_unusable(field))
+    }
+
+    /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
+    fn readable(&mut self, field: &'static str) -> Result<Option<String>, NoText> {
         match self.field(field) {
-            Field::Absent | Field::Flag(false) => None,
-            Field::Number(digits) => Some(digits),
-            Field::Flag(true) | Field::Other => self.note_unusable(field),
-            Field::Text { mut text, mut repaired } => {
-                if text.contains('\0') {
-                    text = text.replace('\0', "\u{FFFD}");
-                    repaired = true;
-                }
-                if repaired {
+            Field::Absent | Field::Flag(false) => Ok(None),
+            Field::Number(digits) => Ok(Some(digits)),
+            Field::Flag(true) | Field::Other => Err(NoText),
+            Field::Text { text, repaired } => {
+                if repaired || text.contains('\0') {
                     self.repaired.push(field);
                 }
-                Some(text)
+                Ok(Some(text.replace('\0', "\u{FFFD}")))
             }
         }
     }

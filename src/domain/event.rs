@@ -107,7 +107,7 @@ impl Event {
 
     /// The same event set aside with `reason`, for a store that cannot hold what it says.
     pub fn quarantined(self, reason: &str) -> Self {
-        Self { reading: Reading::quarantined(reason.to_owned()), ..self }
+        Self { reading: Reading::quarantined(self.reading.event_type, reason.to_owned()), ..self }
     }
 
     /// The message that it is about, if it is applied.
@@ -129,54 +129,56 @@ impl Reading {
     }
 
     fn of(document: Result<Document<'_>, Defect>, instance_id: &InstanceId, received_at: Timestamp) -> Self {
-        document
-            .and_then(|document| Self::of_document(document, instance_id, received_at))
-            .unwrap_or_else(|defect| Self::quarantined(defect.reason()))
-    }
-
-    fn quarantined(reason: String) -> Self {
-        Self {
-            event_type: None,
-            state: EventState::Quarantined,
-            reason: Some(reason),
-            effect: Effect::Nothing,
-            chat_id: None,
+        let mut document = match document {
+            Ok(document) => document,
+            Err(defect) => return Self::quarantined(None, defect.reason()),
+        };
+        let event_type = match document.key_text("event_type", MAX_EVENT_TYPE_BYTES) {
+            Ok(event_type) => event_type.filter(|event_type| !event_type.is_empty()),
+            Err(defect) => return Self::quarantined(None, defect.reason()),
+        };
+        match Self::of_type(event_type.as_deref(), &mut document, instance_id, received_at) {
+            Ok(reading) => Self { event_type, reason: document.notes(), ..reading },
+            Err(defect) => Self::quarantined(event_type, defect.reason()),
         }
     }
 
-    fn of_document(
-        mut document: Document<'_>,
+    /// What an event of this type says; its notes are the caller's.
+    fn of_type(
+        event_type: Option<&str>,
+        document: &mut Document<'_>,
         instance_id: &InstanceId,
-        received_at: Timestamp,
+        arrival: Timestamp,
     ) -> Result<Self, Defect> {
         if document.instance_id()?.is_some_and(|stated| stated != *instance_id) {
             return Err(Defect::InstanceMismatch);
         }
-        let event_type = document
-            .key_text("event_type", MAX_EVENT_TYPE_BYTES)?
-            .filter(|event_type| !event_type.is_empty())
-            .ok_or(Defect::Missing("event_type"))?;
-        let document = &mut document;
-        let effect = match event_type.as_str() {
-            "message_received" => message(document, false, received_at)?,
-            "message_sent" => message(document, true, received_at)?,
-            "ack_update" => ack(document, instance_id, received_at)?,
-            "message_reaction" => reaction(document, instance_id, received_at)?,
+        let event_type = event_type.ok_or(Defect::Missing("event_type"))?;
+        let effect = match event_type {
+            "message_received" => message(document, false, arrival)?,
+            "message_sent" => message(document, true, arrival)?,
+            "ack_update" => ack(document, instance_id, arrival)?,
+            "message_reaction" => reaction(document, instance_id, arrival)?,
             _ => Effect::Nothing,
         };
-        let known = effect != Effect::Nothing || event_type == TEST_WEBHOOK;
         let chat_id = match &effect {
             Effect::Nothing => None,
             Effect::Message(copy) => copy.fields.chat_id.clone(),
             Effect::Ack(_) | Effect::Reaction(_) => document.optional_id("chat_id")?,
         };
-        Ok(Self {
-            state: if known { EventState::Applied } else { EventState::Ignored },
-            reason: document.notes(),
-            event_type: Some(event_type),
-            effect,
-            chat_id,
-        })
+        let known = effect != Effect::Nothing || event_type == TEST_WEBHOOK;
+        let state = if known { EventState::Applied } else { EventState::Ignored };
+        Ok(Self { event_type: None, state, reason: None, effect, chat_id })
+    }
+
+    fn quarantined(event_type: Option<String>, reason: String) -> Self {
+        Self {
+            event_type,
+            state: EventState::Quarantined,
+            reason: Some(reason),
+            effect: Effect::Nothing,
+            chat_id: None,
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl fmt::Display for InstanceId {
 }
 
 /// The instance of an event, in this order: the URL's path; the body's own word; the instance whose secret verified
-/// it; the only configured instance; else `-`.
+/// it; the only configured instance, unless it has secrets of its own, which then speak for it; else `-`.
 ///
 /// A body that contradicts the path or the secret is kept under theirs, and a body signed with the secret for all is
 /// not believed when it names an instance that has secrets of its own; [`super::event`] then quarantines it, because

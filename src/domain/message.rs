@@ -4,7 +4,7 @@
 //! media's URL. Ordered by (`sent_at`, unknown first; `body_sha256`), of each field the last copy that fills it wins,
 //! so that neither order of arrival nor repetition matters.
 
-use super::ack::MessageAck;
+use super::ack::{MessageAck, Standing};
 use super::defect::Defect;
 use super::document::Document;
 use super::event::{Effect, MAX_ACK_BYTES, Reading};
@@ -64,12 +64,13 @@ pub struct LedgerCopy {
 /// The columns of a message's primary key.
 pub type MessageKey = (InstanceId, String);
 
-/// A row of `messages`, but for its ack, which follows from `message_acks`.
+/// A row of `messages`. Its ack is what its copies state; what else was stated stands in `message_acks`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: Fields,
+    pub ack: Standing,
     /// The earliest copy's arrival.
     pub received_at: Timestamp,
     /// The latest copy's number in the ledger.
@@ -103,6 +104,20 @@ impl MessageCopy {
         };
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
         Ok(Self { id: document.required_id("id")?, fields, ack })
+    }
+}
+
+impl MessageCopy {
+    /// The ack that it states, as a row of `message_acks`.
+    pub(super) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
+        let ack = self.ack.clone()?;
+        Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
+    }
+
+    /// The file that it asks to be saved.
+    pub(super) fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
+        let source_url = self.fields.media_url.clone()?;
+        Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, due_at))
     }
 }
 
@@ -162,20 +177,6 @@ impl LedgerCopy {
     pub fn key(&self) -> MessageKey {
         (self.instance_id.clone(), self.copy.id.clone())
     }
-
-    /// The ack that this copy states, as a row of `message_acks`.
-    pub fn stated_ack(&self) -> Option<MessageAck> {
-        let ack = self.copy.ack.clone()?;
-        let (instance_id, message_id) = self.key();
-        Some(MessageAck { instance_id, message_id, ack, received_at: self.received_at })
-    }
-
-    /// The file that this copy asks to be saved.
-    pub fn media_job(&self) -> Option<MediaJob> {
-        let source_url = self.copy.fields.media_url.clone()?;
-        let (instance_id, message_id) = self.key();
-        Some(MediaJob::new(instance_id, message_id, source_url, self.received_at))
-    }
 }
 
 impl Message {
@@ -188,11 +189,13 @@ impl Message {
         let received_at = copies.iter().map(|copy| copy.received_at).min();
         let event_seq = copies.iter().map(|copy| copy.seq).max();
         let (instance_id, id) = copies.first().expect("a message has a copy").key();
+        let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
         let fields = copies.into_iter().map(|copy| copy.copy.fields).fold(Fields::default(), Fields::overlay);
         Self {
             instance_id,
             id,
             fields,
+            ack,
             received_at: received_at.expect("a message has a copy"),
             event_seq: event_seq.expect("a message has a copy"),
         }

@@ -64,9 +64,12 @@ impl Timestamp {
         Self((at.unix_timestamp_nanos().div_euclid(1_000_000)) as i64)
     }
 
-    /// The same instant in the `time` crate's type. Times that no clock or provider gives are clamped to its range.
+    /// The same instant in the `time` crate's type.
+    ///
+    /// # Panics
+    /// Outside the years ±9999, which neither a clock nor [`Timestamp::from_provider`] gives.
     pub fn to_utc(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).expect("it is a year of ours")
     }
 }
 

@@ -10,6 +10,7 @@ pub mod health;
 pub mod peer;
 pub mod problem;
 pub mod refusals;
+pub mod server;
 pub mod token;
 pub mod trace;
 pub mod webhook;

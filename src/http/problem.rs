@@ -44,6 +44,9 @@ pub enum Problem {
     #[error("send the body as it is, without Content-Encoding: the signature covers the bytes on the wire")]
     ContentEncoding,
     /// 503
+    #[error("too many large bodies are being read; send the event again")]
+    TooManyBodies,
+    /// 503
     #[error("{0}; send the event again")]
     NotStored(#[from] IngestError),
     /// 503
@@ -74,6 +77,7 @@ impl Problem {
             Self::BodyTimeout(_) => "body_timeout",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::ContentEncoding => "content_encoding",
+            Self::TooManyBodies => "too_many_bodies",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
             Self::NotStored(IngestError::StoreUnavailable) => "store_unavailable",
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
@@ -86,7 +90,9 @@ impl Problem {
         match self {
             Self::TokenMissing | Self::TokenInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
-            Self::NotStored(_) | Self::NotReady(_) => response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
+            Self::TooManyBodies | Self::NotStored(_) | Self::NotReady(_) => {
+                response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))
+            }
             _ => response,
         };
     }
@@ -104,7 +110,7 @@ impl ResponseError for Problem {
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotStored(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyBodies | Self::NotStored(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

@@ -36,13 +36,6 @@ pub struct Receiver {
     pub refusals: Refusals,
 }
 
-/// What a request offers to be believed by.
-enum Credential {
-    Signature(Signature),
-    /// None, and that is allowed.
-    Unsigned,
-}
-
 #[derive(Serialize)]
 struct Accepted {
     ok: bool,
@@ -57,12 +50,8 @@ pub async fn receive(
 ) -> Result<HttpResponse, Problem> {
     let path = path_instance(&request)?;
     let path = path.as_ref();
-    let credential = receiver.credential(&request);
-    let credential = credential.inspect_err(|problem| receiver.note(problem, &request, || path.cloned()))?;
     let body = receiver.reader.read(&request, payload).await?;
-    let claimed = || path.cloned().or_else(|| Event::stated_instance(&body));
-    let signer = receiver.verify(&credential, path, &body);
-    let signer = signer.inspect_err(|problem| receiver.note(problem, &request, claimed))?;
+    let signer = receiver.authenticate(&request, path, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
     let remarks = Remarks::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
@@ -81,31 +70,26 @@ fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
 }
 
 impl Receiver {
-    /// Looks at the headers alone, so that a request without a chance is refused before its body is read.
-    fn credential(&self, request: &HttpRequest) -> Result<Credential, Problem> {
-        if self.keyring.is_empty() {
-            let allowed = self.allow_unsigned || peer::is_local(request);
-            return allowed.then_some(Credential::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
-        }
-        let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
-        Signature::from_headers(values).map(Credential::Signature).map_err(|error| match error {
-            SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
-            SignatureError::Malformed => Problem::SignatureMismatch,
+    /// Who signed the body; a refusal is noted for the owner.
+    fn authenticate(&self, request: &HttpRequest, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
+        self.signer(request, path, body).inspect_err(|problem| {
+            let claimed = || path.cloned().or_else(|| Event::stated_instance(body));
+            let client = peer::client_address(request, &self.trusted_proxies);
+            self.refusals.note(problem, claimed, client, self.clock.now());
         })
     }
 
-    fn verify(&self, credential: &Credential, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
-        match credential {
-            Credential::Unsigned => Ok(Signer::Nobody),
-            Credential::Signature(signature) => {
-                self.keyring.verify(path, body, signature).ok_or(Problem::SignatureMismatch)
-            }
+    fn signer(&self, request: &HttpRequest, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
+        if self.keyring.is_empty() {
+            let allowed = self.allow_unsigned || peer::is_local(request);
+            return allowed.then_some(Signer::Nobody).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
         }
-    }
-
-    fn note(&self, problem: &Problem, request: &HttpRequest, claimed: impl FnOnce() -> Option<InstanceId>) {
-        let client = peer::client_address(request, &self.trusted_proxies);
-        self.refusals.note(problem, claimed, client, self.clock.now());
+        let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
+        let signature = Signature::from_headers(values).map_err(|error| match error {
+            SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
+            SignatureError::Malformed => Problem::SignatureMismatch,
+        })?;
+        self.keyring.verify(path, body, &signature).ok_or(Problem::SignatureMismatch)
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) enum IfPresent {
 /// The statements on `messages` within a transaction.
 #[async_trait]
 pub(super) trait MessageRows {
-    /// Writes messages, new ones with the implied ack, and returns the keys of those that were written. A message that
-    /// is there already keeps its ack, and all else too unless it is to be replaced.
+    /// Writes messages, new ones with the ack that their copies state, and returns the keys of those that were written.
+    /// A message that is there already keeps its ack, and all else too unless it is to be replaced.
     async fn write_messages(
         &mut self,
         messages: &[Message],

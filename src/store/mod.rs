@@ -7,12 +7,9 @@
 //! `domain`; a backend holds statements.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 mod acks;
 mod chats;
@@ -51,8 +48,10 @@ pub trait Availability: Send + Sync {
 /// Which database holds the data.
 #[derive(Clone)]
 pub enum Database {
-    Sqlite { path: PathBuf },
-    Postgres { url: SecretString },
+    #[cfg(feature = "sqlite")]
+    Sqlite { path: std::path::PathBuf },
+    #[cfg(feature = "postgres")]
+    Postgres { url: secrecy::SecretString },
 }
 
 /// Why a text is no database URL.
@@ -72,50 +71,35 @@ pub enum DatabaseUrlError {
     NotBuilt(&'static str),
 }
 
-/// What may follow the `?` of a PostgreSQL URL: the driver ignores all else, and logs its value.
-const POSTGRES_PARAMETERS: [&str; 12] = [
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "password",
-    "port",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "user",
-];
-
 impl Database {
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let usable = !path.is_empty() && !path.contains(['?', '\0']) && path != ":memory:";
-            return match (usable, cfg!(feature = "sqlite")) {
-                (true, true) => Ok(Self::Sqlite { path: path.into() }),
-                (true, false) => Err(DatabaseUrlError::NotBuilt("SQLite")),
-                (false, _) => Err(DatabaseUrlError::SqlitePath),
-            };
+        match text.split_once(':') {
+            Some(("sqlite", path)) => Self::sqlite(path.strip_prefix("//").unwrap_or(path)),
+            Some(("postgres" | "postgresql", _)) => Self::postgres(text),
+            _ => Err(DatabaseUrlError::Scheme),
         }
-        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-            return Err(DatabaseUrlError::Scheme);
-        }
-        let url = Url::parse(text).map_err(|error| DatabaseUrlError::Postgres(error.to_string()))?;
-        // What stands before an unescaped slash or number sign ends up there, the password among it.
-        if url.path().contains('@') || url.fragment().is_some() {
-            return Err(DatabaseUrlError::Unescaped);
-        }
-        if let Some((key, _)) = url.query_pairs().find(|(key, _)| !POSTGRES_PARAMETERS.contains(&key.as_ref())) {
-            return Err(DatabaseUrlError::Parameter(key.escape_debug().to_string()));
-        }
-        #[cfg(feature = "postgres")]
-        return postgres::options(text)
-            .map(|_| Self::Postgres { url: text.to_owned().into() })
-            .map_err(|error| DatabaseUrlError::Postgres(error.to_string()));
-        #[cfg(not(feature = "postgres"))]
-        return Err(DatabaseUrlError::NotBuilt("PostgreSQL"));
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(path: &str) -> Result<Self, DatabaseUrlError> {
+        let usable = !path.is_empty() && !path.contains(['?', '\0']) && path != ":memory:";
+        usable.then(|| Self::Sqlite { path: path.into() }).ok_or(DatabaseUrlError::SqlitePath)
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    fn sqlite(_: &str) -> Result<Self, DatabaseUrlError> {
+        Err(DatabaseUrlError::NotBuilt("SQLite"))
+    }
+
+    #[cfg(feature = "postgres")]
+    fn postgres(text: &str) -> Result<Self, DatabaseUrlError> {
+        postgres::url::check(text)?;
+        Ok(Self::Postgres { url: text.to_owned().into() })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn postgres(_: &str) -> Result<Self, DatabaseUrlError> {
+        Err(DatabaseUrlError::NotBuilt("PostgreSQL"))
     }
 }
 
@@ -123,13 +107,10 @@ impl Database {
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            #[cfg(feature = "sqlite")]
             Self::Sqlite { path } => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres { url } => {
-                let url = Url::parse(url.expose_secret()).map_err(|_| fmt::Error)?;
-                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-                let host = url.host_str().unwrap_or_default();
-                write!(f, "postgres://{host}{port}{path}", path = url.path())
-            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres { url } => f.write_str(&postgres::url::shown(url)),
         }
     }
 }
@@ -168,8 +149,6 @@ pub enum OpenError {
     Locked { path: String, holder: String },
     #[error("cannot use {path}: {reason}")]
     File { path: String, reason: String },
-    #[error(transparent)]
-    Url(#[from] DatabaseUrlError),
 }
 
 /// Opens the store, and brings its schema to this version or refuses.
@@ -177,15 +156,10 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     match &options.database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(path, options.pending).await?)),
-        #[cfg(not(feature = "sqlite"))]
-        Database::Sqlite { .. } => Err(DatabaseUrlError::NotBuilt("SQLite").into()),
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => {
-            let url = url.expose_secret();
             Ok(Arc::new(postgres::PostgresStore::open(url, options.pending, options.allow_managed_pg).await?))
         }
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres { .. } => Err(DatabaseUrlError::NotBuilt("PostgreSQL").into()),
     }
 }
 
@@ -194,11 +168,7 @@ pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
     match database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => sqlite::migrate(path).await,
-        #[cfg(not(feature = "sqlite"))]
-        Database::Sqlite { .. } => Err(DatabaseUrlError::NotBuilt("SQLite").into()),
         #[cfg(feature = "postgres")]
-        Database::Postgres { url } => postgres::migrate(url.expose_secret()).await,
-        #[cfg(not(feature = "postgres"))]
-        Database::Postgres { .. } => Err(DatabaseUrlError::NotBuilt("PostgreSQL").into()),
+        Database::Postgres { url } => postgres::migrate(url).await,
     }
 }

@@ -1,18 +1,17 @@
 //! When the store is away or slow: 503, and the gateway comes again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::store::{Availability, EventStore, StoreError};
-use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 use crate::support::events::{received, sent};
-use crate::support::postgres::{self, Server};
+use crate::support::eventually;
+use crate::support::proxy::Proxy;
 use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
@@ -66,48 +65,32 @@ async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_may_wait_is_503_at_once_and_what_was_accepted_is_stored() {
-    let world = World::new(Backend::Postgres).await;
-    let service = Service::start(&world).await;
-    let blocker = Blocker::new(&world).await;
-    // 20 bodies of 4 MB are more than the 64 MiB that may be in flight.
-    let bodies: Vec<Vec<u8>> =
-        (0..20).map(|n| received(&format!("A{n}"), json!({"body": "x".repeat(4_000_000)}))).collect();
-    let full = async {
-        let answers = join_all(bodies.iter().map(|body| service.deliver("/webhook/7", body))).await;
-        answers
-            .into_iter()
-            .filter(|answer| answer.status.as_u16() == 503)
-            .map(|answer| answer.code().to_owned())
-            .collect::<BTreeSet<_>>()
-    };
-    let codes = full.await;
-    assert!(codes.contains("queue_full"), "{codes:?}");
-    blocker.release().await;
-    assert!(!service.deliver("/webhook/7", received("B", json!({}))).await.accepted());
-    service.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
-    let server = Server::start("");
-    let world = World::on_server(&server.url, "").await;
+    let mut world = World::new(Backend::Postgres).await;
+    let direct = world.url.clone();
+    let proxy = Proxy::start(&mut world.url).await;
     let service = Service::start(&world).await;
-    assert!(!service.deliver("/webhook/7", sent("A", json!({}))).await.accepted());
     let readiness = async |status: u16| answer(service.get("/health/ready")).await.status.as_u16() == status;
+    assert!(!service.deliver("/webhook/7", sent("A", json!({}))).await.accepted());
     assert!(readiness(200).await);
 
-    // Every connection of ours is cut, and the next batch finds a new one by itself.
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'buzon'";
-    postgres::execute(&world.url, cut).await;
+    // Every connection is cut once, and the next batch finds a new one by itself.
+    proxy.cut();
     assert!(!service.deliver("/webhook/7", sent("B", json!({}))).await.accepted());
 
-    server.stop();
+    proxy.stop();
     let refused = service.deliver("/webhook/7", sent("C", json!({}))).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (503, "store_unavailable"));
-    crate::support::eventually("the service is not ready", async || readiness(503).await).await;
+    assert_eq!(refused.header("retry-after"), "5");
+    eventually("the service is not ready", async || readiness(503).await).await;
     assert_eq!(answer(service.get("/health/live")).await.status.as_u16(), 200);
+
+    proxy.resume();
+    assert!(!service.deliver("/webhook/7", sent("C", json!({}))).await.accepted());
+    eventually("the service is ready", async || readiness(200).await).await;
     service.stop().await;
+    world.url = direct;
+    assert_eq!(world.rows("SELECT id FROM messages ORDER BY id").await, ["A", "B", "C"]);
 }
 
 /// A store whose next batch is the writer's death.

@@ -10,7 +10,7 @@ use crate::support::world::{Backend, World, on_both};
 async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
     let world = World::in_folder("data/buzon.db");
     let data = world.folder.path().join("data");
-    let buzon = Buzon::serve(&world, &[]).await;
+    let buzon = Buzon::serve_default(&world, &[]).await;
     let client = reqwest::Client::new();
     for body in GUIDE_CURL {
         let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);

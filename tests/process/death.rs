@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::support::events::{SECRET, received, sign};
 use crate::support::process::{Buzon, command};
+use crate::support::raw::request;
 use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
 
@@ -113,8 +114,8 @@ async fn told_to_end_under_load_it_does_within_8_seconds_even_with_a_stalled_cli
             let mut buzon = Buzon::serve(&world, SIGNED).await;
             let load = Load::start(&buzon, &format!("{signal:?}"));
             let mut stalled = TcpStream::connect(buzon.address).await.expect("it listens");
-            let half = b"POST /webhook/7 HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: aa\r\nContent-Length: 9\r\n\r\n{";
-            stalled.write_all(half).await.expect("it reads");
+            let whole = request(&received("stalled", json!({})));
+            stalled.write_all(&whole[..whole.len() - 1]).await.expect("it reads");
             load.reaches(50).await;
             buzon.signal(signal);
             let ended = timeout(Duration::from_secs(8), buzon.wait()).await;

@@ -25,13 +25,16 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
         // Applied, repeated, quarantined, refused.
         let good = received("A", fields.clone());
         let bad = format!("{CANARY_TEXT} {CANARY_PERSON}").into_bytes();
-        for (body, secret) in [(&good, SECRET), (&good, SECRET), (&bad, SECRET), (&good, "another secret, not ours")] {
+        let deliveries =
+            [(&good, SECRET, 200), (&good, SECRET, 200), (&bad, SECRET, 200), (&good, "another secret, not ours", 401)];
+        for (body, secret, status) in deliveries {
             let signature = sign(secret, body);
             let request = client.post(url("/webhook/7")).header("X-Whapi-Signature", signature).body(body.clone());
-            request.send().await.expect("it answers");
+            assert_eq!(request.send().await.expect("it answers").status(), status);
         }
         let path = format!("/api/v1/messages/7/{CANARY_TEXT}?q={CANARY_PERSON}");
-        client.get(url(&path)).bearer_auth(token).send().await.expect("it answers");
+        let read = client.get(url(&path)).bearer_auth(token).send().await.expect("it answers");
+        assert_eq!(read.status(), 404);
         eventually("the log is written", async || Buzon::log(&world).await.contains("signature_mismatch")).await;
         buzon.kill().await;
         let log = Buzon::log(&world).await;

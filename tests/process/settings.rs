@@ -114,7 +114,7 @@ async fn the_file_is_held_to_the_same() {
 #[tokio::test]
 async fn an_unsafe_database_is_refused_in_the_same_way() {
     let world = World::new(Backend::Postgres).await;
-    let name = world.url.rsplit('/').next().expect("the URL has a path");
+    let name = crate::support::postgres::name(&world.url);
     let off = format!("ALTER DATABASE {name} SET synchronous_commit = off");
     crate::support::postgres::execute(&world.url, &off).await;
     let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:0")];

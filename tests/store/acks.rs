@@ -44,6 +44,21 @@ async fn acks_are_compared_trimmed_and_in_lower_case_and_stored_verbatim() {
 }
 
 #[tokio::test]
+async fn what_is_stated_takes_the_place_of_what_is_implied() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[event("7", received("A", json!({"ack": "Pending"})), ARRIVAL)]).await;
+        record(&store, &[event("7", sent("B", json!({})), ARRIVAL)]).await;
+        record(&store, &[event("7", ack("B", "PENDING"), ARRIVAL), event("7", ack("B", "zzz"), ARRIVAL)]).await;
+        assert_eq!(
+            world.rows("SELECT id, ack, ack_rank FROM messages ORDER BY id").await,
+            ["A|Pending|1", "B|PENDING|1"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_ack_keeps_its_earliest_arrival_and_so_does_the_ack_that_a_message_states() {
     on_both(async |world| {
         let store = world.open().await;

@@ -1,7 +1,6 @@
 //! Whatever the decoder lets through, both databases hold; and whatever comes, it comes to an end.
 
 use buzon::domain::event::Event;
-use buzon::domain::timestamp::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -78,9 +77,8 @@ fn a_batch_of_anything_is_recorded_and_both_databases_hold_the_same() {
     let mut runner = TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
     let batches = prop::collection::vec((prop::sample::select(&["7", "8", "-"][..]), body(), 0..50_i64), 1..60);
     let outcome = runner.run(&batches, |batch| {
-        let at = |millis: i64| -> Timestamp { later(millis) };
         let events: Vec<Event> =
-            batch.iter().map(|(instance, body, millis)| event(instance, body, at(*millis))).collect();
+            batch.iter().map(|(instance, body, millis)| event(instance, body, later(*millis))).collect();
         for store in &stores {
             runtime.block_on(record(store, &events));
         }
@@ -95,6 +93,6 @@ fn a_batch_of_anything_is_recorded_and_both_databases_hold_the_same() {
         assert_eq!(one, other);
     }
     assert_eq!(sqlite.len(), postgres.len());
-    let refused = runtime.block_on(worlds[0].value("SELECT count(*) FROM events WHERE state = 'applied'"));
-    assert!(refused.parse::<usize>().expect("it is a number") > 300, "most bodies are events: {refused}");
+    let applied = runtime.block_on(worlds[0].value("SELECT count(*) FROM events WHERE state = 'applied'"));
+    assert!(applied.parse::<usize>().expect("it is a number") > 300, "most bodies are events: {applied}");
 }

@@ -1,7 +1,12 @@
+use serde_json::json;
+use sqlx::{Connection, Executor, SqliteConnection};
+
 use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{event, received};
 use crate::support::postgres::{self, Server};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::world::{Backend, World, on_both, record};
 
 async fn refusal(world: &World) -> OpenError {
     world.try_open().await.err().expect("the store is refused")
@@ -113,16 +118,53 @@ async fn another_programs_sqlite_file_is_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn sqlite_commits_with_a_full_sync_to_a_write_ahead_log() {
+async fn sqlite_keeps_a_write_ahead_log() {
     let world = World::new(Backend::Sqlite).await;
     world.open().await;
     assert_eq!(world.value("PRAGMA journal_mode").await, "wal");
 }
 
 #[tokio::test]
+async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    // While somebody holds the file in another journal's way, SQLite keeps that journal.
+    world.execute("PRAGMA journal_mode = delete").await;
+    let mut holder = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
+    holder.execute("BEGIN; SELECT count(*) FROM events").await.expect("it begins");
+    let refused = refusal(&world).await;
+    assert!(matches!(refused, OpenError::Store(_)), "{refused}");
+    holder.close().await.expect("it closes");
+    world.open().await;
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_refused() {
+    let world = World::new(Backend::Sqlite).await;
+    let nowhere = world.folder.path().join("nowhere.db");
+    std::os::unix::fs::symlink(nowhere, world.folder.path().join("buzon.db")).expect("it can be linked");
+    let refused = refusal(&world).await;
+    assert!(matches!(refused, OpenError::File { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_takes_nothing_and_lets_the_next_server_in() {
+    on_both(async |world| {
+        let store = world.open().await;
+        store.close().await;
+        let body = received("A", json!({}));
+        let refused = store.record_batch(&[event("7", &body, ARRIVAL)]).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        let next = world.open().await;
+        record(&next, &[event("7", &body, ARRIVAL)]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() {
     let world = World::new(Backend::Postgres).await;
-    let name = world.url.rsplit('/').next().expect("the URL has a path");
+    let name = postgres::name(&world.url);
     postgres::execute(&world.url, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
     for allow_managed_pg in [false, true] {
         let refused = store::open(&Options { allow_managed_pg, ..world.options() }).await.err();

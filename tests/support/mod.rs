@@ -4,6 +4,7 @@ pub mod clock;
 pub mod events;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod service;
 pub mod world;

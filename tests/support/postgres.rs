@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 /// A server of one's own; it ends when its standard input does, at the latest with this process.
 pub struct Server {
     pub url: String,
-    process: Child,
+    _process: Child,
 }
 
 impl Server {
@@ -31,15 +31,7 @@ impl Server {
             stderr.read_to_string(&mut problem).expect("it prints text");
             panic!("there is no PostgreSQL to test with: {problem}");
         }
-        Self { url: url.trim_end().to_owned(), process }
-    }
-}
-
-impl Server {
-    /// Ends it as a crash would, and returns when it is gone.
-    pub fn stop(mut self) {
-        drop(self.process.stdin.take());
-        self.process.wait().expect("it ends");
+        Self { url: url.trim_end().to_owned(), _process: process }
     }
 }
 
@@ -55,9 +47,14 @@ fn borrowed() -> Option<String> {
     std::env::var("BUZON_TEST_POSTGRES_URL").ok()
 }
 
+/// The name of the database that a URL names.
+pub fn name(url: &str) -> String {
+    url::Url::parse(url).expect("it is a URL").path().trim_start_matches('/').to_owned()
+}
+
 /// Removes a database from a server that the tests were given.
 pub fn drop_if_borrowed(url: &str) {
-    let Some((server, name)) = borrowed().zip(url.rsplit('/').next().map(str::to_owned)) else { return };
+    let Some((server, name)) = borrowed().map(|server| (server, name(url))) else { return };
     let removal = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
         runtime.block_on(execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));

@@ -39,9 +39,13 @@ pub async fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -
 impl Buzon {
     /// Serves the world's database from its folder, on a free port. Its log goes to `log` there.
     pub async fn serve(world: &World, settings: &[(&str, &str)]) -> Self {
+        Self::serve_default(world, &[&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat()).await
+    }
+
+    /// Serves whatever database these settings give, in the same way.
+    pub async fn serve_default(world: &World, settings: &[(&str, &str)]) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(world.folder.path().join("log"));
-        let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATABASE_URL", &world.url)];
-        let settings = [&base, settings].concat();
+        let settings = [&[("BUZON_LISTEN", "127.0.0.1:0")], settings].concat();
         let mut child = command(world.folder.path(), &["serve"], &settings)
             .stdout(Stdio::piped())
             .stderr(log.expect("the log can be opened"))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::domain::timestamp::Timestamp;
-use buzon::store::{self, Database, OpenError, Options, Pending, Store};
+use buzon::store::{self, Database, OpenError, Options, Pending, Store, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqliteConnection, TypeInfo, ValueRef};
@@ -160,9 +160,14 @@ impl Drop for World {
     }
 }
 
-/// Records one batch.
+/// Records one batch; again when another transaction was in the way, as the contract asks of a caller.
 pub async fn record(store: &Arc<dyn Store>, events: &[Event]) -> Vec<Receipt> {
-    store.record_batch(events).await.expect("the batch is recorded")
+    loop {
+        match store.record_batch(events).await {
+            Err(StoreError::Contended { .. }) => {}
+            outcome => return outcome.expect("the batch is recorded"),
+        }
+    }
 }
 
 fn sqlite_text(row: &SqliteRow) -> String {

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::{column, keys};
-use crate::domain::ack;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
@@ -25,13 +24,13 @@ impl MessageRows for PgConnection {
                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, event_seq, ack, ack_rank
             )
-            SELECT message.*, $23::text, $24::int2
+            SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
                 $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::int8[]
-            ) AS message
+                $22::int8[], $23::text[], $24::int2[]
+            )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
                 from_id = excluded.from_id,
@@ -78,8 +77,8 @@ impl MessageRows for PgConnection {
             &column(messages, |it| it.received_at.to_utc()),
             &column(messages, |it| it.occurred_at().to_utc()),
             &column(messages, |it| it.event_seq),
-            ack::IMPLIED,
-            ack::rank(ack::IMPLIED),
+            column(messages, |it| it.ack.ack.as_str()) as _,
+            &column(messages, |it| it.ack.rank),
             present == IfPresent::Replace,
         )
         .fetch_all(self)
@@ -158,6 +157,7 @@ impl MessageRows for PgConnection {
             ) AS highest
             WHERE messages.instance_id = key.instance_id
                 AND messages.id = key.id
+                AND highest.ack_rank > 0
                 AND (highest.ack_rank, highest.ack) > (messages.ack_rank, messages.ack)
             "#,
             instance_ids as _,

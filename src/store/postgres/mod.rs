@@ -1,10 +1,10 @@
 //! The store in PostgreSQL: one for any number of buzon processes.
 
-use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
@@ -25,6 +25,7 @@ mod events;
 mod media;
 mod messages;
 mod reactions;
+pub(super) mod url;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/postgres");
@@ -52,13 +53,9 @@ pub(super) struct PostgresStore {
     readers: PgPool,
 }
 
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url)?.application_name("buzon"))
-}
-
 impl PostgresStore {
-    pub(super) async fn open(url: &str, pending: Pending, allow_managed: bool) -> Result<Self, OpenError> {
-        let options = options(url).map_err(StoreError::from)?;
+    pub(super) async fn open(url: &SecretString, pending: Pending, allow_managed: bool) -> Result<Self, OpenError> {
+        let options = url::options(url).map_err(StoreError::from)?;
         let writer = connect(&options, allow_managed).await?;
         prepare(&options, pending).await?;
         let readers = PgPoolOptions::new()
@@ -82,8 +79,8 @@ async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgCo
     Ok(connection)
 }
 
-pub(super) async fn migrate(url: &str) -> Result<usize, OpenError> {
-    prepare(&options(url).map_err(StoreError::from)?, Pending::Run).await
+pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
+    prepare(&url::options(url).map_err(StoreError::from)?, Pending::Run).await
 }
 
 /// On a connection of its own: a migration that fails leaves its advisory lock there.
@@ -137,7 +134,7 @@ impl Availability for PostgresStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        if let Some(connection) = self.writer.take_idle() {
+        if let Some(connection) = self.writer.close() {
             // It is of no use any more either way.
             let _ = connection.close().await;
         }

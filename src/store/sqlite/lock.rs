@@ -38,6 +38,9 @@ impl Lock {
 fn beside(database: &Path) -> io::Result<PathBuf> {
     let real = match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if database.is_symlink() {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "it is a link that leads nowhere"));
+            }
             let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let name = database.file_name().ok_or(error)?;
             folder.canonicalize()?.join(name)

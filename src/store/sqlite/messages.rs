@@ -5,14 +5,13 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{json, keys, timestamp};
-use crate::domain::ack;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::messages::{IfPresent, MessageRows};
 
-/// A row of `messages`, but for its ack.
+/// A row of `messages`.
 #[derive(Serialize)]
 struct MessageRow<'m> {
     instance_id: &'m str,
@@ -37,6 +36,8 @@ struct MessageRow<'m> {
     received_at: String,
     occurred_at: String,
     event_seq: i64,
+    ack: &'m str,
+    ack_rank: i16,
 }
 
 impl<'m> From<&'m Message> for MessageRow<'m> {
@@ -65,6 +66,8 @@ impl<'m> From<&'m Message> for MessageRow<'m> {
             received_at: message.received_at.to_rfc3339(),
             occurred_at: message.occurred_at().to_rfc3339(),
             event_seq: message.event_seq,
+            ack: &message.ack.ack,
+            ack_rank: message.ack.rank,
         }
     }
 }
@@ -77,7 +80,6 @@ impl MessageRows for SqliteConnection {
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError> {
         let rows = json(messages.iter().map(MessageRow::from));
-        let rank = ack::rank(ack::IMPLIED);
         let replace = present == IfPresent::Replace;
         let written = sqlx::query!(
             r#"
@@ -109,8 +111,8 @@ impl MessageRows for SqliteConnection {
                 value ->> 'received_at',
                 value ->> 'occurred_at',
                 value ->> 'event_seq',
-                ?2,
-                ?3
+                value ->> 'ack',
+                value ->> 'ack_rank'
             FROM json_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
@@ -134,12 +136,10 @@ impl MessageRows for SqliteConnection {
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
-            WHERE ?4
+            WHERE ?2
             RETURNING instance_id AS "instance_id!: String", id AS "id!: String"
             "#,
             rows,
-            ack::IMPLIED,
-            rank,
             replace,
         )
         .fetch_all(self)
@@ -232,6 +232,7 @@ impl MessageRows for SqliteConnection {
             WHERE stated.place = 1
                 AND messages.instance_id = stated.instance_id
                 AND messages.id = stated.message_id
+                AND stated.ack_rank > 0
                 AND (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
             "#,
             keys,

@@ -1,7 +1,7 @@
 //! The store in SQLite: one file, one server.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,8 +46,8 @@ pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<SqliteConnection>,
     readers: SqlitePool,
-    /// Released when the store is dropped.
-    _lock: Lock,
+    /// Held until the store is closed.
+    lock: Mutex<Option<Lock>>,
 }
 
 impl SqliteStore {
@@ -60,7 +60,7 @@ impl SqliteStore {
             .max_connections(READERS)
             .acquire_timeout(READER_WAIT)
             .connect_lazy_with(options.clone().read_only(true));
-        Ok(Self { options, writer: Writer::new(writer), readers, _lock: lock })
+        Ok(Self { options, writer: Writer::new(writer), readers, lock: Mutex::new(Some(lock)) })
     }
 }
 
@@ -140,10 +140,11 @@ impl Availability for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        if let Some(connection) = self.writer.take_idle() {
+        if let Some(connection) = self.writer.close() {
             // It is of no use any more either way.
             let _ = connection.close().await;
         }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
