@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
@@ -63,49 +63,73 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
     batch
 }
 
-/// Commits the batch and answers its clients. Where the database refuses the data, the batch is halved until the
-/// culprit stands alone, and that one is kept as quarantined: no event harms its neighbours.
+/// Commits the batch and answers its clients, each as soon as its event is safe. Where the database refuses the data,
+/// the batch is halved until the culprit stands alone, and that one is kept as quarantined: no event harms its
+/// neighbours.
 async fn commit(store: &dyn Store, batch: Vec<Queued>) {
-    let (events, clients): (Vec<Event>, Vec<_>) =
-        batch.into_iter().map(|queued| (queued.event, (queued.answer, queued.share))).unzip();
-    let outcomes = outcomes(store, events).await;
-    for ((answer, _share), outcome) in clients.into_iter().zip(outcomes) {
-        // A client that has gone needs no answer; its event is stored all the same.
-        let _ = answer.send(outcome);
-    }
-}
-
-/// An outcome for each event, in their order.
-async fn outcomes(store: &dyn Store, events: Vec<Event>) -> Vec<Result<Receipt, IngestError>> {
-    let mut outcomes = Vec::with_capacity(events.len());
-    let mut parts = vec![events];
+    let mut parts = vec![Part::new(batch)];
     while let Some(mut part) = parts.pop() {
-        match record(store, &part).await {
-            Ok(receipts) => outcomes.extend(receipts.into_iter().map(Ok)),
-            Err(StoreError::Refused { .. }) if part.len() > 1 => {
-                let second = part.split_off(part.len() / 2);
+        match record(store, &part.events).await {
+            Ok(receipts) => part.answer(receipts),
+            Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
+                let second = part.halve();
                 parts.extend([second, part]);
             }
-            Err(StoreError::Refused { code }) => {
+            Err(StoreError::Refused { code }) if !part.set_aside => {
                 error!(code, "the database refuses an event; it is kept as quarantined");
-                let quarantined: Vec<Event> = part.into_iter().map(|event| event.quarantined(REFUSED)).collect();
-                match record(store, &quarantined).await {
-                    Ok(receipts) => outcomes.extend(receipts.into_iter().map(Ok)),
-                    Err(error) => outcomes.push(Err(unstored(&error, 1))),
-                }
+                parts.push(part.quarantined());
             }
-            Err(error) => {
-                let left = part.len() + parts.drain(..).map(|part| part.len()).sum::<usize>();
-                outcomes.extend(std::iter::repeat_n(Err(unstored(&error, left)), left));
-            }
+            Err(error @ StoreError::Refused { .. }) => part.fail(&error),
+            Err(error) => [vec![part], std::mem::take(&mut parts)].into_iter().flatten().for_each(|it| it.fail(&error)),
         }
     }
-    outcomes
 }
 
-fn unstored(error: &StoreError, events: usize) -> IngestError {
-    error!(events, %error, "events were not stored; the gateway will send them again");
-    IngestError::StoreUnavailable
+/// Events of a batch, and in the same order those who wait for them.
+struct Part {
+    events: Vec<Event>,
+    clients: Vec<Client>,
+    /// Whether the events were quarantined because the database refused them.
+    set_aside: bool,
+}
+
+struct Client {
+    answer: oneshot::Sender<Result<Receipt, IngestError>>,
+    /// Returned to the bytes that may wait when the client has its answer.
+    _share: OwnedSemaphorePermit,
+}
+
+impl Part {
+    fn new(batch: Vec<Queued>) -> Self {
+        let split = |Queued { event, answer, share }| (event, Client { answer, _share: share });
+        let (events, clients) = batch.into_iter().map(split).unzip();
+        Self { events, clients, set_aside: false }
+    }
+
+    /// Keeps the first half, and returns the second.
+    fn halve(&mut self) -> Self {
+        let half = self.events.len() / 2;
+        Self { events: self.events.split_off(half), clients: self.clients.split_off(half), set_aside: self.set_aside }
+    }
+
+    fn quarantined(self) -> Self {
+        let events = self.events.into_iter().map(|event| event.quarantined(REFUSED)).collect();
+        Self { events, set_aside: true, ..self }
+    }
+
+    fn answer(self, receipts: Vec<Receipt>) {
+        for (client, receipt) in self.clients.into_iter().zip(receipts) {
+            // A client that has gone needs no answer; its event is stored all the same.
+            let _ = client.answer.send(Ok(receipt));
+        }
+    }
+
+    fn fail(self, error: &StoreError) {
+        error!(events = self.events.len(), %error, "events were not stored; the gateway will send them again");
+        for client in self.clients {
+            let _ = client.answer.send(Err(IngestError::StoreUnavailable));
+        }
+    }
 }
 
 /// Records events, trying again for a while when another transaction was in the way or the connection was lost.

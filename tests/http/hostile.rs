@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::events::received;
 use crate::support::service::Service;
-use crate::support::world::on_both;
+use crate::support::world::{Backend, World, on_both};
 
 /// Bodies with what becomes of them: state and reason.
 fn hostile() -> Vec<(Vec<u8>, &'static str)> {
@@ -70,8 +70,8 @@ async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored(
                 .rows(&format!(
                     "SELECT state, reason FROM events WHERE body = {}",
                     match world.backend {
-                        crate::support::world::Backend::Sqlite => format!("x'{}'", hex::encode(body)),
-                        crate::support::world::Backend::Postgres => format!("'\\x{}'::bytea", hex::encode(body)),
+                        Backend::Sqlite => format!("x'{}'", hex::encode(body)),
+                        Backend::Postgres => format!("'\\x{}'::bytea", hex::encode(body)),
                     }
                 ))
                 .await;
@@ -84,24 +84,45 @@ async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored(
     .await;
 }
 
+/// Makes the database refuse rows of `table` for which `condition` holds, as an owner's own trigger could.
+async fn refuse(world: &World, table: &str, condition: &str) {
+    let statements = match world.backend {
+        Backend::Sqlite => format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        ),
+        Backend::Postgres => format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF {condition} THEN RAISE EXCEPTION 'refused'; END IF; RETURN new; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ),
+    };
+    world.execute(&statements).await;
+}
+
+/// Nothing can be done for it, and the gateway keeps it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_database_refuses_even_as_quarantined_is_503_and_harms_no_neighbour() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        refuse(&world, "events", "new.instance_id = 'poison'").await;
+        let bodies: Vec<Vec<u8>> = (0..12).map(|n| received(&format!("N{n}"), json!({}))).collect();
+        let path = |n: usize| if n == 5 { "/webhook/poison" } else { "/webhook/7" };
+        let deliveries = bodies.iter().enumerate().map(|(n, body)| service.deliver(path(n), body));
+        for (n, answer) in join_all(deliveries).await.into_iter().enumerate() {
+            assert_eq!(answer.status.as_u16(), if n == 5 { 503 } else { 200 }, "{n}");
+        }
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "11");
+        service.stop().await;
+    })
+    .await;
+}
+
 /// A body that passes every check of ours, and that the database still will not hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_is_kept_as_quarantined_and_harms_no_neighbour() {
     on_both(async |world| {
         let service = Service::start(&world).await;
-        world
-            .execute(match world.backend {
-                crate::support::world::Backend::Sqlite => {
-                    "CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN new.id LIKE 'poison%' \
-                     BEGIN SELECT RAISE(ABORT, 'refused'); END"
-                }
-                crate::support::world::Backend::Postgres => {
-                    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
-                     $$ BEGIN IF new.id LIKE 'poison%' THEN RAISE EXCEPTION 'refused'; END IF; RETURN new; END $$; \
-                     CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION refuse()"
-                }
-            })
-            .await;
+        refuse(&world, "messages", "new.id LIKE 'poison%'").await;
         let ids: Vec<String> = (0..40).map(|n| format!("{}{n}", if n % 13 == 5 { "poison" } else { "N" })).collect();
         let bodies: Vec<Vec<u8>> = ids.iter().map(|id| received(id, json!({}))).collect();
         let answers = join_all(bodies.iter().map(|body| service.deliver("/webhook/7", body))).await;
