@@ -1,16 +1,12 @@
 //! Wires everything: a configuration in, a running service out. The program and the tests call the same.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::Data;
 use anyhow::{Context, anyhow};
 use secrecy::ExposeSecret;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -32,10 +28,8 @@ const ALL_END: Duration = Duration::from_secs(7);
 
 /// A service that listens, and is to be [run](Application::run).
 pub struct Application {
-    webhook: SocketAddr,
-    api: SocketAddr,
-    servers: Vec<Server>,
-    readiness: Data<Readiness>,
+    listening: Listening,
+    readiness: Arc<Readiness>,
     writer: ingest::Writer,
     store: Arc<dyn Store>,
 }
@@ -47,7 +41,7 @@ impl Application {
             Some(token) => token.clone(),
             None => data_dir::token(&config.data_dir)?,
         };
-        let readiness = Data::new(Readiness::new(store.clone()));
+        let readiness = Arc::new(Readiness::new(store.clone()));
         let (ingest, writer) = ingest::start(store.clone());
         let receiver = Receiver {
             reader: Reader::default(),
@@ -60,22 +54,22 @@ impl Application {
         };
         let both = Surface {
             readiness: readiness.clone(),
-            webhook: Some(Data::new(receiver)),
-            api: Some(Data::new(ApiToken::new(token.expose_secret()))),
-            webhook_url: Data::new(WebhookUrl(config.webhook_url("{instance_id}"))),
+            webhook: Some(Arc::new(receiver)),
+            api: Some(Arc::new(ApiToken::new(token.expose_secret()))),
+            webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
-        let Listening { webhook, api, servers } = server::listen(config.listen, config.api_listen, both)?;
-        Ok(Self { webhook, api, servers, readiness, writer, store })
+        let listening = server::listen(config.listen, config.api_listen, both)?;
+        Ok(Self { listening, readiness, writer, store })
     }
 
     /// Where the webhook is received.
     pub fn webhook_address(&self) -> SocketAddr {
-        self.webhook
+        self.listening.webhook
     }
 
     /// Where the read API is served.
     pub fn api_address(&self) -> SocketAddr {
-        self.api
+        self.listening.api
     }
 
     /// Serves until `stop` is ready; then finishes the requests under way and the queue, and closes the store.
@@ -83,15 +77,13 @@ impl Application {
     /// # Errors
     /// If a listener or the writer ended by itself: nothing could be stored any more.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
-        let mut servers: JoinSet<io::Result<()>> = self.servers.drain(..).collect();
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
-            ended = servers.join_next() => (Err(anyhow!("a listener ended by itself: {ended:?}")), true),
+            error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
-        let ended = timeout(ALL_END, self.end(&handles, writer_lives)).await;
+        let ended = timeout(ALL_END, self.end(writer_lives)).await;
         let ended = ended.unwrap_or_else(|_| {
             warn!("not everything was finished in time; what was answered 200 is safe");
             Ok(())
@@ -99,9 +91,9 @@ impl Application {
         outcome.and(ended)
     }
 
-    async fn end(&mut self, handles: &[ServerHandle], writer_lives: bool) -> anyhow::Result<()> {
+    async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
-        futures_util::future::join_all(handles.iter().map(|server| server.stop(true))).await;
+        self.listening.stop().await;
         if writer_lives {
             self.writer.close();
             self.writer.ended().await.context("the writer died while it finished the queue")?;

@@ -62,7 +62,7 @@ fn imports_go_one_way() {
 #[test]
 fn each_library_has_its_place() {
     for (library, places) in [
-        ("actix_web", &["http", "app"][..]),
+        ("actix_web", &["http"][..]),
         ("sqlx", &["store"]),
         ("tokio", &["http", "app", "cli", "ingest", "store"]),
         ("clap", &["cli"]),

@@ -1,5 +1,7 @@
 //! The only place with actix. Every URL is on this screen.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -20,11 +22,11 @@ use problem::Problem;
 /// What a listener serves. One address for both is the default.
 #[derive(Clone)]
 pub struct Surface {
-    pub readiness: Data<health::Readiness>,
-    pub webhook: Option<Data<webhook::Receiver>>,
-    pub api: Option<Data<token::ApiToken>>,
+    pub readiness: Arc<health::Readiness>,
+    pub webhook: Option<Arc<webhook::Receiver>>,
+    pub api: Option<Arc<token::ApiToken>>,
     /// The URL to register, for those who mistyped it.
-    pub webhook_url: Data<WebhookUrl>,
+    pub webhook_url: Arc<WebhookUrl>,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
@@ -32,18 +34,18 @@ pub struct WebhookUrl(pub String);
 
 /// Adds the routes of `surface`.
 pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
-    config.app_data(surface.readiness.clone()).app_data(surface.webhook_url.clone());
+    config.app_data(Data::from(surface.readiness.clone())).app_data(Data::from(surface.webhook_url.clone()));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
     if let Some(receiver) = &surface.webhook {
-        config.app_data(receiver.clone());
+        config.app_data(Data::from(receiver.clone()));
         for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
             let receive = web::resource(path).route(web::post().to(webhook::receive));
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
     if let Some(token) = &surface.api {
-        config.app_data(token.clone());
+        config.app_data(Data::from(token.clone()));
         let api = web::scope("/api/v1").wrap(from_fn(token::require));
         config.service(api.default_service(web::to(not_found)));
     }

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer};
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
 use super::trace::RequestSpan;
@@ -20,13 +22,14 @@ const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept; gateways and proxies use theirs again.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Servers that listen, to be awaited, and where they do.
+/// The servers, and where they listen.
 pub struct Listening {
     /// Where the webhook is received.
     pub webhook: SocketAddr,
     /// Where the read API is served.
     pub api: SocketAddr,
-    pub servers: Vec<Server>,
+    handles: Vec<ServerHandle>,
+    running: JoinSet<io::Result<()>>,
 }
 
 /// Listens on one address for both, or on one for each. Port 0 takes a free one.
@@ -36,11 +39,31 @@ pub struct Listening {
 pub fn listen(webhook: SocketAddr, api: Option<SocketAddr>, both: Surface) -> io::Result<Listening> {
     let Some(api) = api.filter(|api| *api != webhook) else {
         let (webhook, server) = bind(webhook, both)?;
-        return Ok(Listening { webhook, api: webhook, servers: vec![server] });
+        return Ok(Listening::new(webhook, webhook, vec![server]));
     };
     let (webhook, for_webhook) = bind(webhook, Surface { api: None, ..both.clone() })?;
     let (api, for_api) = bind(api, Surface { webhook: None, ..both })?;
-    Ok(Listening { webhook, api, servers: vec![for_webhook, for_api] })
+    Ok(Listening::new(webhook, api, vec![for_webhook, for_api]))
+}
+
+impl Listening {
+    fn new(webhook: SocketAddr, api: SocketAddr, servers: Vec<Server>) -> Self {
+        let handles = servers.iter().map(Server::handle).collect();
+        Self { webhook, api, handles, running: servers.into_iter().collect() }
+    }
+
+    /// Waits until one of them ends by itself.
+    pub async fn ended(&mut self) -> io::Error {
+        match self.running.join_next().await {
+            Some(Ok(Err(error))) => error,
+            _ => io::Error::other("it stopped"),
+        }
+    }
+
+    /// Takes no more requests, and lets those under way end, for a while.
+    pub async fn stop(&self) {
+        join_all(self.handles.iter().map(|server| server.stop(true))).await;
+    }
 }
 
 fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server)> {
