@@ -99,12 +99,25 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut known: Vec<&str> =
         said.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect();
-    let rows = README.lines().filter_map(|line| line.strip_prefix("| `"));
+    let (_, settings) = README.split_once("\n## Settings\n").expect("there is a section");
+    let rows = settings.lines().filter_map(|line| line.strip_prefix("| `"));
     let mut listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
     known.sort();
     listed.sort();
     assert_eq!(listed, known);
     for key in listed {
         assert!(README.contains(&format!("`BUZON_{}`", key.to_uppercase())), "{key}");
+    }
+}
+
+#[test]
+fn every_problem_of_the_webhook_is_listed() {
+    let source = include_str!("../../src/http/problem.rs");
+    let codes =
+        source.lines().filter_map(|line| line.split_once("=> \"")).map(|(_, code)| code.trim_end_matches("\","));
+    let codes: Vec<&str> = codes.filter(|code| !code.starts_with("token_") && *code != "not_ready").collect();
+    assert!(codes.len() > 10, "{codes:?}");
+    for code in codes {
+        assert!(README.contains(&format!("`{code}`")), "{code}");
     }
 }
