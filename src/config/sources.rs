@@ -122,6 +122,8 @@ impl Sources {
         flags: Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
+        let is_setting = |key: &str| SETTINGS.iter().any(|setting| setting.key == key);
+        debug_assert!(flags.iter().all(|(key, _)| is_setting(key)), "every flag stands for a setting");
         let environment = variables(environment)?;
         let file = config_file(config, &environment)?;
         check_variables(&environment)?;
