@@ -48,16 +48,22 @@ pub enum Effect {
     Reaction(MessageReaction),
 }
 
+/// What an event is about, as far as it can be read: also of one that is ignored or quarantined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub event_type: Option<String>,
+    pub message_id: Option<String>,
+    pub chat_id: Option<String>,
+}
+
 /// What an event says: a pure function of its body, its instance and its arrival, so that the tables can be rebuilt
 /// from the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    pub event_type: Option<String>,
+    pub about: About,
     pub state: EventState,
     pub reason: Option<String>,
     pub effect: Effect,
-    /// The chat it is about, where it says so.
-    pub chat_id: Option<String>,
 }
 
 /// An event as it came, and what it says. One that [`Event::read`] gives is ready for the ledger.
@@ -105,19 +111,9 @@ impl Event {
         Document::parse(&text).ok()?.instance_id().ok()?
     }
 
-    /// The same event set aside with `reason`, for a store that cannot hold what it says.
+    /// The same event set aside with `reason`, for a store that cannot hold what it says: nothing but its bytes.
     pub fn quarantined(self, reason: &str) -> Self {
-        Self { reading: Reading::quarantined(self.reading.event_type, reason.to_owned()), ..self }
-    }
-
-    /// The message that it is about, if it is applied.
-    pub fn message_id(&self) -> Option<&str> {
-        match &self.reading.effect {
-            Effect::Nothing => None,
-            Effect::Message(copy) => Some(&copy.id),
-            Effect::Ack(ack) => Some(&ack.message_id),
-            Effect::Reaction(reaction) => Some(&reaction.message_id),
-        }
+        Self { reading: Reading::quarantined(About::default(), reason.to_owned()), ..self }
     }
 }
 
@@ -131,20 +127,38 @@ impl Reading {
     fn of(document: Result<Document<'_>, Defect>, instance_id: &InstanceId, received_at: Timestamp) -> Self {
         let mut document = match document {
             Ok(document) => document,
-            Err(defect) => return Self::quarantined(None, defect.reason()),
+            Err(defect) => return Self::quarantined(About::default(), defect.reason()),
         };
-        let event_type = match document.key_text("event_type", MAX_EVENT_TYPE_BYTES) {
-            Ok(event_type) => event_type.filter(|event_type| !event_type.is_empty()),
-            Err(defect) => return Self::quarantined(None, defect.reason()),
-        };
-        match Self::of_type(event_type.as_deref(), &mut document, instance_id, received_at) {
-            Ok(reading) => Self { event_type, reason: document.notes(), ..reading },
-            Err(defect) => Self::quarantined(event_type, defect.reason()),
+        let event_type = document.key_text("event_type", MAX_EVENT_TYPE_BYTES);
+        let about = About::of(&document, event_type.as_ref().ok().cloned().flatten());
+        let effect = event_type.and_then(|event_type| {
+            let event_type = event_type.filter(|event_type| !event_type.is_empty());
+            Effect::of(event_type.as_deref(), &mut document, instance_id, received_at)
+        });
+        match effect {
+            Ok(effect) => {
+                let known = effect != Effect::Nothing || about.event_type.as_deref() == Some(TEST_WEBHOOK);
+                let state = if known { EventState::Applied } else { EventState::Ignored };
+                Self { about, state, reason: document.notes(), effect }
+            }
+            Err(defect) => Self::quarantined(about, defect.reason()),
         }
     }
 
-    /// What an event of this type says; its notes are the caller's.
-    fn of_type(
+    fn quarantined(about: About, reason: String) -> Self {
+        Self { about, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
+    }
+}
+
+impl About {
+    fn of(document: &Document<'_>, event_type: Option<String>) -> Self {
+        let of_message = if event_type.as_deref() == Some(MESSAGE_REACTION) { "message_id" } else { "id" };
+        Self { event_type, message_id: document.readable_id(of_message), chat_id: document.readable_id("chat_id") }
+    }
+}
+
+impl Effect {
+    fn of(
         event_type: Option<&str>,
         document: &mut Document<'_>,
         instance_id: &InstanceId,
@@ -153,34 +167,17 @@ impl Reading {
         if document.instance_id()?.is_some_and(|stated| stated != *instance_id) {
             return Err(Defect::InstanceMismatch);
         }
-        let event_type = event_type.ok_or(Defect::Missing("event_type"))?;
-        let effect = match event_type {
-            "message_received" => message(document, false, arrival)?,
-            "message_sent" => message(document, true, arrival)?,
-            "ack_update" => ack(document, instance_id, arrival)?,
-            "message_reaction" => reaction(document, instance_id, arrival)?,
-            _ => Effect::Nothing,
-        };
-        let chat_id = match &effect {
-            Effect::Nothing => None,
-            Effect::Message(copy) => copy.fields.chat_id.clone(),
-            Effect::Ack(_) | Effect::Reaction(_) => document.optional_id("chat_id")?,
-        };
-        let known = effect != Effect::Nothing || event_type == TEST_WEBHOOK;
-        let state = if known { EventState::Applied } else { EventState::Ignored };
-        Ok(Self { event_type: None, state, reason: None, effect, chat_id })
-    }
-
-    fn quarantined(event_type: Option<String>, reason: String) -> Self {
-        Self {
-            event_type,
-            state: EventState::Quarantined,
-            reason: Some(reason),
-            effect: Effect::Nothing,
-            chat_id: None,
+        match event_type.ok_or(Defect::Missing("event_type"))? {
+            "message_received" => message(document, false, arrival),
+            "message_sent" => message(document, true, arrival),
+            "ack_update" => ack(document, instance_id, arrival),
+            MESSAGE_REACTION => reaction(document, instance_id, arrival),
+            _ => Ok(Self::Nothing),
         }
     }
 }
+
+const MESSAGE_REACTION: &str = "message_reaction";
 
 /// The event that the panel's "Test Webhook" sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
@@ -190,6 +187,7 @@ fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Resul
 }
 
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    document.optional_id("chat_id")?;
     let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
     Ok(Effect::Ack(MessageAck {
         instance_id: instance_id.clone(),
@@ -200,6 +198,7 @@ fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp
 }
 
 fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    document.optional_id("chat_id")?;
     Ok(Effect::Reaction(MessageReaction {
         instance_id: instance_id.clone(),
         message_id: document.required_id("message_id")?,

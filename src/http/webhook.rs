@@ -109,7 +109,7 @@ impl Remarks {
             (None, EventState::Quarantined) => {
                 Self::Quarantined { instance, reason: event.reading.reason.clone().unwrap_or_default() }
             }
-            _ if event.reading.event_type.as_deref() == Some(TEST_WEBHOOK) => {
+            _ if event.reading.about.event_type.as_deref() == Some(TEST_WEBHOOK) => {
                 Self::Test { instance, signed: event.signed }
             }
             _ => Self::None,

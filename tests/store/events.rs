@@ -62,7 +62,9 @@ async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
             ack("A", "read"),
             json!({"event_type": "message_deleted", "id": "A"}).to_string().into_bytes(),
             b"hola".to_vec(),
-            json!({"event_type": "test_webhook", "instance_id": "8"}).to_string().into_bytes(),
+            json!({"event_type": "message_sent", "instance_id": "8", "id": "B", "chat_id": "p@c.us"})
+                .to_string()
+                .into_bytes(),
         ];
         let events: Vec<_> = bodies.iter().map(|body| event("7", body, ARRIVAL)).collect();
         record(&store, &events).await;
@@ -73,9 +75,9 @@ async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
             [
                 "message_received|A|573001112233@c.us|1|applied|unusable:timestamp",
                 "ack_update|A|NULL|1|applied|NULL",
-                "message_deleted|NULL|NULL|1|ignored|NULL",
+                "message_deleted|A|NULL|1|ignored|NULL",
                 "NULL|NULL|NULL|1|quarantined|not_json",
-                "test_webhook|NULL|NULL|1|quarantined|instance_mismatch",
+                "message_sent|B|p@c.us|1|quarantined|instance_mismatch",
             ]
         );
     })

@@ -38,9 +38,9 @@ impl<'e> EventRow<'e> {
         Self {
             seq: row.seq,
             instance_id: event.instance_id.as_str(),
-            event_type: event.reading.event_type.as_deref(),
-            message_id: event.message_id(),
-            chat_id: event.reading.chat_id.as_deref(),
+            event_type: event.reading.about.event_type.as_deref(),
+            message_id: event.reading.about.message_id.as_deref(),
+            chat_id: event.reading.about.chat_id.as_deref(),
             start,
             length: event.body.len(),
             body_sha256: hex::encode(event.body_sha256),
