@@ -130,11 +130,10 @@ impl Reading {
             Err(defect) => return Self::quarantined(About::default(), defect.reason()),
         };
         let event_type = document.key_text("event_type", MAX_EVENT_TYPE_BYTES);
-        let about = About::of(&document, event_type.as_ref().ok().cloned().flatten());
-        let effect = event_type.and_then(|event_type| {
-            let event_type = event_type.filter(|event_type| !event_type.is_empty());
-            Effect::of(event_type.as_deref(), &mut document, instance_id, received_at)
-        });
+        let event_type = event_type.map(|event_type| event_type.filter(|event_type| !event_type.is_empty()));
+        let about = About::of(&document, event_type.clone().unwrap_or_default());
+        let effect = event_type
+            .and_then(|event_type| Effect::of(event_type.as_deref(), &mut document, instance_id, received_at));
         match effect {
             Ok(effect) => {
                 let known = effect != Effect::Nothing || about.event_type.as_deref() == Some(TEST_WEBHOOK);
@@ -187,7 +186,7 @@ fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Resul
 }
 
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
-    document.optional_id("chat_id")?;
+    document.optional_id("chat_id")?; // for its limit and its note
     let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
     Ok(Effect::Ack(MessageAck {
         instance_id: instance_id.clone(),
@@ -198,7 +197,7 @@ fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp
 }
 
 fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
-    document.optional_id("chat_id")?;
+    document.optional_id("chat_id")?; // for its limit and its note
     Ok(Effect::Reaction(MessageReaction {
         instance_id: instance_id.clone(),
         message_id: document.required_id("message_id")?,
