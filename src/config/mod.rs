@@ -165,12 +165,13 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
 }
 
 fn token(text: &str) -> Result<SecretString, String> {
-    match text.chars().count() < MIN_TOKEN_CHARACTERS {
-        true => {
-            Err(format!("a token has at least {MIN_TOKEN_CHARACTERS} characters; make one with: openssl rand -hex 32"))
-        }
-        false => Ok(text.to_owned().into()),
-    }
+    let usable = text.len() >= MIN_TOKEN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic());
+    usable.then(|| text.to_owned().into()).ok_or_else(|| {
+        format!(
+            "a token has at least {MIN_TOKEN_CHARACTERS} letters, digits or signs and no space; \
+             make one with: openssl rand -hex 32"
+        )
+    })
 }
 
 fn log_filter(text: &str) -> Result<String, &'static str> {
