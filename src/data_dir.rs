@@ -1,7 +1,7 @@
 //! The data folder: the database by default, and the API token. Its owner's alone.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -65,8 +65,7 @@ fn write_new(path: &Path) -> io::Result<String> {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut token = String::new();
-    File::open(path)?.read_to_string(&mut token)?;
+    let token = fs::read_to_string(path)?;
     let token = token.trim_end();
     if token.len() < MIN_TOKEN_CHARACTERS {
         return Err(io::Error::other("it is too short; delete it, and the next start writes another"));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flags, Sources};
-use crate::store::OpenError;
+use crate::store::{OpenError, StoreError};
 
 mod check_config;
 mod migrate;
@@ -112,10 +112,10 @@ fn one_line(error: &anyhow::Error) -> String {
 
 /// Whether another setting would help, rather than another try.
 fn is_wrong_use(error: &anyhow::Error) -> bool {
-    let by_setting = |error: &OpenError| {
-        use crate::store::StoreError::Unsafe;
-        !matches!(error, OpenError::Migration(_))
-            && !matches!(error, OpenError::Store(error) if !matches!(error, Unsafe(_)))
+    let by_setting = |error: &OpenError| match error {
+        OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),
+        OpenError::Migration(_) => false,
+        _ => true,
     };
     error.is::<ConfigError>() || error.downcast_ref::<OpenError>().is_some_and(by_setting)
 }

@@ -105,9 +105,7 @@ impl MessageCopy {
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
         Ok(Self { id: document.required_id("id")?, fields, ack })
     }
-}
 
-impl MessageCopy {
     /// The ack that it states, as a row of `message_acks`.
     pub(super) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
         let ack = self.ack.clone()?;

@@ -44,14 +44,14 @@ impl Readiness {
             return Err(Problem::NotReady("it is shutting down"));
         }
         let mut last = self.last.lock().await;
-        let fresh = last.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, reachable)| reachable);
-        let reachable = match fresh {
-            Some(reachable) => reachable,
-            None => self.ask().await,
+        let reachable = match *last {
+            Some((at, reachable)) if at.elapsed() < FRESH => reachable,
+            _ => {
+                let reachable = self.ask().await;
+                *last = Some((Instant::now(), reachable));
+                reachable
+            }
         };
-        if fresh.is_none() {
-            *last = Some((Instant::now(), reachable));
-        }
         if reachable { Ok(()) } else { Err(Problem::NotReady("the database does not answer")) }
     }
 

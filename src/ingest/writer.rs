@@ -80,7 +80,10 @@ async fn commit(store: &dyn Store, batch: Vec<Queued>) {
                 parts.push(part.quarantined());
             }
             Err(error @ StoreError::Refused { .. }) => part.fail(&error),
-            Err(error) => [vec![part], std::mem::take(&mut parts)].into_iter().flatten().for_each(|it| it.fail(&error)),
+            Err(error) => {
+                parts.push(part);
+                parts.drain(..).for_each(|part| part.fail(&error));
+            }
         }
     }
 }
