@@ -10,7 +10,7 @@ use crate::app::Application;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir;
-use crate::store::{self, Options, Pending};
+use crate::store::{self, Access, Options, Pending};
 use crate::telemetry;
 
 /// Serves until a signal comes.
@@ -30,6 +30,7 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     let options = Options {
         database: config.database.clone(),
         pending: if no_migrate { Pending::Refuse } else { Pending::Run },
+        access: Access::Serve,
         allow_managed_pg: config.allow_managed_pg,
     };
     let store = tokio::select! {
@@ -75,11 +76,24 @@ fn greeting(config: &Config, application: &Application) -> String {
          {register}\
          \x20 signatures         {signatures}\n\
          \x20 database           {database}\n\
+         \x20 media              {media}\n\
          \x20 read API           http://{api}/api/v1\n\
          \x20 API token          {token}\n",
+        media = media(config),
         register = urls(config),
         database = config.database,
     )
+}
+
+/// Where files come from and go to.
+fn media(config: &Config) -> String {
+    let media = &config.media;
+    let origins: Vec<&str> = media.gateway_url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
+    match (media.downloads, origins.as_slice()) {
+        (0, _) => "not saved: media_downloads is 0".to_owned(),
+        (_, []) => format!("{}, from the public internet; BUZON_GATEWAY_URL would limit it", media.location),
+        (_, origins) => format!("{}, from {}", media.location, origins.join(" ")),
+    }
 }
 
 /// The URL to register for each instance.

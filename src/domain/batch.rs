@@ -147,7 +147,7 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
 }
 
 fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
-    earliest(jobs, |a, b| a.key().cmp(&b.key()), |job| job.due_at)
+    earliest(jobs, |a, b| a.key.cmp(&b.key), |job| job.due_at)
 }
 
 /// Of the rows with one key, the earliest; sorted by key.

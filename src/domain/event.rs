@@ -81,6 +81,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether a file is to be saved because of it.
+    pub fn asks_for_media(&self) -> bool {
+        matches!(&self.reading.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
+    }
+
     /// Reads a verified body: whose it is, and what it says. Never fails: what cannot be understood is quarantined.
     pub fn read(
         keyring: &Keyring,

@@ -115,7 +115,8 @@ impl MessageCopy {
     /// The file that it asks to be saved.
     pub(super) fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
         let source_url = self.fields.media_url.clone()?;
-        Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, due_at))
+        let occurred_at = self.fields.sent_at.unwrap_or(due_at);
+        Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, occurred_at, due_at))
     }
 }
 

@@ -1,5 +1,8 @@
 //! Points in time, in whole milliseconds: the precision that both databases keep exactly.
 
+use std::ops::Add;
+use std::time::Duration;
+
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -60,6 +63,7 @@ impl Timestamp {
         (millis.is_finite() && millis.abs() < 9e15).then_some(Self(millis as i64))
     }
 
+    /// Cuts what exceeds whole milliseconds.
     pub fn from_utc(at: OffsetDateTime) -> Self {
         Self((at.unix_timestamp_nanos().div_euclid(1_000_000)) as i64)
     }
@@ -70,6 +74,14 @@ impl Timestamp {
     /// Outside the years ±9999, which neither a clock nor [`Timestamp::from_provider`] gives.
     pub fn to_utc(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).expect("it is a year of ours")
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 }
 

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
-use crate::store::Store;
+use crate::store::EventStore;
 
 mod writer;
 
@@ -54,14 +54,15 @@ pub struct Ingest {
 /// The writer task. It ends when the queue is closed and empty.
 pub struct Writer {
     task: JoinHandle<()>,
-    closing: Arc<tokio::sync::Notify>,
+    closing: Arc<Notify>,
 }
 
-/// Starts the writer, and returns it with the way into its queue.
-pub fn start(store: Arc<dyn Store>) -> (Ingest, Writer) {
+/// Starts the writer, and returns it with the way into its queue. `media` is notified of every commit after which
+/// there is a file to be saved.
+pub fn start(store: Arc<dyn EventStore>, media: Arc<Notify>) -> (Ingest, Writer) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
-    let closing = Arc::new(tokio::sync::Notify::new());
-    let task = tokio::spawn(writer::run(store, waiting, closing.clone()));
+    let closing = Arc::new(Notify::new());
+    let task = tokio::spawn(writer::run(store, waiting, media, closing.clone()));
     (Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, Writer { task, closing })
 }
 

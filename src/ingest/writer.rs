@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use super::{IngestError, Queued};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
-use crate::store::{Store, StoreError};
+use crate::store::{EventStore, StoreError};
 
 const BATCH_EVENTS: usize = 256;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -25,7 +25,12 @@ const LAST_RETRY_AFTER: Duration = Duration::from_millis(640);
 const REFUSED: &str = "refused_by_database";
 
 /// Commits batch after batch until the queue is closed and empty.
-pub(super) async fn run(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Queued>, closing: Arc<Notify>) {
+pub(super) async fn run(
+    store: Arc<dyn EventStore>,
+    mut waiting: mpsc::Receiver<Queued>,
+    media: Arc<Notify>,
+    closing: Arc<Notify>,
+) {
     let mut left_over = None;
     loop {
         let first = match left_over.take() {
@@ -34,7 +39,7 @@ pub(super) async fn run(store: Arc<dyn Store>, mut waiting: mpsc::Receiver<Queue
         };
         let Some(first) = first else { return };
         let batch = gather(first, &mut waiting, &mut left_over);
-        commit(&*store, batch).await;
+        commit(&*store, &media, batch).await;
     }
 }
 
@@ -66,11 +71,16 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 /// Commits the batch and answers its clients, each as soon as its event is safe. Where the database refuses the data,
 /// the batch is halved until the culprit stands alone, and that one is kept as quarantined: no event harms its
 /// neighbours.
-async fn commit(store: &dyn Store, batch: Vec<Queued>) {
+async fn commit(store: &dyn EventStore, media: &Notify, batch: Vec<Queued>) {
     let mut parts = vec![Part::new(batch)];
     while let Some(mut part) = parts.pop() {
         match record(store, &part.events).await {
-            Ok(receipts) => part.answer(receipts),
+            Ok(receipts) => {
+                if part.events.iter().any(Event::asks_for_media) {
+                    media.notify_one();
+                }
+                part.answer(receipts);
+            }
             Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
                 let second = part.halve();
                 parts.extend([second, part]);
@@ -136,7 +146,7 @@ impl Part {
 }
 
 /// Records events, trying again for a while when another transaction was in the way or the connection was lost.
-async fn record(store: &dyn Store, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+async fn record(store: &dyn EventStore, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
     let deadline = Instant::now() + RETRY_FOR;
     let mut pause = FIRST_RETRY_AFTER;
     loop {
@@ -154,7 +164,7 @@ async fn record(store: &dyn Store, events: &[Event]) -> Result<Vec<Receipt>, Sto
 
 /// One try: broken off with an outcome, or to be continued after an error that may pass.
 async fn attempt(
-    store: &dyn Store,
+    store: &dyn EventStore,
     events: &[Event],
     deadline: Instant,
 ) -> ControlFlow<Result<Vec<Receipt>, StoreError>, StoreError> {

@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod media;
 mod messages;
+mod objects;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod reactions;
@@ -28,12 +29,14 @@ mod writer;
 
 pub use error::StoreError;
 pub use events::EventStore;
+pub use media::{Claim, JobFilter, JobReport, MediaStore};
+pub use objects::ObjectStore;
 pub use schema::Pending;
 
 /// Everything that a database does for buzon.
-pub trait Store: EventStore + Availability {}
+pub trait Store: EventStore + MediaStore + ObjectStore + Availability {}
 
-impl<T: EventStore + Availability> Store for T {}
+impl<T: EventStore + MediaStore + ObjectStore + Availability> Store for T {}
 
 /// Whether the database is there.
 #[async_trait]
@@ -126,8 +129,18 @@ impl fmt::Debug for Database {
 pub struct Options {
     pub database: Database,
     pub pending: Pending,
+    pub access: Access,
     /// Take PostgreSQL with `fsync` or `full_page_writes` off: for managed services that guard the log themselves.
     pub allow_managed_pg: bool,
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To serve. SQLite takes one server at a time.
+    Serve,
+    /// To work in short transactions beside a server.
+    Beside,
 }
 
 /// Why a store could not be opened. Nothing in the database was changed, unless a migration failed midway.
@@ -155,7 +168,9 @@ pub enum OpenError {
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     match &options.database {
         #[cfg(feature = "sqlite")]
-        Database::Sqlite { path } => Ok(Arc::new(sqlite::SqliteStore::open(path, options.pending).await?)),
+        Database::Sqlite { path } => {
+            Ok(Arc::new(sqlite::SqliteStore::open(path, options.pending, options.access).await?))
+        }
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => {
             Ok(Arc::new(postgres::PostgresStore::open(url, options.pending, options.allow_managed_pg).await?))

@@ -1,13 +1,16 @@
-//! The writer's connection, between two units of work.
+//! A connection for writing, between two units of work.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::{Deref, DerefMut};
+
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::StoreError;
 
-/// Keeps a connection for the next unit of work. A unit takes it out and gives it back only after its commit: one that
-/// fails, or whose future is dropped at any point, takes its connection with it. So no transaction that was begun and
-/// forgotten can swallow a later write (sqlx issues 4385 and 4393), and nothing is asked of the server to make sure.
+/// Keeps a connection for the next unit of work; units take their turns, in the order in which they asked. A unit
+/// gives its connection back only after its commit: one that fails, or whose future is dropped at any point, takes its
+/// connection with it. So no transaction that was begun and forgotten can swallow a later write (sqlx issues 4385 and
+/// 4393), and nothing is asked of the server to make sure.
 pub(super) struct Writer<C> {
     slot: Mutex<Slot<C>>,
 }
@@ -20,41 +23,61 @@ enum Slot<C> {
     Closed,
 }
 
+/// A unit of work, with the connection for it.
+pub(super) struct Unit<'w, C> {
+    slot: MutexGuard<'w, Slot<C>>,
+    connection: C,
+}
+
 impl<C> Writer<C> {
-    pub(super) fn new(connection: C) -> Self {
-        Self { slot: Mutex::new(Slot::Idle(connection)) }
+    pub(super) fn new(connection: Option<C>) -> Self {
+        Self { slot: Mutex::new(connection.map_or(Slot::Empty, Slot::Idle)) }
     }
 
-    /// The idle connection, or a new one.
-    pub(super) async fn take(&self, connect: impl Future<Output = Result<C, StoreError>>) -> Result<C, StoreError> {
-        let slot = std::mem::replace(&mut *self.slot(), Slot::Empty);
-        match slot {
-            Slot::Idle(connection) => Ok(connection),
-            Slot::Empty => connect.await,
+    /// Waits for the units before this one. Takes the idle connection, or a new one.
+    pub(super) async fn take(
+        &self,
+        connect: impl Future<Output = Result<C, StoreError>>,
+    ) -> Result<Unit<'_, C>, StoreError> {
+        let mut slot = self.slot.lock().await;
+        let connection = match std::mem::replace(&mut *slot, Slot::Empty) {
+            Slot::Idle(connection) => connection,
+            Slot::Empty => connect.await?,
             Slot::Closed => {
-                self.close();
-                Err(StoreError::Unavailable("the store is closed".to_owned()))
+                *slot = Slot::Closed;
+                return Err(StoreError::Unavailable("the store is closed".to_owned()));
             }
-        }
+        };
+        Ok(Unit { slot, connection })
     }
 
-    /// Gives back a connection whose unit of work was committed.
-    pub(super) fn give_back(&self, connection: C) {
-        let mut slot = self.slot();
-        if !matches!(*slot, Slot::Closed) {
-            *slot = Slot::Idle(connection);
-        }
-    }
-
-    /// Lets nobody have a connection from now on, and returns the idle one.
-    pub(super) fn close(&self) -> Option<C> {
-        match std::mem::replace(&mut *self.slot(), Slot::Closed) {
+    /// Lets nobody have a connection from now on, and returns the idle one. Waits for the unit that is under way.
+    pub(super) async fn close(&self) -> Option<C> {
+        match std::mem::replace(&mut *self.slot.lock().await, Slot::Closed) {
             Slot::Idle(connection) => Some(connection),
             Slot::Empty | Slot::Closed => None,
         }
     }
+}
 
-    fn slot(&self) -> MutexGuard<'_, Slot<C>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+impl<C> Unit<'_, C> {
+    /// Gives back the connection, when the unit is committed.
+    pub(super) fn give_back(self) {
+        let Self { mut slot, connection } = self;
+        *slot = Slot::Idle(connection);
+    }
+}
+
+impl<C> Deref for Unit<'_, C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+impl<C> DerefMut for Unit<'_, C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.connection
     }
 }

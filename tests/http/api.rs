@@ -46,7 +46,7 @@ async fn the_api_can_listen_elsewhere_and_then_only_there() {
     let service = Service::start_with(&world, &settings).await;
     assert_ne!(service.address, service.api_address);
     assert_eq!(answer(service.get("/api/v1/x")).await.code(), "token_missing");
-    let on_webhook = reqwest::Client::new().get(format!("http://{}/api/v1/x", service.address));
+    let on_webhook = crate::support::client().get(format!("http://{}/api/v1/x", service.address));
     assert_eq!(answer(on_webhook).await.code(), "not_found");
     assert_eq!(answer(service.get("/webhook")).await.code(), "not_found");
     for path in ["/health/live", "/health/ready"] {
@@ -61,7 +61,7 @@ async fn a_service_that_can_store_is_live_and_ready() {
         let service = Service::start(&world).await;
         assert_eq!(answer(service.get("/health/live")).await.body["status"], "live");
         assert_eq!(answer(service.get("/health/ready")).await.body["status"], "ready");
-        let head = reqwest::Client::new().head(format!("http://{}/health/ready", service.address)).send().await;
+        let head = crate::support::client().head(format!("http://{}/health/ready", service.address)).send().await;
         assert_eq!(head.expect("it answers").status().as_u16(), 200);
         service.stop().await;
     })

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::ingest::IngestError;
-use buzon::store::{Availability, EventStore, Store, StoreError};
+use buzon::store::{EventStore, Store, StoreError};
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::support::clock::ARRIVAL;
+use crate::support::double::Double;
 use crate::support::events::{SECRET, event, received};
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
@@ -47,22 +48,11 @@ impl EventStore for Watched {
     }
 }
 
-#[async_trait]
-impl Availability for Watched {
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.store.ping().await
-    }
-
-    async fn close(&self) {
-        self.store.close().await;
-    }
-}
-
 #[tokio::test]
 async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Arc::default());
         for n in 0..600 {
             let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -82,7 +72,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Arc::default());
         let mut waiting = Vec::new();
         let refused = loop {
             let body = received(&waiting.len().to_string(), json!({"body": "x".repeat(4_000_000)}));
@@ -107,7 +97,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
 async fn no_more_events_wait_than_the_queue_holds() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, _writer) = buzon::ingest::start(store.clone());
+    let (ingest, _writer) = buzon::ingest::start(store.clone(), Arc::default());
     let mut refused = 0;
     for n in 0..4_100 {
         let mut submit = Box::pin(ingest.submit(event("7", received(&n.to_string(), json!({})), ARRIVAL)));
@@ -121,7 +111,8 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
         store.open_gate();
-        let service = Service::start_on(&world, store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
+        let double = Arc::new(Double { events: store.clone(), rest: store.store.clone() });
+        let service = Service::start_on(&world, double, &[("BUZON_WEBHOOK_SECRET", SECRET)]);
         let service = &service;
         let deliveries = stream::iter(0..1_000).map(|n| async move {
             service.deliver("/webhook/7", received(&format!("A{n}"), json!({}))).await.accepted()

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
-use buzon::store::{Availability, EventStore, StoreError};
+use buzon::store::{EventStore, StoreError};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
+use crate::support::double::Double;
 use crate::support::events::{received, sent};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
@@ -103,21 +104,13 @@ impl EventStore for Deadly {
     }
 }
 
-#[async_trait]
-impl Availability for Deadly {
-    async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn close(&self) {}
-}
-
 /// Better no service than one that can store nothing: whoever supervises it starts it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_dies_ends_the_service() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET)];
-    let service = Service::start_on(&world, Arc::new(Deadly), &settings);
+    let store = Double { events: Arc::new(Deadly), rest: world.open().await };
+    let service = Service::start_on(&world, Arc::new(store), &settings);
     let refused = service.deliver("/webhook/7", received("A", json!({}))).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (503, "store_unavailable"));
     let ended = service.ended().await.expect_err("it ends with an error").to_string();

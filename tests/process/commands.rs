@@ -11,7 +11,7 @@ async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
     let world = World::in_folder("data/buzon.db");
     let data = world.folder.path().join("data");
     let buzon = Buzon::serve_default(&world, &[]).await;
-    let client = reqwest::Client::new();
+    let client = crate::support::client();
     for body in GUIDE_CURL {
         let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);
         assert_eq!(request.send().await.expect("it answers").status(), 200);

@@ -37,7 +37,7 @@ impl Load {
             let url = format!("http://{}/webhook/7", buzon.address);
             let (count, ended, round) = (accepted.clone(), ended.clone(), round.to_owned());
             clients.spawn(async move {
-                let http = reqwest::Client::new();
+                let http = crate::support::client();
                 let (mut acknowledged, mut sent) = (BTreeSet::new(), BTreeSet::new());
                 for n in 0.. {
                     let id = format!("{round}-{client}-{n}");

@@ -16,7 +16,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
         let token = "0123456789abcdef-canary-token-89abcdef";
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", token), ("BUZON_LOG", "trace")];
         let buzon = Buzon::serve(&world, &settings).await;
-        let client = reqwest::Client::new();
+        let client = crate::support::client();
         let url = |path: &str| format!("http://{}{path}", buzon.address);
         let fields = json!({
             "body": CANARY_TEXT, "sender_name": CANARY_TEXT, "chat_id": format!("{CANARY_PERSON}@c.us"),
@@ -50,7 +50,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
 async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
     on_both(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
-        let client = reqwest::Client::new();
+        let client = crate::support::client();
         for n in 0..5 {
             let body = received(&n.to_string(), json!({"instance_id": "77"}));
             let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);
@@ -79,7 +79,7 @@ async fn a_test_webhook_is_reported_with_what_its_signature_was() {
         for (settings, said) in [(&[("BUZON_WEBHOOK_SECRET", SECRET)][..], "signature valid"), (&[], "unsigned")] {
             let buzon = Buzon::serve(&world, settings).await;
             let body = br#"{"event_type":"test_webhook","instance_id":"123","message":"This is a test"}"#;
-            let request = reqwest::Client::new().post(format!("http://{}/webhook", buzon.address)).body(&body[..]);
+            let request = crate::support::client().post(format!("http://{}/webhook", buzon.address)).body(&body[..]);
             let request = request.header("X-Whapi-Signature", sign(SECRET, body));
             assert_eq!(request.send().await.expect("it answers").status(), 200);
             let reported = async || Buzon::log(&world).await.contains(&format!("stored ({said})"));
@@ -96,7 +96,7 @@ async fn a_contradiction_is_warned_of_with_both_ids() {
     on_both(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let body = received("A", json!({"instance_id": "other\ninstance"}));
-        let request = reqwest::Client::new().post(format!("http://{}/webhook/seven", buzon.address));
+        let request = crate::support::client().post(format!("http://{}/webhook/seven", buzon.address));
         let request = request.header("X-Whapi-Signature", sign(SECRET, &body)).body(body);
         assert_eq!(request.send().await.expect("it answers").status(), 200);
         eventually("it is warned of", async || {

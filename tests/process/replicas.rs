@@ -20,7 +20,7 @@ async fn deliver(client: &Client, buzon: &Buzon, path: &str, body: Vec<u8>) {
 async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
     let world = World::new(Backend::Postgres).await;
     let (one, two) = (Buzon::serve(&world, SIGNED).await, Buzon::serve(&world, SIGNED).await);
-    let client = Client::new();
+    let client = crate::support::client();
     let races = (0..300).map(|n| {
         let (one, two, client) = (&one, &two, &client);
         let (id, words) = (format!("A{n}"), ["delivered", "read"]);
@@ -46,7 +46,7 @@ async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
 async fn processes_that_start_together_on_an_empty_database_all_serve() {
     let world = World::new(Backend::Postgres).await;
     let processes = join_all((0..3).map(|_| Buzon::serve(&world, SIGNED))).await;
-    let client = Client::new();
+    let client = crate::support::client();
     let body = |n: usize| sent(&format!("A{n}"), json!({}));
     join_all(processes.iter().flat_map(|buzon| (0..20).map(|n| deliver(&client, buzon, "/webhook/7", body(n))))).await;
     assert_eq!(world.rows("SELECT count(*), sum(deliveries)::int8 FROM events").await, ["20|60"]);

@@ -1,3 +1,11 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon::domain::instance::InstanceId;
+use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
+use buzon::domain::object_key::ObjectKey;
+use buzon::domain::timestamp::Timestamp;
+use buzon::store::{Claim, JobFilter, Store};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
@@ -5,9 +13,51 @@ use crate::support::events::{event, received};
 use crate::support::world::{on_both, record};
 
 const JOBS: &str = "SELECT source_url, state, reason, attempts, next_attempt_at FROM media ORDER BY source_url";
+/// How the columns show that nobody holds a job.
+const FREE: &str = "SELECT message_id FROM media WHERE lease_until IS NULL ORDER BY message_id";
 
 fn with_media(url: &str) -> Value {
     json!({"type": "image", "body": "", "media_url": url})
+}
+
+/// Messages with these ids, each with a file of its name.
+async fn messages(store: &Arc<dyn Store>, ids: &[&str]) {
+    let events: Vec<_> =
+        ids.iter().map(|id| event("7", received(id, with_media(&format!("/{id}.jpg"))), ARRIVAL)).collect();
+    record(store, &events).await;
+}
+
+fn wanted(now: Timestamp, limit: u32) -> Claim {
+    Claim { now, lease_until: now + Duration::from_secs(30), limit, busy_hosts: vec![] }
+}
+
+async fn claim(store: &Arc<dyn Store>, now: Timestamp) -> Vec<LeasedJob> {
+    let mut jobs = store.claim_media(&wanted(now, 100)).await.expect("the store answers");
+    jobs.sort_by(|a, b| a.lease.cmp(&b.lease));
+    jobs
+}
+
+fn ids(jobs: &[LeasedJob]) -> Vec<&str> {
+    jobs.iter().map(|job| job.lease.key.message_id.as_str()).collect()
+}
+
+/// Settles, and returns whether it was written.
+async fn settle(store: &Arc<dyn Store>, job: &LeasedJob, outcome: Outcome) -> bool {
+    let settlement = Settlement { lease: job.lease.clone(), outcome };
+    store.settle_media(&[settlement]).await.expect("the store answers").contains(&job.lease)
+}
+
+fn file(content: u8, size: u64) -> StoredFile {
+    StoredFile {
+        object_key: ObjectKey::of_digest([content; 32]),
+        size,
+        content_type: "image/jpeg".to_owned(),
+        file_name: Some("menú.jpg".to_owned()),
+    }
+}
+
+fn stored(content: u8, size: u64) -> Outcome {
+    Outcome::Stored { file: file(content, size), at: later(2_000) }
 }
 
 #[tokio::test]
@@ -51,8 +101,10 @@ async fn an_exact_repeat_makes_a_job_due_now_unless_it_is_stored() {
         let states = ["pending", "expired", "failed", "refused", "too_large", "stored"];
         for (n, state) in states.iter().enumerate() {
             record(&store, &[event("7", body(n), ARRIVAL)]).await;
-            let job =
-                format!("UPDATE media SET state = '{state}', reason = 'gone', attempts = 5 WHERE message_id = '{n}'");
+            let job = format!(
+                "UPDATE media SET state = '{state}', reason = 'gone', attempts = 5, denials = 3
+                 WHERE message_id = '{n}'"
+            );
             world.execute(&job).await;
         }
         let repeats: Vec<_> = (0..states.len()).map(|n| event("7", body(n), later(60))).collect();
@@ -61,6 +113,226 @@ async fn an_exact_repeat_makes_a_job_due_now_unless_it_is_stored() {
         let mut expected: Vec<_> = (0..5).map(|n| format!("/{n}.jpg|{due}")).collect();
         expected.push("/5.jpg|stored|gone|5|2024-08-27T00:06:40.004Z".to_owned());
         assert_eq!(world.rows(JOBS).await, expected);
+        assert_eq!(world.value("SELECT sum(denials) FROM media").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_is_held_by_one_worker_at_a_time() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let names: Vec<String> = (0..40).map(|n| format!("{n:02}")).collect();
+        messages(&store, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let claims = (0..8).map(|_| async {
+            let claim = wanted(later(1), 7);
+            store.claim_media(&claim).await.unwrap_or_default()
+        });
+        let mut held: Vec<LeasedJob> = futures_util::future::join_all(claims).await.into_iter().flatten().collect();
+        held.extend(claim(&store, later(1)).await);
+        let mut ids = ids(&held);
+        ids.sort();
+        assert_eq!(ids, names);
+        assert_eq!(claim(&store, later(1)).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_servers_on_one_database_never_hold_the_same_job() {
+    let world = crate::support::world::World::new(crate::support::world::Backend::Postgres).await;
+    let (first, second) = (world.open().await, world.open().await);
+    for round in 0..20 {
+        let names: Vec<String> = (0..10).map(|n| format!("{round}-{n}")).collect();
+        messages(&first, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let now = later(1);
+        let (a, b) = tokio::join!(claim(&first, now), claim(&second, now));
+        let rest = claim(&first, now).await;
+        let mut held = [ids(&a), ids(&b), ids(&rest)].concat();
+        held.sort();
+        assert_eq!(held, names, "{a:?} {b:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_messages_come_first_and_busy_hosts_and_jobs_that_are_not_due_not_at_all() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let message = |id: &str, url: &str, timestamp: i64| {
+            let fields = json!({"type": "image", "media_url": url, "timestamp": timestamp});
+            event("7", received(id, fields), ARRIVAL)
+        };
+        let events = [
+            message("newest", "https://gw.example.com/1", 1_724_716_803),
+            message("oldest", "https://gw.example.com/2", 1_724_716_801),
+            message("middle", "https://GW.example.com:8443/3", 1_724_716_802),
+            message("other", "https://other.example.com/4", 1_724_716_809),
+            message("relative", "/5", 1_724_716_808),
+        ];
+        record(&store, &events).await;
+        assert_eq!(claim(&store, later(-1)).await, []);
+        let first = store.claim_media(&wanted(ARRIVAL, 2)).await.expect("the store answers");
+        let mut first_ids = ids(&first);
+        first_ids.sort();
+        assert_eq!(first_ids, ["middle", "oldest"]);
+        let busy = Claim { busy_hosts: vec!["gw.example.com".to_owned()], ..wanted(ARRIVAL, 100) };
+        let mut others = store.claim_media(&busy).await.expect("the store answers");
+        others.sort_by(|a, b| a.lease.cmp(&b.lease));
+        assert_eq!(ids(&others), ["other", "relative"]);
+        let relative = Claim { busy_hosts: vec![String::new()], ..wanted(ARRIVAL, 100) };
+        assert_eq!(ids(&store.claim_media(&relative).await.expect("the store answers")), ["newest"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_worth_nothing_once_another_has_the_job() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A"]).await;
+        let frozen = claim(&store, later(0)).await.remove(0);
+        assert_eq!((frozen.attempts, frozen.lease.token), (1, 1));
+        assert_eq!(claim(&store, later(29_999)).await, []);
+        let successor = claim(&store, later(30_000)).await.remove(0);
+        assert_eq!((successor.attempts, successor.lease.token), (2, 2));
+        let leases = [frozen.lease.clone(), successor.lease.clone()];
+        let held = store.renew_media(&leases, later(90_000)).await.expect("the store answers");
+        assert_eq!(held, [successor.lease.clone()].into());
+        assert_eq!(claim(&store, later(89_999)).await, []);
+        assert!(!settle(&store, &frozen, stored(1, 10)).await);
+        assert!(settle(&store, &successor, stored(2, 20)).await);
+        assert!(!settle(&store, &successor, stored(3, 30)).await);
+        assert_eq!(world.value("SELECT size FROM media").await, "20");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_unnoticed_is_still_good() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A"]).await;
+        let job = claim(&store, later(0)).await.remove(0);
+        let held = store.renew_media(std::slice::from_ref(&job.lease), later(200_000)).await;
+        assert!(held.expect("the store answers").contains(&job.lease));
+        assert!(settle(&store, &job, stored(1, 10)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["again", "denied", "ended", "released", "stored"]).await;
+        let jobs = claim(&store, ARRIVAL).await;
+        let again = |denied| Outcome::Again { at: later(5_000), reason: "away".to_owned(), denied };
+        let outcomes = [
+            again(false),
+            again(true),
+            Outcome::Ended { state: State::TooLarge, reason: "huge".to_owned() },
+            Outcome::Released,
+            stored(0xab, 70_011),
+        ];
+        let settlements = jobs.iter().zip(outcomes);
+        let settlements: Vec<_> =
+            settlements.map(|(job, outcome)| Settlement { lease: job.lease.clone(), outcome }).collect();
+        assert_eq!(store.settle_media(&settlements).await.expect("the store answers").len(), 5);
+        let query = "SELECT message_id, state, reason, attempts, denials, next_attempt_at, object_key, size,
+                            content_type, file_name, stored_at
+                     FROM media ORDER BY message_id";
+        let key = "ab".repeat(32);
+        let expected = [
+            "again|pending|away|1|0|2024-08-27T00:06:45.004Z|NULL|NULL|NULL|NULL|NULL",
+            "denied|pending|away|1|1|2024-08-27T00:06:45.004Z|NULL|NULL|NULL|NULL|NULL",
+            "ended|too_large|huge|1|0|2024-08-27T00:06:40.004Z|NULL|NULL|NULL|NULL|NULL",
+            "released|pending|NULL|0|0|2024-08-27T00:06:40.004Z|NULL|NULL|NULL|NULL|NULL",
+            &format!(
+                "stored|stored|NULL|1|0|2024-08-27T00:06:40.004Z|{key}|70011|image/jpeg|menú.jpg|\
+                 2024-08-27T00:06:42.004Z"
+            ),
+        ];
+        assert_eq!(world.rows(query).await, expected);
+        assert_eq!(world.rows(FREE).await.len(), 5);
+        assert_eq!(store.next_media_due(ARRIVAL).await.expect("the store answers"), Some(later(5_000)));
+        assert_eq!(store.next_media_due(later(5_000)).await.expect("the store answers"), None);
+        assert_eq!(ids(&claim(&store, later(4_999)).await), ["released"]);
+        assert_eq!(ids(&claim(&store, later(5_000)).await), ["again", "denied"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repeat_while_a_worker_has_the_job_leaves_it_with_the_worker() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A"]).await;
+        let job = claim(&store, ARRIVAL).await.remove(0);
+        messages(&store, &["A"]).await;
+        assert_eq!(claim(&store, later(1)).await, []);
+        assert!(settle(&store, &job, stored(1, 10)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A", "B", "C"]).await;
+        record(&store, &[event("8", received("A", with_media("/8.jpg")), ARRIVAL)]).await;
+        let jobs = claim(&store, ARRIVAL).await;
+        assert_eq!(ids(&jobs), ["A", "B", "C", "A"]);
+        assert!(settle(&store, &jobs[0], stored(1, 10)).await);
+        for job in &jobs[1..] {
+            let outcome = Outcome::Ended { state: State::Expired, reason: "gone".to_owned() };
+            assert!(settle(&store, job, outcome).await);
+        }
+        let counts = store.count_media().await.expect("the store answers");
+        assert_eq!(counts, [(State::Expired, 3), (State::Stored, 1)]);
+        let list = async |filter: JobFilter, limit| {
+            let jobs = store.list_media(&filter, limit).await.expect("the store answers");
+            jobs.iter().map(|job| format!("{}/{}", job.instance_id, job.message_id)).collect::<Vec<_>>()
+        };
+        let expired = JobFilter { state: Some(State::Expired), ..JobFilter::default() };
+        let of_a = JobFilter { message_id: Some("A".to_owned()), ..JobFilter::default() };
+        assert_eq!(list(JobFilter::default(), 10).await, ["7/A", "7/B", "7/C", "8/A"]);
+        assert_eq!(list(JobFilter::default(), 2).await, ["7/A", "7/B"]);
+        assert_eq!(list(expired.clone(), 10).await, ["7/B", "7/C", "8/A"]);
+        assert_eq!(list(of_a.clone(), 10).await, ["7/A", "8/A"]);
+        let retry = async |filter: JobFilter| store.retry_media(&filter, later(9)).await.expect("the store answers");
+        assert_eq!(retry(JobFilter { instance_id: Some("8".to_owned()), ..of_a }).await, 1);
+        assert_eq!(ids(&claim(&store, later(9)).await), ["A"]);
+        assert_eq!(retry(expired).await, 2);
+        assert_eq!(retry(JobFilter::default()).await, 3);
+        assert_eq!(ids(&claim(&store, later(9)).await), ["B", "C"]);
+        assert_eq!(world.value("SELECT state FROM media WHERE message_id = 'A' AND instance_id = '7'").await, "stored");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A", "B"]).await;
+        record(&store, &[event("7", received("A", with_media("/newer.jpg")), later(1))]).await;
+        let jobs = claim(&store, later(1)).await;
+        let of_a: Vec<_> = jobs.iter().filter(|job| job.lease.key.message_id == "A").collect();
+        assert!(settle(&store, of_a[0], Outcome::Ended { state: State::Expired, reason: "gone".to_owned() }).await);
+        let seven = InstanceId::new("7").expect("it is an id");
+        let found = async |id: &str| store.media_of_message(&seven, id).await.expect("the store answers");
+        assert_eq!(found("A").await.iter().filter(|job| job.file.is_some()).count(), 0);
+        assert!(settle(&store, of_a[1], stored(1, 10)).await);
+        let files: Vec<_> = found("A").await.into_iter().map(|job| job.file).collect();
+        assert_eq!(files, [Some(file(1, 10)), None]);
+        assert!(found("C").await.is_empty());
+        let by_hash = async |content| {
+            let key = ObjectKey::of_digest([content; 32]);
+            store.stored_file(&key).await.expect("the store answers")
+        };
+        assert_eq!(by_hash(1).await, Some(file(1, 10)));
+        assert_eq!(by_hash(2).await, None);
     })
     .await;
 }

@@ -7,6 +7,7 @@ mod documented;
 mod events;
 mod media;
 mod messages;
+mod objects;
 mod open;
 mod order;
 mod reactions;

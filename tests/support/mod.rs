@@ -1,15 +1,21 @@
 //! The world of a test, set up in one line.
 
 pub mod clock;
+pub mod double;
 pub mod events;
+pub mod gate;
+pub mod gateway;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod s3;
 pub mod service;
 pub mod world;
 
 use std::time::Duration;
+
+use buzon::tls;
 
 /// How long anything may take before a test gives it up. Never waited for in full when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,4 +29,10 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         }
     });
     waited.await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+}
+
+/// An HTTP client for one test.
+pub fn client() -> reqwest::Client {
+    tls::install_provider();
+    reqwest::Client::new()
 }

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
-use super::writer::Writer;
+use super::writer::{Unit, Writer};
 use super::{Availability, EventStore, OpenError, Pending, StoreError};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
@@ -24,6 +24,7 @@ mod durability;
 mod events;
 mod media;
 mod messages;
+mod objects;
 mod reactions;
 pub(super) mod url;
 
@@ -33,7 +34,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrations
 });
 
-/// Begins a batch. Each of its statements must see what was committed before it took the ledger's clock, so the level
+/// Begins a unit of work. Each of its statements must see what was committed before it took the ledger's clock, so the level
 /// is stated, whatever the server's default. A plan is made for each batch: one that is kept from when the tables were
 /// empty scans them when they are not. A process that stops in the middle holds up the others no longer than the time
 /// limits.
@@ -41,6 +42,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL statement_timeout = '4s'; \
      SET LOCAL idle_in_transaction_session_timeout = '4s'";
+const COMMIT: &str = "COMMIT";
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
@@ -49,7 +51,10 @@ const READER_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct PostgresStore {
     options: PgConnectOptions,
     allow_managed: bool,
+    /// Records events.
     writer: Writer<PgConnection>,
+    /// Writes everything else, so that events never wait for it.
+    clerk: Writer<PgConnection>,
     readers: PgPool,
 }
 
@@ -62,7 +67,14 @@ impl PostgresStore {
             .max_connections(READERS)
             .acquire_timeout(READER_WAIT)
             .connect_lazy_with(options.clone());
-        Ok(Self { options, allow_managed, writer: Writer::new(writer), readers })
+        Ok(Self { options, allow_managed, writer: Writer::new(Some(writer)), clerk: Writer::new(None), readers })
+    }
+
+    /// Begins a unit of work.
+    async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<Unit<'w, PgConnection>, StoreError> {
+        let mut unit = writer.take(connect(&self.options, self.allow_managed)).await?;
+        unit.execute(BEGIN).await?;
+        Ok(unit)
     }
 }
 
@@ -116,12 +128,20 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError
 #[async_trait]
 impl EventStore for PostgresStore {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-        let mut connection = self.writer.take(connect(&self.options, self.allow_managed)).await?;
-        let mut transaction = connection.begin_with(BEGIN).await?;
-        let receipts = record(&mut *transaction, events).await?;
-        transaction.commit().await?;
-        self.writer.give_back(connection);
+        let mut unit = self.begin(&self.writer).await?;
+        let receipts = record(&mut *unit, events).await?;
+        unit.commit().await?;
         Ok(receipts)
+    }
+}
+
+impl Unit<'_, PgConnection> {
+    /// A statement that failed must have ended the unit before: PostgreSQL answers its COMMIT with a ROLLBACK that is
+    /// no error.
+    async fn commit(mut self) -> Result<(), StoreError> {
+        self.execute(COMMIT).await?;
+        self.give_back();
+        Ok(())
     }
 }
 
@@ -134,9 +154,11 @@ impl Availability for PostgresStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        if let Some(connection) = self.writer.close() {
-            // It is of no use any more either way.
-            let _ = connection.close().await;
+        for writer in [&self.writer, &self.clerk] {
+            if let Some(connection) = writer.close().await {
+                // It is of no use any more either way.
+                let _ = connection.close().await;
+            }
         }
     }
 }

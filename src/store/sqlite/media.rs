@@ -1,29 +1,102 @@
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::json;
-use crate::domain::media::MediaJob;
+use super::{SqliteStore, json, timestamp};
+use crate::domain::instance::InstanceId;
+use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement, State, StoredFile};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::MediaRows;
+use crate::store::media::{
+    Claim, JobFilter, JobReport, LeasedRow, MediaRows, MediaStore, ReportRow, SettledColumns, count, file, lease, state,
+};
+
+#[derive(Serialize)]
+struct KeyColumns<'k> {
+    instance_id: &'k str,
+    message_id: &'k str,
+    source_sha256: String,
+}
+
+impl<'k> From<&'k MediaKey> for KeyColumns<'k> {
+    fn from(key: &'k MediaKey) -> Self {
+        Self {
+            instance_id: key.instance_id.as_str(),
+            message_id: &key.message_id,
+            source_sha256: hex::encode(key.source_sha256),
+        }
+    }
+}
 
 #[derive(Serialize)]
 struct JobRow<'j> {
-    instance_id: &'j str,
-    message_id: &'j str,
-    source_sha256: String,
+    #[serde(flatten)]
+    key: KeyColumns<'j>,
     source_url: &'j str,
+    source_host: &'j str,
+    occurred_at: String,
     due_at: String,
 }
 
 impl<'j> From<&'j MediaJob> for JobRow<'j> {
     fn from(job: &'j MediaJob) -> Self {
         Self {
-            instance_id: job.instance_id.as_str(),
-            message_id: &job.message_id,
-            source_sha256: hex::encode(job.source_sha256),
+            key: KeyColumns::from(&job.key),
             source_url: &job.source_url,
+            source_host: &job.source_host,
+            occurred_at: job.occurred_at.to_rfc3339(),
             due_at: job.due_at.to_rfc3339(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LeaseRow<'l> {
+    #[serde(flatten)]
+    key: KeyColumns<'l>,
+    lease_token: i64,
+}
+
+impl<'l> From<&'l Lease> for LeaseRow<'l> {
+    fn from(lease: &'l Lease) -> Self {
+        Self { key: KeyColumns::from(&lease.key), lease_token: lease.token }
+    }
+}
+
+#[derive(Serialize)]
+struct SettledRow<'s> {
+    #[serde(flatten)]
+    lease: LeaseRow<'s>,
+    state: &'static str,
+    reason: Option<&'s str>,
+    uncounted: i32,
+    denied: i32,
+    next_attempt_at: Option<String>,
+    object_key: Option<&'s str>,
+    size: Option<u64>,
+    content_type: Option<&'s str>,
+    file_name: Option<&'s str>,
+    stored_at: Option<String>,
+}
+
+impl<'s> From<&'s Settlement> for SettledRow<'s> {
+    fn from(settlement: &'s Settlement) -> Self {
+        let columns = SettledColumns::from(&settlement.outcome);
+        Self {
+            lease: LeaseRow::from(&settlement.lease),
+            state: columns.state.as_str(),
+            reason: columns.reason,
+            uncounted: columns.uncounted,
+            denied: columns.denied,
+            next_attempt_at: columns.next_attempt_at.map(Timestamp::to_rfc3339),
+            object_key: columns.file.map(|file| file.object_key.as_str()),
+            size: columns.file.map(|file| file.size),
+            content_type: columns.file.map(|file| file.content_type.as_str()),
+            file_name: columns.file.and_then(|file| file.file_name.as_deref()),
+            stored_at: columns.stored_at.map(Timestamp::to_rfc3339),
         }
     }
 }
@@ -35,15 +108,19 @@ impl MediaRows for SqliteConnection {
         sqlx::query!(
             r#"
             INSERT INTO media (
-                instance_id, message_id, source_sha256, source_url, next_attempt_at, state, attempts, lease_token
+                instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
+                state, attempts, denials, lease_token
             )
             SELECT
                 value ->> 'instance_id',
                 value ->> 'message_id',
                 unhex(value ->> 'source_sha256'),
                 value ->> 'source_url',
+                value ->> 'source_host',
+                value ->> 'occurred_at',
                 value ->> 'due_at',
                 'pending',
+                0,
                 0,
                 0
             FROM json_each(?1)
@@ -62,7 +139,7 @@ impl MediaRows for SqliteConnection {
         sqlx::query!(
             r#"
             UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, next_attempt_at = job.value ->> 'due_at'
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.value ->> 'due_at'
             FROM json_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
@@ -74,5 +151,244 @@ impl MediaRows for SqliteConnection {
         .execute(self)
         .await?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl MediaStore for SqliteStore {
+    async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
+        let (now, until) = (claim.now.to_rfc3339(), claim.lease_until.to_rfc3339());
+        let busy_hosts = json(&claim.busy_hosts);
+        let mut unit = self.begin().await?;
+        let rows = sqlx::query_as!(
+            LeasedRow::<String>,
+            r#"
+            UPDATE media
+            SET attempts = attempts + 1, lease_until = ?2, lease_token = lease_token + 1
+            WHERE (instance_id, message_id, source_sha256) IN (
+                SELECT instance_id, message_id, source_sha256
+                FROM (
+                    SELECT instance_id, message_id, source_sha256, occurred_at
+                    FROM media
+                    WHERE state = 'pending'
+                        AND next_attempt_at <= ?1
+                        AND (lease_until IS NULL OR lease_until <= ?1)
+                        AND source_host NOT IN (SELECT value FROM json_each(?3))
+                    ORDER BY next_attempt_at
+                    LIMIT 256
+                )
+                ORDER BY occurred_at
+                LIMIT ?4
+            )
+            RETURNING
+                instance_id,
+                message_id,
+                source_sha256,
+                lease_token,
+                source_url,
+                source_host,
+                occurred_at,
+                attempts AS "attempts: i32",
+                denials AS "denials: i32"
+            "#,
+            now,
+            until,
+            busy_hosts,
+            claim.limit,
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
+        let (rows, until) = (json(leases.iter().map(LeaseRow::from)), until.to_rfc3339());
+        let mut unit = self.begin().await?;
+        let held = sqlx::query!(
+            r#"
+            UPDATE media
+            SET lease_until = ?2
+            FROM json_each(?1) AS job
+            WHERE media.instance_id = job.value ->> 'instance_id'
+                AND media.message_id = job.value ->> 'message_id'
+                AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
+                AND media.lease_token = job.value ->> 'lease_token'
+                AND media.state = 'pending'
+            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            "#,
+            rows,
+            until,
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        held.into_iter()
+            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
+            .collect()
+    }
+
+    async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
+        let rows = json(settlements.iter().map(SettledRow::from));
+        let mut unit = self.begin().await?;
+        let settled = sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = job.value ->> 'state',
+                reason = job.value ->> 'reason',
+                attempts = attempts - (job.value ->> 'uncounted'),
+                denials = denials + (job.value ->> 'denied'),
+                next_attempt_at = coalesce(job.value ->> 'next_attempt_at', media.next_attempt_at),
+                lease_until = NULL,
+                object_key = job.value ->> 'object_key',
+                size = job.value ->> 'size',
+                content_type = job.value ->> 'content_type',
+                file_name = job.value ->> 'file_name',
+                stored_at = job.value ->> 'stored_at'
+            FROM json_each(?1) AS job
+            WHERE media.instance_id = job.value ->> 'instance_id'
+                AND media.message_id = job.value ->> 'message_id'
+                AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
+                AND media.lease_token = job.value ->> 'lease_token'
+                AND media.state = 'pending'
+            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            "#,
+            rows,
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        settled
+            .into_iter()
+            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
+            .collect()
+    }
+
+    async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let now = now.to_rfc3339();
+        let due = sqlx::query_scalar!(
+            r#"
+            SELECT next_attempt_at
+            FROM media
+            WHERE state = 'pending' AND next_attempt_at > ?1
+            ORDER BY next_attempt_at
+            LIMIT 1
+            "#,
+            now,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        due.map(|at| timestamp(&at)).transpose()
+    }
+
+    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        let rows = sqlx::query!(r#"SELECT state, count(*) AS "jobs!: i64" FROM media GROUP BY state ORDER BY state"#)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
+    }
+
+    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
+        let state = filter.state.map(State::as_str);
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                state,
+                reason,
+                attempts AS "attempts: i32",
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name
+            FROM media
+            WHERE (?1 IS NULL OR state = ?1)
+                AND (?2 IS NULL OR instance_id = ?2)
+                AND (?3 IS NULL OR message_id = ?3)
+            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
+            LIMIT ?4
+            "#,
+            state,
+            filter.instance_id,
+            filter.message_id,
+            limit,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
+        let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
+        let mut unit = self.begin().await?;
+        let done = sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1
+            WHERE state <> 'stored'
+                AND (?2 IS NULL OR state = ?2)
+                AND (?3 IS NULL OR instance_id = ?3)
+                AND (?4 IS NULL OR message_id = ?4)
+            "#,
+            now,
+            state,
+            filter.instance_id,
+            filter.message_id,
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
+        let key = object_key.as_str();
+        let row = sqlx::query!(
+            r#"
+            SELECT object_key, size, content_type, file_name
+            FROM media
+            WHERE object_key = ?1
+            ORDER BY stored_at
+            LIMIT 1
+            "#,
+            key,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        file(row.object_key, row.size, row.content_type, row.file_name)
+    }
+
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
+        let instance_id = instance_id.as_str();
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                state,
+                reason,
+                attempts AS "attempts: i32",
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name
+            FROM media
+            WHERE instance_id = ?1 AND message_id = ?2
+            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            "#,
+            instance_id,
+            message_id,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
 }

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
-use super::writer::Writer;
-use super::{Availability, EventStore, OpenError, Pending, StoreError};
+use super::writer::{Unit, Writer};
+use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
@@ -26,6 +26,7 @@ mod events;
 mod lock;
 mod media;
 mod messages;
+mod objects;
 mod reactions;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -36,6 +37,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 
 /// Begins a batch as a writer: a transaction that began as a reader could not become one while another writes.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
 
 /// How long a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
@@ -51,16 +53,26 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) async fn open(path: &Path, pending: Pending) -> Result<Self, OpenError> {
-        let lock = Lock::take(path)?;
-        prepare(path, pending).await?;
+    pub(super) async fn open(path: &Path, pending: Pending, access: Access) -> Result<Self, OpenError> {
+        let lock = match access {
+            Access::Serve => Some(Lock::take(path)?),
+            Access::Beside => None,
+        };
+        prepare(path, pending, access).await?;
         let options = options(path);
         let writer = connect(&options).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(READER_WAIT)
             .connect_lazy_with(options.clone().read_only(true));
-        Ok(Self { options, writer: Writer::new(writer), readers, lock: Mutex::new(Some(lock)) })
+        Ok(Self { options, writer: Writer::new(Some(writer)), readers, lock: Mutex::new(lock) })
+    }
+
+    /// Begins a unit of work.
+    async fn begin(&self) -> Result<Unit<'_, SqliteConnection>, StoreError> {
+        let mut unit = self.writer.take(connect(&self.options)).await?;
+        unit.execute(BEGIN).await?;
+        Ok(unit)
     }
 }
 
@@ -92,12 +104,13 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     let _lock = Lock::take(path)?;
-    prepare(path, Pending::Run).await
+    prepare(path, Pending::Run, Access::Serve).await
 }
 
 /// On a connection that leaves the file as it is, for it may be another program's.
-async fn prepare(path: &Path, pending: Pending) -> Result<usize, OpenError> {
-    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(BUSY_WAIT);
+async fn prepare(path: &Path, pending: Pending, access: Access) -> Result<usize, OpenError> {
+    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == Access::Serve);
+    let plain = plain.busy_timeout(BUSY_WAIT);
     let mut connection = plain.connect().await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
@@ -122,12 +135,18 @@ async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreE
 #[async_trait]
 impl EventStore for SqliteStore {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-        let mut connection = self.writer.take(connect(&self.options)).await?;
-        let mut transaction = connection.begin_with(BEGIN).await?;
-        let receipts = record(&mut *transaction, events).await?;
-        transaction.commit().await?;
-        self.writer.give_back(connection);
+        let mut unit = self.begin().await?;
+        let receipts = record(&mut *unit, events).await?;
+        unit.commit().await?;
         Ok(receipts)
+    }
+}
+
+impl Unit<'_, SqliteConnection> {
+    async fn commit(mut self) -> Result<(), StoreError> {
+        self.execute(COMMIT).await?;
+        self.give_back();
+        Ok(())
     }
 }
 
@@ -140,7 +159,7 @@ impl Availability for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        if let Some(connection) = self.writer.close() {
+        if let Some(connection) = self.writer.close().await {
             // It is of no use any more either way.
             let _ = connection.close().await;
         }
