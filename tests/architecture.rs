@@ -8,9 +8,9 @@ const ORDER: [&[&str]; 7] = [
     &["main", "cli"],
     &["telemetry", "app"],
     &["http", "data_dir"],
-    &["config", "ingest"],
-    &["store"],
-    &["clock"],
+    &["config", "ingest", "media"],
+    &["store", "blob"],
+    &["clock", "tls"],
     &["domain"],
 ];
 
@@ -64,7 +64,9 @@ fn each_library_has_its_place() {
     for (library, places) in [
         ("actix_web", &["http"][..]),
         ("sqlx", &["store"]),
-        ("tokio", &["http", "app", "cli", "ingest", "store"]),
+        ("object_store", &["blob"]),
+        ("reqwest", &["media"]),
+        ("tokio", &["http", "app", "cli", "ingest", "media", "store", "blob"]),
         ("clap", &["cli"]),
         ("toml", &["config"]),
         ("hmac", &["domain"]),

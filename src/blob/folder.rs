@@ -1,0 +1,75 @@
+//! A folder of files, and what a process that died has left in it.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use object_store::local::LocalFileSystem;
+use time::OffsetDateTime;
+
+use super::error::BlobError;
+use super::{Blobs, list};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+
+const OWNER_ONLY: u32 = 0o700;
+
+/// The store in this folder, and its path without symbolic links.
+pub(super) fn open(folder: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError> {
+    let unusable = |reason: String| BlobError::Unusable(format!("{}: {reason}", folder.display()));
+    let path = make(folder).map_err(|error| unusable(error.to_string()))?;
+    let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| unusable(error.to_string()))?;
+    Ok((store.with_fsync(true), path))
+}
+
+/// Makes the folder, and sees to it that a power cut does not take it back.
+fn make(folder: &Path) -> io::Result<PathBuf> {
+    if !folder.is_dir() {
+        DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder)?;
+        let made = folder.canonicalize()?;
+        File::open(made.parent().unwrap_or(&made))?.sync_all()?;
+    }
+    folder.canonicalize()
+}
+
+impl Blobs {
+    /// Removes what uploads of a process that died have left in the folder, if it was written before `older_than`, and
+    /// returns the number. That time must lie before the start of any upload that still runs. Blocks while the disk
+    /// works. Nothing to do for a bucket: a rule of its own ends uploads that nobody finished.
+    pub fn sweep_unfinished(&self, older_than: Timestamp) -> Result<usize, BlobError> {
+        let Some(folder) = self.folder() else { return Ok(0) };
+        let swept: io::Result<usize> = list::shards().map(|shard| sweep(&folder.join(shard), older_than)).sum();
+        Ok(swept?)
+    }
+}
+
+fn sweep(folder: &Path, older_than: Timestamp) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        let ours = entry.file_name().to_str().is_some_and(is_unfinished);
+        removed += usize::from(ours && remove_if_older(&entry.path(), older_than)?);
+    }
+    Ok(removed)
+}
+
+/// object_store writes to `NAME#1`, `NAME#2` … and renames when all is there.
+fn is_unfinished(name: &str) -> bool {
+    name.split_once('#').is_some_and(|(key, number)| {
+        ObjectKey::parse(key).is_some() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// An upload that ends at this moment takes the file away by itself.
+fn remove_if_older(path: &Path, than: Timestamp) -> io::Result<bool> {
+    let remove = || {
+        let modified = Timestamp::from_utc(OffsetDateTime::from(fs::symlink_metadata(path)?.modified()?));
+        if modified < than { fs::remove_file(path).map(|()| true) } else { Ok(false) }
+    };
+    remove().or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(false) } else { Err(error) })
+}

@@ -1,0 +1,112 @@
+//! Storing a file. Memory stays flat: 16 MiB for small files, and 8 MiB for each of four large ones, however many
+//! callers there are; the others wait.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::sync::Arc;
+
+use object_store::path::Path as ObjectPath;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::sync::{Semaphore, oneshot};
+use tracing::warn;
+
+use super::Blobs;
+use super::deadline::{ANSWER, COMPLETION, TRANSFER, within};
+use super::error::BlobError;
+use super::file;
+use crate::domain::object_key::ObjectKey;
+
+/// The size of a part; a file up to it goes up in one piece.
+const PART: u64 = 8 * 1024 * 1024;
+
+const LARGE_FILES_AT_ONCE: usize = 4;
+const SMALL_FILES_BYTES: usize = 16 * 1024 * 1024;
+
+/// What all uploads share.
+pub(super) struct Limits {
+    small_bytes: Semaphore,
+    large_files: Arc<Semaphore>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            small_bytes: Semaphore::new(SMALL_FILES_BYTES),
+            large_files: Arc::new(Semaphore::new(LARGE_FILES_AT_ONCE)),
+        }
+    }
+}
+
+impl Blobs {
+    /// Stores all of `file`, whose content must have this key and which nobody may change meanwhile. When this returns,
+    /// the file is safe; on an error, and when the future is dropped, no part of it stays behind.
+    ///
+    /// Two things cannot be cleaned up here: the upload of a process that dies, and a file that the disk refuses to
+    /// publish at last. For a folder there is [`Blobs::sweep_unfinished`]; a bucket needs a rule that ends unfinished
+    /// multipart uploads.
+    pub async fn put(&self, key: &ObjectKey, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+        let found = file.metadata()?.len();
+        if found != size {
+            return Err(BlobError::Size { stated: size, found });
+        }
+        let path = self.path(key);
+        let put =
+            if size <= PART { self.put_small(path, file, size).await } else { self.put_large(path, file, size).await };
+        put.map_err(BlobError::of_write)
+    }
+
+    async fn put_small(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+        let bytes = u32::try_from(size).expect("a small file has less than 4 GiB");
+        let _room = self.limits.small_bytes.acquire_many(bytes).await.expect("it is never closed");
+        let content = file::read(file, 0..size).await?;
+        within(TRANSFER, self.store.put(&path, content.into())).await.map(drop)
+    }
+
+    /// The upload is a task of its own, so that nothing interrupts it between its beginning and its end.
+    async fn put_large(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+        let turn = Arc::clone(&self.limits.large_files).acquire_owned().await.expect("it is never closed");
+        let store = Arc::clone(&self.store);
+        // Goes with this future.
+        let (_caller, gone) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let done = upload(store.as_ref(), &path, file, size, gone).await;
+            drop(turn);
+            done
+        });
+        task.await.unwrap_or_else(|_| Err(BlobError::Unavailable("the upload was interrupted".to_owned())))
+    }
+}
+
+/// Ends with the file complete, or with nothing of it.
+async fn upload(
+    store: &dyn ObjectStore,
+    path: &ObjectPath,
+    file: Arc<File>,
+    size: u64,
+    caller_gone: oneshot::Receiver<Infallible>,
+) -> Result<(), BlobError> {
+    let mut upload = within(ANSWER, store.put_multipart(path)).await?;
+    let sent = tokio::select! {
+        sent = send(upload.as_mut(), file, size) => sent,
+        _ = caller_gone => Err(BlobError::Unavailable("nobody waits for the upload any more".to_owned())),
+    };
+    let done = match sent {
+        Ok(()) => within(COMPLETION, upload.complete()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if done.is_err()
+        && let Err(error) = within(ANSWER, upload.abort()).await
+    {
+        warn!(%path, %error, "an unfinished upload stays behind");
+    }
+    done
+}
+
+/// One part after the other.
+async fn send(upload: &mut dyn MultipartUpload, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+    for start in (0..size).step_by(PART as usize) {
+        let part = file::read(Arc::clone(&file), start..size.min(start + PART)).await?;
+        within(TRANSFER, upload.put_part(part.into())).await?;
+    }
+    Ok(())
+}

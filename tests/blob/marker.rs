@@ -1,0 +1,37 @@
+use super::on_both;
+use crate::support::s3::Operation;
+
+#[tokio::test]
+async fn the_first_database_owns_the_files_and_any_other_is_refused() {
+    on_both(async |place| {
+        for (id, owns) in [("first", true), ("first", true), ("second", false), ("first", true), ("", false)] {
+            assert_eq!(place.blobs.claim(id).await.expect("the store answers"), owns, "{id}");
+        }
+        let marker = std::fs::read_to_string(place.path().join("buzon-database"));
+        assert_eq!(marker.expect("it is there"), "first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_databases_that_come_at_once_one_is_refused() {
+    let place = super::Place::bucket().await;
+    let gate = place.server().hold(Operation::Put, 1);
+    let claims = async { futures_util::join!(place.blobs.claim("first"), place.blobs.claim("second")) };
+    let both_write = crate::support::eventually("both write", async || place.server().arrived(Operation::Put) == 2);
+    let ((first, second), ()) = futures_util::join!(claims, async {
+        both_write.await;
+        gate.open();
+    });
+    assert_ne!(first.expect("the store answers"), second.expect("the store answers"));
+}
+
+#[tokio::test]
+async fn a_marker_that_is_no_id_is_somebody_elses() {
+    on_both(async |place| {
+        std::fs::create_dir_all(place.path()).expect("there is room");
+        std::fs::write(place.path().join("buzon-database"), vec![b'x'; 5000]).expect("there is room");
+        assert!(!place.blobs.claim(&"x".repeat(5000)).await.expect("the store answers"));
+    })
+    .await;
+}
