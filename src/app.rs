@@ -7,20 +7,27 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use secrecy::ExposeSecret;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::blob::Blobs;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, MediaConfig};
 use crate::data_dir;
+use crate::domain::media::RetryPolicy;
 use crate::http::body::Reader;
 use crate::http::health::Readiness;
+use crate::http::media::Files;
 use crate::http::refusals::Refusals;
 use crate::http::server::{self, Listening};
 use crate::http::token::ApiToken;
 use crate::http::webhook::Receiver;
-use crate::http::{Surface, WebhookUrl};
+use crate::http::{Api, Surface, WebhookUrl};
 use crate::ingest;
+use crate::media::guard::Guard;
+use crate::media::resolver::SystemLookup;
+use crate::media::{self, Room};
 use crate::store::Store;
 
 /// How long everything may take after the signal to stop.
@@ -31,6 +38,7 @@ pub struct Application {
     listening: Listening,
     readiness: Arc<Readiness>,
     writer: ingest::Writer,
+    media: Option<media::Worker>,
     store: Arc<dyn Store>,
 }
 
@@ -41,12 +49,17 @@ impl Application {
             Some(token) => token.clone(),
             None => data_dir::token(&config.data_dir)?,
         };
-        let readiness = Arc::new(Readiness::new(store.clone()));
-        let (ingest, writer) = ingest::start(store.clone());
+        let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
+        let downloads = config.media.downloads > 0;
+        let room = downloads.then(|| Arc::new(room(config)));
+        let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
+        let wake = Arc::new(Notify::new());
+        let (ingest, writer) = ingest::start(store.clone(), wake.clone());
+        let files = Arc::new(Files::new(store.clone(), blobs.clone(), config.media.redirect));
         let receiver = Receiver {
             reader: Reader::default(),
             ingest,
-            clock,
+            clock: clock.clone(),
             keyring: config.keyring.clone(),
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: config.trusted_proxies.clone(),
@@ -55,11 +68,16 @@ impl Application {
         let both = Surface {
             readiness: readiness.clone(),
             webhook: Some(Arc::new(receiver)),
-            api: Some(Arc::new(ApiToken::new(token.expose_secret()))),
+            api: Some(Api { token: Arc::new(ApiToken::new(token.expose_secret())), files }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
         let listening = server::listen(config.listen, config.api_listen, both)?;
-        Ok(Self { listening, readiness, writer, store })
+        let lookup = Arc::new(SystemLookup);
+        let media = room.map(|room| {
+            let parts = media::Parts { store: store.clone(), blobs, clock, lookup, room, wake };
+            media::start(media_settings(config), parts)
+        });
+        Ok(Self { listening, readiness, writer, media: media.transpose()?, store })
     }
 
     /// Where the webhook is received.
@@ -93,7 +111,13 @@ impl Application {
 
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
-        self.listening.stop().await;
+        let media = self.media.take();
+        let fetching = async {
+            if let Some(media) = media {
+                media.stop().await;
+            }
+        };
+        tokio::join!(self.listening.stop(), fetching);
         if writer_lives {
             self.writer.close();
             self.writer.ended().await.context("the writer died while it finished the queue")?;
@@ -101,4 +125,30 @@ impl Application {
         self.store.close().await;
         Ok(())
     }
+}
+
+/// Downloads go through the data folder, and end in the folder of the media store if that is one.
+fn room(config: &Config) -> Room {
+    let folders = [Some(&config.data_dir), config.media.folder()].into_iter().flatten().cloned().collect();
+    Room::new(folders, config.media.min_free, config.media.quota)
+}
+
+fn media_settings(config: &Config) -> media::Settings {
+    let media = &config.media;
+    media::Settings {
+        guard: guard(media),
+        gateway_url: media.gateway_url.clone(),
+        max_size: media.max_size,
+        timeout: media.timeout,
+        downloads: media.downloads,
+        downloads_per_host: media.downloads_per_host,
+        retry: RetryPolicy { max_attempts: media.attempts },
+        spool: config.data_dir.clone(),
+    }
+}
+
+/// With an origin configured, only those; without one, the public internet.
+fn guard(media: &MediaConfig) -> Guard {
+    let mut origins = media.gateway_url.iter().chain(&media.origins).peekable();
+    if origins.peek().is_some() { Guard::origins(origins) } else { Guard::internet() }
 }

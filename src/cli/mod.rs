@@ -9,6 +9,7 @@ use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, StoreError};
 
 mod check_config;
+mod media;
 mod migrate;
 mod serve;
 
@@ -37,6 +38,11 @@ enum Command {
     Migrate {
         #[command(flatten)]
         settings: Settings,
+    },
+    /// The files that came with messages: which are stored, and which could not be
+    Media {
+        #[command(subcommand)]
+        command: media::MediaCommand,
     },
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
@@ -95,6 +101,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
         Command::Migrate { settings } => migrate::run(settings),
+        Command::Media { command } => media::run(command),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {

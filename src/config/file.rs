@@ -11,8 +11,8 @@ use super::{ConfigError, Instance};
 use crate::domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
-/// The one setting that may be written as a list.
-const LIST: &str = "trusted_proxies";
+/// The settings that may be written as a list.
+const LISTS: [&str; 2] = ["trusted_proxies", "media_origins"];
 
 /// What a file says; empty where there is none.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl File {
         };
         let mut values = BTreeMap::new();
         for (key, value) in table {
-            let list = key == LIST;
+            let list = LISTS.contains(&key.as_str());
             let text = scalar(&value, list).ok_or_else(|| {
                 let expected = if list { "expected a list of texts" } else { "expected text, a number, true or false" };
                 ConfigError::new(format!("{}: {key}", path.display()), expected)

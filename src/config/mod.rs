@@ -16,8 +16,10 @@ use crate::domain::signature::{Keyring, Secret};
 use crate::store::Database;
 
 mod file;
+mod media;
 mod sources;
 
+pub use media::MediaConfig;
 pub use sources::{Flags, Line, Sources};
 
 /// Everything that `buzon serve` does is decided by this.
@@ -41,6 +43,7 @@ pub struct Config {
     pub allow_unsigned: bool,
     /// Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
+    pub media: MediaConfig,
     /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
 }
@@ -91,6 +94,7 @@ impl Config {
             instances: sources.instances().iter().map(|entry| entry.instance.clone()).collect(),
             allow_unsigned: sources.flag("allow_unsigned")?,
             api_token: sources.parsed("api_token", token)?,
+            media: MediaConfig::new(sources)?,
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
         };
@@ -141,25 +145,32 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
 }
 
-fn public_url(text: &str) -> Result<Url, &'static str> {
+/// An http or https URL of a scheme, a host and perhaps a port and a path.
+fn plain_url(text: &str) -> Option<Url> {
     let plain = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none()
-            && !url.path().contains("webhook")
     };
-    Url::parse(text).ok().filter(plain).ok_or("expected a URL without /webhook, such as https://buzon.example.com")
+    Url::parse(text).ok().filter(plain)
+}
+
+fn public_url(text: &str) -> Result<Url, &'static str> {
+    let url = plain_url(text).filter(|url| !url.path().contains("webhook"));
+    url.ok_or("expected a URL without /webhook, such as https://buzon.example.com")
+}
+
+/// The elements of a list that is written with commas.
+fn elements(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|text| !text.is_empty())
 }
 
 fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
-    let network = |text: &str| {
-        let text = text.trim();
-        text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-    };
-    let networks = text.split(',').filter(|text| !text.trim().is_empty()).map(network);
-    networks
+    let network = |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    elements(text)
+        .map(network)
         .collect::<Result<_, _>>()
         .map_err(|_| "expected addresses or networks with commas between them, such as 127.0.0.1,10.0.0.0/8")
 }

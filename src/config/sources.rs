@@ -5,14 +5,18 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use super::ConfigError;
 use super::file::{self, InstanceEntry};
 
 /// The file that is read where none is named.
 const DEFAULT_FILE: &str = "buzon.toml";
-/// The one setting whose default depends on another: a file in the data folder.
+/// The settings whose defaults depend on another: a file and a folder in the data folder.
 const DATABASE_URL: &str = "database_url";
 const DATABASE_FILE: &str = "buzon.db";
+const MEDIA_STORE: &str = "media_store";
+const MEDIA_FOLDER: &str = "media";
 const ENV_PREFIX: &str = "BUZON_";
 const FOREIGN_PREFIXES: [&str; 3] = ["BUZON_TEST_", "BUZON_SERVICE_", "BUZON_PORT_"];
 /// The variable that names the file.
@@ -36,7 +40,7 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 27] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
@@ -47,6 +51,22 @@ const SETTINGS: [Setting; 11] = [
     Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },
+    Setting { key: "gateway_url", kind: Kind::Plain, default: None },
+    Setting { key: "media_origins", kind: Kind::Plain, default: None },
+    Setting { key: MEDIA_STORE, kind: Kind::Plain, default: None },
+    Setting { key: "media_redirect", kind: Kind::Plain, default: Some("false") },
+    Setting { key: "media_max_size", kind: Kind::Plain, default: Some("100MiB") },
+    Setting { key: "media_timeout", kind: Kind::Plain, default: Some("600") },
+    Setting { key: "media_downloads", kind: Kind::Plain, default: Some("32") },
+    Setting { key: "media_downloads_per_host", kind: Kind::Plain, default: Some("16") },
+    Setting { key: "media_attempts", kind: Kind::Plain, default: Some("450") },
+    Setting { key: "media_min_free", kind: Kind::Plain, default: Some("1GiB") },
+    Setting { key: "media_quota", kind: Kind::Plain, default: None },
+    Setting { key: "s3_endpoint", kind: Kind::Plain, default: None },
+    Setting { key: "s3_region", kind: Kind::Plain, default: None },
+    Setting { key: "s3_path_style", kind: Kind::Plain, default: None },
+    Setting { key: "s3_access_key_id", kind: Kind::Secret, default: None },
+    Setting { key: "s3_secret_access_key", kind: Kind::Secret, default: None },
     Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
@@ -134,9 +154,14 @@ impl Sources {
                 found.insert(setting.key, value);
             }
         }
-        if let (Some(data_dir), None) = (found.get("data_dir"), found.get(DATABASE_URL)) {
-            let text = format!("sqlite://{}", Path::new(&data_dir.text).join(DATABASE_FILE).display());
-            found.insert(DATABASE_URL, Found { text, place: Place::Default });
+        if let Some(data_dir) = found.get("data_dir").map(|found| PathBuf::from(&found.text)) {
+            let default = |text: String| Found { text, place: Place::Default };
+            let database = format!("sqlite://{}", data_dir.join(DATABASE_FILE).display());
+            found.entry(DATABASE_URL).or_insert_with(|| default(database));
+            let folder = std::path::absolute(data_dir.join(MEDIA_FOLDER)).ok();
+            if let Some(url) = folder.and_then(|folder| Url::from_file_path(folder).ok()) {
+                found.entry(MEDIA_STORE).or_insert_with(|| default(url.into()));
+            }
         }
         Ok(Self { found, instances: file.instances })
     }

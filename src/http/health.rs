@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
+use crate::media::Room;
 use crate::store::Store;
 
 /// How long an answer of the database is good for.
@@ -22,6 +23,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Whether events can be taken now.
 pub struct Readiness {
     store: Arc<dyn Store>,
+    /// Of the media worker, if there is one.
+    room: Option<Arc<Room>>,
     /// Where the store's connections live: the request's own runtime may end before them.
     runtime: Handle,
     stopping: AtomicBool,
@@ -30,8 +33,8 @@ pub struct Readiness {
 
 impl Readiness {
     /// Asks in the runtime that this is called in.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, runtime: Handle::current(), stopping: AtomicBool::new(false), last: Mutex::new(None) }
+    pub fn new(store: Arc<dyn Store>, room: Option<Arc<Room>>) -> Self {
+        Self { store, room, runtime: Handle::current(), stopping: AtomicBool::new(false), last: Mutex::new(None) }
     }
 
     /// From now on, says no.
@@ -55,6 +58,12 @@ impl Readiness {
         if reachable { Ok(()) } else { Err(Problem::NotReady("the database does not answer")) }
     }
 
+    /// Whether files are downloaded: `ok`, `off`, or the word for what stops it. Events are taken in any case.
+    fn media(&self) -> &'static str {
+        let shortage = |room: &Arc<Room>| room.shortage().map_or("ok", |shortage| shortage.code());
+        self.room.as_ref().map_or("off", shortage)
+    }
+
     async fn ask(&self) -> bool {
         let store = self.store.clone();
         let answer = self.runtime.spawn(async move { timeout(ANSWER_WAIT, store.ping()).await });
@@ -70,5 +79,5 @@ pub async fn live() -> HttpResponse {
 /// Events can be taken.
 pub async fn ready(readiness: Data<Readiness>) -> Result<HttpResponse, Problem> {
     readiness.check().await?;
-    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+    Ok(HttpResponse::Ok().json(json!({"status": "ready", "media": readiness.media()})))
 }

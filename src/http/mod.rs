@@ -5,10 +5,11 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Route, guard};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 pub mod body;
 pub mod health;
+pub mod media;
 pub mod peer;
 pub mod problem;
 pub mod refusals;
@@ -24,9 +25,16 @@ use problem::Problem;
 pub struct Surface {
     pub readiness: Arc<health::Readiness>,
     pub webhook: Option<Arc<webhook::Receiver>>,
-    pub api: Option<Arc<token::ApiToken>>,
+    pub api: Option<Api>,
     /// The URL to register, for those who mistyped it.
     pub webhook_url: Arc<WebhookUrl>,
+}
+
+/// The read API, and what it reads.
+#[derive(Clone)]
+pub struct Api {
+    pub token: Arc<token::ApiToken>,
+    pub files: Arc<media::Files>,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
@@ -44,9 +52,12 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
-    if let Some(token) = &surface.api {
-        config.app_data(Data::from(token.clone()));
-        let api = web::scope("/api/v1").wrap(from_fn(token::require));
+    if let Some(Api { token, files }) = &surface.api {
+        config.app_data(Data::from(token.clone())).app_data(Data::from(files.clone()));
+        let api = web::scope("/api/v1")
+            .wrap(from_fn(token::require))
+            .service(reading("/media/{sha256}").route(read().to(media::by_key)))
+            .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
         config.service(api.default_service(web::to(not_found)));
     }
     config.default_service(web::to(not_found));
@@ -55,6 +66,15 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
 /// A GET, or the HEAD that stands for it.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// A resource of the API, which is read-only.
+fn reading(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(api_is_read_only))
+}
+
+async fn api_is_read_only() -> Result<HttpResponse, Problem> {
+    Err(Problem::MethodNotAllowed { allowed: "GET, HEAD", detail: "the API is read-only" })
 }
 
 async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {

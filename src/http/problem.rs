@@ -1,7 +1,7 @@
 //! Errors as problem+json (RFC 9457), each with a stable `code`.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
@@ -31,6 +31,12 @@ pub enum Problem {
     /// 404
     #[error("{0}")]
     NotFound(String),
+    /// 404: the message has a file, and it is not in the store.
+    #[error("{0}")]
+    MediaNotStored(String),
+    /// 404: somebody removed it.
+    #[error("the file was stored, and is no longer in the media store")]
+    MediaMissing,
     /// 405, with the methods that are allowed.
     #[error("{detail}")]
     MethodNotAllowed { allowed: &'static str, detail: &'static str },
@@ -43,6 +49,15 @@ pub enum Problem {
     /// 415
     #[error("send the body as it is, without Content-Encoding: the signature covers the bytes on the wire")]
     ContentEncoding,
+    /// 416, of a file with this many bytes.
+    #[error("the file has {0} bytes, and none of them are asked for")]
+    RangeNotSatisfiable(u64),
+    /// 503
+    #[error("{0}")]
+    StoreUnavailable(String),
+    /// 503
+    #[error("{0}")]
+    MediaUnavailable(String),
     /// 503
     #[error("too many large bodies are being read; send the event again")]
     TooManyBodies,
@@ -73,13 +88,17 @@ impl Problem {
             Self::TokenMissing => "token_missing",
             Self::TokenInvalid => "token_invalid",
             Self::NotFound(_) => "not_found",
+            Self::MediaNotStored(_) => "media_not_stored",
+            Self::MediaMissing => "media_missing",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::BodyTimeout(_) => "body_timeout",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::ContentEncoding => "content_encoding",
+            Self::RangeNotSatisfiable(_) => "range_not_satisfiable",
+            Self::MediaUnavailable(_) => "media_unavailable",
             Self::TooManyBodies => "too_many_bodies",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
-            Self::NotStored(IngestError::StoreUnavailable) => "store_unavailable",
+            Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable(_) => "store_unavailable",
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
             Self::NotStored(IngestError::ShuttingDown) => "shutting_down",
             Self::NotReady(_) => "not_ready",
@@ -90,7 +109,8 @@ impl Problem {
         match self {
             Self::TokenMissing | Self::TokenInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
-            Self::TooManyBodies | Self::NotStored(_) | Self::NotReady(_) => {
+            Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),
+            _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))
             }
             _ => response,
@@ -105,12 +125,17 @@ impl ResponseError for Problem {
             Self::SignatureMissing(_) | Self::SignatureMismatch | Self::TokenMissing | Self::TokenInvalid => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::MediaNotStored(_) | Self::MediaMissing => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooManyBodies | Self::NotStored(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::StoreUnavailable(_)
+            | Self::MediaUnavailable(_)
+            | Self::TooManyBodies
+            | Self::NotStored(_)
+            | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

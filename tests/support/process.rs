@@ -1,7 +1,7 @@
 //! The program itself, as a person starts it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,9 +44,29 @@ impl Buzon {
 
     /// Serves whatever database these settings give, in the same way.
     pub async fn serve_default(world: &World, settings: &[(&str, &str)]) -> Self {
+        Self::start(world, command(world.folder.path(), &["serve"], &Self::on_a_free_port(settings))).await
+    }
+
+    /// Serves the world's database as the last words of another program's command line.
+    pub async fn serve_under(wrapper: &str, arguments: &[&str], world: &World, settings: &[(&str, &str)]) -> Self {
+        let settings = [&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat();
+        let served = command(world.folder.path(), &["serve"], &Self::on_a_free_port(&settings));
+        let mut command = Command::new(wrapper);
+        command.args(arguments).arg(served.as_std().get_program()).args(served.as_std().get_args());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let environment = served.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.env_clear().env("PATH", path).envs(environment);
+        command.current_dir(world.folder.path()).kill_on_drop(true).stdin(Stdio::null());
+        Self::start(world, command).await
+    }
+
+    fn on_a_free_port<'s>(settings: &[(&'s str, &'s str)]) -> Vec<(&'s str, &'s str)> {
+        [&[("BUZON_LISTEN", "127.0.0.1:0")], settings].concat()
+    }
+
+    async fn start(world: &World, mut command: Command) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(world.folder.path().join("log"));
-        let settings = [&[("BUZON_LISTEN", "127.0.0.1:0")], settings].concat();
-        let mut child = command(world.folder.path(), &["serve"], &settings)
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(log.expect("the log can be opened"))
             .spawn()
@@ -75,6 +95,11 @@ impl Buzon {
     /// Everything that was logged so far.
     pub async fn log(world: &World) -> String {
         fs::read_to_string(world.folder.path().join("log")).await.expect("there is a log")
+    }
+
+    /// The file system as the program sees it.
+    pub fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.child.id().expect("it runs")).into()
     }
 
     pub fn signal(&self, signal: Signal) {

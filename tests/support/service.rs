@@ -9,6 +9,7 @@ use buzon::clock::SystemClock;
 use buzon::config::{Config, Sources};
 use buzon::store::Store;
 use reqwest::{RequestBuilder, StatusCode};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use super::world::World;
 pub struct Service {
     pub address: SocketAddr,
     pub api_address: SocketAddr,
+    token: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
     client: reqwest::Client,
@@ -84,7 +86,13 @@ impl Service {
             // A dropped sender stops the service too.
             let _ = stopped.await;
         }));
-        Self { address, api_address, stop, task, client: reqwest::Client::new() }
+        let token = buzon::data_dir::token(&data_dir).expect("it was written").expose_secret().to_owned();
+        Self { address, api_address, token, stop, task, client: crate::support::client() }
+    }
+
+    /// The API's token, as the first start wrote it.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Posts a body as it is.

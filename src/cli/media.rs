@@ -1,0 +1,157 @@
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::Settings;
+use crate::blob::Blobs;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::data_dir;
+use crate::domain::media::State;
+use crate::media::sweeper::{Swept, sweep};
+use crate::store::{self, Access, JobFilter, JobReport, Options, Pending, Store};
+use crate::telemetry;
+
+#[derive(Subcommand)]
+pub(super) enum MediaCommand {
+    /// Show how many files are in each state, and the latest of them
+    List {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        which: Which,
+        /// How many to show
+        #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+        limit: u32,
+    },
+    /// Fetch files again that are not stored: all of them, or those of a state, an instance or a message
+    #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
+    Retry {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        which: Which,
+        /// All that are not stored
+        #[arg(long, conflicts_with_all = ["state", "instance", "message"])]
+        all: bool,
+    },
+    /// Remove what no message needs now, instead of waiting for the running service to do it
+    Sweep {
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// Which files are meant; without any, all.
+#[derive(Args)]
+pub(super) struct Which {
+    /// pending, stored, expired, refused, too_large or failed
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Option<State>,
+    /// Of this instance
+    #[arg(long, value_name = "ID")]
+    instance: Option<String>,
+    /// Of this message
+    #[arg(long, value_name = "ID")]
+    message: Option<String>,
+}
+
+fn state(text: &str) -> Result<State, String> {
+    let known = || State::ALL.map(State::as_str).join(", ");
+    State::parse(text).ok_or_else(|| format!("it is one of {}", known()))
+}
+
+impl Which {
+    fn filter(self) -> JobFilter {
+        JobFilter { state: self.state, instance_id: self.instance, message_id: self.message }
+    }
+}
+
+/// Works beside a running service, in short transactions.
+pub(super) fn run(command: MediaCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            MediaCommand::List { settings, which, limit } => {
+                list(&*open(&settings.config()?).await?, &which.filter(), limit).await
+            }
+            MediaCommand::Retry { settings, which, .. } => {
+                retry(&*open(&settings.config()?).await?, &which.filter()).await
+            }
+            MediaCommand::Sweep { settings } => sweep_now(&settings.config()?).await,
+        }
+    })
+}
+
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    telemetry::init(&config.log);
+    let options = Options {
+        database: config.database.clone(),
+        pending: Pending::Refuse,
+        access: Access::Beside,
+        allow_managed_pg: config.allow_managed_pg,
+    };
+    Ok(store::open(&options).await?)
+}
+
+async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Result<()> {
+    let counts = store.count_media().await?;
+    let jobs = store.list_media(filter, limit).await?;
+    let mut out = std::io::stdout().lock();
+    for (state, count) in &counts {
+        writeln!(out, "{state:10} {count:>10}")?;
+    }
+    if counts.is_empty() {
+        writeln!(out, "no message came with a file")?;
+    }
+    for job in &jobs {
+        writeln!(out, "\n{}", Described(job))?;
+    }
+    Ok(())
+}
+
+async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {
+    let count = store.retry_media(filter, SystemClock.now()).await?;
+    writeln!(std::io::stdout(), "{count} files are fetched again, by the service if it runs")?;
+    Ok(())
+}
+
+async fn sweep_now(config: &Config) -> anyhow::Result<()> {
+    let store = open(config).await?;
+    data_dir::prepare(&config.data_dir)?;
+    let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
+    let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, SystemClock.now()).await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{unfinished} temporary files and {orphans} files without a message were removed")?;
+    if foreign {
+        bail!("{} is marked as another database's; nothing that is stored there was touched", config.media.location);
+    }
+    Ok(())
+}
+
+/// A job in two lines.
+struct Described<'j>(&'j JobReport);
+
+impl fmt::Display for Described<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let JobReport { instance_id, message_id, state, attempts, .. } = self.0;
+        writeln!(f, "{state:10} {} instance {instance_id} message {message_id}", self.0.occurred_at.to_rfc3339())?;
+        match &self.0.file {
+            Some(file) => {
+                let name = file.file_name.as_deref().unwrap_or("-");
+                write!(f, "           {} bytes, {}, {name}, {}", file.size, file.content_type, file.object_key)
+            }
+            None => {
+                let reason = self.0.reason.as_deref().unwrap_or("not tried yet");
+                write!(f, "           {attempts} attempts: {reason}")?;
+                match state {
+                    State::Pending => write!(f, "; next {}", self.0.next_attempt_at.to_rfc3339()),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Stored files: their bytes, for whoever holds the token.
+//!
+//! Strangers chose what is in them. Nothing may run in the owner's browser: the type is what the bytes say, never
+//! sniffed again, only a few types are shown in place, and everything is sandboxed.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use actix_web::body::SizedStream;
+use actix_web::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition, ContentRange,
+    ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header, IfNoneMatch, IfRange,
+    LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+use super::problem::Problem;
+use crate::blob::{BlobError, Blobs};
+use crate::domain::instance::InstanceId;
+use crate::domain::media::StoredFile;
+use crate::domain::media_type::is_inline_safe;
+use crate::domain::object_key::ObjectKey;
+use crate::store::{JobReport, Store, StoreError};
+
+/// How long a redirect to the bucket is good for.
+const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
+/// Content never changes under its hash.
+const FOREVER: &str = "private, max-age=31536000, immutable";
+/// A message can have another file later.
+const ASK_AGAIN: &str = "private, no-cache";
+
+/// Where files are read from.
+pub struct Files {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    /// Answer with a redirect to the bucket.
+    redirect: bool,
+    /// Where connections to the database and the bucket live: the request's own runtime may end before them.
+    runtime: Handle,
+}
+
+impl Files {
+    /// Reads in the runtime that this is called in.
+    pub fn new(store: Arc<dyn Store>, blobs: Blobs, redirect: bool) -> Self {
+        Self { store, blobs, redirect, runtime: Handle::current() }
+    }
+
+    async fn by_key(&self, key: ObjectKey) -> Result<Option<StoredFile>, Problem> {
+        let store = self.store.clone();
+        self.ask(async move { store.stored_file(&key).await }).await
+    }
+
+    async fn of_message(&self, instance_id: InstanceId, id: String) -> Result<Vec<JobReport>, Problem> {
+        let store = self.store.clone();
+        self.ask(async move { store.media_of_message(&instance_id, &id).await }).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        match self.runtime.spawn(question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Problem::StoreUnavailable(error.to_string())),
+            Err(error) => Err(Problem::StoreUnavailable(error.to_string())),
+        }
+    }
+}
+
+/// `GET /api/v1/media/{sha256}`
+pub async fn by_key(files: Data<Files>, key: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
+    let file = files.by_key(key).await?.ok_or_else(unknown_file)?;
+    answer(&files, &request, &file, FOREVER).await
+}
+
+/// `GET /api/v1/messages/{instance_id}/{id}/media`
+pub async fn of_message(
+    files: Data<Files>,
+    message: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (instance_id, id) = message.into_inner();
+    let instance_id = InstanceId::new(&instance_id).map_err(|_| unknown_message())?;
+    let jobs = files.of_message(instance_id, id).await?;
+    let job = jobs.into_iter().next().ok_or_else(unknown_message)?;
+    let Some(file) = job.file else {
+        let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Err(Problem::MediaNotStored(format!("the file is {}{reason}", job.state)));
+    };
+    answer(&files, &request, &file, ASK_AGAIN).await
+}
+
+fn unknown_file() -> Problem {
+    Problem::NotFound("there is no file with this hash".to_owned())
+}
+
+fn unknown_message() -> Problem {
+    Problem::NotFound("there is no message with this id, or it came without a file".to_owned())
+}
+
+async fn answer(
+    files: &Files,
+    request: &HttpRequest,
+    file: &StoredFile,
+    caching: &'static str,
+) -> Result<HttpResponse, Problem> {
+    let etag = EntityTag::new_strong(file.object_key.to_string());
+    if is_known(request, &etag) {
+        return Ok(HttpResponse::NotModified()
+            .insert_header(ETag(etag))
+            .insert_header((CACHE_CONTROL, caching))
+            .finish());
+    }
+    if files.redirect {
+        return redirect(files, file).await;
+    }
+    let range = wanted(request, &etag, file.size)?;
+    let mut response = HttpResponse::build(match range {
+        Some(_) => StatusCode::PARTIAL_CONTENT,
+        None => StatusCode::OK,
+    });
+    describe(&mut response, file).insert_header(ETag(etag)).insert_header((CACHE_CONTROL, caching));
+    if let Some(range) = &range {
+        let range = Some((range.start, range.end - 1));
+        response.insert_header(ContentRange(ContentRangeSpec::Bytes { range, instance_length: Some(file.size) }));
+    }
+    body(files, request, file, range.unwrap_or(0..file.size), response).await
+}
+
+/// What a file is, and that it may do nothing.
+fn describe<'r>(response: &'r mut HttpResponseBuilder, file: &StoredFile) -> &'r mut HttpResponseBuilder {
+    response
+        .insert_header((CONTENT_TYPE, file.content_type.as_str()))
+        .insert_header(disposition(file))
+        .insert_header((ACCEPT_RANGES, "bytes"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+}
+
+async fn body(
+    files: &Files,
+    request: &HttpRequest,
+    file: &StoredFile,
+    range: Range<u64>,
+    mut response: HttpResponseBuilder,
+) -> Result<HttpResponse, Problem> {
+    let length = range.end - range.start;
+    if request.method() == Method::HEAD {
+        let nothing = futures_util::stream::empty::<Result<_, std::io::Error>>();
+        return Ok(response.body(SizedStream::new(length, nothing)));
+    }
+    let (blobs, key) = (files.blobs.clone(), file.object_key.clone());
+    let bytes = files.runtime.spawn(async move { blobs.read(&key, range).await }).await;
+    match bytes {
+        Ok(Ok(bytes)) => Ok(response.body(SizedStream::new(length, bytes))),
+        Ok(Err(BlobError::NotFound)) => Err(Problem::MediaMissing),
+        Ok(Err(error)) => Err(Problem::MediaUnavailable(error.to_string())),
+        Err(error) => Err(Problem::MediaUnavailable(error.to_string())),
+    }
+}
+
+async fn redirect(files: &Files, file: &StoredFile) -> Result<HttpResponse, Problem> {
+    let disposition = disposition(file).to_string();
+    let url = files.blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await;
+    let url = url.map_err(|error| Problem::MediaUnavailable(error.to_string()))?.ok_or(Problem::MediaMissing)?;
+    let mut response = HttpResponse::TemporaryRedirect();
+    Ok(response.insert_header((LOCATION, url.as_str())).insert_header((CACHE_CONTROL, "no-store")).finish())
+}
+
+/// `inline` for the few types that are safe to show, with the original name.
+fn disposition(file: &StoredFile) -> ContentDisposition {
+    let disposition = match is_inline_safe(&file.content_type) {
+        true => DispositionType::Inline,
+        false => DispositionType::Attachment,
+    };
+    let parameters = file.file_name.iter().map(|name| match name.is_ascii() {
+        true => DispositionParam::Filename(name.clone()),
+        false => DispositionParam::FilenameExt(ExtendedValue {
+            charset: Charset::Ext("UTF-8".to_owned()),
+            language_tag: None,
+            value: name.clone().into_bytes(),
+        }),
+    });
+    ContentDisposition { disposition, parameters: parameters.collect() }
+}
+
+/// Whether the client has the file already.
+fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(etag)),
+        Err(_) => false,
+    }
+}
+
+/// The part that is asked for; `None` for the whole. Several parts at once are answered with the whole, which RFC 9110
+/// allows.
+fn wanted(request: &HttpRequest, etag: &EntityTag, size: u64) -> Result<Option<Range<u64>>, Problem> {
+    let Ok(RangeHeader::Bytes(parts)) = RangeHeader::parse(request) else { return Ok(None) };
+    let [part] = parts.as_slice() else { return Ok(None) };
+    let other_version = match IfRange::parse(request) {
+        Ok(IfRange::EntityTag(tag)) => !tag.strong_eq(etag),
+        Ok(IfRange::Date(_)) => true,
+        Err(_) => request.headers().contains_key("if-range"),
+    };
+    if other_version {
+        return Ok(None);
+    }
+    let (first, last) = part.to_satisfiable_range(size).ok_or(Problem::RangeNotSatisfiable(size))?;
+    Ok(Some(first..last + 1))
+}

@@ -1,0 +1,234 @@
+//! One download: from a URL that anybody could have written to a file of ours.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response, StatusCode};
+use tokio::time::timeout;
+use url::Url;
+
+use super::guard::{Guard, Refusal};
+use super::resolver::{GuardedResolver, Lookup};
+use super::room::Room;
+use super::source;
+use super::spool::{Spool, Spooled};
+use crate::clock::Clock;
+use crate::domain::file_name;
+use crate::domain::media::Failure;
+use crate::domain::timestamp::Timestamp;
+
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// How long a server may send nothing.
+const READ_WAIT: Duration = Duration::from_secs(30);
+const MAX_REDIRECTS: usize = 5;
+/// How much is written between two looks at the disk.
+const ROOM_EVERY: u64 = 4 * 1024 * 1024;
+
+/// Downloads under the guard.
+pub(super) struct Fetcher {
+    client: Client,
+    guard: Arc<Guard>,
+    gateway_url: Option<Url>,
+    max_size: u64,
+    timeout: Duration,
+    spool: PathBuf,
+    room: Arc<Room>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A whole file, and what its server calls it.
+pub(super) struct Fetched {
+    pub(super) spooled: Spooled,
+    pub(super) file_name: Option<String>,
+}
+
+impl Fetcher {
+    pub(super) fn new(
+        settings: super::Settings,
+        room: Arc<Room>,
+        lookup: Arc<dyn Lookup>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, reqwest::Error> {
+        let guard = Arc::new(settings.guard);
+        Ok(Self {
+            client: client(GuardedResolver { guard: guard.clone(), lookup })?,
+            guard,
+            gateway_url: settings.gateway_url,
+            max_size: settings.max_size,
+            timeout: settings.timeout,
+            spool: settings.spool,
+            room,
+            clock,
+        })
+    }
+
+    pub(super) async fn fetch(&self, source_url: &str) -> Result<Fetched, Failure> {
+        let limit = self.timeout.as_secs();
+        timeout(self.timeout, self.download(source_url))
+            .await
+            .unwrap_or_else(|_| Err(Failure::passing(format!("the download took longer than {limit} seconds"))))
+    }
+
+    async fn download(&self, source_url: &str) -> Result<Fetched, Failure> {
+        let url = source::resolve(source_url, self.gateway_url.as_ref()).map_err(refused)?;
+        let (url, response) = self.follow(url).await?;
+        let disposition = response.headers().get(CONTENT_DISPOSITION).map(|value| value.as_bytes().to_vec());
+        let disposition = disposition.map(|value| String::from_utf8_lossy(&value).into_owned());
+        let file_name = file_name::original(disposition.as_deref(), url.path());
+        Ok(Fetched { spooled: self.save(response).await?, file_name })
+    }
+
+    /// Asks for the file, at each hop only where the guard allows it.
+    async fn follow(&self, mut url: Url) -> Result<(Url, Response), Failure> {
+        for _ in 0..=MAX_REDIRECTS {
+            self.guard.check(&url).map_err(refused)?;
+            // A server that compresses all the same is taken at its word: its bytes are kept as they are.
+            let request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+            let response = request.send().await.map_err(unanswered)?;
+            match redirect(&response, &url)? {
+                Some(next) => url = next,
+                None => return self.answered(response).map(|response| (url, response)),
+            }
+        }
+        Err(Failure::Denied(format!("the server redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    fn answered(&self, response: Response) -> Result<Response, Failure> {
+        let status = response.status();
+        match status {
+            StatusCode::OK => Ok(response),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Gone { status: status.as_u16() }),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Err(self.busy(&response))
+            }
+            _ if status.is_server_error() => Err(self.busy(&response)),
+            _ => Err(Failure::Denied(format!("the server answered {status}"))),
+        }
+    }
+
+    fn busy(&self, response: &Response) -> Failure {
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = asked.and_then(|value| retry_after(value, self.clock.now()));
+        Failure::Passing { reason: format!("the server answered {}", response.status()), retry_after }
+    }
+
+    async fn save(&self, mut response: Response) -> Result<Spooled, Failure> {
+        if response.content_length().is_some_and(|length| length > self.max_size) {
+            return Err(self.too_large());
+        }
+        let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
+        let mut room_until = ROOM_EVERY;
+        while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
+            if spool.size() + chunk.len() as u64 > self.max_size {
+                return Err(self.too_large());
+            }
+            spool.write(&chunk).await.map_err(unwritten)?;
+            if spool.size() >= room_until {
+                self.room.disk().map_err(|_| Failure::NoRoom)?;
+                room_until = spool.size() + ROOM_EVERY;
+            }
+        }
+        match spool.size() {
+            0 => Err(Failure::Denied("the server sent an empty file".to_owned())),
+            _ => spool.finish().await.map_err(unwritten),
+        }
+    }
+
+    fn too_large(&self) -> Failure {
+        Failure::TooLarge(format!("the file is larger than media_max_size, which is {} bytes", self.max_size))
+    }
+}
+
+/// A client that asks what it is told to and nothing else: no proxies, no redirects, no cookies, no decompression.
+/// It trusts the system's certificates and the public roots, so that it works where there are none.
+fn client(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots = roots.map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>()?;
+    Client::builder()
+        .user_agent(concat!("buzon/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT_WAIT)
+        .read_timeout(READ_WAIT)
+        .dns_resolver(Arc::new(resolver))
+        .tls_certs_merge(roots)
+        .build()
+}
+
+/// Where the server sends us; `None` if this is its answer.
+fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, Failure> {
+    let unusable = || Failure::Denied(format!("the server answered {} without a usable address", response.status()));
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(unusable)?;
+    url.join(location).map(Some).map_err(|_| unusable())
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(value.trim()).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let now = Duration::from_millis(now.millis().try_into().ok()?);
+    Some(until.saturating_sub(now))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    Failure::Refused(refusal.to_string())
+}
+
+/// Why there was no answer: because the guard forbade every address, or for a reason that may pass.
+fn unanswered(error: reqwest::Error) -> Failure {
+    let mut source = error.source();
+    let mut root = None;
+    while let Some(cause) = source {
+        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+            return Failure::Refused(refusal.to_string());
+        }
+        root = Some(cause);
+        source = cause.source();
+    }
+    let root = root.map_or_else(|| "no answer".to_owned(), ToString::to_string);
+    match error {
+        error if error.is_timeout() => Failure::passing("the server did not answer in time"),
+        error if error.is_connect() => Failure::passing(format!("the server cannot be reached: {root}")),
+        _ => Failure::passing(format!("the server did not answer: {root}")),
+    }
+}
+
+fn broken_off(error: reqwest::Error) -> Failure {
+    Failure::passing(match error.is_timeout() {
+        true => "the server stopped sending in the middle of the file",
+        false => "the connection broke off before the file was whole",
+    })
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Failure::NoRoom,
+        _ => Failure::passing(format!("buzon cannot write a temporary file into its data folder: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_says_in_seconds_or_with_a_date_when_to_come_again() {
+        let now = Timestamp::from_rfc3339("2024-08-27T00:00:00Z").expect("it is a time");
+        let seconds = |value: &str| retry_after(value, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("120"), Some(120));
+        assert_eq!(seconds("Tue, 27 Aug 2024 00:01:30 GMT"), Some(90));
+        assert_eq!(seconds("Mon, 26 Aug 2024 00:00:00 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+    }
+}

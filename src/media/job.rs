@@ -1,0 +1,60 @@
+//! One attempt at a job: the file is fetched, and then it is kept.
+
+use std::time::Duration;
+
+use super::fetch::{Fetched, Fetcher};
+use super::{Parts, sniff};
+use crate::blob::BlobError;
+use crate::domain::media::{Failure, LeasedJob, StoredFile};
+use crate::store::StoreError;
+
+/// An object without a row is deleted when it is this old.
+pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// An object that is there already is put again from half of that age on, which makes it new: whoever sweeps is about
+/// to delete it, or will be before this job is settled.
+const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2);
+/// How long an object is kept from others; far longer than putting or deleting it takes.
+pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
+
+pub(super) async fn attempt(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+    let fetched = fetcher.fetch(&job.source_url).await?;
+    keep(parts, &fetched).await?;
+    let Fetched { spooled, file_name } = fetched;
+    let content_type = sniff::content_type(&spooled.head).to_owned();
+    Ok(StoredFile { object_key: spooled.key, size: spooled.size, content_type, file_name })
+}
+
+/// Sees to it that the object is there, and will be when the job is settled.
+async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+    let spooled = &fetched.spooled;
+    let present = parts.blobs.find(&spooled.key).await.map_err(unkept)?;
+    let present = present.filter(|object| object.size == spooled.size);
+    match present.map(|object| object.modified + ASSUMED_UNTIL > parts.clock.now()) {
+        Some(true) => Ok(()),
+        Some(false) => put_again(parts, fetched).await,
+        None => parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await.map_err(unkept),
+    }
+}
+
+/// Never while somebody deletes it.
+async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+    let spooled = &fetched.spooled;
+    let now = parts.clock.now();
+    if !parts.store.lock_object(&spooled.key, now, now + LOCKED_FOR).await.map_err(unlocked)? {
+        return Err(Failure::passing("an old copy of the same file is being removed"));
+    }
+    let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
+    parts.store.unlock_object(&spooled.key).await.map_err(unlocked)?;
+    put.map_err(unkept)
+}
+
+fn unkept(error: BlobError) -> Failure {
+    match error {
+        BlobError::Full(_) => Failure::NoRoom,
+        error => Failure::passing(format!("the file could not be stored: {error}")),
+    }
+}
+
+fn unlocked(error: StoreError) -> Failure {
+    Failure::passing(error.to_string())
+}

@@ -1,0 +1,94 @@
+//! Saving what `media_url` names before the gateway deletes it: the only place that asks other servers for something.
+//!
+//! `worker` leases the jobs that are due and runs them; `job` is one attempt: `fetch` downloads to an unnamed
+//! temporary file (`spool`) under the rules of `guard`, and the file then goes to the store of blobs. `room` stops
+//! all of it before the disk is full, and `sweeper` removes what was left behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::blob::Blobs;
+use crate::clock::Clock;
+use crate::domain::media::RetryPolicy;
+use crate::store::Store;
+use crate::tls;
+
+mod fetch;
+pub mod guard;
+mod job;
+pub mod resolver;
+mod room;
+pub mod sniff;
+mod source;
+pub mod special_addresses;
+mod spool;
+pub mod sweeper;
+mod worker;
+
+use guard::Guard;
+use resolver::Lookup;
+pub use room::Room;
+
+/// How files are fetched.
+pub struct Settings {
+    pub guard: Guard,
+    /// The base of relative URLs.
+    pub gateway_url: Option<Url>,
+    /// Bytes of the largest file that is saved.
+    pub max_size: u64,
+    /// How long one download may take.
+    pub timeout: Duration,
+    /// Downloads at once.
+    pub downloads: u32,
+    /// Downloads at once from one host.
+    pub downloads_per_host: u32,
+    pub retry: RetryPolicy,
+    /// The folder in whose file system downloads are spooled.
+    pub spool: PathBuf,
+}
+
+/// What the worker works with.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub blobs: Blobs,
+    pub clock: Arc<dyn Clock>,
+    pub lookup: Arc<dyn Lookup>,
+    pub room: Arc<Room>,
+    /// Woken when a job was committed.
+    pub wake: Arc<Notify>,
+}
+
+/// The tasks that fetch and sweep.
+pub struct Worker {
+    task: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+    closing: Arc<Notify>,
+}
+
+/// Starts fetching and sweeping.
+///
+/// # Errors
+/// If the HTTP client cannot be made.
+pub fn start(settings: Settings, parts: Parts) -> Result<Worker, reqwest::Error> {
+    tls::install_provider();
+    let closing = Arc::new(Notify::new());
+    let sweeper = tokio::spawn(sweeper::run(parts.clone()));
+    let task = tokio::spawn(worker::run(worker::Context::new(settings, parts)?, closing.clone()));
+    Ok(Worker { task, sweeper, closing })
+}
+
+impl Worker {
+    /// Breaks off the downloads under way and gives their jobs back, for the next start or another process.
+    pub async fn stop(self) {
+        self.sweeper.abort();
+        self.closing.notify_one();
+        // One that panicked has nothing to give back.
+        let _ = self.task.await;
+    }
+}

@@ -1,0 +1,46 @@
+//! Host names to addresses, under the guard.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::guard::Guard;
+
+/// Where addresses come from.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The system's resolver.
+pub struct SystemLookup;
+
+#[async_trait]
+impl Lookup for SystemLookup {
+    async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// Gives a connection only addresses that the guard lets through. They are looked up once for each connection and
+/// used as they were checked, so a name whose address changes between the two gains nothing. Not asked for literal
+/// addresses: those are checked with the URL.
+pub(super) struct GuardedResolver {
+    pub(super) guard: Arc<Guard>,
+    pub(super) lookup: Arc<dyn Lookup>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (guard, lookup) = (self.guard.clone(), self.lookup.clone());
+        Box::pin(async move {
+            let addresses = lookup.addresses(name.as_str()).await?;
+            addresses.iter().try_for_each(|address| guard.check_address(*address))?;
+            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
+}

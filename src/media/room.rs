@@ -1,0 +1,127 @@
+//! Room for files. A disk that is nearly full stops downloads long before it would stop messages.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::store::ObjectStore;
+
+/// How long nothing is written after a disk was found full.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// Watches the file systems that downloads go to, and the quota.
+#[derive(Debug)]
+pub struct Room {
+    folders: Vec<PathBuf>,
+    min_free: u64,
+    quota: Option<u64>,
+    /// Bytes in the store, as last counted and since added.
+    stored: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    shortage: Option<Shortage>,
+    /// When a file last met a full disk. None has been stored since.
+    full_at: Option<Instant>,
+}
+
+/// Why nothing is downloaded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    #[error("the disk has no more room than media_min_free keeps free")]
+    Disk,
+    #[error("the stored files have reached media_quota")]
+    Quota,
+}
+
+impl Shortage {
+    /// The word that stays the same from version to version.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Disk => "low_disk",
+            Self::Quota => "quota_reached",
+        }
+    }
+}
+
+impl Room {
+    /// `min_free` bytes stay free on the disks of `folders`; the stored files have at most `quota` bytes.
+    pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
+        Self { folders, min_free, quota, stored: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    /// Why nothing is downloaded now, as last found.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.state().shortage
+    }
+
+    /// Counts what is stored, if there is a quota.
+    pub(super) async fn count(&self, store: &(impl ObjectStore + ?Sized)) {
+        if self.quota.is_none() {
+            return;
+        }
+        match store.bytes_stored().await {
+            Ok(bytes) => self.stored.store(bytes, Ordering::Relaxed),
+            Err(error) => warn!(%error, "the stored files could not be counted"),
+        }
+    }
+
+    /// Counts a file that was just stored.
+    pub(super) fn add(&self, bytes: u64) {
+        self.stored.fetch_add(bytes, Ordering::Relaxed);
+        self.state().full_at = None;
+    }
+
+    /// Notes that a file has met a full disk.
+    pub(super) fn full(&self) {
+        let mut state = self.state();
+        state.full_at = Some(Instant::now());
+        state.show(Some(Shortage::Disk));
+    }
+
+    /// Looks whether there is room for a download. A disk that was full is tried again from time to time: it is shown
+    /// as full until a file has found room.
+    pub(super) fn look(&self) -> Result<(), Shortage> {
+        let mut state = self.state();
+        let room = match state.full_at {
+            Some(at) if at.elapsed() < FULL_PAUSE => Err(Shortage::Disk),
+            _ => self.disk().and_then(|()| self.within_quota()),
+        };
+        let full = state.full_at.map(|_| Shortage::Disk);
+        state.show(room.err().or(full));
+        room
+    }
+
+    /// Whether the disks have room. One that cannot be asked has: writing to it will tell.
+    pub(super) fn disk(&self) -> Result<(), Shortage> {
+        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let full = self.folders.iter().any(|folder| free(folder).is_ok_and(|free| free < self.min_free));
+        if full { Err(Shortage::Disk) } else { Ok(()) }
+    }
+
+    fn within_quota(&self) -> Result<(), Shortage> {
+        let reached = self.quota.is_some_and(|quota| self.stored.load(Ordering::Relaxed) >= quota);
+        if reached { Err(Shortage::Quota) } else { Ok(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Says in the log what has changed.
+    fn show(&mut self, shortage: Option<Shortage>) {
+        match (std::mem::replace(&mut self.shortage, shortage), shortage) {
+            (None, Some(now)) => warn!(code = now.code(), "downloads of media have stopped: {now}"),
+            (Some(_), None) => info!("downloads of media go on: there is room again"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Removes what was left behind: the temporary files of a process that died while it wrote, and objects without a row,
+//! left by one that died between storing a file and saying so.
+//!
+//! Objects are deleted only under a prefix whose marker holds this database's id, for another installation may share
+//! the bucket, and only when they are [old](super::job::ORPHANED_AFTER). A job that meets an object of half that age
+//! puts it again; that and the deletion exclude each other by a lock in the database.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::Parts;
+use super::job::{LOCKED_FOR, ORPHANED_AFTER};
+use crate::blob::{BlobError, Blobs};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{Store, StoreError};
+
+const EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// A file that is being written is younger.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// Objects that the database is asked about at once.
+const PAGE: usize = 500;
+
+/// What a sweep has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Temporary files that were removed.
+    pub unfinished: usize,
+    /// Objects without a row that were deleted.
+    pub orphans: usize,
+    /// Whether the store is marked as another database's, so that no object was touched.
+    pub foreign: bool,
+}
+
+/// Why a sweep broke off. The next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the sweep of the folder failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+pub(super) async fn run(parts: Parts) {
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match sweep(&*parts.store, &parts.blobs, parts.clock.now()).await {
+            Ok(Swept { foreign: true, .. }) => warn!(
+                "the media store is marked as another database's: objects without a row are left where they are; \
+                 give each database a prefix of its own in media_store"
+            ),
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => info!(swept.unfinished, swept.orphans, "what was left behind in the media store is removed"),
+            Err(error) => warn!(%error, "the media store could not be swept"),
+        }
+    }
+}
+
+/// Sweeps once.
+///
+/// # Errors
+/// If the store or the database does not answer; what was removed until then stays so.
+pub async fn sweep(store: &dyn Store, blobs: &Blobs, now: Timestamp) -> Result<Swept, SweepError> {
+    let (folder, unfinished_before) = (blobs.clone(), before(now, UNFINISHED_AFTER));
+    let unfinished = spawn_blocking(move || folder.sweep_unfinished(unfinished_before)).await??;
+    if !blobs.claim(&store.database_id().await?).await? {
+        return Ok(Swept { unfinished, foreign: true, ..Swept::default() });
+    }
+    let old = before(now, ORPHANED_AFTER);
+    let mut orphans = 0;
+    let mut pages = blobs.list().chunks(PAGE);
+    while let Some(page) = pages.next().await {
+        let page = page.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<ObjectKey> =
+            page.into_iter().filter(|object| object.modified <= old).map(|object| object.key).collect();
+        for orphan in store.objects_without_row(&keys).await? {
+            orphans += usize::from(remove(store, blobs, &orphan, now, old).await?);
+        }
+    }
+    Ok(Swept { unfinished, orphans, foreign: false })
+}
+
+/// Deletes an object that is still old, unless somebody is putting it again.
+async fn remove(
+    store: &dyn Store,
+    blobs: &Blobs,
+    key: &ObjectKey,
+    now: Timestamp,
+    old: Timestamp,
+) -> Result<bool, SweepError> {
+    if !store.lock_object(key, now, now + LOCKED_FOR).await? {
+        return Ok(false);
+    }
+    let still_old = blobs.find(key).await?.is_some_and(|object| object.modified <= old);
+    if still_old {
+        blobs.delete(key).await?;
+    }
+    store.unlock_object(key).await?;
+    Ok(still_old)
+}
+
+fn before(now: Timestamp, duration: Duration) -> Timestamp {
+    Timestamp::from_millis(now.millis().saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,244 @@
+//! The task that holds the leases: claims what is due, runs it, settles what ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::fetch::Fetcher;
+use super::{Parts, Settings, job};
+use crate::domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
+use crate::store::{Claim, StoreError};
+
+/// How long a lease is good for. Another process takes over what a dead one held when this has passed.
+const LEASE: Duration = Duration::from_secs(30);
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// The longest pause between two looks for jobs: for what another process left behind, or a command put back.
+const POLL: Duration = Duration::from_secs(15);
+/// The pause when the disk is full or the database is away.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(3);
+/// How long giving back may take at the end.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+pub(super) struct Context {
+    parts: Parts,
+    fetcher: Arc<Fetcher>,
+    retry: RetryPolicy,
+    downloads: usize,
+    downloads_per_host: usize,
+}
+
+impl Context {
+    pub(super) fn new(settings: Settings, parts: Parts) -> Result<Self, reqwest::Error> {
+        let retry = settings.retry;
+        let downloads = settings.downloads as usize;
+        let downloads_per_host = settings.downloads_per_host as usize;
+        let (room, lookup, clock) = (parts.room.clone(), parts.lookup.clone(), parts.clock.clone());
+        let fetcher = Arc::new(Fetcher::new(settings, room, lookup, clock)?);
+        Ok(Self { parts, fetcher, retry, downloads, downloads_per_host })
+    }
+}
+
+/// A job that this process has the lease of.
+struct Held {
+    job: LeasedJob,
+    task: AbortHandle,
+    /// How it ended, until that is written.
+    outcome: Option<Outcome>,
+}
+
+type Attempt = Result<StoredFile, Failure>;
+
+struct Worker {
+    context: Context,
+    held: HashMap<Id, Held>,
+    running: JoinSet<Attempt>,
+    renew_at: Instant,
+    /// Whether the database was away when it was last needed.
+    away: bool,
+}
+
+/// Works until `closing`, then gives back what it holds.
+pub(super) async fn run(context: Context, closing: Arc<Notify>) {
+    let wake = context.parts.wake.clone();
+    let renew_at = Instant::now() + RENEW_EVERY;
+    let mut worker = Worker { context, held: HashMap::new(), running: JoinSet::new(), renew_at, away: false };
+    loop {
+        worker.settle().await;
+        let pause = worker.claim().await;
+        tokio::select! {
+            Some(ended) = worker.running.join_next_with_id() => worker.ended(ended),
+            () = wake.notified() => {}
+            () = sleep(pause) => {}
+            () = sleep_until(worker.renew_at) => worker.renew().await,
+            () = closing.notified() => break,
+        }
+    }
+    worker.end().await;
+}
+
+impl Worker {
+    /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
+    async fn claim(&mut self) -> Duration {
+        self.context.parts.room.count(&*self.context.parts.store).await;
+        loop {
+            if self.away || self.context.parts.room.look().is_err() {
+                return TROUBLE_PAUSE;
+            }
+            let Some(claim) = self.wanted() else { return POLL };
+            let jobs = self.context.parts.store.claim_media(&claim).await;
+            match self.answered(jobs) {
+                Some(jobs) if jobs.is_empty() => return self.until_next().await,
+                Some(jobs) => jobs.into_iter().for_each(|job| self.start(job)),
+                None => return TROUBLE_PAUSE,
+            }
+        }
+    }
+
+    /// As many jobs as there are places, and no more of any host than it has places; `None` if there are none.
+    fn wanted(&self) -> Option<Claim> {
+        let mut hosts = HashMap::<&str, usize>::new();
+        for held in self.held.values() {
+            *hosts.entry(&held.job.source_host).or_default() += 1;
+        }
+        let places = self.context.downloads.saturating_sub(self.held.len());
+        let (busy, free): (Vec<_>, Vec<_>) =
+            hosts.into_iter().partition(|(_, held)| *held >= self.context.downloads_per_host);
+        let busiest = free.into_iter().map(|(_, held)| held).max().unwrap_or_default();
+        let limit = places.min(self.context.downloads_per_host - busiest);
+        let now = self.context.parts.clock.now();
+        let busy_hosts = busy.into_iter().map(|(host, _)| host.to_owned()).collect();
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        (limit > 0).then(|| Claim { now, lease_until: now + LEASE, limit, busy_hosts })
+    }
+
+    fn start(&mut self, job: LeasedJob) {
+        let (fetcher, parts) = (self.context.fetcher.clone(), self.context.parts.clone());
+        let leased = job.clone();
+        let task = self.running.spawn(async move { job::attempt(&fetcher, &parts, &leased).await });
+        self.held.insert(task.id(), Held { job, task, outcome: None });
+    }
+
+    /// Until the next job is due, or until a look for what nobody announced; not all processes at the same time.
+    async fn until_next(&mut self) -> Duration {
+        let now = self.context.parts.clock.now();
+        let due = self.context.parts.store.next_media_due(now).await;
+        let due = self.answered(due).flatten().map(|due| due.millis().abs_diff(now.millis()));
+        POLL.mul_f64(0.5 + random() / 2.0).min(due.map_or(POLL, Duration::from_millis))
+    }
+
+    /// Notes how an attempt ended.
+    fn ended(&mut self, ended: Result<(Id, Attempt), JoinError>) {
+        let (id, attempt) = match ended {
+            Ok((id, attempt)) => (id, attempt),
+            Err(error) if error.is_panic() => (error.id(), Err(Failure::passing("buzon failed; its log says why"))),
+            Err(error) => {
+                self.held.remove(&error.id());
+                return;
+            }
+        };
+        let Some(held) = self.held.get_mut(&id) else { return };
+        if attempt == Err(Failure::NoRoom) {
+            self.context.parts.room.full();
+        }
+        let now = self.context.parts.clock.now();
+        held.outcome = Some(match attempt {
+            Ok(file) => Outcome::Stored { file, at: now },
+            Err(failure) => self.context.retry.outcome(&held.job, &failure, now, random()),
+        });
+    }
+
+    /// Writes how attempts ended, all that did.
+    async fn settle(&mut self) {
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.ended(ended);
+        }
+        let settlements: Vec<Settlement> = self.held.values().filter_map(Held::settlement).collect();
+        self.away = false;
+        if settlements.is_empty() {
+            return;
+        }
+        let settled = self.context.parts.store.settle_media(&settlements).await;
+        let Some(settled) = self.answered(settled) else { return };
+        for held in self.held.extract_if(|_, held| held.outcome.is_some()).map(|(_, held)| held) {
+            match held.outcome {
+                Some(outcome) if settled.contains(&held.job.lease) => note(&self.context, &held.job, &outcome),
+                _ => warn!("a media job took so long that another worker has taken it over"),
+            }
+        }
+    }
+
+    /// Lengthens the leases, and breaks off what is no longer ours.
+    async fn renew(&mut self) {
+        self.renew_at = Instant::now() + RENEW_EVERY;
+        if self.held.is_empty() {
+            return;
+        }
+        let leases: Vec<_> = self.held.values().map(|held| held.job.lease.clone()).collect();
+        let until = self.context.parts.clock.now() + LEASE;
+        let renewed = self.context.parts.store.renew_media(&leases, until).await;
+        let Some(renewed) = self.answered(renewed) else { return };
+        for held in self.held.values().filter(|held| !renewed.contains(&held.job.lease)) {
+            held.task.abort();
+        }
+    }
+
+    /// Breaks off what runs, and gives it back as if it had not begun.
+    async fn end(mut self) {
+        self.running.shutdown().await;
+        for held in self.held.values_mut() {
+            held.outcome.get_or_insert(Outcome::Released);
+        }
+        if timeout(END_WAIT, self.settle()).await.is_err() {
+            warn!("media jobs could not be given back; they are taken up again when their leases have run out");
+        }
+    }
+
+    /// What the database answered. An error is logged once, until it answers again.
+    fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(StoreError::Contended { .. }) => None,
+            Err(error) => {
+                if !std::mem::replace(&mut self.away, true) {
+                    warn!(%error, "media jobs wait for the database");
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Held {
+    fn settlement(&self) -> Option<Settlement> {
+        Some(Settlement { lease: self.job.lease.clone(), outcome: self.outcome.clone()? })
+    }
+}
+
+/// Logs what was settled: never a URL or a message's id, which can name people.
+fn note(context: &Context, job: &LeasedJob, outcome: &Outcome) {
+    let instance = &job.lease.key.instance_id;
+    match outcome {
+        Outcome::Stored { file, .. } => {
+            context.parts.room.add(file.size);
+            debug!(instance.id = %instance, file.size, "a media file is stored");
+        }
+        Outcome::Again { reason, .. } => debug!(instance.id = %instance, job.attempts, "a media file waits: {reason}"),
+        Outcome::Ended { state: State::Expired, reason } => {
+            warn!(instance.id = %instance, "a media file is lost: {reason}");
+        }
+        Outcome::Ended { state, reason } => {
+            warn!(instance.id = %instance, %state, "a media file was not saved: {reason}; buzon media list shows it");
+        }
+        Outcome::Released => {}
+    }
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,266 @@
+//! S2: whatever an event says, nothing that the owner did not name is asked.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use buzon::blob::{Blobs, Location, S3Options};
+use buzon::clock::SystemClock;
+use buzon::domain::media::RetryPolicy;
+use buzon::media::guard::Guard;
+use buzon::media::resolver::Lookup;
+use buzon::media::special_addresses::SPECIAL;
+use buzon::media::{self, Parts, Room, Settings, Worker};
+use serde_json::json;
+
+use super::{JPEG, all_end, deliver, service};
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{SECRET, event, received};
+use crate::support::gateway::{Canary, Gateway, Reply};
+use crate::support::service::Service;
+use crate::support::world::{Backend, World, on_both, record};
+
+/// Ways to write the address of this machine's port, and of others that are nobody's business.
+fn spellings(port: u16) -> Vec<String> {
+    let hosts = [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "127.0.0.1.",
+        "%31%32%37.0.0.1",
+        "①②⑦.⓪.⓪.①",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "localhost.",
+        "LOCALHOST",
+        "api.localhost",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "user:password@127.0.0.1",
+        "example.com@127.0.0.1",
+        "127.0.0.1:80\\@example.com",
+        "169.254.169.254",
+        "[fd00:ec2::254]",
+        "10.0.0.1",
+        "192.168.0.1",
+    ];
+    let urls = hosts.iter().map(|host| format!("http://{host}:{port}/latest/meta-data"));
+    let others = [
+        format!("//127.0.0.1:{port}/"),
+        format!("http:127.0.0.1:{port}"),
+        format!("http:\\\\127.0.0.1:{port}\\"),
+        format!(" http://127.0.0.1:{port}/ "),
+        "file:///etc/passwd".to_owned(),
+        format!("gopher://127.0.0.1:{port}/_x"),
+        format!("ftp://127.0.0.1:{port}/x"),
+        "data:text/plain,x".to_owned(),
+        "/uploads/whatsapp/x.jpg".to_owned(),
+        "http://".to_owned(),
+        "\u{0}http://127.0.0.1/".to_owned(),
+    ];
+    urls.chain(others).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_configured_origin_no_spelling_reaches_this_machine_or_its_network() {
+    on_both(async |world| {
+        let canary = Canary::start().await;
+        let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+        let urls = spellings(canary.address.port());
+        for (n, url) in urls.iter().enumerate() {
+            deliver(&service, &n.to_string(), url).await;
+        }
+        all_end(&world).await;
+        let refused = world.value("SELECT count(*) FROM media WHERE state = 'refused' AND reason <> ''").await;
+        assert_eq!(refused, urls.len().to_string());
+        assert_eq!(canary.connections(), 0);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_elsewhere() {
+    on_both(async |world| {
+        let (gateway, canary) = (Gateway::start().await, Canary::start().await);
+        let service = service(&world, &gateway, &[]).await;
+        let port = canary.address.port();
+        let elsewhere = spellings(port).into_iter().filter(|url| url != "/uploads/whatsapp/x.jpg");
+        let elsewhere: Vec<String> = elsewhere.chain(["https://example.com/x.jpg".to_owned()]).collect();
+        for (n, url) in elsewhere.iter().enumerate() {
+            let header = url.chars().all(|c| c.is_ascii_graphic());
+            deliver(&service, &n.to_string(), url).await;
+            if header {
+                gateway.reply(&format!("/{n}"), Reply::redirect(url));
+                deliver(&service, &format!("redirect-{n}"), &format!("/{n}")).await;
+            }
+        }
+        all_end(&world).await;
+        let states = world.rows("SELECT DISTINCT state FROM media WHERE message_id NOT LIKE 'redirect-%'").await;
+        let others = "SELECT message_id, state, reason FROM media
+                      WHERE message_id LIKE 'redirect-%' AND state <> 'refused' ORDER BY 1";
+        // A relative address, as `http:127.0.0.1` is to an http one, leads back to the gateway.
+        for row in world.rows(others).await {
+            assert!(row.contains("|expired|") || row.contains("without a usable address"), "{row}");
+        }
+        assert!(states.iter().all(|state| state == "refused" || state == "expired"), "{states:?}");
+        assert_eq!(canary.connections(), 0);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_within_the_configured_origins_is_followed() {
+    let world = World::new(Backend::Sqlite).await;
+    let (gateway, other) = (Gateway::start().await, Gateway::start().await);
+    gateway.reply("/a", Reply::redirect("/b"));
+    gateway.reply("/b", Reply::redirect(&other.url("/menu.jpg")));
+    other.reply("/menu.jpg", Reply::file(JPEG));
+    let origins = format!("https://cdn.example.com, {}", other.url("/"));
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_ORIGINS", &origins)]).await;
+    deliver(&service, "A", "/a").await;
+    all_end(&world).await;
+    assert_eq!(world.value("SELECT state, file_name FROM media").await, "stored|menu.jpg");
+    service.stop().await;
+}
+
+/// Answers from a list, and the last of it for ever.
+struct Scripted(Mutex<VecDeque<Vec<IpAddr>>>);
+
+impl Scripted {
+    fn new(answers: &[&[IpAddr]]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(answers.iter().map(|answer| answer.to_vec()).collect())))
+    }
+
+    fn left(&self) -> usize {
+        self.0.lock().expect("nobody panics with it").len()
+    }
+}
+
+#[async_trait]
+impl Lookup for Scripted {
+    async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        let mut answers = self.0.lock().expect("nobody panics with it");
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        answer.ok_or_else(|| io::Error::other("there is no such host"))
+    }
+}
+
+const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A worker for which 127.0.0.2 belongs to the public internet, and nothing else of this machine does.
+async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store::Store>, Worker) {
+    let deny = SPECIAL.iter().filter(|network| !network.contains(&PUBLIC)).copied();
+    let deny = deny.chain([PRIVATE.into()]).collect();
+    let store = world.open().await;
+    let folder = Location::Folder(world.folder.path().join("media"));
+    let settings = Settings {
+        guard: Guard::internet_but(deny),
+        gateway_url: None,
+        max_size: 1 << 20,
+        timeout: Duration::from_secs(10),
+        downloads: 4,
+        downloads_per_host: 4,
+        retry: RetryPolicy { max_attempts: 2 },
+        spool: world.folder.path().to_owned(),
+    };
+    let parts = Parts {
+        store: store.clone(),
+        blobs: Blobs::open(&folder, &S3Options::default()).expect("the folder can be made"),
+        clock: Arc::new(SystemClock),
+        lookup,
+        room: Arc::new(Room::new(vec![], 0, None)),
+        wake: Arc::default(),
+    };
+    (store, media::start(settings, parts).expect("the worker starts"))
+}
+
+async fn fetch(store: &Arc<dyn buzon::store::Store>, url: &str) {
+    let body = received("A", json!({"type": "image", "media_url": url}));
+    record(store, &[event("7", body, ARRIVAL)]).await;
+}
+
+/// A public and a private server at the same port.
+async fn servers() -> (Gateway, Canary) {
+    loop {
+        let gateway = Gateway::start_at(SocketAddr::new(PUBLIC, 0)).await;
+        if let Some(canary) = Canary::try_start_at(SocketAddr::new(PRIVATE, gateway.address.port())).await {
+            return (gateway, canary);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_resolves_to_a_forbidden_address_is_refused_even_beside_a_public_one() {
+    on_both(async |world| {
+        let (gateway, canary) = servers().await;
+        let (store, worker) = worker(&world, Scripted::new(&[&[PUBLIC, PRIVATE]])).await;
+        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        all_end(&world).await;
+        let row = world.value("SELECT state, attempts, reason FROM media").await;
+        assert!(row.starts_with("refused|1|the file is at 127.0.0.1, which is not on the public internet"), "{row}");
+        assert_eq!((canary.connections(), gateway.requests().len()), (0, 0));
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
+    on_both(async |world| {
+        let (gateway, canary) = servers().await;
+        gateway.reply("/a.jpg", Reply::redirect("/b.jpg"));
+        gateway.reply("/b.jpg", Reply::file(JPEG));
+        let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
+        let (store, worker) = worker(&world, lookup.clone()).await;
+        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT state, attempts FROM media").await, "refused|1");
+        assert_eq!(lookup.left(), 1, "both answers were given");
+        assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
+        worker.stop().await;
+    })
+    .await;
+}
+
+/// What was checked is what is connected to: there is one look-up for a connection, not one for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
+    on_both(async |world| {
+        let (gateway, canary) = servers().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
+        let (store, worker) = worker(&world, lookup.clone()).await;
+        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT state FROM media").await, "stored");
+        assert_eq!(lookup.left(), 1, "the first answer was given");
+        assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_has_no_address_is_tried_again() {
+    let world = World::new(Backend::Sqlite).await;
+    let (store, worker) = worker(&world, Scripted::new(&[])).await;
+    fetch(&store, "http://files.example.com/a.jpg").await;
+    all_end(&world).await;
+    let row = world.value("SELECT state, attempts, reason FROM media").await;
+    assert!(row.starts_with("failed|2|given up after 2 attempts; the last time the server cannot be reached"), "{row}");
+    worker.stop().await;
+}

@@ -1,0 +1,60 @@
+use super::{JPEG, all_end, deliver, service};
+use crate::support::eventually;
+use crate::support::gate::Gate;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::world::{Backend, World};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_host() {
+    let world = World::new(Backend::Sqlite).await;
+    // Another name of the same machine is another host.
+    let (gateway, other) = (Gateway::start().await, Gateway::start_at(([127, 0, 0, 2], 0).into()).await);
+    let gate = Gate::closed();
+    let settings = [
+        ("BUZON_MEDIA_ORIGINS", other.url("")),
+        ("BUZON_MEDIA_DOWNLOADS", "5".to_owned()),
+        ("BUZON_MEDIA_DOWNLOADS_PER_HOST", "3".to_owned()),
+    ];
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let service = service(&world, &gateway, &settings).await;
+    for n in 0..10 {
+        for host in [&gateway, &other] {
+            let path = format!("/{n}.jpg");
+            host.reply(&path, Reply::file(JPEG).held(&gate));
+            deliver(&service, &host.url(&path), &host.url(&path)).await;
+        }
+    }
+    let asked = || (gateway.requests().len(), other.requests().len());
+    eventually("all places are taken", async || asked().0 + asked().1 == 5).await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE lease_until IS NOT NULL").await, "5");
+    let (first, second) = asked();
+    assert!((2..=3).contains(&first) && (2..=3).contains(&second), "{first} {second}");
+    gate.open();
+    all_end(&world).await;
+    assert_eq!(asked(), (10, 10));
+    assert!(gateway.most_at_once() <= 3 && other.most_at_once() <= 3);
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored' AND attempts = 1").await, "20");
+    service.stop().await;
+}
+
+/// A host that is dead, or slow, has no more than its places.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
+    let world = World::new(Backend::Sqlite).await;
+    let (gateway, dead) = (Gateway::start().await, Gateway::start_at(([127, 0, 0, 2], 0).into()).await);
+    let origins = dead.url("");
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_ORIGINS", &origins)]).await;
+    let gate = Gate::closed();
+    for n in 0..300 {
+        let path = format!("/{n}.jpg");
+        dead.reply(&path, Reply::file(JPEG).held(&gate));
+        deliver(&service, &n.to_string(), &dead.url(&path)).await;
+    }
+    gateway.reply("/menu.jpg", Reply::file(JPEG));
+    deliver(&service, "A", "/menu.jpg").await;
+    let state = "SELECT state FROM media WHERE message_id = 'A'";
+    eventually("it is stored", async || world.value(state).await == "stored").await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "1");
+    service.stop().await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE attempts > 0 AND state = 'pending'").await, "0");
+}

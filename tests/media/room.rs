@@ -1,0 +1,114 @@
+use serde_json::json;
+
+use super::{JPEG, all_end, deliver, service};
+use crate::support::events::{SECRET, received, sign};
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::process::Buzon;
+use crate::support::service::answer;
+use crate::support::world::{Backend, World, on_both};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_below_its_floor_stops_downloads_and_not_messages() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let service = service(&world, &gateway, &[("BUZON_MEDIA_MIN_FREE", "1000000TiB")]).await;
+        deliver(&service, "A", "/a.jpg").await;
+        let media = async || answer(service.get("/health/ready")).await.body["media"].clone();
+        eventually("it is said", async || media().await == "low_disk").await;
+        assert_eq!(answer(service.get("/health/ready")).await.status, 200);
+        deliver(&service, "B", "/b.jpg").await;
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "2");
+        service.stop().await;
+        assert_eq!(gateway.requests(), [""; 0]);
+        assert_eq!(world.value("SELECT sum(attempts) FROM media WHERE state = 'pending'").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        let start = async |quota: &'static str| {
+            let settings = [("BUZON_MEDIA_QUOTA", quota), ("BUZON_MEDIA_DOWNLOADS", "1")];
+            service(&world, &gateway, &settings).await
+        };
+        let running = start("20").await;
+        for n in 0..4 {
+            gateway.reply(&format!("/{n}"), Reply::file(&[n; 15]));
+            deliver(&running, &n.to_string(), &format!("/{n}")).await;
+        }
+        let media = async |service: &crate::support::service::Service| {
+            answer(service.get("/health/ready")).await.body["media"].clone()
+        };
+        eventually("it is said", async || media(&running).await == "quota_reached").await;
+        running.stop().await;
+        let running = start("20").await;
+        eventually("it is said again", async || media(&running).await == "quota_reached").await;
+        running.stop().await;
+        assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "2");
+        let running = start("1KiB").await;
+        all_end(&world).await;
+        assert_eq!(media(&running).await, "ok");
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_DOWNLOADS", "0")]).await;
+    deliver(&service, "A", "/a.jpg").await;
+    assert_eq!(answer(service.get("/health/ready")).await.body, json!({"status": "ready", "media": "off"}));
+    service.stop().await;
+    assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
+}
+
+/// R7: a file system of 3 MB under the folder of the media, and another for the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_no_message_and_no_file_and_heals() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let folder = world.folder.path();
+    let (small, mounted) = (vec![7; 100_000], folder.join("small"));
+    std::fs::create_dir(&mounted).expect("it can be made");
+    let origin = gateway.url("");
+    let store = format!("file://{}", mounted.join("media").display());
+    let settings = [
+        ("BUZON_WEBHOOK_SECRET", SECRET),
+        ("BUZON_GATEWAY_URL", origin.as_str()),
+        ("BUZON_MEDIA_STORE", store.as_str()),
+        ("BUZON_MEDIA_MIN_FREE", "0"),
+    ];
+    let mount = format!("mount -t tmpfs -o size=3m none {} && exec \"$@\"", mounted.display());
+    let wrapper = ["--user", "--map-root-user", "--mount", "sh", "-c", mount.as_str(), "sh"];
+    let buzon = Buzon::serve_under("unshare", &wrapper, &world, &settings).await;
+    // The folder as the program sees it.
+    let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
+    std::fs::write(inside.join("filler"), vec![0; 3_100_000]).expect("there is room for it");
+    gateway.reply("/small", Reply::file(&small));
+    let client = crate::support::client();
+    let deliver = async |id: &str, path: &str| {
+        let body = received(id, json!({"type": "image", "media_url": path}));
+        let post =
+            client.post(format!("http://{}/webhook/7", buzon.address)).header("X-Whapi-Signature", sign(SECRET, &body));
+        assert!(!answer(post.body(body)).await.accepted());
+    };
+    deliver("A", "/small").await;
+    eventually("it was tried", async || gateway.asked("/small") > 0).await;
+    eventually("it is said", async || {
+        let ready = client.get(format!("http://{}/health/ready", buzon.address));
+        answer(ready).await.body["media"] == "low_disk"
+    })
+    .await;
+    deliver("B", "/small").await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'pending' AND attempts <= 1").await, "2");
+    std::fs::remove_file(inside.join("filler")).expect("it was there");
+    all_end(&world).await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "2");
+    buzon.kill().await;
+}

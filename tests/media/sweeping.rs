@@ -1,0 +1,207 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use buzon::blob::{Blobs, Location, S3Options};
+use buzon::clock::{Clock, SystemClock};
+use buzon::media::sweeper::{Swept, sweep};
+use buzon::store::Store;
+
+use super::{JPEG, all_end, deliver, files, key, service};
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::process::run;
+use crate::support::s3::S3Server;
+use crate::support::world::{Backend, World, on_both};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Makes a file as old as this.
+fn age(path: &Path, by: Duration) {
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_millis(SystemClock.now().millis() as u64) - by;
+    File::options().write(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("it is ours");
+}
+
+/// A place for files, and where its objects lie on a disk.
+struct Place {
+    blobs: Blobs,
+    root: PathBuf,
+    _server: Option<S3Server>,
+}
+
+impl Place {
+    async fn both(world: &World) -> [Self; 2] {
+        let root = world.folder.path().join("media");
+        let folder = Location::Folder(root.clone());
+        let folder = Blobs::open(&folder, &S3Options::default()).expect("the folder can be made");
+        let server = S3Server::start().await;
+        let bucket = Blobs::open(&server.location("saved"), &server.options()).expect("the settings are right");
+        let saved = server.bucket().join("saved");
+        [Self { blobs: folder, root, _server: None }, Self { blobs: bucket, root: saved, _server: Some(server) }]
+    }
+
+    async fn put(&self, content: &[u8], old: Duration) {
+        let mut file = tempfile::tempfile().expect("there is a temporary folder");
+        std::io::Write::write_all(&mut file, content).expect("it can be written");
+        self.blobs.put(&key(content), Arc::new(file), content.len() as u64).await.expect("it is stored");
+        age(&self.path(content), old);
+    }
+
+    fn path(&self, content: &[u8]) -> PathBuf {
+        let key = key(content);
+        self.root.join(&key.as_str()[..2]).join(key.as_str())
+    }
+
+    fn has(&self, content: &[u8]) -> bool {
+        self.path(content).exists()
+    }
+
+    async fn sweep(&self, store: &Arc<dyn Store>) -> Swept {
+        sweep(&**store, &self.blobs, SystemClock.now()).await.expect("all answer")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
+    on_both(async |world| {
+        let store = world.open().await;
+        for place in Place::both(&world).await {
+            place.put(b"old", 7 * DAY + Duration::from_secs(1)).await;
+            place.put(b"young", 7 * DAY - Duration::from_secs(60)).await;
+            assert_eq!(place.sweep(&store).await, Swept { orphans: 1, ..Swept::default() });
+            assert!(!place.has(b"old") && place.has(b"young"));
+            assert_eq!(place.sweep(&store).await, Swept::default());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_with_a_row_stays_however_old_it_is() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let service = service(&world, &gateway, &[]).await;
+        deliver(&service, "A", "/a.jpg").await;
+        all_end(&world).await;
+        service.stop().await;
+        let folder = Location::Folder(world.data_dir().join("media"));
+        let blobs = Blobs::open(&folder, &S3Options::default()).expect("the folder is there");
+        let place = Place { blobs, root: world.data_dir().join("media"), _server: None };
+        age(&place.path(JPEG), 1_000 * DAY);
+        assert_eq!(place.sweep(&world.open().await).await, Swept::default());
+        assert!(place.has(JPEG));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_databases_objects_are_never_touched() {
+    on_both(async |world| {
+        let other = World::new(world.backend).await;
+        let (store, others) = (world.open().await, other.open().await);
+        for place in Place::both(&world).await {
+            place.put(b"theirs", 100 * DAY).await;
+            assert!(place.blobs.claim(&others.database_id().await.expect("it answers")).await.expect("it answers"));
+            assert_eq!(place.sweep(&store).await, Swept { foreign: true, ..Swept::default() });
+            assert!(place.has(b"theirs"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_somebody_puts_again_is_left_to_them() {
+    on_both(async |world| {
+        let store = world.open().await;
+        for place in Place::both(&world).await {
+            place.put(JPEG, 100 * DAY).await;
+            let now = SystemClock.now();
+            assert!(store.lock_object(&key(JPEG), now, now + DAY).await.expect("it answers"));
+            assert_eq!(place.sweep(&store).await, Swept::default());
+            assert!(place.has(JPEG));
+            store.unlock_object(&key(JPEG)).await.expect("it answers");
+            assert_eq!(place.sweep(&store).await.orphans, 1);
+        }
+    })
+    .await;
+}
+
+/// Whoever finds an object that may soon be swept does not rely on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        let place = Place {
+            blobs: Blobs::open(&Location::Folder(world.data_dir().join("media")), &S3Options::default())
+                .expect("the folder can be made"),
+            root: world.data_dir().join("media"),
+            _server: None,
+        };
+        let (old, young) = (4 * DAY, 3 * DAY);
+        for (path, content, by) in [("/old", b"old file", old), ("/new", b"new file", young)] {
+            gateway.reply(path, Reply::file(content));
+            place.put(content, by).await;
+        }
+        let modified = |content: &[u8; 8]| std::fs::metadata(place.path(content)).and_then(|it| it.modified()).ok();
+        let (old_before, young_before) = (modified(b"old file"), modified(b"new file"));
+        let service = service(&world, &gateway, &[]).await;
+        deliver(&service, "A", "/old").await;
+        deliver(&service, "B", "/new").await;
+        all_end(&world).await;
+        assert!(modified(b"old file") > old_before, "it was put again");
+        assert_eq!(modified(b"new file"), young_before);
+        assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "2");
+        assert_eq!(world.value("SELECT count(*) FROM media_object_locks").await, "0");
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_object_is_being_removed_comes_again() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let service = service(&world, &gateway, &[]).await;
+    gateway.reply("/a", Reply::file(JPEG));
+    deliver(&service, "A", "/a").await;
+    all_end(&world).await;
+    let hash = key(JPEG);
+    age(&world.data_dir().join("media").join(&hash.as_str()[..2]).join(hash.as_str()), 8 * DAY);
+    let lock = format!("INSERT INTO media_object_locks VALUES ('{hash}', '2999-01-01T00:00:00.000Z')");
+    world.execute(&lock).await;
+    deliver(&service, "B", "/a").await;
+    let reason = "SELECT coalesce(reason, '') FROM media WHERE message_id = 'B'";
+    eventually("it waits", async || world.value(reason).await == "an old copy of the same file is being removed").await;
+    world.execute("DELETE FROM media_object_locks").await;
+    all_end(&world).await;
+    assert_eq!(files(&world), [hash.to_string()]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_sweeps_beside_a_running_service_and_says_what_it_did() {
+    on_both(async |world| {
+        let buzon = crate::support::process::Buzon::serve(&world, &[]).await;
+        let data = world.folder.path().join("data");
+        let marker = data.join("media").join("buzon-database");
+        eventually("the service has swept", async || marker.exists()).await;
+        let left = data.join("media").join("ab").join(format!("{}#1", "ab".repeat(32)));
+        std::fs::create_dir_all(left.parent().expect("it has one")).expect("it can be made");
+        std::fs::write(&left, "half").expect("it can be written");
+        age(&left, 2 * DAY);
+        let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
+        let output = run(world.folder.path(), &["media", "sweep"], &settings).await;
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said, "1 temporary files and 0 files without a message were removed\n");
+        assert!(!left.exists());
+        std::fs::write(marker, "another").expect("it can be written");
+        let output = run(world.folder.path(), &["media", "sweep"], &settings).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("another database's"), "{output:?}");
+        buzon.kill().await;
+    })
+    .await;
+}
