@@ -9,7 +9,7 @@ ALTER TABLE media
     ALTER COLUMN source_host DROP DEFAULT,
     ALTER COLUMN occurred_at SET NOT NULL,
     ALTER COLUMN denials DROP DEFAULT;
-CREATE INDEX media_state ON media (state, occurred_at);
+CREATE INDEX media_occurred ON media (occurred_at, state);
 CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
 
 -- Objects that somebody is about to delete or to put again; nobody else may meanwhile.

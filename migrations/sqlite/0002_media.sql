@@ -31,7 +31,7 @@ FROM media;
 DROP TABLE media;
 ALTER TABLE media_jobs RENAME TO media;
 CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
-CREATE INDEX media_state ON media (state, occurred_at);
+CREATE INDEX media_occurred ON media (occurred_at, state);
 CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
 
 -- Objects that somebody is about to delete or to put again; nobody else may meanwhile.

@@ -115,7 +115,7 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
 
 async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {
     let count = store.retry_media(filter, SystemClock.now()).await?;
-    writeln!(std::io::stdout(), "{count} files are fetched again, by the service if it runs")?;
+    writeln!(std::io::stdout(), "files to be fetched again, by the service if it runs: {count}")?;
     Ok(())
 }
 
@@ -125,7 +125,7 @@ async fn sweep_now(config: &Config) -> anyhow::Result<()> {
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
     let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, SystemClock.now()).await?;
     let mut out = std::io::stdout();
-    writeln!(out, "{unfinished} temporary files and {orphans} files without a message were removed")?;
+    writeln!(out, "removed: temporary files {unfinished}, stored files without a message {orphans}")?;
     if foreign {
         bail!("{} is marked as another database's; nothing that is stored there was touched", config.media.location);
     }

@@ -20,7 +20,9 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// The longest pause between two looks for jobs: for what another process left behind, or a command put back.
 const POLL: Duration = Duration::from_secs(15);
 /// The pause when the disk is full or the database is away.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(3);
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// How often the stored files are counted, where there is a quota: other processes store some too.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
 /// How long giving back may take at the end.
 const END_WAIT: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,7 @@ struct Worker {
     held: HashMap<Id, Held>,
     running: JoinSet<Attempt>,
     renew_at: Instant,
+    count_at: Instant,
     /// Whether the database was away when it was last needed.
     away: bool,
 }
@@ -65,16 +68,17 @@ struct Worker {
 /// Works until `closing`, then gives back what it holds.
 pub(super) async fn run(context: Context, closing: Arc<Notify>) {
     let wake = context.parts.wake.clone();
-    let renew_at = Instant::now() + RENEW_EVERY;
-    let mut worker = Worker { context, held: HashMap::new(), running: JoinSet::new(), renew_at, away: false };
+    let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
+    let mut worker = Worker { context, held, running, renew_at: now + RENEW_EVERY, count_at: now, away: false };
+    worker.count().await;
     loop {
-        worker.settle().await;
-        let pause = worker.claim().await;
+        let pause = if worker.settle().await { worker.claim().await } else { TROUBLE_PAUSE };
         tokio::select! {
             Some(ended) = worker.running.join_next_with_id() => worker.ended(ended),
             () = wake.notified() => {}
             () = sleep(pause) => {}
             () = sleep_until(worker.renew_at) => worker.renew().await,
+            () = sleep_until(worker.count_at) => worker.count().await,
             () = closing.notified() => break,
         }
     }
@@ -84,17 +88,18 @@ pub(super) async fn run(context: Context, closing: Arc<Notify>) {
 impl Worker {
     /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
     async fn claim(&mut self) -> Duration {
-        self.context.parts.room.count(&*self.context.parts.store).await;
         loop {
-            if self.away || self.context.parts.room.look().is_err() {
+            if self.context.parts.room.look().is_err() {
                 return TROUBLE_PAUSE;
             }
             let Some(claim) = self.wanted() else { return POLL };
             let jobs = self.context.parts.store.claim_media(&claim).await;
-            match self.answered(jobs) {
-                Some(jobs) if jobs.is_empty() => return self.until_next().await,
-                Some(jobs) => jobs.into_iter().for_each(|job| self.start(job)),
-                None => return TROUBLE_PAUSE,
+            let Some(mut jobs) = self.answered(jobs) else { return TROUBLE_PAUSE };
+            let all = jobs.len() < claim.limit as usize;
+            jobs.sort_by_key(|job| job.occurred_at);
+            jobs.into_iter().for_each(|job| self.start(job));
+            if all {
+                return self.until_next().await;
             }
         }
     }
@@ -152,24 +157,30 @@ impl Worker {
         });
     }
 
-    /// Writes how attempts ended, all that did.
-    async fn settle(&mut self) {
+    /// Counts the stored files, if there is a quota.
+    async fn count(&mut self) {
+        self.count_at = Instant::now() + COUNT_EVERY;
+        self.context.parts.room.count(&*self.context.parts.store).await;
+    }
+
+    /// Writes how attempts ended, all that did. Returns whether nothing is left to be written.
+    async fn settle(&mut self) -> bool {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.ended(ended);
         }
         let settlements: Vec<Settlement> = self.held.values().filter_map(Held::settlement).collect();
-        self.away = false;
         if settlements.is_empty() {
-            return;
+            return true;
         }
         let settled = self.context.parts.store.settle_media(&settlements).await;
-        let Some(settled) = self.answered(settled) else { return };
+        let Some(settled) = self.answered(settled) else { return false };
         for held in self.held.extract_if(|_, held| held.outcome.is_some()).map(|(_, held)| held) {
             match held.outcome {
                 Some(outcome) if settled.contains(&held.job.lease) => note(&self.context, &held.job, &outcome),
                 _ => warn!("a media job took so long that another worker has taken it over"),
             }
         }
+        true
     }
 
     /// Lengthens the leases, and breaks off what is no longer ours.
@@ -201,7 +212,10 @@ impl Worker {
     /// What the database answered. An error is logged once, until it answers again.
     fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Option<T> {
         match answer {
-            Ok(answer) => Some(answer),
+            Ok(answer) => {
+                self.away = false;
+                Some(answer)
+            }
             Err(StoreError::Contended { .. }) => None,
             Err(error) => {
                 if !std::mem::replace(&mut self.away, true) {

@@ -3,6 +3,7 @@
 mod endings;
 mod guard;
 mod limits;
+mod load;
 mod room;
 mod saving;
 mod steps;

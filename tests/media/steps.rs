@@ -161,6 +161,38 @@ impl Lock {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_again_and_again_saves_every_file_and_nothing_else() {
+    on_both(async |world| {
+        let setting = Setting::new().await;
+        let files = 40;
+        let large: Vec<u8> = (0..9_000_000u32).map(|n| (n ^ (n >> 11)) as u8).collect();
+        for n in 0..files {
+            let content = if n % 10 == 0 { large[n..].to_vec() } else { vec![n as u8; 5_000] };
+            setting.gateway.reply(&format!("/{n}.jpg"), Reply::file(&content));
+        }
+        let mut buzon = setting.serve(&world).await;
+        for n in 0..files {
+            deliver(&buzon, &n.to_string(), &format!("/{n}.jpg")).await;
+            if n % 5 == 4 {
+                // After as many answers as come in that moment: each time at another step of several jobs.
+                buzon.kill().await;
+                world.execute(LEASES_END).await;
+                buzon = setting.serve(&world).await;
+            }
+        }
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, files.to_string());
+        let mut rows = world.rows("SELECT object_key FROM media ORDER BY object_key").await;
+        let mut objects = setting.objects();
+        objects.sort();
+        rows.dedup();
+        assert_eq!(objects, rows);
+        buzon.kill().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes() {
     let world = World::new(Backend::Postgres).await;
     let setting = Setting::new().await;

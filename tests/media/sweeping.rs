@@ -195,7 +195,7 @@ async fn the_command_sweeps_beside_a_running_service_and_says_what_it_did() {
         let output = run(world.folder.path(), &["media", "sweep"], &settings).await;
         assert!(output.status.success(), "{output:?}");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(said, "1 temporary files and 0 files without a message were removed\n");
+        assert_eq!(said, "removed: temporary files 1, stored files without a message 0\n");
         assert!(!left.exists());
         std::fs::write(marker, "another").expect("it can be written");
         let output = run(world.folder.path(), &["media", "sweep"], &settings).await;

@@ -3,6 +3,7 @@
 mod commands;
 mod death;
 mod logs;
+mod media;
 mod readme;
 mod replicas;
 mod settings;

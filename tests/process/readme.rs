@@ -10,6 +10,7 @@ use crate::support::process::Buzon;
 use crate::support::world::{World, on_both};
 
 const README: &str = include_str!("../../README.md");
+const MEDIA: &str = include_str!("../../docs/media.md");
 
 /// The text of the blocks in `language`, in their order, each with the one that follows it.
 fn blocks() -> Vec<(&'static str, &'static str)> {
@@ -65,6 +66,20 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
     .await;
 }
 
+#[tokio::test]
+async fn the_examples_of_media_stores_are_taken() {
+    let world = World::new(crate::support::world::Backend::Sqlite).await;
+    let examples = MEDIA.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let examples: Vec<&str> = examples.filter(|example| example.contains("media_store")).collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        std::fs::write(world.folder.path().join("buzon.toml"), example).expect("it can be written");
+        let keys = [("BUZON_S3_ACCESS_KEY_ID", "a-key"), ("BUZON_S3_SECRET_ACCESS_KEY", "its secret")];
+        let output = crate::support::process::run(world.folder.path(), &["check-config"], &keys).await;
+        assert!(String::from_utf8_lossy(&output.stdout).contains("s3://my-bucket/buzon"), "{output:?}");
+    }
+}
+
 fn secret_block() -> &'static str {
     let blocks: Vec<_> = blocks().into_iter().filter(|(_, script)| script.contains("> buzon.toml")).collect();
     assert_eq!(blocks.len(), 1);
@@ -84,10 +99,12 @@ async fn deliver(world: &World, scripts: &[&str]) {
 }
 
 #[tokio::test]
-async fn its_example_of_instances_is_taken() {
+async fn its_examples_of_settings_are_taken() {
     let world = World::new(crate::support::world::Backend::Sqlite).await;
-    let (_, example) = blocks().into_iter().find(|(language, _)| *language == "toml").expect("there is an example");
-    std::fs::write(world.folder.path().join("buzon.toml"), example).expect("it can be written");
+    let examples = blocks().into_iter().filter(|(language, _)| *language == "toml").map(|(_, example)| example);
+    let examples: String = examples.collect();
+    assert!(examples.contains("gateway_url") && examples.contains("[[instances]]"), "{examples}");
+    std::fs::write(world.folder.path().join("buzon.toml"), examples).expect("it can be written");
     let output = crate::support::process::run(world.folder.path(), &["check-config"], &[]).await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("123 \"Ventas\" (2 secrets of its own)"), "{output:?}");
 }

@@ -10,4 +10,5 @@ mod messages;
 mod objects;
 mod open;
 mod order;
+mod plans;
 mod reactions;

@@ -1,5 +1,10 @@
+use std::path::Path;
+use std::str::FromStr;
+
 use serde_json::json;
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 
 use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
@@ -195,4 +200,44 @@ async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
     let world = World::on_server(postgres::server(), latin1).await;
     let refused = refusal(&world).await.to_string();
     assert!(refused.contains("LATIN1"), "{refused}");
+}
+
+/// What an older buzon wrote is there after the upgrade.
+#[tokio::test]
+async fn the_jobs_of_an_older_schema_are_kept() {
+    on_both(async |world| {
+        let backend = format!("{:?}", world.backend).to_lowercase();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
+        let first = tempfile::tempdir().expect("there is a temporary folder");
+        let name = "0001_core.sql";
+        std::fs::copy(folder.join(name), first.path().join(name)).expect("it is there");
+        let mut migrations = Migrator::new(first.path()).await.expect("it can be read");
+        migrations.dangerous_set_table_name("_buzon_migrations");
+        match world.backend {
+            Backend::Sqlite => {
+                let options = SqliteConnectOptions::from_str(&world.url).expect("it is a URL").create_if_missing(true);
+                let mut connection = options.connect().await.expect("SQLite opens");
+                migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
+                connection.close().await.expect("it closes");
+            }
+            Backend::Postgres => {
+                let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
+                migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
+                connection.close().await.expect("it closes");
+            }
+        }
+        let bytes = if world.backend == Backend::Sqlite { "x'ab'" } else { r"'\xab'" };
+        let job = format!(
+            "INSERT INTO media (instance_id, message_id, source_sha256, source_url, state, attempts, next_attempt_at,
+                                lease_token)
+             VALUES ('7', 'A', {bytes}, '/a.jpg', 'pending', 0, '2024-08-27T00:06:40.004Z', 0)"
+        );
+        world.execute(&job).await;
+        world.open().await.close().await;
+        let row = "SELECT message_id, source_sha256, source_url, source_host, occurred_at, state, attempts, denials,
+                          next_attempt_at, lease_token, object_key FROM media";
+        let at = "2024-08-27T00:06:40.004Z";
+        assert_eq!(world.rows(row).await, [format!("A|ab|/a.jpg||{at}|pending|0|0|{at}|0|NULL")]);
+    })
+    .await;
 }

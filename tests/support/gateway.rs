@@ -141,6 +141,11 @@ impl Gateway {
         self.state().requests.clone()
     }
 
+    /// Counts from zero again.
+    pub fn forget(&self) {
+        self.state().requests.clear();
+    }
+
     /// How many requests were under way at the same time, at most.
     pub fn most_at_once(&self) -> usize {
         self.state().most_at_once

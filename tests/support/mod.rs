@@ -21,9 +21,14 @@ use buzon::tls;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    eventually_within(PATIENCE, what, condition).await;
+}
+
+/// The same with another patience.
+pub async fn eventually_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let mut again = tokio::time::interval(Duration::from_millis(10));
-    let waited = tokio::time::timeout(PATIENCE, async {
+    let waited = tokio::time::timeout(patience, async {
         while !condition().await {
             again.tick().await;
         }

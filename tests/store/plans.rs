@@ -1,0 +1,62 @@
+//! How SQLite finds its rows. It has no statistics unless somebody runs ANALYZE, and then chooses by the form of a
+//! statement alone: an index too many can turn each of ten thousand look-ups into a walk over ten thousand rows.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use crate::support::world::{Backend, World};
+
+/// Statements for a person at a terminal, and for a count once a minute: they may walk over all of a table.
+const MAY_SCAN: [&str; 4] =
+    ["GROUP BY state", "(?1 IS NULL OR state = ?1)", "state <> 'stored'\n", "SELECT DISTINCT object_key"];
+
+/// The statements for SQLite, as the program sends them.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let files = std::fs::read_dir(folder).expect("the folder is there");
+    let queries = files.map(|file| {
+        let text = std::fs::read_to_string(file.expect("it can be read").path()).expect("it is text");
+        serde_json::from_str::<Value>(&text).expect("it is JSON")
+    });
+    let sqlite = queries.filter(|query| query["db_name"] == "SQLite");
+    sqlite.map(|query| query["query"].as_str().expect("it is text").to_owned()).collect()
+}
+
+async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explained = format!("EXPLAIN QUERY PLAN {statement}");
+    let rows = sqlx::query(AssertSqlSafe(explained)).fetch_all(connection).await.expect("the statement is right");
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_order() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
+    let statements = statements();
+    assert!(statements.len() > 30, "{statements:?}");
+    for table in ["events", "messages", "message_acks", "message_reactions", "chats", "media"] {
+        for statement in &statements {
+            if MAY_SCAN.iter().any(|text| statement.contains(text)) {
+                continue;
+            }
+            let plan = plan(&mut connection, statement).await;
+            let walk = format!("SCAN {table}");
+            let by_state = plan.iter().any(|step| step.contains("(state=?)"));
+            let walks = plan.iter().any(|step| *step == walk || step.starts_with(&format!("{walk} ")));
+            assert!(!walks && !by_state, "{statement}\n{plan:#?}");
+        }
+    }
+    let of = async |connection: &mut SqliteConnection, text: &str| {
+        let chosen: Vec<_> = statements.iter().filter(|statement| statement.contains(text)).collect();
+        assert_eq!(chosen.len(), 1, "{text}");
+        plan(connection, chosen[0]).await.join("\n")
+    };
+    for text in ["lease_token = lease_token + 1", "next_attempt_at > ?1"] {
+        let plan = of(&mut connection, text).await;
+        assert!(plan.contains("USING INDEX media_due") || plan.contains("USING COVERING INDEX media_due"), "{plan}");
+    }
+    connection.close().await.expect("it closes");
+}
