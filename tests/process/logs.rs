@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::events::{SECRET, received, sign};
 use crate::support::eventually;
+use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
+use crate::support::s3::{S3Server, SECRET_ACCESS_KEY};
 use crate::support::world::on_both;
 
 const CANARY_TEXT: &str = "canary-text-of-a-message";
@@ -14,13 +16,24 @@ const CANARY_PERSON: &str = "573001234567";
 async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
     on_both(async |world| {
         let token = "0123456789abcdef-canary-token-89abcdef";
-        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", token), ("BUZON_LOG", "trace")];
+        let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+        let name = format!("Content-Disposition: attachment; filename=\"{CANARY_TEXT}.jpg\"\r\n");
+        gateway.reply(&format!("/{CANARY_TEXT}"), Reply::redirect(&format!("/{CANARY_PERSON}?token={CANARY_TEXT}")));
+        gateway.reply(&format!("/{CANARY_PERSON}?token={CANARY_TEXT}"), Reply::with_headers(&name, b"\x00a file"));
+        let mut settings = s3.settings();
+        settings.extend([
+            ("BUZON_WEBHOOK_SECRET", SECRET.to_owned()),
+            ("BUZON_API_TOKEN", token.to_owned()),
+            ("BUZON_LOG", "trace".to_owned()),
+            ("BUZON_GATEWAY_URL", gateway.url("")),
+        ]);
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let buzon = Buzon::serve(&world, &settings).await;
         let client = crate::support::client();
         let url = |path: &str| format!("http://{}{path}", buzon.address);
         let fields = json!({
             "body": CANARY_TEXT, "sender_name": CANARY_TEXT, "chat_id": format!("{CANARY_PERSON}@c.us"),
-            "from": format!("{CANARY_PERSON}@c.us"), "media_url": format!("https://x.example.com/{CANARY_TEXT}"),
+            "from": format!("{CANARY_PERSON}@c.us"), "media_url": format!("/{CANARY_TEXT}"),
         });
         // Applied, repeated, quarantined, refused.
         let good = received("A", fields.clone());
@@ -32,13 +45,23 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
             let request = client.post(url("/webhook/7")).header("X-Whapi-Signature", signature).body(body.clone());
             assert_eq!(request.send().await.expect("it answers").status(), status);
         }
+        // Refused by the guard, and not there.
+        for (id, file) in [("B", format!("http://10.0.0.1/{CANARY_TEXT}")), ("C", format!("/{CANARY_TEXT}-gone"))] {
+            let body = received(id, json!({"media_url": file}));
+            let post = client.post(url("/webhook/7")).header("X-Whapi-Signature", sign(SECRET, &body));
+            assert_eq!(post.body(body).send().await.expect("it answers").status(), 200);
+        }
+        let pending = "SELECT count(*) FROM media WHERE state = 'pending'";
+        eventually("every job ends", async || world.value(pending).await == "0").await;
+        let file = client.get(url("/api/v1/messages/7/A/media")).bearer_auth(token).send().await.expect("it answers");
+        assert_eq!(file.bytes().await.expect("it is whole").as_ref(), b"\x00a file");
         let path = format!("/api/v1/messages/7/{CANARY_TEXT}?q={CANARY_PERSON}");
         let read = client.get(url(&path)).bearer_auth(token).send().await.expect("it answers");
         assert_eq!(read.status(), 404);
         eventually("the log is written", async || Buzon::log(&world).await.contains("signature_mismatch")).await;
         buzon.kill().await;
         let log = Buzon::log(&world).await;
-        for canary in [CANARY_TEXT, CANARY_PERSON, SECRET, token] {
+        for canary in [CANARY_TEXT, CANARY_PERSON, SECRET, token, SECRET_ACCESS_KEY] {
             let line = log.lines().find(|line| line.contains(canary));
             assert_eq!(line, None, "{canary}");
         }

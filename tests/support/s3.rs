@@ -22,7 +22,7 @@ use super::gate::Gate;
 
 const BUCKET: &str = "media";
 const ACCESS_KEY_ID: &str = "an-access-key";
-const SECRET_ACCESS_KEY: &str = "a secret access key";
+pub const SECRET_ACCESS_KEY: &str = "a secret access key";
 
 /// Serves a bucket until the test ends.
 pub struct S3Server {
