@@ -50,7 +50,7 @@ impl Guard {
         }
         match &self.0 {
             Scope::Origins(origins) if origins.contains(&url.origin()) => Ok(()),
-            Scope::Origins(_) => Err(Refusal::ForeignOrigin(url.origin().ascii_serialization())),
+            Scope::Origins(_) => Err(Refusal::foreign(url)),
             Scope::Internet { .. } => self.check_host(url.host().ok_or(Refusal::Unreadable)?),
         }
     }
@@ -114,6 +114,14 @@ pub enum Refusal {
          set BUZON_GATEWAY_URL, or BUZON_MEDIA_ORIGINS, to its address and run: buzon media retry"
     )]
     ForbiddenAddress(IpAddr),
+}
+
+impl Refusal {
+    /// A host can be as long as a message.
+    fn foreign(url: &Url) -> Self {
+        const SHOWN: usize = 200;
+        Self::ForeignOrigin(url.origin().ascii_serialization().chars().take(SHOWN).collect())
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use url::{ParseError, Url};
 
 use super::guard::Refusal;
 
+/// No server takes more, in bytes.
+const LONGEST: usize = 8 * 1024;
+
 /// The URL of a `media_url`, which may be relative to the gateway's address (RFC 3986, section 5: one that begins with
 /// `/` goes to the root of its origin, whatever path the gateway has). Whether it may be asked, the guard decides.
 ///
@@ -11,7 +14,7 @@ use super::guard::Refusal;
 /// It is no URL, or a relative one and there is no gateway.
 pub fn resolve(source: &str, gateway: Option<&Url>) -> Result<Url, Refusal> {
     let source = source.trim();
-    if source.is_empty() {
+    if source.is_empty() || source.len() > LONGEST {
         return Err(Refusal::Unreadable);
     }
     match Url::parse(source) {
@@ -67,7 +70,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for source in ["", " ", "http://", "http://[::1", "http://a b/", "http://x:99999/", "http://256.0.0.1/"] {
+        let long = format!("https://gw/{}", "x".repeat(LONGEST));
+        for source in ["", " ", &long, "http://", "http://[::1", "http://a b/", "http://x:99999/", "http://256.0.0.1/"]
+        {
             assert_eq!(resolved(source, "https://gw"), Err(Refusal::Unreadable), "{source}");
             assert_eq!(resolve(source, None), Err(Refusal::Unreadable), "{source}");
         }

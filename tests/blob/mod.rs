@@ -15,6 +15,7 @@ use crate::support::s3::S3Server;
 
 mod files;
 mod folder;
+mod garage;
 mod limits;
 mod marker;
 mod presign;
