@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::blob::Blobs;
@@ -33,6 +34,9 @@ mod worker;
 use guard::Guard;
 use resolver::Lookup;
 pub use room::Room;
+
+/// How long giving back may take.
+const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// How files are fetched.
 pub struct Settings {
@@ -88,7 +92,7 @@ impl Worker {
     pub async fn stop(self) {
         self.sweeper.abort();
         self.closing.notify_one();
-        // One that panicked has nothing to give back.
-        let _ = self.task.await;
+        // One that panicked has nothing to give back, and what a late one holds ends by itself.
+        let _ = timeout(STOP_WAIT, self.task).await;
     }
 }

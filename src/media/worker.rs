@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, warn};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, warn};
 
 use super::fetch::Fetcher;
 use super::{Parts, Settings, job};
@@ -23,8 +23,6 @@ const POLL: Duration = Duration::from_secs(15);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the stored files are counted, where there is a quota: other processes store some too.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
-/// How long giving back may take at the end.
-const END_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct Context {
     parts: Parts,
@@ -54,6 +52,10 @@ struct Held {
 }
 
 type Attempt = Result<StoredFile, Failure>;
+
+/// The database refuses the very data, and would again.
+#[derive(Debug, PartialEq)]
+struct Refused;
 
 struct Worker {
     context: Context,
@@ -168,19 +170,46 @@ impl Worker {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.ended(ended);
         }
-        let settlements: Vec<Settlement> = self.held.values().filter_map(Held::settlement).collect();
+        let ended: Vec<Id> = self.held.iter().filter(|(_, held)| held.outcome.is_some()).map(|(id, _)| *id).collect();
+        if self.write(&ended).await != Err(Refused) {
+            return self.held.values().all(|held| held.outcome.is_none());
+        }
+        for id in ended {
+            if self.write(&[id]).await == Err(Refused) {
+                self.set_aside(id);
+                let _ = self.write(&[id]).await;
+            }
+        }
+        self.held.values().all(|held| held.outcome.is_none())
+    }
+
+    /// Writes how these attempts ended, unless the database does not answer.
+    async fn write(&mut self, ended: &[Id]) -> Result<(), Refused> {
+        let settlements: Vec<Settlement> = ended.iter().filter_map(|id| self.held.get(id)?.settlement()).collect();
         if settlements.is_empty() {
-            return true;
+            return Ok(());
         }
         let settled = self.context.parts.store.settle_media(&settlements).await;
-        let Some(settled) = self.answered(settled) else { return false };
-        for held in self.held.extract_if(|_, held| held.outcome.is_some()).map(|(_, held)| held) {
+        if matches!(settled, Err(StoreError::Refused { .. })) {
+            return Err(Refused);
+        }
+        let Some(settled) = self.answered(settled) else { return Ok(()) };
+        for held in ended.iter().filter_map(|id| self.held.remove(id)) {
             match held.outcome {
                 Some(outcome) if settled.contains(&held.job.lease) => note(&self.context, &held.job, &outcome),
                 _ => warn!("a media job took so long that another worker has taken it over"),
             }
         }
-        true
+        Ok(())
+    }
+
+    /// The database does not hold what became of this file, for example because of a trigger of the owner's.
+    fn set_aside(&mut self, id: Id) {
+        error!("the database refuses what became of a media file; the job is given up");
+        if let Some(held) = self.held.get_mut(&id) {
+            let reason = "the database refused what was known of the file".to_owned();
+            held.outcome = Some(Outcome::Ended { state: State::Failed, reason });
+        }
     }
 
     /// Lengthens the leases, and breaks off what is no longer ours.
@@ -204,7 +233,7 @@ impl Worker {
         for held in self.held.values_mut() {
             held.outcome.get_or_insert(Outcome::Released);
         }
-        if timeout(END_WAIT, self.settle()).await.is_err() {
+        if !self.settle().await {
             warn!("media jobs could not be given back; they are taken up again when their leases have run out");
         }
     }

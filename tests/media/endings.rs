@@ -163,3 +163,39 @@ async fn a_bucket_that_is_away_loses_nothing() {
     assert_eq!(world.value("SELECT state FROM media").await, "stored");
     service.stop().await;
 }
+
+/// A trigger of the owner's, for example. The neighbours in the same statement are stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_database_refuses_harms_no_other() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        let trigger = match world.backend {
+            Backend::Sqlite => {
+                "CREATE TRIGGER no BEFORE UPDATE ON media WHEN new.file_name = 'poison.jpg'
+                 BEGIN SELECT raise(ABORT, 'no'); END"
+            }
+            Backend::Postgres => {
+                "CREATE FUNCTION no() RETURNS trigger AS $$ BEGIN
+                     IF new.file_name = 'poison.jpg' THEN RAISE EXCEPTION 'no'; END IF; RETURN new;
+                 END $$ LANGUAGE plpgsql;
+                 CREATE TRIGGER no BEFORE UPDATE ON media FOR EACH ROW EXECUTE FUNCTION no()"
+            }
+        };
+        world.execute(trigger).await;
+        let gateway = Gateway::start().await;
+        let gate = Gate::closed();
+        let service = service(&world, &gateway, &[]).await;
+        for name in ["a.jpg", "poison.jpg", "b.jpg"] {
+            gateway.reply(&format!("/{name}"), Reply::file(JPEG).held(&gate));
+            deliver(&service, name, &format!("/{name}")).await;
+        }
+        eventually("all are under way", async || gateway.requests().len() == 3).await;
+        gate.open();
+        all_end(&world).await;
+        let rows = world.rows("SELECT message_id, state, reason FROM media ORDER BY message_id").await;
+        let refused = "poison.jpg|failed|the database refused what was known of the file";
+        assert_eq!(rows, ["a.jpg|stored|NULL", "b.jpg|stored|NULL", refused]);
+        service.stop().await;
+    })
+    .await;
+}
