@@ -1,13 +1,15 @@
 //! Wires everything: a configuration in, a running service out. The program and the tests call the same.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use futures_util::future::OptionFuture;
 use secrecy::ExposeSecret;
 use tokio::sync::Notify;
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -93,11 +95,15 @@ impl Application {
     /// Serves until `stop` is ready; then finishes the requests under way and the queue, and closes the store.
     ///
     /// # Errors
-    /// If a listener or the writer ended by itself: nothing could be stored any more.
+    /// If a listener, the writer or the media worker ended by itself: something would be stored no more.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
+            ended = media_ended(&mut self.media) => {
+                self.media = None;
+                (Err(anyhow!("the media worker died: {ended:?}")), true)
+            }
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
@@ -111,19 +117,22 @@ impl Application {
 
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
-        let media = self.media.take();
-        let fetching = async {
-            if let Some(media) = media {
-                media.stop().await;
-            }
-        };
-        tokio::join!(self.listening.stop(), fetching);
+        let media = OptionFuture::from(self.media.take().map(media::Worker::stop));
+        tokio::join!(self.listening.stop(), media);
         if writer_lives {
             self.writer.close();
             self.writer.ended().await.context("the writer died while it finished the queue")?;
         }
         self.store.close().await;
         Ok(())
+    }
+}
+
+/// Never, where there is none.
+async fn media_ended(media: &mut Option<media::Worker>) -> Result<(), JoinError> {
+    match media {
+        Some(media) => media.ended().await,
+        None => pending().await,
     }
 }
 

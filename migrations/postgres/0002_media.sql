@@ -9,6 +9,7 @@ ALTER TABLE media
     ALTER COLUMN source_host DROP DEFAULT,
     ALTER COLUMN occurred_at SET NOT NULL,
     ALTER COLUMN denials DROP DEFAULT;
+CREATE INDEX media_leased ON media (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX media_occurred ON media (occurred_at, state);
 CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
 

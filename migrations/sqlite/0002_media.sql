@@ -31,6 +31,7 @@ FROM media;
 DROP TABLE media;
 ALTER TABLE media_jobs RENAME TO media;
 CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX media_leased ON media (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX media_occurred ON media (occurred_at, state);
 CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
 

@@ -60,12 +60,16 @@ impl From<io::Error> for BlobError {
     }
 }
 
+/// Whether a disk or a quota was full, or a file as large as it may be.
+pub fn is_disk_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// Whether there was no room left: on a disk, in a quota, for a file of this size, or at a server that says so (507).
 fn is_full(error: &(dyn Error + 'static)) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    let full = |cause: &io::Error| matches!(cause.kind(), StorageFull | QuotaExceeded | FileTooLarge);
     chain(error).any(|cause| match cause.downcast_ref::<io::Error>() {
-        Some(cause) => full(cause),
+        Some(cause) => is_disk_full(cause),
         None => cause.to_string().contains("status code: 507"),
     })
 }

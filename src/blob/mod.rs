@@ -28,7 +28,7 @@ mod read;
 mod s3;
 mod upload;
 
-pub use error::BlobError;
+pub use error::{BlobError, is_disk_full};
 pub use location::{Location, LocationError};
 pub use s3::{S3Keys, S3Options};
 

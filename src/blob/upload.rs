@@ -55,6 +55,12 @@ impl Blobs {
         put.map_err(BlobError::of_write)
     }
 
+    /// Waits for the large uploads that are under way to end, those too whose callers have gone.
+    pub async fn finish_uploads(&self) {
+        let all = LARGE_FILES_AT_ONCE.try_into().expect("it is a small number");
+        drop(self.limits.large_files.acquire_many(all).await);
+    }
+
     async fn put_small(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
         let bytes = u32::try_from(size).expect("a small file has less than 4 GiB");
         let _room = self.limits.small_bytes.acquire_many(bytes).await.expect("it is never closed");

@@ -41,7 +41,7 @@ impl MediaConfig {
         let config = Self {
             gateway_url: sources.parsed("gateway_url", origin)?,
             origins: sources.parsed("media_origins", origins)?.unwrap_or_default(),
-            location: sources.required("media_store", Location::parse)?,
+            location: location(sources)?,
             s3: s3(sources)?,
             redirect: sources.flag("media_redirect")?,
             max_size: sources.required("media_max_size", bytes)?,
@@ -68,6 +68,14 @@ impl MediaConfig {
             Location::Bucket { .. } => None,
         }
     }
+}
+
+/// The default is a path, which may be relative and hold anything; what is configured is a URL.
+fn location(sources: &Sources) -> Result<Location, ConfigError> {
+    if sources.is_default("media_store") {
+        return sources.required("media_store", |path| Ok::<_, &str>(Location::Folder(path.into())));
+    }
+    sources.required("media_store", Location::parse)
 }
 
 fn s3(sources: &Sources) -> Result<S3Options, ConfigError> {

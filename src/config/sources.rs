@@ -5,8 +5,6 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
 use super::ConfigError;
 use super::file::{self, InstanceEntry};
 
@@ -158,10 +156,8 @@ impl Sources {
             let default = |text: String| Found { text, place: Place::Default };
             let database = format!("sqlite://{}", data_dir.join(DATABASE_FILE).display());
             found.entry(DATABASE_URL).or_insert_with(|| default(database));
-            let folder = std::path::absolute(data_dir.join(MEDIA_FOLDER)).ok();
-            if let Some(url) = folder.and_then(|folder| Url::from_file_path(folder).ok()) {
-                found.entry(MEDIA_STORE).or_insert_with(|| default(url.into()));
-            }
+            let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
+            found.entry(MEDIA_STORE).or_insert_with(|| default(folder));
         }
         Ok(Self { found, instances: file.instances })
     }
@@ -193,6 +189,10 @@ impl Sources {
 
     pub(super) fn place(&self, key: &str) -> String {
         self.found.get(key).map_or_else(|| key.to_owned(), |found| found.place.to_string())
+    }
+
+    pub(super) fn is_default(&self, key: &str) -> bool {
+        self.found.get(key).is_some_and(|found| found.place == Place::Default)
     }
 
     pub(super) fn parsed<T, E: fmt::Display>(

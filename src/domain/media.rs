@@ -128,6 +128,8 @@ pub struct StoredFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub lease: Lease,
+    /// As the job was claimed. Fewer in the row mean that it was made due again since.
+    pub attempts: u32,
     pub outcome: Outcome,
 }
 

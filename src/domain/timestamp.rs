@@ -1,6 +1,6 @@
 //! Points in time, in whole milliseconds: the precision that both databases keep exactly.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -82,6 +82,14 @@ impl Add<Duration> for Timestamp {
 
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 }
 

@@ -17,6 +17,7 @@ use super::resolver::{GuardedResolver, Lookup};
 use super::room::Room;
 use super::source;
 use super::spool::{Spool, Spooled};
+use crate::blob::is_disk_full;
 use crate::clock::Clock;
 use crate::domain::file_name;
 use crate::domain::media::Failure;
@@ -212,9 +213,9 @@ fn broken_off(error: reqwest::Error) -> Failure {
 }
 
 fn unwritten(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Failure::NoRoom,
-        _ => Failure::passing(format!("buzon cannot write a temporary file into its data folder: {error}")),
+    match is_disk_full(&error) {
+        true => Failure::NoRoom,
+        false => Failure::passing(format!("buzon cannot write a temporary file into its data folder: {error}")),
     }
 }
 

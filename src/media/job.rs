@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fetch::{Fetched, Fetcher};
 use super::{Parts, sniff};
-use crate::blob::BlobError;
+use crate::blob::{BlobError, Object};
 use crate::domain::media::{Failure, LeasedJob, StoredFile};
 use crate::store::StoreError;
 
@@ -28,10 +28,10 @@ pub(super) async fn attempt(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -
 async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     let spooled = &fetched.spooled;
     let present = parts.blobs.find(&spooled.key).await.map_err(unkept)?;
-    let present = present.filter(|object| object.size == spooled.size);
-    match present.map(|object| object.modified + ASSUMED_UNTIL > parts.clock.now()) {
-        Some(true) => Ok(()),
-        Some(false) => put_again(parts, fetched).await,
+    let good = |object: &Object| object.size == spooled.size && object.modified + ASSUMED_UNTIL > parts.clock.now();
+    match present {
+        Some(object) if good(&object) => Ok(()),
+        Some(_) => put_again(parts, fetched).await,
         None => parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await.map_err(unkept),
     }
 }
@@ -40,11 +40,12 @@ async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
 async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     let spooled = &fetched.spooled;
     let now = parts.clock.now();
-    if !parts.store.lock_object(&spooled.key, now, now + LOCKED_FOR).await.map_err(unlocked)? {
+    let until = now + LOCKED_FOR;
+    if !parts.store.lock_object(&spooled.key, now, until).await.map_err(unlocked)? {
         return Err(Failure::passing("an old copy of the same file is being removed"));
     }
     let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
-    parts.store.unlock_object(&spooled.key).await.map_err(unlocked)?;
+    parts.store.unlock_object(&spooled.key, until).await.map_err(unlocked)?;
     put.map_err(unkept)
 }
 

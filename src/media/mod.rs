@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use url::Url;
 
@@ -35,7 +35,7 @@ use guard::Guard;
 use resolver::Lookup;
 pub use room::Room;
 
-/// How long giving back may take.
+/// How long giving back, and taking back what was half uploaded, may take.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// How files are fetched.
@@ -73,6 +73,7 @@ pub struct Worker {
     task: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     closing: Arc<Notify>,
+    blobs: Blobs,
 }
 
 /// Starts fetching and sweeping.
@@ -82,17 +83,31 @@ pub struct Worker {
 pub fn start(settings: Settings, parts: Parts) -> Result<Worker, reqwest::Error> {
     tls::install_provider();
     let closing = Arc::new(Notify::new());
+    let blobs = parts.blobs.clone();
     let sweeper = tokio::spawn(sweeper::run(parts.clone()));
     let task = tokio::spawn(worker::run(worker::Context::new(settings, parts)?, closing.clone()));
-    Ok(Worker { task, sweeper, closing })
+    Ok(Worker { task, sweeper, closing, blobs })
 }
 
 impl Worker {
-    /// Breaks off the downloads under way and gives their jobs back, for the next start or another process.
+    /// Waits for the end of the task.
+    ///
+    /// # Errors
+    /// If it panicked; no file would be saved any more.
+    pub async fn ended(&mut self) -> Result<(), JoinError> {
+        (&mut self.task).await
+    }
+
+    /// Breaks off the downloads under way and gives their jobs back, for the next start or another process. What a late
+    /// one holds ends by itself.
     pub async fn stop(self) {
         self.sweeper.abort();
         self.closing.notify_one();
-        // One that panicked has nothing to give back, and what a late one holds ends by itself.
-        let _ = timeout(STOP_WAIT, self.task).await;
+        let ended = async {
+            // One that panicked has nothing to give back.
+            let _ = self.task.await;
+            self.blobs.finish_uploads().await;
+        };
+        let _ = timeout(STOP_WAIT, ended).await;
     }
 }

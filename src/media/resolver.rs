@@ -26,8 +26,9 @@ impl Lookup for SystemLookup {
 }
 
 /// Gives a connection only addresses that the guard lets through. They are looked up once for each connection and
-/// used as they were checked, so a name whose address changes between the two gains nothing. Not asked for literal
-/// addresses: those are checked with the URL.
+/// used as they were checked, so a name whose address changes between the two gains nothing. A name may have forbidden
+/// addresses beside others, as where NAT64 makes some up. Not asked for literal addresses: those are checked with the
+/// URL.
 pub(super) struct GuardedResolver {
     pub(super) guard: Arc<Guard>,
     pub(super) lookup: Arc<dyn Lookup>,
@@ -38,9 +39,12 @@ impl Resolve for GuardedResolver {
         let (guard, lookup) = (self.guard.clone(), self.lookup.clone());
         Box::pin(async move {
             let addresses = lookup.addresses(name.as_str()).await?;
-            addresses.iter().try_for_each(|address| guard.check_address(*address))?;
-            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(addresses) as Addrs)
+            let checked = |address| guard.check_address(address).map(|()| SocketAddr::new(address, 0));
+            let (allowed, refused): (Vec<_>, Vec<_>) = addresses.into_iter().map(checked).partition(Result::is_ok);
+            match refused.into_iter().next() {
+                Some(Err(refusal)) if allowed.is_empty() => Err(refusal.into()),
+                _ => Ok(Box::new(allowed.into_iter().flatten()) as Addrs),
+            }
         })
     }
 }

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 
 use crate::store::ObjectStore;
 
-/// How long nothing is written after a disk was found full.
-const FULL_PAUSE: Duration = Duration::from_secs(5);
+/// How long nothing is downloaded after a disk was found full: twice as long each time, until a file finds room.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// Watches the file systems that downloads go to, and the quota.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub struct Room {
 #[derive(Debug, Default)]
 struct State {
     shortage: Option<Shortage>,
-    /// When a file last met a full disk. None has been stored since.
-    full_at: Option<Instant>,
+    /// When a file last met a full disk, and how long to wait from then. None has been stored since.
+    full: Option<(Instant, Duration)>,
 }
 
 /// Why nothing is downloaded now.
@@ -75,26 +76,30 @@ impl Room {
     /// Counts a file that was just stored.
     pub(super) fn add(&self, bytes: u64) {
         self.stored.fetch_add(bytes, Ordering::Relaxed);
-        self.state().full_at = None;
+        self.state().full = None;
     }
 
     /// Notes that a file has met a full disk.
     pub(super) fn full(&self) {
         let mut state = self.state();
-        state.full_at = Some(Instant::now());
+        let pause = match state.full {
+            // Those that failed together count once.
+            Some((at, pause)) if at.elapsed() < pause => pause,
+            Some((_, pause)) => (pause * 2).min(LAST_PAUSE),
+            None => FIRST_PAUSE,
+        };
+        state.full = Some((Instant::now(), pause));
         state.show(Some(Shortage::Disk));
     }
 
-    /// Looks whether there is room for a download. A disk that was full is tried again from time to time: it is shown
-    /// as full until a file has found room.
+    /// Looks whether there is room for a download. A disk that was full is tried again from time to time.
     pub(super) fn look(&self) -> Result<(), Shortage> {
         let mut state = self.state();
-        let room = match state.full_at {
-            Some(at) if at.elapsed() < FULL_PAUSE => Err(Shortage::Disk),
+        let room = match state.full {
+            Some((at, pause)) if at.elapsed() < pause => Err(Shortage::Disk),
             _ => self.disk().and_then(|()| self.within_quota()),
         };
-        let full = state.full_at.map(|_| Shortage::Disk);
-        state.show(room.err().or(full));
+        state.show(room.err());
         room
     }
 

@@ -69,12 +69,12 @@ pub(super) async fn run(parts: Parts) {
 /// # Errors
 /// If the store or the database does not answer; what was removed until then stays so.
 pub async fn sweep(store: &dyn Store, blobs: &Blobs, now: Timestamp) -> Result<Swept, SweepError> {
-    let (folder, unfinished_before) = (blobs.clone(), before(now, UNFINISHED_AFTER));
+    let (folder, unfinished_before) = (blobs.clone(), now - UNFINISHED_AFTER);
     let unfinished = spawn_blocking(move || folder.sweep_unfinished(unfinished_before)).await??;
     if !blobs.claim(&store.database_id().await?).await? {
         return Ok(Swept { unfinished, foreign: true, ..Swept::default() });
     }
-    let old = before(now, ORPHANED_AFTER);
+    let old = now - ORPHANED_AFTER;
     let mut orphans = 0;
     let mut pages = blobs.list().chunks(PAGE);
     while let Some(page) = pages.next().await {
@@ -82,31 +82,33 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, now: Timestamp) -> Result<S
         let keys: Vec<ObjectKey> =
             page.into_iter().filter(|object| object.modified <= old).map(|object| object.key).collect();
         for orphan in store.objects_without_row(&keys).await? {
-            orphans += usize::from(remove(store, blobs, &orphan, now, old).await?);
+            match remove(store, blobs, &orphan, now).await {
+                Ok(removed) => orphans += usize::from(removed),
+                // The others are none the worse for it.
+                Err(error) => warn!(%error, "a file without a message could not be removed"),
+            }
         }
     }
     Ok(Swept { unfinished, orphans, foreign: false })
 }
 
-/// Deletes an object that is still old, unless somebody is putting it again.
-async fn remove(
-    store: &dyn Store,
-    blobs: &Blobs,
-    key: &ObjectKey,
-    now: Timestamp,
-    old: Timestamp,
-) -> Result<bool, SweepError> {
-    if !store.lock_object(key, now, now + LOCKED_FOR).await? {
+/// Deletes an object unless somebody is putting it again.
+async fn remove(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, now: Timestamp) -> Result<bool, SweepError> {
+    let until = now + LOCKED_FOR;
+    if !store.lock_object(key, now, until).await? {
         return Ok(false);
     }
-    let still_old = blobs.find(key).await?.is_some_and(|object| object.modified <= old);
-    if still_old {
-        blobs.delete(key).await?;
-    }
-    store.unlock_object(key).await?;
-    Ok(still_old)
+    let removed = remove_locked(store, blobs, key, now - ORPHANED_AFTER).await;
+    store.unlock_object(key, until).await?;
+    removed
 }
 
-fn before(now: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp::from_millis(now.millis().saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+/// Deletes an object that is still old, and that still no job has ended with.
+async fn remove_locked(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, old: Timestamp) -> Result<bool, SweepError> {
+    let still_old = blobs.find(key).await?.is_some_and(|object| object.modified <= old);
+    if !still_old || store.objects_without_row(std::slice::from_ref(key)).await?.is_empty() {
+        return Ok(false);
+    }
+    blobs.delete(key).await?;
+    Ok(true)
 }

@@ -12,15 +12,20 @@ use tracing::{debug, error, warn};
 use super::fetch::Fetcher;
 use super::{Parts, Settings, job};
 use crate::domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
+use crate::domain::timestamp::Timestamp;
 use crate::store::{Claim, StoreError};
 
 /// How long a lease is good for. Another process takes over what a dead one held when this has passed.
 const LEASE: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// A lease is never longer than this many times [`LEASE`], unless a clock was wrong.
+const ABSURD: u32 = 10;
 /// The longest pause between two looks for jobs: for what another process left behind, or a command put back.
 const POLL: Duration = Duration::from_secs(15);
 /// The pause when the disk is full or the database is away.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether a host that is not busy has something, when it is told that there may be.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How often the stored files are counted, where there is a quota: other processes store some too.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,6 +35,8 @@ pub(super) struct Context {
     retry: RetryPolicy,
     downloads: usize,
     downloads_per_host: usize,
+    /// The host of relative URLs.
+    gateway_host: String,
 }
 
 impl Context {
@@ -37,9 +44,10 @@ impl Context {
         let retry = settings.retry;
         let downloads = settings.downloads as usize;
         let downloads_per_host = settings.downloads_per_host as usize;
+        let gateway_host = settings.gateway_url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().to_owned();
         let (room, lookup, clock) = (parts.room.clone(), parts.lookup.clone(), parts.clock.clone());
         let fetcher = Arc::new(Fetcher::new(settings, room, lookup, clock)?);
-        Ok(Self { parts, fetcher, retry, downloads, downloads_per_host })
+        Ok(Self { parts, fetcher, retry, downloads, downloads_per_host, gateway_host })
     }
 }
 
@@ -63,6 +71,8 @@ struct Worker {
     running: JoinSet<Attempt>,
     renew_at: Instant,
     count_at: Instant,
+    /// Hosts beside which nothing was due, and until when nothing will be.
+    nothing_beside: Option<(Vec<String>, Instant)>,
     /// Whether the database was away when it was last needed.
     away: bool,
 }
@@ -71,13 +81,21 @@ struct Worker {
 pub(super) async fn run(context: Context, closing: Arc<Notify>) {
     let wake = context.parts.wake.clone();
     let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
-    let mut worker = Worker { context, held, running, renew_at: now + RENEW_EVERY, count_at: now, away: false };
+    let mut worker = Worker {
+        context,
+        held,
+        running,
+        renew_at: now + RENEW_EVERY,
+        count_at: now,
+        nothing_beside: None,
+        away: false,
+    };
     worker.count().await;
     loop {
         let pause = if worker.settle().await { worker.claim().await } else { TROUBLE_PAUSE };
         tokio::select! {
             Some(ended) = worker.running.join_next_with_id() => worker.ended(ended),
-            () = wake.notified() => {}
+            () = wake.notified() => worker.woken(),
             () = sleep(pause) => {}
             () = sleep_until(worker.renew_at) => worker.renew().await,
             () = sleep_until(worker.count_at) => worker.count().await,
@@ -95,14 +113,34 @@ impl Worker {
                 return TROUBLE_PAUSE;
             }
             let Some(claim) = self.wanted() else { return POLL };
+            if let Some(pause) = self.nothing_beside(&claim.busy_hosts) {
+                return pause;
+            }
             let jobs = self.context.parts.store.claim_media(&claim).await;
             let Some(mut jobs) = self.answered(jobs) else { return TROUBLE_PAUSE };
             let all = jobs.len() < claim.limit as usize;
             jobs.sort_by_key(|job| job.occurred_at);
             jobs.into_iter().for_each(|job| self.start(job));
             if all {
-                return self.until_next().await;
+                let pause = self.until_next(claim.now).await;
+                self.nothing_beside = Some((claim.busy_hosts, Instant::now() + pause));
+                return pause;
             }
+        }
+    }
+
+    /// How long it is known that nothing is due but for these hosts. To find that out means to walk over all that is
+    /// due for them, so it is not done again for every file that ends.
+    fn nothing_beside(&self, busy_hosts: &[String]) -> Option<Duration> {
+        let (known, until) = self.nothing_beside.as_ref().filter(|(known, _)| !known.is_empty())?;
+        let pause = until.checked_duration_since(Instant::now())?;
+        (known == busy_hosts).then_some(pause)
+    }
+
+    /// There may be something new.
+    fn woken(&mut self) {
+        if let Some((_, until)) = &mut self.nothing_beside {
+            *until = (*until).min(Instant::now() + LOOK_AGAIN);
         }
     }
 
@@ -110,20 +148,36 @@ impl Worker {
     fn wanted(&self) -> Option<Claim> {
         let mut hosts = HashMap::<&str, usize>::new();
         for held in self.held.values() {
-            *hosts.entry(&held.job.source_host).or_default() += 1;
+            *hosts.entry(self.host(&held.job)).or_default() += 1;
         }
         let places = self.context.downloads.saturating_sub(self.held.len());
         let (busy, free): (Vec<_>, Vec<_>) =
             hosts.into_iter().partition(|(_, held)| *held >= self.context.downloads_per_host);
         let busiest = free.into_iter().map(|(_, held)| held).max().unwrap_or_default();
         let limit = places.min(self.context.downloads_per_host - busiest);
-        let now = self.context.parts.clock.now();
-        let busy_hosts = busy.into_iter().map(|(host, _)| host.to_owned()).collect();
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        (limit > 0).then(|| Claim { now, lease_until: now + LEASE, limit, busy_hosts })
+        let mut busy_hosts: Vec<String> = busy.into_iter().map(|(host, _)| host.to_owned()).collect();
+        if busy_hosts.contains(&self.context.gateway_host) {
+            busy_hosts.push(String::new());
+        }
+        busy_hosts.sort();
+        busy_hosts.dedup();
+        let (limit, now) = (u32::try_from(limit).unwrap_or(u32::MAX), self.context.parts.clock.now());
+        let claim = Claim { now, lease_until: now + LEASE, absurd_after: now + LEASE * ABSURD, limit, busy_hosts };
+        (limit > 0).then_some(claim)
     }
 
+    /// A relative URL is asked of the gateway.
+    fn host<'j>(&'j self, job: &'j LeasedJob) -> &'j str {
+        if job.source_host.is_empty() { &self.context.gateway_host } else { &job.source_host }
+    }
+
+    /// Starts a job. One that is under way here already, because its lease ran out before it could be renewed, goes on
+    /// under the new one.
     fn start(&mut self, job: LeasedJob) {
+        if let Some(held) = self.held.values_mut().find(|held| held.job.lease.key == job.lease.key) {
+            held.job = job;
+            return;
+        }
         let (fetcher, parts) = (self.context.fetcher.clone(), self.context.parts.clone());
         let leased = job.clone();
         let task = self.running.spawn(async move { job::attempt(&fetcher, &parts, &leased).await });
@@ -131,11 +185,15 @@ impl Worker {
     }
 
     /// Until the next job is due, or until a look for what nobody announced; not all processes at the same time.
-    async fn until_next(&mut self) -> Duration {
-        let now = self.context.parts.clock.now();
+    async fn until_next(&mut self, now: Timestamp) -> Duration {
         let due = self.context.parts.store.next_media_due(now).await;
-        let due = self.answered(due).flatten().map(|due| due.millis().abs_diff(now.millis()));
-        POLL.mul_f64(0.5 + random() / 2.0).min(due.map_or(POLL, Duration::from_millis))
+        let due = self.answered(due).flatten().map(|due| self.until(due));
+        POLL.mul_f64(0.5 + random() / 2.0).min(due.unwrap_or(POLL))
+    }
+
+    fn until(&self, due: Timestamp) -> Duration {
+        let millis = due.millis().saturating_sub(self.context.parts.clock.now().millis());
+        Duration::from_millis(millis.try_into().unwrap_or_default())
     }
 
     /// Notes how an attempt ended.
@@ -185,7 +243,9 @@ impl Worker {
 
     /// Writes how these attempts ended, unless the database does not answer.
     async fn write(&mut self, ended: &[Id]) -> Result<(), Refused> {
-        let settlements: Vec<Settlement> = ended.iter().filter_map(|id| self.held.get(id)?.settlement()).collect();
+        let mut settlements: Vec<Settlement> = ended.iter().filter_map(|id| self.held.get(id)?.settlement()).collect();
+        // In the order in which the writer of events locks rows.
+        settlements.sort_by(|a, b| a.lease.cmp(&b.lease));
         if settlements.is_empty() {
             return Ok(());
         }
@@ -218,10 +278,14 @@ impl Worker {
         if self.held.is_empty() {
             return;
         }
-        let leases: Vec<_> = self.held.values().map(|held| held.job.lease.clone()).collect();
+        let mut leases: Vec<_> = self.held.values().map(|held| held.job.lease.clone()).collect();
+        leases.sort();
         let until = self.context.parts.clock.now() + LEASE;
         let renewed = self.context.parts.store.renew_media(&leases, until).await;
-        let Some(renewed) = self.answered(renewed) else { return };
+        let Some(renewed) = self.answered(renewed) else {
+            self.renew_at = Instant::now() + TROUBLE_PAUSE;
+            return;
+        };
         for held in self.held.values().filter(|held| !renewed.contains(&held.job.lease)) {
             held.task.abort();
         }
@@ -258,11 +322,11 @@ impl Worker {
 
 impl Held {
     fn settlement(&self) -> Option<Settlement> {
-        Some(Settlement { lease: self.job.lease.clone(), outcome: self.outcome.clone()? })
+        Some(Settlement { lease: self.job.lease.clone(), attempts: self.job.attempts, outcome: self.outcome.clone()? })
     }
 }
 
-/// Logs what was settled: never a URL or a message's id, which can name people.
+/// Logs what was settled: never the path of a URL or a message's id, which can name people.
 fn note(context: &Context, job: &LeasedJob, outcome: &Outcome) {
     let instance = &job.lease.key.instance_id;
     match outcome {

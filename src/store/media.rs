@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use super::StoreError;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Outcome, Settlement, State, StoredFile};
-use crate::domain::object_key::ObjectKey;
 use crate::domain::timestamp::Timestamp;
 
 /// The contract of media jobs.
@@ -19,28 +18,12 @@ pub trait MediaStore: Send + Sync {
     /// Lengthens the leases that are still held, and returns them.
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError>;
 
-    /// Writes how attempts ended, and gives up their leases. Returns those that were written: not one whose lease
-    /// another caller has taken over.
+    /// Writes how attempts ended, and gives up their leases; of a job that was made due again since it was claimed, only
+    /// that its file is stored. Returns the leases that were given up: not one that another caller has taken over.
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError>;
 
-    /// When the first job after `now` is due.
+    /// When the first job after `now` is due, or a lease ends.
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
-
-    /// How many jobs are in each state that has some.
-    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError>;
-
-    /// The jobs that `filter` lets through, those with the latest messages first.
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError>;
-
-    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
-    /// stored. Returns how many those are.
-    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
-
-    /// A stored file by its key.
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError>;
-
-    /// The jobs of a message; those with a stored file first, of these the latest.
-    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError>;
 }
 
 /// Which jobs a worker wants.
@@ -48,30 +31,11 @@ pub trait MediaStore: Send + Sync {
 pub struct Claim {
     pub now: Timestamp,
     pub lease_until: Timestamp,
+    /// A lease that is to last longer than until then was given by a clock that was wrong, and counts for nothing.
+    pub absurd_after: Timestamp,
     pub limit: u32,
     /// Hosts that are being asked for enough already.
     pub busy_hosts: Vec<String>,
-}
-
-/// Which jobs a person means; what is not set lets all through.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    pub state: Option<State>,
-    pub instance_id: Option<String>,
-    pub message_id: Option<String>,
-}
-
-/// A job, for a person.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobReport {
-    pub instance_id: String,
-    pub message_id: String,
-    pub state: State,
-    pub reason: Option<String>,
-    pub attempts: u32,
-    pub occurred_at: Timestamp,
-    pub next_attempt_at: Timestamp,
-    pub file: Option<StoredFile>,
 }
 
 /// The statements on `media` within a transaction that records events.
@@ -110,71 +74,32 @@ impl<T> LeasedRow<T> {
     }
 }
 
-/// A row for a person.
-pub(super) struct ReportRow<T> {
+/// The key of a row, and its claim.
+pub(super) struct LeaseRow {
     pub(super) instance_id: String,
     pub(super) message_id: String,
-    pub(super) state: String,
-    pub(super) reason: Option<String>,
-    pub(super) attempts: i32,
-    pub(super) occurred_at: T,
-    pub(super) next_attempt_at: T,
-    pub(super) object_key: Option<String>,
-    pub(super) size: Option<i64>,
-    pub(super) content_type: Option<String>,
-    pub(super) file_name: Option<String>,
+    pub(super) source_sha256: Vec<u8>,
+    pub(super) lease_token: i64,
 }
 
-impl<T> ReportRow<T> {
-    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<JobReport, StoreError> {
-        Ok(JobReport {
-            instance_id: self.instance_id,
-            message_id: self.message_id,
-            state: state(&self.state)?,
-            reason: self.reason,
-            attempts: count(self.attempts)?,
-            occurred_at: time(self.occurred_at)?,
-            next_attempt_at: time(self.next_attempt_at)?,
-            file: file(self.object_key, self.size, self.content_type, self.file_name)?,
-        })
-    }
-}
-
-/// The stored file of a row that has one.
-pub(super) fn file(
-    object_key: Option<String>,
-    size: Option<i64>,
-    content_type: Option<String>,
-    file_name: Option<String>,
-) -> Result<Option<StoredFile>, StoreError> {
-    let Some(text) = object_key else { return Ok(None) };
-    let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
-    let size = size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
-    let content_type = content_type.ok_or_else(|| unreadable("content_type"))?;
-    Ok(Some(StoredFile { object_key, size, content_type, file_name }))
-}
-
-pub(super) fn state(text: &str) -> Result<State, StoreError> {
-    State::parse(text).ok_or_else(|| unreadable("state"))
+/// The leases of these rows.
+pub(super) fn read_leases<L: FromIterator<Lease>>(rows: Vec<LeaseRow>) -> Result<L, StoreError> {
+    let lease = |row: LeaseRow| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token);
+    rows.into_iter().map(lease).collect()
 }
 
 pub(super) fn count(number: impl TryInto<u32>) -> Result<u32, StoreError> {
     number.try_into().map_err(|_| unreadable("a count"))
 }
 
-pub(super) fn lease(
-    instance_id: &str,
-    message_id: String,
-    source_sha256: &[u8],
-    token: i64,
-) -> Result<Lease, StoreError> {
+fn lease(instance_id: &str, message_id: String, source_sha256: &[u8], token: i64) -> Result<Lease, StoreError> {
     let instance_id = InstanceId::new(instance_id).map_err(|_| unreadable("instance_id"))?;
     let source_sha256 = source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?;
     Ok(Lease { key: MediaKey { instance_id, message_id, source_sha256 }, token })
 }
 
 /// Somebody else wrote the table.
-fn unreadable(what: &str) -> StoreError {
+pub(super) fn unreadable(what: &str) -> StoreError {
     StoreError::Unavailable(format!("a row of media holds an unusable value for {what}"))
 }
 

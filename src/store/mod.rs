@@ -16,6 +16,7 @@ mod chats;
 mod error;
 mod events;
 mod media;
+mod media_reports;
 mod messages;
 mod objects;
 #[cfg(feature = "postgres")]
@@ -29,14 +30,15 @@ mod writer;
 
 pub use error::StoreError;
 pub use events::EventStore;
-pub use media::{Claim, JobFilter, JobReport, MediaStore};
+pub use media::{Claim, MediaStore};
+pub use media_reports::{JobFilter, JobReport, MediaReports};
 pub use objects::ObjectStore;
 pub use schema::Pending;
 
 /// Everything that a database does for buzon.
-pub trait Store: EventStore + MediaStore + ObjectStore + Availability {}
+pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + Availability {}
 
-impl<T: EventStore + MediaStore + ObjectStore + Availability> Store for T {}
+impl<T: EventStore + MediaStore + MediaReports + ObjectStore + Availability> Store for T {}
 
 /// Whether the database is there.
 #[async_trait]

@@ -22,7 +22,8 @@ pub trait ObjectStore: Send + Sync {
     /// so one after the other. The lock of one who died ends by itself at `until`.
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
 
-    async fn unlock_object(&self, key: &ObjectKey) -> Result<(), StoreError>;
+    /// Gives back the lock that was to end at `until`, if it is still there.
+    async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError>;
 }
 
 pub(super) fn byte_count(bytes: i64) -> u64 {

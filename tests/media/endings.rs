@@ -1,7 +1,7 @@
 use super::{JPEG, all_end, deliver, files, service};
 use crate::support::eventually;
 use crate::support::gate::Gate;
-use crate::support::gateway::{Gateway, Reply};
+use crate::support::gateway::{Away, Gateway, Reply};
 use crate::support::world::{Backend, World, on_both};
 
 /// Files that fail in each way for good, with the end that each comes to.
@@ -88,14 +88,14 @@ async fn every_way_to_fail_has_its_end_and_a_reason_that_a_person_understands() 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_gateway_comes_back_its_files_are_stored_without_any_action() {
     on_both(async |world| {
-        let address = Gateway::away().await;
-        let origin = format!("http://{address}");
+        let away = Away::new();
+        let origin = format!("http://{}", away.address());
         let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_GATEWAY_URL", &origin)];
         let service = crate::support::service::Service::start_with(&world, &settings).await;
         deliver(&service, "A", "/a.jpg").await;
         let reason = "SELECT coalesce(reason, '') FROM media";
         eventually("it has failed", async || world.value(reason).await.contains("cannot be reached")).await;
-        let gateway = Gateway::start_at(address).await;
+        let gateway = away.come_back();
         gateway.reply("/a.jpg", Reply::file(JPEG));
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -204,15 +204,31 @@ async fn servers() -> (Gateway, Canary) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_resolves_to_a_forbidden_address_is_refused_even_beside_a_public_one() {
+async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
-        let (store, worker) = worker(&world, Scripted::new(&[&[PUBLIC, PRIVATE]])).await;
+        let others = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let (store, worker) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         let row = world.value("SELECT state, attempts, reason FROM media").await;
         assert!(row.starts_with("refused|1|the file is at 127.0.0.1, which is not on the public internet"), "{row}");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 0));
+        worker.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
+    on_both(async |world| {
+        let (gateway, canary) = servers().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let (store, worker) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
+        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT state FROM media").await, "stored");
+        assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
         worker.stop().await;
     })
     .await;

@@ -216,6 +216,47 @@ async fn a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes()
     successor.kill().await;
 }
 
+/// As after an outage of the database, or when the machine slept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_own_lease_ran_out_goes_on_with_what_it_has() {
+    on_both(async |world| {
+        let setting = Setting::new().await;
+        let gate = Gate::closed();
+        setting.gateway.reply("/a.jpg", Reply::halved(JPEG, &gate));
+        setting.gateway.reply("/b.jpg", Reply::file(JPEG));
+        let buzon = setting.serve(&world).await;
+        deliver(&buzon, "A", "/a.jpg").await;
+        eventually("it is asked", async || setting.gateway.asked("/a.jpg") == 1).await;
+        world.execute(LEASES_END).await;
+        deliver(&buzon, "B", "/b.jpg").await;
+        let claims = "SELECT lease_token FROM media WHERE message_id = 'A'";
+        eventually("it is claimed again", async || world.value(claims).await == "2").await;
+        gate.open();
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "2");
+        assert_eq!(setting.gateway.asked("/a.jpg"), 1);
+        buzon.kill().await;
+    })
+    .await;
+}
+
+/// A large file is on its way to the bucket in parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_in_the_middle_of_an_upload_leaves_nothing_of_it() {
+    let world = World::new(Backend::Sqlite).await;
+    let setting = Setting::new().await;
+    setting.gateway.reply("/a.bin", Reply::file(&vec![7; 20_000_000]));
+    let gate = setting.s3.hold(Operation::UploadPart, 2);
+    let mut buzon = setting.serve(&world).await;
+    deliver(&buzon, "A", "/a.bin").await;
+    eventually("a part is held", async || setting.s3.arrived(Operation::UploadPart) == 2).await;
+    buzon.signal(Signal::TERM);
+    assert!(buzon.wait().await.success());
+    assert_eq!(setting.s3.answered(Operation::AbortUpload), 1);
+    gate.open();
+    assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_servers_on_one_database_fetch_every_file_once() {
     let world = World::new(Backend::Postgres).await;

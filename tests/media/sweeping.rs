@@ -118,10 +118,11 @@ async fn an_object_that_somebody_puts_again_is_left_to_them() {
         for place in Place::both(&world).await {
             place.put(JPEG, 100 * DAY).await;
             let now = SystemClock.now();
-            assert!(store.lock_object(&key(JPEG), now, now + DAY).await.expect("it answers"));
+            let until = now + DAY;
+            assert!(store.lock_object(&key(JPEG), now, until).await.expect("it answers"));
             assert_eq!(place.sweep(&store).await, Swept::default());
             assert!(place.has(JPEG));
-            store.unlock_object(&key(JPEG)).await.expect("it answers");
+            store.unlock_object(&key(JPEG), until).await.expect("it answers");
             assert_eq!(place.sweep(&store).await.orphans, 1);
         }
     })

@@ -119,3 +119,26 @@ async fn help_is_for_people() {
     let unknown = run(world.folder.path(), &["frobnicate"], &[]).await;
     assert_eq!(unknown.status.code(), Some(2));
 }
+
+/// As on a machine of somebody named José.
+#[tokio::test]
+async fn a_data_folder_may_have_any_name() {
+    let world = World::new(Backend::Sqlite).await;
+    std::fs::create_dir(world.folder.path().join("below")).expect("it can be made");
+    for data in ["mi tienda/señal 100%", "below/../beside", "what?#"] {
+        let gateway = crate::support::gateway::Gateway::start().await;
+        gateway.reply("/a.jpg", crate::support::gateway::Reply::file(b"\x00a file"));
+        let origin = gateway.url("");
+        let settings = [("BUZON_DATA_DIR", data), ("BUZON_GATEWAY_URL", origin.as_str())];
+        let buzon = Buzon::serve(&world, &settings).await;
+        let body = crate::support::events::received(data, serde_json::json!({"media_url": "/a.jpg"}));
+        let post = crate::support::client().post(format!("http://{}/webhook/7", buzon.address)).body(body);
+        assert_eq!(post.send().await.expect("it answers").status(), 200);
+        let stored = format!("SELECT count(*) FROM media WHERE state = 'stored' AND message_id = '{data}'");
+        crate::support::eventually("it is stored", async || world.value(&stored).await == "1").await;
+        let hash = world.value("SELECT DISTINCT object_key FROM media").await;
+        let file = world.folder.path().join(data).join("media").join(&hash[..2]).join(&hash);
+        assert_eq!(std::fs::read(file).expect("it is there"), b"\x00a file");
+        buzon.kill().await;
+    }
+}

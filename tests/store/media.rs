@@ -28,7 +28,13 @@ async fn messages(store: &Arc<dyn Store>, ids: &[&str]) {
 }
 
 fn wanted(now: Timestamp, limit: u32) -> Claim {
-    Claim { now, lease_until: now + Duration::from_secs(30), limit, busy_hosts: vec![] }
+    Claim {
+        now,
+        lease_until: now + Duration::from_secs(30),
+        absurd_after: now + Duration::from_secs(300),
+        limit,
+        busy_hosts: vec![],
+    }
 }
 
 async fn claim(store: &Arc<dyn Store>, now: Timestamp) -> Vec<LeasedJob> {
@@ -43,7 +49,7 @@ fn ids(jobs: &[LeasedJob]) -> Vec<&str> {
 
 /// Settles, and returns whether it was written.
 async fn settle(store: &Arc<dyn Store>, job: &LeasedJob, outcome: Outcome) -> bool {
-    let settlement = Settlement { lease: job.lease.clone(), outcome };
+    let settlement = Settlement { lease: job.lease.clone(), attempts: job.attempts, outcome };
     store.settle_media(&[settlement]).await.expect("the store answers").contains(&job.lease)
 }
 
@@ -235,8 +241,9 @@ async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
             stored(0xab, 70_011),
         ];
         let settlements = jobs.iter().zip(outcomes);
-        let settlements: Vec<_> =
-            settlements.map(|(job, outcome)| Settlement { lease: job.lease.clone(), outcome }).collect();
+        let settlements: Vec<_> = settlements
+            .map(|(job, outcome)| Settlement { lease: job.lease.clone(), attempts: job.attempts, outcome })
+            .collect();
         assert_eq!(store.settle_media(&settlements).await.expect("the store answers").len(), 5);
         let query = "SELECT message_id, state, reason, attempts, denials, next_attempt_at, object_key, size,
                             content_type, file_name, stored_at
@@ -271,6 +278,63 @@ async fn a_repeat_while_a_worker_has_the_job_leaves_it_with_the_worker() {
         messages(&store, &["A"]).await;
         assert_eq!(claim(&store, later(1)).await, []);
         assert!(settle(&store, &job, stored(1, 10)).await);
+    })
+    .await;
+}
+
+/// Its file may have come back since the attempt began.
+#[tokio::test]
+async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let ended = Outcome::Ended { state: State::Expired, reason: "gone".to_owned() };
+        let again = Outcome::Again { at: later(600_000), reason: "away".to_owned(), denied: true };
+        for outcome in [ended, again, Outcome::Released] {
+            world.execute("DELETE FROM media").await;
+            world.execute("DELETE FROM events").await;
+            messages(&store, &["A"]).await;
+            let job = claim(&store, ARRIVAL).await.remove(0);
+            messages(&store, &["A"]).await;
+            assert!(settle(&store, &job, outcome).await);
+            let row =
+                world.value("SELECT state, reason, attempts, denials, next_attempt_at, lease_until FROM media").await;
+            assert_eq!(row, "pending|NULL|0|0|2024-08-27T00:06:40.004Z|NULL");
+            assert!(!settle(&store, &job, Outcome::Released).await);
+            assert_eq!(claim(&store, ARRIVAL).await.len(), 1);
+        }
+        assert_eq!(store.list_media(&JobFilter::default(), 10).await.expect("the store answers").len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_from_a_clock_that_was_wrong_counts_for_nothing() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A"]).await;
+        let year = Duration::from_secs(365 * 24 * 60 * 60);
+        assert_eq!(claim(&store, ARRIVAL + year).await.len(), 1);
+        assert_eq!(claim(&store, ARRIVAL).await.len(), 1);
+        assert_eq!(claim(&store, ARRIVAL).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_thing_to_happen_is_a_job_that_is_due_or_a_lease_that_ends() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let next = async |now| store.next_media_due(now).await.expect("the store answers");
+        assert_eq!(next(ARRIVAL).await, None);
+        messages(&store, &["A", "B"]).await;
+        assert_eq!(next(later(-1)).await, Some(ARRIVAL));
+        let jobs = claim(&store, ARRIVAL).await;
+        assert_eq!(next(ARRIVAL).await, Some(later(30_000)));
+        assert!(settle(&store, &jobs[0], stored(1, 10)).await);
+        let again = Outcome::Again { at: later(5_000), reason: "away".to_owned(), denied: false };
+        assert!(settle(&store, &jobs[1], again).await);
+        assert_eq!(next(ARRIVAL).await, Some(later(5_000)));
+        assert_eq!(next(later(5_000)).await, None);
     })
     .await;
 }

@@ -20,12 +20,12 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
         let message = received(id, json!({"type": "image", "media_url": format!("/{id}")}));
         record(store, &[event("7", message, ARRIVAL)]).await;
         let until = ARRIVAL + Duration::from_secs(30);
-        let claim = Claim { now: ARRIVAL, lease_until: until, limit: 1, busy_hosts: vec![] };
+        let claim = Claim { now: ARRIVAL, lease_until: until, absurd_after: until, limit: 1, busy_hosts: vec![] };
         let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
         let (content_type, file_name) = ("image/png".to_owned(), None);
         let file = StoredFile { object_key: key(*content), size: *size, content_type, file_name };
         let outcome = Outcome::Stored { file, at: ARRIVAL };
-        let settled = store.settle_media(&[Settlement { lease: job.lease, outcome }]).await;
+        let settled = store.settle_media(&[Settlement { lease: job.lease, attempts: 1, outcome }]).await;
         assert_eq!(settled.expect("the store answers").len(), 1);
     }
 }
@@ -78,7 +78,10 @@ async fn a_lock_on_an_object_is_one_callers_until_it_is_given_back_or_ends() {
         assert!(lock(2, ARRIVAL).await);
         assert!(lock(1, later(60_000)).await);
         assert!(!lock(1, later(60_001)).await);
-        store.unlock_object(&key(1)).await.expect("the store answers");
+        let mine = later(120_000);
+        store.unlock_object(&key(1), later(60_000)).await.expect("the store answers");
+        assert!(!lock(1, later(60_001)).await, "the lock of one who came too late is not given back");
+        store.unlock_object(&key(1), mine).await.expect("the store answers");
         assert!(lock(1, later(60_001)).await);
     })
     .await;

@@ -10,7 +10,9 @@ use buzon::domain::instance::InstanceId;
 use buzon::domain::media::{Lease, LeasedJob, Settlement, State, StoredFile};
 use buzon::domain::object_key::ObjectKey;
 use buzon::domain::timestamp::Timestamp;
-use buzon::store::{Availability, Claim, EventStore, JobFilter, JobReport, MediaStore, ObjectStore, Store, StoreError};
+use buzon::store::{
+    Availability, Claim, EventStore, JobFilter, JobReport, MediaReports, MediaStore, ObjectStore, Store, StoreError,
+};
 
 pub struct Double {
     pub events: Arc<dyn EventStore>,
@@ -52,7 +54,10 @@ impl MediaStore for Double {
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.rest.next_media_due(now).await
     }
+}
 
+#[async_trait]
+impl MediaReports for Double {
     async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
         self.rest.count_media().await
     }
@@ -92,7 +97,7 @@ impl ObjectStore for Double {
         self.rest.lock_object(key, now, until).await
     }
 
-    async fn unlock_object(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        self.rest.unlock_object(key).await
+    async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
+        self.rest.unlock_object(key, until).await
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::gate::Gate;
 
@@ -23,6 +23,29 @@ struct State {
     requests: Vec<String>,
     at_once: usize,
     most_at_once: usize,
+}
+
+/// A gateway that is away: connections to its port, which is nobody else's, are refused.
+pub struct Away(TcpSocket);
+
+impl Away {
+    pub fn new() -> Self {
+        Self::at(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0))
+    }
+
+    fn at(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("there is a socket");
+        socket.bind(address).expect("the address is free");
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("it is bound")
+    }
+
+    pub fn come_back(self) -> Gateway {
+        Gateway::listening(self.0.listen(1024).expect("it can listen"))
+    }
 }
 
 /// What is sent for a request, one step after the other; then the connection is closed.
@@ -107,19 +130,16 @@ impl Gateway {
     }
 
     pub async fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await.expect("the address is free");
+        Away::at(address).come_back()
+    }
+
+    fn listening(listener: TcpListener) -> Self {
         let gateway = Self {
             address: listener.local_addr().expect("it is bound"),
             state: Arc::new(Mutex::new(State::default())),
         };
         tokio::spawn(accept(listener, gateway.clone()));
         gateway
-    }
-
-    /// A gateway that is away: a port where nobody listens yet.
-    pub async fn away() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        listener.local_addr().expect("it is bound")
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use buzon::app::Application;
@@ -20,7 +21,7 @@ use super::world::World;
 pub struct Service {
     pub address: SocketAddr,
     pub api_address: SocketAddr,
-    token: String,
+    data_dir: PathBuf,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
     client: reqwest::Client,
@@ -86,13 +87,12 @@ impl Service {
             // A dropped sender stops the service too.
             let _ = stopped.await;
         }));
-        let token = buzon::data_dir::token(&data_dir).expect("it was written").expose_secret().to_owned();
-        Self { address, api_address, token, stop, task, client: crate::support::client() }
+        Self { address, api_address, data_dir, stop, task, client: crate::support::client() }
     }
 
     /// The API's token, as the first start wrote it.
-    pub fn token(&self) -> &str {
-        &self.token
+    pub fn token(&self) -> String {
+        buzon::data_dir::token(&self.data_dir).expect("it was written").expose_secret().to_owned()
     }
 
     /// Posts a body as it is.

@@ -5,14 +5,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{PostgresStore, column};
-use crate::domain::instance::InstanceId;
-use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement, State, StoredFile};
-use crate::domain::object_key::ObjectKey;
+use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::{
-    Claim, JobFilter, JobReport, LeasedRow, MediaRows, MediaStore, ReportRow, SettledColumns, count, file, lease, state,
-};
+use crate::store::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases};
 
 /// The three columns of keys.
 struct KeyColumns<'k> {
@@ -100,7 +96,7 @@ impl MediaStore for PostgresStore {
                     FROM media
                     WHERE state = 'pending'
                         AND next_attempt_at <= $1
-                        AND (lease_until IS NULL OR lease_until <= $1)
+                        AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
                         AND source_host <> ALL ($3)
                     ORDER BY next_attempt_at
                     LIMIT 256
@@ -111,7 +107,7 @@ impl MediaStore for PostgresStore {
                 -- Another process may have claimed it since it was selected.
                 AND state = 'pending'
                 AND next_attempt_at <= $1
-                AND (lease_until IS NULL OR lease_until <= $1)
+                AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
             RETURNING
                 instance_id, message_id, source_sha256, lease_token, source_url, source_host, occurred_at, attempts,
                 denials
@@ -120,6 +116,7 @@ impl MediaStore for PostgresStore {
             claim.lease_until.to_utc(),
             &claim.busy_hosts,
             i64::from(claim.limit),
+            claim.absurd_after.to_utc(),
         )
         .fetch_all(&mut *unit)
         .await?;
@@ -130,7 +127,8 @@ impl MediaStore for PostgresStore {
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
         let keys = KeyColumns::new(leases, |lease| &lease.key);
         let mut unit = self.begin(&self.clerk).await?;
-        let held = sqlx::query!(
+        let held = sqlx::query_as!(
+            LeaseRow,
             r#"
             UPDATE media
             SET lease_until = $5
@@ -152,22 +150,22 @@ impl MediaStore for PostgresStore {
         .fetch_all(&mut *unit)
         .await?;
         unit.commit().await?;
-        held.into_iter()
-            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
-            .collect()
+        read_leases(held)
     }
 
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
         let keys = KeyColumns::new(settlements, |it| &it.lease.key);
+        let attempts = column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX));
         let columns: Vec<SettledColumns<'_>> = settlements.iter().map(|it| (&it.outcome).into()).collect();
         let mut unit = self.begin(&self.clerk).await?;
-        let settled = sqlx::query!(
+        let mut settled = sqlx::query_as!(
+            LeaseRow,
             r#"
             UPDATE media
             SET state = job.state,
                 reason = job.reason,
-                attempts = attempts - job.uncounted,
-                denials = denials + job.denied,
+                attempts = media.attempts - job.uncounted,
+                denials = media.denials + job.denied,
                 next_attempt_at = coalesce(job.next_attempt_at, media.next_attempt_at),
                 lease_until = NULL,
                 object_key = job.object_key,
@@ -177,16 +175,17 @@ impl MediaStore for PostgresStore {
                 stored_at = job.stored_at
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::int8[], $5::text[], $6::text[], $7::int4[], $8::int4[],
-                $9::timestamptz[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::timestamptz[]
+                $9::timestamptz[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::timestamptz[], $15::int4[]
             ) AS job (
                 instance_id, message_id, source_sha256, lease_token, state, reason, uncounted, denied,
-                next_attempt_at, object_key, size, content_type, file_name, stored_at
+                next_attempt_at, object_key, size, content_type, file_name, stored_at, attempts
             )
             WHERE media.instance_id = job.instance_id
                 AND media.message_id = job.message_id
                 AND media.source_sha256 = job.source_sha256
                 AND media.lease_token = job.lease_token
                 AND media.state = 'pending'
+                AND (media.attempts >= job.attempts OR job.state = 'stored')
             RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
             "#,
             &keys.instance_ids as _,
@@ -203,138 +202,58 @@ impl MediaStore for PostgresStore {
             column(&columns, |it| it.file.map(|file| file.content_type.as_str())) as _,
             column(&columns, |it| it.file.and_then(|file| file.file_name.as_deref())) as _,
             column(&columns, |it| it.stored_at.map(Timestamp::to_utc)) as _,
+            &attempts,
         )
         .fetch_all(&mut *unit)
         .await?;
+        if settled.len() < settlements.len() {
+            settled.extend(give_up(&mut unit, settlements).await?);
+        }
         unit.commit().await?;
-        settled
-            .into_iter()
-            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
-            .collect()
+        read_leases(settled)
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let due = sqlx::query_scalar!(
             r#"
-            SELECT next_attempt_at
-            FROM media
-            WHERE state = 'pending' AND next_attempt_at > $1
-            ORDER BY next_attempt_at
-            LIMIT 1
+            SELECT least(
+                (SELECT min(next_attempt_at) FROM media WHERE state = 'pending' AND next_attempt_at > $1),
+                (SELECT min(lease_until) FROM media WHERE lease_until > $1)
+            )
             "#,
             now.to_utc(),
         )
-        .fetch_optional(&self.readers)
+        .fetch_one(&self.readers)
         .await?;
         Ok(due.map(Timestamp::from_utc))
     }
+}
 
-    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
-        let rows = sqlx::query!(r#"SELECT state, count(*) AS "jobs!" FROM media GROUP BY state ORDER BY state"#)
-            .fetch_all(&self.readers)
-            .await?;
-        rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
-    }
-
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let rows = sqlx::query_as!(
-            ReportRow::<OffsetDateTime>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts,
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE ($1::text IS NULL OR state = $1)
-                AND ($2::text IS NULL OR instance_id = $2)
-                AND ($3::text IS NULL OR message_id = $3)
-            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
-            LIMIT $4
-            "#,
-            state,
-            filter.instance_id.as_deref(),
-            filter.message_id.as_deref(),
-            i64::from(limit),
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
-    }
-
-    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let mut unit = self.begin(&self.clerk).await?;
-        let done = sqlx::query!(
-            r#"
-            UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = $1
-            WHERE state <> 'stored'
-                AND ($2::text IS NULL OR state = $2)
-                AND ($3::text IS NULL OR instance_id = $3)
-                AND ($4::text IS NULL OR message_id = $4)
-            "#,
-            now.to_utc(),
-            state,
-            filter.instance_id.as_deref(),
-            filter.message_id.as_deref(),
-        )
-        .execute(&mut *unit)
-        .await?;
-        unit.commit().await?;
-        Ok(done.rows_affected())
-    }
-
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
-        let row = sqlx::query!(
-            r#"
-            SELECT object_key, size, content_type, file_name
-            FROM media
-            WHERE object_key = $1
-            ORDER BY stored_at
-            LIMIT 1
-            "#,
-            object_key.as_str(),
-        )
-        .fetch_optional(&self.readers)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        file(row.object_key, row.size, row.content_type, row.file_name)
-    }
-
-    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
-        let rows = sqlx::query_as!(
-            ReportRow::<OffsetDateTime>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts,
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE instance_id = $1 AND message_id = $2
-            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
-            "#,
-            instance_id.as_str(),
-            message_id,
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
-    }
+/// Gives up the leases of jobs that were made due again since they were claimed.
+async fn give_up(connection: &mut PgConnection, settlements: &[Settlement]) -> Result<Vec<LeaseRow>, StoreError> {
+    let keys = KeyColumns::new(settlements, |it| &it.lease.key);
+    let given_up = sqlx::query_as!(
+        LeaseRow,
+        r#"
+        UPDATE media
+        SET lease_until = NULL
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int8[], $5::int4[])
+            AS job (instance_id, message_id, source_sha256, lease_token, attempts)
+        WHERE media.instance_id = job.instance_id
+            AND media.message_id = job.message_id
+            AND media.source_sha256 = job.source_sha256
+            AND media.lease_token = job.lease_token
+            AND media.attempts < job.attempts
+            AND media.lease_until IS NOT NULL
+        RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+        "#,
+        &keys.instance_ids as _,
+        &keys.message_ids as _,
+        &keys.source_sha256s as _,
+        &column(settlements, |it| it.lease.token),
+        &column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX)),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(given_up)
 }

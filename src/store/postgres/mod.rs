@@ -23,6 +23,7 @@ mod chats;
 mod durability;
 mod events;
 mod media;
+mod media_reports;
 mod messages;
 mod objects;
 mod reactions;

@@ -59,9 +59,15 @@ impl ObjectStore for PostgresStore {
         Ok(locked.rows_affected() == 1)
     }
 
-    async fn unlock_object(&self, key: &ObjectKey) -> Result<(), StoreError> {
+    async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         let mut unit = self.begin(&self.clerk).await?;
-        sqlx::query!("DELETE FROM media_object_locks WHERE object_key = $1", key.as_str()).execute(&mut *unit).await?;
+        sqlx::query!(
+            "DELETE FROM media_object_locks WHERE object_key = $1 AND locked_until = $2",
+            key.as_str(),
+            until.to_utc(),
+        )
+        .execute(&mut *unit)
+        .await?;
         unit.commit().await
     }
 }

@@ -5,14 +5,10 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{SqliteStore, json, timestamp};
-use crate::domain::instance::InstanceId;
-use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement, State, StoredFile};
-use crate::domain::object_key::ObjectKey;
+use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::{
-    Claim, JobFilter, JobReport, LeasedRow, MediaRows, MediaStore, ReportRow, SettledColumns, count, file, lease, state,
-};
+use crate::store::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases};
 
 #[derive(Serialize)]
 struct KeyColumns<'k> {
@@ -54,13 +50,13 @@ impl<'j> From<&'j MediaJob> for JobRow<'j> {
 }
 
 #[derive(Serialize)]
-struct LeaseRow<'l> {
+struct HeldRow<'l> {
     #[serde(flatten)]
     key: KeyColumns<'l>,
     lease_token: i64,
 }
 
-impl<'l> From<&'l Lease> for LeaseRow<'l> {
+impl<'l> From<&'l Lease> for HeldRow<'l> {
     fn from(lease: &'l Lease) -> Self {
         Self { key: KeyColumns::from(&lease.key), lease_token: lease.token }
     }
@@ -69,7 +65,8 @@ impl<'l> From<&'l Lease> for LeaseRow<'l> {
 #[derive(Serialize)]
 struct SettledRow<'s> {
     #[serde(flatten)]
-    lease: LeaseRow<'s>,
+    lease: HeldRow<'s>,
+    attempts: u32,
     state: &'static str,
     reason: Option<&'s str>,
     uncounted: i32,
@@ -86,7 +83,8 @@ impl<'s> From<&'s Settlement> for SettledRow<'s> {
     fn from(settlement: &'s Settlement) -> Self {
         let columns = SettledColumns::from(&settlement.outcome);
         Self {
-            lease: LeaseRow::from(&settlement.lease),
+            lease: HeldRow::from(&settlement.lease),
+            attempts: settlement.attempts,
             state: columns.state.as_str(),
             reason: columns.reason,
             uncounted: columns.uncounted,
@@ -158,6 +156,7 @@ impl MediaRows for SqliteConnection {
 impl MediaStore for SqliteStore {
     async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
         let (now, until) = (claim.now.to_rfc3339(), claim.lease_until.to_rfc3339());
+        let absurd_after = claim.absurd_after.to_rfc3339();
         let busy_hosts = json(&claim.busy_hosts);
         let mut unit = self.begin().await?;
         let rows = sqlx::query_as!(
@@ -172,7 +171,7 @@ impl MediaStore for SqliteStore {
                     FROM media
                     WHERE state = 'pending'
                         AND next_attempt_at <= ?1
-                        AND (lease_until IS NULL OR lease_until <= ?1)
+                        AND (lease_until IS NULL OR lease_until <= ?1 OR lease_until > ?5)
                         AND source_host NOT IN (SELECT value FROM json_each(?3))
                     ORDER BY next_attempt_at
                     LIMIT 256
@@ -195,6 +194,7 @@ impl MediaStore for SqliteStore {
             until,
             busy_hosts,
             claim.limit,
+            absurd_after,
         )
         .fetch_all(&mut *unit)
         .await?;
@@ -203,9 +203,10 @@ impl MediaStore for SqliteStore {
     }
 
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
-        let (rows, until) = (json(leases.iter().map(LeaseRow::from)), until.to_rfc3339());
+        let (rows, until) = (json(leases.iter().map(HeldRow::from)), until.to_rfc3339());
         let mut unit = self.begin().await?;
-        let held = sqlx::query!(
+        let held = sqlx::query_as!(
+            LeaseRow,
             r#"
             UPDATE media
             SET lease_until = ?2
@@ -223,21 +224,20 @@ impl MediaStore for SqliteStore {
         .fetch_all(&mut *unit)
         .await?;
         unit.commit().await?;
-        held.into_iter()
-            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
-            .collect()
+        read_leases(held)
     }
 
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
         let rows = json(settlements.iter().map(SettledRow::from));
         let mut unit = self.begin().await?;
-        let settled = sqlx::query!(
+        let mut settled = sqlx::query_as!(
+            LeaseRow,
             r#"
             UPDATE media
             SET state = job.value ->> 'state',
                 reason = job.value ->> 'reason',
-                attempts = attempts - (job.value ->> 'uncounted'),
-                denials = denials + (job.value ->> 'denied'),
+                attempts = media.attempts - (job.value ->> 'uncounted'),
+                denials = media.denials + (job.value ->> 'denied'),
                 next_attempt_at = coalesce(job.value ->> 'next_attempt_at', media.next_attempt_at),
                 lease_until = NULL,
                 object_key = job.value ->> 'object_key',
@@ -251,144 +251,55 @@ impl MediaStore for SqliteStore {
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
                 AND media.lease_token = job.value ->> 'lease_token'
                 AND media.state = 'pending'
+                AND (media.attempts >= job.value ->> 'attempts' OR job.value ->> 'state' = 'stored')
             RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
             "#,
             rows,
         )
         .fetch_all(&mut *unit)
         .await?;
+        if settled.len() < settlements.len() {
+            settled.extend(give_up(&mut unit, rows).await?);
+        }
         unit.commit().await?;
-        settled
-            .into_iter()
-            .map(|row| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token))
-            .collect()
+        read_leases(settled)
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let now = now.to_rfc3339();
         let due = sqlx::query_scalar!(
             r#"
-            SELECT next_attempt_at
-            FROM media
-            WHERE state = 'pending' AND next_attempt_at > ?1
-            ORDER BY next_attempt_at
-            LIMIT 1
+            SELECT coalesce(min(due, until), due, until) AS "due: String"
+            FROM (SELECT min(next_attempt_at) AS due FROM media WHERE state = 'pending' AND next_attempt_at > ?1),
+                (SELECT min(lease_until) AS until FROM media WHERE lease_until > ?1)
             "#,
             now,
         )
-        .fetch_optional(&self.readers)
+        .fetch_one(&self.readers)
         .await?;
         due.map(|at| timestamp(&at)).transpose()
     }
+}
 
-    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
-        let rows = sqlx::query!(r#"SELECT state, count(*) AS "jobs!: i64" FROM media GROUP BY state ORDER BY state"#)
-            .fetch_all(&self.readers)
-            .await?;
-        rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
-    }
-
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let rows = sqlx::query_as!(
-            ReportRow::<String>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts AS "attempts: i32",
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE (?1 IS NULL OR state = ?1)
-                AND (?2 IS NULL OR instance_id = ?2)
-                AND (?3 IS NULL OR message_id = ?3)
-            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
-            LIMIT ?4
-            "#,
-            state,
-            filter.instance_id,
-            filter.message_id,
-            limit,
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
-    }
-
-    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
-        let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
-        let mut unit = self.begin().await?;
-        let done = sqlx::query!(
-            r#"
-            UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1
-            WHERE state <> 'stored'
-                AND (?2 IS NULL OR state = ?2)
-                AND (?3 IS NULL OR instance_id = ?3)
-                AND (?4 IS NULL OR message_id = ?4)
-            "#,
-            now,
-            state,
-            filter.instance_id,
-            filter.message_id,
-        )
-        .execute(&mut *unit)
-        .await?;
-        unit.commit().await?;
-        Ok(done.rows_affected())
-    }
-
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
-        let key = object_key.as_str();
-        let row = sqlx::query!(
-            r#"
-            SELECT object_key, size, content_type, file_name
-            FROM media
-            WHERE object_key = ?1
-            ORDER BY stored_at
-            LIMIT 1
-            "#,
-            key,
-        )
-        .fetch_optional(&self.readers)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        file(row.object_key, row.size, row.content_type, row.file_name)
-    }
-
-    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
-        let instance_id = instance_id.as_str();
-        let rows = sqlx::query_as!(
-            ReportRow::<String>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts AS "attempts: i32",
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE instance_id = ?1 AND message_id = ?2
-            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
-            "#,
-            instance_id,
-            message_id,
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
-    }
+/// Gives up the leases of jobs that were made due again since they were claimed.
+async fn give_up(connection: &mut SqliteConnection, rows: String) -> Result<Vec<LeaseRow>, StoreError> {
+    let given_up = sqlx::query_as!(
+        LeaseRow,
+        r#"
+        UPDATE media
+        SET lease_until = NULL
+        FROM json_each(?1) AS job
+        WHERE media.instance_id = job.value ->> 'instance_id'
+            AND media.message_id = job.value ->> 'message_id'
+            AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
+            AND media.lease_token = job.value ->> 'lease_token'
+            AND media.attempts < job.value ->> 'attempts'
+            AND media.lease_until IS NOT NULL
+        RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+        "#,
+        rows,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(given_up)
 }

@@ -25,6 +25,7 @@ mod chats;
 mod events;
 mod lock;
 mod media;
+mod media_reports;
 mod messages;
 mod objects;
 mod reactions;

@@ -62,10 +62,12 @@ impl ObjectStore for SqliteStore {
         Ok(locked.rows_affected() == 1)
     }
 
-    async fn unlock_object(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        let key = key.as_str();
+    async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
+        let (key, until) = (key.as_str(), until.to_rfc3339());
         let mut unit = self.begin().await?;
-        sqlx::query!("DELETE FROM media_object_locks WHERE object_key = ?1", key).execute(&mut *unit).await?;
+        sqlx::query!("DELETE FROM media_object_locks WHERE object_key = ?1 AND locked_until = ?2", key, until)
+            .execute(&mut *unit)
+            .await?;
         unit.commit().await
     }
 }

@@ -1,0 +1,99 @@
+//! Media jobs as people see them, and the files that are stored.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::media::{count, unreadable};
+use crate::domain::instance::InstanceId;
+use crate::domain::media::{State, StoredFile};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+
+/// The contract of what people ask about files.
+#[async_trait]
+pub trait MediaReports: Send + Sync {
+    /// How many jobs are in each state that has some.
+    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError>;
+
+    /// The jobs that `filter` lets through, those with the latest messages first.
+    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError>;
+
+    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
+    /// stored. Returns how many those are.
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// A stored file by its key.
+    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError>;
+
+    /// The jobs of a message; those with a stored file first, of these the latest.
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError>;
+}
+
+/// Which jobs a person means; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    pub state: Option<State>,
+    pub instance_id: Option<String>,
+    pub message_id: Option<String>,
+}
+
+/// A job, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobReport {
+    pub instance_id: String,
+    pub message_id: String,
+    pub state: State,
+    pub reason: Option<String>,
+    pub attempts: u32,
+    pub occurred_at: Timestamp,
+    pub next_attempt_at: Timestamp,
+    pub file: Option<StoredFile>,
+}
+
+/// A row for a person.
+pub(super) struct ReportRow<T> {
+    pub(super) instance_id: String,
+    pub(super) message_id: String,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    pub(super) attempts: i32,
+    pub(super) occurred_at: T,
+    pub(super) next_attempt_at: T,
+    pub(super) object_key: Option<String>,
+    pub(super) size: Option<i64>,
+    pub(super) content_type: Option<String>,
+    pub(super) file_name: Option<String>,
+}
+
+impl<T> ReportRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<JobReport, StoreError> {
+        Ok(JobReport {
+            instance_id: self.instance_id,
+            message_id: self.message_id,
+            state: state(&self.state)?,
+            reason: self.reason,
+            attempts: count(self.attempts)?,
+            occurred_at: time(self.occurred_at)?,
+            next_attempt_at: time(self.next_attempt_at)?,
+            file: file(self.object_key, self.size, self.content_type, self.file_name)?,
+        })
+    }
+}
+
+/// The stored file of a row that has one.
+pub(super) fn file(
+    object_key: Option<String>,
+    size: Option<i64>,
+    content_type: Option<String>,
+    file_name: Option<String>,
+) -> Result<Option<StoredFile>, StoreError> {
+    let Some(text) = object_key else { return Ok(None) };
+    let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
+    let size = size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
+    let content_type = content_type.ok_or_else(|| unreadable("content_type"))?;
+    Ok(Some(StoredFile { object_key, size, content_type, file_name }))
+}
+
+pub(super) fn state(text: &str) -> Result<State, StoreError> {
+    State::parse(text).ok_or_else(|| unreadable("state"))
+}

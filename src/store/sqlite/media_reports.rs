@@ -1,0 +1,124 @@
+use async_trait::async_trait;
+
+use super::{SqliteStore, timestamp};
+use crate::domain::instance::InstanceId;
+use crate::domain::media::{State, StoredFile};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::media::count;
+use crate::store::media_reports::{JobFilter, JobReport, MediaReports, ReportRow, file, state};
+
+#[async_trait]
+impl MediaReports for SqliteStore {
+    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        let rows = sqlx::query!(r#"SELECT state, count(*) AS "jobs!: i64" FROM media GROUP BY state ORDER BY state"#)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
+    }
+
+    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
+        let state = filter.state.map(State::as_str);
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                state,
+                reason,
+                attempts AS "attempts: i32",
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name
+            FROM media
+            WHERE (?1 IS NULL OR state = ?1)
+                AND (?2 IS NULL OR instance_id = ?2)
+                AND (?3 IS NULL OR message_id = ?3)
+            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
+            LIMIT ?4
+            "#,
+            state,
+            filter.instance_id,
+            filter.message_id,
+            limit,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
+        let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
+        let mut unit = self.begin().await?;
+        let done = sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1
+            WHERE state <> 'stored'
+                AND (?2 IS NULL OR state = ?2)
+                AND (?3 IS NULL OR instance_id = ?3)
+                AND (?4 IS NULL OR message_id = ?4)
+            "#,
+            now,
+            state,
+            filter.instance_id,
+            filter.message_id,
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
+        let key = object_key.as_str();
+        let row = sqlx::query!(
+            r#"
+            SELECT object_key, size, content_type, file_name
+            FROM media
+            WHERE object_key = ?1
+            ORDER BY stored_at
+            LIMIT 1
+            "#,
+            key,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        file(row.object_key, row.size, row.content_type, row.file_name)
+    }
+
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
+        let instance_id = instance_id.as_str();
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                state,
+                reason,
+                attempts AS "attempts: i32",
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name
+            FROM media
+            WHERE instance_id = ?1 AND message_id = ?2
+            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            "#,
+            instance_id,
+            message_id,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+}
