@@ -55,6 +55,34 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         // What a header cannot carry would never match.
         ("BUZON_API_TOKEN", &format!(" {TOKEN} "), "no space"),
         ("BUZON_ALLOW_UNSIGNED", "yes please", "expected true or false"),
+        ("BUZON_GATEWAY_URL", "gateway.example.com", "such as https://gateway.example.com"),
+        ("BUZON_GATEWAY_URL", "ftp://gateway.example.com", "such as https://gateway.example.com"),
+        ("BUZON_GATEWAY_URL", "https://u:CANARY@gateway.example.com", "such as https://gateway.example.com"),
+        ("BUZON_GATEWAY_URL", "https://gateway.example.com/?token=CANARY", "such as https://gateway.example.com"),
+        ("BUZON_MEDIA_ORIGINS", "https://a.example.com,b.example.com", "such as https://gateway.example.com"),
+        ("BUZON_MEDIA_ORIGINS", "https://a.example.com,https://u:CANARY@b", "such as https://gateway.example.com"),
+        ("BUZON_MEDIA_STORE", "/var/lib/media", "expected file:///PATH or s3://BUCKET/PREFIX"),
+        ("BUZON_MEDIA_STORE", "https://media.s3.amazonaws.com", "expected file:///PATH or s3://BUCKET/PREFIX"),
+        ("BUZON_MEDIA_STORE", "file://media", "an absolute path"),
+        ("BUZON_MEDIA_STORE", "s3://key:CANARY@bucket/media", "keys do not belong into the URL"),
+        ("BUZON_MEDIA_STORE", "s3://bucket/../media", "a prefix has"),
+        ("BUZON_MEDIA_REDIRECT", "true", "only a bucket can be redirected to"),
+        ("BUZON_MEDIA_REDIRECT", "sometimes", "expected true or false"),
+        ("BUZON_MEDIA_MAX_SIZE", "100MB", "such as 104857600, 100MiB or 1GiB"),
+        ("BUZON_MEDIA_MIN_FREE", "-1", "such as 104857600, 100MiB or 1GiB"),
+        ("BUZON_MEDIA_QUOTA", "", "such as 104857600, 100MiB or 1GiB"),
+        ("BUZON_MEDIA_TIMEOUT", "0", "expected seconds, such as 600"),
+        ("BUZON_MEDIA_TIMEOUT", "10m", "expected seconds, such as 600"),
+        ("BUZON_MEDIA_DOWNLOADS", "-1", "expected a whole number"),
+        ("BUZON_MEDIA_DOWNLOADS_PER_HOST", "0", "at least 1"),
+        ("BUZON_MEDIA_ATTEMPTS", "0", "at least 1"),
+        ("BUZON_S3_ENDPOINT", "localhost:9000", "expected an address"),
+        ("BUZON_S3_ENDPOINT", "http://key:CANARY@localhost:9000", "expected an address"),
+        ("BUZON_S3_PATH_STYLE", "maybe", "expected true or false"),
+        ("BUZON_S3_REGION", " ", "it is empty"),
+        ("BUZON_S3_ACCESS_KEY_ID", "CANARY", "it needs s3_secret_access_key beside it"),
+        ("BUZON_S3_SECRET_ACCESS_KEY", "CANARY", "it needs s3_access_key_id beside it"),
+        ("BUZON_S3_SECRET_ACCESS_KEY_FILE", "no-such-file", "no-such-file"),
         ("BUZON_LOG", "not=a=level", "expected a level"),
         ("BUZON_DATA_DIR", "", "expected a folder"),
         ("BUZON_CONFIG", "no-such-file.toml", "no-such-file.toml"),
@@ -78,6 +106,31 @@ async fn settings_that_contradict_each_other_are_refused() {
     }
     let said = refusal(&[("BUZON_WEBHOOK_SECRET", LONG)], "webhook_secret_file = \"secret\"").await;
     assert!(said.contains("remove one of the two"), "{said}");
+}
+
+#[tokio::test]
+async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_shown() {
+    let world = World::new(Backend::Sqlite).await;
+    let folder = world.folder.path();
+    let file = "gateway_url = 'https://gw.example.com/api'\nmedia_origins = ['https://a.example.com', \
+                'http://192.168.1.5:3000']\nmedia_store = 's3://bucket/saved'\nmedia_redirect = true\n\
+                s3_endpoint = 'http://localhost:9000'\ns3_access_key_id = 'ID-CANARY'\n\
+                s3_secret_access_key_file = 'key'\n";
+    std::fs::write(folder.join("buzon.toml"), file).expect("it can be written");
+    std::fs::write(folder.join("key"), "KEY-CANARY\n").expect("it can be written");
+    let output = run(folder, &["check-config"], &[("BUZON_LOG", "trace")]).await;
+    assert!(output.status.success(), "{output:?}");
+    let shown = String::from_utf8(output.stdout).expect("it is text");
+    let line = |key: &str| {
+        let line = shown.lines().find(|line| line.split_whitespace().next() == Some(key));
+        line.unwrap_or_else(|| panic!("{key}: {shown}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(line("media_origins").contains("https://a.example.com,http://192.168.1.5:3000"), "{shown}");
+    assert!(line("media_store").contains("s3://bucket/saved"), "{shown}");
+    assert!(line("s3_access_key_id").contains("set, 9 characters"), "{shown}");
+    assert!(line("s3_secret_access_key").contains("set, 10 characters"), "{shown}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!shown.contains("CANARY") && !said.contains("CANARY"), "{shown}{said}");
 }
 
 #[tokio::test]
@@ -105,6 +158,8 @@ async fn the_file_is_held_to_the_same() {
         ("[[instances]]\nid = \"-\"\n".to_owned(), "name no instance"),
         ("[[instances]]\nid = [7]\n".to_owned(), "text or a whole number"),
         ("instances = 7\n".to_owned(), "[[instances]]"),
+        ("media_origins = [\"https://a.example.com\", \"b\"]\n".to_owned(), "media_origins"),
+        ("media_redirect = true\n".to_owned(), "only a bucket"),
     ] {
         let said = refusal(&[], &file).await;
         assert!(said.contains("buzon.toml") || said.contains("instances"), "{said}");

@@ -1,0 +1,161 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Shelf, by_hash, everywhere, given, in_both, of_message};
+use crate::media::{JPEG, key};
+use crate::support::raw::exchange;
+use crate::support::service::answer;
+
+/// Large enough to fill every buffer on the way.
+fn large() -> Vec<u8> {
+    (0..20 * 1024 * 1024u32).map(|n| (n ^ (n >> 11)) as u8).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
+    everywhere(async |shelf| {
+        shelf.put("A", "/f/foto.jpg", JPEG).await;
+        let paths = [(by_hash(JPEG), "private, max-age=31536000, immutable"), (of_message("A"), "private, no-cache")];
+        for (path, caching) in paths {
+            let file = given(shelf.get(&path)).await;
+            assert_eq!(file.status, 200, "{file:?}");
+            assert_eq!(file.body, JPEG);
+            let etag = format!("\"{}\"", key(JPEG));
+            for (name, value) in [
+                ("content-length", "14"),
+                ("content-type", "image/jpeg"),
+                ("content-disposition", "inline; filename=\"foto.jpg\""),
+                ("etag", etag.as_str()),
+                ("accept-ranges", "bytes"),
+                ("cache-control", caching),
+                ("x-content-type-options", "nosniff"),
+                ("content-security-policy", "sandbox; default-src 'none'"),
+                ("referrer-policy", "no-referrer"),
+                ("content-range", ""),
+                ("location", ""),
+            ] {
+                assert_eq!(file.header(name), value, "{path} {name}");
+            }
+        }
+        shelf.stop().await;
+    })
+    .await;
+}
+
+/// The head of the answer without its date, and the body.
+async fn exchanged(shelf: &Shelf, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
+    let token = shelf.service.token();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}Connection: close\r\n\r\n"
+    );
+    let answer = exchange(shelf.service.api_address, request).await;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head has an end");
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut lines: Vec<String> = head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect();
+    lines.sort();
+    (lines, answer[end + 4..].to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_answered_with_the_headers_of_get_and_no_body() {
+    in_both(async |shelf| {
+        shelf.put("A", "/f/foto.jpg", JPEG).await;
+        for path in [by_hash(JPEG), of_message("A")] {
+            let (head, body) = exchanged(&shelf, "GET", &path, "").await;
+            assert_eq!(body, JPEG);
+            assert!(head.contains(&"content-length: 14".to_owned()), "{head:?}");
+            assert_eq!(exchanged(&shelf, "HEAD", &path, "").await, (head.clone(), vec![]));
+            // A part can only be had with GET (RFC 9110, section 14.2).
+            for range in ["Range: bytes=0-0\r\n", "Range: bytes=99-\r\n"] {
+                assert_eq!(exchanged(&shelf, "HEAD", &path, range).await, (head.clone(), vec![]));
+            }
+        }
+        shelf.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_for_the_bearer_of_the_token() {
+    let shelf = Shelf::simple().await;
+    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    for path in [by_hash(JPEG), of_message("A")] {
+        let without = answer(shelf.service.get(&path)).await;
+        assert_eq!((without.status.as_u16(), without.code()), (401, "token_missing"));
+        let token = shelf.service.token().replace(|c| c != '0', "0");
+        let wrong = answer(shelf.service.get(&path).bearer_auth(token)).await;
+        assert_eq!((wrong.status.as_u16(), wrong.code()), (401, "token_invalid"));
+        let in_the_url = format!("{path}?token={0}&access_token={0}", shelf.service.token());
+        assert_eq!(answer(shelf.service.get(&in_the_url)).await.code(), "token_missing");
+    }
+    shelf.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_can_be_written() {
+    use reqwest::Method;
+    let shelf = Shelf::simple().await;
+    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    for path in [by_hash(JPEG), of_message("A")] {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+            let refused = answer(shelf.request(method.clone(), &path).body("x")).await;
+            assert_eq!((refused.status.as_u16(), refused.code()), (405, "method_not_allowed"), "{method}");
+            assert_eq!(refused.header("allow"), "GET, HEAD");
+        }
+        assert_eq!(given(shelf.get(&path)).await.body, JPEG);
+    }
+    shelf.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_streams_whole() {
+    let large = large();
+    in_both(async |shelf| {
+        shelf.put("A", "/f/video.bin", &large).await;
+        let file = given(shelf.get(&by_hash(&large))).await;
+        assert_eq!(file.header("content-length"), "20971520");
+        assert!(file.body == large);
+        let part = given(shelf.get(&by_hash(&large)).header("Range", "bytes=7340033-15728641")).await;
+        assert_eq!(part.header("content-range"), "bytes 7340033-15728641/20971520");
+        assert!(part.body == large[7_340_033..=15_728_641]);
+        shelf.stop().await;
+    })
+    .await;
+}
+
+/// Takes the beginning of a file, and resets the connection.
+async fn vanish(shelf: &Shelf, path: &str) {
+    let mut stream = TcpStream::connect(shelf.service.api_address).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", shelf.service.token());
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut beginning = [0; 2000];
+    stream.read_exact(&mut beginning).await.expect("the server answers");
+    assert!(beginning.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    stream.set_zero_linger().expect("the socket takes it");
+}
+
+/// How many files this process holds open in a folder.
+fn open_files(shelf: &Shelf) -> usize {
+    let folder = shelf.world.data_dir().join("media").canonicalize().expect("the folder is there");
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("they can be listed");
+    let targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+    targets.filter(|target| target.starts_with(&folder)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_in_the_middle_harms_nobody() {
+    let large = large();
+    let path = by_hash(&large);
+    in_both(async |shelf| {
+        shelf.put("A", "/f/video.bin", &large).await;
+        for _ in 0..40 {
+            vanish(&shelf, &path).await;
+        }
+        assert!(given(shelf.get(&path)).await.body == large);
+        if shelf.s3.is_none() {
+            crate::support::eventually("no file stays open", async || open_files(&shelf) == 0).await;
+        }
+        shelf.stop().await;
+    })
+    .await;
+}

@@ -1,0 +1,120 @@
+//! Stored files as the API serves them, from a folder and from a bucket.
+
+mod answers;
+mod conditions;
+mod ids;
+mod names;
+mod ranges;
+mod redirect;
+mod trouble;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+
+use crate::media::{all_end, deliver, key, service};
+use crate::support::client;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::s3::S3Server;
+use crate::support::service::Service;
+use crate::support::world::{Backend, World, on_both};
+
+/// A service with files.
+struct Shelf {
+    world: World,
+    gateway: Gateway,
+    service: Service,
+    /// Where they are, if not in a folder.
+    s3: Option<S3Server>,
+}
+
+/// An answer that need not be JSON.
+#[derive(Debug)]
+struct Given {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Given {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
+    }
+}
+
+impl Shelf {
+    async fn in_folder(world: World) -> Self {
+        let gateway = Gateway::start().await;
+        let service = service(&world, &gateway, &[]).await;
+        Self { world, gateway, service, s3: None }
+    }
+
+    async fn in_bucket(world: World, settings: &[(&str, &str)]) -> Self {
+        let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+        let of_s3 = s3.settings();
+        let of_s3: Vec<(&str, &str)> = of_s3.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let service = service(&world, &gateway, &[&of_s3, settings].concat()).await;
+        Self { world, gateway, service, s3: Some(s3) }
+    }
+
+    /// One in a folder, and SQLite.
+    async fn simple() -> Self {
+        Self::in_folder(World::new(Backend::Sqlite).await).await
+    }
+
+    /// Stores the file of message `id`, by way of the gateway, which has it at `path`.
+    async fn put(&self, id: &str, path: &str, content: &[u8]) {
+        self.put_as(id, path, Reply::file(content)).await;
+    }
+
+    async fn put_as(&self, id: &str, path: &str, reply: Reply) {
+        self.gateway.reply(path, reply);
+        deliver(&self.service, id, path).await;
+        all_end(&self.world).await;
+    }
+
+    /// A request with the token.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.service.api_address);
+        client().request(method, url).bearer_auth(self.service.token())
+    }
+
+    fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    async fn stop(self) {
+        self.service.stop().await;
+    }
+}
+
+async fn given(request: RequestBuilder) -> Given {
+    let response = request.send().await.expect("the server answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await.expect("the answer is whole").to_vec();
+    Given { status, headers, body }
+}
+
+/// The URL of a content.
+fn by_hash(content: &[u8]) -> String {
+    format!("/api/v1/media/{}", key(content))
+}
+
+/// The URL of the file of a message, whose id needs no escaping.
+fn of_message(id: &str) -> String {
+    format!("/api/v1/messages/7/{id}/media")
+}
+
+/// Runs `test` with a folder and with a bucket, on SQLite.
+async fn in_both(mut test: impl AsyncFnMut(Shelf)) {
+    println!("in a folder");
+    test(Shelf::simple().await).await;
+    println!("in a bucket");
+    test(Shelf::in_bucket(World::new(Backend::Sqlite).await, &[]).await).await;
+}
+
+/// Runs `test` with each database and both stores.
+async fn everywhere(mut test: impl AsyncFnMut(Shelf)) {
+    on_both(async |world| test(Shelf::in_folder(world).await).await).await;
+    println!("in a bucket");
+    on_both(async |world| test(Shelf::in_bucket(world, &[]).await).await).await;
+}

@@ -1,0 +1,88 @@
+//! Where the bucket serves the files itself.
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method};
+
+use super::{Given, Shelf, by_hash, given, of_message};
+use crate::media::{JPEG, key};
+use crate::support::service::answer;
+use crate::support::world::{Backend, World, on_both};
+
+async fn redirecting(world: World) -> Shelf {
+    Shelf::in_bucket(world, &[("BUZON_MEDIA_REDIRECT", "true")]).await
+}
+
+/// The first answer, as it is.
+async fn redirect(shelf: &Shelf, path: &str) -> Given {
+    let client = Client::builder().redirect(Policy::none()).build().expect("it can be built");
+    let url = format!("http://{}{path}", shelf.service.api_address);
+    given(client.get(url).bearer_auth(shelf.service.token())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_to_the_bucket_gives_the_file_with_its_type_and_name_and_asks_for_no_token() {
+    on_both(async |world| {
+        let shelf = redirecting(world).await;
+        shelf.put("A", "/f/men%C3%BA.jpg", JPEG).await;
+        shelf.put("B", "/f/foto.jpg", b"<svg onload=alert(1)>").await;
+        for (path, kind, disposition, content) in [
+            (by_hash(JPEG), "image/jpeg", "inline; filename*=UTF-8''men%C3%BA.jpg", JPEG),
+            (of_message("A"), "image/jpeg", "inline; filename*=UTF-8''men%C3%BA.jpg", JPEG),
+            (of_message("B"), "image/svg+xml", "attachment; filename=\"foto.jpg\"", b"<svg onload=alert(1)>"),
+        ] {
+            let answer = redirect(&shelf, &path).await;
+            assert_eq!((answer.status, answer.body.len()), (307, 0), "{answer:?}");
+            assert_eq!(answer.header("cache-control"), "no-store");
+            let location = answer.header("location");
+            let endpoint = shelf.s3.as_ref().expect("it is a bucket").endpoint.as_str();
+            assert!(location.starts_with(endpoint) && location.contains("X-Amz-Expires=300"), "{location}");
+            assert!(!location.contains(shelf.service.token()));
+            let file = given(crate::support::client().get(location)).await;
+            assert_eq!((file.status, file.body.as_slice()), (200, content));
+            assert_eq!(file.header("content-type"), kind);
+            assert_eq!(file.header("content-disposition"), disposition);
+            let part = given(crate::support::client().get(location).header("Range", "bytes=5-9")).await;
+            assert_eq!((part.status, part.body.as_slice()), (206, &content[5..10]));
+        }
+        shelf.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_redirected_without_the_token_or_to_what_he_has() {
+    let shelf = redirecting(World::new(Backend::Sqlite).await).await;
+    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    for path in [by_hash(JPEG), of_message("A")] {
+        assert_eq!(answer(shelf.service.get(&path)).await.code(), "token_missing");
+        let known = shelf.get(&path).header("If-None-Match", format!("\"{}\"", key(JPEG)));
+        assert_eq!(given(known).await.status, 304);
+    }
+    assert_eq!(answer(shelf.get(&by_hash(b"x"))).await.code(), "not_found");
+    shelf.stop().await;
+}
+
+/// The bucket would refuse it: the URL is signed for GET.
+#[tokio::test(flavor = "multi_thread")]
+async fn head_is_answered_here() {
+    let shelf = redirecting(World::new(Backend::Sqlite).await).await;
+    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    let head = given(shelf.request(Method::HEAD, &by_hash(JPEG))).await;
+    assert_eq!((head.status, head.header("content-length")), (200, "14"), "{head:?}");
+    assert_eq!(head.header("content-disposition"), "inline; filename=\"foto.jpg\"");
+    shelf.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_name_breaks_out_of_the_redirect() {
+    let shelf = redirecting(World::new(Backend::Sqlite).await).await;
+    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    let set = format!("UPDATE media SET file_name = CAST(x'{}' AS TEXT)", hex::encode("a\r\nX-Evil: 1&x=\"\0"));
+    shelf.world.execute(&set).await;
+    let answer = redirect(&shelf, &of_message("A")).await;
+    assert_eq!(answer.status, 307);
+    let file = given(crate::support::client().get(answer.header("location"))).await;
+    assert_eq!((file.status, file.body.as_slice()), (200, JPEG), "{file:?}");
+    assert_eq!(file.header("content-disposition"), "inline; filename*=UTF-8''a%0D%0AX%2DEvil%3A%201&x=%22%00");
+    shelf.stop().await;
+}
