@@ -1,6 +1,7 @@
 //! Stored files as the API serves them, from a folder and from a bucket.
 
 mod answers;
+mod browser;
 mod conditions;
 mod ids;
 mod names;

@@ -1,0 +1,73 @@
+//! A real browser without a window: Chromium.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long a page may take; many programs start for one, on a machine that runs other tests too.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Opens a page, lets everything in it load and every script run, and returns what it then consists of; `None` if the
+/// browser does not show it: it would be a download.
+pub async fn open(url: &str) -> Option<String> {
+    let profile = tempfile::tempdir().expect("there is a temporary folder");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut browser = Command::new(program(&path))
+        // Downloads and whatever else it leaves go with the profile.
+        .env_clear()
+        .env("PATH", &path)
+        .env("HOME", profile.path())
+        .env("TMPDIR", profile.path())
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
+        // Nothing beyond loopback is asked, neither for itself nor for a page.
+        .args(["--no-proxy-server", "--disable-background-networking", "--disable-component-update"])
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+        .args(["--virtual-time-budget=2000", "--dump-dom", url])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the browser can be started");
+    let mut stdout = browser.stdout.take().expect("it is piped");
+    let mut stderr = BufReader::new(browser.stderr.take().expect("it is piped")).lines();
+    let (mut page, mut said) = (String::new(), Vec::new());
+    let refused = async {
+        while let Ok(Some(line)) = stderr.next_line().await {
+            // It waits for ever after that.
+            if line.contains("Page load failed: net::ERR_ABORTED") {
+                return true;
+            }
+            said.push(line);
+        }
+        false
+    };
+    let shown = timeout(PATIENCE, async {
+        tokio::select! {
+            true = refused => false,
+            read = stdout.read_to_string(&mut page) => read.is_ok(),
+        }
+    });
+    let shown = shown.await;
+    browser.kill().await.expect("it can be ended");
+    // Its other processes write into the profile until they end, and with them this.
+    let _ = timeout(PATIENCE, async { while let Ok(Some(_)) = stderr.next_line().await {} }).await;
+    match shown {
+        Ok(false) => None,
+        Ok(true) if !page.is_empty() => Some(page),
+        _ => panic!("the browser did not open {url}: {shown:?} {page} {said:#?}"),
+    }
+}
+
+fn program(path: &OsStr) -> PathBuf {
+    let folders: Vec<PathBuf> = std::env::split_paths(path).collect();
+    let programs = ["chromium", "chromium-browser"].iter().flat_map(|name| folders.iter().map(move |it| it.join(name)));
+    let installed = programs.into_iter().find(|program| program.is_file());
+    installed.expect("Chromium is not installed; run: apt-get install chromium (or scripts/test --install)")
+}
