@@ -25,10 +25,12 @@ pub(super) fn open(folder: &Path) -> Result<(LocalFileSystem, PathBuf), BlobErro
 
 /// Makes the folder, and sees to it that a power cut does not take it back.
 fn make(folder: &Path) -> io::Result<PathBuf> {
-    if !folder.is_dir() {
-        DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder)?;
-        let made = folder.canonicalize()?;
-        File::open(made.parent().unwrap_or(&made))?.sync_all()?;
+    let absolute = std::path::absolute(folder)?;
+    let missing = absolute.ancestors().take_while(|folder| !folder.is_dir()).count();
+    DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(&absolute)?;
+    // Each folder that was made is an entry of the one above it.
+    for above in absolute.ancestors().skip(1).take(missing) {
+        File::open(above)?.sync_all()?;
     }
     folder.canonicalize()
 }

@@ -32,7 +32,7 @@ pub struct MediaConfig {
     pub attempts: u32,
     /// Bytes that stay free on the disk.
     pub min_free: u64,
-    /// Bytes that all files together may have.
+    /// Bytes of all files from which on no other is fetched.
     pub quota: Option<u64>,
 }
 

@@ -3,28 +3,31 @@
 //! Strangers chose what is in them. Nothing may run in the owner's browser: the type is what the bytes say, never
 //! sniffed again, only a few types are shown in place, and everything is sandboxed.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition, ContentRange,
-    ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header, IfNoneMatch, IfRange,
-    LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ByteRangeSpec, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition,
+    ContentRange, ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header,
+    IfNoneMatch, IfRange, LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use std::time::Duration;
+use futures_util::TryStreamExt;
 use tokio::runtime::Handle;
+use tracing::warn;
 
 use super::problem::Problem;
-use crate::blob::{BlobError, Blobs};
+use crate::blob::Blobs;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::StoredFile;
 use crate::domain::media_type::is_inline_safe;
 use crate::domain::object_key::ObjectKey;
-use crate::store::{JobReport, Store, StoreError};
+use crate::store::{JobReport, Store};
 
 /// How long a redirect to the bucket is good for.
 const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
@@ -59,15 +62,17 @@ impl Files {
         self.ask(async move { store.media_of_message(&instance_id, &id).await }).await
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        question: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, Problem> {
-        match self.runtime.spawn(question).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Problem::StoreUnavailable(error.to_string())),
-            Err(error) => Err(Problem::StoreUnavailable(error.to_string())),
-        }
+    /// Asks the database or the bucket. Why it did not answer is for the log: it names hosts and paths.
+    async fn ask<T, E>(&self, question: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Display + Into<Problem> + Send + 'static,
+    {
+        let answer = self.runtime.spawn(question).await.map_err(|_| Problem::NotReady("it is shutting down"))?;
+        answer.map_err(|error| {
+            warn!(%error, "a request for a file could not be answered");
+            error.into()
+        })
     }
 }
 
@@ -159,19 +164,16 @@ async fn body(
     // For a HEAD the file is looked for, and nothing of it read.
     let range = if request.method() == Method::HEAD { 0..0 } else { range };
     let (blobs, key) = (files.blobs.clone(), file.object_key.clone());
-    let bytes = files.runtime.spawn(async move { blobs.read(&key, range).await }).await;
-    match bytes {
-        Ok(Ok(bytes)) => Ok(response.body(SizedStream::new(length, bytes))),
-        Ok(Err(BlobError::NotFound)) => Err(Problem::MediaMissing),
-        Ok(Err(error)) => Err(Problem::MediaUnavailable(error.to_string())),
-        Err(error) => Err(Problem::MediaUnavailable(error.to_string())),
-    }
+    let bytes = files.ask(async move { blobs.read(&key, range).await }).await?;
+    let bytes = bytes.inspect_err(|error| warn!(%error, "a file broke off while it was sent"));
+    Ok(response.body(SizedStream::new(length, bytes)))
 }
 
 async fn redirect(files: &Files, file: &StoredFile) -> Result<HttpResponse, Problem> {
-    let disposition = disposition(file).to_string();
-    let url = files.blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await;
-    let url = url.map_err(|error| Problem::MediaUnavailable(error.to_string()))?.ok_or(Problem::MediaMissing)?;
+    let (blobs, file, disposition) = (files.blobs.clone(), file.clone(), disposition(file).to_string());
+    let url = files
+        .ask(async move { blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await });
+    let url = url.await?.ok_or(Problem::MediaMissing)?;
     let mut response = HttpResponse::TemporaryRedirect();
     Ok(response.insert_header((LOCATION, url.as_str())).insert_header((CACHE_CONTROL, "no-store")).finish())
 }
@@ -216,6 +218,9 @@ fn wanted(request: &HttpRequest, etag: &EntityTag, size: u64) -> Result<Option<R
     }
     let Ok(RangeHeader::Bytes(parts)) = RangeHeader::parse(request) else { return Ok(None) };
     let [part] = parts.as_slice() else { return Ok(None) };
+    if matches!(part, ByteRangeSpec::FromTo(first, last) if first > last) {
+        return Ok(None);
+    }
     let other_version = match IfRange::parse(request) {
         Ok(IfRange::EntityTag(tag)) => !tag.strong_eq(etag),
         Ok(IfRange::Date(_)) => true,

@@ -5,7 +5,9 @@ use actix_web::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, W
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
+use crate::blob::BlobError;
 use crate::ingest::IngestError;
+use crate::store::StoreError;
 
 /// Seconds after which a client may come again when the trouble is ours.
 const RETRY_AFTER_SECONDS: u32 = 5;
@@ -53,11 +55,11 @@ pub enum Problem {
     #[error("the file has {0} bytes, and none of them are asked for")]
     RangeNotSatisfiable(u64),
     /// 503
-    #[error("{0}")]
-    StoreUnavailable(String),
+    #[error("the database does not answer; come again")]
+    StoreUnavailable,
     /// 503
-    #[error("{0}")]
-    MediaUnavailable(String),
+    #[error("the media store does not answer; come again")]
+    MediaUnavailable,
     /// 503
     #[error("too many large bodies are being read; send the event again")]
     TooManyBodies,
@@ -67,6 +69,21 @@ pub enum Problem {
     /// 503
     #[error("buzon is not ready: {0}")]
     NotReady(&'static str),
+}
+
+impl From<StoreError> for Problem {
+    fn from(_: StoreError) -> Self {
+        Self::StoreUnavailable
+    }
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::NotFound => Self::MediaMissing,
+            _ => Self::MediaUnavailable,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -95,10 +112,10 @@ impl Problem {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::ContentEncoding => "content_encoding",
             Self::RangeNotSatisfiable(_) => "range_not_satisfiable",
-            Self::MediaUnavailable(_) => "media_unavailable",
+            Self::MediaUnavailable => "media_unavailable",
             Self::TooManyBodies => "too_many_bodies",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
-            Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable(_) => "store_unavailable",
+            Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable => "store_unavailable",
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
             Self::NotStored(IngestError::ShuttingDown) => "shutting_down",
             Self::NotReady(_) => "not_ready",
@@ -131,8 +148,8 @@ impl ResponseError for Problem {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::StoreUnavailable(_)
-            | Self::MediaUnavailable(_)
+            Self::StoreUnavailable
+            | Self::MediaUnavailable
             | Self::TooManyBodies
             | Self::NotStored(_)
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -52,7 +52,8 @@ impl Shortage {
 }
 
 impl Room {
-    /// `min_free` bytes stay free on the disks of `folders`; the stored files have at most `quota` bytes.
+    /// `min_free` bytes stay free on the disks of `folders`; nothing is fetched once the stored files have `quota`
+    /// bytes.
     pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
         Self { folders, min_free, quota, stored: AtomicU64::new(0), state: Mutex::default() }
     }

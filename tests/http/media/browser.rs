@@ -26,7 +26,7 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let opened = Arc::new(Mutex::new(vec![]));
-        let (api, token, paths) = (service.api_address, service.token().to_owned(), opened.clone());
+        let (api, token, paths) = (service.api_address, service.token(), opened.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, api, token.clone(), without, paths.clone()));

@@ -36,7 +36,7 @@ async fn a_redirect_to_the_bucket_gives_the_file_with_its_type_and_name_and_asks
             let location = answer.header("location");
             let endpoint = shelf.s3.as_ref().expect("it is a bucket").endpoint.as_str();
             assert!(location.starts_with(endpoint) && location.contains("X-Amz-Expires=300"), "{location}");
-            assert!(!location.contains(shelf.service.token()));
+            assert!(!location.contains(&shelf.service.token()));
             let file = given(crate::support::client().get(location)).await;
             assert_eq!((file.status, file.body.as_slice()), (200, content));
             assert_eq!(file.header("content-type"), kind);
