@@ -137,7 +137,10 @@ struct Described<'j>(&'j JobReport);
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let JobReport { instance_id, message_id, state, attempts, .. } = self.0;
+        let JobReport { state, attempts, .. } = self.0;
+        // Ids are what somebody sent: a terminal would obey some of their characters.
+        let plain = |text: &str| text.replace(char::is_control, "\u{FFFD}");
+        let (instance_id, message_id) = (plain(&self.0.instance_id), plain(&self.0.message_id));
         writeln!(f, "{state:10} {} instance {instance_id} message {message_id}", self.0.occurred_at.to_rfc3339())?;
         match &self.0.file {
             Some(file) => {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, StoreError};
 
@@ -124,5 +125,8 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         OpenError::Migration(_) => false,
         _ => true,
     };
-    error.is::<ConfigError>() || error.downcast_ref::<OpenError>().is_some_and(by_setting)
+    let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
+    error.is::<ConfigError>()
+        || error.downcast_ref::<BlobError>().is_some_and(useless)
+        || error.downcast_ref::<OpenError>().is_some_and(by_setting)
 }

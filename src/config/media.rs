@@ -44,7 +44,7 @@ impl MediaConfig {
             location: location(sources)?,
             s3: s3(sources)?,
             redirect: sources.flag("media_redirect")?,
-            max_size: sources.required("media_max_size", bytes)?,
+            max_size: sources.required("media_max_size", some_bytes)?,
             timeout: sources.required("media_timeout", seconds)?,
             downloads: sources.required("media_downloads", whole)?,
             downloads_per_host: sources.required("media_downloads_per_host", at_least_one)?,
@@ -133,6 +133,10 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
     let (number, unit) = unit.unwrap_or((text, 1));
     let number: u64 = number.trim().parse().map_err(|_| problem)?;
     number.checked_mul(unit).ok_or(problem)
+}
+
+fn some_bytes(text: &str) -> Result<u64, &'static str> {
+    bytes(text).and_then(|bytes| if bytes > 0 { Ok(bytes) } else { Err("expected more than no bytes") })
 }
 
 #[cfg(test)]

@@ -65,7 +65,11 @@ const SETTINGS: [Setting; 27] = [
     Setting { key: "s3_path_style", kind: Kind::Plain, default: None },
     Setting { key: "s3_access_key_id", kind: Kind::Secret, default: None },
     Setting { key: "s3_secret_access_key", kind: Kind::Secret, default: None },
-    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
+    Setting {
+        key: "log",
+        kind: Kind::Plain,
+        default: Some("info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn"),
+    },
 ];
 
 /// The variable for a key of the file.

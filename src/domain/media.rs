@@ -150,6 +150,11 @@ pub enum Outcome {
         state: State,
         reason: String,
     },
+    /// Pending until then, and not counted as an attempt.
+    Postponed {
+        at: Timestamp,
+        reason: String,
+    },
     /// Given back untried; due as before.
     Released,
 }
@@ -174,8 +179,8 @@ pub enum Failure {
     Refused(String),
     #[error("{0}")]
     TooLarge(String),
-    /// There is no room; no fault of the job's.
-    #[error("the disk is full")]
+    /// No fault of the job's.
+    #[error("there is no room for it on the disk")]
     NoRoom,
 }
 
@@ -195,6 +200,8 @@ pub struct RetryPolicy {
 /// How often a server may say no. A file can be announced a moment before it is there.
 const MAX_DENIALS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// After that there may be room, for this file too; up to twice as long.
+const NO_ROOM_DELAY: Duration = Duration::from_secs(60);
 const MAX_DELAY: Duration = Duration::from_secs(10 * 60);
 /// A server may not put us off for longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -205,7 +212,9 @@ impl RetryPolicy {
     pub fn outcome(&self, job: &LeasedJob, failure: &Failure, now: Timestamp, jitter: f64) -> Outcome {
         let ended = |state| Outcome::Ended { state, reason: failure.to_string() };
         match failure {
-            Failure::NoRoom => Outcome::Released,
+            Failure::NoRoom => {
+                Outcome::Postponed { at: now + NO_ROOM_DELAY.mul_f64(1.0 + jitter), reason: failure.to_string() }
+            }
             Failure::Refused(_) => ended(State::Refused),
             Failure::TooLarge(_) => ended(State::TooLarge),
             Failure::Gone { .. } if job.denials + 1 >= MAX_DENIALS => ended(State::Expired),
@@ -305,10 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn a_forbidden_address_and_a_file_that_is_too_large_end_at_once_and_a_full_disk_never() {
+    fn a_forbidden_address_and_a_file_that_is_too_large_end_at_once_and_one_without_room_never() {
         assert_eq!(state(1, 0, Failure::Refused("no".to_owned())), Some((State::Refused, "no".to_owned())));
         assert_eq!(state(1, 0, Failure::TooLarge("no".to_owned())), Some((State::TooLarge, "no".to_owned())));
-        assert_eq!(POLICY.outcome(&job(450, 3), &Failure::NoRoom, NOW, 0.0), Outcome::Released);
+        let postponed = Outcome::Postponed {
+            at: NOW + Duration::from_secs(120),
+            reason: "there is no room for it on the disk".to_owned(),
+        };
+        assert_eq!(POLICY.outcome(&job(450, 3), &Failure::NoRoom, NOW, 1.0), postponed);
     }
 
     #[test]

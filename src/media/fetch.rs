@@ -119,9 +119,11 @@ impl Fetcher {
     }
 
     async fn save(&self, mut response: Response) -> Result<Spooled, Failure> {
-        if response.content_length().is_some_and(|length| length > self.max_size) {
+        let length = response.content_length().unwrap_or_default();
+        if length > self.max_size {
             return Err(self.too_large());
         }
+        self.room.fits(length).map_err(|_| Failure::NoRoom)?;
         let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
         let mut room_until = ROOM_EVERY;
         while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
@@ -199,6 +201,9 @@ fn unanswered(error: reqwest::Error) -> Failure {
     }
     let root = root.map_or_else(|| "no answer".to_owned(), ToString::to_string);
     match error {
+        _ if root.starts_with("invalid peer certificate") => Failure::passing(
+            "the server's certificate has expired, is another host's, or is signed by nobody whom this machine trusts",
+        ),
         error if error.is_timeout() => Failure::passing("the server did not answer in time"),
         error if error.is_connect() => Failure::passing(format!("the server cannot be reached: {root}")),
         _ => Failure::passing(format!("the server did not answer: {root}")),

@@ -92,7 +92,7 @@ pub enum Refusal {
     Unreadable,
     #[error(
         "the file's address is relative, and the gateway's is not known; \
-         set BUZON_GATEWAY_URL to it and run: buzon media retry"
+         set BUZON_GATEWAY_URL to it and run: buzon media retry --state refused"
     )]
     Relative,
     #[error("the file's address begins with neither http:// nor https://; only the gateway can correct it")]
@@ -101,17 +101,17 @@ pub enum Refusal {
     Credentials,
     #[error(
         "{0} is neither the gateway's address nor an allowed one; if files are to come from there, \
-         add it to BUZON_MEDIA_ORIGINS and run: buzon media retry"
+         add it to BUZON_MEDIA_ORIGINS and run: buzon media retry --state refused"
     )]
     ForeignOrigin(String),
     #[error(
         "the file's address is localhost, which is closed to downloads; if the gateway runs on this machine, \
-         set BUZON_GATEWAY_URL, or BUZON_MEDIA_ORIGINS, to its address and run: buzon media retry"
+         set BUZON_GATEWAY_URL, or BUZON_MEDIA_ORIGINS, to its address and run: buzon media retry --state refused"
     )]
     Localhost,
     #[error(
         "the file is at {0}, which is not on the public internet; if the gateway is in your own network, \
-         set BUZON_GATEWAY_URL, or BUZON_MEDIA_ORIGINS, to its address and run: buzon media retry"
+         set BUZON_GATEWAY_URL, or BUZON_MEDIA_ORIGINS, to its address and run: buzon media retry --state refused"
     )]
     ForbiddenAddress(IpAddr),
 }

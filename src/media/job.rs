@@ -32,21 +32,30 @@ async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     match present {
         Some(object) if good(&object) => Ok(()),
         Some(_) => put_again(parts, fetched).await,
-        None => parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await.map_err(unkept),
+        None => {
+            put(parts, fetched).await?;
+            parts.room.add(spooled.size);
+            Ok(())
+        }
     }
 }
 
 /// Never while somebody deletes it.
 async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
-    let spooled = &fetched.spooled;
+    let key = &fetched.spooled.key;
     let now = parts.clock.now();
     let until = now + LOCKED_FOR;
-    if !parts.store.lock_object(&spooled.key, now, until).await.map_err(unlocked)? {
+    if !parts.store.lock_object(key, now, until).await.map_err(unlocked)? {
         return Err(Failure::passing("an old copy of the same file is being removed"));
     }
-    let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
-    parts.store.unlock_object(&spooled.key, until).await.map_err(unlocked)?;
-    put.map_err(unkept)
+    let put = put(parts, fetched).await;
+    parts.store.unlock_object(key, until).await.map_err(unlocked)?;
+    put
+}
+
+async fn put(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+    let spooled = &fetched.spooled;
+    parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await.map_err(unkept)
 }
 
 fn unkept(error: BlobError) -> Failure {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -68,25 +69,52 @@ pub struct Parts {
     pub wake: Arc<Notify>,
 }
 
+/// Threads for downloads. They are not those that take events: a server that keeps a thread busy with what it sends,
+/// such as answers of the status 103 without an end, keeps it from other downloads alone.
+const THREADS: usize = 2;
+
+/// Why the worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the client for downloads cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
+    #[error("the threads for downloads cannot be started: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
 /// The tasks that fetch and sweep.
 pub struct Worker {
     task: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     closing: Arc<Notify>,
     blobs: Blobs,
+    _threads: Threads,
+}
+
+/// End in the background: one may be busy.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Starts fetching and sweeping.
 ///
 /// # Errors
-/// If the HTTP client cannot be made.
-pub fn start(settings: Settings, parts: Parts) -> Result<Worker, reqwest::Error> {
+/// If the HTTP client or the threads cannot be made.
+pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
     tls::install_provider();
+    let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("media").enable_all().build()?;
     let closing = Arc::new(Notify::new());
     let blobs = parts.blobs.clone();
     let sweeper = tokio::spawn(sweeper::run(parts.clone()));
-    let task = tokio::spawn(worker::run(worker::Context::new(settings, parts)?, closing.clone()));
-    Ok(Worker { task, sweeper, closing, blobs })
+    let context = worker::Context::new(settings, parts, runtime.handle().clone())?;
+    let task = tokio::spawn(worker::run(context, closing.clone()));
+    Ok(Worker { task, sweeper, closing, blobs, _threads: Threads(Some(runtime)) })
 }
 
 impl Worker {

@@ -14,6 +14,9 @@ use crate::store::ObjectStore;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
+/// With less than this free, in bytes, a disk is as good as full.
+const NEXT_TO_NOTHING: u64 = 16 * 1024 * 1024;
+
 /// Watches the file systems that downloads go to, and the quota.
 #[derive(Debug)]
 pub struct Room {
@@ -80,8 +83,11 @@ impl Room {
         self.state().full = None;
     }
 
-    /// Notes that a file has met a full disk.
+    /// Notes that a file found no room. If hardly any is left, nobody else's will.
     pub(super) fn full(&self) {
+        if self.has_free(NEXT_TO_NOTHING.max(self.min_free)) {
+            return;
+        }
         let mut state = self.state();
         let pause = match state.full {
             // Those that failed together count once.
@@ -106,9 +112,17 @@ impl Room {
 
     /// Whether the disks have room. One that cannot be asked has: writing to it will tell.
     pub(super) fn disk(&self) -> Result<(), Shortage> {
+        self.fits(0)
+    }
+
+    /// Whether the disks have room for a file of this size.
+    pub(super) fn fits(&self, bytes: u64) -> Result<(), Shortage> {
+        if self.has_free(self.min_free.saturating_add(bytes)) { Ok(()) } else { Err(Shortage::Disk) }
+    }
+
+    fn has_free(&self, bytes: u64) -> bool {
         let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        let full = self.folders.iter().any(|folder| free(folder).is_ok_and(|free| free < self.min_free));
-        if full { Err(Shortage::Disk) } else { Ok(()) }
+        self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= bytes))
     }
 
     fn within_quota(&self) -> Result<(), Shortage> {

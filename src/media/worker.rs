@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -37,17 +38,19 @@ pub(super) struct Context {
     downloads_per_host: usize,
     /// The host of relative URLs.
     gateway_host: String,
+    /// Where attempts run.
+    runtime: Handle,
 }
 
 impl Context {
-    pub(super) fn new(settings: Settings, parts: Parts) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: Settings, parts: Parts, runtime: Handle) -> Result<Self, reqwest::Error> {
         let retry = settings.retry;
         let downloads = settings.downloads as usize;
         let downloads_per_host = settings.downloads_per_host as usize;
         let gateway_host = settings.gateway_url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().to_owned();
         let (room, lookup, clock) = (parts.room.clone(), parts.lookup.clone(), parts.clock.clone());
         let fetcher = Arc::new(Fetcher::new(settings, room, lookup, clock)?);
-        Ok(Self { parts, fetcher, retry, downloads, downloads_per_host, gateway_host })
+        Ok(Self { parts, fetcher, retry, downloads, downloads_per_host, gateway_host, runtime })
     }
 }
 
@@ -180,7 +183,8 @@ impl Worker {
         }
         let (fetcher, parts) = (self.context.fetcher.clone(), self.context.parts.clone());
         let leased = job.clone();
-        let task = self.running.spawn(async move { job::attempt(&fetcher, &parts, &leased).await });
+        let attempt = async move { job::attempt(&fetcher, &parts, &leased).await };
+        let task = self.running.spawn_on(attempt, &self.context.runtime);
         self.held.insert(task.id(), Held { job, task, outcome: None });
     }
 
@@ -256,7 +260,7 @@ impl Worker {
         let Some(settled) = self.answered(settled) else { return Ok(()) };
         for held in ended.iter().filter_map(|id| self.held.remove(id)) {
             match held.outcome {
-                Some(outcome) if settled.contains(&held.job.lease) => note(&self.context, &held.job, &outcome),
+                Some(outcome) if settled.contains(&held.job.lease) => note(&held.job, &outcome),
                 _ => warn!("a media job took so long that another worker has taken it over"),
             }
         }
@@ -327,14 +331,15 @@ impl Held {
 }
 
 /// Logs what was settled: never the path of a URL or a message's id, which can name people.
-fn note(context: &Context, job: &LeasedJob, outcome: &Outcome) {
+fn note(job: &LeasedJob, outcome: &Outcome) {
     let instance = &job.lease.key.instance_id;
     match outcome {
         Outcome::Stored { file, .. } => {
-            context.parts.room.add(file.size);
             debug!(instance.id = %instance, file.size, "a media file is stored");
         }
-        Outcome::Again { reason, .. } => debug!(instance.id = %instance, job.attempts, "a media file waits: {reason}"),
+        Outcome::Again { reason, .. } | Outcome::Postponed { reason, .. } => {
+            debug!(instance.id = %instance, job.attempts, "a media file waits: {reason}")
+        }
         Outcome::Ended { state: State::Expired, reason } => {
             warn!(instance.id = %instance, "a media file is lost: {reason}");
         }

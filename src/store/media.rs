@@ -107,7 +107,7 @@ pub(super) fn unreadable(what: &str) -> StoreError {
 pub(super) struct SettledColumns<'s> {
     pub(super) state: State,
     pub(super) reason: Option<&'s str>,
-    /// Taken back from the attempts.
+    /// Taken back from the attempts: what was known before stays known.
     pub(super) uncounted: i32,
     pub(super) denied: i32,
     pub(super) next_attempt_at: Option<Timestamp>,
@@ -134,6 +134,9 @@ impl<'s> From<&'s Outcome> for SettledColumns<'s> {
                 Self { reason: Some(reason), denied: (*denied).into(), next_attempt_at: Some(*at), ..pending }
             }
             Outcome::Ended { state, reason } => Self { state: *state, reason: Some(reason), ..pending },
+            Outcome::Postponed { at, reason } => {
+                Self { reason: Some(reason), uncounted: 1, next_attempt_at: Some(*at), ..pending }
+            }
             Outcome::Released => Self { uncounted: 1, ..pending },
         }
     }

@@ -152,7 +152,7 @@ async fn a_bucket_that_is_away_loses_nothing() {
     let (gateway, s3) = (Gateway::start().await, crate::support::s3::S3Server::start().await);
     gateway.reply("/a.jpg", Reply::file(JPEG));
     let settings = s3.settings();
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let settings = crate::support::borrowed(&settings);
     let service = service(&world, &gateway, &settings).await;
     s3.fail(|_| true);
     deliver(&service, "A", "/a.jpg").await;

@@ -15,7 +15,7 @@ async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_hos
         ("BUZON_MEDIA_DOWNLOADS", "5".to_owned()),
         ("BUZON_MEDIA_DOWNLOADS_PER_HOST", "3".to_owned()),
     ];
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let settings = crate::support::borrowed(&settings);
     let service = service(&world, &gateway, &settings).await;
     for n in 0..10 {
         for host in [&gateway, &other] {
@@ -57,4 +57,42 @@ async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
     assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "1");
     service.stop().await;
     assert_eq!(world.value("SELECT count(*) FROM media WHERE attempts > 0 AND state = 'pending'").await, "0");
+}
+
+/// A server that sends without an end keeps the threads of downloads busy, and not those that take events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_answers_delays_no_message() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    gateway.reply("/flood", Reply::early_hints_for_ever());
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_TIMEOUT", "5"), ("BUZON_MEDIA_ATTEMPTS", "1")]).await;
+    for n in 0..4 {
+        deliver(&service, &format!("flood-{n}"), "/flood").await;
+    }
+    eventually("all are under way", async || gateway.asked("/flood") == 4).await;
+    for n in 0..50 {
+        let body = crate::support::events::received(&n.to_string(), serde_json::json!({}));
+        assert!(!service.deliver("/webhook/7", body).await.accepted());
+    }
+    service.stop().await;
+}
+
+/// A relative address and an absolute one of the gateway ask the same host.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_has_its_places_once_however_it_is_named() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let gate = Gate::closed();
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_DOWNLOADS_PER_HOST", "2")]).await;
+    for n in 0..6 {
+        let path = format!("/{n}.jpg");
+        gateway.reply(&path, Reply::file(JPEG).held(&gate));
+        let url = if n % 2 == 0 { path.clone() } else { gateway.url(&path) };
+        deliver(&service, &path, &url).await;
+    }
+    eventually("its places are taken", async || gateway.requests().len() == 2).await;
+    gate.open();
+    all_end(&world).await;
+    assert_eq!(gateway.most_at_once(), 2);
+    service.stop().await;
 }

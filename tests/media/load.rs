@@ -91,7 +91,7 @@ async fn a_large_file_goes_through_in_little_memory_to_a_folder_and_to_a_bucket(
         let content: Vec<u8> = (0..size).map(|n| (n ^ (n >> 9)) as u8).collect();
         gateway.reply("/large.bin", Reply::file(&content));
         let settings = s3.settings();
-        let bucket: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let bucket = crate::support::borrowed(&settings);
         for settings in [&[], bucket.as_slice()] {
             let world = World::new(world.backend).await;
             gateway.forget();

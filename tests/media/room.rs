@@ -1,7 +1,9 @@
-use serde_json::json;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
 
 use super::{JPEG, all_end, deliver, service};
-use crate::support::events::{SECRET, received, sign};
+use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
@@ -68,13 +70,10 @@ async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
     assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
 }
 
-/// R7: a file system of 3 MB under the folder of the media, and another for the rest.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_loses_no_message_and_no_file_and_heals() {
-    let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
-    let folder = world.folder.path();
-    let (small, mounted) = (vec![7; 100_000], folder.join("small"));
+/// The program with a file system of its own, of this size, under the folder of the media; and that folder as it sees
+/// it.
+async fn serve_in_little_room(world: &World, gateway: &Gateway, size: &str) -> (Buzon, PathBuf) {
+    let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
     let origin = gateway.url("");
     let store = format!("file://{}", mounted.join("media").display());
@@ -84,31 +83,78 @@ async fn a_full_disk_loses_no_message_and_no_file_and_heals() {
         ("BUZON_MEDIA_STORE", store.as_str()),
         ("BUZON_MEDIA_MIN_FREE", "0"),
     ];
-    let mount = format!("mount -t tmpfs -o size=3m none {} && exec \"$@\"", mounted.display());
+    let mount = format!("mount -t tmpfs -o size={size} none {} && exec \"$@\"", mounted.display());
     let wrapper = ["--user", "--map-root-user", "--mount", "sh", "-c", mount.as_str(), "sh"];
-    let buzon = Buzon::serve_under("unshare", &wrapper, &world, &settings).await;
-    // The folder as the program sees it.
+    let buzon = Buzon::serve_under("unshare", &wrapper, world, &settings).await;
     let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
+    (buzon, inside)
+}
+
+async fn announce(buzon: &Buzon, id: &str, path: &str) {
+    let body = received(id, json!({"type": "image", "media_url": path}));
+    assert!(!buzon.deliver(body).await.accepted());
+}
+
+/// What `/health/ready` says of the media.
+async fn media(buzon: &Buzon) -> Value {
+    let ready = crate::support::client().get(format!("http://{}/health/ready", buzon.address));
+    answer(ready).await.body["media"].clone()
+}
+
+/// R7: 3 MB, and nearly all of it taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_no_message_and_no_file_and_heals() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let (buzon, inside) = serve_in_little_room(&world, &gateway, "3m").await;
     std::fs::write(inside.join("filler"), vec![0; 3_100_000]).expect("there is room for it");
-    gateway.reply("/small", Reply::file(&small));
-    let client = crate::support::client();
-    let deliver = async |id: &str, path: &str| {
-        let body = received(id, json!({"type": "image", "media_url": path}));
-        let post =
-            client.post(format!("http://{}/webhook/7", buzon.address)).header("X-Whapi-Signature", sign(SECRET, &body));
-        assert!(!answer(post.body(body)).await.accepted());
-    };
-    deliver("A", "/small").await;
+    gateway.reply("/small", Reply::file(&[7; 100_000]));
+    announce(&buzon, "A", "/small").await;
     eventually("it was tried", async || gateway.asked("/small") > 0).await;
-    eventually("it is said", async || {
-        let ready = client.get(format!("http://{}/health/ready", buzon.address));
-        answer(ready).await.body["media"] == "low_disk"
-    })
-    .await;
-    deliver("B", "/small").await;
-    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'pending' AND attempts <= 1").await, "2");
+    eventually("it is said", async || media(&buzon).await == "low_disk").await;
+    announce(&buzon, "B", "/small").await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'pending' AND attempts = 0").await, "2");
+    assert_eq!(world.value("SELECT reason FROM media WHERE message_id = 'A'").await, NO_ROOM);
     std::fs::remove_file(inside.join("filler")).expect("it was there");
+    // As if its minute had passed.
+    world.execute("UPDATE media SET next_attempt_at = '2024-01-01T00:00:00.000Z'").await;
     all_end(&world).await;
     assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "2");
+    assert_eq!(media(&buzon).await, "ok");
     buzon.kill().await;
+}
+
+const NO_ROOM: &str = "there is no room for it on the disk";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let (buzon, _) = serve_in_little_room(&world, &gateway, "40m").await;
+    gateway.reply("/large", Reply::file(&vec![7; 60_000_000]));
+    announce(&buzon, "large", "/large").await;
+    let reason = "SELECT coalesce(reason, '') FROM media WHERE message_id = 'large'";
+    eventually("it has found no room", async || world.value(reason).await == NO_ROOM).await;
+    for n in 0..10 {
+        gateway.reply(&format!("/{n}"), Reply::file(&[n; 100]));
+        announce(&buzon, &n.to_string(), &format!("/{n}")).await;
+    }
+    let stored = "SELECT count(*) FROM media WHERE state = 'stored'";
+    eventually("the others are stored", async || world.value(stored).await == "10").await;
+    assert_eq!((media(&buzon).await, gateway.asked("/large")), (json!("ok"), 1));
+    buzon.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_file_counts_once_for_the_quota() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let service = service(&world, &gateway, &[("BUZON_MEDIA_QUOTA", "20")]).await;
+    for n in 0..12 {
+        gateway.reply(&format!("/{n}"), Reply::file(JPEG));
+        deliver(&service, &n.to_string(), &format!("/{n}")).await;
+    }
+    all_end(&world).await;
+    assert_eq!(world.value("SELECT count(*) FROM media WHERE state = 'stored'").await, "12");
+    service.stop().await;
 }

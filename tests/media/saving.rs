@@ -94,7 +94,7 @@ async fn files_go_to_a_bucket_in_the_same_way() {
         gateway.reply("/small.jpg", Reply::file(JPEG));
         gateway.reply("/large.bin", Reply::file(&large));
         let settings = s3.settings();
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings = crate::support::borrowed(&settings);
         let service = service(&world, &gateway, &settings).await;
         deliver(&service, "A", "/small.jpg").await;
         deliver(&service, "B", "/large.bin").await;

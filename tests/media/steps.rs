@@ -6,14 +6,13 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use super::{JPEG, all_end, key};
-use crate::support::events::{SECRET, received, sign};
-use crate::support::eventually;
+use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::s3::{Operation, S3Server};
-use crate::support::service::answer;
 use crate::support::world::{Backend, World, on_both};
+use crate::support::{borrowed, eventually};
 
 /// Makes every lease end now, as if its time had passed.
 const LEASES_END: &str = "UPDATE media SET lease_until = '2024-01-01T00:00:00.000Z' WHERE lease_until IS NOT NULL";
@@ -35,8 +34,7 @@ impl Setting {
     }
 
     async fn serve(&self, world: &World) -> Buzon {
-        let settings: Vec<(&str, &str)> = self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Buzon::serve(world, &settings).await
+        Buzon::serve(world, &borrowed(&self.settings)).await
     }
 
     /// What is in the bucket, its marker apart.
@@ -50,8 +48,7 @@ impl Setting {
 
 async fn deliver(buzon: &Buzon, id: &str, path: &str) {
     let body = received(id, json!({"type": "image", "media_url": path}));
-    let post = crate::support::client().post(format!("http://{}/webhook/7", buzon.address));
-    assert!(!answer(post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)).await.accepted());
+    assert!(!buzon.deliver(body).await.accepted());
 }
 
 /// Kills the program when `reached`, starts it again, and sees the job end once.

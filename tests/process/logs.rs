@@ -27,7 +27,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
             ("BUZON_LOG", "trace".to_owned()),
             ("BUZON_GATEWAY_URL", gateway.url("")),
         ]);
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings = crate::support::borrowed(&settings);
         let buzon = Buzon::serve(&world, &settings).await;
         let client = crate::support::client();
         let url = |path: &str| format!("http://{}{path}", buzon.address);

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::events::{SECRET, received, sign};
+use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::{Buzon, run};
-use crate::support::service::answer;
 use crate::support::world::{Backend, World, on_both};
 
 async fn said(world: &World, arguments: &[&str]) -> String {
@@ -18,8 +17,7 @@ async fn said(world: &World, arguments: &[&str]) -> String {
 
 async fn deliver(buzon: &Buzon, id: &str, path: &str) {
     let body = received(id, json!({"type": "image", "media_url": path}));
-    let post = crate::support::client().post(format!("http://{}/webhook/7", buzon.address));
-    answer(post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)).await.accepted();
+    buzon.deliver(body).await.accepted();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,6 +58,19 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
         let stored = "SELECT count(*) FROM media WHERE state = 'stored'";
         eventually("all are stored", async || world.value(stored).await == "3").await;
         assert!(said(&world, &["retry", "--all"]).await.ends_with(": 0\n"));
+        buzon.kill().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_terminal_would_obey_is_not_printed() {
+    on_both(async |world| {
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+        let buzon = Buzon::serve(&world, &settings).await;
+        deliver(&buzon, "A\u{1b}[2J\nstored     B", "/a.jpg").await;
+        let list = said(&world, &["list"]).await;
+        assert!(list.contains("message A\u{FFFD}[2J\u{FFFD}stored     B\n"), "{list:?}");
         buzon.kill().await;
     })
     .await;

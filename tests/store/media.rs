@@ -282,6 +282,26 @@ async fn a_repeat_while_a_worker_has_the_job_leaves_it_with_the_worker() {
     .await;
 }
 
+#[tokio::test]
+async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A"]).await;
+        let row = "SELECT state, reason, attempts, denials, next_attempt_at FROM media";
+        let job = claim(&store, ARRIVAL).await.remove(0);
+        let again = Outcome::Again { at: later(1_000), reason: "away".to_owned(), denied: true };
+        assert!(settle(&store, &job, again).await);
+        let job = claim(&store, later(1_000)).await.remove(0);
+        assert!(settle(&store, &job, Outcome::Released).await);
+        assert_eq!(world.value(row).await, "pending|away|1|1|2024-08-27T00:06:41.004Z");
+        let job = claim(&store, later(1_000)).await.remove(0);
+        let postponed = Outcome::Postponed { at: later(60_000), reason: "no room".to_owned() };
+        assert!(settle(&store, &job, postponed).await);
+        assert_eq!(world.value(row).await, "pending|no room|1|1|2024-08-27T00:07:40.004Z");
+    })
+    .await;
+}
+
 /// Its file may have come back since the attempt began.
 #[tokio::test]
 async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {

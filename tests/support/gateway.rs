@@ -58,7 +58,7 @@ enum Step {
     /// Goes on when the gate is opened.
     Wait(Gate),
     /// Until the client has enough.
-    SendForEver,
+    SendForEver(Vec<u8>),
     Reset,
 }
 
@@ -97,7 +97,13 @@ impl Reply {
     /// Chunked, without an end.
     pub fn endless() -> Self {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
-        Self(vec![Step::Send(head.to_vec()), Step::SendForEver])
+        let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
+        Self(vec![Step::Send(head.to_vec()), Step::SendForEver(chunk.into_bytes())])
+    }
+
+    /// Answers that announce an answer, without an end.
+    pub fn early_hints_for_ever() -> Self {
+        Self(vec![Step::SendForEver(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(200))])
     }
 
     /// Chunked, and cut off where a chunk is whole.
@@ -215,8 +221,8 @@ impl Step {
                 gate.pass().await;
                 Ok(())
             }
-            Self::SendForEver => loop {
-                stream.write_all(format!("2000\r\n{}\r\n", "x".repeat(0x2000)).as_bytes()).await?;
+            Self::SendForEver(bytes) => loop {
+                stream.write_all(&bytes).await?;
             },
             Self::Reset => stream.set_zero_linger(),
         }

@@ -37,6 +37,11 @@ pub async fn eventually_within(patience: Duration, what: &str, mut condition: im
     waited.await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
 }
 
+/// Settings as a process takes them.
+pub fn borrowed<'s>(settings: &'s [(&'static str, String)]) -> Vec<(&'s str, &'s str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// An HTTP client for one test.
 pub fn client() -> reqwest::Client {
     tls::install_provider();

@@ -11,6 +11,8 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::PATIENCE;
+use super::events::{SECRET, sign};
+use super::service::{Answer, answer};
 use super::world::World;
 
 /// A running `buzon serve`; killed when it is dropped.
@@ -95,6 +97,12 @@ impl Buzon {
     /// Everything that was logged so far.
     pub async fn log(world: &World) -> String {
         fs::read_to_string(world.folder.path().join("log")).await.expect("there is a log")
+    }
+
+    /// Posts a body signed with [`SECRET`] to instance 7.
+    pub async fn deliver(&self, body: Vec<u8>) -> Answer {
+        let post = super::client().post(format!("http://{}/webhook/7", self.address));
+        answer(post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)).await
     }
 
     /// The file system as the program sees it.

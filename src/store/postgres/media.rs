@@ -99,7 +99,7 @@ impl MediaStore for PostgresStore {
                         AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
                         AND source_host <> ALL ($3)
                     ORDER BY next_attempt_at
-                    LIMIT 256
+                    LIMIT 1024
                 ) AS due
                 ORDER BY occurred_at
                 LIMIT $4
@@ -163,7 +163,7 @@ impl MediaStore for PostgresStore {
             r#"
             UPDATE media
             SET state = job.state,
-                reason = job.reason,
+                reason = coalesce(job.reason, CASE WHEN job.uncounted = 1 THEN media.reason END),
                 attempts = media.attempts - job.uncounted,
                 denials = media.denials + job.denied,
                 next_attempt_at = coalesce(job.next_attempt_at, media.next_attempt_at),

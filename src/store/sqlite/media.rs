@@ -174,7 +174,7 @@ impl MediaStore for SqliteStore {
                         AND (lease_until IS NULL OR lease_until <= ?1 OR lease_until > ?5)
                         AND source_host NOT IN (SELECT value FROM json_each(?3))
                     ORDER BY next_attempt_at
-                    LIMIT 256
+                    LIMIT 1024
                 )
                 ORDER BY occurred_at
                 LIMIT ?4
@@ -235,7 +235,9 @@ impl MediaStore for SqliteStore {
             r#"
             UPDATE media
             SET state = job.value ->> 'state',
-                reason = job.value ->> 'reason',
+                reason = coalesce(
+                    job.value ->> 'reason', CASE WHEN job.value ->> 'uncounted' = 1 THEN media.reason END
+                ),
                 attempts = media.attempts - (job.value ->> 'uncounted'),
                 denials = media.denials + (job.value ->> 'denied'),
                 next_attempt_at = coalesce(job.value ->> 'next_attempt_at', media.next_attempt_at),

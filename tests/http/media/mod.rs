@@ -52,7 +52,7 @@ impl Shelf {
     async fn in_bucket(world: World, settings: &[(&str, &str)]) -> Self {
         let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
         let of_s3 = s3.settings();
-        let of_s3: Vec<(&str, &str)> = of_s3.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let of_s3 = crate::support::borrowed(&of_s3);
         let service = service(&world, &gateway, &[&of_s3, settings].concat()).await;
         Self { world, gateway, service, s3: Some(s3) }
     }
