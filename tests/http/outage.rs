@@ -7,8 +7,8 @@ use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::store::{EventStore, StoreError};
 use serde_json::json;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
+use crate::support::blocker::Blocker;
 use crate::support::double::Double;
 use crate::support::events::{received, sent};
 use crate::support::eventually;
@@ -16,41 +16,11 @@ use crate::support::proxy::Proxy;
 use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
-/// A transaction of somebody else's that keeps the writer waiting until it is dropped.
-enum Blocker {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
-
-impl Blocker {
-    async fn new(world: &World) -> Self {
-        match world.backend {
-            Backend::Sqlite => {
-                let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-                connection.execute("BEGIN IMMEDIATE").await.expect("it begins");
-                Self::Sqlite(connection)
-            }
-            Backend::Postgres => {
-                let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
-                connection.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
-                Self::Postgres(connection)
-            }
-        }
-    }
-
-    async fn release(self) {
-        match self {
-            Self::Sqlite(connection) => connection.close().await.expect("it closes"),
-            Self::Postgres(connection) => connection.close().await.expect("it closes"),
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {
     on_both(async |world| {
         let service = Service::start(&world).await;
-        let blocker = Blocker::new(&world).await;
+        let blocker = Blocker::new(&world, "ledger_clock").await;
         let body = received("A", json!({}));
         let refused = service.deliver("/webhook/7", &body).await;
         assert_eq!(refused.status.as_u16(), 503);

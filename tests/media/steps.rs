@@ -3,9 +3,9 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 use super::{JPEG, all_end, key};
+use crate::support::blocker::Blocker;
 use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
@@ -115,7 +115,7 @@ async fn a_worker_that_dies_between_storing_and_saying_so_is_succeeded() {
         let lock = std::cell::RefCell::new(None);
         let storing = async || {
             eventually("it is asked", async || setting.gateway.asked("/a.jpg") == 1).await;
-            lock.replace(Some(Lock::take(&world).await));
+            lock.replace(Some(Blocker::new(&world, "media").await));
             gate.open();
             eventually("it is stored", async || setting.objects() == [key(JPEG).to_string()]).await;
             assert_eq!(world.value("SELECT state FROM media").await, "pending");
@@ -124,37 +124,6 @@ async fn a_worker_that_dies_between_storing_and_saying_so_is_succeeded() {
         dies(&world, &setting, storing, release).await;
     })
     .await;
-}
-
-/// Lets nobody write a job.
-enum Lock {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
-
-impl Lock {
-    async fn take(world: &World) -> Self {
-        match world.backend {
-            Backend::Sqlite => {
-                let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-                connection.execute("BEGIN IMMEDIATE").await.expect("the lock is free in time");
-                Self::Sqlite(connection)
-            }
-            Backend::Postgres => {
-                let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
-                let lock = "BEGIN; LOCK TABLE media IN EXCLUSIVE MODE";
-                connection.execute(AssertSqlSafe(lock)).await.expect("the lock is free in time");
-                Self::Postgres(connection)
-            }
-        }
-    }
-
-    async fn release(self) {
-        match self {
-            Self::Sqlite(connection) => connection.close().await.expect("it closes"),
-            Self::Postgres(connection) => connection.close().await.expect("it closes"),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

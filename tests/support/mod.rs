@@ -1,5 +1,6 @@
 //! The world of a test, set up in one line.
 
+pub mod blocker;
 pub mod browser;
 pub mod clock;
 pub mod double;
