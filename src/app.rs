@@ -101,7 +101,6 @@ impl Application {
             () = stop => (Ok(()), true),
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
             ended = media_ended(&mut self.media) => {
-                self.media = None;
                 (Err(anyhow!("the media worker died: {ended:?}")), true)
             }
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
@@ -117,7 +116,7 @@ impl Application {
 
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
-        let media = OptionFuture::from(self.media.take().map(media::Worker::stop));
+        let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
             self.writer.close();

@@ -123,7 +123,7 @@ async fn sweep_now(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
     data_dir::prepare(&config.data_dir)?;
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
-    let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, SystemClock.now()).await?;
+    let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, &SystemClock).await?;
     let mut out = std::io::stdout();
     writeln!(out, "removed: temporary files {unfinished}, stored files without a message {orphans}")?;
     if foreign {

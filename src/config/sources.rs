@@ -57,7 +57,7 @@ const SETTINGS: [Setting; 27] = [
     Setting { key: "media_timeout", kind: Kind::Plain, default: Some("600") },
     Setting { key: "media_downloads", kind: Kind::Plain, default: Some("32") },
     Setting { key: "media_downloads_per_host", kind: Kind::Plain, default: Some("16") },
-    Setting { key: "media_attempts", kind: Kind::Plain, default: Some("450") },
+    Setting { key: "media_attempts", kind: Kind::Plain, default: Some("600") },
     Setting { key: "media_min_free", kind: Kind::Plain, default: Some("1GiB") },
     Setting { key: "media_quota", kind: Kind::Plain, default: None },
     Setting { key: "s3_endpoint", kind: Kind::Plain, default: None },
@@ -65,11 +65,7 @@ const SETTINGS: [Setting; 27] = [
     Setting { key: "s3_path_style", kind: Kind::Plain, default: None },
     Setting { key: "s3_access_key_id", kind: Kind::Secret, default: None },
     Setting { key: "s3_secret_access_key", kind: Kind::Secret, default: None },
-    Setting {
-        key: "log",
-        kind: Kind::Plain,
-        default: Some("info,actix_server=warn,actix_http=off,sqlx::postgres::notice=warn"),
-    },
+    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
 /// The variable for a key of the file.

@@ -6,12 +6,13 @@ use super::fetch::{Fetched, Fetcher};
 use super::{Parts, sniff};
 use crate::blob::{BlobError, Object};
 use crate::domain::media::{Failure, LeasedJob, StoredFile};
+use crate::domain::object_key::ObjectKey;
 use crate::store::StoreError;
 
 /// An object without a row is deleted when it is this old.
 pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// An object that is there already is put again from half of that age on, which makes it new: whoever sweeps is about
-/// to delete it, or will be before this job is settled.
+/// An object that is there already, and that no job has ended with, is put again from half of that age on, which makes
+/// it new: whoever sweeps is about to delete it, or will be before this job is settled.
 const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2);
 /// How long an object is kept from others; far longer than putting or deleting it takes.
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
@@ -31,6 +32,7 @@ async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     let good = |object: &Object| object.size == spooled.size && object.modified + ASSUMED_UNTIL > parts.clock.now();
     match present {
         Some(object) if good(&object) => Ok(()),
+        Some(object) if object.size == spooled.size && has_row(parts, &spooled.key).await? => Ok(()),
         Some(_) => put_again(parts, fetched).await,
         None => {
             put(parts, fetched).await?;
@@ -40,31 +42,45 @@ async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     }
 }
 
+/// Whether a job has ended with it: then nobody deletes it.
+async fn has_row(parts: &Parts, key: &ObjectKey) -> Result<bool, Failure> {
+    let orphans = parts.store.objects_without_row(std::slice::from_ref(key)).await.map_err(unasked)?;
+    Ok(orphans.is_empty())
+}
+
 /// Never while somebody deletes it.
 async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     let key = &fetched.spooled.key;
     let now = parts.clock.now();
     let until = now + LOCKED_FOR;
-    if !parts.store.lock_object(key, now, until).await.map_err(unlocked)? {
+    if !parts.store.lock_object(key, now, until).await.map_err(unasked)? {
         return Err(Failure::passing("an old copy of the same file is being removed"));
     }
     let put = put(parts, fetched).await;
-    parts.store.unlock_object(key, until).await.map_err(unlocked)?;
+    parts.store.unlock_object(key, until).await.map_err(unasked)?;
     put
 }
 
 async fn put(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     let spooled = &fetched.spooled;
-    parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await.map_err(unkept)
+    let in_folder = parts.blobs.folder().is_some();
+    if in_folder {
+        parts.room.fits(spooled.size).map_err(|_| Failure::NoRoom)?;
+    }
+    let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
+    put.map_err(|error| match error {
+        BlobError::Full(_) if in_folder => Failure::NoRoom,
+        error => unkept(error),
+    })
 }
 
 fn unkept(error: BlobError) -> Failure {
     match error {
-        BlobError::Full(_) => Failure::NoRoom,
+        BlobError::Full(_) => Failure::StoreFull,
         error => Failure::passing(format!("the file could not be stored: {error}")),
     }
 }
 
-fn unlocked(error: StoreError) -> Failure {
+fn unasked(error: StoreError) -> Failure {
     Failure::passing(error.to_string())
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -94,6 +94,17 @@ pub struct Worker {
 /// End in the background: one may be busy.
 struct Threads(Option<Runtime>);
 
+impl Threads {
+    fn start() -> std::io::Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(THREADS).thread_name("media").enable_all().build().map(|runtime| Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().expect("it is there until it is dropped").handle().clone()
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
@@ -108,13 +119,13 @@ impl Drop for Threads {
 /// If the HTTP client or the threads cannot be made.
 pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
     tls::install_provider();
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("media").enable_all().build()?;
+    let threads = Threads::start()?;
     let closing = Arc::new(Notify::new());
     let blobs = parts.blobs.clone();
-    let sweeper = tokio::spawn(sweeper::run(parts.clone()));
-    let context = worker::Context::new(settings, parts, runtime.handle().clone())?;
+    let context = worker::Context::new(settings, parts.clone(), threads.handle())?;
+    let sweeper = tokio::spawn(sweeper::run(parts));
     let task = tokio::spawn(worker::run(context, closing.clone()));
-    Ok(Worker { task, sweeper, closing, blobs, _threads: Threads(Some(runtime)) })
+    Ok(Worker { task, sweeper, closing, blobs, _threads: threads })
 }
 
 impl Worker {
@@ -127,15 +138,19 @@ impl Worker {
     }
 
     /// Breaks off the downloads under way and gives their jobs back, for the next start or another process. What a late
-    /// one holds ends by itself.
-    pub async fn stop(self) {
+    /// one holds ends by itself. The threads live on until the worker is dropped: connections to the bucket that others
+    /// use may have been opened there.
+    pub async fn stop(&mut self) {
         self.sweeper.abort();
         self.closing.notify_one();
         let ended = async {
-            // One that panicked has nothing to give back.
-            let _ = self.task.await;
+            if !self.task.is_finished() {
+                // One that panics has nothing to give back.
+                let _ = (&mut self.task).await;
+            }
             self.blobs.finish_uploads().await;
         };
+        // What is late holds up nobody else's end.
         let _ = timeout(STOP_WAIT, ended).await;
     }
 }

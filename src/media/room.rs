@@ -10,11 +10,11 @@ use tracing::{info, warn};
 
 use crate::store::ObjectStore;
 
-/// How long nothing is downloaded after a disk was found full: twice as long each time, until a file finds room.
+/// How long nothing is downloaded after a bucket was found full: twice as long each time, until a file finds room.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// With less than this free, in bytes, a disk is as good as full.
+/// With less than this free, in bytes, a disk is as good as full, whatever is configured.
 const NEXT_TO_NOTHING: u64 = 16 * 1024 * 1024;
 
 /// Watches the file systems that downloads go to, and the quota.
@@ -31,7 +31,7 @@ pub struct Room {
 #[derive(Debug, Default)]
 struct State {
     shortage: Option<Shortage>,
-    /// When a file last met a full disk, and how long to wait from then. None has been stored since.
+    /// When the bucket was last found full, and how long to wait from then. None has been stored since.
     full: Option<(Instant, Duration)>,
 }
 
@@ -42,6 +42,8 @@ pub enum Shortage {
     Disk,
     #[error("the stored files have reached media_quota")]
     Quota,
+    #[error("the bucket is full")]
+    Store,
 }
 
 impl Shortage {
@@ -50,6 +52,7 @@ impl Shortage {
         match self {
             Self::Disk => "low_disk",
             Self::Quota => "quota_reached",
+            Self::Store => "store_full",
         }
     }
 }
@@ -58,6 +61,7 @@ impl Room {
     /// `min_free` bytes stay free on the disks of `folders`; nothing is fetched once the stored files have `quota`
     /// bytes.
     pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
+        let min_free = min_free.max(NEXT_TO_NOTHING);
         Self { folders, min_free, quota, stored: AtomicU64::new(0), state: Mutex::default() }
     }
 
@@ -83,11 +87,8 @@ impl Room {
         self.state().full = None;
     }
 
-    /// Notes that a file found no room. If hardly any is left, nobody else's will.
+    /// Notes that the bucket takes nothing more.
     pub(super) fn full(&self) {
-        if self.has_free(NEXT_TO_NOTHING.max(self.min_free)) {
-            return;
-        }
         let mut state = self.state();
         let pause = match state.full {
             // Those that failed together count once.
@@ -96,33 +97,31 @@ impl Room {
             None => FIRST_PAUSE,
         };
         state.full = Some((Instant::now(), pause));
-        state.show(Some(Shortage::Disk));
+        state.show(Some(Shortage::Store));
     }
 
-    /// Looks whether there is room for a download. A disk that was full is tried again from time to time.
+    /// Looks whether there is room for a download. A bucket that was full is tried again from time to time.
     pub(super) fn look(&self) -> Result<(), Shortage> {
         let mut state = self.state();
         let room = match state.full {
-            Some((at, pause)) if at.elapsed() < pause => Err(Shortage::Disk),
+            Some((at, pause)) if at.elapsed() < pause => Err(Shortage::Store),
             _ => self.disk().and_then(|()| self.within_quota()),
         };
         state.show(room.err());
         room
     }
 
-    /// Whether the disks have room. One that cannot be asked has: writing to it will tell.
+    /// Whether the disks have room.
     pub(super) fn disk(&self) -> Result<(), Shortage> {
         self.fits(0)
     }
 
-    /// Whether the disks have room for a file of this size.
+    /// Whether the disks have room for a file of this size. One that cannot be asked has: writing to it will tell.
     pub(super) fn fits(&self, bytes: u64) -> Result<(), Shortage> {
-        if self.has_free(self.min_free.saturating_add(bytes)) { Ok(()) } else { Err(Shortage::Disk) }
-    }
-
-    fn has_free(&self, bytes: u64) -> bool {
         let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= bytes))
+        let needed = self.min_free.saturating_add(bytes);
+        let fits = self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= needed));
+        if fits { Ok(()) } else { Err(Shortage::Disk) }
     }
 
     fn within_quota(&self) -> Result<(), Shortage> {

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::Parts;
 use super::job::{LOCKED_FOR, ORPHANED_AFTER};
 use crate::blob::{BlobError, Blobs};
+use crate::clock::Clock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Store, StoreError};
@@ -52,7 +53,7 @@ pub(super) async fn run(parts: Parts) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match sweep(&*parts.store, &parts.blobs, parts.clock.now()).await {
+        match sweep(&*parts.store, &parts.blobs, &*parts.clock).await {
             Ok(Swept { foreign: true, .. }) => warn!(
                 "the media store is marked as another database's: objects without a row are left where they are; \
                  give each database a prefix of its own in media_store"
@@ -68,7 +69,8 @@ pub(super) async fn run(parts: Parts) {
 ///
 /// # Errors
 /// If the store or the database does not answer; what was removed until then stays so.
-pub async fn sweep(store: &dyn Store, blobs: &Blobs, now: Timestamp) -> Result<Swept, SweepError> {
+pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Result<Swept, SweepError> {
+    let now = clock.now();
     let (folder, unfinished_before) = (blobs.clone(), now - UNFINISHED_AFTER);
     let unfinished = spawn_blocking(move || folder.sweep_unfinished(unfinished_before)).await??;
     if !blobs.claim(&store.database_id().await?).await? {
@@ -82,7 +84,7 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, now: Timestamp) -> Result<S
         let keys: Vec<ObjectKey> =
             page.into_iter().filter(|object| object.modified <= old).map(|object| object.key).collect();
         for orphan in store.objects_without_row(&keys).await? {
-            match remove(store, blobs, &orphan, now).await {
+            match remove(store, blobs, &orphan, clock.now()).await {
                 Ok(removed) => orphans += usize::from(removed),
                 // The others are none the worse for it.
                 Err(error) => warn!(%error, "a file without a message could not be removed"),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
 use super::fetch::Fetcher;
+use super::room::Shortage;
 use super::{Parts, Settings, job};
 use crate::domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
 use crate::domain::timestamp::Timestamp;
@@ -74,6 +75,8 @@ struct Worker {
     running: JoinSet<Attempt>,
     renew_at: Instant,
     count_at: Instant,
+    /// Whether the stored files were counted since the quota was found reached.
+    recounted: bool,
     /// Hosts beside which nothing was due, and until when nothing will be.
     nothing_beside: Option<(Vec<String>, Instant)>,
     /// Whether the database was away when it was last needed.
@@ -90,6 +93,7 @@ pub(super) async fn run(context: Context, closing: Arc<Notify>) {
         running,
         renew_at: now + RENEW_EVERY,
         count_at: now,
+        recounted: false,
         nothing_beside: None,
         away: false,
     };
@@ -112,8 +116,15 @@ impl Worker {
     /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
     async fn claim(&mut self) -> Duration {
         loop {
-            if self.context.parts.room.look().is_err() {
-                return TROUBLE_PAUSE;
+            match self.context.parts.room.look() {
+                Ok(()) => self.recounted = false,
+                // Files that came together may have been counted more than once.
+                Err(Shortage::Quota) if !self.recounted => {
+                    self.recounted = true;
+                    self.count().await;
+                    continue;
+                }
+                Err(_) => return TROUBLE_PAUSE,
             }
             let Some(claim) = self.wanted() else { return POLL };
             if let Some(pause) = self.nothing_beside(&claim.busy_hosts) {
@@ -211,7 +222,7 @@ impl Worker {
             }
         };
         let Some(held) = self.held.get_mut(&id) else { return };
-        if attempt == Err(Failure::NoRoom) {
+        if attempt == Err(Failure::StoreFull) {
             self.context.parts.room.full();
         }
         let now = self.context.parts.clock.now();
@@ -239,7 +250,10 @@ impl Worker {
         for id in ended {
             if self.write(&[id]).await == Err(Refused) {
                 self.set_aside(id);
-                let _ = self.write(&[id]).await;
+                if self.write(&[id]).await == Err(Refused) {
+                    // Its lease ends by itself.
+                    self.held.remove(&id);
+                }
             }
         }
         self.held.values().all(|held| held.outcome.is_none())
@@ -258,6 +272,9 @@ impl Worker {
             return Err(Refused);
         }
         let Some(settled) = self.answered(settled) else { return Ok(()) };
+        if settlements.iter().any(|it| !matches!(it.outcome, Outcome::Stored { .. })) {
+            self.nothing_beside = None;
+        }
         for held in ended.iter().filter_map(|id| self.held.remove(id)) {
             match held.outcome {
                 Some(outcome) if settled.contains(&held.job.lease) => note(&held.job, &outcome),
@@ -290,8 +307,8 @@ impl Worker {
             self.renew_at = Instant::now() + TROUBLE_PAUSE;
             return;
         };
-        for held in self.held.values().filter(|held| !renewed.contains(&held.job.lease)) {
-            held.task.abort();
+        for (_, lost) in self.held.extract_if(|_, held| !renewed.contains(&held.job.lease)) {
+            lost.task.abort();
         }
     }
 

@@ -208,7 +208,7 @@ async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         let others = IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let (store, worker) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
+        let (store, mut worker) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         let row = world.value("SELECT state, attempts, reason FROM media").await;
@@ -224,7 +224,7 @@ async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
-        let (store, worker) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
+        let (store, mut worker) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
@@ -241,7 +241,7 @@ async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
         gateway.reply("/a.jpg", Reply::redirect("/b.jpg"));
         gateway.reply("/b.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, worker) = worker(&world, lookup.clone()).await;
+        let (store, mut worker) = worker(&world, lookup.clone()).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state, attempts FROM media").await, "refused|1");
@@ -259,7 +259,7 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, worker) = worker(&world, lookup.clone()).await;
+        let (store, mut worker) = worker(&world, lookup.clone()).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
@@ -273,7 +273,7 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_has_no_address_is_tried_again() {
     let world = World::new(Backend::Sqlite).await;
-    let (store, worker) = worker(&world, Scripted::new(&[])).await;
+    let (store, mut worker) = worker(&world, Scripted::new(&[])).await;
     fetch(&store, "http://files.example.com/a.jpg").await;
     all_end(&world).await;
     let row = world.value("SELECT state, attempts, reason FROM media").await;

@@ -11,7 +11,7 @@ use crate::support::world::{Backend, World, on_both};
 async fn said(world: &World, arguments: &[&str]) -> String {
     let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
     let output = run(world.folder.path(), &[&["media"], arguments].concat(), &settings).await;
-    assert!(output.status.success(), "{output:?}");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).expect("it is text")
 }
 

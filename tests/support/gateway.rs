@@ -94,6 +94,13 @@ impl Reply {
         Self(vec![Step::Send([head.as_bytes(), content].concat())])
     }
 
+    /// Whole, and its length is not said.
+    pub fn chunked(content: &[u8]) -> Self {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+        let head = format!("{head}{:x}\r\n", content.len());
+        Self(vec![Step::Send([head.as_bytes(), content, b"\r\n0\r\n\r\n"].concat())])
+    }
+
     /// Chunked, without an end.
     pub fn endless() -> Self {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";

@@ -45,12 +45,15 @@ pub enum Operation {
     Delete,
 }
 
+/// A status, and what is answered with it.
+type Failing = (u16, fn(Operation) -> bool);
+
 /// What has come in, and what is to be done with it.
 #[derive(Default)]
 struct Script {
     arrived: HashMap<Operation, usize>,
     answered: HashMap<Operation, usize>,
-    failing: Option<fn(Operation) -> bool>,
+    failing: Option<Failing>,
     gate: Option<(Operation, usize, Gate)>,
 }
 
@@ -101,7 +104,12 @@ impl S3Server {
 
     /// Answers with 503 what `chosen` says.
     pub fn fail(&self, chosen: fn(Operation) -> bool) {
-        self.script().failing = Some(chosen);
+        self.fail_with(503, chosen);
+    }
+
+    /// Answers with another status what `chosen` says.
+    pub fn fail_with(&self, status: u16, chosen: fn(Operation) -> bool) {
+        self.script().failing = Some((status, chosen));
     }
 
     pub fn recover(&self) {
@@ -143,25 +151,28 @@ async fn answer(
     script: Arc<Mutex<Script>>,
 ) -> Result<HttpResponse, HttpError> {
     let operation = operation(&request);
-    let (gate, fails) = {
+    let (gate, failing) = {
         let mut script = script.lock().expect("nobody panics with it");
         let arrived = script.arrived.entry(operation).or_default();
         *arrived += 1;
         let arrived = *arrived;
         let gate = script.gate.as_ref().filter(|(held, nth, _)| *held == operation && arrived >= *nth);
-        (gate.map(|(.., gate)| gate.clone()), script.failing.is_some_and(|fails| fails(operation)))
+        (gate.map(|(.., gate)| gate.clone()), script.failing.filter(|(_, fails)| fails(operation)))
     };
     if let Some(gate) = gate {
         gate.pass().await;
     }
-    let response = if fails { unavailable() } else { service.call(request.map(Body::from)).await? };
+    let response = match failing {
+        Some((status, _)) => failed(status),
+        None => service.call(request.map(Body::from)).await?,
+    };
     *script.lock().expect("nobody panics with it").answered.entry(operation).or_default() += 1;
     Ok(response)
 }
 
-fn unavailable() -> HttpResponse {
+fn failed(status: u16) -> HttpResponse {
     let body = "<Error><Code>ServiceUnavailable</Code><Message>a secret of the server</Message></Error>".to_owned();
-    hyper::Response::builder().status(503).body(Body::from(body)).expect("it is a response")
+    hyper::Response::builder().status(status).body(Body::from(body)).expect("it is a response")
 }
 
 fn operation(request: &Request<Incoming>) -> Operation {

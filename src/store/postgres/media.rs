@@ -84,6 +84,8 @@ impl MediaRows for PgConnection {
 impl MediaStore for PostgresStore {
     async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
         let mut unit = self.begin(&self.clerk).await?;
+        // One process after the other: those that choose at the same time choose the same.
+        sqlx::query!("SELECT id FROM installation WHERE id = 1 FOR UPDATE").fetch_one(&mut *unit).await?;
         let rows = sqlx::query_as!(
             LeasedRow::<OffsetDateTime>,
             r#"
@@ -185,6 +187,7 @@ impl MediaStore for PostgresStore {
                 AND media.source_sha256 = job.source_sha256
                 AND media.lease_token = job.lease_token
                 AND media.state = 'pending'
+                AND media.lease_until IS NOT NULL
                 AND (media.attempts >= job.attempts OR job.state = 'stored')
             RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
             "#,

@@ -99,6 +99,8 @@ pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
 /// On a connection of its own: a migration that fails leaves its advisory lock there.
 async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, OpenError> {
     let mut connection = dial(options).await?;
+    // That the table of migrations is there already is no news.
+    connection.execute("SET client_min_messages TO warning").await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     connection.close().await.map_err(StoreError::from)?;

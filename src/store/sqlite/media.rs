@@ -253,6 +253,7 @@ impl MediaStore for SqliteStore {
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
                 AND media.lease_token = job.value ->> 'lease_token'
                 AND media.state = 'pending'
+                AND media.lease_until IS NOT NULL
                 AND (media.attempts >= job.value ->> 'attempts' OR job.value ->> 'state' = 'stored')
             RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
             "#,
