@@ -10,11 +10,24 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// How long a page may take; many programs start for one, on a machine that runs other tests too.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Now and then Chromium hangs, whatever page it is to open; another one does not.
+const TRIES: usize = 4;
 
 /// Opens a page, lets everything in it load and every script run, and returns what it then consists of; `None` if the
 /// browser does not show it: it would be a download.
 pub async fn open(url: &str) -> Option<String> {
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        match start(url).await {
+            Ok(page) => return page,
+            Err(error) => said = error,
+        }
+    }
+    panic!("the browser did not open {url}: {said}")
+}
+
+async fn start(url: &str) -> Result<Option<String>, String> {
     let profile = tempfile::tempdir().expect("there is a temporary folder");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut browser = Command::new(program(&path))
@@ -59,9 +72,9 @@ pub async fn open(url: &str) -> Option<String> {
     // Its other processes write into the profile until they end, and with them this.
     let _ = timeout(PATIENCE, async { while let Ok(Some(_)) = stderr.next_line().await {} }).await;
     match shown {
-        Ok(false) => None,
-        Ok(true) if !page.is_empty() => Some(page),
-        _ => panic!("the browser did not open {url}: {shown:?} {page} {said:#?}"),
+        Ok(false) => Ok(None),
+        Ok(true) if !page.is_empty() => Ok(Some(page)),
+        _ => Err(format!("{shown:?} {page} {said:#?}")),
     }
 }
 
