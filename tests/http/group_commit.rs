@@ -10,14 +10,14 @@ use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::ingest::IngestError;
 use buzon::store::{EventStore, Store, StoreError};
-use futures_util::StreamExt;
 use futures_util::stream;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::support::clock::ARRIVAL;
 use crate::support::double::Double;
-use crate::support::events::{SECRET, event, received};
+use crate::support::events::{SECRET, ack, event, received};
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
 
@@ -123,6 +123,24 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
         assert_eq!(world.value("SELECT message_count FROM chats").await, "1000");
         let batches = store.batches.load(Ordering::Relaxed);
         assert!(batches < 1_000, "1,000 events took {batches} transactions");
+    })
+    .await;
+}
+
+/// The media worker need not look for what nobody asks for, nor wait until it looks.
+#[tokio::test]
+async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does() {
+    on_both(async |world| {
+        let media = Arc::new(Notify::new());
+        let (ingest, _writer) = buzon::ingest::start(world.open().await, media.clone());
+        let woken = || media.notified().now_or_never().is_some();
+        let with_file = received("A", json!({"media_url": "/a.jpg"}));
+        for (body, wakes) in
+            [(received("T", json!({})), false), (with_file.clone(), true), (ack("A", "read"), false), (with_file, true)]
+        {
+            ingest.submit(event("7", body, ARRIVAL)).await.expect("it is stored");
+            assert_eq!(woken(), wakes);
+        }
     })
     .await;
 }

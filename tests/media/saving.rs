@@ -1,9 +1,13 @@
+use serde_json::json;
+
 use super::{JPEG, all_end, deliver, files, key, service};
-use crate::support::eventually;
+use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
+use crate::support::process::Buzon;
 use crate::support::s3::S3Server;
-use crate::support::world::on_both;
+use crate::support::world::{Backend, World, on_both};
+use crate::support::{borrowed, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_of_a_message_is_saved_with_what_is_known_of_it() {
@@ -111,4 +115,28 @@ async fn files_go_to_a_bucket_in_the_same_way() {
         service.stop().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_bucket_can_come_from_the_environment_of_amazons_tools() {
+    let world = World::new(Backend::Sqlite).await;
+    let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+    gateway.reply("/a.jpg", Reply::file(JPEG));
+    let mut settings = s3.settings();
+    for (name, _) in &mut settings {
+        match *name {
+            "BUZON_S3_ACCESS_KEY_ID" => *name = "AWS_ACCESS_KEY_ID",
+            "BUZON_S3_SECRET_ACCESS_KEY" => *name = "AWS_SECRET_ACCESS_KEY",
+            "BUZON_S3_ENDPOINT" => *name = "AWS_ENDPOINT_URL",
+            _ => {}
+        }
+    }
+    settings.push(("BUZON_GATEWAY_URL", gateway.url("")));
+    settings.push(("BUZON_WEBHOOK_SECRET", SECRET.to_owned()));
+    let buzon = Buzon::serve(&world, &borrowed(&settings)).await;
+    assert!(!buzon.deliver(received("A", json!({"type": "image", "media_url": "/a.jpg"}))).await.accepted());
+    all_end(&world).await;
+    assert_eq!(world.value("SELECT state FROM media").await, "stored");
+    assert!(s3.bucket().join("saved").join(&key(JPEG).as_str()[..2]).exists());
+    buzon.kill().await;
 }
