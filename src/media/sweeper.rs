@@ -2,7 +2,7 @@
 //! left by one that died between storing a file and saying so.
 //!
 //! Objects are deleted only under a prefix whose marker holds this database's id, for another installation may share
-//! the bucket, and only when they are [old](super::job::ORPHANED_AFTER). A job that meets an object of half that age
+//! the bucket, and only when they are a week old. A job that meets an object of half that age
 //! puts it again; that and the deletion exclude each other by a lock in the database.
 
 use std::time::Duration;

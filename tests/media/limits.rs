@@ -1,8 +1,14 @@
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::time::timeout;
+
 use super::{JPEG, all_end, deliver, service};
-use crate::support::eventually;
+use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
+use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
+use crate::support::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_host() {
@@ -65,16 +71,22 @@ async fn a_flood_of_answers_delays_no_message() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = Gateway::start().await;
     gateway.reply("/flood", Reply::early_hints_for_ever());
-    let service = service(&world, &gateway, &[("BUZON_MEDIA_TIMEOUT", "5"), ("BUZON_MEDIA_ATTEMPTS", "1")]).await;
-    for n in 0..4 {
-        deliver(&service, &format!("flood-{n}"), "/flood").await;
+    let origin = gateway.url("");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
+    let mut buzon = Buzon::serve(&world, &settings).await;
+    for n in 0..8 {
+        let body = received(&format!("flood-{n}"), json!({"type": "image", "media_url": "/flood"}));
+        assert!(!buzon.deliver(body).await.accepted());
     }
-    eventually("all are under way", async || gateway.asked("/flood") == 4).await;
-    for n in 0..50 {
-        let body = crate::support::events::received(&n.to_string(), serde_json::json!({}));
-        assert!(!service.deliver("/webhook/7", body).await.accepted());
-    }
-    service.stop().await;
+    eventually("all are under way", async || gateway.asked("/flood") == 8).await;
+    let messages = async {
+        for n in 0..200 {
+            assert!(!buzon.deliver(received(&n.to_string(), json!({}))).await.accepted());
+        }
+    };
+    timeout(PATIENCE, messages).await.expect("messages are taken as ever");
+    buzon.signal(Signal::TERM);
+    assert!(buzon.wait().await.success());
 }
 
 /// A relative address and an absolute one of the gateway ask the same host.
