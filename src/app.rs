@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Application {
         };
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
         let downloads = config.media.downloads > 0;
-        let room = downloads.then(|| Arc::new(room(config)));
+        let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
         let wake = Arc::new(Notify::new());
         let (ingest, writer) = ingest::start(store.clone(), wake.clone());
@@ -100,9 +101,7 @@ impl Application {
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
-            ended = media_ended(&mut self.media) => {
-                (Err(anyhow!("the media worker died: {ended:?}")), true)
-            }
+            ended = media_ended(&mut self.media) => (Err(anyhow!("the media worker died: {ended:?}")), true),
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
@@ -136,9 +135,9 @@ async fn media_ended(media: &mut Option<media::Worker>) -> Result<(), JoinError>
 }
 
 /// Downloads go through the data folder, and end in the folder of the media store if that is one.
-fn room(config: &Config) -> Room {
-    let folders = [Some(&config.data_dir), config.media.folder()].into_iter().flatten().cloned().collect();
-    Room::new(folders, config.media.min_free, config.media.quota)
+fn room(config: &Config, blobs: &Blobs) -> Room {
+    let folders = [Some(config.data_dir.as_path()), blobs.folder()];
+    Room::new(folders.into_iter().flatten().map(Path::to_owned).collect(), config.media.min_free, config.media.quota)
 }
 
 fn media_settings(config: &Config) -> media::Settings {

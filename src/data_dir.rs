@@ -1,8 +1,8 @@
 //! The data folder: the database by default, and the API token. Its owner's alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,32 +10,22 @@ use secrecy::SecretString;
 use tracing::warn;
 
 use crate::config::MIN_TOKEN_CHARACTERS;
+use crate::private_folder;
 
 const TOKEN_FILE: &str = "api-token";
 const TOKEN_BYTES: usize = 32;
-const OWNER_ONLY: u32 = 0o700;
 const OTHERS: u32 = 0o077;
 
 /// Makes the folder for its owner alone, if it is not there. Everything that this process creates from now on, the
 /// database's files among them, is for its owner alone too.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
-    make(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
+    private_folder::make(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode & OTHERS != 0 {
         warn!(folder = %folder.display(), "others can look into the data folder; run: chmod 700 {}", folder.display());
     }
     Ok(())
-}
-
-/// Makes the folder, and sees to it that a power cut does not take it back.
-fn make(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(folder)?;
-    let parent = folder.canonicalize()?;
-    File::open(parent.parent().unwrap_or(&parent))?.sync_all()
 }
 
 /// The file with the API token, where none is configured.

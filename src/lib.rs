@@ -23,6 +23,7 @@ pub mod domain;
 pub mod http;
 pub mod ingest;
 pub mod media;
+pub mod private_folder;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -10,7 +10,7 @@ const ORDER: [&[&str]; 7] = [
     &["http", "data_dir"],
     &["config", "ingest", "media"],
     &["store", "blob"],
-    &["clock", "tls"],
+    &["clock", "private_folder", "tls"],
     &["domain"],
 ];
 

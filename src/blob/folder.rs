@@ -1,8 +1,7 @@
 //! A folder of files, and what a process that died has left in it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use object_store::local::LocalFileSystem;
@@ -12,27 +11,15 @@ use super::error::BlobError;
 use super::{Blobs, list};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::timestamp::Timestamp;
-
-const OWNER_ONLY: u32 = 0o700;
+use crate::private_folder;
 
 /// The store in this folder, and its path without symbolic links.
-pub(super) fn open(folder: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError> {
-    let unusable = |reason: String| BlobError::Unusable(format!("{}: {reason}", folder.display()));
-    let path = make(folder).map_err(|error| unusable(error.to_string()))?;
+pub(super) fn open(path: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError> {
+    let unusable = |reason: String| BlobError::Unusable(format!("{}: {reason}", path.display()));
+    let made = private_folder::make(path).and_then(|()| path.canonicalize());
+    let path = made.map_err(|error| unusable(error.to_string()))?;
     let store = LocalFileSystem::new_with_prefix(&path).map_err(|error| unusable(error.to_string()))?;
     Ok((store.with_fsync(true), path))
-}
-
-/// Makes the folder, and sees to it that a power cut does not take it back.
-fn make(folder: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(folder)?;
-    let missing = absolute.ancestors().take_while(|folder| !folder.is_dir()).count();
-    DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(&absolute)?;
-    // Each folder that was made is an entry of the one above it.
-    for above in absolute.ancestors().skip(1).take(missing) {
-        File::open(above)?.sync_all()?;
-    }
-    folder.canonicalize()
 }
 
 impl Blobs {

@@ -1,6 +1,5 @@
 //! The settings about media files: whence they come, where they go, and how much of everything.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -58,14 +57,6 @@ impl MediaConfig {
                 "only a bucket can be redirected to; set media_store to s3://BUCKET/PREFIX, or remove this",
             )),
             _ => Ok(config),
-        }
-    }
-
-    /// The folder of the files, if they are in one.
-    pub fn folder(&self) -> Option<&PathBuf> {
-        match &self.location {
-            Location::Folder(path) => Some(path),
-            Location::Bucket { .. } => None,
         }
     }
 }

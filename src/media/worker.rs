@@ -244,19 +244,23 @@ impl Worker {
             self.ended(ended);
         }
         let ended: Vec<Id> = self.held.iter().filter(|(_, held)| held.outcome.is_some()).map(|(id, _)| *id).collect();
-        if self.write(&ended).await != Err(Refused) {
-            return self.held.values().all(|held| held.outcome.is_none());
+        if self.write(&ended).await == Err(Refused) {
+            self.write_each(&ended).await;
         }
+        self.held.values().all(|held| held.outcome.is_none())
+    }
+
+    /// Finds the one that the database refuses, for the sake of the others.
+    async fn write_each(&mut self, ended: &[Id]) {
         for id in ended {
-            if self.write(&[id]).await == Err(Refused) {
-                self.set_aside(id);
-                if self.write(&[id]).await == Err(Refused) {
+            if self.write(&[*id]).await == Err(Refused) {
+                self.set_aside(*id);
+                if self.write(&[*id]).await == Err(Refused) {
                     // Its lease ends by itself.
-                    self.held.remove(&id);
+                    self.held.remove(id);
                 }
             }
         }
-        self.held.values().all(|held| held.outcome.is_none())
     }
 
     /// Writes how these attempts ended, unless the database does not answer.
