@@ -19,7 +19,7 @@ async fn a_signed_url_gives_the_file_to_anyone_with_its_type_and_disposition() {
     let key = place.put(b"content").await.expect("it is stored");
     let url = presign(&place, &key).await.expect("a bucket has URLs");
     assert!(url.query_pairs().any(|(name, value)| name == "X-Amz-Expires" && value == "90"));
-    let answer = reqwest::get(url).await.expect("the server answers");
+    let answer = crate::support::client().get(url).send().await.expect("the server answers");
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["content-type"], "application/pdf");
     assert_eq!(answer.headers()["content-disposition"], DISPOSITION);
@@ -37,7 +37,10 @@ async fn a_url_that_is_not_signed_or_was_changed_gives_nothing() {
     longer.set_query(Some(&url.query().expect("it is signed").replace("Expires=90", "Expires=91")));
     for other in [unsigned, changed, longer] {
         assert_ne!(other, url);
-        assert_eq!(reqwest::get(other).await.expect("the server answers").status(), StatusCode::FORBIDDEN);
+        assert_eq!(
+            crate::support::client().get(other).send().await.expect("the server answers").status(),
+            StatusCode::FORBIDDEN
+        );
     }
 }
 

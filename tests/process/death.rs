@@ -138,7 +138,11 @@ async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
     assert_eq!(second.status.code(), Some(2));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("another buzon (process "), "{said}");
-    let answer = reqwest::get(format!("http://{}/health/ready", first.address)).await.expect("it answers");
+    let answer = crate::support::client()
+        .get(format!("http://{}/health/ready", first.address))
+        .send()
+        .await
+        .expect("it answers");
     assert_eq!(answer.status(), 200);
     timeout(PATIENCE, first.kill()).await.expect("it can be killed");
 }
