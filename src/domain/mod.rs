@@ -18,5 +18,6 @@ pub mod media_type;
 pub mod message;
 pub mod object_key;
 pub mod reaction;
+pub mod scope;
 pub mod signature;
 pub mod timestamp;

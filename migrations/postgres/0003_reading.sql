@@ -1,0 +1,65 @@
+-- What reading needs: columns that are worked out once, when a message is written; the words of bodies; and an index
+-- for each way to ask.
+
+ALTER TABLE messages
+    ADD COLUMN delivered_at TIMESTAMPTZ,
+    ADD COLUMN read_at      TIMESTAMPTZ;
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id) INCLUDE (from_me, type);
+CREATE INDEX messages_received ON messages (instance_id, received_at, id);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id);
+CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id);
+CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id);
+CREATE INDEX messages_ack ON messages (instance_id, ack, occurred_at, id);
+CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id);
+CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
+    WHERE quoted_message_id IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, id) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at) INCLUDE (ack_rank, delivered_at, read_at)
+    WHERE from_me;
+
+ALTER TABLE chats
+    ADD COLUMN contact       TEXT COLLATE "C",
+    ADD COLUMN is_group      BOOLEAN NOT NULL DEFAULT FALSE,
+    ADD COLUMN search        TEXT COLLATE "C" NOT NULL DEFAULT '',
+    ADD COLUMN waiting_since TIMESTAMPTZ,
+    ADD COLUMN waiting_id    TEXT COLLATE "C";
+DROP INDEX chats_latest;
+CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id);
+CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) WHERE waiting_since IS NOT NULL;
+CREATE INDEX chats_contact ON chats (instance_id, contact) WHERE contact IS NOT NULL;
+
+-- One row for each time that somebody waited for an answer and had it.
+CREATE TABLE responses (
+    instance_id   TEXT        COLLATE "C" NOT NULL,
+    chat_id       TEXT        COLLATE "C" NOT NULL,
+    waiting_since TIMESTAMPTZ NOT NULL,
+    incoming_id   TEXT        COLLATE "C" NOT NULL,
+    answered_at   TIMESTAMPTZ NOT NULL,
+    outgoing_id   TEXT        COLLATE "C" NOT NULL,
+    seconds       INT8        NOT NULL,
+    PRIMARY KEY (instance_id, chat_id, waiting_since)
+);
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (seconds);
+
+-- The words of the messages' bodies, without case and accents, and facets that narrow a search: month, instance, chat.
+-- A search reads the list of new rows from end to end, so it is kept short.
+CREATE TABLE message_search (
+    instance_id TEXT        COLLATE "C" NOT NULL,
+    id          TEXT        COLLATE "C" NOT NULL,
+    occurred_at TIMESTAMPTZ NOT NULL,
+    words       TSVECTOR    NOT NULL,
+    PRIMARY KEY (instance_id, id)
+);
+CREATE INDEX message_words ON message_search USING gin (words) WITH (gin_pending_list_limit = 512);
+
+CREATE INDEX events_instance ON events (instance_id, seq);
+CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
+CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
+CREATE INDEX message_reactions_reacted
+    ON message_reactions (instance_id, reacted_at, message_id, from_number, reaction);
+CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256);
+CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
+
+-- Which of the worked-out columns and tables have been filled for what was there before them.
+ALTER TABLE installation ADD COLUMN derived INT4 NOT NULL DEFAULT 0;
