@@ -21,3 +21,4 @@ pub mod reaction;
 pub mod scope;
 pub mod signature;
 pub mod timestamp;
+pub mod zone;
