@@ -19,12 +19,13 @@ use crate::clock::Clock;
 use crate::config::{Config, MediaConfig};
 use crate::data_dir;
 use crate::domain::media::RetryPolicy;
+use crate::http::access::Access;
+use crate::http::archive::Archive;
 use crate::http::body::Reader;
 use crate::http::health::Readiness;
 use crate::http::media::Files;
 use crate::http::refusals::Refusals;
 use crate::http::server::{self, Listening};
-use crate::http::token::ApiToken;
 use crate::http::webhook::Receiver;
 use crate::http::{Api, Surface, WebhookUrl};
 use crate::ingest;
@@ -58,7 +59,9 @@ impl Application {
         let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
         let wake = Arc::new(Notify::new());
         let (ingest, writer) = ingest::start(store.clone(), wake.clone());
-        let files = Arc::new(Files::new(store.clone(), blobs.clone(), config.media.redirect));
+        let archive = Archive::new(store.clone());
+        let access = Access::new(archive.clone(), clock.clone(), token.expose_secret());
+        let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
         let receiver = Receiver {
             reader: Reader::default(),
             ingest,
@@ -71,7 +74,7 @@ impl Application {
         let both = Surface {
             readiness: readiness.clone(),
             webhook: Some(Arc::new(receiver)),
-            api: Some(Api { token: Arc::new(ApiToken::new(token.expose_secret())), files }),
+            api: Some(Api { access: Arc::new(access), archive, files: Arc::new(files) }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
         let listening = server::listen(config.listen, config.api_listen, both)?;

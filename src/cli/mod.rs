@@ -13,6 +13,7 @@ mod check_config;
 mod media;
 mod migrate;
 mod serve;
+mod token;
 
 /// Keeps every WhatsApp event that the gateway sends, safe on disk before it is answered.
 ///
@@ -44,6 +45,11 @@ enum Command {
     Media {
         #[command(subcommand)]
         command: media::MediaCommand,
+    },
+    /// The tokens of the read API: who may see what, and until when
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
     },
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
@@ -103,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
         Command::Migrate { settings } => migrate::run(settings),
         Command::Media { command } => media::run(command),
+        Command::Token { command } => token::run(command),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {
@@ -118,6 +125,11 @@ fn one_line(error: &anyhow::Error) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What a person asked for cannot be done as they asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUse(String);
+
 /// Whether another setting would help, rather than another try.
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     let by_setting = |error: &OpenError| match error {
@@ -127,6 +139,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
     };
     let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
     error.is::<ConfigError>()
+        || error.is::<WrongUse>()
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
 }

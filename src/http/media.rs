@@ -1,11 +1,9 @@
-//! Stored files: their bytes, for whoever holds the token.
+//! Stored files: their bytes, for whoever may see a message that came with them.
 //!
 //! Strangers chose what is in them. Nothing may run in the owner's browser: the type is what the bytes say, never
 //! sniffed again, only a few types are shown in place, and everything is sandboxed.
 
-use std::fmt::Display;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::SizedStream;
@@ -18,16 +16,16 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::TryStreamExt;
-use tokio::runtime::Handle;
 use tracing::warn;
 
+use super::access::Reader;
+use super::archive::Archive;
 use super::problem::Problem;
 use crate::blob::Blobs;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::StoredFile;
 use crate::domain::media_type::is_inline_safe;
 use crate::domain::object_key::ObjectKey;
-use crate::store::{JobReport, Store};
 
 /// How long a redirect to the bucket is good for.
 const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
@@ -38,64 +36,44 @@ const ASK_AGAIN: &str = "private, no-cache";
 
 /// Where files are read from.
 pub struct Files {
-    store: Arc<dyn Store>,
+    archive: Archive,
     blobs: Blobs,
     /// Answer with a redirect to the bucket.
     redirect: bool,
-    /// Where connections to the database and the bucket live: the request's own runtime may end before them.
-    runtime: Handle,
 }
 
 impl Files {
-    /// Reads in the runtime that this is called in.
-    pub fn new(store: Arc<dyn Store>, blobs: Blobs, redirect: bool) -> Self {
-        Self { store, blobs, redirect, runtime: Handle::current() }
-    }
-
-    async fn by_key(&self, key: ObjectKey) -> Result<Option<StoredFile>, Problem> {
-        let store = self.store.clone();
-        self.ask(async move { store.stored_file(&key).await }).await
-    }
-
-    async fn of_message(&self, instance_id: InstanceId, id: String) -> Result<Vec<JobReport>, Problem> {
-        let store = self.store.clone();
-        self.ask(async move { store.media_of_message(&instance_id, &id).await }).await
-    }
-
-    /// Asks the database or the bucket. Why it did not answer is for the log: it names hosts and paths.
-    async fn ask<T, E>(&self, question: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Problem>
-    where
-        T: Send + 'static,
-        E: Display + Into<Problem> + Send + 'static,
-    {
-        let answer = self.runtime.spawn(question).await.map_err(|_| Problem::NotReady("it is shutting down"))?;
-        answer.map_err(|error| {
-            warn!(%error, "a request for a file could not be answered");
-            error.into()
-        })
+    pub fn new(archive: Archive, blobs: Blobs, redirect: bool) -> Self {
+        Self { archive, blobs, redirect }
     }
 }
 
 /// `GET /api/v1/media/{sha256}`
-pub async fn by_key(files: Data<Files>, key: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn by_key(
+    files: Data<Files>,
+    reader: Reader,
+    key: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
-    let file = files.by_key(key).await?.ok_or_else(unknown_file)?;
-    answer(&files, &request, &file, FOREVER).await
+    let file = files.archive.ask(|store| async move { store.stored_file(&key, &reader.scope).await }).await?;
+    answer(&files, &request, &file.ok_or_else(unknown_file)?, FOREVER).await
 }
 
 /// `GET /api/v1/messages/{instance_id}/{id}/media`
 pub async fn of_message(
     files: Data<Files>,
+    reader: Reader,
     message: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (instance_id, id) = message.into_inner();
     let instance_id = InstanceId::new(&instance_id).map_err(|_| unknown_message())?;
-    // No id has one, and PostgreSQL refuses the very question.
-    if id.contains('\0') {
+    // No id has a NUL, and PostgreSQL refuses the very question.
+    if !reader.scope.allows(&instance_id) || id.contains('\0') {
         return Err(unknown_message());
     }
-    let jobs = files.of_message(instance_id, id).await?;
+    let jobs = files.archive.ask(|store| async move { store.media_of_message(&instance_id, &id).await }).await?;
     let job = jobs.into_iter().next().ok_or_else(unknown_message)?;
     let Some(file) = job.file else {
         let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -164,7 +142,7 @@ async fn body(
     // For a HEAD the file is looked for, and nothing of it read.
     let range = if request.method() == Method::HEAD { 0..0 } else { range };
     let (blobs, key) = (files.blobs.clone(), file.object_key.clone());
-    let bytes = files.ask(async move { blobs.read(&key, range).await }).await?;
+    let bytes = files.archive.run(async move { blobs.read(&key, range).await }).await?;
     let bytes = bytes.inspect_err(|error| warn!(%error, "a file broke off while it was sent"));
     Ok(response.body(SizedStream::new(length, bytes)))
 }
@@ -172,7 +150,8 @@ async fn body(
 async fn redirect(files: &Files, file: &StoredFile) -> Result<HttpResponse, Problem> {
     let (blobs, file, disposition) = (files.blobs.clone(), file.clone(), disposition(file).to_string());
     let url = files
-        .ask(async move { blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await });
+        .archive
+        .run(async move { blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await });
     let url = url.await?.ok_or(Problem::MediaMissing)?;
     let mut response = HttpResponse::TemporaryRedirect();
     Ok(response.insert_header((LOCATION, url.as_str())).insert_header((CACHE_CONTROL, "no-store")).finish())

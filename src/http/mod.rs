@@ -7,14 +7,16 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
+pub mod access;
+pub mod archive;
 pub mod body;
+pub mod credentials;
 pub mod health;
 pub mod media;
 pub mod peer;
 pub mod problem;
 pub mod refusals;
 pub mod server;
-pub mod token;
 pub mod trace;
 pub mod webhook;
 
@@ -33,7 +35,8 @@ pub struct Surface {
 /// The read API, and what it reads.
 #[derive(Clone)]
 pub struct Api {
-    pub token: Arc<token::ApiToken>,
+    pub access: Arc<access::Access>,
+    pub archive: archive::Archive,
     pub files: Arc<media::Files>,
 }
 
@@ -52,10 +55,11 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
-    if let Some(Api { token, files }) = &surface.api {
-        config.app_data(Data::from(token.clone())).app_data(Data::from(files.clone()));
+    if let Some(Api { access, archive, files }) = &surface.api {
+        config.app_data(Data::from(access.clone())).app_data(Data::new(archive.clone()));
+        config.app_data(Data::from(files.clone()));
         let api = web::scope("/api/v1")
-            .wrap(from_fn(token::require))
+            .wrap(from_fn(access::require))
             .service(reading("/media/{sha256}").route(read().to(media::by_key)))
             .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
         config.service(api.default_service(web::to(not_found)));

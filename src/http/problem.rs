@@ -30,6 +30,18 @@ pub enum Problem {
     /// 401
     #[error("this token is not valid")]
     TokenInvalid,
+    /// 400: whether or not the token is good, and whether or not it is in the header too.
+    #[error(
+        "a token in a URL is kept in logs and histories; send it as the header Authorization: Bearer TOKEN, \
+         or for an image or a stream a ticket from POST /api/v1/tickets"
+    )]
+    TokenInQuery,
+    /// 401: unknown, expired, or of a token that has ended.
+    #[error("this ticket is not valid, or no longer; have another made with POST /api/v1/tickets")]
+    TicketInvalid,
+    /// 400
+    #[error("a ticket is taken for files and for the stream alone; send the header Authorization: Bearer TOKEN")]
+    TicketNotHere,
     /// 404
     #[error("{0}")]
     NotFound(String),
@@ -104,6 +116,9 @@ impl Problem {
             Self::SignatureMismatch => "signature_mismatch",
             Self::TokenMissing => "token_missing",
             Self::TokenInvalid => "token_invalid",
+            Self::TokenInQuery => "token_in_query",
+            Self::TicketInvalid => "ticket_invalid",
+            Self::TicketNotHere => "ticket_not_here",
             Self::NotFound(_) => "not_found",
             Self::MediaNotStored(_) => "media_not_stored",
             Self::MediaMissing => "media_missing",
@@ -124,7 +139,9 @@ impl Problem {
 
     fn add_headers(&self, response: &mut HttpResponseBuilder) {
         match self {
-            Self::TokenMissing | Self::TokenInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
+            Self::TokenMissing | Self::TokenInvalid | Self::TicketInvalid => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"))
+            }
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
             Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
@@ -138,10 +155,12 @@ impl Problem {
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::BodyUnreadable => StatusCode::BAD_REQUEST,
-            Self::SignatureMissing(_) | Self::SignatureMismatch | Self::TokenMissing | Self::TokenInvalid => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::BodyUnreadable | Self::TokenInQuery | Self::TicketNotHere => StatusCode::BAD_REQUEST,
+            Self::SignatureMissing(_)
+            | Self::SignatureMismatch
+            | Self::TokenMissing
+            | Self::TokenInvalid
+            | Self::TicketInvalid => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) | Self::MediaNotStored(_) | Self::MediaMissing => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,

@@ -7,6 +7,7 @@ use super::media::{count, unreadable};
 use crate::domain::instance::InstanceId;
 use crate::domain::media::{State, StoredFile};
 use crate::domain::object_key::ObjectKey;
+use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
 
 /// The contract of what people ask about files.
@@ -22,8 +23,9 @@ pub trait MediaReports: Send + Sync {
     /// stored. Returns how many those are.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// A stored file by its key.
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError>;
+    /// A stored file by its key, under the name that it has in a message of `scope`. `None` where no message of the scope
+    /// came with it.
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError>;
 
     /// The jobs of a message; those with a stored file first, of these the latest.
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError>;
@@ -50,6 +52,24 @@ pub struct JobReport {
     pub file: Option<StoredFile>,
 }
 
+/// The stored file of a row that has one.
+pub(super) struct FileRow {
+    pub(super) object_key: Option<String>,
+    pub(super) size: Option<i64>,
+    pub(super) content_type: Option<String>,
+    pub(super) file_name: Option<String>,
+}
+
+impl FileRow {
+    pub(super) fn read(self) -> Result<Option<StoredFile>, StoreError> {
+        let Some(text) = self.object_key else { return Ok(None) };
+        let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
+        let size = self.size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
+        let content_type = self.content_type.ok_or_else(|| unreadable("content_type"))?;
+        Ok(Some(StoredFile { object_key, size, content_type, file_name: self.file_name }))
+    }
+}
+
 /// A row for a person.
 pub(super) struct ReportRow<T> {
     pub(super) instance_id: String,
@@ -67,6 +87,8 @@ pub(super) struct ReportRow<T> {
 
 impl<T> ReportRow<T> {
     pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<JobReport, StoreError> {
+        let Self { object_key, size, content_type, file_name, .. } = self;
+        let file = FileRow { object_key, size, content_type, file_name };
         Ok(JobReport {
             instance_id: self.instance_id,
             message_id: self.message_id,
@@ -75,23 +97,9 @@ impl<T> ReportRow<T> {
             attempts: count(self.attempts)?,
             occurred_at: time(self.occurred_at)?,
             next_attempt_at: time(self.next_attempt_at)?,
-            file: file(self.object_key, self.size, self.content_type, self.file_name)?,
+            file: file.read()?,
         })
     }
-}
-
-/// The stored file of a row that has one.
-pub(super) fn file(
-    object_key: Option<String>,
-    size: Option<i64>,
-    content_type: Option<String>,
-    file_name: Option<String>,
-) -> Result<Option<StoredFile>, StoreError> {
-    let Some(text) = object_key else { return Ok(None) };
-    let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
-    let size = size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
-    let content_type = content_type.ok_or_else(|| unreadable("content_type"))?;
-    Ok(Some(StoredFile { object_key, size, content_type, file_name }))
 }
 
 pub(super) fn state(text: &str) -> Result<State, StoreError> {

@@ -26,6 +26,7 @@ mod record;
 mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tokens;
 mod writer;
 
 pub use error::StoreError;
@@ -34,11 +35,12 @@ pub use media::{Claim, MediaStore};
 pub use media_reports::{JobFilter, JobReport, MediaReports};
 pub use objects::ObjectStore;
 pub use schema::Pending;
+pub use tokens::TokenStore;
 
 /// Everything that a database does for buzon.
-pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + Availability {}
+pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Availability {}
 
-impl<T: EventStore + MediaStore + MediaReports + ObjectStore + Availability> Store for T {}
+impl<T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Availability> Store for T {}
 
 /// Whether the database is there.
 #[async_trait]

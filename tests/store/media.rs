@@ -4,6 +4,7 @@ use std::time::Duration;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
 use buzon::domain::object_key::ObjectKey;
+use buzon::domain::scope::Scope;
 use buzon::domain::timestamp::Timestamp;
 use buzon::store::{Claim, JobFilter, Store};
 use serde_json::{Value, json};
@@ -413,7 +414,7 @@ async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
         assert!(found("C").await.is_empty());
         let by_hash = async |content| {
             let key = ObjectKey::of_digest([content; 32]);
-            store.stored_file(&key).await.expect("the store answers")
+            store.stored_file(&key, &Scope::All).await.expect("the store answers")
         };
         assert_eq!(by_hash(1).await, Some(file(1, 10)));
         assert_eq!(by_hash(2).await, None);

@@ -12,3 +12,4 @@ mod open;
 mod order;
 mod plans;
 mod reactions;
+mod tokens;

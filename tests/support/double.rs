@@ -9,9 +9,12 @@ use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::{Lease, LeasedJob, Settlement, State, StoredFile};
 use buzon::domain::object_key::ObjectKey;
+use buzon::domain::scope::Scope;
 use buzon::domain::timestamp::Timestamp;
+use buzon::domain::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use buzon::store::{
     Availability, Claim, EventStore, JobFilter, JobReport, MediaReports, MediaStore, ObjectStore, Store, StoreError,
+    TokenStore,
 };
 
 pub struct Double {
@@ -70,8 +73,8 @@ impl MediaReports for Double {
         self.rest.retry_media(filter, now).await
     }
 
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
-        self.rest.stored_file(object_key).await
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
+        self.rest.stored_file(object_key, scope).await
     }
 
     async fn media_of_message(&self, instance_id: &InstanceId, id: &str) -> Result<Vec<JobReport>, StoreError> {
@@ -99,5 +102,32 @@ impl ObjectStore for Double {
 
     async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         self.rest.unlock_object(key, until).await
+    }
+}
+
+#[async_trait]
+impl TokenStore for Double {
+    async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
+        self.rest.create_token(token).await
+    }
+
+    async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        self.rest.list_tokens().await
+    }
+
+    async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        self.rest.revoke_token(id, now).await
+    }
+
+    async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
+        self.rest.token_by_digest(digest).await
+    }
+
+    async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        self.rest.token_by_id(id).await
+    }
+
+    async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError> {
+        self.rest.note_token_use(id, now, noted_since).await
     }
 }

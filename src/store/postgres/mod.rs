@@ -27,6 +27,7 @@ mod media_reports;
 mod messages;
 mod objects;
 mod reactions;
+mod tokens;
 pub(super) mod url;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

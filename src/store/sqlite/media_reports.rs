@@ -1,13 +1,17 @@
-use async_trait::async_trait;
+use std::collections::BTreeSet;
 
-use super::{SqliteStore, timestamp};
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+
+use super::{SqliteStore, json, timestamp};
 use crate::domain::instance::InstanceId;
 use crate::domain::media::{State, StoredFile};
 use crate::domain::object_key::ObjectKey;
+use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::media::count;
-use crate::store::media_reports::{JobFilter, JobReport, MediaReports, ReportRow, file, state};
+use crate::store::media_reports::{FileRow, JobFilter, JobReport, MediaReports, ReportRow, state};
 
 #[async_trait]
 impl MediaReports for SqliteStore {
@@ -75,22 +79,12 @@ impl MediaReports for SqliteStore {
         Ok(done.rows_affected())
     }
 
-    async fn stored_file(&self, object_key: &ObjectKey) -> Result<Option<StoredFile>, StoreError> {
-        let key = object_key.as_str();
-        let row = sqlx::query!(
-            r#"
-            SELECT object_key, size, content_type, file_name
-            FROM media
-            WHERE object_key = ?1
-            ORDER BY stored_at
-            LIMIT 1
-            "#,
-            key,
-        )
-        .fetch_optional(&self.readers)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        file(row.object_key, row.size, row.content_type, row.file_name)
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
+        let row = match scope {
+            Scope::All => any_file(&self.readers, object_key).await?,
+            Scope::Instances(instances) => file_of(&self.readers, object_key, instances).await?,
+        };
+        row.map_or(Ok(None), FileRow::read)
     }
 
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
@@ -121,4 +115,41 @@ impl MediaReports for SqliteStore {
         .await?;
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
+}
+
+async fn any_file(readers: &SqlitePool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
+    let key = object_key.as_str();
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT object_key, size, content_type, file_name
+        FROM media
+        WHERE object_key = ?1
+        ORDER BY stored_at
+        LIMIT 1
+        "#,
+        key,
+    );
+    Ok(row.fetch_optional(readers).await?)
+}
+
+async fn file_of(
+    readers: &SqlitePool,
+    object_key: &ObjectKey,
+    instances: &BTreeSet<InstanceId>,
+) -> Result<Option<FileRow>, StoreError> {
+    let (key, instances) = (object_key.as_str(), json(instances.iter().map(InstanceId::as_str)));
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT object_key, size, content_type, file_name
+        FROM media
+        WHERE object_key = ?1 AND instance_id IN (SELECT value FROM json_each(?2))
+        ORDER BY stored_at
+        LIMIT 1
+        "#,
+        key,
+        instances,
+    );
+    Ok(row.fetch_optional(readers).await?)
 }

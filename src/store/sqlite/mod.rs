@@ -29,6 +29,7 @@ mod media_reports;
 mod messages;
 mod objects;
 mod reactions;
+mod tokens;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/sqlite");

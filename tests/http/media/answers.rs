@@ -86,7 +86,7 @@ async fn files_are_for_the_bearer_of_the_token() {
         let wrong = answer(shelf.service.get(&path).bearer_auth(token)).await;
         assert_eq!((wrong.status.as_u16(), wrong.code()), (401, "token_invalid"));
         let in_the_url = format!("{path}?token={0}&access_token={0}", shelf.service.token());
-        assert_eq!(answer(shelf.service.get(&in_the_url)).await.code(), "token_missing");
+        assert_eq!(answer(shelf.service.get(&in_the_url)).await.code(), "token_in_query");
     }
     shelf.stop().await;
 }

@@ -1,0 +1,83 @@
+//! The tokens of the read API.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::instance::InstanceId;
+use crate::domain::scope::Scope;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::token::{ApiToken, NewToken, TokenDigest, TokenId};
+
+/// The contract of tokens.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// Keeps a new token, and returns its id; `None` if one that is active at its `created_at` has its name.
+    async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError>;
+
+    /// All tokens there ever were, the newest first.
+    async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError>;
+
+    /// Ends a token at `now`. Returns whether it was there and not revoked before.
+    async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// The token with this digest, whether it is active or not.
+    async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError>;
+
+    /// The token with this id, whether it is active or not.
+    async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError>;
+
+    /// Notes that a token was used at `now`, unless a use after `noted_since` is noted already.
+    async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError>;
+}
+
+/// A row of `api_tokens`.
+pub(super) struct TokenRow<T> {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) prefix: String,
+    pub(super) sha256: Vec<u8>,
+    pub(super) instances: Option<String>,
+    pub(super) created_at: T,
+    pub(super) expires_at: Option<T>,
+    pub(super) revoked_at: Option<T>,
+    pub(super) last_used_at: Option<T>,
+}
+
+impl<T> TokenRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<ApiToken, StoreError> {
+        let sha256 = self.sha256.try_into().map_err(|_| unreadable("sha256"))?;
+        Ok(ApiToken {
+            id: TokenId(self.id),
+            name: self.name,
+            prefix: self.prefix,
+            digest: TokenDigest::from_store(sha256),
+            scope: scope(self.instances.as_deref())?,
+            created_at: time(self.created_at)?,
+            expires_at: self.expires_at.map(&time).transpose()?,
+            revoked_at: self.revoked_at.map(&time).transpose()?,
+            last_used_at: self.last_used_at.map(&time).transpose()?,
+        })
+    }
+}
+
+/// A scope as the column `instances` holds it: a JSON array, or NULL for everything.
+pub(super) fn instances(scope: &Scope) -> Option<String> {
+    match scope {
+        Scope::All => None,
+        Scope::Instances(ids) => {
+            let ids: Vec<&str> = ids.iter().map(InstanceId::as_str).collect();
+            Some(serde_json::to_string(&ids).expect("texts are JSON"))
+        }
+    }
+}
+
+fn scope(instances: Option<&str>) -> Result<Scope, StoreError> {
+    let Some(json) = instances else { return Ok(Scope::All) };
+    let ids: Vec<String> = serde_json::from_str(json).map_err(|_| unreadable("instances"))?;
+    Ok(Scope::Instances(ids.iter().map(|id| InstanceId::from_store(id)).collect()))
+}
+
+/// Somebody else wrote the table.
+fn unreadable(column: &str) -> StoreError {
+    StoreError::Unavailable(format!("a row of api_tokens holds an unusable value for {column}"))
+}
