@@ -32,7 +32,7 @@ use crate::ingest;
 use crate::media::guard::Guard;
 use crate::media::resolver::SystemLookup;
 use crate::media::{self, Room};
-use crate::store::Store;
+use crate::store::{EventStore, Store};
 
 /// How long everything may take after the signal to stop.
 const ALL_END: Duration = Duration::from_secs(7);
@@ -49,6 +49,16 @@ pub struct Application {
 impl Application {
     /// Binds the listeners and starts the writer. Port 0 takes a free one.
     pub fn build(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        Self::build_on(config, store.clone(), store, clock)
+    }
+
+    /// The same, with events recorded by `ledger`.
+    pub fn build_on(
+        config: &Config,
+        ledger: Arc<dyn EventStore>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
         let token = match &config.api_token {
             Some(token) => token.clone(),
             None => data_dir::token(&config.data_dir)?,
@@ -58,7 +68,7 @@ impl Application {
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
         let wake = Arc::new(Notify::new());
-        let (ingest, writer) = ingest::start(store.clone(), wake.clone());
+        let (ingest, writer) = ingest::start(ledger, wake.clone());
         let archive = Archive::new(store.clone());
         let access = Access::new(archive.clone(), clock.clone(), token.expose_secret());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);

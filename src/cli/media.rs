@@ -10,9 +10,12 @@ use crate::blob::Blobs;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::data_dir;
+use crate::domain::instance::InstanceId;
 use crate::domain::media::State;
+use crate::domain::page::{Order, Paging};
+use crate::domain::scope::Scope;
 use crate::media::sweeper::{Swept, sweep};
-use crate::store::{self, Access, JobFilter, JobReport, Options, Pending, Store};
+use crate::store::{self, Access, JobFilter, JobReport, MediaFilter, Options, Pending, Store};
 use crate::telemetry;
 
 #[derive(Subcommand)]
@@ -99,7 +102,8 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Result<()> {
     let counts = store.count_media().await?;
-    let jobs = store.list_media(filter, limit).await?;
+    let paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
+    let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
     let mut out = std::io::stdout().lock();
     for (state, count) in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
@@ -111,6 +115,15 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
         writeln!(out, "\n{}", Described(job))?;
     }
     Ok(())
+}
+
+fn listed(filter: &JobFilter) -> MediaFilter {
+    MediaFilter {
+        state: filter.state,
+        instance_id: filter.instance_id.as_deref().map(InstanceId::from_store),
+        message_id: filter.message_id.clone(),
+        ..MediaFilter::default()
+    }
 }
 
 async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {

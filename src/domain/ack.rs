@@ -34,6 +34,16 @@ pub struct MessageAck {
     pub received_at: Timestamp,
 }
 
+/// A word that was stated of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedAck {
+    /// Verbatim.
+    pub ack: String,
+    pub rank: i16,
+    /// When it was first stated.
+    pub received_at: Timestamp,
+}
+
 impl MessageAck {
     /// The columns of its unique key, in their order.
     pub fn key(&self) -> (&InstanceId, &str, &str) {

@@ -7,6 +7,7 @@
 pub mod ack;
 pub mod batch;
 pub mod chat;
+pub mod chat_id;
 pub mod defect;
 pub mod disposition;
 pub mod document;
@@ -18,8 +19,10 @@ pub mod media;
 pub mod media_type;
 pub mod message;
 pub mod object_key;
+pub mod page;
 pub mod reaction;
 pub mod scope;
+pub mod search;
 pub mod signature;
 pub mod ticket;
 pub mod timestamp;

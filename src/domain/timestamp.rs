@@ -27,6 +27,16 @@ const MILLIS_PER_SECOND: i64 = 1_000;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Before everything that was ever recorded.
+    pub const MIN: Self = Self(0);
+    /// After everything that will be: the last of the years that have four digits.
+    pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59 UTC).unix_timestamp() * MILLIS_PER_SECOND);
+
+    /// The next millisecond; none is between the two.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1).min(Self::MAX)
+    }
+
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -55,6 +65,17 @@ impl Timestamp {
         };
         let latest = Self(arrival.0 + AHEAD_MILLIS);
         (EARLIEST..=latest).contains(&stated).then_some(stated)
+    }
+
+    /// Reads a time as a person gives it: seconds or milliseconds since 1970 as [`Timestamp::from_provider`] does, or
+    /// RFC 3339. `None` outside the years 1970 to 9999.
+    pub fn from_person(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let at = match text.parse::<f64>() {
+            Ok(number) => Self::from_number(number)?,
+            Err(_) => Self::from_rfc3339(text)?,
+        };
+        (Self::MIN..=Self::MAX).contains(&at).then_some(at)
     }
 
     fn from_number(number: f64) -> Option<Self> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
     ACCEPT_RANGES, ByteRangeSpec, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition,
-    ContentRange, ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header,
-    IfNoneMatch, IfRange, LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
+    ContentRange, ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header, IfRange,
+    LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
@@ -20,6 +20,7 @@ use tracing::warn;
 
 use super::access::Reader;
 use super::archive::Archive;
+use super::conditional::is_known;
 use super::problem::Problem;
 use crate::blob::Blobs;
 use crate::domain::instance::InstanceId;
@@ -178,15 +179,6 @@ fn disposition(file: &StoredFile) -> ContentDisposition {
 /// with suspicion all the same.
 fn is_printable(name: &str) -> bool {
     name.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-/// Whether the client has the file already.
-fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
-    match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(etag)),
-        Err(_) => false,
-    }
 }
 
 /// The part that is asked for; `None` for the whole. Several parts at once are answered with the whole, which RFC 9110

@@ -8,13 +8,23 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 pub mod access;
+pub mod acks;
+pub mod answer;
 pub mod archive;
 pub mod body;
+pub mod chats;
+pub mod conditional;
 pub mod credentials;
 pub mod health;
 pub mod media;
+pub mod media_lists;
+pub mod messages;
+pub mod openapi;
+pub mod parameters;
 pub mod peer;
 pub mod problem;
+pub mod problem_docs;
+pub mod reactions;
 pub mod refusals;
 pub mod server;
 pub mod trace;
@@ -60,9 +70,19 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
         config.app_data(Data::from(files.clone()));
         let api = web::scope("/api/v1")
             .wrap(from_fn(access::require))
+            .service(reading("/messages").route(read().to(messages::list)))
+            .service(reading("/messages/{instance_id}/{id}").route(read().to(messages::one)))
+            .service(reading("/chats").route(read().to(chats::list)))
+            .service(reading("/chats/{instance_id}/{chat_id}").route(read().to(chats::one)))
+            .service(reading("/chats/{instance_id}/{chat_id}/messages").route(read().to(chats::messages)))
+            .service(reading("/acks").route(read().to(acks::list)))
+            .service(reading("/reactions").route(read().to(reactions::list)))
+            .service(reading("/media").route(read().to(media_lists::list)))
             .service(reading("/media/{sha256}").route(read().to(media::by_key)))
             .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
         config.service(api.default_service(web::to(not_found)));
+        config.service(web::resource("/openapi.json").route(read().to(openapi::document)));
+        config.service(openapi::page());
     }
     config.default_service(web::to(not_found));
 }

@@ -42,6 +42,12 @@ pub enum Problem {
     /// 400
     #[error("a ticket is taken for files and for the stream alone; send the header Authorization: Bearer TOKEN")]
     TicketNotHere,
+    /// 400
+    #[error("{name}: {detail}")]
+    InvalidParameter { name: String, detail: String },
+    /// 400
+    #[error("there is no parameter {name}; this takes {known}")]
+    UnknownParameter { name: String, known: String },
     /// 404
     #[error("{0}")]
     NotFound(String),
@@ -81,11 +87,17 @@ pub enum Problem {
     /// 503
     #[error("buzon is not ready: {0}")]
     NotReady(&'static str),
+    /// 504
+    #[error("the answer would have taken too long; ask for less, for example with since and until")]
+    QueryTimeout,
 }
 
 impl From<StoreError> for Problem {
-    fn from(_: StoreError) -> Self {
-        Self::StoreUnavailable
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::TooSlow => Self::QueryTimeout,
+            _ => Self::StoreUnavailable,
+        }
     }
 }
 
@@ -119,6 +131,8 @@ impl Problem {
             Self::TokenInQuery => "token_in_query",
             Self::TicketInvalid => "ticket_invalid",
             Self::TicketNotHere => "ticket_not_here",
+            Self::InvalidParameter { .. } => "invalid_parameter",
+            Self::UnknownParameter { .. } => "unknown_parameter",
             Self::NotFound(_) => "not_found",
             Self::MediaNotStored(_) => "media_not_stored",
             Self::MediaMissing => "media_missing",
@@ -134,6 +148,7 @@ impl Problem {
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
             Self::NotStored(IngestError::ShuttingDown) => "shutting_down",
             Self::NotReady(_) => "not_ready",
+            Self::QueryTimeout => "query_timeout",
         }
     }
 
@@ -155,7 +170,11 @@ impl Problem {
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::BodyUnreadable | Self::TokenInQuery | Self::TicketNotHere => StatusCode::BAD_REQUEST,
+            Self::BodyUnreadable
+            | Self::TokenInQuery
+            | Self::TicketNotHere
+            | Self::InvalidParameter { .. }
+            | Self::UnknownParameter { .. } => StatusCode::BAD_REQUEST,
             Self::SignatureMissing(_)
             | Self::SignatureMismatch
             | Self::TokenMissing
@@ -172,6 +191,7 @@ impl ResponseError for Problem {
             | Self::TooManyBodies
             | Self::NotStored(_)
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 

@@ -169,7 +169,9 @@ async fn attempt(
     deadline: Instant,
 ) -> ControlFlow<Result<Vec<Receipt>, StoreError>, StoreError> {
     match timeout_at(deadline, store.record_batch(events)).await {
-        Ok(Err(error @ (StoreError::Contended { .. } | StoreError::Unavailable(_)))) => ControlFlow::Continue(error),
+        Ok(Err(error @ (StoreError::Contended { .. } | StoreError::Unavailable(_) | StoreError::TooSlow))) => {
+            ControlFlow::Continue(error)
+        }
         Ok(outcome) => ControlFlow::Break(outcome),
         Err(_) => ControlFlow::Break(Err(StoreError::Unavailable("it gave no answer".to_owned()))),
     }

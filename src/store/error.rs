@@ -12,6 +12,9 @@ pub enum StoreError {
     /// The database cannot work now: away, out of space, shutting down.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// A question that would have taken too long was given up.
+    #[error("the question took too long")]
+    TooSlow,
     /// The database is there, and its settings break the promise that a commit is on disk.
     #[error("the database is not safe: {0}")]
     Unsafe(String),
@@ -42,6 +45,7 @@ impl StoreError {
         let text = || code.to_owned();
         match &code[..2] {
             _ if matches!(code, "40001" | "40P01" | "55P03") => Self::Contended { code: text() },
+            _ if code == "57014" => Self::TooSlow,
             // Cardinality, data, integrity, check option, program limit, raised by the owner's own trigger.
             "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused { code: text() },
             _ => Self::Unavailable(format!("{message} (SQLSTATE {code})")),
@@ -52,11 +56,13 @@ impl StoreError {
     fn of_sqlite_code(code: &str, message: &str) -> Self {
         const BUSY: i32 = 5;
         const LOCKED: i32 = 6;
+        const INTERRUPTED: i32 = 9;
         const TOO_BIG: i32 = 18;
         const CONSTRAINT: i32 = 19;
         const MISMATCH: i32 = 20;
         match code.parse::<i32>().map(|extended| extended & 0xFF) {
             Ok(BUSY | LOCKED) => Self::Contended { code: code.to_owned() },
+            Ok(INTERRUPTED) => Self::TooSlow,
             Ok(TOO_BIG | CONSTRAINT | MISMATCH) => Self::Refused { code: code.to_owned() },
             _ => Self::Unavailable(format!("{message} (SQLite code {code})")),
         }

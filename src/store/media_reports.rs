@@ -16,9 +16,6 @@ pub trait MediaReports: Send + Sync {
     /// How many jobs are in each state that has some.
     async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError>;
 
-    /// The jobs that `filter` lets through, those with the latest messages first.
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError>;
-
     /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
     /// stored. Returns how many those are.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
@@ -44,12 +41,14 @@ pub struct JobFilter {
 pub struct JobReport {
     pub instance_id: String,
     pub message_id: String,
+    pub source_sha256: [u8; 32],
     pub state: State,
     pub reason: Option<String>,
     pub attempts: u32,
     pub occurred_at: Timestamp,
     pub next_attempt_at: Timestamp,
     pub file: Option<StoredFile>,
+    pub stored_at: Option<Timestamp>,
 }
 
 /// The stored file of a row that has one.
@@ -71,9 +70,11 @@ impl FileRow {
 }
 
 /// A row for a person.
+#[derive(sqlx::FromRow)]
 pub(super) struct ReportRow<T> {
     pub(super) instance_id: String,
     pub(super) message_id: String,
+    pub(super) source_sha256: Vec<u8>,
     pub(super) state: String,
     pub(super) reason: Option<String>,
     pub(super) attempts: i32,
@@ -83,6 +84,7 @@ pub(super) struct ReportRow<T> {
     pub(super) size: Option<i64>,
     pub(super) content_type: Option<String>,
     pub(super) file_name: Option<String>,
+    pub(super) stored_at: Option<T>,
 }
 
 impl<T> ReportRow<T> {
@@ -92,12 +94,14 @@ impl<T> ReportRow<T> {
         Ok(JobReport {
             instance_id: self.instance_id,
             message_id: self.message_id,
+            source_sha256: self.source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?,
             state: state(&self.state)?,
             reason: self.reason,
             attempts: count(self.attempts)?,
             occurred_at: time(self.occurred_at)?,
             next_attempt_at: time(self.next_attempt_at)?,
             file: file.read()?,
+            stored_at: self.stored_at.map(&time).transpose()?,
         })
     }
 }

@@ -11,16 +11,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+mod ack_reports;
 mod acks;
+mod chat_reports;
 mod chats;
 mod error;
 mod events;
+mod listing;
 mod media;
+mod media_lists;
 mod media_reports;
+mod message_reports;
 mod messages;
 mod objects;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reaction_reports;
 mod reactions;
 mod record;
 mod schema;
@@ -29,18 +35,43 @@ mod sqlite;
 mod tokens;
 mod writer;
 
+pub use ack_reports::{AckFilter, AckReport, AckReports};
+pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use error::StoreError;
 pub use events::EventStore;
 pub use media::{Claim, MediaStore};
+pub use media_lists::{MediaFilter, MediaLists};
 pub use media_reports::{JobFilter, JobReport, MediaReports};
+pub use message_reports::{MessageDetail, MessageFilter, MessageReport, MessageReports};
 pub use objects::ObjectStore;
+pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use schema::Pending;
 pub use tokens::TokenStore;
 
-/// Everything that a database does for buzon.
-pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Availability {}
+use ack_reports::AckQueries;
+use chat_reports::ChatQueries;
+use listing::InstanceQueries;
+use media_lists::MediaQueries;
+use message_reports::MessageQueries;
+use reaction_reports::ReactionQueries;
 
-impl<T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Availability> Store for T {}
+/// Everything that a database does for buzon.
+pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Reports + Availability {}
+
+impl<T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Reports + Availability> Store for T {}
+
+/// Everything that people and dashboards ask.
+pub trait Reports: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists {}
+
+impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists> Reports for T {}
+
+/// The statements that answer them: the one thing of a question that the databases say differently.
+trait Queries: InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + Send {}
+
+impl<T: InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + Send> Queries
+    for T
+{
+}
 
 /// Whether the database is there.
 #[async_trait]

@@ -16,7 +16,6 @@ use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::support::clock::ARRIVAL;
-use crate::support::double::Double;
 use crate::support::events::{SECRET, ack, event, received};
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
@@ -111,8 +110,8 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
         store.open_gate();
-        let double = Arc::new(Double { events: store.clone(), rest: store.store.clone() });
-        let service = Service::start_on(&world, double, &[("BUZON_WEBHOOK_SECRET", SECRET)]);
+        let service =
+            Service::start_on(&world, store.clone(), store.store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
         let service = &service;
         let deliveries = stream::iter(0..1_000).map(|n| async move {
             service.deliver("/webhook/7", received(&format!("A{n}"), json!({}))).await.accepted()

@@ -9,7 +9,6 @@ use buzon::store::{EventStore, StoreError};
 use serde_json::json;
 
 use crate::support::blocker::Blocker;
-use crate::support::double::Double;
 use crate::support::events::{received, sent};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
@@ -79,8 +78,7 @@ impl EventStore for Deadly {
 async fn a_writer_that_dies_ends_the_service() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET)];
-    let store = Double { events: Arc::new(Deadly), rest: world.open().await };
-    let service = Service::start_on(&world, Arc::new(store), &settings);
+    let service = Service::start_on(&world, Arc::new(Deadly), world.open().await, &settings);
     let refused = service.deliver("/webhook/7", received("A", json!({}))).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (503, "store_unavailable"));
     let ended = service.ended().await.expect_err("it ends with an error").to_string();

@@ -4,9 +4,10 @@ use std::time::Duration;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
 use buzon::domain::object_key::ObjectKey;
+use buzon::domain::page::{Key, Order, Paging};
 use buzon::domain::scope::Scope;
 use buzon::domain::timestamp::Timestamp;
-use buzon::store::{Claim, JobFilter, Store};
+use buzon::store::{Claim, JobFilter, MediaFilter, Store};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
@@ -26,6 +27,11 @@ async fn messages(store: &Arc<dyn Store>, ids: &[&str]) {
     let events: Vec<_> =
         ids.iter().map(|id| event("7", received(id, with_media(&format!("/{id}.jpg"))), ARRIVAL)).collect();
     record(store, &events).await;
+}
+
+/// The first page of a list.
+fn first(limit: u32) -> Paging<Key> {
+    Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None }
 }
 
 fn wanted(now: Timestamp, limit: u32) -> Claim {
@@ -323,7 +329,15 @@ async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails(
             assert!(!settle(&store, &job, Outcome::Released).await);
             assert_eq!(claim(&store, ARRIVAL).await.len(), 1);
         }
-        assert_eq!(store.list_media(&JobFilter::default(), 10).await.expect("the store answers").len(), 1);
+        assert_eq!(
+            store
+                .list_media(&Scope::All, &MediaFilter::default(), &first(10))
+                .await
+                .expect("the store answers")
+                .rows
+                .len(),
+            1
+        );
     })
     .await;
 }
@@ -375,16 +389,18 @@ async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
         }
         let counts = store.count_media().await.expect("the store answers");
         assert_eq!(counts, [(State::Expired, 3), (State::Stored, 1)]);
-        let list = async |filter: JobFilter, limit| {
-            let jobs = store.list_media(&filter, limit).await.expect("the store answers");
-            jobs.iter().map(|job| format!("{}/{}", job.instance_id, job.message_id)).collect::<Vec<_>>()
+        let list = async |filter: &JobFilter, limit| {
+            let filter =
+                MediaFilter { state: filter.state, message_id: filter.message_id.clone(), ..MediaFilter::default() };
+            let jobs = store.list_media(&Scope::All, &filter, &first(limit)).await.expect("the store answers");
+            jobs.rows.iter().map(|job| format!("{}/{}", job.instance_id, job.message_id)).collect::<Vec<_>>()
         };
         let expired = JobFilter { state: Some(State::Expired), ..JobFilter::default() };
         let of_a = JobFilter { message_id: Some("A".to_owned()), ..JobFilter::default() };
-        assert_eq!(list(JobFilter::default(), 10).await, ["7/A", "7/B", "7/C", "8/A"]);
-        assert_eq!(list(JobFilter::default(), 2).await, ["7/A", "7/B"]);
-        assert_eq!(list(expired.clone(), 10).await, ["7/B", "7/C", "8/A"]);
-        assert_eq!(list(of_a.clone(), 10).await, ["7/A", "8/A"]);
+        assert_eq!(list(&JobFilter::default(), 10).await, ["8/A", "7/C", "7/B", "7/A"]);
+        assert_eq!(list(&JobFilter::default(), 2).await, ["8/A", "7/C"]);
+        assert_eq!(list(&expired, 10).await, ["8/A", "7/C", "7/B"]);
+        assert_eq!(list(&of_a, 10).await, ["8/A", "7/A"]);
         let retry = async |filter: JobFilter| store.retry_media(&filter, later(9)).await.expect("the store answers");
         assert_eq!(retry(JobFilter { instance_id: Some("8".to_owned()), ..of_a }).await, 1);
         assert_eq!(ids(&claim(&store, later(9)).await), ["A"]);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use buzon::app::Application;
 use buzon::clock::SystemClock;
 use buzon::config::{Config, Sources};
-use buzon::store::Store;
+use buzon::store::{EventStore, Store};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -70,17 +70,23 @@ impl Service {
 
     /// Serves the world's database with these settings, and no secret unless they have one.
     pub async fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
-        Self::start_on(world, world.open().await, settings)
+        let store = world.open().await;
+        Self::start_on(world, store.clone(), store, settings)
     }
 
-    /// Serves this store.
-    pub fn start_on(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)]) -> Self {
+    /// Serves this store, and records events in this ledger.
+    pub fn start_on(
+        world: &World,
+        ledger: Arc<dyn EventStore>,
+        store: Arc<dyn Store>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let data_dir = world.data_dir();
         buzon::data_dir::prepare(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
-        let application =
-            Application::build(&config(&settings), store, Arc::new(SystemClock)).expect("the service starts");
+        let application = Application::build_on(&config(&settings), ledger, store, Arc::new(SystemClock))
+            .expect("the service starts");
         let (address, api_address) = (application.webhook_address(), application.api_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(application.run(async {

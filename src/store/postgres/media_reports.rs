@@ -23,40 +23,6 @@ impl MediaReports for PostgresStore {
         rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
     }
 
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let rows = sqlx::query_as!(
-            ReportRow::<OffsetDateTime>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts,
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE ($1::text IS NULL OR state = $1)
-                AND ($2::text IS NULL OR instance_id = $2)
-                AND ($3::text IS NULL OR message_id = $3)
-            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
-            LIMIT $4
-            "#,
-            state,
-            filter.instance_id.as_deref(),
-            filter.message_id.as_deref(),
-            i64::from(limit),
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
-    }
-
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
         let state = filter.state.map(State::as_str);
         let mut unit = self.begin(&self.clerk).await?;
@@ -95,6 +61,7 @@ impl MediaReports for PostgresStore {
             SELECT
                 instance_id,
                 message_id,
+                source_sha256,
                 state,
                 reason,
                 attempts,
@@ -103,7 +70,8 @@ impl MediaReports for PostgresStore {
                 object_key,
                 size,
                 content_type,
-                file_name
+                file_name,
+                stored_at
             FROM media
             WHERE instance_id = $1 AND message_id = $2
             ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256

@@ -22,11 +22,14 @@ mod acks;
 mod chats;
 mod durability;
 mod events;
+mod listing;
 mod media;
 mod media_reports;
 mod messages;
 mod objects;
 mod reactions;
+mod reading;
+mod reports;
 mod tokens;
 pub(super) mod url;
 
@@ -47,7 +50,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 const COMMIT: &str = "COMMIT";
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
+const READERS: u32 = 2;
+const REPORTS: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct PostgresStore {
@@ -58,6 +62,8 @@ pub(super) struct PostgresStore {
     /// Writes everything else, so that events never wait for it.
     clerk: Writer<PgConnection>,
     readers: PgPool,
+    /// Answers questions of people and dashboards.
+    reports: PgPool,
 }
 
 impl PostgresStore {
@@ -65,11 +71,11 @@ impl PostgresStore {
         let options = url::options(url).map_err(StoreError::from)?;
         let writer = connect(&options, allow_managed).await?;
         prepare(&options, pending).await?;
-        let readers = PgPoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(READER_WAIT)
-            .connect_lazy_with(options.clone());
-        Ok(Self { options, allow_managed, writer: Writer::new(Some(writer)), clerk: Writer::new(None), readers })
+        let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
+        let readers = pool(READERS).connect_lazy_with(options.clone());
+        let reports = pool(REPORTS).connect_lazy_with(options.clone());
+        let (writer, clerk) = (Writer::new(Some(writer)), Writer::new(None));
+        Ok(Self { options, allow_managed, writer, clerk, readers, reports })
     }
 
     /// Begins a unit of work.
@@ -158,6 +164,7 @@ impl Availability for PostgresStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.reports.close().await;
         for writer in [&self.writer, &self.clerk] {
             if let Some(connection) = writer.close().await {
                 // It is of no use any more either way.

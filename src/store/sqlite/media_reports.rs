@@ -22,40 +22,6 @@ impl MediaReports for SqliteStore {
         rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
     }
 
-    async fn list_media(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobReport>, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let rows = sqlx::query_as!(
-            ReportRow::<String>,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                state,
-                reason,
-                attempts AS "attempts: i32",
-                occurred_at,
-                next_attempt_at,
-                object_key,
-                size,
-                content_type,
-                file_name
-            FROM media
-            WHERE (?1 IS NULL OR state = ?1)
-                AND (?2 IS NULL OR instance_id = ?2)
-                AND (?3 IS NULL OR message_id = ?3)
-            ORDER BY occurred_at DESC, instance_id, message_id, source_sha256
-            LIMIT ?4
-            "#,
-            state,
-            filter.instance_id,
-            filter.message_id,
-            limit,
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
-    }
-
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
         let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
         let mut unit = self.begin().await?;
@@ -95,6 +61,7 @@ impl MediaReports for SqliteStore {
             SELECT
                 instance_id,
                 message_id,
+                source_sha256,
                 state,
                 reason,
                 attempts AS "attempts: i32",
@@ -103,7 +70,8 @@ impl MediaReports for SqliteStore {
                 object_key,
                 size,
                 content_type,
-                file_name
+                file_name,
+                stored_at
             FROM media
             WHERE instance_id = ?1 AND message_id = ?2
             ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256

@@ -23,12 +23,15 @@ use lock::Lock;
 mod acks;
 mod chats;
 mod events;
+mod listing;
 mod lock;
 mod media;
 mod media_reports;
 mod messages;
 mod objects;
 mod reactions;
+mod reading;
+mod reports;
 mod tokens;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -43,13 +46,16 @@ const COMMIT: &str = "COMMIT";
 
 /// How long a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
-const READERS: u32 = 4;
+const READERS: u32 = 2;
+const REPORTS: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<SqliteConnection>,
     readers: SqlitePool,
+    /// Answers questions of people and dashboards.
+    reports: SqlitePool,
     /// Held until the store is closed.
     lock: Mutex<Option<Lock>>,
 }
@@ -63,11 +69,10 @@ impl SqliteStore {
         prepare(path, pending, access).await?;
         let options = options(path);
         let writer = connect(&options).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(READER_WAIT)
-            .connect_lazy_with(options.clone().read_only(true));
-        Ok(Self { options, writer: Writer::new(Some(writer)), readers, lock: Mutex::new(lock) })
+        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
+        let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
+        let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
+        Ok(Self { options, writer: Writer::new(Some(writer)), readers, reports, lock: Mutex::new(lock) })
     }
 
     /// Begins a unit of work.
@@ -161,6 +166,7 @@ impl Availability for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.reports.close().await;
         if let Some(connection) = self.writer.close().await {
             // It is of no use any more either way.
             let _ = connection.close().await;

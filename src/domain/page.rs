@@ -1,0 +1,284 @@
+//! Pages of a list by keyset cursors: a page begins where another ended, by the sort key of a row and not by a number of
+//! rows, so that a walk neither loses nor repeats a row while others arrive.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::instance::InstanceId;
+use super::timestamp::Timestamp;
+
+/// In which order a list is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The sort key of a row: a time, the instance, and what tells apart rows of the same time and instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    at: i64,
+    instance_id: String,
+    rest: Vec<String>,
+}
+
+impl Key {
+    pub fn new(at: Timestamp, instance_id: &InstanceId, rest: Vec<String>) -> Self {
+        Self { at: at.millis(), instance_id: instance_id.as_str().to_owned(), rest }
+    }
+}
+
+/// Where a page begins: after the row with this key, or before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor<K> {
+    pub key: K,
+    pub backwards: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<K> {
+    list: String,
+    key: K,
+    backwards: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a cursor that an answer of this very list gave")]
+pub struct UnknownCursor;
+
+impl<K: Serialize + DeserializeOwned> Cursor<K> {
+    /// As opaque text, which is good for the list of this name alone.
+    pub fn encode(&self, list: &str) -> String {
+        let wire = Wire { list: list.to_owned(), key: &self.key, backwards: self.backwards };
+        let json = serde_json::to_vec(&wire).expect("keys are JSON");
+        BASE64_URL_SAFE_NO_PAD.encode(json)
+    }
+
+    pub fn decode(list: &str, text: &str) -> Result<Self, UnknownCursor> {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnknownCursor)?;
+        let wire: Wire<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
+        (wire.list == list).then_some(Self { key: wire.key, backwards: wire.backwards }).ok_or(UnknownCursor)
+    }
+}
+
+/// Which page of a list is wanted.
+#[derive(Clone, Debug)]
+pub struct Paging<K> {
+    pub order: Order,
+    /// How many rows at most.
+    pub limit: u32,
+    pub cursor: Option<Cursor<K>>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// The rows of a page in the order of the list, and where the next and the previous page begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T, K> {
+    pub rows: Vec<T>,
+    pub next: Option<Cursor<K>>,
+    pub previous: Option<Cursor<K>>,
+}
+
+impl<K> Paging<K> {
+    /// Whether the database reads the rows from small keys to great ones.
+    pub fn ascending(&self) -> bool {
+        let backwards = self.cursor.as_ref().is_some_and(|cursor| cursor.backwards);
+        (self.order == Order::OldestFirst) != backwards
+    }
+
+    /// How many rows are to be read: one more than are shown, to know whether there is another page.
+    pub fn reach(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// Makes a page of the rows that were read, in the order in which they were.
+    pub fn page<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Page<T, K> {
+        let more = rows.len() > self.limit as usize;
+        rows.truncate(self.limit as usize);
+        let (has_next, has_previous) = match &self.cursor {
+            None => (more, false),
+            Some(Cursor { backwards: false, .. }) => (more, true),
+            Some(Cursor { backwards: true, .. }) => {
+                rows.reverse();
+                (true, more)
+            }
+        };
+        let next = rows.last().filter(|_| has_next).map(|row| Cursor { key: key(row), backwards: false });
+        let previous = rows.first().filter(|_| has_previous).map(|row| Cursor { key: key(row), backwards: true });
+        Page { rows, next, previous }
+    }
+}
+
+impl<T, K> Page<T, K> {
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U, K> {
+        Page { rows: self.rows.into_iter().map(turn).collect(), next: self.next, previous: self.previous }
+    }
+}
+
+/// One side of a range: a time, and what tells apart the rows of that time. No row has empty text there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bound {
+    pub at: Timestamp,
+    pub rest: Vec<String>,
+}
+
+/// The rows of an instance that lie strictly between two bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub after: Bound,
+    pub before: Bound,
+}
+
+impl Paging<Key> {
+    /// The rows of `instance` that can be on the page. `width` is how many columns follow the instance in a key.
+    pub fn range(&self, instance: &InstanceId, width: usize) -> Range {
+        let bound = |at| Bound { at, rest: vec![String::new(); width] };
+        let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
+        let mut before = bound(self.until.unwrap_or(Timestamp::MAX));
+        if let Some(Cursor { key, .. }) = &self.cursor {
+            let reached = key.bound(instance, width);
+            match self.ascending() {
+                true => after = after.max(reached),
+                false => before = before.min(reached),
+            }
+        }
+        Range { after, before }
+    }
+}
+
+impl Key {
+    /// Where the rows of `instance` stand that come before or after this key in a list of all instances.
+    fn bound(&self, instance: &InstanceId, width: usize) -> Bound {
+        let at = Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()));
+        let empty = vec![String::new(); width];
+        match instance.as_str().cmp(self.instance_id.as_str()) {
+            // Its rows of the same time come before the key: all of them lie below the next millisecond.
+            std::cmp::Ordering::Less => Bound { at: at.next(), rest: empty },
+            std::cmp::Ordering::Equal => Bound { at, rest: padded(&self.rest, width) },
+            std::cmp::Ordering::Greater => Bound { at, rest: empty },
+        }
+    }
+}
+
+/// A cursor comes from outside: its key may have any number of parts, and characters that no column holds.
+fn padded(rest: &[String], width: usize) -> Vec<String> {
+    let clean = rest.iter().map(|part| part.replace('\0', ""));
+    clean.chain(std::iter::repeat(String::new())).take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row = (i64, &'static str, &'static str);
+
+    const ROWS: [Row; 9] = [
+        (10, "1", "a"),
+        (10, "1", "b"),
+        (10, "2", "a"),
+        (10, "3", "a"),
+        (11, "1", "c"),
+        (11, "3", "b"),
+        (12, "2", "b"),
+        (12, "2", "c"),
+        (13, "1", "d"),
+    ];
+
+    fn key((at, instance, id): &Row) -> Key {
+        Key::new(Timestamp::from_millis(*at), &InstanceId::new(instance).unwrap(), vec![(*id).to_owned()])
+    }
+
+    /// What a store does: the rows of each instance in its range, merged, in the order of reading.
+    fn read(paging: &Paging<Key>) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        for instance in ["1", "2", "3"] {
+            let range = paging.range(&InstanceId::new(instance).unwrap(), 1);
+            let inside = |row: &&Row| {
+                let place = Bound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
+                row.1 == instance && place > range.after && place < range.before
+            };
+            rows.extend(ROWS.iter().filter(inside));
+        }
+        rows.sort();
+        if !paging.ascending() {
+            rows.reverse();
+        }
+        rows.truncate(paging.reach() as usize);
+        rows
+    }
+
+    fn paging(order: Order, limit: u32, cursor: Option<Cursor<Key>>) -> Paging<Key> {
+        Paging { order, limit, cursor, since: None, until: None }
+    }
+
+    #[test]
+    fn a_walk_there_and_back_meets_every_row_once() {
+        for (order, limit) in [(Order::NewestFirst, 1), (Order::NewestFirst, 4), (Order::OldestFirst, 2)] {
+            let mut expected = ROWS.to_vec();
+            if order == Order::NewestFirst {
+                expected.reverse();
+            }
+            let mut pages = vec![];
+            let mut cursor = None;
+            loop {
+                let paging = paging(order, limit, cursor);
+                let page = paging.page(read(&paging), key);
+                assert_eq!(page.previous.is_some(), !pages.is_empty());
+                pages.push(page.clone());
+                let Some(next) = page.next else { break };
+                cursor = Some(Cursor::decode("rows", &next.encode("rows")).unwrap());
+            }
+            let seen: Vec<Row> = pages.iter().flat_map(|page| page.rows.clone()).collect();
+            assert_eq!(seen, expected);
+            let mut back = pages.pop().and_then(|page| page.previous);
+            while let Some(cursor) = back {
+                let paging = paging(order, limit, Some(cursor));
+                let page = paging.page(read(&paging), key);
+                assert_eq!(page.rows, pages.pop().unwrap().rows);
+                assert!(page.next.is_some());
+                back = page.previous;
+            }
+            assert!(pages.is_empty());
+        }
+    }
+
+    #[test]
+    fn since_is_inside_and_until_is_not() {
+        let between = |since: i64, until: i64| Paging {
+            since: Some(Timestamp::from_millis(since)),
+            until: Some(Timestamp::from_millis(until)),
+            ..paging(Order::OldestFirst, 50, None)
+        };
+        assert_eq!(read(&between(11, 12)), [ROWS[4], ROWS[5]]);
+        assert_eq!(read(&between(12, 11)), []);
+    }
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_list_alone() {
+        let text = Cursor { key: key(&ROWS[0]), backwards: true }.encode("rows");
+        assert_eq!(Cursor::<Key>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
+        for (list, text) in
+            [("others", text.as_str()), ("rows", ""), ("rows", "e30"), ("rows", "ñ"), ("rows", &text[1..])]
+        {
+            assert_eq!(Cursor::<Key>::decode(list, text), Err(UnknownCursor));
+        }
+    }
+
+    #[test]
+    fn a_forged_cursor_does_no_harm() {
+        let before = |at| {
+            let forged = Key { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
+            let cursor = Some(Cursor { key: forged, backwards: false });
+            paging(Order::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), 1).before
+        };
+        assert_eq!(before(5), Bound { at: Timestamp::from_millis(5), rest: vec!["a".to_owned()] });
+        assert_eq!(before(i64::MAX).at, Timestamp::MAX);
+        assert_eq!(before(i64::MIN).at, Timestamp::MIN);
+    }
+}

@@ -1,0 +1,139 @@
+use sha2::{Digest, Sha256};
+
+use super::words::words;
+use crate::domain::instance::InstanceId;
+use crate::domain::message::{Message, MessageKey};
+use crate::domain::timestamp::Timestamp;
+
+/// What a search finds a message by: a row of `message_search`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchEntry {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub occurred_at: Timestamp,
+    /// The words of the body in their order, folded; at least one.
+    pub words: Vec<String>,
+    /// Sorted.
+    pub facets: Vec<Facet>,
+}
+
+/// One word that says where or when a message was, for a search to be narrowed by. It begins with a capital, which no
+/// word of a text does, and holds ASCII letters and digits alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Facet(String);
+
+/// How much of a text is indexed: words of so many bytes, a space after each counted.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// PostgreSQL gives no word a greater position, and finds no phrases beyond it.
+const MAX_WORDS: usize = 16_383;
+
+/// Bytes of the hash that stands for a chat.
+const CHAT_BYTES: usize = 10;
+
+impl SearchEntry {
+    /// `None` where the body has no word.
+    pub fn of(message: &Message) -> Option<Self> {
+        let fields = &message.fields;
+        let body = fields.body.as_deref()?;
+        Self::new(message.key(), fields.chat_id.as_deref(), message.occurred_at(), body)
+    }
+
+    /// `None` where `body` has no word.
+    pub fn new(
+        (instance_id, id): MessageKey,
+        chat_id: Option<&str>,
+        occurred_at: Timestamp,
+        body: &str,
+    ) -> Option<Self> {
+        let words = first_words(body);
+        if words.is_empty() {
+            return None;
+        }
+        let chat = chat_id.map(|chat_id| Facet::chat(&instance_id, chat_id));
+        let everywhere = [Facet::instance(&instance_id), Facet::month(occurred_at)];
+        let facets = chat.into_iter().chain(everywhere).collect();
+        Some(Self { instance_id, id, occurred_at, words, facets })
+    }
+
+    pub fn key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.id.clone())
+    }
+}
+
+/// The words of a text up to the limits.
+fn first_words(text: &str) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |word: &String| {
+        bytes += word.len() + 1;
+        bytes <= MAX_BYTES
+    };
+    words(text).take_while(fits).take(MAX_WORDS).collect()
+}
+
+impl Facet {
+    pub fn instance(instance_id: &InstanceId) -> Self {
+        Self(format!("I{}", hex::encode(instance_id.as_str())))
+    }
+
+    pub fn chat(instance_id: &InstanceId, chat_id: &str) -> Self {
+        // An instance's id holds no NUL, so that no two chats are hashed as one text.
+        let hash = Sha256::new().chain_update(instance_id.as_str()).chain_update([0]).chain_update(chat_id).finalize();
+        Self(format!("C{}", hex::encode(&hash[..CHAT_BYTES])))
+    }
+
+    /// The month in UTC.
+    pub fn month(at: Timestamp) -> Self {
+        let at = at.to_utc();
+        Self(format!("M{:04}{:02}", at.year(), u8::from(at.month())))
+    }
+
+    /// What no message has.
+    pub(super) fn nowhere() -> Self {
+        Self("N".to_owned())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
+        let key = (InstanceId::new("7").unwrap(), "A".to_owned());
+        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), body)
+    }
+
+    #[test]
+    fn a_body_has_its_words_in_their_order_and_says_where_and_when_it_was() {
+        let found = entry(Some("573001112233@c.us"), "Hola, ¡hola!").unwrap();
+        assert_eq!(found.words, ["hola", "hola"]);
+        let facets: Vec<&str> = found.facets.iter().map(Facet::as_str).collect();
+        assert_eq!(facets, ["C96eddcf32a61a35ce1ea", "I37", "M202408"]);
+        assert!(found.facets.is_sorted());
+        assert_eq!(entry(None, "Hola").unwrap().facets.len(), 2);
+    }
+
+    #[test]
+    fn a_body_without_words_has_no_entry() {
+        assert_eq!(entry(None, " … \u{301}!"), None);
+    }
+
+    #[test]
+    fn chats_of_two_instances_are_told_apart() {
+        let chat = |instance: &str, chat: &str| Facet::chat(&InstanceId::new(instance).unwrap(), chat);
+        assert_ne!(chat("7", "1@c.us"), chat("71", "@c.us"));
+        assert_ne!(chat("7", "1@c.us"), chat("8", "1@c.us"));
+    }
+
+    #[test]
+    fn of_a_long_text_the_first_64_kib_are_taken_and_no_word_in_part() {
+        let long = entry(None, &"palabra ".repeat(20_000)).unwrap();
+        assert_eq!((long.words.len(), long.words.last().unwrap().as_str()), (8_192, "palabra"));
+        let short = entry(None, &"a ".repeat(20_000)).unwrap();
+        assert_eq!(short.words.len(), 16_383);
+    }
+}

@@ -1,0 +1,124 @@
+use super::entry::Facet;
+use super::words::words;
+
+/// What is searched for: phrases that must all be found, each of one or more folded words that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchQuery {
+    phrases: Vec<Vec<String>>,
+}
+
+/// Why a text is no query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SearchQueryError {
+    #[error("a search has at most {MAX_CHARACTERS} characters")]
+    TooLong,
+    #[error("a search has at most {MAX_WORDS} words")]
+    TooManyWords,
+    #[error("a search needs a word: a letter, a digit or an emoji")]
+    NoWords,
+}
+
+/// Where a search looks: for each of the groups, a message has at least one of its facets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    groups: Vec<Vec<Facet>>,
+}
+
+const MAX_CHARACTERS: usize = 1_000;
+const MAX_WORDS: usize = 32;
+
+/// What opens and closes a phrase, on keyboards of phones too.
+const QUOTES: [char; 4] = ['"', '“', '”', '„'];
+
+impl SearchQuery {
+    /// Words must all be found, `"quoted phrases"` word by word. A quote that nobody closes runs to the end. Nothing
+    /// else has a meaning: punctuation separates words, as it does in what is searched.
+    pub fn parse(text: &str) -> Result<Self, SearchQueryError> {
+        if text.chars().nth(MAX_CHARACTERS).is_some() {
+            return Err(SearchQueryError::TooLong);
+        }
+        let mut phrases = Vec::new();
+        for (place, part) in text.split(QUOTES).enumerate() {
+            let quoted = place % 2 == 1;
+            match quoted {
+                true => phrases.push(words(part).collect()),
+                false => phrases.extend(words(part).map(|word| vec![word])),
+            }
+        }
+        phrases.retain(|phrase: &Vec<String>| !phrase.is_empty());
+        match phrases.iter().map(Vec::len).sum() {
+            0 => Err(SearchQueryError::NoWords),
+            1..=MAX_WORDS => Ok(Self { phrases }),
+            _ => Err(SearchQueryError::TooManyWords),
+        }
+    }
+
+    /// Each has at least one word, of lower-case letters and digits or of one symbol: neither a space nor ASCII
+    /// punctuation.
+    pub fn phrases(&self) -> &[Vec<String>] {
+        &self.phrases
+    }
+}
+
+impl Narrowing {
+    /// Adds a group. Without any facet in it, nothing is found.
+    pub fn and_any_of(mut self, facets: impl IntoIterator<Item = Facet>) -> Self {
+        let mut group = Vec::from_iter(facets);
+        if group.is_empty() {
+            group.push(Facet::nowhere());
+        }
+        self.groups.push(group);
+        self
+    }
+
+    /// Each has at least one facet.
+    pub fn groups(&self) -> &[Vec<Facet>] {
+        &self.groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<String>, SearchQueryError> {
+        SearchQuery::parse(text).map(|query| query.phrases.iter().map(|phrase| phrase.join(" ")).collect())
+    }
+
+    #[test]
+    fn words_stand_alone_and_quoted_ones_together() {
+        for (text, phrases) in [
+            ("Menú día", &["menu", "dia"][..]),
+            (r#"hola "Menú del día" 👍"#, &["hola", "menu del dia", "👍"]),
+            (r#"hola "menú del"#, &["hola", "menu del"]),
+            ("“menú del día”", &["menu del dia"]),
+            (r#""" " " hola """#, &["hola"]),
+            (r#"a"b"c"#, &["a", "b", "c"]),
+            ("covid-19", &["covid", "19"]),
+            (r#"NEAR(a b) AND -c* : ^d | !e & 'f' \ $1"#, &["near", "a", "b", "and", "c", "d", "e", "f", "1"]),
+        ] {
+            assert_eq!(parse(text).unwrap(), phrases, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_query_is_refused_with_the_reason() {
+        for empty in ["", "  ", r#""""#, "…!?", "\u{301}"] {
+            assert_eq!(parse(empty), Err(SearchQueryError::NoWords), "{empty}");
+        }
+        assert_eq!(parse(&"á".repeat(1_001)), Err(SearchQueryError::TooLong));
+        assert_eq!(parse(&"á".repeat(1_000)).unwrap().len(), 1);
+        assert_eq!(parse(&"a ".repeat(33)), Err(SearchQueryError::TooManyWords));
+        assert_eq!(parse(&format!("\"{}\"", "a ".repeat(33))), Err(SearchQueryError::TooManyWords));
+        assert_eq!(parse(&"a ".repeat(32)).unwrap().len(), 32);
+        let said = SearchQueryError::TooLong.to_string();
+        assert_eq!(said, "a search has at most 1000 characters");
+    }
+
+    #[test]
+    fn an_empty_group_is_one_that_no_message_is_in() {
+        let narrowing = Narrowing::default().and_any_of([]);
+        assert_eq!(narrowing.groups(), [[Facet::nowhere()]]);
+        assert!(Narrowing::default().groups().is_empty());
+    }
+}

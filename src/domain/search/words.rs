@@ -1,0 +1,148 @@
+use unicode_normalization::char::is_combining_mark;
+
+use super::folded;
+
+/// The words of a text, folded: runs of letters and digits, and each emoji or other symbol by itself (a flag is a pair
+/// of characters, and one word). What joins or varies emojis is left out, and punctuation separates. A word holds
+/// neither ASCII punctuation nor capitals.
+pub(super) struct Words<I: Iterator<Item = char>> {
+    characters: std::iter::Peekable<I>,
+}
+
+/// The longest word that is kept whole. PostgreSQL takes 2,046 bytes.
+const MAX_WORD_BYTES: usize = 255;
+
+pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
+    Words { characters: folded(text).peekable() }
+}
+
+impl<I: Iterator<Item = char>> Iterator for Words<I> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        loop {
+            let first = self.characters.next()?;
+            match Kind::of(first) {
+                Kind::Nothing => {}
+                Kind::Letter if is_combining_mark(first) => {}
+                Kind::Letter => return Some(self.run_from(first)),
+                Kind::Flag => return Some([Some(first), self.next_of(Kind::Flag)].into_iter().flatten().collect()),
+                Kind::Symbol => return Some(first.into()),
+            }
+        }
+    }
+}
+
+impl<I: Iterator<Item = char>> Words<I> {
+    /// The rest of a run of letters and digits; what is too long is passed over.
+    fn run_from(&mut self, first: char) -> String {
+        let mut word = String::from(first);
+        let mut full = false;
+        while let Some(letter) = self.next_of(Kind::Letter) {
+            full |= word.len() + letter.len_utf8() > MAX_WORD_BYTES;
+            if !full {
+                word.push(letter);
+            }
+        }
+        word
+    }
+
+    fn next_of(&mut self, kind: Kind) -> Option<char> {
+        self.characters.next_if(|character| Kind::of(*character) == kind)
+    }
+}
+
+/// What a folded character is for a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    /// Half a flag.
+    Flag,
+    Symbol,
+    Nothing,
+}
+
+impl Kind {
+    fn of(character: char) -> Self {
+        match character {
+            _ if character.is_alphanumeric() => Self::Letter,
+            _ if character.is_ascii() || character.is_control() || character.is_whitespace() => Self::Nothing,
+            '\u{1F1E6}'..='\u{1F1FF}' => Self::Flag,
+            _ if is_punctuation(character) || is_combining_mark(character) => Self::Nothing,
+            _ => Self::Symbol,
+        }
+    }
+}
+
+/// Punctuation beyond ASCII of the scripts that chats are written in, and the characters that format, join and vary
+/// others.
+fn is_punctuation(character: char) -> bool {
+    matches!(character,
+        '¡' | '§' | '«' | '\u{AD}' | '¶' | '·' | '»' | '¿' // Latin
+        | '\u{55A}'..='\u{55F}' | '\u{589}' | '\u{58A}' // Armenian
+        | '\u{5BE}' | '\u{5C0}' | '\u{5C3}' | '\u{5C6}' | '\u{5F3}' | '\u{5F4}' // Hebrew
+        | '\u{600}'..='\u{605}' | '\u{609}'..='\u{60D}' | '\u{61B}'..='\u{61F}' | '\u{66A}'..='\u{66D}' | '\u{6D4}' // Arabic
+        | '\u{964}' | '\u{965}' | '\u{970}' // Devanagari
+        | '\u{E4F}' | '\u{E5A}' | '\u{E5B}' // Thai
+        | '\u{180E}' | '\u{2000}'..='\u{206F}' | '\u{2E00}'..='\u{2E7F}' | '\u{3000}'..='\u{3003}'
+        | '\u{3008}'..='\u{3011}' | '\u{3014}'..='\u{301F}' | '\u{30FB}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FE10}'..='\u{FE6F}' | '\u{FFF0}'..='\u{FFFF}' | '\u{E0000}'..='\u{E0FFF}')
+        || character == '\u{FEFF}'
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(text: &str) -> Vec<String> {
+        words(text).collect()
+    }
+
+    #[test]
+    fn words_are_runs_of_letters_and_digits() {
+        for (text, expected) in [
+            ("¡Hola, Juan Pérez! ¿Menú?", &["hola", "juan", "perez", "menu"][..]),
+            ("covid-19 a_b x@y.com", &["covid", "19", "a", "b", "x", "y", "com"]),
+            ("«Sí…» — dijo “él”", &["si", "dijo", "el"]),
+            ("हिन्दी, หนังสือ。中文", &["हिनदी", "หนังสือ", "中文"]),
+            ("3.50€", &["3", "50", "€"]),
+            ("\u{0} \t\n\u{301}\u{200D}\u{FE0F}\u{FEFF}", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_emoji_is_a_word_and_what_joins_them_is_not() {
+        assert_eq!(split("ok👍👍🏽!"), ["ok", "👍", "👍", "🏽"]);
+        assert_eq!(split("👨‍👩‍👧 ❤️"), ["👨", "👩", "👧", "❤"]);
+        assert_eq!(split("1\u{FE0F}\u{20E3}"), ["1"]);
+        assert_eq!(split("🇨🇴🇪🇸🇫"), ["🇨🇴", "🇪🇸", "🇫"]);
+    }
+
+    #[test]
+    fn a_lone_mark_is_no_word() {
+        assert_eq!(split("\u{301} \u{93E} \u{20DD}"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_word_that_is_too_long_is_cut_between_its_letters() {
+        assert_eq!(split(&format!("{} x", "я".repeat(200))), ["я".repeat(127), "x".to_owned()]);
+        assert_eq!(split(&"a".repeat(256)), ["a".repeat(255)]);
+    }
+
+    proptest! {
+        /// What both databases' notations for words rely on.
+        #[test]
+        fn a_word_has_at_least_one_character_and_no_capital_space_or_punctuation(text: String) {
+            for word in words(&text) {
+                let bad = |c: char| c.is_ascii() && !c.is_ascii_lowercase() && !c.is_ascii_digit() || c.is_whitespace();
+                prop_assert!(!word.is_empty() && word.len() <= MAX_WORD_BYTES && !word.contains(bad), "{word:?}");
+                prop_assert_eq!(split(&word), [word.clone()]);
+            }
+        }
+    }
+}

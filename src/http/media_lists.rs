@@ -1,0 +1,130 @@
+//! The files that came with messages, as a list: `GET /api/v1/media`. Their bytes are the business of [`super::media`].
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::access::Reader;
+use super::answer::{ListAnswer, shown};
+use super::archive::Archive;
+use super::messages::File;
+use super::parameters::{self, ListParameters, instance, parse, text};
+use super::problem::Problem;
+use super::problem_docs::ListProblems;
+use crate::domain::media::State;
+use crate::store::{JobReport, MediaFilter};
+
+const LIST: &str = "media";
+
+/// The file of a message, and the message.
+#[derive(Serialize, ToSchema)]
+pub struct MediaItem {
+    #[schema(example = "123")]
+    pub instance_id: String,
+    #[schema(example = "ABCD1234")]
+    pub message_id: String,
+    #[serde(flatten)]
+    pub file: File,
+    /// Tries so far.
+    #[schema(example = 1)]
+    pub attempts: u32,
+    /// When the message was.
+    #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
+    pub occurred_at: String,
+    #[schema(example = "2024-08-27T00:00:02.512Z", format = DateTime)]
+    pub stored_at: Option<String>,
+}
+
+/// Which files.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct MediaParameters {
+    /// Of this instance.
+    #[param(example = "123")]
+    instance_id: Option<String>,
+    /// Of this message.
+    #[param(example = "ABCD1234")]
+    message_id: Option<String>,
+    /// pending, stored, expired, refused, too_large or failed
+    #[param(example = "stored")]
+    state: Option<String>,
+    /// A content type (`image/jpeg`), or the first part of some (`image`).
+    #[param(example = "image")]
+    r#type: Option<String>,
+    /// At least this many bytes.
+    #[param(value_type = Option<u64>, example = 1000)]
+    min_size: Option<String>,
+    /// At most this many bytes.
+    #[param(value_type = Option<u64>, example = 1000000)]
+    max_size: Option<String>,
+    /// Of messages from this time on: seconds since 1970, or RFC 3339.
+    #[param(example = "2024-08-27T00:00:00Z")]
+    since: Option<String>,
+    /// Of messages before this time.
+    #[param(example = "2024-08-28T00:00:00Z")]
+    until: Option<String>,
+    /// `desc` (newest first) or `asc`.
+    #[param(example = "desc")]
+    order: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
+    limit: Option<String>,
+    /// `next_cursor` or `prev_cursor` of an answer.
+    cursor: Option<String>,
+}
+
+/// `GET /api/v1/media`
+#[utoipa::path(
+    get, path = "/api/v1/media", tag = "Media", params(MediaParameters), security(("token" = [])),
+    summary = "The files that came with messages, those of the newest messages first",
+    responses((status = 200, description = "A page of files", body = ListAnswer<MediaItem>), ListProblems),
+)]
+pub async fn list(
+    archive: Data<Archive>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<Json<ListAnswer<MediaItem>>, Problem> {
+    let parameters: MediaParameters = parameters::read(&request)?;
+    let filter = parameters.filter()?;
+    let MediaParameters { since, until, order, limit, cursor, .. } = &parameters;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
+    let page = archive.ask(|store| async move { store.list_media(&reader.scope, &filter, &paging).await }).await?;
+    Ok(Json(ListAnswer::new(LIST, page.map(MediaItem::from))))
+}
+
+impl MediaParameters {
+    fn filter(&self) -> Result<MediaFilter, Problem> {
+        let state = |text: &str| {
+            let known = || format!("expected one of {}", State::ALL.map(State::as_str).join(", "));
+            State::parse(text).ok_or_else(known)
+        };
+        let bytes = |text: &str| {
+            let bytes = text.parse::<i64>().ok().filter(|bytes| *bytes >= 0);
+            bytes.ok_or("expected a number of bytes")
+        };
+        let content_type = text(&self.r#type).map(|text| if text.contains('/') { text } else { text + "/" });
+        Ok(MediaFilter {
+            instance_id: instance(&self.instance_id)?,
+            message_id: text(&self.message_id),
+            state: parse("state", &self.state, state)?,
+            content_type,
+            min_size: parse("min_size", &self.min_size, bytes)?,
+            max_size: parse("max_size", &self.max_size, bytes)?,
+        })
+    }
+}
+
+impl From<JobReport> for MediaItem {
+    fn from(job: JobReport) -> Self {
+        Self {
+            instance_id: job.instance_id.clone(),
+            message_id: job.message_id.clone(),
+            attempts: job.attempts,
+            occurred_at: shown(job.occurred_at),
+            stored_at: job.stored_at.map(shown),
+            file: job.into(),
+        }
+    }
+}

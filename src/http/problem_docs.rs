@@ -1,0 +1,94 @@
+//! Problems as the contract describes them.
+
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+
+/// An error (RFC 9457). `code` stays the same from version to version.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    #[schema(example = "about:blank")]
+    pub r#type: String,
+    #[schema(example = "Bad Request")]
+    pub title: String,
+    #[schema(example = 400)]
+    pub status: u16,
+    /// What a program decides by.
+    #[schema(example = "invalid_parameter")]
+    pub code: String,
+    /// What a person reads.
+    #[schema(example = "limit: expected a number from 1 to 200")]
+    pub detail: String,
+}
+
+/// What a list answers when something is wrong.
+#[derive(IntoResponses)]
+pub enum ListProblems {
+    /// `unknown_parameter`, `invalid_parameter`: the detail names it. `token_in_query`: a token does not belong in a URL.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[to_schema] ProblemBody),
+    /// `token_missing`, `token_invalid`: send `Authorization: Bearer TOKEN`.
+    #[response(
+        status = 401, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "token_missing",
+            "detail": "send a token: Authorization: Bearer TOKEN"})
+    )]
+    Unauthorized(#[to_schema] ProblemBody),
+    /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "code": "store_unavailable", "detail": "the database does not answer; come again"})
+    )]
+    Unavailable(#[to_schema] ProblemBody),
+    /// `query_timeout`: it would have taken longer than five seconds; ask for less, for example with `since`.
+    #[response(
+        status = 504, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Gateway Timeout", "status": 504, "code": "query_timeout",
+            "detail": "the answer would have taken too long; ask for less, for example with since and until"})
+    )]
+    Timeout(#[to_schema] ProblemBody),
+}
+
+/// What a single thing answers when it is not there, or something is wrong.
+#[derive(IntoResponses)]
+pub enum ItemProblems {
+    /// You have it already: it is what your `If-None-Match` names.
+    #[response(status = 304)]
+    NotModified,
+    /// `unknown_parameter`: this takes none. `token_in_query`: a token does not belong in a URL.
+    #[response(
+        status = 400, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Bad Request", "status": 400, "code": "unknown_parameter",
+            "detail": "there is no parameter limit; this takes none"})
+    )]
+    BadRequest(#[to_schema] ProblemBody),
+    /// `token_missing`, `token_invalid`: send `Authorization: Bearer TOKEN`.
+    #[response(
+        status = 401, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "token_missing",
+            "detail": "send a token: Authorization: Bearer TOKEN"})
+    )]
+    Unauthorized(#[to_schema] ProblemBody),
+    /// `not_found`: it is not there, or your token may not see it.
+    #[response(
+        status = 404, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Not Found", "status": 404, "code": "not_found",
+            "detail": "there is no message with this id"})
+    )]
+    NotFound(#[to_schema] ProblemBody),
+    /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "code": "store_unavailable", "detail": "the database does not answer; come again"})
+    )]
+    Unavailable(#[to_schema] ProblemBody),
+    /// `query_timeout`: it would have taken longer than five seconds.
+    #[response(
+        status = 504, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Gateway Timeout", "status": 504, "code": "query_timeout",
+            "detail": "the answer would have taken too long; ask for less, for example with since and until"})
+    )]
+    Timeout(#[to_schema] ProblemBody),
+}

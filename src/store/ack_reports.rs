@@ -1,0 +1,95 @@
+//! What was stated of messages, as people and dashboards see it.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use crate::domain::ack::StatedAck;
+use crate::domain::instance::InstanceId;
+use crate::domain::page::{Key, Page, Paging};
+use crate::domain::scope::Scope;
+use crate::domain::timestamp::Timestamp;
+
+/// The contract of what people ask about acks.
+#[async_trait]
+pub trait AckReports: Send + Sync {
+    /// A page of the acks that `filter` lets through, by when they were first stated.
+    async fn list_acks(
+        &self,
+        scope: &Scope,
+        filter: &AckFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<AckReport, Key>, StoreError>;
+}
+
+/// Which acks are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct AckFilter {
+    pub instance_id: Option<InstanceId>,
+    pub message_id: Option<String>,
+    pub ack: Option<String>,
+}
+
+/// A word that was stated of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckReport {
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    pub stated: StatedAck,
+}
+
+/// The statements that read acks.
+#[async_trait]
+pub(super) trait AckQueries {
+    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError>;
+}
+
+const ACKS: Listing = Listing {
+    table: "message_acks",
+    columns: "instance_id, message_id, ack, ack_rank, received_at",
+    at: "received_at",
+    rest: &[Rest::Text("message_id"), Rest::Text("ack")],
+};
+
+#[async_trait]
+impl<S: Readable> AckReports for S {
+    async fn list_acks(
+        &self,
+        scope: &Scope,
+        filter: &AckFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<AckReport, Key>, StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
+        let targets: Vec<Target> = instances.into_iter().map(|it| Target::new(it, paging, &ACKS)).collect();
+        let texts = [("message_id", &filter.message_id), ("ack", &filter.ack)];
+        let conditions: Vec<Condition> =
+            texts.into_iter().filter_map(|(column, text)| Some(Condition::Is(column, text.clone()?))).collect();
+        let rows = reading.ack_rows(&ACKS, &Ask::new(&targets, &conditions, paging)).await?;
+        reading.end().await?;
+        Ok(merge(paging, rows, |row| {
+            let rest = vec![row.message_id.clone(), row.stated.ack.clone()];
+            Key::new(row.stated.received_at, &row.instance_id, rest)
+        }))
+    }
+}
+
+/// A row of `message_acks`.
+#[derive(sqlx::FromRow)]
+pub(super) struct AckReportRow<T> {
+    pub(super) instance_id: String,
+    pub(super) message_id: String,
+    pub(super) ack: String,
+    pub(super) ack_rank: i16,
+    pub(super) received_at: T,
+}
+
+impl<T> AckReportRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<AckReport, StoreError> {
+        Ok(AckReport {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            message_id: self.message_id,
+            stated: StatedAck { ack: self.ack, rank: self.ack_rank, received_at: time(self.received_at)? },
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Lists by keyset: every list reads, for each instance, the few rows that its index has next, and merges them.
+//!
+//! Each index leads with the instance. A list of several instances therefore asks each for as many rows as a page has;
+//! what other instances hold, a reader's scope among them, costs nothing.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::domain::instance::InstanceId;
+use crate::domain::page::{Key, Page, Paging, Range};
+use crate::domain::scope::Scope;
+
+/// A store that can be asked questions.
+#[async_trait]
+pub(super) trait Readable: Send + Sync {
+    type Reading: Question + super::Queries;
+
+    /// Begins a question, on a connection of its own: all of its statements see the same rows.
+    async fn reading(&self) -> Result<Self::Reading, StoreError>;
+}
+
+#[async_trait]
+pub(super) trait Question: Send {
+    /// Ends a question that was answered.
+    async fn end(self) -> Result<(), StoreError>;
+}
+
+/// The statements on no table in particular.
+#[async_trait]
+pub(super) trait InstanceQueries {
+    /// Every instance of which there is an event, `-` among them, in the order of its bytes.
+    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError>;
+}
+
+/// What a list is read from: columns `instance_id`, `at` and `rest` are its sort key, and stand among `columns`.
+pub(super) struct Listing {
+    pub(super) table: &'static str,
+    pub(super) columns: &'static str,
+    pub(super) at: &'static str,
+    pub(super) rest: &'static [Rest],
+}
+
+/// A column of a sort key after the time: text, or bytes that a cursor holds as hexadecimal digits.
+pub(super) enum Rest {
+    Text(&'static str),
+    Bytes(&'static str),
+}
+
+impl Rest {
+    pub(super) fn column(&self) -> &'static str {
+        match self {
+            Self::Text(column) | Self::Bytes(column) => column,
+        }
+    }
+}
+
+/// Rows that an index has in the order of the list.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) instance_id: InstanceId,
+    pub(super) chat_id: Option<String>,
+    /// `from_me` and `is_group`.
+    pub(super) direction: Option<(bool, bool)>,
+    pub(super) range: Range,
+}
+
+impl Target {
+    pub(super) fn new(instance_id: InstanceId, paging: &Paging<Key>, listing: &Listing) -> Self {
+        let mut range = paging.range(&instance_id, listing.rest.len());
+        for bound in [&mut range.after, &mut range.before] {
+            // A cursor comes from outside.
+            let bytes = listing.rest.iter().zip(&mut bound.rest).filter(|(rest, _)| matches!(rest, Rest::Bytes(_)));
+            bytes.filter(|(_, part)| hex::decode(part.as_str()).is_err()).for_each(|(_, part)| part.clear());
+        }
+        Self { instance_id, chat_id: None, direction: None, range }
+    }
+}
+
+/// What holds of every row of a list. The columns are names in our own text; values are parameters.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    Is(&'static str, String),
+    Flag(&'static str, bool),
+    Null(&'static str),
+    NotNull(&'static str),
+    /// The column holds this text somewhere.
+    Contains(&'static str, String),
+    /// The column begins with this text.
+    Begins(&'static str, String),
+    AtLeast(&'static str, i64),
+    AtMost(&'static str, i64),
+}
+
+/// One page of a list.
+pub(super) struct Ask<'a> {
+    pub(super) targets: &'a [Target],
+    pub(super) conditions: &'a [Condition],
+    pub(super) ascending: bool,
+    pub(super) limit: u32,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn new(targets: &'a [Target], conditions: &'a [Condition], paging: &Paging<Key>) -> Self {
+        Self { targets, conditions, ascending: paging.ascending(), limit: paging.reach() }
+    }
+}
+
+/// The instances that a list is about: those that are asked for, as far as the reader may see them.
+pub(super) async fn instances(
+    queries: &mut impl super::Queries,
+    scope: &Scope,
+    wanted: Option<&InstanceId>,
+) -> Result<Vec<InstanceId>, StoreError> {
+    match (wanted, scope) {
+        (Some(wanted), scope) => Ok(scope.allows(wanted).then(|| wanted.clone()).into_iter().collect()),
+        (None, Scope::Instances(instances)) => Ok(BTreeSet::iter(instances).cloned().collect()),
+        (None, Scope::All) => queries.known_instances().await,
+    }
+}
+
+/// Makes a page of rows that were read for several targets.
+pub(super) fn merge<T>(paging: &Paging<Key>, rows: Vec<T>, key: impl Fn(&T) -> Key) -> Page<T, Key> {
+    let mut keyed: Vec<(Key, T)> = rows.into_iter().map(|row| (key(&row), row)).collect();
+    keyed.sort_by(|(a, _), (b, _)| if paging.ascending() { a.cmp(b) } else { b.cmp(a) });
+    keyed.truncate(paging.reach() as usize);
+    paging.page(keyed, |(key, _)| key.clone()).map(|(_, row)| row)
+}

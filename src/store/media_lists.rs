@@ -1,0 +1,88 @@
+//! Lists of the files that came with messages.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::media_reports::JobReport;
+use crate::domain::instance::InstanceId;
+use crate::domain::media::State;
+use crate::domain::page::{Key, Page, Paging};
+use crate::domain::scope::Scope;
+
+/// The contract of lists of files.
+#[async_trait]
+pub trait MediaLists: Send + Sync {
+    /// A page of the files that `filter` lets through, by when their messages were.
+    async fn list_media(
+        &self,
+        scope: &Scope,
+        filter: &MediaFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<JobReport, Key>, StoreError>;
+}
+
+/// Which files are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct MediaFilter {
+    pub instance_id: Option<InstanceId>,
+    pub message_id: Option<String>,
+    pub state: Option<State>,
+    /// A content type, or the first part of some, such as `image/`.
+    pub content_type: Option<String>,
+    /// In bytes.
+    pub min_size: Option<i64>,
+    /// In bytes.
+    pub max_size: Option<i64>,
+}
+
+/// The statements that list files.
+#[async_trait]
+pub(super) trait MediaQueries {
+    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError>;
+}
+
+const MEDIA: Listing = Listing {
+    table: "media",
+    columns: "instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at, \
+              object_key, size, content_type, file_name, stored_at",
+    at: "occurred_at",
+    rest: &[Rest::Text("message_id"), Rest::Bytes("source_sha256")],
+};
+
+#[async_trait]
+impl<S: Readable> MediaLists for S {
+    async fn list_media(
+        &self,
+        scope: &Scope,
+        filter: &MediaFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<JobReport, Key>, StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
+        let targets: Vec<Target> = instances.into_iter().map(|it| Target::new(it, paging, &MEDIA)).collect();
+        let rows = reading.media_rows(&MEDIA, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+        reading.end().await?;
+        Ok(merge(paging, rows, |job| {
+            let rest = vec![job.message_id.clone(), hex::encode(job.source_sha256)];
+            Key::new(job.occurred_at, &InstanceId::from_store(&job.instance_id), rest)
+        }))
+    }
+}
+
+impl MediaFilter {
+    fn conditions(&self) -> Vec<Condition> {
+        let content_type = self.content_type.clone().map(|text| match text.ends_with('/') {
+            true => Condition::Begins("content_type", text),
+            false => Condition::Is("content_type", text),
+        });
+        let conditions = [
+            self.message_id.clone().map(|id| Condition::Is("message_id", id)),
+            self.state.map(|state| Condition::Is("state", state.as_str().to_owned())),
+            content_type,
+            self.min_size.map(|size| Condition::AtLeast("size", size)),
+            self.max_size.map(|size| Condition::AtMost("size", size)),
+        ];
+        conditions.into_iter().flatten().collect()
+    }
+}

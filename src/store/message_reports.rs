@@ -1,0 +1,311 @@
+//! Messages as people and dashboards see them.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::media_reports::JobReport;
+use super::{Queries, StoreError};
+use crate::domain::ack::StatedAck;
+use crate::domain::chat::ChatKey;
+use crate::domain::instance::InstanceId;
+use crate::domain::message::{Fields, Location, MessageKey};
+use crate::domain::page::{Key, Page, Paging};
+use crate::domain::reaction::{MessageReaction, current};
+use crate::domain::scope::Scope;
+use crate::domain::timestamp::Timestamp;
+
+/// The contract of what people ask about messages.
+#[async_trait]
+pub trait MessageReports: Send + Sync {
+    /// A page of the messages that `filter` lets through.
+    async fn list_messages(
+        &self,
+        scope: &Scope,
+        filter: &MessageFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<MessageReport, Key>, StoreError>;
+
+    /// A message with all that is known of it.
+    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError>;
+}
+
+/// Which messages are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFilter {
+    pub instance_id: Option<InstanceId>,
+    /// In a chat with the person of this number, in digits.
+    pub contact: Option<String>,
+    pub chat_id: Option<String>,
+    pub from_id: Option<String>,
+    pub to_id: Option<String>,
+    pub from_me: Option<bool>,
+    pub kind: Option<String>,
+    pub ack: Option<String>,
+    pub status: Option<String>,
+    pub is_group: Option<bool>,
+    pub has_media: Option<bool>,
+    pub quoted_message_id: Option<String>,
+    /// Ordered and bounded by when they arrived, instead of when they were sent.
+    pub by_arrival: bool,
+}
+
+/// A message, for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageReport {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub fields: Fields,
+    pub is_group: bool,
+    pub ack: String,
+    pub received_at: Timestamp,
+    pub occurred_at: Timestamp,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    /// Its file; of several, one that is stored.
+    pub media: Option<JobReport>,
+    /// Each person's current one.
+    pub reactions: Vec<MessageReaction>,
+}
+
+/// A message with its history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageDetail {
+    pub message: MessageReport,
+    /// Every word that was stated of it, in the order in which they came.
+    pub acks: Vec<StatedAck>,
+    /// The message that it answers, if that is there.
+    pub quoted: Option<MessageReport>,
+}
+
+/// The statements that read messages and what belongs to them.
+#[async_trait]
+pub(super) trait MessageQueries {
+    /// The keys of the messages of a page, with the times that it is ordered by.
+    async fn message_keys(
+        &mut self,
+        listing: &Listing,
+        ask: &Ask<'_>,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+
+    /// The messages with these keys, without their files and reactions, in any order.
+    async fn messages_with(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError>;
+
+    /// The media jobs of these messages, of each message those with a stored file first.
+    async fn media_of(&mut self, keys: &[MessageKey]) -> Result<Vec<JobReport>, StoreError>;
+
+    /// All reactions to these messages.
+    async fn reactions_to(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError>;
+
+    /// What was stated of a message, in the order in which it came.
+    async fn acks_of(&mut self, key: &MessageKey) -> Result<Vec<StatedAck>, StoreError>;
+
+    /// The chats of these instances with the person of this number.
+    async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError>;
+}
+
+const KEY: &[Rest] = &[Rest::Text("id")];
+const BY_TIME: Listing =
+    Listing { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
+const BY_ARRIVAL: Listing =
+    Listing { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
+
+#[async_trait]
+impl<S: Readable> MessageReports for S {
+    async fn list_messages(
+        &self,
+        scope: &Scope,
+        filter: &MessageFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<MessageReport, Key>, StoreError> {
+        let mut reading = self.reading().await?;
+        let keys = keys(&mut reading, scope, filter, paging).await?;
+        let page = complete(&mut reading, keys).await?;
+        reading.end().await?;
+        Ok(page)
+    }
+
+    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
+        let mut reading = self.reading().await?;
+        let detail = detail(&mut reading, (instance_id.clone(), id.to_owned())).await?;
+        reading.end().await?;
+        Ok(detail)
+    }
+}
+
+async fn keys(
+    queries: &mut impl Queries,
+    scope: &Scope,
+    filter: &MessageFilter,
+    paging: &Paging<Key>,
+) -> Result<Page<MessageKey, Key>, StoreError> {
+    let listing = if filter.by_arrival { BY_ARRIVAL } else { BY_TIME };
+    let instances = instances(queries, scope, filter.instance_id.as_ref()).await?;
+    let places = places(queries, instances, filter).await?;
+    let targets: Vec<Target> = places
+        .into_iter()
+        .flat_map(|(instance_id, chat_id)| {
+            let target = Target { chat_id, ..Target::new(instance_id, paging, &listing) };
+            filter.directions().into_iter().map(move |direction| Target { direction, ..target.clone() })
+        })
+        .collect();
+    let rows = queries.message_keys(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+    let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    Ok(page.map(|(key, _)| key))
+}
+
+/// The instances that are asked for, or the chats in them.
+async fn places(
+    queries: &mut impl Queries,
+    instances: Vec<InstanceId>,
+    filter: &MessageFilter,
+) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
+    let Some(contact) = &filter.contact else {
+        return Ok(instances.into_iter().map(|instance| (instance, filter.chat_id.clone())).collect());
+    };
+    let chats = queries.chats_with(&instances, contact).await?;
+    let wanted = |chat: &ChatKey| filter.chat_id.as_ref().is_none_or(|wanted| *wanted == chat.1);
+    Ok(chats.into_iter().filter(wanted).map(|(instance, chat)| (instance, Some(chat))).collect())
+}
+
+/// Messages in their order, with their files and reactions.
+pub(super) async fn complete(
+    queries: &mut impl Queries,
+    keys: Page<MessageKey, Key>,
+) -> Result<Page<MessageReport, Key>, StoreError> {
+    let mut messages = reports(queries, &keys.rows).await?;
+    let rows = keys.rows.iter().filter_map(|key| messages.remove(key)).collect();
+    Ok(Page { rows, next: keys.next, previous: keys.previous })
+}
+
+/// The messages with these keys, with their files and reactions.
+pub(super) async fn reports(
+    queries: &mut impl Queries,
+    keys: &[MessageKey],
+) -> Result<HashMap<MessageKey, MessageReport>, StoreError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let messages = queries.messages_with(keys).await?;
+    let mut messages: HashMap<MessageKey, MessageReport> =
+        messages.into_iter().map(|message| ((message.instance_id.clone(), message.id.clone()), message)).collect();
+    for job in queries.media_of(keys).await? {
+        if let Some(message) = messages.get_mut(&(InstanceId::from_store(&job.instance_id), job.message_id.clone())) {
+            message.media.get_or_insert(job);
+        }
+    }
+    for reaction in current(queries.reactions_to(keys).await?) {
+        if let Some(message) = messages.get_mut(&(reaction.instance_id.clone(), reaction.message_id.clone())) {
+            message.reactions.push(reaction);
+        }
+    }
+    Ok(messages)
+}
+
+async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
+    let Some(message) = reports(queries, std::slice::from_ref(&key)).await?.remove(&key) else { return Ok(None) };
+    let quoted = message.fields.quoted_message_id.clone().map(|quoted| (key.0.clone(), quoted));
+    let quoted = match quoted {
+        Some(quoted) => reports(queries, std::slice::from_ref(&quoted)).await?.remove(&quoted),
+        None => None,
+    };
+    Ok(Some(MessageDetail { acks: queries.acks_of(&key).await?, message, quoted }))
+}
+
+impl MessageFilter {
+    /// An index has the messages of a direction in order if it is said whether they were in a group; so both are asked.
+    fn directions(&self) -> Vec<Option<(bool, bool)>> {
+        let either = |flag: Option<bool>| flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
+        if self.from_me.is_none() && self.is_group.is_none() {
+            return vec![None];
+        }
+        let pairs = either(self.from_me).into_iter().flat_map(|from_me| {
+            let groups = either(self.is_group).into_iter();
+            groups.map(move |is_group| Some((from_me, is_group)))
+        });
+        pairs.collect()
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let texts = [
+            ("from_id", &self.from_id),
+            ("to_id", &self.to_id),
+            ("type", &self.kind),
+            ("ack", &self.ack),
+            ("status", &self.status),
+            ("quoted_message_id", &self.quoted_message_id),
+        ];
+        let texts = texts.into_iter().filter_map(|(column, text)| Some(Condition::Is(column, text.clone()?)));
+        let media = self.has_media.map(|has_media| match has_media {
+            true => Condition::NotNull("media_url"),
+            false => Condition::Null("media_url"),
+        });
+        texts.chain(media).collect()
+    }
+}
+
+/// A row of `messages`.
+pub(super) struct MessageRow<T> {
+    pub(super) instance_id: String,
+    pub(super) id: String,
+    pub(super) chat_id: Option<String>,
+    pub(super) from_id: Option<String>,
+    pub(super) to_id: Option<String>,
+    pub(super) from_me: bool,
+    pub(super) sender_name: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) sent_at: Option<T>,
+    pub(super) is_group: bool,
+    pub(super) quoted_message_id: Option<String>,
+    pub(super) reaction: Option<String>,
+    pub(super) media_url: Option<String>,
+    pub(super) latitude: Option<f64>,
+    pub(super) longitude: Option<f64>,
+    pub(super) vcard: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) ack: String,
+    pub(super) group_sender: Option<String>,
+    pub(super) received_at: T,
+    pub(super) occurred_at: T,
+    pub(super) delivered_at: Option<T>,
+    pub(super) read_at: Option<T>,
+}
+
+impl<T> MessageRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MessageReport, StoreError> {
+        let location = self.latitude.zip(self.longitude).map(|(latitude, longitude)| Location { latitude, longitude });
+        let fields = Fields {
+            chat_id: self.chat_id,
+            from_id: self.from_id,
+            to_id: self.to_id,
+            from_me: self.from_me,
+            sender_name: self.sender_name,
+            body: self.body,
+            kind: self.kind,
+            sent_at: self.sent_at.map(&time).transpose()?,
+            is_group: Some(self.is_group),
+            quoted_message_id: self.quoted_message_id,
+            reaction: self.reaction,
+            media_url: self.media_url,
+            location,
+            vcard: self.vcard,
+            status: self.status,
+            group_sender: self.group_sender,
+        };
+        Ok(MessageReport {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            id: self.id,
+            fields,
+            is_group: self.is_group,
+            ack: self.ack,
+            received_at: time(self.received_at)?,
+            occurred_at: time(self.occurred_at)?,
+            delivered_at: self.delivered_at.map(&time).transpose()?,
+            read_at: self.read_at.map(&time).transpose()?,
+            media: None,
+            reactions: vec![],
+        })
+    }
+}

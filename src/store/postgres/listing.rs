@@ -1,0 +1,141 @@
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
+
+use super::PostgresStore;
+use super::reading::Reading;
+use crate::domain::instance::InstanceId;
+use crate::domain::page::Bound;
+use crate::store::StoreError;
+use crate::store::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target};
+
+#[async_trait]
+impl Readable for PostgresStore {
+    type Reading = Reading;
+
+    async fn reading(&self) -> Result<Reading, StoreError> {
+        self.begin_reading().await
+    }
+}
+
+#[async_trait]
+impl Question for Reading {
+    async fn end(self) -> Result<(), StoreError> {
+        self.commit().await
+    }
+}
+
+#[async_trait]
+impl InstanceQueries for Reading {
+    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT instance_id AS "instance_id!" FROM known WHERE instance_id IS NOT NULL
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
+    }
+}
+
+/// The rows that the targets have for a page; of all targets together, as many as the page needs.
+pub(super) async fn list<R>(
+    connection: &mut PgConnection,
+    listing: &Listing,
+    ask: &Ask<'_>,
+) -> Result<Vec<R>, StoreError>
+where
+    R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    if ask.targets.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(statement(listing, ask).build_query_as().fetch_all(connection).await?)
+}
+
+fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
+    let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
+    let key = [&[listing.at], rest.as_slice()].concat().join(", ");
+    let order = if ask.ascending { "ASC" } else { "DESC" };
+    let mut query = QueryBuilder::new("SELECT found.* FROM unnest(");
+    push_targets(&mut query, listing, ask.targets);
+    query.push(format_args!(
+        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id AND ({key}) > (wanted.after_at",
+        listing.columns, listing.table
+    ));
+    push_bound(&mut query, listing, "after");
+    query.push(format_args!(") AND ({key}) < (wanted.before_at"));
+    push_bound(&mut query, listing, "before");
+    query.push(")");
+    if ask.targets.iter().any(|target| target.chat_id.is_some()) {
+        query.push(" AND chat_id = wanted.chat_id");
+    }
+    if ask.targets.iter().any(|target| target.direction.is_some()) {
+        query.push(" AND from_me = wanted.from_me AND is_group = wanted.is_group");
+    }
+    ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+    let ordered = |prefix: &str, columns: &[&str]| {
+        let terms: Vec<String> = columns.iter().map(|column| format!("{prefix}{column} {order}")).collect();
+        terms.join(", ")
+    };
+    let within = ordered("", &[&[listing.at], rest.as_slice()].concat());
+    let merged = ordered("found.", &[&[listing.at, "instance_id"], rest.as_slice()].concat());
+    query.push(format_args!(" ORDER BY {within} LIMIT ")).push_bind(i64::from(ask.limit));
+    query.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(ask.limit));
+    query
+}
+
+/// The targets as the rows of `wanted`.
+fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: &[Target]) {
+    let texts = |part: &dyn Fn(&Target) -> String| targets.iter().map(part).collect::<Vec<String>>();
+    query.push_bind(texts(&|target| target.instance_id.as_str().to_owned()));
+    query.push(", ").push_bind(targets.iter().map(|target| target.chat_id.clone()).collect::<Vec<_>>());
+    query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.0)).collect::<Vec<_>>());
+    query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.1)).collect::<Vec<_>>());
+    let mut names = vec!["instance_id".to_owned(), "chat_id".to_owned(), "from_me".to_owned(), "is_group".to_owned()];
+    let bounds: [(&str, fn(&Target) -> &Bound); 2] =
+        [("after", |target| &target.range.after), ("before", |target| &target.range.before)];
+    for (name, bound) in bounds {
+        query.push(", ").push_bind(targets.iter().map(|target| bound(target).at.to_utc()).collect::<Vec<_>>());
+        names.push(format!("{name}_at"));
+        for place in 0..listing.rest.len() {
+            query.push(", ").push_bind(texts(&|target| bound(target).rest[place].clone()));
+            names.push(format!("{name}_{place}"));
+        }
+    }
+    query.push(format_args!(") AS wanted ({}", names.join(", ")));
+}
+
+fn push_bound(query: &mut QueryBuilder<Postgres>, listing: &Listing, name: &str) {
+    for (place, rest) in listing.rest.iter().enumerate() {
+        match rest {
+            Rest::Text(_) => query.push(format_args!(", wanted.{name}_{place}")),
+            Rest::Bytes(_) => query.push(format_args!(", decode(wanted.{name}_{place}, 'hex')")),
+        };
+    }
+}
+
+fn push_condition(query: &mut QueryBuilder<Postgres>, condition: &Condition) {
+    match condition {
+        Condition::Is(column, text) => query.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
+        Condition::Flag(column, flag) => query.push(format_args!(" AND {column} = ")).push_bind(*flag),
+        Condition::Null(column) => query.push(format_args!(" AND {column} IS NULL")),
+        Condition::NotNull(column) => query.push(format_args!(" AND {column} IS NOT NULL")),
+        Condition::Contains(column, text) => {
+            query.push(format_args!(" AND strpos({column}, ")).push_bind(text.clone()).push(") > 0")
+        }
+        Condition::Begins(column, text) => {
+            query.push(format_args!(" AND starts_with({column}, ")).push_bind(text.clone()).push(")")
+        }
+        Condition::AtLeast(column, number) => query.push(format_args!(" AND {column} >= ")).push_bind(*number),
+        Condition::AtMost(column, number) => query.push(format_args!(" AND {column} <= ")).push_bind(*number),
+    };
+}

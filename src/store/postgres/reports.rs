@@ -1,0 +1,180 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::listing::list;
+use super::reading::Reading;
+use super::{column, keys};
+use crate::domain::ack::StatedAck;
+use crate::domain::chat::ChatKey;
+use crate::domain::instance::InstanceId;
+use crate::domain::message::MessageKey;
+use crate::domain::reaction::MessageReaction;
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::ack_reports::{AckQueries, AckReport, AckReportRow};
+use crate::store::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
+use crate::store::listing::{Ask, Listing};
+use crate::store::media_lists::MediaQueries;
+use crate::store::media_reports::{JobReport, ReportRow};
+use crate::store::message_reports::{MessageQueries, MessageReport, MessageRow};
+use crate::store::reaction_reports::{ReactionQueries, ReactionRow};
+
+fn time(at: OffsetDateTime) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_utc(at))
+}
+
+#[async_trait]
+impl MessageQueries for Reading {
+    async fn message_keys(
+        &mut self,
+        listing: &Listing,
+        ask: &Ask<'_>,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let rows = list::<(String, String, OffsetDateTime)>(self, listing, ask).await?;
+        let keyed = rows
+            .into_iter()
+            .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
+        Ok(keyed.collect())
+    }
+
+    async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            MessageRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                messages.instance_id, messages.id, chat_id, from_id, to_id, from_me, sender_name, body, type AS kind,
+                sent_at, is_group, quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack,
+                group_sender, received_at, occurred_at, delivered_at, read_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            ReportRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                media.instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at,
+                object_key, size, content_type, file_name, stored_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN media ON media.instance_id = key.instance_id AND media.message_id = key.id
+            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            ReactionRow::<OffsetDateTime>,
+            r#"
+            SELECT message_reactions.instance_id, message_id, from_number, reaction, reacted_at, received_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN message_reactions
+                ON message_reactions.instance_id = key.instance_id AND message_reactions.message_id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT ack, ack_rank, received_at
+            FROM message_acks
+            WHERE instance_id = $1 AND message_id = $2
+            ORDER BY received_at, ack_rank, ack
+            "#,
+            instance_id.as_str(),
+            id,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let stated = rows.into_iter().map(|row| StatedAck {
+            ack: row.ack,
+            rank: row.ack_rank,
+            received_at: Timestamp::from_utc(row.received_at),
+        });
+        Ok(stated.collect())
+    }
+
+    async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query!(
+            "SELECT instance_id, chat_id FROM chats WHERE instance_id = ANY($1) AND contact = $2",
+            instances as _,
+            contact,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.chat_id)).collect())
+    }
+}
+
+#[async_trait]
+impl ChatQueries for Reading {
+    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError> {
+        let rows = list::<ChatReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn chat_row(&mut self, (instance_id, chat_id): &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+        let row = sqlx::query_as!(
+            ChatReportRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                instance_id, chat_id, name, contact, is_group, message_count, last_message_at, last_message_id,
+                last_incoming_at, last_outgoing_at, waiting_since
+            FROM chats
+            WHERE instance_id = $1 AND chat_id = $2
+            "#,
+            instance_id.as_str(),
+            chat_id,
+        )
+        .fetch_optional(&mut **self)
+        .await?;
+        row.map(|row| row.read(time)).transpose()
+    }
+}
+
+#[async_trait]
+impl AckQueries for Reading {
+    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError> {
+        let rows = list::<AckReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl ReactionQueries for Reading {
+    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError> {
+        let rows = list::<ReactionRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl MediaQueries for Reading {
+    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError> {
+        let rows = list::<ReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
