@@ -5,6 +5,7 @@ mod anything;
 mod chats;
 mod documented;
 mod events;
+mod listing;
 mod media;
 mod messages;
 mod objects;
