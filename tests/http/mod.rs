@@ -6,6 +6,7 @@ mod group_commit;
 mod guide;
 mod hostile;
 mod limits;
+mod lists;
 mod media;
 mod outage;
 mod signature;

@@ -1,0 +1,262 @@
+//! The lists of the read API as a dashboard meets them.
+
+use serde_json::{Value, json};
+
+use crate::support::events::{ack, reaction, received, sent};
+use crate::support::service::{Answer, Service, answer};
+use crate::support::world::{Backend, World, on_both};
+
+async fn get(service: &Service, path: &str) -> Answer {
+    answer(service.get(path).bearer_auth(service.token())).await
+}
+
+/// The ids of a page.
+fn ids(answer: &Answer, name: &str) -> Vec<String> {
+    assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
+    let rows = answer.body["data"].as_array().expect("a list has data");
+    rows.iter().map(|row| row[name].as_str().expect("it is text").to_owned()).collect()
+}
+
+/// A conversation of three, another chat that waits, and a group.
+async fn conversation(service: &Service) {
+    for body in [
+        received("A", json!({"body": "¿Tienen menú?", "timestamp": 1_724_716_800})),
+        sent("B", json!({"timestamp": 1_724_716_890, "quoted_message_id": "A", "media_url": "/menu.jpg"})),
+        received("C", json!({"timestamp": 1_724_716_950, "type": "location", "latitude": 4.7, "longitude": -74.1})),
+        received(
+            "D",
+            json!({"chat_id": "573004445566@c.us", "from": "573004445566@c.us", "sender_name": "José Peña",
+            "timestamp": 1_724_716_700}),
+        ),
+        received(
+            "E",
+            json!({"chat_id": "120363@g.us", "from": "120363@g.us", "group_sender": "573004445566@c.us",
+            "is_group": 1, "timestamp": 1_724_717_000}),
+        ),
+        sent("F", json!({"timestamp": 1_724_716_960})),
+        ack("B", "read"),
+        reaction("B", "573001112233@c.us", json!("👍"), json!(1_724_717_000)),
+    ] {
+        let answer = service.deliver("/webhook/123", body).await;
+        assert!(!answer.accepted());
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_told_under_the_providers_names_and_what_is_known_besides() {
+    on_both(async |world| {
+        let service = Service::start_with(
+            &world,
+            &[("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")],
+        )
+        .await;
+        conversation(&service).await;
+        let one = get(&service, "/api/v1/messages/123/B").await;
+        let message = one.body.clone();
+        let expected = json!({
+            "instance_id": "123", "id": "B", "chat_id": "573001112233@c.us", "from": "573009998877@c.us",
+            "to": "573001112233@c.us", "author": "573009998877@c.us", "contact": "573001112233", "from_me": true,
+            "sender_name": null, "body": "¡Hola!", "type": "text", "timestamp": 1_724_716_890,
+            "sent_at": "2024-08-27T00:01:30Z", "occurred_at": "2024-08-27T00:01:30Z", "is_group": false,
+            "quoted_message_id": "A", "reaction": null, "location": null, "vcard": null, "status": "sent",
+            "ack": "read", "group_sender": null,
+        });
+        for (name, value) in expected.as_object().expect("it is an object") {
+            assert_eq!(message[name], *value, "{name}");
+        }
+        assert_eq!(message["media"]["state"], "pending");
+        assert_eq!(message["media"]["url"], Value::Null);
+        assert_eq!(message["reactions"][0]["reaction"], "👍");
+        assert_eq!(message["reactions"][0]["reacted_at"], "2024-08-27T00:03:20Z");
+        assert_eq!(message["acks"][0]["ack"], "read");
+        assert_eq!(message["quoted_message"]["body"], "¿Tienen menú?");
+        let listed = get(&service, "/api/v1/messages?contact=%2B57%20300%20111%202233").await;
+        assert_eq!(ids(&listed, "id"), ["F", "C", "B", "A"]);
+        assert_eq!(listed.body["data"][1]["location"], json!({"latitude": 4.7, "longitude": -74.1}));
+        let group = get(&service, "/api/v1/messages/123/E").await.body;
+        assert_eq!((&group["author"], &group["contact"]), (&json!("573004445566@c.us"), &Value::Null));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_parameter_narrows_the_list() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        conversation(&service).await;
+        for (query, expected) in [
+            ("", &["E", "F", "C", "B", "A", "D"][..]),
+            ("order=asc", &["D", "A", "B", "C", "F", "E"]),
+            ("instance_id=123&limit=2", &["E", "F"]),
+            ("instance_id=124", &[]),
+            ("chat_id=573004445566%40c.us", &["D"]),
+            ("contact=573004445566", &["D"]),
+            ("from=573009998877%40c.us", &["F", "B"]),
+            ("to=573001112233%40c.us", &["F", "B"]),
+            ("from_me=true", &["F", "B"]),
+            ("from_me=0&is_group=0", &["C", "A", "D"]),
+            ("type=location", &["C"]),
+            ("ack=read", &["B"]),
+            ("ack=pending&from_me=1", &["F"]),
+            ("status=received&is_group=true", &["E"]),
+            ("has_media=true", &["B"]),
+            ("quoted_message_id=A", &["B"]),
+            ("since=1724716890&until=1724716960", &["C", "B"]),
+            ("since=2024-08-27T00:01:30Z&until=2024-08-26T19:02:40-05:00", &["C", "B"]),
+            ("since=2024-08-26T19:01:30+-05:00", &[]),
+            ("time=received&order=asc", &["A", "B", "C", "D", "E", "F"]),
+            ("limit=", &["E", "F", "C", "B", "A", "D"]),
+        ] {
+            let answer = get(&service, &format!("/api/v1/messages?{query}")).await;
+            if query.contains("+-") {
+                assert_eq!(answer.code(), "invalid_parameter");
+            } else {
+                assert_eq!(ids(&answer, "id"), expected, "{query}");
+            }
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_refused_by_name() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    for (path, code, named) in [
+        ("messages?limit=0", "invalid_parameter", "limit"),
+        ("messages?limit=201", "invalid_parameter", "limit"),
+        ("messages?limit=ten", "invalid_parameter", "limit"),
+        ("messages?limit=1&limit=2", "invalid_parameter", "limit"),
+        ("messages?order=up", "invalid_parameter", "order"),
+        ("messages?time=now", "invalid_parameter", "time"),
+        ("messages?since=yesterday", "invalid_parameter", "since"),
+        ("messages?until=-1", "invalid_parameter", "until"),
+        ("messages?from_me=maybe", "invalid_parameter", "from_me"),
+        ("messages?contact=Juan", "invalid_parameter", "contact"),
+        ("messages?cursor=abc", "invalid_parameter", "cursor"),
+        ("messages?chat_id=a%00b", "invalid_parameter", "chat_id"),
+        ("messages?chatid=1", "unknown_parameter", "chatid"),
+        ("messages?Limit=1", "unknown_parameter", "Limit"),
+        ("messages/123/A?x=1", "unknown_parameter", "x"),
+        ("chats?state=stored", "unknown_parameter", "state"),
+        ("media?state=lost", "invalid_parameter", "state"),
+        ("media?min_size=-1", "invalid_parameter", "min_size"),
+    ] {
+        let refused = get(&service, &format!("/api/v1/{path}")).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, code), "{path}");
+        assert!(refused.body["detail"].as_str().expect("it is text").contains(named), "{refused:?}");
+    }
+    let foreign = get(&service, "/api/v1/messages?order=asc").await;
+    assert_eq!(foreign.body, json!({"data": [], "next_cursor": null, "prev_cursor": null}));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn cursors_lead_there_and_back_and_belong_to_their_list() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        conversation(&service).await;
+        let first = get(&service, "/api/v1/messages?limit=2").await;
+        assert_eq!(
+            (ids(&first, "id"), &first.body["prev_cursor"]),
+            (vec!["E".to_owned(), "F".to_owned()], &Value::Null)
+        );
+        let next = first.body["next_cursor"].as_str().expect("there is more");
+        let second = get(&service, &format!("/api/v1/messages?limit=2&cursor={next}")).await;
+        assert_eq!(ids(&second, "id"), ["C", "B"]);
+        let previous = second.body["prev_cursor"].as_str().expect("there is a page before");
+        let back = get(&service, &format!("/api/v1/messages?limit=2&cursor={previous}")).await;
+        assert_eq!(ids(&back, "id"), ["E", "F"]);
+        for list in ["chats", "acks", "reactions", "media", "messages?time=received"] {
+            let sign = if list.contains('?') { '&' } else { '?' };
+            let refused = get(&service, &format!("/api/v1/{list}{sign}cursor={next}")).await;
+            assert_eq!(refused.code(), "invalid_parameter", "{list}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn chats_show_who_waits_and_are_found_by_name_and_number() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        conversation(&service).await;
+        let chats = get(&service, "/api/v1/chats").await;
+        assert_eq!(ids(&chats, "chat_id"), ["120363@g.us", "573001112233@c.us", "573004445566@c.us"]);
+        let answered = &chats.body["data"][1];
+        assert_eq!(answered["last_message"]["id"], "F");
+        assert_eq!(answered["unanswered_since"], Value::Null);
+        assert_eq!((&answered["name"], &answered["message_count"]), (&json!("Juan Pérez"), &json!(4)));
+        for (query, expected) in [
+            ("unanswered=true", &["573004445566@c.us"][..]),
+            ("is_group=true", &["120363@g.us"]),
+            ("q=pena", &["573004445566@c.us"]),
+            ("q=PEÑA", &["573004445566@c.us"]),
+            ("q=11122", &["573001112233@c.us"]),
+            ("q=%25", &[]),
+            ("contact=%28300%29", &[]),
+            ("contact=573004445566&unanswered=1", &["573004445566@c.us"]),
+            ("limit=1&order=asc", &["573004445566@c.us"]),
+        ] {
+            assert_eq!(ids(&get(&service, &format!("/api/v1/chats?{query}")).await, "chat_id"), expected, "{query}");
+        }
+        let one = get(&service, "/api/v1/chats/123/573004445566%40c.us").await;
+        assert_eq!(one.body["unanswered_since"], "2024-08-26T23:58:20Z");
+        let messages = get(&service, "/api/v1/chats/123/573001112233@c.us/messages?limit=3").await;
+        assert_eq!(ids(&messages, "id"), ["F", "C", "B"]);
+        assert_eq!(get(&service, "/api/v1/chats/124/573001112233@c.us").await.code(), "not_found");
+        let none = get(&service, "/api/v1/chats/124/573001112233@c.us/messages").await;
+        assert_eq!(ids(&none, "id"), Vec::<String>::new());
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn acks_reactions_and_files_can_be_asked_for_by_what_they_are() {
+    on_both(async |world| {
+        let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+        let service = Service::start_with(&world, &settings).await;
+        conversation(&service).await;
+        for (path, name, expected) in [
+            ("acks?ack=read", "message_id", &["B"][..]),
+            ("acks?ack=read&instance_id=124", "message_id", &[]),
+            ("acks?message_id=B&since=2000-01-01T00:00:00Z", "ack", &["read"]),
+            ("reactions", "reaction", &["👍"]),
+            ("reactions?message_id=A", "reaction", &[]),
+            ("reactions?from_number=573001112233@c.us&until=1724717001", "message_id", &["B"]),
+            ("media", "message_id", &["B"]),
+            ("media?state=pending&message_id=B", "state", &["pending"]),
+            ("media?state=stored", "state", &[]),
+            ("media?type=image", "state", &[]),
+            ("media?min_size=1&max_size=2", "state", &[]),
+        ] {
+            assert_eq!(ids(&get(&service, &format!("/api/v1/{path}")).await, name), expected, "{path}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_message_already_is_told_so() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    conversation(&service).await;
+    let one = get(&service, "/api/v1/messages/123/A").await;
+    let etag = one.header("etag").to_owned();
+    let again = async |etag: &str| {
+        let request = service.get("/api/v1/messages/123/A").bearer_auth(service.token());
+        request.header("If-None-Match", etag).send().await.expect("the server answers").status().as_u16()
+    };
+    assert_eq!(again(&etag).await, 304);
+    assert_eq!(again("W/\"other\"").await, 200);
+    assert!(!service.deliver("/webhook/123", ack("A", "played")).await.accepted());
+    let hearted = reaction("A", "573001112233@c.us", json!("❤️"), json!(1_724_717_100));
+    assert!(!service.deliver("/webhook/123", hearted).await.accepted());
+    assert_eq!(again(&etag).await, 200);
+    service.stop().await;
+}
