@@ -84,7 +84,12 @@ impl Application {
         let both = Surface {
             readiness: readiness.clone(),
             webhook: Some(Arc::new(receiver)),
-            api: Some(Api { access: Arc::new(access), archive, files: Arc::new(files) }),
+            api: Some(Api {
+                access: Arc::new(access),
+                archive,
+                files: Arc::new(files),
+                cors_origins: config.cors_origins.clone(),
+            }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
         let listening = server::listen(config.listen, config.api_listen, both)?;

@@ -43,6 +43,8 @@ pub struct Config {
     pub allow_unsigned: bool,
     /// Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
+    /// The origins whose pages may read the API, as a browser states them.
+    pub cors_origins: Vec<String>,
     pub media: MediaConfig,
     /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
@@ -94,6 +96,7 @@ impl Config {
             instances: sources.instances().iter().map(|entry| entry.instance.clone()).collect(),
             allow_unsigned: sources.flag("allow_unsigned")?,
             api_token: sources.parsed("api_token", token)?,
+            cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
             media: MediaConfig::new(sources)?,
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
@@ -173,6 +176,16 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
         .map(network)
         .collect::<Result<_, _>>()
         .map_err(|_| "expected addresses or networks with commas between them, such as 127.0.0.1,10.0.0.0/8")
+}
+
+/// Exactly what a browser sends as `Origin`, or it would match none.
+fn cors_origins(text: &str) -> Result<Vec<String>, &'static str> {
+    let origin = |text: &str| {
+        let url = plain_url(text).filter(|url| url.path() == "/")?;
+        Some(url.origin().ascii_serialization())
+    };
+    let expected = "expected origins with commas between them, such as https://panel.example.com,http://localhost:5173";
+    elements(text).map(|text| origin(text).ok_or(expected)).collect()
 }
 
 fn token(text: &str) -> Result<SecretString, String> {

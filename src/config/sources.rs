@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 27] = [
+const SETTINGS: [Setting; 28] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
@@ -49,6 +49,7 @@ const SETTINGS: [Setting; 27] = [
     Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },
+    Setting { key: "cors_origins", kind: Kind::Plain, default: None },
     Setting { key: "gateway_url", kind: Kind::Plain, default: None },
     Setting { key: "media_origins", kind: Kind::Plain, default: None },
     Setting { key: MEDIA_STORE, kind: Kind::Plain, default: None },

@@ -18,6 +18,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::TryStreamExt;
 use tracing::warn;
 
+use super::ASK_AGAIN;
 use super::access::Reader;
 use super::archive::Archive;
 use super::conditional::is_known;
@@ -32,8 +33,6 @@ use crate::domain::object_key::ObjectKey;
 const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
 /// Content never changes under its hash.
 const FOREVER: &str = "private, max-age=31536000, immutable";
-/// A message can have another file later.
-const ASK_AGAIN: &str = "private, no-cache";
 
 /// Where files are read from.
 pub struct Files {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::http::header::{CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
@@ -14,6 +15,7 @@ pub mod archive;
 pub mod body;
 pub mod chats;
 pub mod conditional;
+pub mod cors;
 pub mod credentials;
 pub mod health;
 pub mod media;
@@ -27,10 +29,14 @@ pub mod problem_docs;
 pub mod reactions;
 pub mod refusals;
 pub mod server;
+pub mod tickets;
 pub mod trace;
 pub mod webhook;
 
 use problem::Problem;
+
+/// Of an answer that is for one reader, and may be another next time.
+const ASK_AGAIN: &str = "private, no-cache";
 
 /// What a listener serves. One address for both is the default.
 #[derive(Clone)]
@@ -48,6 +54,8 @@ pub struct Api {
     pub access: Arc<access::Access>,
     pub archive: archive::Archive,
     pub files: Arc<media::Files>,
+    /// The origins of the pages that may read.
+    pub cors_origins: Vec<String>,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
@@ -65,31 +73,49 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
-    if let Some(Api { access, archive, files }) = &surface.api {
-        config.app_data(Data::from(access.clone())).app_data(Data::new(archive.clone()));
-        config.app_data(Data::from(files.clone()));
-        let api = web::scope("/api/v1")
-            .wrap(from_fn(access::require))
-            .service(reading("/messages").route(read().to(messages::list)))
-            .service(reading("/messages/{instance_id}/{id}").route(read().to(messages::one)))
-            .service(reading("/chats").route(read().to(chats::list)))
-            .service(reading("/chats/{instance_id}/{chat_id}").route(read().to(chats::one)))
-            .service(reading("/chats/{instance_id}/{chat_id}/messages").route(read().to(chats::messages)))
-            .service(reading("/acks").route(read().to(acks::list)))
-            .service(reading("/reactions").route(read().to(reactions::list)))
-            .service(reading("/media").route(read().to(media_lists::list)))
-            .service(reading("/media/{sha256}").route(read().to(media::by_key)))
-            .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
-        config.service(api.default_service(web::to(not_found)));
-        config.service(web::resource("/openapi.json").route(read().to(openapi::document)));
-        config.service(openapi::page());
+    if let Some(api) = &surface.api {
+        reading_routes(config, api);
     }
     config.default_service(web::to(not_found));
+}
+
+/// Adds the routes of the read API.
+fn reading_routes(config: &mut ServiceConfig, api: &Api) {
+    config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
+    config.app_data(Data::from(api.files.clone()));
+    let scope = web::scope("/api/v1")
+        .wrap(from_fn(access::require))
+        .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
+        .wrap(cors::allow(&api.cors_origins))
+        .wrap(from_fn(cors::explain))
+        .service(reading("/media/{sha256}").route(read().to(media::by_key)))
+        .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
+    // JSON is compressed. Of files and streams every byte goes out as it is, and at once.
+    let json = web::scope("")
+        .wrap(Compress::default())
+        .wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding")))
+        .service(reading("/messages").route(read().to(messages::list)))
+        .service(reading("/messages/{instance_id}/{id}").route(read().to(messages::one)))
+        .service(reading("/chats").route(read().to(chats::list)))
+        .service(reading("/chats/{instance_id}/{chat_id}").route(read().to(chats::one)))
+        .service(reading("/chats/{instance_id}/{chat_id}/messages").route(read().to(chats::messages)))
+        .service(reading("/acks").route(read().to(acks::list)))
+        .service(reading("/reactions").route(read().to(reactions::list)))
+        .service(reading("/media").route(read().to(media_lists::list)))
+        .service(posting("/tickets").route(web::post().to(tickets::issue)));
+    config.service(scope.service(json.default_service(web::to(not_found))));
+    config.service(web::resource("/openapi.json").route(read().to(openapi::document)));
+    config.service(openapi::page());
 }
 
 /// A GET, or the HEAD that stands for it.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// A resource of the API that has something made.
+fn posting(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(this_takes_posts))
 }
 
 /// A resource of the API, which is read-only.
@@ -99,6 +125,10 @@ fn reading(path: &str) -> Resource {
 
 async fn api_is_read_only() -> Result<HttpResponse, Problem> {
     Err(Problem::MethodNotAllowed { allowed: "GET, HEAD", detail: "the API is read-only" })
+}
+
+async fn this_takes_posts() -> Result<HttpResponse, Problem> {
+    Err(Problem::MethodNotAllowed { allowed: "POST", detail: "this takes a POST" })
 }
 
 async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {

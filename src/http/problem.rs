@@ -48,6 +48,9 @@ pub enum Problem {
     /// 400
     #[error("there is no parameter {name}; this takes {known}")]
     UnknownParameter { name: String, known: String },
+    /// 400: a page of an origin that is not configured, or one that would send what the API does not take.
+    #[error("{0}; pages of other origins may read when cors_origins names them")]
+    CorsRefused(String),
     /// 404
     #[error("{0}")]
     NotFound(String),
@@ -133,6 +136,7 @@ impl Problem {
             Self::TicketNotHere => "ticket_not_here",
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::UnknownParameter { .. } => "unknown_parameter",
+            Self::CorsRefused(_) => "cors_refused",
             Self::NotFound(_) => "not_found",
             Self::MediaNotStored(_) => "media_not_stored",
             Self::MediaMissing => "media_missing",
@@ -173,6 +177,7 @@ impl ResponseError for Problem {
             Self::BodyUnreadable
             | Self::TokenInQuery
             | Self::TicketNotHere
+            | Self::CorsRefused(_)
             | Self::InvalidParameter { .. }
             | Self::UnknownParameter { .. } => StatusCode::BAD_REQUEST,
             Self::SignatureMissing(_)

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
-use super::trace::RequestSpan;
+use super::trace::{RequestSpan, tell_request_id};
 use super::{Surface, routes};
 
 /// How long requests under way may take after the signal to stop.
@@ -67,7 +68,12 @@ impl Listening {
 }
 
 fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server)> {
-    let app = move || App::new().wrap(TracingLogger::<RequestSpan>::new()).configure(|config| routes(config, &surface));
+    let app = move || {
+        App::new()
+            .wrap(from_fn(tell_request_id))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(|config| routes(config, &surface))
+    };
     let server = HttpServer::new(app)
         .max_connections(CONNECTIONS)
         .client_request_timeout(HEAD_WAIT)

@@ -2,6 +2,8 @@
 
 mod api;
 mod attribution;
+mod compression;
+mod cors;
 mod group_commit;
 mod guide;
 mod hostile;
@@ -9,6 +11,9 @@ mod limits;
 mod lists;
 mod media;
 mod outage;
+mod scopes;
 mod signature;
+mod tickets;
+mod tokens;
 mod unsigned;
 mod vanishing;

@@ -7,6 +7,7 @@ use crate::support::eventually;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::s3::{S3Server, SECRET_ACCESS_KEY};
+use crate::support::service::answer;
 use crate::support::world::on_both;
 
 const CANARY_TEXT: &str = "canary-text-of-a-message";
@@ -64,6 +65,50 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
         for canary in [CANARY_TEXT, CANARY_PERSON, SECRET, token, SECRET_ACCESS_KEY] {
             let line = log.lines().find(|line| line.contains(canary));
             assert_eq!(line, None, "{canary}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_and_no_ticket_is_logged_at_any_level() {
+    on_both(async |world| {
+        let owners = "0123456789abcdef-canary-token-89abcdef";
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", owners), ("BUZON_LOG", "trace")];
+        let cors = ("BUZON_CORS_ORIGINS", "https://panel.example.com");
+        let buzon = Buzon::serve(&world, &[&settings[..], &[cors]].concat()).await;
+        let known = crate::support::tokens::token(&world, &["7"]).await;
+        let client = crate::support::client();
+        let url = |path: &str| format!("http://{}{path}", buzon.address);
+        let mut canaries = vec![owners.to_owned(), known.text().to_owned()];
+        canaries.extend(["a-canary-for-a-ticket".to_owned(), hex::encode(known.token.digest().as_bytes())]);
+        for token in [owners, known.text()] {
+            let made = answer(client.post(url("/api/v1/tickets")).bearer_auth(token)).await;
+            let ticket = made.body["ticket"].as_str().expect("it is text").to_owned();
+            canaries.push(ticket.rsplit_once('.').expect("it has parts").1.to_owned());
+            canaries.push(ticket);
+        }
+        let hash = "0".repeat(64);
+        for secret in canaries.clone() {
+            for path in [&format!("/api/v1/media/{hash}"), "/api/v1/messages/7/A/media", "/api/v1/stream", "/api/v1/x"]
+            {
+                for name in ["ticket", "token", "bearer"] {
+                    let get = client.get(url(&format!("{path}?{name}={secret}"))).header("Accept-Encoding", "gzip");
+                    get.header("Origin", cors.1).send().await.expect("it answers");
+                }
+                client.get(url(path)).bearer_auth(&secret).send().await.expect("it answers");
+                let asked = client.request(reqwest::Method::OPTIONS, url(&format!("{path}?ticket={secret}")));
+                let asked = asked.header("Origin", cors.1).header("Access-Control-Request-Method", "GET");
+                asked.send().await.expect("it answers");
+            }
+        }
+        let used = async || world.value("SELECT last_used_at FROM api_tokens").await != "NULL";
+        eventually("the use is noted", used).await;
+        buzon.kill().await;
+        let log = Buzon::log(&world).await;
+        assert!(log.contains("TRACE") && log.contains("/api/v1/media/{sha256}"), "it tells everything else");
+        for canary in canaries {
+            assert_eq!(log.lines().find(|line| line.contains(&canary)), None, "{canary}");
         }
     })
     .await;

@@ -7,3 +7,4 @@ mod media;
 mod readme;
 mod replicas;
 mod settings;
+mod tokens;

@@ -7,6 +7,7 @@ mod documented;
 mod events;
 mod listing;
 mod media;
+mod media_reports;
 mod messages;
 mod objects;
 mod open;

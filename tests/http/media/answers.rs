@@ -42,7 +42,7 @@ async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
     .await;
 }
 
-/// The head of the answer without its date, and the body.
+/// The head of the answer without what differs from one to the next, and the body.
 async fn exchanged(shelf: &Shelf, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
     let token = shelf.service.token();
     let request = format!(
@@ -51,7 +51,8 @@ async fn exchanged(shelf: &Shelf, method: &str, path: &str, headers: &str) -> (V
     let answer = exchange(shelf.service.api_address, request).await;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head has an end");
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let mut lines: Vec<String> = head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect();
+    let own = |line: &str| line.starts_with("date:") || line.starts_with("x-request-id:");
+    let mut lines: Vec<String> = head.lines().filter(|line| !own(line)).map(str::to_owned).collect();
     lines.sort();
     (lines, answer[end + 4..].to_vec())
 }

@@ -30,14 +30,14 @@ struct Shelf {
 
 /// An answer that need not be JSON.
 #[derive(Debug)]
-struct Given {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct Given {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Given {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
     }
 }
@@ -88,7 +88,7 @@ impl Shelf {
     }
 }
 
-async fn given(request: RequestBuilder) -> Given {
+pub(super) async fn given(request: RequestBuilder) -> Given {
     let response = request.send().await.expect("the server answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.bytes().await.expect("the answer is whole").to_vec();

@@ -1,0 +1,185 @@
+//! To a token for some instances the others do not exist: whatever is asked about them is answered as it is for what is
+//! nowhere.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use super::media::{Given, given};
+use crate::media::{JPEG, key};
+use crate::support::client;
+use crate::support::events::received;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::service::{Service, answer};
+use crate::support::tokens::token;
+use crate::support::world::{World, on_both};
+
+/// Every route that can name what is another's. `{instance}`, `{message}`, `{chat}` and `{hash}` stand for ids.
+const ROUTES: [&str; 2] = ["/api/v1/media/{hash}", "/api/v1/messages/{instance}/{message}/media"];
+
+/// The file of instance 8 alone.
+const THEIRS: &[u8] = b"%PDF-1.7\n%of instance 8";
+
+/// What stands in the place of a route's ids.
+#[derive(Clone)]
+struct Ids {
+    instance: &'static str,
+    message: &'static str,
+    chat: &'static str,
+    hash: String,
+}
+
+impl Ids {
+    fn in_place(&self, route: &str) -> String {
+        let parts =
+            [("{instance}", self.instance), ("{message}", self.message), ("{chat}", self.chat), ("{hash}", &self.hash)];
+        parts.iter().fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
+    }
+
+    /// A text without these ids, to be compared with one about others.
+    fn out_of(&self, text: &str) -> String {
+        let quoted = |id: &str| format!("{id:?}");
+        [self.hash.as_str(), self.chat]
+            .iter()
+            .fold(text.replace(&quoted(self.message), "ID"), |text, id| text.replace(id, "ID"))
+    }
+}
+
+/// The ids of instance 8: of a message whose file is stored, and of one whose file is not.
+fn theirs() -> [Ids; 2] {
+    let chat = "573002220000@c.us";
+    let stored = Ids { instance: "8", message: "THEIRS", chat, hash: key(THEIRS).to_string() };
+    [stored.clone(), Ids { message: "PENDING", ..stored }]
+}
+
+fn nowhere() -> Ids {
+    Ids { instance: "88", message: "NOBODYS", chat: "573009990000@c.us", hash: key(b"nowhere").to_string() }
+}
+
+/// Instance 7, whose reader asks, and instance 8, which has everything that can be asked for.
+async fn start(world: &World) -> (Service, Gateway) {
+    let gateway = Gateway::start().await;
+    gateway.reply("/mine.jpg", Reply::file(JPEG));
+    gateway.reply("/theirs.pdf", Reply::file(THEIRS));
+    gateway.reply("/again.jpg", Reply::file(JPEG));
+    gateway.reply("/later.jpg", Reply::status_with(429, "Retry-After: 3600\r\n"));
+    let service = crate::media::service(world, &gateway, &[]).await;
+    for (instance, id, url) in [
+        ("7", "MINE", "/mine.jpg"),
+        ("8", "THEIRS", "/theirs.pdf"),
+        ("8", "AGAIN", "/again.jpg"),
+        ("8", "PENDING", "/later.jpg"),
+    ] {
+        let chat = format!("57300{}220000@c.us", if instance == "7" { 1 } else { 2 });
+        let fields = json!({"chat_id": chat, "from": chat, "type": "image", "media_url": url});
+        service.deliver(&format!("/webhook/{instance}"), received(id, fields)).await.accepted();
+    }
+    let tried = "SELECT count(*) FROM media WHERE state = 'stored' OR reason IS NOT NULL";
+    crate::support::eventually("each file was tried", async || world.value(tried).await == "4").await;
+    (service, gateway)
+}
+
+/// All that an answer tells, but for what differs from one request to the next.
+fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
+    let own = |name: &str| ["date", "x-request-id"].contains(&name);
+    let headers = given.headers.iter().filter(|(name, _)| !own(name.as_str()));
+    let headers = headers.map(|(name, value)| (name.to_string(), ids.out_of(value.to_str().expect("it is text"))));
+    (given.status, headers.collect(), ids.out_of(&String::from_utf8_lossy(&given.body)))
+}
+
+/// The ways in which a client can ask, each of which could betray something of its own.
+fn ways(ids: &Ids) -> Vec<(Method, &'static str, String)> {
+    vec![
+        (Method::GET, "Accept", "*/*".to_owned()),
+        (Method::HEAD, "Accept", "*/*".to_owned()),
+        (Method::GET, "If-None-Match", format!("\"{}\"", ids.hash)),
+        (Method::GET, "If-None-Match", "*".to_owned()),
+        (Method::GET, "Range", "bytes=0-0".to_owned()),
+        (Method::GET, "Range", "bytes=99999-".to_owned()),
+        (Method::GET, "Accept-Encoding", "gzip".to_owned()),
+        (Method::POST, "Accept", "*/*".to_owned()),
+    ]
+}
+
+fn request(service: &Service, method: &Method, path: &str) -> RequestBuilder {
+    client().request(method.clone(), format!("http://{}{path}", service.api_address))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_another_instances_is_answered_as_if_it_did_not_exist() {
+    on_both(async |world| {
+        let (service, _gateway) = start(&world).await;
+        let mine = token(&world, &["7"]).await;
+        let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(mine.text())).await;
+        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        for (route, theirs) in ROUTES.iter().flat_map(|route| theirs().map(|ids| (route, ids))) {
+            let nowhere = nowhere();
+            let mut differs_for_the_owner = false;
+            for (way, (method, header, value)) in ways(&theirs).into_iter().enumerate() {
+                let (_, _, value_nowhere) = ways(&nowhere).remove(way);
+                let ask = async |ids: &Ids, value: &str, token: Option<&str>| {
+                    let path = ids.in_place(route);
+                    let request = match token {
+                        Some(token) => request(&service, &method, &path).bearer_auth(token),
+                        None => request(&service, &method, &format!("{path}?ticket={ticket}")),
+                    };
+                    told(&given(request.header(header, value)).await, ids)
+                };
+                for token in [Some(mine.text()), None] {
+                    let (about, unknown) =
+                        (ask(&theirs, &value, token).await, ask(&nowhere, &value_nowhere, token).await);
+                    assert_eq!(about, unknown, "{method} {route} {header}: {value}");
+                }
+                let owner = service.token();
+                let owner = Some(owner.as_str());
+                differs_for_the_owner |=
+                    ask(&theirs, &value, owner).await != ask(&nowhere, &value_nowhere, owner).await;
+            }
+            assert!(differs_for_the_owner, "{route}: there is nothing to be seen, so this proves nothing");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_instances_have_each_sees_as_its_own() {
+    on_both(async |world| {
+        let (service, _gateway) = start(&world).await;
+        let path = format!("/api/v1/media/{}", key(JPEG));
+        for (instance, name) in [("7", "mine.jpg"), ("8", "again.jpg")] {
+            let token = token(&world, &[instance]).await;
+            let file = given(service.get(&path).bearer_auth(token.text())).await;
+            assert_eq!((file.status, file.body.as_slice()), (200, JPEG));
+            assert_eq!(file.header("content-disposition"), format!("inline; filename=\"{name}\""));
+        }
+        let both = token(&world, &["7", "8"]).await;
+        for hash in [key(JPEG), key(THEIRS)] {
+            let file = given(service.get(&format!("/api/v1/media/{hash}")).bearer_auth(both.text())).await;
+            assert_eq!(file.status, 200);
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_without_an_instance_is_for_a_token_that_sees_everything() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let service = crate::media::service(&world, &gateway, &[]).await;
+        let fields = json!({"type": "image", "media_url": "/a.jpg"});
+        service.deliver("/webhook", received("A", fields)).await.accepted();
+        crate::media::all_end(&world).await;
+        assert_eq!(world.value("SELECT instance_id FROM media WHERE state = 'stored'").await, "-");
+        let (some, all) = (token(&world, &["7"]).await, token(&world, &[]).await);
+        for path in [format!("/api/v1/media/{}", key(JPEG)), "/api/v1/messages/-/A/media".to_owned()] {
+            assert_eq!(given(service.get(&path).bearer_auth(some.text())).await.status, 404, "{path}");
+            assert_eq!(given(service.get(&path).bearer_auth(all.text())).await.status, 200, "{path}");
+        }
+        service.stop().await;
+    })
+    .await;
+}

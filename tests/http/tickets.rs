@@ -1,0 +1,178 @@
+//! Tickets: what stands in a URL where no header can be sent.
+
+use std::time::Duration;
+
+use buzon::clock::{Clock, SystemClock};
+use buzon::domain::ticket::{Holder, Ticket};
+use buzon::domain::timestamp::Timestamp;
+use reqwest::Method;
+
+use super::media::given;
+use crate::media::{JPEG, all_end, deliver, key};
+use crate::support::client;
+use crate::support::events::SECRET;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::service::{Answer, Service, answer};
+use crate::support::tokens::{Known, revoke, token, token_until};
+use crate::support::world::{Backend, World, on_both};
+
+const OF_MESSAGE: &str = "/api/v1/messages/7/A/media";
+
+fn by_hash() -> String {
+    format!("/api/v1/media/{}", key(JPEG))
+}
+
+/// A service in which instance 7 has a file.
+async fn with_a_file(world: &World) -> (Service, Gateway) {
+    let gateway = Gateway::start().await;
+    gateway.reply("/a.jpg", Reply::file(JPEG));
+    let service = crate::media::service(world, &gateway, &[]).await;
+    deliver(&service, "A", "/a.jpg").await;
+    all_end(world).await;
+    (service, gateway)
+}
+
+async fn issued(service: &Service, token: &str) -> Answer {
+    answer(service.post("/api/v1/tickets", "").bearer_auth(token)).await
+}
+
+/// The text of a new ticket.
+async fn ticket(service: &Service, token: &str) -> String {
+    issued(service, token).await.body["ticket"].as_str().expect("it is text").to_owned()
+}
+
+async fn status(service: &Service, path: &str, ticket: &str) -> u16 {
+    given(service.get(&format!("{path}?ticket={ticket}"))).await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_files_without_a_header_for_five_minutes() {
+    on_both(async |world| {
+        let (service, _gateway) = with_a_file(&world).await;
+        let known = token(&world, &["7"]).await;
+        for token in [known.text(), &service.token()] {
+            let before = SystemClock.now();
+            let issued = issued(&service, token).await;
+            let after = SystemClock.now();
+            assert_eq!((issued.status.as_u16(), issued.header("cache-control")), (201, "no-store"));
+            assert_eq!(issued.body.as_object().expect("it is an object").len(), 2);
+            let end = issued.body["expires_at"].as_str().and_then(Timestamp::from_rfc3339).expect("it is a time");
+            let five_minutes = Duration::from_secs(300);
+            assert!(before + five_minutes <= end && end <= after + five_minutes, "{end:?}");
+            let ticket = issued.body["ticket"].as_str().expect("it is text");
+            assert!(ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), "{ticket}");
+            for path in [by_hash(), OF_MESSAGE.to_owned()] {
+                let url = format!("http://{}{path}?ticket={ticket}", service.api_address);
+                let file = given(client().get(&url)).await;
+                assert_eq!((file.status, file.body.as_slice()), (200, JPEG), "{path}");
+                assert_eq!(given(client().head(&url)).await.status, 200);
+                let part = given(client().get(&url).header("Range", "bytes=1-2")).await;
+                assert_eq!((part.status, part.body.as_slice()), (206, &JPEG[1..3]));
+                // As from a browser behind a proxy that asks for a password of its own.
+                assert_eq!(given(client().get(&url).header("Authorization", "Basic YTpi")).await.status, 200);
+            }
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_sees_what_its_token_sees() {
+    on_both(async |world| {
+        let (service, _gateway) = with_a_file(&world).await;
+        let other = token(&world, &["8"]).await;
+        let ticket = ticket(&service, other.text()).await;
+        for path in [by_hash(), OF_MESSAGE.to_owned()] {
+            assert_eq!(status(&service, &path, &ticket).await, 404, "{path}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_taken_for_files_and_streams_alone() {
+    let world = World::new(Backend::Sqlite).await;
+    let (service, _gateway) = with_a_file(&world).await;
+    let ticket = ticket(&service, &service.token()).await;
+    for path in ["/api/v1/tickets", "/api/v1/nothing", "/api/v1/messages", "/api/v1/media", "/api/v1/messages/7/A"] {
+        let path = format!("{path}?ticket={ticket}");
+        for request in [service.get(&path), service.post(&path, ""), service.get(&path).bearer_auth(service.token())] {
+            let refused = answer(request).await;
+            assert_eq!((refused.status.as_u16(), refused.code()), (400, "ticket_not_here"), "{path}");
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_a_token_too_the_token_counts() {
+    let world = World::new(Backend::Sqlite).await;
+    let (service, _gateway) = with_a_file(&world).await;
+    let (mine, other) = (token(&world, &["7"]).await, token(&world, &["8"]).await);
+    let both = async |token: &Known, ticket: &str| {
+        given(service.get(&format!("{OF_MESSAGE}?ticket={ticket}")).bearer_auth(token.text())).await.status
+    };
+    assert_eq!(both(&mine, "no-ticket").await, 200);
+    assert_eq!(both(&other, &ticket(&service, mine.text()).await).await, 404);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused() {
+    on_both(async |world| {
+        let (service, _gateway) = with_a_file(&world).await;
+        let (mine, other) = (token(&world, &["7"]).await, token(&world, &[]).await);
+        let now = SystemClock.now();
+        let digest = mine.token.digest();
+        let holder = Holder::Token(mine.id);
+        let good = Ticket::issue(holder, &digest, now, None).to_text();
+        assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "it has this form");
+        let expired = Ticket::issue(holder, &digest, now - Duration::from_secs(301), None).to_text();
+        let of_another = Ticket::issue(Holder::Token(other.id), &digest, now, None).to_text();
+        let of_the_owner = Ticket::issue(Holder::Owner, &digest, now, None).to_text();
+        let of_nobody = good.replacen(&mine.id.to_string(), "99", 1);
+        for bad in [&expired, &of_another, &of_the_owner, &of_nobody, &good[1..], &format!("{good}0"), "", "x"] {
+            let refused = answer(service.get(&format!("{OF_MESSAGE}?ticket={bad}"))).await;
+            assert_eq!((refused.status.as_u16(), refused.code()), (401, "ticket_invalid"), "{bad}");
+            assert_eq!(refused.header("www-authenticate"), "Bearer");
+        }
+        revoke(&world, &mine).await;
+        assert_eq!(status(&service, OF_MESSAGE, &good).await, 401);
+        let short = token_until(&world, &[], Some(now)).await;
+        let short = Ticket::issue(Holder::Token(short.id), &short.token.digest(), now, None).to_text();
+        assert_eq!(status(&service, OF_MESSAGE, &short).await, 401);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_good_at_every_replica() {
+    let world = World::new(Backend::Postgres).await;
+    let owners = "0123456789abcdef0123456789abcdef";
+    let (first, _gateway) = with_a_file(&world).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", owners)];
+    let (second, third) = (Service::start_with(&world, &settings).await, Service::start_with(&world, &settings).await);
+    let known = token(&world, &["7"]).await;
+    assert_eq!(status(&second, OF_MESSAGE, &ticket(&first, known.text()).await).await, 200);
+    assert_eq!(status(&third, OF_MESSAGE, &ticket(&second, owners).await).await, 200);
+    assert_eq!(status(&first, OF_MESSAGE, &ticket(&second, owners).await).await, 401, "it has another owner's token");
+    for service in [first, second, third] {
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_made_by_a_post_and_needs_a_token() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    assert_eq!(answer(service.post("/api/v1/tickets", "")).await.code(), "token_missing");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let url = format!("http://{}/api/v1/tickets", service.api_address);
+        let refused = answer(client().request(method, url).bearer_auth(service.token())).await;
+        assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "POST"));
+    }
+    service.stop().await;
+}

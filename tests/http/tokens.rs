@@ -1,0 +1,158 @@
+//! The tokens that the owner has made for others.
+
+use std::time::Duration;
+
+use buzon::clock::{Clock, SystemClock};
+use reqwest::RequestBuilder;
+
+use super::media::given;
+use crate::support::blocker::Blocker;
+use crate::support::events::SECRET;
+use crate::support::eventually;
+use crate::support::proxy::Proxy;
+use crate::support::service::{Answer, Service, answer};
+use crate::support::tokens::{revoke, token, token_until};
+use crate::support::world::{Backend, World, on_both};
+
+/// A request that is answered 404 to whoever is let in.
+fn ask(service: &Service, token: &str) -> RequestBuilder {
+    service.get("/api/v1/nothing").bearer_auth(token)
+}
+
+fn said(answer: &Answer) -> (u16, &str) {
+    (answer.status.as_u16(), answer.code())
+}
+
+const LET_IN: (u16, &str) = (404, "not_found");
+const NOT_VALID: (u16, &str) = (401, "token_invalid");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_until_it_is_revoked_or_expires() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let now = SystemClock.now();
+        let mine = token(&world, &["7"]).await;
+        let lasting = token_until(&world, &[], Some(now + Duration::from_secs(3600))).await;
+        let over = token_until(&world, &[], Some(now)).await;
+        assert_eq!(said(&answer(ask(&service, mine.text())).await), LET_IN);
+        assert_eq!(said(&answer(ask(&service, lasting.text())).await), LET_IN);
+        revoke(&world, &mine).await;
+        let revoked = answer(ask(&service, mine.text())).await;
+        let expired = answer(ask(&service, over.text())).await;
+        let unknown = answer(ask(&service, &format!("buzon_{}", "0".repeat(64)))).await;
+        for refused in [&revoked, &expired, &unknown] {
+            assert_eq!(said(refused), NOT_VALID);
+            assert_eq!(refused.header("www-authenticate"), "Bearer");
+            assert_eq!(refused.body, unknown.body, "they tell nothing of each other");
+        }
+        assert_eq!(said(&answer(ask(&service, lasting.text())).await), LET_IN, "others are as they were");
+        assert_eq!(said(&answer(ask(&service, &service.token())).await), LET_IN);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_whole_and_in_the_header_alone() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let known = token(&world, &[]).await;
+    let text = known.text();
+    for header in [format!("Bearer {text}"), format!("bearer {text}"), format!("BEARER   {text} ")] {
+        let request = service.get("/api/v1/nothing").header("Authorization", &header);
+        assert_eq!(said(&answer(request).await), LET_IN, "{header}");
+    }
+    let digest = hex::encode(known.token.digest().as_bytes());
+    for other in [&text[..69], &format!("{text}0"), &text.to_uppercase(), known.token.prefix(), &digest] {
+        assert_eq!(said(&answer(ask(&service, other)).await), NOT_VALID, "{other}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_url_is_refused_whatever_stands_in_the_header() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let known = token(&world, &[]).await;
+    let text = known.text();
+    for query in [
+        "token=x".to_owned(),
+        format!("access_token={text}"),
+        "limit=1&api_key=x".to_owned(),
+        "apikey".to_owned(),
+        "TOKEN=x".to_owned(),
+        "%74oken=x".to_owned(),
+        "bearer=x".to_owned(),
+        "Authorization=Bearer+x".to_owned(),
+        "api_token=x".to_owned(),
+        format!("ticket={text}"),
+        format!("whatever={}", text.replace('_', "%5F")),
+    ] {
+        let path = format!("/api/v1/media/{}?{query}", "0".repeat(64));
+        for request in [service.get(&path), service.get(&path).bearer_auth(text)] {
+            let refused = answer(request).await;
+            assert_eq!(said(&refused), (400, "token_in_query"), "{query}");
+            let detail = refused.body["detail"].as_str().expect("it is text");
+            assert!(detail.contains("Authorization: Bearer TOKEN") && !detail.contains(text), "{detail}");
+        }
+    }
+    assert_eq!(said(&answer(service.get("/api/v1/x?q=token&tokens=1").bearer_auth(text)).await), LET_IN);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_is_noted_once_a_minute_and_no_request_waits_for_it() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let known = token(&world, &[]).await;
+        let used_at = async || world.value("SELECT last_used_at FROM api_tokens").await;
+        let blocker = Blocker::new(&world, "api_tokens").await;
+        assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN, "while nobody can write");
+        assert_eq!(used_at().await, "NULL");
+        blocker.release().await;
+        eventually("the use is noted", async || used_at().await != "NULL").await;
+        let noted = used_at().await;
+        for _ in 0..20 {
+            assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN);
+        }
+        assert_eq!(used_at().await, noted);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_no_token_is_called_wrong() {
+    let mut world = World::new(Backend::Postgres).await;
+    let proxy = Proxy::start(&mut world.url).await;
+    let service = Service::start(&world).await;
+    let known = token(&world, &["7"]).await;
+    assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN);
+    proxy.stop();
+    assert_eq!(said(&answer(ask(&service, known.text())).await), (503, "store_unavailable"));
+    assert_eq!(said(&answer(ask(&service, &service.token())).await), LET_IN, "the owner's is in no database");
+    proxy.resume();
+    eventually("it is let in again", async || said(&answer(ask(&service, known.text())).await) == LET_IN).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_an_id_and_those_of_the_api_are_for_their_reader_alone() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for path in ["/", "/health/live", "/webhook", "/webhook/7", "/api/v1/x", "/api/v1/media/x", "/api/v1/tickets"] {
+        for request in [service.get(path), service.get(path).bearer_auth(service.token()), service.post(path, "{}")] {
+            let given = given(request).await;
+            let id = given.header("x-request-id");
+            assert!(uuid::Uuid::parse_str(id).is_ok(), "{path} {id}");
+            assert!(ids.insert(id.to_owned()), "{path} {id}");
+            if path.starts_with("/api/") {
+                let caching = if given.status == 201 { "no-store" } else { "private, no-cache" };
+                assert_eq!(given.header("x-content-type-options"), "nosniff", "{path}");
+                assert_eq!(given.header("cache-control"), caching, "{path}");
+            }
+        }
+    }
+    service.stop().await;
+}

@@ -1,0 +1,65 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon::domain::instance::InstanceId;
+use buzon::domain::media::{Outcome, Settlement, StoredFile};
+use buzon::domain::object_key::ObjectKey;
+use buzon::domain::scope::Scope;
+use buzon::store::{Claim, Store};
+use serde_json::json;
+
+use crate::support::clock::{ARRIVAL, later};
+use crate::support::events::{event, received};
+use crate::support::world::{on_both, record};
+
+fn key(content: u8) -> ObjectKey {
+    ObjectKey::of_digest([content; 32])
+}
+
+/// A message of `instance` whose file, of this name and content, is stored so many milliseconds after the arrival.
+async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8, millis: i64) {
+    let message = received(name, json!({"type": "image", "media_url": format!("/{name}")}));
+    record(store, &[event(instance, message, ARRIVAL)]).await;
+    let until = ARRIVAL + Duration::from_secs(30);
+    let claim = Claim { now: ARRIVAL, lease_until: until, absurd_after: until, limit: 1, busy_hosts: vec![] };
+    let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
+    let (content_type, file_name) = ("image/png".to_owned(), Some(name.to_owned()));
+    let file = StoredFile { object_key: key(content), size: 10, content_type, file_name };
+    let outcome = Outcome::Stored { file, at: later(millis) };
+    store.settle_media(&[Settlement { lease: job.lease, attempts: 1, outcome }]).await.expect("the store answers");
+}
+
+fn scope(instances: &[&str]) -> Scope {
+    let ids: BTreeSet<_> = instances.iter().map(|id| InstanceId::new(id).expect("it is an id")).collect();
+    Scope::Instances(ids)
+}
+
+#[tokio::test]
+async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there() {
+    on_both(async |world| {
+        let store = world.open().await;
+        stored(&store, "8", "first.png", 1, 1).await;
+        stored(&store, "7", "second.png", 1, 2).await;
+        stored(&store, "7", "third.png", 1, 3).await;
+        stored(&store, "8", "theirs.png", 2, 1).await;
+        let name = async |content, scope: &Scope| {
+            let file = store.stored_file(&key(content), scope).await.expect("the store answers")?;
+            assert_eq!(file.object_key, key(content));
+            file.file_name
+        };
+        for (scope, of_both, of_8) in [
+            (Scope::All, Some("first.png"), Some("theirs.png")),
+            (scope(&["7"]), Some("second.png"), None),
+            (scope(&["8"]), Some("first.png"), Some("theirs.png")),
+            (scope(&["7", "8", "9"]), Some("first.png"), Some("theirs.png")),
+            (scope(&["9", "-", "%", "7\", \"8"]), None, None),
+            (scope(&[]), None, None),
+        ] {
+            assert_eq!(name(1, &scope).await.as_deref(), of_both, "{scope:?}");
+            assert_eq!(name(2, &scope).await.as_deref(), of_8, "{scope:?}");
+            assert_eq!(name(3, &scope).await, None, "{scope:?}");
+        }
+    })
+    .await;
+}
