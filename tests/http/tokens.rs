@@ -1,8 +1,14 @@
 //! The tokens that the owner has made for others.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use buzon::clock::{Clock, SystemClock};
+use buzon::domain::scope::Scope;
+use buzon::domain::timestamp::Timestamp;
+use buzon::domain::token::TokenId;
+use buzon::http::access::{Access, Reader};
+use buzon::http::archive::Archive;
 use reqwest::RequestBuilder;
 
 use super::media::given;
@@ -155,4 +161,35 @@ async fn every_answer_has_an_id_and_those_of_the_api_are_for_their_reader_alone(
         }
     }
     service.stop().await;
+}
+
+/// A clock that goes when it is told.
+struct Told(Mutex<Timestamp>);
+
+impl Clock for Told {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().expect("nobody panicked")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_can_ask_whether_its_reader_would_still_be_let_in() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let start = SystemClock.now();
+        let clock = Arc::new(Told(Mutex::new(start)));
+        let access = Access::new(Archive::new(store), clock.clone(), "the owner's token");
+        let revoked = token(&world, &["7"]).await;
+        let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
+        let reader = |token: Option<TokenId>| Reader { scope: Scope::All, token };
+        let admitted = async |token| access.still_admits(&reader(token)).await.expect("the store answers");
+        let of_all = async || [admitted(None).await, admitted(Some(revoked.id)).await, admitted(Some(ending.id)).await];
+        assert_eq!(of_all().await, [true, true, true]);
+        revoke(&world, &revoked).await;
+        assert_eq!(of_all().await, [true, false, true]);
+        *clock.0.lock().expect("nobody panicked") = start + Duration::from_secs(60);
+        assert_eq!(of_all().await, [true, false, false]);
+        assert!(!admitted(Some(TokenId(99))).await);
+    })
+    .await;
 }

@@ -76,6 +76,7 @@ async fn check_config_shows_every_value_with_its_place_and_no_secret() {
     let world = World::new(Backend::Sqlite).await;
     let folder = world.folder.path();
     let file = "listen = \"127.0.0.1:9001\"\ntrusted_proxies = [\"10.0.0.0/8\", \"127.0.0.1\"]\n\
+                cors_origins = [\"https://panel.example.com\", \"http://localhost:5173\"]\n\
                 [[instances]]\nid = 7\nname = \"Sales\"\nsecrets = [\"the secret of instance seven\"]\n";
     std::fs::write(folder.join("buzon.toml"), file).expect("it can be written");
     std::fs::write(folder.join("token"), "0123456789abcdef0123456789abcdef\n").expect("it can be written");
@@ -91,6 +92,7 @@ async fn check_config_shows_every_value_with_its_place_and_no_secret() {
     for (key, value, place) in [
         ("listen", "127.0.0.1:9001", "buzon.toml: listen"),
         ("trusted_proxies", "10.0.0.0/8,127.0.0.1", "buzon.toml: trusted_proxies"),
+        ("cors_origins", "https://panel.example.com,http://localhost:5173", "buzon.toml: cors_origins"),
         ("log", "warn", "--log"),
         ("webhook_secret", "set, 27 characters", "BUZON_WEBHOOK_SECRET"),
         ("api_token", "set, 32 characters", "BUZON_API_TOKEN_FILE"),

@@ -128,3 +128,33 @@ async fn without_a_database_there_is_no_token_and_none_is_made() {
     }
     assert_eq!(std::fs::read_dir(world.folder.path()).expect("it is there").count(), 0, "no database is made");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readmes_lines_work() {
+    let world = World::in_folder("data/buzon.db");
+    let buzon = Buzon::serve_default(&world, &[]).await;
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("\n## Tokens\n").expect("there is a section");
+    let (section, _) = section.split_once("\n## ").expect("others follow");
+    let blocks: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    let script = blocks.concat().replace("127.0.0.1:8080", &buzon.address.to_string());
+    let script = format!(
+        "set -euo pipefail\nbuzon() {{ {} \"$@\"; }}\ntoken=$(cat data/api-token)\n{script}",
+        env!("CARGO_BIN_EXE_buzon")
+    );
+    let output = tokio::process::Command::new("bash").args(["-c", &script]).current_dir(world.folder.path()).output();
+    let output = output.await.expect("bash is there");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("it is text");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 5, "{said}");
+    assert!(lines[0].starts_with("buzon_") && lines[3] == "token 1 (panel) is revoked", "{said}");
+    let keys = |text: &str| {
+        let json: serde_json::Value = serde_json::from_str(text).expect("it is JSON");
+        json.as_object().expect("it is an object").keys().cloned().collect::<Vec<_>>()
+    };
+    let shown = section.split("```json\n").nth(1).and_then(|rest| rest.lines().next()).expect("it is shown");
+    assert_eq!(keys(lines[4]), keys(shown));
+    buzon.kill().await;
+}
