@@ -23,6 +23,7 @@ use super::access::Reader;
 use super::archive::Archive;
 use super::conditional::is_known;
 use super::problem::Problem;
+use super::problem_docs::FileAnswers;
 use crate::blob::Blobs;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::StoredFile;
@@ -49,6 +50,16 @@ impl Files {
 }
 
 /// `GET /api/v1/media/{sha256}`
+#[utoipa::path(
+    get, path = "/api/v1/media/{sha256}", tag = "Media", security(("token" = []), ("ticket" = [])),
+    summary = "A stored file by its hash",
+    description = "With `Range` and `If-Range`. Pictures, sound and video are shown in place; all else is a download.",
+    params((
+        "sha256" = String, Path, description = "The hash of its content: the end of `media.url` of a message",
+        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    )),
+    responses(FileAnswers),
+)]
 pub async fn by_key(
     files: Data<Files>,
     reader: Reader,
@@ -61,6 +72,16 @@ pub async fn by_key(
 }
 
 /// `GET /api/v1/messages/{instance_id}/{id}/media`
+#[utoipa::path(
+    get, path = "/api/v1/messages/{instance_id}/{id}/media", tag = "Media", security(("token" = []), ("ticket" = [])),
+    summary = "The stored file of a message",
+    description = "As by its hash, without having to know it.",
+    params(
+        ("instance_id" = String, Path, description = "The message's instance", example = "123"),
+        ("id" = String, Path, description = "The message's id", example = "ABCD1234"),
+    ),
+    responses(FileAnswers),
+)]
 pub async fn of_message(
     files: Data<Files>,
     reader: Reader,

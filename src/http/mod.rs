@@ -104,8 +104,9 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
         .service(reading("/media").route(read().to(media_lists::list)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
-    config.service(web::resource("/openapi.json").route(read().to(openapi::document)));
-    config.service(openapi::page());
+    config.service(reading("/openapi.json").route(read().to(openapi::document)));
+    config.service(reading("/docs").route(read().to(openapi::to_page)));
+    config.service(reading("/docs/{file:.*}").route(read().to(openapi::page)));
 }
 
 /// A GET, or the HEAD that stands for it.

@@ -1,14 +1,16 @@
 //! The contract of the read API: `GET /openapi.json`, and a page to try it at `/docs`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use actix_web::web::Path;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa_swagger_ui::Config;
 
-use super::{acks, chats, media_lists, messages, reactions};
+use super::problem::Problem;
+use super::{acks, chats, media, media_lists, messages, reactions, tickets};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,10 +34,11 @@ use super::{acks, chats, media_lists, messages, reactions};
         (name = "Messages", description = "Messages, and what was said of them"),
         (name = "Chats", description = "Conversations, and who waits for an answer"),
         (name = "Media", description = "Pictures, voice notes, documents"),
+        (name = "Tickets", description = "For URLs that no header goes with"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
-        media_lists::list,
+        media_lists::list, media::by_key, media::of_message, tickets::issue,
     ),
     modifiers(&BearerToken),
 )]
@@ -48,8 +51,19 @@ impl utoipa::Modify for BearerToken {
         let components = contract.components.get_or_insert_default();
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("token", scheme);
+        let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     }
 }
+
+/// Nothing of the page comes from, or goes to, another server.
+const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    // A token that is typed in stays in the page, and goes with it.
+    Arc::new(Config::new(["/openapi.json"]).validator_url("none").try_it_out_enabled(true))
+});
 
 static CONTRACT: LazyLock<String> = LazyLock::new(contract);
 
@@ -66,8 +80,19 @@ pub async fn document() -> HttpResponse {
         .body(CONTRACT.as_str())
 }
 
-/// `GET /docs/`: Swagger UI, all of it from this server.
-pub fn page() -> SwaggerUi {
-    let config = Config::new(["/openapi.json"]).validator_url("none").try_it_out_enabled(true);
-    SwaggerUi::new("/docs/{_:.*}").config(config)
+/// `GET /docs`
+pub async fn to_page() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
+}
+
+/// `GET /docs/`: Swagger UI, all of it from this server, and nothing from any other.
+pub async fn page(file: Path<String>) -> Result<HttpResponse, Problem> {
+    let found = utoipa_swagger_ui::serve(&file, PAGE.clone()).ok().flatten();
+    let found = found.ok_or_else(|| Problem::NotFound("there is no such file".to_owned()))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .content_type(found.content_type)
+        .body(found.bytes.into_owned()))
 }

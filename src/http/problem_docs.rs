@@ -92,3 +92,83 @@ pub enum ItemProblems {
     )]
     Timeout(#[to_schema] ProblemBody),
 }
+
+/// What something that is to be made answers when something is wrong.
+#[derive(IntoResponses)]
+pub enum ActionProblems {
+    /// `token_in_query`: a token does not belong in a URL.
+    #[response(
+        status = 400, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Bad Request", "status": 400, "code": "token_in_query",
+            "detail": "a token in a URL is kept in logs and histories; send it as the header Authorization: Bearer TOKEN"})
+    )]
+    BadRequest(#[to_schema] ProblemBody),
+    /// `token_missing`, `token_invalid`: send `Authorization: Bearer TOKEN`.
+    #[response(
+        status = 401, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "token_invalid",
+            "detail": "this token is not valid"})
+    )]
+    Unauthorized(#[to_schema] ProblemBody),
+    /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "code": "store_unavailable", "detail": "the database does not answer; come again"})
+    )]
+    Unavailable(#[to_schema] ProblemBody),
+}
+
+/// What the URL of a file answers.
+#[derive(IntoResponses)]
+pub enum FileAnswers {
+    /// The file
+    #[response(status = 200, content_type = "*/*")]
+    Whole(Vec<u8>),
+    /// The part of it that was asked for
+    #[response(status = 206, content_type = "*/*")]
+    Part(Vec<u8>),
+    /// You have it already: it is what your `If-None-Match` names.
+    #[response(status = 304)]
+    NotModified,
+    /// Where the bucket has it, if `media_redirect` is on
+    #[response(status = 307)]
+    InBucket,
+    /// `token_in_query`: a token does not belong in a URL; use a ticket.
+    #[response(
+        status = 400, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Bad Request", "status": 400, "code": "token_in_query",
+            "detail": "a token in a URL is kept in logs and histories; send it as the header Authorization: Bearer TOKEN"})
+    )]
+    BadRequest(#[to_schema] ProblemBody),
+    /// `token_missing`, `token_invalid`, `ticket_invalid`
+    #[response(
+        status = 401, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "ticket_invalid",
+            "detail": "this ticket is not valid, or no longer; have another made with POST /api/v1/tickets"})
+    )]
+    Unauthorized(#[to_schema] ProblemBody),
+    /// `not_found`: it is not there, or your token may not see it. `media_not_stored`: not saved, and why.
+    /// `media_missing`: saved, and since then removed by somebody.
+    #[response(
+        status = 404, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Not Found", "status": 404, "code": "media_not_stored",
+            "detail": "the file is expired: the gateway no longer has it"})
+    )]
+    NotFound(#[to_schema] ProblemBody),
+    /// `range_not_satisfiable`: the part begins after the end.
+    #[response(
+        status = 416, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Range Not Satisfiable", "status": 416,
+            "code": "range_not_satisfiable", "detail": "the file has 5 bytes, and none of them are asked for"})
+    )]
+    Range(#[to_schema] ProblemBody),
+    /// `store_unavailable`, `media_unavailable`: the database or the bucket does not answer; come again after
+    /// `Retry-After` seconds.
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "code": "media_unavailable", "detail": "the media store does not answer; come again"})
+    )]
+    Unavailable(#[to_schema] ProblemBody),
+}
