@@ -12,6 +12,7 @@ use crate::store::{OpenError, StoreError};
 mod check_config;
 mod media;
 mod migrate;
+mod openapi;
 mod serve;
 mod token;
 
@@ -51,6 +52,8 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Print the contract of the read API (OpenAPI 3.1), for programs that make clients of it
+    Openapi,
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Migrate { settings } => migrate::run(settings),
         Command::Media { command } => media::run(command),
         Command::Token { command } => token::run(command),
+        Command::Openapi => openapi::run(),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {

@@ -68,14 +68,15 @@ impl Timestamp {
     }
 
     /// Reads a time as a person gives it: seconds or milliseconds since 1970 as [`Timestamp::from_provider`] does, or
-    /// RFC 3339. `None` outside the years 1970 to 9999.
+    /// RFC 3339. What lies outside the years 1970 to 9999 is taken for their beginning or end.
     pub fn from_person(text: &str) -> Option<Self> {
         let text = text.trim();
-        let at = match text.parse::<f64>() {
-            Ok(number) => Self::from_number(number)?,
+        let at = match text.parse::<i128>() {
+            Ok(number) if number.unsigned_abs() < MILLIS_FROM as u128 => Self((number * 1_000) as i64),
+            Ok(millis) => Self(millis.clamp(i64::MIN.into(), i64::MAX.into()) as i64),
             Err(_) => Self::from_rfc3339(text)?,
         };
-        (Self::MIN..=Self::MAX).contains(&at).then_some(at)
+        Some(at.clamp(Self::MIN, Self::MAX))
     }
 
     fn from_number(number: f64) -> Option<Self> {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::Reader;
 use super::answer::{ListAnswer, seconds, shown};
 use super::archive::Archive;
-use super::parameters::{self, ListParameters, instance, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
 use crate::domain::ack::StatedAck;
@@ -56,13 +56,13 @@ pub struct AckParameters {
     #[param(example = "read")]
     ack: Option<String>,
     /// Stated from this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Stated before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
@@ -84,7 +84,7 @@ pub async fn list(
 ) -> Result<Json<ListAnswer<Ack>>, Problem> {
     let AckParameters { instance_id, message_id, ack, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
-    let filter = AckFilter { instance_id: instance(instance_id)?, message_id: text(message_id), ack: text(ack) };
+    let filter = AckFilter { instance_id: instance(instance_id), message_id: text(message_id), ack: text(ack) };
     let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
     let page = archive.ask(|store| async move { store.list_acks(&reader.scope, &filter, &paging).await }).await?;
     Ok(Json(ListAnswer::new(LIST, page.map(Ack::from))))

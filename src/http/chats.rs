@@ -9,7 +9,7 @@ use super::access::Reader;
 use super::answer::{ListAnswer, item, shown};
 use super::archive::Archive;
 use super::messages::{self, Message, visible};
-use super::parameters::{self, ListParameters, flag, instance, number, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
 use crate::domain::search::fold;
@@ -58,19 +58,19 @@ pub struct ChatParameters {
     #[param(value_type = Option<bool>, example = false)]
     is_group: Option<String>,
     /// With the person of this phone number.
-    #[param(example = "573001112233")]
+    #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
     /// A part of the name or of the number; case and accents do not matter.
     #[param(example = "perez")]
     q: Option<String>,
     /// With the latest message (or waiting) from this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// With the latest message (or waiting since) before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
@@ -93,7 +93,7 @@ pub async fn list(
     let ChatParameters { instance_id, unanswered, is_group, contact, q, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = ChatFilter {
-        instance_id: instance(instance_id)?,
+        instance_id: instance(instance_id),
         unanswered: flag("unanswered", unanswered)?.unwrap_or(false),
         is_group: flag("is_group", is_group)?,
         contact: number("contact", contact)?,
@@ -135,13 +135,13 @@ pub async fn one(
 #[into_params(parameter_in = Query)]
 pub struct ChatMessageParameters {
     /// From this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]

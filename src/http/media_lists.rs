@@ -9,7 +9,7 @@ use super::access::Reader;
 use super::answer::{ListAnswer, shown};
 use super::archive::Archive;
 use super::messages::File;
-use super::parameters::{self, ListParameters, instance, parse, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, parse, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
 use crate::domain::media::State;
@@ -36,6 +36,18 @@ pub struct MediaItem {
     pub stored_at: Option<String>,
 }
 
+/// Where a file stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum FileState {
+    Pending,
+    Stored,
+    Expired,
+    Refused,
+    TooLarge,
+    Failed,
+}
+
 /// Which files.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
@@ -48,7 +60,7 @@ pub struct MediaParameters {
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
     /// pending, stored, expired, refused, too_large or failed
-    #[param(example = "stored")]
+    #[param(inline, value_type = Option<FileState>, example = "stored")]
     state: Option<String>,
     /// A content type (`image/jpeg`), or the first part of some (`image`).
     #[param(example = "image")]
@@ -60,13 +72,13 @@ pub struct MediaParameters {
     #[param(value_type = Option<u64>, example = 1000000)]
     max_size: Option<String>,
     /// Of messages from this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Of messages before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
@@ -100,13 +112,13 @@ impl MediaParameters {
             let known = || format!("expected one of {}", State::ALL.map(State::as_str).join(", "));
             State::parse(text).ok_or_else(known)
         };
-        let bytes = |text: &str| {
-            let bytes = text.parse::<i64>().ok().filter(|bytes| *bytes >= 0);
-            bytes.ok_or("expected a number of bytes")
+        let bytes = |text: &str| -> Result<i64, &str> {
+            let bytes = text.parse::<u64>().map_err(|_| "expected a number of bytes");
+            bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
         };
         let content_type = text(&self.r#type).map(|text| if text.contains('/') { text } else { text + "/" });
         Ok(MediaFilter {
-            instance_id: instance(&self.instance_id)?,
+            instance_id: instance(&self.instance_id),
             message_id: text(&self.message_id),
             state: parse("state", &self.state, state)?,
             content_type,

@@ -9,7 +9,7 @@ use super::access::Reader;
 use super::acks::Stated;
 use super::answer::{ListAnswer, item, seconds, shown};
 use super::archive::Archive;
-use super::parameters::{self, ListParameters, flag, instance, number, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
 use crate::domain::chat_id;
@@ -141,6 +141,16 @@ pub struct MessageWithHistory {
     pub quoted_message: Option<Message>,
 }
 
+/// Which time of a message.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum TimeAxis {
+    /// When it was sent.
+    Occurred,
+    /// When it arrived here.
+    Received,
+}
+
 /// Which messages.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
@@ -150,7 +160,7 @@ pub struct MessageParameters {
     #[param(example = "123")]
     instance_id: Option<String>,
     /// With the person of this phone number: `573001112233` or `+57 300 111 2233`.
-    #[param(example = "573001112233")]
+    #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
     /// In this chat.
     #[param(example = "573001112233@c.us")]
@@ -182,16 +192,16 @@ pub struct MessageParameters {
     #[param(example = "ABCD1234")]
     quoted_message_id: Option<String>,
     /// From this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// Which time `since`, `until` and the order are about: `occurred` (when it was sent) or `received` (when it arrived).
-    #[param(example = "occurred")]
+    #[param(inline, value_type = Option<TimeAxis>, example = "occurred")]
     time: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
@@ -240,7 +250,7 @@ impl MessageParameters {
             _ => Err("expected occurred or received"),
         });
         Ok(MessageFilter {
-            instance_id: instance(&self.instance_id)?,
+            instance_id: instance(&self.instance_id),
             contact: number("contact", &self.contact)?,
             chat_id: text(&self.chat_id),
             from_id: text(&self.from),

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
-use utoipa::IntoParams;
 use utoipa::openapi::path::ParameterIn;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use crate::domain::instance::InstanceId;
@@ -29,10 +29,9 @@ pub fn read<P: IntoParams + DeserializeOwned>(request: &HttpRequest) -> Result<P
         if !known.iter().any(|known| *known == name) {
             return Err(Problem::UnknownParameter { name: name.into_owned(), known: known.join(", ") });
         }
-        if value.contains('\0') {
-            return Err(invalid(&name, "it holds a NUL"));
-        }
-        if values.insert(name.clone().into_owned(), Value::String(value.into_owned())).is_some() {
+        // No column holds a NUL, and PostgreSQL refuses the very question: what is asked for is then not there.
+        let value = value.replace('\0', "\u{FFFD}");
+        if values.insert(name.clone().into_owned(), Value::String(value)).is_some() {
             return Err(invalid(&name, "it is given twice"));
         }
     }
@@ -46,21 +45,20 @@ pub fn none(request: &HttpRequest) -> Result<(), Problem> {
     read::<NoParameters>(request).map(|_| ())
 }
 
-/// Gives a parameter its type; an empty one counts as not given.
+/// Gives a parameter its type.
 pub fn parse<T, E: Display>(
     name: &str,
     text: &Option<String>,
     parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Option<T>, Problem> {
-    let given = text.as_deref().filter(|text| !text.is_empty());
-    given.map(parse).transpose().map_err(|error| invalid(name, error))
+    text.as_deref().map(parse).transpose().map_err(|error| invalid(name, error))
 }
 
 pub fn invalid(name: &str, detail: impl Display) -> Problem {
     Problem::InvalidParameter { name: name.to_owned(), detail: detail.to_string() }
 }
 
-/// Text that is compared as it is.
+/// Text that is compared as it is; empty text counts as not given, for a form sends it so.
 pub fn text(text: &Option<String>) -> Option<String> {
     text.clone().filter(|text| !text.is_empty())
 }
@@ -73,8 +71,9 @@ pub fn flag(name: &str, value: &Option<String>) -> Result<Option<bool>, Problem>
     })
 }
 
-pub fn instance(value: &Option<String>) -> Result<Option<InstanceId>, Problem> {
-    parse("instance_id", value, InstanceId::new)
+/// What is no instance's id is asked for like any other, and not there.
+pub fn instance(value: &Option<String>) -> Option<InstanceId> {
+    text(value).map(|id| InstanceId::from_store(&id))
 }
 
 pub fn time(name: &str, value: &Option<String>) -> Result<Option<Timestamp>, Problem> {
@@ -94,6 +93,30 @@ pub fn number(name: &str, value: &Option<String>) -> Result<Option<String>, Prob
     })
 }
 
+/// The order of a list.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum ListOrder {
+    /// The newest first.
+    Desc,
+    /// The oldest first.
+    Asc,
+}
+
+/// RFC 3339.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = DateTime)]
+pub struct TimeText(#[expect(dead_code, reason = "it stands in the contract alone")] String);
+
+/// A point in time.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub enum PointInTime {
+    Text(#[schema(inline)] TimeText),
+    /// Seconds since 1970.
+    Seconds(i64),
+}
+
 /// The parameters of every list.
 #[derive(Debug)]
 pub struct ListParameters<'p> {
@@ -110,7 +133,7 @@ impl ListParameters<'_> {
         Ok(Paging {
             order: order(self.order)?,
             limit: limit(self.limit)?,
-            cursor: parse("cursor", self.cursor, |text| Cursor::decode(list, text))?,
+            cursor: parse("cursor", &text(self.cursor), |text| Cursor::decode(list, text))?,
             since: time("since", self.since)?,
             until: time("until", self.until)?,
         })

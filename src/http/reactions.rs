@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::access::Reader;
 use super::answer::{ListAnswer, seconds, shown};
 use super::archive::Archive;
-use super::parameters::{self, ListParameters, instance, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
 use crate::domain::reaction::MessageReaction;
@@ -52,13 +52,13 @@ pub struct ReactionParameters {
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,
     /// Made from this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Made before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
@@ -81,7 +81,7 @@ pub async fn list(
     let ReactionParameters { instance_id, message_id, from_number, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = ReactionFilter {
-        instance_id: instance(instance_id)?,
+        instance_id: instance(instance_id),
         message_id: text(message_id),
         from_number: text(from_number),
     };

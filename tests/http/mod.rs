@@ -3,6 +3,7 @@
 mod api;
 mod attribution;
 mod compression;
+mod contract;
 mod cors;
 mod group_commit;
 mod guide;

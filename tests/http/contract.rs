@@ -1,0 +1,155 @@
+//! The contract: what `/openapi.json` says is what there is, and all that there is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+
+use buzon::http::openapi;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::browser;
+use crate::support::events::{ack, reaction, received, sent};
+use crate::support::service::{Service, answer};
+use crate::support::world::{Backend, World, on_both};
+
+const METHODS: [&str; 2] = ["get", "post"];
+
+fn contract() -> Value {
+    serde_json::from_str(&openapi::contract()).expect("it is JSON")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Each operation with its path and method.
+fn operations(contract: &Value) -> Vec<(String, Value)> {
+    let paths = contract["paths"].as_object().expect("there are paths");
+    let all = paths.iter().flat_map(|(path, item)| {
+        METHODS.iter().filter_map(move |method| Some((format!("{method} {path}"), item.get(method)?.clone())))
+    });
+    all.collect()
+}
+
+#[test]
+fn the_copy_that_is_kept_is_the_contract_of_today() {
+    let kept = std::fs::read_to_string(root().join("docs/openapi.json")).expect("there is a copy");
+    assert!(kept == openapi::contract(), "docs/openapi.json is stale; run: cargo run -- openapi > docs/openapi.json");
+}
+
+#[test]
+fn every_url_of_the_api_is_in_the_contract_and_the_other_way_round() {
+    let source = include_str!("../../src/http/mod.rs");
+    let named = |call: &str, method: &str| {
+        let calls = source.split(call).skip(1).filter_map(|rest| rest.split('"').next());
+        let api = calls.filter(|path| !["/docs", "/openapi.json"].iter().any(|other| path.starts_with(other)));
+        api.map(|path| format!("{method} /api/v1{path}")).collect::<BTreeSet<_>>()
+    };
+    let routes: BTreeSet<String> = named("reading(\"", "get").into_iter().chain(named("posting(\"", "post")).collect();
+    let described: BTreeSet<String> = operations(&contract()).into_iter().map(|(operation, _)| operation).collect();
+    assert_eq!(routes, described);
+}
+
+#[test]
+fn everything_in_the_contract_is_described_with_an_example() {
+    let contract = contract();
+    assert!(contract["openapi"].as_str().expect("it has a version").starts_with("3.1"));
+    for (operation, item) in operations(&contract) {
+        assert!(item["summary"].is_string(), "{operation}");
+        assert!(!item["security"].as_array().expect("it asks for a token").is_empty(), "{operation}");
+        for parameter in item["parameters"].as_array().into_iter().flatten() {
+            let said = parameter["description"].as_str().or(parameter["schema"]["description"].as_str());
+            let name = &parameter["name"];
+            assert!(said.is_some(), "{operation}: {name} has no description");
+            let shown = !parameter["example"].is_null() || !parameter["schema"]["example"].is_null();
+            assert!(shown || name == "cursor" || name == "ticket", "{operation}: {name} has no example");
+        }
+        let responses = item["responses"].as_object().expect("it answers");
+        for (status, response) in responses {
+            assert!(response["description"].as_str().is_some_and(|it| !it.is_empty()), "{operation} {status}");
+            for (kind, content) in response["content"].as_object().into_iter().flatten() {
+                assert!(is_shown(&contract, kind, content), "{operation} {status}: {content}");
+            }
+        }
+        for status in ["400", "401", "503"] {
+            assert!(responses.contains_key(status), "{operation} {status}");
+        }
+    }
+}
+
+/// Whether there is an example: of the whole, or of each field of the schema. Bytes have none.
+fn is_shown(contract: &Value, kind: &str, content: &Value) -> bool {
+    !content["example"].is_null()
+        || !matches!(kind, "application/json" | "application/problem+json")
+        || has_examples(contract, &content["schema"])
+}
+
+fn has_examples(contract: &Value, schema: &Value) -> bool {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().expect("a reference has a name");
+        return has_examples(contract, &contract["components"]["schemas"][name]);
+    }
+    let parts = ["allOf", "oneOf"].iter().flat_map(|key| schema[*key].as_array().into_iter().flatten());
+    let parts: Vec<&Value> = parts.filter(|part| part["type"] != "null").collect();
+    let fields: Vec<&Value> = schema["properties"].as_object().into_iter().flat_map(|it| it.values()).collect();
+    let inner = [parts, fields].concat();
+    let known = schema.get("example").is_some() || !schema["enum"].is_null();
+    known
+        || (!inner.is_empty() && inner.into_iter().all(|part| has_examples(contract, part)))
+        || (!schema["items"].is_null() && has_examples(contract, &schema["items"]))
+}
+
+#[tokio::test]
+async fn the_page_to_try_it_shows_every_part_and_asks_nobody_else() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let to_page = service.get("/docs").send().await.expect("the server answers");
+    assert!(to_page.url().path().ends_with("/docs/"), "{}", to_page.url());
+    let policy = to_page.headers()["content-security-policy"].to_str().expect("it is text").to_owned();
+    assert!(policy.starts_with("default-src 'self';") && !policy.contains("http"), "{policy}");
+    let page = browser::open(&format!("http://{}/docs/", service.api_address)).await.expect("it is shown");
+    for part in ["Messages", "Chats", "Media", "Tickets", "/api/v1/chats/{instance_id}/{chat_id}/messages"] {
+        let shown = page.replace("<wbr>", "").replace('\u{200b}', "");
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_the_contract_allows_is_answered_as_it_says() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        fill(&service).await;
+        let output = Command::new(root().join("scripts/schemathesis"))
+            .args(["--config-file", "tests/http/schemathesis.toml", "run"])
+            .arg(format!("http://{}/openapi.json", service.api_address))
+            .args(["--header", &format!("Authorization: Bearer {}", service.token())])
+            .args(["--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color", "--workers", "2"])
+            .args(["--generation-database", "none"])
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("it can be started");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("test cases"), "{said}");
+        service.stop().await;
+    })
+    .await;
+}
+
+/// What the examples of the contract name.
+async fn fill(service: &Service) {
+    for body in [
+        received("ABCD1234", json!({"body": "Hola"})),
+        sent("ABCD1235", json!({"quoted_message_id": "ABCD1234", "media_url": "/menu.jpg"})),
+        ack("ABCD1235", "read"),
+        reaction("ABCD1234", "573001112233@c.us", json!("👍"), json!(1_724_717_000)),
+        b"not an event".to_vec(),
+    ] {
+        service.deliver("/webhook/123", body).await.accepted();
+    }
+    assert_eq!(answer(service.get("/openapi.json")).await.body["info"]["title"], "buzon");
+}
