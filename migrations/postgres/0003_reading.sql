@@ -5,6 +5,7 @@ ALTER TABLE messages
     ADD COLUMN delivered_at TIMESTAMPTZ,
     ADD COLUMN read_at      TIMESTAMPTZ;
 CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id) INCLUDE (from_me, type);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
 CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
 CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id);
@@ -61,5 +62,8 @@ CREATE INDEX message_reactions_reacted
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 
--- Which of the worked-out columns and tables have been filled for what was there before them.
-ALTER TABLE installation ADD COLUMN derived INT4 NOT NULL DEFAULT 0;
+-- Whether all of this has been worked out for what was there before it, and how far that has come.
+ALTER TABLE installation
+    ADD COLUMN derived       INT4 NOT NULL DEFAULT 0,
+    ADD COLUMN derived_up_to TEXT COLLATE "C";
+UPDATE installation SET derived = 1 WHERE NOT EXISTS (SELECT 1 FROM messages);

@@ -6,6 +6,12 @@ use super::timestamp::Timestamp;
 /// What a message's `ack` says as long as nothing was stated.
 const IMPLIED: &str = "pending";
 
+/// From this rank on, a message is with its recipient.
+pub const DELIVERED: i16 = 4;
+
+/// From this rank on, its recipient has seen it.
+pub const READ: i16 = 5;
+
 /// How far a message has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Standing {
@@ -60,8 +66,8 @@ pub fn rank(ack: &str) -> i16 {
         "pending" => 1,
         "sent" => 2,
         "failed" | "error" => 3,
-        "delivered" => 4,
-        "read" => 5,
+        "delivered" => DELIVERED,
+        "read" => READ,
         "played" => 6,
         _ => 0,
     }

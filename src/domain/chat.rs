@@ -2,9 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chat_id;
 use super::instance::InstanceId;
 use super::message::Message;
+use super::search::fold;
 use super::timestamp::Timestamp;
+use super::waiting::{Course, Followed, Turn, Turns};
+
+/// How much of a name is searched.
+const MAX_NAME_CHARACTERS: usize = 256;
 
 /// The columns of a chat's primary key.
 pub type ChatKey = (InstanceId, String);
@@ -14,6 +20,12 @@ pub type ChatKey = (InstanceId, String);
 pub struct Mark {
     pub occurred_at: Timestamp,
     pub message_id: String,
+}
+
+impl Mark {
+    pub fn of(message: &Message) -> Self {
+        Self { occurred_at: message.occurred_at(), message_id: message.id.clone() }
+    }
 }
 
 /// The name that a message gave its chat.
@@ -34,6 +46,8 @@ pub struct Chat {
     pub last_outgoing: Option<Mark>,
     /// The sender's name of the latest incoming message that has one; none in groups, where each has another.
     pub name: Option<Name>,
+    /// The first incoming message after the last outgoing one; none in chats in which nobody waits.
+    pub waiting: Option<Mark>,
 }
 
 /// What is to be looked up anew of a chat, because the message that held the place has moved.
@@ -46,7 +60,15 @@ pub struct Vacancies {
 
 impl Chat {
     pub fn new((instance_id, chat_id): ChatKey) -> Self {
-        Self { instance_id, chat_id, message_count: 0, last_incoming: None, last_outgoing: None, name: None }
+        Self {
+            instance_id,
+            chat_id,
+            message_count: 0,
+            last_incoming: None,
+            last_outgoing: None,
+            name: None,
+            waiting: None,
+        }
     }
 
     pub fn key(&self) -> ChatKey {
@@ -58,9 +80,16 @@ impl Chat {
         self.last_incoming.as_ref().max(self.last_outgoing.as_ref())
     }
 
+    /// The text by which the chat is found: its name and the name in its id (a number, mostly), folded.
+    pub fn search(&self) -> String {
+        let name = self.name.as_ref().map(|name| name.name.chars().take(MAX_NAME_CHARACTERS).collect::<String>());
+        let known = name.as_deref().into_iter().chain([chat_id::name(&self.chat_id)]);
+        fold(&Vec::from_iter(known).join(" "))
+    }
+
     /// Takes the message's marks where they are later than those it has.
     fn include(&mut self, message: &Message) {
-        let mark = Mark { occurred_at: message.occurred_at(), message_id: message.id.clone() };
+        let mark = Mark::of(message);
         if message.fields.from_me {
             self.last_outgoing = self.last_outgoing.take().max(Some(mark));
             return;
@@ -103,64 +132,127 @@ impl Vacancies {
     }
 }
 
-/// A message that was folded anew, and the chat it was in before.
+/// Where a message stands: what its chat knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub chat_id: Option<String>,
+    pub occurred_at: Timestamp,
+    pub from_me: bool,
+}
+
+impl Place {
+    fn of(message: &Message) -> Self {
+        let fields = &message.fields;
+        Self { chat_id: fields.chat_id.clone(), occurred_at: message.occurred_at(), from_me: fields.from_me }
+    }
+}
+
+/// A message that was folded anew, and the place it had before.
 #[derive(Clone, Debug)]
 pub struct Refolded {
     pub message: Message,
-    pub chat_before: Option<String>,
+    pub before: Place,
 }
 
-/// The chats that a batch touches: load those of [`Chats::keys`], apply the messages, look up the vacancies, save.
+impl Refolded {
+    fn chat_before(&self) -> Option<ChatKey> {
+        Some((self.message.instance_id.clone(), self.before.chat_id.clone()?))
+    }
+}
+
+/// The chats that a batch touches: load those of [`Chats::keys`], apply the messages, look up the vacancies, then
+/// the turns, and save.
 #[derive(Debug)]
 pub struct Chats {
-    chats: BTreeMap<ChatKey, (Chat, Vacancies)>,
+    chats: BTreeMap<ChatKey, Touched>,
+}
+
+/// A chat that a batch touches.
+#[derive(Debug)]
+struct Touched {
+    chat: Chat,
+    /// As it was before the batch.
+    before: Chat,
+    vacancies: Vacancies,
+    /// The messages that came.
+    turns: BTreeSet<Turn>,
+    /// The seconds that a message left, or came to from elsewhere: with one of these, what the row said does not count.
+    moves: BTreeSet<i64>,
 }
 
 impl Chats {
     /// The chats that the messages are in, or were in before.
     pub fn keys(inserted: &[Message], refolded: &[Refolded]) -> BTreeSet<ChatKey> {
         let now = inserted.iter().chain(refolded.iter().map(|it| &it.message)).filter_map(chat_key);
-        let before = refolded.iter().filter_map(|it| Some((it.message.instance_id.clone(), it.chat_before.clone()?)));
-        now.chain(before).collect()
+        now.chain(refolded.iter().filter_map(Refolded::chat_before)).collect()
     }
 
     /// `loaded` are the rows that exist already.
     pub fn new(keys: BTreeSet<ChatKey>, loaded: Vec<Chat>) -> Self {
         let fresh = keys.into_iter().map(Chat::new);
-        let chats = fresh.chain(loaded).map(|chat| (chat.key(), (chat, Vacancies::default()))).collect();
+        let chats = fresh.chain(loaded).map(|chat| (chat.key(), Touched::new(chat))).collect();
         Self { chats }
     }
 
     /// Counts a message whose row is new.
     pub fn insert(&mut self, message: &Message) {
-        if let Some((chat, _)) = chat_key(message).and_then(|key| self.chats.get_mut(&key)) {
-            chat.message_count += 1;
-            chat.include(message);
+        if let Some(touched) = self.now(message) {
+            touched.include(message);
+            touched.turns.insert(Turn::new(message.fields.from_me, Mark::of(message)));
         }
     }
 
     /// Moves a message that was there before to where it now belongs.
     pub fn relocate(&mut self, refolded: &Refolded) {
-        let message = &refolded.message;
-        let before = refolded.chat_before.as_ref().map(|chat| (message.instance_id.clone(), chat.clone()));
-        if let Some((chat, vacancies)) = before.and_then(|key| self.chats.get_mut(&key)) {
-            chat.message_count -= 1;
-            *vacancies = vacancies.or(chat.release(&message.id));
+        let Refolded { message, before } = refolded;
+        let moved = *before != Place::of(message);
+        if let Some(touched) = refolded.chat_before().and_then(|key| self.chats.get_mut(&key)) {
+            touched.chat.message_count -= 1;
+            touched.vacancies = touched.vacancies.or(touched.chat.release(&message.id));
+            touched.moves.extend(moved.then_some(before.occurred_at.seconds()));
         }
-        self.insert(message);
+        if let Some(touched) = self.now(message) {
+            touched.include(message);
+            touched.moves.extend(moved.then_some(message.occurred_at().seconds()));
+        }
+    }
+
+    /// The chat that the message is in.
+    fn now(&mut self, message: &Message) -> Option<&mut Touched> {
+        self.chats.get_mut(&chat_key(message)?)
     }
 
     /// The chats of which something is to be looked up.
     pub fn vacancies(&self) -> Vec<(ChatKey, Vacancies)> {
-        let vacant = self.chats.iter().filter(|(_, (_, vacancies))| vacancies.any());
-        vacant.map(|(key, (_, vacancies))| (key.clone(), *vacancies)).collect()
+        let vacant = self.chats.iter().filter(|(_, touched)| touched.vacancies.any());
+        vacant.map(|(key, touched)| (key.clone(), touched.vacancies)).collect()
     }
 
     /// Fills vacancies with what was found.
     pub fn refill(&mut self, latest: Vec<Chat>) {
         for latest in latest {
-            if let Some((chat, _)) = self.chats.get_mut(&latest.key()) {
-                chat.refill(latest);
+            if let Some(touched) = self.chats.get_mut(&latest.key()) {
+                touched.chat.refill(latest);
+            }
+        }
+    }
+
+    /// Says who waits and who was answered, as far as that can be said without a look at the messages. Once, when there
+    /// are no vacancies any more.
+    pub fn turns(&mut self) -> Turns {
+        let mut turns = Turns::default();
+        for (key, touched) in self.chats.iter_mut().filter(|((_, chat_id), _)| chat_id::can_wait(chat_id)) {
+            let followed = touched.follow();
+            touched.chat.waiting = turns.add(key, followed, touched.chat.last_outgoing.as_ref());
+        }
+        turns
+    }
+
+    /// Takes who waits in the chats of which that was looked up.
+    pub fn wait(&mut self, found: Vec<(ChatKey, Mark)>) {
+        for (key, mark) in found {
+            if let Some(touched) = self.chats.get_mut(&key) {
+                touched.chat.waiting = Some(mark);
             }
         }
     }
@@ -168,8 +260,29 @@ impl Chats {
     /// The rows to be saved, and the keys of those whose last message has moved elsewhere.
     pub fn into_rows(self) -> (Vec<Chat>, Vec<ChatKey>) {
         let (saved, emptied): (Vec<Chat>, Vec<Chat>) =
-            self.chats.into_values().map(|(chat, _)| chat).partition(|chat| chat.message_count > 0);
+            self.chats.into_values().map(|touched| touched.chat).partition(|chat| chat.message_count > 0);
         (saved, emptied.iter().map(Chat::key).collect())
+    }
+}
+
+impl Touched {
+    fn new(chat: Chat) -> Self {
+        let before = chat.clone();
+        Self { chat, before, vacancies: Vacancies::default(), turns: BTreeSet::new(), moves: BTreeSet::new() }
+    }
+
+    fn include(&mut self, message: &Message) {
+        self.chat.message_count += 1;
+        self.chat.include(message);
+    }
+
+    fn follow(&mut self) -> Followed {
+        let turns = std::mem::take(&mut self.turns);
+        if self.moves.is_empty() {
+            let Chat { waiting, last_incoming, last_outgoing, .. } = self.before.clone();
+            return Course::new(waiting, last_incoming.as_ref(), last_outgoing).follow(turns);
+        }
+        Followed::unknown(self.moves.iter().copied().chain(turns.iter().map(Turn::second)).collect())
     }
 }
 

@@ -5,6 +5,7 @@
 //! so that neither order of arrival nor repetition matters.
 
 use super::ack::{MessageAck, Standing};
+use super::chat_id;
 use super::defect::Defect;
 use super::document::Document;
 use super::event::{Effect, MAX_ACK_BYTES, Reading};
@@ -211,7 +212,7 @@ impl Message {
 
     /// Whether it was said in a group: as stated, else by the chat's id.
     pub fn is_group(&self) -> bool {
-        let by_chat = || self.fields.chat_id.as_deref().is_some_and(|chat| chat.ends_with("@g.us"));
+        let by_chat = || self.fields.chat_id.as_deref().is_some_and(chat_id::is_group);
         self.fields.is_group.unwrap_or_else(by_chat)
     }
 }

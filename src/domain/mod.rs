@@ -27,4 +27,5 @@ pub mod signature;
 pub mod ticket;
 pub mod timestamp;
 pub mod token;
+pub mod waiting;
 pub mod zone;

@@ -45,6 +45,20 @@ impl Timestamp {
         self.0
     }
 
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds * MILLIS_PER_SECOND)
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(MILLIS_PER_SECOND)
+    }
+
+    /// The beginning of the second after this one.
+    pub const fn next_second(self) -> Self {
+        Self::from_seconds(self.seconds() + 1)
+    }
+
     /// `YYYY-MM-DDTHH:MM:SS.sssZ`: always 24 characters, so that text sorts as time does.
     pub fn to_rfc3339(self) -> String {
         self.to_utc().format(MILLIS_FORMAT).expect("a UTC time within the years 0 to 9999 has this form")

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::StoreError;
+use crate::domain::chat::Place;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
 
 /// What becomes of a message that is there already.
@@ -28,12 +29,13 @@ pub(super) trait MessageRows {
     /// All copies of the messages in the ledger.
     async fn copies(&mut self, keys: &[MessageKey]) -> Result<Vec<LedgerCopy>, StoreError>;
 
-    /// The chats that the messages are in.
-    async fn chats_of(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, Option<String>)>, StoreError>;
+    /// Where the messages stand.
+    async fn places(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError>;
 
     /// The outgoing messages with these ids, in all instances but `-`.
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 
     /// Raises the messages' acks to the highest in `message_acks`; of equal rank, the greater bytes. Never lowers one.
+    /// With it go the times of the first acks that say that a message was delivered, and that it was read.
     async fn raise_acks(&mut self, keys: &[MessageKey]) -> Result<(), StoreError>;
 }

@@ -29,7 +29,9 @@ mod postgres;
 mod reaction_reports;
 mod reactions;
 mod record;
+mod responses;
 mod schema;
+mod search;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tokens;
@@ -46,6 +48,7 @@ pub use message_reports::{MessageDetail, MessageFilter, MessageReport, MessageRe
 pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use schema::Pending;
+pub use search::SearchStore;
 pub use tokens::TokenStore;
 
 use ack_reports::AckQueries;
@@ -56,9 +59,15 @@ use message_reports::MessageQueries;
 use reaction_reports::ReactionQueries;
 
 /// Everything that a database does for buzon.
-pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Reports + Availability {}
+pub trait Store:
+    EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + Reports + Availability
+{
+}
 
-impl<T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + Reports + Availability> Store for T {}
+impl<T: EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + Reports + Availability> Store
+    for T
+{
+}
 
 /// Everything that people and dashboards ask.
 pub trait Reports: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists {}

@@ -11,16 +11,28 @@ use super::events::EventRows;
 use super::media::MediaRows;
 use super::messages::{IfPresent, MessageRows};
 use super::reactions::ReactionRows;
+use super::responses::ResponseRows;
+use super::search::SearchRows;
 use crate::domain::ack::MessageAck;
 use crate::domain::batch::{Changes, LedgerRows, Receipt, fold_acks};
-use crate::domain::chat::{Chats, Refolded};
+use crate::domain::chat::{Chats, Place, Refolded};
 use crate::domain::event::Event;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
+use crate::domain::search::SearchEntry;
+use crate::domain::waiting::Around;
 
 /// A connection inside a transaction that holds the ledger's clock.
-pub(super) trait Rows: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + MediaRows + Send {}
+pub(super) trait Rows:
+    EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send
+{
+}
 
-impl<T: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + MediaRows + Send> Rows for T {}
+impl<T: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send> Rows for T {}
+
+/// The statements on what is worked out of messages for those who read.
+pub(super) trait Derived: ResponseRows + SearchRows {}
+
+impl<T: ResponseRows + SearchRows> Derived for T {}
 
 /// Records `events` within the caller's transaction.
 pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
@@ -51,6 +63,7 @@ async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), StoreError>
         rows.upsert_reactions(&changes.reactions).await?;
     }
     update_chats(rows, &inserted, &refolded).await?;
+    index(rows, &inserted, &refolded).await?;
     if !changes.media.is_empty() {
         rows.insert_media(&changes.media).await?;
     }
@@ -75,15 +88,15 @@ async fn write_messages(
 }
 
 async fn refold(rows: &mut impl Rows, keys: &[MessageKey]) -> Result<Vec<Refolded>, StoreError> {
-    let mut chats_before: HashMap<MessageKey, Option<String>> = rows.chats_of(keys).await?.into_iter().collect();
+    let mut places: HashMap<MessageKey, Place> = rows.places(keys).await?.into_iter().collect();
     let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     for copy in rows.copies(keys).await? {
         copies.entry(copy.key()).or_default().push(copy);
     }
     let messages: Vec<Message> = copies.into_values().map(Message::fold).collect();
     rows.write_messages(&messages, IfPresent::Replace).await?;
-    let refolded = |message: Message| Refolded { chat_before: chats_before.remove(&message.key()).flatten(), message };
-    Ok(messages.into_iter().map(refolded).collect())
+    let refolded = |message: Message| Some(Refolded { before: places.remove(&message.key())?, message });
+    Ok(messages.into_iter().filter_map(refolded).collect())
 }
 
 /// Copies acks that came without an instance to the outgoing messages with their ids, whichever came second.
@@ -143,12 +156,44 @@ async fn update_chats(rows: &mut impl Rows, inserted: &[Message], refolded: &[Re
     if !vacant.is_empty() {
         chats.refill(rows.latest_in_chats(&vacant).await?);
     }
+    take_turns(rows, &mut chats).await?;
     let (saved, emptied) = chats.into_rows();
     if !saved.is_empty() {
         rows.save_chats(&saved).await?;
     }
     if !emptied.is_empty() {
         rows.delete_chats(&emptied).await?;
+    }
+    Ok(())
+}
+
+/// Works out who waits in the chats, and who was answered.
+async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), StoreError> {
+    let turns = chats.turns();
+    if !turns.unknown.is_empty() {
+        chats.wait(rows.first_incoming(&turns.unknown).await?);
+    }
+    let mut found = vec![];
+    if !turns.touched.is_empty() {
+        found = rows.around(&turns.touched).await?;
+        rows.delete_responses(&Vec::from_iter(found.iter().map(Around::span))).await?;
+    }
+    let responses = turns.responses(found);
+    if !responses.is_empty() {
+        rows.save_responses(&responses).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the words of the messages.
+async fn index(rows: &mut impl Rows, inserted: &[Message], refolded: &[Refolded]) -> Result<(), StoreError> {
+    if !refolded.is_empty() {
+        rows.delete_words(&Vec::from_iter(refolded.iter().map(|it| it.message.key()))).await?;
+    }
+    let written = inserted.iter().chain(refolded.iter().map(|it| &it.message));
+    let entries: Vec<SearchEntry> = written.filter_map(SearchEntry::of).collect();
+    if !entries.is_empty() {
+        rows.insert_words(&entries).await?;
     }
     Ok(())
 }

@@ -157,3 +157,34 @@ async fn an_ack_alone_is_kept() {
     })
     .await;
 }
+
+const TIMES: &str = "SELECT delivered_at, read_at FROM messages";
+
+#[tokio::test]
+async fn a_message_knows_when_it_was_first_said_to_be_delivered_and_read() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[event("7", sent("A", json!({})), ARRIVAL), event("7", ack("A", "sent"), later(1))]).await;
+        assert_eq!(world.rows(TIMES).await, ["NULL|NULL"]);
+        record(&store, &[event("7", ack("A", "played"), later(50))]).await;
+        assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.054Z|2024-08-27T00:06:40.054Z"]);
+        // What is said later, and does not raise the ack, can have come earlier.
+        record(&store, &[event("7", ack("A", "Delivered"), later(20))]).await;
+        record(&store, &[event("7", ack("A", "delivered"), later(30)), event("7", ack("A", "error"), later(2))]).await;
+        assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.024Z|2024-08-27T00:06:40.054Z"]);
+        record(&store, &[event("7", ack("A", "read"), later(10))]).await;
+        assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.014Z|2024-08-27T00:06:40.014Z"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn acks_that_came_before_their_message_give_it_their_times() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[event("7", ack("A", "delivered"), later(1)), event("-", ack("A", "read"), later(2))]).await;
+        record(&store, &[event("7", sent("A", json!({"ack": "sent"})), later(3))]).await;
+        assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.005Z|2024-08-27T00:06:40.006Z"]);
+    })
+    .await;
+}

@@ -113,3 +113,33 @@ async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_go
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let in_chat = |chat: &str, name: Value| json!({"chat_id": chat, "sender_name": name});
+        let events = [
+            event("7", received("A", in_chat("573001112233@c.us", json!("José Núñez"))), ARRIVAL),
+            event("7", received("B", json!({"chat_id": "1203@g.us", "is_group": 1, "sender_name": "Ana"})), ARRIVAL),
+            event("7", received("C", in_chat("12345@lid", json!(null))), ARRIVAL),
+            event("7", received("D", in_chat("5799:3@s.whatsapp.net", json!("é".repeat(300)))), ARRIVAL),
+        ];
+        record(&store, &events).await;
+        let chats = world.rows("SELECT chat_id, contact, is_group, search FROM chats ORDER BY chat_id").await;
+        assert_eq!(
+            chats,
+            [
+                "1203@g.us|NULL|1|1203".to_owned(),
+                "12345@lid|NULL|0|12345".to_owned(),
+                "573001112233@c.us|573001112233|0|jose nunez 573001112233".to_owned(),
+                format!("5799:3@s.whatsapp.net|5799|0|{} 5799:3", "e".repeat(256)),
+            ]
+        );
+        let renamed = received("E", json!({"sender_name": "JOSÉ", "timestamp": 1724716999}));
+        record(&store, &[event("7", renamed, ARRIVAL)]).await;
+        let search = world.value("SELECT search FROM chats WHERE contact = '573001112233'").await;
+        assert_eq!(search, "jose 573001112233");
+    })
+    .await;
+}

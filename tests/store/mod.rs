@@ -14,4 +14,6 @@ mod open;
 mod order;
 mod plans;
 mod reactions;
+mod search;
 mod tokens;
+mod waiting;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use super::waiting;
 use crate::support::clock::later;
 use crate::support::events::event;
 use crate::support::world::{Backend, World, record};
@@ -21,7 +22,17 @@ fn body() -> impl Strategy<Value = Value> {
     let time = || prop_oneof![Just(json!(null)), (0..4).prop_map(|second| json!(1_724_716_800 + second))];
     let text = || prop_oneof![Just(json!(null)), Just(json!("")), Just(json!("x")), Just(json!("y"))];
     let chat = prop_oneof![Just(json!(null)), Just(json!("p@c.us")), Just(json!("q@c.us")), Just(json!("g@g.us"))];
-    let ack = || prop_oneof![Just("pending"), Just("sent"), Just("SENT"), Just("read"), Just("error"), Just("odd")];
+    let ack = || {
+        prop_oneof![
+            Just("pending"),
+            Just("sent"),
+            Just("SENT"),
+            Just("delivered"),
+            Just("read"),
+            Just("error"),
+            Just("odd")
+        ]
+    };
     let stated = prop_oneof![Just(json!(null)), ack().prop_map(|ack| json!(ack))];
     let message = (id(), any::<bool>(), any::<bool>(), chat, time(), (text(), text(), text()), stated).prop_map(
         |(id, sent, from_me, chat, time, (name, body, media), ack)| {
@@ -74,10 +85,14 @@ fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Fixed>, Vec<usize>)> {
 }
 
 async fn rows_after(world: &World, batches: impl Iterator<Item = &[Fixed]>) -> Vec<String> {
-    const TABLES: [&str; 6] = ["events", "messages", "message_acks", "message_reactions", "chats", "media"];
+    const TABLES: [&str; 8] =
+        ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
     let store = world.open().await;
     let clear: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
     world.execute(&clear.join("; ")).await;
+    if world.backend == Backend::Sqlite {
+        world.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')").await;
+    }
     for batch in batches {
         let events: Vec<Event> =
             batch.iter().map(|(instance, body, arrival)| event(instance, body, *arrival)).collect();
@@ -110,6 +125,7 @@ fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases()
             dumps.push(runtime.block_on(rows_after(world, std::iter::once(events.as_slice()))));
             dumps.push(runtime.block_on(rows_after(world, events.chunks(1))));
             dumps.push(runtime.block_on(rows_after(world, in_batches(&deliveries, &sizes).into_iter())));
+            runtime.block_on(waiting::is_as_defined(world));
         }
         for dump in &dumps[1..] {
             prop_assert_eq!(&dumps[0], dump);

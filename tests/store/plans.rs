@@ -12,6 +12,9 @@ use crate::support::world::{Backend, World};
 const MAY_SCAN: [&str; 4] =
     ["GROUP BY state", "(?1 IS NULL OR state = ?1)", "state <> 'stored'\n", "SELECT DISTINCT object_key"];
 
+const TABLES: [&str; 8] =
+    ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
+
 /// The statements for SQLite, as the program sends them.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
@@ -37,7 +40,7 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
     let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
     let statements = statements();
     assert!(statements.len() > 30, "{statements:?}");
-    for table in ["events", "messages", "message_acks", "message_reactions", "chats", "media"] {
+    for table in TABLES {
         for statement in &statements {
             if MAY_SCAN.iter().any(|text| statement.contains(text)) {
                 continue;
@@ -58,5 +61,9 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
         let plan = of(&mut connection, text).await;
         assert!(plan.contains("USING INDEX media_due") || plan.contains("USING COVERING INDEX media_due"), "{plan}");
     }
+    let around = of(&mut connection, "LEFT JOIN messages AS asked_after").await;
+    assert_eq!(around.matches("USING INDEX messages_answers").count(), 3, "{around}");
+    assert_eq!(around.matches("USING INDEX messages_chat").count(), 2, "{around}");
+    assert!(!around.contains("TEMP B-TREE"), "{around}");
     connection.close().await.expect("it closes");
 }

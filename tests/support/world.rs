@@ -122,7 +122,7 @@ impl World {
 
     /// Every row of every table that follows from the set of events: without numbers, repeats and the state of jobs.
     pub async fn dump(&self) -> Vec<String> {
-        const TABLES: [(&str, &str); 6] = [
+        const TABLES: [(&str, &str); 7] = [
             (
                 "events",
                 "instance_id, event_type, message_id, chat_id, body, body_sha256, received_at, signed, state, reason",
@@ -131,24 +131,44 @@ impl World {
                 "messages",
                 "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
                  quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, ack_rank, \
-                 group_sender, received_at, occurred_at",
+                 group_sender, received_at, occurred_at, delivered_at, read_at",
             ),
             ("message_acks", "instance_id, message_id, ack, ack_rank, received_at"),
             ("message_reactions", "instance_id, message_id, from_number, reaction, reacted_at, received_at"),
             (
                 "chats",
                 "instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at, \
-                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id",
+                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id, contact, \
+                 is_group, search, waiting_since, waiting_id",
             ),
+            ("responses", "instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds"),
             ("media", "instance_id, message_id, source_sha256, source_url"),
         ];
+        let words = ("message_search", self.words().await);
         let mut dump = Vec::new();
-        for (table, columns) in TABLES {
+        for (table, columns) in TABLES.into_iter().chain([words]) {
             let mut rows = self.rows(&format!("SELECT {columns} FROM {table}")).await;
             rows.sort();
             dump.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
         dump
+    }
+
+    /// The columns of `message_search`, the words in their order and the facets in theirs. SQLite's index of them is held
+    /// against them.
+    async fn words(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite => {
+                self.execute("INSERT INTO message_words (message_words, rank) VALUES ('integrity-check', 1)").await;
+                "instance_id, id, occurred_at, words, facets"
+            }
+            Backend::Postgres => {
+                "instance_id, id, occurred_at, \
+                 (SELECT string_agg(lexeme, ' ' ORDER BY place) \
+                  FROM unnest(words) CROSS JOIN unnest(positions) AS place), \
+                 (SELECT string_agg(lexeme, ' ' ORDER BY lexeme) FROM unnest(words) WHERE positions IS NULL)"
+            }
+        }
     }
 }
 

@@ -112,7 +112,7 @@ mod tests {
         let found = entry(Some("573001112233@c.us"), "Hola, ¡hola!").unwrap();
         assert_eq!(found.words, ["hola", "hola"]);
         let facets: Vec<&str> = found.facets.iter().map(Facet::as_str).collect();
-        assert_eq!(facets, ["C96eddcf32a61a35ce1ea", "I37", "M202408"]);
+        assert_eq!(facets, ["C703deed633f7f5b2d4ef", "I37", "M202408"]);
         assert!(found.facets.is_sorted());
         assert_eq!(entry(None, "Hola").unwrap().facets.len(), 2);
     }

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 
 use super::{column, keys};
 use crate::domain::chat::{Chat, ChatKey, Mark, Name, Vacancies};
+use crate::domain::chat_id;
 use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
@@ -21,6 +22,8 @@ struct ChatRow {
     last_incoming_id: Option<String>,
     last_outgoing_at: Option<OffsetDateTime>,
     last_outgoing_id: Option<String>,
+    waiting_since: Option<OffsetDateTime>,
+    waiting_id: Option<String>,
 }
 
 impl From<ChatRow> for Chat {
@@ -36,6 +39,7 @@ impl From<ChatRow> for Chat {
             last_incoming: mark(row.last_incoming_at, row.last_incoming_id),
             last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id),
             name: mark(row.name_at, row.name_message_id).and_then(named),
+            waiting: mark(row.waiting_since, row.waiting_id),
         }
     }
 }
@@ -50,7 +54,7 @@ impl ChatRows for PgConnection {
             SELECT
                 chats.instance_id, chats.chat_id, chats.name, chats.name_at, chats.name_message_id,
                 chats.message_count, chats.last_incoming_at, chats.last_incoming_id,
-                chats.last_outgoing_at, chats.last_outgoing_id
+                chats.last_outgoing_at, chats.last_outgoing_id, chats.waiting_since, chats.waiting_id
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, chat_id)
             JOIN chats ON chats.instance_id = key.instance_id AND chats.chat_id = key.chat_id
             "#,
@@ -71,7 +75,8 @@ impl ChatRows for PgConnection {
                 named.sender_name AS "name?", named.occurred_at AS "name_at?", named.id AS "name_message_id?",
                 0::int8 AS "message_count!",
                 incoming.occurred_at AS "last_incoming_at?", incoming.id AS "last_incoming_id?",
-                outgoing.occurred_at AS "last_outgoing_at?", outgoing.id AS "last_outgoing_id?"
+                outgoing.occurred_at AS "last_outgoing_at?", outgoing.id AS "last_outgoing_id?",
+                NULL::timestamptz AS "waiting_since?", NULL::text AS "waiting_id?"
             FROM unnest($1::text[], $2::text[], $3::bool[], $4::bool[], $5::bool[])
                 AS key (instance_id, chat_id, incoming, outgoing, name)
             LEFT JOIN LATERAL (
@@ -129,12 +134,14 @@ impl ChatRows for PgConnection {
             r#"
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
-                last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id
+                last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
+                contact, is_group, search, waiting_since, waiting_id
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::timestamptz[],
-                $8::text[], $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[]
+                $8::text[], $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[],
+                $13::text[], $14::bool[], $15::text[], $16::timestamptz[], $17::text[]
             )
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
@@ -146,7 +153,12 @@ impl ChatRows for PgConnection {
                 last_incoming_at = excluded.last_incoming_at,
                 last_incoming_id = excluded.last_incoming_id,
                 last_outgoing_at = excluded.last_outgoing_at,
-                last_outgoing_id = excluded.last_outgoing_id
+                last_outgoing_id = excluded.last_outgoing_id,
+                contact = excluded.contact,
+                is_group = excluded.is_group,
+                search = excluded.search,
+                waiting_since = excluded.waiting_since,
+                waiting_id = excluded.waiting_id
             "#,
             column(chats, |it| it.instance_id.as_str()) as _,
             column(chats, |it| it.chat_id.as_str()) as _,
@@ -160,6 +172,11 @@ impl ChatRows for PgConnection {
             column(chats, |it| id(it.last_incoming.as_ref())) as _,
             column(chats, |it| at(it.last_outgoing.as_ref())) as _,
             column(chats, |it| id(it.last_outgoing.as_ref())) as _,
+            column(chats, |it| chat_id::contact(&it.chat_id)) as _,
+            &column(chats, |it| chat_id::is_group(&it.chat_id)),
+            &column(chats, Chat::search),
+            column(chats, |it| at(it.waiting.as_ref())) as _,
+            column(chats, |it| id(it.waiting.as_ref())) as _,
         )
         .execute(self)
         .await?;

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::{column, keys};
+use crate::domain::ack;
+use crate::domain::chat::Place;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
@@ -115,11 +117,11 @@ impl MessageRows for PgConnection {
         Ok(copies.collect())
     }
 
-    async fn chats_of(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Option<String>)>, StoreError> {
+    async fn places(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query!(
             r#"
-            SELECT messages.instance_id, messages.id, messages.chat_id
+            SELECT messages.instance_id, messages.id, messages.chat_id, messages.occurred_at, messages.from_me
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -128,7 +130,12 @@ impl MessageRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.chat_id)).collect())
+        let places = rows.into_iter().map(|row| {
+            let occurred_at = Timestamp::from_utc(row.occurred_at);
+            let place = Place { chat_id: row.chat_id, occurred_at, from_me: row.from_me };
+            ((InstanceId::from_store(&row.instance_id), row.id), place)
+        });
+        Ok(places.collect())
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -146,7 +153,10 @@ impl MessageRows for PgConnection {
         sqlx::query!(
             r#"
             UPDATE messages
-            SET ack = highest.ack, ack_rank = highest.ack_rank
+            SET ack = highest.ack,
+                ack_rank = highest.ack_rank,
+                delivered_at = first.delivered_at,
+                read_at = first.read_at
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
                 SELECT message_acks.ack, message_acks.ack_rank
@@ -155,13 +165,24 @@ impl MessageRows for PgConnection {
                 ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
                 LIMIT 1
             ) AS highest
+            CROSS JOIN LATERAL (
+                SELECT
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $3) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $4) AS read_at
+                FROM message_acks
+                WHERE message_acks.instance_id = key.instance_id AND message_acks.message_id = key.id
+            ) AS first
             WHERE messages.instance_id = key.instance_id
                 AND messages.id = key.id
                 AND highest.ack_rank > 0
-                AND (highest.ack_rank, highest.ack) > (messages.ack_rank, messages.ack)
+                AND (highest.ack_rank, highest.ack) >= (messages.ack_rank, messages.ack)
+                AND (highest.ack, highest.ack_rank, first.delivered_at, first.read_at)
+                    IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
             "#,
             instance_ids as _,
             ids as _,
+            ack::DELIVERED,
+            ack::READ,
         )
         .execute(self)
         .await?;

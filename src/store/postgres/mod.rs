@@ -30,6 +30,8 @@ mod objects;
 mod reactions;
 mod reading;
 mod reports;
+mod responses;
+mod search;
 mod tokens;
 pub(super) mod url;
 

@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::{json, keys, timestamp};
 use crate::domain::chat::{Chat, ChatKey, Mark, Name, Vacancies};
+use crate::domain::chat_id;
 use crate::domain::instance::InstanceId;
 use crate::store::StoreError;
 use crate::store::chats::ChatRows;
@@ -23,6 +24,11 @@ struct ChatRow {
     last_incoming_id: Option<String>,
     last_outgoing_at: Option<String>,
     last_outgoing_id: Option<String>,
+    contact: Option<String>,
+    is_group: bool,
+    search: String,
+    waiting_since: Option<String>,
+    waiting_id: Option<String>,
 }
 
 impl From<&Chat> for ChatRow {
@@ -35,6 +41,7 @@ impl From<&Chat> for ChatRow {
         let (last_message_at, last_message_id) = columns(chat.last_message());
         let (last_incoming_at, last_incoming_id) = columns(chat.last_incoming.as_ref());
         let (last_outgoing_at, last_outgoing_id) = columns(chat.last_outgoing.as_ref());
+        let (waiting_since, waiting_id) = columns(chat.waiting.as_ref());
         Self {
             instance_id: chat.instance_id.as_str().to_owned(),
             chat_id: chat.chat_id.clone(),
@@ -48,6 +55,11 @@ impl From<&Chat> for ChatRow {
             last_incoming_id,
             last_outgoing_at,
             last_outgoing_id,
+            contact: chat_id::contact(&chat.chat_id).map(str::to_owned),
+            is_group: chat_id::is_group(&chat.chat_id),
+            search: chat.search(),
+            waiting_since,
+            waiting_id,
         }
     }
 }
@@ -68,6 +80,7 @@ impl TryFrom<ChatRow> for Chat {
             last_incoming: mark(row.last_incoming_at, row.last_incoming_id)?,
             last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id)?,
             name: mark(row.name_at, row.name_message_id)?.and_then(named),
+            waiting: mark(row.waiting_since, row.waiting_id)?,
         })
     }
 }
@@ -113,7 +126,12 @@ impl ChatRows for SqliteConnection {
                 chats.last_incoming_at AS "last_incoming_at: String",
                 chats.last_incoming_id AS "last_incoming_id: String",
                 chats.last_outgoing_at AS "last_outgoing_at: String",
-                chats.last_outgoing_id AS "last_outgoing_id: String"
+                chats.last_outgoing_id AS "last_outgoing_id: String",
+                chats.contact AS "contact: String",
+                chats.is_group AS "is_group!: bool",
+                chats.search AS "search!: String",
+                chats.waiting_since AS "waiting_since: String",
+                chats.waiting_id AS "waiting_id: String"
             FROM json_each(?1) AS key
             CROSS JOIN chats
                 ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'id'
@@ -200,7 +218,8 @@ impl ChatRows for SqliteConnection {
             r#"
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
-                last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id
+                last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
+                contact, is_group, search, waiting_since, waiting_id
             )
             SELECT
                 value ->> 'instance_id',
@@ -214,7 +233,12 @@ impl ChatRows for SqliteConnection {
                 value ->> 'last_incoming_at',
                 value ->> 'last_incoming_id',
                 value ->> 'last_outgoing_at',
-                value ->> 'last_outgoing_id'
+                value ->> 'last_outgoing_id',
+                value ->> 'contact',
+                value ->> 'is_group',
+                value ->> 'search',
+                value ->> 'waiting_since',
+                value ->> 'waiting_id'
             FROM json_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -227,7 +251,12 @@ impl ChatRows for SqliteConnection {
                 last_incoming_at = excluded.last_incoming_at,
                 last_incoming_id = excluded.last_incoming_id,
                 last_outgoing_at = excluded.last_outgoing_at,
-                last_outgoing_id = excluded.last_outgoing_id
+                last_outgoing_id = excluded.last_outgoing_id,
+                contact = excluded.contact,
+                is_group = excluded.is_group,
+                search = excluded.search,
+                waiting_since = excluded.waiting_since,
+                waiting_id = excluded.waiting_id
             "#,
             rows,
         )

@@ -5,6 +5,8 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{json, keys, timestamp};
+use crate::domain::ack;
+use crate::domain::chat::Place;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{LedgerCopy, Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
@@ -177,14 +179,16 @@ impl MessageRows for SqliteConnection {
         Ok(copies)
     }
 
-    async fn chats_of(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Option<String>)>, StoreError> {
+    async fn places(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query!(
             r#"
             SELECT
                 messages.instance_id AS "instance_id!: String",
                 messages.id AS "id!: String",
-                messages.chat_id AS "chat_id: String"
+                messages.chat_id AS "chat_id: String",
+                messages.occurred_at AS "occurred_at!: String",
+                messages.from_me AS "from_me!: bool"
             FROM json_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
@@ -193,7 +197,12 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.chat_id)).collect())
+        let places = rows.into_iter().map(|row| {
+            let occurred_at = timestamp(&row.occurred_at)?;
+            let place = Place { chat_id: row.chat_id, occurred_at, from_me: row.from_me };
+            Ok(((InstanceId::from_store(&row.instance_id), row.id), place))
+        });
+        places.collect()
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -216,14 +225,23 @@ impl MessageRows for SqliteConnection {
         sqlx::query!(
             r#"
             UPDATE messages
-            SET ack = stated.ack, ack_rank = stated.ack_rank
+            SET ack = stated.ack,
+                ack_rank = stated.ack_rank,
+                delivered_at = stated.delivered_at,
+                read_at = stated.read_at
             FROM (
                 SELECT
                     message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
                     row_number() OVER (
                         PARTITION BY message_acks.instance_id, message_acks.message_id
                         ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
-                    ) AS place
+                    ) AS place,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?2) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS read_at
                 FROM json_each(?1) AS key
                 CROSS JOIN message_acks
                     ON message_acks.instance_id = key.value ->> 'instance_id'
@@ -233,9 +251,17 @@ impl MessageRows for SqliteConnection {
                 AND messages.instance_id = stated.instance_id
                 AND messages.id = stated.message_id
                 AND stated.ack_rank > 0
-                AND (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
+                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                AND (
+                    stated.ack <> messages.ack
+                    OR stated.ack_rank <> messages.ack_rank
+                    OR stated.delivered_at IS NOT messages.delivered_at
+                    OR stated.read_at IS NOT messages.read_at
+                )
             "#,
             keys,
+            ack::DELIVERED,
+            ack::READ,
         )
         .execute(self)
         .await?;

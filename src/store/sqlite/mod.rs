@@ -32,6 +32,8 @@ mod objects;
 mod reactions;
 mod reading;
 mod reports;
+mod responses;
+mod search;
 mod tokens;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

@@ -1,0 +1,188 @@
+use std::cell::Cell;
+use std::sync::Arc;
+
+use buzon::domain::event::Event;
+use buzon::domain::instance::InstanceId;
+use buzon::domain::search::{Facet, Narrowing, SearchQuery};
+use buzon::domain::timestamp::Timestamp;
+use buzon::store::Store;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::support::clock::{ARRIVAL, later};
+use crate::support::events::{event, received, sent};
+use crate::support::world::{Backend, World, on_both, record};
+
+fn said(instance: &str, id: &str, fields: Value) -> Event {
+    event(instance, received(id, fields), ARRIVAL)
+}
+
+async fn found_in(store: &Arc<dyn Store>, text: &str, narrowing: &Narrowing) -> Vec<String> {
+    let query = SearchQuery::parse(text).expect("it is a query");
+    let found = store.search(&query, narrowing, 100).await.expect("the search is answered");
+    found.into_iter().map(|(instance_id, id)| format!("{instance_id} {id}")).collect()
+}
+
+async fn found(store: &Arc<dyn Store>, text: &str) -> Vec<String> {
+    found_in(store, text, &Narrowing::default()).await
+}
+
+#[tokio::test]
+async fn words_are_found_without_regard_to_case_and_accents_and_phrases_word_by_word() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let events = [
+            said("7", "A", json!({"body": "¿Me manda el MENÚ del día, por favor?", "timestamp": 1724716801})),
+            said("7", "B", json!({"body": "El día del menu 👍🏽", "timestamp": 1724716802})),
+            said("7", "C", json!({"body": null, "timestamp": 1724716803})),
+            said("7", "D", json!({"body": "…", "timestamp": 1724716803})),
+        ];
+        record(&store, &events).await;
+        assert_eq!(found(&store, "menu").await, ["7 B", "7 A"]);
+        assert_eq!(found(&store, "DÍA menú").await, ["7 B", "7 A"]);
+        assert_eq!(found(&store, "\"menú del día\"").await, ["7 A"]);
+        assert_eq!(found(&store, "\"dia del menu\" 👍").await, ["7 B"]);
+        assert_eq!(found(&store, "favor manda").await, ["7 A"]);
+        assert_eq!(found(&store, "manda 👍").await, [""; 0]);
+        assert_eq!(found(&store, "men").await, [""; 0]);
+        assert_eq!(world.value("SELECT count(*) FROM message_search").await, "2");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_is_narrowed_to_instances_chats_and_months() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let elsewhere = json!({"chat_id": "5799@c.us", "timestamp": 1720000000});
+        let events = [said("7", "A", json!({})), said("7", "B", elsewhere), said("8", "C", json!({}))];
+        record(&store, &events).await;
+        let (seven, eight) = (InstanceId::new("7").expect("an id"), InstanceId::new("8").expect("an id"));
+        let august = Facet::month(Timestamp::from_millis(1_724_716_800_000));
+        let july = Facet::month(Timestamp::from_millis(1_720_000_000_000));
+        let chat = Facet::chat(&seven, "5799@c.us");
+        let of = |facets: Vec<Facet>| Narrowing::default().and_any_of(facets);
+        for (narrowing, expected) in [
+            (Narrowing::default(), &["8 C", "7 A", "7 B"][..]),
+            (of(vec![Facet::instance(&seven)]), &["7 A", "7 B"]),
+            (of(vec![Facet::instance(&seven), Facet::instance(&eight)]), &["8 C", "7 A", "7 B"]),
+            (of(vec![chat.clone()]), &["7 B"]),
+            (of(vec![july.clone()]), &["7 B"]),
+            (of(vec![august.clone(), july]).and_any_of([Facet::instance(&eight)]), &["8 C"]),
+            (of(vec![august]).and_any_of([chat]), &[]),
+            (of(vec![]), &[]),
+        ] {
+            let mut found = found_in(&store, "hola", &narrowing).await;
+            found.sort();
+            let mut expected = expected.to_vec();
+            expected.sort();
+            assert_eq!(found, expected, "{narrowing:?}");
+        }
+        let months = (0..1_000).map(|month| Facet::month(Timestamp::from_seconds(month * 2_600_000)));
+        assert_eq!(found_in(&store, "hola", &Narrowing::default().and_any_of(months)).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn words_never_meet_facets_and_operators_are_text() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[said("7", "A", json!({"body": "hola NEAR facets words: a OR b NOT c* 'd' <-> !e"}))]).await;
+        for nothing in ["I37", "M202408", "hola OR nada", "hol*", "facets : I37"] {
+            assert_eq!(found(&store, nothing).await, [""; 0], "{nothing}");
+        }
+        for all in ["near OR not", "words:a", "{words}:a", "-hola", "^hola", "a:*", "'d':1A", "!hola & !e", "hola\\"] {
+            let words = all.replace(|letter: char| !letter.is_alphanumeric(), " ");
+            assert_eq!(found(&store, all).await, found(&store, &words).await, "{all}");
+        }
+        assert_eq!(found(&store, "near OR not").await, ["7 A"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_that_changes_is_found_by_what_it_says_now() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[said("7", "A", json!({"body": "viejo", "timestamp": 1724716800}))]).await;
+        let new = received("A", json!({"body": "nuevo", "timestamp": 1727000000}));
+        record(&store, &[event("7", new, ARRIVAL)]).await;
+        assert_eq!(found(&store, "viejo").await, ["7 A"], "a time after the arrival is unusable");
+        let new = received("A", json!({"body": "nuevo", "timestamp": 1724716900}));
+        record(&store, &[event("7", new, later(1))]).await;
+        assert_eq!(found(&store, "viejo").await, [""; 0]);
+        assert_eq!(found(&store, "nuevo").await, ["7 A"]);
+        let wordless = received("A", json!({"body": "!", "timestamp": 1724716901}));
+        record(&store, &[event("7", wordless, later(2))]).await;
+        assert_eq!(world.value("SELECT count(*) FROM message_search").await, "0");
+        world.dump().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn thousands_of_messages_of_one_second_are_told_apart() {
+    on_both(async |world| {
+        let store = world.open().await;
+        for batch in 0..20 {
+            let message = |n: i64| event("7", sent(&format!("{batch}-{n}"), json!({})), ARRIVAL);
+            record(&store, &Vec::from_iter((0..150).map(message))).await;
+        }
+        assert_eq!(world.value("SELECT count(*) FROM message_search").await, "3000");
+        world.dump().await;
+    })
+    .await;
+}
+
+/// A tsvector has limits that such a text would break.
+#[tokio::test]
+async fn a_text_of_any_length_is_kept_and_its_beginning_is_found() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let distinct: Vec<String> = (0..300_000).map(|n| format!("w{n:x}")).collect();
+        let events = [
+            said("7", "distinct", json!({"body": distinct.join(" ")})),
+            said("7", "letters", json!({"body": "a ".repeat(200_000) + "z"})),
+            said("7", "endless", json!({"body": "ab".repeat(500_000)})),
+            said("7", "wide", json!({"body": "\u{FDFA}".repeat(100_000)})),
+        ];
+        record(&store, &events).await;
+        assert_eq!(world.value("SELECT count(*) FROM events WHERE state = 'applied'").await, "4");
+        assert_eq!(found(&store, "w0 w1f").await, ["7 distinct"]);
+        assert_eq!(found(&store, "w493df").await, [""; 0]);
+        assert_eq!(found(&store, "\"a a a\"").await, ["7 letters"]);
+        assert_eq!(found(&store, &"ab".repeat(300)).await, ["7 endless"]);
+    })
+    .await;
+}
+
+#[test]
+fn any_text_at_all_is_a_query_that_both_databases_answer_alike_or_is_none() {
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
+    let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
+    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    let text = prop_oneof![any::<String>(), r#"([a-c]|["'\\:*^(){}+,!&|<>-]|NEAR|OR|NOT|AND|<->| ){0,12}"#];
+    let cases = Cell::new(0);
+    let outcome = runner.run(&(text.clone(), text), |(text, body)| {
+        let id = format!("{:05}", cases.replace(cases.get() + 1));
+        let events = [said("7", &id, json!({"body": format!("{text} {body}")})), said("8", &id, json!({"body": body}))];
+        stores.iter().for_each(|store| drop(runtime.block_on(record(store, &events))));
+        let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
+        let find = |store: &Arc<dyn Store>| {
+            let found = runtime.block_on(store.search(&query, &Narrowing::default(), 10_000));
+            let mut found = found.expect("the search is answered");
+            found.sort();
+            found
+        };
+        let found = stores.each_ref().map(find);
+        prop_assert_eq!(&found[0], &found[1], "{:?}", query);
+        prop_assert!(found[0].iter().any(|(_, found)| *found == id), "{:?}", query);
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
