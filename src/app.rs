@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, MediaConfig};
 use crate::data_dir;
 use crate::domain::media::RetryPolicy;
+use crate::domain::zone::Zone;
 use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
@@ -26,6 +27,7 @@ use crate::http::health::Readiness;
 use crate::http::media::Files;
 use crate::http::refusals::Refusals;
 use crate::http::server::{self, Listening};
+use crate::http::statistics::LocalTime;
 use crate::http::webhook::Receiver;
 use crate::http::{Api, Surface, WebhookUrl};
 use crate::ingest;
@@ -72,6 +74,7 @@ impl Application {
         let archive = Archive::new(store.clone());
         let access = Access::new(archive.clone(), clock.clone(), token.expose_secret());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
+        let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: Zone::utc() });
         let receiver = Receiver {
             reader: Reader::default(),
             ingest,
@@ -88,6 +91,7 @@ impl Application {
                 access: Arc::new(access),
                 archive,
                 files: Arc::new(files),
+                local_time,
                 cors_origins: config.cors_origins.clone(),
             }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),

@@ -6,6 +6,7 @@
 
 pub mod ack;
 pub mod batch;
+pub mod calendar;
 pub mod chat;
 pub mod chat_id;
 pub mod defect;
@@ -24,6 +25,7 @@ pub mod reaction;
 pub mod scope;
 pub mod search;
 pub mod signature;
+pub mod statistics;
 pub mod ticket;
 pub mod timestamp;
 pub mod token;

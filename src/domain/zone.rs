@@ -2,9 +2,16 @@
 
 use std::fmt;
 
+use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
+use time::macros::datetime;
 
 use super::timestamp::Timestamp;
+
+/// `2024-08-27`
+const DATE_LENGTH: usize = 10;
+/// The zones' own calendar ends some hours before the last year does.
+const LATEST: Timestamp = Timestamp::from_millis(datetime!(9999-01-01 00:00 UTC).unix_timestamp() * 1_000);
 
 /// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +44,26 @@ impl Zone {
 
     pub fn as_jiff(&self) -> &TimeZone {
         &self.0
+    }
+
+    /// Reads a time as a person in this zone gives it: a date is the moment in which it begins, and anything else is
+    /// what [`Timestamp::from_person`] takes it for. `None` outside the years 1970 to 9998.
+    pub fn read(&self, text: &str) -> Option<Timestamp> {
+        let text = text.trim();
+        let is_date = text.len() == DATE_LENGTH && text.as_bytes()[4] == b'-';
+        let at = if is_date { self.start_of(text.parse().ok()?)? } else { Timestamp::from_person(text)? };
+        (Timestamp::MIN..LATEST).contains(&at).then_some(at)
+    }
+
+    /// When a date begins. `None` beyond the years that a calendar has.
+    pub fn start_of(&self, date: Date) -> Option<Timestamp> {
+        let start = date.to_zoned(self.0.clone()).ok()?;
+        Some(Timestamp::from_millis(start.timestamp().as_millisecond()))
+    }
+
+    /// The date at a moment.
+    pub fn date_of(&self, at: Timestamp) -> Date {
+        instant(at).to_zoned(self.0.clone()).date()
     }
 
     /// The offset at `since`, and each one after it before `until`.
@@ -75,6 +102,21 @@ mod tests {
         assert_eq!(Zone::parse("UTC").unwrap().name(), "UTC");
         for unknown in ["", "Bogota", "-05:00", "EST5EDT,M3.2.0,M11.1.0", "America/Bogotá"] {
             assert_eq!(Zone::parse(unknown), Err(UnknownZone), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_moment_in_which_it_begins_there() {
+        let read = |zone: &str, text: &str| Zone::parse(zone).unwrap().read(text);
+        assert_eq!(read("America/Bogota", "2024-08-27"), Some(at("2024-08-27T05:00:00Z")));
+        // That night has no midnight: the clocks go from 23:59:59 to 01:00.
+        assert_eq!(read("America/Santiago", " 2024-09-08 "), Some(at("2024-09-08T04:00:00Z")));
+        assert_eq!(read("America/Bogota", "1724716800"), Some(at("2024-08-27T00:00:00Z")));
+        assert_eq!(read("America/Bogota", "2024-08-27T00:00:00-03:00"), Some(at("2024-08-27T03:00:00Z")));
+        for unusable in
+            ["", "2024-02-30", "2024-8-27", "-024-08-27", "mañana-tal", "9999-12-31", "1969-12-31", "1e12345678"]
+        {
+            assert_eq!(read("UTC", unusable), None, "{unusable}");
         }
     }
 

@@ -29,6 +29,7 @@ pub mod problem_docs;
 pub mod reactions;
 pub mod refusals;
 pub mod server;
+pub mod statistics;
 pub mod tickets;
 pub mod trace;
 pub mod webhook;
@@ -54,6 +55,7 @@ pub struct Api {
     pub access: Arc<access::Access>,
     pub archive: archive::Archive,
     pub files: Arc<media::Files>,
+    pub local_time: Arc<statistics::LocalTime>,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
 }
@@ -82,7 +84,7 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
 /// Adds the routes of the read API.
 fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
-    config.app_data(Data::from(api.files.clone()));
+    config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
     let scope = web::scope("/api/v1")
         .wrap(from_fn(access::require))
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
@@ -101,6 +103,10 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
         .service(reading("/chats/{instance_id}/{chat_id}/messages").route(read().to(chats::messages)))
         .service(reading("/acks").route(read().to(acks::list)))
         .service(reading("/reactions").route(read().to(reactions::list)))
+        .service(reading("/stats/messages").route(read().to(statistics::messages)))
+        .service(reading("/stats/delivery").route(read().to(statistics::delivery)))
+        .service(reading("/stats/responses").route(read().to(statistics::responses)))
+        .service(reading("/stats/hours").route(read().to(statistics::hours)))
         .service(reading("/media").route(read().to(media_lists::list)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));

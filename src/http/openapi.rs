@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{acks, chats, media, media_lists, messages, reactions, tickets};
+use super::{acks, chats, media, media_lists, messages, reactions, statistics, tickets};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,12 +33,14 @@ use super::{acks, chats, media, media_lists, messages, reactions, tickets};
     tags(
         (name = "Messages", description = "Messages, and what was said of them"),
         (name = "Chats", description = "Conversations, and who waits for an answer"),
+        (name = "Statistics", description = "Counts, and how long things take"),
         (name = "Media", description = "Pictures, voice notes, documents"),
         (name = "Tickets", description = "For URLs that no header goes with"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
         media_lists::list, media::by_key, media::of_message, tickets::issue,
+        statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
     ),
     modifiers(&BearerToken),
 )]

@@ -34,6 +34,7 @@ mod schema;
 mod search;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod statistics;
 mod tokens;
 mod writer;
 
@@ -49,6 +50,7 @@ pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use schema::Pending;
 pub use search::SearchStore;
+pub use statistics::Statistics;
 pub use tokens::TokenStore;
 
 use ack_reports::AckQueries;
@@ -57,6 +59,7 @@ use listing::InstanceQueries;
 use media_lists::MediaQueries;
 use message_reports::MessageQueries;
 use reaction_reports::ReactionQueries;
+use statistics::StatisticsQueries;
 
 /// Everything that a database does for buzon.
 pub trait Store:
@@ -70,15 +73,25 @@ impl<T: EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + Tok
 }
 
 /// Everything that people and dashboards ask.
-pub trait Reports: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists {}
+pub trait Reports: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics {}
 
-impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists> Reports for T {}
+impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics> Reports for T {}
 
 /// The statements that answer them: the one thing of a question that the databases say differently.
-trait Queries: InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + Send {}
+trait Queries:
+    InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + StatisticsQueries + Send
+{
+}
 
-impl<T: InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + Send> Queries
-    for T
+impl<T> Queries for T where
+    T: InstanceQueries
+        + MessageQueries
+        + ChatQueries
+        + AckQueries
+        + ReactionQueries
+        + MediaQueries
+        + StatisticsQueries
+        + Send
 {
 }
 

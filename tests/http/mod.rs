@@ -14,6 +14,7 @@ mod media;
 mod outage;
 mod scopes;
 mod signature;
+mod statistics;
 mod tickets;
 mod tokens;
 mod unsigned;

@@ -15,5 +15,6 @@ mod order;
 mod plans;
 mod reactions;
 mod search;
+mod statistics;
 mod tokens;
 mod waiting;

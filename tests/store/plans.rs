@@ -67,3 +67,23 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
     assert!(!around.contains("TEMP B-TREE"), "{around}");
     connection.close().await.expect("it closes");
 }
+
+#[tokio::test]
+async fn statistics_read_ranges_of_time() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
+    let statements: Vec<String> = statements().into_iter().filter(|text| text.contains("FROM slice")).collect();
+    assert_eq!(statements.len(), 5, "{statements:?}");
+    for statement in statements {
+        let plan = plan(&mut connection, &statement).await;
+        let ranges: Vec<_> = plan.iter().filter(|step| step.starts_with("SEARCH ")).collect();
+        // `from_me` is in the condition of messages_delivery, and not among its columns.
+        let indexes =
+            ["COVERING INDEX messages_occurred", "COVERING INDEX responses_waiting", "INDEX messages_delivery"];
+        let ranged = |step: &str| step.contains(">? AND ") && step.ends_with("<?)");
+        let right = |step: &&String| indexes.iter().any(|index| step.contains(index)) && ranged(step);
+        assert!(!ranges.is_empty() && ranges.iter().all(right), "{statement}\n{plan:#?}");
+    }
+    connection.close().await.expect("it closes");
+}

@@ -32,6 +32,7 @@ mod reading;
 mod reports;
 mod responses;
 mod search;
+mod statistics;
 mod tokens;
 pub(super) mod url;
 

@@ -34,6 +34,7 @@ mod reading;
 mod reports;
 mod responses;
 mod search;
+mod statistics;
 mod tokens;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {

@@ -1,0 +1,281 @@
+//! What is counted of messages and answers, and how counts become figures.
+
+use std::collections::BTreeMap;
+
+use super::ack;
+use super::calendar::{Calendar, Place};
+use super::timestamp::Timestamp;
+
+pub const WEEKDAYS: usize = 7;
+pub const HOURS: usize = 24;
+
+/// What stands for the type of a message that states none.
+const UNKNOWN_TYPE: &str = "unknown";
+
+/// So many messages of a direction and type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageCount {
+    pub place: Place,
+    pub from_me: bool,
+    pub kind: Option<String>,
+    pub messages: u64,
+}
+
+/// So many messages of a direction, at an hour of the week: 0 is Monday's first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HourCount {
+    pub hour_of_week: usize,
+    pub from_me: bool,
+    pub messages: u64,
+}
+
+/// So many outgoing messages that have come this far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckCount {
+    pub place: Place,
+    pub ack_rank: i16,
+    pub messages: u64,
+}
+
+/// So many outgoing messages that took this many whole seconds to be delivered or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryTime {
+    pub place: Place,
+    pub step: Step,
+    pub seconds: u64,
+    pub messages: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Delivered,
+    Read,
+}
+
+/// So many times somebody who wrote at this hour of the week was answered after this many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseTime {
+    pub hour_of_week: usize,
+    pub seconds: u64,
+    pub responses: u64,
+}
+
+/// The chats in which somebody waits for an answer now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    pub chats: u64,
+    /// Since when the one who has waited longest does.
+    pub since: Option<Timestamp>,
+}
+
+/// Messages by direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub incoming: u64,
+    pub outgoing: u64,
+}
+
+impl Tally {
+    fn add(&mut self, from_me: bool, messages: u64) {
+        *if from_me { &mut self.outgoing } else { &mut self.incoming } += messages;
+    }
+}
+
+/// The messages of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    pub total: Tally,
+    pub kinds: BTreeMap<String, Tally>,
+}
+
+impl Traffic {
+    /// One for each bucket of the calendar, in its order.
+    pub fn of(calendar: &Calendar, counts: Vec<MessageCount>) -> Vec<Self> {
+        let mut traffic = vec![Self::default(); calendar.buckets().len()];
+        for MessageCount { place, from_me, kind, messages } in counts {
+            let Some(bucket) = calendar.bucket(place) else { continue };
+            let kind = kind.unwrap_or_else(|| UNKNOWN_TYPE.to_owned());
+            traffic[bucket].total.add(from_me, messages);
+            traffic[bucket].kinds.entry(kind).or_default().add(from_me, messages);
+        }
+        traffic
+    }
+}
+
+/// Messages by weekday, from Monday, and hour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Week(pub [[Tally; HOURS]; WEEKDAYS]);
+
+impl Week {
+    pub fn of(counts: &[HourCount]) -> Self {
+        let mut week = Self::default();
+        for count in counts {
+            let (weekday, hour) = weekday_and_hour(count.hour_of_week);
+            week.0[weekday][hour].add(count.from_me, count.messages);
+        }
+        week
+    }
+}
+
+fn weekday_and_hour(hour_of_week: usize) -> (usize, usize) {
+    (hour_of_week / HOURS % WEEKDAYS, hour_of_week % HOURS)
+}
+
+/// How often something took how many seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durations(BTreeMap<u64, u64>);
+
+impl Durations {
+    pub fn add(&mut self, seconds: u64, times: u64) {
+        *self.0.entry(seconds).or_default() += times;
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// The seconds that `percent` of a hundred did not exceed, by the nearest rank: always one that occurred. `None`
+    /// where nothing did.
+    pub fn percentile(&self, percent: u64) -> Option<u64> {
+        let rank = (self.count() * percent).div_ceil(100).max(1);
+        let mut reached = 0;
+        self.0.iter().find_map(|(seconds, times)| {
+            reached += times;
+            (reached >= rank).then_some(*seconds)
+        })
+    }
+}
+
+/// How far outgoing messages have come. Whatever was read was delivered, and whatever was delivered was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Funnel {
+    pub pending: u64,
+    pub failed: u64,
+    pub sent: u64,
+    pub delivered: u64,
+    pub read: u64,
+}
+
+impl Funnel {
+    pub fn total(&self) -> u64 {
+        self.pending + self.failed + self.sent
+    }
+
+    fn add(&mut self, rank: i16, messages: u64) {
+        if rank == ack::rank("failed") {
+            self.failed += messages;
+            return;
+        }
+        *if rank < ack::rank("sent") { &mut self.pending } else { &mut self.sent } += messages;
+        if rank >= ack::rank("delivered") {
+            self.delivered += messages;
+        }
+        if rank >= ack::rank("read") {
+            self.read += messages;
+        }
+    }
+}
+
+/// The way of outgoing messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    pub funnel: Funnel,
+    pub to_delivered: Durations,
+    pub to_read: Durations,
+}
+
+impl Delivery {
+    /// All of them, wherever they were counted.
+    pub fn of(acks: &[AckCount], times: &[DeliveryTime]) -> Self {
+        let mut delivery = Self::default();
+        acks.iter().for_each(|count| delivery.funnel.add(count.ack_rank, count.messages));
+        times.iter().for_each(|time| delivery.took(time));
+        delivery
+    }
+
+    /// One for each bucket of the calendar, in its order.
+    pub fn by_bucket(calendar: &Calendar, acks: &[AckCount], times: &[DeliveryTime]) -> Vec<Self> {
+        let mut deliveries = vec![Self::default(); calendar.buckets().len()];
+        for count in acks {
+            let Some(bucket) = calendar.bucket(count.place) else { continue };
+            deliveries[bucket].funnel.add(count.ack_rank, count.messages);
+        }
+        for time in times {
+            let Some(bucket) = calendar.bucket(time.place) else { continue };
+            deliveries[bucket].took(time);
+        }
+        deliveries
+    }
+
+    fn took(&mut self, time: &DeliveryTime) {
+        let durations = match time.step {
+            Step::Delivered => &mut self.to_delivered,
+            Step::Read => &mut self.to_read,
+        };
+        durations.add(time.seconds, time.messages);
+    }
+}
+
+/// How long people waited for an answer, by when they began to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Responses {
+    pub all: Durations,
+    pub by_hour: [Durations; HOURS],
+    /// From Monday.
+    pub by_weekday: [Durations; WEEKDAYS],
+}
+
+impl Responses {
+    pub fn of(times: &[ResponseTime]) -> Self {
+        let mut responses = Self::default();
+        for time in times {
+            let (weekday, hour) = weekday_and_hour(time.hour_of_week);
+            for durations in [&mut responses.all, &mut responses.by_hour[hour], &mut responses.by_weekday[weekday]] {
+                durations.add(time.seconds, time.responses);
+            }
+        }
+        responses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn durations(seconds: &[u64]) -> Durations {
+        let mut durations = Durations::default();
+        seconds.iter().for_each(|seconds| durations.add(*seconds, 1));
+        durations
+    }
+
+    #[test]
+    fn a_percentile_is_the_nearest_rank() {
+        let five = durations(&[15, 20, 35, 40, 50]);
+        let percentiles = [1, 20, 21, 40, 50, 90, 100].map(|percent| five.percentile(percent));
+        assert_eq!(percentiles, [15, 15, 20, 20, 35, 50, 50].map(Some));
+        assert_eq!(durations(&[7, 7, 7, 9]).percentile(50), Some(7));
+        assert_eq!(durations(&[]).percentile(50), None);
+    }
+
+    #[test]
+    fn a_message_that_was_read_was_delivered_and_sent_and_one_that_failed_was_none_of_it() {
+        let place = Place { slice: 0, number: 0 };
+        let acks = ["", "pending", "sent", "failed", "delivered", "read", "played"].map(|word| AckCount {
+            place,
+            ack_rank: ack::rank(word),
+            messages: 10,
+        });
+        let funnel = Delivery::of(&acks, &[]).funnel;
+        assert_eq!(funnel, Funnel { pending: 20, failed: 10, sent: 40, delivered: 30, read: 20 });
+        assert_eq!(funnel.total(), 70);
+    }
+
+    #[test]
+    fn an_hour_of_the_week_is_a_weekday_and_an_hour() {
+        let count = |hour_of_week, from_me| HourCount { hour_of_week, from_me, messages: 3 };
+        let Week(week) = Week::of(&[count(0, false), count(167, true), count(24, true), count(24, false)]);
+        assert_eq!(week[0][0], Tally { incoming: 3, outgoing: 0 });
+        assert_eq!(week[6][23], Tally { incoming: 0, outgoing: 3 });
+        assert_eq!(week[1][0], Tally { incoming: 3, outgoing: 3 });
+    }
+}

@@ -1,0 +1,220 @@
+//! Statistics: `GET /api/v1/stats/…`.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::access::Reader;
+use super::answer::shown;
+use super::archive::Archive;
+use super::parameters::{self, instance, invalid, parse};
+use super::problem::Problem;
+use super::problem_docs::ListProblems;
+use crate::clock::Clock;
+use crate::domain::calendar::{Calendar, Grid, InvalidPeriod, Period, Unit};
+use crate::domain::instance::InstanceId;
+use crate::domain::statistics::{Delivery, Responses, Traffic, Week};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::zone::Zone;
+
+pub mod figures;
+
+use figures::{DeliverySpan, DeliveryStatistics, HourStatistics, MessageStatistics, Range, ResponseStatistics};
+
+/// How many days statistics cover where nobody says.
+const DEFAULT_DAYS: i32 = 30;
+
+/// What time it is, and in which zone the owner's days begin.
+pub struct LocalTime {
+    pub clock: Arc<dyn Clock>,
+    pub zone: Zone,
+}
+
+/// What a statistic is to be about.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct StatisticsParameters {
+    /// Of this instance alone.
+    #[param(example = "123")]
+    instance_id: Option<String>,
+    /// From this time on: seconds since 1970, RFC 3339, or a date in the time zone. Without it, 30 days, the last of
+    /// which ends with `until`.
+    #[param(example = "2024-08-01")]
+    since: Option<String>,
+    /// Before this time: seconds since 1970, RFC 3339, or a date, which is not included. Without it, now.
+    #[param(example = "2024-09-01")]
+    until: Option<String>,
+    /// Whose hours and days, by its IANA name. Without it, the configured one.
+    #[param(example = "America/Bogota")]
+    time_zone: Option<String>,
+}
+
+/// What a statistic is to be about, and how it is divided.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct SeriesParameters {
+    /// Of this instance alone.
+    #[param(example = "123")]
+    instance_id: Option<String>,
+    /// From this time on: seconds since 1970, RFC 3339, or a date in the time zone. Without it, 30 days, the last of
+    /// which ends with `until`.
+    #[param(example = "2024-08-01")]
+    since: Option<String>,
+    /// Before this time: seconds since 1970, RFC 3339, or a date, which is not included. Without it, now.
+    #[param(example = "2024-09-01")]
+    until: Option<String>,
+    /// Whose hours, days and weeks, by its IANA name. Without it, the configured one.
+    #[param(example = "America/Bogota")]
+    time_zone: Option<String>,
+    /// `hour` (of at most 92 days), `day`, or `week` (from Monday; both of at most 10 years).
+    #[param(example = "day")]
+    by: Option<String>,
+}
+
+/// What is asked for.
+struct Asked {
+    instance_id: Option<InstanceId>,
+    period: Period,
+    zone: Zone,
+}
+
+impl StatisticsParameters {
+    fn asked(&self, local: &LocalTime) -> Result<Asked, Problem> {
+        let zone = parse("time_zone", &self.time_zone, Zone::parse)?.unwrap_or_else(|| local.zone.clone());
+        let since = time("since", &self.since, &zone)?;
+        let until = time("until", &self.until, &zone)?.unwrap_or_else(|| local.clock.now());
+        let period = match since {
+            Some(since) => Period::new(since, until),
+            None => Period::last_days(&zone, until, DEFAULT_DAYS),
+        };
+        Ok(Asked { instance_id: instance(&self.instance_id)?, period: period.map_err(unusable)?, zone })
+    }
+}
+
+impl SeriesParameters {
+    fn asked(self, local: &LocalTime) -> Result<(Asked, Option<Unit>), Problem> {
+        let Self { instance_id, since, until, time_zone, by } = self;
+        let unit = parse("by", &by, |text| Unit::parse(text).ok_or("expected hour, day or week"))?;
+        Ok((StatisticsParameters { instance_id, since, until, time_zone }.asked(local)?, unit))
+    }
+}
+
+impl Asked {
+    fn calendar(&self, unit: Unit) -> Result<Calendar, Problem> {
+        Calendar::new(&self.zone, self.period, unit).map_err(unusable)
+    }
+
+    fn range(&self) -> Range {
+        Range {
+            since: shown(self.period.since),
+            until: shown(self.period.until),
+            time_zone: self.zone.name().to_owned(),
+            instance_id: self.instance_id.as_ref().map(|id| id.as_str().to_owned()),
+        }
+    }
+}
+
+fn time(name: &str, value: &Option<String>, zone: &Zone) -> Result<Option<Timestamp>, Problem> {
+    parse(name, value, |text| {
+        // A plus sign in a URL stands for a space.
+        let text = text.replace(' ', "+");
+        zone.read(&text)
+            .ok_or("expected seconds since 1970, a time such as 2024-08-27T00:00:00Z, or a date such as 2024-08-27")
+    })
+}
+
+fn unusable(error: InvalidPeriod) -> Problem {
+    invalid(if error == InvalidPeriod::TooManyHours { "by" } else { "since" }, error)
+}
+
+/// `GET /api/v1/stats/messages`
+#[utoipa::path(
+    get, path = "/api/v1/stats/messages", tag = "Statistics", params(SeriesParameters), security(("token" = [])),
+    summary = "Messages by hour, day (without `by`) or week, by direction and type",
+    responses((status = 200, description = "The counts", body = MessageStatistics), ListProblems),
+)]
+pub async fn messages(
+    archive: Data<Archive>,
+    local: Data<LocalTime>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<Json<MessageStatistics>, Problem> {
+    let (asked, unit) = parameters::read::<SeriesParameters>(&request)?.asked(&local)?;
+    let calendar = asked.calendar(unit.unwrap_or(Unit::Day))?;
+    let (range, wanted, grid) = (asked.range(), asked.instance_id, calendar.grid().clone());
+    let counts =
+        archive.ask(|store| async move { store.count_messages(&reader.scope, wanted.as_ref(), &grid).await }).await?;
+    Ok(Json(MessageStatistics::new(range, &calendar, Traffic::of(&calendar, counts))))
+}
+
+/// `GET /api/v1/stats/delivery`
+#[utoipa::path(
+    get, path = "/api/v1/stats/delivery", tag = "Statistics", params(SeriesParameters), security(("token" = [])),
+    summary = "How far outgoing messages have come, and how long it took until they were delivered and read",
+    responses((status = 200, description = "The figures", body = DeliveryStatistics), ListProblems),
+)]
+pub async fn delivery(
+    archive: Data<Archive>,
+    local: Data<LocalTime>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<Json<DeliveryStatistics>, Problem> {
+    let (asked, unit) = parameters::read::<SeriesParameters>(&request)?.asked(&local)?;
+    let calendar = unit.map(|unit| asked.calendar(unit)).transpose()?;
+    let grid = calendar.as_ref().map_or_else(|| Grid::undivided(asked.period), |calendar| calendar.grid().clone());
+    let (range, wanted) = (asked.range(), asked.instance_id);
+    let (acks, times) =
+        archive.ask(|store| async move { store.count_deliveries(&reader.scope, wanted.as_ref(), &grid).await }).await?;
+    let series = calendar.map_or_else(Vec::new, |calendar| {
+        let deliveries = Delivery::by_bucket(&calendar, &acks, &times);
+        let spans = calendar.buckets().iter().zip(&deliveries);
+        spans.map(|(bucket, delivery)| DeliverySpan::new(bucket, delivery)).collect()
+    });
+    Ok(Json(DeliveryStatistics { range, data: (&Delivery::of(&acks, &times)).into(), series }))
+}
+
+/// `GET /api/v1/stats/responses`
+#[utoipa::path(
+    get, path = "/api/v1/stats/responses", tag = "Statistics", params(StatisticsParameters), security(("token" = [])),
+    summary = "How long people wait for the first answer, by hour and weekday, and who waits now",
+    responses((status = 200, description = "The figures", body = ResponseStatistics), ListProblems),
+)]
+pub async fn responses(
+    archive: Data<Archive>,
+    local: Data<LocalTime>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<Json<ResponseStatistics>, Problem> {
+    let asked = parameters::read::<StatisticsParameters>(&request)?.asked(&local)?;
+    let grid = Grid::hours_of_week(&asked.zone, asked.period);
+    let (range, wanted) = (asked.range(), asked.instance_id);
+    let (times, waiting) =
+        archive.ask(|store| async move { store.count_responses(&reader.scope, wanted.as_ref(), &grid).await }).await?;
+    let data = (&Responses::of(&times)).into();
+    Ok(Json(ResponseStatistics { range, data, waiting_now: waiting.into() }))
+}
+
+/// `GET /api/v1/stats/hours`
+#[utoipa::path(
+    get, path = "/api/v1/stats/hours", tag = "Statistics", params(StatisticsParameters), security(("token" = [])),
+    summary = "The busiest hours: messages by weekday and hour",
+    responses((status = 200, description = "The counts", body = HourStatistics), ListProblems),
+)]
+pub async fn hours(
+    archive: Data<Archive>,
+    local: Data<LocalTime>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<Json<HourStatistics>, Problem> {
+    let asked = parameters::read::<StatisticsParameters>(&request)?.asked(&local)?;
+    let grid = Grid::hours_of_week(&asked.zone, asked.period);
+    let (range, wanted) = (asked.range(), asked.instance_id);
+    let counts =
+        archive.ask(|store| async move { store.count_hours(&reader.scope, wanted.as_ref(), &grid).await }).await?;
+    Ok(Json(HourStatistics { range, data: (&Week::of(&counts)).into() }))
+}

@@ -1,0 +1,244 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::column;
+use super::reading::Reading;
+use crate::domain::calendar::{Grid, Slice};
+use crate::domain::instance::InstanceId;
+use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::store::statistics::{AckRow, DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, natural};
+
+/// The slices of a grid, as `unnest` takes them.
+struct Columns {
+    since: Vec<OffsetDateTime>,
+    until: Vec<OffsetDateTime>,
+    shift: Vec<i64>,
+}
+
+impl From<&[Slice]> for Columns {
+    fn from(slices: &[Slice]) -> Self {
+        Self {
+            since: column(slices, |slice| slice.period.since.to_utc()),
+            until: column(slices, |slice| slice.period.until.to_utc()),
+            shift: column(slices, |slice| slice.shift),
+        }
+    }
+}
+
+/// What is counted stands in a LATERAL query that groups, so that each slice of each instance is a range of an index,
+/// whatever the planner thinks of their number.
+#[async_trait]
+impl StatisticsQueries for Reading {
+    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
+        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            MessageRow,
+            r#"
+            SELECT
+                slice.place - 1 AS "slice!",
+                counted.number AS "number!",
+                counted.from_me AS "from_me!",
+                counted.type AS "kind?",
+                sum(counted.messages)::int8 AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
+                WITH ORDINALITY AS slice (since, until, shift, place)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    from_me,
+                    type,
+                    count(*) AS messages
+                FROM messages
+                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                GROUP BY 1, 2, 3
+            ) AS counted
+            GROUP BY 1, 2, 3, 4
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(MessageCount::from).collect())
+    }
+
+    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
+        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            HourRow,
+            r#"
+            SELECT counted.hour AS "hour!", counted.from_me AS "from_me!", sum(counted.messages)::int8 AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 % 168 AS hour,
+                    from_me,
+                    count(*) AS messages
+                FROM messages
+                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            GROUP BY 1, 2
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(HourCount::from).collect())
+    }
+
+    async fn acks(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<AckCount>, StoreError> {
+        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            AckRow,
+            r#"
+            SELECT
+                slice.place - 1 AS "slice!",
+                counted.number AS "number!",
+                counted.ack_rank AS "ack_rank!",
+                counted.messages AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
+                WITH ORDINALITY AS slice (since, until, shift, place)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    ack_rank,
+                    count(*) AS messages
+                FROM messages
+                WHERE from_me
+                    AND instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(AckCount::from).collect())
+    }
+
+    /// What a clock that is behind ours makes negative took no time.
+    async fn delivery_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<DeliveryTime>, StoreError> {
+        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            DeliveryRow,
+            r#"
+            SELECT
+                slice.place - 1 AS "slice!",
+                counted.number AS "number!",
+                counted.read AS "read!",
+                counted.seconds AS "seconds!",
+                counted.messages AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
+                WITH ORDINALITY AS slice (since, until, shift, place)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    FALSE AS read,
+                    greatest(floor(date_part('epoch', delivered_at - occurred_at)), 0)::int8 AS seconds,
+                    count(*) AS messages
+                FROM messages
+                WHERE from_me
+                    AND instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                    AND delivered_at IS NOT NULL
+                GROUP BY 1, 3
+                UNION ALL
+                SELECT
+                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    TRUE AS read,
+                    greatest(floor(date_part('epoch', read_at - occurred_at)), 0)::int8 AS seconds,
+                    count(*) AS messages
+                FROM messages
+                WHERE from_me
+                    AND instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                    AND read_at IS NOT NULL
+                GROUP BY 1, 3
+            ) AS counted
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(DeliveryTime::from).collect())
+    }
+
+    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
+        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            ResponseRow,
+            r#"
+            SELECT counted.hour AS "hour!", counted.seconds AS "seconds!", counted.responses AS "responses!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', waiting_since) + slice.shift) / $5::int8)::int8 % 168 AS hour,
+                    seconds,
+                    count(*) AS responses
+                FROM responses
+                WHERE instance_id = instance.id AND waiting_since >= slice.since AND waiting_since < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(ResponseTime::from).collect())
+    }
+
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError> {
+        let instances = column(instances, InstanceId::as_str);
+        let row = sqlx::query!(
+            r#"
+            SELECT coalesce(sum(waiting.chats), 0)::int8 AS "chats!", min(waiting.since) AS since
+            FROM unnest($1::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS chats, min(waiting_since) AS since
+                FROM chats
+                WHERE instance_id = instance.id AND waiting_since IS NOT NULL
+            ) AS waiting
+            "#,
+            instances as _,
+        )
+        .fetch_one(&mut **self)
+        .await?;
+        Ok(Waiting { chats: natural(row.chats), since: row.since.map(Timestamp::from_utc) })
+    }
+}

@@ -1,0 +1,201 @@
+//! Counts of messages and answers over a period, in the units of a time zone.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::listing::{Question, Readable, instances};
+use crate::domain::calendar::{Grid, Place};
+use crate::domain::instance::InstanceId;
+use crate::domain::scope::Scope;
+use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Step, Waiting};
+
+/// The contract of statistics: of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts
+/// where the [`Grid`] puts its time.
+#[async_trait]
+pub trait Statistics: Send + Sync {
+    /// Messages by direction and type; each place, direction and type once.
+    async fn count_messages(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<Vec<MessageCount>, StoreError>;
+
+    /// Messages by direction and hour of the week. The grid is one of [hours of the week](Grid::hours_of_week).
+    async fn count_hours(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<Vec<HourCount>, StoreError>;
+
+    /// Outgoing messages by how far they have come, and by how long that took. The same place and time can come more
+    /// than once.
+    async fn count_deliveries(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
+
+    /// Answers by how long they took and by the hour of the week in which somebody began to wait; and who waits now,
+    /// since whenever. The grid is one of [hours of the week](Grid::hours_of_week). The same hour and time can come more
+    /// than once.
+    async fn count_responses(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<(Vec<ResponseTime>, Waiting), StoreError>;
+}
+
+/// The statements that count. Each slice of each instance is a range of an index.
+#[async_trait]
+pub(super) trait StatisticsQueries {
+    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError>;
+    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError>;
+    async fn acks(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<AckCount>, StoreError>;
+    async fn delivery_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<DeliveryTime>, StoreError>;
+    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError>;
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError>;
+}
+
+#[async_trait]
+impl<S: Readable> Statistics for S {
+    async fn count_messages(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<Vec<MessageCount>, StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, wanted).await?;
+        let counts = reading.messages(&instances, grid).await?;
+        reading.end().await?;
+        Ok(counts)
+    }
+
+    async fn count_hours(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<Vec<HourCount>, StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, wanted).await?;
+        let counts = reading.hours(&instances, grid).await?;
+        reading.end().await?;
+        Ok(counts)
+    }
+
+    async fn count_deliveries(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, wanted).await?;
+        let acks = reading.acks(&instances, grid).await?;
+        let times = reading.delivery_times(&instances, grid).await?;
+        reading.end().await?;
+        Ok((acks, times))
+    }
+
+    async fn count_responses(
+        &self,
+        scope: &Scope,
+        wanted: Option<&InstanceId>,
+        grid: &Grid,
+    ) -> Result<(Vec<ResponseTime>, Waiting), StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, wanted).await?;
+        let times = reading.response_times(&instances, grid).await?;
+        let waiting = reading.waiting(&instances).await?;
+        reading.end().await?;
+        Ok((times, waiting))
+    }
+}
+
+/// A count as a database gives it.
+pub(super) struct MessageRow {
+    pub(super) slice: i64,
+    pub(super) number: i64,
+    pub(super) from_me: bool,
+    pub(super) kind: Option<String>,
+    pub(super) messages: i64,
+}
+
+pub(super) struct HourRow {
+    pub(super) hour: i64,
+    pub(super) from_me: bool,
+    pub(super) messages: i64,
+}
+
+pub(super) struct AckRow {
+    pub(super) slice: i64,
+    pub(super) number: i64,
+    pub(super) ack_rank: i16,
+    pub(super) messages: i64,
+}
+
+pub(super) struct DeliveryRow {
+    pub(super) slice: i64,
+    pub(super) number: i64,
+    pub(super) read: bool,
+    pub(super) seconds: i64,
+    pub(super) messages: i64,
+}
+
+pub(super) struct ResponseRow {
+    pub(super) hour: i64,
+    pub(super) seconds: i64,
+    pub(super) responses: i64,
+}
+
+impl From<MessageRow> for MessageCount {
+    fn from(row: MessageRow) -> Self {
+        let (place, messages) = (place(row.slice, row.number), natural(row.messages));
+        Self { place, from_me: row.from_me, kind: row.kind, messages }
+    }
+}
+
+impl From<HourRow> for HourCount {
+    fn from(row: HourRow) -> Self {
+        Self { hour_of_week: index(row.hour), from_me: row.from_me, messages: natural(row.messages) }
+    }
+}
+
+impl From<AckRow> for AckCount {
+    fn from(row: AckRow) -> Self {
+        Self { place: place(row.slice, row.number), ack_rank: row.ack_rank, messages: natural(row.messages) }
+    }
+}
+
+impl From<DeliveryRow> for DeliveryTime {
+    fn from(row: DeliveryRow) -> Self {
+        let step = if row.read { Step::Read } else { Step::Delivered };
+        let place = place(row.slice, row.number);
+        Self { place, step, seconds: natural(row.seconds), messages: natural(row.messages) }
+    }
+}
+
+impl From<ResponseRow> for ResponseTime {
+    fn from(row: ResponseRow) -> Self {
+        Self { hour_of_week: index(row.hour), seconds: natural(row.seconds), responses: natural(row.responses) }
+    }
+}
+
+fn place(slice: i64, number: i64) -> Place {
+    Place { slice: index(slice), number }
+}
+
+/// What we numbered from 0.
+fn index(number: i64) -> usize {
+    number.try_into().unwrap_or_default()
+}
+
+/// What is never negative.
+pub(super) fn natural(number: i64) -> u64 {
+    number.try_into().unwrap_or_default()
+}

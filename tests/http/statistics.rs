@@ -1,0 +1,328 @@
+//! Statistics as a dashboard asks for them.
+
+use std::sync::Arc;
+
+use buzon::domain::instance::InstanceId;
+use buzon::domain::scope::Scope;
+use buzon::domain::token::{NewToken, Token, TokenName};
+use buzon::store::Store;
+use serde_json::{Value, json};
+
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{event, received, sent};
+use crate::support::service::{Answer, Service, answer};
+use crate::support::world::{Backend, World, on_both, record};
+
+/// A service, and the store that it reads.
+struct Desk {
+    service: Service,
+    store: Arc<dyn Store>,
+}
+
+impl Desk {
+    async fn open(world: &World) -> Self {
+        let store = world.open().await;
+        let service = Service::start_on(world, store.clone(), store.clone(), &[]);
+        Self { service, store }
+    }
+
+    async fn ask_as(&self, token: &str, query: &str) -> Answer {
+        answer(self.service.get(&format!("/api/v1/stats/{query}")).bearer_auth(token)).await
+    }
+
+    async fn ask(&self, query: &str) -> Value {
+        let answer = self.ask_as(&self.service.token(), query).await;
+        assert_eq!(answer.status.as_u16(), 200, "{query}: {:?}", answer.body);
+        answer.body
+    }
+
+    /// A token for these instances.
+    async fn token(&self, instances: &[&str]) -> String {
+        let token = Token::from_random([7; Token::RANDOM_BYTES]);
+        let instances = instances.iter().map(|id| InstanceId::new(id).expect("it is an id")).collect();
+        let new = NewToken {
+            name: TokenName::new("desk").expect("it is a name"),
+            prefix: token.prefix().to_owned(),
+            digest: token.digest(),
+            scope: Scope::Instances(instances),
+            created_at: ARRIVAL,
+            expires_at: None,
+        };
+        self.store.create_token(&new).await.expect("the store answers").expect("it is new");
+        token.expose().to_owned()
+    }
+
+    /// Records messages of an instance: ids with their times, types and whether they are outgoing.
+    async fn record(&self, instance: &str, messages: &[(&str, &str, &str, bool)]) {
+        let events: Vec<_> = messages
+            .iter()
+            .map(|(id, at, kind, outgoing)| {
+                let fields = json!({"timestamp": at, "type": kind});
+                let body = if *outgoing { sent(id, fields) } else { received(id, fields) };
+                event(instance, body, ARRIVAL)
+            })
+            .collect();
+        record(&self.store, &events).await;
+    }
+}
+
+/// Three days in Bogotá, five hours behind UTC.
+const DAYS: &str = "since=2024-08-25&until=2024-08-28&time_zone=America/Bogota";
+
+#[tokio::test]
+async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_left_out() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        let messages = [
+            ("a", "2024-08-25T23:59:59-05:00", "text", false),
+            ("b", "2024-08-27T00:00:00-05:00", "image", false),
+            ("c", "2024-08-27T00:00:00-05:00", "text", true),
+            ("d", "2024-08-28T00:00:00-05:00", "text", true),
+        ];
+        desk.record("7", &messages).await;
+        desk.record("8", &[("e", "2024-08-27T23:59:59-05:00", "text", true)]).await;
+        let expected = json!({
+            "since": "2024-08-25T05:00:00Z", "until": "2024-08-28T05:00:00Z", "time_zone": "America/Bogota",
+            "instance_id": null,
+            "data": [
+                {
+                    "label": "2024-08-25", "since": "2024-08-25T05:00:00Z", "until": "2024-08-26T05:00:00Z",
+                    "incoming": 1, "outgoing": 0, "types": {"text": {"incoming": 1, "outgoing": 0}},
+                },
+                {
+                    "label": "2024-08-26", "since": "2024-08-26T05:00:00Z", "until": "2024-08-27T05:00:00Z",
+                    "incoming": 0, "outgoing": 0, "types": {},
+                },
+                {
+                    "label": "2024-08-27", "since": "2024-08-27T05:00:00Z", "until": "2024-08-28T05:00:00Z",
+                    "incoming": 1, "outgoing": 2,
+                    "types": {"image": {"incoming": 1, "outgoing": 0}, "text": {"incoming": 0, "outgoing": 2}},
+                },
+            ],
+        });
+        assert_eq!(desk.ask(&format!("messages?{DAYS}")).await, expected);
+        assert_eq!(desk.ask(&format!("messages?{DAYS}&by=day")).await, expected);
+        let weeks = desk.ask(&format!("messages?{DAYS}&by=week&instance_id=7")).await;
+        let labels: Vec<_> = weeks["data"].as_array().expect("a list").iter().map(|week| &week["label"]).collect();
+        assert_eq!(labels, ["2024-08-19", "2024-08-26"]);
+        assert_eq!((&weeks["instance_id"], &weeks["data"][1]["outgoing"]), (&json!("7"), &json!(1)));
+        desk.service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_hour_that_comes_twice_is_counted_as_two() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        let messages =
+            [("a", "2024-04-06T23:30:00-03:00", "text", false), ("b", "2024-04-06T23:30:00-04:00", "text", true)];
+        desk.record("7", &messages).await;
+        let range = "since=2024-04-06T22:00:00-03:00&until=2024-04-07T01:00:00-04:00&time_zone=America/Santiago";
+        let hours = desk.ask(&format!("messages?{range}&by=hour")).await;
+        let hours: Vec<_> = hours["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|hour| {
+                (hour["label"].as_str().expect("it is text"), hour["incoming"].clone(), hour["outgoing"].clone())
+            })
+            .collect();
+        let expected = [
+            ("2024-04-06T22:00", 0, 0),
+            ("2024-04-06T23:00-03:00", 1, 0),
+            ("2024-04-06T23:00-04:00", 0, 1),
+            ("2024-04-07T00:00", 0, 0),
+        ];
+        assert_eq!(hours, expected.map(|(label, incoming, outgoing)| (label, json!(incoming), json!(outgoing))));
+        desk.service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn outgoing_messages_alone_go_through_the_funnel() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        let messages = [
+            ("in", "2024-08-27T12:00:00Z", "text", false),
+            ("pending", "2024-08-27T12:00:00Z", "text", true),
+            ("failed", "2024-08-27T12:00:00Z", "text", true),
+            ("delivered", "2024-08-26T12:00:00Z", "text", true),
+            ("read", "2024-08-27T12:00:00Z", "text", true),
+        ];
+        desk.record("7", &messages).await;
+        world
+            .execute(
+                "UPDATE messages SET ack_rank = 0; \
+                 UPDATE messages SET ack_rank = 3 WHERE id = 'failed'; \
+                 UPDATE messages SET ack_rank = 4, delivered_at = '2024-08-26T12:00:10.500Z' WHERE id = 'delivered'; \
+                 UPDATE messages SET ack_rank = 5, delivered_at = '2024-08-27T11:59:59.000Z', \
+                 read_at = '2024-08-27T12:01:00.000Z' WHERE id = 'read'",
+            )
+            .await;
+        let all = desk.ask(&format!("delivery?{DAYS}")).await;
+        let expected = json!({
+            "total": 4, "sent": 2, "delivered": 2, "read": 1, "failed": 1, "pending": 1,
+            "rates": {"sent": 0.5, "delivered": 0.5, "read": 0.25, "failed": 0.25},
+            "seconds_to_delivered": {"p50": 0, "p90": 10}, "seconds_to_read": {"p50": 60, "p90": 60},
+        });
+        assert_eq!((&all["data"], &all["series"]), (&expected, &json!([])));
+        let days = desk.ask(&format!("delivery?{DAYS}&by=day")).await;
+        assert_eq!(days["data"], expected);
+        let nothing = json!({
+            "label": "2024-08-25", "since": "2024-08-25T05:00:00Z", "until": "2024-08-26T05:00:00Z",
+            "total": 0, "sent": 0, "delivered": 0, "read": 0, "failed": 0, "pending": 0,
+            "rates": {"sent": null, "delivered": null, "read": null, "failed": null},
+            "seconds_to_delivered": {"p50": null, "p90": null}, "seconds_to_read": {"p50": null, "p90": null},
+        });
+        assert_eq!(days["series"][0], nothing);
+        assert_eq!(days["series"][1]["seconds_to_delivered"], json!({"p50": 10, "p90": 10}));
+        assert_eq!(days["series"][2]["total"], 3);
+        desk.service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wait() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        desk.record("7", &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
+        // Monday 26, 23:30 and Tuesday 27, 08:00 in Bogotá; and long ago.
+        world
+            .execute(
+                "DELETE FROM responses; \
+                 INSERT INTO responses (instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, \
+                 seconds) VALUES \
+                 ('7', 'a', '2024-08-27T04:30:00.000Z', 'x', '2024-08-27T04:31:00.000Z', 'y', 60), \
+                 ('7', 'b', '2024-08-27T13:00:00.000Z', 'x', '2024-08-27T13:00:05.000Z', 'y', 5), \
+                 ('7', 'c', '2024-08-27T13:59:59.999Z', 'x', '2024-08-27T14:00:09.999Z', 'y', 10), \
+                 ('7', 'd', '2023-08-27T13:59:59.999Z', 'x', '2023-08-27T14:00:09.999Z', 'y', 99); \
+                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
+            )
+            .await;
+        let responses = desk.ask(&format!("responses?{DAYS}")).await;
+        let data = &responses["data"];
+        assert_eq!((&data["count"], &data["seconds"]), (&json!(3), &json!({"p50": 10, "p90": 60})));
+        let hours = data["by_hour"].as_array().expect("a list");
+        assert_eq!(hours.len(), 24);
+        assert_eq!(hours[8], json!({"hour": 8, "count": 2, "seconds": {"p50": 5, "p90": 10}}));
+        assert_eq!(hours[23], json!({"hour": 23, "count": 1, "seconds": {"p50": 60, "p90": 60}}));
+        assert_eq!(hours[4], json!({"hour": 4, "count": 0, "seconds": {"p50": null, "p90": null}}));
+        let weekdays = data["by_weekday"].as_array().expect("a list");
+        let counts: Vec<_> = weekdays.iter().map(|day| (&day["weekday"], &day["count"])).collect();
+        assert_eq!(json!(counts), json!([[1, 1], [2, 2], [3, 0], [4, 0], [5, 0], [6, 0], [7, 0]]));
+        assert_eq!(responses["waiting_now"], json!({"chats": 1, "longest_since": "2024-01-01T00:00:00Z"}));
+        desk.service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_busiest_hours_are_a_week_from_monday() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        let messages = [
+            ("sunday", "2024-08-25T23:00:00-05:00", "text", false),
+            ("monday", "2024-08-26T00:59:59-05:00", "text", false),
+            ("mine", "2024-08-26T00:00:00-05:00", "text", true),
+        ];
+        desk.record("7", &messages).await;
+        let hours = desk.ask(&format!("hours?{DAYS}")).await;
+        let (mut incoming, mut outgoing) = ([[0; 24]; 7], [[0; 24]; 7]);
+        incoming[6][23] = 1;
+        incoming[0][0] = 1;
+        outgoing[0][0] = 1;
+        assert_eq!(hours["data"], json!({"incoming": incoming, "outgoing": outgoing}));
+        desk.service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_range_it_is_the_last_30_days_in_the_configured_zone() {
+    let world = World::new(Backend::Sqlite).await;
+    let desk = Desk::open(&world).await;
+    let answer = desk.ask("messages").await;
+    let days = answer["data"].as_array().expect("a list");
+    assert_eq!((days.len(), &answer["time_zone"]), (30, &json!("UTC")));
+    assert_eq!((&days[0]["since"], &days[29]["until"]), (&answer["since"], &answer["until"]));
+    assert!(answer["since"].as_str().expect("it is text").ends_with("T00:00:00Z"), "{answer}");
+    for query in ["delivery", "responses", "hours"] {
+        assert_eq!(desk.ask(query).await["since"], answer["since"]);
+    }
+    let until = desk.ask("messages?until=2024-08-27").await;
+    assert_eq!((&until["since"], &until["data"][29]["label"]), (&json!("2024-07-28T00:00:00Z"), &json!("2024-08-26")));
+    desk.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_refused_by_name() {
+    let world = World::new(Backend::Sqlite).await;
+    let desk = Desk::open(&world).await;
+    let token = desk.service.token();
+    for (query, code, detail) in [
+        ("messages?by=month", "invalid_parameter", "by: expected hour, day or week"),
+        ("messages?by=hour&since=2024-01-01&until=2024-05-01", "invalid_parameter", "by: hours are counted over"),
+        ("delivery?by=hour&since=2024-01-01&until=2024-05-01", "invalid_parameter", "by: hours are counted over"),
+        ("messages?since=2010-01-01&until=2024-05-01", "invalid_parameter", "since: it must be at most 10 years"),
+        ("hours?since=2024-01-02&until=2024-01-02", "invalid_parameter", "since: it must be before until"),
+        ("hours?since=2024-01-02&until=2024-01-01", "invalid_parameter", "since: it must be before until"),
+        ("hours?since=9999-12-31T23:59:59Z", "invalid_parameter", "since: expected seconds"),
+        ("hours?until=2024-02-30", "invalid_parameter", "until: expected seconds"),
+        ("hours?until=253402300799000", "invalid_parameter", "until: expected seconds"),
+        ("hours?time_zone=Bogota", "invalid_parameter", "time_zone: expected the name"),
+        ("hours?by=day", "unknown_parameter", "by"),
+        ("responses?limit=3", "unknown_parameter", "limit"),
+        ("messages?since=1&since=2", "invalid_parameter", "since: it is given twice"),
+    ] {
+        let refused = desk.ask_as(&token, query).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, code), "{query}");
+        let text = refused.body["detail"].as_str().expect("it is text");
+        assert!(text.contains(detail), "{query}: {text}");
+    }
+    assert_eq!(desk.ask_as(&token, "nothing").await.code(), "not_found");
+    assert_eq!(desk.ask("hours?until=-0&since=").await["until"], "1970-01-01T00:00:00Z");
+    desk.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_counts_its_instances_alone_and_a_foreign_one_is_like_one_that_is_not_there() {
+    on_both(async |world| {
+        let desk = Desk::open(&world).await;
+        for instance in ["7", "8", "-"] {
+            desk.record(instance, &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
+            desk.record(instance, &[("out", "2024-08-26T12:00:05Z", "text", true)]).await;
+        }
+        world
+            .execute(
+                "DELETE FROM responses; \
+                 INSERT INTO responses (instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, \
+                 seconds) SELECT instance_id, 'c', occurred_at, id, occurred_at, id, 5 FROM messages WHERE from_me; \
+                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
+            )
+            .await;
+        let token = desk.token(&["7"]).await;
+        let ask = async |query: &str| desk.ask_as(&token, query).await.body;
+        assert_eq!(ask(&format!("messages?{DAYS}")).await["data"][1]["incoming"], 1);
+        assert_eq!(ask(&format!("delivery?{DAYS}")).await["data"]["total"], 1);
+        assert_eq!(ask(&format!("hours?{DAYS}")).await["data"]["incoming"][0][7], 1);
+        let responses = ask(&format!("responses?{DAYS}")).await;
+        assert_eq!((&responses["data"]["count"], &responses["waiting_now"]["chats"]), (&json!(1), &json!(1)));
+        for statistic in ["messages", "delivery", "hours", "responses"] {
+            let own = ask(&format!("{statistic}?{DAYS}&instance_id=7")).await;
+            let of = async |instance: &str| {
+                let mut answer = ask(&format!("{statistic}?{DAYS}&instance_id={instance}")).await;
+                assert_eq!(answer["instance_id"].take(), instance);
+                answer
+            };
+            let unknown = of("unknown").await;
+            assert_ne!(own["data"], unknown["data"]);
+            assert_eq!(of("8").await, unknown);
+            assert_eq!(of("-").await, unknown);
+        }
+        desk.service.stop().await;
+    })
+    .await;
+}
