@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
-use buzon::domain::token::{NewToken, Token, TokenName};
 use buzon::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{event, received, sent};
 use crate::support::service::{Answer, Service, answer};
+use crate::support::tokens::token;
 use crate::support::world::{Backend, World, on_both, record};
 
 /// A service, and the store that it reads.
@@ -34,22 +32,6 @@ impl Desk {
         let answer = self.ask_as(&self.service.token(), query).await;
         assert_eq!(answer.status.as_u16(), 200, "{query}: {:?}", answer.body);
         answer.body
-    }
-
-    /// A token for these instances.
-    async fn token(&self, instances: &[&str]) -> String {
-        let token = Token::from_random([7; Token::RANDOM_BYTES]);
-        let instances = instances.iter().map(|id| InstanceId::new(id).expect("it is an id")).collect();
-        let new = NewToken {
-            name: TokenName::new("desk").expect("it is a name"),
-            prefix: token.prefix().to_owned(),
-            digest: token.digest(),
-            scope: Scope::Instances(instances),
-            created_at: ARRIVAL,
-            expires_at: None,
-        };
-        self.store.create_token(&new).await.expect("the store answers").expect("it is new");
-        token.expose().to_owned()
     }
 
     /// Records messages of an instance: ids with their times, types and whether they are outgoing.
@@ -303,8 +285,8 @@ async fn a_token_counts_its_instances_alone_and_a_foreign_one_is_like_one_that_i
                  UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
             )
             .await;
-        let token = desk.token(&["7"]).await;
-        let ask = async |query: &str| desk.ask_as(&token, query).await.body;
+        let token = token(&world, &["7"]).await;
+        let ask = async |query: &str| desk.ask_as(token.text(), query).await.body;
         assert_eq!(ask(&format!("messages?{DAYS}")).await["data"][1]["incoming"], 1);
         assert_eq!(ask(&format!("delivery?{DAYS}")).await["data"]["total"], 1);
         assert_eq!(ask(&format!("hours?{DAYS}")).await["data"]["incoming"][0][7], 1);
