@@ -1,9 +1,9 @@
 //! Who waits for an answer, and who had one.
 //!
-//! Times are compared in whole seconds, because that is what a gateway states. Whoever waits is the first incoming message after
-//! the last outgoing one; an equal second counts as answered. An answer is a second `s` in which something was sent; with `p` for the
-//! answer before it, it answers the first incoming message later than `p` and not later than `s`, if there is
-//! one. Both are functions of the set of a chat's messages: see [`Course`] for how they are kept without
+//! Times are compared in whole seconds, because that is what a gateway states. Whoever waits is the first incoming
+//! message after the last outgoing one; an equal second counts as answered. An answer is a second `s` in which something
+//! was sent; with `p` for the answer before it, it answers the first incoming message later than `p` and not later than
+//! `s`, if there is one. Both are functions of the set of a chat's messages: see [`Course`] for how they are kept without
 //! reading that set again, and [`Around`] for when that cannot be done.
 
 use std::collections::BTreeSet;

@@ -17,6 +17,7 @@ mod chat_reports;
 mod chats;
 mod error;
 mod events;
+mod fill;
 mod listing;
 mod media;
 mod media_lists;
@@ -221,7 +222,8 @@ pub enum OpenError {
     File { path: String, reason: String },
 }
 
-/// Opens the store, and brings its schema to this version or refuses.
+/// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is worked
+/// out too, which takes its time when there are many messages.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     match &options.database {
         #[cfg(feature = "sqlite")]
@@ -230,12 +232,14 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
         }
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => {
-            Ok(Arc::new(postgres::PostgresStore::open(url, options.pending, options.allow_managed_pg).await?))
+            let (pending, access) = (options.pending, options.access);
+            Ok(Arc::new(postgres::PostgresStore::open(url, pending, access, options.allow_managed_pg).await?))
         }
     }
 }
 
-/// Brings the schema to this version, and returns how many migrations that took.
+/// Brings the schema to this version, and returns how many migrations that took. What they leave to be worked out is
+/// worked out too.
 pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
     match database {
         #[cfg(feature = "sqlite")]

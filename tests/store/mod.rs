@@ -5,6 +5,7 @@ mod anything;
 mod chats;
 mod documented;
 mod events;
+mod fill;
 mod listing;
 mod media;
 mod media_reports;

@@ -6,6 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 
+use buzon::domain::search::{Narrowing, SearchQuery};
 use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
 use crate::support::clock::ARRIVAL;
@@ -202,30 +203,35 @@ async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
     assert!(refused.contains("LATIN1"), "{refused}");
 }
 
+/// Makes the tables of the first version.
+async fn first_schema(world: &World) {
+    let backend = format!("{:?}", world.backend).to_lowercase();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
+    let first = tempfile::tempdir().expect("there is a temporary folder");
+    let name = "0001_core.sql";
+    std::fs::copy(folder.join(name), first.path().join(name)).expect("it is there");
+    let mut migrations = Migrator::new(first.path()).await.expect("it can be read");
+    migrations.dangerous_set_table_name("_buzon_migrations");
+    match world.backend {
+        Backend::Sqlite => {
+            let options = SqliteConnectOptions::from_str(&world.url).expect("it is a URL").create_if_missing(true);
+            let mut connection = options.connect().await.expect("SQLite opens");
+            migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
+            connection.close().await.expect("it closes");
+        }
+        Backend::Postgres => {
+            let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
+            migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
+            connection.close().await.expect("it closes");
+        }
+    }
+}
+
 /// What an older buzon wrote is there after the upgrade.
 #[tokio::test]
 async fn the_jobs_of_an_older_schema_are_kept() {
     on_both(async |world| {
-        let backend = format!("{:?}", world.backend).to_lowercase();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
-        let first = tempfile::tempdir().expect("there is a temporary folder");
-        let name = "0001_core.sql";
-        std::fs::copy(folder.join(name), first.path().join(name)).expect("it is there");
-        let mut migrations = Migrator::new(first.path()).await.expect("it can be read");
-        migrations.dangerous_set_table_name("_buzon_migrations");
-        match world.backend {
-            Backend::Sqlite => {
-                let options = SqliteConnectOptions::from_str(&world.url).expect("it is a URL").create_if_missing(true);
-                let mut connection = options.connect().await.expect("SQLite opens");
-                migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
-                connection.close().await.expect("it closes");
-            }
-            Backend::Postgres => {
-                let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
-                migrations.run_direct(None, &mut connection, false).await.expect("it migrates");
-                connection.close().await.expect("it closes");
-            }
-        }
+        first_schema(&world).await;
         let bytes = if world.backend == Backend::Sqlite { "x'ab'" } else { r"'\xab'" };
         let job = format!(
             "INSERT INTO media (instance_id, message_id, source_sha256, source_url, state, attempts, next_attempt_at,
@@ -238,6 +244,23 @@ async fn the_jobs_of_an_older_schema_are_kept() {
                           next_attempt_at, lease_token, object_key FROM media";
         let at = "2024-08-27T00:06:40.004Z";
         assert_eq!(world.rows(row).await, [format!("A|ab|/a.jpg||{at}|pending|0|0|{at}|0|NULL")]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_messages_of_an_older_schema_are_found_by_their_words() {
+    on_both(async |world| {
+        first_schema(&world).await;
+        let message =
+            "INSERT INTO messages (instance_id, id, chat_id, from_me, body, is_group, ack, ack_rank, received_at,
+                                             occurred_at, event_seq)
+                       VALUES ('7', 'A', 'p@c.us', false, 'Menú', false, 'pending', 0, '2024-08-27T00:06:40.004Z',
+                               '2024-08-27T00:06:40.004Z', 1)";
+        world.execute(message).await;
+        let query = SearchQuery::parse("menu").expect("it is a query");
+        let found = world.open().await.search(&query, &Narrowing::default(), 10).await.expect("it is answered");
+        assert_eq!(found.len(), 1);
     })
     .await;
 }

@@ -10,10 +10,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
 use tokio::time::timeout;
 
+use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
 use super::writer::{Unit, Writer};
-use super::{Availability, EventStore, OpenError, Pending, StoreError};
+use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
@@ -22,6 +23,7 @@ mod acks;
 mod chats;
 mod durability;
 mod events;
+mod fill;
 mod listing;
 mod media;
 mod media_reports;
@@ -70,10 +72,18 @@ pub(super) struct PostgresStore {
 }
 
 impl PostgresStore {
-    pub(super) async fn open(url: &SecretString, pending: Pending, allow_managed: bool) -> Result<Self, OpenError> {
+    pub(super) async fn open(
+        url: &SecretString,
+        pending: Pending,
+        access: Access,
+        allow_managed: bool,
+    ) -> Result<Self, OpenError> {
         let options = url::options(url).map_err(StoreError::from)?;
-        let writer = connect(&options, allow_managed).await?;
+        let mut writer = connect(&options, allow_managed).await?;
         prepare(&options, pending).await?;
+        if (pending, access) == (Pending::Run, Access::Serve) {
+            fill(&mut writer).await?;
+        }
         let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone());
         let reports = pool(REPORTS).connect_lazy_with(options.clone());
@@ -103,7 +113,12 @@ async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgCo
 }
 
 pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
-    prepare(&url::options(url).map_err(StoreError::from)?, Pending::Run).await
+    let options = url::options(url).map_err(StoreError::from)?;
+    let done = prepare(&options, Pending::Run).await?;
+    let mut connection = dial(&options).await?;
+    fill(&mut connection).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(done)
 }
 
 /// On a connection of its own: a migration that fails leaves its advisory lock there.

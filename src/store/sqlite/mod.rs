@@ -10,6 +10,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 
+use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
 use super::writer::{Unit, Writer};
@@ -23,6 +24,7 @@ use lock::Lock;
 mod acks;
 mod chats;
 mod events;
+mod fill;
 mod listing;
 mod lock;
 mod media;
@@ -71,7 +73,10 @@ impl SqliteStore {
         };
         prepare(path, pending, access).await?;
         let options = options(path);
-        let writer = connect(&options).await?;
+        let mut writer = connect(&options).await?;
+        if (pending, access) == (Pending::Run, Access::Serve) {
+            fill(&mut writer).await?;
+        }
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
@@ -114,7 +119,11 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     let _lock = Lock::take(path)?;
-    prepare(path, Pending::Run, Access::Serve).await
+    let done = prepare(path, Pending::Run, Access::Serve).await?;
+    let mut connection = connect(&options(path)).await?;
+    fill(&mut connection).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(done)
 }
 
 /// On a connection that leaves the file as it is, for it may be another program's.

@@ -1,0 +1,169 @@
+//! Working out what reading needs for the messages of a database that was there before it: in pieces, each a
+//! transaction of its own that holds the ledger's clock. So it may be killed at any time and goes on where it was, and
+//! other processes record their batches between the pieces.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::StoreError;
+use super::record::Rows;
+use crate::domain::chat::{Chat, ChatKey};
+use crate::domain::chat_id;
+use crate::domain::message::MessageKey;
+use crate::domain::search::SearchEntry;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::waiting::{Course, Span, Turn, Turns};
+
+/// Messages in a piece. Their bodies are read.
+const MESSAGES: u32 = 500;
+
+/// Chats in a piece, and about how many messages these may have: of them, little more than the time is read.
+const CHATS: u32 = 1_000;
+const MESSAGES_OF_CHATS: i64 = 20_000;
+
+/// What is filled next: the rows after a key, which is of the instance and the row.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Progress {
+    Messages(String, String),
+    Chats(String, String),
+}
+
+/// A message as a search needs it.
+pub(super) struct Unindexed {
+    pub key: MessageKey,
+    pub chat_id: Option<String>,
+    pub occurred_at: Timestamp,
+    pub body: Option<String>,
+}
+
+/// The statements for it.
+#[async_trait]
+pub(super) trait FillRows {
+    /// Begins a piece, which may take its time.
+    async fn begin_piece(&mut self) -> Result<(), StoreError>;
+
+    async fn commit_piece(&mut self) -> Result<(), StoreError>;
+
+    /// Whether everything is filled, and if not, how far that has come.
+    async fn filled(&mut self) -> Result<(bool, Option<String>), StoreError>;
+
+    async fn save_filled(&mut self, filled: bool, up_to: Option<&str>) -> Result<(), StoreError>;
+
+    /// The messages after a key, in the order of their keys.
+    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unindexed>, StoreError>;
+
+    /// The chats after a key and how many messages each has, in the order of their keys.
+    async fn chats_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<(ChatKey, i64)>, StoreError>;
+
+    /// All messages of these chats.
+    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, Turn)>, StoreError>;
+}
+
+/// Fills what is not filled. After an error, the connection is of no use any more.
+pub(super) async fn fill(rows: &mut (impl Rows + FillRows)) -> Result<(), StoreError> {
+    if rows.filled().await?.0 {
+        return Ok(());
+    }
+    info!("working out who waits, delivery times and the words of all messages; this is done once");
+    while !piece(rows).await? {}
+    info!("everything is worked out");
+    Ok(())
+}
+
+/// Fills one piece, and says whether it was the last.
+async fn piece(rows: &mut (impl Rows + FillRows)) -> Result<bool, StoreError> {
+    rows.begin_piece().await?;
+    rows.take_numbers(0).await?;
+    let (mut filled, up_to) = rows.filled().await?;
+    if !filled {
+        let next = match Progress::read(up_to.as_deref())? {
+            Progress::Messages(instance_id, id) => Some(fill_messages(rows, (&instance_id, &id)).await?),
+            Progress::Chats(instance_id, chat_id) => fill_chats(rows, (&instance_id, &chat_id)).await?,
+        };
+        filled = next.is_none();
+        rows.save_filled(filled, next.map(|next| next.write()).as_deref()).await?;
+    }
+    rows.commit_piece().await?;
+    Ok(filled)
+}
+
+impl Progress {
+    fn read(up_to: Option<&str>) -> Result<Self, StoreError> {
+        let Some(up_to) = up_to else { return Ok(Self::Messages(String::new(), String::new())) };
+        serde_json::from_str(up_to)
+            .map_err(|_| StoreError::Unavailable(format!("installation.derived_up_to holds {up_to:?}")))
+    }
+
+    fn write(&self) -> String {
+        serde_json::to_string(self).expect("text is JSON")
+    }
+}
+
+async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> Result<Progress, StoreError> {
+    let messages = rows.messages_after(after, MESSAGES).await?;
+    let keys: Vec<MessageKey> = messages.iter().map(|message| message.key.clone()).collect();
+    let Some((instance_id, id)) = keys.last() else { return Ok(Progress::Chats(String::new(), String::new())) };
+    rows.raise_acks(&keys).await?;
+    rows.delete_words(&keys).await?;
+    let entries: Vec<SearchEntry> = messages.into_iter().filter_map(Unindexed::entry).collect();
+    if !entries.is_empty() {
+        rows.insert_words(&entries).await?;
+    }
+    Ok(Progress::Messages(instance_id.as_str().to_owned(), id.clone()))
+}
+
+impl Unindexed {
+    fn entry(self) -> Option<SearchEntry> {
+        SearchEntry::new(self.key, self.chat_id.as_deref(), self.occurred_at, &self.body?)
+    }
+}
+
+async fn fill_chats(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> Result<Option<Progress>, StoreError> {
+    let keys = first_chats(rows.chats_after(after, CHATS).await?);
+    let Some((instance_id, chat_id)) = keys.last() else { return Ok(None) };
+    let mut chats = rows.chats(&keys).await?;
+    let waiting: Vec<ChatKey> = keys.iter().filter(|(_, chat_id)| chat_id::can_wait(chat_id)).cloned().collect();
+    if !waiting.is_empty() {
+        take_all_turns(rows, &mut chats, waiting).await?;
+    }
+    rows.save_chats(&chats).await?;
+    Ok(Some(Progress::Chats(instance_id.as_str().to_owned(), chat_id.clone())))
+}
+
+/// As many chats as have no more messages than a piece may have; at least one.
+fn first_chats(chats: Vec<(ChatKey, i64)>) -> Vec<ChatKey> {
+    let mut messages = 0;
+    let fits = |(place, (_, count)): &(usize, (ChatKey, i64))| {
+        messages += count;
+        *place == 0 || messages <= MESSAGES_OF_CHATS
+    };
+    chats.into_iter().enumerate().take_while(fits).map(|(_, (key, _))| key).collect()
+}
+
+/// Says of whole chats who waits and who was answered.
+async fn take_all_turns(
+    rows: &mut (impl Rows + FillRows),
+    chats: &mut [Chat],
+    keys: Vec<ChatKey>,
+) -> Result<(), StoreError> {
+    let mut of_chats = BTreeMap::<ChatKey, BTreeSet<Turn>>::new();
+    for (key, turn) in rows.turns(&keys).await? {
+        of_chats.entry(key).or_default().insert(turn);
+    }
+    let mut turns = Turns::default();
+    for chat in chats.iter_mut().filter(|chat| chat_id::can_wait(&chat.chat_id)) {
+        let key = chat.key();
+        let followed = Course::default().follow(of_chats.remove(&key).unwrap_or_default());
+        chat.waiting = turns.add(&key, followed, chat.last_outgoing.as_ref());
+    }
+    rows.delete_responses(&Vec::from_iter(keys.into_iter().map(Span::all))).await?;
+    let responses = turns.responses(vec![]);
+    if !responses.is_empty() {
+        rows.save_responses(&responses).await?;
+    }
+    Ok(())
+}
