@@ -92,7 +92,7 @@ impl StatisticsParameters {
             Some(since) => Period::new(since, until),
             None => Period::last_days(&zone, until, DEFAULT_DAYS),
         };
-        Ok(Asked { instance_id: instance(&self.instance_id)?, period: period.map_err(unusable)?, zone })
+        Ok(Asked { instance_id: instance(&self.instance_id), period: period.map_err(unusable)?, zone })
     }
 }
 
