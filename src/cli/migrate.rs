@@ -1,20 +1,35 @@
 use std::io::Write;
 
 use super::Settings;
+use crate::config::Config;
 use crate::data_dir;
-use crate::store;
+use crate::store::{self, Access, Options, Pending};
 use crate::telemetry;
 
-/// Brings the schema to this version.
+/// Brings the schema to this version, and the views to the configured time zone.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
     let mut out = std::io::stdout();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(store::migrate(&config.database))? {
+    match runtime.block_on(migrate(&config))? {
         0 => writeln!(out, "{}: the schema is of this version already", config.database)?,
         count => writeln!(out, "{}: {count} migrations have run; the schema is of this version", config.database)?,
     }
     Ok(())
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<usize> {
+    let count = store::migrate(&config.database).await?;
+    let options = Options {
+        database: config.database.clone(),
+        pending: Pending::Refuse,
+        access: Access::Beside,
+        allow_managed_pg: config.allow_managed_pg,
+    };
+    let store = store::open(&options).await?;
+    store.set_time_zone(&config.time_zone).await?;
+    store.close().await;
+    Ok(count)
 }

@@ -7,13 +7,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
-use crate::store::{OpenError, StoreError};
+use crate::store::{OpenError, QueryError, StoreError};
 
 mod check_config;
 mod media;
 mod migrate;
 mod openapi;
 mod serve;
+mod sql;
 mod token;
 
 /// Keeps every WhatsApp event that the gateway sends, safe on disk before it is answered.
@@ -54,6 +55,8 @@ enum Command {
     },
     /// Print the contract of the read API (OpenAPI 3.1), for programs that make clients of it
     Openapi,
+    /// Ask the database with SQL, beside a running service; alone, it lists the views
+    Sql(sql::SqlArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -105,7 +108,8 @@ impl Settings {
     }
 }
 
-/// Runs the command that the arguments name. Exit code 2 stands for a wrong use or setting, 1 for any other failure.
+/// Runs the command that the arguments name. Exit code 2 stands for a wrong use or setting, 130 for a query that was
+/// stopped with Ctrl-C, 1 for any other failure.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
@@ -114,13 +118,14 @@ pub fn run() -> ExitCode {
         Command::Media { command } => media::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
+        Command::Sql(arguments) => sql::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("buzon: {}", one_line(&error));
-            ExitCode::from(if is_wrong_use(&error) { 2 } else { 1 })
+            ExitCode::from(exit_code(&error))
         }
     }
 }
@@ -133,6 +138,14 @@ fn one_line(error: &anyhow::Error) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<QueryError>() {
+        Some(QueryError::Stopped) => 130,
+        Some(QueryError::NotReading(_)) => 2,
+        _ if is_wrong_use(error) => 2,
+        _ => 1,
+    }
+}
 
 /// Whether another setting would help, rather than another try.
 fn is_wrong_use(error: &anyhow::Error) -> bool {

@@ -38,6 +38,7 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
         // Another process may hold the database's schema for long.
         () = &mut stop => return Ok(()),
     };
+    store.set_time_zone(&config.time_zone).await?;
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
     // Nobody may be reading, and the service is what matters.
     let _ = std::io::stdout().write_all(greeting(&config, &application).as_bytes());
@@ -77,11 +78,13 @@ fn greeting(config: &Config, application: &Application) -> String {
          \x20 signatures         {signatures}\n\
          \x20 database           {database}\n\
          \x20 media              {media}\n\
+         \x20 time zone          {time_zone}\n\
          \x20 read API           http://{api}/api/v1\n\
          \x20 API token          {token}\n",
         media = media(config),
         register = urls(config),
         database = config.database,
+        time_zone = config.time_zone,
     )
 }
 

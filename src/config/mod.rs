@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::domain::instance::InstanceId;
 use crate::domain::signature::{Keyring, Secret};
+use crate::domain::zone::Zone;
 use crate::store::Database;
 
 mod file;
@@ -45,6 +46,8 @@ pub struct Config {
     pub api_token: Option<SecretString>,
     /// The origins whose pages may read the API, as a browser states them.
     pub cors_origins: Vec<String>,
+    /// For days and hours in views and statistics.
+    pub time_zone: Zone,
     pub media: MediaConfig,
     /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
@@ -97,6 +100,7 @@ impl Config {
             allow_unsigned: sources.flag("allow_unsigned")?,
             api_token: sources.parsed("api_token", token)?,
             cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
+            time_zone: sources.required("time_zone", Zone::parse)?,
             media: MediaConfig::new(sources)?,
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,

@@ -50,6 +50,7 @@ const SETTINGS: [Setting; 28] = [
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },
     Setting { key: "cors_origins", kind: Kind::Plain, default: None },
+    Setting { key: "time_zone", kind: Kind::Plain, default: Some("UTC") },
     Setting { key: "gateway_url", kind: Kind::Plain, default: None },
     Setting { key: "media_origins", kind: Kind::Plain, default: None },
     Setting { key: MEDIA_STORE, kind: Kind::Plain, default: None },

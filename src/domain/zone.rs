@@ -76,6 +76,18 @@ impl Zone {
         });
         std::iter::once(first).chain(changes).collect()
     }
+
+    /// The first local day that begins at `since` or after it. Where clocks are put forward at midnight, a day begins
+    /// later than that.
+    ///
+    /// # Panics
+    /// In the year 9999.
+    pub fn first_day(&self, since: Timestamp) -> Date {
+        let local = instant(since).to_zoned(self.0.clone());
+        let beginning = local.start_of_day().expect("it is a year of ours");
+        let date = local.date();
+        if beginning.timestamp() >= local.timestamp() { date } else { date.tomorrow().expect("it is a year of ours") }
+    }
 }
 
 fn instant(at: Timestamp) -> jiff::Timestamp {
@@ -118,6 +130,17 @@ mod tests {
         {
             assert_eq!(read("UTC", unusable), None, "{unusable}");
         }
+    }
+
+    #[test]
+    fn a_day_begins_when_clocks_say_so() {
+        let first_day = |zone: &str, since| Zone::parse(zone).unwrap().first_day(at(since)).to_string();
+        assert_eq!(first_day("UTC", "2024-08-27T00:00:00Z"), "2024-08-27");
+        assert_eq!(first_day("UTC", "2024-08-27T00:00:00.001Z"), "2024-08-28");
+        assert_eq!(first_day("America/Bogota", "2024-08-27T04:59:59Z"), "2024-08-27");
+        // Santiago leaves out the first hour of one day, and has the last of another twice.
+        assert_eq!(first_day("America/Santiago", "2024-09-08T04:00:00Z"), "2024-09-08");
+        assert_eq!(first_day("America/Santiago", "2024-04-07T03:00:00Z"), "2024-04-07");
     }
 
     #[test]

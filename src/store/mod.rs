@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 mod ack_reports;
 mod acks;
+mod adhoc;
 mod chat_reports;
 mod chats;
 mod error;
@@ -38,8 +39,10 @@ mod sqlite;
 mod statistics;
 mod tokens;
 mod writer;
+mod zones;
 
 pub use ack_reports::{AckFilter, AckReport, AckReports};
+pub use adhoc::{Answer, QueryError, Session, Value, ask};
 pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use error::StoreError;
 pub use events::EventStore;
@@ -53,6 +56,7 @@ pub use schema::Pending;
 pub use search::SearchStore;
 pub use statistics::Statistics;
 pub use tokens::TokenStore;
+pub use zones::ZoneStore;
 
 use ack_reports::AckQueries;
 use chat_reports::ChatQueries;
@@ -64,12 +68,20 @@ use statistics::StatisticsQueries;
 
 /// Everything that a database does for buzon.
 pub trait Store:
-    EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + Reports + Availability
+    EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + ZoneStore + Reports + Availability
 {
 }
 
-impl<T: EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + Reports + Availability> Store
-    for T
+impl<T> Store for T where
+    T: EventStore
+        + MediaStore
+        + MediaReports
+        + ObjectStore
+        + SearchStore
+        + TokenStore
+        + ZoneStore
+        + Reports
+        + Availability
 {
 }
 
@@ -246,5 +258,15 @@ pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
         Database::Sqlite { path } => sqlite::migrate(path).await,
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => postgres::migrate(url).await,
+    }
+}
+
+/// Opens a connection for one query of a person, beside a server.
+pub async fn session(database: &Database) -> Result<Box<dyn Session>, StoreError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => Ok(Box::new(sqlite::adhoc::SqliteSession::open(path).await?)),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => Ok(Box::new(postgres::adhoc::PostgresSession::open(url).await?)),
     }
 }

@@ -7,4 +7,5 @@ mod media;
 mod readme;
 mod replicas;
 mod settings;
+mod sql;
 mod tokens;

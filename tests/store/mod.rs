@@ -1,6 +1,7 @@
 //! The contract of the store, on both databases.
 
 mod acks;
+mod adhoc;
 mod anything;
 mod chats;
 mod documented;
@@ -18,4 +19,7 @@ mod reactions;
 mod search;
 mod statistics;
 mod tokens;
+mod view_plans;
+mod views;
 mod waiting;
+mod zones;

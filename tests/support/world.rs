@@ -215,6 +215,11 @@ fn postgres_text(row: &PgRow) -> String {
         "FLOAT8" => row.get::<f64, _>(column).to_string(),
         "BYTEA" => hex::encode(row.get::<Vec<u8>, _>(column)),
         "TIMESTAMPTZ" => Timestamp::from_utc(row.get(column)).to_rfc3339(),
+        "TIMESTAMP" => {
+            let local: time::PrimitiveDateTime = row.get(column);
+            Timestamp::from_utc(local.assume_utc()).to_rfc3339().trim_end_matches('Z').to_owned()
+        }
+        "DATE" => row.get::<time::Date, _>(column).to_string(),
         _ => row.get::<String, _>(column),
     };
     joined(row.columns().iter().map(|column| text(column.ordinal(), column.type_info().name())))

@@ -20,6 +20,7 @@ use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
 
 mod acks;
+pub(super) mod adhoc;
 mod chats;
 mod durability;
 mod events;
@@ -37,6 +38,7 @@ mod search;
 mod statistics;
 mod tokens;
 pub(super) mod url;
+mod zones;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/postgres");

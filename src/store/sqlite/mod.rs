@@ -22,6 +22,7 @@ use crate::domain::timestamp::Timestamp;
 use lock::Lock;
 
 mod acks;
+pub(super) mod adhoc;
 mod chats;
 mod events;
 mod fill;
@@ -38,6 +39,7 @@ mod responses;
 mod search;
 mod statistics;
 mod tokens;
+mod zones;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/sqlite");

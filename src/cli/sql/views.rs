@@ -1,0 +1,26 @@
+use std::fmt::Write;
+
+/// The views, and what each shows.
+pub(super) const VIEWS: [(&str, &str); 11] = [
+    ("v_messages", "every message: who, when, what, its file, its reactions, how far it has come"),
+    ("v_chats", "every chat: with whom, its latest message, how many there are"),
+    ("v_unanswered", "who waits for an answer, since when, and what they asked"),
+    ("v_response_times", "each time that somebody waited and was answered, and how long it took"),
+    ("v_daily", "for each instance and day: messages in and out, chats, how far messages have come"),
+    ("v_reactions", "each person's current reaction to a message"),
+    ("v_current_reactions", "the same without the message"),
+    ("v_media", "every file: whose message, whether it is stored, its type and size"),
+    ("v_quarantine", "what could not be understood, why, and its text"),
+    ("v_days", "the days since the first message, and when each begins and ends"),
+    ("v_today", "one row: now, today, yesterday, and when they begin"),
+];
+
+/// The views, for a person who does not know what to ask.
+pub(super) fn list() -> String {
+    let width = VIEWS.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let mut list = String::from("Views, to be asked with: buzon sql \"SELECT * FROM v_unanswered\"\n\n");
+    for (name, line) in VIEWS {
+        writeln!(list, "  {name:width$}  {line}").expect("text takes text");
+    }
+    list + "\ndocs/sql.md explains each column, and has twenty questions with their queries.\n"
+}
