@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
-use crate::store::{OpenError, QueryError, StoreError};
+use crate::store::{OpenError, QueryError, ReaderError, StoreError};
 
 mod check_config;
 mod media;
@@ -15,6 +15,7 @@ mod migrate;
 mod openapi;
 mod serve;
 mod sql;
+mod sql_role;
 mod token;
 
 /// Keeps every WhatsApp event that the gateway sends, safe on disk before it is answered.
@@ -57,6 +58,8 @@ enum Command {
     Openapi,
     /// Ask the database with SQL, beside a running service; alone, it lists the views
     Sql(sql::SqlArgs),
+    /// Make a role for PostgreSQL that reads everything and writes nothing, for psql, DBeaver, Metabase, Grafana
+    SqlRole(sql_role::SqlRoleArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
+        Command::SqlRole(arguments) => sql_role::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {
@@ -157,6 +161,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
     let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
     error.is::<ConfigError>()
         || error.is::<WrongUse>()
+        || error.downcast_ref::<ReaderError>().is_some_and(ReaderError::is_wrong_use)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
 }

@@ -30,6 +30,7 @@ mod objects;
 mod postgres;
 mod reaction_reports;
 mod reactions;
+mod readers;
 mod record;
 mod responses;
 mod schema;
@@ -52,6 +53,7 @@ pub use media_reports::{JobFilter, JobReport, MediaReports};
 pub use message_reports::{MessageDetail, MessageFilter, MessageReport, MessageReports};
 pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
+pub use readers::{Done, Order, ReaderError, Readers, RoleName};
 pub use schema::Pending;
 pub use search::SearchStore;
 pub use statistics::Statistics;
@@ -268,5 +270,15 @@ pub async fn session(database: &Database) -> Result<Box<dyn Session>, StoreError
         Database::Sqlite { path } => Ok(Box::new(sqlite::adhoc::SqliteSession::open(path).await?)),
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => Ok(Box::new(postgres::adhoc::PostgresSession::open(url).await?)),
+    }
+}
+
+/// The roles of the database's server that read and do not write.
+pub fn readers(database: &Database) -> Result<Box<dyn Readers>, ReaderError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => Err(ReaderError::NotPostgres(path.display().to_string())),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => Ok(Box::new(postgres::readers::PostgresReaders(url.clone()))),
     }
 }

@@ -8,4 +8,6 @@ mod readme;
 mod replicas;
 mod settings;
 mod sql;
+mod sql_docs;
+mod sql_role;
 mod tokens;

@@ -1,14 +1,15 @@
-//! `docs/schema.md` names every table, view and column, and none that is not there.
+//! `docs/schema.md` and `docs/sql.md` name every table, view and column, and none that is not there.
 
 use std::collections::BTreeSet;
 
 use crate::support::world::{Backend, on_both};
 
-const DOCUMENT: &str = include_str!("../../docs/schema.md");
+const DOCUMENTS: [&str; 2] = [include_str!("../../docs/schema.md"), include_str!("../../docs/sql.md")];
 
 /// `table.column` for every row of a table below a heading that names a table, as this database should have it.
 fn documented(backend: Backend) -> BTreeSet<String> {
-    let sections = DOCUMENT.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+    let sections =
+        DOCUMENTS.iter().flat_map(|text| text.split("\n## ").skip(1)).filter_map(|section| section.split_once('\n'));
     let columns = sections.flat_map(|(table, text)| {
         let tables = text.split("| column | meaning |").skip(1);
         let rows = tables.flat_map(|text| text.lines().skip(2).take_while(|line| line.starts_with("| `")));

@@ -6,7 +6,6 @@ use buzon::domain::zone::Zone;
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
-use crate::support::derived::derive;
 use crate::support::events::{event, reaction, received, sent};
 use crate::support::world::{World, on_both, record};
 
@@ -34,7 +33,6 @@ async fn a_message_is_shown_with_all_that_is_known_of_it() {
             event("7", reaction("out-1", "1@c.us", json!("❤️"), json!(1_724_717_001)), ARRIVAL),
         ];
         record(&store, &events).await;
-        derive(&world).await;
         let columns = "instance_id, id, chat_id, contact, contact_name, is_group, direction, from_me, author, sender_name, \
                        occurred_at, sent_at, received_at, local_time, local_day, local_hour, local_weekday, type, body, \
                        quoted_message_id, quoted_body, reactions, media_state, media_key, content_type, size, file_name, \
@@ -70,7 +68,6 @@ async fn no_time_to_delivery_is_negative_and_none_is_known_of_incoming_messages(
             event("7", ack("in", "read"), later(1)),
         ];
         record(&store, &events).await;
-        derive(&world).await;
         let query = "SELECT delivery, seconds_to_delivered, seconds_to_read FROM v_messages ORDER BY id";
         assert_eq!(world.rows(query).await, ["read|0|0", "NULL|NULL|NULL"]);
     })
@@ -154,7 +151,6 @@ async fn who_waits_and_who_was_answered_is_shown_with_names_and_words() {
             event("7", received("7", group), ARRIVAL),
         ];
         record(&store, &events).await;
-        derive(&world).await;
         let waiting = "SELECT contact, contact_name, waiting_since, local_time, message_id, type, body FROM v_unanswered";
         let rows = world.rows(waiting).await;
         assert_eq!(rows, ["57301|57301|2024-08-27T00:01:40.000Z|2024-08-27T00:01:40.000|4|text|Gracias"]);

@@ -3,7 +3,6 @@
 pub mod blocker;
 pub mod browser;
 pub mod clock;
-pub mod derived;
 pub mod events;
 pub mod gate;
 pub mod gateway;

@@ -31,6 +31,7 @@ mod media_reports;
 mod messages;
 mod objects;
 mod reactions;
+pub(super) mod readers;
 mod reading;
 mod reports;
 mod responses;
@@ -130,6 +131,9 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
     connection.execute("SET client_min_messages TO warning").await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
+    if done.is_ok() {
+        readers::hide(&mut connection).await?;
+    }
     connection.close().await.map_err(StoreError::from)?;
     done
 }

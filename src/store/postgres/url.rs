@@ -53,3 +53,21 @@ pub(in crate::store) fn shown(url: &SecretString) -> String {
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon"))
 }
+
+/// The same database for another user.
+pub(super) fn of_role(url: &SecretString, user: &str, password: &SecretString) -> SecretString {
+    let Ok(mut of_role) = Url::parse(url.expose_secret()) else { return url.clone() };
+    let kept: Vec<(String, String)> = of_role
+        .query_pairs()
+        .filter(|(key, _)| !["user", "password", "options"].contains(&key.as_ref()))
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect();
+    of_role.set_query(None);
+    if !kept.is_empty() {
+        of_role.query_pairs_mut().extend_pairs(kept);
+    }
+    // A URL without a host takes neither; such a one names its host among the parameters.
+    let _ = of_role.set_username(user);
+    let _ = of_role.set_password(Some(password.expose_secret()));
+    String::from(of_role).into()
+}

@@ -1,0 +1,57 @@
+use std::io::Write;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Settings;
+use crate::store::{self, Done, Order, RoleName};
+
+#[derive(Args)]
+pub(super) struct SqlRoleArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// What the role is called; one that this command made before gets another password
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Remove it
+    #[arg(long)]
+    drop: bool,
+    /// Change nothing, and print the statements for an administrator to run
+    #[arg(long)]
+    print: bool,
+}
+
+const PASSWORD_BYTES: usize = 24;
+
+pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
+    let config = arguments.settings.config()?;
+    let name = RoleName::parse(&arguments.name)?;
+    let order = if arguments.drop { Order::Drop } else { Order::Make { password: password()? } };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let readers = store::readers(&config.database)?;
+    let done = runtime.block_on(readers.order(&name, &order, arguments.print))?;
+    let said = if arguments.print { statements(&done) } else { outcome(&name, &done) };
+    Ok(std::io::stdout().write_all(said.as_bytes())?)
+}
+
+fn password() -> anyhow::Result<SecretString> {
+    let mut random = [0; PASSWORD_BYTES];
+    getrandom::fill(&mut random)?;
+    Ok(hex::encode(random).into())
+}
+
+fn statements(done: &Done) -> String {
+    let statements: String = done.statements.iter().map(|statement| format!("{statement};\n")).collect();
+    let url = done.url.as_ref().map(|url| format!("-- It then connects with: {}\n", url.expose_secret()));
+    format!("BEGIN;\n{statements}COMMIT;\n{}", url.unwrap_or_default())
+}
+
+fn outcome(name: &RoleName, done: &Done) -> String {
+    match &done.url {
+        Some(url) => format!(
+            "the role {name} reads all views and tables and writes nothing; its password is shown this once\n{}\n",
+            url.expose_secret()
+        ),
+        None => format!("the role {name} is gone\n"),
+    }
+}
