@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 28] = [
+const SETTINGS: [Setting; 29] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
