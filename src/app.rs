@@ -19,7 +19,6 @@ use crate::clock::Clock;
 use crate::config::{Config, MediaConfig};
 use crate::data_dir;
 use crate::domain::media::RetryPolicy;
-use crate::domain::zone::Zone;
 use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
@@ -74,7 +73,7 @@ impl Application {
         let archive = Archive::new(store.clone());
         let access = Access::new(archive.clone(), clock.clone(), token.expose_secret());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
-        let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: Zone::utc() });
+        let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
         let receiver = Receiver {
             reader: Reader::default(),
             ingest,

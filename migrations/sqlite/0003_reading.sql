@@ -15,7 +15,8 @@ CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
     WHERE quoted_message_id IS NOT NULL;
 CREATE INDEX messages_media ON messages (instance_id, occurred_at, id) WHERE media_url IS NOT NULL;
-CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at) WHERE from_me;
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me)
+    WHERE from_me;
 
 ALTER TABLE chats ADD COLUMN contact TEXT;
 ALTER TABLE chats ADD COLUMN is_group INTEGER NOT NULL DEFAULT 0;

@@ -152,10 +152,55 @@ impl Paging<Key> {
     }
 }
 
+impl Paging<Key> {
+    /// The keys strictly between which the rows of the page lie, for a list that all instances have in one order.
+    /// `width` is as in [`Paging::range`].
+    pub fn span(&self, width: usize) -> (Key, Key) {
+        let edge =
+            |at: Timestamp| Key { at: at.millis(), instance_id: String::new(), rest: vec![String::new(); width] };
+        let (mut after, mut before) =
+            (edge(self.since.unwrap_or(Timestamp::MIN)), edge(self.until.unwrap_or(Timestamp::MAX)));
+        if let Some(Cursor { key, .. }) = &self.cursor {
+            let at = key.at();
+            let instance_id = key.instance_id.replace('\0', "");
+            let reached = Key { at: at.millis(), instance_id, rest: padded(&key.rest, width) };
+            match self.ascending() {
+                true => after = after.max(reached),
+                false => before = before.min(reached),
+            }
+        }
+        (after, before)
+    }
+
+    /// Lets a page that is not full go on from `at`, up to which its rows were read.
+    pub fn unfinished<T>(&self, page: Page<T, Key>, at: Timestamp) -> Page<T, Key> {
+        let key = Key { at: at.millis(), instance_id: String::new(), rest: vec![] };
+        let backwards = self.cursor.as_ref().is_some_and(|cursor| cursor.backwards);
+        let cursor = Some(Cursor { key, backwards });
+        match backwards {
+            true => Page { previous: cursor, ..page },
+            false => Page { next: cursor, ..page },
+        }
+    }
+}
+
 impl Key {
+    /// Cut to the times that a row can have.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()))
+    }
+
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    pub fn rest(&self) -> &[String] {
+        &self.rest
+    }
+
     /// Where the rows of `instance` stand that come before or after this key in a list of all instances.
     fn bound(&self, instance: &InstanceId, width: usize) -> Bound {
-        let at = Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()));
+        let at = self.at();
         let empty = vec![String::new(); width];
         match instance.as_str().cmp(self.instance_id.as_str()) {
             // Its rows of the same time come before the key: all of them lie below the next millisecond.

@@ -16,6 +16,7 @@ use crate::domain::chat_id;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::{Key, Paging};
 use crate::domain::reaction::MessageReaction;
+use crate::domain::search::SearchQuery;
 use crate::store::{JobReport, MessageDetail, MessageFilter, MessageReport};
 
 /// A message under the provider's names, and what buzon knows besides.
@@ -191,6 +192,11 @@ pub struct MessageParameters {
     /// Answers to this message.
     #[param(example = "ABCD1234")]
     quoted_message_id: Option<String>,
+    /// Words of the body, all of which must be there, and `"quoted phrases"`; case and accents do not matter. At most
+    /// 1,000 characters and 32 words. A page of a long search can have few rows, or none, and a `next_cursor` to go on
+    /// with.
+    #[param(example = "menú \"del día\"")]
+    q: Option<String>,
     /// From this time on: seconds since 1970, or RFC 3339.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
@@ -223,6 +229,12 @@ pub async fn list(
 ) -> Result<Json<ListAnswer<Message>>, Problem> {
     let parameters: MessageParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
+    if filter.search.is_some() && filter.by_arrival {
+        return Err(parameters::invalid(
+            "time",
+            "what q finds is ordered by when it was sent; leave out one of the two",
+        ));
+    }
     page(&archive, reader, filter, parameters.paging()?).await
 }
 
@@ -262,6 +274,7 @@ impl MessageParameters {
             is_group: flag("is_group", &self.is_group)?,
             has_media: flag("has_media", &self.has_media)?,
             quoted_message_id: text(&self.quoted_message_id),
+            search: parameters::parse("q", &text(&self.q), SearchQuery::parse)?,
             by_arrival: by_arrival?.unwrap_or(false),
         })
     }

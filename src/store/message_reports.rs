@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
 use super::media_reports::JobReport;
+use super::search::SearchAsk;
 use super::{Queries, StoreError};
 use crate::domain::ack::StatedAck;
 use crate::domain::chat::ChatKey;
@@ -14,6 +15,7 @@ use crate::domain::message::{Fields, Location, MessageKey};
 use crate::domain::page::{Key, Page, Paging};
 use crate::domain::reaction::{MessageReaction, current};
 use crate::domain::scope::Scope;
+use crate::domain::search::{Facet, Narrowing, SearchQuery};
 use crate::domain::timestamp::Timestamp;
 
 /// The contract of what people ask about messages.
@@ -47,6 +49,8 @@ pub struct MessageFilter {
     pub is_group: Option<bool>,
     pub has_media: Option<bool>,
     pub quoted_message_id: Option<String>,
+    /// In whose bodies this is found; in the order of when they were sent.
+    pub search: Option<SearchQuery>,
     /// Ordered and bounded by when they arrived, instead of when they were sent.
     pub by_arrival: bool,
 }
@@ -142,6 +146,9 @@ async fn keys(
 ) -> Result<Page<MessageKey, Key>, StoreError> {
     let listing = if filter.by_arrival { BY_ARRIVAL } else { BY_TIME };
     let instances = instances(queries, scope, filter.instance_id.as_ref()).await?;
+    if let Some(query) = &filter.search {
+        return found(queries, scope, instances, filter, query, paging).await;
+    }
     let places = places(queries, instances, filter).await?;
     let targets: Vec<Target> = places
         .into_iter()
@@ -153,6 +160,45 @@ async fn keys(
     let rows = queries.message_keys(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
     let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
     Ok(page.map(|(key, _)| key))
+}
+
+/// The keys of the messages of a page that a search finds.
+async fn found(
+    queries: &mut impl Queries,
+    scope: &Scope,
+    instances: Vec<InstanceId>,
+    filter: &MessageFilter,
+    query: &SearchQuery,
+    paging: &Paging<Key>,
+) -> Result<Page<MessageKey, Key>, StoreError> {
+    let mut narrowing = Narrowing::default();
+    if filter.instance_id.is_some() || *scope != Scope::All {
+        narrowing = narrowing.and_any_of(instances.iter().map(Facet::instance));
+    }
+    if filter.contact.is_some() || filter.chat_id.is_some() {
+        let chats = places(queries, instances.clone(), filter).await?;
+        let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
+        narrowing = narrowing.and_any_of(chats);
+    }
+    let flags = [("from_me", filter.from_me), ("is_group", filter.is_group)];
+    let flags = flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?)));
+    let conditions: Vec<Condition> = filter.conditions().into_iter().chain(flags).collect();
+    let (after, before) = paging.span(1);
+    let found = queries
+        .find(&SearchAsk {
+            query,
+            narrowing,
+            instances: &instances,
+            conditions: &conditions,
+            after,
+            before,
+            ascending: paging.ascending(),
+            limit: paging.reach(),
+        })
+        .await?;
+    let page = merge(paging, found.rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    let page = page.map(|(key, _)| key);
+    Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
 
 /// The instances that are asked for, or the chats in them.

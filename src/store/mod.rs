@@ -55,7 +55,6 @@ pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use readers::{Done, Order, ReaderError, Readers, RoleName};
 pub use schema::Pending;
-pub use search::SearchStore;
 pub use statistics::Statistics;
 pub use tokens::TokenStore;
 pub use zones::ZoneStore;
@@ -66,24 +65,17 @@ use listing::InstanceQueries;
 use media_lists::MediaQueries;
 use message_reports::MessageQueries;
 use reaction_reports::ReactionQueries;
+use search::SearchQueries;
 use statistics::StatisticsQueries;
 
 /// Everything that a database does for buzon.
 pub trait Store:
-    EventStore + MediaStore + MediaReports + ObjectStore + SearchStore + TokenStore + ZoneStore + Reports + Availability
+    EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Reports + Availability
 {
 }
 
 impl<T> Store for T where
-    T: EventStore
-        + MediaStore
-        + MediaReports
-        + ObjectStore
-        + SearchStore
-        + TokenStore
-        + ZoneStore
-        + Reports
-        + Availability
+    T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Reports + Availability
 {
 }
 
@@ -94,7 +86,15 @@ impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists
 
 /// The statements that answer them: the one thing of a question that the databases say differently.
 trait Queries:
-    InstanceQueries + MessageQueries + ChatQueries + AckQueries + ReactionQueries + MediaQueries + StatisticsQueries + Send
+    InstanceQueries
+    + MessageQueries
+    + ChatQueries
+    + AckQueries
+    + ReactionQueries
+    + MediaQueries
+    + SearchQueries
+    + StatisticsQueries
+    + Send
 {
 }
 
@@ -105,6 +105,7 @@ impl<T> Queries for T where
         + AckQueries
         + ReactionQueries
         + MediaQueries
+        + SearchQueries
         + StatisticsQueries
         + Send
 {

@@ -3,19 +3,39 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::listing::Condition;
+use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
+use crate::domain::page::Key;
 use crate::domain::search::{Narrowing, SearchEntry, SearchQuery};
+use crate::domain::timestamp::Timestamp;
 
-/// The contract of searching.
+/// A page of what is found.
+pub(super) struct SearchAsk<'a> {
+    pub(super) query: &'a SearchQuery,
+    pub(super) narrowing: Narrowing,
+    /// The instances that are searched, for the times of their messages.
+    pub(super) instances: &'a [InstanceId],
+    /// What holds of the messages besides.
+    pub(super) conditions: &'a [Condition],
+    /// What is found lies strictly between these keys.
+    pub(super) after: Key,
+    pub(super) before: Key,
+    pub(super) ascending: bool,
+    pub(super) limit: u32,
+}
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) rows: Vec<(MessageKey, Timestamp)>,
+    /// Where the search was broken off, because it had taken its time; all that lies before was searched.
+    pub(super) unfinished: Option<Timestamp>,
+}
+
+/// The statements that search.
 #[async_trait]
-pub trait SearchStore: Send + Sync {
-    /// The messages in whose bodies everything is found that is asked for, at most `limit`, the latest first.
-    async fn search(
-        &self,
-        query: &SearchQuery,
-        narrowing: &Narrowing,
-        limit: u32,
-    ) -> Result<Vec<MessageKey>, StoreError>;
+pub(super) trait SearchQueries {
+    async fn find(&mut self, ask: &SearchAsk<'_>) -> Result<Found, StoreError>;
 }
 
 /// The statements on `message_search` within a transaction.

@@ -3,9 +3,11 @@ use std::sync::Arc;
 
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::search::{Facet, Narrowing, SearchQuery};
+use buzon::domain::page::{Order, Paging};
+use buzon::domain::scope::Scope;
+use buzon::domain::search::SearchQuery;
 use buzon::domain::timestamp::Timestamp;
-use buzon::store::Store;
+use buzon::store::{MessageFilter, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -18,14 +20,25 @@ fn said(instance: &str, id: &str, fields: Value) -> Event {
     event(instance, received(id, fields), ARRIVAL)
 }
 
-async fn found_in(store: &Arc<dyn Store>, text: &str, narrowing: &Narrowing) -> Vec<String> {
-    let query = SearchQuery::parse(text).expect("it is a query");
-    let found = store.search(&query, narrowing, 100).await.expect("the search is answered");
-    found.into_iter().map(|(instance_id, id)| format!("{instance_id} {id}")).collect()
+async fn found_by(store: &Arc<dyn Store>, filter: MessageFilter, limit: u32) -> Vec<String> {
+    let mut paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
+    let mut found = vec![];
+    loop {
+        let page = store.list_messages(&Scope::All, &filter, &paging).await.expect("the search is answered");
+        found.extend(page.rows.iter().map(|it| format!("{} {}", it.instance_id, it.id)));
+        paging.cursor = page.next;
+        if paging.cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+fn searching(text: &str) -> MessageFilter {
+    MessageFilter { search: Some(SearchQuery::parse(text).expect("it is a query")), ..MessageFilter::default() }
 }
 
 async fn found(store: &Arc<dyn Store>, text: &str) -> Vec<String> {
-    found_in(store, text, &Narrowing::default()).await
+    found_by(store, searching(text), 200).await
 }
 
 #[tokio::test]
@@ -52,35 +65,71 @@ async fn words_are_found_without_regard_to_case_and_accents_and_phrases_word_by_
 }
 
 #[tokio::test]
-async fn a_search_is_narrowed_to_instances_chats_and_months() {
+async fn a_search_is_narrowed_by_every_filter_and_by_time() {
     on_both(async |world| {
         let store = world.open().await;
-        let elsewhere = json!({"chat_id": "5799@c.us", "timestamp": 1720000000});
-        let events = [said("7", "A", json!({})), said("7", "B", elsewhere), said("8", "C", json!({}))];
+        let elsewhere = json!({"chat_id": "5799@c.us", "timestamp": 1720000000, "type": "image"});
+        let events = [said("7", "A", json!({})), said("7", "B", elsewhere), event("8", sent("C", json!({})), ARRIVAL)];
         record(&store, &events).await;
-        let (seven, eight) = (InstanceId::new("7").expect("an id"), InstanceId::new("8").expect("an id"));
-        let august = Facet::month(Timestamp::from_millis(1_724_716_800_000));
-        let july = Facet::month(Timestamp::from_millis(1_720_000_000_000));
-        let chat = Facet::chat(&seven, "5799@c.us");
-        let of = |facets: Vec<Facet>| Narrowing::default().and_any_of(facets);
-        for (narrowing, expected) in [
-            (Narrowing::default(), &["8 C", "7 A", "7 B"][..]),
-            (of(vec![Facet::instance(&seven)]), &["7 A", "7 B"]),
-            (of(vec![Facet::instance(&seven), Facet::instance(&eight)]), &["8 C", "7 A", "7 B"]),
-            (of(vec![chat.clone()]), &["7 B"]),
-            (of(vec![july.clone()]), &["7 B"]),
-            (of(vec![august.clone(), july]).and_any_of([Facet::instance(&eight)]), &["8 C"]),
-            (of(vec![august]).and_any_of([chat]), &[]),
-            (of(vec![]), &[]),
+        let hola = || searching("hola");
+        let seven = InstanceId::new("7").ok();
+        for (filter, expected) in [
+            (hola(), &["8 C", "7 A", "7 B"][..]),
+            (MessageFilter { instance_id: seven.clone(), ..hola() }, &["7 A", "7 B"]),
+            (MessageFilter { instance_id: InstanceId::new("9").ok(), ..hola() }, &[]),
+            (MessageFilter { chat_id: Some("5799@c.us".to_owned()), ..hola() }, &["7 B"]),
+            (MessageFilter { contact: Some("5799".to_owned()), ..hola() }, &["7 B"]),
+            (MessageFilter { contact: Some("5798".to_owned()), ..hola() }, &[]),
+            (MessageFilter { kind: Some("image".to_owned()), ..hola() }, &["7 B"]),
+            (MessageFilter { from_me: Some(true), ..hola() }, &["8 C"]),
+            (MessageFilter { from_me: Some(false), instance_id: seven, ..hola() }, &["7 A", "7 B"]),
         ] {
-            let mut found = found_in(&store, "hola", &narrowing).await;
-            found.sort();
-            let mut expected = expected.to_vec();
-            expected.sort();
-            assert_eq!(found, expected, "{narrowing:?}");
+            assert_eq!(found_by(&store, filter.clone(), 200).await, expected, "{filter:?}");
+            assert_eq!(found_by(&store, filter.clone(), 1).await, expected, "{filter:?}");
         }
-        let months = (0..1_000).map(|month| Facet::month(Timestamp::from_seconds(month * 2_600_000)));
-        assert_eq!(found_in(&store, "hola", &Narrowing::default().and_any_of(months)).await.len(), 3);
+        let since = Some(Timestamp::from_millis(1_720_000_000_000));
+        let until = Some(Timestamp::from_millis(1_724_716_800_000));
+        for (since, until, order, expected) in [
+            (since, until, Order::NewestFirst, &["B"][..]),
+            (until, None, Order::OldestFirst, &["A", "C"]),
+            (None, since, Order::NewestFirst, &[]),
+            (None, None, Order::OldestFirst, &["B", "A", "C"]),
+        ] {
+            let paging = Paging { order, limit: 9, cursor: None, since, until };
+            let page = store.list_messages(&Scope::All, &hola(), &paging).await.expect("the search is answered");
+            assert_eq!(page.rows.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), expected);
+        }
+        let eight = Scope::Instances(InstanceId::new("8").into_iter().collect());
+        let paging = Paging { order: Order::NewestFirst, limit: 9, cursor: None, since: None, until: None };
+        let page = store.list_messages(&eight, &hola(), &paging).await.expect("the search is answered");
+        assert_eq!(page.rows.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_walk_over_what_is_found_meets_all_of_it_in_order_also_where_thousands_share_a_second() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let events: Vec<_> = (0..240)
+            .map(|n: i64| {
+                let month = [1_706_000_000, 1_709_000_000, 1_720_000_000, 1_724_716_800][n as usize % 4];
+                let fields = json!({"timestamp": month + n % 3 / 2, "body": if n % 5 == 0 { "hola" } else { "Hola, buenos días" }});
+                said(["7", "10", "8"][n as usize % 3], &format!("A{}", n * 37 % 240), fields)
+            })
+            .collect();
+        for batch in events.chunks(60) {
+            record(&store, batch).await;
+        }
+        for text in ["hola", "\"buenos días\""] {
+            let all = found_by(&store, searching(text), 200).await;
+            assert_eq!(all.len(), if text == "hola" { 240 } else { 192 });
+            let listed = found_by(&store, MessageFilter::default(), 200).await;
+            let expected: Vec<_> = listed.into_iter().filter(|it| all.contains(it)).collect();
+            for limit in [1, 7, 200] {
+                assert_eq!(found_by(&store, searching(text), limit).await, expected, "{text} {limit}");
+            }
+        }
     })
     .await;
 }
@@ -172,14 +221,12 @@ fn any_text_at_all_is_a_query_that_both_databases_answer_alike_or_is_none() {
         stores.iter().for_each(|store| drop(runtime.block_on(record(store, &events))));
         let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
         let find = |store: &Arc<dyn Store>| {
-            let found = runtime.block_on(store.search(&query, &Narrowing::default(), 10_000));
-            let mut found = found.expect("the search is answered");
-            found.sort();
-            found
+            let filter = MessageFilter { search: Some(query.clone()), ..MessageFilter::default() };
+            runtime.block_on(found_by(store, filter, 200))
         };
         let found = stores.each_ref().map(find);
         prop_assert_eq!(&found[0], &found[1], "{:?}", query);
-        prop_assert!(found[0].iter().any(|(_, found)| *found == id), "{:?}", query);
+        prop_assert!(found[0].contains(&format!("7 {id}")), "{:?}", query);
         Ok(())
     });
     if let Err(failure) = outcome {

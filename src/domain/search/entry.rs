@@ -88,6 +88,20 @@ impl Facet {
         Self(format!("M{:04}{:02}", at.year(), u8::from(at.month())))
     }
 
+    /// The months from that of `first` to that of `last`, each with the moment in which it begins.
+    pub fn months(first: Timestamp, last: Timestamp) -> Vec<(Timestamp, Self)> {
+        let mut months = Vec::new();
+        let mut day = first.to_utc().date().replace_day(1).expect("each month has a first day");
+        loop {
+            let begins = Timestamp::from_utc(day.midnight().assume_utc());
+            if begins > last {
+                return months;
+            }
+            months.push((begins, Self::month(begins)));
+            day = (day + time::Duration::days(31)).replace_day(1).expect("each month has a first day");
+        }
+    }
+
     /// What no message has.
     pub(super) fn nowhere() -> Self {
         Self("N".to_owned())
@@ -101,6 +115,16 @@ impl Facet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn months_go_from_the_first_to_the_last() {
+        let at = |text: &str| Timestamp::from_rfc3339(text).unwrap();
+        let months = Facet::months(at("2023-11-30T23:59:59Z"), at("2024-02-01T00:00:00Z"));
+        let months: Vec<_> = months.iter().map(|(begins, facet)| (begins.to_rfc3339(), facet.as_str())).collect();
+        let expected = [("2023-11", "M202311"), ("2023-12", "M202312"), ("2024-01", "M202401"), ("2024-02", "M202402")];
+        assert_eq!(months, expected.map(|(month, facet)| (format!("{month}-01T00:00:00.000Z"), facet)));
+        assert!(Facet::months(at("2024-02-01T00:00:00Z"), at("2024-01-31T00:00:00Z")).is_empty());
+    }
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = (InstanceId::new("7").unwrap(), "A".to_owned());

@@ -123,7 +123,7 @@ fn push_bound(query: &mut QueryBuilder<Postgres>, listing: &Listing, name: &str)
     }
 }
 
-fn push_condition(query: &mut QueryBuilder<Postgres>, condition: &Condition) {
+pub(super) fn push_condition(query: &mut QueryBuilder<Postgres>, condition: &Condition) {
     match condition {
         Condition::Is(column, text) => query.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
         Condition::Flag(column, flag) => query.push(format_args!(" AND {column} = ")).push_bind(*flag),

@@ -96,7 +96,7 @@ fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &Listing, bound: &Bound
     }
 }
 
-fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition) {
+pub(super) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition) {
     match condition {
         Condition::Is(column, text) => query.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
         Condition::Flag(column, flag) => query.push(format_args!(" AND {column} = ")).push_bind(*flag),

@@ -1,14 +1,16 @@
 use async_trait::async_trait;
 use serde::Serialize;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::{SqliteStore, json, keys};
+use super::listing::push_condition;
+use super::reading::Reading;
+use super::{json, keys, timestamp};
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
 use crate::domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::search::{SearchRows, SearchStore};
+use crate::store::search::{Found, SearchAsk, SearchQueries, SearchRows};
 
 /// The lower bits of a key tell messages of one millisecond apart.
 const ORDINAL_BITS: u32 = 22;
@@ -20,6 +22,11 @@ const KEYS_SINCE: Timestamp = Timestamp::from_seconds(1_230_768_000);
 fn first_key(at: Timestamp) -> i64 {
     let millis = at.millis() - KEYS_SINCE.millis();
     millis.clamp(i64::MIN >> ORDINAL_BITS, i64::MAX >> ORDINAL_BITS) << ORDINAL_BITS
+}
+
+/// The last key of a millisecond.
+fn last_key(at: Timestamp) -> i64 {
+    first_key(at) | ((1 << ORDINAL_BITS) - 1)
 }
 
 /// A row of `message_search`, with the keys among which its own will be.
@@ -36,13 +43,12 @@ struct SearchRow<'e> {
 
 impl<'e> From<&'e SearchEntry> for SearchRow<'e> {
     fn from(entry: &'e SearchEntry) -> Self {
-        let first_key = first_key(entry.occurred_at);
         Self {
             instance_id: entry.instance_id.as_str(),
             id: &entry.id,
             occurred_at: entry.occurred_at.to_rfc3339(),
-            first_key,
-            last_key: first_key | ((1 << ORDINAL_BITS) - 1),
+            first_key: first_key(entry.occurred_at),
+            last_key: last_key(entry.occurred_at),
             words: entry.words.join(" "),
             facets: Vec::from_iter(entry.facets.iter().map(Facet::as_str)).join(" "),
         }
@@ -62,30 +68,57 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
 }
 
 #[async_trait]
-impl SearchStore for SqliteStore {
-    async fn search(
-        &self,
-        query: &SearchQuery,
-        narrowing: &Narrowing,
-        limit: u32,
-    ) -> Result<Vec<MessageKey>, StoreError> {
-        let expression = expression(query, narrowing);
-        let rows = sqlx::query!(
-            r#"
-            SELECT message_search.instance_id AS "instance_id!: String", message_search.id AS "id!: String"
-            FROM message_words
-            CROSS JOIN message_search ON message_search.search_key = message_words.rowid
-            WHERE message_words MATCH ?1
-            ORDER BY message_words.rowid DESC
-            LIMIT ?2
-            "#,
-            expression,
-            limit,
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+impl SearchQueries for Reading {
+    async fn find(&mut self, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
+        let (from, to) = (first_key(ask.after.at()), last_key(ask.before.at()));
+        let mut rows = found(self, ask, from, to, Some(ask.limit)).await?;
+        // The words have messages of one millisecond in the order in which they came, and a page in that of their keys.
+        if let Some((_, at)) = rows.last().filter(|_| rows.len() >= ask.limit as usize).cloned() {
+            rows.retain(|(_, other)| *other != at);
+            rows.extend(found(self, ask, first_key(at), last_key(at), None).await?);
+        }
+        Ok(Found { rows, unfinished: None })
     }
+}
+
+/// What is found among these search keys, in their order.
+async fn found(
+    connection: &mut SqliteConnection,
+    ask: &SearchAsk<'_>,
+    from: i64,
+    to: i64,
+    limit: Option<u32>,
+) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+    let order = if ask.ascending { "ASC" } else { "DESC" };
+    let mut query = QueryBuilder::new(
+        "SELECT message_search.instance_id, message_search.id, message_search.occurred_at \
+         FROM message_words CROSS JOIN message_search ON message_search.search_key = message_words.rowid \
+         WHERE message_words MATCH ",
+    );
+    query.push_bind(expression(ask.query, &ask.narrowing));
+    query.push(" AND message_words.rowid >= ").push_bind(from).push(" AND message_words.rowid <= ").push_bind(to);
+    for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
+        query.push(" AND (message_search.occurred_at, message_search.instance_id, message_search.id) ");
+        query.push(sign).push(" (").push_bind(edge.at().to_rfc3339());
+        query.push(", ").push_bind(edge.instance_id().to_owned());
+        query.push(", ").push_bind(edge.rest().concat()).push(")");
+    }
+    if !ask.conditions.is_empty() {
+        query.push(
+            " AND EXISTS (SELECT 1 FROM messages WHERE messages.instance_id = message_search.instance_id \
+             AND messages.id = message_search.id",
+        );
+        ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+        query.push(")");
+    }
+    query.push(" ORDER BY message_words.rowid ").push(order);
+    if let Some(limit) = limit {
+        query.push(" LIMIT ").push_bind(limit);
+    }
+    let rows: Vec<(String, String, String)> = query.build_query_as().fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|(instance_id, id, at)| Ok(((InstanceId::from_store(&instance_id), id), timestamp(&at)?)))
+        .collect()
 }
 
 #[async_trait]
