@@ -12,5 +12,5 @@ CREATE TABLE api_tokens (
 ) STRICT;
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
 
--- Whether an instance has a file, without looking at the others that have it.
-CREATE INDEX media_owners ON media (object_key, instance_id) WHERE object_key IS NOT NULL;
+-- Whether an instance has a file, and under which name first, without looking at all the messages that came with it.
+CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;

@@ -20,8 +20,8 @@ pub trait MediaReports: Send + Sync {
     /// stored. Returns how many those are.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// A stored file by its key, under the name that it has in a message of `scope`. `None` where no message of the scope
-    /// came with it.
+    /// A stored file by its key, under the name that it had first in the first instance of `scope` that has it. `None`
+    /// where no message of the scope came with it.
     async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError>;
 
     /// The jobs of a message; those with a stored file first, of these the latest.

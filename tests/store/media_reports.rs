@@ -49,10 +49,10 @@ async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there
             file.file_name
         };
         for (scope, of_both, of_8) in [
-            (Scope::All, Some("first.png"), Some("theirs.png")),
+            (Scope::All, Some("second.png"), Some("theirs.png")),
             (scope(&["7"]), Some("second.png"), None),
             (scope(&["8"]), Some("first.png"), Some("theirs.png")),
-            (scope(&["7", "8", "9"]), Some("first.png"), Some("theirs.png")),
+            (scope(&["7", "8", "9"]), Some("second.png"), Some("theirs.png")),
             (scope(&["9", "-", "%", "7\", \"8"]), None, None),
             (scope(&[]), None, None),
         ] {

@@ -65,6 +65,13 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
     assert_eq!(around.matches("USING INDEX messages_answers").count(), 3, "{around}");
     assert_eq!(around.matches("USING INDEX messages_chat").count(), 2, "{around}");
     assert!(!around.contains("TEMP B-TREE"), "{around}");
+    for text in ["ORDER BY instance_id, stored_at", "instance_id = instance.value"] {
+        let plan = of(&mut connection, text).await;
+        assert!(
+            plan.contains("USING INDEX media_owners") || plan.contains("USING COVERING INDEX media_owners"),
+            "{plan}"
+        );
+    }
     connection.close().await.expect("it closes");
 }
 
@@ -78,9 +85,11 @@ async fn statistics_read_ranges_of_time() {
     for statement in statements {
         let plan = plan(&mut connection, &statement).await;
         let ranges: Vec<_> = plan.iter().filter(|step| step.starts_with("SEARCH ")).collect();
-        // `from_me` is in the condition of messages_delivery, and not among its columns.
-        let indexes =
-            ["COVERING INDEX messages_occurred", "COVERING INDEX responses_waiting", "INDEX messages_delivery"];
+        let indexes = [
+            "COVERING INDEX messages_occurred",
+            "COVERING INDEX responses_waiting",
+            "COVERING INDEX messages_delivery",
+        ];
         let ranged = |step: &str| step.contains(">? AND ") && step.ends_with("<?)");
         let right = |step: &&String| indexes.iter().any(|index| step.contains(index)) && ranged(step);
         assert!(!ranges.is_empty() && ranges.iter().all(right), "{statement}\n{plan:#?}");

@@ -92,7 +92,7 @@ async fn any_file(readers: &PgPool, object_key: &ObjectKey) -> Result<Option<Fil
         SELECT object_key, size, content_type, file_name
         FROM media
         WHERE object_key = $1
-        ORDER BY stored_at
+        ORDER BY instance_id, stored_at
         LIMIT 1
         "#,
         object_key.as_str(),
@@ -109,10 +109,16 @@ async fn file_of(
     let row = sqlx::query_as!(
         FileRow,
         r#"
-        SELECT object_key, size, content_type, file_name
-        FROM media
-        WHERE object_key = $1 AND instance_id = ANY ($2::text[])
-        ORDER BY stored_at
+        SELECT file.object_key, file.size, file.content_type, file.file_name
+        FROM unnest($2::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT instance_id, object_key, size, content_type, file_name
+                FROM media
+                WHERE object_key = $1 AND instance_id = instance.id
+                ORDER BY stored_at
+                LIMIT 1
+            ) AS file
+        ORDER BY file.instance_id
         LIMIT 1
         "#,
         object_key.as_str(),

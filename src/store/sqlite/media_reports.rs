@@ -93,7 +93,7 @@ async fn any_file(readers: &SqlitePool, object_key: &ObjectKey) -> Result<Option
         SELECT object_key, size, content_type, file_name
         FROM media
         WHERE object_key = ?1
-        ORDER BY stored_at
+        ORDER BY instance_id, stored_at
         LIMIT 1
         "#,
         key,
@@ -111,9 +111,15 @@ async fn file_of(
         FileRow,
         r#"
         SELECT object_key, size, content_type, file_name
-        FROM media
-        WHERE object_key = ?1 AND instance_id IN (SELECT value FROM json_each(?2))
-        ORDER BY stored_at
+        FROM json_each(?2) AS instance
+            JOIN media ON media.rowid = (
+                SELECT rowid
+                FROM media
+                WHERE object_key = ?1 AND instance_id = instance.value
+                ORDER BY stored_at
+                LIMIT 1
+            )
+        ORDER BY instance_id
         LIMIT 1
         "#,
         key,
