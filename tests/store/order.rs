@@ -125,7 +125,7 @@ fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases()
             dumps.push(runtime.block_on(rows_after(world, std::iter::once(events.as_slice()))));
             dumps.push(runtime.block_on(rows_after(world, events.chunks(1))));
             dumps.push(runtime.block_on(rows_after(world, in_batches(&deliveries, &sizes).into_iter())));
-            runtime.block_on(waiting::is_as_defined(world));
+            runtime.block_on(waiting::is_as_defined(world, "true"));
         }
         for dump in &dumps[1..] {
             prop_assert_eq!(&dumps[0], dump);

@@ -46,12 +46,14 @@ fn defined(messages: &[Row]) -> (Vec<String>, String) {
     (responses, waiting.map_or("NULL|NULL".to_owned(), |(since, id, _)| format!("{since}|{id}")))
 }
 
-/// Holds all chats of a world against the definition.
-pub async fn is_as_defined(world: &World) {
+/// Holds the chats that a condition chooses against the definition.
+pub async fn is_as_defined(world: &World, condition: &str) {
     let mut chats = BTreeMap::<String, Vec<Row>>::new();
-    let messages = "SELECT instance_id, chat_id, occurred_at, id, from_me FROM messages
-                    WHERE chat_id IS NOT NULL ORDER BY occurred_at, id";
-    for row in world.rows(messages).await {
+    let messages = format!(
+        "SELECT instance_id, chat_id, occurred_at, id, from_me FROM messages
+         WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, id"
+    );
+    for row in world.rows(&messages).await {
         let columns: Vec<&str> = row.split('|').collect();
         let [instance_id, chat_id, occurred_at, id, from_me] = columns[..] else { panic!("{row}") };
         let message = (occurred_at.to_owned(), id.to_owned(), from_me == "1");
@@ -65,10 +67,11 @@ pub async fn is_as_defined(world: &World) {
         waiting.push(format!("{chat}|{waits}"));
     }
     responses.sort();
-    let mut found = world.rows("SELECT * FROM responses").await;
+    let mut found = world.rows(&format!("SELECT * FROM responses WHERE {condition}")).await;
     found.sort();
     assert_eq!(found, responses);
-    let mut found = world.rows("SELECT instance_id, chat_id, waiting_since, waiting_id FROM chats").await;
+    let waiters = format!("SELECT instance_id, chat_id, waiting_since, waiting_id FROM chats WHERE {condition}");
+    let mut found = world.rows(&waiters).await;
     found.sort();
     assert_eq!(found, waiting);
 }
@@ -107,7 +110,7 @@ fn in_any_order_and_any_batches_who_waits_and_who_was_answered_is_as_defined() {
             for batch in events.chunks(size) {
                 runtime.block_on(record(store, batch));
             }
-            runtime.block_on(is_as_defined(world));
+            runtime.block_on(is_as_defined(world, &format!("instance_id = '{case}'")));
         }
         Ok(())
     });

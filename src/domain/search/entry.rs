@@ -1,6 +1,6 @@
 use sha2::{Digest, Sha256};
 
-use super::words::words;
+use super::words::first_words;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
@@ -21,9 +21,6 @@ pub struct SearchEntry {
 /// word of a text does, and holds ASCII letters and digits alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Facet(String);
-
-/// How much of a text is indexed: words of so many bytes, a space after each counted.
-const MAX_BYTES: usize = 64 * 1024;
 
 /// PostgreSQL gives no word a greater position, and finds no phrases beyond it.
 const MAX_WORDS: usize = 16_383;
@@ -46,7 +43,8 @@ impl SearchEntry {
         occurred_at: Timestamp,
         body: &str,
     ) -> Option<Self> {
-        let words = first_words(body);
+        let mut words = first_words(body);
+        words.truncate(MAX_WORDS);
         if words.is_empty() {
             return None;
         }
@@ -59,16 +57,6 @@ impl SearchEntry {
     pub fn key(&self) -> MessageKey {
         (self.instance_id.clone(), self.id.clone())
     }
-}
-
-/// The words of a text up to the limits.
-fn first_words(text: &str) -> Vec<String> {
-    let mut bytes = 0;
-    let fits = |word: &String| {
-        bytes += word.len() + 1;
-        bytes <= MAX_BYTES
-    };
-    words(text).take_while(fits).take(MAX_WORDS).collect()
 }
 
 impl Facet {
@@ -157,6 +145,11 @@ mod tests {
     fn of_a_long_text_the_first_64_kib_are_taken_and_no_word_in_part() {
         let long = entry(None, &"palabra ".repeat(20_000)).unwrap();
         assert_eq!((long.words.len(), long.words.last().unwrap().as_str()), (8_192, "palabra"));
+        let shifted = entry(None, &format!(" {}", "palabra ".repeat(20_000))).unwrap();
+        assert_eq!((shifted.words.len(), shifted.words.last().unwrap().as_str()), (8_192 - 1, "palabra"));
+        let endless = entry(None, &"a".repeat(4_000_000)).unwrap();
+        assert_eq!(endless.words, ["a".repeat(255)]);
+        assert_eq!(entry(None, &"\u{301}".repeat(2_000_000)), None);
         let short = entry(None, &"a ".repeat(20_000)).unwrap();
         assert_eq!(short.words.len(), 16_383);
     }

@@ -12,8 +12,36 @@ pub(super) struct Words<I: Iterator<Item = char>> {
 /// The longest word that is kept whole. PostgreSQL takes 2,046 bytes.
 const MAX_WORD_BYTES: usize = 255;
 
+/// How much of a folded text is indexed.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// How much of a text is folded for that. Only one of hardly anything but accents does not fill the limit with it.
+const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
+
 pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
     Words { characters: folded(text).peekable() }
+}
+
+/// The words of the beginning of a text; the last is a whole one. The rest of it costs nothing.
+pub(super) fn first_words(text: &str) -> Vec<String> {
+    let beginning = beginning(&text[..text.floor_char_boundary(MAX_UNFOLDED_BYTES)]);
+    Words { characters: beginning.chars().peekable() }.collect()
+}
+
+fn beginning(text: &str) -> String {
+    let mut beginning = String::new();
+    for character in folded(text) {
+        if beginning.len() + character.len_utf8() > MAX_BYTES {
+            let whole = beginning.trim_end_matches(char::is_alphanumeric).len();
+            // A longer run is cut anyway.
+            if beginning.len() - whole <= MAX_WORD_BYTES {
+                beginning.truncate(whole);
+            }
+            break;
+        }
+        beginning.push(character);
+    }
+    beginning
 }
 
 impl<I: Iterator<Item = char>> Iterator for Words<I> {

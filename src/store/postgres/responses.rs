@@ -18,6 +18,9 @@ fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
     Some(Answer { outgoing: outgoing?, incoming })
 }
 
+/// A chat's messages are looked for between two places of an index that leads with the chat, and in its order. With
+/// `chat_id = …` and `ORDER BY occurred_at` alone, a table without statistics can make PostgreSQL walk over the times of a
+/// whole instance.
 #[async_trait]
 impl ResponseRows for PgConnection {
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError> {
@@ -37,10 +40,10 @@ impl ResponseRows for PgConnection {
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, '-infinity')
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, key.second)
                     AND messages.from_me
-                    AND messages.occurred_at < key.second
-                ORDER BY messages.occurred_at DESC, messages.id DESC
+                ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.id DESC
                 LIMIT 1
             ) AS before ON true
             LEFT JOIN LATERAL (
@@ -49,21 +52,21 @@ impl ResponseRows for PgConnection {
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
-                    AND messages.occurred_at >= key.second
-                ORDER BY messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS next ON true
             LEFT JOIN LATERAL (
                 SELECT messages.occurred_at, messages.id
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at)
+                        >= (key.chat_id, coalesce(before.next_second, '-infinity'))
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
                     AND NOT messages.from_me
-                    AND messages.occurred_at >= coalesce(before.next_second, '-infinity')
-                    AND messages.occurred_at < next.next_second
-                ORDER BY messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS asked ON true
             LEFT JOIN LATERAL (
@@ -72,21 +75,20 @@ impl ResponseRows for PgConnection {
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
-                    AND messages.occurred_at >= next.next_second
-                ORDER BY messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS after ON true
             LEFT JOIN LATERAL (
                 SELECT messages.occurred_at, messages.id
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
                     AND NOT messages.from_me
-                    AND messages.occurred_at >= next.next_second
-                    AND messages.occurred_at < after.next_second
-                ORDER BY messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS asked_after ON true
             "#,
@@ -114,10 +116,10 @@ impl ResponseRows for PgConnection {
                 SELECT messages.occurred_at, messages.id
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND messages.chat_id = key.chat_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.since)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND NOT messages.from_me
-                    AND messages.occurred_at >= key.since
-                ORDER BY messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS first
             "#,
