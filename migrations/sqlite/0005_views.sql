@@ -230,7 +230,8 @@ LEFT JOIN chats AS c ON c.instance_id = m.instance_id AND c.chat_id = m.chat_id;
 
 -- A body is text where its bytes are UTF-8, as the Unicode standard's table 3-7 has it, without a NUL. SQLite would give
 -- any bytes as text, and programs that read it fail on those. The walk goes from one character to the next, or over 64
--- ASCII ones at once; it ends with NULL where no character stands.
+-- ASCII ones at once; where no character stands, it ends with NULL. It takes the body in pieces of 2,048 bytes and 3 of
+-- the next, because to look at one place SQLite loads all of a value.
 CREATE VIEW v_quarantine AS
 SELECT
     e.seq,
@@ -247,13 +248,16 @@ SELECT
     e.deliveries,
     CASE
         WHEN instr(e.body, x'00') = 0 AND NOT EXISTS (
-            WITH RECURSIVE walk (at) AS (
-                SELECT 1
+            WITH RECURSIVE walk (start, piece, at) AS (
+                SELECT 1, substr(e.body, 1, 2051), 1
                 UNION ALL
                 SELECT
+                    CASE WHEN at > 2048 THEN start + at - 1 ELSE start END,
+                    CASE WHEN at > 2048 THEN substr(e.body, start + at - 1, 2051) ELSE piece END,
                     CASE
-                        WHEN CAST(substr(e.body, at, 64) AS TEXT) NOT GLOB '*[^' || char(1) || '-' || char(127) || ']*'
-                            THEN at + 64
+                        WHEN at > 2048 THEN 1
+                        WHEN CAST(substr(piece, at, 64) AS TEXT) NOT GLOB '*[^' || char(1) || '-' || char(127) || ']*'
+                            THEN at + length(substr(piece, at, 64))
                         ELSE (
                             SELECT
                                 CASE
@@ -264,11 +268,11 @@ SELECT
                                     WHEN four GLOB 'F0[9AB]?[89AB]?[89AB]?' OR four GLOB 'F[123][89AB]?[89AB]?[89AB]?'
                                         OR four GLOB 'F48?[89AB]?[89AB]?' THEN at + 4
                                 END
-                            FROM (SELECT hex(substr(e.body, at, 4)) AS four) AS next
+                            FROM (SELECT hex(substr(piece, at, 4)) AS four) AS next
                         )
                     END
                 FROM walk
-                WHERE at <= length(e.body)
+                WHERE at > 2048 OR at <= length(piece)
             )
             SELECT 1 FROM walk WHERE at IS NULL
         ) THEN CAST(e.body AS TEXT)

@@ -53,8 +53,7 @@ pub enum Order {
     Drop,
 }
 
-/// What was or would be done.
-#[derive(Debug)]
+/// What was or would be done. Not to be logged.
 pub struct Done {
     /// The statements, one in each, without a semicolon at the end. One of them holds the password.
     pub statements: Vec<String>,

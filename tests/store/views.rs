@@ -229,10 +229,17 @@ fn bodies() -> Vec<Vec<u8>> {
             bodies.push([&[b'x'; 62], &[lead, second, 0x80][..], "é".as_bytes()].concat());
         }
     }
-    // Long ones, with and without one wrong byte at their end.
+    // Long ones, with and without one wrong byte at their end, and characters across every border of pieces.
     for end in ["ñ".as_bytes(), b"\xC3"] {
         bodies.push([b"a".repeat(100_001), end.to_vec()].concat());
         bodies.push(["mañana ".repeat(2_000).as_bytes(), end].concat());
+        for (shift, character) in [(0, "👍"), (1, "👍"), (2, "👍"), (3, "👍"), (0, "€"), (1, "€"), (2, "€")]
+        {
+            bodies.push(["a".repeat(shift).as_bytes(), character.repeat(2_000).as_bytes(), end].concat());
+        }
+        for length in 2_040..2_060 {
+            bodies.push([&b"a".repeat(length), end].concat());
+        }
     }
     bodies
 }
