@@ -55,6 +55,7 @@ pub struct ChatParameters {
     /// Only chats in which somebody waits for an answer, ordered by since when. Groups never wait.
     #[param(value_type = Option<bool>, example = true)]
     unanswered: Option<String>,
+    /// Whether it is a group.
     #[param(value_type = Option<bool>, example = false)]
     is_group: Option<String>,
     /// With the person of this phone number.
@@ -72,7 +73,7 @@ pub struct ChatParameters {
     /// `desc` (newest first) or `asc`.
     #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
-    /// How many at most.
+    /// How many at most; 50 where nobody says.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
     limit: Option<String>,
     /// `next_cursor` or `prev_cursor` of an answer.
@@ -143,7 +144,7 @@ pub struct ChatMessageParameters {
     /// `desc` (newest first) or `asc`.
     #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
-    /// How many at most.
+    /// How many at most; 50 where nobody says.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
     limit: Option<String>,
     /// `next_cursor` or `prev_cursor` of an answer.

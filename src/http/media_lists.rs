@@ -80,7 +80,7 @@ pub struct MediaParameters {
     /// `desc` (newest first) or `asc`.
     #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
-    /// How many at most.
+    /// How many at most; 50 where nobody says.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
     limit: Option<String>,
     /// `next_cursor` or `prev_cursor` of an answer.

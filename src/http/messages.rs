@@ -184,6 +184,7 @@ pub struct MessageParameters {
     /// Verbatim.
     #[param(example = "received")]
     status: Option<String>,
+    /// Whether it is in a group.
     #[param(value_type = Option<bool>, example = false)]
     is_group: Option<String>,
     /// Whether it came with a file.
@@ -209,7 +210,7 @@ pub struct MessageParameters {
     /// `desc` (newest first) or `asc`.
     #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
-    /// How many at most.
+    /// How many at most; 50 where nobody says.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
     limit: Option<String>,
     /// `next_cursor` or `prev_cursor` of an answer.

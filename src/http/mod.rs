@@ -110,7 +110,8 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
         .service(reading("/media").route(read().to(media_lists::list)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
-    config.service(reading("/openapi.json").route(read().to(openapi::document)));
+    let contract = reading("/openapi.json").route(read().to(openapi::document));
+    config.service(contract.wrap(cors::allow(&api.cors_origins)).wrap(from_fn(cors::explain)));
     config.service(reading("/docs").route(read().to(openapi::to_page)));
     config.service(reading("/docs/{file:.*}").route(read().to(openapi::page)));
 }

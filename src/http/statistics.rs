@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::shown;
@@ -53,6 +53,15 @@ pub struct StatisticsParameters {
     time_zone: Option<String>,
 }
 
+/// How a statistic is divided.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum SeriesUnit {
+    Hour,
+    Day,
+    Week,
+}
+
 /// What a statistic is to be about, and how it is divided.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
@@ -72,7 +81,7 @@ pub struct SeriesParameters {
     #[param(example = "America/Bogota")]
     time_zone: Option<String>,
     /// `hour` (of at most 92 days), `day`, or `week` (from Monday; both of at most 10 years).
-    #[param(example = "day")]
+    #[param(inline, value_type = Option<SeriesUnit>, example = "day")]
     by: Option<String>,
 }
 

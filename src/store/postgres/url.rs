@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
@@ -51,7 +52,7 @@ pub(in crate::store) fn shown(url: &SecretString) -> String {
 
 /// How the driver connects.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon"))
+    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon").disable_statement_logging())
 }
 
 /// The same database for another user.

@@ -101,6 +101,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_WAIT)
+        .disable_statement_logging()
 }
 
 /// Opens a connection for writing, and makes sure that its commits are on disk: SQLite keeps another journal without a
