@@ -6,5 +6,6 @@ mod blob;
 mod http;
 mod media;
 mod process;
+mod size;
 mod store;
 mod support;

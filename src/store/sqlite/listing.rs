@@ -63,7 +63,9 @@ where
 }
 
 fn statement(listing: &Listing, target: &Target, ask: &Ask<'_>) -> QueryBuilder<Sqlite> {
-    let columns: Vec<&str> = std::iter::once(listing.at).chain(listing.rest.iter().map(Rest::column)).collect();
+    let way = Way::of(listing, target, ask.conditions);
+    let columns = std::iter::once(listing.at).chain(listing.rest.iter().map(Rest::column));
+    let columns: Vec<String> = columns.map(|column| way.key(column)).collect();
     let key = columns.join(", ");
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let start = format!("SELECT {} FROM {} WHERE instance_id = ", listing.columns, listing.table);
@@ -75,15 +77,90 @@ fn statement(listing: &Listing, target: &Target, ask: &Ask<'_>) -> QueryBuilder<
         query.push(")");
     }
     if let Some(chat_id) = &target.chat_id {
-        query.push(" AND chat_id = ").push_bind(chat_id.clone());
+        query.push(format_args!(" AND {} = ", way.condition("chat_id"))).push_bind(chat_id.clone());
     }
     if let Some((from_me, is_group)) = target.direction {
-        query.push(" AND from_me = ").push_bind(from_me).push(" AND is_group = ").push_bind(is_group);
+        query.push(format_args!(" AND {} = ", way.condition("from_me"))).push_bind(from_me);
+        query.push(" AND is_group = ").push_bind(is_group);
     }
-    ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+    ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition, way));
     let ordered: Vec<String> = columns.iter().map(|column| format!("{column} {order}")).collect();
     query.push(format_args!(" ORDER BY {} LIMIT ", ordered.join(", "))).push_bind(ask.limit);
     query
+}
+
+/// How rows are found. Without statistics SQLite chooses an index by the form of a statement alone, so the form leaves
+/// it one: a column behind a plus sign is no key of any.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// By what the statement says besides: of a list, by its own index.
+    Plain,
+    /// In the order of the list, by the index that begins with the instance and this column.
+    InOrder(&'static str),
+    /// All that have this column's value, and then sorted: they are few, and may be anywhere in the list.
+    Sorted(&'static str),
+}
+
+impl Way {
+    /// The first of the ways to read the listing that there is a condition for. The fewer rows one leaves, the earlier
+    /// it stands.
+    fn of(listing: &Listing, target: &Target, conditions: &[Condition]) -> Self {
+        use Way::{InOrder, Sorted};
+        let ways: &[Self] = match (listing.table, listing.at) {
+            ("messages", "occurred_at") => &[
+                InOrder("quoted_message_id"),
+                InOrder("chat_id"),
+                InOrder("from_id"),
+                InOrder("to_id"),
+                InOrder("media_url"),
+                InOrder("type"),
+                InOrder("ack"),
+                InOrder("from_me"),
+                InOrder("status"),
+            ],
+            ("messages", _) => &[Sorted("quoted_message_id"), Sorted("chat_id")],
+            ("chats", _) => &[Sorted("contact")],
+            ("media", _) => &[Sorted("message_id"), InOrder("state")],
+            _ => &[Sorted("message_id")],
+        };
+        let asked = |way: &&Self| match way.column() {
+            Some("chat_id") => target.chat_id.is_some(),
+            Some("from_me") => target.direction.is_some(),
+            Some(column) => conditions.iter().any(|condition| condition.finds(column)),
+            None => true,
+        };
+        ways.iter().find(asked).copied().unwrap_or(Self::Plain)
+    }
+
+    fn column(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::InOrder(column) | Self::Sorted(column) => Some(column),
+        }
+    }
+
+    /// A column of the sort key.
+    fn key(self, column: &str) -> String {
+        match self {
+            Self::Sorted(_) => format!("+{column}"),
+            Self::Plain | Self::InOrder(_) => column.to_owned(),
+        }
+    }
+
+    /// The column of a condition.
+    fn condition(self, column: &str) -> String {
+        match self.column() {
+            Some(chosen) if chosen != column => format!("+{column}"),
+            _ => column.to_owned(),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether an index on `column` finds the rows.
+    fn finds(&self, column: &str) -> bool {
+        matches!(self, Self::Is(known, _) | Self::NotNull(known) if *known == column)
+    }
 }
 
 fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &Listing, bound: &Bound) {
@@ -96,12 +173,14 @@ fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &Listing, bound: &Bound
     }
 }
 
-pub(super) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition) {
+pub(super) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition, way: Way) {
     match condition {
-        Condition::Is(column, text) => query.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
-        Condition::Flag(column, flag) => query.push(format_args!(" AND {column} = ")).push_bind(*flag),
-        Condition::Null(column) => query.push(format_args!(" AND {column} IS NULL")),
-        Condition::NotNull(column) => query.push(format_args!(" AND {column} IS NOT NULL")),
+        Condition::Is(column, text) => {
+            query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(text.clone())
+        }
+        Condition::Flag(column, flag) => query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(*flag),
+        Condition::Null(column) => query.push(format_args!(" AND {} IS NULL", way.condition(column))),
+        Condition::NotNull(column) => query.push(format_args!(" AND {} IS NOT NULL", way.condition(column))),
         Condition::Contains(column, text) => {
             query.push(format_args!(" AND instr({column}, ")).push_bind(text.clone()).push(") > 0")
         }
@@ -113,4 +192,107 @@ pub(super) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condi
         Condition::AtLeast(column, number) => query.push(format_args!(" AND {column} >= ")).push_bind(*number),
         Condition::AtMost(column, number) => query.push(format_args!(" AND {column} <= ")).push_bind(*number),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Row};
+
+    use super::*;
+    use crate::domain::page::{Key, Order, Paging};
+    use crate::store::sqlite::MIGRATIONS;
+
+    const KEY: &[Rest] = &[Rest::Text("id")];
+    const BY_TIME: Listing = Listing { table: "messages", columns: "instance_id, id", at: "occurred_at", rest: KEY };
+    const BY_ARRIVAL: Listing = Listing { at: "received_at", ..BY_TIME };
+
+    async fn database() -> SqliteConnection {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        MIGRATIONS.run(&mut connection).await.unwrap();
+        connection
+    }
+
+    async fn plan(
+        connection: &mut SqliteConnection,
+        listing: &Listing,
+        chat: bool,
+        conditions: &[Condition],
+    ) -> String {
+        let paging = Paging::<Key> { order: Order::NewestFirst, limit: 50, cursor: None, since: None, until: None };
+        let mut target = Target::new(InstanceId::new("7").unwrap(), &paging, listing);
+        target.chat_id = chat.then(String::new);
+        let direction = conditions.iter().any(|condition| matches!(condition, Condition::Flag(..)));
+        target.direction = direction.then_some((true, false));
+        let asked: Vec<_> = conditions.iter().filter(|it| !matches!(it, Condition::Flag(..))).cloned().collect();
+        let ask = Ask { targets: &[], conditions: &asked, ascending: false, limit: 51 };
+        let text = format!("EXPLAIN QUERY PLAN {}", statement(listing, &target, &ask).sql().as_str());
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Everything that messages can be filtered by, beside their chat; a flag stands for the direction.
+    fn filters() -> Vec<Condition> {
+        let is = |column| Condition::Is(column, String::new());
+        let media = [Condition::NotNull("media_url"), Condition::Null("media_url"), Condition::Flag("from_me", true)];
+        let columns = ["from_id", "to_id", "type", "ack", "status", "quoted_message_id"];
+        columns.into_iter().map(is).chain(media).collect()
+    }
+
+    #[tokio::test]
+    async fn no_combination_of_filters_walks_over_all_messages_or_sorts_more_than_a_few() {
+        let mut connection = database().await;
+        let filters = filters();
+        for chosen in 0..1_u32 << filters.len() {
+            let asked = filters.iter().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
+            let asked: Vec<Condition> = asked.map(|(_, condition)| condition.clone()).collect();
+            let few = asked.iter().any(|condition| condition.finds("quoted_message_id"));
+            for (listing, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
+                let plan = plan(&mut connection, listing, chat, &asked).await;
+                let by_arrival = listing.at == "received_at";
+                assert!(plan.starts_with("SEARCH messages USING "), "{asked:?} {plan}");
+                assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{asked:?} {plan}");
+                let index = if few { "messages_quoted" } else { "messages_chat" };
+                assert_eq!(plan.contains(&format!("INDEX {index} ")), chat || few, "{asked:?} {plan}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_filter_alone_has_an_index_in_the_order_of_time() {
+        let mut connection = database().await;
+        let indexes = [
+            "messages_from",
+            "messages_to",
+            "messages_type",
+            "messages_ack",
+            "messages_status",
+            "messages_quoted",
+            "messages_media",
+            "messages_occurred",
+            "messages_direction",
+        ];
+        for (filter, index) in filters().into_iter().zip(indexes) {
+            let plan = plan(&mut connection, &BY_TIME, false, std::slice::from_ref(&filter)).await;
+            assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_one_message_or_one_person_is_found_by_it() {
+        let mut connection = database().await;
+        const OF_MESSAGE: &[Rest] = &[Rest::Text("message_id")];
+        const CHAT: &[Rest] = &[Rest::Text("chat_id")];
+        for (table, at, rest, column) in [
+            ("message_acks", "received_at", OF_MESSAGE, "message_id"),
+            ("message_reactions", "reacted_at", OF_MESSAGE, "message_id"),
+            ("media", "occurred_at", OF_MESSAGE, "message_id"),
+            ("chats", "last_message_at", CHAT, "contact"),
+            ("chats", "waiting_since", CHAT, "contact"),
+        ] {
+            let listing = Listing { table, columns: "*", at, rest };
+            let asked = [Condition::Is(column, String::new()), Condition::NotNull(at)];
+            let plan = plan(&mut connection, &listing, false, &asked).await;
+            assert!(plan.contains("instance_id=?") && plan.contains(&format!("{column}=?")), "{table} {plan}");
+        }
+    }
 }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::listing::push_condition;
+use super::listing::{Way, push_condition};
 use super::reading::Reading;
 use super::{json, keys, timestamp};
 use crate::domain::instance::InstanceId;
@@ -108,7 +108,7 @@ async fn found(
             " AND EXISTS (SELECT 1 FROM messages WHERE messages.instance_id = message_search.instance_id \
              AND messages.id = message_search.id",
         );
-        ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+        ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition, Way::Plain));
         query.push(")");
     }
     query.push(" ORDER BY message_words.rowid ").push(order);

@@ -1,0 +1,95 @@
+//! A database with everything that happened.
+
+use buzon::domain::timestamp::Timestamp;
+use tokio::sync::mpsc;
+
+use super::rows::Batch;
+use super::story::{Key, Message, Story, What};
+use super::{Scale, postgres, sqlite};
+use crate::support::world::{Backend, World};
+
+/// How many events are written together.
+const TOGETHER: i64 = 20_000;
+/// How many messages are remembered, to ask about.
+const REMEMBERED: u64 = 2_000;
+
+/// Some of the messages, to ask about.
+pub struct Memory {
+    /// In the order of arrival.
+    pub messages: Vec<Remembered>,
+    /// One of so many.
+    pub step: u64,
+    pub greatest_chat: String,
+}
+
+pub struct Remembered {
+    pub key: Key,
+    pub chat_id: String,
+    pub from: String,
+    pub quoted: Option<String>,
+    pub at: Timestamp,
+}
+
+enum Loader {
+    Sqlite(sqlite::Loader),
+    Postgres(postgres::Loader),
+}
+
+/// Fills an empty database that was migrated.
+pub async fn load(world: &World, scale: Scale) -> Memory {
+    let (sender, mut batches) = mpsc::channel::<Batch>(2);
+    let mut loader = match world.backend {
+        Backend::Sqlite => Loader::Sqlite(sqlite::Loader::open(&world.url).await),
+        Backend::Postgres => Loader::Postgres(postgres::Loader::open(&world.url).await),
+    };
+    // Rows are made while others are written.
+    let told = tokio::task::spawn_blocking(move || tell(scale, &sender));
+    while let Some(batch) = batches.recv().await {
+        match &mut loader {
+            Loader::Sqlite(loader) => loader.write(&batch).await,
+            Loader::Postgres(loader) => loader.write(&batch).await,
+        }
+    }
+    let (memory, last_seq) = told.await.expect("the story ends");
+    match loader {
+        Loader::Sqlite(loader) => loader.finish(last_seq).await,
+        Loader::Postgres(loader) => loader.finish(last_seq).await,
+    }
+    memory
+}
+
+fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
+    let (mut story, mut batch, mut seq, mut messages) = (Story::new(scale), Batch::default(), 0, 0);
+    let step = (scale.messages / REMEMBERED).max(1);
+    let greatest_chat = story.chats()[0].id.to_string();
+    let mut memory = Memory { messages: vec![], step, greatest_chat };
+    let send = |batch| batches.blocking_send(batch).expect("rows are written");
+    for arrival in story.by_ref() {
+        seq += 1;
+        batch.add(&arrival, seq, scale.bodies());
+        if let What::Message(message) = &arrival.what {
+            messages += 1;
+            if messages % step == 0 {
+                memory.messages.push(Remembered::of(message));
+            }
+        }
+        if seq % TOGETHER == 0 {
+            send(std::mem::take(&mut batch));
+        }
+    }
+    batch.add_chats(story.chats());
+    send(batch);
+    (memory, seq)
+}
+
+impl Remembered {
+    fn of(message: &Message) -> Self {
+        Self {
+            key: message.key.clone(),
+            chat_id: message.chat_id.to_string(),
+            from: message.from.to_string(),
+            quoted: message.quoted.as_deref().map(str::to_owned),
+            at: message.sent_at,
+        }
+    }
+}

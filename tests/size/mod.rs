@@ -1,0 +1,139 @@
+//! Fast at size: a generator of messages by the million, and how long the answers to questions about them take.
+//!
+//! An ordinary run makes a few thousand messages and looks at plans and answers, never at a clock. With
+//! `BUZON_TEST_SIZE=full` there are 10 million messages on PostgreSQL and 2 million on SQLite, with a number so many on
+//! each, and the times are printed: `docs/performance.md` has the command.
+
+mod dice;
+mod load;
+mod measure;
+mod people;
+mod plans;
+mod postgres;
+mod questions;
+mod report;
+mod rows;
+mod sqlite;
+mod story;
+mod words;
+
+use std::time::Instant;
+
+use crate::support::events::{SECRET, event};
+use crate::support::postgres::Server;
+use crate::support::service::Service;
+use crate::support::world::{Backend, World, on_both, record};
+use load::{Memory, load};
+use measure::measure;
+use questions::questions;
+use report::report;
+use story::Story;
+
+/// How much there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    pub messages: u64,
+    pub chats: u64,
+    pub instances: u64,
+}
+
+impl Scale {
+    const SMALL: Self = Self { messages: 2_000, chats: 120, instances: 5 };
+
+    fn of(messages: u64) -> Self {
+        Self { messages, chats: (messages / 200).clamp(120, 50_000), instances: 40 }
+    }
+
+    /// What `BUZON_TEST_SIZE` asks for; nothing in an ordinary run.
+    fn asked(backend: Backend) -> Option<Self> {
+        let asked = std::env::var("BUZON_TEST_SIZE").ok()?;
+        match (asked.as_str(), backend) {
+            ("full", Backend::Sqlite) => Some(Self { chats: 50_000, ..Self::of(2_000_000) }),
+            ("full", Backend::Postgres) => Some(Self::of(10_000_000)),
+            (number, _) => Some(Self::of(number.parse().expect("BUZON_TEST_SIZE is full or a number of messages"))),
+        }
+    }
+
+    /// Beyond some millions, the bytes of applied events are left out of the ledger: no question reads them, and the
+    /// disk has its limits.
+    fn bodies(&self) -> bool {
+        self.messages <= 2_000_000
+    }
+}
+
+/// A world with everything that happened, served.
+async fn serve(world: &World, scale: Scale) -> (Service, Memory) {
+    world.open().await.close().await;
+    let began = Instant::now();
+    let memory = load(world, scale).await;
+    println!("{scale:?} on {:?} after {:.0?}", world.backend, began.elapsed());
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+    (Service::start_with(world, &settings).await, memory)
+}
+
+#[tokio::test]
+async fn the_rows_that_are_loaded_are_those_that_the_program_makes_of_the_events() {
+    on_both(async |world| {
+        let recorded = World::new(world.backend).await;
+        let store = recorded.open().await;
+        let arrivals: Vec<_> = Story::new(Scale::SMALL).map(|it| event(it.instance(), it.body(), it.at)).collect();
+        for events in arrivals.chunks(200) {
+            record(&store, events).await;
+        }
+        store.close().await;
+        world.open().await.close().await;
+        let before = schema(&world).await;
+        load(&world, Scale::SMALL).await;
+        assert_eq!(schema(&world).await, before);
+        let (loaded, recorded) = (world.dump().await, recorded.dump().await);
+        assert!(loaded.len() > 5_000);
+        for (loaded, recorded) in loaded.iter().zip(&recorded) {
+            assert_eq!(loaded, recorded);
+        }
+        assert_eq!(loaded.len(), recorded.len());
+    })
+    .await;
+}
+
+/// At the size that is asked for, with its times; otherwise at a small one.
+async fn answer_all(world: &World) {
+    let asked = Scale::asked(world.backend);
+    let (service, memory) = serve(world, asked.unwrap_or(Scale::SMALL)).await;
+    let questions = questions(&memory);
+    println!("{}", measure::HEAD);
+    let answered = measure(&service, &questions, if asked.is_some() { 200 } else { 2 }).await;
+    if asked.is_some() {
+        report(world, &service, &questions, &answered).await;
+    }
+    for times in answered {
+        assert!(times.rows > 0 || MAY_BE_EMPTY.contains(&times.name), "{}", times.name);
+    }
+    service.stop().await;
+}
+
+/// The few messages of a small size that are asked about need not have one.
+const MAY_BE_EMPTY: [&str; 2] = ["type that nobody sends", "reactions to a message"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_question_is_answered_on_sqlite() {
+    answer_all(&World::new(Backend::Sqlite).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_question_is_answered_on_postgresql() {
+    let options = format!("{} -c shared_buffers=1GB -c max_wal_size=8GB", plans::EXPLAINED);
+    let server = Server::start(&options);
+    answer_all(&World::on_server(&server.url, "").await).await;
+}
+
+/// All indexes and keys.
+async fn schema(world: &World) -> Vec<String> {
+    let mut schema = world
+        .rows(match world.backend {
+            Backend::Sqlite => "SELECT name, sql FROM sqlite_schema",
+            Backend::Postgres => "SELECT tablename::text, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+        })
+        .await;
+    schema.sort();
+    schema
+}

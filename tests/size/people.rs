@@ -1,0 +1,129 @@
+//! Who talks to whom.
+
+use std::sync::Arc;
+
+use buzon::domain::chat_id;
+use buzon::domain::instance::InstanceId;
+use buzon::domain::timestamp::Timestamp;
+
+use super::Scale;
+use super::dice::Dice;
+
+const FIRST_NAMES: [&str; 16] = [
+    "Juan",
+    "María",
+    "José",
+    "Lucía",
+    "Andrés",
+    "Sofía",
+    "Martín",
+    "Inés",
+    "Camilo",
+    "Valentina",
+    "Óscar",
+    "Paula",
+    "Iván",
+    "Daniela",
+    "Raúl",
+    "Ana",
+];
+const LAST_NAMES: [&str; 16] = [
+    "Pérez",
+    "Gómez",
+    "Rodríguez",
+    "López",
+    "Martínez",
+    "Muñoz",
+    "Díaz",
+    "Peña",
+    "Suárez",
+    "Ibáñez",
+    "Castro",
+    "Ortiz",
+    "Núñez",
+    "Vega",
+    "Rojas",
+    "Marín",
+];
+/// How many people are in a group.
+const GROUP_SIZE: u64 = 20;
+
+/// Of how many of a thousand chats.
+const GROUPS: u64 = 100;
+const WITHOUT_NUMBER: u64 = 30;
+const WITHOUT_NAME: u64 = 30;
+
+/// A message's time and id.
+pub type Mark = (Timestamp, Arc<str>);
+
+/// A chat, and how far it has come.
+pub struct Chat {
+    pub instance_id: InstanceId,
+    pub id: Arc<str>,
+    /// The number of the instance itself.
+    pub own: Arc<str>,
+    pub is_group: bool,
+    pub name: Option<Arc<str>>,
+    pub messages: i64,
+    pub last: Option<Mark>,
+    pub last_incoming: Option<Mark>,
+    pub last_outgoing: Option<Mark>,
+    pub waiting: Option<Mark>,
+}
+
+impl Chat {
+    pub fn new(place: u64, scale: &Scale) -> Self {
+        let mut dice = Dice::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
+        let instance = dice.zipf(scale.instances, 1.0);
+        // The first is the one with the most messages: a person.
+        let (is_group, is_lid) = (place > 0 && dice.in_thousand(GROUPS), place > 0 && dice.in_thousand(WITHOUT_NUMBER));
+        let id = match (is_group, is_lid) {
+            (true, _) => format!("120363{:012}@g.us", place * 7_919),
+            (false, true) => format!("9{:014}@lid", place * 7_919),
+            (false, false) => person(place),
+        };
+        let name = (!is_group && !dice.in_thousand(WITHOUT_NAME)).then(|| name(&mut dice).into());
+        Self {
+            instance_id: InstanceId::new(&format!("{}", 1_001 + instance)).expect("it is an instance id"),
+            id: id.into(),
+            own: format!("57300900{:04}@c.us", instance).into(),
+            is_group,
+            name,
+            messages: 0,
+            last: None,
+            last_incoming: None,
+            last_outgoing: None,
+            waiting: None,
+        }
+    }
+
+    /// Somebody of the group, with a name.
+    pub fn member(&self, dice: &mut Dice) -> (String, String) {
+        let member = dice.below(GROUP_SIZE);
+        let place = self.id.bytes().fold(member, |sum, byte| sum * 31 % 1_000_000 + u64::from(byte));
+        (person(900_000 + place), name(&mut Dice::new(place)))
+    }
+
+    /// Takes a message that is later than all that it has, and returns since when somebody waited for it.
+    pub fn take(&mut self, from_me: bool, mark: &Mark) -> Option<Mark> {
+        self.messages += 1;
+        self.last = Some(mark.clone());
+        if from_me {
+            self.last_outgoing = Some(mark.clone());
+            return self.waiting.take();
+        }
+        self.last_incoming = Some(mark.clone());
+        if chat_id::can_wait(&self.id) {
+            self.waiting.get_or_insert_with(|| mark.clone());
+        }
+        None
+    }
+}
+
+fn person(place: u64) -> String {
+    format!("{}@c.us", 573_000_000_000 + place * 17)
+}
+
+fn name(dice: &mut Dice) -> String {
+    format!("{} {}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES))
+}

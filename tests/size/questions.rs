@@ -1,0 +1,237 @@
+//! What is asked: each list, each filter alone, pairs of filters, and how long it may take.
+
+use std::time::Duration;
+
+use buzon::domain::page::{Cursor, Key};
+use buzon::domain::timestamp::Timestamp;
+
+use super::dice::Dice;
+use super::load::{Memory, Remembered};
+use super::story::END;
+
+/// A question that is asked with other parameters each time.
+pub struct Question<'m> {
+    pub name: &'static str,
+    /// What 99 of 100 answers must not take.
+    pub limit: Option<Duration>,
+    pub path: Box<dyn Fn(&mut Dice) -> String + 'm>,
+}
+
+/// A message, a page of a chat, the chats.
+const PROMPT: u64 = 20;
+const HOUR: Duration = Duration::from_secs(3_600);
+const TYPES: [&str; 6] = ["text", "image", "audio", "video", "sticker", "location"];
+const ACKS: [&str; 6] = ["pending", "sent", "failed", "delivered", "read", "played"];
+
+struct Questions<'m> {
+    memory: &'m Memory,
+    list: Vec<Question<'m>>,
+}
+
+impl<'m> Questions<'m> {
+    /// About one of the messages.
+    fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&Remembered, &mut Dice) -> String + 'm) {
+        let memory = self.memory;
+        self.asking(name, limit, move |dice| path(dice.pick(&memory.messages), dice));
+    }
+
+    /// About one of the messages that `choice` lets through.
+    fn about_some(
+        &mut self,
+        name: &'static str,
+        choice: impl Fn(&Remembered) -> bool,
+        path: impl Fn(&Remembered) -> String + 'm,
+    ) {
+        let some: Vec<&Remembered> = self.memory.messages.iter().filter(|message| choice(message)).collect();
+        self.asking(name, PROMPT, move |dice| path(some[dice.below(some.len() as u64) as usize]));
+    }
+
+    fn asking(&mut self, name: &'static str, limit: u64, path: impl Fn(&mut Dice) -> String + 'm) {
+        let path = move |dice: &mut Dice| format!("/api/v1{}", path(dice));
+        self.list.push(Question { name, limit: Some(Duration::from_millis(limit)), path: Box::new(path) });
+    }
+}
+
+pub fn questions(memory: &Memory) -> Vec<Question<'_>> {
+    let mut questions = Questions { memory, list: vec![] };
+    items_and_chats(&mut questions);
+    pages(&mut questions);
+    filters(&mut questions);
+    pairs(&mut questions);
+    other_lists(&mut questions);
+    statistics(&mut questions);
+    questions.list
+}
+
+fn items_and_chats(questions: &mut Questions<'_>) {
+    questions.about("a message by its id", PROMPT, |it, _| format!("/messages/{}/{}", it.key.0, it.key.1));
+    questions.about("a page of a chat", PROMPT, |it, _| format!("/chats/{}/{}/messages", it.key.0, it.chat_id));
+    questions.about("a page of a chat in the past", PROMPT, |it, _| {
+        format!("/chats/{}/{}/messages?until={}", it.key.0, it.chat_id, seconds(it.at))
+    });
+    questions.about("a chat", PROMPT, |it, _| format!("/chats/{}/{}", it.key.0, it.chat_id));
+    questions.asking("the chat list", PROMPT, |_| "/chats".to_owned());
+    questions.about("the chat list of an instance", PROMPT, |it, _| format!("/chats?instance_id={}", it.key.0));
+    questions.asking("unanswered chats", PROMPT, |_| "/chats?unanswered=true".to_owned());
+    questions.about("unanswered chats of an instance", PROMPT, |it, _| {
+        format!("/chats?unanswered=true&instance_id={}", it.key.0)
+    });
+    questions.about_some("the chat with a number", is_person, |it| format!("/chats?contact={}", digits(&it.chat_id)));
+    questions.asking("chats of groups", PROMPT, |_| "/chats?is_group=true".to_owned());
+    questions.asking("chats by a name", 100, |dice| {
+        format!("/chats?q={}", dice.pick(&["perez", "Muñoz", "lucia", "ana ortiz", "nobody"]))
+    });
+}
+
+/// Of the newest messages, and of the chat with the most.
+fn pages(questions: &mut Questions<'_>) {
+    questions.asking("the first page of all messages", PROMPT, |_| "/messages".to_owned());
+    let memory = questions.memory;
+    questions.asking("the 10,000th page of all messages", PROMPT, move |dice| {
+        format!("/messages?cursor={}", cursor(memory.at_depth(500_000 + dice.below(50_000))))
+    });
+    questions.about("a page of all messages anywhere", PROMPT, |it, _| format!("/messages?cursor={}", cursor(it)));
+    questions.about("the same, backwards", PROMPT, |it, _| format!("/messages?cursor={}", backwards(it)));
+    questions.about("the same, oldest first", PROMPT, |it, _| format!("/messages?order=asc&cursor={}", cursor(it)));
+    questions.asking("a page of the greatest chat anywhere", PROMPT, move |dice| {
+        let (greatest, at) = (memory.of_greatest_chat(), dice.pick(&memory.messages));
+        format!("/chats/{}/{}/messages?cursor={}", greatest.key.0, greatest.chat_id, cursor(at))
+    });
+    questions.asking("a page of 200", 100, |_| "/messages?limit=200".to_owned());
+}
+
+/// Each alone.
+fn filters(questions: &mut Questions<'_>) {
+    questions.about("instance_id", PROMPT, |it, _| format!("/messages?instance_id={}", it.key.0));
+    questions.about_some("contact", is_person, |it| format!("/messages?contact={}", digits(&it.chat_id)));
+    questions.about("chat_id", PROMPT, |it, _| format!("/messages?chat_id={}", it.chat_id));
+    questions.about("from", PROMPT, |it, _| format!("/messages?from={}", it.from));
+    questions.about("to", PROMPT, |it, _| format!("/messages?to={}", it.from));
+    questions.asking("from_me", PROMPT, |dice| format!("/messages?from_me={}", dice.in_thousand(500)));
+    questions.asking("is_group", PROMPT, |dice| format!("/messages?is_group={}", dice.in_thousand(500)));
+    questions.asking("type", PROMPT, |dice| format!("/messages?type={}", dice.pick(&TYPES)));
+    questions.asking("type that nobody sends", PROMPT, |_| "/messages?type=poll".to_owned());
+    questions.asking("ack", PROMPT, |dice| format!("/messages?ack={}", dice.pick(&ACKS)));
+    questions.asking("status", PROMPT, |dice| format!("/messages?status={}", dice.pick(&["sent", "received", "no"])));
+    questions.asking("has_media=true", PROMPT, |_| "/messages?has_media=true".to_owned());
+    questions.asking("has_media=false", PROMPT, |_| "/messages?has_media=false".to_owned());
+    questions.about_some(
+        "quoted_message_id",
+        |it| it.quoted.is_some(),
+        |it| format!("/messages?quoted_message_id={}", it.quoted.as_deref().unwrap_or_default()),
+    );
+    questions.about("since and until", PROMPT, |it, _| format!("/messages?{}", an_hour(it)));
+    questions.about("since and until by arrival", PROMPT, |it, _| format!("/messages?time=received&{}", an_hour(it)));
+    questions.asking("by arrival", PROMPT, |_| "/messages?time=received".to_owned());
+}
+
+/// Typical ones.
+fn pairs(questions: &mut Questions<'_>) {
+    questions.about("chat_id and type", PROMPT, |it, dice| {
+        format!("/messages?chat_id={}&type={}", it.chat_id, dice.pick(&TYPES))
+    });
+    questions.about_some("contact and has_media", is_person, |it| {
+        format!("/messages?contact={}&has_media=true", digits(&it.chat_id))
+    });
+    questions.about_some("contact and from_me", is_person, |it| {
+        format!("/messages?contact={}&from_me=true", digits(&it.chat_id))
+    });
+    questions.about("chat_id by arrival", 100, |it, _| format!("/messages?time=received&chat_id={}", it.chat_id));
+    questions
+        .about("from and type", PROMPT, |it, dice| format!("/messages?from={}&type={}", it.from, dice.pick(&TYPES)));
+    questions.about("from and has_media", PROMPT, |it, _| format!("/messages?from={}&has_media=true", it.from));
+    questions.about("instance_id and type in an hour", PROMPT, |it, dice| {
+        format!("/messages?instance_id={}&type={}&{}", it.key.0, dice.pick(&TYPES), an_hour(it))
+    });
+    questions.asking("from_me and ack", 100, |dice| format!("/messages?from_me=true&ack={}", dice.pick(&ACKS)));
+    questions.about("ack in an hour", PROMPT, |it, dice| format!("/messages?ack={}&{}", dice.pick(&ACKS), an_hour(it)));
+    questions.asking("from_me and type", 100, |dice| format!("/messages?from_me=true&type={}", dice.pick(&TYPES)));
+    questions.asking("is_group and has_media", 100, |_| "/messages?is_group=true&has_media=true".to_owned());
+    questions
+        .asking("type and ack", 100, |dice| format!("/messages?type={}&ack={}", dice.pick(&TYPES), dice.pick(&ACKS)));
+}
+
+fn other_lists(questions: &mut Questions<'_>) {
+    questions.asking("acks", PROMPT, |_| "/acks".to_owned());
+    questions.about("acks of a message", PROMPT, |it, _| format!("/acks?message_id={}", it.key.1));
+    questions.asking("acks of a word", 100, |dice| format!("/acks?ack={}", dice.pick(&ACKS)));
+    questions.about("acks in an hour", PROMPT, |it, _| format!("/acks?{}", an_hour(it)));
+    questions.asking("reactions", PROMPT, |_| "/reactions".to_owned());
+    questions.about("reactions to a message", PROMPT, |it, _| format!("/reactions?message_id={}", it.key.1));
+    questions.about("reactions of a person", 100, |it, _| format!("/reactions?from_number={}", it.from));
+    questions.asking("media", PROMPT, |_| "/media".to_owned());
+    questions.asking("media by state", PROMPT, |dice| {
+        format!("/media?state={}", dice.pick(&["stored", "expired", "failed", "too_large", "pending"]))
+    });
+    questions.asking("media by type", 100, |dice| {
+        format!("/media?type={}", dice.pick(&["image/", "audio/ogg", "application/pdf", "text/"]))
+    });
+    questions.asking("media by size", 100, |_| "/media?min_size=600000".to_owned());
+    questions.about("media of a message", PROMPT, |it, _| format!("/media?message_id={}", it.key.1));
+}
+
+/// Over 30 days of the last 60, when there was the most.
+fn statistics(questions: &mut Questions<'_>) {
+    const STATISTICS: u64 = 300;
+    const ZONES: [&str; 3] = ["UTC", "America/Bogota", "Asia/Kolkata"];
+    let month = |dice: &mut Dice| {
+        let until = END - 24 * HOUR * dice.below(30) as u32;
+        let zone = dice.pick(&ZONES);
+        format!("since={}&until={}&time_zone={zone}", seconds(until - 30 * 24 * HOUR), seconds(until))
+    };
+    for (name, path) in [
+        ("messages by day", "messages?by=day"),
+        ("messages by hour", "messages?by=hour"),
+        ("deliveries", "delivery?"),
+        ("deliveries by day", "delivery?by=day"),
+        ("answers", "responses?"),
+        ("the busiest hours", "hours?"),
+    ] {
+        questions.asking(name, STATISTICS, move |dice| format!("/stats/{path}&{}", month(dice)));
+    }
+    questions.about("messages of an instance by day", STATISTICS, move |it, dice| {
+        format!("/stats/messages?by=day&instance_id={}&{}", it.key.0, month(dice))
+    });
+}
+
+impl Memory {
+    /// About so many messages are newer, if there are twice as many.
+    fn at_depth(&self, newer: u64) -> &Remembered {
+        let steps = (newer / self.step) as usize;
+        &self.messages[self.messages.len().saturating_sub(1 + steps).max(self.messages.len() / 2)]
+    }
+
+    fn of_greatest_chat(&self) -> &Remembered {
+        let greatest = self.messages.iter().find(|message| message.chat_id == self.greatest_chat);
+        greatest.expect("some of its many messages are remembered")
+    }
+}
+
+fn cursor(at: &Remembered) -> String {
+    encoded(at, false)
+}
+
+fn backwards(at: &Remembered) -> String {
+    encoded(at, true)
+}
+
+fn encoded(at: &Remembered, backwards: bool) -> String {
+    let key = Key::new(at.at, &at.key.0, vec![at.key.1.to_string()]);
+    Cursor { key, backwards }.encode("messages")
+}
+
+fn an_hour(around: &Remembered) -> String {
+    format!("since={}&until={}", seconds(around.at - HOUR), seconds(around.at))
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.millis() / 1_000
+}
+
+fn is_person(message: &Remembered) -> bool {
+    message.chat_id.ends_with("@c.us")
+}
+
+fn digits(chat_id: &str) -> &str {
+    chat_id.trim_end_matches("@c.us")
+}
