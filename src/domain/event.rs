@@ -37,6 +37,11 @@ impl EventState {
             Self::Quarantined => "quarantined",
         }
     }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Applied, Self::Ignored, Self::Quarantined].into_iter().find(|state| state.as_str() == word)
+    }
 }
 
 /// What an applied event changes beside the ledger.

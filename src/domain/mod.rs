@@ -30,4 +30,5 @@ pub mod ticket;
 pub mod timestamp;
 pub mod token;
 pub mod waiting;
+pub mod walk;
 pub mod zone;

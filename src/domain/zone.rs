@@ -66,14 +66,22 @@ impl Zone {
         instant(at).to_zoned(self.0.clone()).date()
     }
 
+    /// When the local day of `at` begins, and when the next one does.
+    pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let date = instant(at).to_zoned(self.0.clone()).date();
+        let begins = |date: Date| date.to_zoned(self.0.clone()).map_or(at, |begin| shown(begin.timestamp()));
+        (begins(date), begins(date.tomorrow().unwrap_or(date)))
+    }
+
     /// The offset at `since`, and each one after it before `until`.
     pub fn offsets(&self, since: Timestamp, until: Timestamp) -> Vec<Offset> {
         let (from, to) = (instant(since), instant(until));
         let first = Offset { since, seconds: self.0.to_offset(from).seconds() };
-        let changes = self.0.following(from).take_while(|change| change.timestamp() < to).map(|change| Offset {
-            since: Timestamp::from_millis(change.timestamp().as_millisecond()),
-            seconds: change.offset().seconds(),
-        });
+        let changes = self
+            .0
+            .following(from)
+            .take_while(|change| change.timestamp() < to)
+            .map(|change| Offset { since: shown(change.timestamp()), seconds: change.offset().seconds() });
         std::iter::once(first).chain(changes).collect()
     }
 
@@ -92,6 +100,10 @@ impl Zone {
 
 fn instant(at: Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.millis()).expect("it is a year of ours")
+}
+
+fn shown(at: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millisecond())
 }
 
 impl fmt::Display for Zone {
@@ -157,5 +169,16 @@ mod tests {
                 Offset { since: at("2024-09-08T04:00:00Z"), seconds: -3 * 3600 },
             ]
         );
+    }
+
+    #[test]
+    fn a_day_is_the_local_one_also_when_it_has_no_midnight() {
+        let day = |zone: &str, noon| Zone::parse(zone).unwrap().day(at(noon));
+        let bogota = (at("2024-08-26T05:00:00Z"), at("2024-08-27T05:00:00Z"));
+        assert_eq!(day("America/Bogota", "2024-08-27T04:59:59.999Z"), bogota);
+        assert_eq!(day("America/Bogota", "2024-08-26T05:00:00Z"), bogota);
+        // The clocks went from 0:00 to 1:00.
+        let santiago = (at("2024-09-08T04:00:00Z"), at("2024-09-09T03:00:00Z"));
+        assert_eq!(day("America/Santiago", "2024-09-08T15:00:00Z"), santiago);
     }
 }

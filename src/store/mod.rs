@@ -17,8 +17,11 @@ mod adhoc;
 mod chat_reports;
 mod chats;
 mod error;
+mod event_reports;
 mod events;
+mod feed;
 mod fill;
+mod instance_reports;
 mod listing;
 mod media;
 mod media_lists;
@@ -46,7 +49,10 @@ pub use ack_reports::{AckFilter, AckReport, AckReports};
 pub use adhoc::{Answer, QueryError, Session, Value, ask};
 pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use error::StoreError;
+pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
+pub use feed::{Feed, FeedFilter, FeedItem, Feeds};
+pub use instance_reports::{InstanceReport, InstanceReports, Occurrence};
 pub use media::{Claim, MediaStore};
 pub use media_lists::{MediaFilter, MediaLists};
 pub use media_reports::{JobFilter, JobReport, MediaReports};
@@ -61,6 +67,8 @@ pub use zones::ZoneStore;
 
 use ack_reports::AckQueries;
 use chat_reports::ChatQueries;
+use event_reports::EventQueries;
+use instance_reports::InstanceReportQueries;
 use listing::InstanceQueries;
 use media_lists::MediaQueries;
 use message_reports::MessageQueries;
@@ -80,9 +88,20 @@ impl<T> Store for T where
 }
 
 /// Everything that people and dashboards ask.
-pub trait Reports: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics {}
+pub trait Reports:
+    MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics + LedgerReports
+{
+}
 
-impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics> Reports for T {}
+impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics + LedgerReports> Reports
+    for T
+{
+}
+
+/// What they ask about the ledger.
+pub trait LedgerReports: EventReports + Feeds + LedgerClock + InstanceReports {}
+
+impl<T: EventReports + Feeds + LedgerClock + InstanceReports> LedgerReports for T {}
 
 /// The statements that answer them: the one thing of a question that the databases say differently.
 trait Queries:
@@ -94,6 +113,8 @@ trait Queries:
     + MediaQueries
     + SearchQueries
     + StatisticsQueries
+    + EventQueries
+    + InstanceReportQueries
     + Send
 {
 }
@@ -107,6 +128,8 @@ impl<T> Queries for T where
         + MediaQueries
         + SearchQueries
         + StatisticsQueries
+        + EventQueries
+        + InstanceReportQueries
         + Send
 {
 }

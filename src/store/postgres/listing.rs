@@ -63,19 +63,24 @@ where
 
 fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
     let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
-    let key = [&[listing.at], rest.as_slice()].concat().join(", ");
+    // With the chat in the key, no index serves but the one that leads to it: without statistics PostgreSQL would walk
+    // over all of the instance's messages.
+    let in_chats = ask.targets.iter().any(|target| target.chat_id.is_some());
+    let (chat, wanted_chat): (&[&str], &str) = if in_chats { (&["chat_id"], "wanted.chat_id, ") } else { (&[], "") };
+    let columns = [chat, &[listing.at], rest.as_slice()].concat();
+    let key = columns.join(", ");
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new("SELECT found.* FROM unnest(");
     push_targets(&mut query, listing, ask.targets);
     query.push(format_args!(
-        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id AND ({key}) > (wanted.after_at",
+        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id AND ({key}) > ({wanted_chat}wanted.after_at",
         listing.columns, listing.table
     ));
     push_bound(&mut query, listing, "after");
-    query.push(format_args!(") AND ({key}) < (wanted.before_at"));
+    query.push(format_args!(") AND ({key}) < ({wanted_chat}wanted.before_at"));
     push_bound(&mut query, listing, "before");
     query.push(")");
-    if ask.targets.iter().any(|target| target.chat_id.is_some()) {
+    if in_chats {
         query.push(" AND chat_id = wanted.chat_id");
     }
     if ask.targets.iter().any(|target| target.direction.is_some()) {
@@ -86,7 +91,7 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
         let terms: Vec<String> = columns.iter().map(|column| format!("{prefix}{column} {order}")).collect();
         terms.join(", ")
     };
-    let within = ordered("", &[&[listing.at], rest.as_slice()].concat());
+    let within = ordered("", &columns);
     let merged = ordered("found.", &[&[listing.at, "instance_id"], rest.as_slice()].concat());
     query.push(format_args!(" ORDER BY {within} LIMIT ")).push_bind(i64::from(ask.limit));
     query.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(ask.limit));
@@ -101,13 +106,13 @@ fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: 
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.0)).collect::<Vec<_>>());
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.1)).collect::<Vec<_>>());
     let mut names = vec!["instance_id".to_owned(), "chat_id".to_owned(), "from_me".to_owned(), "is_group".to_owned()];
-    let bounds: [(&str, fn(&Target) -> &Bound); 2] =
-        [("after", |target| &target.range.after), ("before", |target| &target.range.before)];
-    for (name, bound) in bounds {
-        query.push(", ").push_bind(targets.iter().map(|target| bound(target).at.to_utc()).collect::<Vec<_>>());
+    let after: Vec<&Bound> = targets.iter().map(|target| &target.range.after).collect();
+    let before: Vec<&Bound> = targets.iter().map(|target| &target.range.before).collect();
+    for (name, bounds) in [("after", after), ("before", before)] {
+        query.push(", ").push_bind(bounds.iter().map(|bound| bound.at.to_utc()).collect::<Vec<_>>());
         names.push(format!("{name}_at"));
         for place in 0..listing.rest.len() {
-            query.push(", ").push_bind(texts(&|target| bound(target).rest[place].clone()));
+            query.push(", ").push_bind(bounds.iter().map(|bound| bound.rest[place].clone()).collect::<Vec<_>>());
             names.push(format!("{name}_{place}"));
         }
     }

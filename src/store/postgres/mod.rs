@@ -23,6 +23,7 @@ mod acks;
 pub(super) mod adhoc;
 mod chats;
 mod durability;
+mod event_reports;
 mod events;
 mod fill;
 mod listing;

@@ -24,6 +24,7 @@ use lock::Lock;
 mod acks;
 pub(super) mod adhoc;
 mod chats;
+mod event_reports;
 mod events;
 mod fill;
 mod listing;

@@ -1,0 +1,102 @@
+//! What is known of each instance.
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use super::listing::{Question, Readable, instances};
+use crate::domain::instance::InstanceId;
+use crate::domain::scope::Scope;
+use crate::domain::timestamp::Timestamp;
+
+/// How far quarantined events are counted.
+pub(super) const QUARANTINED_COUNTED: i64 = 1_000;
+
+/// The contract of what people ask about instances.
+#[async_trait]
+pub trait InstanceReports: Send + Sync {
+    /// The instances of which there is an event, in the order of their ids; messages are counted from `since` on and
+    /// before `until`.
+    async fn list_instances(
+        &self,
+        scope: &Scope,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<InstanceReport>, StoreError>;
+}
+
+/// An instance, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceReport {
+    pub instance_id: InstanceId,
+    pub first_event: Occurrence,
+    pub last_event: Occurrence,
+    /// When its latest message was.
+    pub last_message_at: Option<Timestamp>,
+    pub incoming: i64,
+    pub outgoing: i64,
+    /// Counted up to 1,000.
+    pub quarantined: i64,
+}
+
+/// An event's number, and when it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    pub seq: i64,
+    pub received_at: Timestamp,
+}
+
+/// The statement that reads them.
+#[async_trait]
+pub(super) trait InstanceReportQueries {
+    /// Those of these instances of which there is an event.
+    async fn instance_reports(
+        &mut self,
+        instances: &[InstanceId],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<InstanceReport>, StoreError>;
+}
+
+#[async_trait]
+impl<S: Readable> InstanceReports for S {
+    async fn list_instances(
+        &self,
+        scope: &Scope,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<InstanceReport>, StoreError> {
+        let mut reading = self.reading().await?;
+        let instances = instances(&mut reading, scope, None).await?;
+        let mut reports = reading.instance_reports(&instances, since, until).await?;
+        reading.end().await?;
+        reports.sort_by(|a, b| a.instance_id.cmp(&b.instance_id));
+        Ok(reports)
+    }
+}
+
+/// What is read of an instance.
+pub(super) struct InstanceRow<T> {
+    pub(super) instance_id: String,
+    pub(super) first_seq: i64,
+    pub(super) first_received_at: T,
+    pub(super) last_seq: i64,
+    pub(super) last_received_at: T,
+    pub(super) last_message_at: Option<T>,
+    pub(super) incoming: i64,
+    pub(super) outgoing: i64,
+    pub(super) quarantined: i64,
+}
+
+impl<T> InstanceRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<InstanceReport, StoreError> {
+        Ok(InstanceReport {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            first_event: Occurrence { seq: self.first_seq, received_at: time(self.first_received_at)? },
+            last_event: Occurrence { seq: self.last_seq, received_at: time(self.last_received_at)? },
+            last_message_at: self.last_message_at.map(&time).transpose()?,
+            incoming: self.incoming,
+            outgoing: self.outgoing,
+            quarantined: self.quarantined,
+        })
+    }
+}
