@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
 use secrecy::ExposeSecret;
-use tokio::sync::Notify;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -23,10 +22,12 @@ use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
 use crate::http::health::Readiness;
+use crate::http::instances::Roster;
 use crate::http::media::Files;
 use crate::http::refusals::Refusals;
 use crate::http::server::{self, Listening};
 use crate::http::statistics::LocalTime;
+use crate::http::streams::{Pace, Streams};
 use crate::http::webhook::Receiver;
 use crate::http::{Api, Surface, WebhookUrl};
 use crate::ingest;
@@ -44,21 +45,23 @@ pub struct Application {
     readiness: Arc<Readiness>,
     writer: ingest::Writer,
     media: Option<media::Worker>,
+    streams: Arc<Streams>,
     store: Arc<dyn Store>,
 }
 
 impl Application {
     /// Binds the listeners and starts the writer. Port 0 takes a free one.
     pub fn build(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        Self::build_on(config, store.clone(), store, clock)
+        Self::build_on(config, store.clone(), store, clock, Pace::default())
     }
 
-    /// The same, with events recorded by `ledger`.
+    /// The same, with events recorded by `ledger`, and streams of this pace.
     pub fn build_on(
         config: &Config,
         ledger: Arc<dyn EventStore>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        pace: Pace,
     ) -> anyhow::Result<Self> {
         let token = match &config.api_token {
             Some(token) => token.clone(),
@@ -68,10 +71,12 @@ impl Application {
         let downloads = config.media.downloads > 0;
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
-        let wake = Arc::new(Notify::new());
-        let (ingest, writer) = ingest::start(ledger, wake.clone());
+        let told = ingest::Told::default();
+        let (ingest, writer) = ingest::start(ledger, told.clone());
         let archive = Archive::new(store.clone());
-        let access = Access::new(archive.clone(), clock.clone(), token.expose_secret());
+        let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
+        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
+        let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
         let receiver = Receiver {
@@ -87,21 +92,26 @@ impl Application {
             readiness: readiness.clone(),
             webhook: Some(Arc::new(receiver)),
             api: Some(Api {
-                access: Arc::new(access),
+                access,
                 archive,
                 files: Arc::new(files),
                 local_time,
                 cors_origins: config.cors_origins.clone(),
+                streams: streams.clone(),
+                roster: Arc::new(roster),
             }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
         let listening = server::listen(config.listen, config.api_listen, both)?;
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
-            let parts = media::Parts { store: store.clone(), blobs, clock, lookup, room, wake };
+            let parts = media::Parts { store: store.clone(), blobs, clock, lookup, room, wake: told.media };
             media::start(media_settings(config), parts)
         });
-        Ok(Self { listening, readiness, writer, media: media.transpose()?, store })
+        let media = media.transpose()?;
+        let watched = streams.clone();
+        tokio::spawn(async move { watched.watch(&told.committed).await });
+        Ok(Self { listening, readiness, writer, media, streams, store })
     }
 
     /// Where the webhook is received.
@@ -136,6 +146,7 @@ impl Application {
 
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
+        self.streams.stop();
         let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {

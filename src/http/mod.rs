@@ -17,7 +17,11 @@ pub mod chats;
 pub mod conditional;
 pub mod cors;
 pub mod credentials;
+pub mod events;
+pub mod feed;
+pub mod follower;
 pub mod health;
+pub mod instances;
 pub mod media;
 pub mod media_lists;
 pub mod messages;
@@ -30,6 +34,8 @@ pub mod reactions;
 pub mod refusals;
 pub mod server;
 pub mod statistics;
+pub mod stream;
+pub mod streams;
 pub mod tickets;
 pub mod trace;
 pub mod webhook;
@@ -58,6 +64,8 @@ pub struct Api {
     pub local_time: Arc<statistics::LocalTime>,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
+    pub streams: Arc<streams::Streams>,
+    pub roster: Arc<instances::Roster>,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
@@ -85,11 +93,13 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
 fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
     config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
+    config.app_data(Data::from(api.streams.clone())).app_data(Data::from(api.roster.clone()));
     let scope = web::scope("/api/v1")
         .wrap(from_fn(access::require))
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
         .wrap(cors::allow(&api.cors_origins))
         .wrap(from_fn(cors::explain))
+        .service(reading("/stream").route(read().to(stream::follow)))
         .service(reading("/media/{sha256}").route(read().to(media::by_key)))
         .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
     // JSON is compressed. Of files and streams every byte goes out as it is, and at once.
@@ -103,6 +113,9 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
         .service(reading("/chats/{instance_id}/{chat_id}/messages").route(read().to(chats::messages)))
         .service(reading("/acks").route(read().to(acks::list)))
         .service(reading("/reactions").route(read().to(reactions::list)))
+        .service(reading("/events").route(read().to(events::list)))
+        .service(reading("/events/{seq}").route(read().to(events::one)))
+        .service(reading("/instances").route(read().to(instances::list)))
         .service(reading("/stats/messages").route(read().to(statistics::messages)))
         .service(reading("/stats/delivery").route(read().to(statistics::delivery)))
         .service(reading("/stats/responses").route(read().to(statistics::responses)))

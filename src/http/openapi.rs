@@ -10,7 +10,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
-use super::{acks, chats, media, media_lists, messages, reactions, statistics, tickets};
+use super::{acks, chats, events, instances, media, media_lists, messages, reactions, statistics, stream, tickets};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,11 +36,13 @@ use super::{acks, chats, media, media_lists, messages, reactions, statistics, ti
         (name = "Statistics", description = "Counts, and how long things take"),
         (name = "Media", description = "Pictures, voice notes, documents"),
         (name = "Tickets", description = "For URLs that no header goes with"),
+        (name = "Ledger", description = "Every event as it came, what is new, and where it comes from"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
         media_lists::list, media::by_key, media::of_message, tickets::issue,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
+        events::list, events::one, stream::follow, instances::list,
     ),
     modifiers(&BearerToken),
 )]

@@ -85,6 +85,9 @@ pub enum Problem {
     #[error("too many large bodies are being read; send the event again")]
     TooManyBodies,
     /// 503
+    #[error("there are {0} streams, and no room for more; come again")]
+    TooManyStreams(usize),
+    /// 503
     #[error("{0}; send the event again")]
     NotStored(#[from] IngestError),
     /// 503
@@ -147,6 +150,7 @@ impl Problem {
             Self::RangeNotSatisfiable(_) => "range_not_satisfiable",
             Self::MediaUnavailable => "media_unavailable",
             Self::TooManyBodies => "too_many_bodies",
+            Self::TooManyStreams(_) => "too_many_streams",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
             Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable => "store_unavailable",
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
@@ -194,6 +198,7 @@ impl ResponseError for Problem {
             Self::StoreUnavailable
             | Self::MediaUnavailable
             | Self::TooManyBodies
+            | Self::TooManyStreams(_)
             | Self::NotStored(_)
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,

@@ -172,3 +172,25 @@ pub enum FileAnswers {
     )]
     Unavailable(#[to_schema] ProblemBody),
 }
+
+/// What the stream answers when it does not begin.
+#[derive(IntoResponses)]
+pub enum StreamProblems {
+    /// `unknown_parameter`, `invalid_parameter`: the detail names it. `token_in_query`: a token does not belong in a URL.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[to_schema] ProblemBody),
+    /// `token_missing`, `token_invalid`: send `Authorization: Bearer TOKEN`. `ticket_invalid`: have another one made.
+    #[response(
+        status = 401, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Unauthorized", "status": 401, "code": "token_missing",
+            "detail": "send a token: Authorization: Bearer TOKEN"})
+    )]
+    Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_streams`, `store_unavailable`: come again after `Retry-After` seconds.
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
+            "code": "too_many_streams", "detail": "there are 256 streams, and no room for more; come again"})
+    )]
+    Unavailable(#[to_schema] ProblemBody),
+}

@@ -57,12 +57,20 @@ pub struct Writer {
     closing: Arc<Notify>,
 }
 
-/// Starts the writer, and returns it with the way into its queue. `media` is notified of every commit after which
-/// there is a file to be saved.
-pub fn start(store: Arc<dyn EventStore>, media: Arc<Notify>) -> (Ingest, Writer) {
+/// Whom the writer tells of its commits.
+#[derive(Clone, Default)]
+pub struct Told {
+    /// Of every commit.
+    pub committed: Arc<Notify>,
+    /// Of every commit after which there is a file to be saved.
+    pub media: Arc<Notify>,
+}
+
+/// Starts the writer, and returns it with the way into its queue.
+pub fn start(store: Arc<dyn EventStore>, told: Told) -> (Ingest, Writer) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
     let closing = Arc::new(Notify::new());
-    let task = tokio::spawn(writer::run(store, waiting, media, closing.clone()));
+    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone()));
     (Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, Writer { task, closing })
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
-use super::{IngestError, Queued};
+use super::{IngestError, Queued, Told};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::store::{EventStore, StoreError};
@@ -28,7 +28,7 @@ const REFUSED: &str = "refused_by_database";
 pub(super) async fn run(
     store: Arc<dyn EventStore>,
     mut waiting: mpsc::Receiver<Queued>,
-    media: Arc<Notify>,
+    told: Told,
     closing: Arc<Notify>,
 ) {
     let mut left_over = None;
@@ -39,7 +39,7 @@ pub(super) async fn run(
         };
         let Some(first) = first else { return };
         let batch = gather(first, &mut waiting, &mut left_over);
-        commit(&*store, &media, batch).await;
+        commit(&*store, &told, batch).await;
     }
 }
 
@@ -71,13 +71,14 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 /// Commits the batch and answers its clients, each as soon as its event is safe. Where the database refuses the data,
 /// the batch is halved until the culprit stands alone, and that one is kept as quarantined: no event harms its
 /// neighbours.
-async fn commit(store: &dyn EventStore, media: &Notify, batch: Vec<Queued>) {
+async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
     let mut parts = vec![Part::new(batch)];
     while let Some(mut part) = parts.pop() {
         match record(store, &part.events).await {
             Ok(receipts) => {
+                told.committed.notify_one();
                 if part.events.iter().any(Event::asks_for_media) {
-                    media.notify_one();
+                    told.media.notify_one();
                 }
                 part.answer(receipts);
             }

@@ -16,10 +16,12 @@ use tokio::time::timeout;
 use crate::support::events::{SECRET, received, sign};
 use crate::support::process::{Buzon, command};
 use crate::support::raw::request;
+use crate::support::sse::Stream;
 use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Clients that send events of one round until the server is gone.
 struct Load {
@@ -163,4 +165,20 @@ async fn told_to_end_while_it_waits_for_the_database_it_does() {
     let ended = timeout(Duration::from_secs(8), child.wait()).await.expect("it ends within 8 seconds");
     assert!(ended.expect("it can be waited for").success());
     blocker.close().await.expect("it closes");
+}
+
+/// Streams do not end by themselves.
+#[tokio::test]
+async fn told_to_end_it_ends_the_streams_too() {
+    on_both(async |world| {
+        let mut buzon = Buzon::serve(&world, &[("BUZON_API_TOKEN", TOKEN)]).await;
+        let request = crate::support::client().get(format!("http://{}/api/v1/stream", buzon.address));
+        let mut stream = Stream::open(request.bearer_auth(TOKEN)).await;
+        stream.frame().await.expect("it begins");
+        buzon.signal(Signal::TERM);
+        stream.end().await;
+        let ended = timeout(Duration::from_secs(8), buzon.wait()).await;
+        assert!(ended.expect("it ends within 8 seconds").success());
+    })
+    .await;
 }

@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod raw;
 pub mod s3;
 pub mod service;
+pub mod sse;
 pub mod tokens;
 pub mod world;
 

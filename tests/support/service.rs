@@ -8,6 +8,7 @@ use std::sync::Arc;
 use buzon::app::Application;
 use buzon::clock::SystemClock;
 use buzon::config::{Config, Sources};
+use buzon::http::streams::Pace;
 use buzon::store::{EventStore, Store};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -71,7 +72,12 @@ impl Service {
     /// Serves the world's database with these settings, and no secret unless they have one.
     pub async fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
-        Self::start_on(world, store.clone(), store, settings)
+        Self::start_paced(world, store, settings, Pace::default())
+    }
+
+    /// Serves this store, with streams of this pace.
+    pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: Pace) -> Self {
+        Self::start_all(world, store.clone(), store, settings, pace)
     }
 
     /// Serves this store, and records events in this ledger.
@@ -81,11 +87,21 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_all(world, ledger, store, settings, Pace::default())
+    }
+
+    fn start_all(
+        world: &World,
+        ledger: Arc<dyn EventStore>,
+        store: Arc<dyn Store>,
+        settings: &[(&str, &str)],
+        pace: Pace,
+    ) -> Self {
         let data_dir = world.data_dir();
         buzon::data_dir::prepare(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
-        let application = Application::build_on(&config(&settings), ledger, store, Arc::new(SystemClock))
+        let application = Application::build_on(&config(&settings), ledger, store, Arc::new(SystemClock), pace)
             .expect("the service starts");
         let (address, api_address) = (application.webhook_address(), application.api_address());
         let (stop, stopped) = oneshot::channel();

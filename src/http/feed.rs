@@ -1,0 +1,107 @@
+//! The feed: `GET /api/v1/events?since_seq=`, and what the stream sends.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::answer::{seconds, shown};
+use super::archive::Archive;
+use super::parameters;
+use super::problem::Problem;
+use crate::domain::instance::InstanceId;
+use crate::domain::scope::Scope;
+use crate::store::{self, FeedFilter};
+
+/// A stretch of the feed.
+#[derive(Serialize, ToSchema)]
+pub struct FeedAnswer {
+    pub data: Vec<FeedItem>,
+    /// Go on from here. It can be greater than the last number in `data`.
+    #[schema(example = 4711)]
+    pub next_since_seq: i64,
+    /// Whether there is more at once. `data` can be empty all the same.
+    #[schema(example = false)]
+    pub more: bool,
+}
+
+/// What happened. `GET /api/v1/events/{seq}` has the rest, where your token sees the event's instance.
+#[derive(Serialize, ToSchema)]
+pub struct FeedItem {
+    #[schema(example = 4711)]
+    pub seq: i64,
+    /// Whose event it is; `-` where nobody said.
+    #[schema(example = "123")]
+    pub instance_id: String,
+    #[schema(example = "message_received")]
+    pub event_type: Option<String>,
+    #[schema(example = "573001112233@c.us")]
+    pub chat_id: Option<String>,
+    /// applied, ignored or quarantined
+    #[schema(example = "applied")]
+    pub state: String,
+    /// `received_at` in seconds since 1970.
+    #[schema(example = 1724716801)]
+    pub timestamp: i64,
+    /// When it arrived.
+    #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
+    pub received_at: String,
+    /// The messages to look at again. An ack without an instance names the outgoing messages with its id.
+    pub changes: Vec<Change>,
+}
+
+/// A message that something was said of.
+#[derive(Serialize, ToSchema)]
+pub struct Change {
+    #[schema(example = "123")]
+    pub instance_id: String,
+    #[schema(example = "ABCD1234")]
+    pub message_id: String,
+}
+
+/// The parameter `since_seq`.
+pub fn since_seq(value: &Option<String>) -> Result<Option<i64>, Problem> {
+    parameters::parse("since_seq", value, position)
+}
+
+/// A number of the ledger, as a client gives it.
+pub fn position(text: &str) -> Result<i64, &'static str> {
+    text.parse().ok().filter(|seq| *seq >= 0).ok_or("expected the number of an event, or 0 for the beginning")
+}
+
+pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedFilter {
+    FeedFilter { instances: BTreeSet::from_iter(instance), event_types: Vec::from_iter(event_type) }
+}
+
+/// At most `limit` items after `since`.
+pub async fn read(
+    archive: &Archive,
+    scope: &Scope,
+    filter: &FeedFilter,
+    since: i64,
+    limit: u32,
+) -> Result<FeedAnswer, Problem> {
+    let (scope, filter) = (scope.clone(), filter.clone());
+    let feed = archive.ask(|store| async move { store.feed(&scope, &filter, since, limit).await }).await?;
+    let data = feed.items.into_iter().map(FeedItem::from).collect();
+    Ok(FeedAnswer { data, next_since_seq: feed.next_since, more: feed.more })
+}
+
+impl From<store::FeedItem> for FeedItem {
+    fn from(item: store::FeedItem) -> Self {
+        let change = |(instance_id, message_id): (InstanceId, String)| Change {
+            instance_id: instance_id.as_str().to_owned(),
+            message_id,
+        };
+        Self {
+            seq: item.seq,
+            instance_id: item.instance_id.as_str().to_owned(),
+            event_type: item.event_type,
+            chat_id: item.chat_id,
+            state: item.state,
+            timestamp: seconds(item.received_at),
+            received_at: shown(item.received_at),
+            changes: item.changes.into_iter().map(change).collect(),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The stream, with a client that sees every line of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use buzon::http::streams::Pace;
+use buzon::store::Store;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
+
+use crate::support::clock::{ARRIVAL, later};
+use crate::support::events::{SECRET, ack, event, received, sent};
+use crate::support::service::{Service, answer};
+use crate::support::sse::Stream;
+use crate::support::tokens::{revoke, token};
+use crate::support::world::{Backend, World, on_both, record};
+use crate::support::{PATIENCE, eventually};
+
+const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
+
+async fn open(service: &Service, query: &str) -> Stream {
+    Stream::open(service.get(&format!("/api/v1/stream{query}")).bearer_auth(service.token())).await
+}
+
+async fn start(world: &World, pace: Pace) -> (Service, Arc<dyn Store>) {
+    let store = world.open().await;
+    (Service::start_paced(world, store.clone(), SIGNED, pace), store)
+}
+
+async fn deliver(service: &Service, id: &str) {
+    service.deliver("/webhook/7", sent(id, json!({}))).await.accepted();
+}
+
+#[tokio::test]
+async fn what_is_committed_comes_at_once_with_its_number_and_type() {
+    on_both(async |world| {
+        // Nobody looks at the ledger by the clock.
+        let pace = Pace { poll: Duration::from_secs(3_600), ..Pace::default() };
+        let (service, _) = start(&world, pace).await;
+        deliver(&service, "before").await;
+        let mut stream = open(&service, "").await;
+        let headers = ["content-type", "cache-control", "x-accel-buffering", "content-encoding"];
+        let headers = headers.map(|name| stream.header(name).to_owned());
+        assert_eq!(headers, ["text/event-stream", "no-store", "no", "identity"]);
+        let first = stream.frame().await.expect("it begins");
+        assert_eq!((first.retry.as_deref(), first.id, first.data), (Some("2000"), Some(1), None));
+        deliver(&service, "A").await;
+        let event = stream.event().await;
+        assert_eq!((event.id, event.event.as_deref()), (Some(2), Some("message_sent")));
+        let data = event.data.expect("it has data");
+        assert_eq!(data["changes"], json!([{"instance_id": "7", "message_id": "A"}]));
+        let feed = answer(service.get("/api/v1/events?since_seq=1").bearer_auth(service.token())).await;
+        assert_eq!(feed.body["data"], json!([data]));
+        service.deliver("/webhook/7", b"not json").await.accepted();
+        assert_eq!(stream.event().await.event.as_deref(), Some("event"));
+        service.deliver("/webhook/7", json!({"event_type": "a\nb\rdata: c"}).to_string()).await.accepted();
+        assert_eq!(stream.event().await.event.as_deref(), Some("a b data: c"));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_connects_again_and_again_misses_nothing_and_repeats_nothing() {
+    on_both(async |world| {
+        let service = Arc::new(Service::start(&world).await);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let deliveries = tokio::spawn({
+            let (service, sent) = (service.clone(), sent.clone());
+            async move {
+                for n in 0..120 {
+                    deliver(&service, &format!("A{n}")).await;
+                    sent.fetch_add(1, Ordering::Release);
+                }
+            }
+        });
+        let (mut seen, mut last) = (Vec::new(), 0);
+        while seen.len() < 120 {
+            // What the URL says is older news than what the header does.
+            let request = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token());
+            let mut stream = Stream::open(request.header("Last-Event-ID", last)).await;
+            for _ in 0..7 {
+                if seen.len() < 120 {
+                    last = stream.event().await.id.expect("it has a number");
+                    seen.push(last);
+                }
+            }
+        }
+        deliveries.await.expect("it does not panic");
+        let numbers = world.rows("SELECT seq FROM events ORDER BY seq").await;
+        assert_eq!(seen.iter().map(i64::to_string).collect::<Vec<_>>(), numbers);
+        Arc::into_inner(service).expect("nobody else has it").stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
+    on_both(async |world| {
+        let (service, store) = start(&world, Pace::default()).await;
+        let seven = token(&world, &["7"]).await;
+        let theirs = |query: &str| service.get(&format!("/api/v1/stream{query}")).bearer_auth(seven.text());
+        for (instance, body) in [
+            ("7", sent("A", json!({}))),
+            ("8", sent("B", json!({}))),
+            ("-", ack("A", "read")),
+            ("-", ack("B", "read")),
+            ("7", received("C", json!({}))),
+            ("8", received("D", json!({}))),
+        ] {
+            record(&store, &[event(instance, body, ARRIVAL)]).await;
+        }
+        assert_eq!(Stream::open(theirs("?since_seq=0")).await.numbers_to(5).await, [1, 3, 5]);
+        let ticketed = theirs("?since_seq=0&event=message_received,%20ack_update&ticket=");
+        assert_eq!(Stream::open(ticketed).await.numbers_to(5).await, [3, 5]);
+        assert_eq!(open(&service, "?since_seq=0&instance_id=8,nowhere").await.numbers_to(6).await, [2, 4, 6]);
+        let mut silent = Stream::open(theirs("?since_seq=0&instance_id=8")).await;
+        assert_eq!(silent.frame().await.expect("it begins").id, Some(0));
+        service.stop().await;
+        silent.end().await;
+    })
+    .await;
+}
+
+/// So that a client with a narrow filter need not go the whole way again.
+#[tokio::test]
+async fn a_long_way_without_events_is_told() {
+    on_both(async |world| {
+        let (service, store) = start(&world, Pace::default()).await;
+        let seven = token(&world, &["7"]).await;
+        for batch in 0..10 {
+            let acks: Vec<_> = (0..250).map(|n| event("-", ack(&format!("B{batch}-{n}"), "read"), ARRIVAL)).collect();
+            record(&store, &acks).await;
+        }
+        let mut stream = Stream::open(service.get("/api/v1/stream?since_seq=0").bearer_auth(seven.text())).await;
+        let mut ids = Vec::new();
+        while ids.last() != Some(&Some(2_000)) {
+            let frame = stream.frame().await.expect("it does not end");
+            assert_eq!(frame.data, None);
+            ids.push(frame.id);
+        }
+        assert_eq!(ids, [Some(0), Some(1_000), Some(2_000)]);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_stream_says_that_it_is_there_and_where() {
+    on_both(async |world| {
+        let pace = Pace { heartbeat: Duration::from_millis(10), ..Pace::default() };
+        let (service, _) = start(&world, pace).await;
+        let mut stream = open(&service, "?event=nothing").await;
+        assert_eq!(stream.frame().await.expect("it begins").comment, None);
+        let beat = stream.frame().await.expect("it goes on");
+        assert_eq!((beat.comment.as_deref(), beat.id, beat.data), (Some("still here"), Some(0), None));
+        deliver(&service, "A").await;
+        let mut id = Some(0);
+        while id == Some(0) {
+            id = stream.frame().await.expect("it goes on").id;
+        }
+        assert_eq!(id, Some(1), "an event that is not shown moves it too");
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends_its_streams_and_no_others() {
+    on_both(async |world| {
+        let pace = Pace { recheck: Duration::from_millis(10), ..Pace::default() };
+        let (service, store) = start(&world, pace).await;
+        let seven = token(&world, &["7"]).await;
+        let eight = token(&world, &["8"]).await;
+        let request = |token: &str| service.get("/api/v1/stream").bearer_auth(token);
+        let mut ends = Stream::open(request(seven.text())).await;
+        let mut goes_on = Stream::open(request(eight.text())).await;
+        deliver(&service, "A").await;
+        assert_eq!(ends.event().await.id, Some(1));
+        revoke(&world, &seven).await;
+        ends.end().await;
+        service.deliver("/webhook/8", sent("B", json!({}))).await.accepted();
+        assert_eq!(goes_on.event().await.id, Some(2));
+        assert_eq!(answer(request(seven.text())).await.code(), "token_invalid");
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A token is asked again every four seconds, and so has no more than five.
+#[test]
+fn the_pace_keeps_the_promises() {
+    let pace = Pace::default();
+    assert!(pace.recheck <= Duration::from_secs(4));
+    assert_eq!((pace.heartbeat, pace.patience, pace.streams), (Duration::from_secs(15), Duration::from_secs(30), 256));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
+    on_both(async |world| {
+        let pace = Pace { patience: Duration::from_millis(50), streams: 1, ..Pace::default() };
+        let (service, store) = start(&world, pace).await;
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(1_024).expect("the socket takes it");
+        let mut slow = socket.connect(service.api_address).await.expect("it listens");
+        let token = service.token();
+        let head = format!("GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+        slow.write_all(head.as_bytes()).await.expect("it reads");
+        slow.readable().await.expect("it answers");
+        let another = || service.get("/api/v1/stream").bearer_auth(&token);
+        let refused = answer(another()).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
+        assert!(!refused.header("retry-after").is_empty());
+        // More than all buffers on the way hold.
+        let long = |n: usize| format!("{n:0>500}");
+        let sender = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for batch in 0.. {
+                    let ids = (0..200).map(|n| long(batch * 200 + n));
+                    let events = ids.map(|id| event("7", sent(&id, json!({"chat_id": long(0)})), ARRIVAL));
+                    record(&store, &events.collect::<Vec<_>>()).await;
+                }
+            }
+        });
+        eventually("there is room for another", async || another().send().await.expect("it answers").status() == 200)
+            .await;
+        sender.abort();
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, slow.read_to_end(&mut rest)).await.expect("its stream has ended");
+        read.expect("it ends in order");
+        assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "what was under way arrives, and then the end");
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_service_ends_all_streams_when_it_ends() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            streams.push(open(&service, "").await);
+        }
+        service.stop().await;
+        for mut stream in streams {
+            stream.end().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_service_commits_the_streams_of_another_show() {
+    let world = World::new(Backend::Postgres).await;
+    let services = [Service::start(&world).await, Service::start(&world).await];
+    let mut streams = [open(&services[0], "").await, open(&services[1], "").await];
+    let count = 40;
+    for n in 0..count {
+        deliver(&services[n % 2], &format!("A{n}")).await;
+    }
+    let numbers = world.rows("SELECT seq FROM events ORDER BY seq").await;
+    let numbers: Vec<i64> = numbers.iter().map(|seq| seq.parse().expect("it is a number")).collect();
+    assert_eq!(numbers.len(), count);
+    for stream in &mut streams {
+        assert_eq!(stream.numbers_to(numbers[count - 1]).await, numbers);
+    }
+    for service in services {
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused_by_name() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let request = |query: &str| service.get(&format!("/api/v1/stream{query}")).bearer_auth(service.token());
+    let bad_id = answer(request("").header("Last-Event-ID", "x")).await;
+    assert_eq!((bad_id.code(), bad_id.status.as_u16()), ("invalid_parameter", 400));
+    assert!(bad_id.body["detail"].as_str().is_some_and(|detail| detail.starts_with("Last-Event-ID: ")));
+    assert_eq!(answer(request("?since_seq=x")).await.code(), "invalid_parameter");
+    assert_eq!(answer(request(&format!("?instance_id={}", "7".repeat(65)))).await.code(), "invalid_parameter");
+    assert_eq!(answer(request("?limit=5")).await.code(), "unknown_parameter");
+    assert_eq!(answer(service.get("/api/v1/stream")).await.code(), "token_missing");
+    let head = crate::support::client().head(format!("http://{}/api/v1/stream", service.api_address));
+    let head = head.bearer_auth(service.token()).send().await.expect("it answers");
+    assert_eq!((head.status().as_u16(), head.text().await.expect("it ends")), (200, String::new()));
+    service.stop().await;
+}
