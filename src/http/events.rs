@@ -147,7 +147,7 @@ pub async fn list(archive: Data<Archive>, reader: Reader, request: HttpRequest) 
     let parameters: EventParameters = parameters::read(&request)?;
     if let Some(since) = feed::since_seq(&parameters.since_seq)? {
         parameters.refuse_beside_since_seq()?;
-        let filter = feed::filter(instance(&parameters.instance_id)?, text(&parameters.event_type));
+        let filter = feed::filter(instance(&parameters.instance_id), text(&parameters.event_type));
         let limit = parameters::limit(&parameters.limit)?;
         return Ok(Json(EventsAnswer::Feed(feed::read(&archive, &reader.scope, &filter, since, limit).await?)));
     }
@@ -162,7 +162,7 @@ impl EventParameters {
     fn filter(&self) -> Result<EventFilter, Problem> {
         let state = |text: &str| EventState::parse(text).ok_or("expected applied, ignored or quarantined");
         Ok(EventFilter {
-            instance_id: instance(&self.instance_id)?,
+            instance_id: instance(&self.instance_id),
             state: parameters::parse("state", &self.state, state)?,
             event_type: text(&self.event_type),
             message_id: text(&self.message_id),

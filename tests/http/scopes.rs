@@ -16,7 +16,7 @@ use crate::support::tokens::token;
 use crate::support::world::{World, on_both};
 
 /// Every route that can name what is another's. `{instance}`, `{message}`, `{chat}` and `{hash}` stand for ids.
-const ROUTES: [&str; 20] = [
+const ROUTES: [&str; 23] = [
     "/api/v1/media/{hash}",
     "/api/v1/messages/{instance}/{message}/media",
     "/api/v1/messages/{instance}/{message}",
@@ -33,6 +33,9 @@ const ROUTES: [&str; 20] = [
     "/api/v1/reactions?instance_id={instance}",
     "/api/v1/media?instance_id={instance}",
     "/api/v1/media?message_id={message}",
+    "/api/v1/events?instance_id={instance}",
+    "/api/v1/events?message_id={message}",
+    "/api/v1/events?since_seq=0&instance_id={instance}",
     "/api/v1/stats/messages?instance_id={instance}&by=week&since=2024-08-01&until=2024-09-01",
     "/api/v1/stats/delivery?instance_id={instance}&since=2024-08-01&until=2024-09-01",
     "/api/v1/stats/responses?instance_id={instance}&since=2024-08-01&until=2024-09-01",
@@ -40,7 +43,7 @@ const ROUTES: [&str; 20] = [
 ];
 
 /// Every route that shows what there is without being told whose.
-const LISTS: [&str; 11] = [
+const LISTS: [&str; 13] = [
     "/api/v1/messages",
     "/api/v1/messages?time=received&order=asc",
     "/api/v1/messages?q=hola",
@@ -52,6 +55,8 @@ const LISTS: [&str; 11] = [
     "/api/v1/reactions",
     "/api/v1/media",
     "/api/v1/media?state=stored",
+    "/api/v1/events",
+    "/api/v1/instances",
 ];
 
 /// The file of instance 8 alone.

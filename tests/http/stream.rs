@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
-use crate::support::clock::{ARRIVAL, later};
+use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, ack, event, received, sent};
 use crate::support::service::{Service, answer};
 use crate::support::sse::Stream;
@@ -172,7 +172,7 @@ async fn a_silent_stream_says_that_it_is_there_and_where() {
 async fn a_revoked_token_ends_its_streams_and_no_others() {
     on_both(async |world| {
         let pace = Pace { recheck: Duration::from_millis(10), ..Pace::default() };
-        let (service, store) = start(&world, pace).await;
+        let (service, _) = start(&world, pace).await;
         let seven = token(&world, &["7"]).await;
         let eight = token(&world, &["8"]).await;
         let request = |token: &str| service.get("/api/v1/stream").bearer_auth(token);
