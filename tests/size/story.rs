@@ -167,7 +167,7 @@ impl Story {
             let what = What::Reaction { to: of.clone(), from, reaction, reacted_at };
             coming.push(Arrival { at: reacted_at + Duration::from_millis(900), what });
         }
-        if self.written % 5_000 == 0 || self.written == 1 {
+        if self.written.is_multiple_of(5_000) || self.written == 1 {
             let what = What::Unusable { instance_id: of.0.clone(), number: self.written };
             coming.push(Arrival { at: message.sent_at, what });
         }
@@ -236,7 +236,7 @@ fn acks(dice: &mut Dice, from_me: bool, kind: &str, sent_at: Timestamp) -> Vec<(
         return acks;
     }
     let mut after = |acks: &mut Vec<_>, ack, in_thousand, power, most: f64| {
-        let happens = acks.len() > 0 && dice.in_thousand(in_thousand);
+        let happens = !acks.is_empty() && dice.in_thousand(in_thousand);
         at = at + Duration::from_millis(1_000 + (dice.unit().powi(power) * most * 1_000.0) as u64);
         happens.then(|| acks.push((ack, at))).is_some()
     };

@@ -120,7 +120,7 @@ pub fn sentence(dice: &mut Dice, number: u64, all: u64, opening: bool) -> String
     if dice.in_thousand(40) {
         words.push(NEVER_TOGETHER[(number % 2) as usize].to_owned());
     }
-    if number % (all / 10).max(1) == 0 {
+    if number.is_multiple_of((all / 10).max(1)) {
         words.push(RARE.to_owned());
     }
     words.join(" ")

@@ -70,7 +70,10 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn filters() -> Vec<(MessageFilter, fn(&MessageReport) -> bool)> {
+/// Whether a filter should let a message through.
+type LetsThrough = fn(&MessageReport) -> bool;
+
+fn filters() -> Vec<(MessageFilter, LetsThrough)> {
     let none = MessageFilter::default;
     vec![
         (none(), |_| true),
