@@ -61,7 +61,7 @@ pub struct Change {
 
 /// The parameter `since_seq`.
 pub fn since_seq(value: &Option<String>) -> Result<Option<i64>, Problem> {
-    parameters::parse("since_seq", value, position)
+    parameters::parse("since_seq", &parameters::text(value), position)
 }
 
 /// A number of the ledger, as a client gives it.

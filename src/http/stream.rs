@@ -46,7 +46,8 @@ pub struct StreamParameters {
     get, path = "/api/v1/stream", tag = "Ledger", security(("token" = [])),
     params(
         StreamParameters,
-        ("Last-Event-ID" = Option<i64>, Header, description = "What an `EventSource` sends when it connects again"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "What an `EventSource` sends when it connects again",
+            example = 4711),
     ),
     summary = "The feed as it happens, as server-sent events",
     description = "Each event has the number of the ledger as `id`, its type as `event`, and as `data` what the feed has as \
