@@ -73,6 +73,7 @@ pub struct AckParameters {
 
 /// `GET /api/v1/acks`
 #[utoipa::path(
+    operation_id = "list_acks",
     get, path = "/api/v1/acks", tag = "Messages", params(AckParameters), security(("token" = [])),
     summary = "What was stated of messages, each word once, the newest first",
     responses((status = 200, description = "A page of acks", body = ListAnswer<Ack>), ListProblems),

@@ -82,6 +82,7 @@ pub struct ChatParameters {
 
 /// `GET /api/v1/chats`
 #[utoipa::path(
+    operation_id = "list_chats",
     get, path = "/api/v1/chats", tag = "Chats", params(ChatParameters), security(("token" = [])),
     summary = "Chats by their latest messages, or those that wait for an answer",
     responses((status = 200, description = "A page of chats", body = ListAnswer<Chat>), ListProblems),
@@ -108,6 +109,7 @@ pub async fn list(
 
 /// `GET /api/v1/chats/{instance_id}/{chat_id}`
 #[utoipa::path(
+    operation_id = "get_chat",
     get, path = "/api/v1/chats/{instance_id}/{chat_id}", tag = "Chats", security(("token" = [])),
     summary = "A chat with its latest message",
     params(
@@ -153,6 +155,7 @@ pub struct ChatMessageParameters {
 
 /// `GET /api/v1/chats/{instance_id}/{chat_id}/messages`
 #[utoipa::path(
+    operation_id = "list_chat_messages",
     get, path = "/api/v1/chats/{instance_id}/{chat_id}/messages", tag = "Chats", security(("token" = [])),
     summary = "The messages of a chat, the newest first",
     params(

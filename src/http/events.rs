@@ -134,6 +134,7 @@ pub struct EventParameters {
 
 /// `GET /api/v1/events`
 #[utoipa::path(
+    operation_id = "list_events",
     get, path = "/api/v1/events", tag = "Ledger", params(EventParameters), security(("token" = [])),
     summary = "Every event as it came, the newest first; or with since_seq, everything since you last looked",
     description = "**List.** What is rare is looked for a stretch at a time: a page can have fewer events than `limit`, \
@@ -185,6 +186,7 @@ impl EventParameters {
 
 /// `GET /api/v1/events/{seq}`
 #[utoipa::path(
+    operation_id = "get_event",
     get, path = "/api/v1/events/{seq}", tag = "Ledger", security(("token" = [])),
     summary = "An event with all of its body",
     params(("seq" = i64, Path, description = "Its number", minimum = 1, example = 4711)),

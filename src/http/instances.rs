@@ -88,6 +88,7 @@ impl Roster {
 
 /// `GET /api/v1/instances`
 #[utoipa::path(
+    operation_id = "list_instances",
     get, path = "/api/v1/instances", tag = "Ledger", security(("token" = [])),
     summary = "The instances, and what is known of each",
     description = "Those of which there is an event, and those that are configured.",

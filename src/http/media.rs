@@ -51,6 +51,7 @@ impl Files {
 
 /// `GET /api/v1/media/{sha256}`
 #[utoipa::path(
+    operation_id = "get_file",
     get, path = "/api/v1/media/{sha256}", tag = "Media", security(("token" = []), ("ticket" = [])),
     summary = "A stored file by its hash",
     description = "With `Range` and `If-Range`. Pictures, sound and video are shown in place; all else is a download.",
@@ -73,6 +74,7 @@ pub async fn by_key(
 
 /// `GET /api/v1/messages/{instance_id}/{id}/media`
 #[utoipa::path(
+    operation_id = "get_message_file",
     get, path = "/api/v1/messages/{instance_id}/{id}/media", tag = "Media", security(("token" = []), ("ticket" = [])),
     summary = "The stored file of a message",
     description = "As by its hash, without having to know it.",

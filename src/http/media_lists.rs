@@ -89,6 +89,7 @@ pub struct MediaParameters {
 
 /// `GET /api/v1/media`
 #[utoipa::path(
+    operation_id = "list_media",
     get, path = "/api/v1/media", tag = "Media", params(MediaParameters), security(("token" = [])),
     summary = "The files that came with messages, those of the newest messages first",
     responses((status = 200, description = "A page of files", body = ListAnswer<MediaItem>), ListProblems),

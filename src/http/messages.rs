@@ -219,6 +219,7 @@ pub struct MessageParameters {
 
 /// `GET /api/v1/messages`
 #[utoipa::path(
+    operation_id = "list_messages",
     get, path = "/api/v1/messages", tag = "Messages", params(MessageParameters), security(("token" = [])),
     summary = "Messages, the newest first",
     responses((status = 200, description = "A page of messages", body = ListAnswer<Message>), ListProblems),
@@ -288,6 +289,7 @@ impl MessageParameters {
 
 /// `GET /api/v1/messages/{instance_id}/{id}`
 #[utoipa::path(
+    operation_id = "get_message",
     get, path = "/api/v1/messages/{instance_id}/{id}", tag = "Messages", security(("token" = [])),
     summary = "A message with its reactions, acks, file and the message that it answers",
     params(

@@ -69,6 +69,7 @@ pub struct ReactionParameters {
 
 /// `GET /api/v1/reactions`
 #[utoipa::path(
+    operation_id = "list_reactions",
     get, path = "/api/v1/reactions", tag = "Messages", params(ReactionParameters), security(("token" = [])),
     summary = "Every reaction and removal, the newest first",
     responses((status = 200, description = "A page of reactions", body = ListAnswer<Reaction>), ListProblems),

@@ -143,6 +143,7 @@ fn unusable(error: InvalidPeriod) -> Problem {
 
 /// `GET /api/v1/stats/messages`
 #[utoipa::path(
+    operation_id = "count_messages",
     get, path = "/api/v1/stats/messages", tag = "Statistics", params(SeriesParameters), security(("token" = [])),
     summary = "Messages by hour, day (without `by`) or week, by direction and type",
     responses((status = 200, description = "The counts", body = MessageStatistics), ListProblems),
@@ -163,6 +164,7 @@ pub async fn messages(
 
 /// `GET /api/v1/stats/delivery`
 #[utoipa::path(
+    operation_id = "count_deliveries",
     get, path = "/api/v1/stats/delivery", tag = "Statistics", params(SeriesParameters), security(("token" = [])),
     summary = "How far outgoing messages have come, and how long it took until they were delivered and read",
     responses((status = 200, description = "The figures", body = DeliveryStatistics), ListProblems),
@@ -189,6 +191,7 @@ pub async fn delivery(
 
 /// `GET /api/v1/stats/responses`
 #[utoipa::path(
+    operation_id = "count_responses",
     get, path = "/api/v1/stats/responses", tag = "Statistics", params(StatisticsParameters), security(("token" = [])),
     summary = "How long people wait for the first answer, by hour and weekday, and who waits now",
     responses((status = 200, description = "The figures", body = ResponseStatistics), ListProblems),
@@ -210,6 +213,7 @@ pub async fn responses(
 
 /// `GET /api/v1/stats/hours`
 #[utoipa::path(
+    operation_id = "count_hours",
     get, path = "/api/v1/stats/hours", tag = "Statistics", params(StatisticsParameters), security(("token" = [])),
     summary = "The busiest hours: messages by weekday and hour",
     responses((status = 200, description = "The counts", body = HourStatistics), ListProblems),

@@ -43,6 +43,7 @@ pub struct StreamParameters {
 
 /// `GET /api/v1/stream`
 #[utoipa::path(
+    operation_id = "follow_stream",
     get, path = "/api/v1/stream", tag = "Ledger", security(("token" = [])),
     params(
         StreamParameters,

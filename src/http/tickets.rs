@@ -22,6 +22,7 @@ pub struct IssuedTicket {
 
 /// `POST /api/v1/tickets`
 #[utoipa::path(
+    operation_id = "issue_ticket",
     post, path = "/api/v1/tickets", tag = "Tickets", security(("token" = [])),
     summary = "A ticket of five minutes for an image or a stream, which cannot send a header",
     description = "Add it as `?ticket=…` to the URL of a file or of the stream. It sees what the token sees, and ends \

@@ -55,7 +55,9 @@ fn every_url_of_the_api_is_in_the_contract_and_the_other_way_round() {
 fn everything_in_the_contract_is_described_with_an_example() {
     let contract = contract();
     assert!(contract["openapi"].as_str().expect("it has a version").starts_with("3.1"));
+    let mut ids = BTreeSet::new();
     for (operation, item) in operations(&contract) {
+        assert!(ids.insert(item["operationId"].as_str().map(str::to_owned)), "{operation}: another has its id");
         assert!(item["summary"].is_string(), "{operation}");
         assert!(!item["security"].as_array().expect("it asks for a token").is_empty(), "{operation}");
         for parameter in item["parameters"].as_array().into_iter().flatten() {

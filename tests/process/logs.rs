@@ -56,9 +56,15 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
         eventually("every job ends", async || world.value(pending).await == "0").await;
         let file = client.get(url("/api/v1/messages/7/A/media")).bearer_auth(token).send().await.expect("it answers");
         assert_eq!(file.bytes().await.expect("it is whole").as_ref(), b"\x00a file");
-        let path = format!("/api/v1/messages/7/{CANARY_TEXT}?q={CANARY_PERSON}");
-        let read = client.get(url(&path)).bearer_auth(token).send().await.expect("it answers");
-        assert_eq!(read.status(), 404);
+        for (path, status) in [
+            (format!("messages/7/{CANARY_TEXT}"), 404),
+            (format!("messages?q={CANARY_TEXT}&contact={CANARY_PERSON}"), 200),
+            (format!("messages?since={CANARY_TEXT}&{CANARY_PERSON}=1"), 400),
+            (format!("chats/7/{CANARY_PERSON}?q={CANARY_TEXT}"), 400),
+        ] {
+            let read = client.get(url(&format!("/api/v1/{path}"))).bearer_auth(token).send().await;
+            assert_eq!(read.expect("it answers").status(), status, "{path}");
+        }
         eventually("the log is written", async || Buzon::log(&world).await.contains("signature_mismatch")).await;
         buzon.kill().await;
         let log = Buzon::log(&world).await;
