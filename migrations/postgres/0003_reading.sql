@@ -57,8 +57,11 @@ CREATE INDEX message_words ON message_search USING gin (words) WITH (gin_pending
 CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
+CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id);
 CREATE INDEX message_reactions_reacted
     ON message_reactions (instance_id, reacted_at, message_id, from_number, reaction);
+CREATE INDEX message_reactions_person
+    ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 

@@ -3,12 +3,17 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::problem::Problem;
 use crate::store::{Store, StoreError};
+
+/// How long a request waits for an answer. The database gives a question up before that; a host that is silent does not.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The way from a request to the database: its connections live in the service's own runtime, for a request's may end
 /// before them. A question runs to its end, also when the client that asked has gone.
@@ -45,7 +50,8 @@ impl Archive {
         T: Send + 'static,
         E: Display + Into<Problem> + Send + 'static,
     {
-        let answer = self.runtime.spawn(question).await.map_err(|_| Problem::NotReady("it is shutting down"))?;
+        let answer = timeout(PATIENCE, self.runtime.spawn(question)).await.map_err(|_| Problem::QueryTimeout)?;
+        let answer = answer.map_err(|_| Problem::NotReady("it is shutting down"))?;
         answer.map_err(|error| {
             warn!(%error, "a request could not be answered");
             error.into()

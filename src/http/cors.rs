@@ -4,8 +4,11 @@ use actix_cors::{Cors, CorsError};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderName, IF_NONE_MATCH, RANGE};
-use actix_web::middleware::{Condition, Next};
+use actix_web::http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    IF_NONE_MATCH, RANGE, RETRY_AFTER,
+};
+use actix_web::middleware::Next;
 use actix_web::{Error, ResponseError};
 
 use super::problem::Problem;
@@ -17,14 +20,13 @@ const MAX_AGE: usize = 60 * 60;
 
 /// Lets pages of these origins read, each with the token that it sends itself: no cookie counts. It wraps what asks for
 /// the token, since a browser asks beforehand without one.
-pub fn allow(origins: &[String]) -> Condition<Cors> {
+pub fn allow(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])
-        .allowed_headers([AUTHORIZATION, IF_NONE_MATCH, RANGE, LAST_EVENT_ID])
-        .expose_headers([ETAG, CONTENT_RANGE, REQUEST_ID])
+        .allowed_headers([AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, IF_NONE_MATCH, RANGE, LAST_EVENT_ID])
+        .expose_headers([ETAG, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, RETRY_AFTER, REQUEST_ID])
         .max_age(MAX_AGE);
-    let cors = origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
-    Condition::new(!origins.is_empty(), cors)
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
 /// Gives the refusals of [`allow`] the form that all refusals have.

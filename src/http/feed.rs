@@ -70,7 +70,8 @@ pub fn position(text: &str) -> Result<i64, &'static str> {
 }
 
 pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedFilter {
-    FeedFilter { instances: BTreeSet::from_iter(instance), event_types: Vec::from_iter(event_type) }
+    let event_types = event_type.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|kind| !kind.is_empty());
+    FeedFilter { instances: BTreeSet::from_iter(instance), event_types: event_types.map(str::to_owned).collect() }
 }
 
 /// At most `limit` items after `since`.

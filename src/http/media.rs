@@ -16,12 +16,15 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::TryStreamExt;
+use serde::Deserialize;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use super::ASK_AGAIN;
 use super::access::Reader;
 use super::archive::Archive;
 use super::conditional::is_known;
+use super::parameters;
 use super::problem::Problem;
 use super::problem_docs::FileAnswers;
 use crate::blob::Blobs;
@@ -49,6 +52,15 @@ impl Files {
     }
 }
 
+/// What may stand in the URL of a file.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+struct FileParameters {
+    /// A ticket, for an `<img>`, which cannot send a token.
+    ticket: Option<String>,
+}
+
 /// `GET /api/v1/media/{sha256}`
 #[utoipa::path(
     operation_id = "get_file",
@@ -67,6 +79,7 @@ pub async fn by_key(
     key: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    parameters::read::<FileParameters>(&request)?;
     let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
     let file = files.archive.ask(|store| async move { store.stored_file(&key, &reader.scope).await }).await?;
     answer(&files, &request, &file.ok_or_else(unknown_file)?, FOREVER).await
@@ -90,6 +103,7 @@ pub async fn of_message(
     message: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    parameters::read::<FileParameters>(&request)?;
     let (instance_id, id) = message.into_inner();
     let instance_id = InstanceId::new(&instance_id).map_err(|_| unknown_message())?;
     // No id has a NUL, and PostgreSQL refuses the very question.

@@ -26,6 +26,8 @@ use super::{acks, chats, events, instances, media, media_lists, messages, reacti
                        **Times** are RFC 3339 in UTC; as parameters, seconds since 1970 are taken too.\n\n\
                        **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. An unknown parameter is \
                        refused by name.\n\n\
+                       **Pages of other origins** may read once the setting `cors_origins` names theirs. Answers of JSON are \
+                       compressed for who accepts it. A URL has at most 64 KiB.\n\n\
                        The API only grows: take no offence at fields that you do not know.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),

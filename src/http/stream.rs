@@ -44,7 +44,7 @@ pub struct StreamParameters {
 /// `GET /api/v1/stream`
 #[utoipa::path(
     operation_id = "follow_stream",
-    get, path = "/api/v1/stream", tag = "Ledger", security(("token" = [])),
+    get, path = "/api/v1/stream", tag = "Ledger", security(("token" = []), ("ticket" = [])),
     params(
         StreamParameters,
         ("Last-Event-ID" = Option<i64>, Header, description = "What an `EventSource` sends when it connects again",
@@ -55,7 +55,16 @@ pub struct StreamParameters {
                    an item. A client that connects again goes on where it was, and misses nothing. Every 15 seconds \
                    without an event there is a comment, with the `id` up to which everything was sent. A client that does \
                    not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. A \
-                   ticket is good for connecting, not for connecting again after five minutes: have another one made.",
+                   ticket is good for connecting, not for connecting again after five minutes: have another one made, and \
+                   begin where you were.\n\nIn a page:\n\n```js\nlet since = '';\nasync function follow() {\n  \
+                   const headers = {Authorization: 'Bearer ' + token};\n  \
+                   const {ticket} = await (await fetch('/api/v1/tickets', {method: 'POST', headers})).json();\n  \
+                   const stream = new EventSource(`/api/v1/stream?ticket=${ticket}${since && '&since_seq=' + since}`);\n  \
+                   const seen = event => { since = event.lastEventId; show(JSON.parse(event.data)); };\n  \
+                   for (const type of ['message_received', 'message_sent', 'ack_update', 'message_reaction'])\n    \
+                   stream.addEventListener(type, seen);\n  \
+                   stream.onerror = () => { stream.close(); setTimeout(follow, 2000); };\n}\n```\n\n\
+                   A file that has been stored is no event: ask for its message again.",
     responses(
         (
             status = 200, description = "It does not end", content_type = "text/event-stream", body = String,

@@ -1,19 +1,20 @@
 //! Tickets for URLs: what `<img>` and `EventSource` show instead of a token.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::{Access, Reader};
+use super::parameters;
 use super::problem::Problem;
 use super::problem_docs::ActionProblems;
 
 /// A ticket, to be added to a URL as `?ticket=…`.
 #[derive(Serialize, ToSchema)]
 pub struct IssuedTicket {
-    #[schema(example = "0.1724717100.5f3c…")]
+    #[schema(example = "owner.1724717100000.5f3c…")]
     ticket: String,
     /// RFC 3339, UTC.
     #[schema(example = "2024-08-27T00:05:00Z", format = DateTime)]
@@ -29,7 +30,8 @@ pub struct IssuedTicket {
                    with it.",
     responses((status = 201, description = "The ticket", body = IssuedTicket), ActionProblems),
 )]
-pub async fn issue(access: Data<Access>, reader: Reader) -> Result<HttpResponse, Problem> {
+pub async fn issue(access: Data<Access>, reader: Reader, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    parameters::none(&request)?;
     let ticket = access.issue_ticket(&reader).await?;
     let issued = IssuedTicket { ticket: ticket.to_text(), expires_at: ticket.expires_at().to_rfc3339() };
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(issued))

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
@@ -99,7 +99,11 @@ async fn ask(arguments: SqlArgs) -> anyhow::Result<()> {
 
 /// The text of the query; `None` if there is none.
 fn query(argument: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Option<String>> {
-    let stdin = || io::read_to_string(io::stdin().take(MAX_QUERY)).context("standard input");
+    let stdin = || {
+        let text = io::read_to_string(io::stdin().take(MAX_QUERY + 1)).context("standard input")?;
+        ensure!(text.len() as u64 <= MAX_QUERY, "standard input: a query has at most {MAX_QUERY} bytes");
+        Ok(text)
+    };
     match (argument.as_deref(), file) {
         (Some("-"), _) => stdin().map(Some),
         (None, Some(path)) => {
