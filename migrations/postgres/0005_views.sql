@@ -249,7 +249,7 @@ SELECT
     END AS body,
     encode(e.body, 'hex') AS body_hex
 FROM events AS e
-WHERE e.state = 'quarantined';
+WHERE e.state <> 'applied' AND e.state = 'quarantined';
 
 -- The local days from the first message's to today, and when each begins and ends.
 CREATE VIEW v_days AS

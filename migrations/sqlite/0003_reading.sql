@@ -1,6 +1,9 @@
 -- What reading needs: columns that are worked out once, when a message is written; the words of bodies; and an index
 -- for each way to ask.
 
+-- An index of PostgreSQL holds no longer ones; the program takes none any more.
+UPDATE messages SET type = NULL WHERE length(CAST(type AS BLOB)) > 128;
+UPDATE messages SET status = NULL WHERE length(CAST(status AS BLOB)) > 128;
 ALTER TABLE messages ADD COLUMN delivered_at TEXT;
 ALTER TABLE messages ADD COLUMN read_at TEXT;
 CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type);

@@ -130,6 +130,12 @@ impl<'t> Document<'t> {
         self.readable(field).unwrap_or_else(|NoText| self.note_unusable(field))
     }
 
+    /// The same, and unusable beyond so many bytes.
+    pub fn short_text(&mut self, field: &'static str, max_bytes: usize) -> Option<String> {
+        let text = self.text(field)?;
+        if text.len() <= max_bytes { Some(text) } else { self.note_unusable(field) }
+    }
+
     /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
     fn readable(&mut self, field: &'static str) -> Result<Option<String>, NoText> {
         match self.field(field) {

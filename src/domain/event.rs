@@ -306,6 +306,10 @@ mod tests {
 
     #[test]
     fn a_bad_optional_field_is_null_with_a_word_in_the_reason() {
+        let long = "x".repeat(129);
+        let wordy = read(&format!(r#"{{"event_type":"message_sent","id":"A","type":"{long}","status":"{long}"}}"#));
+        assert_eq!(wordy.state, EventState::Applied);
+        assert_eq!(wordy.reason.as_deref(), Some("unusable:type,status"));
         let body = r#"{"event_type":"message_received","id":"A","latitude":"north","timestamp":5,"body":"a\u0000"}"#;
         let reading = read(body);
         assert_eq!(reading.state, EventState::Applied);

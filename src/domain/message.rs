@@ -13,6 +13,9 @@ use super::instance::InstanceId;
 use super::media::MediaJob;
 use super::timestamp::Timestamp;
 
+/// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
+const MAX_WORD_BYTES: usize = 128;
+
 /// What one `message_received` or `message_sent` says of a message. Empty text counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageCopy {
@@ -80,15 +83,17 @@ pub struct Message {
 
 impl MessageCopy {
     pub(super) fn read(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Self, Defect> {
+        let mut word = |field| document.short_text(field, MAX_WORD_BYTES).filter(|text| !text.is_empty());
+        let (kind, status) = (word("type"), word("status"));
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
         let texts = Fields {
             sender_name: text("sender_name"),
             body: text("body"),
-            kind: text("type"),
+            kind,
             reaction: text("reaction"),
             media_url: text("media_url"),
             vcard: text("vcard"),
-            status: text("status"),
+            status,
             ..Fields::default()
         };
         let fields = Fields {

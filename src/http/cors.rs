@@ -8,7 +8,7 @@ use actix_web::http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     IF_NONE_MATCH, RANGE, RETRY_AFTER,
 };
-use actix_web::middleware::Next;
+use actix_web::middleware::{Condition, Next};
 use actix_web::{Error, ResponseError};
 
 use super::problem::Problem;
@@ -20,13 +20,14 @@ const MAX_AGE: usize = 60 * 60;
 
 /// Lets pages of these origins read, each with the token that it sends itself: no cookie counts. It wraps what asks for
 /// the token, since a browser asks beforehand without one.
-pub fn allow(origins: &[String]) -> Cors {
+pub fn allow(origins: &[String]) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST])
         .allowed_headers([AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, IF_NONE_MATCH, RANGE, LAST_EVENT_ID])
         .expose_headers([ETAG, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_RANGE, RETRY_AFTER, REQUEST_ID])
         .max_age(MAX_AGE);
-    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+    let cors = origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin));
+    Condition::new(!origins.is_empty(), cors)
 }
 
 /// Gives the refusals of [`allow`] the form that all refusals have.

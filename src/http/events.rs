@@ -11,7 +11,7 @@ use super::access::Reader;
 use super::answer::{ListAnswer, item, seconds, shown};
 use super::archive::Archive;
 use super::feed::{self, FeedAnswer};
-use super::parameters::{self, ListParameters, instance, text};
+use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
 use crate::domain::event::EventState;
@@ -95,6 +95,15 @@ pub enum EventsAnswer {
     Feed(FeedAnswer),
 }
 
+/// What became of an event.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum StateOfEvent {
+    Applied,
+    Ignored,
+    Quarantined,
+}
+
 /// Which events.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
@@ -108,7 +117,7 @@ pub struct EventParameters {
     #[param(example = "123")]
     instance_id: Option<String>,
     /// applied, ignored or quarantined
-    #[param(example = "quarantined")]
+    #[param(inline, value_type = Option<StateOfEvent>, example = "quarantined")]
     state: Option<String>,
     /// Of this type, verbatim.
     #[param(example = "message_received")]
@@ -117,13 +126,13 @@ pub struct EventParameters {
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
     /// Arrived from this time on: seconds since 1970, or RFC 3339.
-    #[param(example = "2024-08-27T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
     /// Arrived before this time.
-    #[param(example = "2024-08-28T00:00:00Z")]
+    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
-    #[param(example = "desc")]
+    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
     order: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]

@@ -42,7 +42,7 @@ async fn a_page_of_a_configured_origin_may_read_with_its_token() {
             assert_eq!(asked.status, 200, "{asked:?}");
             assert_eq!(asked.header("access-control-allow-origin"), origin);
             assert_eq!(words(&asked, "access-control-allow-methods"), ["get", "head", "post"]);
-            let allowed = ["authorization", "if-none-match", "last-event-id", "range"];
+            let allowed = ["authorization", "cache-control", "content-type", "if-none-match", "last-event-id", "range"];
             assert_eq!(words(&asked, "access-control-allow-headers"), allowed);
             assert_eq!(asked.header("access-control-allow-credentials"), "");
         }
@@ -50,7 +50,9 @@ async fn a_page_of_a_configured_origin_may_read_with_its_token() {
             let read = given(request.header("Origin", origin)).await;
             assert!([401, 404].contains(&read.status));
             assert_eq!(read.header("access-control-allow-origin"), origin);
-            assert_eq!(words(&read, "access-control-expose-headers"), ["content-range", "etag", "x-request-id"]);
+            let exposed =
+                ["accept-ranges", "content-disposition", "content-range", "etag", "retry-after", "x-request-id"];
+            assert_eq!(words(&read, "access-control-expose-headers"), exposed);
             assert_eq!(read.header("access-control-allow-credentials"), "");
             let varies = read.headers.get_all("vary").iter().map(|value| value.to_str().expect("it is text"));
             let varies = varies.collect::<Vec<_>>().join(",").to_lowercase();

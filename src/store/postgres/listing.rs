@@ -62,40 +62,113 @@ where
 }
 
 fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
+    let leads = leads(listing, ask);
     let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
-    // With the chat in the key, no index serves but the one that leads to it: without statistics PostgreSQL would walk
-    // over all of the instance's messages.
-    let in_chats = ask.targets.iter().any(|target| target.chat_id.is_some());
-    let (chat, wanted_chat): (&[&str], &str) = if in_chats { (&["chat_id"], "wanted.chat_id, ") } else { (&[], "") };
-    let columns = [chat, &[listing.at], rest.as_slice()].concat();
-    let key = columns.join(", ");
+    let key = [&[listing.at], rest.as_slice()].concat();
+    let columns = [leads.iter().map(Lead::column).collect(), key.clone()].concat();
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new("SELECT found.* FROM unnest(");
     push_targets(&mut query, listing, ask.targets);
-    query.push(format_args!(
-        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id AND ({key}) > ({wanted_chat}wanted.after_at",
-        listing.columns, listing.table
-    ));
-    push_bound(&mut query, listing, "after");
-    query.push(format_args!(") AND ({key}) < ({wanted_chat}wanted.before_at"));
-    push_bound(&mut query, listing, "before");
-    query.push(")");
-    if in_chats {
+    query.push(format_args!(") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE ", listing.columns, listing.table));
+    if leads.is_empty() {
+        query.push("instance_id = wanted.instance_id AND ");
+    }
+    for (name, sign, and) in [("after", ">", ""), ("before", "<", " AND ")] {
+        query.push(format_args!("{and}({}) {sign} (", columns.join(", ")));
+        for lead in &leads {
+            lead.push(&mut query);
+        }
+        query.push(format_args!("wanted.{name}_at"));
+        push_bound(&mut query, listing, name);
+        query.push(")");
+    }
+    let led = |column: &str| leads.iter().any(|lead| lead.column() == column);
+    if ask.targets.iter().any(|target| target.chat_id.is_some()) && !led("chat_id") {
         query.push(" AND chat_id = wanted.chat_id");
     }
-    if ask.targets.iter().any(|target| target.direction.is_some()) {
+    if ask.targets.iter().any(|target| target.direction.is_some()) && !led("from_me") {
         query.push(" AND from_me = wanted.from_me AND is_group = wanted.is_group");
     }
-    ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+    let others = ask.conditions.iter().filter(|it| !matches!(it, Condition::Is(column, _) if led(column)));
+    others.for_each(|condition| push_condition(&mut query, condition));
+    if led("quoted_message_id") {
+        query.push(" AND quoted_message_id IS NOT NULL");
+    }
     let ordered = |prefix: &str, columns: &[&str]| {
         let terms: Vec<String> = columns.iter().map(|column| format!("{prefix}{column} {order}")).collect();
         terms.join(", ")
     };
-    let within = ordered("", &columns);
     let merged = ordered("found.", &[&[listing.at, "instance_id"], rest.as_slice()].concat());
-    query.push(format_args!(" ORDER BY {within} LIMIT ")).push_bind(i64::from(ask.limit));
+    query.push(format_args!(" ORDER BY {} LIMIT ", ordered("", &columns))).push_bind(i64::from(ask.limit));
     query.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(ask.limit));
     query
+}
+
+/// A column at the beginning of an index, and what it must be. With such columns in the compared rows, and in the order, no index
+/// serves but the one that begins with them. Otherwise PostgreSQL, which knows of the instance only that it is one of
+/// some, would now and then walk over those of all others.
+enum Lead {
+    Target(&'static str),
+    Text(&'static str, String),
+}
+
+impl Lead {
+    fn column(&self) -> &'static str {
+        match self {
+            Self::Target(column) | Self::Text(column, _) => column,
+        }
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        match self {
+            Self::Target(column) => query.push(format_args!("wanted.{column}, ")),
+            Self::Text(_, text) => query.push_bind(text.clone()).push(", "),
+        };
+    }
+}
+
+/// The index to be read in the order of the list: that of the condition that leaves the fewest rows. None where there
+/// are so few that they may be sorted.
+fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
+    let text = |column: &str| {
+        ask.conditions.iter().find_map(|condition| match condition {
+            Condition::Is(known, text) if *known == column => Some(Lead::Text(known, text.clone())),
+            _ => None,
+        })
+    };
+    let first = |columns: &[&str]| columns.iter().find_map(|column| text(column));
+    let in_chats = ask.targets.iter().any(|target| target.chat_id.is_some());
+    let directed = ask.targets.iter().any(|target| target.direction.is_some());
+    let instance = Lead::Target("instance_id");
+    let few = match (listing.table, listing.at) {
+        ("messages", "occurred_at") => false,
+        ("messages", _) => in_chats || first(&["quoted_message_id", "from_id", "to_id"]).is_some(),
+        _ => first(&["message_id", "contact"]).is_some(),
+    };
+    if few {
+        return vec![];
+    }
+    let with_file = ask.conditions.iter().any(|condition| matches!(condition, Condition::NotNull("media_url")));
+    let other = match (listing.table, listing.at) {
+        ("messages", "occurred_at") => first(&["quoted_message_id"])
+            .or_else(|| in_chats.then_some(Lead::Target("chat_id")))
+            .or_else(|| first(&["from_id", "to_id"]))
+            .or_else(|| if with_file { None } else { first(&["type", "ack"]) }),
+        ("message_acks", _) => first(&["ack"]),
+        ("message_reactions", _) => first(&["from_number"]),
+        ("media", _) => first(&["state"]),
+        _ => None,
+    };
+    match other {
+        Some(other) => vec![instance, other],
+        None if directed && !with_file && listing.at == "occurred_at" => {
+            vec![instance, Lead::Target("from_me"), Lead::Target("is_group")]
+        }
+        None if listing.table == "messages" && listing.at == "occurred_at" && !with_file => {
+            std::iter::once(instance).chain(first(&["status"])).collect()
+        }
+        None => vec![instance],
+    }
 }
 
 /// The targets as the rows of `wanted`.
