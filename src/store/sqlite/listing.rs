@@ -118,7 +118,7 @@ impl Way {
                 InOrder("from_me"),
                 InOrder("status"),
             ],
-            ("messages", _) => &[Sorted("quoted_message_id"), Sorted("chat_id"), Sorted("from_id"), Sorted("to_id")],
+            ("messages", _) => &[Sorted("quoted_message_id"), Sorted("chat_id")],
             ("chats", _) => &[Sorted("contact")],
             ("media", _) => &[Sorted("message_id"), InOrder("state")],
             _ => &[Sorted("message_id")],
