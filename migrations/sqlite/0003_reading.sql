@@ -10,14 +10,14 @@ CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_m
 CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
 CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
-CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id);
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group);
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id);
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id);
-CREATE INDEX messages_ack ON messages (instance_id, ack, occurred_at, id);
+CREATE INDEX messages_ack ON messages (instance_id, ack, occurred_at, id, from_me, is_group, type);
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
     WHERE quoted_message_id IS NOT NULL;
-CREATE INDEX messages_media ON messages (instance_id, occurred_at, id) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
 CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me)
     WHERE from_me;
 

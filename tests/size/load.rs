@@ -23,6 +23,7 @@ pub struct Memory {
 }
 
 pub struct Remembered {
+    pub seq: i64,
     pub key: Key,
     pub chat_id: String,
     pub from: String,
@@ -35,27 +36,38 @@ enum Loader {
     Postgres(postgres::Loader),
 }
 
-/// Fills an empty database that was migrated.
+/// Fills a database that was migrated, unless it was filled before.
 pub async fn load(world: &World, scale: Scale) -> Memory {
     let (sender, mut batches) = mpsc::channel::<Batch>(2);
-    let mut loader = match world.backend {
-        Backend::Sqlite => Loader::Sqlite(sqlite::Loader::open(&world.url).await),
-        Backend::Postgres => Loader::Postgres(postgres::Loader::open(&world.url).await),
-    };
+    let mut loader = Loader::open(world).await;
     // Rows are made while others are written.
     let told = tokio::task::spawn_blocking(move || tell(scale, &sender));
     while let Some(batch) = batches.recv().await {
         match &mut loader {
-            Loader::Sqlite(loader) => loader.write(&batch).await,
-            Loader::Postgres(loader) => loader.write(&batch).await,
+            Some(Loader::Sqlite(loader)) => loader.write(&batch).await,
+            Some(Loader::Postgres(loader)) => loader.write(&batch).await,
+            None => {}
         }
     }
     let (memory, last_seq) = told.await.expect("the story ends");
     match loader {
-        Loader::Sqlite(loader) => loader.finish(last_seq).await,
-        Loader::Postgres(loader) => loader.finish(last_seq).await,
+        Some(Loader::Sqlite(loader)) => loader.finish(last_seq).await,
+        Some(Loader::Postgres(loader)) => loader.finish(last_seq).await,
+        None => {}
     }
     memory
+}
+
+impl Loader {
+    async fn open(world: &World) -> Option<Self> {
+        if world.value("SELECT seq FROM ledger_clock").await != "0" {
+            return None;
+        }
+        Some(match world.backend {
+            Backend::Sqlite => Self::Sqlite(sqlite::Loader::open(&world.url).await),
+            Backend::Postgres => Self::Postgres(postgres::Loader::open(&world.url).await),
+        })
+    }
 }
 
 fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
@@ -70,7 +82,7 @@ fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
         if let What::Message(message) = &arrival.what {
             messages += 1;
             if messages % step == 0 {
-                memory.messages.push(Remembered::of(message));
+                memory.messages.push(Remembered::of(message, seq));
             }
         }
         if seq % TOGETHER == 0 {
@@ -83,8 +95,9 @@ fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
 }
 
 impl Remembered {
-    fn of(message: &Message) -> Self {
+    fn of(message: &Message, seq: i64) -> Self {
         Self {
+            seq,
             key: message.key.clone(),
             chat_id: message.chat_id.to_string(),
             from: message.from.to_string(),

@@ -2,7 +2,8 @@
 //!
 //! An ordinary run makes a few thousand messages and looks at plans and answers, never at a clock. With
 //! `BUZON_TEST_SIZE=full` there are 10 million messages on PostgreSQL and 2 million on SQLite, with a number so many on
-//! each, and the times are printed: `docs/performance.md` has the command.
+//! each, and the times are printed: `docs/performance.md` has the command. `BUZON_TEST_SIZE_DATABASE` names a database
+//! to be filled and kept; one that a run has filled is asked again as it is.
 
 mod dice;
 mod load;
@@ -112,15 +113,35 @@ async fn answer_all(world: &World) {
 }
 
 /// The few messages of a small size that are asked about need not have one.
-const MAY_BE_EMPTY: [&str; 2] = ["type that nobody sends", "reactions to a message"];
+const MAY_BE_EMPTY: [&str; 5] = [
+    "type that nobody sends",
+    "reactions to a message",
+    "search: two words that never meet",
+    "search: a phrase of common words that is rare",
+    "search: a word that nobody wrote",
+];
+
+/// The database that is to be kept.
+fn kept(backend: Backend) -> Option<World> {
+    let url = std::env::var("BUZON_TEST_SIZE_DATABASE").ok()?;
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let world = World { backend, url, folder };
+    Some(world).filter(|world| world.url.starts_with("sqlite") == (backend == Backend::Sqlite))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_question_is_answered_on_sqlite() {
-    answer_all(&World::new(Backend::Sqlite).await).await;
+    match kept(Backend::Sqlite) {
+        Some(world) => answer_all(&world).await,
+        None => answer_all(&World::new(Backend::Sqlite).await).await,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_question_is_answered_on_postgresql() {
+    if let Some(world) = kept(Backend::Postgres) {
+        return answer_all(&world).await;
+    }
     let options = format!("{} -c shared_buffers=1GB -c max_wal_size=8GB", plans::EXPLAINED);
     let server = Server::start(&options);
     answer_all(&World::on_server(&server.url, "").await).await;

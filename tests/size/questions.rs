@@ -8,6 +8,7 @@ use buzon::domain::timestamp::Timestamp;
 use super::dice::Dice;
 use super::load::{Memory, Remembered};
 use super::story::END;
+use super::words::{NEVER_TOGETHER, PHRASE, RARE};
 
 /// A question that is asked with other parameters each time.
 pub struct Question<'m> {
@@ -59,7 +60,9 @@ pub fn questions(memory: &Memory) -> Vec<Question<'_>> {
     filters(&mut questions);
     pairs(&mut questions);
     other_lists(&mut questions);
+    ledger(&mut questions);
     statistics(&mut questions);
+    searches(&mut questions);
     questions.list
 }
 
@@ -168,6 +171,42 @@ fn other_lists(questions: &mut Questions<'_>) {
     });
     questions.asking("media by size", 100, |_| "/media?min_size=600000".to_owned());
     questions.about("media of a message", PROMPT, |it, _| format!("/media?message_id={}", it.key.1));
+}
+
+fn ledger(questions: &mut Questions<'_>) {
+    questions.asking("events", PROMPT, |_| "/events".to_owned());
+    questions.about("an event", PROMPT, |it, _| format!("/events/{}", it.seq));
+    questions.about("events of an instance", PROMPT, |it, _| format!("/events?instance_id={}", it.key.0));
+    questions.about("events of a message", PROMPT, |it, _| format!("/events?message_id={}", it.key.1));
+    questions.about("events in an hour", PROMPT, |it, _| format!("/events?{}", an_hour(it)));
+    questions.asking("quarantined events", PROMPT, |_| "/events?state=quarantined".to_owned());
+    questions.asking("events of a type", 100, |dice| {
+        format!("/events?event_type={}", dice.pick(&["message_sent", "ack_update", "message_reaction"]))
+    });
+    questions.about("the feed", PROMPT, |it, _| format!("/events?since_seq={}", it.seq));
+    questions.about("the feed of an instance", PROMPT, |it, _| {
+        format!("/events?since_seq={}&instance_id={}", it.seq, it.key.0)
+    });
+    questions.asking("instances", 300, |_| "/instances".to_owned());
+}
+
+fn searches(questions: &mut Questions<'_>) {
+    const SEARCH: u64 = 100;
+    let page = |words: &str| format!("/messages?q={}", words.replace(' ', "%20").replace('"', "%22"));
+    questions
+        .asking("search: a common word", SEARCH, move |dice| page(*dice.pick(&["de", "MENU", "señor", "gracias"])));
+    questions.asking("search: two common words", SEARCH, move |_| page("que para"));
+    questions.asking("search: a word of a few in a hundred", SEARCH, move |dice| page(*dice.pick(&NEVER_TOGETHER)));
+    questions.asking("search: a rare word", SEARCH, move |_| page(RARE));
+    questions.asking("search: a phrase", SEARCH, move |_| page(&format!("\"{PHRASE}\"")));
+    questions.asking("search: a phrase of common words that is rare", SEARCH, move |_| page("\"año semana\""));
+    questions.asking("search: two words that never meet", SEARCH, move |_| page(&NEVER_TOGETHER.join(" ")));
+    questions
+        .asking("search: a word that nobody wrote", SEARCH, move |dice| page(&format!("nadie{}", dice.below(1_000))));
+    questions.about("search in a chat", SEARCH, move |it, _| format!("{}&chat_id={}", page("menu"), it.chat_id));
+    questions.about("search in an instance", SEARCH, move |it, _| format!("{}&instance_id={}", page("menu"), it.key.0));
+    questions.about("search in the past", SEARCH, move |it, _| format!("{}&until={}", page("menu"), seconds(it.at)));
+    questions.asking("search among images", SEARCH, move |_| format!("{}&type=image", page("menu")));
 }
 
 /// Over 30 days of the last 60, when there was the most.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use buzon::clock::{Clock, SystemClock};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::support::service::Service;
 use crate::support::world::{Backend, World};
 
 /// What a dashboard asks while events arrive.
-const MEANWHILE: [&str; 8] = [
+const MEANWHILE: [&str; 12] = [
     "a message by its id",
     "a page of a chat",
     "the chat list",
@@ -23,6 +24,10 @@ const MEANWHILE: [&str; 8] = [
     "the 10,000th page of all messages",
     "type",
     "has_media=true",
+    "the feed",
+    "messages by day",
+    "search: a common word",
+    "search: a rare word",
 ];
 /// Senders, each of which sends so many events a second.
 const SENDERS: u64 = 10;
@@ -45,11 +50,12 @@ pub async fn report(world: &World, service: &Service, questions: &[Question<'_>]
 /// Delivers messages for ever.
 async fn send(service: &Service, sender: u64, sent: &AtomicU64) {
     let mut again = tokio::time::interval(Duration::from_secs(1) / EACH as u32);
+    let run = SystemClock.now().millis();
     for number in 0u64.. {
         again.tick().await;
         let chat_id = format!("{}@c.us", 573_000_000_000 + (number * SENDERS + sender) % 1_000 * 17);
         let fields = json!({"chat_id": chat_id, "from": chat_id, "timestamp": super::story::END.millis() / 1_000});
-        let id = format!("NEW{sender}-{number}");
+        let id = format!("NEW{run}-{sender}-{number}");
         assert!(!service.deliver("/webhook/1001", received(&id, fields)).await.accepted());
         sent.fetch_add(1, Ordering::Relaxed);
     }
