@@ -193,9 +193,15 @@ fn ledger(questions: &mut Questions<'_>) {
 fn searches(questions: &mut Questions<'_>) {
     const SEARCH: u64 = 100;
     let page = |words: &str| format!("/messages?q={}", words.replace(' ', "%20").replace('"', "%22"));
-    questions.asking("search: a common word", SEARCH, move |dice| page(dice.pick(&["de", "MENU", "señor", "gracias"])));
+    questions.asking("search: a common word", SEARCH, move |dice| {
+        let word = dice.pick(&["de", "MENU", "señor", "gracias"]);
+        page(word)
+    });
     questions.asking("search: two common words", SEARCH, move |_| page("que para"));
-    questions.asking("search: a word of a few in a hundred", SEARCH, move |dice| page(dice.pick(&NEVER_TOGETHER)));
+    questions.asking("search: a word of a few in a hundred", SEARCH, move |dice| {
+        let word = dice.pick(&NEVER_TOGETHER);
+        page(word)
+    });
     questions.asking("search: a rare word", SEARCH, move |_| page(RARE));
     questions.asking("search: a phrase", SEARCH, move |_| page(&format!("\"{PHRASE}\"")));
     questions.asking("search: a phrase of common words that is rare", SEARCH, move |_| page("\"año semana\""));
