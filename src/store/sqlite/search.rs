@@ -70,6 +70,9 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
 #[async_trait]
 impl SearchQueries for Reading {
     async fn find(&mut self, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
+        if ask.instances.is_empty() {
+            return Ok(Found { rows: vec![], unfinished: None });
+        }
         let (from, to) = (first_key(ask.after.at()), last_key(ask.before.at()));
         let mut rows = found(self, ask, from, to, Some(ask.limit)).await?;
         // The words have messages of one millisecond in the order in which they came, and a page in that of their keys.
