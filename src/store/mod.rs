@@ -34,6 +34,7 @@ mod postgres;
 mod reaction_reports;
 mod reactions;
 mod readers;
+mod reading;
 mod record;
 mod responses;
 mod schema;

@@ -1,9 +1,4 @@
-//! Connections for the questions of people and dashboards: their own, so that events never wait for them.
-
-use std::ops::{Deref, DerefMut};
-
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::{Executor, Postgres};
 
 use super::PostgresStore;
 use crate::store::StoreError;
@@ -18,13 +13,11 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = '5s'; \
      SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
-/// A connection inside a transaction that only reads. It goes back to its pool when the question is answered; after a
-/// failure, or when nobody waits any more, it is closed, and the transaction with it.
-pub(in crate::store) struct Reading(Option<PoolConnection<Postgres>>);
+pub(in crate::store) type Reading = crate::store::reading::Reading<Postgres>;
 
 impl PostgresStore {
     pub(super) async fn begin_reading(&self) -> Result<Reading, StoreError> {
-        let mut reading = Reading(Some(self.reports.acquire().await?));
+        let mut reading = Reading::new(self.reports.acquire().await?);
         reading.execute(BEGIN).await?;
         Ok(reading)
     }
@@ -33,29 +26,7 @@ impl PostgresStore {
 impl Reading {
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         self.execute("COMMIT").await?;
-        drop(self.0.take());
+        self.give_back();
         Ok(())
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.0.take() {
-            connection.close_on_drop();
-        }
-    }
-}
-
-impl Deref for Reading {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.0.as_ref().expect("it is there until the end")
-    }
-}
-
-impl DerefMut for Reading {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("it is there until the end")
     }
 }
