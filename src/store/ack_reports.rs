@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
 use crate::domain::ack::StatedAck;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::{Key, Page, Paging};
@@ -60,11 +60,9 @@ impl<S: Readable> AckReports for S {
         paging: &Paging<Key>,
     ) -> Result<Page<AckReport, Key>, StoreError> {
         let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
-        let targets: Vec<Target> = instances.into_iter().map(|it| Target::new(it, paging, &ACKS)).collect();
-        let texts = [("message_id", &filter.message_id), ("ack", &filter.ack)];
+        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &ACKS).await?;
         let conditions: Vec<Condition> =
-            texts.into_iter().filter_map(|(column, text)| Some(Condition::Is(column, text.clone()?))).collect();
+            Condition::each([("message_id", &filter.message_id), ("ack", &filter.ack)]).collect();
         let rows = reading.ack_rows(&ACKS, &Ask::new(&targets, &conditions, paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |row| {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
 use super::message_reports::{MessageReport, reports};
 use super::{Queries, StoreError};
 use crate::domain::chat::ChatKey;
@@ -82,9 +82,7 @@ impl<S: Readable> ChatReports for S {
     ) -> Result<Page<ChatReport, Key>, StoreError> {
         let mut reading = self.reading().await?;
         let listing = if filter.unanswered { BY_WAITING } else { BY_LATEST };
-        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
-        let targets: Vec<Target> =
-            instances.into_iter().map(|instance| Target::new(instance, paging, &listing)).collect();
+        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &listing).await?;
         let rows = reading.chat_rows(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
         let mut page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { None };

@@ -93,6 +93,13 @@ pub(super) enum Condition {
     AtMost(&'static str, i64),
 }
 
+impl Condition {
+    /// The columns that are to have a certain text.
+    pub(super) fn each<const N: usize>(texts: [(&'static str, &Option<String>); N]) -> impl Iterator<Item = Self> {
+        texts.map(|(column, text)| text.clone().map(|text| Self::Is(column, text))).into_iter().flatten()
+    }
+}
+
 /// One page of a list.
 pub(super) struct Ask<'a> {
     pub(super) targets: &'a [Target],
@@ -118,6 +125,18 @@ pub(super) async fn instances(
         (None, Scope::Instances(instances)) => Ok(BTreeSet::iter(instances).cloned().collect()),
         (None, Scope::All) => queries.known_instances().await,
     }
+}
+
+/// What a list of those instances reads.
+pub(super) async fn targets(
+    queries: &mut impl super::Queries,
+    scope: &Scope,
+    wanted: Option<&InstanceId>,
+    paging: &Paging<Key>,
+    listing: &Listing,
+) -> Result<Vec<Target>, StoreError> {
+    let instances = instances(queries, scope, wanted).await?;
+    Ok(instances.into_iter().map(|instance| Target::new(instance, paging, listing)).collect())
 }
 
 /// Makes a page of rows that were read for several targets.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
 use super::media_reports::JobReport;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::State;
@@ -59,8 +59,7 @@ impl<S: Readable> MediaLists for S {
         paging: &Paging<Key>,
     ) -> Result<Page<JobReport, Key>, StoreError> {
         let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
-        let targets: Vec<Target> = instances.into_iter().map(|it| Target::new(it, paging, &MEDIA)).collect();
+        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &MEDIA).await?;
         let rows = reading.media_rows(&MEDIA, &Ask::new(&targets, &filter.conditions(), paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |job| {

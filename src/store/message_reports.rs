@@ -282,12 +282,11 @@ impl MessageFilter {
             ("status", &self.status),
             ("quoted_message_id", &self.quoted_message_id),
         ];
-        let texts = texts.into_iter().filter_map(|(column, text)| Some(Condition::Is(column, text.clone()?)));
         let media = self.has_media.map(|has_media| match has_media {
             true => Condition::NotNull("media_url"),
             false => Condition::Null("media_url"),
         });
-        texts.chain(media).collect()
+        Condition::each(texts).chain(media).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
 use crate::domain::instance::InstanceId;
 use crate::domain::page::{Key, Page, Paging};
 use crate::domain::reaction::MessageReaction;
@@ -52,11 +52,9 @@ impl<S: Readable> ReactionReports for S {
         paging: &Paging<Key>,
     ) -> Result<Page<MessageReaction, Key>, StoreError> {
         let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, filter.instance_id.as_ref()).await?;
-        let targets: Vec<Target> = instances.into_iter().map(|it| Target::new(it, paging, &REACTIONS)).collect();
-        let texts = [("message_id", &filter.message_id), ("from_number", &filter.from_number)];
+        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &REACTIONS).await?;
         let conditions: Vec<Condition> =
-            texts.into_iter().filter_map(|(column, text)| Some(Condition::Is(column, text.clone()?))).collect();
+            Condition::each([("message_id", &filter.message_id), ("from_number", &filter.from_number)]).collect();
         let rows = reading.reaction_rows(&REACTIONS, &Ask::new(&targets, &conditions, paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |row| {
