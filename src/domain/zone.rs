@@ -58,7 +58,7 @@ impl Zone {
     /// When a date begins. `None` beyond the years that a calendar has.
     pub fn start_of(&self, date: Date) -> Option<Timestamp> {
         let start = date.to_zoned(self.0.clone()).ok()?;
-        Some(Timestamp::from_millis(start.timestamp().as_millisecond()))
+        Some(shown(start.timestamp()))
     }
 
     /// The date at a moment.
@@ -68,8 +68,8 @@ impl Zone {
 
     /// When the local day of `at` begins, and when the next one does.
     pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
-        let date = instant(at).to_zoned(self.0.clone()).date();
-        let begins = |date: Date| date.to_zoned(self.0.clone()).map_or(at, |begin| shown(begin.timestamp()));
+        let date = self.date_of(at);
+        let begins = |date| self.start_of(date).unwrap_or(at);
         (begins(date), begins(date.tomorrow().unwrap_or(date)))
     }
 

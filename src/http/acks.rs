@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
-use super::answer::{ListAnswer, seconds, shown};
+use super::answer::{ListAnswer, shown};
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
@@ -93,7 +93,7 @@ pub async fn list(
 
 impl From<StatedAck> for Stated {
     fn from(stated: StatedAck) -> Self {
-        Self { ack: stated.ack, timestamp: seconds(stated.received_at), received_at: shown(stated.received_at) }
+        Self { ack: stated.ack, timestamp: stated.received_at.seconds(), received_at: shown(stated.received_at) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the read API answers: one thing, or a page of a list.
 
-use actix_web::http::header::{CACHE_CONTROL, ETag, EntityTag};
+use actix_web::http::header::{ETag, EntityTag};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -9,9 +9,6 @@ use utoipa::ToSchema;
 use super::conditional::is_known;
 use crate::domain::page::Page;
 use crate::domain::timestamp::Timestamp;
-
-/// Nobody else may keep it, and whoever keeps it asks whether it is still so.
-const ASK_AGAIN: &str = "private, no-cache";
 
 /// A page of a list. The walk is over when `next_cursor` is null.
 #[derive(Serialize, ToSchema)]
@@ -49,16 +46,9 @@ pub fn item(request: &HttpRequest, thing: &impl Serialize) -> HttpResponse {
     // Weak, because it may be sent compressed.
     let etag = EntityTag::new_weak(hex::encode(&Sha256::digest(&body)[..16]));
     if is_known(request, &etag) {
-        return HttpResponse::NotModified()
-            .insert_header(ETag(etag))
-            .insert_header((CACHE_CONTROL, ASK_AGAIN))
-            .finish();
+        return HttpResponse::NotModified().insert_header(ETag(etag)).finish();
     }
-    HttpResponse::Ok()
-        .insert_header(ETag(etag))
-        .insert_header((CACHE_CONTROL, ASK_AGAIN))
-        .content_type("application/json")
-        .body(body)
+    HttpResponse::Ok().insert_header(ETag(etag)).content_type("application/json").body(body)
 }
 
 /// A time as the API shows it: RFC 3339 in UTC, with milliseconds where there are some.
@@ -68,9 +58,4 @@ pub fn shown(at: Timestamp) -> String {
         Some(seconds) => format!("{seconds}Z"),
         None => text,
     }
-}
-
-/// The same as seconds since 1970, cut.
-pub fn seconds(at: Timestamp) -> i64 {
-    at.millis().div_euclid(1_000)
 }

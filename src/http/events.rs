@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
-use super::answer::{ListAnswer, item, seconds, shown};
+use super::answer::{ListAnswer, item, shown};
 use super::archive::Archive;
 use super::feed::{self, FeedAnswer};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
@@ -223,7 +223,7 @@ impl From<EventReport> for Event {
             event_type: report.event_type,
             message_id: report.message_id,
             chat_id: report.chat_id,
-            timestamp: seconds(report.received_at),
+            timestamp: report.received_at.seconds(),
             received_at: shown(report.received_at),
             last_received_at: shown(report.last_received_at),
             deliveries: report.deliveries,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{seconds, shown};
+use super::answer::shown;
 use super::archive::Archive;
 use super::parameters;
 use super::problem::Problem;
@@ -100,7 +100,7 @@ impl From<store::FeedItem> for FeedItem {
             event_type: item.event_type,
             chat_id: item.chat_id,
             state: item.state,
-            timestamp: seconds(item.received_at),
+            timestamp: item.received_at.seconds(),
             received_at: shown(item.received_at),
             changes: item.changes.into_iter().map(change).collect(),
         }

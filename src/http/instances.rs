@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Reader;
-use super::answer::{seconds, shown};
+use super::answer::shown;
 use super::archive::Archive;
 use super::parameters;
 use super::problem::Problem;
@@ -145,7 +145,7 @@ impl From<Occurrence> for Place {
     fn from(occurrence: Occurrence) -> Self {
         Self {
             seq: occurrence.seq,
-            timestamp: seconds(occurrence.received_at),
+            timestamp: occurrence.received_at.seconds(),
             received_at: shown(occurrence.received_at),
         }
     }

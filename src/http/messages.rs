@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::acks::Stated;
-use super::answer::{ListAnswer, item, seconds, shown};
+use super::answer::{ListAnswer, item, shown};
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
@@ -17,6 +17,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::page::{Key, Paging};
 use crate::domain::reaction::MessageReaction;
 use crate::domain::search::SearchQuery;
+use crate::domain::timestamp::Timestamp;
 use crate::store::{JobReport, MessageDetail, MessageFilter, MessageReport};
 
 /// A message under the provider's names, and what buzon knows besides.
@@ -237,7 +238,8 @@ pub async fn list(
             "what q finds is ordered by when it was sent; leave out one of the two",
         ));
     }
-    page(&archive, reader, filter, parameters.paging()?).await
+    let paging = parameters.paging(list_name(&filter))?;
+    page(&archive, reader, filter, paging).await
 }
 
 pub(super) async fn page(
@@ -257,7 +259,7 @@ fn list_name(filter: &MessageFilter) -> &'static str {
 }
 
 impl MessageParameters {
-    pub(super) fn filter(&self) -> Result<MessageFilter, Problem> {
+    fn filter(&self) -> Result<MessageFilter, Problem> {
         let by_arrival = parameters::parse("time", &self.time, |text| match text {
             "occurred" => Ok(false),
             "received" => Ok(true),
@@ -281,9 +283,9 @@ impl MessageParameters {
         })
     }
 
-    pub(super) fn paging(&self) -> Result<Paging<Key>, Problem> {
+    fn paging(&self, list: &str) -> Result<Paging<Key>, Problem> {
         let Self { limit, cursor, order, since, until, .. } = self;
-        ListParameters { limit, cursor, order, since, until }.paging(list_name(&self.filter()?))
+        ListParameters { limit, cursor, order, since, until }.paging(list)
     }
 }
 
@@ -333,7 +335,7 @@ impl From<MessageReport> for Message {
             sender_name: fields.sender_name,
             body: fields.body,
             r#type: fields.kind,
-            timestamp: fields.sent_at.map(seconds),
+            timestamp: fields.sent_at.map(Timestamp::seconds),
             sent_at: fields.sent_at.map(shown),
             occurred_at: shown(report.occurred_at),
             received_at: shown(report.received_at),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
-use super::answer::{ListAnswer, seconds, shown};
+use super::answer::{ListAnswer, shown};
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
@@ -98,7 +98,7 @@ impl From<MessageReaction> for Reaction {
             message_id: reaction.message_id,
             from_number: reaction.from_number,
             reaction: reaction.reaction,
-            timestamp: seconds(reaction.reacted_at),
+            timestamp: reaction.reacted_at.seconds(),
             reacted_at: shown(reaction.reacted_at),
             received_at: shown(reaction.received_at),
         }
