@@ -12,15 +12,25 @@ const NAME: &str = "buzon-database";
 /// More than any id has, in bytes.
 const LONGEST: u64 = 1024;
 
+/// Whose the files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Us,
+    /// Nobody's until now. Some servers take no notice of the condition of a first mark, or look and write in two
+    /// steps: of two databases that come at once each would find its own mark for a moment. Who is still the owner when
+    /// it comes again is.
+    Nobody,
+    Another,
+}
+
 impl Blobs {
-    /// Marks the files as this database's, if nobody has done so before; returns whether they are.
-    pub async fn claim(&self, database_id: &str) -> Result<bool, BlobError> {
-        if let Some(owner) = self.owner().await? {
-            return Ok(owner == database_id);
+    /// Whose the files are; marks them as this database's if they are nobody's.
+    pub async fn claim(&self, database_id: &str) -> Result<Owner, BlobError> {
+        match self.owner().await? {
+            Some(owner) if owner == database_id => Ok(Owner::Us),
+            Some(_) => Ok(Owner::Another),
+            None => self.mark(database_id).await.map(|()| Owner::Nobody),
         }
-        self.mark(database_id).await?;
-        // Some servers take no notice of the condition and overwrite: who came last is the owner.
-        Ok(self.owner().await?.as_deref() == Some(database_id))
     }
 
     async fn mark(&self, database_id: &str) -> Result<(), BlobError> {

@@ -30,6 +30,7 @@ mod upload;
 
 pub use error::{BlobError, is_disk_full};
 pub use location::{Location, LocationError};
+pub use marker::Owner;
 pub use s3::{S3Keys, S3Options};
 
 use deadline::{ANSWER, within};

@@ -1,8 +1,8 @@
 //! Removes what was left behind: the temporary files of a process that died while it wrote, and objects without a row,
 //! left by one that died between storing a file and saying so.
 //!
-//! Objects are deleted only under a prefix whose marker holds this database's id, for another installation may share
-//! the bucket, and only when they are a week old. A job that meets an object of half that age
+//! Objects are deleted only under a prefix whose marker held this database's id before, for another installation may
+//! share the bucket, and only when they are a week old. A job that meets an object of half that age
 //! puts it again; that and the deletion exclude each other by a lock in the database.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::Parts;
 use super::job::{LOCKED_FOR, ORPHANED_AFTER};
-use crate::blob::{BlobError, Blobs};
+use crate::blob::{BlobError, Blobs, Owner};
 use crate::clock::Clock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::timestamp::Timestamp;
@@ -73,8 +73,9 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
     let now = clock.now();
     let (folder, unfinished_before) = (blobs.clone(), now - UNFINISHED_AFTER);
     let unfinished = spawn_blocking(move || folder.sweep_unfinished(unfinished_before)).await??;
-    if !blobs.claim(&store.database_id().await?).await? {
-        return Ok(Swept { unfinished, foreign: true, ..Swept::default() });
+    let owner = blobs.claim(&store.database_id().await?).await?;
+    if owner != Owner::Us {
+        return Ok(Swept { unfinished, foreign: owner == Owner::Another, ..Swept::default() });
     }
     let old = now - ORPHANED_AFTER;
     let mut orphans = 0;

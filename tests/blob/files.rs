@@ -1,4 +1,4 @@
-use buzon::blob::{BlobError, Blobs, S3Options};
+use buzon::blob::{BlobError, Blobs, Owner, S3Options};
 use buzon::domain::object_key::ObjectKey;
 use futures_util::TryStreamExt;
 
@@ -130,7 +130,7 @@ async fn the_list_has_our_files_and_nothing_else() {
             stored.push((place.put(&bytes(seed, seed as usize)).await.expect("it is stored"), seed));
         }
         stored.sort();
-        assert!(place.blobs.claim("a database").await.expect("the store answers"));
+        assert_eq!(place.blobs.claim("a database").await.expect("the store answers"), Owner::Nobody);
         let key = &stored[0].0;
         let strangers = ["readme.txt", "ab/readme.txt", "zz/x", &format!("zz/{key}"), key.as_str(), "ab/x/y"];
         for stranger in strangers {

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use buzon::blob::{Blobs, Location, S3Keys, S3Options};
+use buzon::blob::{Blobs, Location, Owner, S3Keys, S3Options};
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 
@@ -73,8 +73,8 @@ async fn a_real_server_takes_keeps_lists_signs_and_removes() {
     let garage = Garage::start().await;
     let location = Location::parse("s3://media/some/prefix").expect("it is right");
     let blobs = Blobs::open(&location, &garage.options()).expect("the options are right");
-    eventually("Garage answers", async || blobs.claim("one").await.is_ok_and(|ours| ours)).await;
-    assert!(!blobs.claim("another").await.expect("it answers"));
+    eventually("Garage answers", async || blobs.claim("one").await.is_ok_and(|owner| owner == Owner::Us)).await;
+    assert_eq!(blobs.claim("another").await.expect("it answers"), Owner::Another);
     let contents = [bytes(1, 5_000), bytes(2, 20 * MIB + 17)];
     for content in &contents {
         let key = key(content);

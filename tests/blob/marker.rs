@@ -1,11 +1,20 @@
+use buzon::blob::Owner;
+
 use super::on_both;
 use crate::support::s3::Operation;
 
 #[tokio::test]
 async fn the_first_database_owns_the_files_and_any_other_is_refused() {
     on_both(async |place| {
-        for (id, owns) in [("first", true), ("first", true), ("second", false), ("first", true), ("", false)] {
-            assert_eq!(place.blobs.claim(id).await.expect("the store answers"), owns, "{id}");
+        let claims = [
+            ("first", Owner::Nobody),
+            ("first", Owner::Us),
+            ("second", Owner::Another),
+            ("first", Owner::Us),
+            ("", Owner::Another),
+        ];
+        for (id, owner) in claims {
+            assert_eq!(place.blobs.claim(id).await.expect("the store answers"), owner, "{id}");
         }
         let marker = std::fs::read_to_string(place.path().join("buzon-database"));
         assert_eq!(marker.expect("it is there"), "first");
@@ -14,7 +23,7 @@ async fn the_first_database_owns_the_files_and_any_other_is_refused() {
 }
 
 #[tokio::test]
-async fn of_two_databases_that_come_at_once_one_is_refused() {
+async fn of_two_databases_that_come_at_once_one_is_the_owner_from_their_second_coming() {
     let place = super::Place::bucket().await;
     let gate = place.server().hold(Operation::Put, 1);
     let claims = async { futures_util::join!(place.blobs.claim("first"), place.blobs.claim("second")) };
@@ -23,7 +32,12 @@ async fn of_two_databases_that_come_at_once_one_is_refused() {
         both_write.await;
         gate.open();
     });
-    assert_ne!(first.expect("the store answers"), second.expect("the store answers"));
+    for owner in [first, second] {
+        assert_eq!(owner.expect("the store answers"), Owner::Nobody);
+    }
+    let first = place.blobs.claim("first").await.expect("the store answers");
+    let second = place.blobs.claim("second").await.expect("the store answers");
+    assert!([(Owner::Us, Owner::Another), (Owner::Another, Owner::Us)].contains(&(first, second)));
 }
 
 #[tokio::test]
@@ -31,7 +45,7 @@ async fn a_marker_that_is_no_id_is_somebody_elses() {
     on_both(async |place| {
         std::fs::create_dir_all(place.path()).expect("there is room");
         std::fs::write(place.path().join("buzon-database"), vec![b'x'; 5000]).expect("there is room");
-        assert!(!place.blobs.claim(&"x".repeat(5000)).await.expect("the store answers"));
+        assert_eq!(place.blobs.claim(&"x".repeat(5000)).await.expect("the store answers"), Owner::Another);
     })
     .await;
 }
