@@ -50,7 +50,7 @@ CREATE TABLE responses (
 );
 CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (seconds);
 
--- The words of the messages' bodies, without case and accents, and facets that narrow a search: month, instance, chat.
+-- The words of the messages' bodies, without case and accents, and facets that narrow a search: week, instance, chat.
 -- A search reads the list of new rows from end to end, so it is kept short.
 CREATE TABLE message_search (
     instance_id TEXT        COLLATE "C" NOT NULL,

@@ -175,11 +175,15 @@ impl Paging<Key> {
     /// Lets a page that is not full go on from `at`, up to which its rows were read.
     pub fn unfinished<T>(&self, page: Page<T, Key>, at: Timestamp) -> Page<T, Key> {
         let key = Key { at: at.millis(), instance_id: String::new(), rest: vec![] };
-        let backwards = self.cursor.as_ref().is_some_and(|cursor| cursor.backwards);
-        let cursor = Some(Cursor { key, backwards });
-        match backwards {
-            true => Page { previous: cursor, ..page },
-            false => Page { next: cursor, ..page },
+        let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
+        match self.cursor.as_ref().is_some_and(|cursor| cursor.backwards) {
+            // Without a row, the way forth begins where the way back was broken off.
+            true => Page { previous: cursor(true), next: page.next.or_else(|| cursor(false)), ..page },
+            false => Page {
+                next: cursor(false),
+                previous: page.previous.or_else(|| self.cursor.as_ref().and_then(|_| cursor(true))),
+                ..page
+            },
         }
     }
 }

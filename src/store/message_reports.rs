@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, Target, instances, merge};
 use super::media_reports::JobReport;
-use super::search::SearchAsk;
+use super::search::{self, SEARCH_TIME, SearchAsk};
 use super::{Queries, StoreError};
 use crate::domain::ack::StatedAck;
 use crate::domain::chat::ChatKey;
@@ -184,18 +184,18 @@ async fn found(
     let flags = flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?)));
     let conditions: Vec<Condition> = filter.conditions().into_iter().chain(flags).collect();
     let (after, before) = paging.span(1);
-    let found = queries
-        .find(&SearchAsk {
-            query,
-            narrowing,
-            instances: &instances,
-            conditions: &conditions,
-            after,
-            before,
-            ascending: paging.ascending(),
-            limit: paging.reach(),
-        })
-        .await?;
+    let ask = SearchAsk {
+        query,
+        narrowing,
+        instances: &instances,
+        conditions: &conditions,
+        after,
+        before,
+        ascending: paging.ascending(),
+        limit: paging.reach(),
+        time: SEARCH_TIME,
+    };
+    let found = search::find(queries, &ask).await?;
     let page = merge(paging, found.rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
     let page = page.map(|(key, _)| key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))

@@ -1,5 +1,6 @@
 use sha2::{Digest, Sha256};
 
+use super::week::Week;
 use super::words::first_words;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{Message, MessageKey};
@@ -49,7 +50,7 @@ impl SearchEntry {
             return None;
         }
         let chat = chat_id.map(|chat_id| Facet::chat(&instance_id, chat_id));
-        let everywhere = [Facet::instance(&instance_id), Facet::month(occurred_at)];
+        let everywhere = [Facet::instance(&instance_id), Facet::week(Week::of(occurred_at))];
         let facets = chat.into_iter().chain(everywhere).collect();
         Some(Self { instance_id, id, occurred_at, words, facets })
     }
@@ -70,24 +71,8 @@ impl Facet {
         Self(format!("C{}", hex::encode(&hash[..CHAT_BYTES])))
     }
 
-    /// The month in UTC.
-    pub fn month(at: Timestamp) -> Self {
-        let at = at.to_utc();
-        Self(format!("M{:04}{:02}", at.year(), u8::from(at.month())))
-    }
-
-    /// The months from that of `first` to that of `last`, each with the moment in which it begins.
-    pub fn months(first: Timestamp, last: Timestamp) -> Vec<(Timestamp, Self)> {
-        let mut months = Vec::new();
-        let mut day = first.to_utc().date().replace_day(1).expect("each month has a first day");
-        loop {
-            let begins = Timestamp::from_utc(day.midnight().assume_utc());
-            if begins > last {
-                return months;
-            }
-            months.push((begins, Self::month(begins)));
-            day = (day + time::Duration::days(31)).replace_day(1).expect("each month has a first day");
-        }
+    pub fn week(week: Week) -> Self {
+        Self(format!("W{}", week.number()))
     }
 
     /// What no message has.
@@ -104,16 +89,6 @@ impl Facet {
 mod tests {
     use super::*;
 
-    #[test]
-    fn months_go_from_the_first_to_the_last() {
-        let at = |text: &str| Timestamp::from_rfc3339(text).unwrap();
-        let months = Facet::months(at("2023-11-30T23:59:59Z"), at("2024-02-01T00:00:00Z"));
-        let months: Vec<_> = months.iter().map(|(begins, facet)| (begins.to_rfc3339(), facet.as_str())).collect();
-        let expected = [("2023-11", "M202311"), ("2023-12", "M202312"), ("2024-01", "M202401"), ("2024-02", "M202402")];
-        assert_eq!(months, expected.map(|(month, facet)| (format!("{month}-01T00:00:00.000Z"), facet)));
-        assert!(Facet::months(at("2024-02-01T00:00:00Z"), at("2024-01-31T00:00:00Z")).is_empty());
-    }
-
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = (InstanceId::new("7").unwrap(), "A".to_owned());
         SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), body)
@@ -124,7 +99,7 @@ mod tests {
         let found = entry(Some("573001112233@c.us"), "Hola, ¡hola!").unwrap();
         assert_eq!(found.words, ["hola", "hola"]);
         let facets: Vec<&str> = found.facets.iter().map(Facet::as_str).collect();
-        assert_eq!(facets, ["C703deed633f7f5b2d4ef", "I37", "M202408"]);
+        assert_eq!(facets, ["C703deed633f7f5b2d4ef", "I37", "W351507"]);
         assert!(found.facets.is_sorted());
         assert_eq!(entry(None, "Hola").unwrap().facets.len(), 2);
     }

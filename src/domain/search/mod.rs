@@ -6,10 +6,12 @@ use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 pub mod entry;
 pub mod query;
+pub mod week;
 mod words;
 
 pub use entry::{Facet, SearchEntry};
 pub use query::{Narrowing, SearchQuery, SearchQueryError};
+pub use week::Week;
 
 /// The text without case and accents. Folding it again changes nothing.
 pub fn fold(text: &str) -> String {

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, QueryBuilder};
@@ -14,10 +13,7 @@ use crate::domain::message::MessageKey;
 use crate::domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::search::{Found, SearchAsk, SearchQueries, SearchRows};
-
-/// After this time a search is broken off between two steps; whoever wants the rest asks on.
-const SEARCH_TIME: Duration = Duration::from_millis(1_500);
+use crate::store::search::{SearchAsk, SearchQueries, SearchRows, Step};
 
 /// PostgreSQL keeps no more places of one word.
 const MAX_PLACES: usize = 255;
@@ -50,92 +46,69 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
     Vec::from_iter(all).join(" & ")
 }
 
-/// GIN has no order: all that a statement finds is sorted. So a search goes month by month, and by more of them at once
-/// the less it finds, until the page is full; a common word fills it from the first.
 #[async_trait]
 impl SearchQueries for Reading {
-    async fn find(&mut self, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
-        let begun = Instant::now();
-        let mut months = self.months(ask).await?;
-        let (mut rows, mut width) = (Vec::new(), 1);
-        while !months.is_empty() && rows.len() < ask.limit as usize {
-            if width > 1 && begun.elapsed() > SEARCH_TIME {
-                let (begins, _) = months[0];
-                return Ok(Found { rows, unfinished: Some(if ask.ascending { begins } else { after_month(begins) }) });
-            }
-            let step = months.drain(..width.min(months.len())).map(|(_, facet)| facet);
-            let narrowing = ask.narrowing.clone().and_any_of(step);
-            rows.extend(found(self, ask, &narrowing, ask.limit as usize - rows.len()).await?);
-            width *= 2;
-        }
-        Ok(Found { rows, unfinished: None })
-    }
-}
-
-impl Reading {
-    /// The months of which there are messages, in the order of reading.
-    async fn months(&mut self, ask: &SearchAsk<'_>) -> Result<Vec<(Timestamp, Facet)>, StoreError> {
-        let span = sqlx::query!(
+    async fn first_time(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let times = sqlx::query!(
             r#"
-            SELECT
-                min((SELECT min(occurred_at) FROM messages WHERE messages.instance_id = wanted.instance_id)) AS first,
-                max((SELECT max(occurred_at) FROM messages WHERE messages.instance_id = wanted.instance_id)) AS last
+            SELECT min(edge.first) AS first, max(edge.last) AS last
             FROM unnest($1::text[]) AS wanted (instance_id)
+            CROSS JOIN LATERAL (
+                SELECT min(occurred_at) AS first, max(occurred_at) AS last
+                FROM messages
+                WHERE messages.instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at <= $3
+            ) AS edge
             "#,
             column(ask.instances, InstanceId::as_str) as _,
+            from.to_utc(),
+            to.to_utc(),
         )
         .fetch_one(&mut **self)
         .await?;
-        let Some((first, last)) = span.first.zip(span.last) else { return Ok(vec![]) };
-        let first = Timestamp::from_utc(first).max(ask.after.at());
-        let mut months = Facet::months(first, Timestamp::from_utc(last).min(ask.before.at()));
-        if !ask.ascending {
-            months.reverse();
-        }
-        Ok(months)
+        Ok(if ask.ascending { times.first } else { times.last }.map(Timestamp::from_utc))
     }
-}
 
-/// What is found in these months, in the order of reading.
-async fn found(
-    connection: &mut PgConnection,
-    ask: &SearchAsk<'_>,
-    narrowing: &Narrowing,
-    limit: usize,
-) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
-    let order = if ask.ascending { "ASC" } else { "DESC" };
-    let mut query = QueryBuilder::new(
-        "SELECT found.instance_id, found.id, found.occurred_at FROM message_search AS found WHERE words @@ ",
-    );
-    query.push_bind(expression(ask.query, narrowing)).push("::text::tsquery");
-    for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
-        query.push(" AND (found.occurred_at, found.instance_id, found.id) ").push(sign);
-        query.push(" (").push_bind(edge.at().to_utc()).push(", ").push_bind(edge.instance_id().to_owned());
-        query.push(", ").push_bind(edge.rest().concat()).push(")");
-    }
-    if !ask.conditions.is_empty() {
-        query.push(
-            " AND EXISTS (SELECT FROM messages WHERE messages.instance_id = found.instance_id \
-             AND messages.id = found.id",
+    /// GIN has no order: all that is found in the step is sorted.
+    async fn found(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        step: Step,
+        limit: u32,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let narrowing = ask.narrowing.clone().and_any_of(step.first.to(step.last).map(Facet::week));
+        let order = if ask.ascending { "ASC" } else { "DESC" };
+        let mut query = QueryBuilder::new(
+            "SELECT found.instance_id, found.id, found.occurred_at FROM message_search AS found WHERE words @@ ",
         );
-        ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
-        query.push(")");
+        query.push_bind(expression(ask.query, &narrowing)).push("::text::tsquery");
+        for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
+            query.push(" AND (found.occurred_at, found.instance_id, found.id) ").push(sign);
+            query.push(" (").push_bind(edge.at().to_utc()).push(", ").push_bind(edge.instance_id().to_owned());
+            query.push(", ").push_bind(edge.rest().concat()).push(")");
+        }
+        if !ask.conditions.is_empty() {
+            query.push(
+                " AND EXISTS (SELECT FROM messages WHERE messages.instance_id = found.instance_id \
+                 AND messages.id = found.id",
+            );
+            ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+            query.push(")");
+        }
+        for (sign, column) in [(" ORDER BY ", "occurred_at"), (", ", "instance_id"), (", ", "id")] {
+            query.push(sign).push("found.").push(column).push(" ").push(order);
+        }
+        query.push(" LIMIT ").push_bind(i64::from(limit));
+        let rows: Vec<(String, String, OffsetDateTime)> = query.build_query_as().fetch_all(&mut **self).await?;
+        let keyed = rows
+            .into_iter()
+            .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
+        Ok(keyed.collect())
     }
-    for (sign, column) in [(" ORDER BY ", "occurred_at"), (", ", "instance_id"), (", ", "id")] {
-        query.push(sign).push("found.").push(column).push(" ").push(order);
-    }
-    query.push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows: Vec<(String, String, OffsetDateTime)> = query.build_query_as().fetch_all(connection).await?;
-    let keyed = rows
-        .into_iter()
-        .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
-    Ok(keyed.collect())
-}
-
-/// When the month after this one begins.
-fn after_month(begins: Timestamp) -> Timestamp {
-    let next = Facet::months(begins, begins + Duration::from_secs(31 * 24 * 60 * 60));
-    next.last().map_or(begins, |(begins, _)| *begins)
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use crate::domain::message::MessageKey;
 use crate::domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::search::{Found, SearchAsk, SearchQueries, SearchRows};
+use crate::store::search::{SearchAsk, SearchQueries, SearchRows, Step};
 
 /// The lower bits of a key tell messages of one millisecond apart.
 const ORDINAL_BITS: u32 = 22;
@@ -69,29 +69,74 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
 
 #[async_trait]
 impl SearchQueries for Reading {
-    async fn find(&mut self, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
-        if ask.instances.is_empty() {
-            return Ok(Found { rows: vec![], unfinished: None });
-        }
-        let (from, to) = (first_key(ask.after.at()), last_key(ask.before.at()));
-        let mut rows = found(self, ask, from, to, Some(ask.limit)).await?;
+    async fn first_time(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let (first_key, last_key) = (first_key(from), last_key(to));
+        let (from, to) = (from.to_rfc3339(), to.to_rfc3339());
+        let connection = &mut **self;
+        let at = match ask.ascending {
+            true => {
+                sqlx::query_scalar!(
+                    "SELECT occurred_at FROM message_search WHERE search_key >= ?1 AND search_key <= ?2 \
+                     AND occurred_at >= ?3 AND occurred_at <= ?4 ORDER BY search_key LIMIT 1",
+                    first_key,
+                    last_key,
+                    from,
+                    to,
+                )
+                .fetch_optional(connection)
+                .await?
+            }
+            false => {
+                sqlx::query_scalar!(
+                    "SELECT occurred_at FROM message_search WHERE search_key >= ?1 AND search_key <= ?2 \
+                     AND occurred_at >= ?3 AND occurred_at <= ?4 ORDER BY search_key DESC LIMIT 1",
+                    first_key,
+                    last_key,
+                    from,
+                    to,
+                )
+                .fetch_optional(connection)
+                .await?
+            }
+        };
+        at.as_deref().map(timestamp).transpose()
+    }
+
+    async fn found(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        step: Step,
+        limit: u32,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
+        let mut rows = found(self, ask, step, (from, to), Some(limit)).await?;
         // The words have messages of one millisecond in the order in which they came, and a page in that of their keys.
-        if let Some((_, at)) = rows.last().filter(|_| rows.len() >= ask.limit as usize).cloned() {
-            rows.retain(|(_, other)| *other != at);
-            rows.extend(found(self, ask, first_key(at), last_key(at), None).await?);
+        if let Some(&FoundRow { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
+            rows.retain(|row| first_key(row.at) != first_key(at));
+            rows.extend(found(self, ask, step, (first_key(at), last_key(at)), None).await?);
         }
-        Ok(Found { rows, unfinished: None })
+        Ok(rows.into_iter().map(|row| (row.key, row.at)).collect())
     }
 }
 
-/// What is found among these search keys, in their order.
+struct FoundRow {
+    key: MessageKey,
+    at: Timestamp,
+}
+
+/// What is found in a step among these search keys, both included, in their order.
 async fn found(
     connection: &mut SqliteConnection,
     ask: &SearchAsk<'_>,
-    from: i64,
-    to: i64,
+    step: Step,
+    (from, to): (i64, i64),
     limit: Option<u32>,
-) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+) -> Result<Vec<FoundRow>, StoreError> {
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new(
         "SELECT message_search.instance_id, message_search.id, message_search.occurred_at \
@@ -100,6 +145,8 @@ async fn found(
     );
     query.push_bind(expression(ask.query, &ask.narrowing));
     query.push(" AND message_words.rowid >= ").push_bind(from).push(" AND message_words.rowid <= ").push_bind(to);
+    query.push(" AND message_search.occurred_at >= ").push_bind(step.first.begins().to_rfc3339());
+    query.push(" AND message_search.occurred_at < ").push_bind(step.last.ends().to_rfc3339());
     for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
         query.push(" AND (message_search.occurred_at, message_search.instance_id, message_search.id) ");
         query.push(sign).push(" (").push_bind(edge.at().to_rfc3339());
@@ -120,7 +167,9 @@ async fn found(
     }
     let rows: Vec<(String, String, String)> = query.build_query_as().fetch_all(connection).await?;
     rows.into_iter()
-        .map(|(instance_id, id, at)| Ok(((InstanceId::from_store(&instance_id), id), timestamp(&at)?)))
+        .map(|(instance_id, id, at)| {
+            Ok(FoundRow { key: (InstanceId::from_store(&instance_id), id), at: timestamp(&at)? })
+        })
         .collect()
 }
 

@@ -1,0 +1,64 @@
+use time::Date;
+
+use crate::domain::timestamp::Timestamp;
+
+/// A week in UTC, from Monday on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Week(i32);
+
+impl Week {
+    pub fn of(at: Timestamp) -> Self {
+        // Day 0 of the Julian calendar was a Monday.
+        Self(at.to_utc().to_julian_day().div_euclid(7))
+    }
+
+    pub fn begins(self) -> Timestamp {
+        let monday = Date::from_julian_day(self.0.saturating_mul(7));
+        monday.map_or(Timestamp::MAX, |monday| Timestamp::from_utc(monday.midnight().assume_utc()))
+    }
+
+    /// When the next week begins.
+    pub fn ends(self) -> Timestamp {
+        self.plus(1).begins()
+    }
+
+    pub fn plus(self, weeks: i32) -> Self {
+        Self(self.0.saturating_add(weeks))
+    }
+
+    /// Counted from some week long ago.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+
+    /// From this week to the last, both included.
+    pub fn to(self, last: Self) -> impl Iterator<Item = Self> {
+        (self.0..=last.0).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn a_week_goes_from_monday_to_monday() {
+        let week = Week::of(at("2026-11-20T12:00:00Z"));
+        assert_eq!((week.begins(), week.ends()), (at("2026-11-16T00:00:00Z"), at("2026-11-23T00:00:00Z")));
+        assert_eq!(Week::of(week.begins()), week);
+        assert_eq!(Week::of(at("2026-11-22T23:59:59.999Z")), week);
+        assert_eq!(Week::of(week.ends()), week.plus(1));
+    }
+
+    #[test]
+    fn every_time_has_its_week() {
+        assert_eq!(Week::of(Timestamp::MIN).begins(), at("1969-12-29T00:00:00Z"));
+        assert_eq!(Week::of(Timestamp::MAX).ends(), Timestamp::MAX);
+        let weeks: Vec<Week> = Week::of(at("2026-12-31T00:00:00Z")).to(Week::of(at("2027-01-04T00:00:00Z"))).collect();
+        assert_eq!(weeks.len(), 2);
+    }
+}
