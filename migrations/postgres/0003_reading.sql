@@ -17,7 +17,7 @@ CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occ
 CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id) INCLUDE (from_me, is_group);
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id);
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id);
-CREATE INDEX messages_ack ON messages (instance_id, ack, occurred_at, id) INCLUDE (from_me, is_group, type);
+CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id) INCLUDE (type);
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
     WHERE quoted_message_id IS NOT NULL;

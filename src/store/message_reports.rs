@@ -110,9 +110,9 @@ pub(super) trait MessageQueries {
 }
 
 const KEY: &[Rest] = &[Rest::Text("id")];
-const BY_TIME: Listing =
+pub(super) const BY_TIME: Listing =
     Listing { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
-const BY_ARRIVAL: Listing =
+pub(super) const BY_ARRIVAL: Listing =
     Listing { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
 
 #[async_trait]
@@ -154,10 +154,10 @@ async fn keys(
         .into_iter()
         .flat_map(|(instance_id, chat_id)| {
             let target = Target { chat_id, ..Target::new(instance_id, paging, &listing) };
-            filter.directions().into_iter().map(move |direction| Target { direction, ..target.clone() })
+            filter.directions(&listing).into_iter().map(move |direction| Target { direction, ..target.clone() })
         })
         .collect();
-    let rows = queries.message_keys(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+    let rows = queries.message_keys(&listing, &Ask::new(&targets, &filter.conditions(&listing), paging)).await?;
     let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
     Ok(page.map(|(key, _)| key))
 }
@@ -180,9 +180,7 @@ async fn found(
         let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
         narrowing = narrowing.and_any_of(chats);
     }
-    let flags = [("from_me", filter.from_me), ("is_group", filter.is_group)];
-    let flags = flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?)));
-    let conditions: Vec<Condition> = filter.conditions().into_iter().chain(flags).collect();
+    let conditions = [filter.fields(), filter.flags()].concat();
     let (after, before) = paging.span(1);
     let ask = SearchAsk {
         query,
@@ -260,12 +258,21 @@ async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<Me
 }
 
 impl MessageFilter {
+    /// Whether the index that is read has the messages of each direction in an order of their own. Those of acks do,
+    /// because incoming messages stay pending for ever; of the others, only that of the directions themselves.
+    fn splits(&self, listing: &Listing) -> bool {
+        let earlier = [&self.quoted_message_id, &self.contact, &self.chat_id, &self.from_id, &self.to_id];
+        let alone = self.kind.is_none() && self.status.is_none() && (self.from_me.is_some() || self.is_group.is_some());
+        let led_otherwise = earlier.into_iter().any(Option::is_some) || self.has_media == Some(true);
+        listing.at == BY_TIME.at && !led_otherwise && (self.ack.is_some() || alone)
+    }
+
     /// An index has the messages of a direction in order if it is said whether they were in a group; so both are asked.
-    fn directions(&self) -> Vec<Option<(bool, bool)>> {
-        let either = |flag: Option<bool>| flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
-        if self.from_me.is_none() && self.is_group.is_none() {
+    pub(super) fn directions(&self, listing: &Listing) -> Vec<Option<(bool, bool)>> {
+        if !self.splits(listing) {
             return vec![None];
         }
+        let either = |flag: Option<bool>| flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
         let pairs = either(self.from_me).into_iter().flat_map(|from_me| {
             let groups = either(self.is_group).into_iter();
             groups.map(move |is_group| Some((from_me, is_group)))
@@ -273,7 +280,17 @@ impl MessageFilter {
         pairs.collect()
     }
 
-    fn conditions(&self) -> Vec<Condition> {
+    fn flags(&self) -> Vec<Condition> {
+        let flags = [("from_me", self.from_me), ("is_group", self.is_group)];
+        flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?))).collect()
+    }
+
+    /// What the directions do not say.
+    pub(super) fn conditions(&self, listing: &Listing) -> Vec<Condition> {
+        if self.splits(listing) { self.fields() } else { [self.fields(), self.flags()].concat() }
+    }
+
+    fn fields(&self) -> Vec<Condition> {
         let texts = [
             ("from_id", &self.from_id),
             ("to_id", &self.to_id),

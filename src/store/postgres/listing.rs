@@ -153,7 +153,7 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
         ("messages", "occurred_at") => first(&["quoted_message_id"])
             .or_else(|| in_chats.then_some(Lead::Target("chat_id")))
             .or_else(|| first(&["from_id", "to_id"]))
-            .or_else(|| if with_file { None } else { first(&["type", "ack"]) }),
+            .or_else(|| if with_file || directed { None } else { first(&["type", "status"]) }),
         ("message_acks", _) => first(&["ack"]),
         ("message_reactions", _) => first(&["from_number"]),
         ("media", _) => first(&["state"]),
@@ -161,11 +161,8 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
     };
     match other {
         Some(other) => vec![instance, other],
-        None if directed && !with_file && listing.at == "occurred_at" => {
-            vec![instance, Lead::Target("from_me"), Lead::Target("is_group")]
-        }
-        None if listing.table == "messages" && listing.at == "occurred_at" && !with_file => {
-            std::iter::once(instance).chain(first(&["status"])).collect()
+        None if directed => {
+            [instance, Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
         }
         None => vec![instance],
     }

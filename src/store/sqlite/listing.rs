@@ -224,12 +224,9 @@ mod tests {
 
     use super::*;
     use crate::domain::page::{Key, Order, Paging};
+    use crate::store::MessageFilter;
+    use crate::store::message_reports::{BY_ARRIVAL, BY_TIME};
     use crate::store::sqlite::MIGRATIONS;
-
-    const KEY: &[Rest] = &[Rest::Text("id")];
-    const BY_TIME: Listing =
-        Listing { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
-    const BY_ARRIVAL: Listing = Listing { columns: "instance_id, id, received_at", at: "received_at", ..BY_TIME };
 
     /// What each filter is found by, those that leave the fewest rows first.
     const INDEXES: [(&str, &str); 7] = [
@@ -251,53 +248,63 @@ mod tests {
     async fn plan(
         connection: &mut SqliteConnection,
         listing: &Listing,
-        chat: bool,
+        target: Target,
         conditions: &[Condition],
     ) -> String {
-        let paging = Paging::<Key> { order: Order::NewestFirst, limit: 50, cursor: None, since: None, until: None };
-        let mut target = Target::new(InstanceId::new("7").unwrap(), &paging, listing);
-        target.chat_id = chat.then(String::new);
-        let direction = conditions.iter().any(|condition| matches!(condition, Condition::Flag(..)));
-        target.direction = direction.then_some((true, false));
-        let asked: Vec<_> = conditions.iter().filter(|it| !matches!(it, Condition::Flag(..))).cloned().collect();
-        let ask = Ask { targets: &[], conditions: &asked, ascending: false, limit: 51 };
-        let way = Way::of(listing, &target, &asked);
+        let ask = Ask { targets: &[], conditions, ascending: false, limit: 51 };
+        let way = Way::of(listing, &target, conditions);
         let targets = vec![target; way.targets().min(3)];
         let text = format!("EXPLAIN QUERY PLAN {}", statement(listing, &targets, &ask, way).sql().as_str());
         let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join(", ")
     }
 
-    /// Everything that messages can be filtered by, beside their chat; a flag stands for the direction.
-    fn filters() -> Vec<Condition> {
-        let is = |column| Condition::Is(column, String::new());
-        let media = [Condition::NotNull("media_url"), Condition::Null("media_url"), Condition::Flag("from_me", true)];
-        let columns = ["from_id", "to_id", "type", "ack", "status", "quoted_message_id"];
-        columns.into_iter().map(is).chain(media).collect()
+    fn target(listing: &Listing) -> Target {
+        let paging = Paging::<Key> { order: Order::NewestFirst, limit: 50, cursor: None, since: None, until: None };
+        Target::new(InstanceId::new("7").unwrap(), &paging, listing)
     }
+
+    /// Everything that messages can be filtered by, beside their chat.
+    const FILTERS: [fn(&mut MessageFilter); 9] = [
+        |filter| filter.from_id = Some(String::new()),
+        |filter| filter.to_id = Some(String::new()),
+        |filter| filter.kind = Some(String::new()),
+        |filter| filter.ack = Some(String::new()),
+        |filter| filter.status = Some(String::new()),
+        |filter| filter.quoted_message_id = Some(String::new()),
+        |filter| filter.has_media = Some(true),
+        |filter| filter.has_media = Some(false),
+        |filter| filter.from_me = Some(true),
+    ];
 
     #[tokio::test]
     async fn no_combination_of_filters_walks_over_all_messages_or_sorts_more_than_a_few() {
         let mut connection = database().await;
-        let filters = filters();
-        for chosen in 0..1_u32 << filters.len() {
-            let asked = filters.iter().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
-            let asked: Vec<Condition> = asked.map(|(_, condition)| condition.clone()).collect();
-            let few = asked.iter().any(|condition| condition.finds("quoted_message_id"));
+        for chosen in 0..1_u32 << FILTERS.len() {
+            let mut filter = MessageFilter::default();
+            let asked = FILTERS.iter().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
+            asked.for_each(|(_, set)| set(&mut filter));
             for (listing, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
-                let plan = plan(&mut connection, listing, chat, &asked).await;
+                filter.chat_id = chat.then(String::new);
+                let direction = filter.directions(listing)[0];
+                let target = Target { chat_id: filter.chat_id.clone(), direction, ..target(listing) };
+                let conditions = filter.conditions(listing);
+                let plan = plan(&mut connection, listing, target, &conditions).await;
                 let by_arrival = listing.at == "received_at";
-                assert!(plan.contains("SEARCH messages USING ") && !plan.contains("SCAN"), "{asked:?} {plan}");
-                assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{asked:?} {plan}");
-                let first = INDEXES.iter().find(|(column, _)| asked.iter().any(|it| it.finds(column)));
+                let few = filter.quoted_message_id.is_some();
+                assert!(plan.contains("SEARCH messages USING ") && !plan.contains("SCAN"), "{filter:?} {plan}");
+                assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{filter:?} {plan}");
+                let first = INDEXES.iter().find(|(column, _)| conditions.iter().any(|it| it.finds(column)));
                 let index = match first {
                     Some((_, index)) if few || !by_arrival && !chat => index,
                     _ if chat => "messages_chat",
                     _ if by_arrival => "messages_received",
-                    _ if asked.iter().any(|it| matches!(it, Condition::Flag(..))) => "messages_direction",
+                    _ if filter.from_me.is_some() => "messages_direction",
                     _ => "messages_occurred",
                 };
-                assert!(plan.contains(&format!("INDEX {index} ")), "{asked:?} {index} {plan}");
+                assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {index} {plan}");
+                let whole = "(instance_id=? AND from_me=? AND is_group=? AND ack=? AND (occurred_at";
+                assert!(*index != *"messages_ack" || plan.contains(whole), "{filter:?} {plan}");
             }
         }
     }
@@ -307,7 +314,7 @@ mod tests {
         let mut connection = database().await;
         let rest = &[Rest::Text("message_id"), Rest::Text("ack")];
         let listing = Listing { table: "message_acks", columns: "*", at: "received_at", rest };
-        let plan = plan(&mut connection, &listing, false, &[Condition::Is("ack", String::new())]).await;
+        let plan = plan(&mut connection, &listing, target(&listing), &[Condition::Is("ack", String::new())]).await;
         assert!(plan.contains("INDEX message_acks_word (instance_id=? AND ack=?"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
@@ -326,7 +333,7 @@ mod tests {
         ] {
             let listing = Listing { table, columns: "*", at, rest };
             let asked = [Condition::Is(column, String::new()), Condition::NotNull(at)];
-            let plan = plan(&mut connection, &listing, false, &asked).await;
+            let plan = plan(&mut connection, &listing, target(&listing), &asked).await;
             assert!(plan.contains("instance_id=?") && plan.contains(&format!("{column}=?")), "{table} {plan}");
         }
     }
