@@ -13,12 +13,15 @@ use super::record::Rows;
 use crate::domain::chat::{Chat, ChatKey};
 use crate::domain::chat_id;
 use crate::domain::message::MessageKey;
-use crate::domain::search::SearchEntry;
+use crate::domain::search::{MAX_UNFOLDED_BYTES, SearchEntry};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::waiting::{Course, Span, Turn, Turns};
 
-/// Messages in a piece. Their bodies are read.
-const MESSAGES: u32 = 500;
+/// Messages in a piece. Their bodies are read, each as far as its words are.
+const MESSAGES: u32 = 200;
+
+/// In characters, each of which has at least a byte: one more, so that a longer body is seen to be cut.
+pub(super) const ENOUGH_OF_A_BODY: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
 
 /// Chats in a piece, and about how many messages these may have: of them, little more than the time is read.
 const CHATS: u32 = 1_000;

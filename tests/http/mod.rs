@@ -21,3 +21,4 @@ mod tickets;
 mod tokens;
 mod unsigned;
 mod vanishing;
+mod walking;

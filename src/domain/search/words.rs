@@ -16,7 +16,7 @@ const MAX_WORD_BYTES: usize = 255;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// How much of a text is folded for that. Only one of hardly anything but accents does not fill the limit with it.
-const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
+pub const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
 
 pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
     Words { characters: folded(text).peekable() }

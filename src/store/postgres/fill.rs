@@ -7,7 +7,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::waiting::Turn;
 use crate::store::StoreError;
-use crate::store::fill::{FillRows, Unindexed};
+use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unindexed};
 
 /// A batch must not keep others waiting, but one large chat is filled in one piece.
 const STATEMENT_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
@@ -49,7 +49,7 @@ impl FillRows for PgConnection {
     async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unindexed>, StoreError> {
         let rows = sqlx::query!(
             r#"
-            SELECT instance_id, id, chat_id, occurred_at, body
+            SELECT instance_id, id, chat_id, occurred_at, left(body, $4) AS body
             FROM messages
             WHERE (instance_id, id) > ($1, $2)
             ORDER BY instance_id, id
@@ -58,6 +58,7 @@ impl FillRows for PgConnection {
             after.0,
             after.1,
             i64::from(limit),
+            ENOUGH_OF_A_BODY,
         )
         .fetch_all(self)
         .await?;

@@ -6,7 +6,7 @@ use crate::domain::chat::{ChatKey, Mark};
 use crate::domain::instance::InstanceId;
 use crate::domain::waiting::Turn;
 use crate::store::StoreError;
-use crate::store::fill::{FillRows, Unindexed};
+use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unindexed};
 
 #[async_trait]
 impl FillRows for SqliteConnection {
@@ -48,7 +48,7 @@ impl FillRows for SqliteConnection {
                 id AS "id!: String",
                 chat_id AS "chat_id: String",
                 occurred_at AS "occurred_at!: String",
-                body AS "body: String"
+                substr(body, 1, ?4) AS "body: String"
             FROM messages
             WHERE (instance_id, id) > (?1, ?2)
             ORDER BY instance_id, id
@@ -57,6 +57,7 @@ impl FillRows for SqliteConnection {
             after.0,
             after.1,
             limit,
+            ENOUGH_OF_A_BODY,
         )
         .fetch_all(self)
         .await?;
