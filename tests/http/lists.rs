@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::events::{ack, reaction, received, sent};
+use crate::support::raw;
 use crate::support::service::{Answer, Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
@@ -261,4 +262,23 @@ async fn a_client_that_has_the_message_already_is_told_so() {
     assert!(!service.deliver("/webhook/123", hearted).await.accepted());
     assert_eq!(again(&etag).await, 200);
     service.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_of_any_size_is_answered_or_refused_clearly() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        conversation(&service).await;
+        let words = |count| format!("/api/v1/messages?q={}", "menu+".repeat(count));
+        assert_eq!(ids(&get(&service, &words(16)).await, "id"), ["A"]);
+        let many = get(&service, &words(10_000)).await;
+        assert_eq!((many.status.as_u16(), many.code()), (400, "invalid_parameter"));
+        // No URL of this length reaches the service; what does its part of HTTP says no more than a status.
+        let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", words(13_200));
+        let refusal = String::from_utf8(raw::exchange(service.address, request).await).expect("it is text");
+        assert!(["HTTP/1.1 400 ", "HTTP/1.1 431 "].iter().any(|status| refusal.starts_with(status)), "{refusal}");
+        assert_eq!(ids(&get(&service, &words(1)).await, "id"), ["A"]);
+        service.stop().await;
+    })
+    .await;
 }
