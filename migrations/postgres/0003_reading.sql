@@ -77,3 +77,23 @@ ALTER TABLE installation
     ADD COLUMN derived       INT4 NOT NULL DEFAULT 0,
     ADD COLUMN derived_up_to TEXT COLLATE "C";
 UPDATE installation SET derived = 1 WHERE NOT EXISTS (SELECT 1 FROM messages);
+
+-- What the planner expects of a value that it does not see. Left to itself it takes the average of all rows, and where one
+-- instance has nearly all of them, it would read those for another that has a few.
+ALTER TABLE events ALTER COLUMN instance_id SET (n_distinct = 1000);
+ALTER TABLE messages
+    ALTER COLUMN instance_id SET (n_distinct = 1000),
+    ALTER COLUMN from_me SET (n_distinct = 100),
+    ALTER COLUMN is_group SET (n_distinct = 100),
+    ALTER COLUMN type SET (n_distinct = 1000),
+    ALTER COLUMN ack SET (n_distinct = 1000),
+    ALTER COLUMN status SET (n_distinct = 1000);
+ALTER TABLE chats ALTER COLUMN instance_id SET (n_distinct = 1000);
+ALTER TABLE responses ALTER COLUMN instance_id SET (n_distinct = 1000);
+ALTER TABLE message_acks
+    ALTER COLUMN instance_id SET (n_distinct = 1000),
+    ALTER COLUMN ack SET (n_distinct = 1000);
+ALTER TABLE message_reactions ALTER COLUMN instance_id SET (n_distinct = 1000);
+ALTER TABLE media
+    ALTER COLUMN instance_id SET (n_distinct = 1000),
+    ALTER COLUMN state SET (n_distinct = 1000);

@@ -65,20 +65,18 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
     let leads = leads(listing, ask);
     let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
     let key = [&[listing.at], rest.as_slice()].concat();
-    let columns = [leads.iter().map(Lead::column).collect(), key.clone()].concat();
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new("SELECT found.* FROM unnest(");
-    push_targets(&mut query, listing, ask.targets);
-    query.push(format_args!(") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE ", listing.columns, listing.table));
-    if leads.is_empty() {
-        query.push("instance_id = wanted.instance_id AND ");
+    push_targets(&mut query, listing, ask.targets, leads.iter().find_map(Lead::text));
+    query.push(format_args!(
+        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id",
+        listing.columns, listing.table
+    ));
+    for lead in &leads {
+        query.push(format_args!(" AND {} = wanted.{}", lead.column(), lead.wanted()));
     }
-    for (name, sign, and) in [("after", ">", ""), ("before", "<", " AND ")] {
-        query.push(format_args!("{and}({}) {sign} (", columns.join(", ")));
-        for lead in &leads {
-            lead.push(&mut query);
-        }
-        query.push(format_args!("wanted.{name}_at"));
+    for (name, sign) in [("after", ">"), ("before", "<")] {
+        query.push(format_args!(" AND ({}) {sign} (wanted.{name}_at", key.join(", ")));
         push_bound(&mut query, listing, name);
         query.push(")");
     }
@@ -91,22 +89,20 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
     }
     let others = ask.conditions.iter().filter(|it| !matches!(it, Condition::Is(column, _) if led(column)));
     others.for_each(|condition| push_condition(&mut query, condition));
-    if led("quoted_message_id") {
-        query.push(" AND quoted_message_id IS NOT NULL");
-    }
     let ordered = |prefix: &str, columns: &[&str]| {
         let terms: Vec<String> = columns.iter().map(|column| format!("{prefix}{column} {order}")).collect();
         terms.join(", ")
     };
     let merged = ordered("found.", &[&[listing.at, "instance_id"], rest.as_slice()].concat());
-    query.push(format_args!(" ORDER BY {} LIMIT ", ordered("", &columns))).push_bind(i64::from(ask.limit));
+    query.push(format_args!(" ORDER BY {} LIMIT ", ordered("", &key))).push_bind(i64::from(ask.limit));
     query.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(ask.limit));
     query
 }
 
-/// A column at the beginning of an index, and what it must be. With such columns in the compared rows, and in the order, no index
-/// serves but the one that begins with them. Otherwise PostgreSQL, which knows of the instance only that it is one of
-/// some, would now and then walk over those of all others.
+/// A column at the beginning of the index that is to be read, after the instance. What it must be is a column of
+/// `wanted`, also where it is the same for all targets: of a value that it sees, PostgreSQL knows how common it is
+/// among all messages, and would read those of another index where it is common, though an instance may have none of it.
+/// What it expects of a value that it does not see, the migrations say (`n_distinct`).
 enum Lead {
     Target(&'static str),
     Text(&'static str, String),
@@ -119,16 +115,23 @@ impl Lead {
         }
     }
 
-    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+    fn wanted(&self) -> &'static str {
         match self {
-            Self::Target(column) => query.push(format_args!("wanted.{column}, ")),
-            Self::Text(_, text) => query.push_bind(text.clone()).push(", "),
-        };
+            Self::Target(column) => column,
+            Self::Text(..) => "text",
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Target(_) => None,
+            Self::Text(_, text) => Some(text),
+        }
     }
 }
 
-/// The index to be read in the order of the list: that of the condition that leaves the fewest rows. None where there
-/// are so few that they may be sorted.
+/// What, besides the instance, the index begins with that is to be read in the order of the list: the condition that
+/// leaves the fewest rows. Nothing where there are so few that they may be sorted.
 fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
     let text = |column: &str| {
         ask.conditions.iter().find_map(|condition| match condition {
@@ -139,7 +142,6 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
     let first = |columns: &[&str]| columns.iter().find_map(|column| text(column));
     let in_chats = ask.targets.iter().any(|target| target.chat_id.is_some());
     let directed = ask.targets.iter().any(|target| target.direction.is_some());
-    let instance = Lead::Target("instance_id");
     let few = match (listing.table, listing.at) {
         ("messages", "occurred_at") => false,
         ("messages", _) => in_chats || first(&["quoted_message_id", "from_id", "to_id"]).is_some(),
@@ -160,22 +162,23 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
         _ => None,
     };
     match other {
-        Some(other) => vec![instance, other],
+        Some(other) => vec![other],
         None if directed => {
-            [instance, Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
+            [Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
         }
-        None => vec![instance],
+        None => vec![],
     }
 }
 
-/// The targets as the rows of `wanted`.
-fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: &[Target]) {
+/// The targets as the rows of `wanted`, each with the text of the lead.
+fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: &[Target], text: Option<&str>) {
     let texts = |part: &dyn Fn(&Target) -> String| targets.iter().map(part).collect::<Vec<String>>();
     query.push_bind(texts(&|target| target.instance_id.as_str().to_owned()));
     query.push(", ").push_bind(targets.iter().map(|target| target.chat_id.clone()).collect::<Vec<_>>());
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.0)).collect::<Vec<_>>());
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.1)).collect::<Vec<_>>());
-    let mut names = vec!["instance_id".to_owned(), "chat_id".to_owned(), "from_me".to_owned(), "is_group".to_owned()];
+    query.push(", ").push_bind(vec![text; targets.len()]);
+    let mut names: Vec<String> = ["instance_id", "chat_id", "from_me", "is_group", "text"].map(str::to_owned).into();
     let after: Vec<&Bound> = targets.iter().map(|target| &target.range.after).collect();
     let before: Vec<&Bound> = targets.iter().map(|target| &target.range.before).collect();
     for (name, bounds) in [("after", after), ("before", before)] {
