@@ -13,6 +13,7 @@ mod check_config;
 mod media;
 mod migrate;
 mod openapi;
+mod rebuild;
 mod serve;
 mod sql;
 mod sql_role;
@@ -43,6 +44,14 @@ enum Command {
     Migrate {
         #[command(flatten)]
         settings: Settings,
+    },
+    /// Work out every table anew from the ledger, the events as they came, while no service runs
+    Rebuild {
+        #[command(flatten)]
+        settings: Settings,
+        /// Only compare, beside a running service too, and change nothing; the exit code is 1 if something differs
+        #[arg(long)]
+        check: bool,
     },
     /// The files that came with messages: which are stored, and which could not be
     Media {
@@ -118,6 +127,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
         Command::Migrate { settings } => migrate::run(settings),
+        Command::Rebuild { settings, check } => rebuild::run(settings, check),
         Command::Media { command } => media::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),

@@ -112,6 +112,16 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// What these events of the ledger, each with its number, change beside it.
+    pub fn of_ledger(events: &[(i64, Event)]) -> Self {
+        let mut changes = Self::default();
+        for (seq, event) in events {
+            let last_received_at = event.received_at;
+            changes.add(&LedgerRow { event, seq: *seq, deliveries: 1, last_received_at });
+        }
+        changes.folded()
+    }
+
     fn add(&mut self, row: &LedgerRow<'_>) {
         match &row.event.reading.effect {
             Effect::Nothing => {}

@@ -115,6 +115,13 @@ impl Event {
         }
     }
 
+    /// Reads a row of the ledger again.
+    pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
+        let reading = Reading::of_ledger(&body, &instance_id, received_at);
+        let body_sha256 = Sha256::digest(&body).into();
+        Self { instance_id, contradicts: None, body, body_sha256, received_at, signed, reading }
+    }
+
     /// The instance that a body names, believed or not.
     pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
         let text = Text::of(body);

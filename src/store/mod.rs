@@ -35,6 +35,7 @@ mod reaction_reports;
 mod reactions;
 mod readers;
 mod reading;
+mod rebuild;
 mod record;
 mod responses;
 mod schema;
@@ -61,6 +62,7 @@ pub use message_reports::{MessageDetail, MessageFilter, MessageReport, MessageRe
 pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use readers::{Done, Order, ReaderError, Readers, RoleName};
+pub use rebuild::{Aim, Difference, Stage, run as rebuild};
 pub use schema::Pending;
 pub use statistics::Statistics;
 pub use tokens::TokenStore;

@@ -48,7 +48,7 @@ pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     Ok(ledger.receipts(&new))
 }
 
-async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), StoreError> {
+pub(super) async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), StoreError> {
     if !changes.acks.is_empty() {
         rows.upsert_acks(&changes.acks).await?;
     }

@@ -72,6 +72,39 @@ async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
 }
 
 #[tokio::test]
+async fn rebuild_compares_beside_a_service_and_mends_when_it_is_stopped() {
+    on_both(async |world| {
+        let folder = world.folder.path();
+        let buzon = Buzon::serve(&world, &[]).await;
+        for body in GUIDE_CURL {
+            let request = crate::support::client().post(format!("http://{}/webhook", buzon.address)).body(body);
+            assert_eq!(request.send().await.expect("it answers").status(), 200);
+        }
+        let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
+        let clean = run(folder, &["rebuild", "--check"], &settings).await;
+        assert!(clean.status.success(), "{clean:?}");
+        assert!(String::from_utf8_lossy(&clean.stdout).contains("every table is what the ledger says"));
+        if world.backend == Backend::Sqlite {
+            let refused = run(folder, &["rebuild"], &settings).await;
+            assert_eq!(refused.status.code(), Some(2));
+            assert!(String::from_utf8_lossy(&refused.stderr).contains("SQLite takes one server at a time"));
+        }
+        buzon.kill().await;
+        world.execute("DELETE FROM messages").await;
+        let found = run(folder, &["rebuild", "--check"], &settings).await;
+        assert_eq!(found.status.code(), Some(1));
+        assert_eq!(
+            String::from_utf8_lossy(&found.stdout),
+            "messages: 1 rows missing, 0 surplus, 0 different: 123/SIM-1\n"
+        );
+        assert!(String::from_utf8_lossy(&found.stderr).contains("stop the service and run: buzon rebuild"));
+        assert!(run(folder, &["rebuild"], &settings).await.status.success());
+        assert_eq!(world.rows("SELECT id FROM messages").await, ["SIM-1"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn check_config_shows_every_value_with_its_place_and_no_secret() {
     let world = World::new(Backend::Sqlite).await;
     let folder = world.folder.path();

@@ -19,6 +19,7 @@ mod open;
 mod order;
 mod plans;
 mod reactions;
+mod rebuild;
 mod search;
 mod statistics;
 mod tokens;

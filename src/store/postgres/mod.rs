@@ -34,6 +34,7 @@ mod objects;
 mod reactions;
 pub(super) mod readers;
 mod reading;
+pub(super) mod rebuild;
 mod reports;
 mod responses;
 mod search;

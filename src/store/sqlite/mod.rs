@@ -35,6 +35,7 @@ mod messages;
 mod objects;
 mod reactions;
 mod reading;
+pub(super) mod rebuild;
 mod reports;
 mod responses;
 mod search;

@@ -1,0 +1,49 @@
+use std::io::Write;
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Settings;
+use crate::store::{self, Access, Aim, Difference, Options, Pending, Stage};
+use crate::telemetry;
+
+/// Compares the tables with what the ledger says, and makes them that unless it is only to `check`.
+pub(super) fn run(settings: Settings, check: bool) -> anyhow::Result<()> {
+    let config = settings.config()?;
+    telemetry::init(&config.log);
+    let aim = if check { Aim::Check } else { Aim::Rebuild };
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} events, {eta} left")?);
+    let show = |stage| match stage {
+        Stage::Applying { seq, last } => {
+            bar.set_length(last.unsigned_abs());
+            bar.set_position(seq.unsigned_abs());
+            bar.set_message("reading the ledger");
+        }
+        Stage::Comparing(table) => bar.set_message(format!("comparing {table}")),
+        Stage::Writing(table) => bar.set_message(format!("writing {table}")),
+    };
+    let options = Options {
+        database: config.database.clone(),
+        pending: Pending::Refuse,
+        access: if check { Access::Beside } else { Access::Serve },
+        allow_managed_pg: config.allow_managed_pg,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let differences = runtime.block_on(store::rebuild(&options, aim, &show))?;
+    bar.finish_and_clear();
+    let differing: Vec<&Difference> = differences.iter().filter(|difference| !difference.is_none()).collect();
+    let mut out = std::io::stdout();
+    for Difference { table, missing, surplus, different, examples } in &differing {
+        let examples = examples.join(", ");
+        writeln!(out, "{table}: {missing} rows missing, {surplus} surplus, {different} different: {examples}")?;
+    }
+    match (aim, differing.is_empty()) {
+        (_, true) => writeln!(out, "{}: every table is what the ledger says", config.database)?,
+        (Aim::Rebuild, false) => writeln!(out, "{}: the tables are what the ledger says again", config.database)?,
+        (Aim::Check, false) => {
+            bail!("the tables are not what the ledger says; stop the service and run: buzon rebuild")
+        }
+    }
+    Ok(())
+}

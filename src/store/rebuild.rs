@@ -1,0 +1,198 @@
+//! Working out all tables but the ledger again from it.
+//!
+//! That is done in temporary tables with the names of the lasting ones: a database looks for a name among them first, so that the
+//! very statements that record events write there. Then the two are compared, and a rebuild takes over what differs,
+//! in one transaction.
+
+use async_trait::async_trait;
+
+use super::record::{Rows, apply};
+use super::{Database, OpenError, Options, StoreError};
+use crate::domain::batch::Changes;
+use crate::domain::event::Event;
+
+/// Events that are applied together, and the bytes of their bodies: those of a single event may be more.
+pub(super) const EVENTS: i64 = 500;
+pub(super) const BYTES: i64 = 8 * 1024 * 1024;
+
+/// Rows of each kind that are named.
+const EXAMPLES: i64 = 3;
+
+/// A table that follows from the ledger.
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) key: &'static [&'static str],
+    pub(super) columns: Columns,
+}
+
+/// What of a table follows from the ledger, besides the key.
+pub(super) enum Columns {
+    /// All but the key of the database's own that tells rows of a table apart.
+    All,
+    /// The others say what has happened since: so a row that has nothing to follow from stays.
+    Only(&'static [&'static str]),
+}
+
+pub(super) const TABLES: [Table; 7] = [
+    Table { name: "messages", key: &["instance_id", "id"], columns: Columns::All },
+    Table { name: "message_acks", key: &["instance_id", "message_id", "ack"], columns: Columns::All },
+    Table {
+        name: "message_reactions",
+        key: &["instance_id", "message_id", "from_number", "reaction", "reacted_at"],
+        columns: Columns::All,
+    },
+    Table { name: "chats", key: &["instance_id", "chat_id"], columns: Columns::All },
+    Table { name: "responses", key: &["instance_id", "chat_id", "waiting_since"], columns: Columns::All },
+    Table { name: "message_search", key: &["instance_id", "id"], columns: Columns::All },
+    Table {
+        name: "media",
+        key: &["instance_id", "message_id", "source_sha256"],
+        columns: Columns::Only(&["source_url", "source_host", "occurred_at"]),
+    },
+];
+
+/// How a table differs from what the ledger says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub table: &'static str,
+    /// Rows that should be there.
+    pub missing: i64,
+    /// Rows that should not be there.
+    pub surplus: i64,
+    /// Rows that are there and say something else.
+    pub different: i64,
+    /// The beginnings of the keys of some of them.
+    pub examples: Vec<String>,
+}
+
+impl Difference {
+    pub fn is_none(&self) -> bool {
+        (self.missing, self.surplus, self.different) == (0, 0, 0)
+    }
+}
+
+/// Where the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The events up to `seq` of those up to `last` are applied.
+    Applying {
+        seq: i64,
+        last: i64,
+    },
+    Comparing(&'static str),
+    Writing(&'static str),
+}
+
+/// Compares, or takes over what differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    Check,
+    Rebuild,
+}
+
+/// A connection of its own, with the temporary tables, in a transaction that sees one state of the database.
+#[async_trait]
+pub(super) trait RebuildRows {
+    /// The number of the latest event.
+    async fn last_seq(&mut self) -> Result<i64, StoreError>;
+
+    /// The applied events after a number, as many as are applied together.
+    async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError>;
+
+    /// The columns of a table but those of its key, and without that of the database's own.
+    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError>;
+
+    /// A number that a query gives.
+    async fn count(&mut self, query: String) -> Result<i64, StoreError>;
+
+    /// The texts that a query gives.
+    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError>;
+
+    /// Makes the table what the temporary one is.
+    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError>;
+
+    /// The names of the lasting table and of the temporary one.
+    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError>;
+
+    /// The operator between two rows that differ, NULLs counting as equal.
+    const DIFFERS: &'static str;
+}
+
+/// Applies all events, compares, and takes over what differs if that is the aim. The transaction is the caller's.
+pub(super) async fn rebuild(
+    rows: &mut (impl Rows + RebuildRows),
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, StoreError> {
+    let (mut seq, last) = (0, rows.last_seq().await?);
+    loop {
+        progress(Stage::Applying { seq, last });
+        let events = rows.applied_after(seq).await?;
+        let Some((reached, _)) = events.last() else { break };
+        seq = *reached;
+        apply(rows, Changes::of_ledger(&events)).await?;
+    }
+    let mut differences = Vec::new();
+    for table in &TABLES {
+        progress(Stage::Comparing(table.name));
+        let difference = compare(rows, table).await?;
+        if aim == Aim::Rebuild && !difference.is_none() {
+            progress(Stage::Writing(table.name));
+            rows.take_over(table).await?;
+        }
+        differences.push(difference);
+    }
+    Ok(differences)
+}
+
+async fn compare<R: RebuildRows>(rows: &mut R, table: &Table) -> Result<Difference, StoreError> {
+    let (live, told) = rows.names(table).await?;
+    let columns = match table.columns {
+        Columns::All => rows.other_columns(table).await?,
+        Columns::Only(columns) => columns.iter().map(|column| (*column).to_owned()).collect(),
+    };
+    let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = told.{key}"))).join(" AND ");
+    let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");
+    let without = |rows: &str, row: &str, others: &str, other: &str| {
+        format!("FROM {rows} AS {row} WHERE NOT EXISTS (SELECT 1 FROM {others} AS {other} WHERE {same_key})")
+    };
+    let parts = [
+        ("told", without(&told, "told", &live, "live")),
+        ("live", without(&live, "live", &told, "told")),
+        (
+            "live",
+            format!(
+                "FROM {live} AS live INNER JOIN {told} AS told ON {same_key} WHERE ({}) {} ({})",
+                all_of("live"),
+                R::DIFFERS,
+                all_of("told")
+            ),
+        ),
+    ];
+    let (mut counts, mut examples) = ([0; 3], vec![]);
+    for (count, (side, part)) in counts.iter_mut().zip(&parts) {
+        *count = rows.count(format!("SELECT count(*) {part}")).await?;
+        if *count > 0 {
+            let [first, second] = [table.key[0], table.key[1]];
+            let query = format!("SELECT {side}.{first} || '/' || {side}.{second} {part} LIMIT {EXAMPLES}");
+            examples.extend(rows.texts(query).await?);
+        }
+    }
+    let [missing, surplus, different] = counts;
+    Ok(Difference { table: table.name, missing, surplus, different, examples })
+}
+
+/// Compares the tables of a database, of this version's schema, with what its ledger says; with [`Aim::Rebuild`] makes
+/// them that.
+pub async fn run(
+    options: &Options,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    match &options.database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => super::sqlite::rebuild::run(path, aim, progress).await,
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => super::postgres::rebuild::run(url, options.allow_managed_pg, aim, progress).await,
+    }
+}
