@@ -11,7 +11,7 @@ use crate::support::world::World;
 
 /// Every plan goes to the log, and the log to a file that a statement can read.
 pub const EXPLAINED: &str = "-c logging_collector=on -c session_preload_libraries=auto_explain";
-const ALWAYS: &str = "-c auto_explain.log_min_duration=0";
+const ALWAYS: &str = "-c auto_explain.log_min_duration=0 -c auto_explain.log_analyze=on -c auto_explain.log_buffers=on";
 
 /// Of so few messages, these are so large a part that a walk over all is the shorter way.
 const LARGE_PAGE: &str = "a page of 200";
@@ -60,4 +60,62 @@ async fn no_question_walks_over_a_large_table() {
             assert!(!plan.lines().any(|line| line.contains(&format!("{walk} "))), "{plan}");
         }
     }
+    for plan in &plans {
+        for scan in IndexScan::of(plan) {
+            assert!(scan.pages <= scan.needed(), "{} {scan:?} {plan}", scan.node);
+        }
+    }
+}
+
+/// What was done with an index of a large table.
+#[derive(Debug)]
+struct IndexScan<'p> {
+    node: &'p str,
+    loops: f64,
+    /// In all loops.
+    rows: f64,
+    /// That a filter took away, in all loops.
+    removed: f64,
+    /// That were looked at.
+    pages: f64,
+}
+
+impl<'p> IndexScan<'p> {
+    fn of(plan: &'p str) -> Vec<Self> {
+        let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+        let starts = lines.iter().enumerate().filter(|(_, line)| {
+            line.contains("Index")
+                && line.contains("Scan")
+                && line.contains(" on messages")
+                && !line.contains("never executed")
+        });
+        let scan = |(place, line): (usize, &&'p str)| {
+            let details: Vec<&str> =
+                lines[place + 1..].iter().take_while(|line| !line.starts_with("->")).copied().collect();
+            let loops = after(line, "loops=");
+            let removed =
+                details.iter().find(|line| line.starts_with("Rows Removed")).map_or(0.0, |line| after(line, ": "));
+            let pages = details.iter().find(|line| line.starts_with("Buffers:")).expect("buffers are told");
+            Self {
+                node: line,
+                loops,
+                rows: after(line.split_once("actual").expect("it was executed").1, "rows=") * loops,
+                removed: removed * loops,
+                pages: after(pages, "hit=") + after(pages, "read="),
+            }
+        };
+        starts.map(scan).collect()
+    }
+
+    /// A way down the index for each loop, and for each row its page and that of its index at the most.
+    fn needed(&self) -> f64 {
+        6.0 * self.loops + 2.0 * (self.rows + self.removed)
+    }
+}
+
+/// The number after a word; 0 without it.
+fn after(line: &str, word: &str) -> f64 {
+    let Some((_, rest)) = line.split_once(word) else { return 0.0 };
+    let number: String = rest.chars().take_while(|character| character.is_ascii_digit() || *character == '.').collect();
+    number.parse().expect("it is a number")
 }

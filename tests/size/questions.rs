@@ -117,7 +117,7 @@ fn filters(questions: &mut Questions<'_>) {
     questions.asking("ack", PROMPT, |dice| format!("/messages?ack={}", dice.pick(&ACKS)));
     questions.asking("status", PROMPT, |dice| format!("/messages?status={}", dice.pick(&["sent", "received", "no"])));
     questions.asking("has_media=true", PROMPT, |_| "/messages?has_media=true".to_owned());
-    questions.asking("has_media=false", PROMPT, |_| "/messages?has_media=false".to_owned());
+    questions.asking("has_media=false", 100, |_| "/messages?has_media=false".to_owned());
     questions.about_some(
         "quoted_message_id",
         |it| it.quoted.is_some(),

@@ -63,14 +63,19 @@ where
 
 fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
     let leads = leads(listing, ask);
+    let sorted = leads.is_none();
+    let leads = leads.unwrap_or_default();
     let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
     let key = [&[listing.at], rest.as_slice()].concat();
     let order = if ask.ascending { "ASC" } else { "DESC" };
-    let mut query = QueryBuilder::new("SELECT found.* FROM unnest(");
+    let mut query = QueryBuilder::new("");
+    // Of every target the keys alone are read, which the index holds; of the page, the rows.
+    let places = [&["instance_id"], key.as_slice()].concat().join(", ");
+    query.push(format_args!("SELECT {} FROM (SELECT found.* FROM unnest(", listing.columns));
     push_targets(&mut query, listing, ask.targets, leads.iter().find_map(Lead::text));
     query.push(format_args!(
-        ") CROSS JOIN LATERAL (SELECT {} FROM {} WHERE instance_id = wanted.instance_id",
-        listing.columns, listing.table
+        ") CROSS JOIN LATERAL (SELECT {places} FROM {} WHERE instance_id = wanted.instance_id",
+        listing.table
     ));
     for lead in &leads {
         query.push(format_args!(" AND {} = wanted.{}", lead.column(), lead.wanted()));
@@ -94,8 +99,14 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
         terms.join(", ")
     };
     let merged = ordered("found.", &[&[listing.at, "instance_id"], rest.as_slice()].concat());
-    query.push(format_args!(" ORDER BY {} LIMIT ", ordered("", &key))).push_bind(i64::from(ask.limit));
+    // No index has what is added up in order.
+    let added = if sorted { format!("{} + INTERVAL '0' {order}, ", listing.at) } else { String::new() };
+    query.push(format_args!(" ORDER BY {added}{} LIMIT ", ordered("", &key))).push_bind(i64::from(ask.limit));
     query.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(ask.limit));
+    query.push(") AS page");
+    if !listing.columns.split(", ").all(|column| column == "instance_id" || key.contains(&column)) {
+        query.push(format_args!(" INNER JOIN {} USING ({places})", listing.table));
+    }
     query
 }
 
@@ -131,8 +142,8 @@ impl Lead {
 }
 
 /// What, besides the instance, the index begins with that is to be read in the order of the list: the condition that
-/// leaves the fewest rows. Nothing where there are so few that they may be sorted.
-fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
+/// leaves the fewest rows. `None` where there are so few that they are sorted.
+fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
     let text = |column: &str| {
         ask.conditions.iter().find_map(|condition| match condition {
             Condition::Is(known, text) if *known == column => Some(Lead::Text(known, text.clone())),
@@ -148,7 +159,7 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
         _ => first(&["message_id", "contact"]).is_some(),
     };
     if few {
-        return vec![];
+        return None;
     }
     let with_file = ask.conditions.iter().any(|condition| matches!(condition, Condition::NotNull("media_url")));
     let other = match (listing.table, listing.at) {
@@ -161,13 +172,13 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Vec<Lead> {
         ("media", _) => first(&["state"]),
         _ => None,
     };
-    match other {
+    Some(match other {
         Some(other) => vec![other],
         None if directed => {
             [Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
         }
         None => vec![],
-    }
+    })
 }
 
 /// The targets as the rows of `wanted`, each with the text of the lead.

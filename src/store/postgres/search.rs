@@ -92,9 +92,11 @@ impl SearchQueries for Reading {
             query.push(", ").push_bind(edge.rest().concat()).push(")");
         }
         if !ask.conditions.is_empty() {
+            // The message is found by its key: OFFSET keeps the other conditions out, for which there are indexes, and none
+            // but the row itself has its number.
             query.push(
-                " AND EXISTS (SELECT FROM messages WHERE messages.instance_id = found.instance_id \
-                 AND messages.id = found.id",
+                " AND EXISTS (SELECT FROM (SELECT * FROM messages WHERE messages.instance_id = found.instance_id \
+                 AND messages.id = found.id AND event_seq > 0 OFFSET 0) AS messages WHERE TRUE",
             );
             ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
             query.push(")");
