@@ -1,8 +1,10 @@
 //! The tests, in one binary: `store` holds both databases to the contract, `blob` a folder and a bucket, `http` speaks to
-//! a real server in this process, `process` to the program itself.
+//! a real server in this process, `process` to the program itself, `chaos` does its worst
+//! to it.
 
 mod architecture;
 mod blob;
+mod chaos;
 mod http;
 mod media;
 mod process;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::dice::Dice;
 use super::questions::Question;
+use crate::support::dice::Dice;
 use crate::support::service::Service;
 
 /// The answers to one question, asked with other parameters each time.

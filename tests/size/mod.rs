@@ -5,7 +5,6 @@
 //! each, and the times are printed: `docs/performance.md` has the command. `BUZON_TEST_SIZE_DATABASE` names a database
 //! to be filled and kept; one that a run has filled is asked again as it is.
 
-mod dice;
 mod load;
 mod measure;
 mod people;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use buzon::domain::page::{Cursor, Key};
 use buzon::domain::timestamp::Timestamp;
 
-use super::dice::Dice;
 use super::load::{Memory, Remembered};
 use super::story::END;
 use super::words::{NEVER_TOGETHER, PHRASE, RARE};
+use crate::support::dice::Dice;
 
 /// A question that is asked with other parameters each time.
 pub struct Question<'m> {

@@ -10,9 +10,9 @@ use buzon::domain::instance::InstanceId;
 use buzon::domain::timestamp::Timestamp;
 
 use super::Scale;
-use super::dice::Dice;
 use super::people::{Chat, Mark};
 use super::words::sentence;
+use crate::support::dice::Dice;
 
 /// 2026-11-01.
 pub const END: Timestamp = Timestamp::from_millis(1_793_491_200_000);

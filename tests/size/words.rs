@@ -1,6 +1,6 @@
 //! What people write: a few words very often, and most of them hardly ever.
 
-use super::dice::Dice;
+use crate::support::dice::Dice;
 
 const COMMON: [&str; 96] = [
     "de",

@@ -3,6 +3,7 @@
 pub mod blocker;
 pub mod browser;
 pub mod clock;
+pub mod dice;
 pub mod events;
 pub mod gate;
 pub mod gateway;

@@ -1,0 +1,29 @@
+//! `kill -9`, again and again.
+
+use super::{Loader, moment, reckon, rounds, seed};
+use crate::support::dice::Dice;
+use crate::support::events::SECRET;
+use crate::support::process::Buzon;
+use crate::support::world::on_both;
+
+const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
+    on_both(async |world| {
+        let (seed, rounds) = (seed(), rounds(5));
+        let mut dice = Dice::new(seed);
+        let mut buzon = Buzon::serve(&world, SETTINGS).await;
+        let loader = Loader::start(seed, buzon.address);
+        for _ in 0..rounds {
+            loader.gets_on(moment(&mut dice, 20, 400)).await;
+            buzon.kill().await;
+            buzon = Buzon::serve(&world, SETTINGS).await;
+            loader.turn_to(buzon.address);
+        }
+        loader.gets_on(100).await;
+        reckon(&world, loader, rounds).await;
+        buzon.kill().await;
+    })
+    .await;
+}

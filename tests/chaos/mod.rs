@@ -1,0 +1,45 @@
+//! Nothing that was acknowledged is lost, whatever happens: a loader that keeps its own ledger, faults, and an auditor.
+//!
+//! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, and `CHAOS_SEED` repeats the
+//! events and moments of a run that went wrong; each case prints its own.
+
+mod auditor;
+mod kill;
+mod ledger;
+mod loader;
+mod source;
+
+use auditor::{Audit, audit};
+use loader::Loader;
+
+use crate::support::dice::Dice;
+use crate::support::world::World;
+
+/// How often a fault is tried, if not `usual` times.
+fn rounds(usual: u64) -> u64 {
+    std::env::var("CHAOS_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("CHAOS_ROUNDS is a number"))
+}
+
+/// What decides over the events and moments of a case.
+fn seed() -> u64 {
+    let asked = std::env::var("CHAOS_SEED").ok().map(|seed| seed.parse().expect("CHAOS_SEED is a number"));
+    let seed = asked.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    println!("CHAOS_SEED={seed}");
+    seed
+}
+
+/// Ends the load, and holds what is stored against what was sent.
+async fn reckon(world: &World, loader: Loader, faults: u64) -> Audit {
+    let ledger = loader.end().await;
+    let audit = audit(world, &ledger).await;
+    println!(
+        "{audit} after {faults} faults; with none lost, the chance of a loss is below {:.4} (95 %)",
+        3.0 / faults as f64
+    );
+    audit
+}
+
+/// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock.
+fn moment(dice: &mut Dice, at_least: u64, spread: u64) -> u64 {
+    at_least + dice.below(spread)
+}
