@@ -19,7 +19,7 @@ async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
             loader.gets_on(moment(&mut dice, 20, 400)).await;
             buzon.kill().await;
             buzon = Buzon::serve(&world, SETTINGS).await;
-            loader.turn_to(buzon.address);
+            loader.turn_to(vec![buzon.address]);
         }
         loader.gets_on(100).await;
         reckon(&world, loader, rounds).await;

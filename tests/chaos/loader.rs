@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use reqwest::Client;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::ledger::{Fate, Ledger, Sent};
-use super::source::Source;
+use super::source::{Delivery, Source};
 use crate::support::events::{SECRET, sign};
 use crate::support::eventually_within;
 
@@ -19,6 +21,8 @@ const CLIENTS: usize = 24;
 
 /// For a server that is coming back.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+const REST: Duration = Duration::from_millis(20);
 
 /// A client that hears nothing for so long goes on with the next event.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
@@ -42,7 +46,7 @@ impl Loader {
         Self::start_on(seed, vec![server])
     }
 
-    /// Sends to several servers; what is sent again may come to another.
+    /// Sends every event to each of the servers, and to all at once.
     pub fn start_on(seed: u64, servers: Vec<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let ledger = Ledger::create(&folder.path().join("ledger"));
@@ -50,15 +54,15 @@ impl Loader {
         let shared = Arc::new(Shared { source, ledger, acked: AtomicU64::new(0), over: AtomicBool::new(false) });
         let (addresses, _) = watch::channel(servers);
         let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
-            clients.spawn(send(shared.clone(), addresses.subscribe(), client));
+        for _ in 0..CLIENTS {
+            clients.spawn(send(shared.clone(), addresses.subscribe()));
         }
         Self { shared, clients, addresses, _folder: folder }
     }
 
-    /// The server is elsewhere now.
-    pub fn turn_to(&self, server: SocketAddr) {
-        self.addresses.send_replace(vec![server]);
+    /// The servers are elsewhere now.
+    pub fn turn_to(&self, servers: Vec<SocketAddr>) {
+        self.addresses.send_replace(servers);
     }
 
     pub fn acked(&self) -> u64 {
@@ -80,34 +84,36 @@ impl Loader {
     }
 }
 
-async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>, client: usize) {
+async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) {
     let http = crate::support::client();
-    for n in client.. {
-        if shared.over.load(Ordering::Relaxed) {
-            return;
-        }
+    while !shared.over.load(Ordering::Relaxed) {
         let delivery = shared.source.lock().expect("nobody panics with it").next();
         let body: [u8; 32] = Sha256::digest(&delivery.body).into();
-        let address = {
-            let addresses = addresses.borrow();
-            addresses[n % addresses.len()]
-        };
+        let addresses = addresses.borrow().clone();
         shared.ledger.sending(body).await;
-        let signature = sign(SECRET, &delivery.body);
-        let request = http.post(format!("http://{address}{}", delivery.path)).header("X-Whapi-Signature", signature);
-        let fate = match request.body(delivery.body).timeout(ANSWER_WAIT).send().await {
-            Ok(response) if response.status() == 200 => match response.bytes().await {
-                Ok(_) => Fate::Acked,
-                Err(_) => Fate::Unknown,
-            },
-            Ok(_) => Fate::Failed,
-            Err(_) => Fate::Unknown,
-        };
+        let fates = join_all(addresses.into_iter().map(|address| post(&http, address, &delivery))).await;
+        // What one of them has taken is safe.
+        let fate = [Fate::Acked, Fate::Unknown, Fate::Failed].into_iter().find(|fate| fates.contains(fate));
+        let fate = fate.expect("there is a server");
         shared.ledger.answered(body, fate).await;
-        match fate {
-            Fate::Acked => drop(shared.acked.fetch_add(1, Ordering::Relaxed)),
+        if fate == Fate::Acked {
+            shared.acked.fetch_add(1, Ordering::Relaxed);
+        } else {
             // A server that is away is not asked a thousand times a second.
-            Fate::Unknown | Fate::Failed => tokio::time::sleep(Duration::from_millis(20)).await,
+            tokio::time::sleep(REST).await;
         }
+    }
+}
+
+async fn post(http: &Client, address: SocketAddr, delivery: &Delivery) -> Fate {
+    let request = http.post(format!("http://{address}{}", delivery.path));
+    let request = request.header("X-Whapi-Signature", sign(SECRET, &delivery.body)).timeout(ANSWER_WAIT);
+    match request.body(delivery.body.clone()).send().await {
+        Ok(response) if response.status() == 200 => match response.bytes().await {
+            Ok(_) => Fate::Acked,
+            Err(_) => Fate::Unknown,
+        },
+        Ok(_) => Fate::Failed,
+        Err(_) => Fate::Unknown,
     }
 }

@@ -7,6 +7,8 @@ mod auditor;
 mod kill;
 mod ledger;
 mod loader;
+mod postgres;
+mod replicas;
 mod source;
 
 use auditor::{Audit, audit};

@@ -1,10 +1,15 @@
 //! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a throw-away one for this process.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use super::eventually;
 
 /// A server of one's own; it ends when its standard input does, at the latest with this process.
 pub struct Server {
@@ -33,6 +38,67 @@ impl Server {
         }
         Self { url: url.trim_end().to_owned(), _process: process }
     }
+}
+
+/// How a server can end without being asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Crash {
+    /// All processes at once, without a checkpoint.
+    Immediate,
+    /// `kill -9` of the process that started all others.
+    Postmaster,
+    /// `kill -9` of the one that serves this connection, whereupon the server starts all anew by itself.
+    Backend(i32),
+}
+
+/// A server's own folders and user.
+pub struct Control {
+    bin: PathBuf,
+    data: PathBuf,
+}
+
+impl Control {
+    /// Of a server on this machine that answers.
+    pub async fn of(url: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+        let row = "SELECT (SELECT setting FROM pg_config WHERE name = 'BINDIR'), current_setting('data_directory')";
+        let (bin, data): (String, String) =
+            sqlx::query_as(row).fetch_one(&mut connection).await.expect("we are its owner");
+        connection.close().await.expect("the connection closes");
+        Self { bin: bin.into(), data: data.into() }
+    }
+
+    pub async fn crash(&self, crash: Crash) {
+        match crash {
+            Crash::Immediate => assert!(self.pg_ctl(&["--mode", "immediate", "stop"]).await, "the server stops"),
+            Crash::Postmaster => {
+                let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("it runs");
+                kill(file.lines().next().and_then(|pid| pid.parse().ok()).expect("it has a number"));
+            }
+            Crash::Backend(pid) => kill(pid),
+        }
+    }
+
+    /// Starts it as it was started before. After a crash its processes may take a moment to end.
+    pub async fn start(&self) {
+        eventually("the server starts", async || self.pg_ctl(&["--wait", "restart"]).await).await;
+    }
+
+    async fn pg_ctl(&self, arguments: &[&str]) -> bool {
+        // The server refuses to run as root.
+        let owner = std::fs::metadata(&self.data).expect("the folder is there").uid();
+        let mut command = tokio::process::Command::new(self.bin.join("pg_ctl"));
+        command.arg("--pgdata").arg(&self.data).args(["--silent", "--log"]).arg(self.data.with_file_name("log"));
+        command.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if rustix::process::getuid().is_root() {
+            command.uid(owner);
+        }
+        command.status().await.expect("pg_ctl can be started").success()
+    }
+}
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).expect("it is one"), Signal::KILL).expect("it can be killed");
 }
 
 /// The URL of the server for all tests.

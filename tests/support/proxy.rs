@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -16,6 +16,9 @@ pub struct Proxy {
 struct State {
     open: AtomicBool,
     cut: Notify,
+    /// How many commits are to be passed on without their answers.
+    commits_to_cut: AtomicU64,
+    commits_cut: AtomicU64,
 }
 
 impl Proxy {
@@ -27,7 +30,12 @@ impl Proxy {
         let address: SocketAddr = listener.local_addr().expect("it is bound");
         through.set_port(Some(address.port())).expect("the URL takes a port");
         *url = through.into();
-        let state = Arc::new(State { open: AtomicBool::new(true), cut: Notify::new() });
+        let state = Arc::new(State {
+            open: AtomicBool::new(true),
+            cut: Notify::new(),
+            commits_to_cut: AtomicU64::new(0),
+            commits_cut: AtomicU64::new(0),
+        });
         tokio::spawn(accept(listener, server, state.clone()));
         Self { state }
     }
@@ -41,6 +49,15 @@ impl Proxy {
     pub fn stop(&self) {
         self.state.open.store(false, Ordering::SeqCst);
         self.cut();
+    }
+
+    /// Passes on the next COMMIT, and cuts its connection before the answer.
+    pub fn cut_in_commit(&self) {
+        self.state.commits_to_cut.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn commits_cut(&self) -> u64 {
+        self.state.commits_cut.load(Ordering::SeqCst)
     }
 
     pub fn resume(&self) {
@@ -60,7 +77,45 @@ async fn pass(mut client: TcpStream, server: String, state: Arc<State>) {
     let mut server = TcpStream::connect(server).await.expect("the server listens");
     tokio::select! {
         // A connection that ends by itself is no business of the proxy's.
-        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = both_ways(&mut client, &mut server, &state) => {}
         () = state.cut.notified() => {}
+    }
+}
+
+/// Passes on what either side says, until one of them has no more to say or a commit is cut.
+async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State) -> std::io::Result<()> {
+    let (mut said, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            count = client.read(&mut said) => {
+                let words = &said[..count?];
+                server.write_all(words).await?;
+                if words.is_empty() {
+                    return Ok(());
+                }
+                if words.windows(COMMIT.len()).any(|word| word == COMMIT) && state.cuts_this_commit() {
+                    return Ok(());
+                }
+            }
+            count = server.read(&mut answered) => {
+                let words = &answered[..count?];
+                client.write_all(words).await?;
+                if words.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// A simple query of this text.
+const COMMIT: &[u8] = b"COMMIT\0";
+
+impl State {
+    fn cuts_this_commit(&self) -> bool {
+        let one_less = |left: u64| left.checked_sub(1);
+        let cuts = self.commits_to_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
+        self.commits_cut.fetch_add(u64::from(cuts), Ordering::SeqCst);
+        cuts
     }
 }
