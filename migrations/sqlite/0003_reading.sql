@@ -7,7 +7,7 @@ UPDATE messages SET status = NULL WHERE length(CAST(status AS BLOB)) > 128;
 ALTER TABLE messages ADD COLUMN delivered_at TEXT;
 ALTER TABLE messages ADD COLUMN read_at TEXT;
 DROP INDEX messages_chat;
-CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type);
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
 CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type);
 CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
@@ -70,6 +70,8 @@ CREATE INDEX message_reactions_reacted
 CREATE INDEX message_reactions_person
     ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256, content_type, size);
+CREATE INDEX media_listed_by_type
+    ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 
 -- Whether all of this has been worked out for what was there before it, and how far that has come.

@@ -50,6 +50,10 @@ const MEDIA: Listing = Listing {
     rest: &[Rest::Text("message_id"), Rest::Bytes("source_sha256")],
 };
 
+/// What an index has of the content type: enough to tell `image` from `audio`.
+pub(super) const BEGINNING: &str = "substr(content_type, 1, 5)";
+const BEGINNING_LENGTH: usize = 5;
+
 #[async_trait]
 impl<S: Readable> MediaLists for S {
     async fn list_media(
@@ -75,9 +79,12 @@ impl MediaFilter {
             true => Condition::Begins("content_type", text),
             false => Condition::Is("content_type", text),
         });
+        let beginning = self.content_type.as_ref().filter(|text| text.chars().count() >= BEGINNING_LENGTH);
+        let beginning = beginning.map(|text| text.chars().take(BEGINNING_LENGTH).collect());
         let conditions = [
             self.message_id.clone().map(|id| Condition::Is("message_id", id)),
             self.state.map(|state| Condition::Is("state", state.as_str().to_owned())),
+            beginning.map(|beginning| Condition::Is(BEGINNING, beginning)),
             content_type,
             self.min_size.map(|size| Condition::AtLeast("size", size)),
             self.max_size.map(|size| Condition::AtMost("size", size)),

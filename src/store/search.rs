@@ -16,11 +16,11 @@ use crate::domain::page::Key;
 use crate::domain::search::{Narrowing, SearchEntry, SearchQuery, Week};
 use crate::domain::timestamp::Timestamp;
 
-/// How long a search may take.
-pub(super) const SEARCH_TIME: Duration = Duration::from_millis(1_500);
+/// How long a search may take: then its page is shown, with what was found so far.
+pub(super) const SEARCH_TIME: Duration = Duration::from_millis(60);
 
 /// A step that took no longer is followed by one of twice as many weeks, and any other by one of half as many.
-const QUICK: Duration = Duration::from_millis(100);
+const QUICK: Duration = Duration::from_millis(10);
 
 /// Weeks of the widest step: PostgreSQL is given each of them.
 const WIDEST: i32 = 256;
@@ -83,21 +83,22 @@ pub(super) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) 
     }
     let begun = Instant::now();
     let (mut from, mut to) = (ask.after.at(), ask.before.at());
-    let (mut rows, mut width) = (Vec::new(), 1);
+    let (mut rows, mut width, mut reached) = (Vec::new(), 1, None);
     while let Some(at) = queries.first_time(ask, from, to).await? {
+        if reached.is_some() && begun.elapsed() >= ask.time {
+            return Ok(Found { rows, unfinished: reached });
+        }
         let step = Step::from(at, width, ask.ascending);
         let step_begun = Instant::now();
         rows.extend(queries.found(ask, step, ask.limit - rows.len() as u32).await?);
-        let reached = if ask.ascending { step.last.ends() } else { step.first.begins() };
         if rows.len() >= ask.limit as usize {
             break;
         }
-        if begun.elapsed() >= ask.time {
-            return Ok(Found { rows, unfinished: Some(reached) });
-        }
+        let edge = if ask.ascending { step.last.ends() } else { step.first.begins() };
+        reached = Some(edge);
         match ask.ascending {
-            true => from = reached,
-            false => to = reached - Duration::from_millis(1),
+            true => from = edge,
+            false => to = edge - Duration::from_millis(1),
         }
         width = if step_begun.elapsed() <= QUICK { (width * 2).min(WIDEST) } else { (width / 2).max(1) };
     }

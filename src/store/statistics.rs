@@ -54,8 +54,11 @@ pub trait Statistics: Send + Sync {
 pub(super) trait StatisticsQueries {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError>;
     async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError>;
-    async fn acks(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<AckCount>, StoreError>;
-    async fn delivery_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<DeliveryTime>, StoreError>;
+    async fn deliveries(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError>;
     async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError>;
 }
@@ -96,10 +99,9 @@ impl<S: Readable> Statistics for S {
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
         let mut reading = self.reading().await?;
         let instances = instances(&mut reading, scope, wanted).await?;
-        let acks = reading.acks(&instances, grid).await?;
-        let times = reading.delivery_times(&instances, grid).await?;
+        let deliveries = reading.deliveries(&instances, grid).await?;
         reading.end().await?;
-        Ok((acks, times))
+        Ok(deliveries)
     }
 
     async fn count_responses(
@@ -132,19 +134,15 @@ pub(super) struct HourRow {
     pub(super) messages: i64,
 }
 
-pub(super) struct AckRow {
+/// Outgoing messages that have come this far, and how many seconds each took. They come together, for there are nearly as
+/// many different times as messages.
+pub(super) struct DeliveryRow {
     pub(super) slice: i64,
     pub(super) number: i64,
     pub(super) ack_rank: i16,
     pub(super) messages: i64,
-}
-
-pub(super) struct DeliveryRow {
-    pub(super) slice: i64,
-    pub(super) number: i64,
-    pub(super) read: bool,
-    pub(super) seconds: i64,
-    pub(super) messages: i64,
+    pub(super) delivered: Vec<i64>,
+    pub(super) read: Vec<i64>,
 }
 
 pub(super) struct ResponseRow {
@@ -166,18 +164,17 @@ impl From<HourRow> for HourCount {
     }
 }
 
-impl From<AckRow> for AckCount {
-    fn from(row: AckRow) -> Self {
-        Self { place: place(row.slice, row.number), ack_rank: row.ack_rank, messages: natural(row.messages) }
-    }
-}
-
-impl From<DeliveryRow> for DeliveryTime {
-    fn from(row: DeliveryRow) -> Self {
-        let step = if row.read { Step::Read } else { Step::Delivered };
+pub(super) fn deliveries(rows: Vec<DeliveryRow>) -> (Vec<AckCount>, Vec<DeliveryTime>) {
+    let (mut acks, mut times) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
         let place = place(row.slice, row.number);
-        Self { place, step, seconds: natural(row.seconds), messages: natural(row.messages) }
+        acks.push(AckCount { place, ack_rank: row.ack_rank, messages: natural(row.messages) });
+        for (step, seconds) in [(Step::Delivered, row.delivered), (Step::Read, row.read)] {
+            let time = |seconds| DeliveryTime { place, step, seconds: natural(seconds), messages: 1 };
+            times.extend(seconds.into_iter().map(time));
+        }
     }
+    (acks, times)
 }
 
 impl From<ResponseRow> for ResponseTime {

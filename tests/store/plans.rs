@@ -81,7 +81,7 @@ async fn statistics_read_ranges_of_time() {
     world.open().await.close().await;
     let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
     let statements: Vec<String> = statements().into_iter().filter(|text| text.contains("FROM slice")).collect();
-    assert_eq!(statements.len(), 5, "{statements:?}");
+    assert_eq!(statements.len(), 4, "{statements:?}");
     for statement in statements {
         let plan = plan(&mut connection, &statement).await;
         let ranges: Vec<_> = plan.iter().filter(|step| step.starts_with("SEARCH ")).collect();

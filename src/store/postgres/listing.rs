@@ -8,6 +8,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::page::Bound;
 use crate::store::StoreError;
 use crate::store::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target};
+use crate::store::media_lists::BEGINNING;
 
 #[async_trait]
 impl Readable for PostgresStore {
@@ -169,7 +170,7 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
             .or_else(|| if with_file || directed { None } else { first(&["type", "status"]) }),
         ("message_acks", _) => first(&["ack"]),
         ("message_reactions", _) => first(&["from_number"]),
-        ("media", _) => first(&["state"]),
+        ("media", _) => first(&["state", BEGINNING]),
         _ => None,
     };
     Some(match other {

@@ -8,7 +8,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::statistics::{AckRow, DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, natural};
+use crate::store::statistics::{DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural};
 
 /// The slices of a grid, as `unnest` takes them.
 struct Columns {
@@ -100,17 +100,25 @@ impl StatisticsQueries for Reading {
         Ok(rows.into_iter().map(HourCount::from).collect())
     }
 
-    async fn acks(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<AckCount>, StoreError> {
+    /// What a clock that is behind ours makes negative took no time. The seconds come together as arrays, for there are
+    /// nearly as many as messages.
+    async fn deliveries(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
         let Columns { since, until, shift } = grid.slices.as_slice().into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            AckRow,
+            DeliveryRow,
             r#"
             SELECT
                 slice.place - 1 AS "slice!",
                 counted.number AS "number!",
                 counted.ack_rank AS "ack_rank!",
-                counted.messages AS "messages!"
+                counted.messages AS "messages!",
+                counted.delivered AS "delivered!",
+                counted.read AS "read!"
             FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
                 WITH ORDINALITY AS slice (since, until, shift, place)
             CROSS JOIN unnest($4::text[]) AS instance (id)
@@ -118,7 +126,17 @@ impl StatisticsQueries for Reading {
                 SELECT
                     floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
                     ack_rank,
-                    count(*) AS messages
+                    count(*) AS messages,
+                    coalesce(
+                        array_agg(greatest(floor(date_part('epoch', delivered_at - occurred_at)), 0)::int8)
+                            FILTER (WHERE delivered_at IS NOT NULL),
+                        '{}'
+                    ) AS delivered,
+                    coalesce(
+                        array_agg(greatest(floor(date_part('epoch', read_at - occurred_at)), 0)::int8)
+                            FILTER (WHERE read_at IS NOT NULL),
+                        '{}'
+                    ) AS read
                 FROM messages
                 WHERE from_me
                     AND instance_id = instance.id
@@ -135,62 +153,7 @@ impl StatisticsQueries for Reading {
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows.into_iter().map(AckCount::from).collect())
-    }
-
-    /// What a clock that is behind ours makes negative took no time.
-    async fn delivery_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<DeliveryTime>, StoreError> {
-        let Columns { since, until, shift } = grid.slices.as_slice().into();
-        let instances = column(instances, InstanceId::as_str);
-        let rows = sqlx::query_as!(
-            DeliveryRow,
-            r#"
-            SELECT
-                slice.place - 1 AS "slice!",
-                counted.number AS "number!",
-                counted.read AS "read!",
-                counted.seconds AS "seconds!",
-                counted.messages AS "messages!"
-            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
-                WITH ORDINALITY AS slice (since, until, shift, place)
-            CROSS JOIN unnest($4::text[]) AS instance (id)
-            CROSS JOIN LATERAL (
-                SELECT
-                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
-                    FALSE AS read,
-                    greatest(floor(date_part('epoch', delivered_at - occurred_at)), 0)::int8 AS seconds,
-                    count(*) AS messages
-                FROM messages
-                WHERE from_me
-                    AND instance_id = instance.id
-                    AND occurred_at >= slice.since
-                    AND occurred_at < slice.until
-                    AND delivered_at IS NOT NULL
-                GROUP BY 1, 3
-                UNION ALL
-                SELECT
-                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
-                    TRUE AS read,
-                    greatest(floor(date_part('epoch', read_at - occurred_at)), 0)::int8 AS seconds,
-                    count(*) AS messages
-                FROM messages
-                WHERE from_me
-                    AND instance_id = instance.id
-                    AND occurred_at >= slice.since
-                    AND occurred_at < slice.until
-                    AND read_at IS NOT NULL
-                GROUP BY 1, 3
-            ) AS counted
-            "#,
-            &since,
-            &until,
-            &shift,
-            instances as _,
-            grid.width,
-        )
-        .fetch_all(&mut **self)
-        .await?;
-        Ok(rows.into_iter().map(DeliveryTime::from).collect())
+        Ok(deliveries(rows))
     }
 
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {

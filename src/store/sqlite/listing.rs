@@ -8,6 +8,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::page::Bound;
 use crate::store::StoreError;
 use crate::store::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target};
+use crate::store::media_lists::BEGINNING;
 
 #[async_trait]
 impl Readable for SqliteStore {
@@ -134,7 +135,11 @@ impl Way {
             ],
             ("messages", _) => &[Sorted("quoted_message_id"), Sorted("chat_id")],
             ("chats", _) => &[Sorted("contact")],
-            ("media", _) => &[Sorted("message_id"), InOrder("state", "media_listed_by_state")],
+            ("media", _) => &[
+                Sorted("message_id"),
+                InOrder("state", "media_listed_by_state"),
+                InOrder(BEGINNING, "media_listed_by_type"),
+            ],
             ("message_acks", _) => &[Sorted("message_id"), InOrder("ack", "message_acks_word")],
             _ => &[Sorted("message_id")],
         };

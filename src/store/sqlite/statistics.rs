@@ -7,7 +7,12 @@ use crate::domain::calendar::Grid;
 use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
 use crate::store::StoreError;
-use crate::store::statistics::{AckRow, DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, natural};
+use crate::store::statistics::{DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural};
+
+/// An array that SQLite made.
+fn numbers(json: &str) -> Result<Vec<i64>, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Unavailable(format!("the seconds are no numbers: {error}")))
+}
 
 /// A slice of a grid.
 #[derive(Serialize)]
@@ -98,10 +103,14 @@ impl StatisticsQueries for Reading {
         Ok(rows.into_iter().map(HourCount::from).collect())
     }
 
-    async fn acks(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<AckCount>, StoreError> {
+    /// What a clock that is behind ours makes negative took no time. The milliseconds are the three digits before the Z.
+    async fn deliveries(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
         let (slices, instances) = parameters(instances, grid);
-        let rows = sqlx::query_as!(
-            AckRow,
+        let rows = sqlx::query!(
             r#"
             WITH slice AS MATERIALIZED (
                 SELECT
@@ -115,7 +124,25 @@ impl StatisticsQueries for Reading {
                 slice.place AS "slice!: i64",
                 (unixepoch(messages.occurred_at) + slice.shift) / ?3 AS "number!: i64",
                 messages.ack_rank AS "ack_rank!: i16",
-                count(*) AS "messages!: i64"
+                count(*) AS "messages!: i64",
+                json_group_array(
+                    max(
+                        (
+                            (unixepoch(messages.delivered_at) - unixepoch(messages.occurred_at)) * 1000
+                            + substr(messages.delivered_at, -4, 3) - substr(messages.occurred_at, -4, 3)
+                        ) / 1000,
+                        0
+                    )
+                ) FILTER (WHERE messages.delivered_at IS NOT NULL) AS "delivered!: String",
+                json_group_array(
+                    max(
+                        (
+                            (unixepoch(messages.read_at) - unixepoch(messages.occurred_at)) * 1000
+                            + substr(messages.read_at, -4, 3) - substr(messages.occurred_at, -4, 3)
+                        ) / 1000,
+                        0
+                    )
+                ) FILTER (WHERE messages.read_at IS NOT NULL) AS "read!: String"
             FROM slice
             CROSS JOIN json_each(?2) AS instance
             CROSS JOIN messages
@@ -131,66 +158,12 @@ impl StatisticsQueries for Reading {
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows.into_iter().map(AckCount::from).collect())
-    }
-
-    /// What a clock that is behind ours makes negative took no time. The milliseconds are the three digits before the Z.
-    async fn delivery_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<DeliveryTime>, StoreError> {
-        let (slices, instances) = parameters(instances, grid);
-        let rows = sqlx::query_as!(
-            DeliveryRow,
-            r#"
-            WITH slice AS MATERIALIZED (
-                SELECT
-                    value ->> 'place' AS place,
-                    value ->> 'since' AS since,
-                    value ->> 'until' AS until,
-                    value ->> 'shift' AS shift
-                FROM json_each(?1)
-            ),
-            step AS (
-                SELECT slice.place, slice.shift, messages.occurred_at, FALSE AS read, messages.delivered_at AS at
-                FROM slice
-                CROSS JOIN json_each(?2) AS instance
-                CROSS JOIN messages
-                    ON messages.instance_id = instance.value
-                    AND messages.from_me
-                    AND messages.occurred_at >= slice.since
-                    AND messages.occurred_at < slice.until
-                WHERE messages.delivered_at IS NOT NULL
-                UNION ALL
-                SELECT slice.place, slice.shift, messages.occurred_at, TRUE AS read, messages.read_at AS at
-                FROM slice
-                CROSS JOIN json_each(?2) AS instance
-                CROSS JOIN messages
-                    ON messages.instance_id = instance.value
-                    AND messages.from_me
-                    AND messages.occurred_at >= slice.since
-                    AND messages.occurred_at < slice.until
-                WHERE messages.read_at IS NOT NULL
-            )
-            SELECT
-                place AS "slice!: i64",
-                (unixepoch(occurred_at) + shift) / ?3 AS "number!: i64",
-                read AS "read!: bool",
-                max(
-                    (
-                        (unixepoch(at) - unixepoch(occurred_at)) * 1000
-                        + substr(at, -4, 3) - substr(occurred_at, -4, 3)
-                    ) / 1000,
-                    0
-                ) AS "seconds!: i64",
-                count(*) AS "messages!: i64"
-            FROM step
-            GROUP BY 1, 2, 3, 4
-            "#,
-            slices,
-            instances,
-            grid.width,
-        )
-        .fetch_all(&mut **self)
-        .await?;
-        Ok(rows.into_iter().map(DeliveryTime::from).collect())
+        let rows = rows.into_iter().map(|row| {
+            let (delivered, read) = (numbers(&row.delivered)?, numbers(&row.read)?);
+            let (slice, number, ack_rank, messages) = (row.slice, row.number, row.ack_rank, row.messages);
+            Ok(DeliveryRow { slice, number, ack_rank, messages, delivered, read })
+        });
+        Ok(deliveries(rows.collect::<Result<_, StoreError>>()?))
     }
 
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
