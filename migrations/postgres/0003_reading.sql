@@ -17,8 +17,8 @@ CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
 CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
 CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id) INCLUDE (from_me, is_group);
-CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id);
-CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id);
+CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id) INCLUDE (type);
+CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id) INCLUDE (type);
 CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id) INCLUDE (type);
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
@@ -73,7 +73,7 @@ CREATE INDEX message_reactions_person
     ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256) INCLUDE (content_type, size);
 CREATE INDEX media_listed_by_type
-    ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256);
+    ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256) INCLUDE (content_type);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 
 -- Whether all of this has been worked out for what was there before it, and how far that has come.

@@ -22,7 +22,7 @@ async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
             loader.turn_to(vec![buzon.address]);
         }
         loader.gets_on(100).await;
-        reckon(&world, loader, rounds).await;
+        reckon(&world, &loader.end().await, rounds).await;
         buzon.kill().await;
     })
     .await;

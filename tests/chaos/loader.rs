@@ -38,6 +38,7 @@ struct Shared {
     source: Mutex<Source>,
     ledger: Ledger,
     acked: AtomicU64,
+    failed: AtomicU64,
     over: AtomicBool,
 }
 
@@ -51,7 +52,13 @@ impl Loader {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let ledger = Ledger::create(&folder.path().join("ledger"));
         let source = Mutex::new(Source::new(seed));
-        let shared = Arc::new(Shared { source, ledger, acked: AtomicU64::new(0), over: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            source,
+            ledger,
+            acked: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        });
         let (addresses, _) = watch::channel(servers);
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
@@ -67,6 +74,11 @@ impl Loader {
 
     pub fn acked(&self) -> u64 {
         self.shared.acked.load(Ordering::Relaxed)
+    }
+
+    /// How often a server said that it did not take an event.
+    pub fn failed(&self) -> u64 {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more events are acknowledged.
@@ -96,6 +108,7 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
         let fate = [Fate::Acked, Fate::Unknown, Fate::Failed].into_iter().find(|fate| fates.contains(fate));
         let fate = fate.expect("there is a server");
         shared.ledger.answered(body, fate).await;
+        shared.failed.fetch_add(u64::from(fate == Fate::Failed), Ordering::Relaxed);
         if fate == Fate::Acked {
             shared.acked.fetch_add(1, Ordering::Relaxed);
         } else {

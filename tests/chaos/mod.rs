@@ -4,14 +4,18 @@
 //! events and moments of a run that went wrong; each case prints its own.
 
 mod auditor;
+mod disk;
+mod fsync;
 mod kill;
 mod ledger;
 mod loader;
 mod postgres;
+mod power;
 mod replicas;
 mod source;
 
-use auditor::{Audit, audit};
+use auditor::audit;
+use ledger::Sent;
 use loader::Loader;
 
 use crate::support::dice::Dice;
@@ -30,15 +34,11 @@ fn seed() -> u64 {
     seed
 }
 
-/// Ends the load, and holds what is stored against what was sent.
-async fn reckon(world: &World, loader: Loader, faults: u64) -> Audit {
-    let ledger = loader.end().await;
-    let audit = audit(world, &ledger).await;
-    println!(
-        "{audit} after {faults} faults; with none lost, the chance of a loss is below {:.4} (95 %)",
-        3.0 / faults as f64
-    );
-    audit
+/// Holds what is stored against what was sent.
+async fn reckon(world: &World, sent: &Sent, faults: u64) {
+    let audit = audit(world, sent).await;
+    let bound = 3.0 / faults as f64;
+    println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
 }
 
 /// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock.

@@ -43,7 +43,7 @@ async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself()
         longest = longest.max(back.elapsed());
     }
     loader.gets_on(100).await;
-    reckon(&world, loader, rounds).await;
+    reckon(&world, &loader.end().await, rounds).await;
     println!("events are taken again {longest:.2?} after the server's return, at the latest");
     buzon.kill().await;
 }
@@ -64,7 +64,7 @@ async fn a_commit_without_an_answer_is_never_taken_for_one() {
     }
     loader.gets_on(100).await;
     world.url = direct;
-    reckon(&world, loader, rounds).await;
+    reckon(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -95,6 +95,6 @@ async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_
     loader.gets_on(100).await;
     eventually("it says that it can store", async || ready().await == 200).await;
     world.url = direct;
-    reckon(&world, loader, 1).await;
+    reckon(&world, &loader.end().await, 1).await;
     buzon.kill().await;
 }

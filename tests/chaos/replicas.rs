@@ -35,7 +35,7 @@ async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
     loader.gets_on(100).await;
     over.store(true, Ordering::Relaxed);
     assert!(watched.await.expect("the ledger can be read") > 100);
-    reckon(&world, loader, rounds).await;
+    reckon(&world, &loader.end().await, rounds).await;
     join_all(processes.into_iter().map(Buzon::kill)).await;
 }
 

@@ -1,5 +1,4 @@
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -8,6 +7,7 @@ use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
+use crate::support::room::namespace;
 use crate::support::s3::{Operation, S3Server};
 use crate::support::service::answer;
 use crate::support::world::{Backend, World, on_both};
@@ -90,13 +90,6 @@ async fn serve_in_little_room(world: &World, gateway: &Gateway, size: &str) -> (
     let buzon = Buzon::serve_under("unshare", &wrapper, world, &settings).await;
     let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
     (buzon, inside)
-}
-
-/// What gives `unshare` a mount table of its own: as an ordinary user where that is allowed, else as root.
-fn namespace() -> &'static [&'static str] {
-    let ways: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--mount"]];
-    let works = |way: &&[&str]| Command::new("unshare").args(*way).arg("true").status().is_ok_and(|it| it.success());
-    ways.into_iter().find(works).expect("this machine allows no mount namespace; run the tests as root")
 }
 
 async fn announce(buzon: &Buzon, id: &str, path: &str) {

@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod room;
 pub mod s3;
 pub mod service;
 pub mod sse;

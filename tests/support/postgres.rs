@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -20,8 +20,14 @@ pub struct Server {
 impl Server {
     /// Starts a server with `options` for `postgres`, such as `-c fsync=off`.
     pub fn start(options: &str) -> Self {
+        Self::start_in(&std::env::temp_dir(), options)
+    }
+
+    /// Starts it with its data under a folder.
+    pub fn start_in(folder: &Path, options: &str) -> Self {
         let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
             .args(options.split_whitespace())
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -55,6 +61,8 @@ pub enum Crash {
 pub struct Control {
     bin: PathBuf,
     data: PathBuf,
+    /// How it was started, as its own file says, which a power cut would take.
+    options: String,
 }
 
 impl Control {
@@ -65,31 +73,66 @@ impl Control {
         let (bin, data): (String, String) =
             sqlx::query_as(row).fetch_one(&mut connection).await.expect("we are its owner");
         connection.close().await.expect("the connection closes");
-        Self { bin: bin.into(), data: data.into() }
+        let started = std::fs::read_to_string(Path::new(&data).join("postmaster.opts")).expect("it was started");
+        let (_, options) = started.trim().split_once(' ').expect("the program comes first");
+        Self { bin: bin.into(), data: data.into(), options: options.to_owned() }
     }
 
     pub async fn crash(&self, crash: Crash) {
         match crash {
-            Crash::Immediate => assert!(self.pg_ctl(&["--mode", "immediate", "stop"]).await, "the server stops"),
-            Crash::Postmaster => {
-                let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("it runs");
-                kill(file.lines().next().and_then(|pid| pid.parse().ok()).expect("it has a number"));
-            }
-            Crash::Backend(pid) => kill(pid),
+            Crash::Immediate => assert!(self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await, "the server stops"),
+            Crash::Postmaster => signal(self.postmaster(), Signal::KILL),
+            Crash::Backend(pid) => signal(Pid::from_raw(pid).expect("it is one"), Signal::KILL),
         }
     }
 
     /// Starts it as it was started before. After a crash its processes may take a moment to end.
     pub async fn start(&self) {
-        eventually("the server starts", async || self.pg_ctl(&["--wait", "restart"]).await).await;
+        self.start_with(&[]).await;
     }
 
-    async fn pg_ctl(&self, arguments: &[&str]) -> bool {
+    /// Starts it, or starts it again, with this in its environment.
+    pub async fn start_with(&self, environment: &[(&str, String)]) {
+        let started = async || {
+            self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await;
+            self.pg_ctl(&["--wait", "--options", &self.options, "start"], environment).await
+        };
+        eventually("the server starts", started).await;
+    }
+
+    /// Stops all processes where they are, and returns them.
+    pub fn freeze(&self) -> Vec<Pid> {
+        let postmaster = self.postmaster();
+        signal(postmaster, Signal::STOP);
+        let others: Vec<Pid> = children(postmaster).into_iter().inspect(|pid| signal(*pid, Signal::STOP)).collect();
+        [vec![postmaster], others].concat()
+    }
+
+    /// Ends processes that were stopped.
+    pub async fn end(&self, processes: &[Pid]) {
+        processes.iter().for_each(|pid| signal(*pid, Signal::KILL));
+        let gone = async || processes.iter().all(|pid| parent(*pid).is_none());
+        eventually("the server's processes end", gone).await;
+    }
+
+    fn postmaster(&self) -> Pid {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("it runs");
+        let pid = file.lines().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+        pid.expect("it has a number")
+    }
+
+    async fn pg_ctl(&self, arguments: &[&str], environment: &[(&str, String)]) -> bool {
         // The server refuses to run as root.
         let owner = std::fs::metadata(&self.data).expect("the folder is there").uid();
         let mut command = tokio::process::Command::new(self.bin.join("pg_ctl"));
         command.arg("--pgdata").arg(&self.data).args(["--silent", "--log"]).arg(self.data.with_file_name("log"));
-        command.args(arguments).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if rustix::process::getuid().is_root() {
             command.uid(owner);
         }
@@ -97,8 +140,23 @@ impl Control {
     }
 }
 
-fn kill(pid: i32) {
-    kill_process(Pid::from_raw(pid).expect("it is one"), Signal::KILL).expect("it can be killed");
+fn signal(process: Pid, signal: Signal) {
+    // It may have ended by itself.
+    let _ = kill_process(process, signal);
+}
+
+fn children(of: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").expect("this is Linux");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    names.filter_map(Pid::from_raw).filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// Of a process that runs. What stands after the name and its parentheses are the state and the parent.
+fn parent(process: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_pid())).ok()?;
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    words.next().filter(|state| *state != "Z")?;
+    words.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?))
 }
 
 /// The URL of the server for all tests.

@@ -1,0 +1,109 @@
+//! A disk that says that it could not write, once: at the first call, the second, and so on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{Loader, reckon, rounds, seed};
+use crate::support::events::SECRET;
+use crate::support::eventually;
+use crate::support::postgres::{Control, Server};
+use crate::support::process::Buzon;
+use crate::support::world::{Backend, World};
+
+const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+
+/// The library that is loaded before the system's, and the files that speak with it.
+struct Shim {
+    folder: TempDir,
+}
+
+impl Shim {
+    fn build() -> Self {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/shim.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(folder.path().join("shim.so")).arg(source).arg("-ldl");
+        assert!(compiler.status().expect("there is a C compiler").success());
+        // A server of another user writes here too.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder.path(), open).expect("it is ours");
+        Self { folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// For the `nth` call on a path that holds `path`.
+    fn environment(&self, nth: u64, path: &str) -> Vec<(&'static str, String)> {
+        let file = |name| self.file(name).display().to_string();
+        vec![
+            ("LD_PRELOAD", file("shim.so")),
+            ("SHIM_ARMED", file("armed")),
+            ("SHIM_DONE", file("done")),
+            ("SHIM_NTH", nth.to_string()),
+            ("SHIM_PATH", path.to_owned()),
+        ]
+    }
+
+    fn arm(&self) {
+        std::fs::write(self.file("armed"), "").expect("it can be written");
+    }
+
+    async fn has_failed(&self) {
+        eventually("a write to disk fails", async || self.file("done").exists()).await;
+    }
+
+    fn disarm(&self) {
+        for name in ["armed", "done"] {
+            std::fs::remove_file(self.file(name)).expect("it is there");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was() {
+    let world = World::new(Backend::Sqlite).await;
+    let (seed, rounds) = (seed(), rounds(8));
+    let shim = Shim::build();
+    let mut buzon = Buzon::serve(&world, SETTINGS).await;
+    let loader = Loader::start(seed, buzon.address);
+    for nth in 1..=rounds {
+        buzon.kill().await;
+        let environment = shim.environment(nth, "buzon.db");
+        buzon = Buzon::serve(&world, &[SETTINGS, &crate::support::borrowed(&environment)].concat()).await;
+        loader.turn_to(vec![buzon.address]);
+        loader.gets_on(20).await;
+        shim.arm();
+        shim.has_failed().await;
+        loader.gets_on(20).await;
+        shim.disarm();
+    }
+    reckon(&world, &loader.end().await, rounds).await;
+    buzon.kill().await;
+}
+
+/// PostgreSQL ends all its processes rather than go on, and begins again by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgresql_could_not_write_is_not_acknowledged() {
+    let (seed, rounds) = (seed(), rounds(3));
+    let shim = Shim::build();
+    let server = Server::start("");
+    let world = World::on_server(&server.url, "").await;
+    let control = Control::of(&server.url).await;
+    let buzon = Buzon::serve(&world, SETTINGS).await;
+    let loader = Loader::start(seed, buzon.address);
+    for nth in 1..=rounds {
+        loader.gets_on(20).await;
+        control.start_with(&shim.environment(nth, "pg_wal")).await;
+        loader.gets_on(20).await;
+        shim.arm();
+        shim.has_failed().await;
+        loader.gets_on(50).await;
+        shim.disarm();
+    }
+    reckon(&world, &loader.end().await, rounds).await;
+    buzon.kill().await;
+}
