@@ -50,6 +50,7 @@ pub async fn receive(
 ) -> Result<HttpResponse, Problem> {
     let path = path_instance(&request)?;
     let path = path.as_ref();
+    receiver.ingest.admit()?;
     let body = receiver.reader.read(&request, payload).await?;
     let signer = receiver.authenticate(&request, path, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());

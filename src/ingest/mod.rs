@@ -19,6 +19,9 @@ mod writer;
 const QUEUE_EVENTS: usize = 4_096;
 /// Bytes of bodies that wait or are being committed.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Of both, so much is left for the events whose bodies are being read: a new one is refused before its body is.
+const SPARE_EVENTS: usize = QUEUE_EVENTS / 8;
+const SPARE_BYTES: usize = QUEUE_BYTES / 8;
 /// How long a client waits for its commit.
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
 
@@ -75,6 +78,15 @@ pub fn start(store: Arc<dyn EventStore>, told: Told) -> (Ingest, Writer) {
 }
 
 impl Ingest {
+    /// Whether one more event may come, to be asked before its body is read.
+    ///
+    /// # Errors
+    /// [`IngestError::QueueFull`] when nearly as many wait as may.
+    pub fn admit(&self) -> Result<(), IngestError> {
+        let full = self.queue.capacity() < SPARE_EVENTS || self.bytes.available_permits() < SPARE_BYTES;
+        if full { Err(IngestError::QueueFull) } else { Ok(()) }
+    }
+
     /// Hands an event to the writer and waits until it is committed and on disk.
     pub async fn submit(&self, event: Event) -> Result<Receipt, IngestError> {
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;

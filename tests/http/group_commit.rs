@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon::domain::batch::Receipt;
@@ -13,7 +14,10 @@ use buzon::store::{EventStore, Store, StoreError};
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, ack, event, received};
@@ -90,6 +94,33 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "16");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_read() {
+    let world = World::new(Backend::Sqlite).await;
+    let store = Watched::new(&world).await;
+    let service = Service::start_on(&world, store.clone(), store.store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
+    let service = &service;
+    let waiting = (0..15).map(|n| async move {
+        let body = received(&format!("A{n}"), json!({"body": "x".repeat(4_000_000)}));
+        service.deliver("/webhook/7", body).await
+    });
+    let waiting = futures_util::future::join_all(waiting);
+    let refused = crate::support::eventually("an event is refused", async || {
+        let head = "POST /webhook/7 HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+        let mut client = TcpStream::connect(service.address).await.expect("it listens");
+        client.write_all(head.as_bytes()).await.expect("it reads");
+        let mut answer = [0; 12];
+        let answered = timeout(Duration::from_millis(300), client.read_exact(&mut answer)).await;
+        answered.is_ok_and(|read| read.is_ok()) && answer == *b"HTTP/1.1 503"
+    });
+    let all = async {
+        refused.await;
+        store.open_gate();
+    };
+    let (answers, ()) = futures_util::join!(waiting, all);
+    assert!(answers.iter().all(|answer| answer.status == 200));
 }
 
 #[tokio::test]
