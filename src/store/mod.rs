@@ -62,7 +62,7 @@ pub use message_reports::{MessageDetail, MessageFilter, MessageReport, MessageRe
 pub use objects::ObjectStore;
 pub use reaction_reports::{ReactionFilter, ReactionReports};
 pub use readers::{Done, Order, ReaderError, Readers, RoleName};
-pub use rebuild::{Aim, Difference, Stage, run as rebuild};
+pub use rebuild::{Aim, Difference, Stage};
 pub use schema::Pending;
 pub use statistics::Statistics;
 pub use tokens::TokenStore;
@@ -287,6 +287,21 @@ pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
         Database::Sqlite { path } => sqlite::migrate(path).await,
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => postgres::migrate(url).await,
+    }
+}
+
+/// Compares the tables of a database, of this version's schema, with what its ledger says; with [`Aim::Rebuild`] makes
+/// them that.
+pub async fn rebuild(
+    options: &Options,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    match &options.database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => sqlite::rebuild::run(path, aim, progress).await,
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => postgres::rebuild::run(url, options.allow_managed_pg, aim, progress).await,
     }
 }
 

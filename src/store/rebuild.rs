@@ -6,8 +6,8 @@
 
 use async_trait::async_trait;
 
+use super::StoreError;
 use super::record::{Rows, apply};
-use super::{Database, OpenError, Options, StoreError};
 use crate::domain::batch::Changes;
 use crate::domain::event::Event;
 
@@ -180,19 +180,4 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &Table) -> Result<Differen
     }
     let [missing, surplus, different] = counts;
     Ok(Difference { table: table.name, missing, surplus, different, examples })
-}
-
-/// Compares the tables of a database, of this version's schema, with what its ledger says; with [`Aim::Rebuild`] makes
-/// them that.
-pub async fn run(
-    options: &Options,
-    aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
-) -> Result<Vec<Difference>, OpenError> {
-    match &options.database {
-        #[cfg(feature = "sqlite")]
-        Database::Sqlite { path } => super::sqlite::rebuild::run(path, aim, progress).await,
-        #[cfg(feature = "postgres")]
-        Database::Postgres { url } => super::postgres::rebuild::run(url, options.allow_managed_pg, aim, progress).await,
-    }
 }

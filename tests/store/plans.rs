@@ -63,7 +63,7 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
     }
     let around = of(&mut connection, "LEFT JOIN messages AS asked_after").await;
     assert_eq!(around.matches("USING INDEX messages_answers").count(), 3, "{around}");
-    assert_eq!(around.matches("USING INDEX messages_chat").count(), 2, "{around}");
+    assert_eq!(around.matches("INDEX messages_chat ").count(), 2, "{around}");
     assert!(!around.contains("TEMP B-TREE"), "{around}");
     for text in ["ORDER BY instance_id, stored_at", "object_key = ?1 AND instance_id = instance.value"] {
         let plan = of(&mut connection, text).await;

@@ -175,7 +175,7 @@ impl ChatRows for SqliteConnection {
             )
             LEFT JOIN messages AS outgoing ON outgoing.rowid = (
                 SELECT rowid
-                FROM messages
+                FROM messages INDEXED BY messages_answers
                 WHERE key.outgoing AND instance_id = key.instance_id AND chat_id = key.chat_id AND from_me
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1

@@ -105,14 +105,14 @@ impl ResponseRows for SqliteConnection {
             ) AS key
             LEFT JOIN messages AS before ON before.rowid = (
                 SELECT rowid
-                FROM messages
+                FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS next ON next.rowid = (
                 SELECT rowid
-                FROM messages
+                FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
                 ORDER BY occurred_at, id
                 LIMIT 1
@@ -130,7 +130,7 @@ impl ResponseRows for SqliteConnection {
             )
             LEFT JOIN messages AS after ON after.rowid = (
                 SELECT rowid
-                FROM messages
+                FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND from_me
