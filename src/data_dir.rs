@@ -1,12 +1,13 @@
 //! The data folder: the database by default, and the API token. Its owner's alone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use secrecy::SecretString;
+use tempfile::NamedTempFile;
 use tracing::warn;
 
 use crate::config::MIN_TOKEN_CHARACTERS;
@@ -43,14 +44,17 @@ pub fn token(folder: &Path) -> anyhow::Result<SecretString> {
     token.map(SecretString::from).with_context(|| format!("cannot use the API token in {}", path.display()))
 }
 
+/// The file gets its name when it is whole, so that neither another process nor the next start reads half a token.
 fn write_new(path: &Path) -> io::Result<String> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let folder = path.parent().unwrap_or(path);
+    let mut file = NamedTempFile::new_in(folder)?;
     let mut random = [0; TOKEN_BYTES];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let token = hex::encode(random);
     writeln!(file, "{token}")?;
-    file.sync_all()?;
-    File::open(path.parent().unwrap_or(path))?.sync_all()?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    File::open(folder)?.sync_all()?;
     Ok(token)
 }
 
@@ -61,4 +65,24 @@ fn read(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is too short; delete it, and the next start writes another"));
     }
     Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn processes_that_start_together_have_one_token() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let tokens: Vec<String> = std::thread::scope(|scope| {
+                let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| token(folder.path()).unwrap())).collect();
+                starts.into_iter().map(|start| start.join().unwrap().expose_secret().to_owned()).collect()
+            });
+            assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half is left");
+        }
+    }
 }
