@@ -2,15 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Loader, reckon, rounds, seed};
-use crate::support::events::SECRET;
+use super::{Loader, SETTINGS, reckon, rounds, seed};
 use crate::support::eventually;
 use crate::support::process::Buzon;
 use crate::support::room::namespace;
 use crate::support::world::{Backend, World};
-
-const SETTINGS: &[(&str, &str)] =
-    &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0"), ("BUZON_MEDIA_MIN_FREE", "0")];
 
 /// Leaves so much room and no more, until it is dropped.
 struct Filler(PathBuf);
@@ -39,7 +35,8 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
     world.url = format!("sqlite://{}", mounted.join("buzon.db").display());
     let mount = format!("mount -t tmpfs -o size=64m none {} && exec \"$@\"", mounted.display());
     let wrapper = [namespace(), &["sh", "-c", mount.as_str(), "sh"]].concat();
-    let buzon = Buzon::serve_under("unshare", &wrapper, &world, SETTINGS).await;
+    let buzon =
+        Buzon::serve_under("unshare", &wrapper, &world, &[SETTINGS, &[("BUZON_MEDIA_MIN_FREE", "0")]].concat()).await;
     let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
     let rounds = rounds(3);
     let loader = Loader::start(seed(), buzon.address);

@@ -5,14 +5,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Loader, reckon, rounds, seed};
-use crate::support::events::SECRET;
+use super::{Loader, SETTINGS, reckon, rounds, seed};
 use crate::support::eventually;
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
-
-const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
 /// The library that is loaded before the system's, and the files that speak with it.
 struct Shim {

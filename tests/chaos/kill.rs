@@ -1,12 +1,9 @@
 //! `kill -9`, again and again.
 
-use super::{Loader, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::dice::Dice;
-use crate::support::events::SECRET;
 use crate::support::process::Buzon;
 use crate::support::world::on_both;
-
-const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {

@@ -19,7 +19,11 @@ use ledger::Sent;
 use loader::Loader;
 
 use crate::support::dice::Dice;
+use crate::support::events::SECRET;
 use crate::support::world::World;
+
+/// Of the program that is harmed. Files are announced, and nobody fetches them.
+const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
 /// How often a fault is tried, if not `usual` times.
 fn rounds(usual: u64) -> u64 {

@@ -2,16 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Loader, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::dice::Dice;
-use crate::support::events::SECRET;
 use crate::support::postgres::{Control, Crash, Server};
 use crate::support::process::Buzon;
 use crate::support::proxy::Proxy;
 use crate::support::world::{Backend, World};
 use crate::support::{eventually, eventually_within};
-
-const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself() {

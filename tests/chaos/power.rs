@@ -9,14 +9,12 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{Loader, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::dice::Dice;
-use crate::support::events::SECRET;
-use crate::support::postgres::{Control, Server, database};
+use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
 
-const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 const MEGABYTES: u64 = 400;
 
 /// A file system in a file, whose journal is written when it is asked for and hardly ever else.
@@ -113,8 +111,7 @@ async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
 async fn postgresql_has_what_was_acknowledged_after_the_power_went() {
     let Some(mut disk) = Disk::create() else { return };
     let server = Server::start_in(&disk.path(), "");
-    let mut world = World::new(Backend::Sqlite).await;
-    (world.backend, world.url) = (Backend::Postgres, database(&server.url, "").await);
+    let world = World::on_server(&server.url, "").await;
     let control = Control::of(&server.url).await;
     let (seed, rounds) = (seed(), rounds(2));
     let mut dice = Dice::new(seed);

@@ -6,13 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 
-use super::{Loader, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::dice::Dice;
-use crate::support::events::SECRET;
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
 
-const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 const PROCESSES: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
