@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+
 use super::{Loader, SETTINGS, reckon, rounds, seed};
 use crate::support::eventually;
 use crate::support::process::Buzon;
@@ -51,7 +53,8 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
         loader.gets_on(50).await;
     }
     let sent = loader.end().await;
-    // Nobody else sees the disk, and it goes with the process.
+    // Nobody else sees the disk, and it goes with the process, which may still write what its clients gave up.
+    buzon.signal(Signal::STOP);
     for name in ["buzon.db", "buzon.db-wal"] {
         std::fs::copy(inside.join(name), world.folder.path().join(name)).expect("it is there");
     }
