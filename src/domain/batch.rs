@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::ack::MessageAck;
 use super::event::{Effect, Event};
-use super::media::MediaJob;
+use super::media::{MediaJob, MediaKey};
 use super::message::{LedgerCopy, MessageCopy, MessageKey};
 use super::reaction::MessageReaction;
 use super::timestamp::Timestamp;
@@ -156,8 +156,15 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
 }
 
+/// One row for each key, with the earliest of both times: they may be those of two copies.
 fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
-    earliest(jobs, |a, b| a.key.cmp(&b.key), |job| job.due_at)
+    let mut folded = BTreeMap::<MediaKey, MediaJob>::new();
+    for job in jobs {
+        let known = folded.entry(job.key.clone()).or_insert_with(|| job.clone());
+        known.occurred_at = known.occurred_at.min(job.occurred_at);
+        known.due_at = known.due_at.min(job.due_at);
+    }
+    folded.into_values().collect()
 }
 
 /// Of the rows with one key, the earliest; sorted by key.

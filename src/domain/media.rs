@@ -21,7 +21,8 @@ pub struct MediaJob {
     pub source_url: String,
     /// The host that it names; empty for a relative one. Bounds how much is asked of one host at once.
     pub source_host: String,
-    /// When the message was: the earlier, the sooner the gateway deletes the file.
+    /// When the message was, by the earliest of its copies that name the file: the earlier, the sooner the gateway
+    /// deletes it.
     pub occurred_at: Timestamp,
     /// The arrival of the event that asks for the file.
     pub due_at: Timestamp,

@@ -41,7 +41,7 @@ pub struct Claim {
 /// The statements on `media` within a transaction that records events.
 #[async_trait]
 pub(super) trait MediaRows {
-    /// Writes jobs as pending; one that is there already stays as it is.
+    /// Writes jobs as pending; of one that is there already, only the time of its message may become an earlier one.
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
 
     /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored.

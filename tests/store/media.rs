@@ -107,6 +107,24 @@ async fn a_new_url_of_the_message_is_a_new_job_and_the_same_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_job_is_as_old_as_the_earliest_copy_with_its_url_in_whatever_order_they_come() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let copy = |id: &str, second: i64| {
+            received(id, json!({"type": "image", "media_url": "/a.jpg", "timestamp": 1_724_716_800 + second}))
+        };
+        for second in [7, 3, 5] {
+            record(&store, &[event("7", copy("one by one", second), later(second))]).await;
+        }
+        let together = [7, 3, 5].map(|second| event("7", copy("together", second), later(9 - second)));
+        record(&store, &together).await;
+        let jobs = world.rows("SELECT message_id, occurred_at FROM media ORDER BY message_id").await;
+        assert_eq!(jobs, ["one by one|2024-08-27T00:00:03.000Z", "together|2024-08-27T00:00:03.000Z"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_exact_repeat_makes_a_job_due_now_unless_it_is_stored() {
     on_both(async |world| {
         let store = world.open().await;

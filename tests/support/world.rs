@@ -142,7 +142,7 @@ impl World {
                  is_group, search, waiting_since, waiting_id",
             ),
             ("responses", "instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds"),
-            ("media", "instance_id, message_id, source_sha256, source_url"),
+            ("media", "instance_id, message_id, source_sha256, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);
         let mut dump = Vec::new();

@@ -41,7 +41,9 @@ impl MediaRows for PgConnection {
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
             ) AS job
-            ON CONFLICT (instance_id, message_id, source_sha256) DO NOTHING
+            ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
+            SET occurred_at = excluded.occurred_at
+            WHERE excluded.occurred_at < media.occurred_at
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,

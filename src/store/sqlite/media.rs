@@ -123,7 +123,9 @@ impl MediaRows for SqliteConnection {
                 0
             FROM json_each(?1)
             WHERE true
-            ON CONFLICT (instance_id, message_id, source_sha256) DO NOTHING
+            ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
+            SET occurred_at = excluded.occurred_at
+            WHERE excluded.occurred_at < media.occurred_at
             "#,
             rows,
         )
