@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
 use secrecy::ExposeSecret;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -17,6 +17,7 @@ use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::config::{Config, MediaConfig};
 use crate::data_dir;
+use crate::disk::Disk;
 use crate::domain::media::RetryPolicy;
 use crate::http::access::Access;
 use crate::http::archive::Archive;
@@ -46,6 +47,8 @@ pub struct Application {
     writer: ingest::Writer,
     media: Option<media::Worker>,
     streams: Arc<Streams>,
+    /// Tells the streams what was committed.
+    watcher: JoinHandle<()>,
     store: Arc<dyn Store>,
 }
 
@@ -70,9 +73,9 @@ impl Application {
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
         let downloads = config.media.downloads > 0;
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
-        let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
         let told = ingest::Told::default();
-        let (ingest, writer) = ingest::start(ledger, told.clone());
+        let (ingest, writer) = ingest::start(ledger, told.clone(), disk(config));
+        let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
         let archive = Archive::new(store.clone());
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
         let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
@@ -110,8 +113,8 @@ impl Application {
         });
         let media = media.transpose()?;
         let watched = streams.clone();
-        tokio::spawn(async move { watched.watch(&told.committed).await });
-        Ok(Self { listening, readiness, writer, media, streams, store })
+        let watcher = tokio::spawn(async move { watched.watch(&told.committed).await });
+        Ok(Self { listening, readiness, writer, media, streams, watcher, store })
     }
 
     /// Where the webhook is received.
@@ -131,8 +134,9 @@ impl Application {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
-            ended = self.writer.ended() => (Err(anyhow!("the writer died: {ended:?}")), false),
-            ended = media_ended(&mut self.media) => (Err(anyhow!("the media worker died: {ended:?}")), true),
+            ended = self.writer.ended() => (Err(anyhow!("the writer died: {}", how(ended))), false),
+            ended = media_ended(&mut self.media) => (Err(anyhow!("the media worker died: {}", how(ended))), true),
+            ended = &mut self.watcher => (Err(anyhow!("the watcher of the streams died: {}", how(ended))), true),
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
@@ -158,12 +162,22 @@ impl Application {
     }
 }
 
+/// How a task ended that never does by itself. Not what it said: that can quote a message.
+fn how(ended: Result<(), JoinError>) -> &'static str {
+    if ended.is_ok() { "it ended" } else { "it panicked; the log says where" }
+}
+
 /// Never, where there is none.
 async fn media_ended(media: &mut Option<media::Worker>) -> Result<(), JoinError> {
     match media {
         Some(media) => media.ended().await,
         None => pending().await,
     }
+}
+
+/// Where events go. The disk of a PostgreSQL server is its own.
+fn disk(config: &Config) -> Disk {
+    Disk::new(config.database.folder().map(Path::to_owned).into_iter().collect(), config.min_free)
 }
 
 /// Downloads go through the data folder, and end in the folder of the media store if that is one.

@@ -15,10 +15,12 @@
 
 pub mod app;
 pub mod blob;
+pub mod broken;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod disk;
 pub mod domain;
 pub mod http;
 pub mod ingest;

@@ -116,7 +116,7 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// A number of bytes: `104857600`, `100MiB`, `1 GiB`.
-fn bytes(text: &str) -> Result<u64, &'static str> {
+pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
     let problem = "expected bytes, such as 104857600, 100MiB or 1GiB";
     let text = text.trim();

@@ -30,6 +30,8 @@ pub struct Config {
     pub database: Database,
     /// Take PostgreSQL with `fsync` or `full_page_writes` off, for managed services that guard the log themselves.
     pub allow_managed_pg: bool,
+    /// Bytes that stay free on the disk of SQLite's file: with less, no event is taken.
+    pub min_free: u64,
     /// Where the webhook is received.
     pub listen: SocketAddr,
     /// Where the read API is served, if elsewhere.
@@ -91,6 +93,7 @@ impl Config {
         let config = Self {
             database: sources.required("database_url", Database::parse)?,
             allow_managed_pg: sources.flag("allow_managed_pg")?,
+            min_free: sources.required("min_free", media::bytes)?,
             listen: sources.required("listen", address)?,
             api_listen: sources.parsed("api_listen", address)?,
             public_url: sources.parsed("public_url", public_url)?,

@@ -38,10 +38,11 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 29] = [
+const SETTINGS: [Setting; 30] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
+    Setting { key: "min_free", kind: Kind::Plain, default: Some("128MiB") },
     Setting { key: "listen", kind: Kind::Plain, default: Some("127.0.0.1:8080") },
     Setting { key: "api_listen", kind: Kind::Plain, default: None },
     Setting { key: "public_url", kind: Kind::Plain, default: None },

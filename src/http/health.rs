@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
+use crate::ingest::Ingest;
 use crate::media::Room;
 use crate::store::Store;
 
@@ -23,6 +24,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(2);
 /// Whether events can be taken now.
 pub struct Readiness {
     store: Arc<dyn Store>,
+    ingest: Ingest,
     /// Of the media worker, if there is one.
     room: Option<Arc<Room>>,
     /// Where the store's connections live: the request's own runtime may end before them.
@@ -33,8 +35,15 @@ pub struct Readiness {
 
 impl Readiness {
     /// Asks in the runtime that this is called in.
-    pub fn new(store: Arc<dyn Store>, room: Option<Arc<Room>>) -> Self {
-        Self { store, room, runtime: Handle::current(), stopping: AtomicBool::new(false), last: Mutex::new(None) }
+    pub fn new(store: Arc<dyn Store>, ingest: Ingest, room: Option<Arc<Room>>) -> Self {
+        Self {
+            store,
+            ingest,
+            room,
+            runtime: Handle::current(),
+            stopping: AtomicBool::new(false),
+            last: Mutex::new(None),
+        }
     }
 
     /// From now on, says no.
@@ -45,6 +54,9 @@ impl Readiness {
     async fn check(&self) -> Result<(), Problem> {
         if self.stopping.load(Ordering::Acquire) {
             return Err(Problem::NotReady("it is shutting down"));
+        }
+        if self.ingest.has_room().is_err() {
+            return Err(Problem::NotReady("the disk has no more room than min_free keeps free"));
         }
         let mut last = self.last.lock().await;
         let reachable = match *last {

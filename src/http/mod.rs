@@ -26,6 +26,7 @@ pub mod media;
 pub mod media_lists;
 pub mod messages;
 pub mod openapi;
+pub mod panics;
 pub mod parameters;
 pub mod peer;
 pub mod problem;

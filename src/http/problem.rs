@@ -75,6 +75,9 @@ pub enum Problem {
     /// 416, of a file with this many bytes.
     #[error("the file has {0} bytes, and none of them are asked for")]
     RangeNotSatisfiable(u64),
+    /// 500: a mistake of ours.
+    #[error("buzon has made a mistake; its log says where, under the id of this request")]
+    Internal,
     /// 503
     #[error("the database does not answer; come again")]
     StoreUnavailable,
@@ -148,10 +151,12 @@ impl Problem {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::ContentEncoding => "content_encoding",
             Self::RangeNotSatisfiable(_) => "range_not_satisfiable",
+            Self::Internal => "internal_error",
             Self::MediaUnavailable => "media_unavailable",
             Self::TooManyBodies => "too_many_bodies",
             Self::TooManyStreams(_) => "too_many_streams",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
+            Self::NotStored(IngestError::DiskLow) => "disk_low",
             Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable => "store_unavailable",
             Self::NotStored(IngestError::CommitTimeout) => "commit_timeout",
             Self::NotStored(IngestError::ShuttingDown) => "shutting_down",
@@ -195,6 +200,7 @@ impl ResponseError for Problem {
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable
             | Self::MediaUnavailable
             | Self::TooManyBodies

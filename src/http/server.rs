@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
 use super::trace::{RequestSpan, tell_request_id};
-use super::{Surface, routes};
+use super::{Surface, panics, routes};
 
 /// How long requests under way may take after the signal to stop.
 const REQUESTS_END: u64 = 4;
@@ -70,6 +70,7 @@ impl Listening {
 fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server)> {
     let app = move || {
         App::new()
+            .wrap(from_fn(panics::answer))
             .wrap(from_fn(tell_request_id))
             .wrap(TracingLogger::<RequestSpan>::new())
             .configure(|config| routes(config, &surface))

@@ -9,10 +9,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::broken::{self, Fault};
+use crate::disk::Disk;
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::store::EventStore;
+use floor::Floor;
 
+mod floor;
 mod writer;
 
 /// Events that wait or are being committed.
@@ -30,6 +34,8 @@ const COMMIT_WAIT: Duration = Duration::from_secs(5);
 pub enum IngestError {
     #[error("too many events are waiting to be stored")]
     QueueFull,
+    #[error("the disk has no more room than min_free keeps free")]
+    DiskLow,
     #[error("the database is not available")]
     StoreUnavailable,
     /// The event is still in the queue, and may be stored yet.
@@ -52,6 +58,9 @@ struct Queued {
 pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
+    floor: Arc<Floor>,
+    /// Of a broken build alone.
+    beside: Option<Arc<dyn EventStore>>,
 }
 
 /// The writer task. It ends when the queue is closed and empty.
@@ -69,26 +78,44 @@ pub struct Told {
     pub media: Arc<Notify>,
 }
 
-/// Starts the writer, and returns it with the way into its queue.
-pub fn start(store: Arc<dyn EventStore>, told: Told) -> (Ingest, Writer) {
+/// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that
+/// is known.
+pub fn start(store: Arc<dyn EventStore>, told: Told, disk: Disk) -> (Ingest, Writer) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
     let closing = Arc::new(Notify::new());
+    let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
+    let beside = broken::is(Fault::WriteBesideWriter).then(|| store.clone());
     let task = tokio::spawn(writer::run(store, waiting, told, closing.clone()));
-    (Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, Writer { task, closing })
+    (Ingest { queue, bytes, floor: Arc::new(Floor::new(disk)), beside }, Writer { task, closing })
 }
 
 impl Ingest {
     /// Whether one more event may come, to be asked before its body is read.
     ///
     /// # Errors
-    /// [`IngestError::QueueFull`] when nearly as many wait as may.
+    /// [`IngestError::QueueFull`] when nearly as many wait as may; [`IngestError::DiskLow`] when the disk is nearly full.
     pub fn admit(&self) -> Result<(), IngestError> {
         let full = self.queue.capacity() < SPARE_EVENTS || self.bytes.available_permits() < SPARE_BYTES;
-        if full { Err(IngestError::QueueFull) } else { Ok(()) }
+        if full { Err(IngestError::QueueFull) } else { self.floor.check() }
+    }
+
+    /// Whether the disk has room for events.
+    ///
+    /// # Errors
+    /// [`IngestError::DiskLow`].
+    pub fn has_room(&self) -> Result<(), IngestError> {
+        self.floor.check()
     }
 
     /// Hands an event to the writer and waits until it is committed and on disk.
     pub async fn submit(&self, event: Event) -> Result<Receipt, IngestError> {
+        if let Some(store) = &self.beside {
+            let receipts = store.record_batch(&[event]).await.map_err(|_| IngestError::StoreUnavailable)?;
+            return receipts.first().copied().ok_or(IngestError::StoreUnavailable);
+        }
+        if broken::is(Fault::MemoryDeduplication) && broken::seen(&event.body_sha256) {
+            return Ok(Receipt { duplicate: true });
+        }
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();

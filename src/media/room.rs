@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::disk::Disk;
 use crate::store::ObjectStore;
 
 /// How long nothing is downloaded after a bucket was found full: twice as long each time, until a file finds room.
@@ -20,8 +21,7 @@ const NEXT_TO_NOTHING: u64 = 16 * 1024 * 1024;
 /// Watches the file systems that downloads go to, and the quota.
 #[derive(Debug)]
 pub struct Room {
-    folders: Vec<PathBuf>,
-    min_free: u64,
+    disk: Disk,
     quota: Option<u64>,
     /// Bytes in the store, as last counted and since added.
     stored: AtomicU64,
@@ -61,8 +61,8 @@ impl Room {
     /// `min_free` bytes stay free on the disks of `folders`; nothing is fetched once the stored files have `quota`
     /// bytes.
     pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
-        let min_free = min_free.max(NEXT_TO_NOTHING);
-        Self { folders, min_free, quota, stored: AtomicU64::new(0), state: Mutex::default() }
+        let disk = Disk::new(folders, min_free.max(NEXT_TO_NOTHING));
+        Self { disk, quota, stored: AtomicU64::new(0), state: Mutex::default() }
     }
 
     /// Why nothing is downloaded now, as last found.
@@ -116,12 +116,9 @@ impl Room {
         self.fits(0)
     }
 
-    /// Whether the disks have room for a file of this size. One that cannot be asked has: writing to it will tell.
+    /// Whether the disks have room for a file of this size.
     pub(super) fn fits(&self, bytes: u64) -> Result<(), Shortage> {
-        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        let needed = self.min_free.saturating_add(bytes);
-        let fits = self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= needed));
-        if fits { Ok(()) } else { Err(Shortage::Disk) }
+        if self.disk.fits(bytes) { Ok(()) } else { Err(Shortage::Disk) }
     }
 
     fn within_quota(&self) -> Result<(), Shortage> {

@@ -7,6 +7,7 @@
 //! `domain`; a backend holds statements.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -202,6 +203,20 @@ impl Database {
     #[cfg(not(feature = "postgres"))]
     fn postgres(_: &str) -> Result<Self, DatabaseUrlError> {
         Err(DatabaseUrlError::NotBuilt("PostgreSQL"))
+    }
+}
+
+impl Database {
+    /// Where this machine keeps it, if it does and that is known.
+    pub fn folder(&self) -> Option<&Path> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { path } => {
+                Some(path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => None,
+        }
     }
 }
 

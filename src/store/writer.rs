@@ -6,6 +6,7 @@ use std::ops::{Deref, DerefMut};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::StoreError;
+use crate::broken::{self, Fault};
 
 /// Keeps a connection for the next unit of work; units take their turns, in the order in which they asked. A unit
 /// gives its connection back only after its commit: one that fails, or whose future is dropped at any point, takes its
@@ -26,7 +27,8 @@ enum Slot<C> {
 /// A unit of work, with the connection for it.
 pub(super) struct Unit<'w, C> {
     slot: MutexGuard<'w, Slot<C>>,
-    connection: C,
+    /// There until it is given back.
+    connection: Option<C>,
 }
 
 impl<C> Writer<C> {
@@ -48,7 +50,7 @@ impl<C> Writer<C> {
                 return Err(StoreError::Unavailable("the store is closed".to_owned()));
             }
         };
-        Ok(Unit { slot, connection })
+        Ok(Unit { slot, connection: Some(connection) })
     }
 
     /// Lets nobody have a connection from now on, and returns the idle one. Waits for the unit that is under way.
@@ -62,22 +64,32 @@ impl<C> Writer<C> {
 
 impl<C> Unit<'_, C> {
     /// Gives back the connection, when the unit is committed.
-    pub(super) fn give_back(self) {
-        let Self { mut slot, connection } = self;
-        *slot = Slot::Idle(connection);
+    pub(super) fn give_back(mut self) {
+        *self.slot = self.connection.take().map_or(Slot::Empty, Slot::Idle);
     }
 }
+
+impl<C> Drop for Unit<'_, C> {
+    fn drop(&mut self) {
+        if broken::is(Fault::WriteBesideWriter) && self.connection.is_some() {
+            *self.slot = self.connection.take().map_or(Slot::Empty, Slot::Idle);
+        }
+    }
+}
+
+/// Why a unit has its connection whenever it is used.
+const THERE: &str = "it is taken by what consumes the unit";
 
 impl<C> Deref for Unit<'_, C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        &self.connection
+        self.connection.as_ref().expect(THERE)
     }
 }
 
 impl<C> DerefMut for Unit<'_, C> {
     fn deref_mut(&mut self) -> &mut C {
-        &mut self.connection
+        self.connection.as_mut().expect(THERE)
     }
 }

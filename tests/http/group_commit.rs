@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use buzon::disk::Disk;
 use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
 use buzon::ingest::{IngestError, Told};
@@ -55,7 +56,7 @@ impl EventStore for Watched {
 async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
         for n in 0..600 {
             let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -75,7 +76,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
         let mut waiting = Vec::new();
         let refused = loop {
             let body = received(&waiting.len().to_string(), json!({"body": "x".repeat(4_000_000)}));
@@ -128,7 +129,7 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
 async fn no_more_events_wait_than_the_queue_holds() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, _writer) = buzon::ingest::start(store.clone(), Told::default());
+    let (ingest, _writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
     let mut refused = 0;
     for n in 0..4_100 {
         let mut submit = Box::pin(ingest.submit(event("7", received(&n.to_string(), json!({})), ARRIVAL)));
@@ -164,7 +165,7 @@ async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does(
     on_both(async |world| {
         let media = Arc::new(Notify::new());
         let (ingest, _writer) =
-            buzon::ingest::start(world.open().await, Told { media: media.clone(), ..Told::default() });
+            buzon::ingest::start(world.open().await, Told { media: media.clone(), ..Told::default() }, Disk::default());
         let woken = || media.notified().now_or_never().is_some();
         let with_file = received("A", json!({"media_url": "/a.jpg"}));
         for (body, wakes) in

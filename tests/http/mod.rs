@@ -13,6 +13,7 @@ mod limits;
 mod lists;
 mod media;
 mod outage;
+mod panics;
 mod scopes;
 mod signature;
 mod statistics;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use buzon::app::Application;
-use buzon::clock::SystemClock;
+use buzon::clock::{Clock, SystemClock};
 use buzon::config::{Config, Sources};
 use buzon::http::streams::Pace;
 use buzon::store::{EventStore, Store};
@@ -77,7 +77,13 @@ impl Service {
 
     /// Serves this store, with streams of this pace.
     pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: Pace) -> Self {
-        Self::start_all(world, store.clone(), store, settings, pace)
+        Self::start_all(world, store.clone(), store, settings, pace, Arc::new(SystemClock))
+    }
+
+    /// Serves the world's database by this clock.
+    pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> Self {
+        let store = world.open().await;
+        Self::start_all(world, store.clone(), store, settings, Pace::default(), clock)
     }
 
     /// Serves this store, and records events in this ledger.
@@ -87,7 +93,7 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
     ) -> Self {
-        Self::start_all(world, ledger, store, settings, Pace::default())
+        Self::start_all(world, ledger, store, settings, Pace::default(), Arc::new(SystemClock))
     }
 
     fn start_all(
@@ -96,13 +102,14 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
         pace: Pace,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = world.data_dir();
         buzon::data_dir::prepare(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
-        let application = Application::build_on(&config(&settings), ledger, store, Arc::new(SystemClock), pace)
-            .expect("the service starts");
+        let application =
+            Application::build_on(&config(&settings), ledger, store, clock, pace).expect("the service starts");
         let (address, api_address) = (application.webhook_address(), application.api_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(application.run(async {

@@ -15,6 +15,7 @@ use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
 use super::writer::{Unit, Writer};
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
+use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
@@ -114,6 +115,9 @@ async fn dial(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
 async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
     let mut connection = dial(options).await?;
     durability::check(&mut connection, allow_managed).await?;
+    if broken::is(Fault::AsynchronousCommit) {
+        connection.execute("SET synchronous_commit = off").await?;
+    }
     Ok(connection)
 }
 

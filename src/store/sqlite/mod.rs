@@ -15,6 +15,7 @@ use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
 use super::writer::{Unit, Writer};
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
+use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
@@ -100,7 +101,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(if broken::is(Fault::SqliteNormal) { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
         .foreign_keys(true)
         .busy_timeout(BUSY_WAIT)
         .disable_statement_logging()
@@ -115,6 +116,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
     match (journal.as_str(), synchronous) {
         ("wal", FULL) => Ok(connection),
+        ("wal", _) if broken::is(Fault::SqliteNormal) => Ok(connection),
         _ => Err(StoreError::Unsafe(format!(
             "journal_mode is {journal} and synchronous is {synchronous}; buzon needs wal and {FULL} (FULL), \
              which a local disk gives"

@@ -1,0 +1,23 @@
+//! Room on the disks that this process writes to.
+
+use std::path::PathBuf;
+
+/// Keeps so many bytes free on the disks of some folders.
+#[derive(Debug, Default)]
+pub struct Disk {
+    folders: Vec<PathBuf>,
+    min_free: u64,
+}
+
+impl Disk {
+    pub fn new(folders: Vec<PathBuf>, min_free: u64) -> Self {
+        Self { folders, min_free }
+    }
+
+    /// Whether there is room for so many bytes. A disk that cannot be asked has: writing to it will tell.
+    pub fn fits(&self, bytes: u64) -> bool {
+        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let needed = self.min_free.saturating_add(bytes);
+        self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= needed))
+    }
+}
