@@ -1,6 +1,6 @@
 //! What must hold of the database after every fault.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use buzon::store::{self, Aim, Options, Pending};
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 
 use super::ledger::{Fate, Sent};
+use super::meaning;
 use crate::support::world::{Backend, World};
 
 /// What was found, when all was as it should be.
@@ -27,20 +28,43 @@ impl fmt::Display for Audit {
     }
 }
 
-/// Messages whose ack is not the highest that is stored for them, and media jobs that nobody will ever look at again.
-const WRONG: [(&str, &str); 3] = [
-    (
-        "messages with another ack than the highest of theirs",
-        "SELECT count(*) FROM messages WHERE ack_rank <> coalesce((SELECT max(message_acks.ack_rank) FROM message_acks \
-         WHERE message_acks.instance_id = messages.instance_id AND message_acks.message_id = messages.id), ack_rank)",
-    ),
-    (
-        "files that have neither ended nor are due",
-        "SELECT count(*) FROM media WHERE state NOT IN ('stored', 'expired', 'refused', 'too_large', 'failed') \
-         AND (state <> 'pending' OR next_attempt_at IS NULL)",
-    ),
-    ("events above the ledger's clock", "SELECT count(*) FROM events WHERE seq > (SELECT seq FROM ledger_clock)"),
-];
+/// The place of an ack in the guide's order, said here once more.
+fn rank(ack: &str) -> String {
+    let places = ["pending", "sent", "delivered", "read", "played"].into_iter().enumerate();
+    let places: String = places.map(|(place, word)| format!(" WHEN '{word}' THEN {}", place + 1)).collect();
+    format!("CASE {ack}{places} ELSE 0 END")
+}
+
+/// How many rows are what no row may be.
+fn wrong() -> [(&'static str, String); 4] {
+    let stated = "instance_id = messages.instance_id AND message_acks.message_id = messages.id";
+    let (own, highest) = (rank("messages.ack"), rank("message_acks.ack"));
+    [
+        (
+            "messages with another ack than the highest of theirs",
+            format!(
+                "SELECT count(*) FROM messages WHERE {own} <> \
+                 coalesce((SELECT max({highest}) FROM message_acks WHERE message_acks.{stated}), 1)"
+            ),
+        ),
+        (
+            "chats that count other messages than theirs",
+            "SELECT count(*) FROM chats WHERE message_count <> (SELECT count(*) FROM messages \
+             WHERE messages.instance_id = chats.instance_id AND messages.chat_id = chats.chat_id)"
+                .to_owned(),
+        ),
+        (
+            "files that have neither ended nor are due",
+            "SELECT count(*) FROM media WHERE state NOT IN ('stored', 'expired', 'refused', 'too_large', 'failed') \
+             AND (state <> 'pending' OR next_attempt_at IS NULL)"
+                .to_owned(),
+        ),
+        (
+            "events above the ledger's clock",
+            "SELECT count(*) FROM events WHERE seq > (SELECT seq FROM ledger_clock)".to_owned(),
+        ),
+    ]
+}
 
 /// Holds acknowledged ⊆ stored ⊆ sent, and everything that follows.
 ///
@@ -48,13 +72,16 @@ const WRONG: [(&str, &str); 3] = [
 /// If anything does not hold.
 pub async fn audit(world: &World, sent: &Sent) -> Audit {
     let stored = stored(world).await;
-    let acked: Vec<_> = sent.iter().filter(|(_, fate)| **fate == Fate::Acked).map(|(body, _)| body).collect();
-    let lost: Vec<String> = acked.iter().filter(|body| !stored.contains(**body)).map(hex::encode).collect();
+    let acked: Vec<_> = sent.iter().filter(|(_, event)| event.fate == Fate::Acked).map(|(body, _)| body).collect();
+    let lost: Vec<String> = acked.iter().filter(|body| !stored.contains_key(**body)).map(hex::encode).collect();
     assert!(lost.is_empty(), "LOST: {} of {} acknowledged events: {:.10?}", lost.len(), acked.len(), lost.first());
-    let invented = stored.iter().filter(|body| !sent.contains_key(*body)).count();
-    assert_eq!(invented, 0, "events that nobody sent");
-    for (what, query) in WRONG {
-        assert_eq!(world.value(query).await, "0", "{what}");
+    for (body, instance) in &stored {
+        let event = sent.get(body).expect("nothing is stored that nobody sent");
+        assert_eq!(instance, event.instance, "an event of somebody else's");
+    }
+    meaning::holds(world, sent).await;
+    for (what, query) in wrong() {
+        assert_eq!(world.value(&query).await, "0", "{what}");
     }
     whole(world).await;
     let options = Options { pending: Pending::Refuse, ..world.options() };
@@ -62,32 +89,32 @@ pub async fn audit(world: &World, sent: &Sent) -> Audit {
     for difference in differences {
         assert!(difference.is_none(), "the tables are not what the ledger says: {difference:?}");
     }
-    let failed = sent.values().filter(|fate| **fate == Fate::Failed).count();
+    let failed = sent.values().filter(|event| event.fate == Fate::Failed).count();
     Audit { sent: sent.len(), acked: acked.len(), failed, stored: stored.len() }
 }
 
-/// The bodies in the ledger, each held against its hash.
-async fn stored(world: &World) -> HashSet<[u8; 32]> {
-    const EVENTS: &str = "SELECT body, body_sha256 FROM events";
-    let mut stored = HashSet::new();
-    let mut keep = |body: Vec<u8>, noted: Vec<u8>| {
+/// The instances of the bodies in the ledger, by the hash of each, which the ledger has too.
+async fn stored(world: &World) -> HashMap<[u8; 32], String> {
+    const EVENTS: &str = "SELECT body, body_sha256, instance_id FROM events";
+    let mut stored = HashMap::new();
+    let mut keep = |body: Vec<u8>, noted: Vec<u8>, instance: String| {
         let hash: [u8; 32] = Sha256::digest(&body).into();
         assert_eq!(hash.as_slice(), noted, "a body is not the one that came");
-        stored.insert(hash);
+        assert_eq!(stored.insert(hash, instance), None, "an event is there twice");
     };
     match world.backend {
         Backend::Sqlite => {
             let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
             let mut rows = sqlx::query(EVENTS).fetch(&mut connection);
             while let Some(row) = rows.try_next().await.expect("the ledger can be read") {
-                keep(row.get(0), row.get(1));
+                keep(row.get(0), row.get(1), row.get(2));
             }
         }
         Backend::Postgres => {
             let mut connection = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
             let mut rows = sqlx::query(EVENTS).fetch(&mut connection);
             while let Some(row) = rows.try_next().await.expect("the ledger can be read") {
-                keep(row.get(0), row.get(1));
+                keep(row.get(0), row.get(1), row.get(2));
             }
         }
     }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
+use super::device::Disk;
 use super::{Loader, SETTINGS, reckon, rounds, seed};
 use crate::support::eventually;
+use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
 use crate::support::room::namespace;
 use crate::support::world::{Backend, World};
@@ -29,17 +31,38 @@ impl Drop for Filler {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_room() {
-    let mut world = World::new(Backend::Sqlite).await;
+/// The program with a file system of its own for its database, of which so much stays free; and that folder as it sees it.
+async fn serve_on_a_small_disk(world: &mut World, min_free: &str) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
     world.url = format!("sqlite://{}", mounted.join("buzon.db").display());
     let mount = format!("mount -t tmpfs -o size=64m none {} && exec \"$@\"", mounted.display());
     let wrapper = [namespace(), &["sh", "-c", mount.as_str(), "sh"]].concat();
-    let buzon =
-        Buzon::serve_under("unshare", &wrapper, &world, &[SETTINGS, &[("BUZON_MEDIA_MIN_FREE", "0")]].concat()).await;
+    let settings = [SETTINGS, &[("BUZON_MIN_FREE", min_free)]].concat();
+    let buzon = Buzon::serve_under("unshare", &wrapper, world, &settings).await;
     let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
+    (buzon, inside)
+}
+
+/// Nobody else sees the disk, and it goes with the process, which may still write what its clients gave up.
+async fn take_what_is_left(buzon: Buzon, inside: &Path, world: &mut World) {
+    buzon.signal(Signal::STOP);
+    for name in ["buzon.db", "buzon.db-wal"] {
+        std::fs::copy(inside.join(name), world.folder.path().join(name)).expect("it is there");
+    }
+    buzon.kill().await;
+    world.url = format!("sqlite://{}", world.folder.path().join("buzon.db").display());
+}
+
+async fn health(buzon: &Buzon, what: &str) -> u16 {
+    let health = crate::support::client().get(format!("http://{}/health/{what}", buzon.address));
+    health.send().await.expect("it answers").status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_room() {
+    let mut world = World::new(Backend::Sqlite).await;
+    let (buzon, inside) = serve_on_a_small_disk(&mut world, "0").await;
     let rounds = rounds(3);
     let loader = Loader::start(seed(), buzon.address);
     for round in 0..rounds {
@@ -47,18 +70,63 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
         let filler = Filler::leave(&inside, 200_000 + round % 7 * 4_096);
         let refused = loader.failed();
         eventually("there is no room any more", async || loader.failed() > refused + 20).await;
-        let live = crate::support::client().get(format!("http://{}/health/live", buzon.address));
-        assert_eq!(live.send().await.expect("it answers").status(), 200);
+        assert_eq!(health(&buzon, "live").await, 200);
         drop(filler);
         loader.gets_on(50).await;
     }
     let sent = loader.end().await;
-    // Nobody else sees the disk, and it goes with the process, which may still write what its clients gave up.
-    buzon.signal(Signal::STOP);
-    for name in ["buzon.db", "buzon.db-wal"] {
-        std::fs::copy(inside.join(name), world.folder.path().join(name)).expect("it is there");
-    }
-    buzon.kill().await;
-    world.url = format!("sqlite://{}", world.folder.path().join("buzon.db").display());
+    take_what_is_left(buzon, &inside, &mut world).await;
     reckon(&world, &sent, rounds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_fail() {
+    let mut world = World::new(Backend::Sqlite).await;
+    let (buzon, inside) = serve_on_a_small_disk(&mut world, "16MiB").await;
+    let rounds = rounds(2);
+    let loader = Loader::start(seed(), buzon.address);
+    for _ in 0..rounds {
+        loader.gets_on(50).await;
+        let filler = Filler::leave(&inside, 15 * 1024 * 1024);
+        let refused = loader.failed();
+        eventually("the disk is too full", async || loader.failed() > refused + 20).await;
+        assert_eq!((health(&buzon, "live").await, health(&buzon, "ready").await), (200, 503));
+        drop(filler);
+        loader.gets_on(50).await;
+        assert_eq!(health(&buzon, "ready").await, 200);
+    }
+    let log = Buzon::log(&world).await;
+    let said = |line: &str| log.matches(line).count() as u64;
+    assert_eq!((said("events are refused: the disk"), said("events are taken again")), (rounds, rounds), "{log}");
+    assert_eq!(said("were not stored"), 0, "the database never failed: {log}");
+    let sent = loader.end().await;
+    take_what_is_left(buzon, &inside, &mut world).await;
+    reckon(&world, &sent, rounds).await;
+}
+
+/// The server may end itself for want of room; whoever runs it starts it again when there is some.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_postgresql_has_nothing_acknowledged_that_it_does_not_keep() {
+    let Some(disk) = Disk::create() else { return };
+    let server = Server::start_in(&disk.path(), "-c max_wal_size=64MB");
+    let world = World::on_server(&server.url, "").await;
+    let control = Control::of(&server.url).await;
+    let buzon = Buzon::serve(&world, SETTINGS).await;
+    let rounds = rounds(2);
+    let loader = Loader::start(seed(), buzon.address);
+    for round in 0..rounds {
+        loader.gets_on(50).await;
+        let filler = Filler::leave(&disk.path(), 200_000 + round % 7 * 4_096);
+        let refused = loader.failed();
+        eventually("there is no room any more", async || loader.failed() > refused + 20).await;
+        assert_eq!(health(&buzon, "live").await, 200);
+        drop(filler);
+        if !control.runs() {
+            control.start().await;
+        }
+        loader.gets_on(50).await;
+    }
+    reckon(&world, &loader.end().await, rounds).await;
+    buzon.kill().await;
+    drop(server);
 }

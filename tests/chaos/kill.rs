@@ -1,5 +1,7 @@
 //! `kill -9`, again and again.
 
+use std::time::{Duration, Instant};
+
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::dice::Dice;
 use crate::support::process::Buzon;
@@ -12,14 +14,19 @@ async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
         let mut dice = Dice::new(seed);
         let mut buzon = Buzon::serve(&world, SETTINGS).await;
         let loader = Loader::start(seed, buzon.address);
+        let mut longest = Duration::ZERO;
         for _ in 0..rounds {
             loader.gets_on(moment(&mut dice, 20, 400)).await;
             buzon.kill().await;
+            let killed = Instant::now();
             buzon = Buzon::serve(&world, SETTINGS).await;
             loader.turn_to(vec![buzon.address]);
+            loader.gets_on(1).await;
+            longest = longest.max(killed.elapsed());
         }
         loader.gets_on(100).await;
         reckon(&world, &loader.end().await, rounds).await;
+        println!("events are taken again {longest:.2?} after the kill, at the latest");
         buzon.kill().await;
     })
     .await;

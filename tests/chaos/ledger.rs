@@ -9,6 +9,9 @@ use std::sync::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::meaning::Meaning;
+use super::source::Delivery;
+
 /// What became of an event that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -20,8 +23,16 @@ pub enum Fate {
     Failed,
 }
 
-/// Of a body, by its SHA-256.
-pub type Sent = HashMap<[u8; 32], Fate>;
+/// An event that was sent.
+pub struct Event {
+    pub fate: Fate,
+    /// `-` where its URL names none.
+    pub instance: &'static str,
+    pub meaning: Meaning,
+}
+
+/// Every event that was sent, by the SHA-256 of its body.
+pub type Sent = HashMap<[u8; 32], Event>;
 
 /// A line to be written, and who waits until it is on disk.
 type Line = (String, oneshot::Sender<()>);
@@ -39,9 +50,14 @@ impl Ledger {
         Self { lines, writer: spawn_blocking(move || write(file, written)), sent: Mutex::default() }
     }
 
-    /// Notes that a body is about to be sent, if it is the first time. On disk when it returns.
-    pub async fn sending(&self, body: [u8; 32]) {
-        self.sent.lock().expect("nobody panics with it").entry(body).or_insert(Fate::Unknown);
+    /// Notes that a body is about to be sent. On disk when it returns.
+    pub async fn sending(&self, body: [u8; 32], delivery: &Delivery) {
+        let new = || Event {
+            fate: Fate::Unknown,
+            instance: delivery.instance.unwrap_or("-"),
+            meaning: delivery.meaning.clone(),
+        };
+        self.sent.lock().expect("nobody panics with it").entry(body).or_insert_with(new);
         self.write(format!("SENT {}\n", hex::encode(body))).await;
     }
 
@@ -55,8 +71,8 @@ impl Ledger {
         self.write(format!("{word} {}\n", hex::encode(body))).await;
         let mut sent = self.sent.lock().expect("nobody panics with it");
         let known = sent.get_mut(&body).expect("it was sent");
-        if *known != Fate::Acked {
-            *known = fate;
+        if known.fate != Fate::Acked {
+            known.fate = fate;
         }
     }
 

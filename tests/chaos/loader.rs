@@ -99,11 +99,15 @@ impl Loader {
 async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) {
     let http = crate::support::client();
     while !shared.over.load(Ordering::Relaxed) {
-        let delivery = shared.source.lock().expect("nobody panics with it").next();
+        let (delivery, impatience) = {
+            let mut source = shared.source.lock().expect("nobody panics with it");
+            (source.next(), source.impatience())
+        };
+        let patience = impatience.map_or(ANSWER_WAIT, Duration::from_millis);
         let body: [u8; 32] = Sha256::digest(&delivery.body).into();
         let addresses = addresses.borrow().clone();
-        shared.ledger.sending(body).await;
-        let fates = join_all(addresses.into_iter().map(|address| post(&http, address, &delivery))).await;
+        shared.ledger.sending(body, &delivery).await;
+        let fates = join_all(addresses.into_iter().map(|address| post(&http, address, &delivery, patience))).await;
         // What one of them has taken is safe.
         let fate = [Fate::Acked, Fate::Unknown, Fate::Failed].into_iter().find(|fate| fates.contains(fate));
         let fate = fate.expect("there is a server");
@@ -111,16 +115,20 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
         shared.failed.fetch_add(u64::from(fate == Fate::Failed), Ordering::Relaxed);
         if fate == Fate::Acked {
             shared.acked.fetch_add(1, Ordering::Relaxed);
-        } else {
+            continue;
+        }
+        shared.source.lock().expect("nobody panics with it").owe(delivery);
+        if impatience.is_none() {
             // A server that is away is not asked a thousand times a second.
             tokio::time::sleep(REST).await;
         }
     }
 }
 
-async fn post(http: &Client, address: SocketAddr, delivery: &Delivery) -> Fate {
-    let request = http.post(format!("http://{address}{}", delivery.path));
-    let request = request.header("X-Whapi-Signature", sign(SECRET, &delivery.body)).timeout(ANSWER_WAIT);
+/// A client that loses its patience closes its connection, wherever the server is with its request.
+async fn post(http: &Client, address: SocketAddr, delivery: &Delivery, patience: Duration) -> Fate {
+    let request = http.post(format!("http://{address}{}", delivery.path()));
+    let request = request.header("X-Whapi-Signature", sign(SECRET, &delivery.body)).timeout(patience);
     match request.body(delivery.body.clone()).send().await {
         Ok(response) if response.status() == 200 => match response.bytes().await {
             Ok(_) => Fate::Acked,

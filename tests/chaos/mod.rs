@@ -1,14 +1,16 @@
 //! Nothing that was acknowledged is lost, whatever happens: a loader that keeps its own ledger, faults, and an auditor.
 //!
-//! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, and `CHAOS_SEED` repeats the
-//! events and moments of a run that went wrong; each case prints its own.
+//! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, `CHAOS_EVENTS` how many events may
+//! come between two faults, and `CHAOS_SEED` repeats the events and moments of a run that went wrong; each case prints its own.
 
 mod auditor;
+mod device;
 mod disk;
 mod fsync;
 mod kill;
 mod ledger;
 mod loader;
+mod meaning;
 mod postgres;
 mod power;
 mod replicas;
@@ -27,15 +29,19 @@ const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_ME
 
 /// How often a fault is tried, if not `usual` times.
 fn rounds(usual: u64) -> u64 {
-    std::env::var("CHAOS_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("CHAOS_ROUNDS is a number"))
+    setting("CHAOS_ROUNDS").unwrap_or(usual)
 }
 
 /// What decides over the events and moments of a case.
 fn seed() -> u64 {
-    let asked = std::env::var("CHAOS_SEED").ok().map(|seed| seed.parse().expect("CHAOS_SEED is a number"));
-    let seed = asked.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    let seed = setting("CHAOS_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     println!("CHAOS_SEED={seed}");
     seed
+}
+
+/// A number in the environment.
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Holds what is stored against what was sent.
@@ -45,7 +51,8 @@ async fn reckon(world: &World, sent: &Sent, faults: u64) {
     println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
 }
 
-/// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock.
-fn moment(dice: &mut Dice, at_least: u64, spread: u64) -> u64 {
-    at_least + dice.below(spread)
+/// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock. So many events more than
+/// `at_least`, if not `usual` ones, are the most.
+fn moment(dice: &mut Dice, at_least: u64, usual: u64) -> u64 {
+    at_least + dice.below(setting("CHAOS_EVENTS").unwrap_or(usual))
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, moment, reckon, rounds, seed, setting};
 use crate::support::dice::Dice;
 use crate::support::postgres::{Control, Crash, Server};
 use crate::support::process::Buzon;
@@ -71,7 +71,7 @@ async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();
     let proxy = Proxy::start(&mut world.url).await;
-    let away = std::env::var("CHAOS_AWAY").map_or(3, |seconds| seconds.parse().expect("CHAOS_AWAY is a number"));
+    let away = setting("CHAOS_AWAY").unwrap_or(3);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed(), buzon.address);
     loader.gets_on(50).await;

@@ -1,32 +1,46 @@
 //! Events of every kind, as the gateway might send them on its worst day.
 
-use serde_json::{Value, json};
+use buzon::domain::timestamp::Timestamp;
+use serde_json::json;
 
+use super::meaning::{Meaning, Table};
 use crate::support::dice::Dice;
 use crate::support::events::{ack, reaction, received, sent};
 
 const INSTANCES: [&str; 4] = ["7", "8", "9", "10"];
 const ACKS: [&str; 5] = ["pending", "sent", "delivered", "read", "played"];
+/// The seconds of the messages begin here.
+const EPOCH: u64 = 1_724_716_800;
 
 /// Signed bodies that nobody can use, or not as they are meant.
-const POISON: [&[u8]; 10] = [
-    b"not JSON at all ",
-    b"[1, 2, 3] ",
-    b"{\"event_type\": \"message_received\", \"id\": \"nul \\u0000\", \"n\": ",
-    b"{\"event_type\": \"message_received\", \"id\": \"P1\", \"body\": \"\\ud800\"} ",
-    b"{\"event_type\": \"message_received\", \"id\": \"P2\", \"timestamp\": 1e400} ",
-    b"{\"event_type\": \"message_received\", \"id\": \"P3\", \"body\": \"nul \\u0000 inside\"} ",
-    b"{\"event_type\": \"ack_update\", \"id\": \"P4\"} ",
-    b"{\"event_type\": \"message_reaction\", \"message_id\": [[[[[[[[]]]]]]]]} ",
-    b"\xff\xfe{\"event_type\": 7} ",
-    b"{\"event_type\": \"message_sent\", \"id\": \"P5\", \"latitude\": \"north\", \"media_url\": \"javascript:\"} ",
+const POISON: [&[u8]; 12] = [
+    b"not JSON at all",
+    b"[1, 2, 3]",
+    b"{\"event_type\": \"message_received\", \"id\": \"cut off",
+    b"{\"event_type\": \"message_received\", \"id\": \"nul \\u0000\"}",
+    b"{\"event_type\": \"message_received\", \"id\": \"\\ud800\"}",
+    b"{\"event_type\": \"message_received\", \"id\": 1e400}",
+    b"{\"event_type\": \"message_received\", \"id\": {\"_serialized\": \"x\"}}",
+    b"{\"event_type\": \"ack_update\", \"id\": \"P4\"}",
+    b"{\"event_type\": \"message_reaction\", \"message_id\": [[[[[[[[]]]]]]]]}",
+    b"{\"event_type\": \"message_reaction\", \"message_id\": \"P5\", \"from_number\": \"5\", \"reaction\": {}}",
+    b"\xff\xfe{\"event_type\": 7}",
+    b"{}",
 ];
 
-/// What is posted.
+/// What is posted, and what it means.
 #[derive(Clone)]
 pub struct Delivery {
-    pub path: String,
+    /// The instance that its URL names, if it names one.
+    pub instance: Option<&'static str>,
     pub body: Vec<u8>,
+    pub meaning: Meaning,
+}
+
+impl Delivery {
+    pub fn path(&self) -> String {
+        self.instance.map_or("/webhook".to_owned(), |instance| format!("/webhook/{instance}"))
+    }
 }
 
 /// Never ends; the same from the same seed.
@@ -38,6 +52,8 @@ pub struct Source {
     /// Some of what was made, to be sent again or to be answered late.
     past: Vec<Delivery>,
     messages: Vec<(String, &'static str)>,
+    /// What nobody has acknowledged, and the gateway therefore sends again.
+    owed: Vec<Delivery>,
 }
 
 /// How much of the past is remembered.
@@ -45,11 +61,16 @@ const MEMORY: usize = 2_000;
 
 impl Source {
     pub fn new(seed: u64) -> Self {
-        Self { dice: Dice::new(seed), name: format!("{seed:016X}"), made: 0, past: vec![], messages: vec![] }
+        let name = format!("{seed:016X}");
+        Self { dice: Dice::new(seed), name, made: 0, past: vec![], messages: vec![], owed: vec![] }
     }
 
     pub fn next(&mut self) -> Delivery {
         self.made += 1;
+        if !self.owed.is_empty() && self.dice.in_thousand(300) {
+            let place = self.dice.below(self.owed.len() as u64) as usize;
+            return self.owed.swap_remove(place);
+        }
         if !self.past.is_empty() && self.dice.in_thousand(100) {
             return self.dice.pick(&self.past).clone();
         }
@@ -59,51 +80,91 @@ impl Source {
         delivery
     }
 
+    /// Nobody acknowledged it: it comes again some time.
+    pub fn owe(&mut self, delivery: Delivery) {
+        let place = self.dice.below(MEMORY as u64) as usize;
+        keep(&mut self.owed, place, delivery);
+    }
+
+    /// Whether a client loses its patience with the next delivery, and after how many milliseconds.
+    pub fn impatience(&mut self) -> Option<u64> {
+        self.dice.in_thousand(20).then(|| self.dice.below(8))
+    }
+
     fn new_one(&mut self) -> Delivery {
         let instance = *self.dice.pick(&INSTANCES);
-        let path = format!("/webhook/{instance}");
         match self.dice.below(100) {
-            0..45 => self.message(instance, received),
-            45..60 => self.message(instance, sent),
-            60..82 if !self.messages.is_empty() => {
-                let (id, instance) = self.dice.pick(&self.messages).clone();
-                // The guide's form names no instance.
-                let path =
-                    if self.dice.in_thousand(500) { "/webhook".to_owned() } else { format!("/webhook/{instance}") };
-                let word: &str = self.dice.pick::<&str>(&ACKS);
-                Delivery { path, body: self.unique(ack(&id, word)) }
-            }
-            82..90 if !self.messages.is_empty() => {
-                let (id, instance) = self.dice.pick(&self.messages).clone();
-                let from = format!("57300{}@c.us", self.dice.below(50));
-                let emoji = json!(self.dice.pick(&["👍", "❤️", ""]));
-                let at = json!(1_724_716_800 + self.dice.below(1_000_000));
-                Delivery { path: format!("/webhook/{instance}"), body: self.unique(reaction(&id, &from, emoji, at)) }
-            }
-            90..93 => {
-                Delivery { path, body: self.unique(json!({"event_type": "test_webhook"}).to_string().into_bytes()) }
-            }
-            93..95 => Delivery { path, body: self.unique(json!({"event_type": "presence"}).to_string().into_bytes()) },
+            0..60 => self.message(instance),
+            60..82 if !self.messages.is_empty() => self.ack(),
+            82..90 if !self.messages.is_empty() => self.reaction(),
+            90..93 => self.idle(instance, json!({"event_type": "test_webhook"}).to_string().into_bytes()),
+            93..95 => self.idle(instance, json!({"event_type": "presence"}).to_string().into_bytes()),
             _ => {
                 let poison = *self.dice.pick(&POISON);
-                Delivery { path, body: [poison, self.id().as_bytes()].concat() }
+                self.idle(instance, poison.to_vec())
             }
         }
     }
 
-    fn message(&mut self, instance: &'static str, form: fn(&str, Value) -> Vec<u8>) -> Delivery {
+    fn message(&mut self, instance: &'static str) -> Delivery {
         // Now and then another copy of a message that is known, with something else in it.
         let again = !self.messages.is_empty() && self.dice.in_thousand(50);
         let (id, instance) = if again { self.dice.pick(&self.messages).clone() } else { (self.id(), instance) };
-        let person = format!("57300{}@c.us", self.dice.below(50));
+        let outgoing = self.dice.in_thousand(250);
+        let person = self.person();
+        let letters = 1 + self.dice.below(700);
+        let file = self.dice.in_thousand(100).then(|| format!("/media/{}.jpg", self.id()));
         let fields = json!({
-            "chat_id": person, "timestamp": 1_724_716_800 + self.dice.below(1_000_000), "n": self.made,
-            "body": "ñ".repeat(self.dice.below(700) as usize),
-            "media_url": if self.dice.in_thousand(100) { format!("/media/{id}.jpg") } else { String::new() },
+            "chat_id": person, "timestamp": EPOCH + self.dice.below(1_000_000), "n": self.made,
+            "body": "ñ".repeat(letters as usize), "media_url": file.as_deref().unwrap_or_default(),
         });
         let place = self.dice.below(MEMORY as u64) as usize;
         keep(&mut self.messages, place, (id.clone(), instance));
-        Delivery { path: format!("/webhook/{instance}"), body: form(&id, fields) }
+        let mut meaning = Meaning::default();
+        meaning.row(Table::Messages, format!("{instance}|{id}"));
+        meaning.row(Table::Contents, format!("{instance}|{id}|{person}|{letters}"));
+        if let Some(file) = file {
+            meaning.row(Table::Media, format!("{instance}|{id}|{file}"));
+        }
+        let body = if outgoing {
+            meaning.row(Table::Outgoing, format!("{instance}|{id}"));
+            sent(&id, fields)
+        } else {
+            // It states its own ack, as the guide's sample does.
+            meaning.row(Table::Acks, format!("{instance}|{id}|pending"));
+            received(&id, fields)
+        };
+        Delivery { instance: Some(instance), body, meaning }
+    }
+
+    fn ack(&mut self) -> Delivery {
+        let (id, instance) = self.dice.pick(&self.messages).clone();
+        let word: &str = self.dice.pick::<&str>(&ACKS);
+        // The guide's form names no instance.
+        let instance = (!self.dice.in_thousand(500)).then_some(instance);
+        let mut meaning = Meaning::default();
+        meaning.row(Table::Acks, format!("{}|{id}|{word}", instance.unwrap_or("-")));
+        Delivery { instance, body: self.unique(ack(&id, word)), meaning }
+    }
+
+    fn reaction(&mut self) -> Delivery {
+        let (id, instance) = self.dice.pick(&self.messages).clone();
+        let (from, emoji) = (self.person(), *self.dice.pick(&["👍", "❤️", ""]));
+        let at = EPOCH + self.dice.below(1_000_000);
+        let mut meaning = Meaning::default();
+        let reacted_at = Timestamp::from_millis(at as i64 * 1_000).to_rfc3339();
+        meaning.row(Table::Reactions, format!("{instance}|{id}|{from}|{emoji}|{reacted_at}"));
+        let body = self.unique(reaction(&id, &from, json!(emoji), json!(at)));
+        Delivery { instance: Some(instance), body, meaning }
+    }
+
+    /// What the ledger keeps, and nothing else.
+    fn idle(&mut self, instance: &'static str, body: Vec<u8>) -> Delivery {
+        Delivery { instance: Some(instance), body: self.unique(body), meaning: Meaning::default() }
+    }
+
+    fn person(&mut self) -> String {
+        format!("57300{}@c.us", self.dice.below(50))
     }
 
     fn id(&self) -> String {

@@ -115,10 +115,18 @@ impl Control {
         eventually("the server's processes end", gone).await;
     }
 
+    /// Whether it has not ended by itself.
+    pub fn runs(&self) -> bool {
+        self.find_postmaster().is_some_and(|pid| parent(pid).is_some())
+    }
+
     fn postmaster(&self) -> Pid {
-        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).expect("it runs");
-        let pid = file.lines().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
-        pid.expect("it has a number")
+        self.find_postmaster().expect("it runs")
+    }
+
+    fn find_postmaster(&self) -> Option<Pid> {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        Pid::from_raw(file.lines().next()?.parse().ok()?)
     }
 
     async fn pg_ctl(&self, arguments: &[&str], environment: &[(&str, String)]) -> bool {
