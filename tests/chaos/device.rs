@@ -5,8 +5,6 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-const MEGABYTES: u64 = 400;
-
 /// A file system in a file, whose journal is written when it is asked for and hardly ever else.
 pub struct Disk {
     /// The images, and the folder where the last is mounted.
@@ -15,12 +13,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// `None` where that is not allowed.
-    pub fn create() -> Option<Self> {
+    /// For a database that sees so many faults; `None` where that is not allowed.
+    pub fn create(faults: u64) -> Option<Self> {
         let disk = Self { folder: tempfile::tempdir().expect("there is a temporary folder"), images: 0 };
         std::fs::create_dir(disk.path()).expect("it can be made");
         let image = std::fs::File::create(disk.image()).expect("it can be made");
-        image.set_len(MEGABYTES * 1024 * 1024).expect("it can be sparse");
+        image.set_len((400 + 5 * faults) * 1024 * 1024).expect("it can be sparse");
         let made = rustix::process::getuid().is_root() && run("mkfs.ext4", &["-q".as_ref(), disk.image().as_ref()]);
         if !made || !disk.mount() {
             println!("SKIPPED: there is no disk for this here, because that needs root and loop devices");

@@ -107,12 +107,12 @@ async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_f
 /// The server may end itself for want of room; whoever runs it starts it again when there is some.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_postgresql_has_nothing_acknowledged_that_it_does_not_keep() {
-    let Some(disk) = Disk::create() else { return };
+    let rounds = rounds(2);
+    let Some(disk) = Disk::create(rounds) else { return };
     let server = Server::start_in(&disk.path(), "-c max_wal_size=64MB");
     let world = World::on_server(&server.url, "").await;
     let control = Control::of(&server.url).await;
     let buzon = Buzon::serve(&world, SETTINGS).await;
-    let rounds = rounds(2);
     let loader = Loader::start(seed(), buzon.address);
     for round in 0..rounds {
         loader.gets_on(50).await;

@@ -1,4 +1,4 @@
-//! A disk that says that it could not write, once: at the first call, the second, and so on.
+//! A disk that says that it could not write, or not make it last: at the first call, the second, and so on.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,13 +33,14 @@ impl Shim {
         self.folder.path().join(name)
     }
 
-    /// For the `nth` call on a path that holds `path`.
-    fn environment(&self, nth: u64, path: &str) -> Vec<(&'static str, String)> {
+    /// For the `nth` call of this kind, `sync` or `write`, on a path that holds `path`.
+    fn environment(&self, call: &'static str, nth: u64, path: &str) -> Vec<(&'static str, String)> {
         let file = |name| self.file(name).display().to_string();
         vec![
             ("LD_PRELOAD", file("shim.so")),
             ("SHIM_ARMED", file("armed")),
             ("SHIM_DONE", file("done")),
+            ("SHIM_CALL", call.to_owned()),
             ("SHIM_NTH", nth.to_string()),
             ("SHIM_PATH", path.to_owned()),
         ]
@@ -67,9 +68,10 @@ async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was()
     let shim = Shim::build();
     let mut buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
-    for nth in 1..=rounds {
+    for round in 0..rounds {
         buzon.kill().await;
-        let environment = shim.environment(nth, "buzon.db");
+        let call = ["sync", "write"][round as usize % 2];
+        let environment = shim.environment(call, 1 + round / 2, "buzon.db");
         buzon = Buzon::serve(&world, &[SETTINGS, &crate::support::borrowed(&environment)].concat()).await;
         loader.turn_to(vec![buzon.address]);
         loader.gets_on(20).await;
@@ -94,7 +96,7 @@ async fn what_postgresql_could_not_write_is_not_acknowledged() {
     let loader = Loader::start(seed, buzon.address);
     for nth in 1..=rounds {
         loader.gets_on(20).await;
-        control.start_with(&shim.environment(nth, "pg_wal")).await;
+        control.start_with(&shim.environment("sync", nth, "pg_wal")).await;
         loader.gets_on(20).await;
         shim.arm();
         shim.has_failed().await;

@@ -7,6 +7,7 @@ mod auditor;
 mod device;
 mod disk;
 mod fsync;
+mod hindrances;
 mod kill;
 mod ledger;
 mod loader;

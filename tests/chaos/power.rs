@@ -14,10 +14,10 @@ use crate::support::world::{Backend, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
-    let Some(mut disk) = Disk::create() else { return };
+    let (seed, rounds) = (seed(), rounds(2));
+    let Some(mut disk) = Disk::create(rounds) else { return };
     let mut world = World::new(Backend::Sqlite).await;
     world.url = format!("sqlite://{}", disk.path().join("buzon.db").display());
-    let (seed, rounds) = (seed(), rounds(2));
     let mut dice = Dice::new(seed);
     let mut buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
@@ -37,11 +37,11 @@ async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_has_what_was_acknowledged_after_the_power_went() {
-    let Some(mut disk) = Disk::create() else { return };
+    let (seed, rounds) = (seed(), rounds(2));
+    let Some(mut disk) = Disk::create(rounds) else { return };
     let server = Server::start_in(&disk.path(), "");
     let world = World::on_server(&server.url, "").await;
     let control = Control::of(&server.url).await;
-    let (seed, rounds) = (seed(), rounds(2));
     let mut dice = Dice::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);

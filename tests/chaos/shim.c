@@ -1,5 +1,5 @@
-/* Preloaded: once the file SHIM_ARMED is there, the SHIM_NTH call of fsync or fdatasync on a path that holds SHIM_PATH answers
-   EIO without doing anything, and the file SHIM_DONE says so. */
+/* Preloaded: once the file SHIM_ARMED is there, the SHIM_NTH call of the kind SHIM_CALL (sync: fsync, fdatasync; write: write,
+   pwrite, pwrite64) on a path that holds SHIM_PATH answers EIO without doing anything, and the file SHIM_DONE says so. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,10 +11,10 @@
 
 static int calls;
 
-static int fails(int fd) {
+static int fails(int fd, const char *call) {
     const char *armed = getenv("SHIM_ARMED"), *done = getenv("SHIM_DONE");
-    const char *nth = getenv("SHIM_NTH"), *wanted = getenv("SHIM_PATH");
-    if (!armed || !done || !nth || !wanted || access(armed, F_OK) != 0 || access(done, F_OK) == 0) {
+    const char *nth = getenv("SHIM_NTH"), *wanted = getenv("SHIM_PATH"), *kind = getenv("SHIM_CALL");
+    if (!armed || !done || !nth || !wanted || !kind || strcmp(kind, call) != 0 || access(armed, F_OK) != 0 || access(done, F_OK) == 0) {
         return 0;
     }
     char link[64], path[4096];
@@ -37,7 +37,7 @@ int fsync(int fd) {
     if (!real) {
         real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
     }
-    return fails(fd) ? -1 : real(fd);
+    return fails(fd, "sync") ? -1 : real(fd);
 }
 
 int fdatasync(int fd) {
@@ -45,5 +45,29 @@ int fdatasync(int fd) {
     if (!real) {
         real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
     }
-    return fails(fd) ? -1 : real(fd);
+    return fails(fd, "sync") ? -1 : real(fd);
+}
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+    static ssize_t (*real)(int, const void *, size_t);
+    if (!real) {
+        real = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+    }
+    return fails(fd, "write") ? -1 : real(fd, bytes, count);
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off_t);
+    if (!real) {
+        real = (ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite");
+    }
+    return fails(fd, "write") ? -1 : real(fd, bytes, count, at);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t count, off64_t at) {
+    static ssize_t (*real)(int, const void *, size_t, off64_t);
+    if (!real) {
+        real = (ssize_t (*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+    }
+    return fails(fd, "write") ? -1 : real(fd, bytes, count, at);
 }

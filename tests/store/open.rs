@@ -10,6 +10,7 @@ use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{event, received};
+use crate::support::eventually;
 use crate::support::postgres::{self, Server};
 use crate::support::world::{Backend, World, on_both, record};
 
@@ -180,6 +181,28 @@ async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() 
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A server's settings can change while it is in use.
+#[tokio::test]
+async fn postgres_that_turns_synchronous_commit_off_later_does_so_for_others() {
+    let server = Server::start("");
+    let world = World::on_server(&server.url, "").await;
+    let store = world.open().await;
+    world
+        .execute(
+            "CREATE TABLE seen (setting TEXT); \
+             CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN new; END $$; \
+             CREATE TRIGGER see BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION see()",
+        )
+        .await;
+    world.execute("ALTER SYSTEM SET synchronous_commit = off").await;
+    world.execute("SELECT pg_reload_conf()").await;
+    let others = async || world.value("SHOW synchronous_commit").await == "off";
+    eventually("the server has the new setting", others).await;
+    record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
+    assert_eq!(world.rows("SELECT setting FROM seen").await, ["on"]);
 }
 
 #[tokio::test]

@@ -148,6 +148,11 @@ impl Control {
     }
 }
 
+/// To a process of a server on this machine, as `pg_stat_activity` names it.
+pub fn signal_backend(pid: i32, signal: Signal) {
+    self::signal(Pid::from_raw(pid).expect("it is one"), signal);
+}
+
 fn signal(process: Pid, signal: Signal) {
     // It may have ended by itself.
     let _ = kill_process(process, signal);

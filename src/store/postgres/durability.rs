@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 
 use crate::store::StoreError;
 
-/// Refuses settings under which a commit could be lost. `allow_managed` waives `fsync` and `full_page_writes`, which
+/// Refuses settings under which a commit could be lost. What `synchronous_commit` is now, it stays for this connection,
+/// whatever becomes of the server's. `allow_managed` waives `fsync` and `full_page_writes`, which
 /// some managed services turn off because they guard the log themselves; `synchronous_commit` is never waived.
 pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) -> Result<(), StoreError> {
     let settings = sqlx::query!(
@@ -12,7 +13,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
         SELECT
             current_setting('fsync') AS "fsync!",
             current_setting('full_page_writes') AS "full_page_writes!",
-            current_setting('synchronous_commit') AS "synchronous_commit!",
+            set_config('synchronous_commit', current_setting('synchronous_commit'), FALSE) AS "synchronous_commit!",
             current_setting('server_encoding') AS "server_encoding!",
             pg_is_in_recovery() AS "standby!"
         "#
