@@ -53,11 +53,7 @@ impl Ledger {
             Fate::Failed => "FAILED",
         };
         self.write(format!("{word} {}\n", hex::encode(body))).await;
-        let mut sent = self.sent.lock().expect("nobody panics with it");
-        let known = sent.get_mut(&body).expect("it was sent");
-        if *known != Fate::Acked {
-            *known = fate;
-        }
+        note(&mut self.sent.lock().expect("nobody panics with it"), body, fate);
     }
 
     async fn write(&self, line: String) {
@@ -70,6 +66,14 @@ impl Ledger {
         drop(self.lines);
         self.writer.await.expect("the ledger is written");
         self.sent.into_inner().expect("nobody panics with it")
+    }
+}
+
+/// Notes what became of a body. One that was acknowledged once stays so.
+pub fn note(sent: &mut Sent, body: [u8; 32], fate: Fate) {
+    let known = sent.entry(body).or_insert(fate);
+    if *known != Fate::Acked {
+        *known = fate;
     }
 }
 

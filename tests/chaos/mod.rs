@@ -4,14 +4,20 @@
 //! events and moments of a run that went wrong; each case prints its own.
 
 mod auditor;
+mod bombs;
+mod crowd;
 mod disk;
 mod fsync;
 mod kill;
 mod ledger;
 mod loader;
+mod offer;
+mod overload;
 mod postgres;
 mod power;
 mod replicas;
+mod shutdown;
+mod slow;
 mod source;
 
 use auditor::audit;
@@ -28,6 +34,11 @@ const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_ME
 /// How often a fault is tried, if not `usual` times.
 fn rounds(usual: u64) -> u64 {
     std::env::var("CHAOS_ROUNDS").map_or(usual, |rounds| rounds.parse().expect("CHAOS_ROUNDS is a number"))
+}
+
+/// Whether each case is tried as often as `CHAOS_ROUNDS` says, and so long that figures mean something.
+fn is_long() -> bool {
+    std::env::var_os("CHAOS_ROUNDS").is_some()
 }
 
 /// What decides over the events and moments of a case.
