@@ -64,6 +64,8 @@ fn imports_go_one_way() {
 fn each_library_has_its_place() {
     for (library, places) in [
         ("actix_web", &["http"][..]),
+        ("actix_http", &["http"]),
+        ("actix_service", &["http"]),
         ("sqlx", &["store"]),
         ("object_store", &["blob"]),
         ("reqwest", &["media"]),

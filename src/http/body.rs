@@ -5,8 +5,9 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
@@ -79,6 +80,14 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// Drops what has come of a body that is not wanted. Where that is all of it, as with an ordinary event, the connection
+/// can be used again: clients that are refused and must connect anew would add to the load.
+pub async fn pass_over<E>(payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin)) {
+    // What came together with the head is in the payload when the handler has waited once.
+    yield_now().await;
+    while let Some(Some(Ok(_))) = payload.next().now_or_never() {}
 }
 
 /// The signature covers the bytes on the wire, and a packed body could be a bomb.

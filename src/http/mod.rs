@@ -15,6 +15,7 @@ pub mod archive;
 pub mod body;
 pub mod chats;
 pub mod conditional;
+mod connection;
 pub mod cors;
 pub mod credentials;
 pub mod events;

@@ -4,13 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Server, ServerHandle, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpResponse};
 use futures_util::future::join_all;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
+use super::connection::Connection;
 use super::trace::{RequestSpan, tell_request_id};
 use super::{Surface, panics, routes};
 
@@ -20,8 +26,14 @@ const REQUESTS_END: u64 = 4;
 const CONNECTIONS: usize = 4_096;
 /// How long a client may take for the head of its first request; for the next one it is [`KEEP_ALIVE`].
 const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// How long a client may go on sending what was refused, until it reads why.
+const REFUSED_WAIT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept; gateways and proxies use theirs again.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a connection is kept on which nothing is answered; more than any answer takes, and than [`KEEP_ALIVE`].
+const SILENCE: Duration = Duration::from_secs(90);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 /// The servers, and where they listen.
 pub struct Listening {
@@ -68,22 +80,55 @@ impl Listening {
 }
 
 fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server)> {
-    let app = move || {
-        App::new()
-            .wrap(from_fn(panics::answer))
-            .wrap(from_fn(tell_request_id))
-            .wrap(TracingLogger::<RequestSpan>::new())
-            .configure(|config| routes(config, &surface))
-    };
-    let server = HttpServer::new(app)
-        .max_connections(CONNECTIONS)
-        .client_request_timeout(HEAD_WAIT)
-        .keep_alive(KEEP_ALIVE)
-        .tcp_nodelay(true)
-        .shutdown_timeout(REQUESTS_END)
-        .disable_signals()
-        .bind(address)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((bound, server.run()))
+    let refused = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let listener = listener(address).map_err(refused)?;
+    let bound = listener.local_addr()?;
+    let builder = Server::build().max_concurrent_connections(CONNECTIONS).shutdown_timeout(REQUESTS_END);
+    let stopping = builder.graceful_shutdown_signal();
+    let builder = builder.disable_signals().listen("buzon", listener, move || {
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .client_request_timeout(HEAD_WAIT)
+            .client_disconnect_timeout(REFUSED_WAIT)
+            .keep_alive(KEEP_ALIVE)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .finish(app(surface.clone()));
+        fn_service(accept).and_then(http)
+    })?;
+    Ok((bound, builder.run()))
+}
+
+fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+async fn accept(stream: TcpStream) -> Result<(Connection<TcpStream>, Protocol, Option<SocketAddr>), DispatchError> {
+    // An answer is one write. Where it cannot be sent at once, it is sent all the same.
+    let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok();
+    Ok((Connection::new(stream, SILENCE), Protocol::Http1, peer))
+}
+
+/// Every request's way to its handler.
+fn app(
+    surface: Surface,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = ServiceResponse<impl MessageBody>,
+    Error = HttpResponse,
+    InitError = (),
+> {
+    let app = App::new()
+        .wrap(from_fn(panics::answer))
+        .wrap(from_fn(tell_request_id))
+        .wrap(TracingLogger::<RequestSpan>::new())
+        .configure(move |config| routes(config, &surface));
+    map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default())
 }

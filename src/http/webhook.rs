@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::body::Reader;
+use super::body::{self, Reader};
 use super::peer;
 use super::problem::Problem;
 use super::refusals::Refusals;
@@ -45,12 +45,15 @@ struct Accepted {
 /// Receives an event, and answers 200 when it is committed and on disk.
 pub async fn receive(
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     receiver: Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
     let path = path_instance(&request)?;
     let path = path.as_ref();
-    receiver.ingest.admit()?;
+    if let Err(full) = receiver.ingest.admit() {
+        body::pass_over(&mut payload).await;
+        return Err(full.into());
+    }
     let body = receiver.reader.read(&request, payload).await?;
     let signer = receiver.authenticate(&request, path, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());

@@ -17,7 +17,11 @@ use crate::store::EventStore;
 use floor::Floor;
 
 mod floor;
+mod pace;
 mod writer;
+
+use pace::Pace;
+use writer::{BATCH_BYTES, BATCH_EVENTS};
 
 /// Events that wait or are being committed.
 const QUEUE_EVENTS: usize = 4_096;
@@ -28,6 +32,9 @@ const SPARE_EVENTS: usize = QUEUE_EVENTS / 8;
 const SPARE_BYTES: usize = QUEUE_BYTES / 8;
 /// How long a client waits for its commit.
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
+/// A new event that would have to wait longer is refused at once: stored after its client has given it up, it would
+/// have taken the place of one whose client waits.
+const ADMITTED_WAIT: Duration = Duration::from_secs(2);
 
 /// Why an event was not stored, or not in time. Each is our own trouble, and the client should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +66,7 @@ pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
     floor: Arc<Floor>,
+    pace: Arc<Pace>,
     /// Of a broken build alone.
     beside: Option<Arc<dyn EventStore>>,
 }
@@ -82,21 +90,26 @@ pub struct Told {
 /// is known.
 pub fn start(store: Arc<dyn EventStore>, told: Told, disk: Disk) -> (Ingest, Writer) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
-    let closing = Arc::new(Notify::new());
-    let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
+    let (closing, pace) = (Arc::new(Notify::new()), Arc::new(Pace::default()));
+    let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(Floor::new(disk)));
     let beside = broken::is(Fault::WriteBesideWriter).then(|| store.clone());
-    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone()));
-    (Ingest { queue, bytes, floor: Arc::new(Floor::new(disk)), beside }, Writer { task, closing })
+    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace.clone()));
+    (Ingest { queue, bytes, floor, pace, beside }, Writer { task, closing })
 }
 
 impl Ingest {
     /// Whether one more event may come, to be asked before its body is read.
     ///
     /// # Errors
-    /// [`IngestError::QueueFull`] when nearly as many wait as may; [`IngestError::DiskLow`] when the disk is nearly full.
+    /// [`IngestError::QueueFull`] when nearly as many wait as may, or so many that this one would wait too long;
+    /// [`IngestError::DiskLow`] when the disk is nearly full.
     pub fn admit(&self) -> Result<(), IngestError> {
-        let full = self.queue.capacity() < SPARE_EVENTS || self.bytes.available_permits() < SPARE_BYTES;
-        if full { Err(IngestError::QueueFull) } else { self.floor.check() }
+        let events = QUEUE_EVENTS - self.queue.capacity();
+        let bytes = QUEUE_BYTES - self.bytes.available_permits();
+        let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
+        let batches_before = (events / BATCH_EVENTS).max(bytes / BATCH_BYTES);
+        let late = self.pace.of(batches_before) > ADMITTED_WAIT;
+        if full || late { Err(IngestError::QueueFull) } else { self.floor.check() }
     }
 
     /// Whether the disk has room for events.

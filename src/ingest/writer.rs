@@ -8,14 +8,15 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
+use super::pace::Pace;
 use super::{IngestError, Queued, Told};
 use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::store::{EventStore, StoreError};
 
-const BATCH_EVENTS: usize = 256;
-const BATCH_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const BATCH_EVENTS: usize = 256;
+pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long one batch is tried, a little less than its clients wait.
 const RETRY_FOR: Duration = Duration::from_secs(4);
@@ -31,6 +32,7 @@ pub(super) async fn run(
     mut waiting: mpsc::Receiver<Queued>,
     told: Told,
     closing: Arc<Notify>,
+    pace: Arc<Pace>,
 ) {
     let mut left_over = None;
     loop {
@@ -40,7 +42,9 @@ pub(super) async fn run(
         };
         let Some(first) = first else { return };
         let batch = gather(first, &mut waiting, &mut left_over);
+        let started = Instant::now();
         commit(&*store, &told, batch).await;
+        pace.note(started.elapsed());
     }
 }
 

@@ -50,30 +50,21 @@ impl Ledger {
         Self { lines, writer: spawn_blocking(move || write(file, written)), sent: Mutex::default() }
     }
 
-    /// Notes that a body is about to be sent. On disk when it returns.
-    pub async fn sending(&self, body: [u8; 32], delivery: &Delivery) {
-        let new = || Event {
-            fate: Fate::Unknown,
-            instance: delivery.instance.unwrap_or("-"),
-            meaning: delivery.meaning.clone(),
-        };
-        self.sent.lock().expect("nobody panics with it").entry(body).or_insert_with(new);
-        self.write(format!("SENT {}\n", hex::encode(body))).await;
+    /// Notes that an event is about to be sent. On disk when it returns.
+    pub async fn sending(&self, delivery: &Delivery) {
+        note(&mut self.sent.lock().expect("nobody panics with it"), delivery, Fate::Unknown);
+        self.write(format!("SENT {}\n", hex::encode(delivery.hash()))).await;
     }
 
-    /// Notes the answer. A body that was acknowledged once stays so.
-    pub async fn answered(&self, body: [u8; 32], fate: Fate) {
+    /// Notes the answer.
+    pub async fn answered(&self, delivery: &Delivery, fate: Fate) {
         let word = match fate {
             Fate::Unknown => "UNKNOWN",
             Fate::Acked => "ACKED",
             Fate::Failed => "FAILED",
         };
-        self.write(format!("{word} {}\n", hex::encode(body))).await;
-        let mut sent = self.sent.lock().expect("nobody panics with it");
-        let known = sent.get_mut(&body).expect("it was sent");
-        if known.fate != Fate::Acked {
-            known.fate = fate;
-        }
+        self.write(format!("{word} {}\n", hex::encode(delivery.hash()))).await;
+        note(&mut self.sent.lock().expect("nobody panics with it"), delivery, fate);
     }
 
     async fn write(&self, line: String) {
@@ -86,6 +77,15 @@ impl Ledger {
         drop(self.lines);
         self.writer.await.expect("the ledger is written");
         self.sent.into_inner().expect("nobody panics with it")
+    }
+}
+
+/// Notes what became of an event. One that was acknowledged once stays so.
+pub fn note(sent: &mut Sent, delivery: &Delivery, fate: Fate) {
+    let new = || Event { fate, instance: delivery.instance.unwrap_or("-"), meaning: delivery.meaning.clone() };
+    let known = sent.entry(delivery.hash()).or_insert_with(new);
+    if known.fate != Fate::Acked {
+        known.fate = fate;
     }
 }
 

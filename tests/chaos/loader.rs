@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::Client;
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -104,14 +103,13 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
             (source.next(), source.impatience())
         };
         let patience = impatience.map_or(ANSWER_WAIT, Duration::from_millis);
-        let body: [u8; 32] = Sha256::digest(&delivery.body).into();
         let addresses = addresses.borrow().clone();
-        shared.ledger.sending(body, &delivery).await;
+        shared.ledger.sending(&delivery).await;
         let fates = join_all(addresses.into_iter().map(|address| post(&http, address, &delivery, patience))).await;
         // What one of them has taken is safe.
         let fate = [Fate::Acked, Fate::Unknown, Fate::Failed].into_iter().find(|fate| fates.contains(fate));
         let fate = fate.expect("there is a server");
-        shared.ledger.answered(body, fate).await;
+        shared.ledger.answered(&delivery, fate).await;
         shared.failed.fetch_add(u64::from(fate == Fate::Failed), Ordering::Relaxed);
         if fate == Fate::Acked {
             shared.acked.fetch_add(1, Ordering::Relaxed);

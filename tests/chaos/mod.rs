@@ -4,6 +4,8 @@
 //! come between two faults, and `CHAOS_SEED` repeats the events and moments of a run that went wrong; each case prints its own.
 
 mod auditor;
+mod bombs;
+mod crowd;
 mod device;
 mod disk;
 mod fsync;
@@ -12,9 +14,13 @@ mod kill;
 mod ledger;
 mod loader;
 mod meaning;
+mod offer;
+mod overload;
 mod postgres;
 mod power;
 mod replicas;
+mod shutdown;
+mod slow;
 mod source;
 
 use auditor::audit;
@@ -31,6 +37,11 @@ const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_ME
 /// How often a fault is tried, if not `usual` times.
 fn rounds(usual: u64) -> u64 {
     setting("CHAOS_ROUNDS").unwrap_or(usual)
+}
+
+/// Whether each case is tried as often as `CHAOS_ROUNDS` says, and so long that figures mean something.
+fn is_long() -> bool {
+    std::env::var_os("CHAOS_ROUNDS").is_some()
 }
 
 /// What decides over the events and moments of a case.

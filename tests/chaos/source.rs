@@ -1,7 +1,8 @@
 //! Events of every kind, as the gateway might send them on its worst day.
 
 use buzon::domain::timestamp::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::meaning::{Meaning, Table};
 use crate::support::dice::Dice;
@@ -38,6 +39,23 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A message that instance 7 received, with these fields laid over a plain one.
+    pub fn message(id: &str, fields: Value) -> Self {
+        let body = received(id, fields);
+        let event: Value = serde_json::from_slice(&body).expect("it is JSON");
+        let text = |name: &str| event[name].as_str().expect("it is text").to_owned();
+        let mut meaning = Meaning::default();
+        meaning.row(Table::Messages, format!("7|{id}"));
+        meaning.row(Table::Contents, format!("7|{id}|{}|{}", text("chat_id"), text("body").chars().count()));
+        meaning.row(Table::Acks, format!("7|{id}|{}", text("ack")));
+        Self { instance: Some("7"), body, meaning }
+    }
+
+    /// Of its body.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(&self.body).into()
+    }
+
     pub fn path(&self) -> String {
         self.instance.map_or("/webhook".to_owned(), |instance| format!("/webhook/{instance}"))
     }

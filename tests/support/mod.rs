@@ -5,6 +5,7 @@ pub mod browser;
 pub mod clock;
 pub mod dice;
 pub mod events;
+pub mod files;
 pub mod gate;
 pub mod gateway;
 pub mod postgres;

@@ -128,6 +128,12 @@ impl Buzon {
         peak.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("it is a number") * 1_024
     }
 
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id().expect("it runs"));
+        std::fs::read_dir(folder).expect("Linux tells").count()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?)).expect("it runs");
         kill_process(pid, signal).expect("it can be signalled");

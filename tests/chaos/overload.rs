@@ -1,0 +1,113 @@
+//! More events than can be stored.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::interval;
+
+use super::ledger::{Fate, Sent, note};
+use super::offer::{OUTSTANDING, ask, offer, prepare};
+use super::source::{Delivery, Source};
+use super::{SETTINGS, is_long, reckon, rounds, seed};
+use crate::support::blocker::Blocker;
+use crate::support::eventually;
+use crate::support::files::allow_open_files;
+use crate::support::process::Buzon;
+use crate::support::raw::{Connection, request};
+use crate::support::world::{Backend, World, on_both};
+
+/// What is offered, as parts of what can be stored.
+const STEPS: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
+const MAX_MEMORY: u64 = 200_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offered_more_than_it_can_store_it_refuses_the_rest_and_goes_on() {
+    // A connection has two ends, and one of them is here.
+    allow_open_files(2 * OUTSTANDING as u64);
+    on_both(async |world| {
+        let rounds = rounds(1);
+        let (seconds, events) = if is_long() { (6.0, 20_000) } else { (1.0, 3_000) };
+        let (mut source, mut sent) = (Source::new(seed()), Sent::new());
+        for _ in 0..rounds {
+            let buzon = Buzon::serve(&world, SETTINGS).await;
+            let alone = ask(buzon.address, prepare(&mut source, events), &mut sent).await;
+            let capacity = alone.goodput;
+            println!("capacity: {capacity:.0} events a second; the slowest took {:.0?}", alone.percentile(100));
+            for step in STEPS {
+                let (rate, count) = (step * capacity, (step * capacity * seconds) as usize);
+                let tally = offer(buzon.address, prepare(&mut source, count), rate, &mut sent).await;
+                let share = tally.goodput / capacity;
+                println!(
+                    "offered {step}: goodput {share:.2} of capacity, {:.0} % refused, {} held back, p50 {:.0?}, p99 {:.0?}",
+                    tally.share_refused() * 100.0,
+                    tally.held_back,
+                    tally.percentile(50),
+                    tally.percentile(99),
+                );
+                assert!(!is_long() || step != 2.0 || share > 0.8, "under twice its load it stores {share:.2} of it");
+                let afterwards = ask(buzon.address, prepare(&mut source, 500), &mut sent).await;
+                assert_eq!(afterwards.refused, 0, "there is room again");
+            }
+            let peak = buzon.peak_memory();
+            println!("at most {} MB of memory", peak / 1_000_000);
+            assert!(peak < MAX_MEMORY, "{peak}");
+            buzon.kill().await;
+        }
+        reckon(&world, &sent, rounds).await;
+    })
+    .await;
+}
+
+/// As many bytes as may wait, and a database that takes none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_hears_it_whatever_it_was_sending_and_goes_on_where_it_can() {
+    let world = World::new(Backend::Sqlite).await;
+    let (rounds, mut sent) = (rounds(1), Sent::new());
+    let buzon = Buzon::serve(&world, SETTINGS).await;
+    for round in 0..rounds {
+        let blocker = Blocker::new(&world, "ledger_clock").await;
+        let mut waiting = Vec::new();
+        for n in 0..15 {
+            let large = Delivery::message(&format!("L{round}-{n}"), json!({"body": "x".repeat(4_000_000)}));
+            let mut connection = Connection::open(buzon.address).await.expect("it listens");
+            connection.send(&request(&large.body)).await.expect("it reads");
+            note(&mut sent, &large, Fate::Unknown);
+            waiting.push(connection);
+        }
+        let event = Delivery::message(&format!("A{round}"), json!({"body": "x".repeat(1_000)}));
+        let mut kept = Connection::open(buzon.address).await.expect("it listens");
+        let forged =
+            String::from_utf8(request(&event.body)).expect("it is text").replace("Signature: ", "Signature: 0");
+        eventually("the queue is full", async || status(&mut kept, forged.as_bytes()).await == 503).await;
+        for _ in 0..3 {
+            assert_eq!(status(&mut kept, &request(&event.body)).await, 503);
+        }
+        large_and_refused(&buzon).await;
+        blocker.release().await;
+        eventually("it is taken", async || status(&mut kept, &request(&event.body)).await == 200).await;
+        note(&mut sent, &event, Fate::Acked);
+    }
+    reckon(&world, &sent, rounds).await;
+    buzon.kill().await;
+}
+
+/// Of the answer on a connection that takes the next request.
+async fn status(connection: &mut Connection, request: &[u8]) -> u16 {
+    connection.send(request).await.expect("it reads");
+    let reply = connection.reply().await.expect("it answers");
+    assert!(!reply.closes(), "{}", reply.head);
+    reply.status
+}
+
+/// Sends two megabytes in two seconds, and only then reads what it was told long before.
+async fn large_and_refused(buzon: &Buzon) {
+    let mut connection = Connection::open(buzon.address).await.expect("it listens");
+    let mut tick = interval(Duration::from_millis(500));
+    for part in request(&[b' '; 2_000_000]).chunks(500_000) {
+        tick.tick().await;
+        connection.send(part).await.expect("it reads");
+    }
+    let reply = connection.reply().await.expect("it answers");
+    assert_eq!((reply.status, reply.closes()), (503, true));
+    connection.closed().await.expect("it closes in order");
+}
