@@ -118,8 +118,13 @@ async fn accept(stream: TcpStream) -> Result<(Connection<TcpStream>, Protocol, O
 /// Every request's way to its handler.
 fn app(
     surface: Surface,
-) -> impl ServiceFactory<Request, Config = (), Response = ServiceResponse<impl MessageBody>, Error = HttpResponse, InitError = ()>
-{
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = ServiceResponse<impl MessageBody>,
+    Error = HttpResponse,
+    InitError = (),
+> {
     let app = App::new()
         .wrap(from_fn(tell_request_id))
         .wrap(TracingLogger::<RequestSpan>::new())

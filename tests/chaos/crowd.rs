@@ -90,7 +90,10 @@ async fn whoever_reads_does_not_keep_events_out() {
             let stream = Stream::open(stream).await;
             let share = pace(&loader, events).await / alone;
             drop(stream);
-            println!("beside {} answers to {READERS} readers: {share:.2} of {alone:.0} events a second", crowd.leave().await);
+            println!(
+                "beside {} answers to {READERS} readers: {share:.2} of {alone:.0} events a second",
+                crowd.leave().await
+            );
             assert!(!is_long() || share > LEAST_SHARE, "{share}");
         }
         assert_eq!(loader.failed(), 0, "no event was refused");

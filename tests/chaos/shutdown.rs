@@ -30,7 +30,8 @@ struct Stalled {
 
 impl Stalled {
     async fn start(buzon: &Buzon, round: u64, sent: &mut Sent) -> Self {
-        let (read, unread) = (received(&format!("read-{round}"), json!({})), received(&format!("unread-{round}"), json!({})));
+        let (read, unread) =
+            (received(&format!("read-{round}"), json!({})), received(&format!("unread-{round}"), json!({})));
         let half = request(&received("half", json!({})));
         let mut connections = Vec::new();
         for bytes in [&half[..20], &half[..half.len() - 1], &request(&unread), &request(&read)] {
