@@ -18,10 +18,11 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, ack, event, received};
+use crate::support::eventually;
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
 
@@ -97,6 +98,28 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
     .await;
 }
 
+/// It would be stored when its client has gone, in the place of one whose client waits.
+#[tokio::test]
+async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
+    let world = World::new(Backend::Sqlite).await;
+    let store = Watched::new(&world).await;
+    let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default());
+    for n in 0..3_400 {
+        let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    }
+    assert_eq!(ingest.admit(), Ok(()), "nobody knows yet how long it will take");
+    let begun = Instant::now();
+    eventually("a batch takes a second", async || begun.elapsed() > Duration::from_secs(1)).await;
+    store.gate.add_permits(1);
+    eventually("that is too slow for so many", async || ingest.admit() == Err(IngestError::QueueFull)).await;
+    store.open_gate();
+    eventually("hardly any wait", async || ingest.admit() == Ok(())).await;
+    writer.close();
+    writer.ended().await.expect("it ends in order");
+    assert_eq!(world.value("SELECT count(*) FROM messages").await, "3400");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_read() {
     let world = World::new(Backend::Sqlite).await;
@@ -108,7 +131,7 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
         service.deliver("/webhook/7", body).await
     });
     let waiting = futures_util::future::join_all(waiting);
-    let refused = crate::support::eventually("an event is refused", async || {
+    let refused = eventually("an event is refused", async || {
         let head = "POST /webhook/7 HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
         let mut client = TcpStream::connect(service.address).await.expect("it listens");
         client.write_all(head.as_bytes()).await.expect("it reads");
@@ -122,7 +145,7 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
     };
     futures_util::join!(waiting, all);
     let stored = async || world.value("SELECT count(*) FROM messages").await == "15";
-    crate::support::eventually("all that were taken are stored", stored).await;
+    eventually("all that were taken are stored", stored).await;
 }
 
 #[tokio::test]
