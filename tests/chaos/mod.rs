@@ -3,11 +3,11 @@
 //! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, and `CHAOS_SEED` repeats the
 //! events and moments of a run that went wrong; each case prints its own.
 
-mod auditor;
+pub mod auditor;
 mod disk;
 mod fsync;
 mod kill;
-mod ledger;
+pub mod ledger;
 mod loader;
 mod postgres;
 mod power;
