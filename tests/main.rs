@@ -1,10 +1,11 @@
 //! The tests, in one binary: `store` holds both databases to the contract, `blob` a folder and a bucket, `http` speaks to
 //! a real server in this process, `process` to the program itself, `chaos` does its worst
-//! to it.
+//! to it, and `fuzz` sends whatever comes to mind.
 
 mod architecture;
 mod blob;
 mod chaos;
+mod fuzz;
 mod http;
 mod media;
 mod process;

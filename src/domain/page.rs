@@ -57,10 +57,12 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 
+    /// Takes nothing but the very text that [`Cursor::encode`] gives: JSON can say the same in many forms.
     pub fn decode(list: &str, text: &str) -> Result<Self, UnknownCursor> {
         let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnknownCursor)?;
         let wire: Wire<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
-        (wire.list == list).then_some(Self { key: wire.key, backwards: wire.backwards }).ok_or(UnknownCursor)
+        let cursor = Self { key: wire.key, backwards: wire.backwards };
+        (cursor.encode(list) == text).then_some(cursor).ok_or(UnknownCursor)
     }
 }
 
@@ -312,9 +314,16 @@ mod tests {
     fn a_cursor_is_good_for_its_own_list_alone() {
         let text = Cursor { key: key(&ROWS[0]), backwards: true }.encode("rows");
         assert_eq!(Cursor::<Key>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
-        for (list, text) in
-            [("others", text.as_str()), ("rows", ""), ("rows", "e30"), ("rows", "ñ"), ("rows", &text[1..])]
-        {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
+        let spaced = BASE64_URL_SAFE_NO_PAD.encode([b" ", json.as_slice()].concat());
+        for (list, text) in [
+            ("others", text.as_str()),
+            ("rows", ""),
+            ("rows", "e30"),
+            ("rows", "ñ"),
+            ("rows", &text[1..]),
+            ("rows", &spaced),
+        ] {
             assert_eq!(Cursor::<Key>::decode(list, text), Err(UnknownCursor));
         }
     }

@@ -61,7 +61,8 @@ impl Ticket {
         Self { holder, expires_at, proof }
     }
 
-    /// Reads `holder.expiry.proof`, with the expiry in milliseconds and the proof in hexadecimal digits.
+    /// Reads `holder.expiry.proof`, with the expiry in milliseconds and the proof in hexadecimal digits, in the very form
+    /// of [`Ticket::to_text`].
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let (holder, expires_at, digits) = (parts.next()?, parts.next()?, parts.next()?);
@@ -69,7 +70,7 @@ impl Ticket {
         hex::decode_to_slice(digits, &mut proof).ok()?;
         let expires_at = Timestamp::from_millis(expires_at.parse().ok()?);
         let ticket = Self { holder: Holder::parse(holder)?, expires_at, proof };
-        parts.next().is_none().then_some(ticket)
+        (ticket.to_text() == text).then_some(ticket)
     }
 
     /// Whose it says that it is.
@@ -155,6 +156,9 @@ mod tests {
             &text[..text.len() - 1],
             &format!("{text}."),
             &format!("{text}.x"),
+            &text.to_uppercase(),
+            &format!("+{text}"),
+            &format!("0{text}"),
             "é.é.é",
         ] {
             assert!(Ticket::parse(unreadable).is_none(), "{unreadable}");

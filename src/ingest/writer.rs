@@ -148,7 +148,10 @@ impl Part {
     }
 
     fn fail(self, error: &StoreError) {
-        error!(events = self.events.len(), %error, "events were not stored; the gateway will send them again");
+        // The store has said so, once: nothing else will be said until somebody has mended it.
+        if !matches!(error, StoreError::Damaged(_)) {
+            error!(events = self.events.len(), %error, "events were not stored; the gateway will send them again");
+        }
         for client in self.clients {
             let _ = client.answer.send(Err(IngestError::StoreUnavailable));
         }

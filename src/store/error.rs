@@ -15,6 +15,9 @@ pub enum StoreError {
     /// A question that would have taken too long was given up.
     #[error("the question took too long")]
     TooSlow,
+    /// What the database has on disk is not what it wrote. Trying again does not help.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
     /// The database is there, and its settings break the promise that a commit is on disk.
     #[error("the database is not safe: {0}")]
     Unsafe(String),
@@ -58,12 +61,15 @@ impl StoreError {
         const LOCKED: i32 = 6;
         const INTERRUPTED: i32 = 9;
         const TOO_BIG: i32 = 18;
+        const CORRUPT: i32 = 11;
+        const NO_DATABASE: i32 = 26;
         const CONSTRAINT: i32 = 19;
         const MISMATCH: i32 = 20;
         match code.parse::<i32>().map(|extended| extended & 0xFF) {
             Ok(BUSY | LOCKED) => Self::Contended { code: code.to_owned() },
             Ok(INTERRUPTED) => Self::TooSlow,
             Ok(TOO_BIG | CONSTRAINT | MISMATCH) => Self::Refused { code: code.to_owned() },
+            Ok(CORRUPT | NO_DATABASE) => Self::Damaged(format!("{message} (SQLite code {code})")),
             _ => Self::Unavailable(format!("{message} (SQLite code {code})")),
         }
     }

@@ -276,6 +276,11 @@ pub enum OpenError {
     Locked { path: String, holder: String },
     #[error("cannot use {path}: {reason}")]
     File { path: String, reason: String },
+    #[error(
+        "{path} is damaged: {reason}. Nothing was changed. Restore a backup; without one, save what can be read: \
+         sqlite3 {path} .recover | sqlite3 saved.db"
+    )]
+    Damaged { path: String, reason: String },
 }
 
 /// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is worked

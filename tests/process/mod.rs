@@ -1,6 +1,7 @@
 //! The program itself.
 
 mod commands;
+mod damage;
 mod death;
 mod logs;
 mod media;

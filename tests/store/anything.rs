@@ -8,7 +8,8 @@ use crate::support::clock::later;
 use crate::support::events::event;
 use crate::support::world::{Backend, World, record};
 
-const FIELDS: [&str; 22] = [
+/// That events have, and one that they have not.
+pub const FIELDS: [&str; 24] = [
     "event_type",
     "id",
     "instance_id",
@@ -31,6 +32,8 @@ const FIELDS: [&str; 22] = [
     "ack",
     "group_sender",
     "message_id",
+    "from_number",
+    "unheard_of",
 ];
 
 /// JSON text, not all of it right: the fragments that have broken other decoders, and any characters at all.

@@ -2,7 +2,7 @@
 
 mod acks;
 mod adhoc;
-mod anything;
+pub mod anything;
 mod chats;
 mod documented;
 mod events;
@@ -20,7 +20,7 @@ mod order;
 mod plans;
 mod reactions;
 mod rebuild;
-mod search;
+pub mod search;
 mod statistics;
 mod tokens;
 mod view_plans;

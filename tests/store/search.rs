@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::sync::Arc;
 
 use buzon::domain::event::Event;
@@ -8,19 +7,17 @@ use buzon::domain::scope::Scope;
 use buzon::domain::search::SearchQuery;
 use buzon::domain::timestamp::Timestamp;
 use buzon::store::{MessageFilter, Store};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{event, received, sent};
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::world::{on_both, record};
 
-fn said(instance: &str, id: &str, fields: Value) -> Event {
+pub fn said(instance: &str, id: &str, fields: Value) -> Event {
     event(instance, received(id, fields), ARRIVAL)
 }
 
-async fn found_by(store: &Arc<dyn Store>, filter: MessageFilter, limit: u32) -> Vec<String> {
+pub async fn found_by(store: &Arc<dyn Store>, filter: MessageFilter, limit: u32) -> Vec<String> {
     let mut paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
     let mut found = vec![];
     loop {
@@ -205,31 +202,4 @@ async fn a_text_of_any_length_is_kept_and_its_beginning_is_found() {
         assert_eq!(found(&store, &"ab".repeat(300)).await, ["7 endless"]);
     })
     .await;
-}
-
-#[test]
-fn any_text_at_all_is_a_query_that_both_databases_answer_alike_or_is_none() {
-    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
-    let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
-    let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
-    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
-    let text = prop_oneof![any::<String>(), r#"([a-c]|["'\\:*^(){}+,!&|<>-]|NEAR|OR|NOT|AND|<->| ){0,12}"#];
-    let cases = Cell::new(0);
-    let outcome = runner.run(&(text.clone(), text), |(text, body)| {
-        let id = format!("{:05}", cases.replace(cases.get() + 1));
-        let events = [said("7", &id, json!({"body": format!("{text} {body}")})), said("8", &id, json!({"body": body}))];
-        stores.iter().for_each(|store| drop(runtime.block_on(record(store, &events))));
-        let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
-        let find = |store: &Arc<dyn Store>| {
-            let filter = MessageFilter { search: Some(query.clone()), ..MessageFilter::default() };
-            runtime.block_on(found_by(store, filter, 200))
-        };
-        let found = stores.each_ref().map(find);
-        prop_assert_eq!(&found[0], &found[1], "{:?}", query);
-        prop_assert!(found[0].contains(&format!("7 {id}")), "{:?}", query);
-        Ok(())
-    });
-    if let Err(failure) = outcome {
-        panic!("{failure}");
-    }
 }

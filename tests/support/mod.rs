@@ -8,6 +8,7 @@ pub mod events;
 pub mod files;
 pub mod gate;
 pub mod gateway;
+pub mod hostile;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -16,9 +16,8 @@ pub(super) struct Lock {
 
 impl Lock {
     pub(super) fn take(database: &Path) -> Result<Self, OpenError> {
-        let unusable =
-            |error: io::Error| OpenError::File { path: database.display().to_string(), reason: error.to_string() };
-        let path = beside(database).map_err(unusable)?;
+        let unusable = |error| unusable(database, &error);
+        let path = beside(database, ".lock").map_err(unusable)?;
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
         match file.try_lock() {
@@ -34,8 +33,8 @@ impl Lock {
     }
 }
 
-/// The lock's file, beside the database's own, wherever links lead to it.
-fn beside(database: &Path) -> io::Result<PathBuf> {
+/// The file beside the database's own, wherever links lead to it, whose name ends so.
+pub(super) fn beside(database: &Path, ending: &str) -> io::Result<PathBuf> {
     let real = match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if database.is_symlink() {
@@ -47,9 +46,17 @@ fn beside(database: &Path) -> io::Result<PathBuf> {
         }
         real => real?,
     };
+    if real.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let mut path = OsString::from(real);
-    path.push(".lock");
+    path.push(ending);
     Ok(path.into())
+}
+
+/// Of a file that the system does not let us use.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::File { path: path.display().to_string(), reason: error.to_string() }
 }
 
 /// Writes who holds the lock, for the message that a second server gives.

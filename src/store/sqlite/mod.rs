@@ -1,7 +1,7 @@
 //! The store in SQLite: one file, one server.
 
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
+use tracing::error;
 
 use super::fill::fill;
 use super::record::record;
@@ -40,8 +41,10 @@ pub(super) mod rebuild;
 mod reports;
 mod responses;
 mod search;
+mod soundness;
 mod statistics;
 mod tokens;
+mod wal;
 mod zones;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -66,6 +69,8 @@ pub(super) struct SqliteStore {
     readers: SqlitePool,
     /// Answers questions of people and dashboards.
     reports: SqlitePool,
+    /// What the writer of events found to be damaged: from then on, it takes none.
+    damage: OnceLock<String>,
     /// Held until the store is closed.
     lock: Mutex<Option<Lock>>,
 }
@@ -73,7 +78,7 @@ pub(super) struct SqliteStore {
 impl SqliteStore {
     pub(super) async fn open(path: &Path, pending: Pending, access: Access) -> Result<Self, OpenError> {
         let lock = match access {
-            Access::Serve => Some(Lock::take(path)?),
+            Access::Serve => Some(hold(path).await?),
             Access::Beside => None,
         };
         prepare(path, pending, access).await?;
@@ -85,7 +90,8 @@ impl SqliteStore {
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
-        Ok(Self { options, writer: Writer::new(Some(writer)), readers, reports, lock: Mutex::new(lock) })
+        let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());
+        Ok(Self { options, writer, readers, reports, damage, lock: Mutex::new(lock) })
     }
 
     /// Begins a unit of work.
@@ -94,6 +100,34 @@ impl SqliteStore {
         unit.execute(BEGIN).await?;
         Ok(unit)
     }
+
+    async fn record(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        let mut unit = self.begin().await?;
+        let receipts = record(&mut *unit, events).await?;
+        unit.commit().await?;
+        Ok(receipts)
+    }
+
+    /// A database in which damage was found may lose what is written to it.
+    fn sound(&self) -> Result<(), StoreError> {
+        self.damage.get().map_or(Ok(()), |found| Err(StoreError::Damaged(found.clone())))
+    }
+
+    /// Notes damage, and says so once.
+    fn note_damage(&self, found: &StoreError) {
+        if let StoreError::Damaged(found) = found
+            && self.damage.set(found.clone()).is_ok()
+        {
+            error!("the database is damaged ({found}) and takes no more events; stop buzon and restore a backup");
+        }
+    }
+}
+
+/// Takes the database for this process, and has a look at it before anything is written.
+async fn hold(path: &Path) -> Result<Lock, OpenError> {
+    let lock = Lock::take(path)?;
+    soundness::look(path).await?;
+    Ok(lock)
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -125,7 +159,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 }
 
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
-    let _lock = Lock::take(path)?;
+    let _lock = hold(path).await?;
     let done = prepare(path, Pending::Run, Access::Serve).await?;
     let mut connection = connect(&options(path)).await?;
     fill(&mut connection).await?;
@@ -161,10 +195,8 @@ async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreE
 #[async_trait]
 impl EventStore for SqliteStore {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-        let mut unit = self.begin().await?;
-        let receipts = record(&mut *unit, events).await?;
-        unit.commit().await?;
-        Ok(receipts)
+        self.sound()?;
+        self.record(events).await.inspect_err(|error| self.note_damage(error))
     }
 }
 
@@ -179,6 +211,7 @@ impl Unit<'_, SqliteConnection> {
 #[async_trait]
 impl Availability for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
+        self.sound()?;
         sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.readers).await?;
         Ok(())
     }

@@ -3,8 +3,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
-use super::lock::Lock;
-use super::{BEGIN, COMMIT, connect, options, prepare, timestamp};
+use super::{BEGIN, COMMIT, connect, hold, options, prepare, timestamp};
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
 use crate::store::rebuild::{Aim, BYTES, Columns, Difference, EVENTS, RebuildRows, Stage, TABLES, Table, rebuild};
@@ -18,7 +17,10 @@ pub(in crate::store) async fn run(
     aim: Aim,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
-    let _lock = (aim == Aim::Rebuild).then(|| Lock::take(path)).transpose()?;
+    let _lock = match aim {
+        Aim::Rebuild => Some(hold(path).await?),
+        Aim::Check => None,
+    };
     prepare(path, Pending::Refuse, Access::Beside).await?;
     let options = options(path).create_if_missing(false);
     let mut connection = match aim {

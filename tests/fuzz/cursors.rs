@@ -1,0 +1,96 @@
+//! Cursors: what we give is understood again, in no other form, and whatever is in one, the page that it begins is one.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use buzon::domain::instance::InstanceId;
+use buzon::domain::page::{Cursor, Key, Order, Paging};
+use buzon::domain::timestamp::Timestamp;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::mutation::{edited, edits, mutated_text};
+use super::{corpus, hold};
+
+const LISTS: [&str; 3] = ["messages", "messages by received_at", "events"];
+
+fn list() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&LISTS[..])
+}
+
+/// Of a row that a database may hold.
+fn key() -> impl Strategy<Value = Key> {
+    let id = || prop_oneof!["[0-9A-Z]{1,12}", "[^\0]{1,64}"];
+    (0..253_402_300_799_000_i64, id(), prop::collection::vec(id(), 0..3))
+        .prop_map(|(at, instance, rest)| Key::new(Timestamp::from_millis(at), &InstanceId::from_store(&instance), rest))
+}
+
+fn cursor<K: std::fmt::Debug>(key: impl Strategy<Value = K>) -> impl Strategy<Value = Cursor<K>> {
+    (key, any::<bool>()).prop_map(|(key, backwards)| Cursor { key, backwards })
+}
+
+/// A text from outside: base64 of something like our JSON, changed before or after.
+fn text() -> impl Strategy<Value = String> {
+    (mutated_text(corpus::lines("cursors")), edits(), prop::bool::weighted(0.3)).prop_map(|(json, edits, harmed)| {
+        let text = BASE64_URL_SAFE_NO_PAD.encode(json).into_bytes();
+        let text = if harmed { edited(text.clone(), &edits, &[text]) } else { text };
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+/// Reads a text, which is then the only one for what it says.
+fn read<K: Serialize + DeserializeOwned>(text: &str) -> Result<Option<(&'static str, Cursor<K>)>, TestCaseError> {
+    let mut readings = LISTS.iter().filter_map(|list| Some((*list, Cursor::decode(list, text).ok()?)));
+    let Some((list, cursor)) = readings.next() else { return Ok(None) };
+    prop_assert!(readings.next().is_none(), "{} is good for two lists", text);
+    prop_assert_eq!(cursor.encode(list), text);
+    Ok(Some((list, cursor)))
+}
+
+#[test]
+fn a_cursor_that_we_give_is_understood_for_its_own_list_alone() {
+    hold(&(cursor(key()), cursor(any::<i64>()), list(), list()), |(by_key, by_number, own, other)| {
+        let read = (Cursor::decode(own, &by_key.encode(own)), Cursor::decode(own, &by_number.encode(own)));
+        prop_assert_eq!(&read, &(Ok(by_key.clone()), Ok(by_number)));
+        prop_assert!(Cursor::<i64>::decode(own, &by_key.encode(own)).is_err());
+        prop_assert_eq!(Cursor::<Key>::decode(other, &by_key.encode(own)).is_ok(), own == other);
+        Ok(())
+    });
+}
+
+#[test]
+fn another_text_than_the_one_that_we_give_is_no_cursor() {
+    hold(&text(), |text| {
+        let (by_key, by_number) = (read::<Key>(&text)?, read::<i64>(&text)?);
+        prop_assert!(by_key.is_none() || by_number.is_none());
+        Ok(())
+    });
+}
+
+/// Databases are asked for what lies between the edges of a page.
+#[test]
+fn the_edges_of_a_page_are_such_as_a_database_takes_whatever_its_cursor_holds() {
+    let order = prop::sample::select(&[Order::NewestFirst, Order::OldestFirst][..]);
+    let at = || prop::option::of((0..253_402_300_799_000_i64).prop_map(Timestamp::from_millis));
+    hold(
+        &(mutated_text(corpus::lines("cursors")), order, at(), at(), 0..4_usize),
+        |(json, order, since, until, width)| {
+            let text = BASE64_URL_SAFE_NO_PAD.encode(json);
+            let Some((_, cursor)) = read::<Key>(&text)? else { return Ok(()) };
+            let paging = Paging { order, limit: 50, cursor: Some(cursor), since, until };
+            let range = paging.range(&InstanceId::from_store("7"), width);
+            let (after, before) = paging.span(width);
+            for (at, rest) in [
+                (range.after.at, range.after.rest.as_slice()),
+                (range.before.at, &range.before.rest),
+                (after.at(), after.rest()),
+                (before.at(), before.rest()),
+            ] {
+                prop_assert!((Timestamp::MIN..=Timestamp::MAX).contains(&at), "{:?}", at);
+                prop_assert!(rest.len() == width && !rest.iter().any(|part| part.contains('\0')), "{:?}", rest);
+            }
+            prop_assert!(!after.instance_id().contains('\0') && !before.instance_id().contains('\0'));
+            Ok(())
+        },
+    );
+}

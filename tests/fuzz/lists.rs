@@ -1,0 +1,63 @@
+//! The read API: whatever is asked, both databases say the same, and it is never our fault.
+
+use buzon::domain::event::Event;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::mutation::mutated_text;
+use super::{corpus, hold_slowly};
+use crate::support::clock::later;
+use crate::support::events::{SECRET, ack, event, reaction, received, sent};
+use crate::support::service::Service;
+use crate::support::world::{Backend, World, record};
+
+const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+
+/// A few of everything that is asked for.
+fn events() -> Vec<Event> {
+    let message = |n: i64| {
+        let id = format!("{}{n}", if n % 2 == 0 { "A" } else { "ñ" });
+        let chat = format!("57300111223{}@c.us", n % 3);
+        let fields = json!({"chat_id": chat, "body": format!("Hola, menú {n}"), "timestamp": 1_724_716_800 + n % 4,
+                            "media_url": if n % 5 == 0 { "/a.jpg" } else { "" }});
+        let body = if n % 3 == 0 { sent(&id, fields) } else { received(&id, fields) };
+        [body, ack(&id, "read"), reaction(&id, &chat, json!("👍"), json!(1_724_716_800 + n)), b"{}".to_vec()]
+    };
+    let instance = |n: usize| ["7", "8", "-"][n % 3];
+    let bodies = (0..12).flat_map(message).enumerate();
+    bodies.map(|(n, body)| event(instance(n), body, later(n as i64))).collect()
+}
+
+/// The status, and the answer but for what depends on the moment.
+async fn ask(service: &Service, token: &str, question: &str) -> (u16, Option<Value>) {
+    let response = service.get(&format!("/api/v1/{question}")).bearer_auth(token).send().await;
+    let response = response.expect("it answers");
+    let status = response.status().as_u16();
+    let timeless = status == 200 && !question.starts_with("stats") && !question.starts_with("instances");
+    let body = if timeless { response.json().await.ok() } else { None };
+    (status, body)
+}
+
+#[test]
+fn whatever_is_asked_has_the_same_answer_on_both_databases_and_is_never_our_fault() {
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
+    let services = worlds.each_ref().map(|world| {
+        runtime.block_on(async {
+            let store = world.open().await;
+            record(&store, &events()).await;
+            store.close().await;
+            Service::start_with(world, SETTINGS).await
+        })
+    });
+    let tokens = services.each_ref().map(Service::token);
+    hold_slowly(300, &mutated_text(corpus::lines("lists")), |question| {
+        // A stream has no end, and a path that climbs is another's.
+        prop_assume!(!question.contains("..") && !question.starts_with("stream"));
+        let answers = [0, 1].map(|n| runtime.block_on(ask(&services[n], &tokens[n], &question)));
+        prop_assert_eq!(&answers[0], &answers[1]);
+        prop_assert!([200, 400, 404].contains(&answers[0].0), "{}", answers[0].0);
+        Ok(())
+    });
+    services.into_iter().for_each(|service| runtime.block_on(service.stop()));
+}

@@ -1,0 +1,75 @@
+//! Search: whatever somebody types is a query that both databases answer alike, or is none.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use buzon::domain::instance::InstanceId;
+use buzon::domain::search::{SearchQuery, SearchQueryError};
+use buzon::store::{MessageFilter, Store};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::mutation::mutated_text;
+use super::{corpus, hold, hold_slowly};
+use crate::store::search::{found_by, said};
+use crate::support::world::{Backend, World, record};
+
+/// What somebody might type, or paste, or try.
+fn typed() -> impl Strategy<Value = String> {
+    prop_oneof![
+        1 => any::<String>(),
+        1 => r#"([a-c]|["'\\:*^(){}+,!&|<>-]|NEAR|OR|NOT|AND|<->| ){0,12}"#,
+        2 => mutated_text(corpus::lines("search")),
+    ]
+}
+
+/// The query as somebody would type it who knows what it came to.
+fn printed(query: &SearchQuery) -> String {
+    let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
+    phrases.join(" ")
+}
+
+#[test]
+fn what_is_no_operator_for_us_is_none_for_a_database() {
+    hold(&typed(), |text| {
+        let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
+        let words: Vec<&String> = query.phrases().iter().flatten().collect();
+        prop_assert!((1..=32).contains(&words.len()));
+        prop_assert!(query.phrases().iter().all(|phrase| !phrase.is_empty()));
+        for word in words {
+            let odd =
+                |c: char| c.is_whitespace() || c.is_control() || c.is_ascii_punctuation() || c.is_ascii_uppercase();
+            prop_assert!(!word.is_empty() && word.len() <= 255 && !word.contains(odd), "{:?} of {:?}", word, text);
+        }
+        match SearchQuery::parse(&printed(&query)) {
+            Err(SearchQueryError::TooLong) => {}
+            again => prop_assert_eq!(again, Ok(query), "{:?}", text),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn any_text_at_all_is_a_query_that_both_databases_answer_alike_or_is_none() {
+    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+    let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
+    let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
+    let instance = prop::sample::select(&[None, Some("7"), Some("\" OR I37"), Some("nobody")][..]);
+    let cases = Cell::new(0);
+    hold_slowly(300, &(typed(), typed(), instance), |(text, body, instance)| {
+        let id = format!("{:05}", cases.replace(cases.get() + 1));
+        let events = [said("7", &id, json!({"body": format!("{text} {body}")})), said("8", &id, json!({"body": body}))];
+        stores.iter().for_each(|store| drop(runtime.block_on(record(store, &events))));
+        let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
+        let find = |store: &Arc<dyn Store>| {
+            let instance_id = instance.map(InstanceId::from_store);
+            let filter = MessageFilter { search: Some(query.clone()), instance_id, ..MessageFilter::default() };
+            runtime.block_on(found_by(store, filter, 200))
+        };
+        let found = stores.each_ref().map(find);
+        prop_assert_eq!(&found[0], &found[1], "{:?}", query);
+        let seen = matches!(instance, None | Some("7"));
+        prop_assert_eq!(found[0].contains(&format!("7 {id}")), seen, "{:?}", query);
+        Ok(())
+    });
+}

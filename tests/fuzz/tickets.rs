@@ -1,0 +1,46 @@
+//! Tickets and tokens: each has one form.
+
+use buzon::domain::ticket::{Holder, Ticket};
+use buzon::domain::timestamp::Timestamp;
+use buzon::domain::token::{Token, TokenDigest, TokenId};
+use proptest::prelude::*;
+
+use super::hold;
+use super::mutation::{edited, edits};
+
+fn holder() -> impl Strategy<Value = Holder> {
+    prop_oneof![Just(Holder::Owner), any::<i64>().prop_map(|id| Holder::Token(TokenId(id)))]
+}
+
+#[test]
+fn a_ticket_has_one_form_and_whoever_changes_it_has_none() {
+    let now = 0..253_402_300_799_000_i64;
+    hold(&(holder(), any::<[u8; 8]>(), now, edits()), |(holder, token, now, edits)| {
+        let digest = TokenDigest::of(&token);
+        let ticket = Ticket::issue(holder, &digest, Timestamp::from_millis(now), None);
+        let text = ticket.to_text();
+        let read = Ticket::parse(&text);
+        prop_assert!(read.is_some_and(|read| read == ticket), "{}", text);
+        let changed = edited(text.clone().into_bytes(), &edits, &[text.clone().into_bytes()]);
+        let changed = String::from_utf8_lossy(&changed).into_owned();
+        let Some(read) = Ticket::parse(&changed) else { return Ok(()) };
+        prop_assert_eq!(&read.to_text(), &changed);
+        let before_its_end = Timestamp::from_millis(read.expires_at().millis().saturating_sub(1));
+        prop_assert!(changed == text || !read.is_good(&digest, before_its_end), "{} for {}", changed, text);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_token_has_one_form_and_another_text_is_another_token() {
+    hold(&(any::<[u8; 32]>(), edits()), |(random, edits)| {
+        let token = Token::from_random(random);
+        let text = token.expose().to_owned();
+        let changed = edited(text.clone().into_bytes(), &edits, &[text.clone().into_bytes()]);
+        let changed = String::from_utf8_lossy(&changed).into_owned();
+        let Some(read) = Token::parse(&changed) else { return Ok(()) };
+        prop_assert_eq!(read.expose(), &changed);
+        prop_assert_eq!(read.digest() == token.digest(), changed == text);
+        Ok(())
+    });
+}
