@@ -103,7 +103,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
 async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default());
+    let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
     for n in 0..3_400 {
         let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());

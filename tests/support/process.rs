@@ -114,12 +114,6 @@ impl Buzon {
         format!("/proc/{}/root", self.child.id().expect("it runs")).into()
     }
 
-    /// How many files and connections it has open.
-    pub fn open_files(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.child.id().expect("it runs"));
-        std::fs::read_dir(folder).expect("Linux tells").count()
-    }
-
     /// The most memory that it ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
