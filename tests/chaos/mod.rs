@@ -4,15 +4,22 @@
 //! events and moments of a run that went wrong; each case prints its own.
 
 pub mod auditor;
+mod clocks;
 mod disk;
 mod fsync;
 mod kill;
 pub mod ledger;
 mod loader;
+mod media;
 mod postgres;
 mod power;
 mod replicas;
 mod source;
+mod upgrade;
+mod vanishing;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use auditor::audit;
 use ledger::Sent;
@@ -43,6 +50,16 @@ async fn reckon(world: &World, sent: &Sent, faults: u64) {
     let audit = audit(world, sent).await;
     let bound = 3.0 / faults as f64;
     println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
+}
+
+/// Compiles a library that is loaded before the system's, and returns where it lies in `folder`.
+fn preloaded(source: &str, folder: &Path) -> PathBuf {
+    let library = folder.join(source).with_extension("so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos").join(source);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(compiler.status().expect("there is a C compiler").success());
+    library
 }
 
 /// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::fs;
@@ -116,6 +117,18 @@ impl Buzon {
         let status = std::fs::read_to_string(status).expect("Linux tells");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         peak.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("it is a number") * 1_024
+    }
+
+    /// How long processors have worked for it.
+    pub fn processor_time(&self) -> Duration {
+        /// Of Linux, in a second, whatever the processor's own are.
+        const TICKS: f64 = 100.0;
+        let stat = format!("/proc/{}/stat", self.child.id().expect("it runs"));
+        let stat = std::fs::read_to_string(stat).expect("Linux tells");
+        // What stands after the name and its parentheses begins with the third field; the times are the 14th and 15th.
+        let fields = stat.rsplit_once(')').expect("it has a name").1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("it is a number")).sum();
+        Duration::from_secs_f64(ticks as f64 / TICKS)
     }
 
     pub fn signal(&self, signal: Signal) {

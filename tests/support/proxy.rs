@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,10 @@ struct State {
     /// How many commits are to be passed on without their answers.
     commits_to_cut: AtomicU64,
     commits_cut: AtomicU64,
+    /// Of whatever is said, each way, in milliseconds.
+    delay: AtomicU64,
+    /// A transaction is about to begin.
+    begins: Notify,
 }
 
 impl Proxy {
@@ -35,6 +40,8 @@ impl Proxy {
             cut: Notify::new(),
             commits_to_cut: AtomicU64::new(0),
             commits_cut: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            begins: Notify::new(),
         });
         tokio::spawn(accept(listener, server, state.clone()));
         Self { state }
@@ -58,6 +65,16 @@ impl Proxy {
 
     pub fn commits_cut(&self) -> u64 {
         self.state.commits_cut.load(Ordering::SeqCst)
+    }
+
+    /// From now on, all that is said takes so long, each way.
+    pub fn delay(&self, by: Duration) {
+        self.state.delay.store(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Waits until the next BEGIN is on its way.
+    pub async fn begins(&self) {
+        self.state.begins.notified().await;
     }
 
     pub fn resume(&self) {
@@ -89,6 +106,8 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
         tokio::select! {
             count = client.read(&mut said) => {
                 let words = &said[..count?];
+                state.hear(words);
+                state.wait().await;
                 server.write_all(words).await?;
                 if words.is_empty() {
                     return Ok(());
@@ -99,6 +118,7 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
             }
             count = server.read(&mut answered) => {
                 let words = &answered[..count?];
+                state.wait().await;
                 client.write_all(words).await?;
                 if words.is_empty() {
                     return Ok(());
@@ -110,8 +130,23 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
 
 /// A simple query of this text.
 const COMMIT: &[u8] = b"COMMIT\0";
+/// A simple query that begins so.
+const BEGIN: &[u8] = b"BEGIN ";
 
 impl State {
+    fn hear(&self, words: &[u8]) {
+        if words.windows(BEGIN.len()).any(|word| word == BEGIN) {
+            self.begins.notify_waiters();
+        }
+    }
+
+    async fn wait(&self) {
+        let delay = Duration::from_millis(self.delay.load(Ordering::SeqCst));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     fn cuts_this_commit(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
         let cuts = self.commits_to_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();

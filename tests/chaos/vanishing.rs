@@ -1,0 +1,143 @@
+//! Clients that go away at any point of a request, many at once, beside those that stay.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::source::Source;
+use super::{Loader, SETTINGS, reckon, rounds, seed};
+use crate::support::PATIENCE;
+use crate::support::dice::Dice;
+use crate::support::process::Buzon;
+use crate::support::proxy::Proxy;
+use crate::support::raw::request;
+use crate::support::world::{Backend, World, on_both};
+
+/// At the same time.
+const CLIENTS: u64 = 24;
+/// The same of those that go while their transaction begins.
+const BEGINNERS: u64 = 8;
+
+/// How far a client comes before it goes.
+#[derive(Clone, Copy)]
+enum Point {
+    InTheHead,
+    AfterTheHead,
+    InTheBody,
+    AfterTheLastByte,
+    /// About when its batch is committed.
+    InTheCommit,
+    /// When the first byte of the answer is there.
+    InTheAnswer,
+}
+
+const POINTS: [Point; 6] = [
+    Point::InTheHead,
+    Point::AfterTheHead,
+    Point::InTheBody,
+    Point::AfterTheLastByte,
+    Point::InTheCommit,
+    Point::InTheAnswer,
+];
+
+/// A client that will go.
+struct Vanishing {
+    point: Point,
+    /// With a reset, or in order.
+    resets: bool,
+    request: Vec<u8>,
+    /// How many bytes it sends.
+    sends: usize,
+}
+
+impl Vanishing {
+    fn new(body: &[u8], dice: &mut Dice) -> Self {
+        let request = request(body);
+        let head = request.len() - body.len();
+        let (point, resets) = (*dice.pick(&POINTS), dice.in_thousand(500));
+        let sends = match point {
+            Point::InTheHead => 1 + dice.below(head as u64 - 1) as usize,
+            Point::AfterTheHead => head,
+            Point::InTheBody => head + dice.below(body.len() as u64) as usize,
+            Point::AfterTheLastByte | Point::InTheCommit | Point::InTheAnswer => request.len(),
+        };
+        Self { point, resets, request, sends }
+    }
+
+    async fn go(self, server: SocketAddr, loader: &Loader) {
+        let mut stream = TcpStream::connect(server).await.expect("the server listens");
+        // A server that has had enough may be the first to close.
+        let _ = stream.write_all(&self.request[..self.sends]).await;
+        match self.point {
+            Point::InTheCommit => loader.gets_on(1).await,
+            Point::InTheAnswer => {
+                let _ = timeout(PATIENCE, stream.readable()).await.expect("it answers");
+            }
+            _ => {}
+        }
+        match self.resets {
+            true => stream.set_zero_linger().expect("the socket takes it"),
+            false => drop(stream.shutdown().await),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_vanish_at_any_point_lose_nothing_and_stop_nobody() {
+    on_both(async |world| {
+        let (seed, rounds) = (seed(), rounds(10));
+        let (mut dice, mut source) = (Dice::new(seed), Source::new(seed + 1));
+        let buzon = Buzon::serve(&world, SETTINGS).await;
+        let loader = Loader::start(seed, buzon.address);
+        loader.gets_on(20).await;
+        for _ in 0..rounds {
+            let bodies: Vec<Vec<u8>> = (0..CLIENTS).map(|_| source.next().body).collect();
+            join_all(bodies.iter().map(|body| loader.note(body))).await;
+            let clients: Vec<_> = bodies.iter().map(|body| Vanishing::new(body, &mut dice)).collect();
+            join_all(clients.into_iter().map(|client| client.go(buzon.address, &loader))).await;
+        }
+        loader.gets_on(100).await;
+        reckon(&world, &loader.end().await, rounds * CLIENTS).await;
+        buzon.kill().await;
+    })
+    .await;
+}
+
+/// sqlx 0.9.0 gives a connection back whose BEGIN is on its way when nobody waits for it any more: whoever writes on it next
+/// writes into a transaction that nobody commits (its issues 4385 and 4393).
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_vanish_while_their_transaction_begins_lose_nothing() {
+    let mut world = World::new(Backend::Postgres).await;
+    let direct = world.url.clone();
+    let proxy = Proxy::start(&mut world.url).await;
+    let (seed, rounds) = (seed(), rounds(3));
+    let mut source = Source::new(seed + 1);
+    let buzon = Buzon::serve(&world, SETTINGS).await;
+    let loader = Loader::start(seed, buzon.address);
+    loader.gets_on(20).await;
+    proxy.delay(Duration::from_millis(4));
+    for _ in 0..rounds {
+        let bodies: Vec<Vec<u8>> = (0..BEGINNERS).map(|_| source.next().body).collect();
+        join_all(bodies.iter().map(|body| loader.note(body))).await;
+        let mut streams = Vec::new();
+        for body in &bodies {
+            let mut stream = TcpStream::connect(buzon.address).await.expect("the server listens");
+            stream.write_all(&request(body)).await.expect("it reads");
+            streams.push(stream);
+        }
+        // One after the other goes while some transaction begins: whose it is, nobody outside can know.
+        for stream in streams {
+            timeout(PATIENCE, proxy.begins()).await.expect("events are stored");
+            stream.set_zero_linger().expect("the socket takes it");
+        }
+    }
+    proxy.delay(Duration::ZERO);
+    loader.gets_on(100).await;
+    world.url = direct;
+    reckon(&world, &loader.end().await, rounds * BEGINNERS).await;
+    buzon.kill().await;
+}
