@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// Passes every connection on, as long as it is open.
 pub struct Proxy {
@@ -22,8 +22,8 @@ struct State {
     commits_cut: AtomicU64,
     /// Of whatever is said, each way, in milliseconds.
     delay: AtomicU64,
-    /// A transaction is about to begin.
-    begins: Notify,
+    /// What the service says, one piece after the other: whether a transaction begins with it.
+    said: broadcast::Sender<bool>,
 }
 
 impl Proxy {
@@ -41,7 +41,7 @@ impl Proxy {
             commits_to_cut: AtomicU64::new(0),
             commits_cut: AtomicU64::new(0),
             delay: AtomicU64::new(0),
-            begins: Notify::new(),
+            said: broadcast::channel(1024).0,
         });
         tokio::spawn(accept(listener, server, state.clone()));
         Self { state }
@@ -72,9 +72,15 @@ impl Proxy {
         self.state.delay.store(by.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// Waits until the next BEGIN is on its way.
-    pub async fn begins(&self) {
-        self.state.begins.notified().await;
+    /// Is ready when a transaction has begun, from now on, and so many more statements are on their way.
+    pub fn statements_after_begin(&self, statements: u64) -> impl Future<Output = ()> {
+        let mut said = self.state.said.subscribe();
+        async move {
+            while !said.recv().await.expect("the proxy is there") {}
+            for _ in 0..statements {
+                said.recv().await.expect("the proxy is there");
+            }
+        }
     }
 
     pub fn resume(&self) {
@@ -135,9 +141,9 @@ const BEGIN: &[u8] = b"BEGIN ";
 
 impl State {
     fn hear(&self, words: &[u8]) {
-        if words.windows(BEGIN.len()).any(|word| word == BEGIN) {
-            self.begins.notify_waiters();
-        }
+        let begins = words.windows(BEGIN.len()).any(|word| word == BEGIN);
+        // Nobody need be listening.
+        let _ = self.said.send(begins);
     }
 
     async fn wait(&self) {
