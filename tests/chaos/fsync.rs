@@ -1,11 +1,10 @@
 //! A disk that says that it could not write, or not make it last: at the first call, the second, and so on.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::{Loader, SETTINGS, preloaded, reckon, rounds, seed};
 use crate::support::eventually;
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
@@ -19,10 +18,7 @@ struct Shim {
 impl Shim {
     fn build() -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/shim.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(folder.path().join("shim.so")).arg(source).arg("-ldl");
-        assert!(compiler.status().expect("there is a C compiler").success());
+        preloaded("shim.c", folder.path());
         // A server of another user writes here too.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).expect("it is ours");

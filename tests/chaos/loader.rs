@@ -66,6 +66,11 @@ impl Loader {
         Self { shared, clients, addresses, _folder: folder }
     }
 
+    /// Notes what somebody else sends beside the clients, and may never hear of again.
+    pub async fn note(&self, delivery: &Delivery) {
+        self.shared.ledger.sending(delivery).await;
+    }
+
     /// The servers are elsewhere now.
     pub fn turn_to(&self, servers: Vec<SocketAddr>) {
         self.addresses.send_replace(servers);

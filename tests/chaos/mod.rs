@@ -5,6 +5,7 @@
 
 pub mod auditor;
 mod bombs;
+mod clocks;
 mod crowd;
 mod device;
 mod disk;
@@ -14,6 +15,7 @@ mod kill;
 mod ledger;
 mod loader;
 mod meaning;
+mod media;
 mod offer;
 mod overload;
 mod postgres;
@@ -22,6 +24,11 @@ mod replicas;
 mod shutdown;
 mod slow;
 mod source;
+mod upgrade;
+mod vanishing;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use auditor::audit;
 use ledger::Sent;
@@ -61,6 +68,16 @@ async fn reckon(world: &World, sent: &Sent, faults: u64) {
     let audit = audit(world, sent).await;
     let bound = 3.0 / faults as f64;
     println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
+}
+
+/// Compiles a library that is loaded before the system's, and returns where it lies in `folder`.
+fn preloaded(source: &str, folder: &Path) -> PathBuf {
+    let library = folder.join(source).with_extension("so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos").join(source);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
+    assert!(compiler.status().expect("there is a C compiler").success());
+    library
 }
 
 /// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock. So many events more than

@@ -6,7 +6,7 @@ mod limits;
 mod load;
 mod room;
 mod saving;
-mod steps;
+pub mod steps;
 mod sweeping;
 
 use buzon::domain::object_key::ObjectKey;

@@ -15,7 +15,7 @@ use crate::support::world::{Backend, World, on_both};
 use crate::support::{borrowed, eventually};
 
 /// Makes every lease end now, as if its time had passed.
-const LEASES_END: &str = "UPDATE media SET lease_until = '2024-01-01T00:00:00.000Z' WHERE lease_until IS NOT NULL";
+pub const LEASES_END: &str = "UPDATE media SET lease_until = '2024-01-01T00:00:00.000Z' WHERE lease_until IS NOT NULL";
 
 /// A gateway, a bucket, and the settings for both.
 struct Setting {

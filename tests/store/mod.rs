@@ -15,7 +15,7 @@ mod media;
 mod media_reports;
 mod messages;
 mod objects;
-mod open;
+pub mod open;
 mod order;
 mod plans;
 mod reactions;

@@ -226,7 +226,7 @@ async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
 }
 
 /// Makes the tables of the first version.
-async fn first_schema(world: &World) {
+pub async fn first_schema(world: &World) {
     let backend = format!("{:?}", world.backend).to_lowercase();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
     let first = tempfile::tempdir().expect("there is a temporary folder");

@@ -19,6 +19,8 @@ pub struct Gateway {
 #[derive(Default)]
 struct State {
     replies: HashMap<String, Reply>,
+    /// For all other paths.
+    otherwise: Option<fn(&str) -> Reply>,
     /// The heads of all requests.
     requests: Vec<String>,
     at_once: usize,
@@ -164,6 +166,11 @@ impl Gateway {
         self.state().replies.insert(path.to_owned(), reply);
     }
 
+    /// From now on, answers all other paths like this.
+    pub fn reply_to_all(&self, reply: fn(&str) -> Reply) {
+        self.state().otherwise = Some(reply);
+    }
+
     /// How often `path` was asked for.
     pub fn asked(&self, path: &str) -> usize {
         self.state().requests.iter().filter(|head| head.split(' ').nth(1) == Some(path)).count()
@@ -192,7 +199,8 @@ impl Gateway {
     fn begin(&self, head: String) -> Reply {
         let mut state = self.state();
         let path = head.split(' ').nth(1).unwrap_or_default();
-        let reply = state.replies.get(path).cloned().unwrap_or_else(|| Reply::status(404));
+        let otherwise = || state.otherwise.map_or_else(|| Reply::status(404), |reply| reply(path));
+        let reply = state.replies.get(path).cloned().unwrap_or_else(otherwise);
         state.requests.push(head);
         state.at_once += 1;
         state.most_at_once = state.most_at_once.max(state.at_once);

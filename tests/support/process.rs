@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::fs;
@@ -105,7 +106,12 @@ impl Buzon {
 
     /// Posts a body signed with [`SECRET`] to instance 7.
     pub async fn deliver(&self, body: Vec<u8>) -> Answer {
-        let post = super::client().post(format!("http://{}/webhook/7", self.address));
+        self.deliver_to("/webhook/7", body).await
+    }
+
+    /// Posts a body signed with [`SECRET`].
+    pub async fn deliver_to(&self, path: &str, body: Vec<u8>) -> Answer {
+        let post = super::client().post(format!("http://{}{path}", self.address));
         answer(post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)).await
     }
 
@@ -126,6 +132,18 @@ impl Buzon {
     pub fn open_files(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id().expect("it runs"));
         std::fs::read_dir(folder).expect("Linux tells").count()
+    }
+
+    /// How long processors have worked for it.
+    pub fn processor_time(&self) -> Duration {
+        /// Of Linux, in a second, whatever the processor's own are.
+        const TICKS: f64 = 100.0;
+        let stat = format!("/proc/{}/stat", self.child.id().expect("it runs"));
+        let stat = std::fs::read_to_string(stat).expect("Linux tells");
+        // What stands after the name and its parentheses begins with the third field; the times are the 14th and 15th.
+        let fields = stat.rsplit_once(')').expect("it has a name").1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("it is a number")).sum();
+        Duration::from_secs_f64(ticks as f64 / TICKS)
     }
 
     pub fn signal(&self, signal: Signal) {

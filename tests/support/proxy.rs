@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// Passes every connection on, as long as it is open.
 pub struct Proxy {
@@ -19,6 +20,10 @@ struct State {
     /// How many commits are to be passed on without their answers.
     commits_to_cut: AtomicU64,
     commits_cut: AtomicU64,
+    /// Of whatever is said, each way, in milliseconds.
+    delay: AtomicU64,
+    /// What the service says, one piece after the other: whether a transaction begins with it.
+    said: broadcast::Sender<bool>,
 }
 
 impl Proxy {
@@ -35,6 +40,8 @@ impl Proxy {
             cut: Notify::new(),
             commits_to_cut: AtomicU64::new(0),
             commits_cut: AtomicU64::new(0),
+            delay: AtomicU64::new(0),
+            said: broadcast::channel(1024).0,
         });
         tokio::spawn(accept(listener, server, state.clone()));
         Self { state }
@@ -58,6 +65,22 @@ impl Proxy {
 
     pub fn commits_cut(&self) -> u64 {
         self.state.commits_cut.load(Ordering::SeqCst)
+    }
+
+    /// From now on, all that is said takes so long, each way.
+    pub fn delay(&self, by: Duration) {
+        self.state.delay.store(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Is ready when a transaction has begun, from now on, and so many more statements are on their way.
+    pub fn statements_after_begin(&self, statements: u64) -> impl Future<Output = ()> {
+        let mut said = self.state.said.subscribe();
+        async move {
+            while !said.recv().await.expect("the proxy is there") {}
+            for _ in 0..statements {
+                said.recv().await.expect("the proxy is there");
+            }
+        }
     }
 
     pub fn resume(&self) {
@@ -89,6 +112,8 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
         tokio::select! {
             count = client.read(&mut said) => {
                 let words = &said[..count?];
+                state.hear(words);
+                state.wait().await;
                 server.write_all(words).await?;
                 if words.is_empty() {
                     return Ok(());
@@ -99,6 +124,7 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
             }
             count = server.read(&mut answered) => {
                 let words = &answered[..count?];
+                state.wait().await;
                 client.write_all(words).await?;
                 if words.is_empty() {
                     return Ok(());
@@ -110,8 +136,23 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
 
 /// A simple query of this text.
 const COMMIT: &[u8] = b"COMMIT\0";
+/// A simple query that begins so.
+const BEGIN: &[u8] = b"BEGIN ";
 
 impl State {
+    fn hear(&self, words: &[u8]) {
+        let begins = words.windows(BEGIN.len()).any(|word| word == BEGIN);
+        // Nobody need be listening.
+        let _ = self.said.send(begins);
+    }
+
+    async fn wait(&self) {
+        let delay = Duration::from_millis(self.delay.load(Ordering::SeqCst));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     fn cuts_this_commit(&self) -> bool {
         let one_less = |left: u64| left.checked_sub(1);
         let cuts = self.commits_to_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
