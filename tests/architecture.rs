@@ -8,9 +8,9 @@ const ORDER: [&[&str]; 7] = [
     &["main", "cli"],
     &["telemetry", "app"],
     &["http", "data_dir"],
-    &["config", "ingest", "media"],
+    &["config", "ingest", "media", "gateway", "simulate"],
     &["store", "blob"],
-    &["clock", "private_folder", "tls"],
+    &["clock", "outage", "outbound", "private_folder", "threads", "tls"],
     &["domain"],
 ];
 
@@ -65,8 +65,11 @@ fn each_library_has_its_place() {
         ("actix_web", &["http"][..]),
         ("sqlx", &["store"]),
         ("object_store", &["blob"]),
-        ("reqwest", &["media"]),
-        ("tokio", &["http", "app", "cli", "ingest", "media", "store", "blob"]),
+        ("reqwest", &["media", "gateway", "simulate", "outbound"]),
+        (
+            "tokio",
+            &["http", "app", "cli", "ingest", "media", "gateway", "simulate", "store", "blob", "outage", "threads"],
+        ),
         ("clap", &["cli"]),
         ("toml", &["config"]),
         ("hmac", &["domain"]),

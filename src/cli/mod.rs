@@ -14,6 +14,7 @@ mod media;
 mod migrate;
 mod openapi;
 mod rebuild;
+mod send;
 mod serve;
 mod sql;
 mod sql_role;
@@ -69,6 +70,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Make a role for PostgreSQL that reads everything and writes nothing, for psql, DBeaver, Metabase, Grafana
     SqlRole(sql_role::SqlRoleArgs),
+    /// Sign one event as the gateway does, send it to a running buzon, and show the answer
+    Send(send::SendArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -133,6 +136,7 @@ pub fn run() -> ExitCode {
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {
@@ -152,6 +156,7 @@ fn one_line(error: &anyhow::Error) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
+
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<QueryError>() {
         Some(QueryError::Stopped) => 130,

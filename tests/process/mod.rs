@@ -6,6 +6,7 @@ mod logs;
 mod media;
 mod readme;
 mod replicas;
+mod send;
 mod settings;
 mod sql;
 mod sql_docs;
