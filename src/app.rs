@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::blob::Blobs;
 use crate::clock::Clock;
-use crate::config::{Config, MediaConfig};
+use crate::config::Config;
 use crate::data_dir;
 use crate::domain::media::RetryPolicy;
 use crate::http::access::Access;
@@ -175,8 +175,8 @@ fn room(config: &Config, blobs: &Blobs) -> Room {
 fn media_settings(config: &Config) -> media::Settings {
     let media = &config.media;
     media::Settings {
-        guard: guard(media),
-        gateway_url: media.gateway_url.clone(),
+        guard: guard(config),
+        gateway_url: config.gateway.url.clone(),
         max_size: media.max_size,
         timeout: media.timeout,
         downloads: media.downloads,
@@ -187,7 +187,7 @@ fn media_settings(config: &Config) -> media::Settings {
 }
 
 /// With an origin configured, only those; without one, the public internet.
-fn guard(media: &MediaConfig) -> Guard {
-    let mut origins = media.gateway_url.iter().chain(&media.origins).peekable();
+fn guard(config: &Config) -> Guard {
+    let mut origins = config.gateway.url.iter().chain(&config.media.origins).peekable();
     if origins.peek().is_some() { Guard::origins(origins) } else { Guard::internet() }
 }

@@ -9,6 +9,7 @@
 //! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
 //! - [`ingest`] commits what waits as one batch.
 //! - [`media`] fetches what a message's `media_url` names.
+//! - [`gateway`] speaks to the gateway's own API, and asks it for what was missed while the store was away.
 //! - [`simulate`] plays the gateway: signed traffic for a buzon that is tried out.
 //! - [`blob`] keeps those files in a folder or a bucket; the only place with object_store.
 //! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod domain;
+pub mod gateway;
 pub mod http;
 pub mod ingest;
 pub mod media;

@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, QueryError, ReaderError, StoreError};
 
 mod check_config;
+mod gateway;
 mod media;
 mod migrate;
 mod openapi;
@@ -58,6 +59,11 @@ enum Command {
     Media {
         #[command(subcommand)]
         command: media::MediaCommand,
+    },
+    /// The gateway's side: where it sends events, what it could not deliver, and having that sent again
+    Gateway {
+        #[command(subcommand)]
+        command: gateway::GatewayCommand,
     },
     /// The tokens of the read API: who may see what, and until when
     Token {
@@ -132,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Migrate { settings } => migrate::run(settings),
         Command::Rebuild { settings, check } => rebuild::run(settings, check),
         Command::Media { command } => media::run(command),
+        Command::Gateway { command } => gateway::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),

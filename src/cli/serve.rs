@@ -91,7 +91,7 @@ fn greeting(config: &Config, application: &Application) -> String {
 /// Where files come from and go to.
 fn media(config: &Config) -> String {
     let media = &config.media;
-    let origins: Vec<&str> = media.gateway_url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
+    let origins: Vec<&str> = config.gateway.url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
     match (media.downloads, origins.as_slice()) {
         (0, _) => "not saved: media_downloads is 0".to_owned(),
         (_, []) => format!("{}, from the public internet; BUZON_GATEWAY_URL would limit it", media.location),

@@ -2,6 +2,7 @@
 
 mod commands;
 mod death;
+mod gateway;
 mod logs;
 mod media;
 mod readme;

@@ -7,6 +7,7 @@ pub mod dice;
 pub mod events;
 pub mod gate;
 pub mod gateway;
+pub mod keeper;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
