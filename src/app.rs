@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinError;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -17,7 +17,9 @@ use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_dir;
+use crate::domain::instance::InstanceId;
 use crate::domain::media::RetryPolicy;
+use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
@@ -45,6 +47,7 @@ pub struct Application {
     readiness: Arc<Readiness>,
     writer: ingest::Writer,
     media: Option<media::Worker>,
+    replayer: Option<Replayer>,
     streams: Arc<Streams>,
     store: Arc<dyn Store>,
 }
@@ -72,7 +75,7 @@ impl Application {
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let readiness = Arc::new(Readiness::new(store.clone(), room.clone()));
         let told = ingest::Told::default();
-        let (ingest, writer) = ingest::start(ledger, told.clone());
+        let (ingest, writer) = ingest::start(ledger.clone(), told.clone());
         let archive = Archive::new(store.clone());
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
         let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
@@ -105,13 +108,19 @@ impl Application {
         let listening = server::listen(config.listen, config.api_listen, both)?;
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
-            let parts = media::Parts { store: store.clone(), blobs, clock, lookup, room, wake: told.media };
+            let (store, clock) = (store.clone(), clock.clone());
+            let parts = media::Parts { store, blobs, clock, lookup, room, wake: told.media };
             media::start(media_settings(config), parts)
         });
         let media = media.transpose()?;
+        let replayed = |(gateway, accounts)| {
+            let (store, outage) = (store.clone(), told.outage.clone());
+            Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage })
+        };
+        let replayer = replaying(config, clock)?.map(replayed).transpose()?;
         let watched = streams.clone();
         tokio::spawn(async move { watched.watch(&told.committed).await });
-        Ok(Self { listening, readiness, writer, media, streams, store })
+        Ok(Self { listening, readiness, writer, media, replayer, streams, store })
     }
 
     /// Where the webhook is received.
@@ -147,6 +156,7 @@ impl Application {
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
         self.streams.stop();
+        drop(self.replayer.take());
         let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
@@ -170,6 +180,16 @@ async fn media_ended(media: &mut Option<media::Worker>) -> Result<(), JoinError>
 fn room(config: &Config, blobs: &Blobs) -> Room {
     let folders = [Some(config.data_dir.as_path()), blobs.folder()];
     Room::new(folders.into_iter().flatten().map(Path::to_owned).collect(), config.media.min_free, config.media.quota)
+}
+
+/// Where failed deliveries are asked for, and for whom; if they are.
+fn replaying(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Option<(Gateway, Vec<Account>)>> {
+    let Some(url) = config.replays_at() else { return Ok(None) };
+    let account =
+        |(instance, token): (&InstanceId, &SecretString)| Account { instance: instance.clone(), token: token.clone() };
+    let told = |wait: Duration| info!(wait.seconds = wait.as_secs(), "the gateway wants to be asked more slowly");
+    let gateway = Gateway::new(url.clone(), clock, Arc::new(told))?;
+    Ok(Some((gateway, config.gateway.tokens.iter().map(account).collect())))
 }
 
 fn media_settings(config: &Config) -> media::Settings {

@@ -5,6 +5,7 @@
 mod architecture;
 mod blob;
 mod chaos;
+mod gateway;
 mod http;
 mod media;
 mod process;

@@ -78,14 +78,23 @@ fn greeting(config: &Config, application: &Application) -> String {
          \x20 signatures         {signatures}\n\
          \x20 database           {database}\n\
          \x20 media              {media}\n\
+{replays}\
          \x20 time zone          {time_zone}\n\
          \x20 read API           http://{api}/api/v1\n\
          \x20 API token          {token}\n",
         media = media(config),
+        replays = replays(config),
         register = urls(config),
         database = config.database,
         time_zone = config.time_zone,
     )
+}
+
+/// Whom it asks by itself for what it missed.
+fn replays(config: &Config) -> String {
+    let Some(url) = config.replays_at() else { return String::new() };
+    let count = config.gateway.tokens.len();
+    format!("  failed deliveries  asked for again at {url} after an outage, of {count} instances\n")
 }
 
 /// Where files come from and go to.

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
+use crate::outage::Outage;
 use crate::store::EventStore;
 
 mod writer;
@@ -52,6 +53,7 @@ struct Queued {
 pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
+    outage: Arc<Outage>,
 }
 
 /// The writer task. It ends when the queue is closed and empty.
@@ -67,14 +69,17 @@ pub struct Told {
     pub committed: Arc<Notify>,
     /// Of every commit after which there is a file to be saved.
     pub media: Arc<Notify>,
+    /// Of every commit, as of every event that is refused.
+    pub outage: Arc<Outage>,
 }
 
 /// Starts the writer, and returns it with the way into its queue.
 pub fn start(store: Arc<dyn EventStore>, told: Told) -> (Ingest, Writer) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
     let closing = Arc::new(Notify::new());
+    let ingest = Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)), outage: told.outage.clone() };
     let task = tokio::spawn(writer::run(store, waiting, told, closing.clone()));
-    (Ingest { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES)) }, Writer { task, closing })
+    (ingest, Writer { task, closing })
 }
 
 impl Ingest {
@@ -84,11 +89,19 @@ impl Ingest {
     /// [`IngestError::QueueFull`] when nearly as many wait as may.
     pub fn admit(&self) -> Result<(), IngestError> {
         let full = self.queue.capacity() < SPARE_EVENTS || self.bytes.available_permits() < SPARE_BYTES;
-        if full { Err(IngestError::QueueFull) } else { Ok(()) }
+        if full {
+            self.outage.refuse();
+            return Err(IngestError::QueueFull);
+        }
+        Ok(())
     }
 
     /// Hands an event to the writer and waits until it is committed and on disk.
     pub async fn submit(&self, event: Event) -> Result<Receipt, IngestError> {
+        self.hand_over(event).await.inspect_err(|_| self.outage.refuse())
+    }
+
+    async fn hand_over(&self, event: Event) -> Result<Receipt, IngestError> {
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();
