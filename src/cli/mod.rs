@@ -17,6 +17,7 @@ mod openapi;
 mod rebuild;
 mod send;
 mod serve;
+mod simulate;
 mod sql;
 mod sql_role;
 mod token;
@@ -78,6 +79,8 @@ enum Command {
     SqlRole(sql_role::SqlRoleArgs),
     /// Sign one event as the gateway does, send it to a running buzon, and show the answer
     Send(send::SendArgs),
+    /// Play the gateway for a while: signed traffic as of a busy shop, to a running buzon
+    Simulate(simulate::SimulateArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -144,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {

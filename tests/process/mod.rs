@@ -9,6 +9,7 @@ mod readme;
 mod replicas;
 mod send;
 mod settings;
+mod simulate;
 mod sql;
 mod sql_docs;
 mod sql_role;
