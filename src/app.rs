@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::blob::Blobs;
 use crate::clock::Clock;
-use crate::config::{Config, MediaConfig};
+use crate::config::Config;
 use crate::data_dir;
 use crate::disk::Disk;
+use crate::domain::instance::InstanceId;
 use crate::domain::media::RetryPolicy;
+use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
@@ -46,6 +48,7 @@ pub struct Application {
     readiness: Arc<Readiness>,
     writer: ingest::Writer,
     media: Option<media::Worker>,
+    replayer: Option<Replayer>,
     streams: Arc<Streams>,
     /// Tells the streams what was committed.
     watcher: JoinHandle<()>,
@@ -74,7 +77,7 @@ impl Application {
         let downloads = config.media.downloads > 0;
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let told = ingest::Told::default();
-        let (ingest, writer) = ingest::start(ledger, told.clone(), disk(config));
+        let (ingest, writer) = ingest::start(ledger.clone(), told.clone(), disk(config));
         let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
         let archive = Archive::new(store.clone());
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
@@ -108,13 +111,19 @@ impl Application {
         let listening = server::listen(config.listen, config.api_listen, both)?;
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
-            let parts = media::Parts { store: store.clone(), blobs, clock, lookup, room, wake: told.media };
+            let (store, clock) = (store.clone(), clock.clone());
+            let parts = media::Parts { store, blobs, clock, lookup, room, wake: told.media };
             media::start(media_settings(config), parts)
         });
         let media = media.transpose()?;
+        let replayed = |(gateway, accounts)| {
+            let (store, outage) = (store.clone(), told.outage.clone());
+            Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage })
+        };
+        let replayer = replaying(config, clock)?.map(replayed).transpose()?;
         let watched = streams.clone();
         let watcher = tokio::spawn(async move { watched.watch(&told.committed).await });
-        Ok(Self { listening, readiness, writer, media, streams, watcher, store })
+        Ok(Self { listening, readiness, writer, media, replayer, streams, watcher, store })
     }
 
     /// Where the webhook is received.
@@ -151,6 +160,7 @@ impl Application {
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.readiness.stop();
         self.streams.stop();
+        drop(self.replayer.take());
         let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
@@ -186,11 +196,21 @@ fn room(config: &Config, blobs: &Blobs) -> Room {
     Room::new(folders.into_iter().flatten().map(Path::to_owned).collect(), config.media.min_free, config.media.quota)
 }
 
+/// Where failed deliveries are asked for, and for whom; if they are.
+fn replaying(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Option<(Gateway, Vec<Account>)>> {
+    let Some(url) = config.replays_at() else { return Ok(None) };
+    let account =
+        |(instance, token): (&InstanceId, &SecretString)| Account { instance: instance.clone(), token: token.clone() };
+    let told = |wait: Duration| info!(wait.seconds = wait.as_secs(), "the gateway wants to be asked more slowly");
+    let gateway = Gateway::new(url.clone(), clock, Arc::new(told))?;
+    Ok(Some((gateway, config.gateway.tokens.iter().map(account).collect())))
+}
+
 fn media_settings(config: &Config) -> media::Settings {
     let media = &config.media;
     media::Settings {
-        guard: guard(media),
-        gateway_url: media.gateway_url.clone(),
+        guard: guard(config),
+        gateway_url: config.gateway.url.clone(),
         max_size: media.max_size,
         timeout: media.timeout,
         downloads: media.downloads,
@@ -201,7 +221,7 @@ fn media_settings(config: &Config) -> media::Settings {
 }
 
 /// With an origin configured, only those; without one, the public internet.
-fn guard(media: &MediaConfig) -> Guard {
-    let mut origins = media.gateway_url.iter().chain(&media.origins).peekable();
+fn guard(config: &Config) -> Guard {
+    let mut origins = config.gateway.url.iter().chain(&config.media.origins).peekable();
     if origins.peek().is_some() { Guard::origins(origins) } else { Guard::internet() }
 }

@@ -3,12 +3,14 @@
 //! The way of an event goes in one direction through these modules, and so do their imports:
 //!
 //! ```text
-//! main → cli, config, telemetry → app → http → {ingest, media} → {store, blob} → domain
+//! main → cli, config, telemetry → app → http → {ingest, media, gateway} → {store, blob} → domain
 //! ```
 //!
 //! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
 //! - [`ingest`] commits what waits as one batch.
-//! - [`media`] fetches what a message's `media_url` names; the only place that asks other servers for something.
+//! - [`media`] fetches what a message's `media_url` names.
+//! - [`gateway`] speaks to the gateway's own API, and asks it for what was missed while the store was away.
+//! - [`simulate`] plays the gateway: signed traffic for a buzon that is tried out.
 //! - [`blob`] keeps those files in a folder or a bucket; the only place with object_store.
 //! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
 //! - [`domain`] has the rules, without any of the above.
@@ -22,10 +24,15 @@ pub mod config;
 pub mod data_dir;
 pub mod disk;
 pub mod domain;
+pub mod gateway;
 pub mod http;
 pub mod ingest;
 pub mod media;
+pub mod outage;
+pub mod outbound;
 pub mod private_folder;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
+pub mod threads;
 pub mod tls;

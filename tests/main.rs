@@ -6,6 +6,7 @@ mod architecture;
 mod blob;
 mod chaos;
 mod fuzz;
+mod gateway;
 mod http;
 mod media;
 mod process;

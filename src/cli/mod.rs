@@ -10,11 +10,14 @@ use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, QueryError, ReaderError, StoreError};
 
 mod check_config;
+mod gateway;
 mod media;
 mod migrate;
 mod openapi;
 mod rebuild;
+mod send;
 mod serve;
+mod simulate;
 mod sql;
 mod sql_role;
 mod token;
@@ -58,6 +61,11 @@ enum Command {
         #[command(subcommand)]
         command: media::MediaCommand,
     },
+    /// The gateway's side: where it sends events, what it could not deliver, and having that sent again
+    Gateway {
+        #[command(subcommand)]
+        command: gateway::GatewayCommand,
+    },
     /// The tokens of the read API: who may see what, and until when
     Token {
         #[command(subcommand)]
@@ -69,6 +77,10 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Make a role for PostgreSQL that reads everything and writes nothing, for psql, DBeaver, Metabase, Grafana
     SqlRole(sql_role::SqlRoleArgs),
+    /// Sign one event as the gateway does, send it to a running buzon, and show the answer
+    Send(send::SendArgs),
+    /// Play the gateway for a while: signed traffic as of a busy shop, to a running buzon
+    Simulate(simulate::SimulateArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -129,10 +141,13 @@ pub fn run() -> ExitCode {
         Command::Migrate { settings } => migrate::run(settings),
         Command::Rebuild { settings, check } => rebuild::run(settings, check),
         Command::Media { command } => media::run(command),
+        Command::Gateway { command } => gateway::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {
@@ -152,6 +167,7 @@ fn one_line(error: &anyhow::Error) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
+
 fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<QueryError>() {
         Some(QueryError::Stopped) => 130,

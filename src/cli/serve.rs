@@ -78,20 +78,29 @@ fn greeting(config: &Config, application: &Application) -> String {
          \x20 signatures         {signatures}\n\
          \x20 database           {database}\n\
          \x20 media              {media}\n\
+{replays}\
          \x20 time zone          {time_zone}\n\
          \x20 read API           http://{api}/api/v1\n\
          \x20 API token          {token}\n",
         media = media(config),
+        replays = replays(config),
         register = urls(config),
         database = config.database,
         time_zone = config.time_zone,
     )
 }
 
+/// Whom it asks by itself for what it missed.
+fn replays(config: &Config) -> String {
+    let Some(url) = config.replays_at() else { return String::new() };
+    let count = config.gateway.tokens.len();
+    format!("  failed deliveries  asked for again at {url} after an outage, of {count} instances\n")
+}
+
 /// Where files come from and go to.
 fn media(config: &Config) -> String {
     let media = &config.media;
-    let origins: Vec<&str> = media.gateway_url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
+    let origins: Vec<&str> = config.gateway.url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
     match (media.downloads, origins.as_slice()) {
         (0, _) => "not saved: media_downloads is 0".to_owned(),
         (_, []) => format!("{}, from the public internet; BUZON_GATEWAY_URL would limit it", media.location),

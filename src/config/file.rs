@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{ConfigError, Instance};
+use super::{ConfigError, Instance, OwnSecrets};
 use crate::domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
@@ -27,11 +27,13 @@ pub(super) struct File {
 pub(super) struct InstanceEntry {
     pub(super) instance: Instance,
     pub(super) secrets: Vec<String>,
+    /// Its token at the gateway.
+    pub(super) token: Option<String>,
     /// The file it stands in.
     pub(super) place: String,
 }
 
-/// `123 "Sales" (2 secrets)`: for people, without the secrets.
+/// `123 "Sales" (2 secrets of its own) (a token for the gateway)`: for people, without secrets and token.
 impl fmt::Display for InstanceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.instance.id)?;
@@ -39,10 +41,11 @@ impl fmt::Display for InstanceEntry {
             write!(f, " {name:?}")?;
         }
         match self.secrets.len() {
-            0 => Ok(()),
-            1 => f.write_str(" (a secret of its own)"),
-            count => write!(f, " ({count} secrets of its own)"),
+            0 => {}
+            1 => f.write_str(" (a secret of its own)")?,
+            count => write!(f, " ({count} secrets of its own)")?,
         }
+        if self.token.is_some() { f.write_str(" (a token for the gateway)") } else { Ok(()) }
     }
 }
 
@@ -120,14 +123,48 @@ fn entry(place: &str, here: &str, element: Value) -> Result<InstanceEntry, Confi
         Some(_) => return Err(problem("a name is text")),
         None => None,
     };
-    let mut secrets = texts(fields.remove("secrets")).ok_or_else(|| problem("secrets is a list of texts"))?;
-    let files = texts(fields.remove("secret_files")).ok_or_else(|| problem("secret_files is a list of paths"))?;
-    for path in files {
-        secrets.push(read_secret(Path::new(&path)).map_err(|error| problem(&error))?);
-    }
+    let (own_secrets, secrets) = secrets(&mut fields).map_err(|error| problem(&error))?;
+    let token = token(&mut fields).map_err(|error| problem(&error))?;
     match fields.keys().next() {
-        Some(unknown) => Err(problem(&format!("an instance has no {unknown}; it has id, name, secrets, secret_files"))),
-        None => Ok(InstanceEntry { instance: Instance { id, name }, secrets, place: place.to_owned() }),
+        Some(unknown) => Err(problem(&format!(
+            "an instance has no {unknown}; it has id, name, secrets, secret_files, token, token_file"
+        ))),
+        None => {
+            Ok(InstanceEntry { instance: Instance { id, name, own_secrets }, secrets, token, place: place.to_owned() })
+        }
+    }
+}
+
+/// The secrets themselves, then those of the files.
+fn secrets(fields: &mut Table) -> Result<(OwnSecrets, Vec<String>), String> {
+    let mut secrets = texts(fields.remove("secrets")).ok_or("secrets is a list of texts")?;
+    let files = texts(fields.remove("secret_files")).ok_or("secret_files is a list of paths")?;
+    let place = match (secrets.as_slice(), files.as_slice()) {
+        ([], []) => OwnSecrets::None,
+        ([], [file]) => OwnSecrets::File(file.into()),
+        _ => OwnSecrets::Scattered,
+    };
+    for path in files {
+        let text = read_secret(Path::new(&path))?;
+        secrets.extend(text.lines().map(str::to_owned));
+        if text.is_empty() {
+            secrets.push(text);
+        }
+    }
+    Ok((place, secrets))
+}
+
+fn token(fields: &mut Table) -> Result<Option<String>, String> {
+    let text = |name: &str, value: Option<Value>, what: &str| match value {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{name} is {what}")),
+    };
+    let token = text("token", fields.remove("token"), "a text")?;
+    match (token, text("token_file", fields.remove("token_file"), "a path")?) {
+        (Some(_), Some(_)) => Err("token and token_file say the same thing; remove one of the two".to_owned()),
+        (None, Some(path)) => read_secret(Path::new(&path)).map(Some),
+        (token, None) => Ok(token),
     }
 }
 

@@ -11,9 +11,7 @@ use crate::blob::{Location, S3Keys, S3Options};
 /// What the media worker does is decided by this.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// The gateway's own address: the base of relative URLs, and an allowed origin.
-    pub gateway_url: Option<Url>,
-    /// Further origins that files may come from. With neither, they may come from the public internet.
+    /// Origins that files may come from beside the gateway. With neither, they may come from the public internet.
     pub origins: Vec<Url>,
     pub location: Location,
     pub s3: S3Options,
@@ -38,7 +36,6 @@ pub struct MediaConfig {
 impl MediaConfig {
     pub(super) fn new(sources: &Sources) -> Result<Self, ConfigError> {
         let config = Self {
-            gateway_url: sources.parsed("gateway_url", origin)?,
             origins: sources.parsed("media_origins", origins)?.unwrap_or_default(),
             location: location(sources)?,
             s3: s3(sources)?,
@@ -79,7 +76,7 @@ fn s3(sources: &Sources) -> Result<S3Options, ConfigError> {
         (None, Some(_)) => return Err(halved(sources, "s3_secret_access_key", "s3_access_key_id")),
     };
     Ok(S3Options {
-        endpoint: sources.parsed("s3_endpoint", origin)?,
+        endpoint: sources.parsed("s3_endpoint", super::origin)?,
         region: sources.parsed("s3_region", text)?,
         path_style: sources.text("s3_path_style").map(|_| sources.flag("s3_path_style")).transpose()?,
         keys,
@@ -94,13 +91,8 @@ fn text(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() { Err("it is empty") } else { Ok(text.to_owned()) }
 }
 
-/// An http or https URL without anything that would be a secret or a question.
-fn origin(text: &str) -> Result<Url, &'static str> {
-    super::plain_url(text).ok_or("expected an address such as https://gateway.example.com or http://192.168.1.5:3000")
-}
-
 fn origins(text: &str) -> Result<Vec<Url>, &'static str> {
-    super::elements(text).map(origin).collect()
+    super::elements(text).map(super::origin).collect()
 }
 
 fn whole(text: &str) -> Result<u32, &'static str> {

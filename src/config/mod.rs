@@ -17,9 +17,11 @@ use crate::domain::zone::Zone;
 use crate::store::Database;
 
 mod file;
+mod gateway;
 mod media;
 mod sources;
 
+pub use gateway::{GatewayConfig, gateway_token};
 pub use media::MediaConfig;
 pub use sources::{Flags, Line, Sources};
 
@@ -50,6 +52,7 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// For days and hours in views and statistics.
     pub time_zone: Zone,
+    pub gateway: GatewayConfig,
     pub media: MediaConfig,
     /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
@@ -61,6 +64,18 @@ pub struct Instance {
     pub id: InstanceId,
     /// What the owner calls it.
     pub name: Option<String>,
+    pub own_secrets: OwnSecrets,
+}
+
+/// Where the secrets of an instance's own stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnSecrets {
+    /// It has none.
+    None,
+    /// All of them in this file, one a line: the one to be set at the gateway first, then the one before it.
+    File(PathBuf),
+    /// In the settings themselves, or in several files.
+    Scattered,
 }
 
 /// A setting that cannot be taken: where it stands, and what is wrong with it. One line.
@@ -104,6 +119,7 @@ impl Config {
             api_token: sources.parsed("api_token", token)?,
             cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
             time_zone: sources.required("time_zone", Zone::parse)?,
+            gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
@@ -125,6 +141,11 @@ impl Config {
             )),
             _ => None,
         }
+    }
+
+    /// The gateway that is asked for failed deliveries after an outage, if one is.
+    pub fn replays_at(&self) -> Option<&Url> {
+        self.gateway.url.as_ref().filter(|_| self.gateway.replay && !self.gateway.tokens.is_empty())
     }
 
     /// The URL to register at the gateway for an instance; without `public_url`, with a host to be filled in.
@@ -165,6 +186,11 @@ fn plain_url(text: &str) -> Option<Url> {
             && url.password().is_none()
     };
     Url::parse(text).ok().filter(plain)
+}
+
+/// An http or https URL without anything that would be a secret or a question.
+fn origin(text: &str) -> Result<Url, &'static str> {
+    plain_url(text).ok_or("expected an address such as https://gateway.example.com or http://192.168.1.5:3000")
 }
 
 fn public_url(text: &str) -> Result<Url, &'static str> {

@@ -22,6 +22,7 @@ pub mod message;
 pub mod object_key;
 pub mod page;
 pub mod reaction;
+pub mod retry_after;
 pub mod scope;
 pub mod search;
 pub mod signature;

@@ -29,10 +29,24 @@ impl Secret {
     }
 
     fn verifies(&self, body: &[u8], signature: &Signature) -> bool {
+        self.mac(body).verify_slice(&signature.0).is_ok()
+    }
+
+    /// What the gateway puts into the header over `body`: 64 hexadecimal digits in lower case.
+    pub fn sign(&self, body: &[u8]) -> String {
+        hex::encode(self.mac(body).finalize().into_bytes())
+    }
+
+    fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
         mac.update(body);
-        mac.verify_slice(&signature.0).is_ok()
+        mac
+    }
+
+    /// The text itself, to be set at the gateway.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
     }
 }
 
@@ -135,6 +149,13 @@ impl Keyring {
         self.instances.keys()
     }
 
+    /// The secret with which the gateway is to sign what it sends to this path: the first of the instance's own, else
+    /// the one for all.
+    pub fn signing(&self, path: Option<&InstanceId>) -> Option<&Secret> {
+        let own = path.and_then(|path| self.instances.get(path)?.first());
+        own.or(self.shared.as_ref())
+    }
+
     /// Whose secret made `signature` over `body`, compared in constant time.
     ///
     /// A path that names an instance with secrets of its own is verified by those only, any other path by the secret
@@ -180,6 +201,7 @@ mod tests {
     #[test]
     fn the_signature_is_hmac_sha256_as_rfc_4231_has_it() {
         let secret = Secret(RFC_KEY.to_owned().into());
+        assert_eq!(secret.sign(RFC_DATA), RFC_MAC);
         assert!(secret.verifies(RFC_DATA, &parse(&[RFC_MAC]).unwrap()));
         assert!(secret.verifies(RFC_DATA, &parse(&[&RFC_MAC.to_uppercase()]).unwrap()));
         assert!(secret.verifies(RFC_DATA, &parse(&[&format!("sha256={RFC_MAC}")]).unwrap()));
@@ -208,11 +230,7 @@ mod tests {
             vec![(id("7"), vec![old.clone(), new.clone()]), (id("8"), vec![secret("eight eight eight")])],
         )
         .unwrap();
-        let sign = |secret: &Secret| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(secret.0.expose_secret().as_bytes()).unwrap();
-            mac.update(b"{}");
-            Signature(mac.finalize().into_bytes().into())
-        };
+        let sign = |secret: &Secret| parse(&[&secret.sign(b"{}")]).unwrap();
         let seven = Some(Signer::Instance(id("7")));
         assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&old)), seven);
         assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&new)), seven);
@@ -221,6 +239,9 @@ mod tests {
         assert_eq!(ring.verify(Some(&id("9")), b"{}", &sign(&shared)), Some(Signer::Shared));
         assert_eq!(ring.verify(Some(&id("9")), b"{}", &sign(&old)), None);
         assert_eq!(ring.verify(None, b"{}", &sign(&new)), seven);
+        let signing = |path: Option<&str>| ring.signing(path.map(id).as_ref()).map(Secret::expose);
+        assert_eq!(signing(Some("7")), Some(old.expose()));
+        assert_eq!((signing(Some("9")), signing(None)), (Some(shared.expose()), Some(shared.expose())));
         assert_eq!(ring.verify(None, b"{}", &sign(&shared)), Some(Signer::Shared));
     }
 

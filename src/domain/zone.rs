@@ -66,6 +66,13 @@ impl Zone {
         instant(at).to_zoned(self.0.clone()).date()
     }
 
+    /// The day of the week at a moment, Monday is 0, and the hour of that day.
+    pub fn hour_of_week(&self, at: Timestamp) -> (usize, usize) {
+        let local = instant(at).to_zoned(self.0.clone());
+        let from_zero = |number: i8| usize::try_from(number).expect("calendars count up from 0");
+        (from_zero(local.weekday().to_monday_zero_offset()), from_zero(local.hour()))
+    }
+
     /// When the local day of `at` begins, and when the next one does.
     pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
         let date = self.date_of(at);
@@ -142,6 +149,13 @@ mod tests {
         {
             assert_eq!(read("UTC", unusable), None, "{unusable}");
         }
+    }
+
+    #[test]
+    fn the_hour_of_the_week_is_the_one_that_clocks_show() {
+        let hour = |zone: &str, time| Zone::parse(zone).unwrap().hour_of_week(at(time));
+        assert_eq!(hour("UTC", "2024-08-26T00:00:00Z"), (0, 0));
+        assert_eq!(hour("America/Bogota", "2024-08-26T00:00:00Z"), (6, 19));
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub async fn list(
     let configured = roster.configured.iter().filter(|instance| reader.scope.allows(&instance.id));
     let mut instances: BTreeMap<InstanceId, Instance> =
         known.into_iter().map(|report| (report.instance_id.clone(), report.into())).collect();
-    for config::Instance { id, name } in configured {
+    for config::Instance { id, name, .. } in configured {
         instances.entry(id.clone()).or_insert_with(|| Instance::silent(id)).name = name.clone();
     }
     Ok(Json(InstancesAnswer { data: instances.into_values().collect(), time_zone: roster.zone.name().to_owned() }))

@@ -13,6 +13,7 @@ use crate::broken::{self, Fault};
 use crate::disk::Disk;
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
+use crate::outage::Outage;
 use crate::store::EventStore;
 use floor::Floor;
 
@@ -67,6 +68,7 @@ pub struct Ingest {
     bytes: Arc<Semaphore>,
     floor: Arc<Floor>,
     pace: Arc<Pace>,
+    outage: Arc<Outage>,
     /// Of a broken build alone.
     beside: Option<Arc<dyn EventStore>>,
 }
@@ -84,6 +86,8 @@ pub struct Told {
     pub committed: Arc<Notify>,
     /// Of every commit after which there is a file to be saved.
     pub media: Arc<Notify>,
+    /// Of every commit, as of every event that is refused.
+    pub outage: Arc<Outage>,
 }
 
 /// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that
@@ -93,8 +97,9 @@ pub fn start(store: Arc<dyn EventStore>, told: Told, disk: Disk) -> (Ingest, Wri
     let (closing, pace) = (Arc::new(Notify::new()), Arc::new(Pace::default()));
     let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(Floor::new(disk)));
     let beside = broken::is(Fault::WriteBesideWriter).then(|| store.clone());
-    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace.clone()));
-    (Ingest { queue, bytes, floor, pace, beside }, Writer { task, closing })
+    let ingest = Ingest { queue, bytes, floor, pace: pace.clone(), outage: told.outage.clone(), beside };
+    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace));
+    (ingest, Writer { task, closing })
 }
 
 impl Ingest {
@@ -104,6 +109,10 @@ impl Ingest {
     /// [`IngestError::QueueFull`] when nearly as many wait as may, or so many that this one would wait too long;
     /// [`IngestError::DiskLow`] when the disk is nearly full.
     pub fn admit(&self) -> Result<(), IngestError> {
+        self.has_place().inspect_err(|_| self.outage.refuse())
+    }
+
+    fn has_place(&self) -> Result<(), IngestError> {
         let events = QUEUE_EVENTS - self.queue.capacity();
         let bytes = QUEUE_BYTES - self.bytes.available_permits();
         let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
@@ -122,6 +131,10 @@ impl Ingest {
 
     /// Hands an event to the writer and waits until it is committed and on disk.
     pub async fn submit(&self, event: Event) -> Result<Receipt, IngestError> {
+        self.hand_over(event).await.inspect_err(|_| self.outage.refuse())
+    }
+
+    async fn hand_over(&self, event: Event) -> Result<Receipt, IngestError> {
         if let Some(store) = &self.beside {
             let receipts = store.record_batch(&[event]).await.map_err(|_| IngestError::StoreUnavailable)?;
             return receipts.first().copied().ok_or(IngestError::StoreUnavailable);

@@ -86,6 +86,7 @@ async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
         match record(store, &part.events).await {
             Ok(receipts) => {
                 told.committed.notify_one();
+                told.outage.store();
                 if part.events.iter().any(Event::asks_for_media) {
                     told.media.notify_one();
                 }

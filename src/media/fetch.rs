@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
@@ -21,7 +20,8 @@ use crate::blob::is_disk_full;
 use crate::clock::Clock;
 use crate::domain::file_name;
 use crate::domain::media::Failure;
-use crate::domain::timestamp::Timestamp;
+use crate::domain::retry_after::retry_after;
+use crate::outbound;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a server may send nothing.
@@ -147,21 +147,8 @@ impl Fetcher {
     }
 }
 
-/// A client that asks what it is told to and nothing else: no proxies, no redirects, no cookies, no decompression.
-/// It trusts the system's certificates and the public roots, so that it works where there are none.
 fn client(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let roots = roots.map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>()?;
-    Client::builder()
-        .user_agent(concat!("buzon/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .redirect(Policy::none())
-        .referer(false)
-        .connect_timeout(CONNECT_WAIT)
-        .read_timeout(READ_WAIT)
-        .dns_resolver(Arc::new(resolver))
-        .tls_certs_merge(roots)
-        .build()
+    outbound::client()?.connect_timeout(CONNECT_WAIT).read_timeout(READ_WAIT).dns_resolver(Arc::new(resolver)).build()
 }
 
 /// Where the server sends us; `None` if this is its answer.
@@ -174,16 +161,6 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, Failure> {
     url.join(location).map(Some).map_err(|_| unusable())
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
-fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = httpdate::parse_http_date(value.trim()).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    let now = Duration::from_millis(now.millis().try_into().ok()?);
-    Some(until.saturating_sub(now))
-}
-
 fn refused(refusal: Refusal) -> Failure {
     Failure::Refused(refusal.to_string())
 }
@@ -191,23 +168,13 @@ fn refused(refusal: Refusal) -> Failure {
 /// Why there was no answer: because the guard forbade every address, or for a reason that may pass.
 fn unanswered(error: reqwest::Error) -> Failure {
     let mut source = error.source();
-    let mut root = None;
     while let Some(cause) = source {
         if let Some(refusal) = cause.downcast_ref::<Refusal>() {
-            return Failure::Refused(refusal.to_string());
+            return refused(refusal.clone());
         }
-        root = Some(cause);
         source = cause.source();
     }
-    let root = root.map_or_else(|| "no answer".to_owned(), ToString::to_string);
-    match error {
-        _ if root.starts_with("invalid peer certificate") => Failure::passing(
-            "the server's certificate has expired, is another host's, or is signed by nobody whom this machine trusts",
-        ),
-        error if error.is_timeout() => Failure::passing("the server did not answer in time"),
-        error if error.is_connect() => Failure::passing(format!("the server cannot be reached: {root}")),
-        _ => Failure::passing(format!("the server did not answer: {root}")),
-    }
+    Failure::passing(outbound::unanswered(&error))
 }
 
 fn broken_off(error: reqwest::Error) -> Failure {
@@ -221,20 +188,5 @@ fn unwritten(error: io::Error) -> Failure {
     match is_disk_full(&error) {
         true => Failure::NoRoom,
         false => Failure::passing(format!("buzon cannot write a temporary file into its data folder: {error}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_says_in_seconds_or_with_a_date_when_to_come_again() {
-        let now = Timestamp::from_rfc3339("2024-08-27T00:00:00Z").expect("it is a time");
-        let seconds = |value: &str| retry_after(value, now).map(|wait| wait.as_secs());
-        assert_eq!(seconds("120"), Some(120));
-        assert_eq!(seconds("Tue, 27 Aug 2024 00:01:30 GMT"), Some(90));
-        assert_eq!(seconds("Mon, 26 Aug 2024 00:00:00 GMT"), Some(0));
-        assert_eq!(seconds("soon"), None);
     }
 }

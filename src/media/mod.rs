@@ -1,4 +1,4 @@
-//! Saving what `media_url` names before the gateway deletes it: the only place that asks other servers for something.
+//! Saving what `media_url` names before the gateway deletes it: the only place that asks a server that strangers name.
 //!
 //! `worker` leases the jobs that are due and runs them; `job` is one attempt: `fetch` downloads to an unnamed
 //! temporary file (`spool`) under the rules of `guard`, and the file then goes to the store of blobs. `room` stops
@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -18,6 +17,7 @@ use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::domain::media::RetryPolicy;
 use crate::store::Store;
+use crate::threads::Threads;
 use crate::tls;
 
 mod fetch;
@@ -69,8 +69,7 @@ pub struct Parts {
     pub wake: Arc<Notify>,
 }
 
-/// Threads for downloads. They are not those that take events: a server that keeps a thread busy with what it sends,
-/// such as answers of the status 103 without an end, keeps it from other downloads alone.
+/// Threads for downloads.
 const THREADS: usize = 2;
 
 /// Why the worker did not start.
@@ -91,35 +90,13 @@ pub struct Worker {
     _threads: Threads,
 }
 
-/// End in the background: one may be busy.
-struct Threads(Option<Runtime>);
-
-impl Threads {
-    fn start() -> std::io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(THREADS).thread_name("media").enable_all().build().map(|runtime| Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Handle {
-        self.0.as_ref().expect("it is there until it is dropped").handle().clone()
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Starts fetching and sweeping.
 ///
 /// # Errors
 /// If the HTTP client or the threads cannot be made.
 pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
     tls::install_provider();
-    let threads = Threads::start()?;
+    let threads = Threads::start("media", THREADS)?;
     let closing = Arc::new(Notify::new());
     let blobs = parts.blobs.clone();
     let context = worker::Context::new(settings, parts.clone(), threads.handle())?;

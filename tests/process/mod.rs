@@ -3,11 +3,14 @@
 mod commands;
 mod damage;
 mod death;
+mod gateway;
 mod logs;
 mod media;
 mod readme;
 mod replicas;
+mod send;
 mod settings;
+mod simulate;
 mod sql;
 mod sql_docs;
 mod sql_role;

@@ -127,6 +127,36 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
     }
 }
 
+/// With what the section before it has set up: a secret in `buzon.toml`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_shows_to_be_tried_out_works() {
+    on_both(async |world| {
+        let (make_secret, _) = secret_block().split_once("cargo run").expect("the service is started after it");
+        let made = Command::new("bash").args(["-c", make_secret]).current_dir(world.folder.path()).status().await;
+        assert!(made.expect("bash is there").success());
+        let buzon = Buzon::serve(&world, &[]).await;
+        let (_, section) = README.split_once("\n## Try it out\n").expect("there is a section");
+        let (section, _) = section.split_once("\n## ").expect("others follow");
+        let scripts: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(scripts.len(), 2);
+        for (script, said) in scripts.into_iter().zip(["200\n{\"ok\":true,\"duplicate\":false}", "accepted"]) {
+            let program = env!("CARGO_BIN_EXE_buzon");
+            let script =
+                format!("set -euo pipefail\nbuzon() {{ {program} \"$@\"; }}\n{}", script.replace(" 10s", " 1s"));
+            let output = Command::new("bash")
+                .args(["-c", &script])
+                .env("BUZON_LISTEN", buzon.address.to_string())
+                .current_dir(world.folder.path())
+                .output();
+            let output = output.await.expect("bash is there");
+            assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains(said), "{output:?}");
+        }
+        assert_eq!(world.rows("SELECT DISTINCT signed FROM events").await, ["1"]);
+        buzon.kill().await;
+    })
+    .await;
+}
+
 #[test]
 fn every_problem_of_the_webhook_is_listed() {
     let source = include_str!("../../src/http/problem.rs");

@@ -1,6 +1,10 @@
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use crate::support::blocker::Blocker;
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{GUIDE, ack, event, received, sent};
 use crate::support::eventually;
@@ -208,4 +212,21 @@ async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_conn
     eventually("the connection has ended", async || world.value(others).await == "0").await;
     let scanned: u64 = world.value(scanned).await.parse().expect("it is a number");
     assert!(scanned < 300_000, "{scanned} rows were read by scanning");
+}
+
+/// Whoever wants to know whether something can be written asks with one.
+#[tokio::test]
+async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
+        let before = (world.dump().await, world.value("SELECT seq FROM ledger_clock").await);
+        assert_eq!(store.record_batch(&[]).await.expect("it can be written"), []);
+        assert_eq!((world.dump().await, world.value("SELECT seq FROM ledger_clock").await), before);
+        let blocker = Blocker::new(&world, "ledger_clock").await;
+        let blocked = timeout(Duration::from_millis(300), store.record_batch(&[])).await;
+        assert!(!matches!(blocked, Ok(Ok(_))), "nobody can write: {blocked:?}");
+        blocker.release().await;
+    })
+    .await;
 }

@@ -9,6 +9,7 @@ pub mod files;
 pub mod gate;
 pub mod gateway;
 pub mod hostile;
+pub mod keeper;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -13,7 +13,7 @@ use super::Settings;
 use crate::store::{self, Answer, Value};
 use delimited::Delimited;
 use json::Json;
-use table::Table;
+pub(super) use table::Table;
 
 mod delimited;
 mod json;
@@ -51,7 +51,7 @@ enum Format {
 }
 
 /// What prints the parts of an answer.
-trait Output {
+pub(super) trait Output {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()>;
     fn row(&mut self, values: Vec<Value>) -> io::Result<()>;
     fn end(&mut self) -> io::Result<()>;

@@ -9,7 +9,7 @@ use super::{Output, text};
 use crate::store::Value;
 
 /// A table for people. It is printed at its end, because the widths depend on all rows.
-pub(super) struct Table<W: Write> {
+pub(in crate::cli) struct Table<W: Write> {
     out: W,
     table: comfy_table::Table,
     /// Characters in a line of the terminal, if it is one.
@@ -18,7 +18,7 @@ pub(super) struct Table<W: Write> {
 }
 
 impl<W: Write + IsTerminal + AsFd> Table<W> {
-    pub(super) fn new(out: W) -> Self {
+    pub(in crate::cli) fn new(out: W) -> Self {
         let size = out.is_terminal().then(|| tcgetwinsize(&out));
         let width = size.and_then(Result::ok).map(|size| size.ws_col).filter(|width| *width > 0);
         Self::of_width(out, width)

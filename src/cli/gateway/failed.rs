@@ -1,0 +1,42 @@
+use std::io::{self, Write};
+
+use super::Line;
+use crate::cli::sql::{Output, Table};
+use crate::gateway::{FailedDelivery, oldest_first};
+use crate::store::Value;
+
+const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
+
+pub(super) async fn run(line: Line, limit: u32, json: bool) -> anyhow::Result<()> {
+    let mut failed = line.gateway.failed(&line.account, limit as usize).await?;
+    oldest_first(&mut failed);
+    let is_cut = failed.len() >= limit as usize;
+    if json {
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&failed)?)?;
+    } else {
+        table(failed)?;
+    }
+    if is_cut {
+        eprintln!("there may be more; --limit NUMBER asks for them");
+    }
+    Ok(())
+}
+
+fn table(failed: Vec<FailedDelivery>) -> io::Result<()> {
+    let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
+    let mut table = Table::new(io::stdout());
+    table.columns(COLUMNS.map(str::to_owned).to_vec())?;
+    for delivery in failed {
+        let attempts = delivery.attempts.and_then(|attempts| i64::try_from(attempts).ok());
+        table.row(vec![
+            Value::Text(delivery.id),
+            text(delivery.created_at),
+            attempts.map_or(Value::Null, Value::Integer),
+            text(delivery.next_retry_at),
+            text(delivery.status),
+            text(delivery.last_error),
+            text(delivery.endpoint),
+        ])?;
+    }
+    table.end()
+}

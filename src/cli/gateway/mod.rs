@@ -1,0 +1,133 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::{Settings, WrongUse};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::domain::instance::InstanceId;
+use crate::gateway::{Account, Gateway, Waiting};
+use crate::telemetry;
+
+mod failed;
+mod prompt;
+mod register;
+mod replay;
+mod secret_file;
+mod token;
+
+#[derive(Subcommand)]
+pub(super) enum GatewayCommand {
+    /// Tell the gateway where to send an instance's events, and with which secret to sign them
+    ///
+    /// The URL is BUZON_PUBLIC_URL with /webhook/INSTANCE; the secret is the first of the instance's own, else
+    /// BUZON_WEBHOOK_SECRET. A buzon that runs here is sent a signed test event first: if it does not take the
+    /// secret, the gateway is left as it is.
+    Register {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        whose: Whose,
+        /// Make a new secret, and keep the old one valid beside it in the instance's secret file
+        #[arg(long)]
+        new_secret: bool,
+        /// Take the old secret out of the instance's secret file, once the gateway has confirmed the new one
+        #[arg(long, conflicts_with = "new_secret")]
+        drop_old_secret: bool,
+    },
+    /// Show the deliveries that failed and that the gateway keeps, the oldest first
+    Failed {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        whose: Whose,
+        /// How many to ask the gateway for
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// One array of objects, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the gateway send failed deliveries again, now
+    #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
+    Replay {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        whose: Whose,
+        /// The deliveries, by the ids that `buzon gateway failed` shows
+        #[arg(value_name = "ID")]
+        ids: Vec<String>,
+        /// All that failed, the oldest first
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// The instance, and what opens it at the gateway.
+#[derive(Args)]
+pub(super) struct Whose {
+    /// The id of the instance at the gateway
+    #[arg(value_name = "INSTANCE", value_parser = instance)]
+    instance: InstanceId,
+    /// A file with its token at the gateway [default: as in [[instances]]; else you are asked for it]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+fn instance(text: &str) -> Result<InstanceId, String> {
+    let instance = InstanceId::new(text).map_err(|error| error.to_string())?;
+    if instance.is_unstated() { Err("the gateway gives every instance an id".to_owned()) } else { Ok(instance) }
+}
+
+pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            GatewayCommand::Register { settings, whose, new_secret, drop_old_secret } => {
+                let change = register::Change::of(new_secret, drop_old_secret);
+                register::run(Line::open(settings, whose, said())?, change).await
+            }
+            GatewayCommand::Failed { settings, whose, limit, json } => {
+                failed::run(Line::open(settings, whose, said())?, limit, json).await
+            }
+            GatewayCommand::Replay { settings, whose, ids, .. } => {
+                let bar = replay::bar()?;
+                let line = Line::open(settings, whose, replay::said_above(&bar))?;
+                replay::run(line, ids, bar).await
+            }
+        }
+    })
+}
+
+/// The line to the gateway, for one instance.
+struct Line {
+    config: Config,
+    gateway: Gateway,
+    account: Account,
+}
+
+impl Line {
+    fn open(settings: Settings, whose: Whose, waiting: Waiting) -> anyhow::Result<Self> {
+        let config = settings.config()?;
+        telemetry::init(&config.log);
+        let url = config.gateway.url.clone().ok_or_else(|| {
+            WrongUse(
+                "BUZON_GATEWAY_URL is not set; it is the gateway's own address, such as https://whapi.co".to_owned(),
+            )
+        })?;
+        let token = token::find(&config, &whose)?;
+        let gateway = Gateway::new(url, Arc::new(SystemClock), waiting).context("the HTTP client cannot be made")?;
+        Ok(Self { config, gateway, account: Account { instance: whose.instance, token } })
+    }
+}
+
+fn said() -> Waiting {
+    Arc::new(|wait| eprintln!("{}", waiting_line(wait)))
+}
+
+fn waiting_line(wait: std::time::Duration) -> String {
+    format!("the gateway wants to be asked more slowly; going on in {} seconds", wait.as_secs().max(1))
+}

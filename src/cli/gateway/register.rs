@@ -1,0 +1,190 @@
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use url::Url;
+
+use super::Line;
+use super::secret_file::SecretFile;
+use crate::cli::WrongUse;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, OwnSecrets};
+use crate::domain::instance::InstanceId;
+use crate::domain::signature::Secret;
+use crate::simulate::{Sender, Target};
+
+const SECRET_BYTES: usize = 32;
+
+/// What is to become of the secrets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    New,
+    DropOld,
+}
+
+impl Change {
+    pub(super) fn of(new: bool, drop_old: bool) -> Self {
+        match (new, drop_old) {
+            (true, _) => Self::New,
+            (_, true) => Self::DropOld,
+            _ => Self::None,
+        }
+    }
+}
+
+/// At every step the secret that the gateway signs with is one that buzon has: a new one is written beside the old one
+/// before the gateway is told, and the old one leaves after it has confirmed the new.
+pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
+    let instance = &line.account.instance;
+    let url = webhook_url(&line.config, instance)?;
+    let (secret, old) = match change {
+        Change::None => (configured(&line.config, instance)?, None),
+        Change::New => (new_secret(&line.config, instance)?, None),
+        Change::DropOld => old_file(&line.config, instance).map(|(file, secret)| (secret, Some(file)))?,
+    };
+    taken_here(&line.config, instance, &secret).await?;
+    let told = line.gateway.set_webhook(&line.account, &url, &secret).await;
+    told.map_err(|error| match change {
+        Change::New => {
+            anyhow!("{error}; the new secret stands beside the old one and both are good: {}", next(instance))
+        }
+        Change::None | Change::DropOld => anyhow!("{error}; nothing is changed here"),
+    })?;
+    let mut out = std::io::stdout();
+    writeln!(out, "The gateway sends the events of instance {instance} to {url}, signed.")?;
+    if let Some(file) = old {
+        file.write(&[&secret]).context("the gateway has the new secret; the old one could not be taken away")?;
+        writeln!(out, "The old secret is gone from its file, and is refused from the next start on.")?;
+    }
+    writeln!(
+        out,
+        "To test it, press Test Webhook in the panel (/manage_instance.php?id={instance}); buzon's log then says:\n\
+         \x20   a test webhook has arrived and is stored (signature valid)"
+    )?;
+    if change == Change::New {
+        writeln!(out, "In a few days, run: buzon gateway register {instance} --drop-old-secret")?;
+    }
+    Ok(())
+}
+
+/// What is to be done when all is as it should be.
+fn next(instance: &InstanceId) -> String {
+    format!("run: buzon gateway register {instance}")
+}
+
+fn webhook_url(config: &Config, instance: &InstanceId) -> anyhow::Result<Url> {
+    let example = "how the gateway reaches buzon, such as https://buzon.example.com";
+    let base =
+        config.public_url.as_ref().ok_or_else(|| WrongUse(format!("BUZON_PUBLIC_URL is not set; it is {example}")))?;
+    let mut url = base.clone();
+    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(["webhook", instance.as_str()]);
+    Ok(url)
+}
+
+fn configured(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> {
+    let missing = || {
+        WrongUse(format!(
+            "there is no secret for instance {instance}; set BUZON_WEBHOOK_SECRET, or have one made with --new-secret"
+        ))
+    };
+    Ok(config.keyring.signing(Some(instance)).cloned().ok_or_else(missing)?)
+}
+
+/// Where the secrets of an instance's own stand.
+fn place<'c>(config: &'c Config, instance: &InstanceId) -> &'c OwnSecrets {
+    let configured = config.instances.iter().find(|configured| configured.id == *instance);
+    configured.map_or(&OwnSecrets::None, |configured| &configured.own_secrets)
+}
+
+fn open(path: &Path) -> anyhow::Result<(SecretFile, Vec<Secret>)> {
+    let read = SecretFile::open(path).and_then(|file| file.secrets().map(|secrets| (file, secrets)));
+    read.with_context(|| format!("the secrets cannot be read: {}", path.display()))
+}
+
+/// Makes a secret and writes it before the one that is there; or says what to write where.
+fn new_secret(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> {
+    let mut random = [0; SECRET_BYTES];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    let new = Secret::new(hex::encode(random)).expect("64 digits are enough");
+    let OwnSecrets::File(path) = place(config, instance) else {
+        write!(std::io::stdout(), "{}", by_hand(config, instance, &new))?;
+        let written = "the secrets do not stand in one file of the instance's own, so nothing is changed";
+        return Err(WrongUse(format!("{written}; write what is said above")).into());
+    };
+    let (file, secrets) = open(path)?;
+    let [old] = secrets.as_slice() else {
+        return Err(WrongUse(format!(
+            "{} has two secrets already; set the first at the gateway with: buzon gateway register {instance}, \
+             and take the other away with --drop-old-secret",
+            path.display()
+        ))
+        .into());
+    };
+    file.write(&[&new, old]).with_context(|| format!("{} could not be written, and is as it was", path.display()))?;
+    writeln!(std::io::stdout(), "A new secret stands in {}, before the old one.", path.display())?;
+    Ok(new)
+}
+
+/// The file with two secrets, and the first of them.
+fn old_file(config: &Config, instance: &InstanceId) -> anyhow::Result<(SecretFile, Secret)> {
+    if let OwnSecrets::File(path) = place(config, instance) {
+        let (file, secrets) = open(path)?;
+        if let [new, _old] = secrets.as_slice() {
+            return Ok((file, new.clone()));
+        }
+    }
+    Err(WrongUse(format!("instance {instance} has no file with two secrets, so there is no old one to be taken away"))
+        .into())
+}
+
+/// What a person writes where a program does not: their own file of settings, or their environment.
+fn by_hand(config: &Config, instance: &InstanceId, new: &Secret) -> String {
+    let id = format!("{:?}", instance.as_str());
+    let (old, note) = match (place(config, instance), config.keyring.signing(None)) {
+        (OwnSecrets::None, None) => ("", ""),
+        (OwnSecrets::None, Some(_)) => (
+            ", \"WHAT webhook_secret IS\"",
+            "\nand remove webhook_secret, for no secret may stand twice. If other instances need it, leave it and the second one\n\
+             here out: events that come between the next start and the registering are then refused and sent again.",
+        ),
+        (OwnSecrets::File(_) | OwnSecrets::Scattered, _) => (", \"THE ONE THAT THE GATEWAY HAS NOW\"", ""),
+    };
+    format!(
+        "In the file with the settings, write\n\n\
+         \x20   [[instances]]\n\
+         \x20   id = {id}\n\
+         \x20   secrets = [\"{new}\"{old}]\n{note}\n\
+         Then start buzon again, and run: buzon gateway register {instance}\n",
+        new = new.expose(),
+    )
+}
+
+/// Sees whether a buzon that runs here takes the secret: it reads them at its start. Where none runs, the next one will.
+async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> anyhow::Result<()> {
+    let target = Target::listening(config.listen);
+    let body = serde_json::json!({
+        "event_type": "test_webhook", "instance_id": instance.as_str(), "timestamp": SystemClock.now().seconds(),
+        "message": "buzon gateway register",
+    });
+    let sender = Sender::new(&target)?;
+    match sender.send(Some(instance), body.to_string().into_bytes(), Some(secret)).await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) if answer.status == 401 => bail!(
+            "the buzon at {target} does not take this secret, which it reads at its start; the gateway is left as it \
+             is, and nothing is lost: start buzon again, then {}",
+            next(instance)
+        ),
+        Ok(answer) => {
+            bail!(
+                "what answers at {target} does not take events ({}); mend that, then {}",
+                answer.summary(),
+                next(instance)
+            )
+        }
+        Err(error) => {
+            eprintln!("no buzon answers at {target} ({error}); the one that is started next takes the secret");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use std::collections::{HashSet, VecDeque};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::sleep;
+
+use super::{Line, waiting_line};
+use crate::gateway::{GatewayError, Waiting, oldest_first};
+
+/// How many are listed at once; a gateway that lists fewer is asked again.
+const LISTED: usize = 500;
+const BETWEEN: Duration = Duration::from_millis(20);
+/// So many that the gateway cannot send one after the other show that it can send none.
+const FAILURES_IN_A_ROW: u32 = 10;
+
+pub(super) fn bar() -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("sending again {wide_bar} {human_pos} of {human_len}, {eta} left")?);
+    Ok(bar)
+}
+
+/// Tells of waits without tearing the bar.
+pub(super) fn said_above(bar: &ProgressBar) -> Waiting {
+    let bar = bar.clone();
+    Arc::new(move |wait| bar.suspend(|| eprintln!("{}", waiting_line(wait))))
+}
+
+/// Without `ids`, all that the gateway lists.
+pub(super) async fn run(line: Line, ids: Vec<String>, bar: ProgressBar) -> anyhow::Result<()> {
+    let mut done = Done::default();
+    let outcome = match ids.is_empty() {
+        true => done.all(&line, &bar).await,
+        false => done.these(&line, &bar, ids.into()).await,
+    };
+    bar.finish_and_clear();
+    writeln!(std::io::stdout(), "sent again {}, not there any more {}, failed {}", done.sent, done.gone, done.failed)?;
+    outcome?;
+    if done.failed > 0 {
+        bail!("not all could be sent again; see: buzon gateway failed {}", line.account.instance);
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Done {
+    sent: u64,
+    /// Sent by the gateway itself since they were listed, or never there.
+    gone: u64,
+    failed: u64,
+    in_a_row: u32,
+}
+
+impl Done {
+    /// Asks for each once, also for what the list has no room for at first.
+    async fn all(&mut self, line: &Line, bar: &ProgressBar) -> anyhow::Result<()> {
+        let mut asked = HashSet::new();
+        loop {
+            let mut listed = line.gateway.failed(&line.account, LISTED + asked.len()).await?;
+            oldest_first(&mut listed);
+            let due = listed.into_iter().filter(|delivery| delivery.is_due()).map(|delivery| delivery.id);
+            let ids: VecDeque<String> = due.filter(|id| asked.insert(id.clone())).collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            self.these(line, bar, ids).await?;
+        }
+    }
+
+    async fn these(&mut self, line: &Line, bar: &ProgressBar, ids: VecDeque<String>) -> anyhow::Result<()> {
+        bar.inc_length(ids.len() as u64);
+        for id in ids {
+            match line.gateway.replay(&line.account, &id).await {
+                Ok(()) => (self.sent, self.in_a_row) = (self.sent + 1, 0),
+                Err(GatewayError::UnknownDelivery(_)) => self.gone += 1,
+                Err(error) if error.is_about_one() && self.in_a_row + 1 < FAILURES_IN_A_ROW => {
+                    (self.failed, self.in_a_row) = (self.failed + 1, self.in_a_row + 1);
+                    bar.suspend(|| eprintln!("delivery {}: {error}", id.escape_debug()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            bar.inc(1);
+            sleep(BETWEEN).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+use std::fs;
+use std::io::{self, IsTerminal};
+
+use secrecy::SecretString;
+
+use super::{Whose, prompt};
+use crate::cli::WrongUse;
+use crate::config::{Config, gateway_token};
+
+/// The instance's token at the gateway: from the file that is named, from the settings, or from the person.
+pub(super) fn find(config: &Config, whose: &Whose) -> anyhow::Result<SecretString> {
+    let instance = &whose.instance;
+    if let Some(path) = &whose.token_file {
+        let problem = |problem: String| WrongUse(format!("--token-file: {}: {problem}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+        return Ok(gateway_token(&text).map_err(|error| problem(error.to_owned()))?);
+    }
+    if let Some(token) = config.gateway.tokens.get(instance) {
+        return Ok(token.clone());
+    }
+    if !io::stdin().is_terminal() {
+        let remedy = "give --token-file FILE, or token_file in its [[instances]]";
+        return Err(WrongUse(format!("there is no token of instance {instance} for the gateway; {remedy}")).into());
+    }
+    let typed = prompt::hidden(&format!("Token of instance {instance} at the gateway (it is not shown): "))?;
+    Ok(gateway_token(&typed).map_err(|error| WrongUse(error.to_owned()))?)
+}

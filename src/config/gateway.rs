@@ -1,0 +1,51 @@
+//! The settings about the gateway's own API: where it is, and what opens it.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::file::InstanceEntry;
+use super::{ConfigError, Sources};
+use crate::domain::instance::InstanceId;
+
+/// How the gateway is spoken to.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// The gateway's own address: the base of its API and of relative URLs of files, and an origin of files.
+    pub url: Option<Url>,
+    /// Ask it to send again what could not be delivered while the store or the process was away.
+    pub replay: bool,
+    /// Of the instances that have one configured.
+    pub tokens: BTreeMap<InstanceId, SecretString>,
+}
+
+impl GatewayConfig {
+    pub(super) fn new(sources: &Sources) -> Result<Self, ConfigError> {
+        let url = sources.parsed("gateway_url", super::origin)?;
+        let tokens = sources.instances().iter().filter_map(|entry| Some((entry, entry.token.as_deref()?)));
+        let tokens = tokens.map(|(entry, text)| {
+            let problem = |problem| ConfigError::new(place(entry), problem);
+            let token = gateway_token(text).map_err(problem)?;
+            // It opens nothing else.
+            url.as_ref().ok_or_else(|| problem("its token needs gateway_url beside it: the address that it is for"))?;
+            Ok((entry.instance.id.clone(), token))
+        });
+        let tokens = tokens.collect::<Result<_, _>>()?;
+        Ok(Self { url, replay: sources.flag("gateway_replay")?, tokens })
+    }
+}
+
+fn place(entry: &InstanceEntry) -> String {
+    format!("{}: instance {}", entry.place, entry.instance.id)
+}
+
+/// Reads a token of the gateway's as it stands in a setting or a file.
+///
+/// # Errors
+/// It is empty, or holds what no token does; it is not quoted.
+pub fn gateway_token(text: &str) -> Result<SecretString, &'static str> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    let usable = !text.is_empty() && text.chars().all(|c| !c.is_control() && !c.is_whitespace());
+    usable.then(|| text.to_owned().into()).ok_or("the gateway's token is one word without spaces; the panel shows it")
+}

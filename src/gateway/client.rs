@@ -1,0 +1,202 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use url::Url;
+
+use super::{Account, FailedDelivery, GatewayError};
+use crate::clock::Clock;
+use crate::domain::instance::InstanceId;
+use crate::domain::retry_after::retry_after;
+use crate::domain::signature::Secret;
+use crate::outbound;
+use crate::tls;
+
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// How long one answer may take: a replay may last as long as the delivery that it is.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// How often a gateway that is asked too often is waited for, and how long at a time.
+const WAITS: u32 = 3;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The first wait where the gateway names none; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+
+/// Told of every wait that the gateway asks for.
+pub type Waiting = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// A client of the gateway's API.
+#[derive(Clone)]
+pub struct Gateway {
+    client: Client,
+    base: Url,
+    clock: Arc<dyn Clock>,
+    waiting: Waiting,
+}
+
+/// What is asked for: it tells what a 404 means, and what must not be repeated of an answer.
+enum About<'a> {
+    Webhook(&'a Secret),
+    List,
+    Delivery(&'a str),
+}
+
+impl Gateway {
+    /// # Errors
+    /// If the HTTP client cannot be made.
+    pub fn new(base: Url, clock: Arc<dyn Clock>, waiting: Waiting) -> Result<Self, reqwest::Error> {
+        tls::install_provider();
+        // What HTTP/2 compresses is logged in parts; there are a handful of requests.
+        let client = outbound::client()?.http1_only().connect_timeout(CONNECT_WAIT).timeout(ANSWER_WAIT).build()?;
+        Ok(Self { client, base, clock, waiting })
+    }
+
+    /// Sets where the events of an instance go, and the secret that signs them (guide, "Endpoint de configuración").
+    pub async fn set_webhook(&self, account: &Account, url: &Url, secret: &Secret) -> Result<(), GatewayError> {
+        let body = json!({
+            "token": account.token.expose_secret(), "url": url.as_str(), "secret": secret.expose(),
+        });
+        let request = self.client.post(self.url(&["api", "instance", account.instance.as_str(), "webhook"]));
+        self.ask(json_body(request, &body), account, About::Webhook(secret)).await.map(|_| ())
+    }
+
+    /// At most `limit` of the deliveries that failed. The gateway may have a lower limit of its own.
+    pub async fn failed(&self, account: &Account, limit: usize) -> Result<Vec<FailedDelivery>, GatewayError> {
+        let mut url = self.url(&["api", "webhook-dlq"]);
+        url.query_pairs_mut()
+            .append_pair("instanceId", account.instance.as_str())
+            .append_pair("token", account.token.expose_secret())
+            .append_pair("limit", &limit.to_string());
+        let answer = self.ask(self.client.get(url), account, About::List).await?;
+        FailedDelivery::list(&answer).ok_or(GatewayError::UnknownForm)
+    }
+
+    /// Has the gateway send a failed delivery again, now. That it says yes does not mean that the event has arrived.
+    pub async fn replay(&self, account: &Account, id: &str) -> Result<(), GatewayError> {
+        let body = json!({"instanceId": instance(&account.instance), "token": account.token.expose_secret()});
+        let request = self.client.post(self.url(&["api", "webhook-dlq", id, "replay"]));
+        self.ask(json_body(request, &body), account, About::Delivery(id)).await.map(|_| ())
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+        url
+    }
+
+    /// Asks, and again when the gateway wants to be asked more slowly.
+    async fn ask(&self, request: RequestBuilder, account: &Account, about: About<'_>) -> Result<Value, GatewayError> {
+        for nth in 0..WAITS {
+            let again = request.try_clone().expect("a body in memory can be sent again");
+            match self.attempt(again, account, &about).await {
+                Err(GatewayError::Busy(wait)) => {
+                    let wait = if wait.is_zero() { FIRST_WAIT * 2_u32.pow(nth) } else { wait };
+                    if wait > LONGEST_WAIT {
+                        return Err(GatewayError::Busy(wait));
+                    }
+                    (self.waiting)(wait);
+                    sleep(wait).await;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.attempt(request, account, &about).await
+    }
+
+    async fn attempt(
+        &self,
+        request: RequestBuilder,
+        account: &Account,
+        about: &About<'_>,
+    ) -> Result<Value, GatewayError> {
+        let response = request.send().await.map_err(unanswered)?;
+        let status = response.status();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(GatewayError::TokenRefused(account.instance.clone()))
+            }
+            StatusCode::NOT_FOUND => Err(match about {
+                About::Delivery(id) => GatewayError::UnknownDelivery((*id).to_owned()),
+                About::Webhook(_) | About::List => GatewayError::UnknownInstance(account.instance.clone()),
+            }),
+            StatusCode::TOO_MANY_REQUESTS => Err(GatewayError::Busy(self.asked_wait(&response))),
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                Err(GatewayError::Trouble(status))
+            }
+            _ if status.is_redirection() => Err(GatewayError::Redirect(status)),
+            _ => answer(status, &body(response).await?, |reason| hide(reason, account, about)),
+        }
+    }
+
+    /// Zero where the gateway names no time.
+    fn asked_wait(&self, response: &Response) -> Duration {
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        asked.and_then(|value| retry_after(value, self.clock.now())).unwrap_or_default()
+    }
+}
+
+/// Text as the provider's samples have it: a number where it is one.
+fn instance(id: &InstanceId) -> Value {
+    let number = id.as_str().parse::<u64>().ok().filter(|number| number.to_string() == id.as_str());
+    number.map_or_else(|| id.as_str().into(), Value::from)
+}
+
+fn json_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
+    request.header(CONTENT_TYPE, "application/json").body(body.to_string())
+}
+
+/// A body and its type.
+struct Body {
+    content_type: String,
+    bytes: Vec<u8>,
+}
+
+async fn body(mut response: Response) -> Result<Body, GatewayError> {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.and_then(|value| value.split(';').next()).unwrap_or("something").to_owned();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+        if bytes.len() + chunk.len() > MAX_ANSWER {
+            return Err(GatewayError::TooLarge(MAX_ANSWER));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Body { content_type, bytes })
+}
+
+/// A yes, with what it says; or a no in JSON, whatever its status.
+fn answer(status: StatusCode, body: &Body, hide: impl Fn(&str) -> String) -> Result<Value, GatewayError> {
+    if status.is_success() && body.bytes.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    let Ok(answer) = serde_json::from_slice::<Value>(&body.bytes) else {
+        return Err(GatewayError::NotJson(body.content_type.clone()));
+    };
+    let denies = |name: &str| answer.get(name) == Some(&Value::Bool(false));
+    if !status.is_success() || denies("ok") || denies("success") {
+        let reason = ["error", "message"].iter().find_map(|name| answer.get(name)?.as_str());
+        let said = reason.map(|reason| format!(": {}", hide(reason))).unwrap_or_default();
+        return Err(GatewayError::Refused { status, said });
+    }
+    Ok(answer)
+}
+
+/// The gateway's reason, cut to a line, without the token or the secret if it repeats them.
+fn hide(reason: &str, account: &Account, about: &About<'_>) -> String {
+    const SHOWN: usize = 200;
+    let reason = reason.replace(account.token.expose_secret(), "***");
+    let reason = match about {
+        About::Webhook(secret) => reason.replace(secret.expose(), "***"),
+        About::List | About::Delivery(_) => reason,
+    };
+    reason.replace(char::is_control, " ").chars().take(SHOWN).collect()
+}
+
+fn unanswered(error: reqwest::Error) -> GatewayError {
+    GatewayError::Unanswered(outbound::unanswered(&error))
+}

@@ -1,0 +1,40 @@
+//! How buzon asks other servers for something.
+
+use std::error::Error as _;
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+
+/// A client that asks what it is told to and nothing else: no proxies, no redirects, no cookies, no decompression.
+/// It trusts the system's certificates and the public roots, so that it works where there are none.
+///
+/// # Errors
+/// If a root is no certificate.
+pub fn client() -> Result<ClientBuilder, reqwest::Error> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots = roots.map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Client::builder()
+        .user_agent(concat!("buzon/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(Policy::none())
+        .referer(false)
+        .tls_certs_merge(roots))
+}
+
+/// Why a server gave no answer, for a person. Names nothing of the URL, which may hold a secret.
+pub fn unanswered(error: &reqwest::Error) -> String {
+    let mut root = error.source();
+    while let Some(cause) = root.and_then(|root| root.source()) {
+        root = Some(cause);
+    }
+    let root = root.map_or_else(|| "no answer".to_owned(), ToString::to_string);
+    match error {
+        _ if root.starts_with("invalid peer certificate") => {
+            "the server's certificate has expired, is another host's, or is signed by nobody whom this machine trusts"
+                .to_owned()
+        }
+        error if error.is_timeout() => "the server did not answer in time".to_owned(),
+        error if error.is_connect() => format!("the server cannot be reached: {root}"),
+        _ => format!("the server did not answer: {root}"),
+    }
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::sender::{Answer, Sender};
+use super::tally::Tally;
+use super::traffic::Delivery;
+use crate::domain::signature::Keyring;
+
+/// How many answers are waited for at a time: a buzon that is slow is not sent more.
+const AT_ONCE: usize = 64;
+/// So many failures without anything that was taken are enough.
+const HOPELESS: u64 = 20;
+
+type Sent = (Delivery, Result<Answer, String>);
+
+/// Sends the events, so many a second, signed as the keyring has it, until there are no more, `stop` is ready, or
+/// nothing that was sent so far was taken. `shown` sees the count after each answer.
+pub async fn drive(
+    traffic: impl Iterator<Item = Delivery>,
+    rate: f64,
+    sender: &Sender,
+    keyring: &Keyring,
+    stop: impl Future<Output = ()>,
+    shown: impl Fn(&Tally),
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut under_way = JoinSet::new();
+    let note = |tally: &mut Tally, sent: Result<Sent, JoinError>| {
+        let (delivery, outcome) = sent.expect("a sender does not panic");
+        tally.note(&delivery, outcome);
+        shown(tally);
+    };
+    let begun = Instant::now();
+    let mut stop = std::pin::pin!(stop);
+    for (nth, delivery) in traffic.enumerate() {
+        let due = sleep_until(begun + Duration::from_secs_f64(nth as f64 / rate));
+        tokio::select! {
+            () = due => {}
+            () = &mut stop => break,
+        }
+        if under_way.len() == AT_ONCE
+            && let Some(sent) = under_way.join_next().await
+        {
+            note(&mut tally, sent);
+        }
+        while let Some(sent) = under_way.try_join_next() {
+            note(&mut tally, sent);
+        }
+        if tally.not_taken() >= HOPELESS && tally.not_taken() == tally.sent() {
+            break;
+        }
+        let (sender, secret) = (sender.clone(), keyring.signing(Some(&delivery.instance)).cloned());
+        under_way.spawn(async move {
+            let outcome = sender.send(Some(&delivery.instance), delivery.body.clone(), secret.as_ref()).await;
+            (delivery, outcome)
+        });
+    }
+    while let Some(sent) = under_way.join_next().await {
+        note(&mut tally, sent);
+    }
+    tally
+}

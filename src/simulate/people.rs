@@ -1,0 +1,103 @@
+//! Who writes to a shop, and what is said.
+
+use super::dice::Dice;
+
+pub(super) const NAMES: [&str; 16] = [
+    "Juan Pérez",
+    "María Gómez",
+    "Andrés Rodríguez",
+    "Laura Martínez",
+    "Camila Torres",
+    "Sebastián Ruiz",
+    "Valentina Díaz",
+    "Diego Herrera",
+    "Sofía Castro",
+    "Mateo Vargas",
+    "Daniela Ríos",
+    "Felipe Muñoz",
+    "Natalia Peña",
+    "Óscar Niño",
+    "Lucía Ángel",
+    "Íngrid Suárez",
+];
+
+const ASKED: [&str; 18] = [
+    "Hola, ¿tienen menú?",
+    "¿Abren hoy?",
+    "¿Hasta qué hora atienden?",
+    "Buenas, ¿hacen domicilios?",
+    "¿Cuánto vale el envío?",
+    "Quiero dos almuerzos por favor",
+    "¿Reciben Nequi?",
+    "¿Me confirma el pedido?",
+    "Gracias 🙏",
+    "Listo, quedo atento",
+    "¿Tienen en talla M?",
+    "¿Dónde están ubicados?",
+    "Me llegó incompleto 😕",
+    "¿Puedo cambiarlo por otro color?",
+    "Perfecto, muchas gracias",
+    "¿Cuándo llega?",
+    "Buenos días",
+    "¿Tienen algo sin gluten?",
+];
+
+const ANSWERED: [&str; 14] = [
+    "¡Hola! Te comparto el menú 👇",
+    "Sí, abrimos hasta las 8",
+    "Claro que sí, ¿a qué dirección?",
+    "El envío vale $6.000",
+    "Tu pedido ya va en camino 🛵",
+    "Con mucho gusto",
+    "Recibimos Nequi, Daviplata y efectivo",
+    "Te confirmo en un momento",
+    "Lo sentimos mucho, ya lo corregimos",
+    "Sí, tenemos tallas S, M y L",
+    "Estamos en la Calle 10 # 5-51",
+    "¡Gracias a ti!",
+    "Queda agendado para mañana a las 10",
+    "Por el momento está agotado",
+];
+
+pub(super) const EMOJI: [&str; 5] = ["👍", "❤️", "😂", "🙏", "😮"];
+
+/// Somebody, or some people, whom a shop speaks with.
+#[derive(Clone, Debug)]
+pub(super) struct Chat {
+    pub(super) id: String,
+    /// The one who writes: in a group, one of its members.
+    pub(super) person: String,
+    pub(super) name: &'static str,
+    pub(super) is_group: bool,
+}
+
+/// One chat in so many is a group.
+const GROUPS: u64 = 10;
+const MEMBERS: u64 = 6;
+
+impl Chat {
+    /// The n-th chat of the n-th instance, with somebody who writes in it now.
+    pub(super) fn pick(instance: usize, chats: u64, dice: &mut Dice) -> Self {
+        const FLATTENED: f64 = 4.0;
+        let nth = dice.zipf(chats, FLATTENED);
+        let is_group = nth % GROUPS == GROUPS - 1;
+        let member = if is_group { 1 + dice.below(MEMBERS) } else { 0 };
+        let number = 3_000_000_000 + instance as u64 * 1_000_000 + nth * 10 + member;
+        let person = format!("57{number}@c.us");
+        let id = if is_group { format!("120363{number}@g.us") } else { person.clone() };
+        Self { id, person, name: NAMES[(number % NAMES.len() as u64) as usize], is_group }
+    }
+}
+
+/// The shop's own number.
+pub(super) fn own_number(instance: usize) -> String {
+    format!("57601{instance:07}@c.us")
+}
+
+pub(super) fn question(dice: &mut Dice) -> &'static str {
+    dice.pick::<&str>(&ASKED)
+}
+
+pub(super) fn answer(dice: &mut Dice) -> &'static str {
+    dice.pick::<&str>(&ANSWERED)
+}

@@ -1,0 +1,324 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::dice::Dice;
+use super::files;
+use super::hours::WorkingHours;
+use super::people::{self, Chat};
+use crate::domain::instance::InstanceId;
+use crate::domain::timestamp::Timestamp;
+
+/// What the traffic is like. The same shape makes the same events, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub seed: u64,
+    pub instances: Vec<InstanceId>,
+    /// Of each instance.
+    pub chats: u64,
+    /// How many events there are in all.
+    pub events: u64,
+    /// When they are written.
+    pub hours: WorkingHours,
+    /// Where pictures and voice notes are fetched; without it, there are none.
+    pub files: Option<Url>,
+}
+
+/// One request of the gateway's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub instance: InstanceId,
+    pub body: Vec<u8>,
+    pub kind: Kind,
+    /// Whether it names a file.
+    pub has_file: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Message,
+    Ack,
+    Reaction,
+    /// Of something that was sent before, byte for byte.
+    Repeat,
+    /// A message that comes hours after those that were written later.
+    Late,
+}
+
+/// How many of a thousand messages …
+const ANSWERED: u64 = 550;
+const REACTED_TO: u64 = 60;
+const LATE: u64 = 20;
+/// … of a thousand of ours are delivered, and read.
+const DELIVERED: u64 = 970;
+const READ: u64 = 850;
+/// … and of a thousand requests come again.
+const REPEATED: u64 = 30;
+
+/// Events in the order in which a gateway sends them.
+pub struct Traffic {
+    shape: Shape,
+    dice: Dice,
+    made: u64,
+    /// What is to follow, by its time and then by its number.
+    planned: BTreeMap<(Timestamp, u64), Planned>,
+    plans: u64,
+}
+
+enum Planned {
+    Answer { instance: usize, chat: Chat },
+    Ack { instance: usize, id: String, ack: &'static str },
+    Reaction { instance: usize, id: String, from: String },
+    Again(Delivery),
+}
+
+impl Traffic {
+    pub fn new(shape: Shape) -> Self {
+        let dice = Dice::new(shape.seed);
+        Self { shape, dice, made: 0, planned: BTreeMap::new(), plans: 0 }
+    }
+
+    /// What is due now, else something new.
+    fn made_at(&mut self, now: Timestamp) -> Delivery {
+        match self.planned.first_entry().filter(|first| first.key().0 <= now) {
+            Some(due) => {
+                let ((at, _), planned) = due.remove_entry();
+                self.follow(planned, at)
+            }
+            None => self.message_at(now),
+        }
+    }
+
+    fn follow(&mut self, planned: Planned, at: Timestamp) -> Delivery {
+        match planned {
+            Planned::Answer { instance, chat } => self.answer(instance, &chat, at),
+            Planned::Ack { instance, id, ack } => {
+                // The guide's form names no instance.
+                self.delivery(instance, Kind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
+            }
+            Planned::Reaction { instance, id, from } => {
+                let emoji = *self.dice.pick(&people::EMOJI);
+                let body = json!({
+                    "event_type": "message_reaction", "instance_id": self.id(instance), "message_id": id,
+                    "from_number": from, "reaction": emoji, "timestamp": at.seconds(),
+                });
+                self.delivery(instance, Kind::Reaction, &body)
+            }
+            Planned::Again(delivery) => delivery,
+        }
+    }
+
+    /// A message from outside; now and then one that the gateway holds back, and another in its place.
+    fn message_at(&mut self, at: Timestamp) -> Delivery {
+        if self.dice.in_thousand(LATE) {
+            let late = self.received(at);
+            let hours = Duration::from_secs(60 * (30 + self.dice.below(6 * 60)));
+            self.plan(at + hours, Planned::Again(Delivery { kind: Kind::Late, ..late }));
+        }
+        self.received(at)
+    }
+
+    fn received(&mut self, at: Timestamp) -> Delivery {
+        let instance = self.dice.below(self.shape.instances.len() as u64) as usize;
+        let chat = Chat::pick(instance, self.shape.chats, &mut self.dice);
+        let id = self.message_id();
+        let content = self.content();
+        let body = json!({
+            "event_type": "message_received", "id": id, "instance_id": self.id(instance), "chat_id": chat.id,
+            "from": chat.id, "to": people::own_number(instance), "from_me": 0, "sender_name": chat.name,
+            "body": content.text, "type": content.kind, "timestamp": at.seconds(), "is_group": u8::from(chat.is_group),
+            "quoted_message_id": null, "reaction": null, "media_url": content.url, "latitude": content.place.map(|it| it.0),
+            "longitude": content.place.map(|it| it.1), "vcard": null, "status": "received", "ack": "pending",
+            "group_sender": chat.is_group.then_some(&chat.person),
+        });
+        if self.dice.in_thousand(REACTED_TO) {
+            let after = self.minutes(1, 30);
+            self.plan(at + after, Planned::Reaction { instance, id, from: people::own_number(instance) });
+        }
+        if self.dice.in_thousand(ANSWERED) {
+            let after = self.minutes(1, 20);
+            self.plan(at + after, Planned::Answer { instance, chat });
+        }
+        Delivery { has_file: content.url.is_some(), ..self.delivery(instance, Kind::Message, &body) }
+    }
+
+    fn answer(&mut self, instance: usize, chat: &Chat, at: Timestamp) -> Delivery {
+        let id = self.message_id();
+        let text = people::answer(&mut self.dice);
+        let body = json!({
+            "event_type": "message_sent", "id": id, "instance_id": self.id(instance), "chat_id": chat.id,
+            "from": people::own_number(instance), "to": chat.id, "body": text, "type": "text",
+            "timestamp": at.seconds(), "is_group": u8::from(chat.is_group), "media_url": null, "latitude": null,
+            "longitude": null, "vcard": null, "status": "sent", "group_sender": null,
+        });
+        self.plan_acks(instance, &id, at);
+        if self.dice.in_thousand(REACTED_TO) {
+            let after = self.minutes(1, 90);
+            self.plan(at + after, Planned::Reaction { instance, id, from: chat.person.clone() });
+        }
+        self.delivery(instance, Kind::Message, &body)
+    }
+
+    /// Sent at once, delivered within a minute or two, read within hours; each later than the one before.
+    fn plan_acks(&mut self, instance: usize, id: &str, at: Timestamp) {
+        let ack = |traffic: &mut Self, at, ack| {
+            traffic.plan(at, Planned::Ack { instance, id: id.to_owned(), ack });
+        };
+        let sent = at + Duration::from_secs(1);
+        ack(self, sent, "sent");
+        if self.dice.in_thousand(DELIVERED) {
+            let delivered = sent + Duration::from_secs(1 + self.dice.below(90));
+            ack(self, delivered, "delivered");
+            if self.dice.in_thousand(READ) {
+                let read = delivered + self.minutes(1, 180);
+                ack(self, read, "read");
+            }
+        }
+    }
+
+    fn content(&mut self) -> Content {
+        let Some(base) = self.shape.files.clone() else { return self.text() };
+        match self.dice.below(100) {
+            0..12 => Content::file(&base, "image", "jpg", &mut self.dice),
+            12..20 => Content::file(&base, "audio", "ogg", &mut self.dice),
+            20..23 => Content::file(&base, "document", "pdf", &mut self.dice),
+            23..25 => {
+                let place = (4.6 + self.dice.unit() / 10.0, -74.1 + self.dice.unit() / 10.0);
+                Content { kind: "location", text: "", url: None, place: Some(place) }
+            }
+            _ => self.text(),
+        }
+    }
+
+    fn text(&mut self) -> Content {
+        Content { kind: "text", text: people::question(&mut self.dice), url: None, place: None }
+    }
+
+    fn delivery(&mut self, instance: usize, kind: Kind, body: &Value) -> Delivery {
+        let instance = self.shape.instances[instance].clone();
+        Delivery { instance, body: body.to_string().into_bytes(), kind, has_file: false }
+    }
+
+    fn plan(&mut self, at: Timestamp, planned: Planned) {
+        self.plans += 1;
+        self.planned.insert((at, self.plans), planned);
+    }
+
+    fn minutes(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_secs(60 * from + self.dice.below(60 * (to - from)))
+    }
+
+    fn id(&self, instance: usize) -> &str {
+        self.shape.instances[instance].as_str()
+    }
+
+    fn message_id(&mut self) -> String {
+        format!("3EB0{:016X}", self.dice.next())
+    }
+}
+
+impl Iterator for Traffic {
+    type Item = Delivery;
+
+    fn next(&mut self) -> Option<Delivery> {
+        if self.made == self.shape.events {
+            return None;
+        }
+        let now = self.shape.hours.at(self.made as f64 / self.shape.events as f64);
+        self.made += 1;
+        let delivery = self.made_at(now);
+        if delivery.kind != Kind::Repeat && self.dice.in_thousand(REPEATED) {
+            let after = self.minutes(1, 60);
+            self.plan(now + after, Planned::Again(Delivery { kind: Kind::Repeat, ..delivery.clone() }));
+        }
+        Some(delivery)
+    }
+}
+
+/// What a message holds.
+struct Content {
+    kind: &'static str,
+    text: &'static str,
+    url: Option<String>,
+    place: Option<(f64, f64)>,
+}
+
+impl Content {
+    fn file(base: &Url, kind: &'static str, ending: &str, dice: &mut Dice) -> Self {
+        let url = files::url(base, dice.next(), ending);
+        Self { kind, text: "", url: Some(url.into()), place: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use super::*;
+    use crate::domain::zone::Zone;
+
+    fn traffic(seed: u64, events: u64) -> Vec<Delivery> {
+        let start = Timestamp::from_rfc3339("2024-08-26T00:00:00Z").unwrap();
+        let instances = ["7", "8"].map(|id| InstanceId::new(id).unwrap()).to_vec();
+        let hours = WorkingHours::new(start, 7, &Zone::utc());
+        let files = Some(Url::parse("http://127.0.0.1:8099").unwrap());
+        Traffic::new(Shape { seed, instances, chats: 40, events, hours, files }).collect()
+    }
+
+    fn body(delivery: &Delivery) -> Value {
+        serde_json::from_slice(&delivery.body).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_events_and_another_makes_others() {
+        assert_eq!(traffic(7, 1_000), traffic(7, 1_000));
+        let bodies = |seed| traffic(seed, 1_000).into_iter().map(|delivery| delivery.body).collect::<BTreeSet<_>>();
+        let shared = bodies(7).intersection(&bodies(8)).count();
+        assert_eq!(shared, 0);
+    }
+
+    #[test]
+    fn acks_and_reactions_follow_the_message_that_they_are_about_in_their_order() {
+        const ORDER: [&str; 3] = ["sent", "delivered", "read"];
+        let mut acked: HashMap<String, usize> = HashMap::new();
+        let mut known = BTreeSet::new();
+        let shop = [0, 1].map(people::own_number);
+        for delivery in traffic(7, 5_000).iter().filter(|delivery| delivery.kind != Kind::Repeat) {
+            let body = body(delivery);
+            let about = |name: &str| (delivery.instance.clone(), body[name].as_str().unwrap().to_owned());
+            match delivery.kind {
+                Kind::Ack => {
+                    assert!(known.contains(&about("id")), "{body}");
+                    let rank = ORDER.iter().position(|ack| body["ack"] == **ack).unwrap();
+                    let before = acked.insert(about("id").1, rank);
+                    assert_eq!(before.map_or(0, |before| before + 1), rank, "{body}");
+                }
+                // What the shop reacts to can be a message that the gateway holds back.
+                Kind::Reaction if shop.iter().any(|shop| body["from_number"] == **shop) => {}
+                Kind::Reaction => assert!(known.contains(&about("message_id")), "{body}"),
+                _ => {
+                    known.insert(about("id"));
+                }
+            }
+        }
+        assert!(acked.len() > 500);
+    }
+
+    #[test]
+    fn there_is_something_of_everything() {
+        let traffic = traffic(7, 5_000);
+        let count = |kind| traffic.iter().filter(|delivery| delivery.kind == kind).count();
+        for (kind, least) in
+            [(Kind::Message, 1_500), (Kind::Ack, 1_000), (Kind::Reaction, 50), (Kind::Repeat, 50), (Kind::Late, 10)]
+        {
+            assert!(count(kind) >= least, "{kind:?} {}", count(kind));
+        }
+        assert!(traffic.iter().filter(|delivery| delivery.has_file).count() > 100);
+        let bodies: BTreeSet<&Vec<u8>> = traffic.iter().map(|delivery| &delivery.body).collect();
+        assert_eq!(bodies.len(), traffic.len() - count(Kind::Repeat), "only repeats are repeats");
+        let groups = traffic.iter().filter(|delivery| body(delivery)["is_group"] == 1).count();
+        assert!(groups > 50 && groups < 1_000, "{groups}");
+    }
+}

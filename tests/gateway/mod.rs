@@ -1,0 +1,3 @@
+//! What buzon asks of the gateway by itself.
+
+mod replaying;

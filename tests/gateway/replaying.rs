@@ -1,0 +1,126 @@
+//! A gateway that keeps failed deliveries gets them replayed after an outage without anyone asking.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::support::blocker::Blocker;
+use crate::support::events::{SECRET, received};
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::keeper::{Keeper, TOKEN};
+use crate::support::process::Buzon;
+use crate::support::service::{Service, config};
+use crate::support::world::{Backend, World, on_both};
+use crate::support::{eventually, eventually_within};
+
+const LIST: &str = "GET /api/webhook-dlq";
+/// Two rounds of an outage, and the wait after it.
+const ROUNDS: Duration = Duration::from_secs(90);
+
+/// A buzon in this process that may ask `keeper`.
+async fn service(world: &World, keeper: &Keeper) -> Service {
+    let file = world.folder.path().join("buzon.toml");
+    std::fs::write(&file, keeper.settings()).expect("it can be written");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
+    let service = Service::start_with(world, &settings).await;
+    keeper.turn_to(Some(service.address));
+    service
+}
+
+async fn stored(world: &World) -> usize {
+    world.rows("SELECT id FROM messages").await.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_oldest_first() {
+    on_both(async |world| {
+        let keeper = Keeper::start().await;
+        for n in 0..5 {
+            assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
+        }
+        std::fs::write(world.folder.path().join("buzon.toml"), keeper.settings()).expect("it can be written");
+        let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "trace")]).await;
+        keeper.turn_to(Some(buzon.address));
+        eventually("everything is here", async || stored(&world).await == 5).await;
+        assert_eq!((keeper.replayed(), keeper.kept()), (vec![1, 2, 3, 4, 5], 0));
+        assert!(buzon.greeting.iter().any(|line| line.contains("failed deliveries")), "{:?}", buzon.greeting);
+        eventually("it is logged", async || Buzon::log(&world).await.contains("\"replay.sent\":5")).await;
+        buzon.signal(rustix::process::Signal::TERM);
+        assert!(timeout(Duration::from_secs(8), buzon.wait()).await.expect("it ends within 8 seconds").success());
+        let log = Buzon::log(&world).await;
+        assert!(log.contains("TRACE") && !log.contains(TOKEN), "the token is in no line of the log");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back() {
+    on_both(async |world| {
+        let keeper = Keeper::start().await;
+        let service = service(&world, &keeper).await;
+        eventually("the start is looked after", async || keeper.asked(LIST) == 1).await;
+        let blocker = Blocker::new(&world, "ledger_clock").await;
+        let mut deliveries = JoinSet::new();
+        for n in 0..3 {
+            let keeper = keeper.clone();
+            deliveries.spawn(async move { keeper.deliver(received(&format!("A{n}"), json!({}))).await });
+        }
+        assert_eq!(deliveries.join_all().await, [false; 3]);
+        // While it is away, nobody is asked for anything.
+        assert_eq!((keeper.kept(), keeper.asked(LIST), keeper.replayed().len()), (3, 1, 0));
+        blocker.release().await;
+        eventually_within(ROUNDS, "everything is here", async || stored(&world).await == 3 && keeper.kept() == 0).await;
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up_no_other() {
+    let world = World::new(Backend::Sqlite).await;
+    let keeper = Keeper::start().await;
+    let stuck = [keeper.keep_stuck(), keeper.keep_stuck()];
+    for n in 0..3 {
+        keeper.deliver(received(&format!("A{n}"), json!({}))).await;
+    }
+    let service = service(&world, &keeper).await;
+    eventually_within(ROUNDS, "a second round", async || keeper.asked(LIST) == 2).await;
+    assert_eq!(keeper.replayed(), [stuck[0], stuck[1], 3, 4, 5]);
+    assert_eq!((stored(&world).await, keeper.kept()), (3, 2));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let path = format!("/api/webhook-dlq?instanceId=7&token={TOKEN}&limit=500");
+    gateway.reply(&path, Reply::early_hints_for_ever());
+    let file = world.folder.path().join("buzon.toml");
+    let settings = format!("gateway_url = \"{}\"\n[[instances]]\nid = 7\ntoken = \"{TOKEN}\"\n", gateway.url(""));
+    std::fs::write(&file, settings).expect("it can be written");
+    let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    eventually("it is asked", async || gateway.asked(&path) == 1).await;
+    for n in 0..20 {
+        buzon.deliver(received(&format!("A{n}"), json!({}))).await.accepted();
+    }
+    buzon.signal(rustix::process::Signal::TERM);
+    assert!(timeout(Duration::from_secs(8), buzon.wait()).await.expect("it ends within 8 seconds").success());
+}
+
+#[tokio::test]
+async fn it_is_asked_for_nothing_without_a_token_or_when_that_is_switched_off() {
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let file = folder.path().join("buzon.toml");
+    let with = |instance: &str, settings: &[(&str, &str)]| {
+        let text = format!("gateway_url = \"https://gw.example.com\"\n[[instances]]\nid = 7\n{instance}\n");
+        std::fs::write(&file, text).expect("it can be written");
+        config(&[&[("BUZON_CONFIG", file.to_str().expect("it is text"))], settings].concat()).replays_at().is_some()
+    };
+    let token = format!("token = \"{TOKEN}\"");
+    assert!(with(&token, &[]));
+    assert!(!with("", &[]));
+    assert!(!with(&token, &[("BUZON_GATEWAY_REPLAY", "false")]));
+}
