@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,14 +96,8 @@ pub(super) fn run(arguments: SimulateArgs) -> anyhow::Result<()> {
 }
 
 async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> anyhow::Result<()> {
-    let instances = shop.instances(config)?;
-    let start = shop.start(config)?;
-    let files = match shop.no_files {
-        true => None,
-        false => Some(FileServer::start(shop.files).await.with_context(|| {
-            format!("files cannot be served at {}; choose another address with --files, or --no-files", shop.files)
-        })?),
-    };
+    let (instances, start) = (shop.instances(config)?, shop.start(config)?);
+    let files = shop.serve_files().await?;
     let seed = shop.seed.unwrap_or_else(|| SystemClock.now().millis().unsigned_abs());
     let shape = Shape {
         seed,
@@ -114,9 +107,7 @@ async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> 
         hours: WorkingHours::new(start, shop.days, &config.time_zone),
         files: files.as_ref().map(FileServer::origin),
     };
-    let bar = ProgressBar::new(shape.events);
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")?);
-    bar.set_message(format!("sending to {target}"));
+    let bar = bar(target, shape.events)?;
     let sender = Sender::new(target).context("the HTTP client cannot be made")?;
     let begun = Instant::now();
     let shown = |tally: &Tally| bar.set_position(tally.sent());
@@ -136,12 +127,17 @@ async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> 
     }
 }
 
+fn bar(target: &Target, events: u64) -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new(events);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")?);
+    bar.set_message(format!("sending to {target}"));
+    Ok(bar)
+}
+
 /// Ready when the person has enough: what was sent until then is summed up.
-fn interrupted() -> impl Future<Output = ()> {
-    async {
-        if ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
+async fn interrupted() {
+    if ctrl_c().await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -169,6 +165,15 @@ impl Shop {
             .into()),
             None => Ok(instances),
         }
+    }
+
+    async fn serve_files(&self) -> anyhow::Result<Option<FileServer>> {
+        if self.no_files {
+            return Ok(None);
+        }
+        let server = FileServer::start(self.files).await;
+        let other = "choose another address with --files, or --no-files";
+        Ok(Some(server.with_context(|| format!("files cannot be served at {}; {other}", self.files))?))
     }
 
     fn start(&self, config: &Config) -> anyhow::Result<Timestamp> {

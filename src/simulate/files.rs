@@ -128,6 +128,6 @@ fn file(path: &str) -> Option<(&'static str, Vec<u8>)> {
     };
     let mut dice = Dice::new(number);
     let length = SMALLEST + dice.below(LARGEST - SMALLEST);
-    let noise = std::iter::repeat_with(|| dice.next().to_le_bytes()).flatten();
+    let noise = std::iter::repeat_with(|| dice.roll().to_le_bytes()).flatten();
     Some((content_type, magic.iter().copied().chain(noise).take(length as usize).collect()))
 }

@@ -215,7 +215,7 @@ impl Traffic {
     }
 
     fn message_id(&mut self) -> String {
-        format!("3EB0{:016X}", self.dice.next())
+        format!("3EB0{:016X}", self.dice.roll())
     }
 }
 
@@ -247,7 +247,7 @@ struct Content {
 
 impl Content {
     fn file(base: &Url, kind: &'static str, ending: &str, dice: &mut Dice) -> Self {
-        let url = files::url(base, dice.next(), ending);
+        let url = files::url(base, dice.roll(), ending);
         Self { kind, text: "", url: Some(url.into()), place: None }
     }
 }
