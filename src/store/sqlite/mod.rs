@@ -198,7 +198,8 @@ impl Availability for SqliteStore {
     }
 }
 
-/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `json_each`.
+/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `jsonb_each`. That leaves each row as
+/// it was parsed, where `json_each` makes text of it again for every column.
 fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     let rows: Vec<R> = rows.into_iter().collect();
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
