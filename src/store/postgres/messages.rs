@@ -153,30 +153,29 @@ impl MessageRows for PgConnection {
         sqlx::query!(
             r#"
             UPDATE messages
-            SET ack = highest.ack,
-                ack_rank = highest.ack_rank,
-                delivered_at = first.delivered_at,
-                read_at = first.read_at
-            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            CROSS JOIN LATERAL (
-                SELECT message_acks.ack, message_acks.ack_rank
-                FROM message_acks
-                WHERE message_acks.instance_id = key.instance_id AND message_acks.message_id = key.id
-                ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
-                LIMIT 1
-            ) AS highest
-            CROSS JOIN LATERAL (
+            SET ack = stated.ack,
+                ack_rank = stated.ack_rank,
+                delivered_at = stated.delivered_at,
+                read_at = stated.read_at
+            FROM (
                 SELECT
+                    message_acks.instance_id,
+                    message_acks.message_id,
+                    max(message_acks.ack_rank) AS ack_rank,
+                    (array_agg(message_acks.ack ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC))[1] AS ack,
                     min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $3) AS delivered_at,
                     min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $4) AS read_at
-                FROM message_acks
-                WHERE message_acks.instance_id = key.instance_id AND message_acks.message_id = key.id
-            ) AS first
-            WHERE messages.instance_id = key.instance_id
-                AND messages.id = key.id
-                AND highest.ack_rank > 0
-                AND (highest.ack_rank, highest.ack) >= (messages.ack_rank, messages.ack)
-                AND (highest.ack, highest.ack_rank, first.delivered_at, first.read_at)
+                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+                JOIN message_acks
+                    ON message_acks.instance_id = key.instance_id
+                    AND message_acks.message_id = key.id
+                GROUP BY message_acks.instance_id, message_acks.message_id
+            ) AS stated
+            WHERE messages.instance_id = stated.instance_id
+                AND messages.id = stated.message_id
+                AND stated.ack_rank > 0
+                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
                     IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
             "#,
             instance_ids as _,

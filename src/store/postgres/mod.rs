@@ -51,11 +51,14 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// Begins a unit of work. Each of its statements must see what was committed before it took the ledger's clock, so the level
-/// is stated, whatever the server's default. A plan is made for each batch: one that is kept from when the tables were
-/// empty scans them when they are not. A process that stops in the middle holds up the others no longer than the time
-/// limits.
+/// is stated, whatever the server's default. All of them look rows up by keys: with anything but look-ups in indexes ruled
+/// out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a whole table of some
+/// tens of thousands for each batch. A process that stops in the middle holds up the others no longer than the time limits.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-     SET LOCAL plan_cache_mode = 'force_custom_plan'; \
+     SET LOCAL plan_cache_mode = 'force_generic_plan'; \
+     SET LOCAL enable_seqscan = off; \
+     SET LOCAL enable_hashjoin = off; \
+     SET LOCAL enable_mergejoin = off; \
      SET LOCAL statement_timeout = '4s'; \
      SET LOCAL idle_in_transaction_session_timeout = '4s'";
 const COMMIT: &str = "COMMIT";

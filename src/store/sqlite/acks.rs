@@ -42,7 +42,7 @@ impl AckRows for SqliteConnection {
                 value ->> 'ack',
                 value ->> 'ack_rank',
                 value ->> 'received_at'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
             SET received_at = excluded.received_at
@@ -61,7 +61,7 @@ impl AckRows for SqliteConnection {
             r#"
             SELECT message_id AS "message_id!: String", ack AS "ack!: String", received_at AS "received_at!: String"
             FROM message_acks
-            WHERE instance_id = '-' AND message_id IN (SELECT value FROM json_each(?1))
+            WHERE instance_id = '-' AND message_id IN (SELECT value FROM jsonb_each(?1))
             "#,
             message_ids,
         )

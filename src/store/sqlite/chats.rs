@@ -132,7 +132,7 @@ impl ChatRows for SqliteConnection {
                 chats.search AS "search!: String",
                 chats.waiting_since AS "waiting_since: String",
                 chats.waiting_id AS "waiting_id: String"
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN chats
                 ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'id'
             "#,
@@ -164,7 +164,7 @@ impl ChatRows for SqliteConnection {
                     value ->> 'incoming' AS incoming,
                     value ->> 'outgoing' AS outgoing,
                     value ->> 'name' AS name
-                FROM json_each(?1)
+                FROM jsonb_each(?1)
             ) AS key
             LEFT JOIN messages AS incoming ON incoming.rowid = (
                 SELECT rowid
@@ -239,7 +239,7 @@ impl ChatRows for SqliteConnection {
                 value ->> 'search',
                 value ->> 'waiting_since',
                 value ->> 'waiting_id'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
@@ -271,7 +271,7 @@ impl ChatRows for SqliteConnection {
             r#"
             DELETE FROM chats
             WHERE (instance_id, chat_id) IN (
-                SELECT value ->> 'instance_id', value ->> 'id' FROM json_each(?1)
+                SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1)
             )
             "#,
             keys,

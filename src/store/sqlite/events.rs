@@ -87,7 +87,7 @@ impl EventRows for SqliteConnection {
                 value ->> 'signed',
                 value ->> 'state',
                 value ->> 'reason'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, body_sha256) DO UPDATE
             SET deliveries = events.deliveries + excluded.deliveries,

@@ -100,7 +100,7 @@ impl FillRows for SqliteConnection {
                 messages.from_me AS "from_me!: bool",
                 messages.occurred_at AS "occurred_at!: String",
                 messages.id AS "id!: String"
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.chat_id = key.value ->> 'id'
             "#,

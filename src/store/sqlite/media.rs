@@ -121,7 +121,7 @@ impl MediaRows for SqliteConnection {
                 0,
                 0,
                 0
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
             SET occurred_at = excluded.occurred_at
@@ -140,7 +140,7 @@ impl MediaRows for SqliteConnection {
             r#"
             UPDATE media
             SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.value ->> 'due_at'
-            FROM json_each(?1) AS job
+            FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
@@ -174,7 +174,7 @@ impl MediaStore for SqliteStore {
                     WHERE state = 'pending'
                         AND next_attempt_at <= ?1
                         AND (lease_until IS NULL OR lease_until <= ?1 OR lease_until > ?5)
-                        AND source_host NOT IN (SELECT value FROM json_each(?3))
+                        AND source_host NOT IN (SELECT value FROM jsonb_each(?3))
                     ORDER BY next_attempt_at
                     LIMIT 1024
                 )
@@ -212,7 +212,7 @@ impl MediaStore for SqliteStore {
             r#"
             UPDATE media
             SET lease_until = ?2
-            FROM json_each(?1) AS job
+            FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
@@ -249,7 +249,7 @@ impl MediaStore for SqliteStore {
                 content_type = job.value ->> 'content_type',
                 file_name = job.value ->> 'file_name',
                 stored_at = job.value ->> 'stored_at'
-            FROM json_each(?1) AS job
+            FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
@@ -293,7 +293,7 @@ async fn give_up(connection: &mut SqliteConnection, rows: String) -> Result<Vec<
         r#"
         UPDATE media
         SET lease_until = NULL
-        FROM json_each(?1) AS job
+        FROM jsonb_each(?1) AS job
         WHERE media.instance_id = job.value ->> 'instance_id'
             AND media.message_id = job.value ->> 'message_id'
             AND media.source_sha256 = unhex(job.value ->> 'source_sha256')

@@ -115,7 +115,7 @@ impl MessageRows for SqliteConnection {
                 value ->> 'event_seq',
                 value ->> 'ack',
                 value ->> 'ack_rank'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
@@ -159,7 +159,7 @@ impl MessageRows for SqliteConnection {
                 events.body_sha256 AS "body_sha256!: Vec<u8>",
                 events.received_at AS "received_at!: String",
                 events.seq AS "seq!: i64"
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN events
                 ON events.instance_id = key.value ->> 'instance_id' AND events.message_id = key.value ->> 'id'
             WHERE events.event_type IN ('message_received', 'message_sent')
@@ -189,7 +189,7 @@ impl MessageRows for SqliteConnection {
                 messages.chat_id AS "chat_id: String",
                 messages.occurred_at AS "occurred_at!: String",
                 messages.from_me AS "from_me!: bool"
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             "#,
@@ -211,7 +211,7 @@ impl MessageRows for SqliteConnection {
             r#"
             SELECT instance_id AS "instance_id!: String", id AS "id!: String"
             FROM messages
-            WHERE from_me AND id IN (SELECT value FROM json_each(?1)) AND instance_id <> '-'
+            WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
             "#,
             ids,
         )
@@ -242,7 +242,7 @@ impl MessageRows for SqliteConnection {
                     min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
                         PARTITION BY message_acks.instance_id, message_acks.message_id
                     ) AS read_at
-                FROM json_each(?1) AS key
+                FROM jsonb_each(?1) AS key
                 CROSS JOIN message_acks
                     ON message_acks.instance_id = key.value ->> 'instance_id'
                     AND message_acks.message_id = key.value ->> 'id'

@@ -57,6 +57,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 
+/// The writer's own settings, in KiB and pages of 4 KiB. A batch changes some hundred pages of indexes, most of them the same as
+/// the last one: they stay in memory, and are copied from the log into the file once for many batches.
+const WRITER_CACHE: &str = "-32768";
+const WRITER_CHECKPOINT: &str = "4000";
+
 /// How long a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
 const READERS: u32 = 2;
@@ -145,7 +150,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// word where it cannot have the one that was asked for.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     const FULL: i64 = 2;
-    let mut connection = options.connect().await?;
+    let options = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", WRITER_CHECKPOINT);
+    let mut connection = options.pragma("temp_store", "memory").connect().await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
     match (journal.as_str(), synchronous) {
@@ -227,7 +233,8 @@ impl Availability for SqliteStore {
     }
 }
 
-/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `json_each`.
+/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `jsonb_each`. That leaves each row as
+/// it was parsed, where `json_each` makes text of it again for every column.
 fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     let rows: Vec<R> = rows.into_iter().collect();
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")

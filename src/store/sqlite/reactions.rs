@@ -46,7 +46,7 @@ impl ReactionRows for SqliteConnection {
                 value ->> 'reaction',
                 value ->> 'reacted_at',
                 value ->> 'received_at'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
             SET received_at = excluded.received_at

@@ -101,7 +101,7 @@ impl ResponseRows for SqliteConnection {
                 asked_after.id AS "asked_after_id?: String"
             FROM (
                 SELECT value ->> 'instance_id' AS instance_id, value ->> 'chat_id' AS chat_id, value ->> 'at' AS second
-                FROM json_each(?1)
+                FROM jsonb_each(?1)
             ) AS key
             LEFT JOIN messages AS before ON before.rowid = (
                 SELECT rowid
@@ -174,7 +174,7 @@ impl ResponseRows for SqliteConnection {
                 messages.chat_id AS "chat_id!: String",
                 messages.occurred_at AS "occurred_at!: String",
                 messages.id AS "id!: String"
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN messages ON messages.rowid = (
                 SELECT rowid
                 FROM messages
@@ -204,7 +204,7 @@ impl ResponseRows for SqliteConnection {
             DELETE FROM responses
             WHERE (instance_id, chat_id, waiting_since) IN (
                 SELECT responses.instance_id, responses.chat_id, responses.waiting_since
-                FROM json_each(?1) AS span
+                FROM jsonb_each(?1) AS span
                 CROSS JOIN responses
                     ON responses.instance_id = span.value ->> 'instance_id'
                     AND responses.chat_id = span.value ->> 'chat_id'
@@ -234,7 +234,7 @@ impl ResponseRows for SqliteConnection {
                 value ->> 'answered_at',
                 value ->> 'outgoing_id',
                 value ->> 'seconds'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
             SET incoming_id = excluded.incoming_id,

@@ -194,7 +194,7 @@ impl SearchRows for SqliteConnection {
                 value ->> 'occurred_at',
                 value ->> 'words',
                 value ->> 'facets'
-            FROM json_each(?1)
+            FROM jsonb_each(?1)
             "#,
             rows,
         )
@@ -205,7 +205,7 @@ impl SearchRows for SqliteConnection {
             r#"
             INSERT INTO message_words (rowid, words, facets)
             SELECT message_search.search_key, message_search.words, message_search.facets
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN message_search
                 ON message_search.instance_id = key.value ->> 'instance_id'
                 AND message_search.id = key.value ->> 'id'
@@ -223,7 +223,7 @@ impl SearchRows for SqliteConnection {
             r#"
             INSERT INTO message_words (message_words, rowid, words, facets)
             SELECT 'delete', message_search.search_key, message_search.words, message_search.facets
-            FROM json_each(?1) AS key
+            FROM jsonb_each(?1) AS key
             CROSS JOIN message_search
                 ON message_search.instance_id = key.value ->> 'instance_id'
                 AND message_search.id = key.value ->> 'id'
@@ -235,7 +235,7 @@ impl SearchRows for SqliteConnection {
         sqlx::query!(
             r#"
             DELETE FROM message_search
-            WHERE (instance_id, id) IN (SELECT value ->> 'instance_id', value ->> 'id' FROM json_each(?1))
+            WHERE (instance_id, id) IN (SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1))
             "#,
             keys,
         )

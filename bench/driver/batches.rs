@@ -1,0 +1,58 @@
+//! The writer's own statements from a tight loop.
+
+use std::time::{Duration, Instant};
+
+use buzon::clock::{Clock, SystemClock};
+use buzon::domain::event::Event;
+use buzon::domain::instance::InstanceId;
+use buzon::domain::signature::{Keyring, Signer};
+use buzon::store::{Access, Database, Options, Pending};
+use serde_json::{Value, json};
+
+use super::{times, traffic};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    database: String,
+    /// The place of the first event.
+    first: u64,
+    /// Events in a transaction.
+    #[arg(long, default_value_t = 256)]
+    batch: u64,
+    /// Ends after so many seconds in the database.
+    #[arg(long, default_value_t = f64::INFINITY)]
+    seconds: f64,
+    /// Ends after so many events.
+    #[arg(long, default_value_t = u64::MAX)]
+    count: u64,
+}
+
+/// Only the time in the database counts: the events are made between the transactions.
+pub async fn run(arguments: &Arguments) -> Value {
+    let options = Options {
+        database: Database::parse(&arguments.database).expect("it is a database URL"),
+        pending: Pending::Run,
+        access: Access::Serve,
+        allow_managed_pg: false,
+    };
+    let store = buzon::store::open(&options).await.expect("the database can be used");
+    let limit = Duration::try_from_secs_f64(arguments.seconds).unwrap_or(Duration::MAX);
+    let (mut recorded, mut busy, mut each) = (0, Duration::ZERO, Vec::new());
+    while busy < limit && recorded < arguments.count {
+        let first = arguments.first + recorded;
+        let events: Vec<Event> = (first..first + arguments.batch).map(event).collect();
+        let began = Instant::now();
+        store.record_batch(&events).await.expect("the batch is recorded");
+        each.push(began.elapsed());
+        busy += began.elapsed();
+        recorded += arguments.batch;
+    }
+    store.close().await;
+    json!({"events": recorded, "seconds": busy.as_secs_f64(), "transactions": each.len(), "latency": times(each)})
+}
+
+fn event(index: u64) -> Event {
+    let request = traffic::request(index, "http://127.0.0.1:9");
+    let instance = InstanceId::new(&request.instance.to_string()).expect("it is an instance id");
+    Event::read(&Keyring::default(), Some(&instance), &Signer::Shared, request.body.into_bytes(), SystemClock.now())
+}

@@ -1,0 +1,60 @@
+//! Where media come from, and a bucket where they go to.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+#[path = "../../tests/support/gate.rs"]
+#[expect(dead_code, reason = "the tests open it")]
+mod gate;
+#[path = "../../tests/support/s3.rs"]
+#[expect(dead_code, reason = "the tests ask more of it")]
+mod s3;
+
+/// A file is sent in pieces of so many bytes.
+const PIECE: usize = 64 * 1024;
+
+/// Serves at each path a file of its own, which looks like a picture.
+pub async fn files(size: usize) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+    println!("http://{}", listener.local_addr().expect("it is bound"));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client, size));
+        }
+    });
+    end_of_input().await;
+}
+
+/// Answers one request after the other; a client that goes away needs no more answers.
+async fn serve(client: TcpStream, size: usize) -> io::Result<()> {
+    let (reader, mut writer) = client.into_split();
+    let mut lines = BufReader::new(reader).lines();
+    while let Some(request) = lines.next_line().await? {
+        while lines.next_line().await?.is_some_and(|header| !header.is_empty()) {}
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let start = [b"\xFF\xD8\xFF\xE0", path.as_bytes()].concat();
+        writer.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").as_bytes()).await?;
+        writer.write_all(&start).await?;
+        let rest = size - start.len();
+        for place in 0..rest.div_ceil(PIECE) {
+            writer.write_all(&[0; PIECE][..PIECE.min(rest - place * PIECE)]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Serves a bucket in a temporary folder.
+pub async fn bucket() {
+    let server = s3::S3Server::start().await;
+    let settings = server.settings().into_iter().map(|(name, value)| format!("{name}={value}"));
+    println!("{}", Vec::from_iter(settings).join("\t"));
+    end_of_input().await;
+}
+
+async fn end_of_input() {
+    let ended = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
+    ended.await.expect("reading does not panic").expect("standard input can be read");
+}

@@ -1,0 +1,220 @@
+//! Events as in life: an endless sequence in which each is a function of its place, so that any part of it can be made
+//! anywhere.
+//!
+//! 60 % received, 20 % sent, 15 % acks, 3 % reactions, 2 % others; 5 % are exact repeats; one message in ten has a
+//! file. Messages are 0.4 to 2 KB; acks and reactions are as short as the guide has them.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+#[path = "../../tests/support/dice.rs"]
+mod dice;
+
+use dice::Dice;
+
+/// The secret of all instances.
+pub const SECRET: &str = "the secret of the benchmark";
+
+const INSTANCES: u64 = 8;
+const CHATS: u64 = 20_000;
+const WORDS: u64 = 30_000;
+/// When the first message was sent; the others follow one second after the other.
+const BEGAN: u64 = 1_750_000_000;
+/// Repeats, acks and reactions are about events so many places ago at most.
+const RECENT: u64 = 2_000;
+
+pub struct Request {
+    pub instance: u64,
+    pub body: String,
+}
+
+impl Request {
+    pub fn path(&self) -> String {
+        format!("/webhook/{}", self.instance)
+    }
+
+    pub fn signature(&self) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("HMAC takes any key");
+        mac.update(self.body.as_bytes());
+        hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Repeat,
+    Received,
+    Sent,
+    Ack,
+    Reaction,
+    Other,
+}
+
+/// Who talks to whom in a chat.
+struct Chat {
+    instance: u64,
+    id: String,
+    person: String,
+    is_group: bool,
+}
+
+/// The event at this place.
+pub fn request(index: u64, files: &str) -> Request {
+    let mut dice = dice_of(index);
+    match kind(&mut dice) {
+        Kind::Repeat if index > 0 => request(index - 1 - dice.below(index.min(RECENT)), files),
+        Kind::Sent => message(index, true, &mut dice, files),
+        Kind::Ack => ack(index, &mut dice),
+        Kind::Reaction => reaction(index, &mut dice),
+        Kind::Other => other(index),
+        Kind::Repeat | Kind::Received => message(index, false, &mut dice, files),
+    }
+}
+
+/// A message with a file, whatever the sequence has at this place.
+pub fn file(index: u64, files: &str) -> Request {
+    let mut body = plain(index, false, &mut dice_of(index));
+    attach(&mut body, index, files);
+    Request { instance: chat(index).instance, body: body.to_string() }
+}
+
+fn dice_of(index: u64) -> Dice {
+    Dice::new(index.wrapping_mul(0xD129_0D3F_5F9A_3E61))
+}
+
+fn kind(dice: &mut Dice) -> Kind {
+    if dice.in_thousand(50) {
+        return Kind::Repeat;
+    }
+    match dice.below(100) {
+        0..60 => Kind::Received,
+        60..80 => Kind::Sent,
+        80..95 => Kind::Ack,
+        95..98 => Kind::Reaction,
+        _ => Kind::Other,
+    }
+}
+
+/// The chat of the message at this place: few of them have most of the messages.
+fn chat(index: u64) -> Chat {
+    let mut dice = Dice::new(!index);
+    let number = dice.zipf(CHATS, 20.0);
+    let is_group = number % 10 == 3;
+    let member = if is_group { dice.below(40) } else { 0 };
+    let person = format!("57300{:07}@c.us", number * 40 + member);
+    let id = if is_group { format!("1203630{number:011}@g.us") } else { person.clone() };
+    Chat { instance: 1_001 + number % INSTANCES, id, person, is_group }
+}
+
+fn id(index: u64) -> String {
+    format!("3EB0{:016X}", Dice::new(index).next())
+}
+
+fn message(index: u64, from_me: bool, dice: &mut Dice, files: &str) -> Request {
+    let has_file = dice.in_thousand(100);
+    let mut body = plain(index, from_me, dice);
+    if has_file {
+        attach(&mut body, index, files);
+    }
+    Request { instance: chat(index).instance, body: body.to_string() }
+}
+
+fn plain(index: u64, from_me: bool, dice: &mut Dice) -> Value {
+    let chat = chat(index);
+    let own = format!("573009998{:03}@c.us", chat.instance);
+    let (from, to) = if from_me { (&own, &chat.id) } else { (&chat.id, &own) };
+    let name = format!("{} {}", word(dice.below(200)), word(dice.below(2_000)));
+    let quoted = dice.in_thousand(80).then(|| id(recent(index, dice)));
+    json!({
+        "event_type": if from_me { "message_sent" } else { "message_received" },
+        "id": id(index),
+        "instance_id": chat.instance.to_string(),
+        "chat_id": chat.id,
+        "from": from,
+        "to": to,
+        "from_me": u8::from(from_me),
+        "sender_name": (!from_me).then_some(name),
+        "body": text(dice),
+        "type": "text",
+        "timestamp": BEGAN + index,
+        "is_group": u8::from(chat.is_group),
+        "quoted_message_id": quoted,
+        "reaction": null,
+        "media_url": null,
+        "latitude": null,
+        "longitude": null,
+        "vcard": null,
+        "status": if from_me { "sent" } else { "received" },
+        "ack": "pending",
+        "group_sender": (chat.is_group && !from_me).then_some(&chat.person),
+    })
+}
+
+fn attach(body: &mut Value, index: u64, files: &str) {
+    body["type"] = json!("image");
+    body["media_url"] = json!(format!("{files}/uploads/whatsapp/{index}.jpg"));
+}
+
+fn ack(index: u64, dice: &mut Dice) -> Request {
+    let about = sent_before(index, dice);
+    let ack = dice.pick(&["sent", "delivered", "delivered", "read", "read"]);
+    let chat = chat(about);
+    let body = json!({"event_type": "ack_update", "id": id(about), "ack": ack, "chat_id": chat.id});
+    Request { instance: chat.instance, body: body.to_string() }
+}
+
+fn reaction(index: u64, dice: &mut Dice) -> Request {
+    let about = sent_before(index, dice);
+    let chat = chat(about);
+    let body = json!({
+        "event_type": "message_reaction",
+        "instance_id": chat.instance.to_string(),
+        "message_id": id(about),
+        "from_number": chat.person,
+        "reaction": dice.pick(&["👍", "❤️", "😂", "🙏"]),
+        "timestamp": BEGAN + index,
+    });
+    Request { instance: chat.instance, body: body.to_string() }
+}
+
+fn other(index: u64) -> Request {
+    let instance = 1_001 + index % INSTANCES;
+    let body = json!({"event_type": "presence_update", "instance_id": instance, "timestamp": BEGAN + index});
+    Request { instance, body: body.to_string() }
+}
+
+fn recent(index: u64, dice: &mut Dice) -> u64 {
+    index.saturating_sub(1 + dice.below(RECENT))
+}
+
+/// The place of some outgoing message shortly before this one.
+fn sent_before(index: u64, dice: &mut Dice) -> u64 {
+    let from = recent(index, dice);
+    (0..=from).rev().find(|place| kind(&mut dice_of(*place)) == Kind::Sent).unwrap_or_default()
+}
+
+/// Mostly a line, seldom a page.
+fn text(dice: &mut Dice) -> String {
+    let words = match dice.below(100) {
+        0..80 => 3 + dice.below(12),
+        80..95 => 20 + dice.below(60),
+        _ => 100 + dice.below(120),
+    };
+    let words: Vec<String> = (0..words).map(|_| word(dice.zipf(WORDS, 2.0))).collect();
+    words.join(" ")
+}
+
+/// The word of this number, short for the frequent ones.
+fn word(number: u64) -> String {
+    const SYLLABLES: [&str; 24] = [
+        "ma", "lo", "ne", "ti", "so", "ra", "pe", "cu", "di", "ga", "bo", "ve", "ñi", "tá", "cho", "lla", "pre", "tri",
+        "són", "mén", "hu", "je", "qui", "xo",
+    ];
+    let (mut rest, mut word) = (number + 24, String::new());
+    while rest > 0 {
+        word.push_str(SYLLABLES[(rest % 24) as usize]);
+        rest /= 24;
+    }
+    word
+}

@@ -1,0 +1,103 @@
+"""The two databases: where they are, and what they have done."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import machine
+
+
+class Postgres:
+    """A throw-away server, as a small installation would set it."""
+
+    name = "postgres"
+    OPTIONS = ["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"]
+
+    def __init__(self, folder):
+        log = Path(folder) / "postgres.log"
+        environment = {"TMPDIR": str(folder)}
+        self._process = machine.Process(["scripts/postgres", *self.OPTIONS], log, environment, stdin=subprocess.PIPE)
+        self._base = self._process.line().rpartition("/")[0]
+        data = self.sql("postgres", "SHOW data_directory").strip()
+        self._pid = int(Path(data, "postmaster.pid").read_text().split()[0])
+
+    def create(self, name):
+        self.sql("postgres", f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def url(self, name):
+        return f"{self._base}/{name}"
+
+    def sql(self, name, statement):
+        return machine.output(["psql", self.url(name), "--no-psqlrc", "-Atqc", statement])
+
+    def cpu_seconds(self):
+        return machine.cpu_seconds(self._pid)
+
+    def transactions(self, name):
+        """Writing ones, since the server began."""
+        return int(self.sql(name, "SELECT pg_snapshot_xmax(pg_current_snapshot())"))
+
+    def bytes(self, name):
+        return int(self.sql(name, f"SELECT pg_database_size('{name}')"))
+
+    def settle(self, name):
+        """What autovacuum does within minutes of a large import."""
+        self.sql(name, "VACUUM ANALYZE")
+        self.sql(name, "CHECKPOINT")
+
+    def version(self):
+        return "PostgreSQL " + self.sql("postgres", "SHOW server_version").split()[0]
+
+    def stop(self):
+        self._process.stop()
+
+
+class Sqlite:
+    """Files in a folder. The database's work is that of the process that has them open."""
+
+    name = "sqlite"
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+
+    def create(self, name):
+        return self.url(name)
+
+    def url(self, name):
+        return f"sqlite://{self.path(name)}"
+
+    def path(self, name):
+        return self._folder / f"{name}.db"
+
+    def sql(self, name, statement):
+        return machine.output(["sqlite3", "-cmd", ".timeout 5000", self.path(name), statement])
+
+    def cpu_seconds(self):
+        return 0.0
+
+    def transactions(self, name):
+        """As the header of the WAL's index counts them."""
+        header = Path(f"{self.path(name)}-shm").read_bytes()[8:12]
+        return int.from_bytes(header, "little")
+
+    def bytes(self, name):
+        return self.path(name).stat().st_size
+
+    def settle(self, name):
+        self.sql(name, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def version(self):
+        return "SQLite, as built in"
+
+    def stop(self):
+        pass
+
+
+def fill(database, name, events):
+    """Fills a new database by the writer's own batches."""
+    url = database.create(name)
+    done = machine.output([os.environ["BENCH_DRIVER"], "batches", url, "0", "--count", str(events)])
+    database.settle(name)
+    return json.loads(done)

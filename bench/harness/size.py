@@ -1,0 +1,128 @@
+"""What becomes of it all when there is much: ingest against an empty database, the queries of the read API, the start."""
+
+import http.client
+import json
+import random
+import subprocess
+import time
+import urllib.parse
+
+import ingest
+import machine
+import report
+import start
+from databases import fill
+from report import number, ratios, verdict
+from subjects import DRIVER, TOKEN, Buzon
+
+# Of 1,000 events, so many are a message's first copy.
+MESSAGES_IN_A_THOUSAND = 760
+
+
+def run(database, folder, options):
+    """Fills a database, and compares it with an empty one."""
+    messages = options.messages[database.name]
+    events = messages * 1_000 // MESSAGES_IN_A_THOUSAND
+    filled = fill(database, "large", events)
+    print(f"\n{database.name}: {messages:,} messages recorded in {filled['seconds']:.0f} s", flush=True)
+    size = database.bytes("large")
+    database.create("small")
+    small = Buzon(database, "small", folder)
+    large = Buzon(database, "large", folder, first=events)
+    disk = machine.fdatasync(folder)
+    verdicts, table, measured = [], [], {}
+    for connections in [it for it in options.connections if it >= 16] or options.connections:
+        competing = [
+            ("at size", lambda seconds: large.slice(connections, seconds)),
+            ("empty", lambda seconds: small.slice(connections, seconds)),
+        ]
+        slices = ingest.rounds(competing, options.rounds, options.seconds)
+        measured[connections] = slices
+        table.extend(ingest.rows(connections, slices, "at size"))
+        what = f"{connections} connections, {messages:,} messages against empty"
+        wanted = 0.7 if connections == max(options.connections) else None
+        verdicts.append(verdict(what, ratios(slices["at size"], slices["empty"]), wanted))
+    pace = ingest.open_loop(large, options)
+    verdicts.append(verdict("p99 at 300 events/s, open loop, ms", [pace["latency"]["p99_ms"]], at_most=50))
+    small.stop()
+    head = [*ingest.HEAD[:3], "at size is", *ingest.HEAD[4:]]
+    title = f"{database.version()}, {messages:,} messages"
+    report.table(f"Ingest, {title}", head, table, disk)
+    print(f"\n{number(size / events)} bytes on disk for an event. 300 events/s, open loop: {pace['latency']}")
+    reading = reads(large, options, title, disk)
+    large.stop()
+    starts = start.times(database, "large", folder, options.starts)
+    verdicts.append(verdict("from exec to the first 200, s", starts, at_most=1))
+    report.targets(f"Targets, {title}", verdicts, disk)
+    return {
+        "messages": messages, "slices": measured, "open_loop": pace, "reads": reading, "starts": starts,
+        "bytes_per_event": size / events, "targets": verdicts, "disk": disk,
+    }
+
+
+def reads(buzon, options, title, disk):
+    """Each question alone, and while 1,000 events a second arrive."""
+    reader = Reader(buzon.url)
+    questions = reader.questions()
+    alone = {name: reader.ask(paths, options.questions) for name, paths in questions.items()}
+    rate, seconds = (1_000, 600) if not options.quick else (100, 60)
+    pace = [DRIVER, "pace", buzon.url, str(buzon.next), str(rate), str(seconds)]
+    with subprocess.Popen(pace, stdout=subprocess.DEVNULL) as load:
+        time.sleep(1)
+        beside = {name: reader.ask(paths, options.questions) for name, paths in questions.items()}
+        load.terminate()
+    rows = [[name, *alone[name].values(), *beside[name].values()] for name in questions]
+    head = ["question", "p50 ms", "p99 ms", f"p50 beside {rate:,} events/s", "p99 beside them"]
+    report.table(f"Read, {title}", head, [[row[0], *(number(it, 1) for it in row[1:])] for row in rows], disk)
+    return {"alone": alone, "beside": beside}
+
+
+class Reader:
+    """A dashboard that asks one question after the other."""
+
+    def __init__(self, url):
+        self._connection = http.client.HTTPConnection(urllib.parse.urlparse(url).netloc)
+
+    def get(self, path):
+        self._connection.request("GET", f"/api/v1{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {body[:300]}")
+        return body
+
+    def questions(self):
+        """Paths by the name of their question, about messages from a page here and there."""
+        page = json.loads(self.get("/messages?limit=200"))
+        messages = page["data"]
+        for _ in range(4):
+            page = json.loads(self.get(f"/messages?limit=200&cursor={page['next_cursor']}"))
+            messages += page["data"]
+        last = max(it["timestamp"] for it in messages)
+        word = lambda it: urllib.parse.quote((it["body"] or "ma").split(" ")[0])
+        about = {
+            "a message": lambda it: f"/messages/{it['instance_id']}/{it['id']}",
+            "a page of a chat": lambda it: f"/chats/{it['instance_id']}/{it['chat_id']}/messages",
+            "the chat list": lambda it: "/chats",
+            "unanswered chats": lambda it: "/chats?unanswered=true",
+            "the first page of all messages": lambda it: "/messages",
+            "a page in the past": lambda it: f"/messages?until={it['timestamp'] - 50_000}",
+            "messages of a type": lambda it: f"/messages?type={it['type']}",
+            "messages with a file": lambda it: "/messages?has_media=true",
+            "messages with an ack": lambda it: "/messages?from_me=true&ack=read",
+            "search for a word": lambda it: f"/messages?q={word(it)}",
+            "search in a chat": lambda it: f"/messages?q={word(it)}&chat_id={it['chat_id']}",
+            "the feed": lambda it: "/events?since_seq=1000",
+            "messages by day, over 30 days": lambda it: f"/stats/messages?by=day&since={last - 2_592_000}&until={last}",
+        }
+        return {name: [path(it) for it in messages] for name, path in about.items()}
+
+    def ask(self, paths, count):
+        dice, times = random.Random(1), []
+        for path in [paths[0], *dice.choices(paths, k=count)]:
+            began = time.perf_counter()
+            self.get(path)
+            times.append((time.perf_counter() - began) * 1_000)
+        # The first does not count.
+        times = sorted(times[1:])
+        return {"p50_ms": times[len(times) // 2], "p99_ms": times[min(len(times) - 1, len(times) * 99 // 100)]}
