@@ -143,7 +143,7 @@ async fn interrupted() {
 
 /// Waits for files that are still to be fetched, as long as it goes on.
 async fn fetched(files: &FileServer, all: u64) {
-    const LOOK: Duration = Duration::from_secs(2);
+    const LOOK: Duration = Duration::from_secs(5);
     let mut before = None;
     while files.served() < all && before != Some(files.served()) {
         before = Some(files.served());

@@ -32,7 +32,7 @@ pub struct Delivery {
     pub instance: InstanceId,
     pub body: Vec<u8>,
     pub kind: Kind,
-    /// Whether it names a file.
+    /// Whether it names a file, and is the first to do so.
     pub has_file: bool,
 }
 
@@ -231,7 +231,10 @@ impl Iterator for Traffic {
         let delivery = self.made_at(now);
         if delivery.kind != Kind::Repeat && self.dice.in_thousand(REPEATED) {
             let after = self.minutes(1, 60);
-            self.plan(now + after, Planned::Again(Delivery { kind: Kind::Repeat, ..delivery.clone() }));
+            self.plan(
+                now + after,
+                Planned::Again(Delivery { kind: Kind::Repeat, has_file: false, ..delivery.clone() }),
+            );
         }
         Some(delivery)
     }
