@@ -24,7 +24,7 @@ const LIMIT: usize = 4 * 1024 * 1024;
 /// So many of each come at the same time.
 const COPIES: usize = 4;
 /// 64 MiB may be on their way in and 64 MiB may wait, each of them in several copies while it is stored.
-const MAX_MEMORY: u64 = 500_000_000;
+const MAX_MEMORY: u64 = 600_000_000;
 
 struct Bomb {
     what: &'static str,
