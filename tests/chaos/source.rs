@@ -64,6 +64,7 @@ impl Delivery {
 /// Never ends; the same from the same seed.
 pub struct Source {
     dice: Dice,
+    seed: u64,
     /// No two sources make the same ids.
     name: String,
     made: u64,
@@ -80,7 +81,7 @@ const MEMORY: usize = 2_000;
 impl Source {
     pub fn new(seed: u64) -> Self {
         let name = format!("{seed:016X}");
-        Self { dice: Dice::new(seed), name, made: 0, past: vec![], messages: vec![], owed: vec![] }
+        Self { dice: Dice::new(seed), seed, name, made: 0, past: vec![], messages: vec![], owed: vec![] }
     }
 
     pub fn next(&mut self) -> Delivery {
@@ -189,9 +190,11 @@ impl Source {
         format!("{}-{}", self.name, self.made)
     }
 
-    /// The same event in a body of its own: with the number as white space, which JSON allows after the last brace.
+    /// The same event in a body of its own: with source and number as white space, which JSON allows after the last brace.
     fn unique(&self, mut body: Vec<u8>) -> Vec<u8> {
-        body.extend((0..u64::BITS).map(|bit| if self.made >> bit & 1 == 1 { b'\t' } else { b' ' }));
+        for number in [self.seed, self.made] {
+            body.extend((0..u64::BITS).map(|bit| if number >> bit & 1 == 1 { b'\t' } else { b' ' }));
+        }
         body
     }
 }
