@@ -72,7 +72,7 @@ pub(super) struct Whose {
     /// The id of the instance at the gateway
     #[arg(value_name = "INSTANCE", value_parser = instance)]
     instance: InstanceId,
-    /// A file with its token at the gateway [default: as in [[instances]]; else you are asked for it]
+    /// A file with its token at the gateway [default: that of the instance in the settings; else you are asked for it]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
