@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
+use url::Url;
 
 /// A client that asks what it is told to and nothing else: no proxies, no redirects, no cookies, no decompression.
 /// It trusts the system's certificates and the public roots, so that it works where there are none.
@@ -37,4 +38,16 @@ pub fn unanswered(error: &reqwest::Error) -> String {
         error if error.is_connect() => format!("the server cannot be reached: {root}"),
         _ => format!("the server did not answer: {root}"),
     }
+}
+
+/// An http or https URL of a scheme, a host and perhaps a port and a path.
+pub fn plain_url(text: &str) -> Option<Url> {
+    let plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    Url::parse(text).ok().filter(plain)
 }

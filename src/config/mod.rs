@@ -14,6 +14,7 @@ use url::Url;
 use crate::domain::instance::InstanceId;
 use crate::domain::signature::{Keyring, Secret};
 use crate::domain::zone::Zone;
+use crate::outbound::plain_url;
 use crate::store::Database;
 
 mod file;
@@ -174,18 +175,6 @@ fn path(text: &str) -> Result<PathBuf, &'static str> {
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
-}
-
-/// An http or https URL of a scheme, a host and perhaps a port and a path.
-fn plain_url(text: &str) -> Option<Url> {
-    let plain = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    };
-    Url::parse(text).ok().filter(plain)
 }
 
 /// An http or https URL without anything that would be a secret or a question.

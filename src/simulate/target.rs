@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use url::{Host, Url};
 
 use crate::domain::instance::InstanceId;
+use crate::outbound::plain_url;
 
 /// The buzon that events are sent to: on this machine, or on one that was named for it.
 #[derive(Clone, Debug)]
@@ -32,15 +33,8 @@ impl Target {
     /// # Errors
     /// If it is no plain http or https URL.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        let plain = |url: &Url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none()
-                && !url.path().contains("webhook")
-        };
-        Url::parse(text).ok().filter(plain).map(Self).ok_or(TargetError::Unreadable)
+        let url = plain_url(text).filter(|url| !url.path().contains("webhook"));
+        url.map(Self).ok_or(TargetError::Unreadable)
     }
 
     /// # Errors
