@@ -156,6 +156,11 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
 }
 
+/// The jobs of these copies.
+pub fn media_of_copies(copies: &[LedgerCopy]) -> Vec<MediaJob> {
+    fold_media(copies.iter().filter_map(|it| it.copy.media_job(&it.instance_id, it.received_at)).collect())
+}
+
 /// One row for each key, with the earliest of both times: they may be those of two copies.
 fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     let mut folded = BTreeMap::<MediaKey, MediaJob>::new();

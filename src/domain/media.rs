@@ -211,6 +211,9 @@ const MAX_DELAY: Duration = Duration::from_secs(10 * 60);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl RetryPolicy {
+    /// No attempt is further away than that.
+    pub const MAX_WAIT: Duration = MAX_RETRY_AFTER;
+
     /// What follows from a failed attempt. `jitter` is a random number from 0 to 1: jobs that failed together come
     /// again apart.
     pub fn outcome(&self, job: &LeasedJob, failure: &Failure, now: Timestamp, jitter: f64) -> Outcome {

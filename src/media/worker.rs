@@ -20,7 +20,7 @@ use crate::store::{Claim, StoreError};
 /// How long a lease is good for. Another process takes over what a dead one held when this has passed.
 const LEASE: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
-/// A lease is never longer than this many times [`LEASE`], unless a clock was wrong.
+/// Nothing lasts longer than this many times what it may, unless a clock was wrong.
 const ABSURD: u32 = 10;
 /// The longest pause between two looks for jobs: for what another process left behind, or a command put back.
 const POLL: Duration = Duration::from_secs(15);
@@ -176,7 +176,14 @@ impl Worker {
         busy_hosts.sort();
         busy_hosts.dedup();
         let (limit, now) = (u32::try_from(limit).unwrap_or(u32::MAX), self.context.parts.clock.now());
-        let claim = Claim { now, lease_until: now + LEASE, absurd_after: now + LEASE * ABSURD, limit, busy_hosts };
+        let claim = Claim {
+            now,
+            lease_until: now + LEASE,
+            lease_absurd_after: now + LEASE * ABSURD,
+            attempt_absurd_after: now + RetryPolicy::MAX_WAIT * ABSURD,
+            limit,
+            busy_hosts,
+        };
         (limit > 0).then_some(claim)
     }
 

@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::StoreError;
 use super::record::Rows;
+use crate::domain::batch::media_of_copies;
 use crate::domain::chat::{Chat, ChatKey};
 use crate::domain::chat_id;
 use crate::domain::message::MessageKey;
@@ -35,12 +36,13 @@ enum Progress {
     Chats(String, String),
 }
 
-/// A message as a search needs it.
-pub(super) struct Unindexed {
+/// A message as far as something is worked out of it.
+pub(super) struct Unfilled {
     pub key: MessageKey,
     pub chat_id: Option<String>,
     pub occurred_at: Timestamp,
     pub body: Option<String>,
+    pub has_media: bool,
 }
 
 /// The statements for it.
@@ -57,7 +59,7 @@ pub(super) trait FillRows {
     async fn save_filled(&mut self, filled: bool, up_to: Option<&str>) -> Result<(), StoreError>;
 
     /// The messages after a key, in the order of their keys.
-    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unindexed>, StoreError>;
+    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unfilled>, StoreError>;
 
     /// The chats after a key and how many messages each has, in the order of their keys.
     async fn chats_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<(ChatKey, i64)>, StoreError>;
@@ -111,15 +113,21 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
     let keys: Vec<MessageKey> = messages.iter().map(|message| message.key.clone()).collect();
     let Some((instance_id, id)) = keys.last() else { return Ok(Progress::Chats(String::new(), String::new())) };
     rows.raise_acks(&keys).await?;
+    let with_media: Vec<MessageKey> =
+        messages.iter().filter(|message| message.has_media).map(|message| message.key.clone()).collect();
+    if !with_media.is_empty() {
+        let copies = rows.copies(&with_media).await?;
+        rows.describe_media(&media_of_copies(&copies)).await?;
+    }
     rows.delete_words(&keys).await?;
-    let entries: Vec<SearchEntry> = messages.into_iter().filter_map(Unindexed::entry).collect();
+    let entries: Vec<SearchEntry> = messages.into_iter().filter_map(Unfilled::entry).collect();
     if !entries.is_empty() {
         rows.insert_words(&entries).await?;
     }
     Ok(Progress::Messages(instance_id.as_str().to_owned(), id.clone()))
 }
 
-impl Unindexed {
+impl Unfilled {
     fn entry(self) -> Option<SearchEntry> {
         SearchEntry::new(self.key, self.chat_id.as_deref(), self.occurred_at, &self.body?)
     }

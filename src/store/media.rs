@@ -12,7 +12,8 @@ use crate::domain::timestamp::Timestamp;
 /// The contract of media jobs.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// Leases jobs that are due, those whose messages are the oldest first. No two callers ever hold the same job.
+    /// Leases jobs that are due, those whose messages are the oldest first. No two callers ever hold the same job. A job
+    /// whose next attempt is absurdly late is due now.
     async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError>;
 
     /// Lengthens the leases that are still held, and returns them.
@@ -32,7 +33,9 @@ pub struct Claim {
     pub now: Timestamp,
     pub lease_until: Timestamp,
     /// A lease that is to last longer than until then was given by a clock that was wrong, and counts for nothing.
-    pub absurd_after: Timestamp,
+    pub lease_absurd_after: Timestamp,
+    /// A next attempt that is to be later than then was appointed by such a clock.
+    pub attempt_absurd_after: Timestamp,
     pub limit: u32,
     /// Hosts that are being asked for enough already.
     pub busy_hosts: Vec<String>,
@@ -46,6 +49,9 @@ pub(super) trait MediaRows {
 
     /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored.
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
+
+    /// Writes anew what these jobs have of their messages, if they are there.
+    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
 }
 
 /// A claimed row.

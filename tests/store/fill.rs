@@ -8,6 +8,9 @@ use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{ack, event, received, sent};
 use crate::support::world::{Backend, World, on_both, record};
 
+/// Of files; one is the gateway itself.
+const HOSTS: [&str; 3] = ["https://gw.example.com", "http://files.example.com:8080", ""];
+
 /// More than fit in a piece: questions, answers and acks in many chats, in no order of time; and messages without a chat
 /// or words.
 fn conversation(instance: &str, messages: i64) -> Vec<Event> {
@@ -16,7 +19,7 @@ fn conversation(instance: &str, messages: i64) -> Vec<Event> {
         let chat = (n % 11 > 0).then(|| format!("{}@{kind}", 5_700 + n % 17));
         let fields = json!({
             "chat_id": chat, "timestamp": 1_724_716_800 - (n * 7_919) % 1_009, "body": format!("Menú número {n}"),
-            "sender_name": format!("José {n}"),
+            "sender_name": format!("José {n}"), "media_url": (n % 4 == 0).then(|| format!("{}/{n}.jpg", HOSTS[n as usize % 3])),
         });
         let id = format!("m{n:05}");
         let said = if n % 3 == 0 { sent(&id, fields) } else { received(&id, fields) };
@@ -36,6 +39,7 @@ async fn forget(world: &World) {
              UPDATE chats SET contact = NULL, is_group = false, search = '', waiting_since = NULL, waiting_id = NULL;
              DELETE FROM responses;
              DELETE FROM message_search;
+             UPDATE media SET source_host = '', occurred_at = next_attempt_at;
              UPDATE installation SET derived = 0, derived_up_to = NULL",
         )
         .await;

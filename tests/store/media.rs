@@ -38,7 +38,8 @@ fn wanted(now: Timestamp, limit: u32) -> Claim {
     Claim {
         now,
         lease_until: now + Duration::from_secs(30),
-        absurd_after: now + Duration::from_secs(300),
+        lease_absurd_after: now + Duration::from_secs(300),
+        attempt_absurd_after: now + Duration::from_secs(36_000),
         limit,
         busy_hosts: vec![],
     }
@@ -369,6 +370,21 @@ async fn a_lease_from_a_clock_that_was_wrong_counts_for_nothing() {
         assert_eq!(claim(&store, ARRIVAL + year).await.len(), 1);
         assert_eq!(claim(&store, ARRIVAL).await.len(), 1);
         assert_eq!(claim(&store, ARRIVAL).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_next_attempt_that_a_wrong_clock_appointed_is_due_now_and_one_in_some_hours_is_not() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["hours", "month"]).await;
+        let jobs = claim(&store, ARRIVAL).await;
+        for (job, hours) in jobs.iter().zip([10, 30 * 24]) {
+            let at = ARRIVAL + Duration::from_secs(hours * 3_600);
+            assert!(settle(&store, job, Outcome::Again { at, reason: "away".to_owned(), denied: false }).await);
+        }
+        assert_eq!(ids(&claim(&store, ARRIVAL).await), ["month"]);
     })
     .await;
 }

@@ -22,7 +22,14 @@ async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8,
     let message = received(name, json!({"type": "image", "media_url": format!("/{name}")}));
     record(store, &[event(instance, message, ARRIVAL)]).await;
     let until = ARRIVAL + Duration::from_secs(30);
-    let claim = Claim { now: ARRIVAL, lease_until: until, absurd_after: until, limit: 1, busy_hosts: vec![] };
+    let claim = Claim {
+        now: ARRIVAL,
+        lease_until: until,
+        lease_absurd_after: until,
+        attempt_absurd_after: until,
+        limit: 1,
+        busy_hosts: vec![],
+    };
     let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
     let (content_type, file_name) = ("image/png".to_owned(), Some(name.to_owned()));
     let file = StoredFile { object_key: key(content), size: 10, content_type, file_name };

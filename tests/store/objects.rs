@@ -20,7 +20,14 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
         let message = received(id, json!({"type": "image", "media_url": format!("/{id}")}));
         record(store, &[event("7", message, ARRIVAL)]).await;
         let until = ARRIVAL + Duration::from_secs(30);
-        let claim = Claim { now: ARRIVAL, lease_until: until, absurd_after: until, limit: 1, busy_hosts: vec![] };
+        let claim = Claim {
+            now: ARRIVAL,
+            lease_until: until,
+            lease_absurd_after: until,
+            attempt_absurd_after: until,
+            limit: 1,
+            busy_hosts: vec![],
+        };
         let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
         let (content_type, file_name) = ("image/png".to_owned(), None);
         let file = StoredFile { object_key: key(*content), size: *size, content_type, file_name };

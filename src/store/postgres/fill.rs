@@ -7,7 +7,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::waiting::Turn;
 use crate::store::StoreError;
-use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unindexed};
+use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 
 /// A batch must not keep others waiting, but one large chat is filled in one piece.
 const STATEMENT_LIMIT: &str = "SET LOCAL statement_timeout = '60s'";
@@ -46,10 +46,11 @@ impl FillRows for PgConnection {
         Ok(())
     }
 
-    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unindexed>, StoreError> {
+    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unfilled>, StoreError> {
         let rows = sqlx::query!(
             r#"
-            SELECT instance_id, id, chat_id, occurred_at, left(body, $4) AS body
+            SELECT
+                instance_id, id, chat_id, occurred_at, left(body, $4) AS body, media_url IS NOT NULL AS "has_media!"
             FROM messages
             WHERE (instance_id, id) > ($1, $2)
             ORDER BY instance_id, id
@@ -62,11 +63,12 @@ impl FillRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let messages = rows.into_iter().map(|row| Unindexed {
+        let messages = rows.into_iter().map(|row| Unfilled {
             key: (InstanceId::from_store(&row.instance_id), row.id),
             chat_id: row.chat_id,
             occurred_at: Timestamp::from_utc(row.occurred_at),
             body: row.body,
+            has_media: row.has_media,
         });
         Ok(messages.collect())
     }

@@ -80,6 +80,29 @@ impl MediaRows for PgConnection {
         .await?;
         Ok(())
     }
+
+    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+        let keys = KeyColumns::new(jobs, |job| &job.key);
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET source_host = job.source_host, occurred_at = job.occurred_at
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
+                AS job (instance_id, message_id, source_sha256, source_host, occurred_at)
+            WHERE media.instance_id = job.instance_id
+                AND media.message_id = job.message_id
+                AND media.source_sha256 = job.source_sha256
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            column(jobs, |it| it.source_host.as_str()) as _,
+            &column(jobs, |it| it.occurred_at.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -88,6 +111,13 @@ impl MediaStore for PostgresStore {
         let mut unit = self.begin(&self.clerk).await?;
         // One process after the other: those that choose at the same time choose the same.
         sqlx::query!("SELECT id FROM installation WHERE id = 1 FOR UPDATE").fetch_one(&mut *unit).await?;
+        sqlx::query!(
+            "UPDATE media SET next_attempt_at = $1 WHERE state = 'pending' AND next_attempt_at > $2",
+            claim.now.to_utc(),
+            claim.attempt_absurd_after.to_utc(),
+        )
+        .execute(&mut *unit)
+        .await?;
         let rows = sqlx::query_as!(
             LeasedRow::<OffsetDateTime>,
             r#"
@@ -120,7 +150,7 @@ impl MediaStore for PostgresStore {
             claim.lease_until.to_utc(),
             &claim.busy_hosts,
             i64::from(claim.limit),
-            claim.absurd_after.to_utc(),
+            claim.lease_absurd_after.to_utc(),
         )
         .fetch_all(&mut *unit)
         .await?;

@@ -6,7 +6,7 @@ use crate::domain::chat::{ChatKey, Mark};
 use crate::domain::instance::InstanceId;
 use crate::domain::waiting::Turn;
 use crate::store::StoreError;
-use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unindexed};
+use crate::store::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 
 #[async_trait]
 impl FillRows for SqliteConnection {
@@ -40,7 +40,7 @@ impl FillRows for SqliteConnection {
         Ok(())
     }
 
-    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unindexed>, StoreError> {
+    async fn messages_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<Unfilled>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT
@@ -48,7 +48,8 @@ impl FillRows for SqliteConnection {
                 id AS "id!: String",
                 chat_id AS "chat_id: String",
                 occurred_at AS "occurred_at!: String",
-                substr(body, 1, ?4) AS "body: String"
+                substr(body, 1, ?4) AS "body: String",
+                media_url IS NOT NULL AS "has_media!: bool"
             FROM messages
             WHERE (instance_id, id) > (?1, ?2)
             ORDER BY instance_id, id
@@ -63,7 +64,8 @@ impl FillRows for SqliteConnection {
         .await?;
         let messages = rows.into_iter().map(|row| {
             let key = (InstanceId::from_store(&row.instance_id), row.id);
-            Ok(Unindexed { key, chat_id: row.chat_id, occurred_at: timestamp(&row.occurred_at)?, body: row.body })
+            let occurred_at = timestamp(&row.occurred_at)?;
+            Ok(Unfilled { key, chat_id: row.chat_id, occurred_at, body: row.body, has_media: row.has_media })
         });
         messages.collect()
     }

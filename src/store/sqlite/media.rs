@@ -152,15 +152,41 @@ impl MediaRows for SqliteConnection {
         .await?;
         Ok(())
     }
+
+    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+        let rows = json(jobs.iter().map(JobRow::from));
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET source_host = job.value ->> 'source_host', occurred_at = job.value ->> 'occurred_at'
+            FROM jsonb_each(?1) AS job
+            WHERE media.instance_id = job.value ->> 'instance_id'
+                AND media.message_id = job.value ->> 'message_id'
+                AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
+            "#,
+            rows,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl MediaStore for SqliteStore {
     async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
         let (now, until) = (claim.now.to_rfc3339(), claim.lease_until.to_rfc3339());
-        let absurd_after = claim.absurd_after.to_rfc3339();
+        let lease_absurd_after = claim.lease_absurd_after.to_rfc3339();
+        let attempt_absurd_after = claim.attempt_absurd_after.to_rfc3339();
         let busy_hosts = json(&claim.busy_hosts);
         let mut unit = self.begin().await?;
+        sqlx::query!(
+            "UPDATE media SET next_attempt_at = ?1 WHERE state = 'pending' AND next_attempt_at > ?2",
+            now,
+            attempt_absurd_after,
+        )
+        .execute(&mut *unit)
+        .await?;
         let rows = sqlx::query_as!(
             LeasedRow::<String>,
             r#"
@@ -196,7 +222,7 @@ impl MediaStore for SqliteStore {
             until,
             busy_hosts,
             claim.limit,
-            absurd_after,
+            lease_absurd_after,
         )
         .fetch_all(&mut *unit)
         .await?;
