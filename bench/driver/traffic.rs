@@ -8,10 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-#[path = "../../tests/support/dice.rs"]
-mod dice;
-
-use dice::Dice;
+use buzon::simulate::Dice;
 
 /// The secret of all instances.
 pub const SECRET: &str = "the secret of the benchmark";
@@ -108,7 +105,7 @@ fn chat(index: u64) -> Chat {
 }
 
 fn id(index: u64) -> String {
-    format!("3EB0{:016X}", Dice::new(index).next())
+    format!("3EB0{:016X}", Dice::new(index).roll())
 }
 
 fn message(index: u64, from_me: bool, dice: &mut Dice, files: &str) -> Request {

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import machine
@@ -93,6 +94,19 @@ class Sqlite:
 
     def stop(self):
         pass
+
+
+def load(database, name, messages):
+    """Fills a new database past the writer (tests/size), asks it all questions of docs/performance.md, and prints how
+    long the answers take."""
+    url, began = database.create(name), time.perf_counter()
+    test = f"size::each_question_is_answered_on_{'postgresql' if database.name == 'postgres' else 'sqlite'}"
+    environment = {**os.environ, "BUZON_TEST_SIZE": str(messages), "BUZON_TEST_SIZE_DATABASE": url}
+    command = [os.environ["BENCH_LOADER"], "--exact", test, "--nocapture"]
+    print(f"\n### Read, {database.version()}, {messages:,} messages, all questions\n", flush=True)
+    subprocess.run(command, env=environment, check=True)
+    database.settle(name)
+    return {"messages": messages, "seconds": time.perf_counter() - began}
 
 
 def fill(database, name, events):

@@ -5,7 +5,7 @@ import json
 import machine
 import report
 from report import median, number, ratios, spread, verdict
-from subjects import DRIVER, Batches, Buzon, Express, Pgbench
+from subjects import DRIVER, EXPRESS, Batches, Buzon, Express, Pgbench
 
 HEAD = [
     "connections", "subject", "events/s (least–most)", "buzon is", "p50 ms", "p99 ms", "p99.9 ms",
@@ -41,7 +41,7 @@ def run(database, folder, options):
     database.create("ours")
     buzon, express = Buzon(database, "ours", folder), None
     subjects = [buzon]
-    if not (options.quick and database.name == "sqlite"):
+    if EXPRESS and not (options.quick and database.name == "sqlite"):
         express = Express(database, "express", folder)
         subjects.append(express)
     batches = Batches(database, "batches", folder)

@@ -11,7 +11,7 @@ import ingest
 import machine
 import report
 import start
-from databases import fill
+from databases import fill, load
 from report import number, ratios, verdict
 from subjects import DRIVER, TOKEN, Buzon
 
@@ -22,9 +22,13 @@ MESSAGES_IN_A_THOUSAND = 760
 def run(database, folder, options):
     """Fills a database, and compares it with an empty one."""
     messages = options.messages[database.name]
-    events = messages * 1_000 // MESSAGES_IN_A_THOUSAND
-    filled = fill(database, "large", events)
-    print(f"\n{database.name}: {messages:,} messages recorded in {filled['seconds']:.0f} s", flush=True)
+    if options.full:
+        events = 0
+        filled = load(database, "large", messages)
+    else:
+        events = messages * 1_000 // MESSAGES_IN_A_THOUSAND
+        filled = fill(database, "large", events)
+    print(f"\n{database.name}: {messages:,} messages are there after {filled['seconds']:.0f} s", flush=True)
     size = database.bytes("large")
     database.create("small")
     small = Buzon(database, "small", folder)
@@ -48,7 +52,7 @@ def run(database, folder, options):
     head = [*ingest.HEAD[:3], "at size is", *ingest.HEAD[4:]]
     title = f"{database.version()}, {messages:,} messages"
     report.table(f"Ingest, {title}", head, table, disk)
-    print(f"\n{number(size / events)} bytes on disk for an event. 300 events/s, open loop: {pace['latency']}")
+    print(f"\n{number(size / messages)} bytes on disk for a message and its events. 300 events/s, open loop: {pace['latency']}")
     reading = reads(large, options, title, disk)
     large.stop()
     starts = start.times(database, "large", folder, options.starts)
@@ -56,7 +60,7 @@ def run(database, folder, options):
     report.targets(f"Targets, {title}", verdicts, disk)
     return {
         "messages": messages, "slices": measured, "open_loop": pace, "reads": reading, "starts": starts,
-        "bytes_per_event": size / events, "targets": verdicts, "disk": disk,
+        "bytes_per_message": size / messages, "targets": verdicts, "disk": disk,
     }
 
 

@@ -12,6 +12,7 @@ mod tally;
 mod target;
 mod traffic;
 
+pub use dice::Dice;
 pub use drive::drive;
 pub use files::FileServer;
 pub use hours::WorkingHours;

@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use super::{Loader, SETTINGS, moment, preloaded, reckon, rounds, seed};
 use crate::media::{JPEG, all_end, key};
-use crate::support::dice::Dice;
 use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::world::{World, on_both};
 use crate::support::{borrowed, eventually};
+use buzon::simulate::Dice;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;

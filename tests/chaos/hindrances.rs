@@ -6,11 +6,11 @@ use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 use tokio::net::TcpStream;
 
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
-use crate::support::dice::Dice;
 use crate::support::postgres::{name, signal_backend};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
+use buzon::simulate::Dice;
 
 /// The sessions of the program on its database, the oldest first: the writer's.
 const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
-use crate::support::dice::Dice;
 use crate::support::process::Buzon;
 use crate::support::world::on_both;
+use buzon::simulate::Dice;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {

@@ -11,12 +11,12 @@ use super::{Loader, moment, reckon, rounds, seed};
 use crate::media::steps::LEASES_END;
 use crate::media::{all_end, key};
 use crate::support::borrowed;
-use crate::support::dice::Dice;
 use crate::support::events::SECRET;
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::s3::S3Server;
 use crate::support::world::{Backend, World};
+use buzon::simulate::Dice;
 
 /// What the gateway has there: some bytes, or some hundred thousand.
 fn content(path: &str) -> Vec<u8> {

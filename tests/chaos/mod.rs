@@ -34,9 +34,9 @@ use auditor::audit;
 use ledger::Sent;
 use loader::Loader;
 
-use crate::support::dice::Dice;
 use crate::support::events::SECRET;
 use crate::support::world::World;
+use buzon::simulate::Dice;
 
 /// Of the program that is harmed. Files are announced, and nobody fetches them.
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed, setting};
-use crate::support::dice::Dice;
 use crate::support::postgres::{Control, Crash, Server};
 use crate::support::process::Buzon;
 use crate::support::proxy::Proxy;
 use crate::support::world::{Backend, World};
 use crate::support::{eventually, eventually_within};
+use buzon::simulate::Dice;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself() {

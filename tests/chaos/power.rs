@@ -7,10 +7,10 @@ use rustix::process::Signal;
 
 use super::device::Disk;
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
-use crate::support::dice::Dice;
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
+use buzon::simulate::Dice;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_has_what_it_acknowledged_after_the_power_went() {

@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
-use crate::support::dice::Dice;
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
+use buzon::simulate::Dice;
 
 const PROCESSES: usize = 3;
 

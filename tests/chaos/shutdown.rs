@@ -11,11 +11,11 @@ use super::source::Delivery;
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
 use crate::support::blocker::Blocker;
 use crate::support::client;
-use crate::support::dice::Dice;
 use crate::support::process::Buzon;
 use crate::support::raw::{Connection, request};
 use crate::support::sse::Stream;
 use crate::support::world::on_both;
+use buzon::simulate::Dice;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What is promised.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::meaning::{Meaning, Table};
-use crate::support::dice::Dice;
 use crate::support::events::{ack, reaction, received, sent};
+use buzon::simulate::Dice;
 
 const INSTANCES: [&str; 4] = ["7", "8", "9", "10"];
 const ACKS: [&str; 5] = ["pending", "sent", "delivered", "read", "played"];

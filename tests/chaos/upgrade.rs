@@ -11,11 +11,11 @@ use super::source::Source;
 use super::{SETTINGS, rounds, seed};
 use crate::store::open::first_schema;
 use crate::support::clock::later;
-use crate::support::dice::Dice;
 use crate::support::events::{event, received};
 use crate::support::postgres;
 use crate::support::process::{Buzon, command};
 use crate::support::world::{Backend, World, record};
+use buzon::simulate::Dice;
 
 const EVENTS: i64 = 1_500;
 

@@ -12,11 +12,11 @@ use super::ledger::{Fate, Sent, note};
 use super::source::{Delivery, Source};
 use super::{Loader, SETTINGS, reckon, rounds, seed};
 use crate::support::PATIENCE;
-use crate::support::dice::Dice;
 use crate::support::process::Buzon;
 use crate::support::proxy::Proxy;
 use crate::support::raw::request_to;
 use crate::support::world::{Backend, World, on_both};
+use buzon::simulate::Dice;
 
 /// At the same time.
 const CLIENTS: u64 = 24;

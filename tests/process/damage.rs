@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::dice::Dice;
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::process::{Buzon, run};
 use crate::support::world::{Backend, World};
+use buzon::simulate::Dice;
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 const PAGE: u64 = 4_096;
@@ -65,7 +65,7 @@ async fn messages(world: &World) -> usize {
 
 fn overwrite(path: &Path, from: u64, bytes: usize) {
     let mut dice = Dice::new(from);
-    let noise: Vec<u8> = (0..bytes).map(|_| dice.next() as u8).collect();
+    let noise: Vec<u8> = (0..bytes).map(|_| dice.roll() as u8).collect();
     let file = fs::File::options().write(true).open(path).expect("it is there");
     file.write_all_at(&noise, from).expect("it can be written");
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::questions::Question;
-use crate::support::dice::Dice;
 use crate::support::service::Service;
+use buzon::simulate::Dice;
 
 /// The answers to one question, asked with other parameters each time.
 pub struct Times {

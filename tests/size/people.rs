@@ -7,7 +7,7 @@ use buzon::domain::instance::InstanceId;
 use buzon::domain::timestamp::Timestamp;
 
 use super::Scale;
-use crate::support::dice::Dice;
+use buzon::simulate::Dice;
 
 const FIRST_NAMES: [&str; 16] = [
     "Juan",

@@ -8,7 +8,7 @@ use buzon::domain::timestamp::Timestamp;
 use super::load::{Memory, Remembered};
 use super::story::END;
 use super::words::{NEVER_TOGETHER, PHRASE, RARE};
-use crate::support::dice::Dice;
+use buzon::simulate::Dice;
 
 /// A question that is asked with other parameters each time.
 pub struct Question<'m> {

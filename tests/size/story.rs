@@ -12,7 +12,7 @@ use buzon::domain::timestamp::Timestamp;
 use super::Scale;
 use super::people::{Chat, Mark};
 use super::words::sentence;
-use crate::support::dice::Dice;
+use buzon::simulate::Dice;
 
 /// 2026-11-01.
 pub const END: Timestamp = Timestamp::from_millis(1_793_491_200_000);
@@ -124,7 +124,7 @@ impl Story {
         } else {
             480
         });
-        let id: Arc<str> = format!("3EB0{:016X}", dice.next()).into();
+        let id: Arc<str> = format!("3EB0{:016X}", dice.roll()).into();
         let (kind, extension) = kind(dice);
         let body = (kind == "text" || dice.in_thousand(300))
             .then(|| sentence(dice, self.written, self.scale.messages, opening));

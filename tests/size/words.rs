@@ -1,6 +1,6 @@
 //! What people write: a few words very often, and most of them hardly ever.
 
-use crate::support::dice::Dice;
+use buzon::simulate::Dice;
 
 const COMMON: [&str; 96] = [
     "de",

@@ -3,7 +3,6 @@
 pub mod blocker;
 pub mod browser;
 pub mod clock;
-pub mod dice;
 pub mod events;
 pub mod files;
 pub mod gate;
