@@ -1,5 +1,6 @@
 //! `GET /metrics`: what is counted and how things stand, for Prometheus.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +26,9 @@ use crate::store::{Store, StoreError};
 
 /// How long an answer waits for the database. What it has not said by then is shown as it was before.
 const STOCK_WAIT: Duration = Duration::from_secs(2);
-/// After the database was asked, it rests for so many times as long as it took: it is busy with this for a hundredth of
+/// After the database was asked, it rests for so many times as long as it took: it is busy with this for a twentieth of
 /// the time at most, however often somebody asks.
-const REST: u32 = 100;
+const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
 
 /// What an answer is put together from.
@@ -48,7 +49,7 @@ pub struct Stock {
     meters: Arc<Meters>,
     clock: Arc<dyn Clock>,
     /// The instances that come first, if there are more than are exported.
-    configured: Vec<InstanceId>,
+    configured: HashSet<InstanceId>,
     /// Where the store's connections live.
     runtime: Handle,
     rests_until: Mutex<Instant>,
