@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
 use crate::blob::Blobs;
@@ -28,6 +28,7 @@ use crate::http::health::Readiness;
 use crate::http::instances::Roster;
 use crate::http::media::Files;
 use crate::http::refusals::Refusals;
+use crate::http::scrape::{Scrape, Stock};
 use crate::http::server::{self, Listening};
 use crate::http::statistics::LocalTime;
 use crate::http::streams::{Pace, Streams};
@@ -37,10 +38,12 @@ use crate::ingest;
 use crate::media::guard::Guard;
 use crate::media::resolver::SystemLookup;
 use crate::media::{self, Room};
+use crate::meters::Meters;
 use crate::store::{EventStore, Store};
 
 /// How long everything may take after the signal to stop.
 const ALL_END: Duration = Duration::from_secs(7);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A service that listens, and is to be [run](Application::run).
 pub struct Application {
@@ -52,6 +55,8 @@ pub struct Application {
     streams: Arc<Streams>,
     /// Tells the streams what was committed.
     watcher: JoinHandle<()>,
+    /// Tidies up what was measured.
+    upkeep: JoinHandle<()>,
     store: Arc<dyn Store>,
 }
 
@@ -78,6 +83,8 @@ impl Application {
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
         let told = ingest::Told::default();
         let (ingest, writer) = ingest::start(ledger.clone(), told.clone(), disk(config));
+        let meters = told.meters.clone();
+        meters.show_build(config.database.kind());
         let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
         let archive = Archive::new(store.clone());
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
@@ -85,6 +92,16 @@ impl Application {
         let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
+        let configured = config.instances.iter().map(|instance| instance.id.clone());
+        let stock = Stock::new(store.clone(), meters.clone(), clock.clone(), configured);
+        let scrape = Scrape {
+            meters: meters.clone(),
+            readiness: readiness.clone(),
+            ingest: ingest.clone(),
+            room: room.clone(),
+            stock: Arc::new(stock),
+            is_local: config.api_listen.unwrap_or(config.listen).ip().to_canonical().is_loopback(),
+        };
         let receiver = Receiver {
             reader: Reader::default(),
             ingest,
@@ -93,9 +110,11 @@ impl Application {
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: config.trusted_proxies.clone(),
             refusals: Refusals::default(),
+            meters: meters.clone(),
         };
         let both = Surface {
             readiness: readiness.clone(),
+            meters: meters.clone(),
             webhook: Some(Arc::new(receiver)),
             api: Some(Api {
                 access,
@@ -105,6 +124,7 @@ impl Application {
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
                 roster: Arc::new(roster),
+                scrape: Arc::new(scrape),
             }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
@@ -112,18 +132,20 @@ impl Application {
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
             let (store, clock) = (store.clone(), clock.clone());
-            let parts = media::Parts { store, blobs, clock, lookup, room, wake: told.media };
+            let parts =
+                media::Parts { store, blobs, clock, lookup, room, wake: told.media, meters: told.meters.clone() };
             media::start(media_settings(config), parts)
         });
         let media = media.transpose()?;
         let replayed = |(gateway, accounts)| {
-            let (store, outage) = (store.clone(), told.outage.clone());
-            Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage })
+            let (store, outage, meters) = (store.clone(), told.outage.clone(), meters.clone());
+            Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage, meters })
         };
         let replayer = replaying(config, clock)?.map(replayed).transpose()?;
         let watched = streams.clone();
         let watcher = tokio::spawn(async move { watched.watch(&told.committed).await });
-        Ok(Self { listening, readiness, writer, media, replayer, streams, watcher, store })
+        let upkeep = tokio::spawn(upkeep(meters));
+        Ok(Self { listening, readiness, writer, media, replayer, streams, watcher, upkeep, store })
     }
 
     /// Where the webhook is received.
@@ -161,6 +183,7 @@ impl Application {
         self.readiness.stop();
         self.streams.stop();
         drop(self.replayer.take());
+        self.upkeep.abort();
         let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
@@ -169,6 +192,14 @@ impl Application {
         }
         self.store.close().await;
         Ok(())
+    }
+}
+
+async fn upkeep(meters: Arc<Meters>) {
+    let mut ticks = interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        meters.upkeep();
     }
 }
 

@@ -16,8 +16,18 @@ impl Disk {
 
     /// Whether there is room for so many bytes. A disk that cannot be asked has: writing to it will tell.
     pub fn fits(&self, bytes: u64) -> bool {
-        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         let needed = self.min_free.saturating_add(bytes);
-        self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= needed))
+        self.free().is_none_or(|free| free >= needed)
+    }
+
+    /// The bytes that are free on the fullest of the disks; `None` where there is none, or none can be asked.
+    pub fn free(&self) -> Option<u64> {
+        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        self.folders.iter().filter_map(|folder| free(folder).ok()).min()
+    }
+
+    /// The bytes that are to stay free.
+    pub fn min_free(&self) -> u64 {
+        self.min_free
     }
 }

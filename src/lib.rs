@@ -13,6 +13,7 @@
 //! - [`simulate`] plays the gateway: signed traffic for a buzon that is tried out.
 //! - [`blob`] keeps those files in a folder or a bucket; the only place with object_store.
 //! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
+//! - [`meters`] counts, for Prometheus.
 //! - [`domain`] has the rules, without any of the above.
 
 pub mod app;
@@ -28,6 +29,7 @@ pub mod gateway;
 pub mod http;
 pub mod ingest;
 pub mod media;
+pub mod meters;
 pub mod outage;
 pub mod outbound;
 pub mod private_folder;

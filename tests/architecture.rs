@@ -10,7 +10,7 @@ const ORDER: [&[&str]; 8] = [
     &["http", "data_dir"],
     &["config", "ingest", "media", "gateway", "simulate"],
     &["store", "blob"],
-    &["clock", "disk", "outage", "outbound", "private_folder", "threads", "tls"],
+    &["clock", "disk", "meters", "outage", "outbound", "private_folder", "threads", "tls"],
     &["domain"],
     &["broken"],
 ];
@@ -76,6 +76,8 @@ fn each_library_has_its_place() {
         ("clap", &["cli"]),
         ("toml", &["config"]),
         ("hmac", &["domain"]),
+        ("metrics", &["meters"]),
+        ("metrics_exporter_prometheus", &["meters"]),
         ("anyhow", &["cli", "app", "data_dir", "main"]),
     ] {
         for (path, text) in sources() {

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::data_dir;
 use crate::domain::instance::InstanceId;
-use crate::domain::media::State;
+use crate::domain::media::{Jobs, State};
 use crate::domain::page::{Order, Paging};
 use crate::domain::scope::Scope;
 use crate::media::sweeper::{Swept, sweep};
@@ -105,7 +105,7 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
     let paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
     let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
     let mut out = std::io::stdout().lock();
-    for (state, count) in &counts {
+    for Jobs { state, count, .. } in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
     }
     if counts.is_empty() {

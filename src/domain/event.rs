@@ -198,6 +198,9 @@ const MESSAGE_REACTION: &str = "message_reaction";
 /// The event that the panel's "Test Webhook" sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
 
+/// The types of the guide's five events.
+pub const EVENT_TYPES: [&str; 5] = ["message_received", "message_sent", "ack_update", MESSAGE_REACTION, TEST_WEBHOOK];
+
 fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
     Ok(Effect::Message(Box::new(MessageCopy::read(document, sent, arrival)?)))
 }

@@ -93,6 +93,15 @@ impl fmt::Display for State {
     }
 }
 
+/// The jobs of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jobs {
+    pub state: State,
+    pub count: u64,
+    /// When the oldest of their messages was.
+    pub oldest: Timestamp,
+}
+
 /// A worker's hold on a job. Every claim of a job has another token, so that a lease which ran out is worth nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {

@@ -92,6 +92,32 @@ pub enum Signer {
     Instance(InstanceId),
 }
 
+/// Which secret verified an event, for whoever waits for the end of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretUsed {
+    /// None: it came without a signature, where that is allowed.
+    None,
+    /// The one for all instances that have none of their own.
+    Shared,
+    /// An instance's first one, which is to be set at the gateway.
+    New,
+    /// An instance's second one, which was set there before.
+    Old,
+}
+
+impl SecretUsed {
+    pub const ALL: [Self; 4] = [Self::None, Self::Shared, Self::New, Self::Old];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Shared => "shared",
+            Self::New => "new",
+            Self::Old => "old",
+        }
+    }
+}
+
 /// The configured instances and the secrets that verify their events.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
@@ -156,18 +182,24 @@ impl Keyring {
         own.or(self.shared.as_ref())
     }
 
-    /// Whose secret made `signature` over `body`, compared in constant time.
+    /// Whose secret made `signature` over `body`, and which one; compared in constant time.
     ///
     /// A path that names an instance with secrets of its own is verified by those only, any other path by the secret
     /// for all; without a path every secret is tried.
-    pub fn verify(&self, path: Option<&InstanceId>, body: &[u8], signature: &Signature) -> Option<Signer> {
+    pub fn verify(
+        &self,
+        path: Option<&InstanceId>,
+        body: &[u8],
+        signature: &Signature,
+    ) -> Option<(Signer, SecretUsed)> {
         let own = |id: &InstanceId, secrets: &[Secret]| {
-            let verified = secrets.iter().any(|secret| secret.verifies(body, signature));
-            verified.then(|| Signer::Instance(id.clone()))
+            let place = secrets.iter().position(|secret| secret.verifies(body, signature))?;
+            let used = if place == 0 { SecretUsed::New } else { SecretUsed::Old };
+            Some((Signer::Instance(id.clone()), used))
         };
         let shared = || {
             let verified = self.shared.as_ref().is_some_and(|secret| secret.verifies(body, signature));
-            verified.then_some(Signer::Shared)
+            verified.then_some((Signer::Shared, SecretUsed::Shared))
         };
         match path {
             Some(path) if self.has_own_secrets(path) => own(path, self.instances.get(path)?),
@@ -224,25 +256,26 @@ mod tests {
     #[test]
     fn a_path_with_secrets_of_its_own_is_verified_by_those_only() {
         let shared = secret("shared shared shared");
-        let (old, new) = (secret("old old old old old"), secret("new new new new new"));
+        let (new, old) = (secret("new new new new new"), secret("old old old old old"));
         let ring = Keyring::new(
             Some(shared.clone()),
-            vec![(id("7"), vec![old.clone(), new.clone()]), (id("8"), vec![secret("eight eight eight")])],
+            vec![(id("7"), vec![new.clone(), old.clone()]), (id("8"), vec![secret("eight eight eight")])],
         )
         .unwrap();
         let sign = |secret: &Secret| parse(&[&secret.sign(b"{}")]).unwrap();
-        let seven = Some(Signer::Instance(id("7")));
-        assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&old)), seven);
-        assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&new)), seven);
+        let seven = |used| Some((Signer::Instance(id("7")), used));
+        let all = Some((Signer::Shared, SecretUsed::Shared));
+        assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&old)), seven(SecretUsed::Old));
+        assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&new)), seven(SecretUsed::New));
         assert_eq!(ring.verify(Some(&id("7")), b"{}", &sign(&shared)), None);
         assert_eq!(ring.verify(Some(&id("8")), b"{}", &sign(&old)), None);
-        assert_eq!(ring.verify(Some(&id("9")), b"{}", &sign(&shared)), Some(Signer::Shared));
+        assert_eq!(ring.verify(Some(&id("9")), b"{}", &sign(&shared)), all);
         assert_eq!(ring.verify(Some(&id("9")), b"{}", &sign(&old)), None);
-        assert_eq!(ring.verify(None, b"{}", &sign(&new)), seven);
+        assert_eq!(ring.verify(None, b"{}", &sign(&old)), seven(SecretUsed::Old));
         let signing = |path: Option<&str>| ring.signing(path.map(id).as_ref()).map(Secret::expose);
-        assert_eq!(signing(Some("7")), Some(old.expose()));
+        assert_eq!(signing(Some("7")), Some(new.expose()));
         assert_eq!((signing(Some("9")), signing(None)), (Some(shared.expose()), Some(shared.expose())));
-        assert_eq!(ring.verify(None, b"{}", &sign(&shared)), Some(Signer::Shared));
+        assert_eq!(ring.verify(None, b"{}", &sign(&shared)), all);
     }
 
     #[test]

@@ -34,6 +34,23 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    /// The word that stays the same from version to version.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TokenRefused(_) => "token_refused",
+            Self::UnknownInstance(_) => "unknown_instance",
+            Self::UnknownDelivery(_) => "unknown_delivery",
+            Self::Busy(_) => "busy",
+            Self::Trouble(_) => "trouble",
+            Self::Redirect(_) => "redirect",
+            Self::Refused { .. } => "refused",
+            Self::NotJson(_) => "not_json",
+            Self::UnknownForm => "unknown_form",
+            Self::TooLarge(_) => "too_large",
+            Self::Unanswered(_) => "unanswered",
+        }
+    }
+
     /// Whether the same request may be answered another time, without anybody mending something.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Trouble(_) | Self::Unanswered(_))

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::{Account, FailedDelivery, Gateway, GatewayError, oldest_first};
+use crate::meters::{Meters, ReplayRequest};
 use crate::outage::Outage;
 use crate::store::{EventStore, Store};
 use crate::threads::Threads;
@@ -52,6 +53,7 @@ pub struct Parts {
     pub ledger: Arc<dyn EventStore>,
     pub store: Arc<dyn Store>,
     pub outage: Arc<Outage>,
+    pub meters: Arc<Meters>,
 }
 
 /// The task. It harms nothing if it dies, and ends when it is dropped.
@@ -67,9 +69,9 @@ impl Replayer {
     /// If its thread cannot be started.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
         let threads = Threads::start("gateway", 1)?;
-        let watch =
-            Watch { ledger: parts.ledger, store: parts.store, outage: parts.outage, runtime: Handle::current() };
-        let task = threads.handle().spawn(run(parts.gateway, parts.accounts, watch));
+        let Parts { gateway, accounts, ledger, store, outage, meters } = parts;
+        let watch = Watch { ledger, store, outage, meters, runtime: Handle::current() };
+        let task = threads.handle().spawn(run(gateway, accounts, watch));
         Ok(Self { task, _threads: threads })
     }
 }
@@ -93,7 +95,7 @@ async fn run(gateway: Gateway, accounts: Vec<Account>, watch: Watch) {
 
 /// Follows up one outage. Returns how many events had been refused when all was well for the last time.
 async fn follow_up(gateway: &Gateway, accounts: &[Account], watch: &Watch) -> u64 {
-    let mut missed: Vec<Missed> = accounts.iter().map(Missed::new).collect();
+    let mut missed: Vec<Missed> = accounts.iter().map(|account| Missed::new(account, &watch.meters)).collect();
     let mut proof = Proof::Look;
     let mut well = watch.outage.refused();
     for pause in ROUNDS {
@@ -114,6 +116,7 @@ async fn follow_up(gateway: &Gateway, accounts: &[Account], watch: &Watch) -> u6
 /// What an instance has missed in an outage.
 struct Missed<'a> {
     account: &'a Account,
+    meters: &'a Meters,
     asked: HashSet<String>,
     /// Whether there may be something left to ask for.
     is_open: bool,
@@ -122,15 +125,17 @@ struct Missed<'a> {
 }
 
 impl<'a> Missed<'a> {
-    fn new(account: &'a Account) -> Self {
-        Self { account, asked: HashSet::new(), is_open: true, rests_until: Instant::now() }
+    fn new(account: &'a Account, meters: &'a Meters) -> Self {
+        Self { account, meters, asked: HashSet::new(), is_open: true, rests_until: Instant::now() }
     }
 
     async fn round(&mut self, gateway: &Gateway, is_refusing: impl Fn() -> bool) {
         if Instant::now() < self.rests_until {
             return;
         }
-        match gateway.failed(self.account, LISTED + self.asked.len()).await {
+        let listed = gateway.failed(self.account, LISTED + self.asked.len()).await;
+        self.meters.replay(ReplayRequest::List, said(&listed));
+        match listed {
             Ok(listed) => {
                 let wanted = self.wanted(listed);
                 self.is_open = !wanted.is_empty();
@@ -164,6 +169,7 @@ impl<'a> Missed<'a> {
                 break;
             }
             let outcome = gateway.replay(self.account, &delivery.id).await;
+            self.meters.replay(ReplayRequest::Replay, said(&outcome));
             if !matches!(outcome, Err(GatewayError::Busy(_))) {
                 self.asked.insert(delivery.id);
             }
@@ -194,6 +200,11 @@ impl<'a> Missed<'a> {
     }
 }
 
+/// The word for what the gateway said.
+fn said<T>(answer: &Result<T, GatewayError>) -> &'static str {
+    answer.as_ref().err().map_or("ok", GatewayError::code)
+}
+
 /// What shows that events can be stored again.
 #[derive(Clone, Copy)]
 enum Proof {
@@ -208,6 +219,7 @@ struct Watch {
     ledger: Arc<dyn EventStore>,
     store: Arc<dyn Store>,
     outage: Arc<Outage>,
+    meters: Arc<Meters>,
     /// Where the store's connections live.
     runtime: Handle,
 }

@@ -109,7 +109,11 @@ impl Access {
         Ok(Ticket::issue(Holder::Token(id), &token.digest, now, token.expires_at))
     }
 
-    async fn admit(&self, request: &HttpRequest) -> Result<Reader, Problem> {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// Their credentials are missing, wrong or not taken here; 503 where the database is needed and does not answer.
+    pub async fn admit(&self, request: &HttpRequest) -> Result<Reader, Problem> {
         match Credentials::of(request)? {
             Credentials::Bearer(token) => self.bearer(&token).await,
             Credentials::Ticket(text) => self.ticket_holder(&text).await,

@@ -58,16 +58,20 @@ impl Readiness {
         if self.ingest.has_room().is_err() {
             return Err(Problem::NotReady("the disk has no more room than min_free keeps free"));
         }
+        if self.store_answers().await { Ok(()) } else { Err(Problem::NotReady("the database does not answer")) }
+    }
+
+    /// Whether the database answers, or did within the last second.
+    pub async fn store_answers(&self) -> bool {
         let mut last = self.last.lock().await;
-        let reachable = match *last {
-            Some((at, reachable)) if at.elapsed() < FRESH => reachable,
+        match *last {
+            Some((at, answers)) if at.elapsed() < FRESH => answers,
             _ => {
-                let reachable = self.ask().await;
-                *last = Some((Instant::now(), reachable));
-                reachable
+                let answers = self.ask().await;
+                *last = Some((Instant::now(), answers));
+                answers
             }
-        };
-        if reachable { Ok(()) } else { Err(Problem::NotReady("the database does not answer")) }
+        }
     }
 
     /// Whether files are downloaded: `ok`, `off`, or the word for what stops it. Events are taken in any case.

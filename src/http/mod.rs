@@ -34,15 +34,19 @@ pub mod problem;
 pub mod problem_docs;
 pub mod reactions;
 pub mod refusals;
+pub mod scrape;
 pub mod server;
 pub mod statistics;
 pub mod stream;
 pub mod streams;
 pub mod tickets;
 pub mod trace;
+pub mod traffic;
 pub mod webhook;
 
 use problem::Problem;
+
+use crate::meters::Meters;
 
 /// Of an answer that is for one reader, and may be another next time.
 const ASK_AGAIN: &str = "private, no-cache";
@@ -51,6 +55,7 @@ const ASK_AGAIN: &str = "private, no-cache";
 #[derive(Clone)]
 pub struct Surface {
     pub readiness: Arc<health::Readiness>,
+    pub meters: Arc<Meters>,
     pub webhook: Option<Arc<webhook::Receiver>>,
     pub api: Option<Api>,
     /// The URL to register, for those who mistyped it.
@@ -68,6 +73,7 @@ pub struct Api {
     pub cors_origins: Vec<String>,
     pub streams: Arc<streams::Streams>,
     pub roster: Arc<instances::Roster>,
+    pub scrape: Arc<scrape::Scrape>,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
@@ -76,6 +82,7 @@ pub struct WebhookUrl(pub String);
 /// Adds the routes of `surface`.
 pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
     config.app_data(Data::from(surface.readiness.clone())).app_data(Data::from(surface.webhook_url.clone()));
+    config.app_data(Data::from(surface.meters.clone()));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
     if let Some(receiver) = &surface.webhook {
@@ -96,6 +103,7 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
     config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
     config.app_data(Data::from(api.streams.clone())).app_data(Data::from(api.roster.clone()));
+    config.app_data(Data::from(api.scrape.clone()));
     let scope = web::scope("/api/v1")
         .wrap(from_fn(access::require))
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
@@ -127,6 +135,7 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.service(scope.service(json.default_service(web::to(not_found))));
     let contract = reading("/openapi.json").route(read().to(openapi::document));
     config.service(contract.wrap(cors::allow(&api.cors_origins)).wrap(from_fn(cors::explain)));
+    config.service(reading("/metrics").route(read().to(scrape::metrics)).wrap(Compress::default()));
     config.service(reading("/docs").route(read().to(openapi::to_page)));
     config.service(reading("/docs/{file:.*}").route(read().to(openapi::page)));
 }

@@ -18,7 +18,7 @@ use tracing_actix_web::TracingLogger;
 
 use super::connection::Connection;
 use super::trace::{RequestSpan, tell_request_id};
-use super::{Surface, panics, routes};
+use super::{Surface, panics, routes, traffic};
 
 /// How long requests under way may take after the signal to stop.
 const REQUESTS_END: u64 = 4;
@@ -128,6 +128,7 @@ fn app(
     let app = App::new()
         .wrap(from_fn(panics::answer))
         .wrap(from_fn(tell_request_id))
+        .wrap(from_fn(traffic::count))
         .wrap(TracingLogger::<RequestSpan>::new())
         .configure(move |config| routes(config, &surface));
     map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default())

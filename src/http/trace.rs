@@ -40,18 +40,26 @@ pub struct RequestSpan;
 
 struct StartedAt(Instant);
 
+/// The template of a request's route, for whoever comes later; not there where the request has none.
+#[derive(Clone)]
+pub(super) struct Route(pub(super) String);
+
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         if enabled!(Level::DEBUG) {
             request.extensions_mut().insert(StartedAt(Instant::now()));
         }
         let route = request.match_pattern();
-        info_span!(
+        let span = info_span!(
             "request",
             request.id = request.extensions().get::<RequestId>().map(tracing::field::display),
             http.method = %request.method(),
             http.route = route.as_deref().unwrap_or("-"),
-        )
+        );
+        if let Some(route) = route {
+            request.extensions_mut().insert(Route(route));
+        }
+        span
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {

@@ -1,6 +1,7 @@
 //! `POST /webhook[/{instance_id}]`: where the gateway's events come in.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,8 +16,9 @@ use super::refusals::Refusals;
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventState, TEST_WEBHOOK};
 use crate::domain::instance::InstanceId;
-use crate::domain::signature::{Keyring, Signature, SignatureError, Signer};
+use crate::domain::signature::{Keyring, SecretUsed, Signature, SignatureError, Signer};
 use crate::ingest::Ingest;
+use crate::meters::Meters;
 
 /// The header with the signature, as the guide names it.
 const SIGNATURE_HEADER: &str = "x-whapi-signature";
@@ -34,6 +36,7 @@ pub struct Receiver {
     pub allow_unsigned: bool,
     pub trusted_proxies: Vec<IpNet>,
     pub refusals: Refusals,
+    pub meters: Arc<Meters>,
 }
 
 #[derive(Serialize)]
@@ -48,17 +51,24 @@ pub async fn receive(
     mut payload: Payload,
     receiver: Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
-    let path = path_instance(&request)?;
+    let taken = take(&request, &mut payload, &receiver).await;
+    taken.inspect_err(|problem| receiver.meters.refuse(problem.code()))
+}
+
+async fn take(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver) -> Result<HttpResponse, Problem> {
+    let path = path_instance(request)?;
     let path = path.as_ref();
     if let Err(full) = receiver.ingest.admit() {
-        body::pass_over(&mut payload).await;
+        body::pass_over(payload).await;
         return Err(full.into());
     }
-    let body = receiver.reader.read(&request, payload).await?;
-    let signer = receiver.authenticate(&request, path, &body)?;
+    let body = receiver.reader.read(request, payload).await?;
+    let received = Instant::now();
+    let signer = receiver.authenticate(request, path, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
     let remarks = Remarks::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
+    receiver.meters.events.answer(received.elapsed());
     remarks.log();
     Ok(HttpResponse::Ok().json(Accepted { ok: true, duplicate: receipt.duplicate }))
 }
@@ -76,17 +86,26 @@ fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
 impl Receiver {
     /// Who signed the body; a refusal is noted for the owner.
     fn authenticate(&self, request: &HttpRequest, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
-        self.signer(request, path, body).inspect_err(|problem| {
+        let verified = self.verify(request, path, body).inspect_err(|problem| {
             let claimed = || path.cloned().or_else(|| Event::stated_instance(body));
             let client = peer::client_address(request, &self.trusted_proxies);
             self.refusals.note(problem, claimed, client, self.clock.now());
-        })
+        });
+        let (signer, used) = verified?;
+        self.meters.events.verify(used);
+        Ok(signer)
     }
 
-    fn signer(&self, request: &HttpRequest, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
+    fn verify(
+        &self,
+        request: &HttpRequest,
+        path: Option<&InstanceId>,
+        body: &[u8],
+    ) -> Result<(Signer, SecretUsed), Problem> {
         if self.keyring.is_empty() {
             let allowed = self.allow_unsigned || peer::is_local(request);
-            return allowed.then_some(Signer::Nobody).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
+            let unsigned = allowed.then_some((Signer::Nobody, SecretUsed::None));
+            return unsigned.ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
         }
         let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
         let signature = Signature::from_headers(values).map_err(|error| match error {

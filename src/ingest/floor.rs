@@ -18,6 +18,10 @@ impl Floor {
         Self { disk, low: AtomicBool::new(false) }
     }
 
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     pub(super) fn check(&self) -> Result<(), IngestError> {
         let low = !self.disk.fits(0);
         match (self.low.swap(low, Ordering::Relaxed), low) {

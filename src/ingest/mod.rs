@@ -13,6 +13,7 @@ use crate::broken::{self, Fault};
 use crate::disk::Disk;
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
+use crate::meters::Meters;
 use crate::outage::Outage;
 use crate::store::EventStore;
 use floor::Floor;
@@ -88,6 +89,8 @@ pub struct Told {
     pub media: Arc<Notify>,
     /// Of every commit, as of every event that is refused.
     pub outage: Arc<Outage>,
+    /// Of every commit.
+    pub meters: Arc<Meters>,
 }
 
 /// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that
@@ -113,8 +116,7 @@ impl Ingest {
     }
 
     fn has_place(&self) -> Result<(), IngestError> {
-        let events = QUEUE_EVENTS - self.queue.capacity();
-        let bytes = QUEUE_BYTES - self.bytes.available_permits();
+        let (events, bytes) = self.waiting();
         let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
         let batches_before = (events / BATCH_EVENTS).max(bytes / BATCH_BYTES);
         let late = self.pace.of(batches_before) > ADMITTED_WAIT;
@@ -127,6 +129,16 @@ impl Ingest {
     /// [`IngestError::DiskLow`].
     pub fn has_room(&self) -> Result<(), IngestError> {
         self.floor.check()
+    }
+
+    /// How many events wait, and the bytes of their bodies and of those that are being committed.
+    pub fn waiting(&self) -> (usize, usize) {
+        (QUEUE_EVENTS - self.queue.capacity(), QUEUE_BYTES - self.bytes.available_permits())
+    }
+
+    /// What the database is written to, as far as that is known.
+    pub fn disk(&self) -> &Disk {
+        self.floor.disk()
     }
 
     /// Hands an event to the writer and waits until it is committed and on disk.

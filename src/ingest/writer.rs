@@ -83,8 +83,10 @@ async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
     }
     let mut parts = vec![whole];
     while let Some(mut part) = parts.pop() {
+        let started = Instant::now();
         match record(store, &part.events).await {
             Ok(receipts) => {
+                told.meters.events.commit(&part.events, &receipts, started.elapsed());
                 told.committed.notify_one();
                 told.outage.store();
                 if part.events.iter().any(Event::asks_for_media) {

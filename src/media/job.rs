@@ -1,6 +1,6 @@
 //! One attempt at a job: the file is fetched, and then it is kept.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fetch::{Fetched, Fetcher};
 use super::{Parts, sniff};
@@ -18,6 +18,13 @@ const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
 
 pub(super) async fn attempt(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+    let started = Instant::now();
+    let ended = save(fetcher, parts, job).await;
+    parts.meters.download(started.elapsed(), ended.is_ok());
+    ended
+}
+
+async fn save(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<StoredFile, Failure> {
     let fetched = fetcher.fetch(&job.source_url).await?;
     keep(parts, &fetched).await?;
     let Fetched { spooled, file_name } = fetched;

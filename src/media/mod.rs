@@ -16,6 +16,7 @@ use url::Url;
 use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::domain::media::RetryPolicy;
+use crate::meters::Meters;
 use crate::store::Store;
 use crate::threads::Threads;
 use crate::tls;
@@ -67,6 +68,7 @@ pub struct Parts {
     pub room: Arc<Room>,
     /// Woken when a job was committed.
     pub wake: Arc<Notify>,
+    pub meters: Arc<Meters>,
 }
 
 /// Threads for downloads.

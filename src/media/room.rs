@@ -65,6 +65,11 @@ impl Room {
         Self { disk, quota, stored: AtomicU64::new(0), state: Mutex::default() }
     }
 
+    /// What downloads are written to.
+    pub fn watched(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Why nothing is downloaded now, as last found.
     pub fn shortage(&self) -> Option<Shortage> {
         self.state().shortage

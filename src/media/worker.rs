@@ -288,7 +288,10 @@ impl Worker {
         }
         for held in ended.iter().filter_map(|id| self.held.remove(id)) {
             match held.outcome {
-                Some(outcome) if settled.contains(&held.job.lease) => note(&held.job, &outcome),
+                Some(outcome) if settled.contains(&held.job.lease) => {
+                    self.context.parts.meters.settle(&outcome);
+                    note(&held.job, &outcome);
+                }
                 _ => warn!("a media job took so long that another worker has taken it over"),
             }
         }

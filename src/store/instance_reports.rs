@@ -22,6 +22,9 @@ pub trait InstanceReports: Send + Sync {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError>;
+
+    /// When the last event of each instance came, in the order of their ids.
+    async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError>;
 }
 
 /// An instance, for a person.
@@ -55,6 +58,9 @@ pub(super) trait InstanceReportQueries {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError>;
+
+    /// The instances of which there is an event, each with the arrival of its last, in the order of their ids.
+    async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError>;
 }
 
 #[async_trait]
@@ -71,6 +77,13 @@ impl<S: Readable> InstanceReports for S {
         reading.end().await?;
         reports.sort_by(|a, b| a.instance_id.cmp(&b.instance_id));
         Ok(reports)
+    }
+
+    async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let mut reading = self.reading().await?;
+        let arrivals = reading.last_arrivals().await?;
+        reading.end().await?;
+        Ok(arrivals)
     }
 }
 

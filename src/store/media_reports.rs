@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::StoreError;
 use super::media::{count, unreadable};
 use crate::domain::instance::InstanceId;
-use crate::domain::media::{State, StoredFile};
+use crate::domain::media::{Jobs, State, StoredFile};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
@@ -13,8 +13,8 @@ use crate::domain::timestamp::Timestamp;
 /// The contract of what people ask about files.
 #[async_trait]
 pub trait MediaReports: Send + Sync {
-    /// How many jobs are in each state that has some.
-    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError>;
+    /// The jobs of each state that has some. Counts them all, which takes its time where there are many.
+    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError>;
 
     /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
     /// stored. Returns how many those are.
@@ -49,6 +49,20 @@ pub struct JobReport {
     pub next_attempt_at: Timestamp,
     pub file: Option<StoredFile>,
     pub stored_at: Option<Timestamp>,
+}
+
+/// The jobs of a state, as they were counted.
+pub(super) struct JobsRow<T> {
+    pub(super) state: String,
+    pub(super) count: i64,
+    pub(super) oldest: T,
+}
+
+impl<T> JobsRow<T> {
+    pub(super) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<Jobs, StoreError> {
+        let count = self.count.try_into().map_err(|_| unreadable("count"))?;
+        Ok(Jobs { state: state(&self.state)?, count, oldest: time(self.oldest)? })
+    }
 }
 
 /// The stored file of a row that has one.
@@ -106,6 +120,6 @@ impl<T> ReportRow<T> {
     }
 }
 
-pub(super) fn state(text: &str) -> Result<State, StoreError> {
+fn state(text: &str) -> Result<State, StoreError> {
     State::parse(text).ok_or_else(|| unreadable("state"))
 }

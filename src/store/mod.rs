@@ -207,6 +207,16 @@ impl Database {
 }
 
 impl Database {
+    /// The word for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { .. } => "sqlite",
+            #[cfg(feature = "postgres")]
+            Self::Postgres { .. } => "postgres",
+        }
+    }
+
     /// Where this machine keeps it, if it does and that is known.
     pub fn folder(&self) -> Option<&Path> {
         match self {

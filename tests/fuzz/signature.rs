@@ -1,7 +1,7 @@
 //! `X-Whapi-Signature`: what verifies is the HMAC of the very bytes, and nothing else.
 
 use buzon::domain::instance::InstanceId;
-use buzon::domain::signature::{Keyring, Secret, Signature, SignatureError, Signer};
+use buzon::domain::signature::{Keyring, Secret, SecretUsed, Signature, SignatureError, Signer};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -11,8 +11,8 @@ use super::mutation::{Edit, edited, edits, mutated};
 use super::{corpus, hold};
 use crate::support::events::{SECRET, sign};
 
-/// Instance 7 has these two, the old and the new one; all others share [`SECRET`].
-const OWN: [&str; 2] = ["the old secret of instance 7", "the new secret of instance 7"];
+/// Instance 7 has these two, the new and the old one; all others share [`SECRET`].
+const OWN: [&str; 2] = ["the new secret of instance 7", "the old secret of instance 7"];
 
 fn id(text: &str) -> InstanceId {
     InstanceId::new(text).expect("it is an id")
@@ -55,12 +55,14 @@ fn claimed(values: &[Vec<u8>]) -> Result<String, SignatureError> {
 }
 
 /// Who may have signed what comes by this path, with the secrets.
-fn signers(path: Option<&InstanceId>) -> Vec<(&'static str, Signer)> {
-    let own = OWN.map(|secret| (secret, Signer::Instance(id("7"))));
+fn signers(path: Option<&InstanceId>) -> Vec<(&'static str, (Signer, SecretUsed))> {
+    let used = [SecretUsed::New, SecretUsed::Old].into_iter();
+    let own = OWN.into_iter().zip(used.map(|used| (Signer::Instance(id("7")), used)));
+    let shared = (SECRET, (Signer::Shared, SecretUsed::Shared));
     match path {
-        Some(path) if path.as_str() == "7" => own.to_vec(),
-        Some(_) => vec![(SECRET, Signer::Shared)],
-        None => [(SECRET, Signer::Shared)].into_iter().chain(own).collect(),
+        Some(path) if path.as_str() == "7" => own.collect(),
+        Some(_) => vec![shared],
+        None => [shared].into_iter().chain(own).collect(),
     }
 }
 

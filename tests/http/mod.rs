@@ -12,6 +12,7 @@ mod hostile;
 mod limits;
 mod lists;
 mod media;
+mod metrics;
 mod outage;
 mod panics;
 mod scopes;

@@ -184,6 +184,7 @@ async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store
         lookup,
         room: Arc::new(Room::new(vec![], 0, None)),
         wake: Arc::default(),
+        meters: Arc::default(),
     };
     (store, media::start(settings, parts).expect("the worker starts"))
 }

@@ -6,6 +6,7 @@ mod death;
 mod gateway;
 mod logs;
 mod media;
+mod metrics;
 mod readme;
 mod replicas;
 mod send;

@@ -59,6 +59,22 @@ async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
 }
 
 #[tokio::test]
+async fn an_instance_has_the_arrival_of_its_last_event_and_no_repeat_changes_that() {
+    on_both(async |world| {
+        let store = world.open().await;
+        assert_eq!(store.last_events().await.expect("the store answers"), []);
+        for (instance, id, millis) in [("8", "A", 0), ("7", "B", 9), ("ñ", "C", 2), ("7", "D", 4), ("8", "A", 90)] {
+            record(&store, &[event(instance, received(id, json!({})), later(millis))]).await;
+        }
+        record(&store, &[event("-", ack("A", "read"), later(5))]).await;
+        let last = store.last_events().await.expect("the store answers");
+        let expected = [("-", 5), ("7", 4), ("8", 0), ("ñ", 2)];
+        assert_eq!(last, expected.map(|(instance, millis)| (InstanceId::from_store(instance), later(millis))));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn quarantined_events_are_counted_up_to_a_thousand() {
     on_both(async |world| {
         let store = world.open().await;

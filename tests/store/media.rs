@@ -422,6 +422,7 @@ async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
             assert!(settle(&store, job, outcome).await);
         }
         let counts = store.count_media().await.expect("the store answers");
+        let counts: Vec<_> = counts.into_iter().map(|jobs| (jobs.state, jobs.count)).collect();
         assert_eq!(counts, [(State::Expired, 3), (State::Stored, 1)]);
         let list = async |filter: &JobFilter, limit| {
             let filter =

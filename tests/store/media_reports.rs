@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzon::domain::instance::InstanceId;
-use buzon::domain::media::{Outcome, Settlement, StoredFile};
+use buzon::domain::media::{Jobs, Outcome, Settlement, State, StoredFile};
 use buzon::domain::object_key::ObjectKey;
 use buzon::domain::scope::Scope;
+use buzon::domain::timestamp::Timestamp;
 use buzon::store::{Claim, Store};
 use serde_json::json;
 
@@ -40,6 +41,27 @@ async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8,
 fn scope(instances: &[&str]) -> Scope {
     let ids: BTreeSet<_> = instances.iter().map(|id| InstanceId::new(id).expect("it is an id")).collect();
     Scope::Instances(ids)
+}
+
+#[tokio::test]
+async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
+    on_both(async |world| {
+        let store = world.open().await;
+        assert_eq!(store.count_media().await.expect("the store answers"), []);
+        stored(&store, "7", "a.png", 1, 1).await;
+        for (id, seconds) in [("late", 9), ("early", 5_i64)] {
+            let fields = json!({"media_url": format!("/{id}"), "timestamp": 1_724_716_800 + seconds});
+            record(&store, &[event("7", received(id, fields), ARRIVAL)]).await;
+        }
+        let jobs = |state, count, seconds: i64| Jobs {
+            state,
+            count,
+            oldest: Timestamp::from_seconds(1_724_716_800 + seconds),
+        };
+        let counted = store.count_media().await.expect("the store answers");
+        assert_eq!(counted, [jobs(State::Pending, 2, 5), jobs(State::Stored, 1, 0)]);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod keeper;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod raw;
 pub mod room;

@@ -185,4 +185,32 @@ impl InstanceReportQueries for Reading {
         .await?;
         rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
     }
+
+    async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT last.instance_id AS "instance_id!", last.received_at AS "received_at!"
+            FROM known
+            CROSS JOIN LATERAL (
+                SELECT instance_id, received_at
+                FROM events
+                WHERE events.instance_id = known.instance_id
+                ORDER BY seq DESC
+                LIMIT 1
+            ) AS last
+            ORDER BY last.instance_id
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let arrival = |id: &str, at| (InstanceId::from_store(id), Timestamp::from_utc(at));
+        Ok(rows.iter().map(|row| arrival(&row.instance_id, row.received_at)).collect())
+    }
 }

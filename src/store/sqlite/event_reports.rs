@@ -184,4 +184,26 @@ impl InstanceReportQueries for Reading {
         .await?;
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
+
+    async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT last.instance_id AS "instance_id!: String", last.received_at AS "received_at!: String"
+            FROM known
+            CROSS JOIN events AS last
+                ON last.seq = (SELECT max(seq) FROM events WHERE events.instance_id = known.instance_id)
+            ORDER BY last.instance_id
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.iter().map(|row| Ok((InstanceId::from_store(&row.instance_id), timestamp(&row.received_at)?))).collect()
+    }
 }

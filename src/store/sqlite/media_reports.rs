@@ -5,21 +5,28 @@ use sqlx::SqlitePool;
 
 use super::{SqliteStore, json, timestamp};
 use crate::domain::instance::InstanceId;
-use crate::domain::media::{State, StoredFile};
+use crate::domain::media::{Jobs, State, StoredFile};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::count;
-use crate::store::media_reports::{FileRow, JobFilter, JobReport, MediaReports, ReportRow, state};
+use crate::store::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
 
 #[async_trait]
 impl MediaReports for SqliteStore {
-    async fn count_media(&self) -> Result<Vec<(State, u64)>, StoreError> {
-        let rows = sqlx::query!(r#"SELECT state, count(*) AS "jobs!: i64" FROM media GROUP BY state ORDER BY state"#)
-            .fetch_all(&self.readers)
-            .await?;
-        rows.into_iter().map(|row| Ok((state(&row.state)?, count(row.jobs)?.into()))).collect()
+    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError> {
+        let rows = sqlx::query_as!(
+            JobsRow::<String>,
+            r#"
+            SELECT state, count(*) AS "count!: i64", min(occurred_at) AS "oldest!: String"
+            FROM media
+            GROUP BY state
+            ORDER BY state
+            "#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
 
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
