@@ -101,7 +101,7 @@ async fn every_file_and_secret_that_the_services_name_is_there() {
         }
         assert!(list(&of["env_file"]).iter().all(|file| deploy.join(file).exists()), "{service}");
     }
-    let said = text("deploy/prometheus/prometheus.yml");
+    let said = text("deploy/prometheus/compose.yml");
     assert!(said.contains("/run/secrets/api_token") && said.contains("buzon:8080"), "{said}");
 }
 

@@ -1,5 +1,6 @@
 //! What is in `deploy/`, with the programs that it is for.
 
+mod beginning;
 mod containers;
 mod front;
 mod proxies;
