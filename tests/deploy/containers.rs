@@ -5,27 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::{project, text};
+use super::{project, text, yaml};
 use crate::support::process::run;
 
 const COMPOSE: &str = "deploy/compose.yaml";
-
-/// What a file of YAML says.
-async fn yaml(path: &str) -> Value {
-    const READ: &str = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
-    let mut command = Command::new(project("scripts/schemathesis"));
-    command.args(["--python", "-c", READ]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut child = command.spawn().expect("scripts/schemathesis can be started");
-    let mut input = child.stdin.take().expect("it is piped");
-    input.write_all(text(path).as_bytes()).await.expect("it reads");
-    drop(input);
-    let output = child.wait_with_output().await.expect("it ends");
-    assert!(output.status.success(), "{path} is YAML");
-    serde_json::from_slice(&output.stdout).expect("it is JSON")
-}
 
 fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))

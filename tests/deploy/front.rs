@@ -17,7 +17,8 @@ use crate::support::process::Buzon;
 const HOST: &str = "buzon.example.com";
 /// An address that is none of those that may read.
 pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-const OWNER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// One of those.
+pub const OWNER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
