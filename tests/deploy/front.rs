@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
+use buzon::tls;
 use reqwest::{Certificate, Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -64,7 +65,7 @@ impl Front {
 
     /// A client with TLS that speaks from this address.
     pub fn client(&self, from: IpAddr) -> Client {
-        buzon::tls::install_provider();
+        tls::install_provider();
         let client = Client::builder().tls_certs_only([self.authority.clone()]).local_address(from).no_proxy();
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, self.https));
         client.resolve(HOST, here).build().expect("it can be made")
@@ -87,6 +88,7 @@ impl Front {
     }
 
     pub fn plainly(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        tls::install_provider();
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         let client = client.resolve(HOST, SocketAddr::from((Ipv4Addr::LOCALHOST, self.http)));
         client.build().expect("it can be made").request(method, format!("http://{HOST}:{}{path}", self.http))
