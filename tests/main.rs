@@ -1,10 +1,11 @@
 //! The tests, in one binary: `store` holds both databases to the contract, `blob` a folder and a bucket, `http` speaks to
-//! a real server in this process, `process` to the program itself, `chaos` does its worst
+//! a real server in this process, `process` to the program itself, `deploy` to what is in front of it, `chaos` does its worst
 //! to it, and `fuzz` sends whatever comes to mind.
 
 mod architecture;
 mod blob;
 mod chaos;
+mod deploy;
 mod fuzz;
 mod gateway;
 mod http;

@@ -10,7 +10,9 @@ use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, QueryError, ReaderError, StoreError};
 
 mod check_config;
+mod completions;
 mod gateway;
+mod man;
 mod media;
 mod migrate;
 mod openapi;
@@ -86,6 +88,10 @@ enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Print what completes buzon's command line in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages, one for each command
+    Man(man::ManArgs),
 }
 
 /// The common settings. The others, and secrets, stand in the environment or in the file.
@@ -149,6 +155,8 @@ pub fn run() -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,7 @@ mod readme;
 mod replicas;
 mod send;
 mod settings;
+mod shells;
 mod simulate;
 mod sql;
 mod sql_docs;

@@ -1,0 +1,20 @@
+use std::io::Write;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::Cli;
+
+#[derive(Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell that will read it
+    shell: Shell,
+}
+
+/// Prints a script for the shell.
+pub(super) fn run(arguments: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "buzon", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! nginx and Caddy in front of a buzon, with the files that are shipped: nothing but addresses and certificates is another.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+
+use buzon::tls;
+use reqwest::{Certificate, Client, RequestBuilder};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::text;
+use crate::support::events::{SECRET, sign};
+use crate::support::eventually;
+use crate::support::process::Buzon;
+
+/// The host name in the shipped files.
+const HOST: &str = "buzon.example.com";
+/// An address that is none of those that may read.
+pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+/// One of those.
+pub const OWNER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    Nginx,
+    Caddy,
+}
+
+/// A proxy that runs; killed when it is dropped.
+pub struct Front {
+    http: u16,
+    https: u16,
+    authority: Certificate,
+    _process: Child,
+    _folder: TempDir,
+}
+
+impl Front {
+    pub async fn start(proxy: Proxy, buzon: &Buzon) -> Self {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        let (http, https) = (free_port(), free_port());
+        let log = std::fs::File::create(folder.path().join("log")).expect("it can be written");
+        let (mut command, authority) = match proxy {
+            Proxy::Nginx => nginx(folder.path(), (http, https), buzon.address),
+            Proxy::Caddy => caddy(folder.path(), (http, https), buzon.address),
+        };
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
+        let process = process.unwrap_or_else(|error| panic!("{proxy:?} is not here, scripts/test --install: {error}"));
+        eventually("there is a certificate", async || authority.exists()).await;
+        let authority = std::fs::read(authority).expect("it can be read");
+        let authority = Certificate::from_pem(&authority).expect("it is one");
+        let front = Self { http, https, authority, _process: process, _folder: folder };
+        eventually("the proxy answers", async || {
+            let (plain, secured) = (front.plain("/"), front.client(OWNER).get(front.url("/")));
+            plain.send().await.is_ok() && secured.send().await.is_ok()
+        })
+        .await;
+        front
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{HOST}:{}{path}", self.https)
+    }
+
+    /// A client with TLS that speaks from this address.
+    pub fn client(&self, from: IpAddr) -> Client {
+        tls::install_provider();
+        let client = Client::builder().tls_certs_only([self.authority.clone()]).local_address(from).no_proxy();
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, self.https));
+        client.resolve(HOST, here).build().expect("it can be made")
+    }
+
+    /// A GET as the owner.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client(OWNER).get(self.url(path))
+    }
+
+    /// A POST of a stranger, signed with [`SECRET`].
+    pub fn post(&self, path: &str, body: Vec<u8>) -> RequestBuilder {
+        let post = self.client(STRANGER).post(self.url(path));
+        post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)
+    }
+
+    /// A GET as the owner, without TLS.
+    pub fn plain(&self, path: &str) -> RequestBuilder {
+        self.plainly(reqwest::Method::GET, path)
+    }
+
+    pub fn plainly(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
+        tls::install_provider();
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let client = client.resolve(HOST, SocketAddr::from((Ipv4Addr::LOCALHOST, self.http)));
+        client.build().expect("it can be made").request(method, format!("http://{HOST}:{}{path}", self.http))
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port is free").port()
+}
+
+/// A shipped file with each of these in the place of the other, which must be there.
+fn shipped(path: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text(path), |text, (from, to)| {
+        assert!(text.contains(from), "{path} has {from}");
+        text.replace(from, to)
+    })
+}
+
+/// One process, which needs no root and writes nothing outside its folder.
+fn nginx(folder: &Path, (http, https): (u16, u16), buzon: SocketAddr) -> (Command, std::path::PathBuf) {
+    let at = folder.display();
+    let certificate = self_signed(folder);
+    let site = shipped(
+        "deploy/nginx.conf",
+        &[
+            ("listen 80;", &format!("listen 127.0.0.1:{http};")),
+            ("listen 443 ssl", &format!("listen 127.0.0.1:{https} ssl")),
+            ("    listen [::]:80;\n", ""),
+            ("    listen [::]:443 ssl http2;\n", ""),
+            ("127.0.0.1:8080", &buzon.to_string()),
+            ("/etc/letsencrypt/live/buzon.example.com/", &format!("{at}/")),
+        ],
+    );
+    let around = format!(
+        "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n\
+         access_log {at}/access.log;\nclient_body_temp_path {at}/bodies;\nproxy_temp_path {at}/proxied;\n\
+         fastcgi_temp_path {at}/unused;\nuwsgi_temp_path {at}/unused;\nscgi_temp_path {at}/unused;\n\
+         include {at}/site;\n}}\n"
+    );
+    std::fs::write(folder.join("site"), site).expect("it can be written");
+    std::fs::write(folder.join("nginx.conf"), around).expect("it can be written");
+    // Debian keeps it out of the path of those who are not root.
+    let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].into_iter().find(|path| Path::new(path).exists());
+    let mut command = Command::new(program.unwrap_or("nginx"));
+    command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(folder.join("nginx.conf"));
+    (command, certificate)
+}
+
+fn self_signed(folder: &Path) -> std::path::PathBuf {
+    let (certificate, key) = (folder.join("fullchain.pem"), folder.join("privkey.pem"));
+    let mut command = std::process::Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args(["-subj", &format!("/CN={HOST}"), "-addext", &format!("subjectAltName=DNS:{HOST}")]);
+    // It stands for itself, as the one that signed it.
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(key).arg("-out").arg(&certificate);
+    let made = command.stderr(Stdio::null()).status().expect("openssl is there");
+    assert!(made.success(), "the certificate is made");
+    certificate
+}
+
+/// Its own authority makes the certificate, instead of one on the internet.
+fn caddy(folder: &Path, (http, https): (u16, u16), buzon: SocketAddr) -> (Command, std::path::PathBuf) {
+    let at = folder.display();
+    let site = shipped("deploy/Caddyfile", &[("127.0.0.1:8080", &buzon.to_string())]);
+    let options = format!(
+        "{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind 127.0.0.1\n\tlocal_certs\n\
+         \tskip_install_trust\n\tstorage file_system {at}/storage\n}}\n"
+    );
+    let file = folder.join("Caddyfile");
+    std::fs::write(&file, options + &site).expect("it can be written");
+    let mut command = Command::new("caddy");
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+    command.env("HOME", folder).env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
+    (command, folder.join("storage/pki/authorities/local/root.crt"))
+}

@@ -1,0 +1,59 @@
+//! What is in `deploy/`, with the programs that it is for.
+
+mod beginning;
+mod containers;
+mod front;
+mod proxies;
+mod unit;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// A file of the project.
+fn project(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What a file of YAML says.
+async fn yaml(path: &str) -> Value {
+    const READ: &str = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
+    let mut command = Command::new(project("scripts/schemathesis"));
+    command.args(["--python", "-c", READ]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("scripts/schemathesis can be started");
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(text(path).as_bytes()).await.expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().await.expect("it ends");
+    assert!(output.status.success(), "{path} is YAML");
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+#[test]
+fn the_changelog_knows_this_version_and_its_schema() {
+    let changelog = text("CHANGELOG.md");
+    assert!(changelog.contains(concat!("\n## [", env!("CARGO_PKG_VERSION"), "] - ")));
+    let migrations = std::fs::read_dir(project("migrations/sqlite")).expect("they are there");
+    let names = migrations.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let latest = names.filter_map(|name| Some(name.split_once('_')?.0.to_owned())).max().expect("there are some");
+    assert!(changelog.contains(&format!("Its schema is {latest}.")), "{latest}");
+}
+
+#[tokio::test]
+async fn the_workflow_runs_what_a_developer_runs_and_may_do_nothing_else() {
+    let workflow = yaml(".github/workflows/ci.yml").await;
+    assert_eq!(workflow["permissions"], json!({"contents": "read"}));
+    let steps = workflow["jobs"]["run"]["steps"].as_array().expect("there are steps");
+    assert_eq!(steps.last().map(|step| &step["run"]), Some(&json!(".ci/run")));
+    for action in steps.iter().filter_map(|step| step["uses"].as_str()) {
+        let version = action.split_once("@v").map(|(_, version)| version.split('.').count());
+        assert_eq!(version, Some(3), "{action} is of one version");
+    }
+}

@@ -1,0 +1,176 @@
+//! What the world reaches of a buzon behind the shipped configurations.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::front::{Front, OWNER, Proxy, STRANGER};
+use super::{project, text};
+use crate::support::events::{SECRET, received};
+use crate::support::eventually;
+use crate::support::process::Buzon;
+use crate::support::service::answer;
+use crate::support::sse::Stream;
+use crate::support::world::{Backend, World};
+
+const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
+const SETTINGS: [(&str, &str); 3] =
+    [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", TOKEN), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
+
+/// Runs `test` behind each proxy.
+async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Front)) {
+    for proxy in [Proxy::Nginx, Proxy::Caddy] {
+        println!("behind {proxy:?}");
+        let world = World::new(Backend::Sqlite).await;
+        let buzon = Buzon::serve(&world, settings).await;
+        let front = Front::start(proxy, &buzon).await;
+        test(&world, &front).await;
+        buzon.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn signed_events_of_anybody_arrive_at_each_url_that_can_be_registered() {
+    behind_each(&SETTINGS, async |world, front| {
+        for (id, path) in [("A", "/webhook"), ("B", "/webhook/"), ("C", "/webhook/7"), ("D", "/webhook/7/")] {
+            let post = front.post(path, received(id, json!({"instance_id": "7"})));
+            assert!(!answer(post).await.accepted(), "{path}");
+        }
+        assert_eq!(world.rows("SELECT instance_id, id FROM messages ORDER BY id").await, ["7|A", "7|B", "7|C", "7|D"]);
+        let unsigned = front.client(STRANGER).post(front.url("/webhook/7")).body(received("E", json!({})));
+        assert_eq!(answer(unsigned).await.code(), "signature_missing");
+        assert_eq!(answer(front.get("/webhook/7")).await.code(), "method_not_allowed");
+    })
+    .await;
+}
+
+/// The proxy is on this machine, and its clients are not.
+#[tokio::test]
+async fn without_a_secret_nothing_is_taken_through_it() {
+    behind_each(&[], async |world, front| {
+        let post = front.client(STRANGER).post(front.url("/webhook/7")).header("Host", "localhost");
+        let refused = post.body(received("A", json!({}))).send().await.expect("it answers");
+        assert_ne!(refused.status(), StatusCode::OK);
+        let post = front.client(STRANGER).post(front.url("/webhook/7")).body(received("A", json!({})));
+        assert_eq!(answer(post).await.code(), "signature_missing");
+        assert_eq!(world.value("SELECT count(*) FROM events").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_large_event_goes_through_and_one_that_is_too_large_is_told_so() {
+    const MIB: usize = 1024 * 1024;
+    behind_each(&SETTINGS, async |world, front| {
+        let sized = |size: usize| received("A", json!({"body": "x".repeat(size - 4096)}));
+        assert!(!answer(front.post("/webhook/7", sized(4 * MIB))).await.accepted());
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "1");
+        // The proxy lets it through, and buzon says what is wrong with it.
+        let refused = answer(front.post("/webhook/7", sized(5 * MIB))).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (413, "body_too_large"));
+        let refused = front.post("/webhook/7", sized(6 * MIB)).send().await.expect("it answers");
+        assert_eq!(refused.status(), 413);
+        assert_eq!(world.value("SELECT count(*) FROM events").await, "1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_else_of_buzon_is_public() {
+    behind_each(&SETTINGS, async |_, front| {
+        for path in [
+            "/",
+            "/metrics",
+            "/health/live",
+            "/health/ready",
+            "/docs",
+            "/docs/",
+            "/openapi.json",
+            "/webhooks",
+            "/webhook/7/x",
+            "/api",
+            "/api/v2/messages",
+            "/api/v1/%2e%2e/%2e%2e/metrics",
+            "/webhook/%2e%2e/metrics",
+            "/webhook/..%2fmetrics",
+            "//metrics",
+        ] {
+            let hidden = front.get(path).bearer_auth(TOKEN).send().await.expect("it answers");
+            assert_eq!(hidden.status(), 404, "{path}");
+            assert!(!hidden.headers().contains_key("x-request-id"), "{path} is buzon's");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_api_is_for_ones_own_networks_and_always_asks_for_a_token() {
+    behind_each(&SETTINGS, async |_, front| {
+        let read = answer(front.get("/api/v1/messages").bearer_auth(TOKEN)).await;
+        assert_eq!((read.status.as_u16(), &read.body["data"]), (200, &json!([])));
+        assert_eq!(answer(front.get("/api/v1/messages")).await.code(), "token_missing");
+        let stranger = front.client(STRANGER).get(front.url("/api/v1/messages")).bearer_auth(TOKEN);
+        let stranger = stranger.header("X-Forwarded-For", "127.0.0.1").send().await.expect("it answers");
+        assert!([403, 404].contains(&stranger.status().as_u16()), "{stranger:?}");
+        assert!(!stranger.headers().contains_key("x-request-id"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_tls_there_is_nothing_but_the_way_to_it() {
+    behind_each(&SETTINGS, async |world, front| {
+        for path in ["/api/v1/messages", "/metrics", "/health/live", "/docs/", "/"] {
+            let refused = front.plain(path).bearer_auth(TOKEN).send().await.expect("it answers");
+            assert_eq!(refused.status(), 403, "{path}");
+            assert!(!refused.headers().contains_key("x-request-id"), "{path} is buzon's");
+        }
+        let moved = front.plainly(Method::POST, "/webhook/7").body("{}").send().await.expect("it answers");
+        let to = moved.headers().get("location").and_then(|to| to.to_str().ok());
+        assert_eq!((moved.status().as_u16(), to), (308, Some("https://buzon.example.com/webhook/7")));
+        assert_eq!(world.value("SELECT count(*) FROM events").await, "0");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_stream_is_not_held_back() {
+    behind_each(&SETTINGS, async |_, front| {
+        let mut stream = Stream::open(front.get("/api/v1/stream?since_seq=0").bearer_auth(TOKEN)).await;
+        assert_eq!(stream.header("content-type"), "text/event-stream");
+        // One after the other: what is small does not wait until there is more.
+        for id in ["A", "B", "C"] {
+            assert!(!answer(front.post("/webhook/7", received(id, json!({})))).await.accepted());
+            let data = stream.event().await.data.expect("it is an event");
+            assert_eq!(data["changes"][0]["message_id"], id);
+        }
+    })
+    .await;
+}
+
+/// A client on this machine, as a tunnel is, would be believed if the proxy passed on what it says.
+#[tokio::test]
+async fn the_log_names_the_clients_own_address_whatever_it_claims() {
+    for from in [STRANGER, OWNER] {
+        behind_each(&SETTINGS, async |world, front| {
+            let post = front.client(from).post(front.url("/webhook/7")).header("X-Whapi-Signature", "a".repeat(64));
+            let post = post.header("X-Forwarded-For", "6.6.6.6").header("X-Forwarded-For", "203.0.113.7, 127.0.0.1");
+            let post = post.header("X-Real-IP", "6.6.6.6").header("Forwarded", "for=6.6.6.6").body("{}");
+            assert_eq!(answer(post).await.code(), "signature_mismatch");
+            eventually("it is warned of", async || Buzon::log(world).await.contains("webhooks were refused")).await;
+            let log = Buzon::log(world).await;
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let clients: Vec<_> =
+                lines.filter_map(|line| Some(line["fields"]["client.address"].as_str()?.to_owned())).collect();
+            assert_eq!(clients, [from.to_string()]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn caddys_file_has_the_form_that_caddy_gives_it() {
+    let output = Command::new("caddy").arg("fmt").arg(project("deploy/Caddyfile")).output().await;
+    let output = output.expect("caddy is there; scripts/test --install brings it");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), text("deploy/Caddyfile"));
+}
