@@ -9,6 +9,9 @@ use tokio::process::Command;
 
 pub type Labels = BTreeMap<String, String>;
 
+/// A label, what stands between it and its value, and that value.
+pub type Matcher = (String, String, String);
+
 /// An answer of `/metrics`.
 pub struct Exposition {
     pub text: String,
@@ -37,8 +40,8 @@ impl Exposition {
 
     /// The metric that a series is of: the name without what a histogram adds.
     pub fn metric<'n>(&self, series: &'n str) -> &'n str {
-        let parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| series.strip_suffix(part));
-        let histogram = parts.into_iter().find(|name| self.types.get(*name).is_some_and(|kind| kind == "histogram"));
+        let mut parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| series.strip_suffix(part));
+        let histogram = parts.find(|name| self.types.get(*name).is_some_and(|kind| kind == "histogram"));
         histogram.unwrap_or(series)
     }
 
@@ -74,8 +77,8 @@ impl Exposition {
     }
 }
 
-/// Reads `name{label="value", …}`: each label with what stands between it and its value.
-fn selector(text: &str) -> (String, Vec<(String, String, String)>) {
+/// Reads `name{label="value", …}`.
+fn selector(text: &str) -> (String, Vec<Matcher>) {
     let Some((name, rest)) = text.split_once('{') else { return (text.to_owned(), vec![]) };
     let mut rest = rest.strip_suffix('}').expect("it ends");
     let mut labels = Vec::new();
@@ -91,13 +94,13 @@ fn selector(text: &str) -> (String, Vec<(String, String, String)>) {
 }
 
 /// Every series of buzon's that a query names, with its labels.
-pub fn selectors(query: &str) -> Vec<(String, Vec<(String, String, String)>)> {
+pub fn selectors(query: &str) -> Vec<(String, Vec<Matcher>)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = query.match_indices("buzon_").map(|(at, _)| at);
     let starts = starts.filter(|at| !query[..*at].ends_with(is_name));
     let named = starts.map(|at| {
         let rest = &query[at..];
-        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let end = if rest[end..].starts_with('{') { end + rest[end..].find('}').expect("it ends") + 1 } else { end };
         selector(&rest[..end])
     });
