@@ -1,6 +1,7 @@
 //! Room on the disks that this process writes to.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Keeps so many bytes free on the disks of some folders.
 #[derive(Debug, Default)]
@@ -16,8 +17,13 @@ impl Disk {
 
     /// Whether there is room for so many bytes. A disk that cannot be asked has: writing to it will tell.
     pub fn fits(&self, bytes: u64) -> bool {
-        let free = |folder| rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         let needed = self.min_free.saturating_add(bytes);
         self.folders.iter().all(|folder| free(folder).map_or(true, |free| free >= needed))
     }
+}
+
+/// Bytes that an ordinary user may still write to the disk of a folder.
+pub fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
