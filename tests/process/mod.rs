@@ -4,6 +4,7 @@ mod commands;
 mod damage;
 mod death;
 mod gateway;
+mod guests;
 mod logs;
 mod media;
 mod readme;
