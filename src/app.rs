@@ -24,13 +24,16 @@ use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::access::Access;
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
+use crate::http::guests::Guests;
 use crate::http::health::Readiness;
+use crate::http::identity::Identity;
 use crate::http::instances::Roster;
 use crate::http::media::Files;
 use crate::http::refusals::Refusals;
 use crate::http::scrape::{Scrape, Stock};
-use crate::http::server::{self, Listening};
+use crate::http::server::{self, Limits, Listening};
 use crate::http::statistics::LocalTime;
+use crate::http::strangers::Strangers;
 use crate::http::streams::{Pace, Streams};
 use crate::http::webhook::Receiver;
 use crate::http::{Api, Surface, WebhookUrl};
@@ -87,7 +90,10 @@ impl Application {
         meters.show_build(config.database.kind());
         let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
         let archive = Archive::new(store.clone());
-        let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret()));
+        let proxies = &config.trusted_proxies;
+        let strangers = Arc::new(Strangers::new(proxies.clone()));
+        let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret(), strangers.clone()));
+        let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
         let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
@@ -108,14 +114,17 @@ impl Application {
             clock: clock.clone(),
             keyring: config.keyring.clone(),
             allow_unsigned: config.allow_unsigned,
-            trusted_proxies: config.trusted_proxies.clone(),
+            trusted_proxies: proxies.clone(),
+            allow_from: config.webhook_allow_from.clone(),
             refusals: Refusals::default(),
             meters: meters.clone(),
+            strangers,
         };
         let both = Surface {
             readiness: readiness.clone(),
             meters: meters.clone(),
             webhook: Some(Arc::new(receiver)),
+            identity: Arc::new(identity),
             api: Some(Api {
                 access,
                 archive,
@@ -128,7 +137,9 @@ impl Application {
             }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
         };
-        let listening = server::listen(config.listen, config.api_listen, both)?;
+        let guests = Guests::new(proxies.clone(), config.max_connections_per_address, clock.clone());
+        let limits = Limits { connections: config.max_connections, guests: Arc::new(guests) };
+        let listening = server::listen(config.listen, config.api_listen, both, &limits)?;
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
             let (store, clock) = (store.clone(), clock.clone());
@@ -201,6 +212,13 @@ async fn upkeep(meters: Arc<Meters>) {
         ticks.tick().await;
         meters.upkeep();
     }
+}
+
+/// By which this process is told from others.
+fn random_name() -> anyhow::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(hex::encode(random))
 }
 
 /// How a task ended that never does by itself. Not what it said: that can quote a message.

@@ -1,6 +1,7 @@
 //! Room on the disks that this process writes to.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Keeps so many bytes free on the disks of some folders.
 #[derive(Debug, Default)]
@@ -30,4 +31,10 @@ impl Disk {
     pub fn min_free(&self) -> u64 {
         self.min_free
     }
+}
+
+/// Bytes that an ordinary user may still write to the disk of a folder.
+pub fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

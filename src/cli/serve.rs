@@ -3,6 +3,7 @@ use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Settings;
@@ -18,6 +19,7 @@ pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
+    allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(config, no_migrate));
     // A connection that hangs must not hold up the end.
@@ -43,6 +45,18 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     // Nobody may be reading, and the service is what matters.
     let _ = std::io::stdout().write_all(greeting(&config, &application).as_bytes());
     application.run(stop).await
+}
+
+/// Every connection is an open file, and the usual limit is one that a program may raise. Where it may not, the database
+/// would have none when strangers have taken them all.
+fn allow_open_files() {
+    const ENOUGH: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
+    if limit.current.is_some_and(|current| current < most) {
+        // The one that there is will do for a small shop.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
+    }
 }
 
 /// Ready when the process is told to end.

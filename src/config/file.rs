@@ -12,7 +12,7 @@ use crate::domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
 /// The settings that may be written as a list.
-const LISTS: [&str; 3] = ["trusted_proxies", "cors_origins", "media_origins"];
+const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins", "media_origins"];
 
 /// What a file says; empty where there is none.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
 use url::Url;
 
@@ -43,6 +43,12 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// The peers whose word on the client's address is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where events may come from, if not from anywhere.
+    pub webhook_allow_from: Option<Vec<IpNet>>,
+    /// Open connections of each listener.
+    pub max_connections: usize,
+    /// Open connections of each client's address.
+    pub max_connections_per_address: usize,
     pub keyring: Keyring,
     pub instances: Vec<Instance>,
     /// Take unsigned events from anywhere.
@@ -114,6 +120,9 @@ impl Config {
             api_listen: sources.parsed("api_listen", address)?,
             public_url: sources.parsed("public_url", public_url)?,
             trusted_proxies: sources.parsed("trusted_proxies", networks)?.unwrap_or_default(),
+            webhook_allow_from: sources.parsed("webhook_allow_from", some_networks)?,
+            max_connections: sources.required("max_connections", count)?,
+            max_connections_per_address: sources.required("max_connections_per_address", count)?,
             keyring: keyring(sources)?,
             instances: sources.instances().iter().map(|entry| entry.instance.clone()).collect(),
             allow_unsigned: sources.flag("allow_unsigned")?,
@@ -195,9 +204,30 @@ fn elements(text: &str) -> impl Iterator<Item = &str> {
 fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
     let network = |text: &str| text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     elements(text)
-        .map(network)
+        .map(|text| network(text).map(unmapped))
         .collect::<Result<_, _>>()
         .map_err(|_| "expected addresses or networks with commas between them, such as 127.0.0.1,10.0.0.0/8")
+}
+
+/// A network of IPv4 that is written as one of IPv6 (`::ffff:10.0.0.0/104`): addresses are compared in their own form.
+fn unmapped(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(v6) = network else { return network };
+    let v4 = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_BITS));
+    v4.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
+}
+
+fn some_networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
+    let networks = networks(text)?;
+    if networks.is_empty() {
+        Err("it names nobody; remove it, and events may come from anywhere")
+    } else {
+        Ok(networks)
+    }
+}
+
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.trim().parse().ok().filter(|count| *count > 0).ok_or("expected a number of at least 1")
 }
 
 /// Exactly what a browser sends as `Origin`, or it would match none.

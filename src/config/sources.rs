@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 31] = [
+const SETTINGS: [Setting; 34] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
@@ -47,6 +47,9 @@ const SETTINGS: [Setting; 31] = [
     Setting { key: "api_listen", kind: Kind::Plain, default: None },
     Setting { key: "public_url", kind: Kind::Plain, default: None },
     Setting { key: "trusted_proxies", kind: Kind::Plain, default: None },
+    Setting { key: "webhook_allow_from", kind: Kind::Plain, default: None },
+    Setting { key: "max_connections", kind: Kind::Plain, default: Some("8192") },
+    Setting { key: "max_connections_per_address", kind: Kind::Plain, default: Some("256") },
     Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },

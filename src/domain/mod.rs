@@ -15,6 +15,7 @@ pub mod document;
 pub mod event;
 pub mod expiry;
 pub mod file_name;
+pub mod identity;
 pub mod instance;
 pub mod media;
 pub mod media_type;

@@ -14,6 +14,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 use super::archive::Archive;
 use super::credentials::Credentials;
 use super::problem::Problem;
+use super::strangers::Strangers;
 use crate::clock::Clock;
 use crate::domain::scope::Scope;
 use crate::domain::ticket::{Holder, Ticket};
@@ -66,7 +67,10 @@ pub async fn require(
             Ok(next.call(request).await?.map_into_left_body())
         }
         // As an answer and not as an error, so that the middleware around this one sees it.
-        Err(problem) => Ok(request.into_response(problem.error_response()).map_into_right_body()),
+        Err(problem) => {
+            let problem = access.strangers.refuse(request.request(), problem);
+            Ok(request.into_response(problem.error_response()).map_into_right_body())
+        }
     }
 }
 
@@ -78,12 +82,13 @@ pub struct Access {
     owner: TokenDigest,
     /// When the latest use of each token was given to be noted.
     noted: Mutex<HashMap<TokenId, Timestamp>>,
+    strangers: Arc<Strangers>,
 }
 
 impl Access {
     /// `owner` is the token that opens everything.
-    pub fn new(archive: Archive, clock: Arc<dyn Clock>, owner: &str) -> Self {
-        Self { archive, clock, owner: TokenDigest::of(owner.as_bytes()), noted: Mutex::default() }
+    pub fn new(archive: Archive, clock: Arc<dyn Clock>, owner: &str, strangers: Arc<Strangers>) -> Self {
+        Self { archive, clock, owner: TokenDigest::of(owner.as_bytes()), noted: Mutex::default(), strangers }
     }
 
     /// Whether a reader who was let in before would be let in again: what a stream asks every few seconds, because a

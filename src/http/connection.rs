@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::guests::Place;
+
 /// Fails when nothing could be said to the client for so long.
 ///
 /// actix has limits for the first head of a connection and for its silence between two requests, and none for the head of a
@@ -20,11 +22,19 @@ pub struct Connection<T> {
     limit: Duration,
     last_written: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// Given back when the connection ends.
+    place: Option<Place>,
 }
 
 impl<T> Connection<T> {
     pub fn new(io: T, limit: Duration) -> Self {
-        Self { io, limit, last_written: Instant::now(), alarm: Box::pin(sleep(limit)) }
+        Self { io, limit, last_written: Instant::now(), alarm: Box::pin(sleep(limit)), place: None }
+    }
+
+    /// Keeps the place among its address's connections as long as it is open.
+    pub fn holding(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
     }
 
     /// Ready when the limit is passed.

@@ -21,7 +21,9 @@ pub mod credentials;
 pub mod events;
 pub mod feed;
 pub mod follower;
+pub mod guests;
 pub mod health;
+pub mod identity;
 pub mod instances;
 pub mod media;
 pub mod media_lists;
@@ -37,6 +39,7 @@ pub mod refusals;
 pub mod scrape;
 pub mod server;
 pub mod statistics;
+pub mod strangers;
 pub mod stream;
 pub mod streams;
 pub mod tickets;
@@ -57,6 +60,8 @@ pub struct Surface {
     pub readiness: Arc<health::Readiness>,
     pub meters: Arc<Meters>,
     pub webhook: Option<Arc<webhook::Receiver>>,
+    /// What is told to the owner who asks at the webhook.
+    pub identity: Arc<identity::Identity>,
     pub api: Option<Api>,
     /// The URL to register, for those who mistyped it.
     pub webhook_url: Arc<WebhookUrl>,
@@ -86,9 +91,10 @@ pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
     if let Some(receiver) = &surface.webhook {
-        config.app_data(Data::from(receiver.clone()));
+        config.app_data(Data::from(receiver.clone())).app_data(Data::from(surface.identity.clone()));
         for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
             let receive = web::resource(path).route(web::post().to(webhook::receive));
+            let receive = receive.route(web::get().to(identity::tell));
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
@@ -163,8 +169,11 @@ async fn this_takes_posts() -> Result<HttpResponse, Problem> {
     Err(Problem::MethodNotAllowed { allowed: "POST", detail: "this takes a POST" })
 }
 
+const WEBHOOK_TAKES_POSTS: Problem =
+    Problem::MethodNotAllowed { allowed: "POST", detail: "this receives POSTs; it is running" };
+
 async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {
-    Err(Problem::MethodNotAllowed { allowed: "POST", detail: "this receives POSTs; it is running" })
+    Err(WEBHOOK_TAKES_POSTS)
 }
 
 async fn not_found(request: HttpRequest, webhook_url: Data<WebhookUrl>) -> Result<HttpResponse, Problem> {

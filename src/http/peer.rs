@@ -1,6 +1,6 @@
 //! Who is at the other end: what the connection says, and what headers can be believed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
@@ -10,6 +10,7 @@ use ipnet::IpNet;
 const FORWARDED_BY: [&str; 8] =
     ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "cf-ray", "fly-client-ip"];
 const FORWARDED_PREFIX: &str = "x-forwarded";
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Whether the request comes from a program on this machine that speaks for itself: a loopback peer, a loopback host,
 /// and neither a forwarding header nor the `Origin` that a browser sends for a page.
@@ -47,23 +48,43 @@ fn is_loopback_name(name: &str) -> bool {
     }
 }
 
-/// The client's address, for the log. A header is believed only when a trusted proxy sent it: it is walked from the
+/// Whether somebody says on whose behalf the request comes.
+pub fn has_forwarded_for(request: &HttpRequest) -> bool {
+    request.headers().contains_key(FORWARDED_FOR)
+}
+
+/// The client's address, for limits and for the log. A header is believed only when a trusted proxy sent it: it is walked from the
 /// right, past further trusted proxies, to the first address that none of them is.
 pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = request.peer_addr()?.ip().to_canonical();
-    let values: Vec<&[u8]> = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes()).collect();
+    let values: Vec<&[u8]> = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
     let mut claims = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
-    while is_trusted(&client) {
+    while contain(trusted, client) {
         let Some(claim) = claims.next().and_then(address) else { break };
         client = claim;
     }
     Some(client)
 }
 
+/// Some proxies add the port.
 fn address(claim: &[u8]) -> Option<IpAddr> {
-    let claim = std::str::from_utf8(claim).ok()?.trim().parse::<IpAddr>().ok()?;
-    Some(claim.to_canonical())
+    let claim = std::str::from_utf8(claim).ok()?.trim();
+    let with_port = || claim.parse::<SocketAddr>().ok().map(|claim| claim.ip());
+    Some(claim.parse::<IpAddr>().ok().or_else(with_port)?.to_canonical())
+}
+
+/// Whether one of the networks has the address.
+pub fn contain(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
+
+/// Whom limits count an address for: with IPv6 the whole network of 64 bits, whose addresses are one customer's.
+pub fn household(address: IpAddr) -> IpAddr {
+    const NETWORK: u128 = !(u64::MAX as u128);
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
+        v4 => v4,
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +137,16 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["6.6.6.6", "ñ, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("[::ffff:10.0.0.1]", &["6.6.6.6, ::ffff:198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, 198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["6.6.6.6, [2001:db8::1]:4711"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn a_customer_of_ipv6_is_counted_once_whatever_address_they_take() {
+        let counted = |address: &str| household(address.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("198.51.100.1"), "198.51.100.1");
+        assert_eq!(counted("::ffff:198.51.100.1"), "198.51.100.1");
     }
 }

@@ -51,6 +51,14 @@ pub enum Problem {
     /// 400: a page of an origin that is not configured, or one that would send what the API does not take.
     #[error("{0}; pages of other origins may read when cors_origins names them")]
     CorsRefused(String),
+    /// 403
+    #[error("events are not taken from this address: webhook_allow_from does not name it")]
+    ClientNotAllowed,
+    /// 429, and the seconds until one more may be answered otherwise.
+    #[error(
+        "too many requests from this address were refused; come again in {0} s. What is rightly signed is always taken"
+    )]
+    TooManyRefused(u64),
     /// 404
     #[error("{0}")]
     NotFound(String),
@@ -143,6 +151,8 @@ impl Problem {
             Self::InvalidParameter { .. } => "invalid_parameter",
             Self::UnknownParameter { .. } => "unknown_parameter",
             Self::CorsRefused(_) => "cors_refused",
+            Self::ClientNotAllowed => "client_not_allowed",
+            Self::TooManyRefused(_) => "too_many_refused",
             Self::NotFound(_) => "not_found",
             Self::MediaNotStored(_) => "media_not_stored",
             Self::MediaMissing => "media_missing",
@@ -171,6 +181,7 @@ impl Problem {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"))
             }
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
+            Self::TooManyRefused(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
             Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))
@@ -194,6 +205,8 @@ impl ResponseError for Problem {
             | Self::TokenMissing
             | Self::TokenInvalid
             | Self::TicketInvalid => StatusCode::UNAUTHORIZED,
+            Self::ClientNotAllowed => StatusCode::FORBIDDEN,
+            Self::TooManyRefused(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotFound(_) | Self::MediaNotStored(_) | Self::MediaMissing => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,

@@ -34,6 +34,14 @@ pub enum ListProblems {
             "detail": "send a token: Authorization: Bearer TOKEN"})
     )]
     Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_refused`: too many requests from this address had no valid token; come again after `Retry-After` seconds.
+    #[response(
+        status = 429, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "code": "too_many_refused", "detail": "too many requests from this address were refused; come again in 1 s. \
+            What is rightly signed is always taken"})
+    )]
+    TooManyRefused(#[to_schema] ProblemBody),
     /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
@@ -70,6 +78,14 @@ pub enum ItemProblems {
             "detail": "send a token: Authorization: Bearer TOKEN"})
     )]
     Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_refused`: too many requests from this address had no valid token; come again after `Retry-After` seconds.
+    #[response(
+        status = 429, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "code": "too_many_refused", "detail": "too many requests from this address were refused; come again in 1 s. \
+            What is rightly signed is always taken"})
+    )]
+    TooManyRefused(#[to_schema] ProblemBody),
     /// `not_found`: it is not there, or your token may not see it.
     #[response(
         status = 404, content_type = "application/problem+json",
@@ -110,6 +126,14 @@ pub enum ActionProblems {
             "detail": "this token is not valid"})
     )]
     Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_refused`: too many requests from this address had no valid token; come again after `Retry-After` seconds.
+    #[response(
+        status = 429, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "code": "too_many_refused", "detail": "too many requests from this address were refused; come again in 1 s. \
+            What is rightly signed is always taken"})
+    )]
+    TooManyRefused(#[to_schema] ProblemBody),
     /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
@@ -148,6 +172,14 @@ pub enum FileAnswers {
             "detail": "this ticket is not valid, or no longer; have another made with POST /api/v1/tickets"})
     )]
     Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_refused`: too many requests from this address had no valid token; come again after `Retry-After` seconds.
+    #[response(
+        status = 429, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "code": "too_many_refused", "detail": "too many requests from this address were refused; come again in 1 s. \
+            What is rightly signed is always taken"})
+    )]
+    TooManyRefused(#[to_schema] ProblemBody),
     /// `not_found`: it is not there, or your token may not see it. `media_not_stored`: not saved, and why.
     /// `media_missing`: saved, and since then removed by somebody.
     #[response(
@@ -186,6 +218,14 @@ pub enum StreamProblems {
             "detail": "send a token: Authorization: Bearer TOKEN"})
     )]
     Unauthorized(#[to_schema] ProblemBody),
+    /// `too_many_refused`: too many requests from this address had no valid token; come again after `Retry-After` seconds.
+    #[response(
+        status = 429, content_type = "application/problem+json",
+        example = json!({"type": "about:blank", "title": "Too Many Requests", "status": 429,
+            "code": "too_many_refused", "detail": "too many requests from this address were refused; come again in 1 s. \
+            What is rightly signed is always taken"})
+    )]
+    TooManyRefused(#[to_schema] ProblemBody),
     /// `too_many_streams`, `store_unavailable`: come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",

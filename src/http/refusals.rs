@@ -46,7 +46,7 @@ impl Refusals {
     }
 
     /// How many refusals are to be reported now, if any.
-    fn due(&self, now: Timestamp) -> Option<u64> {
+    pub(super) fn due(&self, now: Timestamp) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.unreported += 1;
         let since = state.warned_at.map(|at| now.millis().abs_diff(at.millis()));

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -17,13 +20,12 @@ use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
 use super::connection::Connection;
+use super::guests::Guests;
 use super::trace::{RequestSpan, tell_request_id};
 use super::{Surface, panics, routes, traffic};
 
 /// How long requests under way may take after the signal to stop.
 const REQUESTS_END: u64 = 4;
-/// Connections for each of the workers, one for each core.
-const CONNECTIONS: usize = 4_096;
 /// How long a client may take for the head of its first request; for the next one it is [`KEEP_ALIVE`].
 const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// How long a client may go on sending what was refused, until it reads why.
@@ -45,17 +47,25 @@ pub struct Listening {
     running: JoinSet<io::Result<()>>,
 }
 
+/// How many connections may be open.
+pub struct Limits {
+    /// Of each listener. The next ones wait until one ends.
+    pub connections: usize,
+    /// Of each address. The next ones are closed.
+    pub guests: Arc<Guests>,
+}
+
 /// Listens on one address for both, or on one for each. Port 0 takes a free one.
 ///
 /// # Errors
 /// If an address cannot be had; it is named.
-pub fn listen(webhook: SocketAddr, api: Option<SocketAddr>, both: Surface) -> io::Result<Listening> {
+pub fn listen(webhook: SocketAddr, api: Option<SocketAddr>, both: Surface, limits: &Limits) -> io::Result<Listening> {
     let Some(api) = api.filter(|api| *api != webhook) else {
-        let (webhook, server) = bind(webhook, both)?;
+        let (webhook, server) = bind(webhook, both, limits)?;
         return Ok(Listening::new(webhook, webhook, vec![server]));
     };
-    let (webhook, for_webhook) = bind(webhook, Surface { api: None, ..both.clone() })?;
-    let (api, for_api) = bind(api, Surface { webhook: None, ..both })?;
+    let (webhook, for_webhook) = bind(webhook, Surface { api: None, ..both.clone() }, limits)?;
+    let (api, for_api) = bind(api, Surface { webhook: None, ..both }, limits)?;
     Ok(Listening::new(webhook, api, vec![for_webhook, for_api]))
 }
 
@@ -79,11 +89,14 @@ impl Listening {
     }
 }
 
-fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server)> {
+fn bind(address: SocketAddr, surface: Surface, limits: &Limits) -> io::Result<(SocketAddr, Server)> {
     let refused = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let listener = listener(address).map_err(refused)?;
     let bound = listener.local_addr()?;
-    let builder = Server::build().max_concurrent_connections(CONNECTIONS).shutdown_timeout(REQUESTS_END);
+    let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(limits.connections);
+    let guests = limits.guests.clone();
+    let builder = Server::build().workers(workers).max_concurrent_connections(limits.connections / workers);
+    let builder = builder.shutdown_timeout(REQUESTS_END);
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.disable_signals().listen("buzon", listener, move || {
         let stopping = stopping.clone();
@@ -96,7 +109,8 @@ fn bind(address: SocketAddr, surface: Surface) -> io::Result<(SocketAddr, Server
                 async move { stopping.notified().await }
             })
             .finish(app(surface.clone()));
-        fn_service(accept).and_then(http)
+        let guests = guests.clone();
+        fn_service(move |stream| accept(stream, guests.clone())).and_then(http)
     })?;
     Ok((bound, builder.run()))
 }
@@ -108,11 +122,15 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-async fn accept(stream: TcpStream) -> Result<(Connection<TcpStream>, Protocol, Option<SocketAddr>), DispatchError> {
+async fn accept(
+    stream: TcpStream,
+    guests: Arc<Guests>,
+) -> Result<(Connection<TcpStream>, Protocol, Option<SocketAddr>), DispatchError> {
     // An answer is one write. Where it cannot be sent at once, it is sent all the same.
     let _ = stream.set_nodelay(true);
     let peer = stream.peer_addr().ok();
-    Ok((Connection::new(stream, SILENCE), Protocol::Http1, peer))
+    let place = guests.admit(peer).ok_or_else(|| DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))?;
+    Ok((Connection::new(stream, SILENCE).holding(place), Protocol::Http1, peer))
 }
 
 /// Every request's way to its handler.

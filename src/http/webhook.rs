@@ -13,6 +13,7 @@ use super::body::{self, Reader};
 use super::peer;
 use super::problem::Problem;
 use super::refusals::Refusals;
+use super::strangers::Strangers;
 use crate::clock::Clock;
 use crate::domain::event::{Event, EventState, TEST_WEBHOOK};
 use crate::domain::instance::InstanceId;
@@ -35,8 +36,11 @@ pub struct Receiver {
     pub keyring: Keyring,
     pub allow_unsigned: bool,
     pub trusted_proxies: Vec<IpNet>,
+    /// Where events may come from, if not from anywhere.
+    pub allow_from: Option<Vec<IpNet>>,
     pub refusals: Refusals,
     pub meters: Arc<Meters>,
+    pub strangers: Arc<Strangers>,
 }
 
 #[derive(Serialize)]
@@ -58,13 +62,16 @@ pub async fn receive(
 async fn take(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver) -> Result<HttpResponse, Problem> {
     let path = path_instance(request)?;
     let path = path.as_ref();
-    if let Err(full) = receiver.ingest.admit() {
-        body::pass_over(payload).await;
-        return Err(full.into());
-    }
+    let claim = match receiver.admit(request, path) {
+        Ok(claim) => claim,
+        Err(problem) => {
+            body::pass_over(payload).await;
+            return Err(problem);
+        }
+    };
     let body = receiver.reader.read(request, payload).await?;
     let received = Instant::now();
-    let signer = receiver.authenticate(request, path, &body)?;
+    let signer = receiver.authenticate(request, path, &claim, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
     let remarks = Remarks::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
@@ -83,36 +90,67 @@ fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
     Ok(Some(instance).filter(|instance| !instance.is_unstated()))
 }
 
+/// What a request shows before its body is read.
+enum Claim {
+    /// It is not signed, and need not be.
+    Unsigned,
+    Signed(Signature),
+}
+
 impl Receiver {
-    /// Who signed the body; a refusal is noted for the owner.
-    fn authenticate(&self, request: &HttpRequest, path: Option<&InstanceId>, body: &[u8]) -> Result<Signer, Problem> {
-        let verified = self.verify(request, path, body).inspect_err(|problem| {
+    /// Refuses what cannot become an event, whatever its body is.
+    fn admit(&self, request: &HttpRequest, path: Option<&InstanceId>) -> Result<Claim, Problem> {
+        let claim = self.allowed(request).and_then(|()| self.claim(request));
+        let claim = claim.map_err(|problem| self.refuse(request, problem, || path.cloned()))?;
+        self.ingest.admit()?;
+        Ok(claim)
+    }
+
+    /// The address is that of the client, and a header about it counts only where a trusted proxy wrote it.
+    fn allowed(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let Some(networks) = &self.allow_from else { return Ok(()) };
+        let client = peer::client_address(request, &self.trusted_proxies);
+        let named = client.is_some_and(|client| peer::contain(networks, client));
+        if named { Ok(()) } else { Err(Problem::ClientNotAllowed) }
+    }
+
+    fn claim(&self, request: &HttpRequest) -> Result<Claim, Problem> {
+        if self.keyring.is_empty() {
+            let allowed = self.allow_unsigned || peer::is_local(request);
+            return allowed.then_some(Claim::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
+        }
+        let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
+        Signature::from_headers(values).map(Claim::Signed).map_err(|error| match error {
+            SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
+            SignatureError::Malformed => Problem::SignatureMismatch,
+        })
+    }
+
+    /// Who signed the body.
+    fn authenticate(
+        &self,
+        request: &HttpRequest,
+        path: Option<&InstanceId>,
+        claim: &Claim,
+        body: &[u8],
+    ) -> Result<Signer, Problem> {
+        let verified = match claim {
+            Claim::Unsigned => Some((Signer::Nobody, SecretUsed::None)),
+            Claim::Signed(signature) => self.keyring.verify(path, body, signature),
+        };
+        let (signer, used) = verified.ok_or_else(|| {
             let claimed = || path.cloned().or_else(|| Event::stated_instance(body));
-            let client = peer::client_address(request, &self.trusted_proxies);
-            self.refusals.note(problem, claimed, client, self.clock.now());
-        });
-        let (signer, used) = verified?;
+            self.refuse(request, Problem::SignatureMismatch, claimed)
+        })?;
         self.meters.events.verify(used);
         Ok(signer)
     }
 
-    fn verify(
-        &self,
-        request: &HttpRequest,
-        path: Option<&InstanceId>,
-        body: &[u8],
-    ) -> Result<(Signer, SecretUsed), Problem> {
-        if self.keyring.is_empty() {
-            let allowed = self.allow_unsigned || peer::is_local(request);
-            let unsigned = allowed.then_some((Signer::Nobody, SecretUsed::None));
-            return unsigned.ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
-        }
-        let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
-        let signature = Signature::from_headers(values).map_err(|error| match error {
-            SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
-            SignatureError::Malformed => Problem::SignatureMismatch,
-        })?;
-        self.keyring.verify(path, body, &signature).ok_or(Problem::SignatureMismatch)
+    /// Notes a refusal for the owner, and counts it for the client.
+    fn refuse(&self, request: &HttpRequest, problem: Problem, claimed: impl FnOnce() -> Option<InstanceId>) -> Problem {
+        let client = peer::client_address(request, &self.trusted_proxies);
+        self.refusals.note(&problem, claimed, client, self.clock.now());
+        self.strangers.refuse(request, problem)
     }
 }
 

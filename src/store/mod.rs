@@ -20,6 +20,7 @@ mod chats;
 mod error;
 mod event_reports;
 mod events;
+mod examination;
 mod feed;
 mod fill;
 mod instance_reports;
@@ -54,6 +55,7 @@ pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use error::StoreError;
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
+pub use examination::Examination;
 pub use feed::{Feed, FeedFilter, FeedItem, Feeds};
 pub use instance_reports::{InstanceReport, InstanceReports, Occurrence};
 pub use media::{Claim, MediaStore};
@@ -306,6 +308,16 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
             let (pending, access) = (options.pending, options.access);
             Ok(Arc::new(postgres::PostgresStore::open(url, pending, access, options.allow_managed_pg).await?))
         }
+    }
+}
+
+/// Looks at a database as a start would, and changes nothing; beside a server too.
+pub async fn examine(database: &Database, allow_managed_pg: bool) -> Result<Examination, OpenError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => sqlite::examination::examine(path).await,
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => postgres::examination::examine(url, allow_managed_pg).await,
     }
 }
 

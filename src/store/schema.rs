@@ -14,13 +14,12 @@ pub enum Pending {
     Refuse,
 }
 
-/// Brings the schema to this version, and returns how many migrations that took. `tables` are the tables and views
-/// that the database holds; where there are some and none is ours, it belongs to another program.
-pub(super) async fn prepare<C: Migrate>(
+/// How many migrations have not run. `tables` are the tables and views that the database holds; where there are some and
+/// none is ours, it belongs to another program.
+pub(super) async fn missing<C: Migrate>(
     connection: &mut C,
     migrations: &Migrator,
     tables: &[String],
-    pending: Pending,
 ) -> Result<usize, OpenError> {
     let ours = tables.iter().any(|table| table == MIGRATIONS_TABLE);
     if !ours && !tables.is_empty() {
@@ -31,7 +30,17 @@ pub(super) async fn prepare<C: Migrate>(
     if let Some(newer) = applied.iter().map(|migration| migration.version).filter(|version| *version > known).max() {
         return Err(OpenError::NewerSchema { found: newer, known });
     }
-    let missing = migrations.iter().count().saturating_sub(applied.len());
+    Ok(migrations.iter().count().saturating_sub(applied.len()))
+}
+
+/// Brings the schema to this version, and returns how many migrations that took.
+pub(super) async fn prepare<C: Migrate>(
+    connection: &mut C,
+    migrations: &Migrator,
+    tables: &[String],
+    pending: Pending,
+) -> Result<usize, OpenError> {
+    let missing = missing(connection, migrations, tables).await?;
     match pending {
         Pending::Refuse if missing > 0 => Err(OpenError::MigrationsPending { missing }),
         Pending::Refuse | Pending::Run => {

@@ -32,8 +32,8 @@ struct Slow {
 fn kinds() -> Vec<Slow> {
     let whole = request(&received("slow", json!({"body": "x".repeat(2_000)})));
     let chunked = |path: &str| {
-        let head = "Host: x\r\nX-Whapi-Signature: 00\r\nTransfer-Encoding: chunked\r\n\r\n";
-        format!("POST {path} HTTP/1.1\r\n{head}").into_bytes()
+        let (digits, encoding) = ("0".repeat(64), "Transfer-Encoding: chunked");
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nX-Whapi-Signature: {digits}\r\n{encoding}\r\n\r\n").into_bytes()
     };
     let live = "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
     let slow = |beginning: &[u8], then, told| Slow { beginning: beginning.to_vec(), then, told };

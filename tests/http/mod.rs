@@ -5,6 +5,7 @@ mod attribution;
 mod compression;
 mod contract;
 mod cors;
+mod edge;
 mod events;
 mod group_commit;
 mod guide;

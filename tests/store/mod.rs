@@ -6,6 +6,7 @@ pub mod anything;
 mod chats;
 mod documented;
 mod events;
+mod examination;
 mod feed;
 mod fill;
 mod instances;

@@ -26,6 +26,7 @@ mod chats;
 mod durability;
 mod event_reports;
 mod events;
+pub(super) mod examination;
 mod fill;
 mod listing;
 mod media;

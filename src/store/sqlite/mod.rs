@@ -28,6 +28,7 @@ pub(super) mod adhoc;
 mod chats;
 mod event_reports;
 mod events;
+pub(super) mod examination;
 mod fill;
 mod listing;
 mod lock;

@@ -37,9 +37,7 @@ pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
     if files.size == 0 || files.unfinished {
         return Ok(());
     }
-    // Without a log nobody else writes, and SQLite need not even make its own files to read.
-    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(files.log == 0);
-    let options = options.busy_timeout(BUSY_WAIT).disable_statement_logging();
+    let options = reading(path, &files);
     let mut looks = 1;
     loop {
         match quick_check(&options).await {
@@ -51,6 +49,19 @@ pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
         }
         sleep(BETWEEN_LOOKS).await;
     }
+}
+
+/// Without a log nobody else writes, and SQLite need not even make its own files to read.
+fn reading(path: &Path, files: &Files) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(files.log == 0);
+    options.busy_timeout(BUSY_WAIT).disable_statement_logging()
+}
+
+/// Has a look, and says how to read more without leaving anything behind; `None` where there is nothing yet.
+pub(super) async fn for_reading(path: &Path) -> Result<Option<SqliteConnectOptions>, OpenError> {
+    look(path).await?;
+    let files = Files::of(path).map_err(|error| unusable(path, &error))?;
+    Ok((files.size > 0).then(|| reading(path, &files)))
 }
 
 /// The first thing that is wrong, or `ok`.

@@ -1,0 +1,28 @@
+//! A look at the file, beside a server or without one.
+
+use std::path::Path;
+
+use sqlx::{ConnectOptions, Connection};
+
+use super::{MIGRATIONS, schema, soundness, tables};
+use crate::store::{Examination, OpenError, StoreError};
+
+/// # Errors
+/// What a server would refuse to open for, pending migrations apart.
+pub(in crate::store) async fn examine(path: &Path) -> Result<Examination, OpenError> {
+    let absent =
+        || Examination { is_new: true, migrations_missing: MIGRATIONS.iter().count(), id: None, server_time: None };
+    let Some(options) = soundness::for_reading(path).await? else { return Ok(absent()) };
+    let mut connection = options.connect().await.map_err(StoreError::from)?;
+    let tables = tables(&mut connection).await?;
+    let migrations_missing = schema::missing(&mut connection, &MIGRATIONS, &tables).await?;
+    let id = match migrations_missing {
+        0 => {
+            let id = sqlx::query_scalar!("SELECT database_id FROM installation WHERE id = 1");
+            Some(id.fetch_one(&mut connection).await.map_err(StoreError::from)?)
+        }
+        _ => None,
+    };
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time: None })
+}
