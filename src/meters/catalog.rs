@@ -117,9 +117,11 @@ pub(super) const ALL: &[Metric] = &[
 ];
 
 /// The codes with which an event is refused, as far as alerts and dashboards speak of them.
-pub(super) const REASONS: [&str; 13] = [
+pub(super) const REASONS: [&str; 15] = [
+    "client_not_allowed",
     "signature_missing",
     "signature_mismatch",
+    "too_many_refused",
     "not_found",
     "body_unreadable",
     "body_timeout",
