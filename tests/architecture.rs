@@ -8,7 +8,7 @@ const ORDER: [&[&str]; 8] = [
     &["main", "cli"],
     &["telemetry", "app"],
     &["http", "data_dir"],
-    &["config", "ingest", "media", "gateway", "simulate"],
+    &["config", "ingest", "media", "gateway", "backup", "simulate"],
     &["store", "blob"],
     &["clock", "disk", "outage", "outbound", "private_folder", "threads", "tls"],
     &["domain"],
@@ -71,7 +71,10 @@ fn each_library_has_its_place() {
         ("reqwest", &["media", "gateway", "simulate", "outbound"]),
         (
             "tokio",
-            &["http", "app", "cli", "ingest", "media", "gateway", "simulate", "store", "blob", "outage", "threads"],
+            &[
+                "http", "app", "cli", "ingest", "media", "gateway", "backup", "simulate", "store", "blob", "outage",
+                "threads",
+            ],
         ),
         ("clap", &["cli"]),
         ("toml", &["config"]),
