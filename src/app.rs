@@ -87,7 +87,7 @@ impl Application {
         let told = ingest::Told::default();
         let (ingest, writer) = ingest::start(ledger.clone(), told.clone(), disk(config));
         let meters = told.meters.clone();
-        meters.show_build(config.database.kind());
+        meters.show_build(config.database.kind().word());
         let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
         let archive = Archive::new(store.clone());
         let proxies = &config.trusted_proxies;

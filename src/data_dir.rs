@@ -20,13 +20,18 @@ const OTHERS: u32 = 0o077;
 /// Makes the folder for its owner alone, if it is not there. Everything that this process creates from now on, the
 /// database's files among them, is for its owner alone too.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+    make_private();
     private_folder::make(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let mode = fs::metadata(folder)?.permissions().mode();
     if mode & OTHERS != 0 {
         warn!(folder = %folder.display(), "others can look into the data folder; run: chmod 700 {}", folder.display());
     }
     Ok(())
+}
+
+/// Everything that this process creates from now on is for its owner alone.
+pub fn make_private() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
 /// The file with the API token, where none is configured.

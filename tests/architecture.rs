@@ -8,7 +8,7 @@ const ORDER: [&[&str]; 8] = [
     &["main", "cli"],
     &["telemetry", "app", "doctor"],
     &["http", "data_dir"],
-    &["config", "ingest", "media", "gateway", "simulate"],
+    &["config", "ingest", "media", "gateway", "backup", "simulate"],
     &["store", "blob"],
     &["clock", "disk", "meters", "outage", "outbound", "private_folder", "threads", "tls"],
     &["domain"],
@@ -72,8 +72,8 @@ fn each_library_has_its_place() {
         (
             "tokio",
             &[
-                "http", "app", "cli", "ingest", "media", "gateway", "simulate", "store", "blob", "outage", "threads",
-                "doctor",
+                "http", "app", "cli", "ingest", "media", "gateway", "backup", "simulate", "store", "blob", "outage",
+                "threads", "doctor",
             ],
         ),
         ("clap", &["cli"]),

@@ -44,6 +44,20 @@ impl Location {
         }
     }
 
+    /// A place within this one; `name` is a single part.
+    #[must_use]
+    pub fn join(&self, name: &str) -> Self {
+        match self {
+            Self::Folder(path) => Self::Folder(path.join(name)),
+            Self::Bucket { bucket, prefix } if prefix.is_empty() => {
+                Self::Bucket { bucket: bucket.clone(), prefix: name.to_owned() }
+            }
+            Self::Bucket { bucket, prefix } => {
+                Self::Bucket { bucket: bucket.clone(), prefix: format!("{prefix}/{name}") }
+            }
+        }
+    }
+
     fn folder(path: &str) -> Result<Self, LocationError> {
         let odd = path.split('/').any(|part| part == "." || part == "..") || path.contains('\0');
         let path: PathBuf = path.into();

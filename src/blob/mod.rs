@@ -27,12 +27,14 @@ mod marker;
 mod probe;
 mod read;
 mod s3;
+mod shelf;
 mod upload;
 
 pub use error::{BlobError, is_disk_full};
 pub use location::{Location, LocationError};
 pub use marker::Owner;
 pub use s3::{S3Keys, S3Options};
+pub use shelf::Shelf;
 
 use deadline::{ANSWER, within};
 

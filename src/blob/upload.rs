@@ -45,11 +45,14 @@ impl Blobs {
     /// publish at last. For a folder there is [`Blobs::sweep_unfinished`]; a bucket needs a rule that ends unfinished
     /// multipart uploads.
     pub async fn put(&self, key: &ObjectKey, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+        self.put_at(self.path(key), file, size).await
+    }
+
+    pub(super) async fn put_at(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
         let found = file.metadata()?.len();
         if found != size {
             return Err(BlobError::Size { stated: size, found });
         }
-        let path = self.path(key);
         let put =
             if size <= PART { self.put_small(path, file, size).await } else { self.put_large(path, file, size).await };
         put.map_err(BlobError::of_write)

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::backup::BackupError;
 use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
-use crate::store::{OpenError, QueryError, ReaderError, StoreError};
+use crate::store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
 
+mod backup;
 mod check_config;
 mod completions;
 mod doctor;
@@ -60,6 +62,10 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Copy the database and the media files to a folder or a bucket, beside a running service; or check such copies
+    Backup(backup::BackupArgs),
+    /// Make a database and its media files of a backup, in an empty place
+    Restore(backup::RestoreArgs),
     /// The files that came with messages: which are stored, and which could not be
     Media {
         #[command(subcommand)]
@@ -154,6 +160,8 @@ pub fn run() -> ExitCode {
         Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
         Command::Migrate { settings } => migrate::run(settings),
         Command::Rebuild { settings, check } => rebuild::run(settings, check),
+        Command::Backup(arguments) => backup::run(arguments),
+        Command::Restore(arguments) => backup::restore(arguments),
         Command::Media { command } => media::run(command),
         Command::Gateway { command } => gateway::run(command),
         Command::Token { command } => token::run(command),
@@ -203,9 +211,16 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         _ => true,
     };
     let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
+    let backup = |error: &BackupError| match error {
+        BackupError::Useless(_) | BackupError::Copy(CopyError::Useless(_)) => true,
+        BackupError::Copy(CopyError::Open(error)) => by_setting(error),
+        BackupError::Blob { error, .. } => useless(error),
+        _ => false,
+    };
     error.is::<ConfigError>()
         || error.is::<WrongUse>()
         || error.downcast_ref::<ReaderError>().is_some_and(ReaderError::is_wrong_use)
+        || error.downcast_ref::<BackupError>().is_some_and(backup)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
 }

@@ -17,6 +17,7 @@ mod acks;
 mod adhoc;
 mod chat_reports;
 mod chats;
+mod copies;
 mod error;
 mod event_reports;
 mod events;
@@ -52,6 +53,7 @@ mod zones;
 pub use ack_reports::{AckFilter, AckReport, AckReports};
 pub use adhoc::{Answer, QueryError, Session, Value, ask};
 pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
+pub use copies::{Contents, Copied, Copies, CopyError, Kind, Programs, StoredObject};
 pub use error::StoreError;
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
@@ -209,13 +211,12 @@ impl Database {
 }
 
 impl Database {
-    /// The word for it.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Kind {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite { .. } => "sqlite",
+            Self::Sqlite { .. } => Kind::Sqlite,
             #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => "postgres",
+            Self::Postgres { .. } => Kind::Postgres,
         }
     }
 
@@ -364,5 +365,27 @@ pub fn readers(database: &Database) -> Result<Box<dyn Readers>, ReaderError> {
         Database::Sqlite { path } => Err(ReaderError::NotPostgres(path.display().to_string())),
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => Ok(Box::new(postgres::readers::PostgresReaders(url.clone()))),
+    }
+}
+
+/// The means of making copies of a database, and a database of a copy.
+pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => Box::new(sqlite::copies::SqliteCopies::new(path)),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => Box::new(postgres::copies::PostgresCopies::new(url, programs)),
+    }
+}
+
+/// What a copy holds, after all of it was read. `None` where a copy is of use to its database's own programs alone.
+///
+/// # Errors
+/// [`CopyError::Damaged`] if it is not sound.
+pub async fn inspect_copy(kind: Kind, copy: &Path) -> Result<Option<Copied>, CopyError> {
+    match kind {
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => sqlite::copies::inspect(copy).await.map(Some),
+        _ => Ok(None),
     }
 }

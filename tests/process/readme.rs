@@ -157,6 +157,36 @@ async fn what_it_shows_to_be_tried_out_works() {
     .await;
 }
 
+/// What is backed up in one place is restored in another, which is empty.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_backup_is_made_and_restored() {
+    on_both(async |world| {
+        let buzon = Buzon::serve(&world, &[]).await;
+        buzon.deliver(crate::support::events::received("A", serde_json::json!({}))).await.accepted();
+        let (_, section) = README.split_once("\n## Back it up\n").expect("there is a section");
+        let (section, _) = section.split_once("\n## ").expect("others follow");
+        let scripts: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(scripts.len(), 2);
+        let twin = World::new(world.backend).await;
+        let said = [(&world, "is as it was written"), (&twin, "every table is what the ledger says")];
+        for (script, (world, said)) in scripts.into_iter().zip(said) {
+            let program = env!("CARGO_BIN_EXE_buzon");
+            let script =
+                script.replace("/mnt/backup/buzon", twin.folder.path().join("backups").to_str().expect("it is text"));
+            let output = Command::new("bash")
+                .args(["-c", &format!("set -euo pipefail\nbuzon() {{ {program} \"$@\"; }}\n{script}")])
+                .env("BUZON_DATABASE_URL", &world.url)
+                .current_dir(world.folder.path())
+                .output();
+            let output = output.await.expect("bash is there");
+            assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains(said), "{output:?}");
+        }
+        assert_eq!(twin.rows("SELECT id FROM messages").await, ["A"]);
+        buzon.kill().await;
+    })
+    .await;
+}
+
 #[test]
 fn every_problem_of_the_webhook_is_listed() {
     let source = include_str!("../../src/http/problem.rs");

@@ -26,6 +26,7 @@ use lock::Lock;
 mod acks;
 pub(super) mod adhoc;
 mod chats;
+pub(super) mod copies;
 mod event_reports;
 mod events;
 pub(super) mod examination;

@@ -1,0 +1,202 @@
+//! What a backup says of itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{Contents, Kind, StoredObject};
+
+/// The layout that this buzon writes and reads.
+const FORMAT: u32 = 1;
+
+/// Where in a name the time has colons, which not every file system takes.
+const COLONS: [usize; 2] = [13, 16];
+
+/// The name of a backup: the time at which it began, in UTC. Later ones sort after earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(String);
+
+impl Name {
+    pub(super) fn at(time: Timestamp) -> Self {
+        Self(time.to_rfc3339().replace(':', "-"))
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::time(text).map(|_| Self(text.to_owned()))
+    }
+
+    /// The first name after this one.
+    pub(super) fn next(&self) -> Option<Self> {
+        Self::time(&self.0).map(|time| Self::at(time.next()))
+    }
+
+    fn time(text: &str) -> Option<Timestamp> {
+        let colon = |(place, c)| if COLONS.contains(&place) && c == '-' { ':' } else { c };
+        let time = Timestamp::from_rfc3339(&text.char_indices().map(colon).collect::<String>())?;
+        (Self::at(time).0 == text).then_some(time)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that belongs to a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    /// The buzon that made it.
+    pub buzon: String,
+    pub database: Contents,
+    /// The copy of the database.
+    pub copy: CopyFile,
+    /// The files that are in `media`.
+    pub objects: Vec<StoredObject>,
+    /// Those that the database says are stored, and that the media store did not have.
+    pub lacking: Vec<Lacking>,
+}
+
+/// The file with the copy of the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyFile {
+    /// In bytes.
+    pub size: u64,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: ObjectKey,
+}
+
+/// A file that a backup should have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    pub key: ObjectKey,
+    /// In bytes.
+    pub size: u64,
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    Missing,
+    /// It has another size than the database says.
+    Size,
+    /// Its content is not that of its name.
+    Content,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is not there",
+            Self::Size => "has another size",
+            Self::Content => "has another content",
+        })
+    }
+}
+
+/// The manifest as it is written: with the hash of its own text, so that damage to it shows.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    sha256: String,
+    manifest: Box<RawValue>,
+}
+
+impl Manifest {
+    pub(super) fn new(database: Contents, copy: CopyFile, objects: Vec<StoredObject>, lacking: Vec<Lacking>) -> Self {
+        Self { format: FORMAT, buzon: env!("CARGO_PKG_VERSION").to_owned(), database, copy, objects, lacking }
+    }
+
+    /// The name of the file with the copy of the database.
+    pub fn copy_name(&self) -> &'static str {
+        copy_name(self.database.kind)
+    }
+
+    /// Bytes of all files in `media`.
+    pub fn bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.size).sum()
+    }
+
+    pub(super) fn sealed(&self) -> serde_json::Result<Vec<u8>> {
+        let manifest = to_raw_value(self)?;
+        serde_json::to_vec(&Sealed { sha256: digest(&manifest), manifest })
+    }
+
+    /// Why it cannot be read, if it cannot.
+    pub(super) fn unsealed(text: &[u8]) -> Result<Self, String> {
+        let sealed: Sealed = serde_json::from_slice(text).map_err(|_| "the manifest is damaged".to_owned())?;
+        if digest(&sealed.manifest) != sealed.sha256 {
+            return Err("the manifest is damaged".to_owned());
+        }
+        let manifest: Self = serde_json::from_str(sealed.manifest.get())
+            .map_err(|error| format!("the manifest is not one that this buzon knows: {error}"))?;
+        match manifest.format {
+            FORMAT => Ok(manifest),
+            other => Err(format!("the manifest is of format {other}, and this buzon knows {FORMAT}; use a newer one")),
+        }
+    }
+}
+
+pub(super) fn copy_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sqlite => "database.sqlite",
+        Kind::Postgres => "database.pgdump",
+    }
+}
+
+fn digest(manifest: &RawValue) -> String {
+    hex::encode(Sha256::digest(manifest.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let contents = Contents {
+            kind: Kind::Sqlite,
+            database_id: "abc".to_owned(),
+            schema_version: 6,
+            last_seq: 12,
+            postgres: None,
+        };
+        let key = ObjectKey::of_digest([7; 32]);
+        let objects = vec![StoredObject { key: key.clone(), size: 3 }];
+        let lacking = vec![Lacking { key: ObjectKey::of_digest([8; 32]), size: 4, flaw: Flaw::Missing }];
+        Manifest::new(contents, CopyFile { size: 9, sha256: key }, objects, lacking)
+    }
+
+    #[test]
+    fn a_manifest_reads_back_and_any_changed_byte_of_it_shows() {
+        let text = manifest().sealed().unwrap();
+        assert_eq!(Manifest::unsealed(&text), Ok(manifest()));
+        for place in 0..text.len() {
+            let mut changed = text.clone();
+            changed[place] ^= 1;
+            assert!(Manifest::unsealed(&changed).is_err(), "byte {place}");
+        }
+        assert!(Manifest::unsealed(&text[..text.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn names_sort_by_time_and_nothing_else_is_one() {
+        let name = Name::at(Timestamp::from_millis(1_724_716_800_999));
+        assert_eq!(name.as_str(), "2024-08-27T00-00-00.999Z");
+        assert_eq!(Name::parse(name.as_str()), Some(name.clone()));
+        assert_eq!(name.next().unwrap().as_str(), "2024-08-27T00-00-01.000Z");
+        assert!(name.next() > Some(name));
+        for text in ["media", "", "2024-08-27", "2024-08-27T00:00:00.999Z", "2024-08-27T00-00-00.999Z~"] {
+            assert_eq!(Name::parse(text), None, "{text}");
+        }
+    }
+}

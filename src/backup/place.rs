@@ -1,0 +1,305 @@
+//! Where backups are, and which there are.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+
+use super::BackupError;
+use super::manifest::{Manifest, Name};
+use super::transfer::{Measure, Trouble, receive};
+use crate::blob::{BlobError, Blobs, Location, Owner, S3Options, Shelf};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::timestamp::Timestamp;
+use crate::private_folder;
+
+const MANIFEST: &str = "manifest.json";
+const MEDIA: &str = "media";
+
+/// Where copies of a database are made that go into a bucket.
+const STAGE: &str = "backup-in-progress";
+
+/// A store of media files: that of the service, or that of backups.
+pub struct Files {
+    pub(super) blobs: Blobs,
+    location: Location,
+}
+
+impl Files {
+    pub fn open(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
+        let blobs = Blobs::open(location, s3).map_err(|error| trouble(location, error))?;
+        Ok(Self { blobs, location: location.clone() })
+    }
+
+    pub(super) fn trouble(&self, error: BlobError) -> BackupError {
+        trouble(&self.location, error)
+    }
+
+    /// Whether both are the same place.
+    fn is(&self, other: &Self) -> bool {
+        match (self.blobs.folder(), other.blobs.folder()) {
+            (None, None) => self.location == other.location,
+            // Without symbolic links.
+            (ours, theirs) => ours == theirs,
+        }
+    }
+}
+
+fn trouble(location: &Location, error: BlobError) -> BackupError {
+    BackupError::Blob { place: location.to_string(), error }
+}
+
+/// A place with backups of one database.
+pub struct Place {
+    location: Location,
+    shelf: Shelf,
+    pub(super) files: Files,
+}
+
+/// A backup that was found.
+#[derive(Debug)]
+pub struct Found {
+    pub name: Name,
+    pub state: State,
+}
+
+/// Of what use a backup is.
+#[derive(Debug)]
+pub enum State {
+    Complete(Box<Manifest>),
+    /// It has no manifest: it was broken off, or is being made.
+    Unfinished,
+    /// Its manifest is no good, and why.
+    Unreadable(String),
+}
+
+impl Place {
+    /// Opens a place to write to; makes it if it is not there.
+    pub fn make(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
+        let shelf = Shelf::open(location, s3).map_err(|error| trouble(location, error))?;
+        let files = Files::open(&location.join(MEDIA), s3)?;
+        Ok(Self { location: location.clone(), shelf, files })
+    }
+
+    /// Opens a place to read from.
+    ///
+    /// # Errors
+    /// [`BackupError::Useless`] if there is no such folder.
+    pub fn find(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
+        match location {
+            Location::Folder(path) if !path.is_dir() => {
+                Err(BackupError::Useless(format!("there is no folder {}", path.display())))
+            }
+            _ => Self::make(location, s3),
+        }
+    }
+
+    /// All backups, the oldest first.
+    pub async fn list(&self) -> Result<Vec<Found>, BackupError> {
+        let groups = self.shelf.groups().await.map_err(|error| self.trouble(error))?;
+        let mut names: Vec<Name> = groups.iter().filter_map(|group| Name::parse(group)).collect();
+        names.sort();
+        let mut all = Vec::new();
+        for name in names {
+            let state = self.state(&name).await?;
+            all.push(Found { name, state });
+        }
+        Ok(all)
+    }
+
+    /// The backup of this name, or else the latest complete one.
+    ///
+    /// # Errors
+    /// [`BackupError::Useless`] if there is none, [`BackupError::Damaged`] if it is not complete.
+    pub(super) async fn choose(&self, name: Option<&str>) -> Result<(Name, Manifest), BackupError> {
+        let mut all = self.list().await?;
+        let chosen = match name {
+            Some(name) => all.into_iter().find(|found| found.name.as_str() == name),
+            None => {
+                all.retain(|found| matches!(found.state, State::Complete(_)));
+                all.pop()
+            }
+        };
+        let Some(Found { name, state }) = chosen else {
+            let which = name.map_or("no complete backup".to_owned(), |name| format!("no backup {name}"));
+            return Err(BackupError::Useless(format!("there is {which} in {}", self.location)));
+        };
+        match state {
+            State::Complete(manifest) => Ok((name, *manifest)),
+            State::Unfinished => Err(BackupError::Damaged(format!("{name} is not complete: it has no manifest"))),
+            State::Unreadable(reason) => Err(BackupError::Damaged(format!("{name}: {reason}"))),
+        }
+    }
+
+    async fn state(&self, name: &Name) -> Result<State, BackupError> {
+        let mut text = Vec::new();
+        let read = async {
+            let mut pieces = self.shelf.read(name.as_str(), MANIFEST).await?;
+            while let Some(piece) = pieces.try_next().await? {
+                text.extend_from_slice(&piece);
+            }
+            Ok(())
+        };
+        match read.await {
+            Ok(()) => Ok(match Manifest::unsealed(&text) {
+                Ok(manifest) => State::Complete(Box::new(manifest)),
+                Err(reason) => State::Unreadable(reason),
+            }),
+            Err(BlobError::NotFound) => Ok(State::Unfinished),
+            Err(error) => Err(self.trouble(error)),
+        }
+    }
+
+    /// Makes sure that these are backups of this database, and not the very files that are to be backed up.
+    pub(super) async fn claim(&self, database_id: &str, source: &Files) -> Result<(), BackupError> {
+        if self.files.is(source) {
+            let problem = "would be kept where the service has its own files; name another place";
+            return Err(BackupError::Useless(format!("the files of backups in {} {problem}", self.location)));
+        }
+        match self.files.blobs.claim(database_id).await.map_err(|error| self.files.trouble(error))? {
+            Owner::Us | Owner::Nobody => Ok(()),
+            Owner::Another => Err(BackupError::Useless(format!(
+                "{} holds the backups of another database; give each a place of its own",
+                self.location
+            ))),
+        }
+    }
+
+    /// Removes what backups have left that were broken off, and returns their names. Only while no other is under way.
+    pub(super) async fn clean(&self, now: Timestamp) -> Result<Vec<Name>, BackupError> {
+        let unfinished = |found: Found| matches!(found.state, State::Unfinished).then_some(found.name);
+        let names: Vec<Name> = self.list().await?.into_iter().filter_map(unfinished).collect();
+        for name in &names {
+            self.remove(name).await?;
+        }
+        self.files.blobs.sweep_unfinished(now).map_err(|error| self.files.trouble(error))?;
+        Ok(names)
+    }
+
+    /// Removes a backup, but for its files: first of all that it is one.
+    pub(super) async fn remove(&self, name: &Name) -> Result<(), BackupError> {
+        let removed = async {
+            self.shelf.delete(name.as_str(), MANIFEST).await?;
+            self.shelf.remove(name.as_str()).await
+        };
+        removed.await.map_err(|error| self.trouble(error))
+    }
+
+    /// The name of a backup that begins now: after all others, whatever the clock says.
+    pub(super) async fn next_name(&self, now: Timestamp) -> Result<Name, BackupError> {
+        let latest = self.list().await?.pop().and_then(|found| found.name.next());
+        Ok(latest.into_iter().chain([Name::at(now)]).max().unwrap_or_else(|| Name::at(now)))
+    }
+
+    /// Where the copy of the database is to be made: in the backup itself if that is a folder.
+    pub(super) fn stage(&self, name: &Name, spool: &Path, file: &str) -> Result<Stage, BackupError> {
+        let folder = match self.shelf.folder() {
+            Some(folder) => folder.join(name.as_str()),
+            None => {
+                let folder = spool.join(STAGE);
+                if folder.exists() {
+                    std::fs::remove_dir_all(&folder)?;
+                }
+                folder
+            }
+        };
+        private_folder::make(&folder)?;
+        let temporary = self.shelf.folder().is_none();
+        Ok(Stage { path: folder.join(file), folder, temporary })
+    }
+
+    /// Makes the staged copy a part of the backup.
+    pub(super) async fn keep_copy(&self, name: &Name, stage: &Stage, file: &str, size: u64) -> Result<(), BackupError> {
+        if !stage.temporary {
+            return Ok(File::open(&stage.folder)?.sync_all()?);
+        }
+        let content = Arc::new(File::open(&stage.path)?);
+        self.shelf.put(name.as_str(), file, content, size).await.map_err(|error| self.trouble(error))
+    }
+
+    /// Reads the copy of the database, into a file if there is one.
+    pub(super) async fn read_copy(
+        &self,
+        name: &Name,
+        file: &str,
+        to: Option<File>,
+        read: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Measure, BackupError> {
+        let pieces = match self.shelf.read(name.as_str(), file).await {
+            Err(BlobError::NotFound) => return Err(BackupError::Damaged(format!("{name}: {file} is missing"))),
+            pieces => pieces.map_err(|error| self.trouble(error))?,
+        };
+        receive(pieces, to, read).await.map_err(|trouble| match trouble {
+            Trouble::Source(error) => self.trouble(error),
+            Trouble::Spool(error) => error.into(),
+        })
+    }
+
+    /// The copy of the database as a file, if that is what it is.
+    pub(super) fn copy_path(&self, name: &Name, file: &str) -> Option<PathBuf> {
+        self.shelf.folder().map(|folder| folder.join(name.as_str()).join(file))
+    }
+
+    /// Makes the backup complete.
+    pub(super) async fn seal(&self, name: &Name, manifest: &Manifest) -> Result<(), BackupError> {
+        let text = manifest.sealed().map_err(std::io::Error::from)?;
+        self.shelf.write(name.as_str(), MANIFEST, text.into()).await.map_err(|error| self.trouble(error))
+    }
+
+    /// Keeps the latest `keep` complete backups, and removes older ones and the files that none of these needs. Returns
+    /// how many backups and files were removed.
+    ///
+    /// # Errors
+    /// Before anything is removed, if it cannot be known what a backup needs.
+    pub(super) async fn retain(&self, keep: usize) -> Result<(Vec<Name>, u64), BackupError> {
+        let mut complete = Vec::new();
+        for Found { name, state } in self.list().await? {
+            match state {
+                State::Complete(manifest) => complete.push((name, manifest)),
+                State::Unfinished => {}
+                State::Unreadable(reason) => {
+                    let problem = "no older backup was removed; mend or remove it";
+                    return Err(BackupError::Damaged(format!("{name}: {reason}; {problem}")));
+                }
+            }
+        }
+        let kept = complete.split_off(complete.len().saturating_sub(keep));
+        let old: Vec<Name> = complete.into_iter().map(|(name, _)| name).collect();
+        for name in &old {
+            self.remove(name).await?;
+        }
+        let needed: HashSet<&ObjectKey> =
+            kept.iter().flat_map(|(_, manifest)| &manifest.objects).map(|object| &object.key).collect();
+        let mut removed = 0;
+        let mut there = self.files.blobs.list();
+        while let Some(object) = there.try_next().await.map_err(|error| self.files.trouble(error))? {
+            if !needed.contains(&object.key) {
+                self.files.blobs.delete(&object.key).await.map_err(|error| self.files.trouble(error))?;
+                removed += 1;
+            }
+        }
+        Ok((old, removed))
+    }
+
+    pub(super) fn trouble(&self, error: BlobError) -> BackupError {
+        trouble(&self.location, error)
+    }
+}
+
+/// Where a copy of the database is made. A temporary one goes when it is dropped.
+pub(super) struct Stage {
+    pub(super) path: PathBuf,
+    folder: PathBuf,
+    temporary: bool,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What stays behind is removed by the next backup.
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}

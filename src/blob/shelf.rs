@@ -1,0 +1,91 @@
+//! Files under names that people can read, in groups, beside the objects of a store: what a backup consists of.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::deadline::{ANSWER, TRANSFER, each_within, within};
+use super::error::BlobError;
+use super::{Blobs, Location, S3Options};
+
+/// A folder or a part of a bucket, with groups of files. Names have letters, digits and `-._` only.
+#[derive(Clone)]
+pub struct Shelf(Blobs);
+
+impl Shelf {
+    /// Makes the folder, for its owner alone, if it is not there.
+    pub fn open(location: &Location, s3: &S3Options) -> Result<Self, BlobError> {
+        Blobs::open(location, s3).map(Self)
+    }
+
+    /// The folder, if that is where the files are.
+    pub fn folder(&self) -> Option<&Path> {
+        self.0.folder()
+    }
+
+    /// The names of all groups, those of others too, in no particular order.
+    pub async fn groups(&self) -> Result<Vec<String>, BlobError> {
+        let Blobs { store, prefix, .. } = &self.0;
+        let found = within(TRANSFER, store.list_with_delimiter(Some(prefix))).await?;
+        Ok(found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+    }
+
+    /// Stores a file. When this returns, it is safe; on an error no part of it stays behind.
+    pub async fn put(&self, group: &str, name: &str, file: Arc<File>, size: u64) -> Result<(), BlobError> {
+        self.0.put_at(self.path(group, name), file, size).await
+    }
+
+    /// Stores these bytes as a file, whole or not at all.
+    pub async fn write(&self, group: &str, name: &str, content: Bytes) -> Result<(), BlobError> {
+        let put = within(TRANSFER, self.0.store.put(&self.path(group, name), content.into())).await;
+        put.map(drop).map_err(BlobError::of_write)
+    }
+
+    /// A file in pieces.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`] if there is none.
+    pub async fn read(
+        &self,
+        group: &str,
+        name: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
+        let found = within(ANSWER, self.0.store.get(&self.path(group, name))).await?;
+        Ok(each_within(ANSWER, found.into_stream()).boxed())
+    }
+
+    /// Removes a file; one that is not there is fine.
+    pub async fn delete(&self, group: &str, name: &str) -> Result<(), BlobError> {
+        self.delete_at(&self.path(group, name)).await
+    }
+
+    /// Removes all files of a group.
+    pub async fn remove(&self, group: &str) -> Result<(), BlobError> {
+        if let Some(folder) = self.folder() {
+            return match fs::remove_dir_all(folder.join(group)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => Ok(removed?),
+            };
+        }
+        let within_group = self.0.prefix.clone().join(group);
+        let files = each_within(ANSWER, self.0.store.list(Some(&within_group)));
+        files.try_for_each(async |file| self.delete_at(&file.location).await).await
+    }
+
+    async fn delete_at(&self, path: &ObjectPath) -> Result<(), BlobError> {
+        match within(ANSWER, self.0.store.delete(path)).await {
+            Err(BlobError::NotFound) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    fn path(&self, group: &str, name: &str) -> ObjectPath {
+        self.0.prefix.clone().join(group).join(name)
+    }
+}

@@ -1,0 +1,290 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Settings, WrongUse};
+use crate::backup::{self, Files, Found, Lacking, Made, Order, Place, Restored, Restoring, State, Step, Verified};
+use crate::blob::Location;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::data_dir;
+use crate::store::Programs;
+use crate::telemetry;
+
+/// Of a long list, so many are shown.
+const SHOWN: usize = 10;
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct BackupArgs {
+    #[command(subcommand)]
+    command: Option<BackupCommand>,
+    /// A folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
+    #[arg(value_name = "DEST", value_parser = location, required = true)]
+    to: Option<Location>,
+    /// Keep the latest NUMBER backups, and remove older ones once this one is complete
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    #[command(flatten)]
+    programs: ProgramArgs,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Subcommand)]
+enum BackupCommand {
+    /// Read all of a backup, and say what of it is no longer as it was written; the exit code is then 1
+    Verify {
+        /// Where the backups are
+        #[arg(value_name = "SRC", value_parser = location)]
+        from: Location,
+        /// Which of them [default: the latest]
+        #[arg(long, value_name = "NAME")]
+        backup: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show all backups, the oldest first
+    List {
+        /// Where the backups are
+        #[arg(value_name = "SRC", value_parser = location)]
+        from: Location,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct RestoreArgs {
+    /// Where the backups are: a folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
+    #[arg(value_name = "SRC", value_parser = location)]
+    from: Location,
+    /// Which of them [default: the latest]
+    #[arg(long, value_name = "NAME")]
+    backup: Option<String>,
+    /// The original is gone for good: take its place, with its media store and its backups, instead of being a copy
+    #[arg(long)]
+    take_over: bool,
+    /// Go on without media files that are damaged or missing in the backup
+    #[arg(long)]
+    skip_damaged: bool,
+    #[command(flatten)]
+    programs: ProgramArgs,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+struct ProgramArgs {
+    /// The folder with pg_dump and pg_restore, for PostgreSQL [default: PATH, then /usr/lib/postgresql]
+    #[arg(long, value_name = "FOLDER")]
+    pg_bin: Option<PathBuf>,
+}
+
+impl ProgramArgs {
+    fn programs(self) -> Programs {
+        Programs { folder: self.pg_bin }
+    }
+}
+
+fn location(text: &str) -> Result<Location, String> {
+    if text.contains("://") {
+        return Location::parse(text).map_err(|error| error.to_string());
+    }
+    std::path::absolute(text).map(Location::Folder).map_err(|error| error.to_string())
+}
+
+/// Makes a backup beside the running service, or looks at those that there are.
+pub(super) fn run(arguments: BackupArgs) -> anyhow::Result<()> {
+    let BackupArgs { command, to, keep, programs, settings } = arguments;
+    match (command, to) {
+        (Some(BackupCommand::Verify { from, backup, settings }), _) => {
+            block_on(verify(&start(settings)?, &from, backup.as_deref()))
+        }
+        (Some(BackupCommand::List { from, settings }), _) => block_on(list(&start(settings)?, &from)),
+        (None, Some(to)) => {
+            let keep = keep.map(|keep| keep as usize);
+            block_on(create(&start(settings)?, &to, keep, &programs.programs()))
+        }
+        (None, None) => Err(WrongUse("name a folder or a bucket for the backup".to_owned()).into()),
+    }
+}
+
+/// Makes a database and its files of a backup.
+pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
+    let RestoreArgs { from, backup, take_over, skip_damaged, programs, settings } = arguments;
+    let (config, programs) = (start(settings)?, programs.programs());
+    data_dir::prepare(&config.data_dir)?;
+    let place = Place::find(&from, &config.media.s3)?;
+    let order = Restoring {
+        database: &config.database,
+        programs: &programs,
+        media: &Files::open(&config.media.location, &config.media.s3)?,
+        place: &place,
+        name: backup.as_deref(),
+        spool: &config.data_dir,
+        take_over,
+        skip_damaged,
+    };
+    let bar = Bar::new()?;
+    let restored = block_on(async { Ok(backup::restore(&order, &|step| bar.show(step)).await?) })?;
+    bar.clear();
+    tell_restored(&config, &restored, take_over)
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Whatever is written from now on is for its owner alone.
+fn start(settings: Settings) -> anyhow::Result<Config> {
+    let config = settings.config()?;
+    telemetry::init(&config.log);
+    data_dir::make_private();
+    Ok(config)
+}
+
+async fn create(config: &Config, to: &Location, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
+    data_dir::prepare(&config.data_dir)?;
+    let order = Order {
+        database: &config.database,
+        programs,
+        media: &Files::open(&config.media.location, &config.media.s3)?,
+        place: &Place::make(to, &config.media.s3)?,
+        spool: &config.data_dir,
+        keep,
+        clock: &SystemClock,
+    };
+    let bar = Bar::new()?;
+    let made = backup::create(&order, &|step| bar.show(step)).await?;
+    bar.clear();
+    let Made { name, manifest, new_files, new_bytes, cleaned, retained } = made;
+    let mut out = std::io::stdout();
+    for broken_off in cleaned {
+        writeln!(out, "removed {broken_off}, which was broken off")?;
+    }
+    let (copy, files) = (manifest.copy.size, manifest.objects.len());
+    writeln!(
+        out,
+        "{name} is complete in {to}: events up to {}, a database of {copy} bytes, {files} media files, of which \
+         {new_files} are new ({new_bytes} bytes)",
+        manifest.database.last_seq
+    )?;
+    warn_of(
+        "the media store does not have what the database says is stored, and the backup lacks it",
+        &manifest.lacking,
+    );
+    let retained = retained?;
+    for old in &retained.backups {
+        writeln!(out, "removed {old}")?;
+    }
+    if retained.files > 0 {
+        writeln!(out, "removed {} media files that no backup needs any more", retained.files)?;
+    }
+    Ok(())
+}
+
+/// On stderr, which a timer sends to its owner.
+fn warn_of(what: &str, lacking: &[Lacking]) {
+    if lacking.is_empty() {
+        return;
+    }
+    eprintln!("buzon: warning: {what}: {} files", lacking.len());
+    for Lacking { key, flaw, .. } in lacking.iter().take(SHOWN) {
+        eprintln!("  {key} {flaw}");
+    }
+}
+
+async fn list(config: &Config, from: &Location) -> anyhow::Result<()> {
+    let place = Place::find(from, &config.media.s3)?;
+    let mut out = std::io::stdout();
+    for Found { name, state } in place.list().await? {
+        match state {
+            State::Complete(manifest) => writeln!(
+                out,
+                "{name}  {}, events up to {}, {} bytes; {} media files, {} bytes",
+                manifest.database.kind.name(),
+                manifest.database.last_seq,
+                manifest.copy.size,
+                manifest.objects.len(),
+                manifest.bytes()
+            )?,
+            State::Unfinished => writeln!(out, "{name}  not complete")?,
+            State::Unreadable(reason) => writeln!(out, "{name}  {reason}")?,
+        }
+    }
+    Ok(())
+}
+
+async fn verify(config: &Config, from: &Location, name: Option<&str>) -> anyhow::Result<()> {
+    let place = Place::find(from, &config.media.s3)?;
+    let bar = Bar::new()?;
+    let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| bar.show(step)).await?;
+    bar.clear();
+    let Verified { name, manifest, problems } = verified;
+    let mut out = std::io::stdout();
+    for problem in &problems {
+        writeln!(out, "{problem}")?;
+    }
+    if !problems.is_empty() {
+        bail!("{name} is not as it was written; what is wrong: {}", problems.len());
+    }
+    writeln!(out, "{name} is as it was written: the database and {} media files", manifest.objects.len())?;
+    warn_of("it never had these", &manifest.lacking);
+    Ok(())
+}
+
+fn tell_restored(config: &Config, restored: &Restored, take_over: bool) -> anyhow::Result<()> {
+    let Restored { name, manifest, skipped } = restored;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{name} is restored into {}: events up to {}, {} media files in {}",
+        config.database,
+        manifest.database.last_seq,
+        manifest.objects.len() - skipped.len(),
+        config.media.location
+    )?;
+    warn_of("left out, for they are damaged in the backup", skipped);
+    warn_of("the backup never had these", &manifest.lacking);
+    let who = if take_over {
+        "It takes the original's place. Never start both."
+    } else {
+        "It is a copy with a name of its own: its backups need a place of their own."
+    };
+    writeln!(out, "{who}")?;
+    writeln!(out, "Next: buzon rebuild --check, then buzon serve with the secrets and tokens of your settings.")?;
+    if manifest.database.postgres.is_some() {
+        writeln!(out, "Roles that read are not in a backup: make them again with buzon sql-role NAME.")?;
+    }
+    Ok(())
+}
+
+/// Shows how far it has come; nothing where stderr is no terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} files, {eta} left")?);
+        Ok(Self(bar))
+    }
+
+    fn show(&self, step: Step) {
+        match step {
+            Step::Database(bytes) => self.0.set_message(format!("the database, {}", indicatif::HumanBytes(bytes))),
+            Step::Files { done, of } => {
+                self.0.set_length(of);
+                self.0.set_position(done);
+                self.0.set_message("media");
+            }
+        }
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
