@@ -44,6 +44,14 @@ pub fn token(folder: &Path) -> anyhow::Result<SecretString> {
     token.map(SecretString::from).with_context(|| format!("cannot use the API token in {}", path.display()))
 }
 
+/// The token in the folder, if a start has written one.
+pub fn written_token(folder: &Path) -> io::Result<Option<SecretString>> {
+    match read(&token_path(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        token => token.map(|token| Some(token.into())),
+    }
+}
+
 /// The file gets its name when it is whole, so that neither another process nor the next start reads half a token.
 fn write_new(path: &Path) -> io::Result<String> {
     let folder = path.parent().unwrap_or(path);

@@ -3,13 +3,14 @@
 //! The way of an event goes in one direction through these modules, and so do their imports:
 //!
 //! ```text
-//! main → cli, config, telemetry → app → http → {ingest, media, gateway} → {store, blob} → domain
+//! main → cli, config, telemetry → app, doctor → http → {ingest, media, gateway} → {store, blob} → domain
 //! ```
 //!
 //! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
 //! - [`ingest`] commits what waits as one batch.
 //! - [`media`] fetches what a message's `media_url` names.
 //! - [`gateway`] speaks to the gateway's own API, and asks it for what was missed while the store was away.
+//! - [`doctor`] looks whether everything around a service is as it must be, and says what to do where it is not.
 //! - [`simulate`] plays the gateway: signed traffic for a buzon that is tried out.
 //! - [`blob`] keeps those files in a folder or a bucket; the only place with object_store.
 //! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
@@ -23,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod disk;
+pub mod doctor;
 pub mod domain;
 pub mod gateway;
 pub mod http;

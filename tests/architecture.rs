@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules in the order in which imports may go: a file imports from its own module and from those to the right.
 const ORDER: [&[&str]; 8] = [
     &["main", "cli"],
-    &["telemetry", "app"],
+    &["telemetry", "app", "doctor"],
     &["http", "data_dir"],
     &["config", "ingest", "media", "gateway", "simulate"],
     &["store", "blob"],
@@ -68,10 +68,13 @@ fn each_library_has_its_place() {
         ("actix_service", &["http"]),
         ("sqlx", &["store"]),
         ("object_store", &["blob"]),
-        ("reqwest", &["media", "gateway", "simulate", "outbound"]),
+        ("reqwest", &["media", "gateway", "simulate", "outbound", "doctor"]),
         (
             "tokio",
-            &["http", "app", "cli", "ingest", "media", "gateway", "simulate", "store", "blob", "outage", "threads"],
+            &[
+                "http", "app", "cli", "ingest", "media", "gateway", "simulate", "store", "blob", "outage", "threads",
+                "doctor",
+            ],
         ),
         ("clap", &["cli"]),
         ("toml", &["config"]),

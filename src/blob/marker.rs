@@ -45,7 +45,8 @@ impl Blobs {
         within(ANSWER, put).await.map_err(BlobError::of_write)
     }
 
-    async fn owner(&self) -> Result<Option<String>, BlobError> {
+    /// The id of the database that the files belong to; `None` as long as they are nobody's.
+    pub async fn owner(&self) -> Result<Option<String>, BlobError> {
         let get = async {
             let found = self.store.get(&self.marker()).await?;
             if found.meta.size > LONGEST { Ok(Vec::new().into()) } else { found.bytes().await }

@@ -24,6 +24,7 @@ mod folder;
 mod list;
 mod location;
 mod marker;
+mod probe;
 mod read;
 mod s3;
 mod upload;

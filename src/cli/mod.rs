@@ -10,7 +10,9 @@ use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{OpenError, QueryError, ReaderError, StoreError};
 
 mod check_config;
+mod doctor;
 mod gateway;
+mod healthcheck;
 mod media;
 mod migrate;
 mod openapi;
@@ -81,6 +83,12 @@ enum Command {
     Send(send::SendArgs),
     /// Play the gateway for a while: signed traffic as of a busy shop, to a running buzon
     Simulate(simulate::SimulateArgs),
+    /// Look whether everything is as it must be, beside a running service too, and say what to do where it is not
+    ///
+    /// The exit code is 0 if all is well, 1 with warnings, 2 with failures.
+    Doctor(doctor::DoctorArgs),
+    /// Ask the service that runs here whether it takes events; the exit code is 0 or 1, for Docker
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
     CheckConfig {
         #[command(flatten)]
@@ -148,6 +156,8 @@ pub fn run() -> ExitCode {
         Command::SqlRole(arguments) => sql_role::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),
     };
     match outcome {

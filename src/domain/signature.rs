@@ -149,6 +149,12 @@ impl Keyring {
         self.instances.keys()
     }
 
+    /// Every secret, with the instance whose own it is.
+    pub fn secrets(&self) -> impl Iterator<Item = (Option<&InstanceId>, &Secret)> {
+        let own = self.instances.iter().flat_map(|(id, secrets)| secrets.iter().map(move |secret| (Some(id), secret)));
+        self.shared.iter().map(|secret| (None, secret)).chain(own)
+    }
+
     /// The secret with which the gateway is to sign what it sends to this path: the first of the instance's own, else
     /// the one for all.
     pub fn signing(&self, path: Option<&InstanceId>) -> Option<&Secret> {

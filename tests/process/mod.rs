@@ -3,8 +3,10 @@
 mod commands;
 mod damage;
 mod death;
+mod doctor;
 mod gateway;
 mod guests;
+mod healthcheck;
 mod logs;
 mod media;
 mod readme;

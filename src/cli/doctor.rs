@@ -1,0 +1,72 @@
+use std::io::{self, Write};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{Settings, WrongUse};
+use crate::config::ConfigError;
+use crate::doctor::{self, Finding, Report, Verdict};
+use crate::telemetry;
+
+#[derive(Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// One object, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints a line for everything that was looked at. Exit code 1 stands for warnings, 2 for failures.
+pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
+    let report = match arguments.settings.config() {
+        Ok(config) => {
+            telemetry::init(&config.log);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(doctor::examine(&config)).context("the HTTP client cannot be made")?
+        }
+        Err(error) => unreadable(&error),
+    };
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        show(&mut out, &report)?;
+    }
+    let (failures, warnings) = (report.count(Verdict::Failure), report.count(Verdict::Warning));
+    match report.status {
+        Verdict::Ok => Ok(()),
+        Verdict::Warning => bail!("{}", counted(warnings, "warning")),
+        Verdict::Failure => {
+            Err(WrongUse(format!("{}, {}", counted(failures, "failure"), counted(warnings, "warning"))).into())
+        }
+    }
+}
+
+/// Nothing else can be looked at.
+fn unreadable(error: &ConfigError) -> Report {
+    let mut report = Report::default();
+    let remedy = "correct it where it stands, and run doctor again: nothing else could be looked at";
+    report.add([Finding::failure("settings", error.to_string(), remedy)]);
+    report
+}
+
+fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let width = report.checks.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
+    for finding in &report.checks {
+        writeln!(out, "{:7}  {:width$}  {}", finding.status.as_str(), finding.check, one_line(&finding.detail))?;
+        if let Some(remedy) = &finding.remedy {
+            writeln!(out, "{:7}  {:width$}  → {}", "", "", one_line(remedy))?;
+        }
+    }
+    Ok(())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,47 @@
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use serde_json::Value;
+
+use super::Settings;
+use crate::outbound;
+use crate::simulate::Target;
+use crate::tls;
+
+/// More than the service itself waits for its database before it says no.
+const WAIT: Duration = Duration::from_secs(4);
+
+#[derive(Args)]
+pub(super) struct HealthcheckArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// Ask only whether the process answers, whatever its database does: for whatever starts it again when it does not
+    #[arg(long)]
+    live: bool,
+}
+
+/// One line, and exit code 0 or 1: Docker keeps 2 for itself.
+pub(super) fn run(arguments: HealthcheckArgs) -> anyhow::Result<()> {
+    let config = arguments.settings.config().map_err(|error| anyhow!("{error}"))?;
+    let target = Target::listening(config.listen);
+    let url = format!("{target}/health/{}", if arguments.live { "live" } else { "ready" });
+    tls::install_provider();
+    let client = outbound::client()?.timeout(WAIT).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (status, body) = runtime.block_on(async {
+        let nobody = |error| anyhow!("no buzon answers at {target}: {}", outbound::unanswered(&error));
+        let response = client.get(&url).send().await.map_err(nobody)?;
+        let status = response.status();
+        anyhow::Ok((status, response.bytes().await.map_err(nobody)?))
+    })?;
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    match (status.as_u16(), answer["status"].as_str()) {
+        (200, Some(said @ ("ready" | "live"))) => Ok(writeln!(std::io::stdout(), "{said}")?),
+        _ => match answer["detail"].as_str() {
+            Some(detail) => bail!("{detail}"),
+            None => bail!("what answers at {target} is not buzon (HTTP {})", status.as_u16()),
+        },
+    }
+}

@@ -1,0 +1,84 @@
+use super::Finding;
+use super::clock::Reading;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::store::{self, Examination, OpenError, StoreError};
+
+const DATABASE: &str = "database";
+
+/// An examination, and when it was made by our clock.
+pub(super) struct Found {
+    examination: Examination,
+    reading: Option<Reading>,
+    pub(super) id: Option<String>,
+}
+
+pub(super) async fn check(config: &Config) -> (Finding, Option<Found>) {
+    let asked = SystemClock.now();
+    match store::examine(&config.database, config.allow_managed_pg).await {
+        Ok(examination) => {
+            let reading = examination.server_time.map(|theirs| Reading {
+                whose: "the database's server",
+                theirs,
+                asked,
+                answered: SystemClock.now(),
+            });
+            let found = Found { id: examination.id.clone(), examination, reading };
+            (finding(config, &found.examination), Some(found))
+        }
+        Err(_) if is_before_the_first_start(config) => (nothing(config), None),
+        Err(error) => (Finding::failure(DATABASE, error.to_string(), remedy(&error)), None),
+    }
+}
+
+pub(super) fn time(found: &Found) -> Option<Reading> {
+    found.reading.clone()
+}
+
+/// The start makes the data folder, and no other.
+fn is_before_the_first_start(config: &Config) -> bool {
+    !config.data_dir.exists() && config.database.folder() == Some(&config.data_dir)
+}
+
+fn nothing(config: &Config) -> Finding {
+    Finding::warning(
+        DATABASE,
+        format!("{}: there is nothing in it yet", config.database),
+        "start buzon once: it makes the tables. If there have been messages, the database is another one: look at \
+         data_dir and database_url with buzon check-config",
+    )
+}
+
+fn finding(config: &Config, found: &Examination) -> Finding {
+    match found.migrations_missing {
+        _ if found.is_new => nothing(config),
+        0 => Finding::ok(
+            DATABASE,
+            format!("{} answers, keeps what it commits, and has the schema of this version", config.database),
+        ),
+        missing => Finding::warning(
+            DATABASE,
+            format!("{}: {missing} migrations have not run", config.database),
+            "stop buzon, and run: buzon migrate; or start this version, which does the same",
+        ),
+    }
+}
+
+fn remedy(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Store(StoreError::Unsafe(_)) => {
+            "change that at the database's server: as it is, an event that was answered 200 can be lost"
+        }
+        OpenError::Store(StoreError::Damaged(_)) | OpenError::Damaged { .. } => "stop buzon, and restore a backup",
+        OpenError::Store(_) => {
+            "is the database's server running, and are host, user and password in database_url right?"
+        }
+        OpenError::ForeignTables { .. } => "make a database for buzon alone, and name it in database_url",
+        OpenError::NewerSchema { .. } | OpenError::AlteredMigration { .. } => {
+            "use the buzon that worked on it last, or a newer one"
+        }
+        OpenError::MigrationsPending { .. } | OpenError::Migration(_) => "run: buzon migrate",
+        OpenError::Locked { .. } => "stop the other buzon",
+        OpenError::File { .. } => "is the folder there, and may this user read and write in it?",
+    }
+}

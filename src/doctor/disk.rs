@@ -1,0 +1,56 @@
+use std::path::Path;
+
+use super::{Finding, existing};
+use crate::blob::Location;
+use crate::config::Config;
+use crate::disk;
+
+const DISK: &str = "disk";
+const MIB: u64 = 1 << 20;
+
+/// Room for events where SQLite's file is, and for files where they go. The disk of a PostgreSQL server is its own.
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let events = config.database.folder().map(|folder| (folder, config.min_free));
+    if let Some((folder, min_free)) = events
+        && let Some(free) = lacking(folder, min_free)
+    {
+        return vec![Finding::failure(
+            DISK,
+            format!("{} has {} free, less than min_free: no event is taken", folder.display(), size(free)),
+            format!("make room until {} are free", size(min_free)),
+        )];
+    }
+    let files = (config.media.downloads > 0).then_some(config.data_dir.as_path());
+    let store = match &config.media.location {
+        Location::Folder(folder) if config.media.downloads > 0 => Some(folder.as_path()),
+        Location::Folder(_) | Location::Bucket { .. } => None,
+    };
+    for folder in files.into_iter().chain(store) {
+        if let Some(free) = lacking(folder, config.media.min_free) {
+            return vec![Finding::warning(
+                DISK,
+                format!(
+                    "{} has {} free, less than media_min_free: no picture, voice note or document is saved",
+                    folder.display(),
+                    size(free)
+                ),
+                format!("make room until {} are free, before the gateway deletes them", size(config.media.min_free)),
+            )];
+        }
+    }
+    let folder = config.database.folder().unwrap_or(&config.data_dir);
+    let free = disk::free(existing(folder)).map_or_else(|_| "room".to_owned(), size);
+    vec![Finding::ok(DISK, format!("{free} free for {}", folder.display()))]
+}
+
+/// How many bytes are free, if that is too few. A disk that cannot be asked has enough: writing to it will tell.
+fn lacking(folder: &Path, needed: u64) -> Option<u64> {
+    disk::free(existing(folder)).ok().filter(|free| *free < needed)
+}
+
+fn size(bytes: u64) -> String {
+    match bytes / MIB {
+        mib if mib >= 10 * 1024 => format!("{} GiB", mib / 1024),
+        mib => format!("{mib} MiB"),
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether the address that the gateway sends events to leads here.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::Finding;
+use super::caller::{Caller, Heard};
+use super::service::same;
+use crate::config::Config;
+use crate::domain::identity::Statement;
+
+const PUBLIC_URL: &str = "public_url";
+
+/// What is there, and what it says of the way to it if it is ours. `here` is the service of this machine.
+pub(super) async fn check(
+    config: &Config,
+    caller: &Caller,
+    here: Option<&Statement>,
+    database: Option<&str>,
+) -> (Finding, Option<Statement>) {
+    let Some(public) = &config.public_url else {
+        let missing = "it is not set, so whether the gateway reaches buzon was not looked at";
+        let remedy = "set public_url to the address that the gateway is to use, such as https://buzon.example.com";
+        return (Finding::warning(PUBLIC_URL, missing, remedy), None);
+    };
+    if !caller.has_token() {
+        let why = "there is no API token yet, by which a buzon shows that it is this one";
+        return (Finding::warning(PUBLIC_URL, why, "start buzon once, and run doctor again"), None);
+    }
+    let webhook = webhook(config, public);
+    match caller.ask(webhook.clone()).await {
+        Heard::Ours(said) => {
+            let finding = ours(config, public, &said, here, database);
+            (finding, Some(said))
+        }
+        heard => (not_ours(config, &webhook, &heard), None),
+    }
+}
+
+/// The very address that is registered, of the first instance if some are configured.
+fn webhook(config: &Config, public: &Url) -> Url {
+    let mut url = public.clone();
+    let path = ["webhook"].into_iter().chain(config.instances.first().map(|instance| instance.id.as_str()));
+    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+    url
+}
+
+fn ours(config: &Config, public: &Url, said: &Statement, here: Option<&Statement>, database: Option<&str>) -> Finding {
+    let is_this_process = here.is_some_and(|here| here.process == said.process);
+    // One service works on one SQLite file, and several on one database of a server.
+    let is_copy = here.is_some() && !is_this_process && config.database.folder().is_some();
+    if !same(said.database.as_deref(), database) || is_copy {
+        return Finding::failure(
+            PUBLIC_URL,
+            format!("another buzon answers at {public}, with the same token and other data"),
+            "point the proxy, the tunnel or the name at this machine; and give each buzon a token of its own",
+        );
+    }
+    if public.scheme() == "http" && !is_here(public) {
+        return Finding::warning(
+            PUBLIC_URL,
+            format!("{public} leads here, without TLS: everybody on the way can read the messages"),
+            "put nginx, Caddy or a tunnel with TLS in front of buzon, and set public_url to https://…",
+        );
+    }
+    let which = if is_this_process { "the buzon that runs here" } else { "a buzon on this database" };
+    Finding::ok(PUBLIC_URL, format!("{public} leads to {which}"))
+}
+
+fn not_ours(config: &Config, webhook: &Url, heard: &Heard) -> Finding {
+    let listen = config.listen;
+    let (found, remedy) = match heard {
+        Heard::Nothing(why) => (
+            format!("{webhook} gives no answer: {why}"),
+            "is the name right, does it lead to this machine, does the proxy or the tunnel run, and does the firewall \
+             let it through? Some networks do not reach themselves by their public name: then try it from outside"
+                .to_owned(),
+        ),
+        Heard::Redirect(to) => (
+            format!("{webhook} redirects to {to}, and the gateway follows no redirect"),
+            "set public_url to the address where the redirect ends, and register that at the gateway".to_owned(),
+        ),
+        Heard::Something(status) if [502, 503, 504].contains(&status.as_u16()) => (
+            format!("the proxy at {webhook} does not reach buzon (HTTP {})", status.as_u16()),
+            format!("is buzon running, and does the proxy pass /webhook on to http://{listen}?"),
+        ),
+        Heard::Something(status) => (
+            format!("something else than buzon answers at {webhook} (HTTP {})", status.as_u16()),
+            format!(
+                "correct public_url, or have the proxy pass /webhook on to http://{listen}, with all methods and headers"
+            ),
+        ),
+        Heard::Another | Heard::Ours(_) => (
+            format!("another buzon answers at {webhook}, or this one with other settings"),
+            "point the proxy, the tunnel or the name at this machine; if settings were changed, start buzon again"
+                .to_owned(),
+        ),
+    };
+    Finding::failure(PUBLIC_URL, found, remedy)
+}
+
+/// Whether the URL names this machine by its loopback address.
+pub(super) fn is_here(url: &Url) -> bool {
+    let host = match url.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
+        Some(Host::Domain(name)) => return name == "localhost",
+        None => None,
+    };
+    host.is_some_and(|host| host.to_canonical().is_loopback())
+}

@@ -1,0 +1,86 @@
+//! The service that runs here, if one does.
+
+use reqwest::Client;
+use serde_json::Value;
+use url::Url;
+
+use super::Finding;
+use super::caller::{Caller, Heard};
+use crate::config::Config;
+use crate::domain::identity::Statement;
+use crate::outbound;
+use crate::simulate::Target;
+
+const SERVICE: &str = "service";
+const SAME_SETTINGS: &str =
+    "run doctor with the settings and as the user of the service; if the settings were changed, start it again";
+
+/// What runs where these settings have it listen, and what it says of itself.
+pub(super) async fn check(
+    config: &Config,
+    caller: &Caller,
+    client: &Client,
+    database: Option<&str>,
+) -> (Finding, Option<Statement>) {
+    let target = Target::listening(config.listen);
+    let at = |path: &str| Url::parse(&format!("{target}{path}")).expect("an address and a path make a URL");
+    match caller.ask(at("/webhook")).await {
+        Heard::Nothing(why) => {
+            let nobody = format!("no buzon answers at {target}: {why}");
+            (Finding::warning(SERVICE, nobody, "start it: buzon serve; and have the system start it at boot"), None)
+        }
+        Heard::Something(_) | Heard::Redirect(_) => (
+            Finding::failure(
+                SERVICE,
+                format!("what answers at {target} is not buzon"),
+                "another program uses this port: stop it, or set listen to another port",
+            ),
+            None,
+        ),
+        Heard::Another if !caller.has_token() => {
+            (Finding::failure(SERVICE, format!("a buzon runs at {target}, with other settings"), SAME_SETTINGS), None)
+        }
+        Heard::Another => {
+            let other = format!("the buzon at {target} has another API token: it runs with other settings than these");
+            (Finding::failure(SERVICE, other, SAME_SETTINGS), None)
+        }
+        Heard::Ours(said) if !same(said.database.as_deref(), database) => {
+            let other = format!("the buzon at {target} works on another database than the settings name");
+            (Finding::failure(SERVICE, other, SAME_SETTINGS), Some(said))
+        }
+        Heard::Ours(said) => (ready(client, at("/health/ready"), &said).await, Some(said)),
+    }
+}
+
+/// Where one of them is not known, they may be the same.
+pub(super) fn same(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
+}
+
+async fn ready(client: &Client, url: Url, said: &Statement) -> Finding {
+    let response = match client.get(url).send().await {
+        Ok(response) => response,
+        Err(error) => return unready(&outbound::unanswered(&error)),
+    };
+    if !response.status().is_success() {
+        let problem = response.bytes().await.ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok());
+        return unready(
+            problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or("it does not say why"),
+        );
+    }
+    let this = env!("CARGO_PKG_VERSION");
+    if said.version == this {
+        Finding::ok(SERVICE, format!("buzon {this} runs, and takes events"))
+    } else {
+        Finding::warning(
+            SERVICE,
+            format!("buzon {} runs, and {this} is installed", said.version),
+            "start the service again, so that it is the installed one",
+        )
+    }
+}
+
+fn unready(why: &str) -> Finding {
+    let remedy = "mend what the other lines say; its log says more, and the gateway sends events again";
+    Finding::failure(SERVICE, format!("buzon runs, and takes no events: {why}"), remedy)
+}
