@@ -39,7 +39,8 @@ const LAST_EVENT: &str = "buzon_instance_last_event_timestamp_seconds";
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_counted_by_type_and_by_what_became_of_them() {
     on_both(async |world| {
-        let service = Service::start(&world).await;
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_DATABASE_URL", world.url.as_str())];
+        let service = Service::start_with(&world, &settings).await;
         let before = scrape(&service).await;
         assert_eq!((before.sum(EVENTS, &[]), before.all(EVENTS, &[]).len()), (0.0, 6 * 4), "all begin with 0");
         for (_, body) in GUIDE {
@@ -348,7 +349,7 @@ async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
         gateway.reply("/a.jpg", Reply::file(JPEG));
         gateway.reply("/gone.jpg", Reply::status(410));
         gateway.reply("/slow.jpg", Reply::file(JPEG).held(&held));
-        let service = with_files(&world, &gateway, &[]).await;
+        let service = with_files(&world, &gateway, &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
         for path in ["/a.jpg", "/gone.jpg", "/slow.jpg"] {
             deliver(&service, path, path).await;
         }
