@@ -313,6 +313,7 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 /// Looks at a database as a start would, and changes nothing; beside a server too.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "it is of PostgreSQL"))]
 pub async fn examine(database: &Database, allow_managed_pg: bool) -> Result<Examination, OpenError> {
     match database {
         #[cfg(feature = "sqlite")]
@@ -369,6 +370,7 @@ pub fn readers(database: &Database) -> Result<Box<dyn Readers>, ReaderError> {
 }
 
 /// The means of making copies of a database, and a database of a copy.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "it is of PostgreSQL"))]
 pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
     match database {
         #[cfg(feature = "sqlite")]

@@ -132,7 +132,8 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
     });
     let waiting = futures_util::future::join_all(waiting);
     let refused = eventually("an event is refused", async || {
-        let head = "POST /webhook/7 HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n";
+        let unproven = format!("x-whapi-signature: {}", "0".repeat(64));
+        let head = format!("POST /webhook/7 HTTP/1.1\r\nhost: x\r\n{unproven}\r\ncontent-length: 100\r\n\r\n");
         let mut client = TcpStream::connect(service.address).await.expect("it listens");
         client.write_all(head.as_bytes()).await.expect("it reads");
         let mut answer = [0; 12];
