@@ -384,6 +384,7 @@ pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
 ///
 /// # Errors
 /// [`CopyError::Damaged`] if it is not sound.
+#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "PostgreSQL's own programs read its copies"))]
 pub async fn inspect_copy(kind: Kind, copy: &Path) -> Result<Option<Copied>, CopyError> {
     match kind {
         #[cfg(feature = "sqlite")]

@@ -18,7 +18,7 @@ impl MediaReports for SqliteStore {
         let rows = sqlx::query_as!(
             JobsRow::<String>,
             r#"
-            SELECT state, count(*) AS "count!: i64", min(occurred_at) AS "oldest!: String"
+            SELECT state AS "state!: String", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: String"
             FROM media
             GROUP BY state
             ORDER BY state
