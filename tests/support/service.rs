@@ -105,7 +105,7 @@ impl Service {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = world.data_dir();
-        buzon::data_dir::prepare(&data_dir).expect("the data folder can be made");
+        buzon::private_folder::make(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
         let application =
