@@ -118,13 +118,13 @@ async fn nobody_else_can_read_a_backup_or_what_is_restored() {
         let mut kept = files_below(&site.files);
         assert_eq!(kept.len(), 4, "a copy, its manifest, a file and whose it is: {kept:?}");
         kept.extend(files_below(&twin.world.data_dir().join("media")));
-        if backend == Backend::Sqlite {
-            kept.push(twin.world.folder.path().join("buzon.db"));
-        }
+        let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
         for path in kept {
-            let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
             assert_eq!(mode(&path), 0o600, "{}", path.display());
             assert_eq!(mode(path.parent().expect("it has one")), 0o700, "{}", path.display());
+        }
+        if backend == Backend::Sqlite {
+            assert_eq!(mode(&twin.world.folder.path().join("buzon.db")), 0o600);
         }
         buzon.kill().await;
     }
