@@ -10,10 +10,10 @@ import machine
 
 
 class Postgres:
-    """A throw-away server, as a small installation would set it."""
+    """A throw-away server, as a small installation would set it, with room for pgbench's 256 clients."""
 
     name = "postgres"
-    OPTIONS = ["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB"]
+    OPTIONS = ["-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB", "-c", "max_connections=300"]
 
     def __init__(self, folder):
         log = Path(folder) / "postgres.log"
