@@ -2,7 +2,7 @@
 //! on PostgreSQL, and silent on SQLite.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::ack::MessageAck;
 use super::event::{Effect, Event};
@@ -106,7 +106,10 @@ impl LedgerRow<'_> {
 #[derive(Debug, Default)]
 pub struct Changes {
     pub copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
+    /// What copies state and what events of their own do.
     pub acks: Vec<MessageAck>,
+    /// The messages of which there is such an event.
+    pub acked: BTreeSet<MessageKey>,
     pub reactions: Vec<MessageReaction>,
     pub media: Vec<MediaJob>,
 }
@@ -132,7 +135,10 @@ impl Changes {
                 let copy = row.placed(copy);
                 self.copies.entry(copy.key()).or_default().push(copy);
             }
-            Effect::Ack(ack) => self.acks.push(ack.clone()),
+            Effect::Ack(ack) => {
+                self.acked.insert((ack.instance_id.clone(), ack.message_id.clone()));
+                self.acks.push(ack.clone());
+            }
             Effect::Reaction(reaction) => self.reactions.push(reaction.clone()),
         }
     }
@@ -141,6 +147,7 @@ impl Changes {
         Self {
             copies: self.copies,
             acks: fold_acks(self.acks),
+            acked: self.acked,
             reactions: fold_reactions(self.reactions),
             media: fold_media(self.media),
         }

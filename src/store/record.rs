@@ -13,7 +13,7 @@ use super::messages::{IfPresent, MessageRows};
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
-use crate::domain::ack::MessageAck;
+use crate::domain::ack::{self, MessageAck};
 use crate::domain::batch::{Changes, LedgerRows, Receipt, fold_acks};
 use crate::domain::chat::{Chats, Place, Refolded};
 use crate::domain::event::Event;
@@ -49,13 +49,19 @@ pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
 }
 
 pub(super) async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), StoreError> {
+    let mut acked = changes.acked;
+    if !changes.copies.is_empty() {
+        acked.extend(rows.acked(&Vec::from_iter(changes.copies.keys().cloned())).await?);
+    }
     if !changes.acks.is_empty() {
         rows.upsert_acks(&changes.acks).await?;
     }
     let (inserted, refolded) = write_messages(rows, changes.copies).await?;
     let claimed = claim_acks(rows, &changes.acks, &inserted, &refolded).await?;
-    let acked = changes.acks.iter().chain(&claimed).map(|ack| (ack.instance_id.clone(), ack.message_id.clone()));
-    let acked: BTreeSet<MessageKey> = acked.chain(inserted.iter().map(Message::key)).collect();
+    acked.extend(claimed.into_iter().map(|ack| (ack.instance_id, ack.message_id)));
+    acked.extend(refolded.iter().map(|it| it.message.key()));
+    // The others are written with the ack that they state, and with no time of it.
+    acked.extend(inserted.iter().filter(|message| message.ack.rank >= ack::DELIVERED).map(Message::key));
     if !acked.is_empty() {
         rows.raise_acks(&Vec::from_iter(acked)).await?;
     }

@@ -1,9 +1,10 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use super::column;
+use super::{column, keys};
 use crate::domain::ack::{self, MessageAck};
 use crate::domain::instance::InstanceId;
+use crate::domain::message::MessageKey;
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::acks::AckRows;
@@ -29,6 +30,26 @@ impl AckRows for PgConnection {
         .execute(self)
         .await?;
         Ok(())
+    }
+
+    async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!", key.id AS "id!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            WHERE EXISTS (
+                SELECT
+                FROM message_acks
+                WHERE message_acks.instance_id = key.instance_id AND message_acks.message_id = key.id
+            )
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {

@@ -2,9 +2,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::{json, timestamp};
+use super::{json, keys, timestamp};
 use crate::domain::ack::{self, MessageAck};
 use crate::domain::instance::InstanceId;
+use crate::domain::message::MessageKey;
 use crate::store::StoreError;
 use crate::store::acks::AckRows;
 
@@ -53,6 +54,26 @@ impl AckRows for SqliteConnection {
         .execute(self)
         .await?;
         Ok(())
+    }
+
+    async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.value ->> 'instance_id' AS "instance_id!: String", key.value ->> 'id' AS "id!: String"
+            FROM jsonb_each(?1) AS key
+            WHERE EXISTS (
+                SELECT 1
+                FROM message_acks
+                WHERE message_acks.instance_id = key.value ->> 'instance_id'
+                    AND message_acks.message_id = key.value ->> 'id'
+            )
+            "#,
+            keys,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
