@@ -81,7 +81,10 @@ impl Target {
 /// What holds of every row of a list. The columns are names in our own text; values are parameters.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
+    /// An index has the rows with this text in the order of the list.
     Is(&'static str, String),
+    /// Most rows have this text, or those that are found by another condition are looked at for it.
+    Has(&'static str, String),
     Flag(&'static str, bool),
     Null(&'static str),
     NotNull(&'static str),
@@ -97,6 +100,26 @@ impl Condition {
     /// The columns that are to have a certain text.
     pub(super) fn each<const N: usize>(texts: [(&'static str, &Option<String>); N]) -> impl Iterator<Item = Self> {
         texts.map(|(column, text)| text.clone().map(|text| Self::Is(column, text))).into_iter().flatten()
+    }
+
+    /// A column that is to have a certain text, of which `common` are in most rows and in no index of it: the list by
+    /// time meets them soon.
+    pub(super) fn word(column: &'static str, text: &str, common: &[&str]) -> Self {
+        if common.contains(&text) { Self::Has(column, text.to_owned()) } else { Self::Is(column, text.to_owned()) }
+    }
+}
+
+/// What the rows of an index that begins with the instance and this column have, where it is without some: in the words
+/// of the migration, which a statement must repeat to read that index.
+pub(super) fn rows_of_index(table: &str, column: &str) -> Option<&'static str> {
+    match (table, column) {
+        ("messages", "from_id") => Some("from_id IS DISTINCT FROM chat_id"),
+        ("messages", "to_id") => Some("to_id IS DISTINCT FROM chat_id"),
+        ("messages", "type") => Some("type <> 'text'"),
+        ("messages", "status") => Some("status NOT IN ('received', 'sent')"),
+        ("messages", "ack") => Some("(from_me OR ack <> 'pending')"),
+        ("message_acks", "ack") => Some("ack NOT IN ('pending', 'sent', 'delivered', 'read')"),
+        _ => None,
     }
 }
 

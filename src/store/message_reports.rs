@@ -152,12 +152,12 @@ async fn keys(
     let places = places(queries, instances, filter).await?;
     let targets: Vec<Target> = places
         .into_iter()
-        .flat_map(|(instance_id, chat_id)| {
-            let target = Target { chat_id, ..Target::new(instance_id, paging, &listing) };
-            filter.directions(&listing).into_iter().map(move |direction| Target { direction, ..target.clone() })
-        })
+        .map(|(instance_id, chat_id)| Target { chat_id, ..Target::new(instance_id, paging, &listing) })
         .collect();
-    let rows = queries.message_keys(&listing, &Ask::new(&targets, &filter.conditions(&listing), paging)).await?;
+    let mut rows = Vec::new();
+    for Part { targets, conditions } in filter.parts(&listing, targets) {
+        rows.extend(queries.message_keys(&listing, &Ask::new(&targets, &conditions, paging)).await?);
+    }
     let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
     Ok(page.map(|(key, _)| key))
 }
@@ -180,7 +180,7 @@ async fn found(
         let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
         narrowing = narrowing.and_any_of(chats);
     }
-    let conditions = [filter.fields(), filter.flags()].concat();
+    let conditions = [filter.fields(None), filter.flags()].concat();
     let (after, before) = paging.span(1);
     let ask = SearchAsk {
         query,
@@ -257,27 +257,86 @@ async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<Me
     Ok(Some(MessageDetail { acks: queries.acks_of(&key).await?, message, quoted }))
 }
 
+/// What most messages have; no index is asked for these. The ack is that of incoming messages.
+const COMMON_TYPES: [&str; 1] = ["text"];
+const COMMON_STATUSES: [&str; 2] = ["received", "sent"];
+const COMMON_ACK: &str = "pending";
+
+/// Messages of a list that one index has in its order.
+pub(super) struct Part {
+    pub(super) targets: Vec<Target>,
+    /// What the targets do not say.
+    pub(super) conditions: Vec<Condition>,
+}
+
 impl MessageFilter {
-    /// Whether the index that is read has the messages of each direction in an order of their own. Those of acks do,
-    /// because incoming messages stay pending for ever; of the others, only that of the directions themselves.
-    fn splits(&self, listing: &Listing) -> bool {
-        let earlier = [&self.quoted_message_id, &self.contact, &self.chat_id, &self.from_id, &self.to_id];
-        let alone = self.kind.is_none() && self.status.is_none() && (self.from_me.is_some() || self.is_group.is_some());
-        let led_otherwise = earlier.into_iter().any(Option::is_some) || self.has_media == Some(true);
-        listing.at == BY_TIME.at && !led_otherwise && (self.ack.is_some() || alone)
+    /// The list in parts that have no message in common, each of which an index has in order.
+    pub(super) fn parts(&self, listing: &Listing, targets: Vec<Target>) -> Vec<Part> {
+        let in_chats = targets.iter().any(|target| target.chat_id.is_some());
+        if listing.at != BY_TIME.at || self.quoted_message_id.is_some() || in_chats {
+            return vec![self.part(targets, Some("quoted_message_id"))];
+        }
+        if let Some((column, person)) = self.person() {
+            let in_chat = |target: &Target| Target { chat_id: Some(person.clone()), ..target.clone() };
+            let in_chats = targets.iter().map(in_chat).collect();
+            return vec![self.part(in_chats, None), self.part(targets, Some(column))];
+        }
+        match self.ack.as_deref() {
+            _ if self.has_media == Some(true) => vec![self.part(targets, None)],
+            None => vec![self.worded_or_directed(targets)],
+            Some(COMMON_ACK) => self.pending(targets),
+            Some(_) => vec![self.directed(targets, Some("ack"))],
+        }
+    }
+
+    /// Incoming messages stay pending for ever, so the index of acks is without those.
+    fn pending(&self, targets: Vec<Target>) -> Vec<Part> {
+        let one_way = |from_me| Self { from_me: Some(from_me), ..self.clone() };
+        let mut parts = vec![];
+        if self.from_me != Some(false) {
+            parts.push(one_way(true).directed(targets.clone(), Some("ack")));
+        }
+        if self.from_me != Some(true) {
+            parts.push(one_way(false).worded_or_directed(targets));
+        }
+        parts
+    }
+
+    fn worded_or_directed(&self, targets: Vec<Target>) -> Part {
+        let rare = |word: &Option<String>, common: &[&str]| word.as_deref().is_some_and(|word| !common.contains(&word));
+        if rare(&self.kind, &COMMON_TYPES) {
+            self.part(targets, Some("type"))
+        } else if rare(&self.status, &COMMON_STATUSES) {
+            self.part(targets, Some("status"))
+        } else if self.from_me.is_some() || self.is_group.is_some() {
+            self.directed(targets, None)
+        } else {
+            self.part(targets, None)
+        }
+    }
+
+    /// The person that is asked for besides the chat. What is between them and the instance is in their chat; the index
+    /// is without that.
+    fn person(&self) -> Option<(&'static str, &String)> {
+        let from = self.from_id.as_ref().map(|person| ("from_id", person));
+        from.or_else(|| self.to_id.as_ref().map(|person| ("to_id", person)))
+    }
+
+    /// By the index that begins with the targets and this column.
+    fn part(&self, targets: Vec<Target>, led_by: Option<&'static str>) -> Part {
+        Part { targets, conditions: [self.fields(led_by), self.flags()].concat() }
     }
 
     /// An index has the messages of a direction in order if it is said whether they were in a group; so both are asked.
-    pub(super) fn directions(&self, listing: &Listing) -> Vec<Option<(bool, bool)>> {
-        if !self.splits(listing) {
-            return vec![None];
-        }
+    fn directed(&self, targets: Vec<Target>, led_by: Option<&'static str>) -> Part {
         let either = |flag: Option<bool>| flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
         let pairs = either(self.from_me).into_iter().flat_map(|from_me| {
             let groups = either(self.is_group).into_iter();
             groups.map(move |is_group| Some((from_me, is_group)))
         });
-        pairs.collect()
+        let pairs: Vec<Option<(bool, bool)>> = pairs.collect();
+        let of = |target: Target| pairs.iter().map(move |direction| Target { direction: *direction, ..target.clone() });
+        Part { targets: targets.into_iter().flat_map(of).collect(), conditions: self.fields(led_by) }
     }
 
     fn flags(&self) -> Vec<Condition> {
@@ -285,12 +344,8 @@ impl MessageFilter {
         flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?))).collect()
     }
 
-    /// What the directions do not say.
-    pub(super) fn conditions(&self, listing: &Listing) -> Vec<Condition> {
-        if self.splits(listing) { self.fields() } else { [self.fields(), self.flags()].concat() }
-    }
-
-    fn fields(&self) -> Vec<Condition> {
+    /// What they say besides, with what the index that is read begins with.
+    fn fields(&self, led_by: Option<&'static str>) -> Vec<Condition> {
         let texts = [
             ("from_id", &self.from_id),
             ("to_id", &self.to_id),
@@ -299,11 +354,15 @@ impl MessageFilter {
             ("status", &self.status),
             ("quoted_message_id", &self.quoted_message_id),
         ];
+        let texts = texts.into_iter().filter_map(|(column, text)| {
+            let text = text.clone()?;
+            Some(if led_by == Some(column) { Condition::Is(column, text) } else { Condition::Has(column, text) })
+        });
         let media = self.has_media.map(|has_media| match has_media {
             true => Condition::NotNull("media_url"),
             false => Condition::Null("media_url"),
         });
-        Condition::each(texts).chain(media).collect()
+        texts.chain(media).collect()
     }
 }
 

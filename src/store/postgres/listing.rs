@@ -7,7 +7,9 @@ use super::reading::Reading;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::Bound;
 use crate::store::StoreError;
-use crate::store::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target};
+use crate::store::listing::{
+    Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target, rows_of_index,
+};
 use crate::store::media_lists::BEGINNING;
 
 #[async_trait]
@@ -80,6 +82,9 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
     ));
     for lead in &leads {
         query.push(format_args!(" AND {} = wanted.{}", lead.column(), lead.wanted()));
+        if let Some(rows) = rows_of_index(listing.table, lead.column()) {
+            query.push(format_args!(" AND {rows}"));
+        }
     }
     for (name, sign) in [("after", ">"), ("before", "<")] {
         query.push(format_args!(" AND ({}) {sign} (wanted.{name}_at", key.join(", ")));
@@ -156,7 +161,7 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
     let directed = ask.targets.iter().any(|target| target.direction.is_some());
     let few = match (listing.table, listing.at) {
         ("messages", "occurred_at") => false,
-        ("messages", _) => in_chats || first(&["quoted_message_id", "from_id", "to_id"]).is_some(),
+        ("messages", _) => in_chats || first(&["quoted_message_id"]).is_some(),
         _ => first(&["message_id", "contact"]).is_some(),
     };
     if few {
@@ -215,7 +220,9 @@ fn push_bound(query: &mut QueryBuilder<Postgres>, listing: &Listing, name: &str)
 
 pub(super) fn push_condition(query: &mut QueryBuilder<Postgres>, condition: &Condition) {
     match condition {
-        Condition::Is(column, text) => query.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
+        Condition::Is(column, text) | Condition::Has(column, text) => {
+            query.push(format_args!(" AND {column} = ")).push_bind(text.clone())
+        }
         Condition::Flag(column, flag) => query.push(format_args!(" AND {column} = ")).push_bind(*flag),
         Condition::Null(column) => query.push(format_args!(" AND {column} IS NULL")),
         Condition::NotNull(column) => query.push(format_args!(" AND {column} IS NOT NULL")),

@@ -7,7 +7,9 @@ use super::reading::Reading;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::Bound;
 use crate::store::StoreError;
-use crate::store::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target};
+use crate::store::listing::{
+    Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target, rows_of_index,
+};
 use crate::store::media_lists::BEGINNING;
 
 #[async_trait]
@@ -102,6 +104,11 @@ fn push_target(query: &mut QueryBuilder<Sqlite>, listing: &Listing, target: &Tar
         query.push(" AND is_group = ").push_bind(is_group);
     }
     ask.conditions.iter().for_each(|condition| push_condition(query, condition, way));
+    if let Way::InOrder(column, _) = way
+        && let Some(rows) = rows_of_index(listing.table, column)
+    {
+        query.push(format_args!(" AND {rows}"));
+    }
 }
 
 /// How rows are found. Without statistics SQLite often chooses an index that leaves far more rows than another, so it is
@@ -204,7 +211,7 @@ fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &Listing, bound: &Bound
 
 pub(super) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition, way: Way) {
     match condition {
-        Condition::Is(column, text) => {
+        Condition::Is(column, text) | Condition::Has(column, text) => {
             query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(text.clone())
         }
         Condition::Flag(column, flag) => query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(*flag),
@@ -230,10 +237,10 @@ mod tests {
     use super::*;
     use crate::domain::page::{Key, Order, Paging};
     use crate::store::MessageFilter;
-    use crate::store::message_reports::{BY_ARRIVAL, BY_TIME};
+    use crate::store::message_reports::{BY_ARRIVAL, BY_TIME, Part};
     use crate::store::sqlite::MIGRATIONS;
 
-    /// What each filter is found by, those that leave the fewest rows first.
+    /// What each condition is found by, those that leave the fewest rows first.
     const INDEXES: [(&str, &str); 7] = [
         ("quoted_message_id", "messages_quoted"),
         ("from_id", "messages_from"),
@@ -270,7 +277,7 @@ mod tests {
     }
 
     /// Everything that messages can be filtered by, beside their chat.
-    const FILTERS: [fn(&mut MessageFilter); 9] = [
+    const FILTERS: [fn(&mut MessageFilter); 11] = [
         |filter| filter.from_id = Some(String::new()),
         |filter| filter.to_id = Some(String::new()),
         |filter| filter.kind = Some(String::new()),
@@ -280,6 +287,8 @@ mod tests {
         |filter| filter.has_media = Some(true),
         |filter| filter.has_media = Some(false),
         |filter| filter.from_me = Some(true),
+        |filter| filter.kind = Some("text".to_owned()),
+        |filter| filter.ack = Some("pending".to_owned()),
     ];
 
     #[tokio::test]
@@ -291,25 +300,27 @@ mod tests {
             asked.for_each(|(_, set)| set(&mut filter));
             for (listing, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
                 filter.chat_id = chat.then(String::new);
-                let direction = filter.directions(listing)[0];
-                let target = Target { chat_id: filter.chat_id.clone(), direction, ..target(listing) };
-                let conditions = filter.conditions(listing);
-                let plan = plan(&mut connection, listing, target, &conditions).await;
-                let by_arrival = listing.at == "received_at";
-                let few = filter.quoted_message_id.is_some();
-                assert!(plan.contains("SEARCH messages USING ") && !plan.contains("SCAN"), "{filter:?} {plan}");
-                assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{filter:?} {plan}");
-                let first = INDEXES.iter().find(|(column, _)| conditions.iter().any(|it| it.finds(column)));
-                let index = match first {
-                    Some((_, index)) if few || !by_arrival && !chat => index,
-                    _ if chat => "messages_chat",
-                    _ if by_arrival => "messages_received",
-                    _ if filter.from_me.is_some() => "messages_direction",
-                    _ => "messages_occurred",
-                };
-                assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {index} {plan}");
-                let whole = "(instance_id=? AND from_me=? AND is_group=? AND ack=? AND (occurred_at";
-                assert!(*index != *"messages_ack" || plan.contains(whole), "{filter:?} {plan}");
+                let target = Target { chat_id: filter.chat_id.clone(), ..target(listing) };
+                for Part { targets, conditions } in filter.parts(listing, vec![target]) {
+                    let in_chat = targets[0].chat_id.is_some();
+                    let directed = targets[0].direction.is_some();
+                    let plan = plan(&mut connection, listing, targets[0].clone(), &conditions).await;
+                    let by_arrival = listing.at == "received_at";
+                    let few = filter.quoted_message_id.is_some();
+                    assert!(plan.contains("SEARCH messages USING ") && !plan.contains("SCAN"), "{filter:?} {plan}");
+                    assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{filter:?} {plan}");
+                    let first = INDEXES.iter().find(|(column, _)| conditions.iter().any(|it| it.finds(column)));
+                    let index = match first {
+                        Some((_, index)) if few || !by_arrival && !in_chat => index,
+                        _ if in_chat => "messages_chat",
+                        _ if by_arrival => "messages_received",
+                        _ if directed => "messages_direction",
+                        _ => "messages_occurred",
+                    };
+                    assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {index} {plan}");
+                    let whole = "(instance_id=? AND from_me=? AND is_group=? AND ack=? AND (occurred_at";
+                    assert!(*index != *"messages_ack" || plan.contains(whole), "{filter:?} {plan}");
+                }
             }
         }
     }
