@@ -31,7 +31,9 @@ fn folded(text: &str) -> impl Iterator<Item = char> {
 /// A mark that goes with a letter. The vowel signs of the scripts of India and of Thai are marks too, but letters to
 /// those who read them.
 fn is_accent(character: char) -> bool {
-    is_combining_mark(character) && (canonical_combining_class(character) != 0 || !character.is_alphanumeric())
+    !character.is_ascii()
+        && is_combining_mark(character)
+        && (canonical_combining_class(character) != 0 || !character.is_alphanumeric())
 }
 
 fn plain(letter: char) -> impl Iterator<Item = char> {
