@@ -43,6 +43,12 @@ class Postgres:
     def bytes(self, name):
         return int(self.sql(name, f"SELECT pg_database_size('{name}')"))
 
+    def rest(self):
+        """Waits until autovacuum has nothing more to do for what others wrote."""
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
+        while int(self.sql("postgres", busy)) > 0:
+            time.sleep(0.2)
+
     def settle(self, name):
         """What autovacuum does within minutes of a large import."""
         self.sql(name, "VACUUM ANALYZE")
@@ -85,6 +91,9 @@ class Sqlite:
 
     def bytes(self, name):
         return self.path(name).stat().st_size
+
+    def rest(self):
+        pass
 
     def settle(self, name):
         self.sql(name, "PRAGMA wal_checkpoint(TRUNCATE)")

@@ -13,13 +13,15 @@ HEAD = [
 ]
 
 
-def rounds(subjects, count, seconds):
-    """Slices by label, of `count` rounds after one that warms up. A subject is a label and what runs its slice."""
+def rounds(database, subjects, count, seconds):
+    """Slices by label, of `count` rounds after one that warms up. A subject is a label and what runs its slice, which
+    begins when the database has done with what the one before left it to do."""
     slices = {label: [] for label, _ in subjects}
     for label, run in subjects:
         run(1)
     for _ in range(count):
         for label, run in subjects:
+            database.rest()
             slices[label].append(run(seconds))
     return slices
 
@@ -57,7 +59,7 @@ def run(database, folder, options):
             competing.append((batches.label, lambda seconds: batches.slice(256, seconds)))
         for clients in {connections, min(connections, 64)} if pgbench else []:
             competing.append((f"pgbench, {clients} clients", lambda seconds, n=clients: pgbench.slice(n, seconds)))
-        slices = rounds(competing, options.rounds, options.seconds)
+        slices = rounds(database, competing, options.rounds, options.seconds)
         measured[connections] = slices
         table.extend(rows(connections, slices))
         verdicts.extend(judge(database, connections, slices, express, batches))

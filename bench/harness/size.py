@@ -40,7 +40,7 @@ def run(database, folder, options):
             ("at size", lambda seconds: large.slice(connections, seconds)),
             ("empty", lambda seconds: small.slice(connections, seconds)),
         ]
-        slices = ingest.rounds(competing, options.rounds, options.seconds)
+        slices = ingest.rounds(database, competing, options.rounds, options.seconds)
         measured[connections] = slices
         table.extend(ingest.rows(connections, slices, "at size"))
         what = f"{connections} connections, {messages:,} messages against empty"

@@ -11,6 +11,7 @@ use super::document::Document;
 use super::event::{Effect, MAX_ACK_BYTES, Reading};
 use super::instance::InstanceId;
 use super::media::MediaJob;
+use super::search::first_words;
 use super::timestamp::Timestamp;
 
 /// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
@@ -21,6 +22,8 @@ const MAX_WORD_BYTES: usize = 128;
 pub struct MessageCopy {
     pub id: String,
     pub fields: Fields,
+    /// Of its body, for a search. They are worked out by whoever reads the event: there is one writer, and many of these.
+    pub words: Vec<String>,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
 }
@@ -74,6 +77,8 @@ pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: Fields,
+    /// Of its body, for a search.
+    pub words: Vec<String>,
     pub ack: Standing,
     /// The earliest copy's arrival.
     pub received_at: Timestamp,
@@ -109,7 +114,8 @@ impl MessageCopy {
             ..texts
         };
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
-        Ok(Self { id: document.required_id("id")?, fields, ack })
+        let words = fields.body.as_deref().map(first_words).unwrap_or_default();
+        Ok(Self { id: document.required_id("id")?, fields, words, ack })
     }
 
     /// The ack that it states, as a row of `message_acks`.
@@ -195,11 +201,18 @@ impl Message {
         let event_seq = copies.iter().map(|copy| copy.seq).max();
         let (instance_id, id) = copies.first().expect("a message has a copy").key();
         let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
-        let fields = copies.into_iter().map(|copy| copy.copy.fields).fold(Fields::default(), Fields::overlay);
+        let (mut fields, mut words) = (Fields::default(), vec![]);
+        for LedgerCopy { copy, .. } in copies {
+            if copy.fields.body.is_some() {
+                words = copy.words;
+            }
+            fields = fields.overlay(copy.fields);
+        }
         Self {
             instance_id,
             id,
             fields,
+            words,
             ack,
             received_at: received_at.expect("a message has a copy"),
             event_seq: event_seq.expect("a message has a copy"),
@@ -231,6 +244,7 @@ mod tests {
             instance_id: InstanceId::new("123").unwrap(),
             copy: MessageCopy {
                 id: "ABCD1234".to_owned(),
+                words: fields.body.as_deref().map(first_words).unwrap_or_default(),
                 fields: Fields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
                 ack: None,
             },
@@ -252,6 +266,7 @@ mod tests {
         let message = Message::fold(vec![stub.clone(), real.clone(), late.clone()]);
         assert_eq!(message.fields.sender_name, some("Juan"));
         assert_eq!(message.fields.body, some("Hola"));
+        assert_eq!(message.words, ["hola"]);
         assert_eq!(message.fields.media_url, some("/uploads/x.jpg"));
         assert_eq!(message.received_at.millis(), 1_000);
         assert_eq!(message.occurred_at().millis(), 900);

@@ -92,7 +92,8 @@ async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
                 if part.events.iter().any(Event::asks_for_media) {
                     told.media.notify_one();
                 }
-                part.answer(receipts);
+                // The next batch does not wait for the answers.
+                tokio::spawn(async move { part.answer(receipts) });
             }
             Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
                 let second = part.halve();

@@ -14,7 +14,7 @@ use crate::domain::batch::media_of_copies;
 use crate::domain::chat::{Chat, ChatKey};
 use crate::domain::chat_id;
 use crate::domain::message::MessageKey;
-use crate::domain::search::{MAX_UNFOLDED_BYTES, SearchEntry};
+use crate::domain::search::{MAX_UNFOLDED_BYTES, SearchEntry, first_words};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::waiting::{Course, Span, Turn, Turns};
 
@@ -129,7 +129,7 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
 
 impl Unfilled {
     fn entry(self) -> Option<SearchEntry> {
-        SearchEntry::new(self.key, self.chat_id.as_deref(), self.occurred_at, &self.body?)
+        SearchEntry::new(self.key, self.chat_id.as_deref(), self.occurred_at, first_words(&self.body?))
     }
 }
 

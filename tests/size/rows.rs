@@ -6,7 +6,7 @@ use std::time::Duration;
 use buzon::domain::ack;
 use buzon::domain::chat_id;
 use buzon::domain::media::MediaJob;
-use buzon::domain::search::{SearchEntry, fold};
+use buzon::domain::search::{SearchEntry, first_words, fold};
 use buzon::domain::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -148,7 +148,7 @@ impl Batch {
         }
         if let Some(body) = &message.body {
             let key = (message.key.0.clone(), message.key.1.to_string());
-            self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, body));
+            self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, first_words(body)));
         }
         self.push("messages", MESSAGES, message_row(message, received_at, seq));
     }

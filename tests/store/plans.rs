@@ -1,12 +1,14 @@
-//! How SQLite finds its rows. It has no statistics unless somebody runs ANALYZE, and then chooses by the form of a
+//! How the databases find their rows. SQLite has no statistics unless somebody runs ANALYZE, and then chooses by the form of a
 //! statement alone: an index too many can turn each of ten thousand look-ups into a walk over ten thousand rows.
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-use crate::support::world::{Backend, World};
+use crate::support::clock::later;
+use crate::support::events::{event, received};
+use crate::support::world::{Backend, World, record};
 
 /// Statements for a person at a terminal, and for a count once a minute: they may walk over all of a table.
 const MAY_SCAN: [&str; 4] =
@@ -73,6 +75,31 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
         );
     }
     connection.close().await.expect("it closes");
+}
+
+/// PostgreSQL counts look-ups when a connection ends. Of empty tables it takes any index that has the columns, and a
+/// plan is kept.
+#[tokio::test]
+async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_began() {
+    let world = World::new(Backend::Postgres).await;
+    let store = world.open().await;
+    // Which would tell it the same, but not within a minute.
+    world.execute("ALTER TABLE chats SET (autovacuum_enabled = off)").await;
+    for batch in 0..64_i64 {
+        let chat = |place: i64| json!({"chat_id": format!("{batch}-{place}@c.us")});
+        let message =
+            |place| event("7", received(&format!("{batch} {place}"), chat(place)), later(batch * 100 + place));
+        record(&store, &Vec::from_iter((0..64).map(message))).await;
+    }
+    store.close().await;
+    let look_ups = "SELECT sum(idx_scan)::int8 FROM pg_stat_user_indexes WHERE relname = 'chats'";
+    let by_others = format!("{look_ups} AND indexrelname <> 'chats_pkey'");
+    // Each chat is looked for, and looked for again where it is inserted.
+    while world.value(look_ups).await.parse::<u64>().unwrap() < 2 * 64 * 64 {
+        tokio::task::yield_now().await;
+    }
+    let by_others: u64 = world.value(&by_others).await.parse().unwrap();
+    assert!(by_others < 3_000, "{by_others} of {} look-ups were not by the key", 64 * 64);
 }
 
 #[tokio::test]

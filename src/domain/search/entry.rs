@@ -1,7 +1,6 @@
 use sha2::{Digest, Sha256};
 
 use super::week::Week;
-use super::words::first_words;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{Message, MessageKey};
 use crate::domain::timestamp::Timestamp;
@@ -23,29 +22,23 @@ pub struct SearchEntry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Facet(String);
 
-/// PostgreSQL gives no word a greater position, and finds no phrases beyond it.
-const MAX_WORDS: usize = 16_383;
-
 /// Bytes of the hash that stands for a chat.
 const CHAT_BYTES: usize = 10;
 
 impl SearchEntry {
     /// `None` where the body has no word.
     pub fn of(message: &Message) -> Option<Self> {
-        let fields = &message.fields;
-        let body = fields.body.as_deref()?;
-        Self::new(message.key(), fields.chat_id.as_deref(), message.occurred_at(), body)
+        let (key, chat_id) = (message.key(), message.fields.chat_id.as_deref());
+        Self::new(key, chat_id, message.occurred_at(), message.words.clone())
     }
 
-    /// `None` where `body` has no word.
+    /// `None` where there is no word.
     pub fn new(
         (instance_id, id): MessageKey,
         chat_id: Option<&str>,
         occurred_at: Timestamp,
-        body: &str,
+        words: Vec<String>,
     ) -> Option<Self> {
-        let mut words = first_words(body);
-        words.truncate(MAX_WORDS);
         if words.is_empty() {
             return None;
         }
@@ -88,10 +81,11 @@ impl Facet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::search::first_words;
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = (InstanceId::new("7").unwrap(), "A".to_owned());
-        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), body)
+        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), first_words(body))
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod words;
 pub use entry::{Facet, SearchEntry};
 pub use query::{Narrowing, SearchQuery, SearchQueryError};
 pub use week::Week;
-pub use words::MAX_UNFOLDED_BYTES;
+pub use words::{MAX_UNFOLDED_BYTES, first_words};
 
 /// The text without case and accents. Folding it again changes nothing.
 pub fn fold(text: &str) -> String {

@@ -12,6 +12,9 @@ pub(super) struct Words<I: Iterator<Item = char>> {
 /// The longest word that is kept whole. PostgreSQL takes 2,046 bytes.
 const MAX_WORD_BYTES: usize = 255;
 
+/// PostgreSQL gives no word a greater position, and finds no phrases beyond it.
+const MAX_WORDS: usize = 16_383;
+
 /// How much of a folded text is indexed.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -22,10 +25,10 @@ pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
     Words { characters: folded(text).peekable() }
 }
 
-/// The words of the beginning of a text; the last is a whole one. The rest of it costs nothing.
-pub(super) fn first_words(text: &str) -> Vec<String> {
+/// The words of the beginning of a text, as many as are indexed; the last is a whole one. The rest of it costs nothing.
+pub fn first_words(text: &str) -> Vec<String> {
     let beginning = beginning(&text[..text.floor_char_boundary(MAX_UNFOLDED_BYTES)]);
-    Words { characters: beginning.chars().peekable() }.collect()
+    Words { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect()
 }
 
 fn beginning(text: &str) -> String {

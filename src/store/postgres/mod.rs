@@ -1,6 +1,7 @@
 //! The store in PostgreSQL: one for any number of buzon processes.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,6 +67,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      SET LOCAL idle_in_transaction_session_timeout = '4s'";
 const COMMIT: &str = "COMMIT";
 
+/// A plan that was made for empty tables may choose the wrong one of several indexes. So all are made anew whenever
+/// the units of work have doubled; autovacuum does the same, with its first look at a table a minute later.
+const FORGET_PLANS: &str = "DISCARD PLANS";
+
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const READERS: u32 = 2;
 const REPORTS: u32 = 4;
@@ -78,6 +83,8 @@ pub(super) struct PostgresStore {
     writer: Writer<PgConnection>,
     /// Writes everything else, so that events never wait for it.
     clerk: Writer<PgConnection>,
+    /// Units of work that were begun.
+    begun: AtomicU64,
     readers: PgPool,
     /// Answers questions of people and dashboards.
     reports: PgPool,
@@ -100,12 +107,15 @@ impl PostgresStore {
         let readers = pool(READERS).connect_lazy_with(options.clone());
         let reports = pool(REPORTS).connect_lazy_with(options.clone());
         let (writer, clerk) = (Writer::new(Some(writer)), Writer::new(None));
-        Ok(Self { options, allow_managed, writer, clerk, readers, reports })
+        Ok(Self { options, allow_managed, writer, clerk, begun: AtomicU64::new(0), readers, reports })
     }
 
     /// Begins a unit of work.
     async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<Unit<'w, PgConnection>, StoreError> {
         let mut unit = writer.take(connect(&self.options, self.allow_managed)).await?;
+        if (self.begun.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two() {
+            unit.execute(FORGET_PLANS).await?;
+        }
         unit.execute(BEGIN).await?;
         Ok(unit)
     }
