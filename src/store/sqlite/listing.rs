@@ -237,7 +237,8 @@ mod tests {
     use super::*;
     use crate::domain::page::{Key, Order, Paging};
     use crate::store::MessageFilter;
-    use crate::store::message_reports::{BY_ARRIVAL, BY_TIME, Part};
+    use crate::store::message_filter::Part;
+    use crate::store::message_reports::{BY_ARRIVAL, BY_TIME};
     use crate::store::sqlite::MIGRATIONS;
 
     /// What each condition is found by, those that leave the fewest rows first.
