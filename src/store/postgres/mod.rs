@@ -54,17 +54,20 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrations
 });
 
+/// How a connection writes, as long as it lives. All statements look rows up by keys: with anything but look-ups in indexes
+/// ruled out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a whole table of
+/// some tens of thousands for each batch. A process that stops in the middle holds up the others no longer than the time
+/// limits.
+const SETTINGS: &str = "SET plan_cache_mode = 'force_generic_plan'; \
+     SET enable_seqscan = off; \
+     SET enable_hashjoin = off; \
+     SET enable_mergejoin = off; \
+     SET statement_timeout = '4s'; \
+     SET idle_in_transaction_session_timeout = '4s'";
+
 /// Begins a unit of work. Each of its statements must see what was committed before it took the ledger's clock, so the level
-/// is stated, whatever the server's default. All of them look rows up by keys: with anything but look-ups in indexes ruled
-/// out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a whole table of some
-/// tens of thousands for each batch. A process that stops in the middle holds up the others no longer than the time limits.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-     SET LOCAL plan_cache_mode = 'force_generic_plan'; \
-     SET LOCAL enable_seqscan = off; \
-     SET LOCAL enable_hashjoin = off; \
-     SET LOCAL enable_mergejoin = off; \
-     SET LOCAL statement_timeout = '4s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '4s'";
+/// is stated, whatever the server's default.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const COMMIT: &str = "COMMIT";
 
 /// A plan that was made for empty tables may choose the wrong one of several indexes. So all are made anew whenever
@@ -98,7 +101,7 @@ impl PostgresStore {
         allow_managed: bool,
     ) -> Result<Self, OpenError> {
         let options = url::options(url).map_err(StoreError::from)?;
-        let mut writer = connect(&options, allow_managed).await?;
+        let mut writer = open_to_write(&options, allow_managed).await?;
         prepare(&options, pending).await?;
         if (pending, access) == (Pending::Run, Access::Serve) {
             fill(&mut writer).await?;
@@ -112,7 +115,7 @@ impl PostgresStore {
 
     /// Begins a unit of work.
     async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<Unit<'w, PgConnection>, StoreError> {
-        let mut unit = writer.take(connect(&self.options, self.allow_managed)).await?;
+        let mut unit = writer.take(open_to_write(&self.options, self.allow_managed)).await?;
         if (self.begun.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two() {
             unit.execute(FORGET_PLANS).await?;
         }
@@ -137,10 +140,17 @@ async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgCo
     Ok(connection)
 }
 
+async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
+    let mut connection = connect(options, allow_managed).await?;
+    connection.execute(SETTINGS).await?;
+    Ok(connection)
+}
+
 pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
     let done = prepare(&options, Pending::Run).await?;
     let mut connection = dial(&options).await?;
+    connection.execute(SETTINGS).await.map_err(StoreError::from)?;
     fill(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
     Ok(done)

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{BEGIN, COMMIT, dial, url};
+use super::{BEGIN, COMMIT, SETTINGS, dial, url};
 use crate::store::StoreError;
 use crate::store::readers::{Done, Order, ReaderError, Readers, RoleName};
 
@@ -59,6 +59,7 @@ impl Readers for PostgresReaders {
 
 /// All or nothing.
 async fn run(connection: &mut PgConnection, statements: &[String]) -> Result<(), ReaderError> {
+    connection.execute(SETTINGS).await.map_err(refused)?;
     connection.execute(BEGIN).await.map_err(refused)?;
     for statement in statements {
         connection.execute(AssertSqlSafe(statement.clone())).await.map_err(refused)?;

@@ -62,7 +62,7 @@ const COMMIT: &str = "COMMIT";
 /// The writer's own settings, in KiB and pages of 4 KiB. A batch changes some hundred pages of indexes, most of them the same as
 /// the last one: they stay in memory, and are copied from the log into the file once for many batches.
 const WRITER_CACHE: &str = "-32768";
-const WRITER_CHECKPOINT: &str = "16000";
+const WRITER_CHECKPOINT: &str = "8000";
 
 /// How long a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
