@@ -2,10 +2,11 @@
 //! somebody else locks, a database that is made read-only, a machine out of file descriptors.
 
 use rustix::process::Signal;
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::net::TcpStream;
 
 use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use crate::support::blocker::Blocker;
 use crate::support::postgres::{name, signal_backend};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World, on_both};
@@ -103,11 +104,9 @@ async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_re
     let loader = Loader::start(seed, buzon.address);
     for _ in 0..rounds {
         loader.gets_on(moment(&mut dice, 20, 200)).await;
-        let mut owner = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-        owner.execute("BEGIN IMMEDIATE; UPDATE ledger_clock SET seq = seq").await.expect("it has the file");
+        let owner = Blocker::new(&world, "ledger_clock").await;
         refused(&loader).await;
-        owner.execute("ROLLBACK").await.expect("it gives it back");
-        owner.close().await.expect("SQLite closes");
+        owner.release().await;
         loader.gets_on(20).await;
     }
     reckon(&world, &loader.end().await, rounds).await;

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
+use super::eventually;
 use super::world::{Backend, World};
 
 pub enum Blocker {
@@ -15,7 +16,9 @@ impl Blocker {
         match world.backend {
             Backend::Sqlite => {
                 let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-                connection.execute("BEGIN IMMEDIATE").await.expect("it begins");
+                // A busy writer leaves little between its transactions, and SQLite itself looks ever more rarely.
+                connection.execute("PRAGMA busy_timeout = 0").await.expect("it is set");
+                eventually("it begins", async || connection.execute("BEGIN IMMEDIATE").await.is_ok()).await;
                 Self::Sqlite(connection)
             }
             Backend::Postgres => {
