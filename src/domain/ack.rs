@@ -1,6 +1,7 @@
 //! How far a message has come: pending → sent → delivered → read.
 
 use super::instance::InstanceId;
+use super::message::MessageKey;
 use super::timestamp::Timestamp;
 use crate::broken::{self, Fault};
 
@@ -55,6 +56,11 @@ impl MessageAck {
     /// The columns of its unique key, in their order.
     pub fn key(&self) -> (&InstanceId, &str, &str) {
         (&self.instance_id, &self.message_id, &self.ack)
+    }
+
+    /// Of which message it was stated.
+    pub fn message_key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.message_id.clone())
     }
 }
 

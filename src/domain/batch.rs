@@ -136,7 +136,7 @@ impl Changes {
                 self.copies.entry(copy.key()).or_default().push(copy);
             }
             Effect::Ack(ack) => {
-                self.acked.insert((ack.instance_id.clone(), ack.message_id.clone()));
+                self.acked.insert(ack.message_key());
                 self.acks.push(ack.clone());
             }
             Effect::Reaction(reaction) => self.reactions.push(reaction.clone()),

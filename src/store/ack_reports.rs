@@ -51,9 +51,6 @@ const ACKS: Listing = Listing {
     rest: &[Rest::Text("message_id"), Rest::Text("ack")],
 };
 
-/// The words that nearly every message has.
-const COMMON: [&str; 4] = ["pending", "sent", "delivered", "read"];
-
 #[async_trait]
 impl<S: Readable> AckReports for S {
     async fn list_acks(
@@ -64,7 +61,7 @@ impl<S: Readable> AckReports for S {
     ) -> Result<Page<AckReport, Key>, StoreError> {
         let mut reading = self.reading().await?;
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &ACKS).await?;
-        let word = filter.ack.as_ref().map(|ack| Condition::word("ack", ack, &COMMON));
+        let word = filter.ack.as_ref().map(|ack| ACKS.word("ack", ack));
         let conditions: Vec<Condition> = Condition::each([("message_id", &filter.message_id)]).chain(word).collect();
         let rows = reading.ack_rows(&ACKS, &Ask::new(&targets, &conditions, paging)).await?;
         reading.end().await?;

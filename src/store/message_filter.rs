@@ -27,9 +27,7 @@ pub struct MessageFilter {
     pub by_arrival: bool,
 }
 
-/// What most messages have; no index is asked for these. The ack is that of incoming messages.
-const COMMON_TYPES: [&str; 1] = ["text"];
-const COMMON_STATUSES: [&str; 2] = ["received", "sent"];
+/// The ack of incoming messages, which the index of acks is without.
 const COMMON_ACK: &str = "pending";
 
 /// Messages of a list that one index has in its order.
@@ -53,30 +51,30 @@ impl MessageFilter {
         }
         match self.ack.as_deref() {
             _ if self.has_media == Some(true) => vec![self.part(targets, None)],
-            None => vec![self.worded_or_directed(targets)],
-            Some(COMMON_ACK) => self.pending(targets),
+            None => vec![self.worded_or_directed(listing, targets)],
+            Some(COMMON_ACK) => self.pending(listing, targets),
             Some(_) => vec![self.directed(targets, Some("ack"))],
         }
     }
 
     /// Incoming messages stay pending for ever, so the index of acks is without those.
-    fn pending(&self, targets: Vec<Target>) -> Vec<Part> {
+    fn pending(&self, listing: &Listing, targets: Vec<Target>) -> Vec<Part> {
         let one_way = |from_me| Self { from_me: Some(from_me), ..self.clone() };
         let mut parts = vec![];
         if self.from_me != Some(false) {
             parts.push(one_way(true).directed(targets.clone(), Some("ack")));
         }
         if self.from_me != Some(true) {
-            parts.push(one_way(false).worded_or_directed(targets));
+            parts.push(one_way(false).worded_or_directed(listing, targets));
         }
         parts
     }
 
-    fn worded_or_directed(&self, targets: Vec<Target>) -> Part {
-        let rare = |word: &Option<String>, common: &[&str]| word.as_deref().is_some_and(|word| !common.contains(&word));
-        if rare(&self.kind, &COMMON_TYPES) {
+    fn worded_or_directed(&self, listing: &Listing, targets: Vec<Target>) -> Part {
+        let rare = |column, word: &Option<String>| word.as_ref().is_some_and(|word| listing.is_rare(column, word));
+        if rare("type", &self.kind) {
             self.part(targets, Some("type"))
-        } else if rare(&self.status, &COMMON_STATUSES) {
+        } else if rare("status", &self.status) {
             self.part(targets, Some("status"))
         } else if self.from_me.is_some() || self.is_group.is_some() {
             self.directed(targets, None)

@@ -58,7 +58,7 @@ pub(super) async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), 
     }
     let (inserted, refolded) = write_messages(rows, changes.copies).await?;
     let claimed = claim_acks(rows, &changes.acks, &inserted, &refolded).await?;
-    acked.extend(claimed.into_iter().map(|ack| (ack.instance_id, ack.message_id)));
+    acked.extend(claimed.iter().map(MessageAck::message_key));
     acked.extend(refolded.iter().map(|it| it.message.key()));
     // The others are written with the ack that they state, and with no time of it.
     acked.extend(inserted.iter().filter(|message| message.ack.rank >= ack::DELIVERED).map(Message::key));

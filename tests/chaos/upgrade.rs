@@ -112,7 +112,11 @@ async fn progress(world: &World) -> String {
     let migrations = world.value("SELECT count(*) FROM _buzon_migrations").await;
     let filled = "SELECT derived, derived_up_to FROM installation";
     // With the third migration it is written down how far this has come.
-    let filled = if migrations.as_str() >= "3" { world.value(filled).await } else { "-".to_owned() };
+    let filled = if migrations.parse::<u32>().expect("it is a number") >= 3 {
+        world.value(filled).await
+    } else {
+        "-".to_owned()
+    };
     format!("{migrations} {filled}")
 }
 

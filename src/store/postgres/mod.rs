@@ -140,6 +140,7 @@ async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgCo
     Ok(connection)
 }
 
+/// The same, with the settings of those that record.
 async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
     let mut connection = connect(options, allow_managed).await?;
     connection.execute(SETTINGS).await?;

@@ -59,8 +59,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 
-/// The writer's own settings, in KiB and pages of 4 KiB. A batch changes some hundred pages of indexes, most of them the same as
-/// the last one: they stay in memory, and are copied from the log into the file once for many batches.
+/// The writer's own settings, in KiB and pages of 4 KiB. The pages of indexes that batches change again and
+/// again stay in memory, and are copied from the log into the file once for many batches.
 const WRITER_CACHE: &str = "-32768";
 const WRITER_CHECKPOINT: &str = "8000";
 
