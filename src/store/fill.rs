@@ -141,6 +141,8 @@ async fn fill_chats(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> R
     if !waiting.is_empty() {
         take_all_turns(rows, &mut chats, waiting).await?;
     }
+    // What follows from the id of a chat is written when its row is made, and these may be older than such columns.
+    rows.delete_chats(&keys).await?;
     rows.save_chats(&chats).await?;
     Ok(Some(Progress::Chats(instance_id.as_str().to_owned(), chat_id.clone())))
 }

@@ -32,12 +32,23 @@ pub struct Front {
     http: u16,
     https: u16,
     authority: Certificate,
-    _process: Child,
+    process: Child,
     _folder: TempDir,
 }
 
 impl Front {
+    /// A port can be taken by somebody else between the choice and the start: another two will do then.
     pub async fn start(proxy: Proxy, buzon: &Buzon) -> Self {
+        for _ in 0..3 {
+            if let Some(front) = Self::start_once(proxy, buzon).await {
+                return front;
+            }
+        }
+        panic!("{proxy:?} ends at each start");
+    }
+
+    /// `None` if the proxy ended.
+    async fn start_once(proxy: Proxy, buzon: &Buzon) -> Option<Self> {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let (http, https) = (free_port(), free_port());
         let log = std::fs::File::create(folder.path().join("log")).expect("it can be written");
@@ -50,13 +61,15 @@ impl Front {
         eventually("there is a certificate", async || authority.exists()).await;
         let authority = std::fs::read(authority).expect("it can be read");
         let authority = Certificate::from_pem(&authority).expect("it is one");
-        let front = Self { http, https, authority, _process: process, _folder: folder };
+        let mut front = Self { http, https, authority, process, _folder: folder };
+        let mut ended = false;
         eventually("the proxy answers", async || {
+            ended = front.process.try_wait().expect("it can be asked").is_some();
             let (plain, secured) = (front.plain("/"), front.client(OWNER).get(front.url("/")));
-            plain.send().await.is_ok() && secured.send().await.is_ok()
+            ended || (plain.send().await.is_ok() && secured.send().await.is_ok())
         })
         .await;
-        front
+        (!ended).then_some(front)
     }
 
     pub fn url(&self, path: &str) -> String {

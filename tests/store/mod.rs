@@ -4,6 +4,7 @@ mod acks;
 mod adhoc;
 pub mod anything;
 mod chats;
+mod checkpoints;
 mod documented;
 mod events;
 mod examination;

@@ -252,8 +252,6 @@ impl ChatRows for SqliteConnection {
                 last_incoming_id = excluded.last_incoming_id,
                 last_outgoing_at = excluded.last_outgoing_at,
                 last_outgoing_id = excluded.last_outgoing_id,
-                contact = excluded.contact,
-                is_group = excluded.is_group,
                 search = excluded.search,
                 waiting_since = excluded.waiting_since,
                 waiting_id = excluded.waiting_id

@@ -21,11 +21,13 @@ use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
+use checkpoints::{Checkpoints, LONG_LOG};
 use lock::Lock;
 
 mod acks;
 pub(super) mod adhoc;
 mod chats;
+mod checkpoints;
 pub(super) mod copies;
 mod event_reports;
 mod events;
@@ -59,10 +61,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 
-/// The writer's own settings, in KiB and pages of 4 KiB. The pages of indexes that batches change again and
-/// again stay in memory, and are copied from the log into the file once for many batches.
+/// Of the writer, in KiB: the pages of indexes that batches change again and again stay in memory.
 const WRITER_CACHE: &str = "-32768";
-const WRITER_CHECKPOINT: &str = "8000";
 
 /// How long a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
@@ -73,6 +73,8 @@ const READER_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<SqliteConnection>,
+    /// None beside the process that serves.
+    checkpoints: Option<Checkpoints>,
     readers: SqlitePool,
     /// Answers questions of people and dashboards.
     reports: SqlitePool,
@@ -97,8 +99,9 @@ impl SqliteStore {
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
+        let checkpoints = (access == Access::Serve).then(|| Checkpoints::start(options.clone()));
         let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());
-        Ok(Self { options, writer, readers, reports, damage, lock: Mutex::new(lock) })
+        Ok(Self { options, writer, checkpoints, readers, reports, damage, lock: Mutex::new(lock) })
     }
 
     /// Begins a unit of work.
@@ -112,6 +115,9 @@ impl SqliteStore {
         let mut unit = self.begin().await?;
         let receipts = record(&mut *unit, events).await?;
         unit.commit().await?;
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.look();
+        }
         Ok(receipts)
     }
 
@@ -152,7 +158,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// word where it cannot have the one that was asked for.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     const FULL: i64 = 2;
-    let options = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", WRITER_CHECKPOINT);
+    let options = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", LONG_LOG.to_string());
     let mut connection = options.pragma("temp_store", "memory").connect().await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
@@ -227,6 +233,9 @@ impl Availability for SqliteStore {
     async fn close(&self) {
         self.readers.close().await;
         self.reports.close().await;
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.close().await;
+        }
         if let Some(connection) = self.writer.close().await {
             // It is of no use any more either way.
             let _ = connection.close().await;
