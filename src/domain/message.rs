@@ -23,7 +23,7 @@ pub struct MessageCopy {
     pub id: String,
     pub fields: Fields,
     /// Of its body, for a search. They are worked out by whoever reads the event: there is one writer, and many of these.
-    pub words: Vec<String>,
+    pub words: String,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct Message {
     pub id: String,
     pub fields: Fields,
     /// Of its body, for a search.
-    pub words: Vec<String>,
+    pub words: String,
     pub ack: Standing,
     /// The earliest copy's arrival.
     pub received_at: Timestamp,
@@ -201,7 +201,7 @@ impl Message {
         let event_seq = copies.iter().map(|copy| copy.seq).max();
         let (instance_id, id) = copies.first().expect("a message has a copy").key();
         let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
-        let (mut fields, mut words) = (Fields::default(), vec![]);
+        let (mut fields, mut words) = (Fields::default(), String::new());
         for LedgerCopy { copy, .. } in copies {
             if copy.fields.body.is_some() {
                 words = copy.words;
@@ -266,7 +266,7 @@ mod tests {
         let message = Message::fold(vec![stub.clone(), real.clone(), late.clone()]);
         assert_eq!(message.fields.sender_name, some("Juan"));
         assert_eq!(message.fields.body, some("Hola"));
-        assert_eq!(message.words, ["hola"]);
+        assert_eq!(message.words, "hola");
         assert_eq!(message.fields.media_url, some("/uploads/x.jpg"));
         assert_eq!(message.received_at.millis(), 1_000);
         assert_eq!(message.occurred_at().millis(), 900);

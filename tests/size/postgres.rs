@@ -112,7 +112,7 @@ fn push_escaped(text: &mut String, character: char) {
 
 /// The words with their places and the facets without, as PostgreSQL reads a `tsvector`.
 fn search_row(entry: &SearchEntry) -> Vec<Cell> {
-    let words = entry.words.iter().zip(1..).map(|(word, place)| format!("'{word}':{place}"));
+    let words = entry.words.split(' ').zip(1..).map(|(word, place)| format!("'{word}':{place}"));
     let facets = entry.facets.iter().map(Facet::as_str).map(|facet| format!("'{facet}'"));
     let vector: Vec<String> = words.chain(facets).collect();
     let at: Timestamp = entry.occurred_at;

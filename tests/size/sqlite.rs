@@ -73,7 +73,7 @@ impl Loader {
             entry.instance_id.as_str().into(),
             entry.id.as_str().into(),
             at.into(),
-            entry.words.join(" ").into(),
+            entry.words.clone().into(),
             facets.join(" ").into(),
         ]
     }

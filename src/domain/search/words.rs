@@ -25,10 +25,11 @@ pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
     Words { characters: folded(text).peekable() }
 }
 
-/// The words of the beginning of a text, as many as are indexed; the last is a whole one. The rest of it costs nothing.
-pub fn first_words(text: &str) -> Vec<String> {
+/// The words of the beginning of a text, as many as are indexed, with a space between two; the last is a whole one. The rest
+/// of the text costs nothing.
+pub fn first_words(text: &str) -> String {
     let beginning = beginning(&text[..text.floor_char_boundary(MAX_UNFOLDED_BYTES)]);
-    Words { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect()
+    Words { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect::<Vec<String>>().join(" ")
 }
 
 fn beginning(text: &str) -> String {

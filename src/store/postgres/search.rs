@@ -22,7 +22,7 @@ const MAX_PLACES: usize = 255;
 /// backslashes.
 fn vector(entry: &SearchEntry) -> String {
     let mut places = BTreeMap::<&str, Vec<usize>>::new();
-    for (word, place) in entry.words.iter().zip(1..) {
+    for (word, place) in entry.words.split(' ').zip(1..) {
         places.entry(word).or_default().push(place);
     }
     let mut vector = String::new();

@@ -37,7 +37,7 @@ struct SearchRow<'e> {
     occurred_at: String,
     first_key: i64,
     last_key: i64,
-    words: String,
+    words: &'e str,
     facets: String,
 }
 
@@ -49,7 +49,7 @@ impl<'e> From<&'e SearchEntry> for SearchRow<'e> {
             occurred_at: entry.occurred_at.to_rfc3339(),
             first_key: first_key(entry.occurred_at),
             last_key: last_key(entry.occurred_at),
-            words: entry.words.join(" "),
+            words: &entry.words,
             facets: Vec::from_iter(entry.facets.iter().map(Facet::as_str)).join(" "),
         }
     }
