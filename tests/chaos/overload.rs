@@ -19,7 +19,7 @@ use crate::support::world::{Backend, World, on_both};
 
 /// What is offered, as parts of what can be stored.
 const STEPS: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
-const MAX_MEMORY: u64 = 256_000_000;
+const MAX_MEMORY: u64 = 200_000_000;
 
 /// How much is sent at each step.
 struct Scale {
