@@ -19,7 +19,9 @@ use crate::support::world::{Backend, World, on_both};
 
 /// What is offered, as parts of what can be stored.
 const STEPS: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
-const MAX_MEMORY: u64 = 200_000_000;
+/// What the program and its database may take, and each connection on which an event waits: the HTTP library has two
+/// buffers of 8 KiB for it, and while a request is under way 7 KB for its headers.
+const MAX_MEMORY: u64 = 80_000_000 + 32_000 * OUTSTANDING as u64;
 
 /// How much is sent at each step.
 struct Scale {
