@@ -43,16 +43,9 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Whether an index has the rows with this word in a column: it is without those that most rows have, which the
-    /// list by time meets soon.
+    /// Whether an index has the rows with this word in a column.
     pub(super) fn is_rare(&self, column: &str, word: &str) -> bool {
-        let common: &[&str] = match (self.table, column) {
-            ("messages", "type") => &["text"],
-            ("messages", "status") => &["received", "sent"],
-            ("message_acks", "ack") => &["pending", "sent", "delivered", "read"],
-            _ => &[],
-        };
-        !common.contains(&word)
+        !common_words(self.table, column).contains(&word)
     }
 
     /// That a column has this word.
@@ -123,17 +116,25 @@ impl Condition {
     }
 }
 
+/// The words of a column that most rows have: its index is without these rows, which the list by time meets soon.
+fn common_words(table: &str, column: &str) -> &'static [&'static str] {
+    match (table, column) {
+        ("messages", "type") => &["text"],
+        ("messages", "status") => &["received", "sent"],
+        ("message_acks", "ack") => &["pending", "sent", "delivered", "read"],
+        _ => &[],
+    }
+}
+
 /// What the rows of an index that begins with the instance and this column have, where it is without some: in the words
 /// of the migration, which a statement must repeat to read that index.
-pub(super) fn rows_of_index(table: &str, column: &str) -> Option<&'static str> {
-    match (table, column) {
-        ("messages", "from_id") => Some("from_id IS DISTINCT FROM chat_id"),
-        ("messages", "to_id") => Some("to_id IS DISTINCT FROM chat_id"),
-        ("messages", "type") => Some("type <> 'text'"),
-        ("messages", "status") => Some("status NOT IN ('received', 'sent')"),
-        ("messages", "ack") => Some("(from_me OR ack <> 'pending')"),
-        ("message_acks", "ack") => Some("ack NOT IN ('pending', 'sent', 'delivered', 'read')"),
-        _ => None,
+pub(super) fn rows_of_index(table: &str, column: &str) -> Option<String> {
+    match (table, column, common_words(table, column)) {
+        ("messages", "from_id" | "to_id", _) => Some(format!("{column} IS DISTINCT FROM chat_id")),
+        ("messages", "ack", _) => Some("(from_me OR ack <> 'pending')".to_owned()),
+        (_, _, []) => None,
+        (_, _, [word]) => Some(format!("{column} <> '{word}'")),
+        (_, _, words) => Some(format!("{column} NOT IN ('{}')", words.join("', '"))),
     }
 }
 
@@ -194,13 +195,13 @@ mod tests {
     fn a_statement_repeats_the_words_of_the_migrations_that_leave_rows_out_of_an_index() {
         let indexes = [("messages", "from_id"), ("messages", "to_id"), ("messages", "type"), ("messages", "status")];
         let indexes = indexes.into_iter().chain([("messages", "ack"), ("message_acks", "ack")]);
-        let rows: Vec<&str> = indexes.map(|(table, column)| rows_of_index(table, column).unwrap()).collect();
+        let rows: Vec<String> = indexes.map(|(table, column)| rows_of_index(table, column).unwrap()).collect();
         for database in ["sqlite", "postgres"] {
             let path = format!("{}/migrations/{database}/0006_leaner_indexes.sql", env!("CARGO_MANIFEST_DIR"));
             let migration = fs::read_to_string(path).unwrap();
-            let stated: Vec<&str> =
-                rows.iter().copied().filter(|rows| migration.contains(&format!("WHERE {rows}"))).collect();
-            assert_eq!(stated, rows, "{database}");
+            for rows in &rows {
+                assert!(migration.contains(&format!("WHERE {rows}")), "{database}: {rows}");
+            }
         }
     }
 }
