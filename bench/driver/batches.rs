@@ -28,7 +28,7 @@ pub struct Arguments {
 }
 
 /// Only the time in the database counts: the events are made between the transactions.
-pub async fn run(arguments: &Arguments) -> Value {
+pub async fn run(arguments: Arguments) -> Value {
     let options = Options {
         database: Database::parse(&arguments.database).expect("it is a database URL"),
         pending: Pending::Run,

@@ -45,7 +45,10 @@ struct Range {
 async fn main() {
     match Command::parse() {
         Command::Requests { range } => requests(&range).expect("standard output takes it"),
-        Command::Batches(arguments) => println!("{}", batches::run(&arguments).await),
+        // On a thread of the pool, as the service's writer is: the main thread would hear of each answer by way of another.
+        Command::Batches(arguments) => {
+            println!("{}", tokio::spawn(batches::run(arguments)).await.expect("it does not panic"));
+        }
         Command::Pace(arguments) => println!("{}", pace::run(&arguments).await),
         Command::Files { size } => servers::files(size).await,
         Command::Bucket => servers::bucket().await,

@@ -1,6 +1,7 @@
 //! An open loop: an event is sent when its time has come, whether or not those before it were answered, and its time is
 //! counted from when it should have been sent.
 
+use std::future::pending;
 use std::time::Duration;
 
 use reqwest::Client;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::servers::end_of_input;
 use super::times;
 use super::traffic::{self, Request};
 
@@ -19,24 +21,43 @@ pub struct Arguments {
     first: u64,
     /// Events in a second.
     rate: u32,
-    seconds: u32,
+    /// Without them, until standard input ends.
+    #[arg(long)]
+    seconds: Option<u32>,
 }
 
 pub async fn run(arguments: &Arguments) -> Value {
     buzon::tls::install_provider();
     let client = Client::builder().no_proxy().build().expect("a client can be made");
-    let count = arguments.rate * arguments.seconds;
-    let requests: Vec<Request> =
-        (0..count).map(|place| traffic::request(arguments.first + u64::from(place), "http://127.0.0.1:9")).collect();
+    let count = arguments.seconds.map_or(u32::MAX, |seconds| arguments.rate * seconds);
+    let end = async {
+        match arguments.seconds {
+            Some(_) => pending().await,
+            None => end_of_input().await,
+        }
+    };
+    tokio::pin!(end);
     let (began, mut answers) = (Instant::now(), JoinSet::new());
-    for (place, request) in (0..count).zip(requests) {
+    for place in 0..count {
+        // It is there before its time has come.
+        let request = traffic::request(arguments.first + u64::from(place), "http://127.0.0.1:9");
         let due = began + Duration::from_secs(1) * place / arguments.rate;
-        sleep_until(due).await;
+        tokio::select! {
+            biased;
+            () = &mut end => break,
+            () = sleep_until(due) => {}
+        }
         answers.spawn(send(client.clone(), arguments.url.clone(), request, due));
     }
+    let took = began.elapsed();
     let answers = answers.join_all().await;
     let failed = answers.iter().filter(|(_, accepted)| !accepted).count();
-    json!({"events": count, "failed": failed, "latency": times(answers.into_iter().map(|(time, _)| time).collect())})
+    json!({
+        "events": answers.len(),
+        "failed": failed,
+        "per_second": answers.len() as f64 / took.as_secs_f64(),
+        "latency": times(answers.into_iter().map(|(time, _)| time).collect()),
+    })
 }
 
 /// How long the answer took, and whether it was a 200.

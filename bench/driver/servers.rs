@@ -54,7 +54,7 @@ pub async fn bucket() {
     end_of_input().await;
 }
 
-async fn end_of_input() {
+pub async fn end_of_input() {
     let ended = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
     ended.await.expect("reading does not panic").expect("standard input can be read");
 }

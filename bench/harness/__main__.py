@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -54,6 +56,8 @@ def main():
     import size
     import start
 
+    # So that what was started is stopped then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parts = {"ingest": ingest, "size": size, "media": media, "start": start}
     kinds = {"postgres": databases.Postgres, "sqlite": databases.Sqlite}
     results = {"machine": machine.description(), "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
@@ -61,13 +65,12 @@ def main():
     for kind in [it for it in DATABASES if it in options.chosen] or DATABASES:
         for part in [it for it in PARTS if it in options.chosen] or PARTS:
             # The server of PostgreSQL is another user's, who must get in.
-            with tempfile.TemporaryDirectory(prefix="buzon-bench.") as folder:
+            with tempfile.TemporaryDirectory(prefix="buzon-bench.", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
                 os.chmod(folder, 0o755)
-                database = kinds[kind](folder)
                 try:
-                    results[f"{part} {kind}"] = parts[part].run(database, folder, options)
+                    results[f"{part} {kind}"] = parts[part].run(kinds[kind](folder), folder, options)
                 finally:
-                    database.stop()
+                    machine.stop_all()
             Path(os.environ["BENCH_RESULTS"]).write_text(json.dumps(results, indent=1, default=str))
     if options.quick:
         print("\nIt works. The figures mean nothing: they are those of a build for development.")

@@ -18,8 +18,8 @@ class Postgres:
     def __init__(self, folder):
         log = Path(folder) / "postgres.log"
         environment = {"TMPDIR": str(folder)}
-        self._process = machine.Process(["scripts/postgres", *self.OPTIONS], log, environment, stdin=subprocess.PIPE)
-        self._base = self._process.line().rpartition("/")[0]
+        server = machine.Process(["scripts/postgres", *self.OPTIONS], log, environment, stdin=subprocess.PIPE)
+        self._base = server.line().rpartition("/")[0]
         data = self.sql("postgres", "SHOW data_directory").strip()
         self._pid = int(Path(data, "postmaster.pid").read_text().split()[0])
 
@@ -44,9 +44,10 @@ class Postgres:
         return int(self.sql(name, f"SELECT pg_database_size('{name}')"))
 
     def rest(self):
-        """Waits until autovacuum has nothing more to do for what others wrote."""
+        """Waits until autovacuum has nothing more to do for what others wrote, or for a minute."""
         busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'"
-        while int(self.sql("postgres", busy)) > 0:
+        deadline = time.monotonic() + 60
+        while int(self.sql("postgres", busy)) > 0 and time.monotonic() < deadline:
             time.sleep(0.2)
 
     def settle(self, name):
@@ -56,9 +57,6 @@ class Postgres:
 
     def version(self):
         return "PostgreSQL " + self.sql("postgres", "SHOW server_version").split()[0]
-
-    def stop(self):
-        self._process.stop()
 
 
 class Sqlite:
@@ -90,6 +88,7 @@ class Sqlite:
         return int.from_bytes(header, "little")
 
     def bytes(self, name):
+        """Of the file, which has all when nobody has it open."""
         return self.path(name).stat().st_size
 
     def rest(self):
@@ -100,9 +99,6 @@ class Sqlite:
 
     def version(self):
         return "SQLite, as built in"
-
-    def stop(self):
-        pass
 
 
 def load(database, name, messages):

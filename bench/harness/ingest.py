@@ -14,13 +14,14 @@ HEAD = [
 
 
 def rounds(database, subjects, count, seconds):
-    """Slices by label, of `count` rounds after one that warms up. A subject is a label and what runs its slice, which
-    begins when the database has done with what the one before left it to do."""
+    """Slices by label, of `count` rounds after one that warms up, each of which another subject begins. A subject is a
+    label and what runs its slice, which begins when the database has done with what the one before left it to do."""
     slices = {label: [] for label, _ in subjects}
     for label, run in subjects:
         run(1)
-    for _ in range(count):
-        for label, run in subjects:
+    for turn in range(count):
+        first = turn % len(subjects)
+        for label, run in subjects[first:] + subjects[:first]:
             database.rest()
             slices[label].append(run(seconds))
     return slices
@@ -39,36 +40,38 @@ def rows(connections, slices, ours="buzon"):
 
 
 def run(database, folder, options):
-    """The whole matrix on an empty database, beside the baselines."""
-    database.create("ours")
-    buzon, express = Buzon(database, "ours", folder), None
-    subjects = [buzon]
-    if EXPRESS and not (options.quick and database.name == "sqlite"):
-        express = Express(database, "express", folder)
-        subjects.append(express)
-    batches = Batches(database, "batches", folder)
-    pgbench = Pgbench(database, "pgbench", folder) if database.name == "postgres" else None
+    """The whole matrix beside the baselines. All have a new database for each number of connections."""
     verdicts, table, measured, disks = [], [], {}, []
-    before = database.bytes("ours")
     for connections in options.connections:
         disks.append(machine.fdatasync(folder))
+        name = lambda subject: f"{subject}{connections}"
+        database.create(name("ours"))
+        buzon, express = Buzon(database, name("ours"), folder), None
+        before = database.bytes(name("ours"))
+        subjects = [buzon]
+        if EXPRESS and not (options.quick and database.name == "sqlite"):
+            express = Express(database, name("express"), folder)
+            subjects.append(express)
+        batches = Batches(database, name("batches"), folder)
         competing = [(it.label, lambda seconds, it=it: it.slice(connections, seconds)) for it in subjects]
         if connections == 1:
             competing.append(("one event, without HTTP", lambda seconds: batches.slice(1, seconds)))
         if connections == 256 or options.quick:
             competing.append((batches.label, lambda seconds: batches.slice(256, seconds)))
+        pgbench = Pgbench(database, name("pgbench"), folder) if database.name == "postgres" else None
         for clients in {connections, min(connections, 64)} if pgbench else []:
             competing.append((f"pgbench, {clients} clients", lambda seconds, n=clients: pgbench.slice(n, seconds)))
         slices = rounds(database, competing, options.rounds, options.seconds)
         measured[connections] = slices
         table.extend(rows(connections, slices))
         verdicts.extend(judge(database, connections, slices, express, batches))
-    events = int(database.sql("ours", "SELECT count(*) FROM events"))
-    grown = (database.bytes("ours") - before) / max(events, 1)
-    pace = open_loop(buzon, options)
+        if connections == options.connections[-1]:
+            pace = open_loop(buzon, options)
+        for subject in subjects:
+            subject.stop()
+        events = int(database.sql(name("ours"), "SELECT count(*) FROM events"))
+        grown = (database.bytes(name("ours")) - before) / max(events, 1)
     verdicts.append(verdict("p99 at 300 events/s, open loop, ms", [pace["latency"]["p99_ms"]], at_most=50))
-    for subject in subjects:
-        subject.stop()
     disk = "; ".join(disks)
     report.table(f"Ingest, {database.version()}, from empty", HEAD, table, disk)
     print(f"\n{number(grown)} bytes on disk for an event. 300 events/s, open loop: {pace['latency']}")
@@ -92,10 +95,13 @@ def judge(database, connections, slices, express, batches):
         times = ratios(ours, slices["one event, without HTTP"], "p50_ms")
         yield verdict("p50 of one connection, against no HTTP", times, at_most=1.5)
     if connections == 256:
-        yield verdict("peak MB at 256 connections", [it["peak_mb"] for it in ours], at_most=100)
+        yield verdict("peak MB at 256 connections", [max(it["peak_mb"] for it in ours)], at_most=100)
 
 
 def open_loop(buzon, options, rate=300):
-    said = machine.output([DRIVER, "pace", buzon.url, buzon.next, rate, options.pace_seconds])
+    command = [DRIVER, "pace", buzon.url, buzon.next, rate, "--seconds", options.pace_seconds]
+    said = json.loads(machine.output(command))
     buzon.next += rate * options.pace_seconds
-    return json.loads(said)
+    if said["failed"]:
+        raise RuntimeError(f"{said['failed']} of {said['events']} events at {rate}/s were refused")
+    return said

@@ -10,6 +10,15 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
+# In the order in which they were started.
+_running = []
+
+
+def stop_all():
+    """Stops what still runs, the latest first."""
+    while _running:
+        _running[-1].stop()
+
 
 class Process:
     """A program that runs until it is stopped. Its log goes to a file."""
@@ -22,6 +31,7 @@ class Process:
                 command, env={**path, **(environment or {})}, stdin=stdin, stdout=subprocess.PIPE, stderr=out, text=True
             )
         self.pid = self._popen.pid
+        _running.append(self)
 
     def line(self, wanted=lambda line: True):
         """The first line of its output that is wanted. The rest is read and thrown away."""
@@ -33,6 +43,7 @@ class Process:
 
     def stop(self):
         """Ends it: by the end of its input, where it reads one."""
+        _running.remove(self)
         if self._popen.stdin:
             self._popen.stdin.close()
         else:

@@ -34,8 +34,7 @@ def once(database, folder, store, size, count):
     database.create(name)
     files = machine.Process([DRIVER, "files", str(size)], f"{folder}/files.log", stdin=subprocess.PIPE)
     origin = files.line()
-    helpers, settings = [files], {"BUZON_MEDIA_DOWNLOADS": "8", "BUZON_MEDIA_DOWNLOADS_PER_HOST": "8"}
-    settings["BUZON_GATEWAY_URL"] = origin
+    helpers, settings = [files], {"BUZON_GATEWAY_URL": origin}
     if store == "bucket":
         environment = {"TMPDIR": str(folder)}
         bucket = machine.Process([DRIVER, "bucket"], f"{folder}/bucket.log", environment, stdin=subprocess.PIPE)
@@ -73,4 +72,4 @@ def wait_for(database, name, count):
         if time.perf_counter() > deadline:
             states = database.sql(name, "SELECT state, reason, count(*) FROM media GROUP BY state, reason")
             raise RuntimeError(f"not all files were saved: {states}")
-        time.sleep(0.05)
+        time.sleep(0.2)

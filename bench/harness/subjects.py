@@ -24,7 +24,14 @@ def wrk(url, first, connections, seconds, folder):
     done.check_returncode()
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-s", "bench/requests.lua", url, "--"]
     said = machine.output([*command, file])
-    return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    sent = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    if sent["sent"] >= count:
+        raise RuntimeError(f"{url} answered more than the {count} requests that were made")
+    # One on each connection was under way at the end, and wrk tries the script once before.
+    lost = sent["sent"] - sent["requests"] - connections - 1
+    if sent["failed"] or lost > 0:
+        raise RuntimeError(f"{url}: {sent['failed']} requests failed, {max(lost, 0)} were not answered; see {folder}")
+    return sent
 
 
 class Receiver:
@@ -38,8 +45,6 @@ class Receiver:
         before = self._counts()
         sent = wrk(self.url, self.next, connections, seconds, self.folder)
         own, server, transactions = (after - earlier for after, earlier in zip(self._counts(), before))
-        if sent["failed"]:
-            raise RuntimeError(f"{self.name}: {sent['failed']} requests failed; see {self.folder}")
         self.next += sent["sent"]
         thousands = sent["requests"] / 1_000
         return {
@@ -74,8 +79,7 @@ class Buzon(Receiver):
             "BUZON_LISTEN": listen,
             "BUZON_WEBHOOK_SECRET": SECRET,
             "BUZON_API_TOKEN": TOKEN,
-            "BUZON_MEDIA_DOWNLOADS": "0",
-            **(settings or {}),
+            **({"BUZON_MEDIA_DOWNLOADS": "0"} if settings is None else settings),
         }
         command = [os.environ["BENCH_BUZON"], "serve"]
         self.process = machine.Process(command, f"{folder}/{name}.log", environment)
@@ -115,9 +119,6 @@ class Pgbench:
         said = machine.output(command)
         return {"per_second": float(re.search(r"tps = ([\d.]+)", said).group(1))}
 
-    def stop(self):
-        pass
-
 
 class Batches:
     """The writer's own statements from a tight loop, without HTTP."""
@@ -131,6 +132,3 @@ class Batches:
         done = json.loads(machine.output(command))
         self._next += done["events"]
         return {"per_second": done["events"] / done["seconds"], **done["latency"]}
-
-    def stop(self):
-        pass
