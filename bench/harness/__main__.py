@@ -10,22 +10,24 @@ import time
 from pathlib import Path
 
 PARTS = ["ingest", "size", "media", "start"]
+# Only where it is named.
+BESIDES = ["costs"]
 DATABASES = ["postgres", "sqlite"]
 
 
 def arguments():
     about = "Measures buzon beside what a user would pick instead; bench/README.md says how to read it."
     parser = argparse.ArgumentParser(prog="bench/run", description=about)
-    chosen = ", ".join([*PARTS, *DATABASES])
-    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all of them if none is named")
+    chosen = ", ".join([*PARTS, *BESIDES, *DATABASES])
+    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but costs if none is named")
     parser.add_argument("--connections", default="1,16,64,256", help="how many in the closed loops (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="slices of each subject (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="of a slice (default: %(default)s)")
     parser.add_argument("--messages", type=int, default=300_000, help="in the database at size (default: %(default)s)")
     parser.add_argument("--full", action="store_true", help="10 million messages on PostgreSQL, 2 million on SQLite")
     parser.add_argument("--quick", action="store_true", help="only check that the benchmark works")
-    options = parser.parse_args()
-    unknown = set(options.chosen) - {*PARTS, *DATABASES}
+    options = parser.parse_intermixed_args()
+    unknown = set(options.chosen) - {*PARTS, *BESIDES, *DATABASES}
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     options.connections = [int(count) for count in options.connections.split(",")]
@@ -49,6 +51,7 @@ def complete(options):
 def main():
     options = arguments()
     complete(options)
+    import costs
     import databases
     import ingest
     import machine
@@ -58,12 +61,12 @@ def main():
 
     # So that what was started is stopped then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parts = {"ingest": ingest, "size": size, "media": media, "start": start}
+    parts = {"ingest": ingest, "size": size, "media": media, "start": start, "costs": costs}
     kinds = {"postgres": databases.Postgres, "sqlite": databases.Sqlite}
     results = {"machine": machine.description(), "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     print("machine:", ", ".join(f"{key} {value}" for key, value in results["machine"].items()), flush=True)
     for kind in [it for it in DATABASES if it in options.chosen] or DATABASES:
-        for part in [it for it in PARTS if it in options.chosen] or PARTS:
+        for part in [it for it in [*PARTS, *BESIDES] if it in options.chosen] or PARTS:
             # The server of PostgreSQL is another user's, who must get in.
             with tempfile.TemporaryDirectory(prefix="buzon-bench.", dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
                 os.chmod(folder, 0o755)

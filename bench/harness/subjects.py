@@ -15,13 +15,17 @@ EXPRESS = os.environ["BENCH_EXPRESS"]
 MOST_REQUESTS = 25_000
 
 
-def wrk(url, first, connections, seconds, folder):
-    """Sends signed events in a closed loop. Each is sent once, so a slice begins where the last one ended."""
-    file = Path(folder) / "requests"
+def requests(first, connections, seconds, folder):
+    """A file of signed events, and how many there are: more than will be sent."""
+    file, count = Path(folder) / "requests", int(min(MOST_REQUESTS, 4_000 * connections) * seconds)
     with file.open("w") as out:
-        count = int(min(MOST_REQUESTS, 4_000 * connections) * seconds)
-        done = machine.subprocess.run([DRIVER, "requests", str(first), str(count)], stdout=out)
-    done.check_returncode()
+        machine.subprocess.run([DRIVER, "requests", str(first), str(count)], stdout=out, check=True)
+    return file, count
+
+
+def wrk(url, made, connections, seconds):
+    """Sends signed events in a closed loop. Each is sent once, so a slice begins where the last one ended."""
+    file, count = made
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=10s", "-s", "bench/requests.lua", url, "--"]
     said = machine.output([*command, file])
     sent = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
@@ -30,7 +34,7 @@ def wrk(url, first, connections, seconds, folder):
     # One on each connection was under way at the end, and wrk tries the script once before.
     lost = sent["sent"] - sent["requests"] - connections - 1
     if sent["failed"] or lost > 0:
-        raise RuntimeError(f"{url}: {sent['failed']} requests failed, {max(lost, 0)} were not answered; see {folder}")
+        raise RuntimeError(f"{url}: {sent['failed']} requests failed, {max(lost, 0)} were not answered; see {file.parent}")
     return sent
 
 
@@ -41,9 +45,10 @@ class Receiver:
         self.database, self.name, self.folder, self.next = database, name, folder, first
 
     def slice(self, connections, seconds):
+        made = requests(self.next, connections, seconds, self.folder)
         machine.forget_peak_memory(self.pid)
         before = self._counts()
-        sent = wrk(self.url, self.next, connections, seconds, self.folder)
+        sent = wrk(self.url, made, connections, seconds)
         own, server, transactions = (after - earlier for after, earlier in zip(self._counts(), before))
         self.next += sent["sent"]
         thousands = sent["requests"] / 1_000
