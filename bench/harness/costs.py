@@ -27,8 +27,9 @@ def run(database, folder, options):
     buzon.stop()
     disk = machine.fdatasync(folder)
     title = f"Costs of an event, {database.version()}, {sent['requests'] / sent['seconds']:,.0f} events/s"
-    rows = [[share, thread, ""] for share, thread in shares(data, "comm")]
-    for _, thread in shares(data, "comm")[:4]:
+    threads = shares(data, "comm")
+    rows = [[share, thread, ""] for share, thread in threads]
+    for _, thread in threads[:4]:
         rows += [[share, thread, symbol] for share, symbol in shares(data, "sym", thread)]
     report.table(title, ["%", "thread", "function"], rows, disk)
     return {"costs": rows, "disk": disk}

@@ -18,7 +18,7 @@ from subjects import DRIVER, TOKEN, Buzon
 
 # Of 1,000 events, so many are a message's first copy.
 MESSAGES_IN_A_THOUSAND = 760
-# Of more than these, tests/size leaves the bodies of events out of the ledger.
+# Of more than these, tests/size leaves the bodies of the events that it loads out of the ledger.
 WITH_BODIES = 2_000_000
 # Questions are about the messages of so many pages, from the first to the last.
 PAGES = 50
@@ -58,7 +58,7 @@ def run(database, folder, options):
     head = [*ingest.HEAD[:3], "at size is", *ingest.HEAD[4:]]
     title = f"{database.version()}, {messages:,} messages"
     report.table(f"Ingest, {title}", head, table, disk)
-    without = " (of 10 million, without the events' own bytes)" if messages > WITH_BODIES else ""
+    without = " (without the events' own bytes)" if options.full and messages > WITH_BODIES else ""
     print(f"\n{number(size / messages)} bytes on disk for a message and its events{without}. 300 events/s, open loop: {pace['latency']}")
     reading = reads(large, options, title, disk)
     large.stop()
