@@ -40,12 +40,11 @@ async fn yaml(path: &str) -> Value {
 fn the_changelog_knows_this_version_and_its_schema() {
     let changelog = text("CHANGELOG.md");
     assert!(changelog.contains(concat!("\n## [", env!("CARGO_PKG_VERSION"), "] - ")));
-    let latest = ["postgres", "sqlite"].map(|database| {
+    let [postgres, sqlite] = ["postgres", "sqlite"].map(|database| {
         let migrations = std::fs::read_dir(project(&format!("migrations/{database}"))).expect("they are there");
         let names = migrations.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         names.filter_map(|name| Some(name.split_once('_')?.0.to_owned())).max().expect("there are some")
     });
-    let [postgres, sqlite] = latest;
     assert!(changelog.contains(&format!("Its schema is {postgres} on PostgreSQL, {sqlite} on SQLite.")), "{sqlite}");
 }
 
