@@ -16,7 +16,7 @@ const ZONE: &str = "America/Bogota";
 
 /// The queries, each with the answer below it.
 fn questions() -> Vec<(&'static str, &'static str)> {
-    let (_, section) = DOCUMENT.split_once("\n## Twenty questions\n").expect("there is a section");
+    let (_, section) = DOCUMENT.split_once("\n## Two dozen questions\n").expect("there is a section");
     let (section, _) = section.split_once("\n## ").expect("another follows");
     let blocks: Vec<_> = section.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n')).collect();
     let pairs = blocks.chunks(2).map(|pair| {

@@ -22,5 +22,5 @@ pub(super) fn list() -> String {
     for (name, line) in VIEWS {
         writeln!(list, "  {name:width$}  {line}").expect("text takes text");
     }
-    list + "\ndocs/sql.md explains each column, and has twenty questions with their queries.\n"
+    list + "\ndocs/sql.md explains each column, and has two dozen questions with their queries.\n"
 }
