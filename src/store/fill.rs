@@ -119,7 +119,8 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
         let copies = rows.copies(&with_media).await?;
         rows.describe_media(&media_of_copies(&copies)).await?;
     }
-    rows.delete_words(&keys).await?;
+    let times = messages.iter().map(|message| message.occurred_at);
+    rows.delete_words(&Vec::from_iter(keys.iter().cloned().zip(times))).await?;
     let entries: Vec<SearchEntry> = messages.into_iter().filter_map(Unfilled::entry).collect();
     if !entries.is_empty() {
         rows.insert_words(&entries).await?;

@@ -43,7 +43,7 @@ pub(super) const TABLES: [Table; 7] = [
     },
     Table { name: "chats", key: &["instance_id", "chat_id"], columns: Columns::All },
     Table { name: "responses", key: &["instance_id", "chat_id", "waiting_since"], columns: Columns::All },
-    Table { name: "message_search", key: &["instance_id", "id"], columns: Columns::All },
+    Table { name: "message_search", key: &["instance_id", "id", "occurred_at"], columns: Columns::All },
     Table {
         name: "media",
         key: &["instance_id", "message_id", "source_sha256"],
@@ -153,8 +153,12 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &Table) -> Result<Differen
     };
     let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = told.{key}"))).join(" AND ");
     let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");
+    // Joins, for which SQLite makes an index where a key has none.
     let without = |rows: &str, row: &str, others: &str, other: &str| {
-        format!("FROM {rows} AS {row} WHERE NOT EXISTS (SELECT 1 FROM {others} AS {other} WHERE {same_key})")
+        format!(
+            "FROM {rows} AS {row} LEFT JOIN {others} AS {other} ON {same_key} WHERE {other}.{} IS NULL",
+            table.key[0]
+        )
     };
     let parts = [
         ("told", without(&told, "told", &live, "live")),

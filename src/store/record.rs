@@ -194,7 +194,7 @@ async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), Store
 /// Keeps the words of the messages.
 async fn index(rows: &mut impl Rows, inserted: &[Message], refolded: &[Refolded]) -> Result<(), StoreError> {
     if !refolded.is_empty() {
-        rows.delete_words(&Vec::from_iter(refolded.iter().map(|it| it.message.key()))).await?;
+        rows.delete_words(&Vec::from_iter(refolded.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
     }
     let written = inserted.iter().chain(refolded.iter().map(|it| &it.message));
     let entries: Vec<SearchEntry> = written.filter_map(SearchEntry::of).collect();

@@ -121,8 +121,8 @@ pub(super) trait SearchRows {
     /// Writes the words of messages that have none yet.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError>;
 
-    /// Removes the words of these messages, where they have some.
-    async fn delete_words(&mut self, keys: &[MessageKey]) -> Result<(), StoreError>;
+    /// Removes the words that these messages have with these times, where they have some.
+    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

@@ -227,12 +227,21 @@ async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
 
 /// Makes the tables of the first version.
 pub async fn first_schema(world: &World) {
+    older_schema(world, "0001").await;
+}
+
+/// Makes the tables as the migrations up to one leave them.
+async fn older_schema(world: &World, last: &str) {
     let backend = format!("{:?}", world.backend).to_lowercase();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(backend);
-    let first = tempfile::tempdir().expect("there is a temporary folder");
-    let name = "0001_core.sql";
-    std::fs::copy(folder.join(name), first.path().join(name)).expect("it is there");
-    let mut migrations = Migrator::new(first.path()).await.expect("it can be read");
+    let older = tempfile::tempdir().expect("there is a temporary folder");
+    for file in folder.read_dir().expect("the folder is there") {
+        let name = file.expect("it can be read").file_name();
+        if name.to_str().expect("it is text")[..last.len()] <= *last {
+            std::fs::copy(folder.join(&name), older.path().join(&name)).expect("it is there");
+        }
+    }
+    let mut migrations = Migrator::new(older.path()).await.expect("it can be read");
     migrations.dangerous_set_table_name("_buzon_migrations");
     match world.backend {
         Backend::Sqlite => {
@@ -286,6 +295,31 @@ async fn the_messages_of_an_older_schema_are_found_by_their_words() {
             Backend::Postgres => "SELECT id FROM message_search WHERE words @@ 'menu'",
         };
         assert_eq!(world.rows(words).await, ["A"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_words_of_an_older_schema_are_found_as_before() {
+    on_both(async |world| {
+        older_schema(&world, "0006").await;
+        let (entry, found) = match world.backend {
+            Backend::Sqlite => (
+                "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
+                 VALUES (7, '7', 'A', '2009-01-01T00:00:00.000Z', 'menu', 'I37');
+                 INSERT INTO message_words (message_words) VALUES ('rebuild')",
+                "SELECT id FROM message_search JOIN message_words ON message_words.rowid = search_key
+                 WHERE message_words MATCH 'menu'",
+            ),
+            Backend::Postgres => (
+                "INSERT INTO message_search (instance_id, id, occurred_at, words)
+                 VALUES ('7', 'A', '2009-01-01T00:00:00.000Z', 'menu')",
+                "SELECT id FROM message_search WHERE words @@ 'menu'",
+            ),
+        };
+        world.execute(entry).await;
+        world.open().await.close().await;
+        assert_eq!(world.rows(found).await, ["A"]);
     })
     .await;
 }

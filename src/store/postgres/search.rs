@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::column;
 use super::listing::push_condition;
 use super::reading::Reading;
-use super::{column, keys};
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
 use crate::domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
@@ -133,16 +133,18 @@ impl SearchRows for PgConnection {
         Ok(())
     }
 
-    async fn delete_words(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
-        let (instance_ids, ids) = keys(messages);
+    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
         sqlx::query!(
             r#"
             DELETE FROM message_search
-            USING unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            WHERE message_search.instance_id = key.instance_id AND message_search.id = key.id
+            USING unnest($1::text[], $2::timestamptz[], $3::text[]) AS sought (instance_id, occurred_at, id)
+            WHERE message_search.instance_id = sought.instance_id
+                AND message_search.occurred_at = sought.occurred_at
+                AND message_search.id = sought.id
             "#,
-            instance_ids as _,
-            ids as _,
+            column(messages, |((instance_id, _), _)| instance_id.as_str()) as _,
+            &column(messages, |(_, at)| at.to_utc()),
+            column(messages, |((_, id), _)| id.as_str()) as _,
         )
         .execute(self)
         .await?;

@@ -1,10 +1,12 @@
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::listing::{Way, push_condition};
 use super::reading::Reading;
-use super::{json, keys, timestamp};
+use super::{json, timestamp};
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
 use crate::domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
@@ -29,30 +31,37 @@ fn last_key(at: Timestamp) -> i64 {
     first_key(at) | ((1 << ORDINAL_BITS) - 1)
 }
 
-/// A row of `message_search`, with the keys among which its own will be.
+/// A row of `message_search`.
 #[derive(Serialize)]
 struct SearchRow<'e> {
+    search_key: i64,
     instance_id: &'e str,
     id: &'e str,
     occurred_at: String,
-    first_key: i64,
-    last_key: i64,
     words: &'e str,
     facets: String,
 }
 
-impl<'e> From<&'e SearchEntry> for SearchRow<'e> {
-    fn from(entry: &'e SearchEntry) -> Self {
+impl<'e> SearchRow<'e> {
+    fn new(search_key: i64, entry: &'e SearchEntry) -> Self {
         Self {
+            search_key,
             instance_id: entry.instance_id.as_str(),
             id: &entry.id,
             occurred_at: entry.occurred_at.to_rfc3339(),
-            first_key: first_key(entry.occurred_at),
-            last_key: last_key(entry.occurred_at),
             words: &entry.words,
             facets: Vec::from_iter(entry.facets.iter().map(Facet::as_str)).join(" "),
         }
     }
+}
+
+/// A message, with the keys among which that of its words is.
+#[derive(Serialize)]
+struct Sought<'k> {
+    instance_id: &'k str,
+    id: &'k str,
+    first_key: i64,
+    last_key: i64,
 }
 
 /// What is asked, as FTS5 reads it. Words hold no quotes, so that nothing of a query is ever an operator.
@@ -175,20 +184,21 @@ async fn found(
 
 #[async_trait]
 impl SearchRows for SqliteConnection {
+    /// FTS5 takes rows in the order of their keys; at each that comes before another, it would write what it has.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError> {
-        let rows = json(entries.iter().map(SearchRow::from));
+        let mut entries = Vec::from_iter(entries);
+        entries.sort_by_key(|entry| entry.occurred_at);
+        let mut free = free_keys(self, &entries).await?;
+        let rows = json(entries.into_iter().map(|entry| {
+            let key = free.entry(first_key(entry.occurred_at)).or_insert_with_key(|first| *first);
+            *key += 1;
+            SearchRow::new(*key - 1, entry)
+        }));
         sqlx::query!(
             r#"
             INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
             SELECT
-                coalesce(
-                    (
-                        SELECT max(search_key) + 1
-                        FROM message_search
-                        WHERE search_key >= value ->> 'first_key' AND search_key <= value ->> 'last_key'
-                    ),
-                    value ->> 'first_key'
-                ) + row_number() OVER (PARTITION BY value ->> 'first_key' ORDER BY key) - 1,
+                value ->> 'search_key',
                 value ->> 'instance_id',
                 value ->> 'id',
                 value ->> 'occurred_at',
@@ -200,49 +210,82 @@ impl SearchRows for SqliteConnection {
         )
         .execute(&mut *self)
         .await?;
-        let keys = keys(&Vec::from_iter(entries.iter().map(SearchEntry::key)));
         sqlx::query!(
             r#"
             INSERT INTO message_words (rowid, words, facets)
-            SELECT message_search.search_key, message_search.words, message_search.facets
-            FROM jsonb_each(?1) AS key
-            CROSS JOIN message_search
-                ON message_search.instance_id = key.value ->> 'instance_id'
-                AND message_search.id = key.value ->> 'id'
+            SELECT value ->> 'search_key', value ->> 'words', value ->> 'facets'
+            FROM jsonb_each(?1)
             "#,
-            keys,
+            rows,
         )
         .execute(self)
         .await?;
         Ok(())
     }
 
-    async fn delete_words(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
-        let keys = keys(messages);
+    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
+        let sought = json(messages.iter().map(|((instance_id, id), at)| Sought {
+            instance_id: instance_id.as_str(),
+            id,
+            first_key: first_key(*at),
+            last_key: last_key(*at),
+        }));
+        let keys = sqlx::query_scalar!(
+            r#"
+            SELECT message_search.search_key
+            FROM jsonb_each(?1) AS sought
+            CROSS JOIN message_search
+                ON message_search.search_key >= sought.value ->> 'first_key'
+                AND message_search.search_key <= sought.value ->> 'last_key'
+                AND message_search.instance_id = sought.value ->> 'instance_id'
+                AND message_search.id = sought.value ->> 'id'
+            "#,
+            sought,
+        )
+        .fetch_all(&mut *self)
+        .await?;
+        let keys = json(keys);
         sqlx::query!(
             r#"
             INSERT INTO message_words (message_words, rowid, words, facets)
-            SELECT 'delete', message_search.search_key, message_search.words, message_search.facets
-            FROM jsonb_each(?1) AS key
-            CROSS JOIN message_search
-                ON message_search.instance_id = key.value ->> 'instance_id'
-                AND message_search.id = key.value ->> 'id'
+            SELECT 'delete', search_key, words, facets
+            FROM message_search
+            WHERE search_key IN (SELECT value FROM jsonb_each(?1))
             "#,
             keys,
         )
         .execute(&mut *self)
         .await?;
-        sqlx::query!(
-            r#"
-            DELETE FROM message_search
-            WHERE (instance_id, id) IN (SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1))
-            "#,
-            keys,
-        )
-        .execute(self)
-        .await?;
+        sqlx::query!("DELETE FROM message_search WHERE search_key IN (SELECT value FROM jsonb_each(?1))", keys)
+            .execute(self)
+            .await?;
         Ok(())
     }
+}
+
+/// The first free key of each of these entries' milliseconds in which there are messages already.
+async fn free_keys(
+    connection: &mut SqliteConnection,
+    entries: &[&SearchEntry],
+) -> Result<HashMap<i64, i64>, StoreError> {
+    let spans = BTreeMap::from_iter(entries.iter().map(|it| (first_key(it.occurred_at), last_key(it.occurred_at))));
+    let spans = json(spans);
+    let rows = sqlx::query!(
+        r#"
+        SELECT
+            span.value ->> 0 AS "first_key!: i64",
+            (
+                SELECT max(search_key)
+                FROM message_search
+                WHERE search_key >= span.value ->> 0 AND search_key <= span.value ->> 1
+            ) AS "taken: i64"
+        FROM jsonb_each(?1) AS span
+        "#,
+        spans,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.first_key, row.taken? + 1))).collect())
 }
 
 #[cfg(test)]
