@@ -17,6 +17,7 @@ mod acks;
 mod adhoc;
 mod chat_reports;
 mod chats;
+mod chores;
 mod copies;
 mod error;
 mod event_reports;

@@ -16,6 +16,7 @@ mod listing;
 mod media;
 mod media_reports;
 mod messages;
+mod new_words;
 mod objects;
 pub mod open;
 mod order;

@@ -20,6 +20,7 @@ use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
+use new_words::NewWords;
 
 mod acks;
 pub(super) mod adhoc;
@@ -34,6 +35,7 @@ mod listing;
 mod media;
 mod media_reports;
 mod messages;
+mod new_words;
 mod objects;
 mod programs;
 mod reactions;
@@ -88,6 +90,8 @@ pub(super) struct PostgresStore {
     clerk: Writer<PgConnection>,
     /// Units of work that were begun.
     begun: AtomicU64,
+    /// None beside the process that serves.
+    new_words: Option<NewWords>,
     readers: PgPool,
     /// Answers questions of people and dashboards.
     reports: PgPool,
@@ -110,7 +114,8 @@ impl PostgresStore {
         let readers = pool(READERS).connect_lazy_with(options.clone());
         let reports = pool(REPORTS).connect_lazy_with(options.clone());
         let (writer, clerk) = (Writer::new(Some(writer)), Writer::new(None));
-        Ok(Self { options, allow_managed, writer, clerk, begun: AtomicU64::new(0), readers, reports })
+        let new_words = (access == Access::Serve).then(|| NewWords::start(options.clone()));
+        Ok(Self { options, allow_managed, writer, clerk, begun: 0.into(), new_words, readers, reports })
     }
 
     /// Begins a unit of work.
@@ -198,6 +203,9 @@ impl EventStore for PostgresStore {
         let mut unit = self.begin(&self.writer).await?;
         let receipts = record(&mut *unit, events).await?;
         unit.commit().await?;
+        if let Some(new_words) = &self.new_words {
+            new_words.add(events);
+        }
         Ok(receipts)
     }
 }

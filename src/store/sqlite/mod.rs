@@ -11,6 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 use tracing::error;
 
+use super::chores::Chores;
 use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
@@ -74,7 +75,7 @@ pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<SqliteConnection>,
     /// None beside the process that serves.
-    checkpoints: Option<Checkpoints>,
+    checkpoints: Option<Chores>,
     readers: SqlitePool,
     /// Answers questions of people and dashboards.
     reports: SqlitePool,
@@ -99,7 +100,7 @@ impl SqliteStore {
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
-        let checkpoints = (access == Access::Serve).then(|| Checkpoints::start(options.clone()));
+        let checkpoints = (access == Access::Serve).then(|| Chores::start(Checkpoints::new(options.clone())));
         let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());
         Ok(Self { options, writer, checkpoints, readers, reports, damage, lock: Mutex::new(lock) })
     }

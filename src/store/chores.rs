@@ -1,0 +1,73 @@
+//! Work that a database needs now and then and events do not wait for: a task beside the writer, that is told of commits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tracing::debug;
+
+use super::StoreError;
+
+/// What is done after commits, if it is worth it.
+#[async_trait]
+pub(super) trait Chore: Send + 'static {
+    async fn look(&mut self) -> Result<(), StoreError>;
+
+    /// Gives back what it holds.
+    async fn close(self)
+    where
+        Self: Sized,
+    {
+    }
+}
+
+/// The task. It ends when it is told to, or dropped.
+pub(super) struct Chores {
+    committed: Arc<Notify>,
+    closing: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Chores {
+    pub(super) fn start(chore: impl Chore) -> Self {
+        let (committed, closing) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let task = tokio::spawn(run(chore, committed.clone(), closing.clone()));
+        Self { committed, closing, task: Mutex::new(Some(task)) }
+    }
+
+    /// Something was committed.
+    pub(super) fn look(&self) {
+        self.committed.notify_one();
+    }
+
+    /// Waits for what is under way.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // It is of no use any more either way.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Chores {
+    fn drop(&mut self) {
+        self.closing.notify_one();
+    }
+}
+
+async fn run(mut chore: impl Chore, committed: Arc<Notify>, closing: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = closing.notified() => break,
+            () = committed.notified() => {}
+        }
+        if let Err(error) = chore.look().await {
+            debug!(%error, "the database's chores were not done; the writer does them in time");
+        }
+    }
+    chore.close().await;
+}
