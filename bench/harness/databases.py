@@ -103,7 +103,7 @@ class Sqlite:
 
 def load(database, name, messages):
     """Fills a new database past the writer (tests/size), asks it all questions of docs/performance.md, and prints how
-    long the answers take."""
+    long the answers take. Gives the seconds of all that."""
     url, began = database.create(name), time.perf_counter()
     test = f"size::each_question_is_answered_on_{'postgresql' if database.name == 'postgres' else 'sqlite'}"
     environment = {**os.environ, "BUZON_TEST_SIZE": str(messages), "BUZON_TEST_SIZE_DATABASE": url}
@@ -111,12 +111,10 @@ def load(database, name, messages):
     print(f"\n### Read, {database.version()}, {messages:,} messages, all questions\n", flush=True)
     subprocess.run(command, env=environment, check=True)
     database.settle(name)
-    return {"messages": messages, "seconds": time.perf_counter() - began}
+    return time.perf_counter() - began
 
 
-def fill(database, name, events):
-    """Fills a new database by the writer's own batches."""
-    url = database.create(name)
-    done = machine.output([os.environ["BENCH_DRIVER"], "batches", url, "0", "--count", str(events)])
-    database.settle(name)
-    return json.loads(done)
+def record(database, name, events):
+    """Records the first events of the sequence by the writer's own batches, and gives the seconds."""
+    done = machine.output([os.environ["BENCH_DRIVER"], "batches", database.url(name), "0", "--count", str(events)])
+    return json.loads(done)["seconds"]
