@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{event, received, sent};
-use crate::support::world::{on_both, record};
+use crate::support::world::{Backend, World, on_both, record};
 
 pub fn said(instance: &str, id: &str, fields: Value) -> Event {
     event(instance, received(id, fields), ARRIVAL)
@@ -180,6 +180,19 @@ async fn thousands_of_messages_of_one_second_are_told_apart() {
         world.dump().await;
     })
     .await;
+}
+
+/// FTS5 writes what it has at each row that comes before another: a segment for each would have to be merged.
+#[tokio::test]
+async fn sqlite_is_given_the_words_of_a_batch_in_the_order_of_time() {
+    let world = World::new(Backend::Sqlite).await;
+    let store = world.open().await;
+    let message = |n: i64| said("7", &format!("{n:03}"), json!({"timestamp": 1_724_716_799 - n}));
+    record(&store, &Vec::from_iter((0..100).map(message))).await;
+    // The first ten describe the index.
+    let pieces = "SELECT count(*) FROM message_words_data WHERE id > 10";
+    assert_eq!(world.value(pieces).await, "1");
+    store.close().await;
 }
 
 /// A tsvector has limits that such a text would break.
