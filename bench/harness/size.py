@@ -30,18 +30,20 @@ def run(database, folder, options):
     """Fills a database, and compares it with an empty one."""
     messages = options.messages[database.name]
     if options.full:
-        events = WARMING
-        seconds = load(database, "large", messages)
-        first = record(database, "large", events)
-        print(f"\nThe first {events:,} events with {messages:,} messages took {first / events * 1e6:.0f} µs each", flush=True)
+        seconds, recorded = load(database, "large", messages), 0
     else:
-        events = messages * 1_000 // MESSAGES_IN_A_THOUSAND
         database.create("large")
-        seconds = record(database, "large", events)
+        done = record(database, "large", messages * 1_000 // MESSAGES_IN_A_THOUSAND)
         database.settle("large")
+        seconds, recorded = done["seconds"], done["events"]
     print(f"\n{database.name}: {messages:,} messages are there after {seconds:.0f} s", flush=True)
     size = database.bytes("large")
-    large = Buzon(database, "large", folder, first=events)
+    if options.full:
+        done = record(database, "large", WARMING)
+        recorded = done["events"]
+        each = done["seconds"] / recorded * 1_000_000
+        print(f"\nBatches of the first {recorded:,} events took {each:.0f} µs for each event", flush=True)
+    large = Buzon(database, "large", folder, first=recorded)
     disk = machine.fdatasync(folder)
     verdicts, table, measured = [], [], {}
     for connections in options.connections:

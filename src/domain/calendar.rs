@@ -224,13 +224,25 @@ impl Calendar {
 }
 
 impl Slice {
+    /// When the unit begins in which the slice does.
+    pub fn origin(self, width: i64) -> Timestamp {
+        self.start(self.number(self.period.since, width), width)
+    }
+
+    fn number(self, at: Timestamp, width: i64) -> i64 {
+        (at.millis() + self.shift * 1_000).div_euclid(width * 1_000)
+    }
+
+    fn start(self, number: i64, width: i64) -> Timestamp {
+        Timestamp::from_millis((number * width - self.shift) * 1_000)
+    }
+
     /// Each unit that has a part in the slice, by its number, with that part.
     fn units(self, width: i64) -> impl Iterator<Item = (i64, Period)> {
-        let number = |millis: i64| (millis + self.shift * 1_000).div_euclid(width * 1_000);
-        let start = move |number: i64| Timestamp::from_millis((number * width - self.shift) * 1_000);
-        let (first, last) = (number(self.period.since.millis()), number(self.period.until.millis() - 1));
+        let last = Timestamp::from_millis(self.period.until.millis() - 1);
+        let (first, last) = (self.number(self.period.since, width), self.number(last, width));
         (first..=last).map(move |number| {
-            let whole = Period { since: start(number), until: start(number + 1) };
+            let whole = Period { since: self.start(number, width), until: self.start(number + 1, width) };
             (number, whole.intersection(self.period))
         })
     }

@@ -1,4 +1,4 @@
-//! Work that a database needs now and then and events do not wait for: a task beside the writer, that is told of commits.
+//! Work that a database needs now and then, and that events do not wait for: a task beside the writer, told of commits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use super::StoreError;
 /// What is done after commits, if it is worth it.
 #[async_trait]
 pub(super) trait Chore: Send + 'static {
-    async fn look(&mut self) -> Result<(), StoreError>;
+    async fn run(&mut self) -> Result<(), StoreError>;
 
     /// Gives back what it holds.
     async fn close(self)
@@ -37,7 +37,7 @@ impl Chores {
     }
 
     /// Something was committed.
-    pub(super) fn look(&self) {
+    pub(super) fn wake(&self) {
         self.committed.notify_one();
     }
 
@@ -65,7 +65,7 @@ async fn run(mut chore: impl Chore, committed: Arc<Notify>, closing: Arc<Notify>
             () = closing.notified() => break,
             () = committed.notified() => {}
         }
-        if let Err(error) = chore.look().await {
+        if let Err(error) = chore.run().await {
             debug!(%error, "the database's chores were not done; the writer does them in time");
         }
     }

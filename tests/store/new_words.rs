@@ -14,6 +14,8 @@ async fn the_list_of_new_words_is_merged_long_before_the_writer_would_do_it() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
     world.execute("CREATE EXTENSION pageinspect").await;
+    // Which would merge the list too.
+    world.execute("ALTER TABLE message_search SET (autovacuum_enabled = off)").await;
     let pages = async || world.value(PAGES).await.parse::<u64>().expect("it is a number");
     let message = |n: i64| {
         let words: Vec<String> = (0..40).map(|word| format!("{n:05}w{word:03}")).collect();

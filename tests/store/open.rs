@@ -300,26 +300,43 @@ async fn the_messages_of_an_older_schema_are_found_by_their_words() {
 }
 
 #[tokio::test]
-async fn the_words_of_an_older_schema_are_found_as_before() {
+async fn the_words_of_an_older_schema_are_found_and_give_way_to_others() {
     on_both(async |world| {
         older_schema(&world, "0006").await;
-        let (entry, found) = match world.backend {
+        let at = "2024-08-27T00:06:40.004Z";
+        let message = format!(
+            "INSERT INTO messages (instance_id, id, chat_id, from_me, body, is_group, ack, ack_rank, received_at,
+                                   occurred_at, event_seq)
+             VALUES ('7', 'A', 'p@c.us', false, 'menu', false, 'pending', 0, '{at}', '{at}', 1)"
+        );
+        world.execute(&message).await;
+        let (entry, words) = match world.backend {
             Backend::Sqlite => (
-                "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
-                 VALUES (7, '7', 'A', '2009-01-01T00:00:00.000Z', 'menu', 'I37');
-                 INSERT INTO message_words (message_words) VALUES ('rebuild')",
-                "SELECT id FROM message_search JOIN message_words ON message_words.rowid = search_key
-                 WHERE message_words MATCH 'menu'",
+                // 493,949,200,004 ms after 2009 began, the third in its millisecond.
+                format!(
+                    "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
+                     VALUES ((493949200004 << 22) + 2, '7', 'A', '{at}', 'menu', 'I37');
+                     INSERT INTO message_words (message_words) VALUES ('rebuild')"
+                ),
+                "SELECT message_search.words FROM message_words JOIN message_search ON search_key = message_words.rowid
+                 WHERE message_words MATCH 'menu OR carta'",
             ),
             Backend::Postgres => (
-                "INSERT INTO message_search (instance_id, id, occurred_at, words)
-                 VALUES ('7', 'A', '2009-01-01T00:00:00.000Z', 'menu')",
-                "SELECT id FROM message_search WHERE words @@ 'menu'",
+                format!(
+                    "INSERT INTO message_search (instance_id, id, occurred_at, words) VALUES ('7', 'A', '{at}', 'menu')"
+                ),
+                "SELECT words::text FROM message_search WHERE words @@ 'menu | carta'",
             ),
         };
-        world.execute(entry).await;
-        world.open().await.close().await;
-        assert_eq!(world.rows(found).await, ["A"]);
+        world.execute(&entry).await;
+        let store = world.open().await;
+        let before = world.rows(words).await;
+        record(&store, &[event("7", received("A", json!({"body": "carta"})), ARRIVAL)]).await;
+        let after = world.rows(words).await;
+        assert_eq!((before.len(), after.len()), (1, 1));
+        assert!(before[0].contains("menu") && after[0].contains("carta"), "{before:?} {after:?}");
+        assert_eq!(world.value("SELECT count(*) FROM message_search").await, "1");
+        store.close().await;
     })
     .await;
 }

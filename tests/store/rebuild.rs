@@ -89,6 +89,11 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
             ("chats", "UPDATE chats SET message_count = message_count + 1", (0, 0, -1)),
             ("responses", "UPDATE responses SET seconds = seconds + 1", (0, 0, -1)),
             ("message_search", "DELETE FROM message_search WHERE id = 'A2'", (-1, 0, 0)),
+            (
+                "message_search",
+                "UPDATE message_search SET occurred_at = '2020-01-01T00:00:00.000Z' WHERE id = 'A2'",
+                (-1, -1, 0),
+            ),
             ("media", "DELETE FROM media WHERE message_id = 'A4'", (-1, 0, 0)),
         ];
         for (table, statement, expected) in harm {

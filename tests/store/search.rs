@@ -177,12 +177,17 @@ async fn thousands_of_messages_of_one_second_are_told_apart() {
             record(&store, &Vec::from_iter((0..150).map(message))).await;
         }
         assert_eq!(world.value("SELECT count(*) FROM message_search").await, "3000");
+        let other =
+            |n: i64| event("7", sent(&format!("7-{n}"), json!({"body": "otro", "timestamp": 1724716891})), ARRIVAL);
+        record(&store, &Vec::from_iter((0..150).map(other))).await;
+        assert_eq!(world.value("SELECT count(*) FROM message_search").await, "3000");
+        assert_eq!(found(&store, "otro").await.len(), 150);
         world.dump().await;
     })
     .await;
 }
 
-/// FTS5 writes what it has at each row that comes before another: a segment for each would have to be merged.
+/// FTS5 begins a new segment at a key that is below the one before, and all segments have to be merged.
 #[tokio::test]
 async fn sqlite_is_given_the_words_of_a_batch_in_the_order_of_time() {
     let world = World::new(Backend::Sqlite).await;

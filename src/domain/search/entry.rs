@@ -47,10 +47,6 @@ impl SearchEntry {
         let facets = chat.into_iter().chain(everywhere).collect();
         Some(Self { instance_id, id, occurred_at, words, facets })
     }
-
-    pub fn key(&self) -> MessageKey {
-        (self.instance_id.clone(), self.id.clone())
-    }
 }
 
 impl Facet {

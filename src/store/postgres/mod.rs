@@ -236,6 +236,9 @@ impl Availability for PostgresStore {
                 let _ = connection.close().await;
             }
         }
+        if let Some(new_words) = &self.new_words {
+            new_words.close().await;
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use time::OffsetDateTime;
 
 use super::column;
 use super::reading::Reading;
-use crate::domain::calendar::{Grid, Slice};
+use crate::domain::calendar::Grid;
 use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
 use crate::domain::timestamp::Timestamp;
@@ -15,40 +15,42 @@ struct Columns {
     since: Vec<OffsetDateTime>,
     until: Vec<OffsetDateTime>,
     shift: Vec<i64>,
+    origin: Vec<OffsetDateTime>,
 }
 
-impl From<&[Slice]> for Columns {
-    fn from(slices: &[Slice]) -> Self {
+impl From<&Grid> for Columns {
+    fn from(Grid { slices, width }: &Grid) -> Self {
         Self {
             since: column(slices, |slice| slice.period.since.to_utc()),
             until: column(slices, |slice| slice.period.until.to_utc()),
             shift: column(slices, |slice| slice.shift),
+            origin: column(slices, |slice| slice.origin(*width).to_utc()),
         }
     }
 }
 
 /// What is counted stands in a LATERAL query that groups, so that each slice of each instance is a range of an index,
-/// whatever the planner thinks of their number.
+/// whatever the planner thinks of their number. Messages are grouped by the beginning of their unit: its number costs twice as much.
 #[async_trait]
 impl StatisticsQueries for Reading {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
-        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let Columns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
             MessageRow,
             r#"
             SELECT
                 slice.place - 1 AS "slice!",
-                counted.number AS "number!",
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 AS "number!",
                 counted.from_me AS "from_me!",
                 counted.type AS "kind?",
                 sum(counted.messages)::int8 AS "messages!"
-            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
-                WITH ORDINALITY AS slice (since, until, shift, place)
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                WITH ORDINALITY AS slice (since, until, shift, origin, place)
             CROSS JOIN unnest($4::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT
-                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
                     from_me,
                     type,
                     count(*) AS messages
@@ -63,6 +65,7 @@ impl StatisticsQueries for Reading {
             &shift,
             instances as _,
             grid.width,
+            &origin,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -70,17 +73,21 @@ impl StatisticsQueries for Reading {
     }
 
     async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
-        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let Columns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
             HourRow,
             r#"
-            SELECT counted.hour AS "hour!", counted.from_me AS "from_me!", sum(counted.messages)::int8 AS "messages!"
-            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
+            SELECT
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 % 168 AS "hour!",
+                counted.from_me AS "from_me!",
+                sum(counted.messages)::int8 AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                AS slice (since, until, shift, origin)
             CROSS JOIN unnest($4::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT
-                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 % 168 AS hour,
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
                     from_me,
                     count(*) AS messages
                 FROM messages
@@ -94,6 +101,7 @@ impl StatisticsQueries for Reading {
             &shift,
             instances as _,
             grid.width,
+            &origin,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -107,24 +115,24 @@ impl StatisticsQueries for Reading {
         instances: &[InstanceId],
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
-        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let Columns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
             DeliveryRow,
             r#"
             SELECT
                 slice.place - 1 AS "slice!",
-                counted.number AS "number!",
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 AS "number!",
                 counted.ack_rank AS "ack_rank!",
                 counted.messages AS "messages!",
                 counted.delivered AS "delivered!",
                 counted.read AS "read!"
-            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[])
-                WITH ORDINALITY AS slice (since, until, shift, place)
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                WITH ORDINALITY AS slice (since, until, shift, origin, place)
             CROSS JOIN unnest($4::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT
-                    floor((date_part('epoch', occurred_at) + slice.shift) / $5::int8)::int8 AS number,
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
                     ack_rank,
                     count(*) AS messages,
                     coalesce(
@@ -150,6 +158,7 @@ impl StatisticsQueries for Reading {
             &shift,
             instances as _,
             grid.width,
+            &origin,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -157,7 +166,7 @@ impl StatisticsQueries for Reading {
     }
 
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
-        let Columns { since, until, shift } = grid.slices.as_slice().into();
+        let Columns { since, until, shift, .. } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
             ResponseRow,

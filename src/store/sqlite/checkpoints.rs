@@ -30,7 +30,7 @@ impl Checkpoints {
 
 #[async_trait]
 impl Chore for Checkpoints {
-    async fn look(&mut self) -> Result<(), StoreError> {
+    async fn run(&mut self) -> Result<(), StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,

@@ -117,7 +117,7 @@ impl SqliteStore {
         let receipts = record(&mut *unit, events).await?;
         unit.commit().await?;
         if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.look();
+            checkpoints.wake();
         }
         Ok(receipts)
     }

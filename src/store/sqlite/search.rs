@@ -184,7 +184,7 @@ async fn found(
 
 #[async_trait]
 impl SearchRows for SqliteConnection {
-    /// FTS5 takes rows in the order of their keys; at each that comes before another, it would write what it has.
+    /// In the order of the keys: FTS5 begins a new segment at a key that is below the one before.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError> {
         let mut entries = Vec::from_iter(entries);
         entries.sort_by_key(|entry| entry.occurred_at);
@@ -232,18 +232,29 @@ impl SearchRows for SqliteConnection {
         }));
         let keys = sqlx::query_scalar!(
             r#"
+            WITH sought AS MATERIALIZED (
+                SELECT
+                    value ->> 'id' AS id,
+                    value ->> 'instance_id' AS instance_id,
+                    value ->> 'first_key' AS first_key,
+                    value ->> 'last_key' AS last_key
+                FROM jsonb_each(?1)
+            )
             SELECT message_search.search_key
-            FROM jsonb_each(?1) AS sought
+            FROM sought
             CROSS JOIN message_search
-                ON message_search.search_key >= sought.value ->> 'first_key'
-                AND message_search.search_key <= sought.value ->> 'last_key'
-                AND message_search.instance_id = sought.value ->> 'instance_id'
-                AND message_search.id = sought.value ->> 'id'
+                ON message_search.search_key >= sought.first_key
+                AND message_search.search_key <= sought.last_key
+                AND message_search.id = sought.id
+                AND message_search.instance_id = sought.instance_id
             "#,
             sought,
         )
         .fetch_all(&mut *self)
         .await?;
+        if keys.is_empty() {
+            return Ok(());
+        }
         let keys = json(keys);
         sqlx::query!(
             r#"
