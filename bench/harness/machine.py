@@ -9,6 +9,8 @@ import threading
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# Of the machine, in MB.
+MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 # In the order in which they were started.
 _running = []
