@@ -183,7 +183,7 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &Table) -> Result<Differen
         }
     }
     let [missing, mut surplus, different] = counts;
-    // A row that is there twice, where no key forbids it, is neither.
+    // Of a row that is there twice, where no key forbids it, the joins see nothing; the numbers of rows do.
     let more = rows.count(format!("SELECT (SELECT count(*) FROM {live}) - (SELECT count(*) FROM {told})")).await?;
     surplus = surplus.max(more + missing);
     Ok(Difference { table: table.name, missing, surplus, different, examples })

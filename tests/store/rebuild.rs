@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::clock::later;
 use crate::support::events::{ack, event, reaction, received, sent};
-use crate::support::world::{World, on_both, record};
+use crate::support::world::{Backend, World, on_both, record};
 
 const MINUTE: i64 = 60_000;
 
@@ -113,6 +113,23 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
         assert_eq!(every_row(&world).await, before);
     })
     .await;
+}
+
+/// On PostgreSQL, a key forbids it.
+#[tokio::test]
+async fn words_that_are_there_twice_on_sqlite_are_surplus() {
+    let world = World::new(Backend::Sqlite).await;
+    lived(&world).await.close().await;
+    let before = every_row(&world).await;
+    let twice = "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
+                 SELECT search_key + 1000, instance_id, id, occurred_at, words, facets FROM message_search LIMIT 1";
+    world.execute(twice).await;
+    let differences = run(&world, Aim::Check).await;
+    let [difference] = differences.as_slice() else { panic!("{differences:?}") };
+    assert_eq!(difference.table, "message_search");
+    assert_eq!((difference.missing, difference.surplus, difference.different), (0, 1, 0));
+    assert_eq!(run(&world, Aim::Rebuild).await, differences);
+    assert_eq!(every_row(&world).await, before);
 }
 
 #[tokio::test]
