@@ -16,6 +16,16 @@ const ALWAYS: &str = "-c auto_explain.log_min_duration=0 -c auto_explain.log_ana
 /// Of so few messages, these are so large a part that a walk over all is the shorter way.
 const LARGE_PAGE: &str = "a page of 200";
 
+/// Columns that an index ends with, so that a filter by them reads no row that it does not let through.
+const LOOKED_AT_IN_THE_INDEX: [(&str, &str); 6] = [
+    ("messages_chat", "type"),
+    ("messages_from", "type"),
+    ("messages_ack", "type"),
+    ("messages_type", "from_me"),
+    ("messages_media", "is_group"),
+    ("chats_latest", "is_group"),
+];
+
 /// Enough that it is the shorter way for no other.
 const SCALE: Scale = Scale { messages: 20_000, chats: 800, instances: 4 };
 
@@ -65,6 +75,25 @@ async fn no_question_walks_over_a_large_table() {
             assert!(scan.pages <= scan.needed(), "{} {scan:?} {plan}", scan.node);
         }
     }
+    for (index, column) in LOOKED_AT_IN_THE_INDEX {
+        let scans = plans.iter().flat_map(|plan| nodes(plan, |line| line.contains(&format!(" using {index} on "))));
+        let (mut in_the_index, mut in_the_row) = (0, 0);
+        for (_, details) in scans {
+            let looks = |kind| details.iter().any(|it| it.starts_with(kind) && it.contains(&format!("({column} ")));
+            in_the_index += u32::from(looks("Index Cond:"));
+            in_the_row += u32::from(looks("Filter:"));
+        }
+        assert!(in_the_index > 0 && in_the_row == 0, "{index}, {column}: {in_the_index} and {in_the_row}");
+    }
+}
+
+/// These nodes of a plan, each with what is said of it.
+fn nodes<'p>(plan: &'p str, wanted: impl Fn(&str) -> bool) -> Vec<(&'p str, Vec<&'p str>)> {
+    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+    let details =
+        |place: usize| lines[place + 1..].iter().take_while(|line| !line.starts_with("->")).copied().collect();
+    let places = (0..lines.len()).filter(|place| wanted(lines[*place]));
+    places.map(|place| (lines[place], details(place))).collect()
 }
 
 /// What was done with an index of a large table.
@@ -82,16 +111,13 @@ struct IndexScan<'p> {
 
 impl<'p> IndexScan<'p> {
     fn of(plan: &'p str) -> Vec<Self> {
-        let lines: Vec<&str> = plan.lines().map(str::trim).collect();
-        let starts = lines.iter().enumerate().filter(|(_, line)| {
+        let scans = nodes(plan, |line| {
             line.contains("Index")
                 && line.contains("Scan")
                 && line.contains(" on messages")
                 && !line.contains("never executed")
         });
-        let scan = |(place, line): (usize, &&'p str)| {
-            let details: Vec<&str> =
-                lines[place + 1..].iter().take_while(|line| !line.starts_with("->")).copied().collect();
+        let scan = |(line, details): (&'p str, Vec<&'p str>)| {
             let loops = after(line, "loops=");
             let removed =
                 details.iter().find(|line| line.starts_with("Rows Removed")).map_or(0.0, |line| after(line, ": "));
@@ -104,7 +130,7 @@ impl<'p> IndexScan<'p> {
                 pages: after(pages, "hit=") + after(pages, "read="),
             }
         };
-        starts.map(scan).collect()
+        scans.into_iter().map(scan).collect()
     }
 
     /// A way down the index for each loop, and for each row its page and that of its index at the most.
