@@ -3,7 +3,7 @@
 # a read-only root: docker run --read-only --volume buzon:/data --publish 127.0.0.1:8080:8080 buzon
 
 FROM rust:1.95-bookworm AS build
-RUN apt-get update --quiet && apt-get install --yes --no-install-recommends musl-tools
+RUN apt-get update --quiet && apt-get install --yes --no-install-recommends musl-tools make
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
