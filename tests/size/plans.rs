@@ -88,7 +88,7 @@ async fn no_question_walks_over_a_large_table() {
 }
 
 /// These nodes of a plan, each with what is said of it.
-fn nodes<'p>(plan: &'p str, wanted: impl Fn(&str) -> bool) -> Vec<(&'p str, Vec<&'p str>)> {
+fn nodes(plan: &str, wanted: impl Fn(&str) -> bool) -> Vec<(&str, Vec<&str>)> {
     let lines: Vec<&str> = plan.lines().map(str::trim).collect();
     let details =
         |place: usize| lines[place + 1..].iter().take_while(|line| !line.starts_with("->")).copied().collect();
