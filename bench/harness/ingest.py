@@ -5,7 +5,7 @@ import json
 import machine
 import report
 from report import median, number, ratios, spread, verdict
-from subjects import DRIVER, EXPRESS, Batches, Buzon, Express, Pgbench
+from subjects import DRIVER, EXPRESS, Batches, Buzon, Express, Pgbench, Repeats
 
 HEAD = [
     "connections", "subject", "events/s (least–most)", "buzon is", "p50 ms", "p99 ms", "p99.9 ms",
@@ -52,6 +52,9 @@ def run(database, folder, options):
         if EXPRESS and not (options.quick and database.name == "sqlite"):
             express = Express(database, name("express"), folder)
             subjects.append(express)
+        if connections == 256 or options.quick:
+            database.create(name("repeats"))
+            subjects.append(Repeats(database, name("repeats"), folder))
         batches = Batches(database, name("batches"), folder)
         competing = [(it.label, lambda seconds, it=it: it.slice(connections, seconds)) for it in subjects]
         if connections == 1:
@@ -91,6 +94,9 @@ def judge(database, connections, slices, express, batches):
         wanted = {("postgres", 64): 4, ("postgres", 256): 6, ("sqlite", 64): 5, ("sqlite", 256): 7}
         times = ratios(ours, slices[express.label])
         yield verdict(f"{connections} connections, against {express.label}", times, wanted[database.name, connections])
+    if express and Repeats.label in slices:
+        times = ratios(slices[Repeats.label], slices[express.label])
+        yield verdict(f"{connections} connections, repeats alone against {express.label}", times)
     if connections == 1:
         times = ratios(ours, slices["one event, without HTTP"], "p50_ms")
         yield verdict("p50 of one connection, against no HTTP", times, at_most=1.5)
