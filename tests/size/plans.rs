@@ -79,7 +79,8 @@ async fn no_question_walks_over_a_large_table() {
         let scans = plans.iter().flat_map(|plan| nodes(plan, |line| line.contains(&format!(" using {index} on "))));
         let (mut in_the_index, mut in_the_row) = (0, 0);
         for (_, details) in scans {
-            let looks = |kind| details.iter().any(|it| it.starts_with(kind) && it.contains(&format!("({column} ")));
+            let has = |line: &str| line.split(|it: char| !it.is_alphanumeric() && it != '_').any(|word| word == column);
+            let looks = |kind| details.iter().any(|line| line.starts_with(kind) && has(line));
             in_the_index += u32::from(looks("Index Cond:"));
             in_the_row += u32::from(looks("Filter:"));
         }
