@@ -1,5 +1,7 @@
 //! How far a message has come: pending → sent → delivered → read.
 
+use std::collections::BTreeMap;
+
 use super::instance::InstanceId;
 use super::message::MessageKey;
 use super::timestamp::Timestamp;
@@ -64,6 +66,47 @@ impl MessageAck {
     }
 }
 
+/// How far words that were stated of a message raise it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckRaise {
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    pub standing: Standing,
+    /// When the first of the words arrived that say that it was delivered, or further.
+    pub delivered_at: Option<Timestamp>,
+    /// When the first of the words arrived that say that it was read.
+    pub read_at: Option<Timestamp>,
+}
+
+impl AckRaise {
+    /// One for each message, sorted by it. A word without a rank raises nothing.
+    pub fn fold<'a>(acks: impl Iterator<Item = &'a MessageAck>) -> Vec<Self> {
+        let mut of_messages = BTreeMap::<MessageKey, Self>::new();
+        for raise in acks.map(Self::of).filter(|raise| raise.standing.rank > 0) {
+            let key = (raise.instance_id.clone(), raise.message_id.clone());
+            of_messages.entry(key).and_modify(|known| known.merge(&raise)).or_insert(raise);
+        }
+        of_messages.into_values().collect()
+    }
+
+    fn of(ack: &MessageAck) -> Self {
+        let standing = Standing::highest(std::iter::once(ack.ack.as_str()));
+        let from = |rank| (standing.rank >= rank).then_some(ack.received_at);
+        let (delivered_at, read_at) = (from(DELIVERED), from(READ));
+        let (instance_id, message_id) = ack.message_key();
+        Self { instance_id, message_id, standing, delivered_at, read_at }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let earlier = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
+        self.delivered_at = earlier(self.delivered_at, other.delivered_at);
+        self.read_at = earlier(self.read_at, other.read_at);
+        if other.standing > self.standing {
+            self.standing = other.standing.clone();
+        }
+    }
+}
+
 /// How far `ack` has come, for `ack_rank`: a message takes the highest. Compared trimmed and in lower case.
 ///
 /// The order is the guide's (pending, sent, delivered, read) with the engines' `failed`, `error` and `played` put in
@@ -85,7 +128,7 @@ pub fn rank(ack: &str) -> i16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Standing, rank};
+    use super::*;
 
     #[test]
     fn acks_rank_in_the_guides_order_whatever_their_case() {
@@ -102,6 +145,25 @@ mod tests {
         assert_eq!(standing(&["Pending"]), "Pending");
         assert_eq!(standing(&["zzz"]), "pending");
         assert_eq!(standing(&["READ", "sent", "Read"]), "Read");
+    }
+
+    #[test]
+    fn the_words_of_a_message_raise_it_by_the_highest_and_the_earliest_of_each() {
+        let ack = |ack: &str, millis| MessageAck {
+            instance_id: InstanceId::unstated(),
+            message_id: "A".to_owned(),
+            ack: ack.to_owned(),
+            received_at: Timestamp::from_millis(millis),
+        };
+        let acks = [ack("Read", 7), ack("sent", 1), ack("READ", 9), ack("delivered", 8), ack("odd", 2)];
+        let raises = AckRaise::fold(acks.iter());
+        let [raise] = raises.as_slice() else { panic!("{raises:?}") };
+        assert_eq!(raise.standing, Standing { rank: READ, ack: "Read".to_owned() });
+        assert_eq!(
+            (raise.delivered_at, raise.read_at),
+            (Some(Timestamp::from_millis(7)), Some(Timestamp::from_millis(7)))
+        );
+        assert_eq!(AckRaise::fold([ack("odd", 2)].iter()), []);
     }
 
     #[test]

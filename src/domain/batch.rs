@@ -2,7 +2,8 @@
 //! on PostgreSQL, and silent on SQLite.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::ack::MessageAck;
 use super::event::{Effect, Event};
@@ -16,6 +17,8 @@ use super::timestamp::Timestamp;
 pub struct Receipt {
     /// Whether the ledger held the very same body of the same instance before.
     pub duplicate: bool,
+    /// Whether the store kept it as quarantined, because of what the ledger held before.
+    pub set_aside: bool,
 }
 
 /// One row of `events` to be written: the earliest of its exact repeats within the batch.
@@ -51,11 +54,9 @@ impl<'e> LedgerRows<'e> {
         self.rows.values()
     }
 
-    /// What the new rows change beside the ledger; `new` holds the numbers that were taken.
-    pub fn changes(&self, new: &HashSet<i64>) -> Changes {
-        let mut changes = Changes::default();
-        self.iter().filter(|row| new.contains(&row.seq)).for_each(|row| changes.add(row));
-        changes.folded()
+    /// The rows that are new; `new` holds the numbers that were taken.
+    pub fn new_rows(&self, new: &HashSet<i64>) -> Vec<&LedgerRow<'e>> {
+        self.iter().filter(|row| new.contains(&row.seq)).collect()
     }
 
     /// The files that the repeated rows ask for again.
@@ -68,10 +69,13 @@ impl<'e> LedgerRows<'e> {
         fold_media(jobs.collect())
     }
 
-    /// An answer for each event, in the order in which they were given.
-    pub fn receipts(&self, new: &HashSet<i64>) -> Vec<Receipt> {
+    /// An answer for each event, in the order in which they were given; of the new rows, some were set aside.
+    pub fn receipts(&self, new: &HashSet<i64>, set_aside: &HashSet<i64>) -> Vec<Receipt> {
         let mut unseen = new.clone();
-        let receipt = |event| Receipt { duplicate: !unseen.remove(&self.rows[&key(event)].seq) };
+        let receipt = |event| {
+            let seq = self.rows[&key(event)].seq;
+            Receipt { duplicate: !unseen.remove(&seq), set_aside: set_aside.contains(&seq) }
+        };
         self.events.iter().map(receipt).collect()
     }
 }
@@ -80,7 +84,12 @@ fn key(event: &Event) -> (&str, &[u8; 32]) {
     (event.instance_id.as_str(), &event.body_sha256)
 }
 
-impl LedgerRow<'_> {
+impl<'e> LedgerRow<'e> {
+    /// A row that the ledger has.
+    pub fn of_ledger(event: &'e Event, seq: i64) -> Self {
+        Self { event, seq, deliveries: 1, last_received_at: event.received_at }
+    }
+
     /// Takes a repeat into this row that came before it in the batch.
     fn merge_earlier(&mut self, earlier: &Self) {
         if earlier.event.received_at <= self.event.received_at {
@@ -91,7 +100,7 @@ impl LedgerRow<'_> {
         self.last_received_at = self.last_received_at.max(earlier.last_received_at);
     }
 
-    fn placed(&self, copy: &MessageCopy) -> LedgerCopy {
+    fn placed(&self, copy: &Arc<MessageCopy>) -> LedgerCopy {
         LedgerCopy {
             instance_id: self.event.instance_id.clone(),
             copy: copy.clone(),
@@ -102,27 +111,36 @@ impl LedgerRow<'_> {
     }
 }
 
-/// What a batch changes beside the ledger: one row for each key, sorted by it.
+/// The copies of messages among new rows of the ledger, sorted by message.
+pub fn copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> {
+    let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
+    for row in rows {
+        if let Effect::Message(copy) = &row.event.reading.effect {
+            let copy = row.placed(copy);
+            copies.entry(copy.key()).or_default().push(copy);
+        }
+    }
+    copies
+}
+
+/// What new rows of the ledger change beside it and the messages: one row for each key, sorted by it.
 #[derive(Debug, Default)]
 pub struct Changes {
-    pub copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
     /// What copies state and what events of their own do.
     pub acks: Vec<MessageAck>,
-    /// The messages of which there is such an event.
-    pub acked: BTreeSet<MessageKey>,
     pub reactions: Vec<MessageReaction>,
     pub media: Vec<MediaJob>,
 }
 
 impl Changes {
-    /// What these events of the ledger, each with its number, change beside it.
-    pub fn of_ledger(events: &[(i64, Event)]) -> Self {
+    pub fn of<'r>(rows: impl Iterator<Item = &'r LedgerRow<'r>>) -> Self {
         let mut changes = Self::default();
-        for (seq, event) in events {
-            let last_received_at = event.received_at;
-            changes.add(&LedgerRow { event, seq: *seq, deliveries: 1, last_received_at });
+        rows.for_each(|row| changes.add(row));
+        Self {
+            acks: fold_acks(changes.acks),
+            reactions: fold_reactions(changes.reactions),
+            media: fold_media(changes.media),
         }
-        changes.folded()
     }
 
     fn add(&mut self, row: &LedgerRow<'_>) {
@@ -132,24 +150,9 @@ impl Changes {
                 let (instance_id, at) = (&row.event.instance_id, row.event.received_at);
                 self.acks.extend(copy.stated_ack(instance_id, at));
                 self.media.extend(copy.media_job(instance_id, at));
-                let copy = row.placed(copy);
-                self.copies.entry(copy.key()).or_default().push(copy);
             }
-            Effect::Ack(ack) => {
-                self.acked.insert(ack.message_key());
-                self.acks.push(ack.clone());
-            }
+            Effect::Ack(ack) => self.acks.push(ack.clone()),
             Effect::Reaction(reaction) => self.reactions.push(reaction.clone()),
-        }
-    }
-
-    fn folded(self) -> Self {
-        Self {
-            copies: self.copies,
-            acks: fold_acks(self.acks),
-            acked: self.acked,
-            reactions: fold_reactions(self.reactions),
-            media: fold_media(self.media),
         }
     }
 }
@@ -163,13 +166,8 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
 }
 
-/// The jobs of these copies.
-pub fn media_of_copies(copies: &[LedgerCopy]) -> Vec<MediaJob> {
-    fold_media(copies.iter().filter_map(|it| it.copy.media_job(&it.instance_id, it.received_at)).collect())
-}
-
 /// One row for each key, with the earliest of both times: they may be those of two copies.
-fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
+pub fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     let mut folded = BTreeMap::<MediaKey, MediaJob>::new();
     for job in jobs {
         let known = folded.entry(job.key.clone()).or_insert_with(|| job.clone());

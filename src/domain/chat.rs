@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::chat_id;
 use super::instance::InstanceId;
-use super::message::Message;
+use super::message::{Message, RecordedMessage};
 use super::search::fold;
 use super::timestamp::Timestamp;
 use super::waiting::{Course, Followed, Turn, Turns};
@@ -48,6 +48,14 @@ pub struct Chat {
     pub name: Option<Name>,
     /// The first incoming message after the last outgoing one; none in chats in which nobody waits.
     pub waiting: Option<Mark>,
+}
+
+/// The marks of a message in the places that it held in its chat.
+#[derive(Default)]
+struct Released {
+    incoming: Option<Mark>,
+    outgoing: Option<Mark>,
+    name: Option<Mark>,
 }
 
 /// What is to be looked up anew of a chat, because the message that held the place has moved.
@@ -101,13 +109,24 @@ impl Chat {
         self.last_incoming = self.last_incoming.take().max(Some(mark));
     }
 
-    /// Clears the places that the message holds, and says which.
-    fn release(&mut self, message_id: &str) -> Vacancies {
+    /// Clears the places that the message holds, and returns where it stood in them.
+    fn release(&mut self, message_id: &str) -> Released {
         let held = |mark: &Mark| mark.message_id == message_id;
+        Released {
+            incoming: self.last_incoming.take_if(|mark| held(mark)),
+            outgoing: self.last_outgoing.take_if(|mark| held(mark)),
+            name: self.name.take_if(|name| held(&name.mark)).map(|name| name.mark),
+        }
+    }
+
+    /// The places that are vacant since these marks were released. Whoever has come to stand there or later has the place:
+    /// nobody else did.
+    fn vacated(&self, released: Released) -> Vacancies {
+        let is_vacant = |mark: Option<Mark>, now: Option<&Mark>| mark.is_some_and(|mark| now < Some(&mark));
         Vacancies {
-            incoming: self.last_incoming.take_if(|mark| held(mark)).is_some(),
-            outgoing: self.last_outgoing.take_if(|mark| held(mark)).is_some(),
-            name: self.name.take_if(|name| held(&name.mark)).is_some(),
+            incoming: is_vacant(released.incoming, self.last_incoming.as_ref()),
+            outgoing: is_vacant(released.outgoing, self.last_outgoing.as_ref()),
+            name: is_vacant(released.name, self.name.as_ref().map(|name| &name.mark)),
         }
     }
 
@@ -147,14 +166,25 @@ impl Place {
     }
 }
 
-/// A message that was folded anew, and the place it had before.
+impl From<&RecordedMessage> for Place {
+    fn from(message: &RecordedMessage) -> Self {
+        Self { chat_id: message.chat_id.clone(), occurred_at: message.occurred_at(), from_me: message.from_me }
+    }
+}
+
+/// A message that was there before, as later copies made it, and the place it had.
 #[derive(Clone, Debug)]
-pub struct Refolded {
+pub struct Rewritten {
     pub message: Message,
     pub before: Place,
 }
 
-impl Refolded {
+impl Rewritten {
+    /// Whether it stands elsewhere now.
+    pub fn has_moved(&self) -> bool {
+        self.before != Place::of(&self.message)
+    }
+
     fn chat_before(&self) -> Option<ChatKey> {
         Some((self.message.instance_id.clone(), self.before.chat_id.clone()?))
     }
@@ -182,9 +212,9 @@ struct Touched {
 
 impl Chats {
     /// The chats that the messages are in, or were in before.
-    pub fn keys(inserted: &[Message], refolded: &[Refolded]) -> BTreeSet<ChatKey> {
-        let now = inserted.iter().chain(refolded.iter().map(|it| &it.message)).filter_map(chat_key);
-        now.chain(refolded.iter().filter_map(Refolded::chat_before)).collect()
+    pub fn keys(inserted: &[Message], rewritten: &[Rewritten]) -> BTreeSet<ChatKey> {
+        let now = inserted.iter().chain(rewritten.iter().map(|it| &it.message)).filter_map(chat_key);
+        now.chain(rewritten.iter().filter_map(Rewritten::chat_before)).collect()
     }
 
     /// `loaded` are the rows that exist already.
@@ -203,17 +233,21 @@ impl Chats {
     }
 
     /// Moves a message that was there before to where it now belongs.
-    pub fn relocate(&mut self, refolded: &Refolded) {
-        let Refolded { message, before } = refolded;
-        let moved = *before != Place::of(message);
-        if let Some(touched) = refolded.chat_before().and_then(|key| self.chats.get_mut(&key)) {
+    pub fn relocate(&mut self, rewritten: &Rewritten) {
+        let Rewritten { message, before } = rewritten;
+        let (moved, chat_before) = (rewritten.has_moved(), rewritten.chat_before());
+        let mut released = Released::default();
+        if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
             touched.chat.message_count -= 1;
-            touched.vacancies = touched.vacancies.or(touched.chat.release(&message.id));
+            released = touched.chat.release(&message.id);
             touched.moves.extend(moved.then_some(before.occurred_at.seconds()));
         }
         if let Some(touched) = self.now(message) {
             touched.include(message);
             touched.moves.extend(moved.then_some(message.occurred_at().seconds()));
+        }
+        if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
+            touched.vacancies = touched.vacancies.or(touched.chat.vacated(released));
         }
     }
 

@@ -1,5 +1,7 @@
 //! The five events of the guide and the unknown: from a verified body to what it changes.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::ack::MessageAck;
@@ -48,7 +50,7 @@ impl EventState {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Nothing,
-    Message(Box<MessageCopy>),
+    Message(Arc<MessageCopy>),
     Ack(MessageAck),
     Reaction(MessageReaction),
 }
@@ -202,7 +204,7 @@ pub const TEST_WEBHOOK: &str = "test_webhook";
 pub const EVENT_TYPES: [&str; 5] = ["message_received", "message_sent", "ack_update", MESSAGE_REACTION, TEST_WEBHOOK];
 
 fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
-    Ok(Effect::Message(Box::new(MessageCopy::read(document, sent, arrival)?)))
+    Ok(Effect::Message(Arc::new(MessageCopy::read(document, sent, arrival)?)))
 }
 
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {

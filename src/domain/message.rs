@@ -3,6 +3,11 @@
 //! A gateway may send one message more than once: an empty stub before the real one, a later copy that brings the
 //! media's URL. Ordered by (`sent_at`, unknown first; `body_sha256`), of each field the last copy that fills it wins,
 //! so that neither order of arrival nor repetition matters.
+//!
+//! A copy that comes after all others in that order is laid over what they made ([`Message::over`]), which costs the same
+//! however many they are. Only one that comes out of its order needs the others again ([`Message::fold`]).
+
+use std::sync::Arc;
 
 use super::ack::{MessageAck, Standing};
 use super::chat_id;
@@ -16,6 +21,16 @@ use super::timestamp::Timestamp;
 
 /// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
 const MAX_WORD_BYTES: usize = 128;
+
+/// The longest `sender_name` that is taken for one: it is read and written with each message of its chat.
+const MAX_NAME_BYTES: usize = 1_024;
+
+/// How many copies of a message are folded anew, and the bytes of their bodies; two copies always are.
+pub const FOLDED_COPIES: i64 = 1_000;
+pub const FOLDED_BYTES: i64 = 8 * 1024 * 1024;
+
+/// The word for the column `reason` of a copy that came out of its order, after more copies than are folded anew.
+pub const TOO_MANY_COPIES: &str = "too_many_copies";
 
 /// What one `message_received` or `message_sent` says of a message. Empty text counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +56,7 @@ pub struct Fields {
     pub body: Option<String>,
     pub kind: Option<String>,
     pub sent_at: Option<Timestamp>,
+    /// As stated, else by the chat of the same copy.
     pub is_group: Option<bool>,
     pub quoted_message_id: Option<String>,
     pub reaction: Option<String>,
@@ -62,11 +78,14 @@ pub struct Location {
 #[derive(Clone, Debug)]
 pub struct LedgerCopy {
     pub instance_id: InstanceId,
-    pub copy: MessageCopy,
+    pub copy: Arc<MessageCopy>,
     pub body_sha256: [u8; 32],
     pub received_at: Timestamp,
     pub seq: i64,
 }
+
+/// Where a copy stands among those of its message. The greater one is the later; unknown times come first.
+pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
 
 /// The columns of a message's primary key.
 pub type MessageKey = (InstanceId, String);
@@ -82,17 +101,49 @@ pub struct Message {
     pub ack: Standing,
     /// The earliest copy's arrival.
     pub received_at: Timestamp,
-    /// The latest copy's number in the ledger.
+    /// The number in the ledger of the copy that is last in their order.
     pub event_seq: i64,
+}
+
+/// A message as it is recorded, without the texts that only the database needs to lay a later copy over it.
+#[derive(Clone, Debug)]
+pub struct RecordedMessage {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub chat_id: Option<String>,
+    pub from_me: bool,
+    pub sender_name: Option<String>,
+    /// That of the last copy, too.
+    pub sent_at: Option<Timestamp>,
+    pub is_group: bool,
+    pub received_at: Timestamp,
+    pub event_seq: i64,
+}
+
+/// How many copies of a message the ledger holds, and the bytes of their bodies. Of more than can be folded, not all are
+/// counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopySizes {
+    pub copies: i64,
+    pub bytes: i64,
+}
+
+impl CopySizes {
+    /// Whether they may be read again while others wait.
+    pub fn can_be_folded(self) -> bool {
+        self.copies <= 2 || (self.copies <= FOLDED_COPIES && self.bytes <= FOLDED_BYTES)
+    }
 }
 
 impl MessageCopy {
     pub(super) fn read(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Self, Defect> {
         let mut word = |field| document.short_text(field, MAX_WORD_BYTES).filter(|text| !text.is_empty());
         let (kind, status) = (word("type"), word("status"));
+        let sender_name = document.short_text("sender_name", MAX_NAME_BYTES).filter(|name| !name.is_empty());
+        let chat_id = document.optional_id("chat_id")?;
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
         let texts = Fields {
-            sender_name: text("sender_name"),
+            sender_name,
             body: text("body"),
             kind,
             reaction: text("reaction"),
@@ -102,14 +153,14 @@ impl MessageCopy {
             ..Fields::default()
         };
         let fields = Fields {
-            chat_id: document.optional_id("chat_id")?,
+            is_group: document.flag("is_group").or_else(|| chat_id.as_deref().map(chat_id::is_group)),
+            chat_id,
             from_id: document.optional_id("from")?,
             to_id: document.optional_id("to")?,
             quoted_message_id: document.optional_id("quoted_message_id")?,
             group_sender: document.optional_id("group_sender")?,
             from_me: document.flag("from_me").unwrap_or(false) || sent,
             sent_at: document.time("timestamp", arrival),
-            is_group: document.flag("is_group"),
             location: Location::read(document),
             ..texts
         };
@@ -125,7 +176,7 @@ impl MessageCopy {
     }
 
     /// The file that it asks to be saved.
-    pub(super) fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
+    pub fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
         let source_url = self.fields.media_url.clone()?;
         let occurred_at = self.fields.sent_at.unwrap_or(due_at);
         Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, occurred_at, due_at))
@@ -147,24 +198,27 @@ impl Location {
 
 impl Fields {
     /// Lays a later copy over the earlier ones: what it fills wins, what it leaves empty stays.
-    fn overlay(self, later: Fields) -> Self {
+    fn overlay(self, later: &Fields) -> Self {
+        fn last<T: Clone>(later: &Option<T>, earlier: Option<T>) -> Option<T> {
+            later.clone().or(earlier)
+        }
         Self {
-            chat_id: later.chat_id.or(self.chat_id),
-            from_id: later.from_id.or(self.from_id),
-            to_id: later.to_id.or(self.to_id),
+            chat_id: last(&later.chat_id, self.chat_id),
+            from_id: last(&later.from_id, self.from_id),
+            to_id: last(&later.to_id, self.to_id),
             from_me: later.from_me || self.from_me,
-            sender_name: later.sender_name.or(self.sender_name),
-            body: later.body.or(self.body),
-            kind: later.kind.or(self.kind),
-            sent_at: later.sent_at.or(self.sent_at),
-            is_group: later.is_group.or(self.is_group),
-            quoted_message_id: later.quoted_message_id.or(self.quoted_message_id),
-            reaction: later.reaction.or(self.reaction),
-            media_url: later.media_url.or(self.media_url),
-            location: later.location.or(self.location),
-            vcard: later.vcard.or(self.vcard),
-            status: later.status.or(self.status),
-            group_sender: later.group_sender.or(self.group_sender),
+            sender_name: last(&later.sender_name, self.sender_name),
+            body: last(&later.body, self.body),
+            kind: last(&later.kind, self.kind),
+            sent_at: last(&later.sent_at, self.sent_at),
+            is_group: last(&later.is_group, self.is_group),
+            quoted_message_id: last(&later.quoted_message_id, self.quoted_message_id),
+            reaction: last(&later.reaction, self.reaction),
+            media_url: last(&later.media_url, self.media_url),
+            location: last(&later.location, self.location),
+            vcard: last(&later.vcard, self.vcard),
+            status: last(&later.status, self.status),
+            group_sender: last(&later.group_sender, self.group_sender),
         }
     }
 }
@@ -180,7 +234,7 @@ impl LedgerCopy {
     ) -> Option<Self> {
         let body_sha256 = body_sha256.try_into().ok()?;
         match Reading::of_ledger(body, &instance_id, received_at).effect {
-            Effect::Message(copy) => Some(Self { instance_id, copy: *copy, body_sha256, received_at, seq }),
+            Effect::Message(copy) => Some(Self { instance_id, copy, body_sha256, received_at, seq }),
             _ => None,
         }
     }
@@ -188,6 +242,25 @@ impl LedgerCopy {
     pub fn key(&self) -> MessageKey {
         (self.instance_id.clone(), self.copy.id.clone())
     }
+
+    pub fn order(&self) -> CopyOrder {
+        (self.copy.fields.sent_at, self.body_sha256)
+    }
+}
+
+/// Those of a message's copies that say what it is: folded together with others, they have the fields of all. Each brings
+/// at least one field, so they are few.
+pub fn telling(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
+    copies.sort_by_key(LedgerCopy::order);
+    let (mut fields, mut telling) = (Fields::default(), Vec::new());
+    for copy in copies.into_iter().rev() {
+        let with_it = copy.copy.fields.clone().overlay(&fields);
+        if with_it != fields || telling.is_empty() {
+            fields = with_it;
+            telling.push(copy);
+        }
+    }
+    telling
 }
 
 impl Message {
@@ -195,28 +268,46 @@ impl Message {
     ///
     /// # Panics
     /// If `copies` is empty.
-    pub fn fold(mut copies: Vec<LedgerCopy>) -> Self {
-        copies.sort_by_key(|copy| (copy.copy.fields.sent_at, copy.body_sha256));
-        let received_at = copies.iter().map(|copy| copy.received_at).min();
-        let event_seq = copies.iter().map(|copy| copy.seq).max();
-        let (instance_id, id) = copies.first().expect("a message has a copy").key();
+    pub fn fold(copies: &[LedgerCopy]) -> Self {
+        const THERE: &str = "a message has a copy";
+        let mut copies: Vec<&LedgerCopy> = copies.iter().collect();
+        copies.sort_by_key(|copy| copy.order());
+        let last = copies.last().expect(THERE);
+        let ((instance_id, id), event_seq) = (last.key(), last.seq);
+        let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
         let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
-        let (mut fields, mut words) = (Fields::default(), String::new());
-        for LedgerCopy { copy, .. } in copies {
+        let (mut fields, mut words) = (Fields::default(), "");
+        for LedgerCopy { copy, .. } in &copies {
             if copy.fields.body.is_some() {
-                words = copy.words;
+                words = &copy.words;
             }
-            fields = fields.overlay(copy.fields);
+            fields = fields.overlay(&copy.fields);
         }
-        Self {
-            instance_id,
-            id,
-            fields,
-            words,
-            ack,
-            received_at: received_at.expect("a message has a copy"),
-            event_seq: event_seq.expect("a message has a copy"),
-        }
+        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
+    }
+
+    /// Lays the message, which is folded of later copies, over what earlier ones made. Texts that it does not fill stay as
+    /// they are recorded.
+    #[must_use]
+    pub fn over(self, recorded: &RecordedMessage) -> Self {
+        let earlier = Fields {
+            chat_id: recorded.chat_id.clone(),
+            from_me: recorded.from_me,
+            sender_name: recorded.sender_name.clone(),
+            sent_at: recorded.sent_at,
+            is_group: Some(recorded.is_group),
+            ..Fields::default()
+        };
+        let received_at = self.received_at.min(recorded.received_at);
+        Self { fields: earlier.overlay(&self.fields), received_at, ..self }
+    }
+
+    /// What its chat needs to know of it. The long texts are left out.
+    #[must_use]
+    pub fn without_texts(self) -> Self {
+        let Fields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
+        let fields = Fields { chat_id, from_me, sender_name, sent_at, is_group, ..Fields::default() };
+        Self { fields, words: String::new(), ..self }
     }
 
     pub fn key(&self) -> MessageKey {
@@ -228,75 +319,21 @@ impl Message {
         self.fields.sent_at.unwrap_or(self.received_at)
     }
 
-    /// Whether it was said in a group: as stated, else by the chat's id.
+    /// Whether it was said in a group.
     pub fn is_group(&self) -> bool {
-        let by_chat = || self.fields.chat_id.as_deref().is_some_and(chat_id::is_group);
-        self.fields.is_group.unwrap_or_else(by_chat)
+        self.fields.is_group.unwrap_or(false)
+    }
+}
+
+impl RecordedMessage {
+    pub fn key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.id.clone())
+    }
+
+    pub fn occurred_at(&self) -> Timestamp {
+        self.sent_at.unwrap_or(self.received_at)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn copy(seq: i64, sent_at: Option<i64>, fields: Fields) -> LedgerCopy {
-        LedgerCopy {
-            instance_id: InstanceId::new("123").unwrap(),
-            copy: MessageCopy {
-                id: "ABCD1234".to_owned(),
-                words: fields.body.as_deref().map(first_words).unwrap_or_default(),
-                fields: Fields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
-                ack: None,
-            },
-            body_sha256: [seq as u8; 32],
-            received_at: Timestamp::from_millis(1_000 * seq),
-            seq,
-        }
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
-    #[test]
-    fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
-        let stub = copy(1, None, Fields { sender_name: some("Juan"), is_group: Some(false), ..Fields::default() });
-        let real = copy(2, Some(900), Fields { body: some("Hola"), ..Fields::default() });
-        let late = copy(3, Some(900), Fields { media_url: some("/uploads/x.jpg"), ..Fields::default() });
-        let message = Message::fold(vec![stub.clone(), real.clone(), late.clone()]);
-        assert_eq!(message.fields.sender_name, some("Juan"));
-        assert_eq!(message.fields.body, some("Hola"));
-        assert_eq!(message.words, "hola");
-        assert_eq!(message.fields.media_url, some("/uploads/x.jpg"));
-        assert_eq!(message.received_at.millis(), 1_000);
-        assert_eq!(message.occurred_at().millis(), 900);
-        assert_eq!(message.event_seq, 3);
-        assert_eq!(Message::fold(vec![late.clone(), stub, late, real]), message);
-    }
-
-    #[test]
-    fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
-        let body = |seq, sent_at, text| copy(seq, sent_at, Fields { body: some(text), ..Fields::default() });
-        let fold = |copies: &[LedgerCopy]| Message::fold(copies.to_vec()).fields.body.unwrap();
-        assert_eq!(fold(&[body(1, Some(20), "later"), body(2, Some(10), "earlier")]), "later");
-        assert_eq!(fold(&[body(1, Some(10), "low"), body(2, Some(10), "high")]), "high");
-        assert_eq!(fold(&[body(9, None, "unknown"), body(1, Some(10), "known")]), "known");
-    }
-
-    #[test]
-    fn once_outgoing_always_outgoing() {
-        let mine = copy(1, None, Fields { from_me: true, ..Fields::default() });
-        let theirs = copy(2, Some(10), Fields::default());
-        assert!(Message::fold(vec![mine, theirs]).fields.from_me);
-    }
-
-    #[test]
-    fn a_group_is_known_by_its_chat_where_nobody_says() {
-        let in_chat = |chat: &str, is_group| {
-            Message::fold(vec![copy(1, None, Fields { chat_id: some(chat), is_group, ..Fields::default() })]).is_group()
-        };
-        assert!(in_chat("1203@g.us", None));
-        assert!(!in_chat("573001112233@c.us", None));
-        assert!(!in_chat("1203@g.us", Some(false)));
-    }
-}
+mod tests;

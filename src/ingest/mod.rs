@@ -20,6 +20,7 @@ use floor::Floor;
 
 mod floor;
 mod pace;
+mod suspects;
 mod writer;
 
 use pace::Pace;
@@ -152,7 +153,7 @@ impl Ingest {
             return receipts.first().copied().ok_or(IngestError::StoreUnavailable);
         }
         if broken::is(Fault::MemoryDeduplication) && broken::seen(&event.body_sha256) {
-            return Ok(Receipt { duplicate: true });
+            return Ok(Receipt { duplicate: true, set_aside: false });
         }
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;

@@ -1,5 +1,6 @@
 //! The task that writes: takes what waits, commits it as one, answers all.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +10,33 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
 use super::pace::Pace;
+use super::suspects::Suspects;
 use super::{IngestError, Queued, Told};
 use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
+use crate::domain::instance::InstanceId;
 use crate::store::{EventStore, StoreError};
 
 pub(super) const BATCH_EVENTS: usize = 256;
 pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long one batch is tried, a little less than its clients wait.
+/// How long one batch is tried, a little less than its clients wait; and one event alone.
 const RETRY_FOR: Duration = Duration::from_secs(4);
+/// How long a part of a batch is tried that ran out of time: so the other half is stored while its clients still wait.
+const RETRY_PART_FOR: Duration = Duration::from_millis(500);
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(20);
 const LAST_RETRY_AFTER: Duration = Duration::from_millis(640);
 
+/// When so many in succession run out of time, it is the database that is slow, and no event is at fault.
+const SLOW_DATABASE: u32 = 5;
+/// Parts of batches that wait to be tried again.
+const DELAYED_PARTS: usize = 64;
+
 /// The word for the column `reason` of an event that the database would not hold.
 const REFUSED: &str = "refused_by_database";
+/// The word for one that the database did not get done, while it did others.
+const TOOK_TOO_LONG: &str = "took_too_long";
 
 /// Commits batch after batch until the queue is closed and empty.
 pub(super) async fn run(
@@ -34,17 +46,29 @@ pub(super) async fn run(
     closing: Arc<Notify>,
     pace: Arc<Pace>,
 ) {
-    let mut left_over = None;
+    let mut committer = Committer::new(store, told);
+    let (mut left_over, mut waited) = (None, false);
     loop {
         let first = match left_over.take() {
             Some(queued) => Some(queued),
-            None => next(&mut waiting, &closing).await,
+            None if committer.delayed.is_empty() => match next(&mut waiting, &closing).await {
+                Some(queued) => Some(queued),
+                None => return,
+            },
+            None => waiting.try_recv().ok(),
         };
-        let Some(first) = first else { return };
-        let batch = gather(first, &mut waiting, &mut left_over);
-        let started = Instant::now();
-        commit(&*store, &told, batch).await;
-        pace.note(started.elapsed());
+        let delayed = committer.delayed.len();
+        if let Some(first) = first {
+            let batch = gather(first, &mut waiting, &mut left_over);
+            let started = Instant::now();
+            committer.commit(Part::new(batch)).await;
+            pace.note(started.elapsed());
+        }
+        // After a batch that ran out of time, the next goes first: its clients have waited all the while.
+        waited = !waited && committer.delayed.len() > delayed;
+        if !waited {
+            committer.commit_delayed().await;
+        }
     }
 }
 
@@ -73,42 +97,112 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
     batch
 }
 
-/// Commits the batch and answers its clients, each as soon as its event is safe. Where the database refuses the data,
-/// the batch is halved until the culprit stands alone, and that one is kept as quarantined: no event harms its
-/// neighbours.
-async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
-    let mut whole = Part::new(batch);
-    if broken::is(Fault::EarlyAnswer) {
-        whole.answer(vec![Receipt { duplicate: false }; whole.events.len()]);
+/// Commits parts of batches and answers their clients, each as soon as its event is safe.
+struct Committer {
+    store: Arc<dyn EventStore>,
+    told: Told,
+    /// What took too long or needs too much together, in halves: some event of them may be at fault.
+    delayed: VecDeque<Part>,
+    /// Events that ran out of time alone.
+    suspects: Suspects,
+    /// Parts that ran out of time since the last commit.
+    slow: u32,
+}
+
+impl Committer {
+    fn new(store: Arc<dyn EventStore>, told: Told) -> Self {
+        Self { store, told, delayed: VecDeque::new(), suspects: Suspects::default(), slow: 0 }
     }
-    let mut parts = vec![whole];
-    while let Some(mut part) = parts.pop() {
-        let started = Instant::now();
-        match record(store, &part.events).await {
-            Ok(receipts) => {
-                told.meters.events.commit(&part.events, &receipts, started.elapsed());
-                told.committed.notify_one();
-                told.outage.store();
-                if part.events.iter().any(Event::asks_for_media) {
-                    told.media.notify_one();
+
+    /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
+    /// one is kept as quarantined: no event harms its neighbours.
+    async fn commit(&mut self, mut whole: Part) {
+        if broken::is(Fault::EarlyAnswer) {
+            whole.answer(vec![Receipt { duplicate: false, set_aside: false }; whole.events.len()]);
+        }
+        self.commit_within(whole, RETRY_FOR).await;
+    }
+
+    /// Tries one of the delayed parts, if there is one.
+    async fn commit_delayed(&mut self) {
+        if let Some(part) = self.delayed.pop_front() {
+            let time = if part.events.len() > 1 { RETRY_PART_FOR } else { RETRY_FOR };
+            self.commit_within(part, time).await;
+        }
+    }
+
+    async fn commit_within(&mut self, whole: Part, time: Duration) {
+        let mut parts = vec![whole];
+        while let Some(mut part) = parts.pop() {
+            let started = Instant::now();
+            match record(&*self.store, &part.events, started + time).await {
+                Ok(receipts) => self.committed(part, receipts, started.elapsed()),
+                Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
+                    let second = part.halve();
+                    parts.extend([second, part]);
                 }
-                // The next batch does not wait for the answers.
-                tokio::spawn(async move { part.answer(receipts) });
-            }
-            Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
-                let second = part.halve();
-                parts.extend([second, part]);
-            }
-            Err(StoreError::Refused { code }) if !part.set_aside => {
-                error!(code, "the database refuses an event; it is kept as quarantined");
-                parts.push(part.quarantined());
-            }
-            Err(error @ StoreError::Refused { .. }) => part.fail(&error),
-            Err(error) => {
-                parts.push(part);
-                parts.drain(..).for_each(|part| part.fail(&error));
+                Err(StoreError::TooMuch) if part.is_of_several_instances() => {
+                    let second = part.halve();
+                    parts.extend([second, part]);
+                }
+                Err(error @ StoreError::TooMuch) => self.delay(part, &error),
+                Err(StoreError::Refused { code }) if !part.set_aside => {
+                    error!(code, "the database refuses an event; it is kept as quarantined");
+                    parts.push(part.quarantined(REFUSED));
+                }
+                Err(StoreError::TooSlow) => parts.extend(self.ran_out_of_time(part)),
+                Err(error @ StoreError::Refused { .. }) => part.fail(&error),
+                Err(error) => {
+                    parts.push(part);
+                    parts.drain(..).chain(self.delayed.drain(..)).for_each(|part| part.fail(&error));
+                }
             }
         }
+    }
+
+    fn committed(&mut self, mut part: Part, receipts: Vec<Receipt>, took: Duration) {
+        self.slow = 0;
+        self.suspects.note_commit();
+        self.told.meters.events.commit(&part.events, &receipts, took);
+        self.told.committed.notify_one();
+        self.told.outage.store();
+        if part.events.iter().any(Event::asks_for_media) {
+            self.told.media.notify_one();
+        }
+        // The next batch does not wait for the answers.
+        tokio::spawn(async move { part.answer(receipts) });
+    }
+
+    /// Has the halves of a part that ran out of time tried later. An event alone is refused, for it may come again; the
+    /// second time, if others were committed in between, it is to be kept as quarantined at once.
+    fn ran_out_of_time(&mut self, part: Part) -> Option<Part> {
+        self.slow += 1;
+        match part.events.as_slice() {
+            _ if self.slow >= SLOW_DATABASE => {
+                self.delayed.drain(..).for_each(|part| part.fail(&StoreError::TooSlow));
+            }
+            [event] if !part.set_aside && self.suspects.suspect(event) => {
+                error!("an event took too long twice, and others did not; it is kept as quarantined");
+                return Some(part.quarantined(TOOK_TOO_LONG));
+            }
+            [_] => {}
+            _ => {
+                self.delay(part, &StoreError::TooSlow);
+                return None;
+            }
+        }
+        part.fail(&StoreError::TooSlow);
+        None
+    }
+
+    /// Has the halves of a part tried when it is their turn, if there is room for them.
+    fn delay(&mut self, mut part: Part, error: &StoreError) {
+        if part.events.len() < 2 || self.delayed.len() >= DELAYED_PARTS {
+            return part.fail(error);
+        }
+        warn!(events = part.events.len(), %error, "a batch is tried again in halves");
+        let second = part.halve();
+        self.delayed.extend([part, second]);
     }
 }
 
@@ -116,7 +210,7 @@ async fn commit(store: &dyn EventStore, told: &Told, batch: Vec<Queued>) {
 struct Part {
     events: Vec<Event>,
     clients: Vec<Client>,
-    /// Whether the events were quarantined because the database refused them.
+    /// Whether the events were quarantined because the database refused them, or did not get them done.
     set_aside: bool,
 }
 
@@ -133,14 +227,35 @@ impl Part {
         Self { events, clients, set_aside: false }
     }
 
-    /// Keeps the first half, and returns the second.
-    fn halve(&mut self) -> Self {
-        let half = self.events.len() / 2;
-        Self { events: self.events.split_off(half), clients: self.clients.split_off(half), set_aside: self.set_aside }
+    fn is_of_several_instances(&self) -> bool {
+        self.events.windows(2).any(|two| two[0].instance_id != two[1].instance_id)
     }
 
-    fn quarantined(self) -> Self {
-        let events = self.events.into_iter().map(|event| event.quarantined(REFUSED)).collect();
+    /// Keeps one half, and returns the other: of the instances where there are several, so that none is in the way of the
+    /// others for long; else of the events.
+    fn halve(&mut self) -> Self {
+        let instances: BTreeSet<InstanceId> = self.events.iter().map(|event| event.instance_id.clone()).collect();
+        let is_first = |place: usize, event: &Event| match instances.iter().nth(instances.len() / 2) {
+            Some(middle) if instances.len() > 1 => event.instance_id < *middle,
+            _ => place < self.clients.len() / 2,
+        };
+        let first: Vec<bool> = self.events.iter().enumerate().map(|(place, event)| is_first(place, event)).collect();
+        let (mut kept, mut other) = (Self::empty(self.set_aside), Self::empty(self.set_aside));
+        for ((event, client), is_first) in self.events.drain(..).zip(self.clients.drain(..)).zip(first) {
+            let half = if is_first { &mut kept } else { &mut other };
+            half.events.push(event);
+            half.clients.push(client);
+        }
+        *self = kept;
+        other
+    }
+
+    fn empty(set_aside: bool) -> Self {
+        Self { events: vec![], clients: vec![], set_aside }
+    }
+
+    fn quarantined(self, reason: &str) -> Self {
+        let events = self.events.into_iter().map(|event| event.quarantined(reason)).collect();
         Self { events, set_aside: true, ..self }
     }
 
@@ -162,9 +277,8 @@ impl Part {
     }
 }
 
-/// Records events, trying again for a while when another transaction was in the way or the connection was lost.
-async fn record(store: &dyn EventStore, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-    let deadline = Instant::now() + RETRY_FOR;
+/// Records events, trying again until the deadline when another transaction was in the way or the connection was lost.
+async fn record(store: &dyn EventStore, events: &[Event], deadline: Instant) -> Result<Vec<Receipt>, StoreError> {
     let mut pause = FIRST_RETRY_AFTER;
     loop {
         match attempt(store, events, deadline).await {
@@ -190,6 +304,6 @@ async fn attempt(
             ControlFlow::Continue(error)
         }
         Ok(outcome) => ControlFlow::Break(outcome),
-        Err(_) => ControlFlow::Break(Err(StoreError::Unavailable("it gave no answer".to_owned()))),
+        Err(_) => ControlFlow::Break(Err(StoreError::TooSlow)),
     }
 }

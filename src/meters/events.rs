@@ -13,6 +13,7 @@ const OTHER: &str = "other";
 const TYPES: usize = EVENT_TYPES.len() + 1;
 /// The words of what became of an event.
 const OUTCOMES: [&str; 4] = ["applied", "ignored", "quarantined", "duplicate"];
+const QUARANTINED: usize = 2;
 const DUPLICATE: usize = OUTCOMES.len() - 1;
 
 /// The meters on the way of an event.
@@ -50,7 +51,7 @@ impl Events {
         self.batch.record(events.len() as f64);
         self.commit.record(took);
         for (event, receipt) in events.iter().zip(receipts) {
-            self.committed[place(event)][if receipt.duplicate { DUPLICATE } else { outcome(event) }].increment(1);
+            self.committed[place(event)][outcome(event, receipt)].increment(1);
         }
     }
 
@@ -65,10 +66,12 @@ fn place(event: &Event) -> usize {
     EVENT_TYPES.iter().position(|known| Some(*known) == stated).unwrap_or(EVENT_TYPES.len())
 }
 
-fn outcome(event: &Event) -> usize {
+fn outcome(event: &Event, receipt: &Receipt) -> usize {
     match event.reading.state {
+        _ if receipt.duplicate => DUPLICATE,
+        _ if receipt.set_aside => QUARANTINED,
         EventState::Applied => 0,
         EventState::Ignored => 1,
-        EventState::Quarantined => 2,
+        EventState::Quarantined => QUARANTINED,
     }
 }

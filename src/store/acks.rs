@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::ack::MessageAck;
+use crate::domain::ack::{AckRaise, MessageAck};
 use crate::domain::message::MessageKey;
 
 /// The statements on `message_acks` within a transaction.
@@ -17,4 +17,12 @@ pub(super) trait AckRows {
 
     /// The acks that came without an instance for messages with these ids.
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError>;
+
+    /// Raises the messages' acks to those that were stated; of equal rank, the greater bytes. Never lowers one. With it go
+    /// the times of the first acks that say that a message was delivered, and that it was read.
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError>;
+
+    /// The same to everything that `message_acks` has of messages. It is read from end to end, so it is for messages that
+    /// were not there when it was stated.
+    async fn take_over_acks(&mut self, keys: &[MessageKey]) -> Result<(), StoreError>;
 }

@@ -12,9 +12,13 @@ pub enum StoreError {
     /// The database cannot work now: away, out of space, shutting down.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// A question that would have taken too long was given up.
-    #[error("the question took too long")]
+    /// What would have taken too long was given up: a question, or a unit of work.
+    #[error("the database took too long")]
     TooSlow,
+    /// The events need more of what was recorded before than may be read for one batch. Fewer of them need less, and one alone
+    /// never too much.
+    #[error("the events need too much of what was recorded before")]
+    TooMuch,
     /// What the database has on disk is not what it wrote. Trying again does not help.
     #[error("the database is damaged: {0}")]
     Damaged(String),

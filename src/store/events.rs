@@ -19,6 +19,7 @@ pub trait EventStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Refused`] if some event of the batch cannot be held; the caller finds out which by halving it.
+    /// [`StoreError::TooMuch`] if the batch is to be halved, so that others have their turn in between.
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError>;
 }
 
@@ -30,4 +31,7 @@ pub(super) trait EventRows {
 
     /// Writes the rows; one that is there already counts the deliveries instead. Returns the numbers of the new ones.
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError>;
+
+    /// Quarantines rows of this transaction, with one reason.
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError>;
 }

@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::StoreError;
 use super::record::Rows;
-use crate::domain::batch::media_of_copies;
+use crate::domain::batch::fold_media;
 use crate::domain::chat::{Chat, ChatKey};
 use crate::domain::chat_id;
 use crate::domain::message::MessageKey;
@@ -112,12 +112,17 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
     let messages = rows.messages_after(after, MESSAGES).await?;
     let keys: Vec<MessageKey> = messages.iter().map(|message| message.key.clone()).collect();
     let Some((instance_id, id)) = keys.last() else { return Ok(Progress::Chats(String::new(), String::new())) };
-    rows.raise_acks(&keys).await?;
+    rows.take_over_acks(&keys).await?;
     let with_media: Vec<MessageKey> =
         messages.iter().filter(|message| message.has_media).map(|message| message.key.clone()).collect();
     if !with_media.is_empty() {
-        let copies = rows.copies(&with_media).await?;
-        rows.describe_media(&media_of_copies(&copies)).await?;
+        let (mut jobs, mut reached) = (vec![], Some(0));
+        while let Some(after) = reached {
+            let page = rows.copies(&with_media, after, i64::MAX).await?;
+            jobs.extend(page.copies.iter().filter_map(|it| it.copy.media_job(&it.instance_id, it.received_at)));
+            reached = page.reached;
+        }
+        rows.describe_media(&fold_media(jobs)).await?;
     }
     let times = messages.iter().map(|message| message.occurred_at);
     rows.delete_words(&Vec::from_iter(keys.iter().cloned().zip(times))).await?;

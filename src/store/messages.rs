@@ -1,41 +1,83 @@
 //! Messages, each a function of its copies in the ledger.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::domain::chat::Place;
-use crate::domain::message::{LedgerCopy, Message, MessageKey};
+use crate::domain::event::EventState;
+use crate::domain::instance::InstanceId;
+use crate::domain::message::{CopySizes, LedgerCopy, Message, MessageKey, RecordedMessage};
+use crate::domain::timestamp::Timestamp;
 
 /// What becomes of a message that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfPresent {
     Keep,
-    Replace,
+    /// What the new one fills replaces what is there; a message never loses a field by more copies.
+    Overlay,
+}
+
+/// Copies of messages that are read together, in the order of their numbers.
+pub(super) struct CopyPage {
+    pub(super) copies: Vec<LedgerCopy>,
+    /// The last number that was looked at; `None` if there was nothing more.
+    pub(super) reached: Option<i64>,
+}
+
+/// A row of the ledger that a copy is read from.
+pub(super) struct CopyRow<T> {
+    pub(super) instance_id: String,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) body_sha256: Vec<u8>,
+    pub(super) received_at: T,
+    pub(super) seq: i64,
+    pub(super) state: String,
+}
+
+impl CopyPage {
+    pub(super) fn read<T>(
+        rows: Vec<CopyRow<T>>,
+        time: impl Fn(T) -> Result<Timestamp, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let (mut copies, reached) = (Vec::new(), rows.last().map(|row| row.seq));
+        for row in rows.into_iter().filter(|row| row.state == EventState::Applied.as_str()) {
+            let (instance_id, received_at) = (InstanceId::from_store(&row.instance_id), time(row.received_at)?);
+            let Some(body) = row.body else { continue };
+            copies.extend(LedgerCopy::of_ledger(instance_id, &body, &row.body_sha256, received_at, row.seq));
+        }
+        Ok(Self { copies, reached })
+    }
 }
 
 /// The statements on `messages` within a transaction.
 #[async_trait]
 pub(super) trait MessageRows {
     /// Writes messages, new ones with the ack that their copies state, and returns the keys of those that were written.
-    /// A message that is there already keeps its ack, and all else too unless it is to be replaced.
+    /// A message that is there already keeps its ack.
     async fn write_messages(
         &mut self,
         messages: &[Message],
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError>;
 
-    /// All copies of the messages in the ledger.
-    async fn copies(&mut self, keys: &[MessageKey]) -> Result<Vec<LedgerCopy>, StoreError>;
+    /// The messages as they are recorded.
+    async fn recorded(&mut self, keys: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError>;
 
-    /// Where the messages stand.
-    async fn places(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError>;
+    /// The beginnings of the messages' bodies, as far as their words go, of those that have one.
+    async fn beginnings(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError>;
+
+    /// The hashes of these rows of the ledger.
+    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError>;
+
+    /// How many copies of each message the ledger holds, applied or not, and the bytes of their bodies; of each message, one
+    /// more than may be folded is the most that is looked at. No body is read for that.
+    async fn copy_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError>;
+
+    /// The applied copies of these messages with numbers greater than `after`, up to `last`: as many as may be folded in
+    /// bytes, and at least one.
+    async fn copies(&mut self, keys: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError>;
 
     /// The outgoing messages with these ids, in all instances but `-`.
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
-
-    /// Raises the messages' acks to the highest in `message_acks`; of equal rank, the greater bytes. Never lowers one.
-    /// With it go the times of the first acks that say that a message was delivered, and that it was read.
-    async fn raise_acks(&mut self, keys: &[MessageKey]) -> Result<(), StoreError>;
 }

@@ -25,6 +25,7 @@ mod events;
 mod examination;
 mod feed;
 mod fill;
+mod folding;
 mod instance_reports;
 mod listing;
 mod media;

@@ -7,8 +7,9 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::folding::FoldLimit;
 use super::record::{Rows, apply};
-use crate::domain::batch::Changes;
+use crate::domain::batch::LedgerRow;
 use crate::domain::event::Event;
 
 /// Events that are applied together, and the bytes of their bodies: those of a single event may be more.
@@ -130,7 +131,8 @@ pub(super) async fn rebuild(
         let events = rows.applied_after(seq).await?;
         let Some((reached, _)) = events.last() else { break };
         seq = *reached;
-        apply(rows, Changes::of_ledger(&events)).await?;
+        let new: Vec<LedgerRow<'_>> = events.iter().map(|(seq, event)| LedgerRow::of_ledger(event, *seq)).collect();
+        apply(rows, &Vec::from_iter(&new), FoldLimit::None).await?;
     }
     let mut differences = Vec::new();
     for table in &TABLES {

@@ -1,23 +1,25 @@
 //! The recording of a batch: the one story that both databases tell, each with its own statements.
 //!
-//! The number of statements does not depend on the number of events, and none is sent that has nothing to do.
+//! The number of statements does not depend on the number of events, but for copies of messages that come out of their order;
+//! and none is sent that has nothing to do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::StoreError;
 use super::acks::AckRows;
 use super::chats::ChatRows;
 use super::events::EventRows;
+use super::folding::{FoldLimit, Written, write_messages};
 use super::media::MediaRows;
-use super::messages::{IfPresent, MessageRows};
+use super::messages::MessageRows;
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
-use crate::domain::ack::{self, MessageAck};
-use crate::domain::batch::{Changes, LedgerRows, Receipt, fold_acks};
-use crate::domain::chat::{Chats, Place, Refolded};
+use crate::domain::ack::{AckRaise, MessageAck};
+use crate::domain::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
+use crate::domain::chat::Chats;
 use crate::domain::event::Event;
-use crate::domain::message::{LedgerCopy, Message, MessageKey};
+use crate::domain::message::{Message, MessageKey, TOO_MANY_COPIES};
 use crate::domain::search::SearchEntry;
 use crate::domain::waiting::Around;
 
@@ -40,82 +42,81 @@ pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     let last_seq = rows.take_numbers(count).await?;
     let ledger = LedgerRows::fold(events, last_seq);
     let new = rows.append_events(&ledger).await?;
-    apply(rows, ledger.changes(&new)).await?;
+    let set_aside = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
     let repeated = ledger.media_of_repeats(&new);
     if !repeated.is_empty() {
         rows.wake_media(&repeated).await?;
     }
-    Ok(ledger.receipts(&new))
+    Ok(ledger.receipts(&new, &set_aside))
 }
 
-pub(super) async fn apply(rows: &mut impl Rows, changes: Changes) -> Result<(), StoreError> {
-    let mut acked = changes.acked;
-    if !changes.copies.is_empty() {
-        acked.extend(rows.acked(&Vec::from_iter(changes.copies.keys().cloned())).await?);
+/// Writes what new rows of the ledger change beside it. Returns the numbers of those that it set aside.
+pub(super) async fn apply(
+    rows: &mut impl Rows,
+    new: &[&LedgerRow<'_>],
+    limit: FoldLimit,
+) -> Result<HashSet<i64>, StoreError> {
+    let written = write_messages(rows, copies(new), limit).await?;
+    if !written.set_aside.is_empty() {
+        rows.set_aside(&Vec::from_iter(written.set_aside.iter().copied()), TOO_MANY_COPIES).await?;
     }
-    if !changes.acks.is_empty() {
-        rows.upsert_acks(&changes.acks).await?;
-    }
-    let (inserted, refolded) = write_messages(rows, changes.copies).await?;
-    let claimed = claim_acks(rows, &changes.acks, &inserted, &refolded).await?;
-    acked.extend(claimed.iter().map(MessageAck::message_key));
-    acked.extend(refolded.iter().map(|it| it.message.key()));
-    // The others are written with the ack that they state, and with no time of it.
-    acked.extend(inserted.iter().filter(|message| message.ack.rank >= ack::DELIVERED).map(Message::key));
-    if !acked.is_empty() {
-        rows.raise_acks(&Vec::from_iter(acked)).await?;
-    }
+    let changes = Changes::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
+    state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {
         rows.upsert_reactions(&changes.reactions).await?;
     }
-    update_chats(rows, &inserted, &refolded).await?;
-    index(rows, &inserted, &refolded).await?;
+    update_chats(rows, &written).await?;
+    let entries: Vec<SearchEntry> = written.inserted.iter().filter_map(SearchEntry::of).collect();
+    if !entries.is_empty() {
+        rows.insert_words(&entries).await?;
+    }
     if !changes.media.is_empty() {
         rows.insert_media(&changes.media).await?;
+    }
+    Ok(written.set_aside)
+}
+
+/// Keeps the acks, and raises the messages by them: new messages by all that was ever stated of them, the others by what is
+/// new alone.
+async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
+    let mut acked_before = vec![];
+    if !written.inserted.is_empty() {
+        acked_before = rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?;
+    }
+    if !acks.is_empty() {
+        rows.upsert_acks(acks).await?;
+    }
+    let claimed = claim_acks(rows, acks, written).await?;
+    // A new message is written with the ack that it states, and with no time of it.
+    let stated: HashMap<MessageKey, &Message> =
+        written.inserted.iter().map(|message| (message.key(), message)).collect();
+    let says_so = |raise: &AckRaise| {
+        let message = stated.get(&(raise.instance_id.clone(), raise.message_id.clone()));
+        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.standing)
+    };
+    let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
+    raises.retain(|raise| !says_so(raise));
+    if !raises.is_empty() {
+        rows.raise_acks(&raises).await?;
+    }
+    if !acked_before.is_empty() {
+        rows.take_over_acks(&acked_before).await?;
     }
     Ok(())
 }
 
-/// Inserts the first copies, and folds anew from the ledger the messages that were there before.
-async fn write_messages(
-    rows: &mut impl Rows,
-    copies: impl IntoIterator<Item = (MessageKey, Vec<LedgerCopy>)>,
-) -> Result<(Vec<Message>, Vec<Refolded>), StoreError> {
-    let messages: Vec<Message> = copies.into_iter().map(|(_, copies)| Message::fold(copies)).collect();
-    if messages.is_empty() {
-        return Ok((vec![], vec![]));
-    }
-    let new = rows.write_messages(&messages, IfPresent::Keep).await?;
-    let (inserted, known): (Vec<Message>, Vec<Message>) =
-        messages.into_iter().partition(|message| new.contains(&message.key()));
-    let known: Vec<MessageKey> = known.iter().map(Message::key).collect();
-    let refolded = if known.is_empty() { vec![] } else { refold(rows, &known).await? };
-    Ok((inserted, refolded))
-}
-
-async fn refold(rows: &mut impl Rows, keys: &[MessageKey]) -> Result<Vec<Refolded>, StoreError> {
-    let mut places: HashMap<MessageKey, Place> = rows.places(keys).await?.into_iter().collect();
-    let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
-    for copy in rows.copies(keys).await? {
-        copies.entry(copy.key()).or_default().push(copy);
-    }
-    let messages: Vec<Message> = copies.into_values().map(Message::fold).collect();
-    rows.write_messages(&messages, IfPresent::Replace).await?;
-    let refolded = |message: Message| Some(Refolded { before: places.remove(&message.key())?, message });
-    Ok(messages.into_iter().filter_map(refolded).collect())
-}
-
-/// Copies acks that came without an instance to the outgoing messages with their ids, whichever came second.
+/// Copies acks that came without an instance to the outgoing messages with their ids, whichever came second. A message that
+/// was outgoing before has those that were there before.
 /// Two look-ups by plain id and no join, so that the tables can be distributed by instance.
 async fn claim_acks(
     rows: &mut impl Rows,
     acks: &[MessageAck],
-    inserted: &[Message],
-    refolded: &[Refolded],
+    written: &Written,
 ) -> Result<Vec<MessageAck>, StoreError> {
-    let written = inserted.iter().chain(refolded.iter().map(|it| &it.message));
-    let outgoing = written.filter(|it| it.fields.from_me && !it.instance_id.is_unstated());
-    let mut owners: Vec<MessageKey> = outgoing.map(Message::key).collect();
+    let turned = written.rewritten.iter().filter(|it| !it.before.from_me).map(|it| &it.message);
+    let outgoing = |it: &&Message| it.fields.from_me && !it.instance_id.is_unstated();
+    let mut owners: Vec<MessageKey> =
+        written.inserted.iter().chain(turned).filter(outgoing).map(Message::key).collect();
     let mut unclaimed: Vec<MessageAck> = acks.iter().filter(|ack| ack.instance_id.is_unstated()).cloned().collect();
     let (sought, acked) = (ids(owners.iter().map(|key| &key.1)), ids(unclaimed.iter().map(|ack| &ack.message_id)));
     if !sought.is_empty() {
@@ -149,15 +150,15 @@ fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAc
     fold_acks(owners.into_iter().flat_map(claim).collect())
 }
 
-async fn update_chats(rows: &mut impl Rows, inserted: &[Message], refolded: &[Refolded]) -> Result<(), StoreError> {
-    let keys = Chats::keys(inserted, refolded);
+async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }: &Written) -> Result<(), StoreError> {
+    let keys = Chats::keys(inserted, rewritten);
     if keys.is_empty() {
         return Ok(());
     }
     let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await?;
     let mut chats = Chats::new(keys, loaded);
     inserted.iter().for_each(|message| chats.insert(message));
-    refolded.iter().for_each(|refolded| chats.relocate(refolded));
+    rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
     let vacant = chats.vacancies();
     if !vacant.is_empty() {
         chats.refill(rows.latest_in_chats(&vacant).await?);
@@ -187,19 +188,6 @@ async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), Store
     let responses = turns.responses(found);
     if !responses.is_empty() {
         rows.save_responses(&responses).await?;
-    }
-    Ok(())
-}
-
-/// Keeps the words of the messages.
-async fn index(rows: &mut impl Rows, inserted: &[Message], refolded: &[Refolded]) -> Result<(), StoreError> {
-    if !refolded.is_empty() {
-        rows.delete_words(&Vec::from_iter(refolded.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
-    }
-    let written = inserted.iter().chain(refolded.iter().map(|it| &it.message));
-    let entries: Vec<SearchEntry> = written.filter_map(SearchEntry::of).collect();
-    if !entries.is_empty() {
-        rows.insert_words(&entries).await?;
     }
     Ok(())
 }

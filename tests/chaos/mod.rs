@@ -6,6 +6,7 @@
 pub mod auditor;
 mod bombs;
 mod clocks;
+mod copies;
 mod crowd;
 mod device;
 mod disk;

@@ -267,11 +267,11 @@ fn a_body_says_what_any_reader_of_json_says_that_it_says() {
         let Effect::Message(copy) = effect else { return Ok(()) };
         prop_assert_eq!(about.event_type.as_deref(), fields["event_type"].as_str());
         if let Some(id) = plain_id(fields.get("id")) {
-            prop_assert_eq!(Some(copy.id), id);
+            prop_assert_eq!(Some(copy.id.clone()), id);
         }
         if let Some(Value::String(text)) = fields.get("body") {
             let expected = Some(text.replace('\0', "\u{FFFD}")).filter(|text| !text.is_empty());
-            prop_assert_eq!(copy.fields.body, expected);
+            prop_assert_eq!(&copy.fields.body, &expected);
         }
         Ok(())
     });

@@ -18,6 +18,7 @@ mod outage;
 mod panics;
 mod scopes;
 mod signature;
+mod slow_commits;
 mod statistics;
 mod stream;
 mod tickets;

@@ -230,3 +230,32 @@ async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
     })
     .await;
 }
+
+/// SQLite works on a thread of its own, and PostgreSQL in a process: each must be told that nobody waits any more.
+#[tokio::test]
+async fn a_batch_that_is_given_up_is_in_nobodys_way() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let endless = match world.backend {
+            Backend::Sqlite => {
+                "CREATE VIEW numbers AS
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n;
+                 CREATE TRIGGER endless BEFORE INSERT ON events WHEN NEW.message_id = 'endless'
+                 BEGIN SELECT count(*) FROM numbers; END"
+            }
+            Backend::Postgres => {
+                "CREATE FUNCTION endless() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN PERFORM pg_sleep(3600); RETURN NEW; END $$;
+                 CREATE TRIGGER endless BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.message_id = 'endless')
+                 EXECUTE FUNCTION endless()"
+            }
+        };
+        world.execute(endless).await;
+        let endless = event("7", received("endless", json!({})), ARRIVAL);
+        assert!(timeout(Duration::from_millis(100), store.record_batch(&[endless])).await.is_err());
+        let other = [event("7", received("A", json!({})), ARRIVAL)];
+        eventually("the lock is free", async || store.record_batch(&other).await.is_ok()).await;
+        assert_eq!(world.rows("SELECT message_id FROM events").await, ["A"]);
+    })
+    .await;
+}

@@ -82,19 +82,16 @@ async fn two_instances_hold_the_same_message_id_each_for_itself() {
 }
 
 #[tokio::test]
-async fn the_latest_number_of_a_messages_copies_stands_with_it() {
+async fn the_number_of_the_copy_that_is_last_in_their_order_stands_with_a_message() {
     on_both(async |world| {
         let store = world.open().await;
-        record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
-        record(&store, &[event("7", received("B", json!({})), ARRIVAL)]).await;
-        record(&store, &[event("7", received("A", json!({"body": "later"})), ARRIVAL)]).await;
-        let differences = world
-            .value(
-                "SELECT count(*) FROM messages WHERE event_seq <> (SELECT max(seq) FROM events \
-                 WHERE events.instance_id = messages.instance_id AND events.message_id = messages.id)",
-            )
-            .await;
-        assert_eq!(differences, "0");
+        let sent_at = |second: i64| event("7", received("A", json!({"timestamp": 1_724_716_800 + second})), ARRIVAL);
+        for (second, number) in [(5, "1"), (7, "2"), (6, "2"), (8, "4")] {
+            record(&store, &[sent_at(second)]).await;
+            assert_eq!(world.value("SELECT event_seq FROM messages").await, number);
+        }
+        record(&store, &[sent_at(12), sent_at(11), event("7", received("B", json!({})), ARRIVAL)]).await;
+        assert_eq!(world.rows("SELECT id, event_seq FROM messages ORDER BY id").await, ["A|5", "B|7"]);
     })
     .await;
 }

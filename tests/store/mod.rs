@@ -5,6 +5,7 @@ mod adhoc;
 pub mod anything;
 mod chats;
 mod checkpoints;
+mod copies;
 mod documented;
 mod events;
 mod examination;

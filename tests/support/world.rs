@@ -131,7 +131,8 @@ impl World {
                 "messages",
                 "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
                  quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, ack_rank, \
-                 group_sender, received_at, occurred_at, delivered_at, read_at",
+                 group_sender, received_at, occurred_at, delivered_at, read_at, \
+                 (SELECT events.body_sha256 FROM events WHERE events.seq = messages.event_seq)",
             ),
             ("message_acks", "instance_id, message_id, ack, ack_rank, received_at"),
             ("message_reactions", "instance_id, message_id, from_number, reaction, reacted_at, received_at"),

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::{column, keys};
-use crate::domain::ack::{self, MessageAck};
+use crate::domain::ack::{self, AckRaise, MessageAck};
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
 use crate::domain::timestamp::Timestamp;
@@ -71,5 +71,78 @@ impl AckRows for PgConnection {
             received_at: Timestamp::from_utc(row.received_at),
         });
         Ok(acks.collect())
+    }
+
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        sqlx::query!(
+            r#"
+            UPDATE messages
+            SET ack = stated.ack,
+                ack_rank = stated.ack_rank,
+                delivered_at = stated.delivered_at,
+                read_at = stated.read_at
+            FROM (
+                SELECT
+                    message_acks.instance_id,
+                    message_acks.message_id,
+                    max(message_acks.ack_rank) AS ack_rank,
+                    (array_agg(message_acks.ack ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC))[1] AS ack,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $3) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $4) AS read_at
+                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+                JOIN message_acks
+                    ON message_acks.instance_id = key.instance_id
+                    AND message_acks.message_id = key.id
+                GROUP BY message_acks.instance_id, message_acks.message_id
+            ) AS stated
+            WHERE messages.instance_id = stated.instance_id
+                AND messages.id = stated.message_id
+                AND stated.ack_rank > 0
+                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
+                    IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
+            "#,
+            instance_ids as _,
+            ids as _,
+            ack::DELIVERED,
+            ack::READ,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            UPDATE messages
+            SET ack = CASE
+                    WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
+                    ELSE messages.ack
+                END,
+                ack_rank = greatest(messages.ack_rank, stated.ack_rank),
+                delivered_at = least(messages.delivered_at, stated.delivered_at),
+                read_at = least(messages.read_at, stated.read_at)
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[])
+                AS stated (instance_id, message_id, ack, ack_rank, delivered_at, read_at)
+            WHERE messages.instance_id = stated.instance_id
+                AND messages.id = stated.message_id
+                AND (
+                    (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
+                    OR least(messages.delivered_at, stated.delivered_at) IS DISTINCT FROM messages.delivered_at
+                    OR least(messages.read_at, stated.read_at) IS DISTINCT FROM messages.read_at
+                )
+            "#,
+            column(raises, |it| it.instance_id.as_str()) as _,
+            column(raises, |it| it.message_id.as_str()) as _,
+            column(raises, |it| it.standing.ack.as_str()) as _,
+            &column(raises, |it| it.standing.rank),
+            column(raises, |it| it.delivered_at.map(Timestamp::to_utc)) as _,
+            column(raises, |it| it.read_at.map(Timestamp::to_utc)) as _,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
     }
 }

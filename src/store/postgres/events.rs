@@ -56,4 +56,11 @@ impl EventRows for PgConnection {
         let taken: HashSet<i64> = taken.into_iter().collect();
         Ok(present.into_iter().filter(|seq| taken.contains(seq)).collect())
     }
+
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError> {
+        sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason)
+            .execute(self)
+            .await?;
+        Ok(())
+    }
 }

@@ -1,16 +1,16 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::{column, keys};
-use crate::domain::ack;
-use crate::domain::chat::Place;
 use crate::domain::instance::InstanceId;
-use crate::domain::message::{LedgerCopy, Message, MessageKey};
+use crate::domain::message::{CopySizes, FOLDED_BYTES, FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::messages::{IfPresent, MessageRows};
+use crate::store::fill::ENOUGH_OF_A_BODY;
+use crate::store::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
 
 #[async_trait]
 impl MessageRows for PgConnection {
@@ -34,23 +34,23 @@ impl MessageRows for PgConnection {
                 $22::int8[], $23::text[], $24::int2[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
-            SET chat_id = excluded.chat_id,
-                from_id = excluded.from_id,
-                to_id = excluded.to_id,
+            SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
+                from_id = coalesce(excluded.from_id, messages.from_id),
+                to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,
-                sender_name = excluded.sender_name,
-                body = excluded.body,
-                type = excluded.type,
-                sent_at = excluded.sent_at,
+                sender_name = coalesce(excluded.sender_name, messages.sender_name),
+                body = coalesce(excluded.body, messages.body),
+                type = coalesce(excluded.type, messages.type),
+                sent_at = coalesce(excluded.sent_at, messages.sent_at),
                 is_group = excluded.is_group,
-                quoted_message_id = excluded.quoted_message_id,
-                reaction = excluded.reaction,
-                media_url = excluded.media_url,
-                latitude = excluded.latitude,
-                longitude = excluded.longitude,
-                vcard = excluded.vcard,
-                status = excluded.status,
-                group_sender = excluded.group_sender,
+                quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
+                reaction = coalesce(excluded.reaction, messages.reaction),
+                media_url = coalesce(excluded.media_url, messages.media_url),
+                latitude = coalesce(excluded.latitude, messages.latitude),
+                longitude = coalesce(excluded.longitude, messages.longitude),
+                vcard = coalesce(excluded.vcard, messages.vcard),
+                status = coalesce(excluded.status, messages.status),
+                group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
@@ -81,47 +81,20 @@ impl MessageRows for PgConnection {
             &column(messages, |it| it.event_seq),
             column(messages, |it| it.ack.ack.as_str()) as _,
             &column(messages, |it| it.ack.rank),
-            present == IfPresent::Replace,
+            present == IfPresent::Overlay,
         )
         .fetch_all(self)
         .await?;
         Ok(written.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
     }
 
-    async fn copies(&mut self, messages: &[MessageKey]) -> Result<Vec<LedgerCopy>, StoreError> {
+    async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query!(
             r#"
-            SELECT events.instance_id, events.body AS "body!", events.body_sha256, events.received_at, events.seq
-            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            JOIN events ON events.instance_id = key.instance_id AND events.message_id = key.id
-            WHERE events.event_type IN ('message_received', 'message_sent')
-                AND events.state = 'applied'
-                AND events.body IS NOT NULL
-            "#,
-            instance_ids as _,
-            ids as _,
-        )
-        .fetch_all(self)
-        .await?;
-        let copies = rows.into_iter().filter_map(|row| {
-            let received_at = Timestamp::from_utc(row.received_at);
-            LedgerCopy::of_ledger(
-                InstanceId::from_store(&row.instance_id),
-                &row.body,
-                &row.body_sha256,
-                received_at,
-                row.seq,
-            )
-        });
-        Ok(copies.collect())
-    }
-
-    async fn places(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError> {
-        let (instance_ids, ids) = keys(messages);
-        let rows = sqlx::query!(
-            r#"
-            SELECT messages.instance_id, messages.id, messages.chat_id, messages.occurred_at, messages.from_me
+            SELECT
+                messages.instance_id, messages.id, messages.chat_id, messages.from_me, messages.sender_name,
+                messages.sent_at, messages.is_group, messages.received_at, messages.event_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -130,12 +103,109 @@ impl MessageRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let places = rows.into_iter().map(|row| {
-            let occurred_at = Timestamp::from_utc(row.occurred_at);
-            let place = Place { chat_id: row.chat_id, occurred_at, from_me: row.from_me };
-            ((InstanceId::from_store(&row.instance_id), row.id), place)
+        let recorded = rows.into_iter().map(|row| RecordedMessage {
+            instance_id: InstanceId::from_store(&row.instance_id),
+            id: row.id,
+            chat_id: row.chat_id,
+            from_me: row.from_me,
+            sender_name: row.sender_name,
+            sent_at: row.sent_at.map(Timestamp::from_utc),
+            is_group: row.is_group,
+            received_at: Timestamp::from_utc(row.received_at),
+            event_seq: row.event_seq,
         });
-        Ok(places.collect())
+        Ok(recorded.collect())
+    }
+
+    async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT messages.instance_id, messages.id, left(messages.body, $3) AS "body!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            WHERE messages.body IS NOT NULL
+            "#,
+            instance_ids as _,
+            ids as _,
+            ENOUGH_OF_A_BODY,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.body)).collect())
+    }
+
+    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        let rows =
+            sqlx::query!("SELECT seq, body_sha256 FROM events WHERE seq = ANY($1)", seqs).fetch_all(self).await?;
+        Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
+    }
+
+    async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!", key.id AS "id!", sizes.copies AS "copies!", sizes.bytes AS "bytes!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS copies, coalesce(sum(octet_length(counted.body)), 0)::int8 AS bytes
+                FROM (
+                    SELECT events.body
+                    FROM events
+                    WHERE events.instance_id = key.instance_id
+                        AND events.message_id = key.id
+                        AND events.event_type IN ('message_received', 'message_sent')
+                    LIMIT $3
+                ) AS counted
+            ) AS sizes
+            "#,
+            instance_ids as _,
+            ids as _,
+            FOLDED_COPIES + 1,
+        )
+        .fetch_all(self)
+        .await?;
+        let sizes = rows.into_iter().map(|row| {
+            let key = (InstanceId::from_store(&row.instance_id), row.id);
+            (key, CopySizes { copies: row.copies, bytes: row.bytes })
+        });
+        Ok(sizes.collect())
+    }
+
+    async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            CopyRow::<OffsetDateTime>,
+            r#"
+            WITH sized AS MATERIALIZED (
+                SELECT events.seq, coalesce(octet_length(events.body), 0) AS size
+                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+                JOIN events ON events.instance_id = key.instance_id AND events.message_id = key.id
+                WHERE events.event_type IN ('message_received', 'message_sent')
+            ),
+            summed AS MATERIALIZED (
+                SELECT
+                    seq,
+                    sum(size) OVER (ORDER BY seq) AS bytes,
+                    row_number() OVER (ORDER BY seq) AS place
+                FROM sized
+                WHERE seq > $3 AND seq <= $4
+            )
+            SELECT events.instance_id, events.body, events.body_sha256, events.received_at, events.seq, events.state
+            FROM summed
+            JOIN events ON events.seq = summed.seq
+            WHERE summed.bytes <= $5 OR summed.place = 1
+            ORDER BY events.seq
+            "#,
+            instance_ids as _,
+            ids as _,
+            after,
+            last,
+            FOLDED_BYTES,
+        )
+        .fetch_all(self)
+        .await?;
+        CopyPage::read(rows, |at| Ok(Timestamp::from_utc(at)))
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -146,45 +216,5 @@ impl MessageRows for PgConnection {
         .fetch_all(self)
         .await?;
         Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
-    }
-
-    async fn raise_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
-        let (instance_ids, ids) = keys(messages);
-        sqlx::query!(
-            r#"
-            UPDATE messages
-            SET ack = stated.ack,
-                ack_rank = stated.ack_rank,
-                delivered_at = stated.delivered_at,
-                read_at = stated.read_at
-            FROM (
-                SELECT
-                    message_acks.instance_id,
-                    message_acks.message_id,
-                    max(message_acks.ack_rank) AS ack_rank,
-                    (array_agg(message_acks.ack ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC))[1] AS ack,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $3) AS delivered_at,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $4) AS read_at
-                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-                JOIN message_acks
-                    ON message_acks.instance_id = key.instance_id
-                    AND message_acks.message_id = key.id
-                GROUP BY message_acks.instance_id, message_acks.message_id
-            ) AS stated
-            WHERE messages.instance_id = stated.instance_id
-                AND messages.id = stated.message_id
-                AND stated.ack_rank > 0
-                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
-                AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
-                    IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
-            "#,
-            instance_ids as _,
-            ids as _,
-            ack::DELIVERED,
-            ack::READ,
-        )
-        .execute(self)
-        .await?;
-        Ok(())
     }
 }

@@ -3,9 +3,10 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{json, keys, timestamp};
-use crate::domain::ack::{self, MessageAck};
+use crate::domain::ack::{self, AckRaise, MessageAck};
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
+use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 use crate::store::acks::AckRows;
 
@@ -26,6 +27,30 @@ impl<'a> From<&'a MessageAck> for AckRow<'a> {
             ack: &ack.ack,
             ack_rank: ack::rank(&ack.ack),
             received_at: ack.received_at.to_rfc3339(),
+        }
+    }
+}
+
+/// What raises the ack of a message.
+#[derive(Serialize)]
+struct RaiseRow<'r> {
+    instance_id: &'r str,
+    message_id: &'r str,
+    ack: &'r str,
+    ack_rank: i16,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+}
+
+impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
+    fn from(raise: &'r AckRaise) -> Self {
+        Self {
+            instance_id: raise.instance_id.as_str(),
+            message_id: &raise.message_id,
+            ack: &raise.standing.ack,
+            ack_rank: raise.standing.rank,
+            delivered_at: raise.delivered_at.map(Timestamp::to_rfc3339),
+            read_at: raise.read_at.map(Timestamp::to_rfc3339),
         }
     }
 }
@@ -98,5 +123,97 @@ impl AckRows for SqliteConnection {
             })
         });
         acks.collect()
+    }
+
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+        let keys = keys(messages);
+        sqlx::query!(
+            r#"
+            UPDATE messages
+            SET ack = stated.ack,
+                ack_rank = stated.ack_rank,
+                delivered_at = stated.delivered_at,
+                read_at = stated.read_at
+            FROM (
+                SELECT
+                    message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
+                    row_number() OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                        ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
+                    ) AS place,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?2) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS read_at
+                FROM jsonb_each(?1) AS key
+                CROSS JOIN message_acks
+                    ON message_acks.instance_id = key.value ->> 'instance_id'
+                    AND message_acks.message_id = key.value ->> 'id'
+            ) AS stated
+            WHERE stated.place = 1
+                AND messages.instance_id = stated.instance_id
+                AND messages.id = stated.message_id
+                AND stated.ack_rank > 0
+                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                AND (
+                    stated.ack <> messages.ack
+                    OR stated.ack_rank <> messages.ack_rank
+                    OR stated.delivered_at IS NOT messages.delivered_at
+                    OR stated.read_at IS NOT messages.read_at
+                )
+            "#,
+            keys,
+            ack::DELIVERED,
+            ack::READ,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError> {
+        let rows = json(raises.iter().map(RaiseRow::from));
+        sqlx::query!(
+            r#"
+            WITH stated AS MATERIALIZED (
+                SELECT
+                    known.rowid AS message_rowid,
+                    key.value ->> 'ack' AS ack,
+                    key.value ->> 'ack_rank' AS ack_rank,
+                    coalesce(
+                        min(known.delivered_at, key.value ->> 'delivered_at'),
+                        known.delivered_at,
+                        key.value ->> 'delivered_at'
+                    ) AS first_delivered_at,
+                    coalesce(
+                        min(known.read_at, key.value ->> 'read_at'), known.read_at, key.value ->> 'read_at'
+                    ) AS first_read_at
+                FROM jsonb_each(?1) AS key
+                CROSS JOIN messages AS known
+                    ON known.instance_id = key.value ->> 'instance_id' AND known.id = key.value ->> 'message_id'
+            )
+            UPDATE messages
+            SET ack = CASE
+                    WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
+                    ELSE messages.ack
+                END,
+                ack_rank = max(messages.ack_rank, stated.ack_rank),
+                delivered_at = stated.first_delivered_at,
+                read_at = stated.first_read_at
+            FROM stated
+            WHERE messages.rowid = stated.message_rowid
+                AND (
+                    (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
+                    OR stated.first_delivered_at IS NOT messages.delivered_at
+                    OR stated.first_read_at IS NOT messages.read_at
+                )
+            "#,
+            rows,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
     }
 }

@@ -101,4 +101,20 @@ impl EventRows for SqliteConnection {
         .await?;
         Ok(present.into_iter().filter(|seq| taken.contains(seq)).collect())
     }
+
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError> {
+        let seqs = json(seqs);
+        sqlx::query!(
+            r#"
+            UPDATE events
+            SET state = 'quarantined', reason = ?2
+            WHERE seq IN (SELECT value FROM jsonb_each(?1))
+            "#,
+            seqs,
+            reason,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
 }

@@ -1,17 +1,16 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::{json, keys, timestamp};
-use crate::domain::ack;
-use crate::domain::chat::Place;
 use crate::domain::instance::InstanceId;
-use crate::domain::message::{LedgerCopy, Message, MessageKey};
+use crate::domain::message::{CopySizes, FOLDED_BYTES, FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::messages::{IfPresent, MessageRows};
+use crate::store::fill::ENOUGH_OF_A_BODY;
+use crate::store::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
 
 /// A row of `messages`.
 #[derive(Serialize)]
@@ -82,7 +81,7 @@ impl MessageRows for SqliteConnection {
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError> {
         let rows = json(messages.iter().map(MessageRow::from));
-        let replace = present == IfPresent::Replace;
+        let replace = present == IfPresent::Overlay;
         let written = sqlx::query!(
             r#"
             INSERT INTO messages (
@@ -118,23 +117,23 @@ impl MessageRows for SqliteConnection {
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
-            SET chat_id = excluded.chat_id,
-                from_id = excluded.from_id,
-                to_id = excluded.to_id,
+            SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
+                from_id = coalesce(excluded.from_id, messages.from_id),
+                to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,
-                sender_name = excluded.sender_name,
-                body = excluded.body,
-                type = excluded.type,
-                sent_at = excluded.sent_at,
+                sender_name = coalesce(excluded.sender_name, messages.sender_name),
+                body = coalesce(excluded.body, messages.body),
+                type = coalesce(excluded.type, messages.type),
+                sent_at = coalesce(excluded.sent_at, messages.sent_at),
                 is_group = excluded.is_group,
-                quoted_message_id = excluded.quoted_message_id,
-                reaction = excluded.reaction,
-                media_url = excluded.media_url,
-                latitude = excluded.latitude,
-                longitude = excluded.longitude,
-                vcard = excluded.vcard,
-                status = excluded.status,
-                group_sender = excluded.group_sender,
+                quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
+                reaction = coalesce(excluded.reaction, messages.reaction),
+                media_url = coalesce(excluded.media_url, messages.media_url),
+                latitude = coalesce(excluded.latitude, messages.latitude),
+                longitude = coalesce(excluded.longitude, messages.longitude),
+                vcard = coalesce(excluded.vcard, messages.vcard),
+                status = coalesce(excluded.status, messages.status),
+                group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
@@ -149,37 +148,7 @@ impl MessageRows for SqliteConnection {
         Ok(written.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
     }
 
-    async fn copies(&mut self, messages: &[MessageKey]) -> Result<Vec<LedgerCopy>, StoreError> {
-        let keys = keys(messages);
-        let rows = sqlx::query!(
-            r#"
-            SELECT
-                events.instance_id AS "instance_id!: String",
-                events.body AS "body!: Vec<u8>",
-                events.body_sha256 AS "body_sha256!: Vec<u8>",
-                events.received_at AS "received_at!: String",
-                events.seq AS "seq!: i64"
-            FROM jsonb_each(?1) AS key
-            CROSS JOIN events
-                ON events.instance_id = key.value ->> 'instance_id' AND events.message_id = key.value ->> 'id'
-            WHERE events.event_type IN ('message_received', 'message_sent')
-                AND events.state = 'applied'
-                AND events.body IS NOT NULL
-            "#,
-            keys,
-        )
-        .fetch_all(self)
-        .await?;
-        let mut copies = Vec::with_capacity(rows.len());
-        for row in rows {
-            let instance_id = InstanceId::from_store(&row.instance_id);
-            let received_at = timestamp(&row.received_at)?;
-            copies.extend(LedgerCopy::of_ledger(instance_id, &row.body, &row.body_sha256, received_at, row.seq));
-        }
-        Ok(copies)
-    }
-
-    async fn places(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, Place)>, StoreError> {
+    async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query!(
             r#"
@@ -187,8 +156,12 @@ impl MessageRows for SqliteConnection {
                 messages.instance_id AS "instance_id!: String",
                 messages.id AS "id!: String",
                 messages.chat_id AS "chat_id: String",
-                messages.occurred_at AS "occurred_at!: String",
-                messages.from_me AS "from_me!: bool"
+                messages.from_me AS "from_me!: bool",
+                messages.sender_name AS "sender_name: String",
+                messages.sent_at AS "sent_at: String",
+                messages.is_group AS "is_group!: bool",
+                messages.received_at AS "received_at!: String",
+                messages.event_seq AS "event_seq!: i64"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
@@ -197,12 +170,142 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let places = rows.into_iter().map(|row| {
-            let occurred_at = timestamp(&row.occurred_at)?;
-            let place = Place { chat_id: row.chat_id, occurred_at, from_me: row.from_me };
-            Ok(((InstanceId::from_store(&row.instance_id), row.id), place))
+        let recorded = rows.into_iter().map(|row| {
+            Ok(RecordedMessage {
+                instance_id: InstanceId::from_store(&row.instance_id),
+                id: row.id,
+                chat_id: row.chat_id,
+                from_me: row.from_me,
+                sender_name: row.sender_name,
+                sent_at: row.sent_at.as_deref().map(timestamp).transpose()?,
+                is_group: row.is_group,
+                received_at: timestamp(&row.received_at)?,
+                event_seq: row.event_seq,
+            })
         });
-        places.collect()
+        recorded.collect()
+    }
+
+    async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                messages.instance_id AS "instance_id!: String",
+                messages.id AS "id!: String",
+                substr(messages.body, 1, ?2) AS "body!: String"
+            FROM jsonb_each(?1) AS key
+            CROSS JOIN messages
+                ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
+            WHERE messages.body IS NOT NULL
+            "#,
+            keys,
+            ENOUGH_OF_A_BODY,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.body)).collect())
+    }
+
+    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        let seqs = json(seqs);
+        let rows = sqlx::query!(
+            r#"
+            SELECT seq AS "seq!: i64", body_sha256 AS "body_sha256!: Vec<u8>"
+            FROM events
+            WHERE seq IN (SELECT value FROM jsonb_each(?1))
+            "#,
+            seqs,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
+    }
+
+    /// The length of a body stands at the beginning of its row, and so do the columns that are asked for: no more of it is
+    /// read.
+    async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
+        let keys = keys(messages);
+        let at_most = FOLDED_COPIES + 1;
+        let rows = sqlx::query!(
+            r#"
+            WITH sized AS MATERIALIZED (
+                SELECT
+                    key.value ->> 'instance_id' AS instance_id,
+                    key.value ->> 'id' AS id,
+                    (
+                        SELECT json_array(count(*), coalesce(sum(counted.size), 0))
+                        FROM (
+                            SELECT length(events.body) AS size
+                            FROM events
+                            WHERE events.instance_id = key.value ->> 'instance_id'
+                                AND events.message_id = key.value ->> 'id'
+                                AND events.event_type IN ('message_received', 'message_sent')
+                            LIMIT ?2
+                        ) AS counted
+                    ) AS sizes
+                FROM jsonb_each(?1) AS key
+            )
+            SELECT
+                instance_id AS "instance_id!: String",
+                id AS "id!: String",
+                sizes ->> 0 AS "copies!: i64",
+                sizes ->> 1 AS "bytes!: i64"
+            FROM sized
+            "#,
+            keys,
+            at_most,
+        )
+        .fetch_all(self)
+        .await?;
+        let sizes = rows.into_iter().map(|row| {
+            let key = (InstanceId::from_store(&row.instance_id), row.id);
+            (key, CopySizes { copies: row.copies, bytes: row.bytes })
+        });
+        Ok(sizes.collect())
+    }
+
+    async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query_as!(
+            CopyRow::<String>,
+            r#"
+            WITH sized AS MATERIALIZED (
+                SELECT events.seq, coalesce(length(events.body), 0) AS size
+                FROM jsonb_each(?1) AS key
+                CROSS JOIN events
+                    ON events.instance_id = key.value ->> 'instance_id' AND events.message_id = key.value ->> 'id'
+                WHERE events.event_type IN ('message_received', 'message_sent')
+                    AND events.seq > ?2
+                    AND events.seq <= ?3
+            ),
+            summed AS MATERIALIZED (
+                SELECT
+                    seq,
+                    sum(size) OVER (ORDER BY seq) AS bytes,
+                    row_number() OVER (ORDER BY seq) AS place
+                FROM sized
+            )
+            SELECT
+                events.instance_id AS "instance_id!: String",
+                events.body AS "body: Vec<u8>",
+                events.body_sha256 AS "body_sha256!: Vec<u8>",
+                events.received_at AS "received_at!: String",
+                events.seq AS "seq!: i64",
+                events.state AS "state!: String"
+            FROM summed
+            CROSS JOIN events ON events.seq = summed.seq
+            WHERE summed.bytes <= ?4 OR summed.place = 1
+            ORDER BY events.seq
+            "#,
+            keys,
+            after,
+            last,
+            FOLDED_BYTES,
+        )
+        .fetch_all(self)
+        .await?;
+        CopyPage::read(rows, |at| timestamp(&at))
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -218,53 +321,5 @@ impl MessageRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
-    }
-
-    async fn raise_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
-        let keys = keys(messages);
-        sqlx::query!(
-            r#"
-            UPDATE messages
-            SET ack = stated.ack,
-                ack_rank = stated.ack_rank,
-                delivered_at = stated.delivered_at,
-                read_at = stated.read_at
-            FROM (
-                SELECT
-                    message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
-                    row_number() OVER (
-                        PARTITION BY message_acks.instance_id, message_acks.message_id
-                        ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
-                    ) AS place,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?2) OVER (
-                        PARTITION BY message_acks.instance_id, message_acks.message_id
-                    ) AS delivered_at,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
-                        PARTITION BY message_acks.instance_id, message_acks.message_id
-                    ) AS read_at
-                FROM jsonb_each(?1) AS key
-                CROSS JOIN message_acks
-                    ON message_acks.instance_id = key.value ->> 'instance_id'
-                    AND message_acks.message_id = key.value ->> 'id'
-            ) AS stated
-            WHERE stated.place = 1
-                AND messages.instance_id = stated.instance_id
-                AND messages.id = stated.message_id
-                AND stated.ack_rank > 0
-                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
-                AND (
-                    stated.ack <> messages.ack
-                    OR stated.ack_rank <> messages.ack_rank
-                    OR stated.delivered_at IS NOT messages.delivered_at
-                    OR stated.read_at IS NOT messages.read_at
-                )
-            "#,
-            keys,
-            ack::DELIVERED,
-            ack::READ,
-        )
-        .execute(self)
-        .await?;
-        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::chores::Chores;
 use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
-use super::writer::{Unit, Writer};
+use super::writer::Writer;
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
 use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
@@ -24,6 +24,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
 use checkpoints::{Checkpoints, LONG_LOG};
 use lock::Lock;
+use writing::{WritingConnection, WritingUnit};
 
 mod acks;
 pub(super) mod adhoc;
@@ -50,6 +51,7 @@ mod soundness;
 mod statistics;
 mod tokens;
 mod wal;
+mod writing;
 mod zones;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -73,7 +75,7 @@ const READER_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
-    writer: Writer<SqliteConnection>,
+    writer: Writer<WritingConnection>,
     /// None beside the process that serves.
     checkpoints: Option<Chores>,
     readers: SqlitePool,
@@ -93,9 +95,9 @@ impl SqliteStore {
         };
         prepare(path, pending, access).await?;
         let options = options(path);
-        let mut writer = connect(&options).await?;
+        let mut writer = WritingConnection::open(&options).await?;
         if (pending, access) == (Pending::Run, Access::Serve) {
-            fill(&mut writer).await?;
+            fill(&mut *writer).await?;
         }
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
@@ -106,8 +108,8 @@ impl SqliteStore {
     }
 
     /// Begins a unit of work.
-    async fn begin(&self) -> Result<Unit<'_, SqliteConnection>, StoreError> {
-        let mut unit = self.writer.take(connect(&self.options)).await?;
+    async fn begin(&self) -> Result<WritingUnit<'_>, StoreError> {
+        let mut unit = WritingUnit::new(self.writer.take(WritingConnection::open(&self.options)).await?);
         unit.execute(BEGIN).await?;
         Ok(unit)
     }
@@ -212,14 +214,6 @@ impl EventStore for SqliteStore {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
         self.sound()?;
         self.record(events).await.inspect_err(|error| self.note_damage(error))
-    }
-}
-
-impl Unit<'_, SqliteConnection> {
-    async fn commit(mut self) -> Result<(), StoreError> {
-        self.execute(COMMIT).await?;
-        self.give_back();
-        Ok(())
     }
 }
 

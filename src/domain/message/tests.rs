@@ -1,0 +1,180 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn copy(seq: i64, sent_at: Option<i64>, fields: Fields) -> LedgerCopy {
+    LedgerCopy {
+        instance_id: InstanceId::new("123").unwrap(),
+        copy: Arc::new(MessageCopy {
+            id: "ABCD1234".to_owned(),
+            words: fields.body.as_deref().map(first_words).unwrap_or_default(),
+            fields: Fields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
+            ack: None,
+        }),
+        body_sha256: [seq as u8; 32],
+        received_at: Timestamp::from_millis(1_000 * seq),
+        seq,
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
+    let stub = copy(1, None, Fields { sender_name: some("Juan"), is_group: Some(false), ..Fields::default() });
+    let real = copy(2, Some(900), Fields { body: some("Hola"), ..Fields::default() });
+    let late = copy(3, Some(900), Fields { media_url: some("/uploads/x.jpg"), ..Fields::default() });
+    let message = Message::fold(&[stub.clone(), real.clone(), late.clone()]);
+    assert_eq!(message.fields.sender_name, some("Juan"));
+    assert_eq!(message.fields.body, some("Hola"));
+    assert_eq!(message.words, "hola");
+    assert_eq!(message.fields.media_url, some("/uploads/x.jpg"));
+    assert_eq!(message.received_at.millis(), 1_000);
+    assert_eq!(message.occurred_at().millis(), 900);
+    assert_eq!(message.event_seq, 3);
+    assert_eq!(Message::fold(&[late.clone(), stub, late, real]), message);
+}
+
+#[test]
+fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
+    let body = |seq, sent_at, text| copy(seq, sent_at, Fields { body: some(text), ..Fields::default() });
+    let fold = |copies: &[LedgerCopy]| Message::fold(copies).fields.body.unwrap();
+    assert_eq!(fold(&[body(1, Some(20), "later"), body(2, Some(10), "earlier")]), "later");
+    assert_eq!(fold(&[body(1, Some(10), "low"), body(2, Some(10), "high")]), "high");
+    assert_eq!(fold(&[body(9, None, "unknown"), body(1, Some(10), "known")]), "known");
+}
+
+#[test]
+fn once_outgoing_always_outgoing() {
+    let mine = copy(1, None, Fields { from_me: true, ..Fields::default() });
+    let theirs = copy(2, Some(10), Fields::default());
+    assert!(Message::fold(&[mine, theirs]).fields.from_me);
+}
+
+#[test]
+fn a_group_is_known_by_its_chat_where_a_copy_does_not_say() {
+    let is_group = |body: &str| {
+        let instance = InstanceId::new("123").unwrap();
+        let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), &[0; 32], Timestamp::from_millis(0), 1);
+        Message::fold(&[copy.unwrap()]).is_group()
+    };
+    let message = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
+    assert!(is_group(&message(r#""chat_id":"1203@g.us""#)));
+    assert!(!is_group(&message(r#""chat_id":"573001112233@c.us""#)));
+    assert!(!is_group(&message(r#""chat_id":"1203@g.us","is_group":false"#)));
+    assert!(is_group(&message(r#""is_group":1"#)));
+    assert!(!is_group(&message(r#""body":"Hola""#)));
+}
+
+#[test]
+fn a_name_beyond_its_limit_is_none() {
+    let read = |name: &str| {
+        let body = format!(r#"{{"event_type":"message_received","id":"A","sender_name":"{name}"}}"#);
+        let reading = Reading::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
+        let Effect::Message(copy) = reading.effect else { panic!("{body}") };
+        (copy.fields.sender_name.clone(), reading.reason)
+    };
+    let longest = "x".repeat(MAX_NAME_BYTES);
+    assert_eq!(read(&longest), (Some(longest.clone()), None));
+    assert_eq!(read(&format!("{longest}x")), (None, some("unusable:sender_name")));
+}
+
+type Text = Option<String>;
+/// What is drawn for a copy: its time, flags, chat, body and latitude, and its other texts.
+type Drawn = ((Option<i64>, bool, Option<bool>, Text, Text, Option<f64>), Vec<Text>);
+
+/// A few values of each field, so that copies agree, differ and leave fields empty.
+fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
+    let text = || prop::option::of(prop_oneof![Just("x".to_owned()), Just("y".to_owned())]);
+    let place = || prop::option::of((0..2_u8).prop_map(f64::from));
+    let one = (prop::option::of(0..3_i64), any::<bool>(), prop::option::of(any::<bool>()), text(), text(), place());
+    prop::collection::vec((one, prop::collection::vec(text(), 9)), 1..8).prop_map(|copies| {
+        let copies = copies.into_iter().zip(1..);
+        let made = |(((sent_at, from_me, is_group, chat_id, body, place), texts), seq): (Drawn, i64)| {
+            let [from_id, to_id, sender_name, kind, quoted_message_id, reaction, media_url, vcard, status] =
+                <[Text; 9]>::try_from(texts).unwrap();
+            let location = place.map(|latitude| Location { latitude, longitude: 0.0 });
+            let group_sender = from_id.clone();
+            copy(
+                seq,
+                sent_at,
+                Fields {
+                    chat_id,
+                    from_id,
+                    to_id,
+                    from_me,
+                    sender_name,
+                    body,
+                    kind,
+                    is_group,
+                    quoted_message_id,
+                    reaction,
+                    media_url,
+                    location,
+                    vcard,
+                    status,
+                    group_sender,
+                    sent_at: None,
+                },
+            )
+        };
+        copies.map(made).collect()
+    })
+}
+
+/// What stands in the row when the message is written over what was there: its columns, where it fills them.
+fn written(message: Message, earlier: &Message) -> Message {
+    let words = if message.fields.body.is_some() { &message.words } else { &earlier.words };
+    let fields = earlier.fields.clone().overlay(&message.fields);
+    Message { fields, words: words.clone(), ack: earlier.ack.clone(), ..message }
+}
+
+fn recorded(message: &Message) -> RecordedMessage {
+    let Message { instance_id, id, received_at, event_seq, .. } = message.clone();
+    let Fields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
+    let is_group = message.is_group();
+    RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, event_seq }
+}
+
+/// As a row has it: nothing was said of a group is said as no.
+fn row(message: Message) -> Message {
+    Message { fields: Fields { is_group: Some(message.is_group()), ..message.fields.clone() }, ..message }
+}
+
+proptest! {
+    #[test]
+    fn later_copies_laid_over_what_earlier_ones_made_are_the_fold_of_all(mut copies in copies(), at in 0..8_usize) {
+        copies.sort_by_key(LedgerCopy::order);
+        let (earlier, later) = copies.split_at(at.clamp(1, copies.len()));
+        let earlier = row(Message::fold(earlier));
+        let laid = match later {
+            [] => earlier,
+            later => {
+                let message = Message::fold(later).over(&recorded(&earlier));
+                prop_assert_eq!(message.occurred_at(), Message::fold(&copies).occurred_at());
+                prop_assert_eq!(message.is_group(), Message::fold(&copies).is_group());
+                written(message, &earlier)
+            }
+        };
+        prop_assert_eq!(row(laid), row(Message::fold(&copies)));
+    }
+
+    #[test]
+    fn copies_that_tell_something_are_few_and_stand_for_all(copies in copies(), at in 0..8_usize) {
+        let (some, others) = copies.split_at(at.min(copies.len()));
+        let told = telling([telling(some.to_vec()), others.to_vec()].concat());
+        prop_assert!(told.len() <= 17, "one for each field, and the last");
+        let (of_told, of_all) = (Message::fold(&told), Message::fold(&copies));
+        prop_assert_eq!((of_told.fields, of_told.words), (of_all.fields, of_all.words));
+        prop_assert_eq!(of_told.event_seq, of_all.event_seq);
+    }
+}
+
+#[test]
+fn two_copies_can_always_be_folded_and_more_within_bounds() {
+    let can = |copies, bytes| CopySizes { copies, bytes }.can_be_folded();
+    assert!(can(2, FOLDED_BYTES * 2) && can(FOLDED_COPIES, FOLDED_BYTES));
+    assert!(!can(3, FOLDED_BYTES + 1) && !can(FOLDED_COPIES + 1, 0));
+}

@@ -1,0 +1,176 @@
+//! Batches that run out of time: whose fault that is, and who waits for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use buzon::disk::Disk;
+use buzon::domain::batch::Receipt;
+use buzon::domain::event::{Event, EventState};
+use buzon::ingest::{Ingest, IngestError, Told};
+use buzon::store::{EventStore, StoreError};
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{event, received};
+use crate::support::eventually;
+
+/// So many events of this kind are too much for one batch.
+const HEAVY: (&str, usize) = ("HEAVY", 4);
+
+/// A store that gets no batch done with an event in it that is like this, until it is told to get none done at all.
+struct Stuck {
+    /// What stands in the bodies of the events that it never gets done.
+    at: &'static str,
+    down: AtomicBool,
+    /// What it got done: the body, and whether it is quarantined for this reason.
+    committed: Mutex<Vec<(Vec<u8>, Option<String>)>>,
+}
+
+impl Stuck {
+    fn start(at: &'static str) -> (Arc<Self>, Ingest, buzon::ingest::Writer) {
+        let store = Arc::new(Self { at, down: AtomicBool::new(false), committed: Mutex::default() });
+        let (ingest, writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+        (store, ingest, writer)
+    }
+
+    fn is_too_much(events: &[Event]) -> bool {
+        let (kind, most) = HEAVY;
+        events.iter().filter(|event| String::from_utf8_lossy(&event.body).contains(kind)).count() > most
+    }
+
+    fn is_stuck_at(&self, event: &Event) -> bool {
+        let body = String::from_utf8_lossy(&event.body);
+        event.reading.state != EventState::Quarantined && body.contains(self.at)
+    }
+
+    fn reasons(&self) -> BTreeSet<(String, Option<String>)> {
+        let committed = self.committed.lock().expect("nobody panics with it");
+        committed.iter().map(|(body, reason)| (String::from_utf8_lossy(body).into_owned(), reason.clone())).collect()
+    }
+
+    fn committed(&self) -> usize {
+        self.reasons().len()
+    }
+}
+
+#[async_trait]
+impl EventStore for Stuck {
+    async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+        if self.down.load(Ordering::Relaxed) || events.iter().any(|event| self.is_stuck_at(event)) {
+            std::future::pending::<()>().await;
+        }
+        if Self::is_too_much(events) {
+            return Err(StoreError::TooMuch);
+        }
+        let mut committed = self.committed.lock().expect("nobody panics with it");
+        committed.extend(events.iter().map(|event| {
+            let quarantined = event.reading.state == EventState::Quarantined;
+            (event.body.clone(), event.reading.reason.clone().filter(|_| quarantined))
+        }));
+        Ok(vec![Receipt { duplicate: false, set_aside: false }; events.len()])
+    }
+}
+
+fn message(id: &str) -> Event {
+    event("7", received(id, json!({})), ARRIVAL)
+}
+
+async fn submit_all(ingest: &Ingest, ids: impl Iterator<Item = String>) -> Vec<Result<Receipt, IngestError>> {
+    join_all(ids.map(|id| ingest.submit(message(&id)))).await
+}
+
+fn body(id: &str) -> String {
+    String::from_utf8(received(id, json!({}))).expect("it is text")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_takes_too_long_harms_no_neighbour_and_is_set_aside_the_second_time() {
+    let (store, ingest, _writer) = Stuck::start("POISON");
+    let ids = (0..256).map(|n| if n == 77 { "POISON".to_owned() } else { format!("A{n}") });
+    let answers = submit_all(&ingest, ids).await;
+    assert!(answers[77].is_err());
+    assert!(answers[128..].iter().all(Result::is_ok), "the other half was stored while its clients waited");
+    eventually("all others are stored", async || store.committed() == 255).await;
+    assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()));
+
+    // Until the event itself was tried alone.
+    sleep(Duration::from_secs(30)).await;
+    ingest.submit(message("B")).await.expect("it is stored");
+    assert_eq!(store.committed(), 256);
+    ingest.submit(message("POISON")).await.expect("it is kept, and its client still waits");
+    assert!(store.reasons().contains(&(body("POISON"), Some("took_too_long".to_owned()))));
+    assert_eq!(store.committed(), 257);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_database_is_no_events_fault_however_often() {
+    let (store, ingest, _writer) = Stuck::start("nothing is like this");
+    let ids = || (0..600).map(|n| format!("A{n}"));
+    for outage in 1..4 {
+        store.down.store(true, Ordering::Relaxed);
+        assert!(submit_all(&ingest, ids()).await.iter().all(Result::is_err));
+        // Alone as well.
+        assert!(ingest.submit(message("A0")).await.is_err());
+        sleep(Duration::from_secs(60)).await;
+        store.down.store(false, Ordering::Relaxed);
+        ingest.submit(message(&format!("between {outage}"))).await.expect("it is stored");
+        assert_eq!(store.committed(), outage, "what failed is not stored later");
+    }
+    assert!(submit_all(&ingest, ids()).await.iter().all(Result::is_ok));
+    assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()), "nothing was set aside");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_batch_is_tried_in_parts_later_events_are_stored_in_time() {
+    let (store, ingest, _writer) = Stuck::start("POISON");
+    let ids = (0..256).map(|n| if n == 200 { "POISON".to_owned() } else { format!("A{n}") });
+    let first = submit_all(&ingest, ids);
+    let later = join_all((0..120_u64).map(|n| {
+        let ingest = &ingest;
+        async move {
+            sleep(Duration::from_millis(100 + n * 250)).await;
+            ingest.submit(message(&format!("B{n}"))).await
+        }
+    }));
+    let (_, later) = tokio::join!(first, later);
+    let refused = later.iter().filter(|answer| answer.is_err()).count();
+    assert_eq!(refused, 0, "each has its answer within its client's patience");
+    eventually("all others are stored", async || store.committed() == 255 + 120).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_to_be_tried_is_finished_when_the_queue_is_closed() {
+    let (store, ingest, mut writer) = Stuck::start("POISON");
+    let ids = (0..16).map(|n| if n == 5 { "POISON".to_owned() } else { format!("A{n}") });
+    let answers = submit_all(&ingest, ids);
+    let closing = async {
+        sleep(Duration::from_secs(1)).await;
+        writer.close();
+        writer.ended().await.expect("it ends in order");
+    };
+    let (answers, ()) = tokio::join!(answers, closing);
+    assert!(answers[5].is_err());
+    assert_eq!(store.committed(), 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_much_for_one_batch_is_stored_in_parts_and_after_what_others_sent() {
+    let (store, ingest, _writer) = Stuck::start("nothing is like this");
+    let heavy = join_all((0..100).map(|n| ingest.submit(message(&format!("HEAVY{n}")))));
+    let others = join_all((0..100).map(|n| {
+        let body = received(&format!("A{n}"), json!({}));
+        ingest.submit(event(["6", "8", "9"][n % 3], body, ARRIVAL))
+    }));
+    let (heavy, others) = tokio::join!(heavy, others);
+    assert!(heavy.iter().chain(&others).all(Result::is_ok));
+    assert_eq!(store.committed(), 200);
+    let committed = store.committed.lock().expect("nobody panics with it");
+    let is_heavy = |body: &[u8]| String::from_utf8_lossy(body).contains(HEAVY.0);
+    assert!(committed[..100].iter().all(|(body, _)| !is_heavy(body)), "the others did not wait for it");
+}
