@@ -192,9 +192,9 @@ fn warn_of(what: &str, lacking: &[Lacking]) {
     if lacking.is_empty() {
         return;
     }
-    eprintln!("buzon: warning: {what}: {} files", lacking.len());
+    telemetry::say(format_args!("buzon: warning: {what}: {} files", lacking.len()));
     for Lacking { key, flaw, .. } in lacking.iter().take(SHOWN) {
-        eprintln!("  {key} {flaw}");
+        telemetry::say(format_args!("  {key} {flaw}"));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::backup::BackupError;
 use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
+use crate::telemetry;
 
 mod backup;
 mod check_config;
@@ -176,13 +177,15 @@ pub fn run() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
-    match outcome {
+    let exit_code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("buzon: {}", one_line(&error));
+            telemetry::say(format_args!("buzon: {}", one_line(&error)));
             ExitCode::from(exit_code(&error))
         }
-    }
+    };
+    telemetry::finish();
+    exit_code
 }
 
 fn one_line(error: &anyhow::Error) -> String {

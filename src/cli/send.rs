@@ -66,7 +66,7 @@ pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let body = read(&arguments.file)?;
     let secret = secret(&config, arguments.instance.as_ref(), &body);
     if secret.is_none() {
-        eprintln!("there is no secret for it; it is sent unsigned");
+        telemetry::say("there is no secret for it; it is sent unsigned");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sender = Sender::new(&target).context("the HTTP client cannot be made")?;

@@ -17,7 +17,7 @@ use crate::telemetry;
 /// Serves until a signal comes.
 pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
     let config = settings.config()?;
-    telemetry::init(&config.log);
+    telemetry::init_service(&config.log)?;
     data_dir::prepare(&config.data_dir)?;
     allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -42,8 +42,9 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     };
     store.set_time_zone(&config.time_zone).await?;
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
+    let greeting = greeting(&config, &application);
     // Nobody may be reading, and the service is what matters.
-    let _ = std::io::stdout().write_all(greeting(&config, &application).as_bytes());
+    tokio::task::spawn_blocking(move || std::io::stdout().write_all(greeting.as_bytes()));
     application.run(stop).await
 }
 

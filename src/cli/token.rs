@@ -114,11 +114,8 @@ async fn create(store: &dyn Store, wanted: Wanted) -> anyhow::Result<()> {
         WrongUse(format!("there is an active token named {:?}; revoke it, or choose another name", new.name.as_str()))
     };
     let id = store.create_token(&new).await?.ok_or_else(taken)?;
-    eprintln!(
-        "token {id} for {sees}, {ends}. It is shown this once:",
-        sees = seen(&new.scope),
-        ends = expires_at.map_or("without an end".to_owned(), |at| format!("until {}", at.to_rfc3339())),
-    );
+    let ends = expires_at.map_or("without an end".to_owned(), |at| format!("until {}", at.to_rfc3339()));
+    telemetry::say(format_args!("token {id} for {}, {ends}. It is shown this once:", seen(&new.scope)));
     writeln!(std::io::stdout(), "{}", token.expose()).context("the token was made, and could not be shown")?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A handler that panics answers 500, and no other request notices. What panicked is in the log already.
+//! A handler that panics answers 500, and no other request notices. What panicked is in the log already; which request
+//! it was, is said here.
 
 use std::panic::AssertUnwindSafe;
 
@@ -7,6 +8,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use futures_util::FutureExt;
+use tracing::error;
 
 use super::problem::Problem;
 
@@ -15,5 +17,8 @@ pub async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    AssertUnwindSafe(next.call(request)).catch_unwind().await.unwrap_or_else(|_| Err(Problem::Internal.into()))
+    AssertUnwindSafe(next.call(request)).catch_unwind().await.unwrap_or_else(|_| {
+        error!("a request was answered 500: its handler panicked");
+        Err(Problem::Internal.into())
+    })
 }

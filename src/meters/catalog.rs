@@ -90,6 +90,13 @@ pub(super) const HTTP_REQUESTS: Metric = metric(
     Kind::Counter,
     "Requests that were answered, by method, template of the route, and status.",
 );
+pub(super) const LOG_LINES_LOST: Metric =
+    metric("buzon_log_lines_lost_total", Kind::Counter, "Lines of the log that could not be written.");
+pub(super) const TASK_RESTARTS: Metric = metric(
+    "buzon_task_restarts_total",
+    Kind::Counter,
+    "Background tasks that died of a mistake in buzon and were started again.",
+);
 pub(super) const BUILD_INFO: Metric = metric("buzon_build_info", Kind::Gauge, "1, with the version and the database.");
 
 pub(super) const ALL: &[Metric] = &[
@@ -113,6 +120,8 @@ pub(super) const ALL: &[Metric] = &[
     DISK_MIN_FREE,
     REPLAY_REQUESTS,
     HTTP_REQUESTS,
+    LOG_LINES_LOST,
+    TASK_RESTARTS,
     BUILD_INFO,
 ];
 

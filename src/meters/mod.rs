@@ -1,4 +1,5 @@
-//! What is counted, for Prometheus: `catalog` names every metric, `events` has those on the way of an event.
+//! What is counted, for Prometheus: `catalog` names every metric, `events` has those on the way of an event, `process` those
+//! of the whole process.
 //!
 //! Each service has meters of its own. What is counted often has its counter at hand, and counting is one atomic addition;
 //! the rest is looked up by its labels. A label holds words of our own alone, and of what others send nothing but the
@@ -18,6 +19,7 @@ use crate::domain::timestamp::Timestamp;
 
 mod catalog;
 mod events;
+pub mod process;
 
 use catalog::{Kind, Metric};
 pub use events::Events;
@@ -176,6 +178,8 @@ impl Meters {
 
     /// Everything in the text format of Prometheus.
     pub fn text(&self) -> String {
+        counter(&self.recorder, &catalog::LOG_LINES_LOST, &[]).absolute(process::lost_log_lines());
+        counter(&self.recorder, &catalog::TASK_RESTARTS, &[]).absolute(process::restarted_tasks());
         self.handle.render()
     }
 

@@ -1,5 +1,6 @@
 //! What the log says, and what it never does.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::events::{SECRET, received, sign};
@@ -8,7 +9,7 @@ use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::s3::{S3Server, SECRET_ACCESS_KEY};
 use crate::support::service::answer;
-use crate::support::world::on_both;
+use crate::support::world::{Backend, World, on_both};
 
 const CANARY_TEXT: &str = "canary-text-of-a-message";
 const CANARY_PERSON: &str = "573001234567";
@@ -181,4 +182,47 @@ async fn a_contradiction_is_warned_of_with_both_ids() {
         buzon.kill().await;
     })
     .await;
+}
+
+/// The lines that say so.
+fn lines<'l>(log: &'l str, said: &str) -> Vec<&'l str> {
+    log.lines().filter(|line| line.contains(said)).collect()
+}
+
+#[tokio::test]
+async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted() {
+    let world = World::new(Backend::Sqlite).await;
+    let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    for n in 0..20 {
+        buzon.deliver(format!("no event {n}").into_bytes()).await.accepted();
+    }
+    buzon.signal(Signal::TERM);
+    assert!(buzon.wait().await.success());
+    let log = Buzon::log(&world).await;
+    let warnings = lines(&log, "an event cannot be used");
+    assert_eq!(warnings.len(), 2, "{log}");
+    assert!(warnings[1].starts_with(r#"{"repeated":19,"#), "{}", warnings[1]);
+}
+
+#[tokio::test]
+async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "info,actix_server=debug")];
+    // Each of actix's workers has some of its own.
+    let few = 48 + 8 * std::thread::available_parallelism().map_or(1, usize::from);
+    let limit = format!("ulimit -n {few}; exec \"$@\"");
+    let buzon = Buzon::serve_under("sh", &["-c", limit.as_str(), "sh"], &world, &settings).await;
+    let mut clients = Vec::new();
+    eventually("it has tried a few times", async || {
+        if clients.len() < few {
+            clients.extend(std::net::TcpStream::connect(buzon.address));
+        }
+        lines(&Buzon::log(&world).await, "resume accepting connections").len() > 3
+    })
+    .await;
+    let log = Buzon::log(&world).await;
+    assert_eq!(lines(&log, "Too many open files").len(), 1, "{log}");
+    drop(clients);
+    eventually("it goes on", async || buzon.deliver(received("A", json!({}))).await.status == 200).await;
+    buzon.kill().await;
 }

@@ -19,4 +19,5 @@ mod simulate;
 mod sql;
 mod sql_docs;
 mod sql_role;
+mod stderr;
 mod tokens;

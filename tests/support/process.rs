@@ -1,5 +1,6 @@
 //! The program itself, as a person starts it.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
@@ -37,6 +38,11 @@ pub fn command(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> 
     command
 }
 
+fn log_file(world: &World) -> File {
+    let log = File::options().create(true).append(true).open(world.folder.path().join("log"));
+    log.expect("the log can be opened")
+}
+
 /// Runs the program to its end.
 pub async fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let output = command(folder, arguments, settings).output();
@@ -51,33 +57,38 @@ impl Buzon {
 
     /// Serves whatever database these settings give, in the same way.
     pub async fn serve_default(world: &World, settings: &[(&str, &str)]) -> Self {
-        Self::start(world, command(world.folder.path(), &["serve"], &Self::on_a_free_port(settings))).await
+        Self::start(world, Self::served(world, settings), log_file(world)).await
+    }
+
+    /// Serves the world's database with its log going there.
+    pub async fn serve_logging_to(log: impl Into<Stdio>, world: &World, settings: &[(&str, &str)]) -> Self {
+        let settings = [&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat();
+        Self::start(world, Self::served(world, &settings), log).await
+    }
+
+    fn served(world: &World, settings: &[(&str, &str)]) -> Command {
+        command(world.folder.path(), &["serve"], &Self::on_a_free_port(settings))
     }
 
     /// Serves the world's database as the last words of another program's command line.
     pub async fn serve_under(wrapper: &str, arguments: &[&str], world: &World, settings: &[(&str, &str)]) -> Self {
         let settings = [&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat();
-        let served = command(world.folder.path(), &["serve"], &Self::on_a_free_port(&settings));
+        let served = Self::served(world, &settings);
         let mut command = Command::new(wrapper);
         command.args(arguments).arg(served.as_std().get_program()).args(served.as_std().get_args());
         let path = std::env::var_os("PATH").unwrap_or_default();
         let environment = served.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
         command.env_clear().env("PATH", path).envs(environment);
         command.current_dir(world.folder.path()).kill_on_drop(true).stdin(Stdio::null());
-        Self::start(world, command).await
+        Self::start(world, command, log_file(world)).await
     }
 
     fn on_a_free_port<'s>(settings: &[(&'s str, &'s str)]) -> Vec<(&'s str, &'s str)> {
         [&[("BUZON_LISTEN", "127.0.0.1:0")], settings].concat()
     }
 
-    async fn start(world: &World, mut command: Command) -> Self {
-        let log = std::fs::File::options().create(true).append(true).open(world.folder.path().join("log"));
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(log.expect("the log can be opened"))
-            .spawn()
-            .expect("the program can be started");
+    async fn start(world: &World, mut command: Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program can be started");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut greeting = Vec::new();
         let read = timeout(PATIENCE, async {

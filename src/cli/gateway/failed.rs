@@ -4,6 +4,7 @@ use super::Line;
 use crate::cli::sql::{Output, Table};
 use crate::gateway::{FailedDelivery, oldest_first};
 use crate::store::Value;
+use crate::telemetry;
 
 const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
 
@@ -17,7 +18,7 @@ pub(super) async fn run(line: Line, limit: u32, json: bool) -> anyhow::Result<()
         table(failed)?;
     }
     if is_cut {
-        eprintln!("there may be more; --limit NUMBER asks for them");
+        telemetry::say("there may be more; --limit NUMBER asks for them");
     }
     Ok(())
 }

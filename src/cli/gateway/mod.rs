@@ -125,7 +125,7 @@ impl Line {
 }
 
 fn said() -> Waiting {
-    Arc::new(|wait| eprintln!("{}", waiting_line(wait)))
+    Arc::new(|wait| telemetry::say(waiting_line(wait)))
 }
 
 fn waiting_line(wait: std::time::Duration) -> String {

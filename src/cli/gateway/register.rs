@@ -13,6 +13,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
 
+use crate::telemetry;
 const SECRET_BYTES: usize = 32;
 
 /// What is to become of the secrets.
@@ -183,7 +184,9 @@ async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> 
             )
         }
         Err(error) => {
-            eprintln!("no buzon answers at {target} ({error}); the one that is started next takes the secret");
+            telemetry::say(format_args!(
+                "no buzon answers at {target} ({error}); the one that is started next takes the secret"
+            ));
             Ok(())
         }
     }

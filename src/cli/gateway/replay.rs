@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::{Line, waiting_line};
 use crate::gateway::{GatewayError, Waiting, oldest_first};
+use crate::telemetry;
 
 /// How many are listed at once; a gateway that lists fewer is asked again.
 const LISTED: usize = 500;
@@ -25,7 +26,7 @@ pub(super) fn bar() -> anyhow::Result<ProgressBar> {
 /// Tells of waits without tearing the bar.
 pub(super) fn said_above(bar: &ProgressBar) -> Waiting {
     let bar = bar.clone();
-    Arc::new(move |wait| bar.suspend(|| eprintln!("{}", waiting_line(wait))))
+    Arc::new(move |wait| bar.suspend(|| telemetry::say(waiting_line(wait))))
 }
 
 /// Without `ids`, all that the gateway lists.
@@ -77,7 +78,7 @@ impl Done {
                 Err(GatewayError::UnknownDelivery(_)) => self.gone += 1,
                 Err(error) if error.is_about_one() && self.in_a_row + 1 < FAILURES_IN_A_ROW => {
                     (self.failed, self.in_a_row) = (self.failed + 1, self.in_a_row + 1);
-                    bar.suspend(|| eprintln!("delivery {}: {error}", id.escape_debug()));
+                    bar.suspend(|| telemetry::say(format_args!("delivery {}: {error}", id.escape_debug())));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -1,0 +1,119 @@
+//! A line of the log, and its two forms.
+
+use std::io::{self, IsTerminal};
+
+use serde_json::{Map, Value, json};
+use tracing::Level;
+
+use crate::clock::{Clock, SystemClock};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For a person: the time, the level, the message, and then the fields.
+    Text,
+    /// One object, for programs.
+    Json,
+}
+
+/// A finished line with its line end, and what tells it from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub text: String,
+    pub repeats: Repeats,
+}
+
+/// What a line has to do with those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// It is written whenever it comes.
+    Never,
+    /// A warning or an error of this module; those with the same `key` say the same.
+    Warning { module: u64, key: u64 },
+    /// News of this module: a warning that comes after it is news again.
+    News { module: u64 },
+}
+
+impl Line {
+    pub(super) fn plain(text: String) -> Self {
+        Self { text, repeats: Repeats::Never }
+    }
+}
+
+impl Form {
+    pub(super) fn of_stderr() -> Self {
+        if io::stderr().is_terminal() { Self::Text } else { Self::Json }
+    }
+
+    /// A line that no event of `tracing` stands for.
+    pub(super) fn line(self, level: Level, message: &str, fields: &[(&str, &str)]) -> String {
+        let at = SystemClock.now().to_rfc3339();
+        match self {
+            Self::Text => {
+                let fields: String = fields.iter().map(|(name, value)| format!(" {name}={}", shown(value))).collect();
+                format!("{at} {level:>5} {message}{fields}\n")
+            }
+            Self::Json => {
+                let stated = fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+                let fields: Map<String, Value> =
+                    [("message".to_owned(), message.into())].into_iter().chain(stated).collect();
+                let target = "buzon::telemetry";
+                let line = json!({"timestamp": at, "level": level.as_str(), "fields": fields, "target": target});
+                format!("{line}\n")
+            }
+        }
+    }
+
+    /// The same line, with how often it came since it was last written.
+    pub(super) fn repeated(self, line: &str, times: u64) -> String {
+        match (self, line.strip_prefix('{')) {
+            (Self::Json, Some(rest)) => format!("{{\"repeated\":{times},{rest}"),
+            _ => format!("{} repeated={times}\n", line.trim_end()),
+        }
+    }
+}
+
+/// A value on a terminal: it can neither steer the terminal nor be taken for several values.
+pub(super) fn shown(value: &str) -> String {
+    let is_plain = !value.is_empty() && !value.contains(char::is_whitespace);
+    if is_plain { printable(value) } else { format!("\"{}\"", printable(value)) }
+}
+
+/// Text on a terminal, with whatever is no visible character as an escape.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => printable.push(character),
+            _ => printable.extend(character.escape_debug()),
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_message_before_its_fields() {
+        let line = Form::Text.line(Level::WARN, "it happened", &[("a", "b"), ("c", "two words")]);
+        assert_eq!(line.split_once(' ').unwrap().1, " WARN it happened a=b c=\"two words\"\n");
+    }
+
+    #[test]
+    fn a_line_of_json_is_an_object_also_with_its_repetitions() {
+        let line = Form::Json.line(Level::ERROR, "it \"happened\"\n", &[("a", "\u{1b}")]);
+        for (line, repeated) in [(Form::Json.repeated(&line, 7), json!(7)), (line, Value::Null)] {
+            let read: Value = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
+            assert_eq!((&read["level"], &read["repeated"]), (&json!("ERROR"), &repeated));
+            assert_eq!(read["fields"], json!({"message": "it \"happened\"\n", "a": "\u{1b}"}));
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_as_text() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{7}\u{9b}\u{202e}\r\né\"\\'"), r#"a\u{1b}[2Jb\u{7}\u{9b}\u{202e}\r\né"\'"#);
+        assert_eq!((shown(""), shown("a b"), shown("7")), ("\"\"".into(), "\"a b\"".into(), "7".into()));
+    }
+}

@@ -1,0 +1,295 @@
+//! Lines that wait for the thread that writes them. Whoever logs never waits, and loses a line where there is no room.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder};
+use std::time::{Duration, Instant};
+
+use tracing::Level;
+
+use super::line::{Form, Line};
+use super::repeats::Throttle;
+use crate::meters;
+
+/// Lines that wait, and their bytes. As much again can be on its way out.
+const MOST_LINES: usize = 8_192;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// A longer line is lost: cut off, it would be no JSON.
+const LONGEST_LINE: usize = 64 * 1024;
+/// How long the end of the process waits for what is still to be written.
+const LAST_LINES: Duration = Duration::from_millis(500);
+/// How long a writer waits that would have to wait: somebody else has switched stderr to that.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// The way to the thread.
+pub(super) struct LineQueue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    /// Lines that found no room, and are not told of yet.
+    lost: u64,
+    /// Nothing comes any more.
+    is_closed: bool,
+    /// Everything was written.
+    is_finished: bool,
+}
+
+impl LineQueue {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system gives no more threads.
+    pub(super) fn start(out: impl Write + Send + 'static, form: Form) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let printer = Printer { out, form, throttle: Throttle::new(form), torn: false, lost: 0 };
+        let theirs = shared.clone();
+        Builder::new().name("log".to_owned()).spawn(move || printer.run(&theirs))?;
+        Ok(Self(shared))
+    }
+
+    /// Hands a line over, unless too much is waiting.
+    pub(super) fn push(&self, line: Line) {
+        let bytes = line.text.len();
+        let mut waiting = self.0.lock();
+        let has_room = waiting.lines.len() < MOST_LINES && waiting.bytes + bytes <= MOST_BYTES;
+        if has_room && bytes <= LONGEST_LINE && !waiting.is_closed {
+            waiting.bytes += bytes;
+            waiting.lines.push_back(line);
+        } else {
+            waiting.lost = waiting.lost.saturating_add(1);
+            meters::process::lose_log_lines(1);
+        }
+        self.0.changed.notify_all();
+    }
+
+    /// Takes no more lines, and waits a moment for those that are there.
+    pub(super) fn finish(&self) {
+        let mut waiting = self.0.lock();
+        waiting.is_closed = true;
+        self.0.changed.notify_all();
+        // A reader that does not read holds up nobody's end.
+        drop(self.0.changed.wait_timeout_while(waiting, LAST_LINES, |waiting| !waiting.is_finished));
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for lines until `due`, and takes all that are there, with how many found no room and whether these are the
+    /// last.
+    fn take(&self, due: Option<Instant>) -> (VecDeque<Line>, u64, bool) {
+        const LONG: Duration = Duration::from_secs(3_600);
+        let patience = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+        let is_idle = |waiting: &mut Waiting| waiting.lines.is_empty() && waiting.lost == 0 && !waiting.is_closed;
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, is_idle);
+        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        waiting.bytes = 0;
+        (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.lost), waiting.is_closed)
+    }
+}
+
+/// What the thread knows.
+struct Printer<W> {
+    out: W,
+    form: Form,
+    throttle: Throttle,
+    /// Whether the last line broke off in its middle.
+    torn: bool,
+    /// Lines that are lost, and not told of yet.
+    lost: u64,
+}
+
+impl<W: Write> Printer<W> {
+    fn run(mut self, shared: &Shared) {
+        loop {
+            let (lines, lost, is_last) = shared.take(self.throttle.due());
+            self.lost = self.lost.saturating_add(lost);
+            for line in lines {
+                let admitted = self.throttle.admit(line, Instant::now());
+                self.print_all(admitted);
+            }
+            let late = self.throttle.late(Instant::now());
+            self.print_all(late);
+            if is_last {
+                let rest = self.throttle.rest();
+                self.print_all(rest);
+            }
+            self.tell_of_lost();
+            if is_last {
+                shared.lock().is_finished = true;
+                shared.changed.notify_all();
+                return;
+            }
+        }
+    }
+
+    fn print_all(&mut self, lines: Vec<String>) {
+        for line in lines {
+            if self.print(&line).is_err() {
+                self.lost = self.lost.saturating_add(1);
+                meters::process::lose_log_lines(1);
+            }
+        }
+    }
+
+    /// Says how many lines are lost, if it can be said.
+    fn tell_of_lost(&mut self) {
+        const MESSAGE: &str = "log lines were lost: they could not be written, or nobody read those before them";
+        if self.lost == 0 {
+            return;
+        }
+        let line = self.form.line(Level::WARN, MESSAGE, &[("lost", &self.lost.to_string())]);
+        if self.print(&line).is_ok() {
+            self.lost = 0;
+        }
+    }
+
+    /// Writes a line whole, on a line of its own.
+    fn print(&mut self, line: &str) -> io::Result<()> {
+        if self.torn {
+            self.write(b"\n")?;
+            self.torn = false;
+        }
+        self.write(line.as_bytes())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this thread is there to wait")]
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.out.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    self.torn = !bytes.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(AGAIN_AFTER),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Takes so many bytes at each write as it is told; a 0 is a full disk, and the end a reader that has gone.
+    struct Out {
+        takes: mpsc::Receiver<usize>,
+        written: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Out {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.takes.recv() {
+                Ok(0) => Err(ErrorKind::StorageFull.into()),
+                Err(_) => Err(ErrorKind::BrokenPipe.into()),
+                Ok(most) => {
+                    let taken = most.min(bytes.len());
+                    self.written.send(bytes[..taken].to_vec()).unwrap();
+                    Ok(taken)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn out() -> (mpsc::Sender<usize>, mpsc::Receiver<Vec<u8>>, Out) {
+        let ((allow, takes), (written, read)) = (mpsc::channel(), mpsc::channel());
+        (allow, read, Out { takes, written })
+    }
+
+    fn plain(text: &str) -> Line {
+        Line::plain(format!("{text}\n"))
+    }
+
+    /// A thread that stands still in the middle of a line, and an empty queue.
+    fn stuck(queue: &LineQueue) {
+        queue.push(plain("stuck"));
+        while !queue.0.lock().lines.is_empty() {
+            thread::yield_now();
+        }
+    }
+
+    fn all(read: &mpsc::Receiver<Vec<u8>>) -> String {
+        String::from_utf8(read.try_iter().flatten().collect()).unwrap()
+    }
+
+    #[test]
+    fn lines_that_found_a_full_disk_are_counted_and_told_of_when_there_is_room() {
+        let (allow, read, out) = out();
+        let queue = LineQueue::start(out, Form::Text).unwrap();
+        // The second line is torn; then the disk is full for it, for the third and for what is said of them.
+        for takes in [100, 3, 0, 0, 0, 1_000, 1_000, 1_000] {
+            allow.send(takes).unwrap();
+        }
+        let mut waiting = queue.0.lock();
+        waiting.lines.extend(["first", "second", "third"].map(plain));
+        drop(waiting);
+        queue.0.changed.notify_all();
+        assert_eq!(read.recv().unwrap(), b"first\n");
+        assert_eq!(read.recv().unwrap(), b"sec");
+        queue.push(plain("fourth"));
+        queue.finish();
+        let rest = all(&read);
+        assert!(rest.starts_with("\nfourth\n") && rest.ends_with(" lost=2\n"), "{rest}");
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_holds_up_neither_the_lines_nor_the_end() {
+        let (allow, read, out) = out();
+        let queue = LineQueue::start(out, Form::Text).unwrap();
+        stuck(&queue);
+        let long = "x".repeat(LONGEST_LINE - 1);
+        (0..3 * MOST_BYTES / LONGEST_LINE).for_each(|_| queue.push(plain(&long)));
+        let waiting = queue.0.lock();
+        assert_eq!((waiting.bytes, waiting.lost as usize), (MOST_BYTES, 2 * MOST_BYTES / LONGEST_LINE));
+        drop(waiting);
+        queue.finish();
+        assert!(!queue.0.lock().is_finished);
+        drop(allow);
+        assert_eq!(all(&read), "");
+    }
+
+    #[test]
+    fn short_lines_are_bounded_too_and_one_that_is_too_long_is_lost() {
+        let (_allow, _read, out) = out();
+        let queue = LineQueue::start(out, Form::Text).unwrap();
+        stuck(&queue);
+        queue.push(plain(&"x".repeat(LONGEST_LINE)));
+        assert!(queue.0.lock().lines.is_empty());
+        (0..3 * MOST_LINES).for_each(|_| queue.push(plain("x")));
+        assert_eq!(queue.0.lock().lines.len(), MOST_LINES);
+    }
+
+    #[test]
+    fn the_end_waits_for_what_can_be_written_and_for_what_was_left_out() {
+        let (allow, read, out) = out();
+        (0..100).for_each(|_| allow.send(1_000).unwrap());
+        let queue = LineQueue::start(out, Form::Text).unwrap();
+        let repeats = super::super::line::Repeats::Warning { module: 1, key: 1 };
+        (0..5).for_each(|_| queue.push(Line { text: "again\n".to_owned(), repeats }));
+        queue.push(plain("the last"));
+        queue.finish();
+        assert!(queue.0.lock().is_finished);
+        assert_eq!(all(&read), "again\nthe last\nagain repeated=4\n");
+    }
+}
