@@ -215,6 +215,10 @@ fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp
         message_id: document.required_id("id")?,
         ack: ack.ok_or(Defect::Missing("ack"))?,
         received_at: arrival,
+/// The event with which `buzon gateway register` tries a secret here, before the gateway is told of it. It is not the
+/// gateway's, and so of another type.
+pub const SECRET_CHECK: &str = "buzon_secret_check";
+
     }))
 }
 

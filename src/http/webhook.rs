@@ -1,5 +1,6 @@
 //! `POST /webhook[/{instance_id}]`: where the gateway's events come in.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::problem::Problem;
 use super::refusals::Refusals;
 use super::strangers::Strangers;
 use crate::clock::Clock;
-use crate::domain::event::{Event, EventState, TEST_WEBHOOK};
+use crate::domain::event::{Event, EventState, SECRET_CHECK, TEST_WEBHOOK};
 use crate::domain::instance::InstanceId;
 use crate::domain::signature::{Keyring, SecretUsed, Signature, SignatureError, Signer};
 use crate::ingest::Ingest;
@@ -76,7 +77,7 @@ async fn take(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver)
     let remarks = Remarks::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
     receiver.meters.events.answer(received.elapsed());
-    remarks.log();
+    remarks.log(peer::client_address(request, &receiver.trusted_proxies));
     Ok(HttpResponse::Ok().json(Accepted { ok: true, duplicate: receipt.duplicate }))
 }
 
@@ -158,6 +159,7 @@ impl Receiver {
 enum Remarks {
     None,
     Test { instance: InstanceId, signed: bool },
+    SecretCheck { instance: InstanceId },
     Mismatch { instance: InstanceId, body_instance: InstanceId },
     Quarantined { instance: InstanceId, reason: String },
 }
@@ -165,25 +167,36 @@ enum Remarks {
 impl Remarks {
     fn of(event: &Event) -> Self {
         let instance = event.instance_id.clone();
+        let is = |event_type| event.reading.about.event_type.as_deref() == Some(event_type);
         match (&event.contradicts, event.reading.state) {
             (Some(stated), _) => Self::Mismatch { instance, body_instance: stated.clone() },
             (None, EventState::Quarantined) => {
                 Self::Quarantined { instance, reason: event.reading.reason.clone().unwrap_or_default() }
             }
-            _ if event.reading.about.event_type.as_deref() == Some(TEST_WEBHOOK) => {
-                Self::Test { instance, signed: event.signed }
-            }
+            _ if is(TEST_WEBHOOK) => Self::Test { instance, signed: event.signed },
+            _ if is(SECRET_CHECK) => Self::SecretCheck { instance },
             _ => Self::None,
         }
     }
 
-    fn log(self) {
+    /// `client` is who has sent it.
+    fn log(self, client: Option<IpAddr>) {
+        let client = client.map(tracing::field::display);
         match self {
             Self::None => {}
             Self::Test { instance, signed } => {
                 let signature = if signed { "signature valid" } else { "unsigned" };
-                info!(instance.id = %instance, "a test webhook has arrived and is stored ({signature})");
+                info!(
+                    instance.id = %instance,
+                    client.address = client,
+                    "a test webhook has arrived and is stored ({signature})"
+                );
             }
+            Self::SecretCheck { instance } => info!(
+                instance.id = %instance,
+                client.address = client,
+                "buzon gateway register has tried the instance's secret here, and it is good; the gateway has sent nothing yet"
+            ),
             Self::Mismatch { instance, body_instance } => warn!(
                 instance.id = %instance,
                 instance.in_body = %body_instance,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::events::{SECRET, received, sign};
+use crate::support::eventually;
 use crate::support::gateway::Away;
 use crate::support::keeper::{Keeper, TOKEN, answer};
 use crate::support::process::{Buzon, run};
@@ -248,6 +249,11 @@ async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_th
     }
     let dropped = gateway(&world, &["register", "7", "--drop-old-secret"], &settings).await;
     assert!(dropped.status.success(), "{dropped:?}");
+    let log = async || Buzon::log(&world).await;
+    eventually("its own checks are told", async || log().await.contains("buzon gateway register has tried")).await;
+    assert!(!log().await.contains("a test webhook has arrived"), "the gateway has sent none");
+    let types = world.rows("SELECT DISTINCT event_type FROM events ORDER BY event_type").await;
+    assert_eq!(types, ["buzon_secret_check", "message_received"]);
     assert_eq!((secrets(), keeper.webhooks().len()), (vec![new.clone()], 2));
     for output in [&stopped, &failed, &kept, &dropped] {
         let all = text(&output.stdout) + &text(&output.stderr);

@@ -157,8 +157,12 @@ async fn a_test_webhook_is_reported_with_what_its_signature_was() {
             let request = crate::support::client().post(format!("http://{}/webhook", buzon.address)).body(&body[..]);
             let request = request.header("X-Whapi-Signature", sign(SECRET, body));
             assert_eq!(request.send().await.expect("it answers").status(), 200);
-            let reported = async || Buzon::log(&world).await.contains(&format!("stored ({said})"));
-            eventually("the test is reported", reported).await;
+            let reported = async || {
+                let log = Buzon::log(&world).await;
+                let line = log.lines().find(|line| line.contains(&format!("stored ({said})")));
+                line.is_some_and(|line| line.contains(r#""client.address":"127.0.0.1""#))
+            };
+            eventually("the test is reported with who has sent it", reported).await;
             buzon.kill().await;
         }
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "0");
@@ -187,6 +191,20 @@ async fn a_contradiction_is_warned_of_with_both_ids() {
 /// The lines that say so.
 fn lines<'l>(log: &'l str, said: &str) -> Vec<&'l str> {
     log.lines().filter(|line| line.contains(said)).collect()
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_a_test_webhook_is_reported_with_the_address_of_who_has_sent_it() {
+    let world = World::new(Backend::Sqlite).await;
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
+    let buzon = Buzon::serve(&world, &settings).await;
+    let body = br#"{"event_type":"test_webhook"}"#;
+    let post = crate::support::client().post(format!("http://{}/webhook/7", buzon.address)).body(&body[..]);
+    let post = post.header("X-Whapi-Signature", sign(SECRET, body)).header("X-Forwarded-For", "6.6.6.6, 203.0.113.9");
+    assert_eq!(post.send().await.expect("it answers").status(), 200);
+    let named = async || Buzon::log(&world).await.contains(r#""client.address":"203.0.113.9""#);
+    eventually("it is named", named).await;
+    buzon.kill().await;
 }
 
 #[tokio::test]

@@ -9,11 +9,12 @@ use super::secret_file::SecretFile;
 use crate::cli::WrongUse;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, OwnSecrets};
+use crate::domain::event::SECRET_CHECK;
 use crate::domain::instance::InstanceId;
 use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
-
 use crate::telemetry;
+
 const SECRET_BYTES: usize = 32;
 
 /// What is to become of the secrets.
@@ -60,7 +61,8 @@ pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "To test it, press Test Webhook in the panel (/manage_instance.php?id={instance}); buzon's log then says:\n\
+        "To test it, press Test Webhook in the panel (/manage_instance.php?id={instance}); buzon's log then says,\n\
+         with the gateway's address:\n\
          \x20   a test webhook has arrived and is stored (signature valid)"
     )?;
     if change == Change::New {
@@ -165,8 +167,7 @@ fn by_hand(config: &Config, instance: &InstanceId, new: &Secret) -> String {
 async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> anyhow::Result<()> {
     let target = Target::listening(config.listen);
     let body = serde_json::json!({
-        "event_type": "test_webhook", "instance_id": instance.as_str(), "timestamp": SystemClock.now().seconds(),
-        "message": "buzon gateway register",
+        "event_type": SECRET_CHECK, "instance_id": instance.as_str(), "timestamp": SystemClock.now().seconds(),
     });
     let sender = Sender::new(&target)?;
     match sender.send(Some(instance), body.to_string().into_bytes(), Some(secret)).await {
