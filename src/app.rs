@@ -1,6 +1,6 @@
 //! Wires everything: a configuration in, a running service out. The program and the tests call the same.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures_util::future::OptionFuture;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
 use tracing::{info, warn};
 
@@ -43,6 +43,7 @@ use crate::media::resolver::SystemLookup;
 use crate::media::{self, Room};
 use crate::meters::Meters;
 use crate::store::{EventStore, Store};
+use crate::supervisor;
 
 /// How long everything may take after the signal to stop.
 const ALL_END: Duration = Duration::from_secs(7);
@@ -56,10 +57,8 @@ pub struct Application {
     media: Option<media::Worker>,
     replayer: Option<Replayer>,
     streams: Arc<Streams>,
-    /// Tells the streams what was committed.
-    watcher: JoinHandle<()>,
-    /// Tidies up what was measured.
-    upkeep: JoinHandle<()>,
+    /// What nobody waits for.
+    background: JoinSet<()>,
     store: Arc<dyn Store>,
 }
 
@@ -153,10 +152,12 @@ impl Application {
             Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage, meters })
         };
         let replayer = replaying(config, clock)?.map(replayed).transpose()?;
-        let watched = streams.clone();
-        let watcher = tokio::spawn(async move { watched.watch(&told.committed).await });
-        let upkeep = tokio::spawn(upkeep(meters));
-        Ok(Self { listening, readiness, writer, media, replayer, streams, watcher, upkeep, store })
+        let mut background = JoinSet::new();
+        let (watched, committed) = (streams.clone(), told.committed);
+        let watch = move || Streams::watch(watched.clone(), committed.clone());
+        background.spawn(supervisor::keep("watcher of the streams", Arc::default(), watch));
+        background.spawn(supervisor::keep("upkeep of the metrics", Arc::default(), move || upkeep(meters.clone())));
+        Ok(Self { listening, readiness, writer, media, replayer, streams, background, store })
     }
 
     /// Where the webhook is received.
@@ -172,13 +173,11 @@ impl Application {
     /// Serves until `stop` is ready; then finishes the requests under way and the queue, and closes the store.
     ///
     /// # Errors
-    /// If a listener, the writer or the media worker ended by itself: something would be stored no more.
+    /// If a listener or the writer ended by itself: nothing would be stored any more.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
             ended = self.writer.ended() => (Err(anyhow!("the writer died: {}", how(ended))), false),
-            ended = media_ended(&mut self.media) => (Err(anyhow!("the media worker died: {}", how(ended))), true),
-            ended = &mut self.watcher => (Err(anyhow!("the watcher of the streams died: {}", how(ended))), true),
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
@@ -194,7 +193,7 @@ impl Application {
         self.readiness.stop();
         self.streams.stop();
         drop(self.replayer.take());
-        self.upkeep.abort();
+        self.background.abort_all();
         let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
@@ -224,14 +223,6 @@ fn random_name() -> anyhow::Result<String> {
 /// How a task ended that never does by itself. Not what it said: that can quote a message.
 fn how(ended: Result<(), JoinError>) -> &'static str {
     if ended.is_ok() { "it ended" } else { "it panicked; the log says where" }
-}
-
-/// Never, where there is none.
-async fn media_ended(media: &mut Option<media::Worker>) -> Result<(), JoinError> {
-    match media {
-        Some(media) => media.ended().await,
-        None => pending().await,
-    }
 }
 
 /// Where events go. The disk of a PostgreSQL server is its own.

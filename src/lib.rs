@@ -39,6 +39,7 @@ pub mod outbound;
 pub mod private_folder;
 pub mod simulate;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod threads;
 pub mod tls;

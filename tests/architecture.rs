@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which imports may go: a file imports from its own module and from those to the right.
-const ORDER: [&[&str]; 8] = [
+const ORDER: [&[&str]; 9] = [
     &["main", "cli"],
     &["telemetry", "app", "doctor"],
     &["http", "data_dir"],
     &["config", "ingest", "media", "gateway", "backup", "simulate"],
     &["store", "blob"],
+    &["supervisor"],
     &["clock", "disk", "meters", "outage", "outbound", "private_folder", "threads", "tls"],
     &["domain"],
     &["broken"],
@@ -72,8 +73,20 @@ fn each_library_has_its_place() {
         (
             "tokio",
             &[
-                "http", "app", "cli", "ingest", "media", "gateway", "backup", "simulate", "store", "blob", "outage",
-                "threads", "doctor",
+                "http",
+                "app",
+                "cli",
+                "ingest",
+                "media",
+                "gateway",
+                "backup",
+                "simulate",
+                "store",
+                "blob",
+                "outage",
+                "threads",
+                "doctor",
+                "supervisor",
             ],
         ),
         ("clap", &["cli"]),

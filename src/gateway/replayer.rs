@@ -18,6 +18,7 @@ use super::{Account, FailedDelivery, Gateway, GatewayError, oldest_first};
 use crate::meters::{Meters, ReplayRequest};
 use crate::outage::Outage;
 use crate::store::{EventStore, Store};
+use crate::supervisor;
 use crate::threads::Threads;
 
 /// How long each round of an outage waits. The first lets listeners and proxies come up.
@@ -56,7 +57,7 @@ pub struct Parts {
     pub meters: Arc<Meters>,
 }
 
-/// The task. It harms nothing if it dies, and ends when it is dropped.
+/// The task. It ends when it is dropped.
 pub struct Replayer {
     task: JoinHandle<()>,
     _threads: Threads,
@@ -71,7 +72,9 @@ impl Replayer {
         let threads = Threads::start("gateway", 1)?;
         let Parts { gateway, accounts, ledger, store, outage, meters } = parts;
         let watch = Watch { ledger, store, outage, meters, runtime: Handle::current() };
-        let task = threads.handle().spawn(run(gateway, accounts, watch));
+        let asking = Arc::new(Asking { gateway, accounts, watch });
+        let run = move || run(asking.clone());
+        let task = threads.handle().spawn(supervisor::keep("replayer", Arc::default(), run));
         Ok(Self { task, _threads: threads })
     }
 }
@@ -82,10 +85,18 @@ impl Drop for Replayer {
     }
 }
 
-async fn run(gateway: Gateway, accounts: Vec<Account>, watch: Watch) {
+/// Who is asked, for whom, and when.
+struct Asking {
+    gateway: Gateway,
+    accounts: Vec<Account>,
+    watch: Watch,
+}
+
+async fn run(asking: Arc<Asking>) {
+    let Asking { gateway, accounts, watch } = &*asking;
     let mut rest = FIRST_REST;
     loop {
-        let well = follow_up(&gateway, &accounts, &watch).await;
+        let well = follow_up(gateway, accounts, watch).await;
         sleep(rest).await;
         let calm = Instant::now();
         watch.outage.more_refused(well).await;

@@ -81,9 +81,9 @@ impl Streams {
 
     /// Watches the ledger until [`Streams::stop`], while anybody follows it. `committed` is notified of the commits of
     /// this process.
-    pub async fn watch(&self, committed: &Notify) {
+    pub async fn watch(self: Arc<Self>, committed: Arc<Notify>) {
         tokio::select! {
-            () = self.look(committed) => {}
+            () = self.look(&committed) => {}
             () = self.stopped() => {}
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::media::RetryPolicy;
 use crate::meters::Meters;
 use crate::store::Store;
+use crate::supervisor;
 use crate::threads::Threads;
 use crate::tls;
 
@@ -101,21 +102,15 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
     let threads = Threads::start("media", THREADS)?;
     let closing = Arc::new(Notify::new());
     let blobs = parts.blobs.clone();
-    let context = worker::Context::new(settings, parts.clone(), threads.handle())?;
-    let sweeper = tokio::spawn(sweeper::run(parts));
-    let task = tokio::spawn(worker::run(context, closing.clone()));
+    let context = Arc::new(worker::Context::new(settings, parts.clone(), threads.handle())?);
+    let sweeper = tokio::spawn(supervisor::keep("media sweeper", Arc::default(), move || sweeper::run(parts.clone())));
+    let closed = closing.clone();
+    let run = move || worker::run(context.clone(), closed.clone());
+    let task = tokio::spawn(supervisor::keep("media worker", closing.clone(), run));
     Ok(Worker { task, sweeper, closing, blobs, _threads: threads })
 }
 
 impl Worker {
-    /// Waits for the end of the task.
-    ///
-    /// # Errors
-    /// If it panicked; no file would be saved any more.
-    pub async fn ended(&mut self) -> Result<(), JoinError> {
-        (&mut self.task).await
-    }
-
     /// Breaks off the downloads under way and gives their jobs back, for the next start or another process. What a late
     /// one holds ends by itself. The threads live on until the worker is dropped: connections to the bucket that others
     /// use may have been opened there.
@@ -123,10 +118,8 @@ impl Worker {
         self.sweeper.abort();
         self.closing.notify_one();
         let ended = async {
-            if !self.task.is_finished() {
-                // One that panics has nothing to give back.
-                let _ = (&mut self.task).await;
-            }
+            // One that panics has nothing to give back.
+            let _ = (&mut self.task).await;
             self.blobs.finish_uploads().await;
         };
         // What is late holds up nobody else's end.

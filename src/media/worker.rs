@@ -70,7 +70,7 @@ type Attempt = Result<StoredFile, Failure>;
 struct Refused;
 
 struct Worker {
-    context: Context,
+    context: Arc<Context>,
     held: HashMap<Id, Held>,
     running: JoinSet<Attempt>,
     renew_at: Instant,
@@ -84,7 +84,7 @@ struct Worker {
 }
 
 /// Works until `closing`, then gives back what it holds.
-pub(super) async fn run(context: Context, closing: Arc<Notify>) {
+pub(super) async fn run(context: Arc<Context>, closing: Arc<Notify>) {
     let wake = context.parts.wake.clone();
     let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
     let mut worker = Worker {

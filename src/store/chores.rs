@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 use super::StoreError;
+use crate::supervisor;
 
 /// What is done after commits, if it is worth it.
 #[async_trait]
@@ -15,11 +16,7 @@ pub(super) trait Chore: Send + 'static {
     async fn run(&mut self) -> Result<(), StoreError>;
 
     /// Gives back what it holds.
-    async fn close(self)
-    where
-        Self: Sized,
-    {
-    }
+    async fn close(&mut self) {}
 }
 
 /// The task. It ends when it is told to, or dropped.
@@ -30,9 +27,13 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    pub(super) fn start(chore: impl Chore) -> Self {
+    /// Starts the task; `name` is for the log.
+    pub(super) fn start(name: &'static str, chore: impl Chore) -> Self {
         let (committed, closing) = (Arc::<Notify>::default(), Arc::<Notify>::default());
-        let task = tokio::spawn(run(chore, committed.clone(), closing.clone()));
+        let chore = Arc::new(tokio::sync::Mutex::new(chore));
+        let (woken, closed) = (committed.clone(), closing.clone());
+        let run = move || run(chore.clone(), woken.clone(), closed.clone());
+        let task = tokio::spawn(supervisor::keep(name, closing.clone(), run));
         Self { committed, closing, task: Mutex::new(Some(task)) }
     }
 
@@ -58,7 +59,8 @@ impl Drop for Chores {
     }
 }
 
-async fn run(mut chore: impl Chore, committed: Arc<Notify>, closing: Arc<Notify>) {
+async fn run(chore: Arc<tokio::sync::Mutex<impl Chore>>, committed: Arc<Notify>, closing: Arc<Notify>) {
+    let mut chore = chore.lock().await;
     loop {
         tokio::select! {
             biased;

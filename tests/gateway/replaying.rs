@@ -112,6 +112,23 @@ async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
     assert!(timeout(Duration::from_secs(8), buzon.wait()).await.expect("it ends within 8 seconds").success());
 }
 
+/// A time that no clock can hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() {
+    let world = World::new(Backend::Sqlite).await;
+    let gateway = Gateway::start().await;
+    let path = format!("/api/webhook-dlq?instanceId=7&token={TOKEN}&limit=500");
+    gateway.reply(&path, Reply::status_with(429, "Retry-After: 18446744073709551615\r\n"));
+    let file = world.folder.path().join("buzon.toml");
+    let settings = format!("gateway_url = \"{}\"\n[[instances]]\nid = 7\ntoken = \"{TOKEN}\"\n", gateway.url(""));
+    std::fs::write(&file, settings).expect("it can be written");
+    let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    eventually("it waits", async || Buzon::log(&world).await.contains("it is asked again later")).await;
+    buzon.deliver(received("A", json!({}))).await.accepted();
+    assert!(!Buzon::log(&world).await.contains("a mistake in buzon"), "nothing has panicked");
+    buzon.kill().await;
+}
+
 #[tokio::test]
 async fn it_is_asked_for_nothing_without_a_token_or_when_that_is_switched_off() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");

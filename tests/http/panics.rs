@@ -1,41 +1,26 @@
 //! A mistake of ours in one request is no other request's trouble.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use buzon::clock::{Clock, SystemClock};
-use buzon::domain::timestamp::Timestamp;
 use serde_json::json;
 
+use crate::support::clock::Brittle;
 use crate::support::events::{SECRET, received};
 use crate::support::service::Service;
 use crate::support::world::on_both;
-
-/// Panics whenever it is armed and asked.
-#[derive(Default)]
-struct Brittle {
-    armed: AtomicBool,
-}
-
-impl Clock for Brittle {
-    fn now(&self) -> Timestamp {
-        assert!(!self.armed.load(Ordering::SeqCst), "a defect");
-        SystemClock.now()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_panics_answers_500_and_the_next_event_is_stored() {
     on_both(async |world| {
         let clock = Arc::new(Brittle::default());
         let service = Service::start_clocked(&world, clock.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
-        clock.armed.store(true, Ordering::SeqCst);
+        clock.arm(true);
         for _ in 0..3 {
             let failed = service.deliver("/webhook/7", received("A", json!({}))).await;
             assert_eq!((failed.status.as_u16(), failed.code()), (500, "internal_error"));
             assert!(!failed.header("x-request-id").is_empty());
         }
-        clock.armed.store(false, Ordering::SeqCst);
+        clock.arm(false);
         assert!(!service.deliver("/webhook/7", received("A", json!({}))).await.accepted());
         assert_eq!(world.rows("SELECT id FROM messages").await, ["A"]);
         service.stop().await;

@@ -1,7 +1,12 @@
+use std::sync::Arc;
+
 use super::{JPEG, all_end, deliver, files, service};
+use crate::support::clock::Brittle;
+use crate::support::events::SECRET;
 use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::gateway::{Away, Gateway, Reply};
+use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
 
 /// Files that fail in each way for good, with the end that each comes to.
@@ -195,6 +200,26 @@ async fn a_file_that_the_database_refuses_harms_no_other() {
         let rows = world.rows("SELECT message_id, state, reason FROM media ORDER BY message_id").await;
         let refused = "poison.jpg|failed|the database refused what was known of the file";
         assert_eq!(rows, ["a.jpg|stored|NULL", "b.jpg|stored|NULL", refused]);
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A mistake in buzon costs files a moment, and the service goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_panics_is_started_again_and_files_are_saved() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/a.jpg", Reply::file(JPEG));
+        let (clock, origin) = (Arc::new(Brittle::default()), gateway.url(""));
+        clock.arm(true);
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
+        let service = Service::start_clocked(&world, clock.clone(), &settings).await;
+        eventually("the worker panics", async || clock.panics() > 0).await;
+        clock.arm(false);
+        deliver(&service, "A", "/a.jpg").await;
+        all_end(&world).await;
+        assert_eq!(world.value("SELECT state FROM media").await, "stored");
         service.stop().await;
     })
     .await;

@@ -1,3 +1,6 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use buzon::clock::{Clock, SystemClock};
 use buzon::domain::timestamp::Timestamp;
 
 /// The arrival of the guide's samples: a little after the last of them.
@@ -6,4 +9,31 @@ pub const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);
 /// Some milliseconds after [`ARRIVAL`].
 pub fn later(millis: i64) -> Timestamp {
     Timestamp::from_millis(ARRIVAL.millis() + millis)
+}
+
+/// The machine's clock; whoever asks it while it is armed panics.
+#[derive(Default)]
+pub struct Brittle {
+    armed: AtomicBool,
+    panics: AtomicUsize,
+}
+
+impl Brittle {
+    pub fn arm(&self, armed: bool) {
+        self.armed.store(armed, Ordering::SeqCst);
+    }
+
+    pub fn panics(&self) -> usize {
+        self.panics.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for Brittle {
+    fn now(&self) -> Timestamp {
+        if self.armed.load(Ordering::SeqCst) {
+            self.panics.fetch_add(1, Ordering::SeqCst);
+            panic!("a defect");
+        }
+        SystemClock.now()
+    }
 }

@@ -34,7 +34,7 @@ pub(super) struct NewWords {
 
 impl NewWords {
     pub(super) fn start(options: PgConnectOptions) -> Self {
-        Self { count: AtomicUsize::new(0), merges: Chores::start(Merge(options)) }
+        Self { count: AtomicUsize::new(0), merges: Chores::start("merges of new words", Merge(options)) }
     }
 
     /// These were committed.

@@ -43,8 +43,8 @@ impl Chore for Checkpoints {
         Ok(())
     }
 
-    async fn close(self) {
-        if let Some(connection) = self.connection {
+    async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
             let _ = connection.close().await;
         }
     }

@@ -102,7 +102,8 @@ impl SqliteStore {
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
-        let checkpoints = (access == Access::Serve).then(|| Chores::start(Checkpoints::new(options.clone())));
+        let checkpoints =
+            (access == Access::Serve).then(|| Chores::start("checkpoints", Checkpoints::new(options.clone())));
         let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());
         Ok(Self { options, writer, checkpoints, readers, reports, damage, lock: Mutex::new(lock) })
     }
