@@ -151,12 +151,15 @@ impl Application {
             let (store, outage, meters) = (store.clone(), told.outage.clone(), meters.clone());
             Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage, meters })
         };
+        let (tally, now) = (told.tally, clock.clone());
         let replayer = replaying(config, clock)?.map(replayed).transpose()?;
         let mut background = JoinSet::new();
         let (watched, committed) = (streams.clone(), told.committed);
         let watch = move || Streams::watch(watched.clone(), committed.clone());
         background.spawn(supervisor::keep("watcher of the streams", Arc::default(), watch));
         background.spawn(supervisor::keep("upkeep of the metrics", Arc::default(), move || upkeep(meters.clone())));
+        let tell = move || ingest::tell(tally.clone(), now.clone());
+        background.spawn(supervisor::keep("tally of what is stored", Arc::default(), tell));
         Ok(Self { listening, readiness, writer, media, replayer, streams, background, store })
     }
 

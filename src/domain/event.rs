@@ -163,6 +163,18 @@ impl Reading {
         }
     }
 
+    /// Whether the time that its sender stated can be used; `None` where there is none.
+    pub fn has_usable_time(&self) -> Option<bool> {
+        let notes = self.reason.as_deref().unwrap_or_default().split(' ');
+        let mut unusable = notes.filter_map(|note| note.strip_prefix("unusable:")).flat_map(|fields| fields.split(','));
+        match &self.effect {
+            Effect::Nothing | Effect::Ack(_) => None,
+            _ if unusable.any(|field| field == TIMESTAMP) => Some(false),
+            Effect::Message(copy) => copy.fields.sent_at.map(|_| true),
+            Effect::Reaction(reaction) => (reaction.reacted_at != reaction.received_at).then_some(true),
+        }
+    }
+
     fn quarantined(about: About, reason: String) -> Self {
         Self { about, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
     }
@@ -195,10 +207,17 @@ impl Effect {
     }
 }
 
+/// The field with the time of a message or a reaction.
+const TIMESTAMP: &str = "timestamp";
+
 const MESSAGE_REACTION: &str = "message_reaction";
 
 /// The event that the panel's "Test Webhook" sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
+
+/// The event with which `buzon gateway register` tries a secret here, before the gateway is told of it. It is not the
+/// gateway's, and so of another type.
+pub const SECRET_CHECK: &str = "buzon_secret_check";
 
 /// The types of the guide's five events.
 pub const EVENT_TYPES: [&str; 5] = ["message_received", "message_sent", "ack_update", MESSAGE_REACTION, TEST_WEBHOOK];
@@ -215,10 +234,6 @@ fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp
         message_id: document.required_id("id")?,
         ack: ack.ok_or(Defect::Missing("ack"))?,
         received_at: arrival,
-/// The event with which `buzon gateway register` tries a secret here, before the gateway is told of it. It is not the
-/// gateway's, and so of another type.
-pub const SECRET_CHECK: &str = "buzon_secret_check";
-
     }))
 }
 
@@ -229,7 +244,7 @@ fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Time
         message_id: document.required_id("message_id")?,
         from_number: document.required_id("from_number")?,
         reaction: document.key_text("reaction", MAX_REACTION_BYTES)?.unwrap_or_default(),
-        reacted_at: document.time("timestamp", arrival).unwrap_or(arrival),
+        reacted_at: document.time(TIMESTAMP, arrival).unwrap_or(arrival),
         received_at: arrival,
     }))
 }

@@ -21,9 +21,11 @@ use floor::Floor;
 mod floor;
 mod pace;
 mod suspects;
+mod tally;
 mod writer;
 
 use pace::Pace;
+pub use tally::{Tally, tell};
 use writer::{BATCH_BYTES, BATCH_EVENTS};
 
 /// Events that wait or are being committed.
@@ -92,6 +94,8 @@ pub struct Told {
     pub outage: Arc<Outage>,
     /// Of every commit.
     pub meters: Arc<Meters>,
+    /// Of every commit.
+    pub tally: Arc<Tally>,
 }
 
 /// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that

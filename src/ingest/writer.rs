@@ -164,6 +164,7 @@ impl Committer {
         self.slow = 0;
         self.suspects.note_commit();
         self.told.meters.events.commit(&part.events, &receipts, took);
+        self.told.tally.count(&part.events, &receipts);
         self.told.committed.notify_one();
         self.told.outage.store();
         if part.events.iter().any(Event::asks_for_media) {

@@ -102,6 +102,29 @@ async fn a_terminal_that_is_closed_ends_nothing() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_counted() {
+    let world = World::new(Backend::Sqlite).await;
+    let (terminal, shown) = terminal();
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("NO_COLOR", "1")];
+    let buzon = Buzon::serve_logging_to(terminal, &world, &settings).await;
+    buzon.deliver(br#"{"event_type":"test_webhook"}"#.to_vec()).await.accepted();
+    let lines = tokio::task::spawn_blocking(|| {
+        BufReader::new(shown)
+            .lines()
+            .map(|line| line.expect("it is text").trim_end().to_owned())
+            .take(2)
+            .collect::<Vec<_>>()
+    });
+    let lines = lines.await.expect("they can be read");
+    let after_the_time: Vec<&str> = lines.iter().map(|line| line.split_once(' ').expect("there is more").1).collect();
+    let test =
+        " INFO a test webhook has arrived and is stored (signature valid) instance.id=7 client.address=127.0.0.1 ";
+    assert!(after_the_time[0].starts_with(test), "{lines:?}");
+    assert_eq!(after_the_time[1], " INFO events were stored others=1");
+    buzon.kill().await;
+}
+
 /// The program with a disk of its own for its log, and that disk as it sees it.
 async fn serve_with_a_small_disk_for_the_log(world: &World) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
