@@ -116,6 +116,18 @@ fn parameters_and_features_stand_where_they_belong() {
     }
 }
 
+/// They panic when nobody reads any more.
+#[test]
+fn nothing_is_printed_by_a_macro() {
+    for (path, text) in sources() {
+        let code = text.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+        for line in code {
+            let prints = ["println!(", "print!("].iter().any(|printed| line.contains(printed));
+            assert!(!prints, "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn a_file_has_one_job_and_at_most_400_lines() {
     for (path, text) in sources() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 
 use super::Settings;
 use crate::app::Application;
@@ -52,11 +53,19 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
 /// would have none when strangers have taken them all.
 fn allow_open_files() {
     const ENOUGH: u64 = 65_536;
+    const FEW: u64 = 1_024;
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
     if limit.current.is_some_and(|current| current < most) {
         // The one that there is will do for a small shop.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
+    }
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < FEW) {
+        warn!(
+            files.most = files,
+            "this process may open few files, and each connection is one: raise the limit of whatever starts it \
+             (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile of Docker)"
+        );
     }
 }
 

@@ -47,8 +47,12 @@ where
 {
     let mut fields = Fields::default();
     event.record(&mut fields);
-    // What the `log` crate's lines carry instead of fields.
+    // What a line of the `log` crate carries of its place.
     fields.others.retain(|(name, _)| !name.starts_with("log."));
+    let target = event.metadata().target();
+    if !target.starts_with(env!("CARGO_PKG_NAME")) {
+        fields.others.push(("target", target.to_owned()));
+    }
     let (at, level) = (SystemClock.now().to_rfc3339(), *event.metadata().level());
     let (dim, colour, plain) = if colours { (DIM, colour(level), PLAIN) } else { ("", "", "") };
     text.push_str(&format!("{dim}{at}{plain} {colour}{level:>5}{plain} {}{dim}", fields.message));

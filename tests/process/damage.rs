@@ -233,6 +233,7 @@ async fn damage_that_is_met_later_is_said_once_and_nothing_is_acknowledged_any_m
     };
     eventually("it says that it cannot store", async || health("ready").await == 503).await;
     assert_eq!(health("live").await, 200);
+    eventually("it is said", async || Buzon::log(&world).await.contains("damaged")).await;
     let log = Buzon::log(&world).await;
     let said: Vec<&str> = log.lines().filter(|line| line.contains("damaged") || line.contains("ERROR")).collect();
     assert_eq!(said.len(), 1, "{log}");

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -32,7 +33,7 @@ async fn statuses(proxies: &str) -> Vec<String> {
     let wrapper = [namespace(), &["--net", "sh", "-c", network, "sh"]].concat();
     let settings =
         [("BUZON_LISTEN", "0.0.0.0:0"), ("BUZON_MAX_CONNECTIONS_PER_ADDRESS", "2"), ("BUZON_TRUSTED_PROXIES", proxies)];
-    let buzon = Buzon::serve_under("unshare", &wrapper, &world, &settings).await;
+    let mut buzon = Buzon::serve_under("unshare", &wrapper, &world, &settings).await;
     let of_process = buzon.root().parent().expect("it is a folder of the process").join("ns");
     let mut client = Command::new("nsenter");
     if namespace().contains(&"--user") {
@@ -42,9 +43,10 @@ async fn statuses(proxies: &str) -> Vec<String> {
     client.args(["bash", "-c", CLIENT, "bash", &buzon.address.port().to_string()]);
     let output = client.stderr(Stdio::inherit()).kill_on_drop(true).output();
     let output = timeout(PATIENCE, output).await.expect("it ends").expect("it can be started");
+    buzon.signal(Signal::TERM);
+    assert!(buzon.wait().await.success());
     let logged = Buzon::log(&world).await.contains("connections were closed at once");
     assert_eq!(logged, proxies.is_empty(), "the owner is told");
-    buzon.kill().await;
     String::from_utf8(output.stdout).expect("it is text").lines().map(str::to_owned).collect()
 }
 

@@ -124,14 +124,15 @@ async fn no_token_and_no_ticket_is_logged_at_any_level() {
 #[tokio::test]
 async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
     on_both(async |world| {
-        let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+        let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let client = crate::support::client();
         for n in 0..5 {
             let body = received(&n.to_string(), json!({"instance_id": "77"}));
             let request = client.post(format!("http://{}/webhook", buzon.address)).body(body);
             request.header("X-Whapi-Signature", "a".repeat(64)).send().await.expect("it answers");
         }
-        buzon.kill().await;
+        buzon.signal(Signal::TERM);
+        assert!(buzon.wait().await.success());
         let log = Buzon::log(&world).await;
         let warnings: Vec<Value> = log
             .lines()
@@ -240,7 +241,30 @@ async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
     .await;
     let log = Buzon::log(&world).await;
     assert_eq!(lines(&log, "Too many open files").len(), 1, "{log}");
+    assert_eq!(lines(&log, "this process may open few files").len(), 1, "{log}");
     drop(clients);
     eventually("it goes on", async || buzon.deliver(received("A", json!({}))).await.status == 200).await;
+    buzon.kill().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_makes_most_times_unusable_is_warned_of_with_the_remedy() {
+    let world = World::new(Backend::Sqlite).await;
+    let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    let in_2100 = 4_102_444_800_u64;
+    let deliver = async |id: &str, timestamp: u64| {
+        buzon.deliver(received(id, json!({"timestamp": timestamp}))).await.accepted();
+    };
+    tokio::join!(deliver("A", in_2100), deliver("B", in_2100), deliver("C", in_2100), deliver("D", 1_724_716_800));
+    let warned = async || {
+        let log = Buzon::log(&world).await;
+        let line = log.lines().find(|line| line.contains("timedatectl"));
+        line.is_some_and(|line| line.contains("\"WARN\"") && line.contains("\"clock\":\"20"))
+    };
+    eventually("it is warned of", warned).await;
+    let log = Buzon::log(&world).await;
+    let [stored] = lines(&log, "events were stored")[..] else { panic!("{log}") };
+    let stored: Value = serde_json::from_str(stored).expect("it is JSON");
+    assert_eq!((&stored["level"], &stored["fields"]["messages"]), (&json!("INFO"), &json!(4)));
     buzon.kill().await;
 }
