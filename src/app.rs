@@ -22,6 +22,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::media::RetryPolicy;
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::access::Access;
+use crate::http::answers::{AnswerLimits, Answers};
 use crate::http::archive::Archive;
 use crate::http::body::Reader;
 use crate::http::guests::Guests;
@@ -65,16 +66,17 @@ pub struct Application {
 impl Application {
     /// Binds the listeners and starts the writer. Port 0 takes a free one.
     pub fn build(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        Self::build_on(config, store.clone(), store, clock, Pace::default())
+        Self::build_on(config, store.clone(), store, clock, Pace::default(), AnswerLimits::default())
     }
 
-    /// The same, with events recorded by `ledger`, and streams of this pace.
+    /// The same, with events recorded by `ledger`, streams of this pace, and these limits of answers.
     pub fn build_on(
         config: &Config,
         ledger: Arc<dyn EventStore>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         pace: Pace,
+        answers: AnswerLimits,
     ) -> anyhow::Result<Self> {
         let token = match &config.api_token {
             Some(token) => token.clone(),
@@ -93,7 +95,8 @@ impl Application {
         let strangers = Arc::new(Strangers::new(proxies.clone()));
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret(), strangers.clone()));
         let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
-        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
+        let answers = Arc::new(Answers::new(answers));
+        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), answers.clone(), pace));
         let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
@@ -126,6 +129,7 @@ impl Application {
             identity: Arc::new(identity),
             api: Some(Api {
                 access,
+                answers,
                 archive,
                 files: Arc::new(files),
                 local_time,

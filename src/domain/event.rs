@@ -17,7 +17,7 @@ use super::timestamp::Timestamp;
 const MAX_EVENT_TYPE_BYTES: usize = 64;
 /// Acks and reactions stand in unique keys.
 pub const MAX_ACK_BYTES: usize = 64;
-const MAX_REACTION_BYTES: usize = 256;
+pub(super) const MAX_REACTION_BYTES: usize = 256;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,6 +341,9 @@ mod tests {
         let wordy = read(&format!(r#"{{"event_type":"message_sent","id":"A","type":"{long}","status":"{long}"}}"#));
         assert_eq!(wordy.state, EventState::Applied);
         assert_eq!(wordy.reason.as_deref(), Some("unusable:type,status"));
+        let (name, emoji) = ("x".repeat(1_025), "x".repeat(257));
+        let shown = format!(r#"{{"event_type":"message_sent","id":"A","sender_name":"{name}","reaction":"{emoji}"}}"#);
+        assert_eq!(read(&shown).reason.as_deref(), Some("unusable:sender_name,reaction"));
         let body = r#"{"event_type":"message_received","id":"A","latitude":"north","timestamp":5,"body":"a\u0000"}"#;
         let reading = read(body);
         assert_eq!(reading.state, EventState::Applied);

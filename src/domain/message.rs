@@ -13,7 +13,7 @@ use super::ack::{MessageAck, Standing};
 use super::chat_id;
 use super::defect::Defect;
 use super::document::Document;
-use super::event::{Effect, MAX_ACK_BYTES, Reading};
+use super::event::{Effect, MAX_ACK_BYTES, MAX_REACTION_BYTES, Reading};
 use super::instance::InstanceId;
 use super::media::MediaJob;
 use super::search::first_words;
@@ -21,8 +21,8 @@ use super::timestamp::Timestamp;
 
 /// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
 const MAX_WORD_BYTES: usize = 128;
-
-/// The longest `sender_name` that is taken for one: it is read and written with each message of its chat.
+/// The longest `sender_name` that is taken for one: it is read, written and shown with its chat. WhatsApp's have up to 25
+/// characters.
 const MAX_NAME_BYTES: usize = 1_024;
 
 /// How many copies of a message are folded anew, and the bytes of their bodies; two copies always are.
@@ -137,16 +137,16 @@ impl CopySizes {
 
 impl MessageCopy {
     pub(super) fn read(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Self, Defect> {
-        let mut word = |field| document.short_text(field, MAX_WORD_BYTES).filter(|text| !text.is_empty());
-        let (kind, status) = (word("type"), word("status"));
-        let sender_name = document.short_text("sender_name", MAX_NAME_BYTES).filter(|name| !name.is_empty());
+        let mut short = |field, most| document.short_text(field, most).filter(|text| !text.is_empty());
+        let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
+        let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
         let chat_id = document.optional_id("chat_id")?;
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
         let texts = Fields {
             sender_name,
             body: text("body"),
             kind,
-            reaction: text("reaction"),
+            reaction,
             media_url: text("media_url"),
             vcard: text("vcard"),
             status,

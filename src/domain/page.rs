@@ -79,19 +79,25 @@ pub struct Paging<K> {
     pub until: Option<Timestamp>,
 }
 
+/// How many bytes the rows of a page have at most, unless it has only one.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// The rows of a page in the order of the list, and where the next and the previous page begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, K> {
     pub rows: Vec<T>,
     pub next: Option<Cursor<K>>,
     pub previous: Option<Cursor<K>>,
+    /// The sort keys of the rows.
+    keys: Vec<K>,
+    /// The page was reached by a cursor that leads back, so its last row was read first.
+    backwards: bool,
 }
 
 impl<K> Paging<K> {
     /// Whether the database reads the rows from small keys to great ones.
     pub fn ascending(&self) -> bool {
-        let backwards = self.cursor.as_ref().is_some_and(|cursor| cursor.backwards);
-        (self.order == Order::OldestFirst) != backwards
+        (self.order == Order::OldestFirst) != self.is_backwards()
     }
 
     /// How many rows are to be read: one more than are shown, to know whether there is another page.
@@ -113,14 +119,69 @@ impl<K> Paging<K> {
         };
         let next = rows.last().filter(|_| has_next).map(|row| Cursor { key: key(row), backwards: false });
         let previous = rows.first().filter(|_| has_previous).map(|row| Cursor { key: key(row), backwards: true });
-        Page { rows, next, previous }
+        let keys = rows.iter().map(key).collect();
+        Page { rows, next, previous, keys, backwards: self.is_backwards() }
+    }
+
+    /// Whether the cursor leads back.
+    pub fn is_backwards(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.backwards)
+    }
+}
+
+impl<K: Clone> Page<K, K> {
+    /// A page of nothing but sort keys, in the order of the list.
+    pub fn of_keys(keys: Vec<K>, backwards: bool, next: Option<Cursor<K>>, previous: Option<Cursor<K>>) -> Self {
+        Self { rows: keys.clone(), next, previous, keys, backwards }
     }
 }
 
 impl<T, K> Page<T, K> {
-    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Page<U, K> {
-        Page { rows: self.rows.into_iter().map(turn).collect(), next: self.next, previous: self.previous }
+    pub fn map<U>(self, mut turn: impl FnMut(T) -> U) -> Page<U, K> {
+        self.filter_map(|row| Some(turn(row)))
     }
+
+    /// Leaves out the rows for which there is nothing.
+    pub fn filter_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Page<U, K> {
+        let Self { rows, next, previous, keys, backwards } = self;
+        let kept = rows.into_iter().zip(keys).filter_map(|(row, key)| Some((turn(row)?, key)));
+        let (rows, keys) = kept.unzip();
+        Page { rows, next, previous, keys, backwards }
+    }
+}
+
+impl<T, K: Clone> Page<T, K> {
+    /// Ends the page where its rows have more than `most` bytes, but never before its first row. The next page begins
+    /// after the last row that is left, or before it on the way back. `sizes` are the bytes of each row.
+    pub fn within(mut self, most: usize, sizes: &[usize]) -> Self {
+        let len = self.rows.len();
+        if self.backwards {
+            let cut = len - fitting(most, sizes.iter().rev());
+            self.rows.drain(..cut);
+            self.keys.drain(..cut);
+            if cut > 0 {
+                self.previous = self.keys.first().map(|key| Cursor { key: key.clone(), backwards: true });
+            }
+        } else {
+            let fitting = fitting(most, sizes.iter());
+            self.rows.truncate(fitting);
+            self.keys.truncate(fitting);
+            if fitting < len {
+                self.next = self.keys.last().map(|key| Cursor { key: key.clone(), backwards: false });
+            }
+        }
+        self
+    }
+}
+
+/// How many things with these sizes have at most `most` bytes together; at least one, if there is one.
+pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize {
+    let mut total = 0_usize;
+    let fits = |(place, size): &(usize, &usize)| {
+        total = total.saturating_add(**size);
+        *place == 0 || total <= most
+    };
+    sizes.enumerate().take_while(fits).count()
 }
 
 /// One side of a range: a time, and what tells apart the rows of that time. No row has empty text there.
@@ -178,7 +239,7 @@ impl Paging<Key> {
     pub fn unfinished<T>(&self, page: Page<T, Key>, at: Timestamp) -> Page<T, Key> {
         let key = Key { at: at.millis(), instance_id: String::new(), rest: vec![] };
         let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
-        match self.cursor.as_ref().is_some_and(|cursor| cursor.backwards) {
+        match self.is_backwards() {
             // Without a row, the way forth begins where the way back was broken off.
             true => Page { previous: cursor(true), next: page.next.or_else(|| cursor(false)), ..page },
             false => Page {
@@ -296,6 +357,40 @@ mod tests {
                 back = page.previous;
             }
             assert!(pages.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back() {
+        let size = |(at, _, id): &Row| if at % 2 == 0 { 40 } else { 5 + id.len() };
+        for (order, most) in [(Order::NewestFirst, 50), (Order::OldestFirst, 1), (Order::NewestFirst, 90)] {
+            let page = |cursor| {
+                let paging = paging(order, 4, cursor);
+                let page = paging.page(read(&paging), key);
+                let sizes: Vec<usize> = page.rows.iter().map(size).collect();
+                let page = page.within(most, &sizes);
+                assert!(page.rows.len() == 1 || page.rows.iter().map(size).sum::<usize>() <= most, "{page:?}");
+                page
+            };
+            let mut pages = vec![page(None)];
+            while let Some(next) = pages.last().and_then(|page| page.next.clone()) {
+                pages.push(page(Some(next)));
+            }
+            let mut expected = ROWS.to_vec();
+            if order == Order::NewestFirst {
+                expected.reverse();
+            }
+            let seen: Vec<Row> = pages.iter().flat_map(|page| page.rows.clone()).collect();
+            assert_eq!(seen, expected);
+            let last = pages.pop().expect("there is a last page");
+            let (mut seen, mut back) = (last.rows, last.previous);
+            while let Some(cursor) = back {
+                let page = page(Some(cursor));
+                assert!(page.next.is_some(), "one can turn round");
+                seen.splice(0..0, page.rows);
+                back = page.previous;
+            }
+            assert_eq!(seen, expected);
         }
     }
 

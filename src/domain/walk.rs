@@ -43,7 +43,7 @@ impl Walked {
 
     /// As a page of a list. It can have fewer rows than asked for, even none, and yet another page that follows.
     pub fn page(mut self, paging: &Paging<i64>) -> Page<i64, i64> {
-        let backwards = paging.cursor.as_ref().is_some_and(|cursor| cursor.backwards);
+        let backwards = paging.is_backwards();
         let further = self.reached.map(|key| Cursor { key, backwards });
         let back = paging.cursor.as_ref().map(|cursor| {
             // A page without rows begins where the one before ended, with that row.
@@ -51,10 +51,10 @@ impl Walked {
             Cursor { key: self.found.first().copied().unwrap_or(beyond), backwards: !backwards }
         });
         match backwards {
-            false => Page { rows: self.found, next: further, previous: back },
+            false => Page::of_keys(self.found, backwards, further, back),
             true => {
                 self.found.reverse();
-                Page { rows: self.found, next: back, previous: further }
+                Page::of_keys(self.found, backwards, back, further)
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Acks: `GET /api/v1/acks`.
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
@@ -81,14 +82,15 @@ pub struct AckParameters {
 pub async fn list(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<Ack>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let AckParameters { instance_id, message_id, ack, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = AckFilter { instance_id: instance(instance_id), message_id: text(message_id), ack: text(ack) };
     let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
     let page = archive.ask(|store| async move { store.list_acks(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(ListAnswer::new(LIST, page.map(Ack::from))))
+    answer.list(LIST, page.map(Ack::from))
 }
 
 impl From<StatedAck> for Stated {

@@ -1,12 +1,9 @@
-//! What the read API answers: one thing, or a page of a list.
+//! What the read API answers: a page of a list, and how it shows times.
 
-use actix_web::http::header::{ETag, EntityTag};
-use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::conditional::is_known;
 use crate::domain::page::Page;
 use crate::domain::timestamp::Timestamp;
 
@@ -28,27 +25,13 @@ impl<T> ListAnswer<T> {
     }
 
     /// `list` names the list for its cursors.
-    pub fn new<K>(list: &str, page: Page<T, K>) -> Self
-    where
-        K: Serialize + serde::de::DeserializeOwned,
-    {
+    pub fn new<K: Serialize + DeserializeOwned>(list: &str, page: Page<T, K>) -> Self {
         Self {
             next_cursor: page.next.map(|cursor| cursor.encode(list)),
             prev_cursor: page.previous.map(|cursor| cursor.encode(list)),
             data: page.rows,
         }
     }
-}
-
-/// One thing, with an ETag: who has it already is told so.
-pub fn item(request: &HttpRequest, thing: &impl Serialize) -> HttpResponse {
-    let body = serde_json::to_vec(thing).expect("what the API answers is JSON");
-    // Weak, because it may be sent compressed.
-    let etag = EntityTag::new_weak(hex::encode(&Sha256::digest(&body)[..16]));
-    if is_known(request, &etag) {
-        return HttpResponse::NotModified().insert_header(ETag(etag)).finish();
-    }
-    HttpResponse::Ok().insert_header(ETag(etag)).content_type("application/json").body(body)
 }
 
 /// A time as the API shows it: RFC 3339 in UTC, with milliseconds where there are some.

@@ -1,12 +1,13 @@
 //! Chats: `GET /api/v1/chats` and what hangs on it.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
-use super::answer::{ListAnswer, item, shown};
+use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
 use super::messages::{self, Message, visible};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
@@ -90,8 +91,9 @@ pub struct ChatParameters {
 pub async fn list(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<Chat>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ChatParameters { instance_id, unanswered, is_group, contact, q, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = ChatFilter {
@@ -104,7 +106,7 @@ pub async fn list(
     let name = if filter.unanswered { "chats that wait" } else { "chats" };
     let paging = ListParameters { limit, cursor, order, since, until }.paging(name)?;
     let page = archive.ask(|store| async move { store.list_chats(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(ListAnswer::new(name, page.map(Chat::from))))
+    answer.list(name, page.map(Chat::from))
 }
 
 /// `GET /api/v1/chats/{instance_id}/{chat_id}`
@@ -121,6 +123,7 @@ pub async fn list(
 pub async fn one(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -129,7 +132,7 @@ pub async fn one(
     let unknown = || Problem::NotFound("there is no chat with this id".to_owned());
     let instance_id = visible(&reader, &instance_id, &chat_id).ok_or_else(unknown)?;
     let chat = archive.ask(|store| async move { store.chat(&instance_id, &chat_id).await }).await?;
-    Ok(item(&request, &Chat::from(chat.ok_or_else(unknown)?)))
+    answer.item(&request, &Chat::from(chat.ok_or_else(unknown)?))
 }
 
 /// Which messages of a chat.
@@ -172,15 +175,18 @@ pub struct ChatMessageParameters {
 pub async fn messages(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<Message>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ChatMessageParameters { since, until, order, limit, cursor } = &parameters::read(&request)?;
     let paging = ListParameters { limit, cursor, order, since, until }.paging("messages")?;
     let (instance_id, chat_id) = key.into_inner();
-    let Some(instance_id) = visible(&reader, &instance_id, &chat_id) else { return Ok(Json(ListAnswer::empty())) };
+    let Some(instance_id) = visible(&reader, &instance_id, &chat_id) else {
+        return answer.json(&ListAnswer::<Message>::empty());
+    };
     let filter = MessageFilter { instance_id: Some(instance_id), chat_id: Some(chat_id), ..MessageFilter::default() };
-    messages::page(&archive, reader, filter, paging).await
+    messages::page(&archive, reader, answer, filter, paging).await
 }
 
 impl From<ChatReport> for Chat {

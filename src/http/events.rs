@@ -1,6 +1,8 @@
 //! The ledger: `GET /api/v1/events` and `GET /api/v1/events/{seq}`.
 
-use actix_web::web::{Data, Json, Path};
+use std::string::FromUtf8Error;
+
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
-use super::answer::{ListAnswer, item, shown};
+use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
-use super::feed::{self, FeedAnswer};
+use super::feed::{self, FeedAnswer, Stretch};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
 use crate::domain::event::EventState;
+use crate::domain::page::PAGE_BYTES;
 use crate::store::{EventDetail, EventFilter, EventReport};
 
 const LIST: &str = "events";
@@ -79,7 +83,7 @@ pub struct ListedEvent {
 pub struct EventWithBody {
     #[serde(flatten)]
     pub event: Event,
-    /// The bytes as they were received, where they are UTF-8.
+    /// The bytes as they were received, where they are UTF-8 without control characters but white space.
     #[schema(example = "{\"event_type\":\"message_received\",\"id\":\"ABCD1234\"}")]
     pub body: Option<String>,
     /// The same in Base64, where they are not.
@@ -88,7 +92,7 @@ pub struct EventWithBody {
 }
 
 /// A page of the list, or with `since_seq` of the feed.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[serde(untagged)]
 pub enum EventsAnswer {
     List(ListAnswer<ListedEvent>),
@@ -153,19 +157,25 @@ pub struct EventParameters {
                    below a number that was visible.",
     responses((status = 200, description = "A page of events", body = EventsAnswer), ListProblems),
 )]
-pub async fn list(archive: Data<Archive>, reader: Reader, request: HttpRequest) -> Result<Json<EventsAnswer>, Problem> {
+pub async fn list(
+    archive: Data<Archive>,
+    reader: Reader,
+    answer: Answer,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let parameters: EventParameters = parameters::read(&request)?;
     if let Some(since) = feed::since_seq(&parameters.since_seq)? {
         parameters.refuse_beside_since_seq()?;
         let filter = feed::filter(instance(&parameters.instance_id), text(&parameters.event_type));
         let limit = parameters::limit(&parameters.limit)?;
-        return Ok(Json(EventsAnswer::Feed(feed::read(&archive, &reader.scope, &filter, since, limit).await?)));
+        let stretch = Stretch { since, limit, bytes: PAGE_BYTES };
+        return answer.json(&feed::read(&archive, &reader.scope, &filter, stretch).await?);
     }
     let filter = parameters.filter()?;
     let EventParameters { limit, cursor, order, since, until, .. } = &parameters;
     let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
     let page = archive.ask(|store| async move { store.list_events(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(EventsAnswer::List(ListAnswer::new(LIST, page.map(ListedEvent::from)))))
+    answer.list(LIST, page.map(ListedEvent::from))
 }
 
 impl EventParameters {
@@ -204,6 +214,7 @@ impl EventParameters {
 pub async fn one(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     seq: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -212,7 +223,7 @@ pub async fn one(
     let seq: i64 = seq.parse().map_err(|_| unknown())?;
     let detail = archive.ask(|store| async move { store.event(seq).await }).await?;
     let detail = detail.filter(|detail| reader.scope.allows(&detail.event.instance_id));
-    Ok(item(&request, &EventWithBody::from(detail.ok_or_else(unknown)?)))
+    answer.item(&request, &EventWithBody::from(detail.ok_or_else(unknown)?))
 }
 
 impl From<EventReport> for Event {
@@ -246,13 +257,23 @@ impl From<EventReport> for ListedEvent {
 
 impl From<EventDetail> for EventWithBody {
     fn from(detail: EventDetail) -> Self {
-        let (body, body_base64) = match detail.body.map(String::from_utf8) {
+        let (body, body_base64) = match detail.body.map(text_of) {
             None => (None, None),
             Some(Ok(text)) => (Some(text), None),
-            Some(Err(other)) => (None, Some(BASE64_STANDARD.encode(other.into_bytes()))),
+            Some(Err(bytes)) => (None, Some(BASE64_STANDARD.encode(bytes))),
         };
         Self { event: detail.event.into(), body, body_base64 }
     }
+}
+
+/// Bytes as text, if they are text. A control character would take six bytes of JSON, and so the answer six times as many
+/// as the event.
+fn text_of(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
+    if bytes.iter().any(is_control) {
+        return Err(bytes);
+    }
+    String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)
 }
 
 /// Text for a person, without the piece of a character at which it was cut.

@@ -6,10 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::shown;
+use super::answers::encoded_len;
 use super::archive::Archive;
 use super::parameters;
 use super::problem::Problem;
 use crate::domain::instance::InstanceId;
+use crate::domain::page::fitting;
 use crate::domain::scope::Scope;
 use crate::store::{self, FeedFilter};
 
@@ -46,7 +48,7 @@ pub struct FeedItem {
     /// When it arrived.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
-    /// The messages to look at again. An ack without an instance names the outgoing messages with its id.
+    /// The messages to look at again. An ack without an instance names the outgoing messages with its id, at most 100.
     pub changes: Vec<Change>,
 }
 
@@ -74,18 +76,41 @@ pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedF
     FeedFilter { instances: BTreeSet::from_iter(instance), event_types: event_types.map(str::to_owned).collect() }
 }
 
-/// At most `limit` items after `since`.
+/// Which part of the feed is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// After this number.
+    pub since: i64,
+    /// How many items at most.
+    pub limit: u32,
+    /// How many bytes they have at most as JSON, unless there is only one.
+    pub bytes: usize,
+}
+
 pub async fn read(
     archive: &Archive,
     scope: &Scope,
     filter: &FeedFilter,
-    since: i64,
-    limit: u32,
+    stretch: Stretch,
 ) -> Result<FeedAnswer, Problem> {
-    let (scope, filter) = (scope.clone(), filter.clone());
+    let (scope, filter, Stretch { since, limit, bytes }) = (scope.clone(), filter.clone(), stretch);
     let feed = archive.ask(|store| async move { store.feed(&scope, &filter, since, limit).await }).await?;
     let data = feed.items.into_iter().map(FeedItem::from).collect();
-    Ok(FeedAnswer { data, next_since_seq: feed.next_since, more: feed.more })
+    Ok(FeedAnswer { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))
+}
+
+impl FeedAnswer {
+    /// Ends where the items have more than `most` bytes, but never before the first.
+    fn within(mut self, most: usize) -> Self {
+        let sizes: Vec<usize> = self.data.iter().map(encoded_len).collect();
+        let fitting = fitting(most, sizes.iter());
+        if fitting < self.data.len() {
+            self.data.truncate(fitting);
+            self.next_since_seq = self.data.last().map_or(self.next_since_seq, |item| item.seq);
+            self.more = true;
+        }
+        self
+    }
 }
 
 impl From<store::FeedItem> for FeedItem {

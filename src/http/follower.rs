@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::access::Reader;
 use super::feed::{FeedAnswer, FeedItem};
-use super::streams::Streams;
+use super::streams::{StreamPermit, Streams};
 use crate::store::FeedFilter;
 
 /// After how many milliseconds a client connects again.
@@ -26,7 +26,7 @@ pub struct Follower {
     /// Holds one chunk: more than that and what the sockets hold is in memory for nobody.
     chunks: mpsc::Sender<Bytes>,
     spoke_at: Instant,
-    _slot: OwnedSemaphorePermit,
+    _slot: StreamPermit,
 }
 
 /// The client does not take what it is sent.
@@ -34,12 +34,12 @@ struct Slow;
 
 impl Follower {
     /// Follows from `position` on. The chunks come out of what is returned with it; they end when the stream does.
-    pub fn new(
+    pub(super) fn new(
         streams: Arc<Streams>,
         reader: Reader,
         filter: FeedFilter,
         position: i64,
-        slot: OwnedSemaphorePermit,
+        slot: StreamPermit,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (chunks, taken) = mpsc::channel(1);
         let (latest, spoke_at) = (streams.latest(), Instant::now());
@@ -63,9 +63,10 @@ impl Follower {
         loop {
             match self.streams.read(&self.reader.scope, &self.filter, self.position).await {
                 Ok(page) => {
+                    let more = page.more;
                     self.position = page.next_since_seq;
-                    self.show(&page).await?;
-                    if !page.more {
+                    self.show(page).await?;
+                    if !more {
                         self.wait().await?;
                     }
                 }
@@ -79,9 +80,11 @@ impl Follower {
     }
 
     /// Sends a page; of one without items, where it ended, if the way to the next items is long.
-    async fn show(&mut self, page: &FeedAnswer) -> Result<(), Slow> {
-        let items: String = page.data.iter().map(frame).collect();
-        match (items.is_empty(), page.more) {
+    async fn show(&mut self, FeedAnswer { data, more, .. }: FeedAnswer) -> Result<(), Slow> {
+        let items: String = data.iter().map(frame).collect();
+        // The client may take its time.
+        drop(data);
+        match (items.is_empty(), more) {
             (false, _) => self.say(items).await,
             (true, true) => self.say(place(self.position)).await,
             (true, false) => self.beat_if_due().await,

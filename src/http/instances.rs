@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Reader;
 use super::answer::shown;
+use super::answers::{Answer, encoded_len};
 use super::archive::Archive;
 use super::parameters;
 use super::problem::Problem;
@@ -17,6 +18,7 @@ use super::problem_docs::ListProblems;
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::instance::InstanceId;
+use crate::domain::page::{PAGE_BYTES, fitting};
 use crate::domain::zone::Zone;
 use crate::store::{InstanceReport, Occurrence};
 
@@ -32,6 +34,9 @@ pub struct Roster {
 #[derive(Serialize, ToSchema)]
 pub struct InstancesAnswer {
     pub data: Vec<Instance>,
+    /// Whether there are more: the answer ends at 4 MiB.
+    #[schema(example = false)]
+    pub truncated: bool,
     /// The zone of `today`.
     #[schema(example = "America/Bogota")]
     pub time_zone: String,
@@ -98,8 +103,9 @@ pub async fn list(
     archive: Data<Archive>,
     roster: Data<Roster>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<InstancesAnswer>, Problem> {
+) -> Result<HttpResponse, Problem> {
     parameters::none(&request)?;
     let (since, until) = roster.zone.day(roster.clock.now());
     let scope = reader.scope.clone();
@@ -110,7 +116,12 @@ pub async fn list(
     for config::Instance { id, name, .. } in configured {
         instances.entry(id.clone()).or_insert_with(|| Instance::silent(id)).name = name.clone();
     }
-    Ok(Json(InstancesAnswer { data: instances.into_values().collect(), time_zone: roster.zone.name().to_owned() }))
+    let mut data: Vec<Instance> = instances.into_values().collect();
+    let sizes: Vec<usize> = data.iter().map(encoded_len).collect();
+    let fitting = fitting(PAGE_BYTES, sizes.iter());
+    let truncated = fitting < data.len();
+    data.truncate(fitting);
+    answer.json(&InstancesAnswer { data, truncated, time_zone: roster.zone.name().to_owned() })
 }
 
 impl Instance {

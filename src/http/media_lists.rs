@@ -1,12 +1,13 @@
 //! The files that came with messages, as a list: `GET /api/v1/media`. Their bytes are the business of [`super::media`].
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
 use super::messages::File;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, parse, text};
@@ -97,14 +98,15 @@ pub struct MediaParameters {
 pub async fn list(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<MediaItem>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let parameters: MediaParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
     let MediaParameters { since, until, order, limit, cursor, .. } = &parameters;
     let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
     let page = archive.ask(|store| async move { store.list_media(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(ListAnswer::new(LIST, page.map(MediaItem::from))))
+    answer.list(LIST, page.map(MediaItem::from))
 }
 
 impl MediaParameters {

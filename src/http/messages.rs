@@ -1,13 +1,14 @@
 //! Messages: `GET /api/v1/messages` and what hangs on it.
 
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::acks::Stated;
-use super::answer::{ListAnswer, item, shown};
+use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
@@ -86,8 +87,11 @@ pub struct Message {
     pub read_at: Option<String>,
     #[schema(example = json!(null))]
     pub group_sender: Option<String>,
-    /// Each person's current one.
+    /// Each person's current one, as far as 200 rows of `/reactions` of this message say.
     pub reactions: Vec<CurrentReaction>,
+    /// Whether there are more: `GET /api/v1/reactions?message_id=…` has them all.
+    #[schema(example = false)]
+    pub reactions_truncated: bool,
 }
 
 /// The file of a message.
@@ -137,8 +141,11 @@ pub struct CurrentReaction {
 pub struct MessageWithHistory {
     #[serde(flatten)]
     pub message: Message,
-    /// Every ack that was stated of it, in the order in which they came.
+    /// The acks that were stated of it, in the order in which they came; at most 200.
     pub acks: Vec<Stated>,
+    /// Whether there are more: `GET /api/v1/acks?message_id=…` has them all.
+    #[schema(example = false)]
+    pub acks_truncated: bool,
     /// The message that it answers, if that is known.
     pub quoted_message: Option<Message>,
 }
@@ -228,8 +235,9 @@ pub struct MessageParameters {
 pub async fn list(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<Message>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let parameters: MessageParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
     if filter.search.is_some() && filter.by_arrival {
@@ -239,18 +247,19 @@ pub async fn list(
         ));
     }
     let paging = parameters.paging(list_name(&filter))?;
-    page(&archive, reader, filter, paging).await
+    page(&archive, reader, answer, filter, paging).await
 }
 
 pub(super) async fn page(
     archive: &Archive,
     reader: Reader,
+    answer: Answer,
     filter: MessageFilter,
     paging: Paging<Key>,
-) -> Result<Json<ListAnswer<Message>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let list = list_name(&filter);
     let page = archive.ask(|store| async move { store.list_messages(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(ListAnswer::new(list, page.map(Message::from))))
+    answer.list(list, page.map(Message::from))
 }
 
 /// Cursors of different orders do not mix.
@@ -303,6 +312,7 @@ impl MessageParameters {
 pub async fn one(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -311,7 +321,7 @@ pub async fn one(
     let unknown = || Problem::NotFound("there is no message with this id".to_owned());
     let instance_id = visible(&reader, &instance_id, &id).ok_or_else(unknown)?;
     let detail = archive.ask(|store| async move { store.message(&instance_id, &id).await }).await?;
-    Ok(item(&request, &MessageWithHistory::from(detail.ok_or_else(unknown)?)))
+    answer.item(&request, &MessageWithHistory::from(detail.ok_or_else(unknown)?))
 }
 
 /// The instance of a key, if the reader may see it. No column holds a NUL, and PostgreSQL refuses the very question.
@@ -351,6 +361,7 @@ impl From<MessageReport> for Message {
             read_at: report.read_at.map(shown),
             group_sender: fields.group_sender,
             reactions: report.reactions.into_iter().map(CurrentReaction::from).collect(),
+            reactions_truncated: report.reactions_truncated,
         }
     }
 }
@@ -380,6 +391,7 @@ impl From<MessageDetail> for MessageWithHistory {
         Self {
             message: detail.message.into(),
             acks: detail.acks.into_iter().map(Stated::from).collect(),
+            acks_truncated: detail.acks_truncated,
             quoted_message: detail.quoted.map(Message::from),
         }
     }

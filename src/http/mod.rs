@@ -11,6 +11,8 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 pub mod access;
 pub mod acks;
 pub mod answer;
+mod answer_body;
+pub mod answers;
 pub mod archive;
 pub mod body;
 pub mod chats;
@@ -19,6 +21,7 @@ mod connection;
 pub mod cors;
 pub mod credentials;
 pub mod events;
+pub mod fair_semaphore;
 pub mod feed;
 pub mod follower;
 pub mod guests;
@@ -71,6 +74,7 @@ pub struct Surface {
 #[derive(Clone)]
 pub struct Api {
     pub access: Arc<access::Access>,
+    pub answers: Arc<answers::Answers>,
     pub archive: archive::Archive,
     pub files: Arc<media::Files>,
     pub local_time: Arc<statistics::LocalTime>,
@@ -109,7 +113,7 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
     config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
     config.app_data(Data::from(api.streams.clone())).app_data(Data::from(api.roster.clone()));
-    config.app_data(Data::from(api.scrape.clone()));
+    config.app_data(Data::from(api.scrape.clone())).app_data(Data::from(api.answers.clone()));
     let scope = web::scope("/api/v1")
         .wrap(from_fn(access::require))
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))

@@ -95,9 +95,17 @@ pub enum Problem {
     /// 503
     #[error("too many large bodies are being read; send the event again")]
     TooManyBodies,
+    /// 503, where there can be this many.
+    #[error(
+        "there is no room for another stream: there are {0} at most, and one token has a quarter of them; come again"
+    )]
+    TooManyStreams(u32),
     /// 503
-    #[error("there are {0} streams, and no room for more; come again")]
-    TooManyStreams(usize),
+    #[error("too many answers are under way, of this token or of all; read those, or come again")]
+    TooManyAnswers,
+    /// 400
+    #[error("the answer would be too large; ask for less, for example with since and until")]
+    AnswerTooLarge,
     /// 503
     #[error("{0}; send the event again")]
     NotStored(#[from] IngestError),
@@ -113,6 +121,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::TooSlow => Self::QueryTimeout,
+            StoreError::TooMuch => Self::AnswerTooLarge,
             _ => Self::StoreUnavailable,
         }
     }
@@ -165,6 +174,8 @@ impl Problem {
             Self::MediaUnavailable => "media_unavailable",
             Self::TooManyBodies => "too_many_bodies",
             Self::TooManyStreams(_) => "too_many_streams",
+            Self::TooManyAnswers => "too_many_answers",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::NotStored(IngestError::QueueFull) => "queue_full",
             Self::NotStored(IngestError::DiskLow) => "disk_low",
             Self::NotStored(IngestError::StoreUnavailable) | Self::StoreUnavailable => "store_unavailable",
@@ -199,7 +210,8 @@ impl ResponseError for Problem {
             | Self::TicketNotHere
             | Self::CorsRefused(_)
             | Self::InvalidParameter { .. }
-            | Self::UnknownParameter { .. } => StatusCode::BAD_REQUEST,
+            | Self::UnknownParameter { .. }
+            | Self::AnswerTooLarge => StatusCode::BAD_REQUEST,
             Self::SignatureMissing(_)
             | Self::SignatureMismatch
             | Self::TokenMissing
@@ -218,6 +230,7 @@ impl ResponseError for Problem {
             | Self::MediaUnavailable
             | Self::TooManyBodies
             | Self::TooManyStreams(_)
+            | Self::TooManyAnswers
             | Self::NotStored(_)
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,

@@ -1,12 +1,13 @@
 //! Reactions: `GET /api/v1/reactions`.
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::{ListAnswer, shown};
+use super::answers::Answer;
 use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
@@ -77,8 +78,9 @@ pub struct ReactionParameters {
 pub async fn list(
     archive: Data<Archive>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ListAnswer<Reaction>>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let ReactionParameters { instance_id, message_id, from_number, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = ReactionFilter {
@@ -88,7 +90,7 @@ pub async fn list(
     };
     let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
     let page = archive.ask(|store| async move { store.list_reactions(&reader.scope, &filter, &paging).await }).await?;
-    Ok(Json(ListAnswer::new(LIST, page.map(Reaction::from))))
+    answer.list(LIST, page.map(Reaction::from))
 }
 
 impl From<MessageReaction> for Reaction {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::shown;
+use super::answers::Answer;
 use super::archive::Archive;
 use super::parameters::{self, instance, invalid, parse};
 use super::problem::Problem;
@@ -152,14 +153,15 @@ pub async fn messages(
     archive: Data<Archive>,
     local: Data<LocalTime>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<MessageStatistics>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (asked, unit) = parameters::read::<SeriesParameters>(&request)?.asked(&local)?;
     let calendar = asked.calendar(unit.unwrap_or(Unit::Day))?;
     let (range, wanted, grid) = (asked.range(), asked.instance_id, calendar.grid().clone());
     let counts =
         archive.ask(|store| async move { store.count_messages(&reader.scope, wanted.as_ref(), &grid).await }).await?;
-    Ok(Json(MessageStatistics::new(range, &calendar, Traffic::of(&calendar, counts))))
+    answer.json(&MessageStatistics::new(range, &calendar, Traffic::of(&calendar, counts)))
 }
 
 /// `GET /api/v1/stats/delivery`
@@ -173,8 +175,9 @@ pub async fn delivery(
     archive: Data<Archive>,
     local: Data<LocalTime>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<DeliveryStatistics>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let (asked, unit) = parameters::read::<SeriesParameters>(&request)?.asked(&local)?;
     let calendar = unit.map(|unit| asked.calendar(unit)).transpose()?;
     let grid = calendar.as_ref().map_or_else(|| Grid::undivided(asked.period), |calendar| calendar.grid().clone());
@@ -186,7 +189,7 @@ pub async fn delivery(
         let spans = calendar.buckets().iter().zip(&deliveries);
         spans.map(|(bucket, delivery)| DeliverySpan::new(bucket, delivery)).collect()
     });
-    Ok(Json(DeliveryStatistics { range, data: (&Delivery::of(&acks, &times)).into(), series }))
+    answer.json(&DeliveryStatistics { range, data: (&Delivery::of(&acks, &times)).into(), series })
 }
 
 /// `GET /api/v1/stats/responses`
@@ -200,15 +203,16 @@ pub async fn responses(
     archive: Data<Archive>,
     local: Data<LocalTime>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<ResponseStatistics>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let asked = parameters::read::<StatisticsParameters>(&request)?.asked(&local)?;
     let grid = Grid::hours_of_week(&asked.zone, asked.period);
     let (range, wanted) = (asked.range(), asked.instance_id);
     let (times, waiting) =
         archive.ask(|store| async move { store.count_responses(&reader.scope, wanted.as_ref(), &grid).await }).await?;
     let data = (&Responses::of(&times)).into();
-    Ok(Json(ResponseStatistics { range, data, waiting_now: waiting.into() }))
+    answer.json(&ResponseStatistics { range, data, waiting_now: waiting.into() })
 }
 
 /// `GET /api/v1/stats/hours`
@@ -222,12 +226,13 @@ pub async fn hours(
     archive: Data<Archive>,
     local: Data<LocalTime>,
     reader: Reader,
+    answer: Answer,
     request: HttpRequest,
-) -> Result<Json<HourStatistics>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let asked = parameters::read::<StatisticsParameters>(&request)?.asked(&local)?;
     let grid = Grid::hours_of_week(&asked.zone, asked.period);
     let (range, wanted) = (asked.range(), asked.instance_id);
     let counts =
         archive.ask(|store| async move { store.count_hours(&reader.scope, wanted.as_ref(), &grid).await }).await?;
-    Ok(Json(HourStatistics { range, data: (&Week::of(&counts)).into() }))
+    answer.json(&HourStatistics { range, data: (&Week::of(&counts)).into() })
 }

@@ -91,7 +91,7 @@ pub async fn follow(streams: Data<Streams>, reader: Reader, request: HttpRequest
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let slot = streams.slot()?;
+    let slot = streams.slot(&reader)?;
     let since = match since {
         Some(since) => since,
         None => streams.latest_seq().await?,

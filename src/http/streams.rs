@@ -4,18 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 
 use super::access::{Access, Reader};
+use super::answers::Answers;
 use super::archive::Archive;
-use super::feed::{self, FeedAnswer};
+use super::fair_semaphore::{FairPermit, FairSemaphore};
+use super::feed::{self, FeedAnswer, Stretch};
 use super::problem::Problem;
 use crate::domain::scope::Scope;
 use crate::store::FeedFilter;
 
 /// How many items a stream reads at once.
 const PAGE: u32 = 200;
+/// How many bytes they have as JSON, unless it is only one.
+const PAGE_BYTES: usize = 64 * 1024;
+/// What a stream holds of the memory of answers: a chunk that its connection has, and one that waits.
+const MEMORY: usize = 2 * PAGE_BYTES;
 /// How many streams read at the same time, so that other questions find a connection.
 const READING: usize = 2;
 
@@ -34,8 +40,8 @@ pub struct Pace {
     pub recheck: Duration,
     /// How long a stream waits when the database did not answer.
     pub retry: Duration,
-    /// How many streams there can be.
-    pub streams: usize,
+    /// How many streams there can be. One token has a quarter of them at most, and a quarter is kept for the owner.
+    pub streams: u32,
 }
 
 impl Default for Pace {
@@ -57,7 +63,8 @@ pub struct Streams {
     pub(super) pace: Pace,
     archive: Archive,
     access: Arc<Access>,
-    slots: Arc<Semaphore>,
+    answers: Arc<Answers>,
+    slots: FairSemaphore,
     reading: Semaphore,
     latest: watch::Sender<i64>,
     /// Somebody began to look at `latest`.
@@ -65,13 +72,20 @@ pub struct Streams {
     stopping: watch::Sender<bool>,
 }
 
+/// A place among the streams, and the memory of one.
+pub(super) struct StreamPermit {
+    _slot: FairPermit,
+    _memory: FairPermit,
+}
+
 impl Streams {
-    pub fn new(archive: Archive, access: Arc<Access>, pace: Pace) -> Self {
+    pub fn new(archive: Archive, access: Arc<Access>, answers: Arc<Answers>, pace: Pace) -> Self {
         Self {
             pace,
             archive,
             access,
-            slots: Arc::new(Semaphore::new(pace.streams)),
+            answers,
+            slots: FairSemaphore::new(pace.streams),
             reading: Semaphore::new(READING),
             latest: watch::Sender::new(0),
             joined: Notify::new(),
@@ -117,12 +131,13 @@ impl Streams {
         self.archive.ask(|store| async move { store.latest_seq().await }).await
     }
 
-    /// A place for one more stream.
+    /// A place for one more stream of this reader.
     ///
     /// # Errors
-    /// 503 if there are too many.
-    pub(super) fn slot(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.slots.clone().try_acquire_owned().map_err(|_| Problem::TooManyStreams(self.pace.streams))
+    /// 503 if there are too many streams, or too many answers.
+    pub(super) fn slot(&self, reader: &Reader) -> Result<StreamPermit, Problem> {
+        let slot = self.slots.try_acquire(reader.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))?;
+        Ok(StreamPermit { _slot: slot, _memory: self.answers.try_reserve(reader.token, MEMORY)? })
     }
 
     /// The number of the latest event, as the watcher sees it.
@@ -135,7 +150,7 @@ impl Streams {
     /// The next page of the feed.
     pub(super) async fn read(&self, scope: &Scope, filter: &FeedFilter, since: i64) -> Result<FeedAnswer, Problem> {
         let _turn: Option<SemaphorePermit<'_>> = self.reading.acquire().await.ok();
-        feed::read(&self.archive, scope, filter, since, PAGE).await
+        feed::read(&self.archive, scope, filter, Stretch { since, limit: PAGE, bytes: PAGE_BYTES }).await
     }
 
     /// Waits until `reader` would not be let in any more.

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
-use super::message_reports::{MessageReport, reports};
+use super::message_reports::{MessageReport, reports, sizes};
 use super::{Queries, StoreError};
 use crate::domain::chat::ChatKey;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::MessageKey;
-use crate::domain::page::{Key, Page, Paging};
+use crate::domain::page::{Key, PAGE_BYTES, Page, Paging};
 use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
 
@@ -84,10 +84,12 @@ impl<S: Readable> ChatReports for S {
         let listing = if filter.unanswered { BY_WAITING } else { BY_LATEST };
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &listing).await?;
         let rows = reading.chat_rows(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
-        let mut page = merge(paging, rows, |chat| {
+        let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { None };
             Key::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
         });
+        let sizes = sizes(&mut reading, &last_messages(&page.rows)).await?;
+        let mut page = page.within(PAGE_BYTES, &sizes);
         add_messages(&mut reading, &mut page.rows).await?;
         reading.end().await?;
         Ok(page)
@@ -103,13 +105,16 @@ impl<S: Readable> ChatReports for S {
 }
 
 async fn add_messages(queries: &mut impl Queries, chats: &mut [ChatReport]) -> Result<(), StoreError> {
-    let key = |chat: &ChatReport| (chat.instance_id.clone(), chat.last_message_id.clone());
-    let keys: Vec<MessageKey> = chats.iter().map(key).collect();
+    let keys = last_messages(chats);
     let mut messages = reports(queries, &keys).await?;
-    for chat in chats {
-        chat.last_message = messages.remove(&key(chat));
+    for (chat, key) in chats.iter_mut().zip(keys) {
+        chat.last_message = messages.remove(&key);
     }
     Ok(())
+}
+
+fn last_messages(chats: &[ChatReport]) -> Vec<MessageKey> {
+    chats.iter().map(|chat| (chat.instance_id.clone(), chat.last_message_id.clone())).collect()
 }
 
 impl ChatFilter {

@@ -15,9 +15,9 @@ pub enum StoreError {
     /// What would have taken too long was given up: a question, or a unit of work.
     #[error("the database took too long")]
     TooSlow,
-    /// The events need more of what was recorded before than may be read for one batch. Fewer of them need less, and one alone
-    /// never too much.
-    #[error("the events need too much of what was recorded before")]
+    /// More than one unit of work, or one answer, may take: a batch is to be halved, a question to be narrowed. One event alone
+    /// is never too much.
+    #[error("it is too much at once")]
     TooMuch,
     /// What the database has on disk is not what it wrote. Trying again does not help.
     #[error("the database is damaged: {0}")]

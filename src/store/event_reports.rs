@@ -1,5 +1,6 @@
 //! The ledger as people and dashboards see it: as a list, and one event with its body.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -182,12 +183,10 @@ impl<S: Readable> EventReports for S {
     ) -> Result<Page<EventReport, i64>, StoreError> {
         let mut reading = self.reading().await?;
         let page = page(&mut reading, scope, filter, paging).await?;
-        let mut events = reading.events_with(&page.rows).await?;
+        let events = reading.events_with(&page.rows).await?;
         reading.end().await?;
-        if page.rows.first() > page.rows.last() {
-            events.reverse();
-        }
-        Ok(Page { rows: events, next: page.next, previous: page.previous })
+        let mut events: HashMap<i64, EventReport> = events.into_iter().map(|event| (event.seq, event)).collect();
+        Ok(page.filter_map(|seq| events.remove(&seq)))
     }
 
     async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError> {

@@ -18,6 +18,8 @@ use crate::domain::walk::{Walked, Window};
 
 /// How many events without an instance are looked through for acks of a reader's messages before a page ends.
 const UNSTATED_ROWS: u32 = 1_000;
+/// How many messages an item names. An id is one instance's, but for those of a gateway that means harm.
+const CHANGES: usize = 100;
 /// The events that can state an ack, and so change a message of another instance when they came without one.
 const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];
 
@@ -151,7 +153,7 @@ impl<'v> View<'v> {
         let changed = changed.filter(|instance| applied && self.scope.allows(instance));
         let key = |instance: &InstanceId| Some((instance.clone(), event.message_id.clone()?));
         FeedItem {
-            changes: changed.filter_map(key).collect(),
+            changes: changed.filter_map(key).take(CHANGES).collect(),
             seq: event.seq,
             chat_id: event.chat_id.filter(|_| self.scope.allows(&event.instance_id)),
             instance_id: event.instance_id,

@@ -13,7 +13,7 @@ use crate::domain::ack::StatedAck;
 use crate::domain::chat::ChatKey;
 use crate::domain::instance::InstanceId;
 use crate::domain::message::{Fields, Location, MessageKey};
-use crate::domain::page::{Key, Page, Paging};
+use crate::domain::page::{Key, PAGE_BYTES, Page, Paging};
 use crate::domain::reaction::{MessageReaction, current};
 use crate::domain::scope::Scope;
 use crate::domain::search::{Facet, Narrowing, SearchQuery};
@@ -50,17 +50,26 @@ pub struct MessageReport {
     pub media: Option<JobReport>,
     /// Each person's current one.
     pub reactions: Vec<MessageReaction>,
+    /// There are more rows of reactions than were read, so some persons are missing.
+    pub reactions_truncated: bool,
 }
 
 /// A message with its history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageDetail {
     pub message: MessageReport,
-    /// Every word that was stated of it, in the order in which they came.
+    /// The words that were stated of it, in the order in which they came.
     pub acks: Vec<StatedAck>,
+    /// There are more words than these.
+    pub acks_truncated: bool,
     /// The message that it answers, if that is there.
     pub quoted: Option<MessageReport>,
 }
+
+/// How many rows of reactions a message is shown with, removals and former reactions included.
+pub(super) const REACTIONS: i64 = 200;
+/// How many of its acks a message is shown with.
+pub(super) const ACKS: i64 = 200;
 
 /// The statements that read messages and what belongs to them.
 #[async_trait]
@@ -72,16 +81,19 @@ pub(super) trait MessageQueries {
         ask: &Ask<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
 
+    /// The bytes of the long texts of each of these messages and of its first [`REACTIONS`], in the order of the keys.
+    async fn message_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<i64>, StoreError>;
+
     /// The messages with these keys, without their files and reactions, in any order.
     async fn messages_with(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError>;
 
-    /// The media jobs of these messages, of each message those with a stored file first.
+    /// One media job of each of these messages that has some: one with a stored file, else the latest.
     async fn media_of(&mut self, keys: &[MessageKey]) -> Result<Vec<JobReport>, StoreError>;
 
-    /// All reactions to these messages.
+    /// The reactions to these messages: of each the first [`REACTIONS`] in the order of the primary key, and one more.
     async fn reactions_to(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError>;
 
-    /// What was stated of a message, in the order in which it came.
+    /// What was stated of a message, in the order in which it came: [`ACKS`] and one more.
     async fn acks_of(&mut self, key: &MessageKey) -> Result<Vec<StatedAck>, StoreError>;
 
     /// The chats of these instances with the person of this number.
@@ -104,7 +116,10 @@ impl<S: Readable> MessageReports for S {
     ) -> Result<Page<MessageReport, Key>, StoreError> {
         let mut reading = self.reading().await?;
         let keys = keys(&mut reading, scope, filter, paging).await?;
-        let page = complete(&mut reading, keys).await?;
+        let sizes = sizes(&mut reading, &keys.rows).await?;
+        let keys = keys.within(PAGE_BYTES, &sizes);
+        let mut messages = reports(&mut reading, &keys.rows).await?;
+        let page = keys.filter_map(|key| messages.remove(&key));
         reading.end().await?;
         Ok(page)
     }
@@ -192,14 +207,10 @@ async fn places(
     Ok(chats.into_iter().filter(wanted).map(|(instance, chat)| (instance, Some(chat))).collect())
 }
 
-/// Messages in their order, with their files and reactions.
-pub(super) async fn complete(
-    queries: &mut impl Queries,
-    keys: Page<MessageKey, Key>,
-) -> Result<Page<MessageReport, Key>, StoreError> {
-    let mut messages = reports(queries, &keys.rows).await?;
-    let rows = keys.rows.iter().filter_map(|key| messages.remove(key)).collect();
-    Ok(Page { rows, next: keys.next, previous: keys.previous })
+/// The bytes that these messages are made of, as far as they have no small limit.
+pub(super) async fn sizes(queries: &mut impl Queries, keys: &[MessageKey]) -> Result<Vec<usize>, StoreError> {
+    let sizes = if keys.is_empty() { vec![] } else { queries.message_sizes(keys).await? };
+    Ok(sizes.into_iter().map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect())
 }
 
 /// The messages with these keys, with their files and reactions.
@@ -218,12 +229,30 @@ pub(super) async fn reports(
             message.media.get_or_insert(job);
         }
     }
-    for reaction in current(queries.reactions_to(keys).await?) {
-        if let Some(message) = messages.get_mut(&(reaction.instance_id.clone(), reaction.message_id.clone())) {
-            message.reactions.push(reaction);
+    let mut reactions: HashMap<MessageKey, Vec<MessageReaction>> = HashMap::new();
+    for reaction in queries.reactions_to(keys).await? {
+        let key = (reaction.instance_id.clone(), reaction.message_id.clone());
+        reactions.entry(key).or_default().push(reaction);
+    }
+    for (key, rows) in reactions {
+        if let Some(message) = messages.get_mut(&key) {
+            message.take_reactions(rows);
         }
     }
     Ok(messages)
+}
+
+impl MessageReport {
+    /// Takes its rows of reactions, as [`MessageQueries::reactions_to`] reads them. Where there are more, those of the
+    /// last person may be incomplete, and which reaction is current cannot be told.
+    fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
+        self.reactions_truncated = rows.len() > REACTIONS as usize;
+        if self.reactions_truncated {
+            let last = rows.iter().map(|row| row.from_number.clone()).max();
+            rows.retain(|row| Some(&row.from_number) != last.as_ref());
+        }
+        self.reactions = current(rows);
+    }
 }
 
 async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
@@ -233,7 +262,10 @@ async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<Me
         Some(quoted) => reports(queries, std::slice::from_ref(&quoted)).await?.remove(&quoted),
         None => None,
     };
-    Ok(Some(MessageDetail { acks: queries.acks_of(&key).await?, message, quoted }))
+    let mut acks = queries.acks_of(&key).await?;
+    let acks_truncated = acks.len() > ACKS as usize;
+    acks.truncate(ACKS as usize);
+    Ok(Some(MessageDetail { message, acks, acks_truncated, quoted }))
 }
 
 /// A row of `messages`.
@@ -251,7 +283,6 @@ pub(super) struct MessageRow<T> {
     pub(super) is_group: bool,
     pub(super) quoted_message_id: Option<String>,
     pub(super) reaction: Option<String>,
-    pub(super) media_url: Option<String>,
     pub(super) latitude: Option<f64>,
     pub(super) longitude: Option<f64>,
     pub(super) vcard: Option<String>,
@@ -279,7 +310,8 @@ impl<T> MessageRow<T> {
             is_group: Some(self.is_group),
             quoted_message_id: self.quoted_message_id,
             reaction: self.reaction,
-            media_url: self.media_url,
+            // It may be long, and what is shown is what became of it.
+            media_url: None,
             location,
             vcard: self.vcard,
             status: self.status,
@@ -297,6 +329,7 @@ impl<T> MessageRow<T> {
             read_at: self.read_at.map(&time).transpose()?,
             media: None,
             reactions: vec![],
+            reactions_truncated: false,
         })
     }
 }

@@ -65,7 +65,7 @@ impl<S: Readable> ReactionReports for S {
 }
 
 /// A row of `message_reactions`.
-#[derive(sqlx::FromRow)]
+#[derive(serde::Deserialize, sqlx::FromRow)]
 pub(super) struct ReactionRow<T> {
     pub(super) instance_id: String,
     pub(super) message_id: String,

@@ -13,7 +13,8 @@ use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount,
 /// where the [`Grid`] puts its time.
 #[async_trait]
 pub trait Statistics: Send + Sync {
-    /// Messages by direction and type; each place, direction and type once.
+    /// Messages by direction and type; each place, direction and type once. Types are a gateway's words, so there can be
+    /// any number: beyond 65,536 counts the answer is [`StoreError::TooMuch`].
     async fn count_messages(
         &self,
         scope: &Scope,
@@ -49,6 +50,11 @@ pub trait Statistics: Send + Sync {
     ) -> Result<(Vec<ResponseTime>, Waiting), StoreError>;
 }
 
+/// How many counts of messages a question may come to: every hour of 92 days with more than ten types both ways.
+const MESSAGE_COUNTS: i64 = 65_536;
+/// How many of them a statement reads, so that it is known whether there are too many.
+pub(super) const MESSAGE_COUNTS_READ: i64 = MESSAGE_COUNTS + 1;
+
 /// The statements that count. Each slice of each instance is a range of an index.
 #[async_trait]
 pub(super) trait StatisticsQueries {
@@ -75,7 +81,7 @@ impl<S: Readable> Statistics for S {
         let instances = instances(&mut reading, scope, wanted).await?;
         let counts = reading.messages(&instances, grid).await?;
         reading.end().await?;
-        Ok(counts)
+        if counts.len() > MESSAGE_COUNTS as usize { Err(StoreError::TooMuch) } else { Ok(counts) }
     }
 
     async fn count_hours(

@@ -3,6 +3,7 @@
 //! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, `CHAOS_EVENTS` how many events may
 //! come between two faults, and `CHAOS_SEED` repeats the events and moments of a run that went wrong; each case prints its own.
 
+mod answers;
 pub mod auditor;
 mod bombs;
 mod clocks;

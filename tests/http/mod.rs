@@ -1,5 +1,6 @@
 //! A real server in this process, on both databases.
 
+mod answers;
 mod api;
 mod attribution;
 mod compression;

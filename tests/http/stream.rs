@@ -239,6 +239,69 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
 }
 
 #[tokio::test]
+async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
+    on_both(async |world| {
+        let (service, _) = start(&world, Pace { streams: 8, ..Pace::default() }).await;
+        let mut tokens = Vec::new();
+        for _ in 0..4 {
+            tokens.push(token(&world, &["7"]).await);
+        }
+        let request = |token: &str| service.get("/api/v1/stream").bearer_auth(token);
+        let mut streams = Vec::new();
+        for token in &tokens[..3] {
+            for _ in 0..2 {
+                streams.push(Stream::open(request(token.text())).await);
+            }
+            assert_eq!(answer(request(token.text())).await.code(), "too_many_streams", "it has its quarter");
+        }
+        let refused = answer(request(tokens[3].text())).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
+        assert!(!refused.header("retry-after").is_empty());
+        // A ticket is its token.
+        let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(tokens[0].text())).await;
+        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        let ticketed = service.get(&format!("/api/v1/stream?ticket={ticket}"));
+        assert_eq!(answer(ticketed).await.code(), "too_many_streams");
+        let owners = [open(&service, "").await, open(&service, "").await];
+        assert_eq!(answer(request(&service.token())).await.code(), "too_many_streams");
+        drop(streams.swap_remove(0));
+        eventually("a stream that has ended makes room", async || {
+            request(tokens[3].text()).send().await.expect("it answers").status() == 200
+        })
+        .await;
+        drop((streams, owners));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_chunk_has_64_kib_at_most_and_the_next_one_goes_on_after_it() {
+    on_both(async |world| {
+        let (service, store) = start(&world, Pace::default()).await;
+        let long = |n: usize| format!("{n:0>500}");
+        let events: Vec<_> =
+            (0..200).map(|n| event("7", sent(&long(n), json!({"chat_id": long(0)})), ARRIVAL)).collect();
+        record(&store, &events).await;
+        let response = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token()).send().await;
+        let mut response = response.expect("it answers");
+        let (mut text, mut events) = (String::new(), 0);
+        while events < 200 {
+            let chunk =
+                timeout(PATIENCE, response.chunk()).await.expect("there is more").expect("it does not break off");
+            let chunk = chunk.expect("it does not end");
+            assert!(chunk.len() <= 80 * 1024, "{}", chunk.len());
+            text.push_str(std::str::from_utf8(&chunk).expect("it is text"));
+            events = text.matches("\ndata: ").count();
+        }
+        let numbers: Vec<i64> = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+        assert_eq!(numbers, Vec::from_iter(0..=200));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_service_ends_all_streams_when_it_ends() {
     on_both(async |world| {
         let service = Service::start(&world).await;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use buzon::app::Application;
 use buzon::clock::{Clock, SystemClock};
 use buzon::config::{Config, Sources};
+use buzon::http::answers::AnswerLimits;
 use buzon::http::streams::Pace;
 use buzon::store::{EventStore, Store};
 use reqwest::{RequestBuilder, StatusCode};
@@ -77,13 +78,23 @@ impl Service {
 
     /// Serves this store, with streams of this pace.
     pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: Pace) -> Self {
-        Self::start_all(world, store.clone(), store, settings, pace, Arc::new(SystemClock))
+        Self::start_all(world, store.clone(), store, settings, pace, AnswerLimits::default(), Arc::new(SystemClock))
+    }
+
+    /// Serves this store, with these limits of answers.
+    pub fn start_limited(
+        world: &World,
+        store: Arc<dyn Store>,
+        settings: &[(&str, &str)],
+        answers: AnswerLimits,
+    ) -> Self {
+        Self::start_all(world, store.clone(), store, settings, Pace::default(), answers, Arc::new(SystemClock))
     }
 
     /// Serves the world's database by this clock.
     pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
-        Self::start_all(world, store.clone(), store, settings, Pace::default(), clock)
+        Self::start_all(world, store.clone(), store, settings, Pace::default(), AnswerLimits::default(), clock)
     }
 
     /// Serves this store, and records events in this ledger.
@@ -93,7 +104,8 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
     ) -> Self {
-        Self::start_all(world, ledger, store, settings, Pace::default(), Arc::new(SystemClock))
+        let (pace, answers, clock) = (Pace::default(), AnswerLimits::default(), Arc::new(SystemClock));
+        Self::start_all(world, ledger, store, settings, pace, answers, clock)
     }
 
     fn start_all(
@@ -102,14 +114,15 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
         pace: Pace,
+        answers: AnswerLimits,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = world.data_dir();
         buzon::private_folder::make(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
-        let application =
-            Application::build_on(&config(&settings), ledger, store, clock, pace).expect("the service starts");
+        let application = Application::build_on(&config(&settings), ledger, store, clock, pace, answers);
+        let application = application.expect("the service starts");
         let (address, api_address) = (application.webhook_address(), application.api_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(application.run(async {

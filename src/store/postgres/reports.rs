@@ -16,7 +16,7 @@ use crate::store::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
 use crate::store::listing::{Ask, Listing};
 use crate::store::media_lists::MediaQueries;
 use crate::store::media_reports::{JobReport, ReportRow};
-use crate::store::message_reports::{MessageQueries, MessageReport, MessageRow};
+use crate::store::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
 use crate::store::reaction_reports::{ReactionQueries, ReactionRow};
 
 fn time(at: OffsetDateTime) -> Result<Timestamp, StoreError> {
@@ -37,6 +37,35 @@ impl MessageQueries for Reading {
         Ok(keyed.collect())
     }
 
+    async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let sizes = sqlx::query_scalar!(
+            r#"
+            SELECT
+                coalesce(octet_length(messages.body), 0)::int8
+                + coalesce(octet_length(messages.vcard), 0)
+                + coalesce(reacted.size, 0) AS "size!"
+            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS key (instance_id, id, place)
+            LEFT JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            CROSS JOIN LATERAL (
+                SELECT
+                    sum(octet_length(message_id) + octet_length(from_number) + octet_length(reaction))::int8 AS size
+                FROM (
+                    SELECT message_id, from_number, reaction
+                    FROM message_reactions
+                    WHERE instance_id = key.instance_id AND message_id = key.id
+                    LIMIT $3
+                ) AS shown
+            ) AS reacted
+            ORDER BY key.place
+            "#,
+            instance_ids as _,
+            ids as _,
+            REACTIONS + 1,
+        );
+        Ok(sizes.fetch_all(&mut **self).await?)
+    }
+
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
@@ -44,8 +73,8 @@ impl MessageQueries for Reading {
             r#"
             SELECT
                 messages.instance_id, messages.id, chat_id, from_id, to_id, from_me, sender_name, body, type AS kind,
-                sent_at, is_group, quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack,
-                group_sender, received_at, occurred_at, delivered_at, read_at
+                sent_at, is_group, quoted_message_id, reaction, latitude, longitude, vcard, status, ack, group_sender,
+                received_at, occurred_at, delivered_at, read_at
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -63,11 +92,16 @@ impl MessageQueries for Reading {
             ReportRow::<OffsetDateTime>,
             r#"
             SELECT
-                media.instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at,
+                job.instance_id, job.message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at,
                 object_key, size, content_type, file_name, stored_at
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            JOIN media ON media.instance_id = key.instance_id AND media.message_id = key.id
-            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            CROSS JOIN LATERAL (
+                SELECT *
+                FROM media
+                WHERE instance_id = key.instance_id AND message_id = key.id
+                ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+                LIMIT 1
+            ) AS job
             "#,
             instance_ids as _,
             ids as _,
@@ -82,13 +116,19 @@ impl MessageQueries for Reading {
         let rows = sqlx::query_as!(
             ReactionRow::<OffsetDateTime>,
             r#"
-            SELECT message_reactions.instance_id, message_id, from_number, reaction, reacted_at, received_at
+            SELECT shown.instance_id, message_id, from_number, reaction, reacted_at, received_at
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            JOIN message_reactions
-                ON message_reactions.instance_id = key.instance_id AND message_reactions.message_id = key.id
+            CROSS JOIN LATERAL (
+                SELECT *
+                FROM message_reactions
+                WHERE instance_id = key.instance_id AND message_id = key.id
+                ORDER BY instance_id, message_id, from_number, reaction, reacted_at
+                LIMIT $3
+            ) AS shown
             "#,
             instance_ids as _,
             ids as _,
+            REACTIONS + 1,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -102,9 +142,11 @@ impl MessageQueries for Reading {
             FROM message_acks
             WHERE instance_id = $1 AND message_id = $2
             ORDER BY received_at, ack_rank, ack
+            LIMIT $3
             "#,
             instance_id.as_str(),
             id,
+            ACKS + 1,
         )
         .fetch_all(&mut **self)
         .await?;

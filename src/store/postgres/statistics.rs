@@ -8,7 +8,9 @@ use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::statistics::{DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural};
+use crate::store::statistics::{
+    DeliveryRow, HourRow, MESSAGE_COUNTS_READ, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural,
+};
 
 /// The slices of a grid, as `unnest` takes them.
 struct Columns {
@@ -59,6 +61,7 @@ impl StatisticsQueries for Reading {
                 GROUP BY 1, 2, 3
             ) AS counted
             GROUP BY 1, 2, 3, 4
+            LIMIT $7
             "#,
             &since,
             &until,
@@ -66,6 +69,7 @@ impl StatisticsQueries for Reading {
             instances as _,
             grid.width,
             &origin,
+            MESSAGE_COUNTS_READ,
         )
         .fetch_all(&mut **self)
         .await?;

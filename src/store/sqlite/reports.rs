@@ -15,7 +15,7 @@ use crate::store::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
 use crate::store::listing::{Ask, Listing};
 use crate::store::media_lists::MediaQueries;
 use crate::store::media_reports::{JobReport, ReportRow};
-use crate::store::message_reports::{MessageQueries, MessageReport, MessageRow};
+use crate::store::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
 use crate::store::reaction_reports::{ReactionQueries, ReactionRow};
 
 fn time(at: String) -> Result<Timestamp, StoreError> {
@@ -34,6 +34,34 @@ impl MessageQueries for Reading {
             .into_iter()
             .map(|(instance_id, id, at)| Ok(((InstanceId::from_store(&instance_id), id), timestamp(&at)?)));
         keyed.collect()
+    }
+
+    async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
+        let keys = keys(messages);
+        let shown = REACTIONS + 1;
+        let sizes = sqlx::query_scalar!(
+            r#"
+            SELECT
+                coalesce(octet_length(messages.body), 0)
+                + coalesce(octet_length(messages.vcard), 0)
+                + (
+                    SELECT coalesce(sum(octet_length(message_id) + octet_length(from_number) + octet_length(reaction)), 0)
+                    FROM (
+                        SELECT message_id, from_number, reaction
+                        FROM message_reactions
+                        WHERE instance_id = key.value ->> 'instance_id' AND message_id = key.value ->> 'id'
+                        LIMIT ?2
+                    )
+                ) AS "size!: i64"
+            FROM json_each(?1) AS key
+            LEFT JOIN messages
+                ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
+            ORDER BY key.key
+            "#,
+            keys,
+            shown,
+        );
+        Ok(sizes.fetch_all(&mut **self).await?)
     }
 
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
@@ -55,7 +83,6 @@ impl MessageQueries for Reading {
                 is_group AS "is_group!: bool",
                 quoted_message_id AS "quoted_message_id: String",
                 reaction AS "reaction: String",
-                media_url AS "media_url: String",
                 latitude AS "latitude: f64",
                 longitude AS "longitude: f64",
                 vcard AS "vcard: String",
@@ -98,8 +125,13 @@ impl MessageQueries for Reading {
                 stored_at AS "stored_at: String"
             FROM json_each(?1) AS key
             CROSS JOIN media
-                ON media.instance_id = key.value ->> 'instance_id' AND media.message_id = key.value ->> 'id'
-            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+                ON media.rowid = (
+                    SELECT job.rowid
+                    FROM media AS job
+                    WHERE job.instance_id = key.value ->> 'instance_id' AND job.message_id = key.value ->> 'id'
+                    ORDER BY job.stored_at IS NULL, job.stored_at DESC, job.occurred_at DESC, job.source_sha256
+                    LIMIT 1
+                )
             "#,
             keys,
         )
@@ -110,39 +142,57 @@ impl MessageQueries for Reading {
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
         let keys = keys(messages);
-        let rows = sqlx::query_as!(
-            ReactionRow::<String>,
+        let shown = REACTIONS + 1;
+        // SQLite limits the rows of each message in a subquery alone, which has one column.
+        let rows = sqlx::query_scalar!(
             r#"
-            SELECT
-                message_reactions.instance_id AS "instance_id!: String",
-                message_id AS "message_id!: String",
-                from_number AS "from_number!: String",
-                reaction AS "reaction!: String",
-                reacted_at AS "reacted_at!: String",
-                received_at AS "received_at!: String"
+            SELECT (
+                SELECT json_group_array(json_object(
+                    'instance_id', instance_id,
+                    'message_id', message_id,
+                    'from_number', from_number,
+                    'reaction', reaction,
+                    'reacted_at', reacted_at,
+                    'received_at', received_at
+                ))
+                FROM (
+                    SELECT *
+                    FROM message_reactions
+                    WHERE instance_id = key.value ->> 'instance_id' AND message_id = key.value ->> 'id'
+                    ORDER BY from_number, reaction, reacted_at
+                    LIMIT ?2
+                )
+            ) AS "reactions!: String"
             FROM json_each(?1) AS key
-            CROSS JOIN message_reactions
-                ON message_reactions.instance_id = key.value ->> 'instance_id'
-                AND message_reactions.message_id = key.value ->> 'id'
             "#,
             keys,
+            shown,
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        let mut reactions = Vec::new();
+        for row in rows {
+            let read = |row: ReactionRow<String>| row.read(time);
+            let of_message: Vec<ReactionRow<String>> = serde_json::from_str(&row)
+                .map_err(|error| StoreError::Unavailable(format!("reactions are no JSON: {error}")))?;
+            reactions.extend(of_message.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(reactions)
     }
 
     async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
-        let instance_id = instance_id.as_str();
+        let (instance_id, shown) = (instance_id.as_str(), ACKS + 1);
         let rows = sqlx::query!(
             r#"
             SELECT ack, ack_rank AS "ack_rank: i16", received_at
             FROM message_acks
             WHERE instance_id = ?1 AND message_id = ?2
             ORDER BY received_at, ack_rank, ack
+            LIMIT ?3
             "#,
             instance_id,
             id,
+            shown,
         )
         .fetch_all(&mut **self)
         .await?;

@@ -7,7 +7,9 @@ use crate::domain::calendar::Grid;
 use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
 use crate::store::StoreError;
-use crate::store::statistics::{DeliveryRow, HourRow, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural};
+use crate::store::statistics::{
+    DeliveryRow, HourRow, MESSAGE_COUNTS_READ, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural,
+};
 
 /// An array that SQLite made.
 fn numbers(json: &str) -> Result<Vec<i64>, StoreError> {
@@ -63,10 +65,12 @@ impl StatisticsQueries for Reading {
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
             GROUP BY 1, 2, 3, 4
+            LIMIT ?4
             "#,
             slices,
             instances,
             grid.width,
+            MESSAGE_COUNTS_READ,
         )
         .fetch_all(&mut **self)
         .await?;

@@ -1,0 +1,264 @@
+//! Answers are bounded in bytes: each page, what hangs on a row, and all that are under way.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use buzon::http::answers::AnswerLimits;
+use buzon::store::Store;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::clock::{ARRIVAL, later};
+use crate::support::events::{SECRET, ack, event, reaction, received};
+use crate::support::eventually;
+use crate::support::service::{Service, answer};
+use crate::support::tokens::token;
+use crate::support::world::{Backend, World, on_both, record};
+
+const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
+/// What a page has at most, unless it has one row.
+const PAGE: usize = 4 * 1024 * 1024;
+
+async fn start(world: &World, answers: AnswerLimits) -> (Service, Arc<dyn Store>) {
+    let store = world.open().await;
+    (Service::start_limited(world, store.clone(), SIGNED, answers), store)
+}
+
+/// Messages of one second each, with bodies of many sizes: small ones, the longest that people send, some that are twice
+/// as long as JSON, and two of which each is longer than a page.
+async fn fill(store: &Arc<dyn Store>) {
+    for n in 0..160_usize {
+        let body = match n {
+            40 | 41 => "\"".repeat(2_090_000),
+            _ if n % 2 == 0 => "á".repeat(32_768),
+            _ if n % 5 == 0 => "\n".repeat(65_536),
+            _ => format!("hola {n}"),
+        };
+        let chat = format!("57300{n:07}@c.us");
+        let fields = json!({"chat_id": chat, "from": chat, "body": body, "timestamp": 1_724_716_800 + n / 2});
+        record(store, &[event("7", received(&format!("A{n}"), fields), later(n as i64))]).await;
+    }
+    // Each of them as JSON is six times as long.
+    for n in 0..120_usize {
+        let body = [b"\x01".repeat(16_384), n.to_string().into_bytes()].concat();
+        record(store, &[event("7", body, later(200))]).await;
+    }
+}
+
+struct Page {
+    len: usize,
+    body: Value,
+}
+
+async fn page(service: &Service, path: &str) -> Page {
+    let response = service.get(path).bearer_auth(service.token()).send().await.expect("it answers");
+    assert_eq!(response.status(), 200, "{path}");
+    let text = response.text().await.expect("it is whole");
+    Page { len: text.len(), body: serde_json::from_str(&text).expect("it is JSON") }
+}
+
+/// The rows of all pages from this one on, in the order of the list, as what tells them apart; and the last page.
+async fn walk(service: &Service, list: &str, direction: &str, mut page_now: Page) -> (Vec<String>, Page) {
+    let mut met = vec![];
+    loop {
+        let rows = page_now.body["data"].as_array().expect("a list has data");
+        assert!(page_now.len <= PAGE || rows.len() == 1, "{list} {direction}: {} bytes", page_now.len);
+        let rows = rows.iter().map(|row| format!("{} {} {}", row["id"], row["chat_id"], row["seq"]));
+        match direction {
+            "prev_cursor" => drop(met.splice(0..0, rows)),
+            _ => met.extend(rows),
+        }
+        let Some(cursor) = page_now.body[direction].as_str() else { return (met, page_now) };
+        page_now = page(service, &format!("/api/v1/{list}&cursor={cursor}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_ends_at_4_mib_and_a_walk_loses_and_repeats_nothing_there_and_back() {
+    on_both(async |world| {
+        let (service, store) = start(&world, AnswerLimits::default()).await;
+        fill(&store).await;
+        for (list, count) in [
+            ("messages?limit=200", 160),
+            ("messages?limit=200&order=asc", 160),
+            ("messages?limit=200&time=received", 160),
+            ("messages?limit=200&q=hola", 63),
+            ("chats?limit=200", 160),
+            ("events?limit=200&state=quarantined", 120),
+        ] {
+            let first = page(&service, &format!("/api/v1/{list}")).await;
+            let (there, last) = walk(&service, list, "next_cursor", first).await;
+            assert_eq!(there.len(), count, "{list}");
+            assert_eq!(BTreeSet::from_iter(&there).len(), count, "{list} repeats");
+            let (back, _) = walk(&service, list, "prev_cursor", last).await;
+            assert_eq!(back, there, "{list}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_hangs_on_a_message_is_bounded_and_says_so() {
+    on_both(async |world| {
+        let (service, store) = start(&world, AnswerLimits::default()).await;
+        let person = |n: usize| format!("57300{n:07}@c.us");
+        let reacted = |id: &str, from: &str, emoji: &str, at: usize| {
+            event("7", reaction(id, from, json!(emoji), json!(1_724_716_800 + at)), ARRIVAL)
+        };
+        record(&store, &["A", "B", "C"].map(|id| event("7", received(id, json!({"ack": ""})), ARRIVAL))).await;
+        // As many persons as are shown; one more; and one who changes their mind before a second one reacts.
+        let mut reactions: Vec<_> = (0..200).map(|n| reacted("A", &person(n), "👍", n)).collect();
+        reactions.extend((0..201).map(|n| reacted("B", &person(n), "👍", n)));
+        reactions.extend((0..150).map(|n| reacted("C", &person(0), "👍", n)));
+        reactions.extend((0..150).map(|n| reacted("C", &person(1), "👍", n)));
+        reactions.extend((0..201).map(|n| event("7", ack("B", &format!("word {n}")), later(n))));
+        for batch in reactions.chunks(100) {
+            record(&store, batch).await;
+        }
+        let one = async |id: &str| page(&service, &format!("/api/v1/messages/7/{id}")).await.body;
+        for (id, shown, truncated) in [("A", 200, false), ("B", 200, true), ("C", 1, true)] {
+            let message = one(id).await;
+            assert_eq!(message["reactions"].as_array().expect("there are some").len(), shown, "{id}");
+            assert_eq!(message["reactions_truncated"], truncated, "{id}");
+        }
+        let message = one("B").await;
+        assert_eq!(message["acks"].as_array().expect("there are some").len(), 200);
+        assert_eq!((&message["acks_truncated"], &one("A").await["acks_truncated"]), (&json!(true), &json!(false)));
+        let chat = page(&service, "/api/v1/chats?limit=1").await.body;
+        assert_eq!(chat["data"][0]["last_message"]["reactions_truncated"], true);
+        let rest = page(&service, "/api/v1/reactions?message_id=B&limit=200").await.body;
+        assert!(rest["next_cursor"].is_string(), "the list has the rest");
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_text_is_shown_in_base64() {
+    on_both(async |world| {
+        let (service, store) = start(&world, AnswerLimits::default()).await;
+        for body in [b"a\tb\r\nc".as_slice(), b"a\x01b", b"\xff"] {
+            record(&store, &[event("7", body, ARRIVAL)]).await;
+        }
+        let one = async |seq: i64| {
+            let event = page(&service, &format!("/api/v1/events/{seq}")).await.body;
+            (event["body"].clone(), event["body_base64"].clone())
+        };
+        assert_eq!(one(1).await, (json!("a\tb\r\nc"), json!(null)));
+        assert_eq!(one(2).await, (json!(null), json!("YQFi")));
+        assert_eq!(one(3).await, (json!(null), json!("/w==")));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
+    on_both(async |world| {
+        let (service, store) = start(&world, AnswerLimits::default()).await;
+        record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
+        let number = match world.backend {
+            Backend::Sqlite => "CAST(n AS TEXT)",
+            Backend::Postgres => "n::text",
+        };
+        world
+            .execute(&format!(
+                "INSERT INTO messages (instance_id, id, from_me, type, is_group, ack, ack_rank, received_at, occurred_at, \
+                     event_seq) \
+                 WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 66000) \
+                 SELECT instance_id, {number}, from_me, {number}, is_group, ack, ack_rank, received_at, occurred_at, \
+                     event_seq \
+                 FROM messages CROSS JOIN numbers"
+            ))
+            .await;
+        let counts = "/api/v1/stats/messages?since=2024-08-01&until=2024-09-01";
+        let refused = answer(service.get(counts).bearer_auth(service.token())).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "answer_too_large"));
+        let before = "/api/v1/stats/messages?since=2024-07-01&until=2024-08-01";
+        assert_eq!(answer(service.get(before).bearer_auth(service.token())).await.status, 200);
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A client that asks for a page and reads nothing of it but its beginning.
+async fn unread(address: SocketAddr, token: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("there are sockets");
+    socket.set_recv_buffer_size(1_024).expect("the socket takes it");
+    let mut stream = socket.connect(address).await.expect("it listens");
+    let head = format!("GET /api/v1/messages?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.expect("it answers");
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+/// More than a page of messages.
+async fn long_messages(store: &Arc<dyn Store>) {
+    for n in 0..70 {
+        let fields = json!({"body": "x".repeat(65_536), "timestamp": 1_724_716_800 + n});
+        record(store, &[event("7", received(&format!("A{n}"), fields), ARRIVAL)]).await;
+    }
+}
+
+async fn status(service: &Service, token: &str) -> u16 {
+    let path = "/api/v1/messages?limit=1";
+    service.get(path).bearer_auth(token).send().await.expect("it answers").status().as_u16()
+}
+
+/// A quarter is 6 MiB: room for one page.
+const LITTLE: AnswerLimits =
+    AnswerLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_answers_are_not_read_waits_and_the_owner_never_does() {
+    on_both(async |world| {
+        let (service, store) = start(&world, LITTLE).await;
+        long_messages(&store).await;
+        let mut tokens = vec![];
+        for _ in 0..5 {
+            tokens.push(token(&world, &["7"]).await);
+        }
+        let mut first = unread(service.api_address, tokens[0].text()).await;
+        let refused = answer(service.get("/api/v1/chats").bearer_auth(tokens[0].text())).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_answers"));
+        assert!(!refused.header("retry-after").is_empty());
+        assert_eq!(status(&service, tokens[1].text()).await, 200, "another token has room");
+        let second = unread(service.api_address, tokens[1].text()).await;
+        let _others =
+            [unread(service.api_address, tokens[2].text()).await, unread(service.api_address, tokens[3].text()).await];
+        assert_eq!(status(&service, tokens[4].text()).await, 503, "the rest is the owner's");
+        assert_eq!(status(&service, &service.token()).await, 200);
+        let reading = tokio::spawn(async move { first.read_to_end(&mut Vec::new()).await });
+        eventually("an answer that was read makes room", async || status(&service, tokens[0].text()).await == 200)
+            .await;
+        reading.abort();
+        drop(second);
+        eventually("a client that has gone makes room", async || status(&service, tokens[1].text()).await == 200).await;
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_read_too_slowly_is_cut_and_makes_room() {
+    on_both(async |world| {
+        let limits = AnswerLimits { time: Duration::from_millis(200), ..LITTLE };
+        let (service, store) = start(&world, limits).await;
+        long_messages(&store).await;
+        let seven = token(&world, &["7"]).await;
+        let mut slow = unread(service.api_address, seven.text()).await;
+        eventually("its time is up", async || status(&service, seven.text()).await == 200).await;
+        let mut rest = Vec::new();
+        // However it ends: by an end or by a reset.
+        let _ = slow.read_to_end(&mut rest).await;
+        assert!(rest.len() < 4_000_000, "{}", rest.len());
+        service.stop().await;
+    })
+    .await;
+}
