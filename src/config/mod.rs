@@ -20,6 +20,7 @@ use crate::store::Database;
 mod file;
 mod gateway;
 mod media;
+mod placeholder;
 mod sources;
 
 pub use gateway::{GatewayConfig, gateway_token};

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
 use super::file::{self, InstanceEntry};
+use super::{ConfigError, placeholder};
 
 /// The file that is read where none is named.
 const DEFAULT_FILE: &str = "buzon.toml";
@@ -141,7 +141,8 @@ impl Sources {
     /// working folder if that exists.
     ///
     /// # Errors
-    /// An unknown key anywhere, a file that cannot be read, a secret that is given both itself and as a file.
+    /// An unknown key anywhere, a file that cannot be read, a secret that is given both itself and as a file, a placeholder
+    /// of the guides.
     pub fn gather(
         config: Option<PathBuf>,
         flags: Flags,
@@ -166,7 +167,9 @@ impl Sources {
             let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
             found.entry(MEDIA_STORE).or_insert_with(|| default(folder));
         }
-        Ok(Self { found, instances: file.instances })
+        let sources = Self { found, instances: file.instances };
+        placeholder::refuse(&sources)?;
+        Ok(sources)
     }
 
     /// The settings as they are in force, secrets hidden.
@@ -188,6 +191,12 @@ impl Sources {
 
     pub(super) fn instances(&self) -> &[InstanceEntry] {
         &self.instances
+    }
+
+    /// Every text that somebody gave, with its place.
+    pub(super) fn given(&self) -> impl Iterator<Item = (String, &str)> {
+        let given = self.found.values().filter(|found| found.place != Place::Default);
+        given.map(|found| (found.place.to_string(), found.text.as_str()))
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {

@@ -64,6 +64,14 @@ async fn the_settings_that_are_shipped_with_it_are_taken() {
     let secret = folder.path().join("webhook_secret");
     std::fs::write(&secret, "0123456789abcdef").expect("it can be written");
     let settings = text("deploy/buzon.toml").replace("/etc/buzon/webhook_secret", &secret.display().to_string());
+    std::fs::write(folder.path().join("settings"), &settings).expect("it can be written");
+    let output = run(folder.path(), &["check-config", "--config", "settings"], &[]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(2) && said.contains("is a placeholder"),
+        "nobody's host is written in: {said}"
+    );
+    let settings = settings.replace("YOUR-HOST", "buzon.example.com").replace("YOUR-GATEWAY", "gateway.example.com");
     assert!(settings.contains(&value("WorkingDirectory")), "the data is where the unit lets it write");
     std::fs::write(folder.path().join("settings"), settings).expect("it can be written");
     let output = run(folder.path(), &["check-config", "--config", "settings"], &[]).await;

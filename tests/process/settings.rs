@@ -1,5 +1,11 @@
 //! Settings that are wrong, unsafe or contradict each other: one clear line, exit 2, nothing started.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::Path;
+
+use buzon::config::Sources;
+
 use crate::support::process::run;
 use crate::support::world::{Backend, World};
 
@@ -45,6 +51,9 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_PUBLIC_URL", "https://x.example.com/webhook", "without /webhook"),
         ("BUZON_PUBLIC_URL", "buzon.example.com", "such as https://buzon.example.com"),
         ("BUZON_PUBLIC_URL", "https://x.example.com/?token=1", "such as https://buzon.example.com"),
+        ("BUZON_PUBLIC_URL", "https://YOUR-HOST", "YOUR-HOST is a placeholder; write your own value"),
+        ("BUZON_GATEWAY_URL", "https://TU-GATEWAY", "TU-GATEWAY is a placeholder"),
+        ("BUZON_DATABASE_URL", "postgres://USER:PASSWORD@localhost/buzon", "USER:PASSWORD is a placeholder"),
         ("BUZON_CORS_ORIGINS", "*", "such as https://panel.example.com"),
         ("BUZON_CORS_ORIGINS", "null", "such as https://panel.example.com"),
         ("BUZON_CORS_ORIGINS", "panel.example.com", "such as https://panel.example.com"),
@@ -162,6 +171,7 @@ async fn the_file_is_held_to_the_same() {
         ),
         (instance("secrets = [\"first first first\", \"second second second\", \"third third third\"]"), "two at once"),
         (instance("secret_files = [\"no-such-file\"]"), "no-such-file"),
+        (instance("token = \"TOKEN_OF_THE_INSTANCE\""), "instance 7: TOKEN_OF_THE_INSTANCE is a placeholder"),
         ("[[instances]]\nname = \"Sales\"\n".to_owned(), "id"),
         ("[[instances]]\nid = \"\"\n".to_owned(), "an instance id has 1 to 64 bytes"),
         ("[[instances]]\nid = \"-\"\n".to_owned(), "name no instance"),
@@ -174,6 +184,39 @@ async fn the_file_is_held_to_the_same() {
         assert!(said.contains("buzon.toml") || said.contains("instances"), "{said}");
         assert!(said.contains(problem), "{file}: {said}");
         assert!(!said.contains(SHORT) && !said.contains(LONG), "{said}");
+    }
+}
+
+/// The values in a line of a guide, as a setting or a variable.
+fn values(line: &str) -> impl Iterator<Item = &str> {
+    let setting = line.split_once(" = \"").and_then(|(_, rest)| rest.split('"').next());
+    let variables = line.split("BUZON_").skip(1).filter_map(|rest| {
+        let (name, value) = rest.split_once('=')?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        value.split_whitespace().next().filter(|value| is_name && !value.contains(['$', '%']))
+    });
+    setting.into_iter().chain(variables)
+}
+
+/// What somebody has to replace is written in capitals.
+#[test]
+fn no_placeholder_of_the_guides_is_taken_for_a_value() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guides =
+        std::fs::read_dir(root.join("docs")).expect("it is there").map(|entry| entry.expect("it is read").path());
+    let guides = guides.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let files = guides.chain([root.join("README.md"), root.join("deploy/buzon.toml")]);
+    let text: String = files.map(|path| std::fs::read_to_string(path).expect("it is text")).collect();
+    let is_shouted = |value: &&str| value.as_bytes().windows(4).any(|four| four.iter().all(u8::is_ascii_uppercase));
+    let placeholders: BTreeSet<&str> = text.lines().flat_map(values).filter(is_shouted).collect();
+    assert!(
+        placeholders.contains("https://YOUR-HOST") && placeholders.contains("https://TU-DOMINIO"),
+        "{placeholders:?}"
+    );
+    for placeholder in placeholders {
+        let variable = (OsString::from("BUZON_PUBLIC_URL"), OsString::from(placeholder));
+        let refused = Sources::gather(None, vec![], [variable]).expect_err(placeholder).to_string();
+        assert!(refused.starts_with("BUZON_PUBLIC_URL: ") && refused.contains(" is a placeholder"), "{refused}");
     }
 }
 
