@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The static binary of scripts/dist and nothing else. It runs as a user without a name, writes to /data alone, and so can have
-# a read-only root: docker run --read-only --volume buzon:/data --publish 127.0.0.1:8080:8080 buzon
+# a read-only root; docs/deploy.md has the command.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update --quiet && apt-get install --yes --no-install-recommends musl-tools make
@@ -15,10 +15,11 @@ COPY --from=build /src/dist/buzon-x86_64-unknown-linux-musl /buzon
 COPY --from=build --chown=65532:65532 --chmod=0700 /empty /data
 ENV BUZON_DATA_DIR=/data
 ENV BUZON_LISTEN=0.0.0.0:8080
+ENV BUZON_API_LISTEN=0.0.0.0:8081
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8080 8081
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["/buzon", "healthcheck"]
 ENTRYPOINT ["/buzon"]

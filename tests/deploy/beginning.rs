@@ -132,7 +132,12 @@ fn what_it_says_of_mistakes_is_what_buzon_says() {
     let guide = text("docs/inicio.md");
     let (_, mistakes) = guide.split_once("\n## Si algo no sale\n").expect("there is a section");
     let sources = ["src/http/refusals.rs", "src/http/webhook.rs", "src/http/problem.rs", "src/http/server.rs"];
-    let sources = sources.into_iter().chain(["src/config/mod.rs", "src/config/sources.rs", "src/gateway/error.rs"]);
+    let sources = sources.into_iter().chain([
+        "src/config/mod.rs",
+        "src/config/sources.rs",
+        "src/config/placeholder.rs",
+        "src/gateway/error.rs",
+    ]);
     let sources: String = sources.map(text).collect();
     for said in [
         "webhooks were refused",
@@ -140,6 +145,7 @@ fn what_it_says_of_mistakes_is_what_buzon_says() {
         "signature_missing",
         "names another instance",
         "a public webhook needs a secret",
+        " is a placeholder",
         "there is no such setting; did you mean",
         "cannot listen on",
         "the gateway refuses the token of instance",

@@ -87,7 +87,7 @@ async fn every_file_and_secret_that_the_services_name_is_there() {
         assert!(list(&of["env_file"]).iter().all(|file| deploy.join(file).exists()), "{service}");
     }
     let said = text("deploy/prometheus/compose.yml");
-    assert!(said.contains("/run/secrets/api_token") && said.contains("buzon:8080"), "{said}");
+    assert!(said.contains("/run/secrets/api_token") && said.contains("buzon:8081"), "{said}");
 }
 
 /// With the secrets of the guide, in the places where the containers have them.
@@ -97,6 +97,7 @@ async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
     make_secrets(folder.path()).await;
     let deploy = folder.path().join("deploy");
     let answers = std::fs::read_to_string(deploy.join(".env")).expect("the guide makes it");
+    let answers = answers.replace("YOUR-HOST", "buzon.example.com").replace("YOUR-GATEWAY", "gateway.example.com");
     let answers: BTreeMap<&str, &str> = answers.lines().filter_map(|line| line.split_once('=')).collect();
     let secrets = deploy.join("secrets").display().to_string();
     let mut settings = image_settings();

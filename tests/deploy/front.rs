@@ -12,10 +12,11 @@ use tokio::process::{Child, Command};
 use super::text;
 use crate::support::events::{SECRET, sign};
 use crate::support::eventually;
-use crate::support::process::Buzon;
 
 /// The host name in the shipped files.
 const HOST: &str = "buzon.example.com";
+/// The certificate that clients trust, in the proxy's folder.
+const AUTHORITY: &str = "authority.pem";
 /// An address that is none of those that may read.
 pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// One of those.
@@ -27,20 +28,27 @@ pub enum Proxy {
     Caddy,
 }
 
+/// The two listeners that a proxy passes requests on to.
+#[derive(Clone, Copy)]
+pub struct Upstreams {
+    pub webhook: SocketAddr,
+    pub api: SocketAddr,
+}
+
 /// A proxy that runs; killed when it is dropped.
 pub struct Front {
     http: u16,
     https: u16,
     authority: Certificate,
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Front {
     /// A port can be taken by somebody else between the choice and the start: another two will do then.
-    pub async fn start(proxy: Proxy, buzon: &Buzon) -> Self {
+    pub async fn start(proxy: Proxy, upstreams: Upstreams) -> Self {
         for _ in 0..3 {
-            if let Some(front) = Self::start_once(proxy, buzon).await {
+            if let Some(front) = Self::start_once(proxy, upstreams).await {
                 return front;
             }
         }
@@ -48,20 +56,21 @@ impl Front {
     }
 
     /// `None` if the proxy ended.
-    async fn start_once(proxy: Proxy, buzon: &Buzon) -> Option<Self> {
+    async fn start_once(proxy: Proxy, upstreams: Upstreams) -> Option<Self> {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let (http, https) = (free_port(), free_port());
         let log = std::fs::File::create(folder.path().join("log")).expect("it can be written");
         let (mut command, authority) = match proxy {
-            Proxy::Nginx => nginx(folder.path(), (http, https), buzon.address),
-            Proxy::Caddy => caddy(folder.path(), (http, https), buzon.address),
+            Proxy::Nginx => nginx(folder.path(), (http, https), upstreams),
+            Proxy::Caddy => caddy(folder.path(), (http, https), upstreams),
         };
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
         let process = process.unwrap_or_else(|error| panic!("{proxy:?} is not here, scripts/test --install: {error}"));
         eventually("there is a certificate", async || authority.exists()).await;
-        let authority = std::fs::read(authority).expect("it can be read");
-        let authority = Certificate::from_pem(&authority).expect("it is one");
-        let mut front = Self { http, https, authority, process, _folder: folder };
+        let pem = std::fs::read(authority).expect("it can be read");
+        std::fs::write(folder.path().join(AUTHORITY), &pem).expect("it can be written");
+        let authority = Certificate::from_pem(&pem).expect("it is one");
+        let mut front = Self { http, https, authority, process, folder };
         let mut ended = false;
         eventually("the proxy answers", async || {
             ended = front.process.try_wait().expect("it can be asked").is_some();
@@ -95,6 +104,24 @@ impl Front {
         post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)
     }
 
+    /// Asks for each of these paths as it stands: an HTTP library would normalise them.
+    pub async fn ask_verbatim(&self, from: IpAddr, version: &str, paths: &[String]) {
+        let port = self.https;
+        let request = |path: &String| {
+            let quoted = path.replace('\\', "\\\\");
+            format!("url = \"https://{HOST}:{port}/\"\nrequest-target = \"{quoted}\"\noutput = \"/dev/null\"\n")
+        };
+        let common = format!(
+            "{version}\ninterface = \"{from}\"\nresolve = \"{HOST}:{port}:127.0.0.1\"\ncacert = \"{}\"\nsilent\n",
+            self.folder.path().join(AUTHORITY).display()
+        );
+        let requests: Vec<String> = paths.iter().map(|path| common.clone() + &request(path)).collect();
+        let settings = self.folder.path().join("requests");
+        std::fs::write(&settings, requests.join("next\n")).expect("it can be written");
+        let asked = Command::new("curl").arg("--disable").arg("--config").arg(settings).status().await;
+        assert!(asked.expect("curl is there").success(), "every request is answered");
+    }
+
     /// A GET as the owner, without TLS.
     pub fn plain(&self, path: &str) -> RequestBuilder {
         self.plainly(reqwest::Method::GET, path)
@@ -124,7 +151,7 @@ fn shipped(path: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// One process, which needs no root and writes nothing outside its folder.
-fn nginx(folder: &Path, (http, https): (u16, u16), buzon: SocketAddr) -> (Command, std::path::PathBuf) {
+fn nginx(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
     let certificate = self_signed(folder);
     let site = shipped(
@@ -134,7 +161,8 @@ fn nginx(folder: &Path, (http, https): (u16, u16), buzon: SocketAddr) -> (Comman
             ("listen 443 ssl", &format!("listen 127.0.0.1:{https} ssl")),
             ("    listen [::]:80;\n", ""),
             ("    listen [::]:443 ssl http2;\n", ""),
-            ("127.0.0.1:8080", &buzon.to_string()),
+            ("server 127.0.0.1:8080;", &format!("server {};", upstreams.webhook)),
+            ("server 127.0.0.1:8081;", &format!("server {};", upstreams.api)),
             ("/etc/letsencrypt/live/buzon.example.com/", &format!("{at}/")),
         ],
     );
@@ -166,9 +194,15 @@ fn self_signed(folder: &Path) -> std::path::PathBuf {
 }
 
 /// Its own authority makes the certificate, instead of one on the internet.
-fn caddy(folder: &Path, (http, https): (u16, u16), buzon: SocketAddr) -> (Command, std::path::PathBuf) {
+fn caddy(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
-    let site = shipped("deploy/Caddyfile", &[("127.0.0.1:8080", &buzon.to_string())]);
+    let site = shipped(
+        "deploy/Caddyfile",
+        &[
+            ("reverse_proxy 127.0.0.1:8080", &format!("reverse_proxy {}", upstreams.webhook)),
+            ("reverse_proxy 127.0.0.1:8081", &format!("reverse_proxy {}", upstreams.api)),
+        ],
+    );
     let options = format!(
         "{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind 127.0.0.1\n\tlocal_certs\n\
          \tskip_install_trust\n\tstorage file_system {at}/storage\n}}\n"

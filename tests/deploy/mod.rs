@@ -48,6 +48,30 @@ fn the_changelog_knows_this_version_and_its_schema() {
     assert!(changelog.contains(&format!("Its schema is {postgres} on PostgreSQL, {sqlite} on SQLite.")), "{sqlite}");
 }
 
+/// One port for events and one for the API, in every file and guide that names them.
+#[test]
+fn the_api_has_the_same_port_everywhere() {
+    let api = "127.0.0.1:8081";
+    let setting = format!("\napi_listen = \"{api}\"\n");
+    for path in ["deploy/buzon.toml", "docs/inicio.md", "docs/deploy.md"] {
+        assert!(text(path).contains(&setting), "{path}");
+    }
+    for (path, line) in [
+        ("deploy/nginx.conf", format!("#   api_listen = \"{api}\"\n")),
+        ("deploy/nginx.conf", format!("upstream buzon_api {{\n    server {api};\n")),
+        ("deploy/Caddyfile", format!("#   api_listen = \"{api}\"\n")),
+        ("deploy/Caddyfile", format!("reverse_proxy {api} {{\n")),
+        ("deploy/compose.yaml", format!("\"{api}:8081\"]\n")),
+        ("deploy/prometheus/compose.yml", "targets: [\"buzon:8081\"]\n".to_owned()),
+        ("deploy/prometheus/prometheus.yml", format!("targets: [\"{api}\"]\n")),
+        ("docs/deploy.md", format!("--publish {api}:8081 ")),
+        ("Dockerfile", "\nENV BUZON_API_LISTEN=0.0.0.0:8081\n".to_owned()),
+        ("Dockerfile", "\nEXPOSE 8080 8081\n".to_owned()),
+    ] {
+        assert!(text(path).contains(&line), "{path}: {line}");
+    }
+}
+
 #[tokio::test]
 async fn the_workflow_runs_what_a_developer_runs_and_may_do_nothing_else() {
     let workflow = yaml(".github/workflows/ci.yml").await;

@@ -4,10 +4,11 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::front::{Front, OWNER, Proxy, STRANGER};
+use super::front::{Front, OWNER, Proxy, STRANGER, Upstreams};
 use super::{project, text};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
+use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::service::answer;
 use crate::support::sse::Stream;
@@ -17,13 +18,14 @@ const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
 const SETTINGS: [(&str, &str); 3] =
     [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", TOKEN), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
 
-/// Runs `test` behind each proxy.
+/// Runs `test` behind each proxy, with the listeners that the shipped files are for.
 async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Front)) {
+    let settings = [&[("BUZON_API_LISTEN", "127.0.0.2:0")], settings].concat();
     for proxy in [Proxy::Nginx, Proxy::Caddy] {
         println!("behind {proxy:?}");
         let world = World::new(Backend::Sqlite).await;
-        let buzon = Buzon::serve(&world, settings).await;
-        let front = Front::start(proxy, &buzon).await;
+        let buzon = Buzon::serve(&world, &settings).await;
+        let front = Front::start(proxy, Upstreams { webhook: buzon.address, api: buzon.api_address }).await;
         test(&world, &front).await;
         buzon.kill().await;
     }
@@ -93,6 +95,8 @@ async fn nothing_else_of_buzon_is_public() {
             "/api/v1/%2e%2e/%2e%2e/metrics",
             "/webhook/%2e%2e/metrics",
             "/webhook/..%2fmetrics",
+            "/api/v1/..%2f..%2fmetrics",
+            "/api/v1/messages/7%2fA",
             "//metrics",
         ] {
             let hidden = front.get(path).bearer_auth(TOKEN).send().await.expect("it answers");
@@ -115,6 +119,84 @@ async fn the_api_is_for_ones_own_networks_and_always_asks_for_a_token() {
         assert!(!stranger.headers().contains_key("x-request-id"));
     })
     .await;
+}
+
+/// The same place, as one may write the way from `from` to it: with slashes and dots that are encoded, doubled or neither.
+fn spellings(from: &str, up: usize, to: &str) -> Vec<String> {
+    const SLASHES: [&str; 10] = ["/", "%2f", "%2F", "%252f", "//", "/./", "/%2e/", ";/", "\\", "%5c"];
+    const DOTS: [&str; 5] = ["..", "%2e%2e", ".%2E", "%252e%252e", "..;"];
+    let each = SLASHES.iter().flat_map(|slash| DOTS.iter().map(move |dots| (slash, dots)));
+    let spelt = each.flat_map(|(slash, dots)| {
+        let out = format!("{slash}{dots}").repeat(up);
+        let (in_plain, in_kind) = (format!("/{to}"), to.split('/').map(|part| format!("{slash}{part}")).collect());
+        [in_plain, in_kind].map(|into: String| format!("{from}{out}{into}"))
+    });
+    spelt.collect()
+}
+
+fn odd_paths() -> Vec<String> {
+    let odd = [
+        "//api/v1/messages",
+        "/./api/v1/messages",
+        "/api//v1/messages",
+        "/api%2fv1/messages",
+        "/%61pi/v1/messages",
+        "/API/v1/messages",
+        "/api/v1/messages%3f/../../../../webhook",
+        "/api/v1/messages?/../../../webhook",
+        "/api/v1/chats/7%2fA",
+        "/webhook//",
+        "/webhook?/../api/v1/messages",
+        "/webhook/..",
+        "/webhook/%2e%2e",
+    ];
+    let spelt = [
+        spellings("/webhook", 1, "api/v1/messages"),
+        spellings("/webhook/7", 2, "api/v1/messages"),
+        spellings("/api/v1/messages", 3, "webhook"),
+        spellings("/api/v1/messages", 3, "webhook/7"),
+        spellings("/api/v1/media/7", 4, "webhook"),
+    ];
+    odd.map(str::to_owned).into_iter().chain(spelt.concat()).collect()
+}
+
+/// What reached a listener, in the form in which it reached it.
+fn paths(listener: &Gateway) -> Vec<String> {
+    let targets = listener.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
+    targets.map(|target| target.split('?').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// Both listeners are stand-ins that see what is passed on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_written() {
+    for (proxy, version) in
+        [Proxy::Nginx, Proxy::Caddy].into_iter().flat_map(|proxy| [(proxy, "http1.1"), (proxy, "http2")])
+    {
+        let (webhook, api) = (Gateway::start().await, Gateway::start().await);
+        for listener in [&webhook, &api] {
+            listener.reply_to_all(|_| Reply::file(b"passed on"));
+        }
+        let front = Front::start(proxy, Upstreams { webhook: webhook.address, api: api.address }).await;
+        for from in [STRANGER, OWNER] {
+            let plain = ["/webhook/7", "/webhook/a%2Fb", "/api/v1/chats/7/573%40c.us"].map(str::to_owned);
+            front.ask_verbatim(from, version, &[odd_paths(), plain.to_vec()].concat()).await;
+            let (events, reads) = (paths(&webhook), paths(&api));
+            let beneath = |path: &String| path.strip_prefix("/webhook/").is_some_and(|id| !id.contains('/'));
+            for path in events.iter().filter(|path| *path != "/webhook") {
+                assert!(beneath(path), "{proxy:?}: {path} reaches the webhook");
+            }
+            assert!(events.iter().any(|path| path == "/webhook/a%2Fb"), "an id may hold a slash: {events:?}");
+            for path in &reads {
+                let encoded = path.to_ascii_lowercase().contains("%2f");
+                assert!(path.starts_with("/api/v1/") && !encoded, "{proxy:?}: {path} reaches the API");
+            }
+            let expected =
+                if from == OWNER { reads.iter().any(|path| path.ends_with("573%40c.us")) } else { reads.is_empty() };
+            assert!(expected, "{proxy:?} as {from}: {reads:?}");
+            webhook.forget();
+            api.forget();
+        }
+    }
 }
 
 #[tokio::test]

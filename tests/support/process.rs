@@ -20,6 +20,7 @@ use super::world::World;
 /// A running `buzon serve`; killed when it is dropped.
 pub struct Buzon {
     pub address: SocketAddr,
+    pub api_address: SocketAddr,
     /// What it printed at the start.
     pub greeting: Vec<String>,
     child: Child,
@@ -101,13 +102,15 @@ impl Buzon {
             }
         });
         read.await.expect("the program greets");
-        let listening = greeting.iter().find_map(|line| line.trim().strip_prefix("listening"));
-        let address = listening.and_then(|url| url.trim().strip_prefix("http://")?.strip_suffix("/webhook"));
-        let address = match address {
-            Some(address) => address.parse().expect("it is an address"),
-            None => panic!("the program did not start: {}", Self::log(world).await),
+        let address = |label: &str, path: &str| {
+            let url = greeting.iter().find_map(|line| line.trim().strip_prefix(label))?.trim();
+            let address = url.strip_prefix("http://")?.strip_suffix(path)?;
+            Some(address.parse().expect("it is an address"))
         };
-        Self { address, greeting, child, _stdout: stdout }
+        let Some((address, api_address)) = address("listening", "/webhook").zip(address("read API", "/api/v1")) else {
+            panic!("the program did not start: {}", Self::log(world).await);
+        };
+        Self { address, api_address, greeting, child, _stdout: stdout }
     }
 
     /// Everything that was logged so far.
