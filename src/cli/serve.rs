@@ -105,6 +105,7 @@ fn greeting(config: &Config, application: &Application) -> String {
 {replays}\
          \x20 time zone          {time_zone}\n\
          \x20 read API           http://{api}/api/v1\n\
+         \x20 to try the API     http://{api}/docs/\n\
          \x20 API token          {token}\n",
         media = media(config),
         replays = replays(config),

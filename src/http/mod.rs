@@ -28,6 +28,7 @@ pub mod guests;
 pub mod health;
 pub mod identity;
 pub mod instances;
+pub mod landing;
 pub mod media;
 pub mod media_lists;
 pub mod messages;
@@ -50,6 +51,7 @@ pub mod trace;
 pub mod traffic;
 pub mod webhook;
 
+use landing::LandingPage;
 use problem::Problem;
 
 use crate::meters::Meters;
@@ -92,6 +94,9 @@ pub struct WebhookUrl(pub String);
 pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
     config.app_data(Data::from(surface.readiness.clone())).app_data(Data::from(surface.webhook_url.clone()));
     config.app_data(Data::from(surface.meters.clone()));
+    let root = if surface.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };
+    config.service(landing_page(&["/"], root));
+    config.service(landing_page(&["/health", "/health/"], &landing::HEALTH));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
     if let Some(receiver) = &surface.webhook {
@@ -114,6 +119,7 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
     config.app_data(Data::from(api.streams.clone())).app_data(Data::from(api.roster.clone()));
     config.app_data(Data::from(api.scrape.clone())).app_data(Data::from(api.answers.clone()));
+    config.service(landing_page(&["/api/v1", "/api/v1/"], &landing::API));
     let scope = web::scope("/api/v1")
         .wrap(from_fn(access::require))
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
@@ -153,6 +159,12 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
 /// A GET, or the HEAD that stands for it.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// A page that says what is here.
+fn landing_page(paths: &[&str], page: &'static LandingPage) -> Resource {
+    let show = move |request: HttpRequest| async move { page.answer(&request) };
+    web::resource(paths.to_vec()).route(read().to(show)).default_service(web::to(not_found))
 }
 
 /// A resource of the API that has something made.

@@ -36,6 +36,7 @@ async fn at_the_start_it_tells_a_person_what_they_need() {
         "https://buzon.example.com/webhook/{instance_id}".to_owned(),
         "every event must be signed".to_owned(),
         "data/api-token".to_owned(),
+        format!("http://{}/docs/", buzon.api_address),
     ] {
         assert!(greeting.contains(&line), "{greeting}");
     }

@@ -1,0 +1,81 @@
+//! What somebody sees who opens `/`, `/api/v1` or `/health`: a sentence, and links to what there is. No data, and no token.
+
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::{HttpRequest, HttpResponse};
+
+/// A page that is the same for everybody: HTML for a browser, and text for every other client.
+pub struct LandingPage {
+    title: &'static str,
+    text: &'static str,
+    /// Paths on the same listener, and what each is.
+    links: &'static [(&'static str, &'static str)],
+}
+
+/// Of a listener with the read API.
+pub const ROOT: LandingPage = LandingPage {
+    title: "buzon",
+    text: "buzon keeps what a WhatsApp gateway sends, and is running. These pages are for the machine that it runs on: a \
+           proxy in front of it passes on only the webhook and the API.",
+    links: &[
+        ("/docs/", "the read API, to be tried in the page; it says where a token comes from"),
+        ("/openapi.json", "the same for programs"),
+        ("/health/ready", "whether events can be taken now"),
+        ("/metrics", "numbers for Prometheus"),
+    ],
+};
+
+/// Of a listener for events alone, which strangers reach: it names nothing.
+pub const WEBHOOK: LandingPage =
+    LandingPage { title: "Webhook", text: "This receives webhooks; it is running.", links: &[] };
+
+pub const API: LandingPage = LandingPage {
+    title: "The read API of buzon",
+    text: "Everything below this path is read with a token. The owner's is in the file api-token of the data folder, and \
+           `buzon token create` makes others.",
+    links: &[("/docs/", "every part of the API, to be tried in the page"), ("/openapi.json", "the same for programs")],
+};
+
+pub const HEALTH: LandingPage = LandingPage {
+    title: "Health",
+    text: "Two endpoints for whatever monitors this service.",
+    links: &[
+        ("/health/live", "the process is there"),
+        ("/health/ready", "the database answers, and events can be taken"),
+    ],
+};
+
+/// The page consists of text and links, and nothing else may ever load or run in it.
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+impl LandingPage {
+    pub fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        let is_browser = accepted.into_iter().any(|value| value.to_ascii_lowercase().contains("text/html"));
+        let (content_type, body) = if is_browser { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
+        HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-cache"))
+            .insert_header((VARY, "Accept"))
+            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .content_type(format!("{content_type}; charset=utf-8"))
+            .body(body)
+    }
+
+    /// The texts are ours, and hold nothing that HTML would take for its own.
+    fn html(&self) -> String {
+        let link = |(path, what): &(&str, &str)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n");
+        let links: String = self.links.iter().map(link).collect();
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n<ul>\n{links}</ul>\n</html>\n",
+            title = self.title,
+            text = self.text,
+        )
+    }
+
+    fn plain(&self) -> String {
+        let links = self.links.iter().map(|(path, what)| format!("{path}: {what}\n"));
+        format!("{}\n{}", self.text, links.collect::<String>())
+    }
+}

@@ -1,0 +1,86 @@
+//! What somebody sees who opens the address of the service in a browser, and has not read where to go.
+
+use crate::support::service::{Service, answer};
+use crate::support::world::{Backend, World};
+use crate::support::{browser, client};
+
+const PAGES: [&str; 5] = ["/", "/api/v1", "/api/v1/", "/health", "/health/"];
+/// What Chromium sends.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+
+fn links(page: &str) -> Vec<String> {
+    let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    links.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    for path in PAGES {
+        let shown = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
+        assert_eq!(shown.status(), 200, "{path}");
+        let header = |name: &str| shown.headers()[name].to_str().expect("it is text").to_owned();
+        assert_eq!(header("content-type"), "text/html; charset=utf-8");
+        assert_eq!(header("vary"), "Accept");
+        assert!(header("content-security-policy").starts_with("default-src 'none';"), "{path}");
+        let page = shown.text().await.expect("it is text");
+        assert!(page.contains("<p>") && !page.contains(&service.token()), "{path}: {page}");
+        let links = links(&page);
+        assert!(!links.is_empty(), "{path}: {page}");
+        for link in links {
+            let there = service.get(&link).send().await.expect("the server answers");
+            assert_eq!(there.status(), 200, "{path} leads to {link}");
+        }
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn another_client_is_shown_the_same_as_text() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    for path in PAGES {
+        let page = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
+        let links = links(&page.text().await.expect("it is text"));
+        // curl accepts anything, and some clients do not say.
+        for request in [service.get(path).header("Accept", "*/*"), service.get(path)] {
+            let shown = request.send().await.expect("the server answers");
+            assert_eq!(shown.headers()["content-type"], "text/plain; charset=utf-8", "{path}");
+            let text = shown.text().await.expect("it is text");
+            assert!(!text.contains('<') && text.ends_with('\n'), "{path}: {text}");
+            assert!(links.iter().all(|link| text.contains(link)), "{path}: {text}");
+        }
+        let head = client().head(format!("http://{}{path}", service.address)).send().await.expect("the server answers");
+        assert_eq!((head.status().as_u16(), head.text().await.expect("it is text").as_str()), (200, ""), "{path}");
+    }
+    service.stop().await;
+}
+
+/// What a tunnel publishes.
+#[tokio::test]
+async fn a_listener_for_events_alone_says_that_it_runs_and_nothing_else() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0")]).await;
+    let webhook = |path: &str| client().get(format!("http://{}{path}", service.address)).header("Accept", BROWSER);
+    let page = webhook("/").send().await.expect("the server answers").text().await.expect("it is text");
+    assert!(page.contains("<p>This receives webhooks; it is running.</p>"), "{page}");
+    for told in ["buzon", env!("CARGO_PKG_VERSION"), "href"] {
+        assert!(!page.contains(told), "{told}: {page}");
+    }
+    for path in ["/api/v1", "/api/v1/", "/docs/"] {
+        assert_eq!(answer(webhook(path)).await.code(), "not_found", "{path}");
+    }
+    let api = service.get("/").header("Accept", BROWSER).send().await.expect("the server answers");
+    assert!(api.text().await.expect("it is text").contains("href=\"/docs/\""));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_real_browser_shows_it() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let page = browser::open(&format!("http://{}/", service.api_address)).await.expect("it is shown");
+    assert!(page.contains("<title>buzon</title>") && page.contains("<a href=\"/docs/\">/docs/</a>"), "{page}");
+    service.stop().await;
+}
