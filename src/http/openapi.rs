@@ -5,8 +5,11 @@ use std::sync::{Arc, LazyLock};
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use actix_web::web::Path;
+use serde_json::json;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
@@ -18,8 +21,10 @@ use super::{acks, chats, events, instances, media, media_lists, messages, reacti
         title = "buzon",
         description = "What a WhatsApp gateway's instances received and sent: messages, chats, reactions, acks and files. \
                        Read-only JSON.\n\n\
-                       **Tokens.** Every request has the header `Authorization: Bearer TOKEN`. A token sees its instances \
-                       only; to it, all else does not exist.\n\n\
+                       **Tokens.** Every request has the header `Authorization: Bearer TOKEN`. The owner's token is in the \
+                       file `api-token` of the data folder (`cat data/api-token`), or is what the setting `api_token` says; \
+                       `buzon token create --name NAME` makes others. A token sees its instances only; to it, all else does \
+                       not exist.\n\n\
                        **Lists** are newest first. A page has at most `limit` things, and `next_cursor` for the page that \
                        follows; a walk by cursors neither loses nor repeats anything while other things arrive. There are no \
                        totals.\n\n\
@@ -46,7 +51,7 @@ use super::{acks, chats, events, instances, media, media_lists, messages, reacti
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
         events::list, events::one, stream::follow, instances::list,
     ),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &EmptyFields),
 )]
 struct Contract;
 
@@ -55,11 +60,48 @@ struct BearerToken;
 impl utoipa::Modify for BearerToken {
     fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
         let components = contract.components.get_or_insert_default();
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        components.add_security_scheme("token", scheme);
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "The owner's token is in the file `api-token` of the data folder: `cat data/api-token`. \
+             `buzon token create --name NAME` makes others.",
+        ));
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     }
+}
+
+/// Swagger UI types the `example` of a parameter into its field and sends it, so that a list would be filtered by every
+/// example at once. Where a parameter can be left out, its example therefore stands where the page does not look: in the
+/// schema for programs, and in the description for people.
+struct EmptyFields;
+
+impl utoipa::Modify for EmptyFields {
+    fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
+        let operations = contract.paths.paths.values_mut().filter_map(|item| item.get.as_mut());
+        let parameters = operations.filter_map(|operation| operation.parameters.as_mut()).flatten();
+        for parameter in parameters {
+            if let RefOr::T(parameter) = parameter
+                && parameter.required == Required::False
+            {
+                empty_field(parameter).expect("a parameter is JSON");
+            }
+        }
+    }
+}
+
+/// utoipa gives its example to nobody but JSON.
+fn empty_field(parameter: &mut Parameter) -> serde_json::Result<()> {
+    let mut json = serde_json::to_value(&*parameter)?;
+    let Some(example) = json.as_object_mut().and_then(|fields| fields.remove("example")) else { return Ok(()) };
+    // The page itself offers the words of an enumeration, and true and false.
+    let is_offered = !json["schema"]["enum"].is_null() || example.is_boolean();
+    if let (false, Some(description)) = (is_offered, json["description"].as_str()) {
+        let shown = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+        json["description"] = format!("{description}\n\nFor example `{shown}`.").into();
+    }
+    json["schema"]["examples"] = json!([example]);
+    *parameter = serde_json::from_value(json)?;
+    Ok(())
 }
 
 /// Nothing of the page comes from, or goes to, another server.

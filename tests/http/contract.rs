@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::support::browser;
 use crate::support::events::{ack, reaction, received, sent};
+use crate::support::gateway::{Gateway, Reply};
 use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
@@ -65,8 +66,9 @@ fn everything_in_the_contract_is_described_with_an_example() {
             let said = parameter["description"].as_str().or(parameter["schema"]["description"].as_str());
             let name = &parameter["name"];
             assert!(said.is_some(), "{operation}: {name} has no description");
-            let shown = !parameter["example"].is_null() || !parameter["schema"]["example"].is_null();
-            assert!(shown || name == "cursor" || name == "ticket", "{operation}: {name} has no example");
+            let example =
+                if parameter["required"] == true { &parameter["example"] } else { &parameter["schema"]["examples"][0] };
+            assert!(!example.is_null() || name == "cursor" || name == "ticket", "{operation}: {name} has no example");
         }
         let responses = item["responses"].as_object().expect("it answers");
         for (status, response) in responses {
@@ -117,6 +119,58 @@ async fn the_page_to_try_it_shows_every_part_and_asks_nobody_else() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     service.stop().await;
+}
+
+/// Swagger UI takes each of these for the value that is to be sent.
+#[test]
+fn no_parameter_that_can_be_left_out_is_filled_in_on_the_page() {
+    for (operation, item) in operations(&contract()) {
+        let parameters = item["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.filter(|parameter| parameter["required"] != true) {
+            let schemas = ["oneOf", "anyOf"].iter().filter_map(|key| parameter["schema"][*key].as_array()).flatten();
+            for place in schemas.chain([parameter, &parameter["schema"]]) {
+                assert!(place["example"].is_null() && place["default"].is_null(), "{operation}: {parameter}");
+            }
+            assert!(parameter["examples"].is_null(), "{operation}: {parameter}");
+        }
+    }
+}
+
+/// The page in a real browser, with a script that presses the button, against a server that sees what it sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn execute_on_the_page_asks_for_everything() {
+    // Again and again, for at first the page is not ready to be pressed.
+    const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
+    let world = World::new(Backend::Sqlite).await;
+    let (service, stand_in) = (Service::start(&world).await, Gateway::start().await);
+    let index = service.get("/docs/").send().await.expect("the server answers").text().await.expect("it is text");
+    let parts = index.split('"').filter_map(|part| part.strip_prefix("./")).filter(|part| !part.ends_with(".png"));
+    for path in parts.map(|part| format!("/docs/{part}")).chain(["/openapi.json".to_owned()]) {
+        let part = service.get(&path).send().await.expect("the server answers");
+        assert_eq!(part.status(), 200, "{path}");
+        let kind = format!("Content-Type: {}\r\n", part.headers()["content-type"].to_str().expect("it is text"));
+        stand_in.reply(&path, Reply::with_headers(&kind, &part.bytes().await.expect("it arrives")));
+    }
+    let page = format!("{index}{PRESS}");
+    stand_in.reply("/docs/", Reply::with_headers("Content-Type: text/html; charset=utf-8\r\n", page.as_bytes()));
+    let list = Reply::with_headers("Content-Type: application/json\r\n", br#"{"data":["all of them"]}"#);
+    stand_in.reply("/api/v1/messages", list);
+    let shown = browser::open(&stand_in.url("/docs/#/Messages/list_messages")).await.expect("it is shown");
+    let asked = stand_in.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
+    let asked: Vec<String> = asked.filter(|target| target.starts_with("/api/")).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|target| target == "/api/v1/messages"), "{asked:?}");
+    assert!(shown.contains("all of them"), "{shown}");
+    service.stop().await;
+}
+
+/// Whoever opens the page has to know where to get what it asks for.
+#[test]
+fn the_page_says_where_a_token_comes_from() {
+    let contract = contract();
+    for said in [&contract["info"]["description"], &contract["components"]["securitySchemes"]["token"]["description"]] {
+        let said = said.as_str().expect("it is described");
+        assert!(said.contains("`cat data/api-token`") && said.contains("`buzon token create"), "{said}");
+    }
 }
 
 #[tokio::test]
