@@ -6,8 +6,9 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::support::postgres;
 use crate::support::process::Buzon;
-use crate::support::world::{World, on_both};
+use crate::support::world::{Backend, World, on_both};
 
 const README: &str = include_str!("../../README.md");
 const MEDIA: &str = include_str!("../../docs/media.md");
@@ -45,7 +46,7 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
         let (unsigned, signed) = curl_blocks();
         assert_eq!((unsigned.len(), signed.len()), (3, 1));
         deliver(&world, &unsigned).await;
-        let (make_secret, _) = secret_block().split_once("cargo run").expect("the service is started after it");
+        let (make_secret, _) = secret_block().split_once("buzon serve").expect("the service is started after it");
         let made = Command::new("bash").args(["-c", make_secret]).current_dir(world.folder.path()).status().await;
         assert!(made.expect("bash is there").success());
         deliver(&world, &signed).await;
@@ -73,6 +74,7 @@ async fn the_examples_of_media_stores_are_taken() {
     let examples: Vec<&str> = examples.filter(|example| example.contains("media_store")).collect();
     assert_eq!(examples.len(), 4);
     for example in examples {
+        let example = example.replace("ACCOUNT_ID", "0123456789abcdef");
         std::fs::write(world.folder.path().join("buzon.toml"), example).expect("it can be written");
         let keys = [("BUZON_S3_ACCESS_KEY_ID", "a-key"), ("BUZON_S3_SECRET_ACCESS_KEY", "its secret")];
         let output = crate::support::process::run(world.folder.path(), &["check-config"], &keys).await;
@@ -98,12 +100,73 @@ async fn deliver(world: &World, scripts: &[&str]) {
     buzon.kill().await;
 }
 
+/// The block of a section that holds this.
+fn block_with(part: &str) -> &'static str {
+    let found: Vec<_> = blocks().into_iter().filter(|(_, script)| script.contains(part)).collect();
+    assert_eq!(found.len(), 1, "{part}");
+    found[0].1
+}
+
+#[test]
+fn it_installs_what_was_tested_with_a_compiler_that_can() {
+    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().expect("it is TOML");
+    let wanted = manifest["package"]["rust-version"].as_str().expect("it is stated");
+    assert!(README.contains(&format!("Rust {wanted} or newer")), "{wanted}");
+    let lines: Vec<&str> = block_with("git clone").lines().collect();
+    // Nobody can know from where it is read.
+    assert_eq!(
+        lines,
+        ["git clone URL-OF-THIS-REPOSITORY buzon", "cd buzon", "cargo install --locked --path .", "buzon serve"]
+    );
+    assert!(README.contains("in the place of `URL-OF-THIS-REPOSITORY`"));
+}
+
+#[tokio::test]
+async fn its_database_of_postgresql_is_made_and_taken() {
+    let server = url::Url::parse(postgres::server()).expect("the server has a URL");
+    let name = format!("buzon_readme_{}", uuid::Uuid::now_v7().simple());
+    let world = World::new(Backend::Sqlite).await;
+    let script = block_with("sudo -u postgres createuser").replace("template0 buzon", &format!("template0 {name}"));
+    let script = script.replace("postgres:///buzon?", &format!("postgres:///{name}?"));
+    // The superuser is somebody else here, and a service that is started does not end.
+    let around = format!(
+        "set -euo pipefail\nsudo() {{ [ \"$1 $2\" = '-u postgres' ]; shift 2; \"$@\"; }}\n\
+         buzon() {{ [ \"$1\" = serve ]; {} migrate; }}\n{script}\ndropdb {name}\ndropuser {name}\n",
+        env!("CARGO_BIN_EXE_buzon")
+    );
+    let output = Command::new("bash")
+        .args(["-c", &around])
+        .env("USER", &name)
+        .env("PGUSER", server.username())
+        .env("PGPASSWORD", server.password().unwrap_or_default())
+        .env("PGHOST", server.host_str().expect("it has a host"))
+        .env("PGPORT", server.port().unwrap_or(5432).to_string())
+        .current_dir(world.folder.path())
+        .output();
+    let output = output.await.expect("bash is there");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// An error must not be saved as if it were a picture.
+#[tokio::test]
+async fn its_command_for_a_file_saves_nothing_where_there_is_none() {
+    let world = World::in_folder("data/buzon.db");
+    let buzon = Buzon::serve_default(&world, &[]).await;
+    let script = block_with("-o picture.jpg").replace("127.0.0.1:8080", &buzon.address.to_string());
+    let output = Command::new("bash").args(["-euc", &script]).current_dir(world.folder.path()).output().await;
+    let output = output.expect("bash is there");
+    assert_eq!(output.status.code(), Some(22), "curl says that there was an error: {output:?}");
+    assert!(!world.folder.path().join("picture.jpg").exists());
+    buzon.kill().await;
+}
+
 #[tokio::test]
 async fn its_examples_of_settings_are_taken() {
     let world = World::new(crate::support::world::Backend::Sqlite).await;
     let examples = blocks().into_iter().filter(|(language, _)| *language == "toml").map(|(_, example)| example);
     let examples: String = examples.collect();
     assert!(examples.contains("gateway_url") && examples.contains("[[instances]]"), "{examples}");
+    let examples = examples.replace("YOUR-GATEWAY", "gateway.example.com").replace("TOKEN_OF_THE_INSTANCE", "a-token");
     std::fs::write(world.folder.path().join("buzon.toml"), examples).expect("it can be written");
     let output = crate::support::process::run(world.folder.path(), &["check-config"], &[]).await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("123 \"Ventas\" (2 secrets of its own)"), "{output:?}");
@@ -131,7 +194,7 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_shows_to_be_tried_out_works() {
     on_both(async |world| {
-        let (make_secret, _) = secret_block().split_once("cargo run").expect("the service is started after it");
+        let (make_secret, _) = secret_block().split_once("buzon serve").expect("the service is started after it");
         let made = Command::new("bash").args(["-c", make_secret]).current_dir(world.folder.path()).status().await;
         assert!(made.expect("bash is there").success());
         let buzon = Buzon::serve(&world, &[]).await;
