@@ -42,4 +42,5 @@ pub mod store;
 pub mod supervisor;
 pub mod telemetry;
 pub mod threads;
+pub mod terminal;
 pub mod tls;

@@ -11,7 +11,7 @@ const ORDER: [&[&str]; 9] = [
     &["config", "ingest", "media", "gateway", "backup", "simulate"],
     &["store", "blob"],
     &["supervisor"],
-    &["clock", "disk", "meters", "outage", "outbound", "private_folder", "threads", "tls"],
+    &["clock", "disk", "meters", "outage", "outbound", "private_folder", "terminal", "threads", "tls"],
     &["domain"],
     &["broken"],
 ];
@@ -99,6 +99,21 @@ fn each_library_has_its_place() {
         for (path, text) in sources() {
             let uses = text.contains(&format!("{library}::"));
             assert!(!uses || places.contains(&module(&path)), "{} uses {library}", path.display());
+        }
+    }
+}
+
+/// What a command prints quotes what strangers sent. What these two print is of the program itself.
+#[test]
+fn commands_print_through_the_terminal() {
+    const OWN_WORDS: [&str; 2] = ["cli/completions.rs", "cli/openapi.rs"];
+    for (path, text) in sources() {
+        if module(&path) != "cli" || OWN_WORDS.map(Path::new).contains(&path.as_path()) {
+            continue;
+        }
+        let text = text.replace("terminal::stdout()", "");
+        for way in ["println!", "print!(", "stdout()", "io::stderr"] {
+            assert!(!text.contains(way), "{} prints with {way}", path.display());
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::data_dir;
 use crate::store::Programs;
 use crate::telemetry;
+use crate::terminal;
 
 /// Of a long list, so many are shown.
 const SHOWN: usize = 10;
@@ -162,7 +163,7 @@ async fn create(config: &Config, to: &Location, keep: Option<usize>, programs: &
     let made = backup::create(&order, &|step| bar.show(step)).await?;
     bar.clear();
     let Made { name, manifest, new_files, new_bytes, cleaned, retained } = made;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     for broken_off in cleaned {
         writeln!(out, "removed {broken_off}, which was broken off")?;
     }
@@ -192,15 +193,15 @@ fn warn_of(what: &str, lacking: &[Lacking]) {
     if lacking.is_empty() {
         return;
     }
-    telemetry::say(format_args!("buzon: warning: {what}: {} files", lacking.len()));
+    terminal::tell(&format!("buzon: warning: {what}: {} files", lacking.len()));
     for Lacking { key, flaw, .. } in lacking.iter().take(SHOWN) {
-        telemetry::say(format_args!("  {key} {flaw}"));
+        terminal::tell(&format!("  {key} {flaw}"));
     }
 }
 
 async fn list(config: &Config, from: &Location) -> anyhow::Result<()> {
     let place = Place::find(from, &config.media.s3)?;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     for Found { name, state } in place.list().await? {
         match state {
             State::Complete(manifest) => writeln!(
@@ -213,7 +214,7 @@ async fn list(config: &Config, from: &Location) -> anyhow::Result<()> {
                 manifest.bytes()
             )?,
             State::Unfinished => writeln!(out, "{name}  not complete")?,
-            State::Unreadable(reason) => writeln!(out, "{name}  {reason}")?,
+            State::Unreadable(reason) => writeln!(out, "{name}  {}", terminal::escaped(&reason))?,
         }
     }
     Ok(())
@@ -225,7 +226,7 @@ async fn verify(config: &Config, from: &Location, name: Option<&str>) -> anyhow:
     let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| bar.show(step)).await?;
     bar.clear();
     let Verified { name, manifest, problems } = verified;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     for problem in &problems {
         writeln!(out, "{problem}")?;
     }
@@ -239,7 +240,7 @@ async fn verify(config: &Config, from: &Location, name: Option<&str>) -> anyhow:
 
 fn tell_restored(config: &Config, restored: &Restored, take_over: bool) -> anyhow::Result<()> {
     let Restored { name, manifest, skipped } = restored;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     writeln!(
         out,
         "{name} is restored into {}: events up to {}, {} media files in {}",

@@ -1,18 +1,20 @@
 use std::io::Write;
 
 use super::Settings;
-use crate::config::Config;
+use crate::config::{Config, SettingsFile};
+use crate::terminal::{self, escaped};
 
 /// Prints every setting with its place, after the same checks as at a start.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let sources = settings.sources()?;
     let config = Config::new(&sources)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::stdout();
     let lines = sources.report();
     let key_width = lines.iter().map(|line| line.key.len()).max().unwrap_or_default();
     let value_width = lines.iter().map(|line| line.value.chars().count()).max().unwrap_or_default();
     for line in lines {
-        writeln!(out, "{:key_width$}  {:value_width$}  {}", line.key, line.value, line.place)?;
+        let (value, place) = (escaped(&line.value), escaped(&line.place));
+        writeln!(out, "{:key_width$}  {value:value_width$}  {place}", line.key)?;
     }
     writeln!(out, "\nThe URL to register at the gateway: {}", config.webhook_url("{instance_id}"))?;
     Ok(())

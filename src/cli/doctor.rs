@@ -3,10 +3,11 @@ use std::io::{self, Write};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Settings, WrongUse};
+use super::{Settings, WrongUse, one_line};
 use crate::config::ConfigError;
 use crate::doctor::{self, Finding, Report, Verdict};
 use crate::telemetry;
+use crate::terminal::{self, Form};
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
@@ -27,12 +28,12 @@ pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
         }
         Err(error) => unreadable(&error),
     };
-    let mut out = io::stdout().lock();
     if arguments.json {
+        let mut out = terminal::data(Form::Json);
         serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {
-        show(&mut out, &report)?;
+        show(&mut terminal::stdout(), &report)?;
     }
     let (failures, warnings) = (report.count(Verdict::Failure), report.count(Verdict::Warning));
     match report.status {
@@ -61,10 +62,6 @@ fn show(out: &mut impl Write, report: &Report) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn counted(count: usize, what: &str) -> String {

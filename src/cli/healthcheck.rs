@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Settings;
 use crate::outbound;
 use crate::simulate::Target;
+use crate::terminal;
 use crate::tls;
 
 /// More than the service itself waits for its database before it says no.
@@ -38,7 +39,7 @@ pub(super) fn run(arguments: HealthcheckArgs) -> anyhow::Result<()> {
     })?;
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     match (status.as_u16(), answer["status"].as_str()) {
-        (200, Some(said @ ("ready" | "live"))) => Ok(writeln!(std::io::stdout(), "{said}")?),
+        (200, Some(said @ ("ready" | "live"))) => Ok(writeln!(terminal::stdout(), "{said}")?),
         _ => match answer["detail"].as_str() {
             Some(detail) => bail!("{detail}"),
             None => bail!("what answers at {target} is not buzon (HTTP {})", status.as_u16()),

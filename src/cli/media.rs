@@ -17,6 +17,7 @@ use crate::domain::scope::Scope;
 use crate::media::sweeper::{Swept, sweep};
 use crate::store::{self, Access, JobFilter, JobReport, MediaFilter, Options, Pending, Store};
 use crate::telemetry;
+use crate::terminal::{self, escaped};
 
 #[derive(Subcommand)]
 pub(super) enum MediaCommand {
@@ -104,7 +105,7 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
     let counts = store.count_media().await?;
     let paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
     let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::stdout();
     for Jobs { state, count, .. } in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
     }
@@ -128,7 +129,7 @@ fn listed(filter: &JobFilter) -> MediaFilter {
 
 async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {
     let count = store.retry_media(filter, SystemClock.now()).await?;
-    writeln!(std::io::stdout(), "files to be fetched again, by the service if it runs: {count}")?;
+    writeln!(terminal::stdout(), "files to be fetched again, by the service if it runs: {count}")?;
     Ok(())
 }
 
@@ -137,7 +138,7 @@ async fn sweep_now(config: &Config) -> anyhow::Result<()> {
     data_dir::prepare(&config.data_dir)?;
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
     let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, &SystemClock).await?;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     writeln!(out, "removed: temporary files {unfinished}, stored files without a message {orphans}")?;
     if foreign {
         bail!("{} is marked as another database's; nothing that is stored there was touched", config.media.location);
@@ -151,17 +152,16 @@ struct Described<'j>(&'j JobReport);
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let JobReport { state, attempts, .. } = self.0;
-        // Ids are what somebody sent: a terminal would obey some of their characters.
-        let plain = |text: &str| text.replace(char::is_control, "\u{FFFD}");
-        let (instance_id, message_id) = (plain(&self.0.instance_id), plain(&self.0.message_id));
+        // What somebody sent stays on its line.
+        let (instance_id, message_id) = (escaped(&self.0.instance_id), escaped(&self.0.message_id));
         writeln!(f, "{state:10} {} instance {instance_id} message {message_id}", self.0.occurred_at.to_rfc3339())?;
         match &self.0.file {
             Some(file) => {
-                let name = file.file_name.as_deref().unwrap_or("-");
-                write!(f, "           {} bytes, {}, {name}, {}", file.size, file.content_type, file.object_key)
+                let (name, kind) = (escaped(file.file_name.as_deref().unwrap_or("-")), escaped(&file.content_type));
+                write!(f, "           {} bytes, {kind}, {name}, {}", file.size, file.object_key)
             }
             None => {
-                let reason = self.0.reason.as_deref().unwrap_or("not tried yet");
+                let reason = escaped(self.0.reason.as_deref().unwrap_or("not tried yet"));
                 write!(f, "           {attempts} attempts: {reason}")?;
                 match state {
                     State::Pending => write!(f, "; next {}", self.0.next_attempt_at.to_rfc3339()),

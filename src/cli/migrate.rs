@@ -5,13 +5,14 @@ use crate::config::Config;
 use crate::data_dir;
 use crate::store::{self, Access, Options, Pending};
 use crate::telemetry;
+use crate::terminal;
 
 /// Brings the schema to this version, and the views to the configured time zone.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(migrate(&config))? {
         0 => writeln!(out, "{}: the schema is of this version already", config.database)?,

@@ -10,6 +10,7 @@ use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
 use crate::store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
 use crate::telemetry;
+use crate::terminal::{self, escaped};
 
 mod backup;
 mod check_config;
@@ -156,7 +157,7 @@ impl Settings {
 /// Runs the command that the arguments name. Exit code 2 stands for a wrong use or setting, 130 for a query that was
 /// stopped with Ctrl-C, 1 for any other failure.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = arguments();
     let outcome = match cli.command {
         Command::Serve { settings, no_migrate } => serve::run(settings, no_migrate),
         Command::Migrate { settings } => migrate::run(settings),
@@ -180,7 +181,7 @@ pub fn run() -> ExitCode {
     let exit_code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::say(format_args!("buzon: {}", one_line(&error)));
+            telemetry::say(&escaped(&one_line(&format!("buzon: {error:#}"))));
             ExitCode::from(exit_code(&error))
         }
     };
@@ -188,8 +189,20 @@ pub fn run() -> ExitCode {
     exit_code
 }
 
-fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+/// The command line. Where it is wrong, clap says so and quotes it.
+fn arguments() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        // Help and the version are our own words.
+        if !error.use_stderr() {
+            error.exit();
+        }
+        error.render().to_string().lines().for_each(terminal::tell);
+        std::process::exit(error.exit_code())
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a person asked for cannot be done as they asked.
@@ -226,4 +239,67 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<BackupError>().is_some_and(backup)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+
+    /// A command and those below it, each by the words that call it.
+    fn each(command: &Command, words: &str, tell: &mut impl FnMut(&str, &Command)) {
+        tell(words, command);
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            each(below, &format!("{words} {}", below.get_name()), tell);
+        }
+    }
+
+    /// As a shell takes a line apart, as far as the examples go.
+    fn words(line: &str) -> Vec<&str> {
+        let line = line.split(" > ").next().unwrap();
+        let parts = line.split('"').enumerate();
+        parts
+            .flat_map(|(nth, part)| if nth % 2 == 0 { part.split_whitespace().collect() } else { vec![part] })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_is_taken() {
+        let mut count = 0;
+        each(&Cli::command(), "buzon", &mut |path, command| {
+            let help = command.get_after_help().unwrap_or_else(|| panic!("{path} has no example")).to_string();
+            let example = help.strip_prefix("Example:\n  ").unwrap_or_else(|| panic!("{path}: {help}"));
+            assert!(example.starts_with(path), "{path}: {example}");
+            if let Err(error) = Cli::try_parse_from(words(example)) {
+                panic!("{example}: {error}");
+            }
+            count += 1;
+        });
+        assert!(count > 25, "{count}");
+    }
+
+    #[test]
+    fn a_commands_own_options_come_before_the_settings_that_all_have() {
+        let mut with_settings = 0;
+        each(&Cli::command(), "buzon", &mut |path, command| {
+            let help = command.clone().render_long_help().to_string();
+            let Some((own, settings)) = help.split_once("\nSettings:\n") else {
+                assert!(!help.contains("--data-dir"), "{path}: {help}");
+                return;
+            };
+            with_settings += 1;
+            for argument in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                let is_common = ["config", "data-dir", "database-url", "listen", "api-listen", "public-url", "log"];
+                let place = if is_common.contains(&argument) { settings } else { own };
+                assert!(place.contains(&format!("--{argument}")), "{path} --{argument}: {help}");
+            }
+        });
+        assert!(with_settings > 15, "{with_settings}");
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        assert_eq!(one_line(" a\n\tb  c\u{2028}d\r\n"), "a b c d");
+    }
 }

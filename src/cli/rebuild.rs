@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Settings;
 use crate::store::{self, Access, Aim, Difference, Options, Pending, Stage};
 use crate::telemetry;
+use crate::terminal;
 
 /// Compares the tables with what the ledger says, and makes them that unless it is only to `check`.
 pub(super) fn run(settings: Settings, check: bool) -> anyhow::Result<()> {
@@ -33,9 +34,10 @@ pub(super) fn run(settings: Settings, check: bool) -> anyhow::Result<()> {
     let differences = runtime.block_on(store::rebuild(&options, aim, &show))?;
     bar.finish_and_clear();
     let differing: Vec<&Difference> = differences.iter().filter(|difference| !difference.is_none()).collect();
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     for Difference { table, missing, surplus, different, examples } in &differing {
         let examples = examples.join(", ");
+        let examples = terminal::escaped(&examples);
         writeln!(out, "{table}: {missing} rows missing, {surplus} surplus, {different} different: {examples}")?;
     }
     match (aim, differing.is_empty()) {

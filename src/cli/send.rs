@@ -12,6 +12,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
 use crate::telemetry;
+use crate::terminal;
 
 /// Where events are sent.
 #[derive(Args)]
@@ -66,14 +67,13 @@ pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let body = read(&arguments.file)?;
     let secret = secret(&config, arguments.instance.as_ref(), &body);
     if secret.is_none() {
-        telemetry::say("there is no secret for it; it is sent unsigned");
+        terminal::tell("there is no secret for it; it is sent unsigned");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sender = Sender::new(&target).context("the HTTP client cannot be made")?;
     let answer = runtime.block_on(sender.send(arguments.instance.as_ref(), body, secret));
     let answer = answer.map_err(|why| anyhow!("{target} gives no answer: {why}"))?;
-    let shown = answer.body.replace(|c: char| c.is_control() && c != '\n', "\u{FFFD}");
-    writeln!(io::stdout(), "{}\n{}", answer.status, shown.trim_end())?;
+    writeln!(terminal::stdout(), "{}\n{}", answer.status, answer.body.trim_end())?;
     if answer.status != 200 {
         bail!("the event was not taken: {}", answer.summary());
     }

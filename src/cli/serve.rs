@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::data_dir;
 use crate::store::{self, Access, Options, Pending};
 use crate::telemetry;
+use crate::terminal;
 
 /// Serves until a signal comes.
 pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
@@ -45,7 +46,7 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
     let greeting = greeting(&config, &application);
     // Nobody may be reading, and the service is what matters.
-    tokio::task::spawn_blocking(move || std::io::stdout().write_all(greeting.as_bytes()));
+    tokio::task::spawn_blocking(move || terminal::stdout().write_all(greeting.as_bytes()));
     application.run(stop).await
 }
 

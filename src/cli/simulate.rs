@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
 use crate::simulate::{FileServer, Kind, Sender, Shape, Tally, Target, Traffic, WorkingHours, drive};
 use crate::telemetry;
+use crate::terminal;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -120,7 +121,7 @@ async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> 
         summary.files(files, tally.files);
     }
     summary.again(seed, &config.time_zone.date_of(start).to_string());
-    io::stdout().write_all(summary.0.as_bytes())?;
+    terminal::stdout().write_all(summary.0.as_bytes())?;
     match tally.not_taken() {
         0 => Ok(()),
         count => bail!("{count} of {} events were not taken", tally.sent()),

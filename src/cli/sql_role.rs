@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Settings;
 use crate::store::{self, Done, Order, RoleName};
+use crate::terminal;
 
 #[derive(Args)]
 pub(super) struct SqlRoleArgs {
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
     let readers = store::readers(&config.database)?;
     let done = runtime.block_on(readers.order(&name, &order, arguments.print))?;
     let said = if arguments.print { statements(&done) } else { outcome(&name, &done) };
-    Ok(std::io::stdout().write_all(said.as_bytes())?)
+    Ok(terminal::stdout().write_all(said.as_bytes())?)
 }
 
 fn password() -> anyhow::Result<SecretString> {

@@ -17,6 +17,7 @@ use crate::domain::token::{ApiToken, NewToken, Token, TokenName};
 use crate::store::{self, Access, Options, Pending, Store};
 use crate::telemetry;
 
+use crate::terminal::{self, escaped};
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
     /// Make a token for a person or a dashboard, and show it: this once
@@ -114,9 +115,31 @@ async fn create(store: &dyn Store, wanted: Wanted) -> anyhow::Result<()> {
         WrongUse(format!("there is an active token named {:?}; revoke it, or choose another name", new.name.as_str()))
     };
     let id = store.create_token(&new).await?.ok_or_else(taken)?;
-    let ends = expires_at.map_or("without an end".to_owned(), |at| format!("until {}", at.to_rfc3339()));
-    telemetry::say(format_args!("token {id} for {}, {ends}. It is shown this once:", seen(&new.scope)));
-    writeln!(std::io::stdout(), "{}", token.expose()).context("the token was made, and could not be shown")?;
+    terminal::tell(&format!(
+        "token {id} for {sees}, {ends}. It is shown this once:",
+        sees = seen(&new.scope),
+        ends = expires_at.map_or("without an end".to_owned(), |at| format!("until {}", at.to_rfc3339())),
+    ));
+    writeln!(terminal::stdout(), "{}", token.expose()).context("the token was made, and could not be shown")?;
+    Ok(())
+}
+
+/// An instance that nobody knows of is mostly mistyped; or its first event is still to come, and the token is right.
+async fn warn_of_unknown(store: &dyn Store, config: &Config, scope: &Scope) -> anyhow::Result<()> {
+    /// Of more, a person would read none.
+    const NAMED: usize = 10;
+    let Scope::Instances(wanted) = scope else { return Ok(()) };
+    let configured = config.instances.iter().map(|instance| instance.id.clone());
+    let heard_of = store.last_events().await?.into_iter().map(|(instance, _)| instance);
+    let known: BTreeSet<InstanceId> = configured.chain(heard_of).filter(|instance| !instance.is_unstated()).collect();
+    for unknown in wanted.difference(&known) {
+        let others = match known.len() {
+            0 => "no instance is known yet".to_owned(),
+            1..=NAMED => format!("known are: {}", seen(&Scope::Instances(known.clone()))),
+            many => format!("{many} others are known"),
+        };
+        terminal::tell(&format!("buzon: warning: nothing is known of instance {unknown}; {others}"));
+    }
     Ok(())
 }
 
@@ -129,16 +152,16 @@ async fn list(store: &dyn Store) -> anyhow::Result<()> {
     for token in store.list_tokens().await? {
         table.add_row([
             token.id.to_string(),
-            token.name.clone(),
+            escaped(&token.name).into_owned(),
             token.prefix.clone(),
-            seen(&token.scope),
+            escaped(&seen(&token.scope)).into_owned(),
             token.created_at.to_rfc3339(),
             time(token.expires_at, "never"),
             time(token.last_used_at, "never"),
             token.state(now).as_str().to_owned(),
         ]);
     }
-    writeln!(std::io::stdout(), "{}", table.trim_fmt())?;
+    writeln!(terminal::stdout(), "{}", table.trim_fmt())?;
     Ok(())
 }
 
@@ -157,7 +180,7 @@ async fn revoke(store: &dyn Store, which: &str) -> anyhow::Result<()> {
     if !store.revoke_token(token.id, now).await? {
         bail!("token {} was revoked before", token.id);
     }
-    writeln!(std::io::stdout(), "token {} ({}) is revoked", token.id, token.name)?;
+    writeln!(terminal::stdout(), "token {} ({}) is revoked", token.id, escaped(&token.name))?;
     Ok(())
 }
 

@@ -9,8 +9,9 @@ use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::line::{Form, Line, Repeats, printable, shown};
+use super::line::{Form, Line, Repeats, shown};
 use crate::clock::{Clock, SystemClock};
+use crate::terminal::escaped;
 
 const PLAIN: &str = "\u{1b}[0m";
 const DIM: &str = "\u{1b}[2m";
@@ -75,6 +76,11 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
+/// Writes a field of a span at a terminal, which must not obey what it quotes.
+pub(super) fn field_for_people(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    write!(out, "{}={}", field.name(), escaped(&format!("{value:?}")))
+}
+
 /// What an event says, as it stands on a terminal.
 #[derive(Default)]
 struct Fields {
@@ -85,7 +91,7 @@ struct Fields {
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.message = printable(value),
+            "message" => self.message = escaped(value).into_owned(),
             name => self.others.push((name, value.to_owned())),
         }
     }
@@ -142,7 +148,8 @@ mod tests {
     use std::sync::Mutex;
 
     use tracing::{error, info, info_span, warn};
-    use tracing_subscriber::fmt::format::DefaultFields;
+    use tracing_subscriber::field::MakeExt;
+    use tracing_subscriber::fmt::format::debug_fn;
 
     use super::*;
 
@@ -153,7 +160,7 @@ mod tests {
         let _turn = ONE_AT_A_TIME.lock().unwrap();
         let formatter = Formatter { form, put: |line| LINES.lock().unwrap().push(line) };
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::sink);
-        let subscriber = subscriber.event_format(formatter).fmt_fields(DefaultFields::new()).finish();
+        let subscriber = subscriber.event_format(formatter).fmt_fields(debug_fn(field_for_people).delimited(" ")).finish();
         tracing::subscriber::with_default(subscriber, log);
         std::mem::take(&mut LINES.lock().unwrap())
     }
@@ -161,14 +168,15 @@ mod tests {
     #[test]
     fn at_a_terminal_the_message_comes_before_the_fields() {
         let lines = lines(Form::Text, || {
-            info_span!("request", request.id = "r1").in_scope(|| {
-                warn!(instance.id = %"a\u{1b}b", count = 3, reason = "two words", "an event cannot be {}", "used");
+            info_span!("request", request.id = "r1", shown = %"\u{9b}1m").in_scope(|| {
+                warn!(instance.id = %"a\u{1b}b", count = 3, reason = "two words", "an event cannot be {}", "used\u{202e}");
             });
         });
         let [line] = lines.as_slice() else { panic!("{lines:?}") };
         let (at, rest) = line.text.split_once(' ').unwrap();
         assert_eq!(at.len(), "2024-08-27T00:00:00.000Z".len());
-        let expected = "an event cannot be used instance.id=a\\u{1b}b count=3 reason=\"two words\" request.id=\"r1\"\n";
+        let expected = "an event cannot be used\\u{202e} instance.id=a\\u{1b}b count=3 reason=\"two words\" request.id=\"r1\" \
+                        shown=\\u{9b}1m\n";
         assert_eq!(rest, format!(" WARN {expected}"));
     }
 

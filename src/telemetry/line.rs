@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use tracing::Level;
 
 use crate::clock::{Clock, SystemClock};
+use crate::terminal::escaped;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,19 +77,7 @@ impl Form {
 /// A value on a terminal: it can neither steer the terminal nor be taken for several values.
 pub(super) fn shown(value: &str) -> String {
     let is_plain = !value.is_empty() && !value.contains(char::is_whitespace);
-    if is_plain { printable(value) } else { format!("\"{}\"", printable(value)) }
-}
-
-/// Text on a terminal, with whatever is no visible character as an escape.
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '"' | '\'' | '\\' => printable.push(character),
-            _ => printable.extend(character.escape_debug()),
-        }
-    }
-    printable
+    if is_plain { escaped(value).into_owned() } else { format!("\"{}\"", escaped(value)) }
 }
 
 #[cfg(test)]
@@ -112,8 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_shown_as_text() {
-        assert_eq!(printable("a\u{1b}[2Jb\u{7}\u{9b}\u{202e}\r\né\"\\'"), r#"a\u{1b}[2Jb\u{7}\u{9b}\u{202e}\r\né"\'"#);
+    fn a_value_is_seen_to_be_one() {
         assert_eq!((shown(""), shown("a b"), shown("7")), ("\"\"".into(), "\"a b\"".into(), "7".into()));
     }
 }

@@ -5,21 +5,21 @@
 //! A service goes on whatever becomes of its log. Its lines wait in a bounded [`queue`] for a thread that writes them
 //! and writes what [repeats](repeats) once a minute; [`line`] has the forms. Other commands write by themselves.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{DefaultFields, JsonFields};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{JsonFields, debug_fn};
 
 mod event;
 mod line;
 mod queue;
 mod repeats;
 
-use event::Formatter;
+use event::{Formatter, field_for_people};
 use line::{Form, Line};
 use queue::LineQueue;
 
@@ -43,8 +43,8 @@ pub fn init_service(filter: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a line for a person to stderr, where there may be nobody.
-pub fn say(text: impl Display) {
+/// Writes a line for a person to stderr, in its turn among those of the log. There may be nobody.
+pub fn say(text: &str) {
     put(Line::plain(format!("{text}\n")));
 }
 
@@ -73,7 +73,7 @@ fn log_to_stderr(filter: &str, form: Form) {
         .with_writer(io::sink)
         .event_format(Formatter { form, put });
     match form {
-        Form::Text => subscriber.fmt_fields(DefaultFields::new()).init(),
+        Form::Text => subscriber.fmt_fields(debug_fn(field_for_people).delimited(" ")).init(),
         Form::Json => subscriber.fmt_fields(JsonFields::new()).init(),
     }
     panic::set_hook(Box::new(move |panic| put(panic_line(form, panic))));

@@ -21,3 +21,4 @@ mod sql_docs;
 mod sql_role;
 mod stderr;
 mod tokens;
+mod terminal;

@@ -50,6 +50,19 @@ pub async fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -
     timeout(PATIENCE, output).await.expect("the program ends").expect("the program can be started")
 }
 
+/// Runs the program to its end at a terminal of its own, which `script` makes, and returns all that it shows.
+pub async fn run_at_terminal(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
+    let quoted = |argument: &&str| format!("'{}'", argument.replace('\'', "'\\''"));
+    let line = [env!("CARGO_BIN_EXE_buzon")].iter().chain(arguments).map(quoted).collect::<Vec<_>>().join(" ");
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear().current_dir(folder).kill_on_drop(true);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    script.env("PATH", path).env("SHELL", "/bin/sh").envs(settings.iter().copied()).stdin(Stdio::null());
+    let output = timeout(PATIENCE, script.output()).await.expect("the program ends");
+    let output = output.expect("script is there (bsdutils)");
+    String::from_utf8(output.stdout).expect("it is text").replace("\r\n", "\n")
+}
+
 impl Buzon {
     /// Serves the world's database from its folder, on a free port. Its log goes to `log` there.
     pub async fn serve(world: &World, settings: &[(&str, &str)]) -> Self {

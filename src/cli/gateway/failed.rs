@@ -4,7 +4,7 @@ use super::Line;
 use crate::cli::sql::{Output, Table};
 use crate::gateway::{FailedDelivery, oldest_first};
 use crate::store::Value;
-use crate::telemetry;
+use crate::terminal::{self, Form};
 
 const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
 
@@ -13,19 +13,19 @@ pub(super) async fn run(line: Line, limit: u32, json: bool) -> anyhow::Result<()
     oldest_first(&mut failed);
     let is_cut = failed.len() >= limit as usize;
     if json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&failed)?)?;
+        writeln!(terminal::data(Form::Json), "{}", serde_json::to_string_pretty(&failed)?)?;
     } else {
         table(failed)?;
     }
     if is_cut {
-        telemetry::say("there may be more; --limit NUMBER asks for them");
+        terminal::tell("there may be more; --limit NUMBER asks for them");
     }
     Ok(())
 }
 
 fn table(failed: Vec<FailedDelivery>) -> io::Result<()> {
     let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
-    let mut table = Table::new(io::stdout());
+    let mut table = Table::new();
     table.columns(COLUMNS.map(str::to_owned).to_vec())?;
     for delivery in failed {
         let attempts = delivery.attempts.and_then(|attempts| i64::try_from(attempts).ok());

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::domain::instance::InstanceId;
 use crate::gateway::{Account, Gateway, Waiting};
 use crate::telemetry;
+use crate::terminal;
 
 mod failed;
 mod prompt;
@@ -125,7 +126,7 @@ impl Line {
 }
 
 fn said() -> Waiting {
-    Arc::new(|wait| telemetry::say(waiting_line(wait)))
+    Arc::new(|wait| terminal::tell(&waiting_line(wait)))
 }
 
 fn waiting_line(wait: std::time::Duration) -> String {

@@ -13,7 +13,7 @@ use crate::domain::event::SECRET_CHECK;
 use crate::domain::instance::InstanceId;
 use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
-use crate::telemetry;
+use crate::terminal;
 
 const SECRET_BYTES: usize = 32;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
         }
         Change::None | Change::DropOld => anyhow!("{error}; nothing is changed here"),
     })?;
-    let mut out = std::io::stdout();
+    let mut out = terminal::stdout();
     writeln!(out, "The gateway sends the events of instance {instance} to {url}, signed.")?;
     if let Some(file) = old {
         file.write(&[&secret]).context("the gateway has the new secret; the old one could not be taken away")?;
@@ -111,7 +111,7 @@ fn new_secret(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> 
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
     let new = Secret::new(hex::encode(random)).expect("64 digits are enough");
     let OwnSecrets::File(path) = place(config, instance) else {
-        write!(std::io::stdout(), "{}", by_hand(config, instance, &new))?;
+        write!(terminal::stdout(), "{}", by_hand(config, instance, &new))?;
         let written = "the secrets do not stand in one file of the instance's own, so nothing is changed";
         return Err(WrongUse(format!("{written}; write what is said above")).into());
     };
@@ -125,7 +125,7 @@ fn new_secret(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> 
         .into());
     };
     file.write(&[&new, old]).with_context(|| format!("{} could not be written, and is as it was", path.display()))?;
-    writeln!(std::io::stdout(), "A new secret stands in {}, before the old one.", path.display())?;
+    writeln!(terminal::stdout(), "A new secret stands in {}, before the old one.", path.display())?;
     Ok(new)
 }
 
@@ -185,7 +185,7 @@ async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> 
             )
         }
         Err(error) => {
-            telemetry::say(format_args!(
+            terminal::tell(&format!(
                 "no buzon answers at {target} ({error}); the one that is started next takes the secret"
             ));
             Ok(())

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{Line, waiting_line};
 use crate::gateway::{GatewayError, Waiting, oldest_first};
-use crate::telemetry;
+use crate::terminal;
 
 /// How many are listed at once; a gateway that lists fewer is asked again.
 const LISTED: usize = 500;
@@ -26,7 +26,7 @@ pub(super) fn bar() -> anyhow::Result<ProgressBar> {
 /// Tells of waits without tearing the bar.
 pub(super) fn said_above(bar: &ProgressBar) -> Waiting {
     let bar = bar.clone();
-    Arc::new(move |wait| bar.suspend(|| telemetry::say(waiting_line(wait))))
+    Arc::new(move |wait| bar.suspend(|| terminal::tell(&waiting_line(wait))))
 }
 
 /// Without `ids`, all that the gateway lists.
@@ -37,7 +37,8 @@ pub(super) async fn run(line: Line, ids: Vec<String>, bar: ProgressBar) -> anyho
         false => done.these(&line, &bar, ids.into()).await,
     };
     bar.finish_and_clear();
-    writeln!(std::io::stdout(), "sent again {}, not there any more {}, failed {}", done.sent, done.gone, done.failed)?;
+    let mut out = terminal::stdout();
+    writeln!(out, "sent again {}, not there any more {}, failed {}", done.sent, done.gone, done.failed)?;
     outcome?;
     if done.failed > 0 {
         bail!("not all could be sent again; see: buzon gateway failed {}", line.account.instance);
@@ -78,7 +79,7 @@ impl Done {
                 Err(GatewayError::UnknownDelivery(_)) => self.gone += 1,
                 Err(error) if error.is_about_one() && self.in_a_row + 1 < FAILURES_IN_A_ROW => {
                     (self.failed, self.in_a_row) = (self.failed + 1, self.in_a_row + 1);
-                    bar.suspend(|| telemetry::say(format_args!("delivery {}: {error}", id.escape_debug())));
+                    bar.suspend(|| terminal::tell(&format!("delivery {id}: {error}")));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -32,9 +32,34 @@ impl<W: Write> Output for Delimited<W> {
     }
 }
 
-/// Spreadsheets carry out text that begins like a formula, and strangers send text.
+/// Spreadsheets carry out text that begins like a formula, and strangers send text. One that expects other separators
+/// than ours begins a cell within it, after a semicolon (as Excel does in Spanish), a tab or a line break.
 fn guarded(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+    if !text.contains(SIGNS) && !text.starts_with(BREAKS) {
+        return text;
+    }
+    let mut guarded = String::with_capacity(text.len() + 1);
+    let mut begins_with_break = text.starts_with(BREAKS);
+    for part in text.split_inclusive(SEPARATORS) {
+        if std::mem::take(&mut begins_with_break) || is_formula(part) {
+            guarded.push('\'');
+        }
+        guarded += part;
+    }
+    guarded
+}
+
+/// What a formula begins with; the full-width signs are taken for the others.
+const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// Text that begins with one of these is shown on another line or in another cell.
+const BREAKS: [char; 3] = ['\t', '\r', '\n'];
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// Whether a cell with this text is carried out: blanks before a formula are left out, and so are quotation marks by a
+/// program that has begun the cell within our own.
+fn is_formula(text: &str) -> bool {
+    let is_left_out = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\u{200b}' | '\u{feff}');
+    text.trim_start_matches(is_left_out).starts_with(SIGNS)
 }
 
 #[cfg(test)]
@@ -52,11 +77,40 @@ mod tests {
         }
         csv.row(vec![text("a=1, \"b\""), Value::Null]).unwrap();
         csv.row(vec![Value::Decimal("-1.50".to_owned()), Value::Bytes(vec![0, 255])]).unwrap();
+        csv.row(vec![Value::Json("{\"a\": \";=b\"}".to_owned()), Value::Real(-0.5)]).unwrap();
         csv.end().unwrap();
         drop(csv);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "a,'=b\n'=1+1,-1\n'+57,-1\n'-1,-1\n'@SUM(A1),-1\n'\tx,-1\n\"'\rx\",-1\n\"a=1, \"\"b\"\"\",\n-1.50,00ff\n"
+            "a,'=b\n'=1+1,-1\n'+57,-1\n'-1,-1\n'@SUM(A1),-1\n'\tx,-1\n\"'\rx\",-1\n\"a=1, \"\"b\"\"\",\n-1.50,00ff\n\
+             \"{\"\"a\"\": \"\";'=b\"\"}\",-0.5\n"
         );
+    }
+
+    #[test]
+    fn each_cell_that_a_spreadsheet_would_begin_with_a_formula_is_guarded() {
+        for (text, shown) in [
+            (" =1", "' =1"),
+            ("\u{a0}\u{3000}=1", "'\u{a0}\u{3000}=1"),
+            ("\u{feff}=1", "'\u{feff}=1"),
+            ("\n=1", "'\n'=1"),
+            ("\nhola", "'\nhola"),
+            ("＝1", "'＝1"),
+            ("＋1", "'＋1"),
+            ("－1", "'－1"),
+            ("＠a", "'＠a"),
+            ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
+            (";=1", ";'=1"),
+            ("x; =1;+2;y", "x;' =1;'+2;y"),
+            ("x;\"=1\"", "x;'\"=1\""),
+            ("x\t=1", "x\t'=1"),
+            ("x\n@a", "x\n'@a"),
+            ("x\r\n-1", "x\r\n'-1"),
+        ] {
+            assert_eq!(guarded(text.to_owned()), shown, "{text:?}");
+        }
+        for text in ["", " hola", "a=1", "a - b", "¿Sí?; no", "3;4", "a\nb", "'=1", "don't"] {
+            assert_eq!(guarded(text.to_owned()), text);
+        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::Settings;
 use crate::store::{self, Answer, Value};
+use crate::terminal::{self, Form};
 use delimited::Delimited;
 use json::Json;
 pub(super) use table::Table;
@@ -74,7 +75,7 @@ pub(super) fn run(arguments: SqlArgs) -> anyhow::Result<()> {
 async fn ask(arguments: SqlArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config()?;
     let Some(query) = query(arguments.query, arguments.file)? else {
-        return Ok(io::stdout().write_all(views::list().as_bytes())?);
+        return Ok(terminal::stdout().write_all(views::list().as_bytes())?);
     };
     let session = store::session(&config.database).await?;
     let (sender, receiver) = mpsc::channel(WAITING);
@@ -121,10 +122,10 @@ const MAX_QUERY: u64 = 1024 * 1024;
 /// Prints an answer until it ends.
 fn print(format: Format, mut answers: Receiver<Answer>) -> io::Result<()> {
     let mut output: Box<dyn Output> = match format {
-        Format::Table => Box::new(Table::new(io::stdout())),
-        Format::Csv => Box::new(Delimited::new(io::stdout())),
-        Format::Json => Box::new(Json::array(io::stdout())),
-        Format::Ndjson => Box::new(Json::lines(io::stdout())),
+        Format::Table => Box::new(Table::new()),
+        Format::Csv => Box::new(Delimited::new(terminal::data(Form::Text))),
+        Format::Json => Box::new(Json::array(terminal::data(Form::Json))),
+        Format::Ndjson => Box::new(Json::lines(terminal::data(Form::Json))),
     };
     while let Some(answer) = answers.blocking_recv() {
         match answer {

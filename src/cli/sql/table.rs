@@ -1,12 +1,11 @@
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Stdout, Write};
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row};
-use rustix::termios::tcgetwinsize;
 
 use super::{Output, text};
 use crate::store::Value;
+use crate::terminal::{self, Escaping, escaped};
 
 /// A table for people. It is printed at its end, because the widths depend on all rows.
 pub(in crate::cli) struct Table<W: Write> {
@@ -17,11 +16,9 @@ pub(in crate::cli) struct Table<W: Write> {
     count: usize,
 }
 
-impl<W: Write + IsTerminal + AsFd> Table<W> {
-    pub(in crate::cli) fn new(out: W) -> Self {
-        let size = out.is_terminal().then(|| tcgetwinsize(&out));
-        let width = size.and_then(Result::ok).map(|size| size.ws_col).filter(|width| *width > 0);
-        Self::of_width(out, width)
+impl Table<Escaping<Stdout>> {
+    pub(in crate::cli) fn new() -> Self {
+        Self::of_width(terminal::stdout(), terminal::width())
     }
 }
 
@@ -70,15 +67,9 @@ impl<W: Write> Output for Table<W> {
     }
 }
 
-/// On one line, without characters that a terminal would obey: the text is what somebody sent.
+/// Text on one line: where it breaks is shown, and what a terminal would obey is escaped. The widths of columns count that.
 fn plain(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => '↵',
-        '\t' | '\r' => ' ',
-        c if c.is_control() => '\u{FFFD}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
+    escaped(&text.replace('\n', "↵").replace(['\t', '\r'], " ")).into_owned()
 }
 
 #[cfg(test)]
@@ -100,7 +91,10 @@ mod tests {
     fn rows_stand_below_their_columns_and_nothing_in_them_moves_the_cursor() {
         let evil = Value::Text("\u{1b}[2J\nb".to_owned());
         let table = printed(None, vec![vec![evil, Value::Integer(7)], vec![Value::Null, Value::Null]]);
-        assert_eq!(table, "| name   | n |\n|--------|---|\n| \u{FFFD}[2J↵b | 7 |\n|        |   |\n(2 rows)\n");
+        assert_eq!(
+            table,
+            "| name        | n |\n|-------------|---|\n| \\u{1b}[2J↵b | 7 |\n|             |   |\n(2 rows)\n"
+        );
     }
 
     #[test]
