@@ -20,6 +20,7 @@ use crate::data_dir;
 use crate::disk::Disk;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::RetryPolicy;
+use crate::domain::ticket::TicketKey;
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::access::Access;
 use crate::http::answers::{AnswerLimits, Answers};
@@ -82,6 +83,11 @@ impl Application {
             Some(token) => token.clone(),
             None => data_dir::token(&config.data_dir)?,
         };
+        let ticket_key = match &config.ticket_key {
+            Some(key) => key.clone(),
+            None => data_dir::ticket_key(&config.data_dir)?,
+        };
+        let tickets = TicketKey::new(ticket_key);
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
         let downloads = config.media.downloads > 0;
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
@@ -93,7 +99,8 @@ impl Application {
         let archive = Archive::new(store.clone());
         let proxies = &config.trusted_proxies;
         let strangers = Arc::new(Strangers::new(proxies.clone()));
-        let access = Arc::new(Access::new(archive.clone(), clock.clone(), token.expose_secret(), strangers.clone()));
+        let owner = token.expose_secret();
+        let access = Arc::new(Access::new(archive.clone(), clock.clone(), owner, tickets, strangers.clone()));
         let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
         let answers = Arc::new(Answers::new(answers));
         let streams = Arc::new(Streams::new(archive.clone(), access.clone(), answers.clone(), pace));

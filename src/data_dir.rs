@@ -1,4 +1,4 @@
-//! The data folder: the database by default, and the API token. Its owner's alone.
+//! The data folder: the database by default, the API token, and the key of tickets. Its owner's alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,7 +14,8 @@ use crate::config::MIN_TOKEN_CHARACTERS;
 use crate::private_folder;
 
 const TOKEN_FILE: &str = "api-token";
-const TOKEN_BYTES: usize = 32;
+const TICKET_KEY_FILE: &str = "ticket-key";
+const SECRET_BYTES: usize = 32;
 const OTHERS: u32 = 0o077;
 
 /// Makes the folder for its owner alone, if it is not there. Everything that this process creates from now on, the
@@ -39,14 +40,27 @@ pub fn token_path(folder: &Path) -> PathBuf {
     folder.join(TOKEN_FILE)
 }
 
+/// The file with the key of tickets, where none is configured.
+pub fn ticket_key_path(folder: &Path) -> PathBuf {
+    folder.join(TICKET_KEY_FILE)
+}
+
 /// The token in the folder; the first time, a random one is written there.
 pub fn token(folder: &Path) -> anyhow::Result<SecretString> {
-    let path = token_path(folder);
-    let token = match write_new(&path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(&path),
+    secret(&token_path(folder), "the API token")
+}
+
+/// The key of tickets in the folder; the first time, a random one is written there.
+pub fn ticket_key(folder: &Path) -> anyhow::Result<SecretString> {
+    secret(&ticket_key_path(folder), "the key of tickets")
+}
+
+fn secret(path: &Path, what: &str) -> anyhow::Result<SecretString> {
+    let secret = match write_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
         written => written,
     };
-    token.map(SecretString::from).with_context(|| format!("cannot use the API token in {}", path.display()))
+    secret.map(SecretString::from).with_context(|| format!("cannot use {what} in {}", path.display()))
 }
 
 /// The token in the folder, if a start has written one.
@@ -57,27 +71,27 @@ pub fn written_token(folder: &Path) -> io::Result<Option<SecretString>> {
     }
 }
 
-/// The file gets its name when it is whole, so that neither another process nor the next start reads half a token.
+/// The file gets its name when it is whole, so that neither another process nor the next start reads half a secret.
 fn write_new(path: &Path) -> io::Result<String> {
     let folder = path.parent().unwrap_or(path);
     let mut file = NamedTempFile::new_in(folder)?;
-    let mut random = [0; TOKEN_BYTES];
+    let mut random = [0; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let token = hex::encode(random);
-    writeln!(file, "{token}")?;
+    let secret = hex::encode(random);
+    writeln!(file, "{secret}")?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     File::open(folder)?.sync_all()?;
-    Ok(token)
+    Ok(secret)
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let token = fs::read_to_string(path)?;
-    let token = token.trim_end();
-    if token.len() < MIN_TOKEN_CHARACTERS {
+    let secret = fs::read_to_string(path)?;
+    let secret = secret.trim_end();
+    if secret.len() < MIN_TOKEN_CHARACTERS {
         return Err(io::Error::other("it is too short; delete it, and the next start writes another"));
     }
-    Ok(token.to_owned())
+    Ok(secret.to_owned())
 }
 
 #[cfg(test)]

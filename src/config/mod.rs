@@ -57,6 +57,8 @@ pub struct Config {
     /// Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
     /// The origins whose pages may read the API, as a browser states them.
+    /// What tickets are signed with. Without one, the first start writes a random one into the data folder.
+    pub ticket_key: Option<SecretString>,
     pub cors_origins: Vec<String>,
     /// For days and hours in views and statistics.
     pub time_zone: Zone,
@@ -139,6 +141,7 @@ impl Config {
     }
 
     /// A setting that cannot stand beside another, and why.
+            ticket_key: sources.parsed("ticket_key", token)?,
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         match (self.keyring.is_empty(), self.allow_unsigned) {
             (false, true) => Some((
@@ -245,7 +248,7 @@ fn token(text: &str) -> Result<SecretString, String> {
     let usable = text.len() >= MIN_TOKEN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic());
     usable.then(|| text.to_owned().into()).ok_or_else(|| {
         format!(
-            "a token has at least {MIN_TOKEN_CHARACTERS} letters, digits or signs and no space; \
+            "it has at least {MIN_TOKEN_CHARACTERS} letters, digits or signs and no space; \
              make one with: openssl rand -hex 32"
         )
     })

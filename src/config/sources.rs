@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// All settings of one value each, in the order in which they are shown.
-const SETTINGS: [Setting; 34] = [
+const SETTINGS: [Setting; 35] = [
     Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
@@ -53,6 +53,7 @@ const SETTINGS: [Setting; 34] = [
     Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
     Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
     Setting { key: "api_token", kind: Kind::Secret, default: None },
+    Setting { key: "ticket_key", kind: Kind::Secret, default: None },
     Setting { key: "cors_origins", kind: Kind::Plain, default: None },
     Setting { key: "time_zone", kind: Kind::Plain, default: Some("UTC") },
     Setting { key: "gateway_url", kind: Kind::Plain, default: None },

@@ -48,7 +48,7 @@ impl Token {
     }
 }
 
-/// The SHA-256 of a token. Not for printing: tickets are signed with it.
+/// The SHA-256 of a token, by which it is known. Not for printing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 

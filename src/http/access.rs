@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::strangers::Strangers;
 use crate::clock::Clock;
 use crate::domain::scope::Scope;
-use crate::domain::ticket::{Holder, Ticket};
+use crate::domain::ticket::{Holder, Ticket, TicketKey};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::token::{ApiToken, Token, TokenDigest, TokenId};
 
@@ -80,15 +80,22 @@ pub struct Access {
     clock: Arc<dyn Clock>,
     /// The token that opens everything.
     owner: TokenDigest,
+    tickets: TicketKey,
     /// When the latest use of each token was given to be noted.
     noted: Mutex<HashMap<TokenId, Timestamp>>,
     strangers: Arc<Strangers>,
 }
 
 impl Access {
-    /// `owner` is the token that opens everything.
-    pub fn new(archive: Archive, clock: Arc<dyn Clock>, owner: &str, strangers: Arc<Strangers>) -> Self {
-        Self { archive, clock, owner: TokenDigest::of(owner.as_bytes()), noted: Mutex::default(), strangers }
+    /// `owner` is the token that opens everything; `tickets` makes and knows tickets.
+    pub fn new(
+        archive: Archive,
+        clock: Arc<dyn Clock>,
+        owner: &str,
+        tickets: TicketKey,
+        strangers: Arc<Strangers>,
+    ) -> Self {
+        Self { archive, clock, owner: TokenDigest::of(owner.as_bytes()), tickets, noted: Mutex::default(), strangers }
     }
 
     /// Whether a reader who was let in before would be let in again: what a stream asks every few seconds, because a
@@ -109,9 +116,9 @@ impl Access {
     /// 401 where their token has ended meanwhile.
     pub async fn issue_ticket(&self, reader: &Reader) -> Result<Ticket, Problem> {
         let now = self.clock.now();
-        let Some(id) = reader.token else { return Ok(Ticket::issue(Holder::Owner, &self.owner, now, None)) };
+        let Some(id) = reader.token else { return Ok(self.tickets.issue(Holder::Owner, &self.owner, now, None)) };
         let token = self.active(id).await?.ok_or(Problem::TokenInvalid)?;
-        Ok(Ticket::issue(Holder::Token(id), &token.digest, now, token.expires_at))
+        Ok(self.tickets.issue(Holder::Token(id), &token.digest, now, token.expires_at))
     }
 
     /// Who asks.
@@ -142,7 +149,8 @@ impl Access {
     async fn ticket_holder(&self, text: &str) -> Result<Reader, Problem> {
         let ticket = Ticket::parse(text).ok_or(Problem::TicketInvalid)?;
         let now = self.clock.now();
-        let good = |digest| if ticket.is_good(digest, now) { Ok(()) } else { Err(Problem::TicketInvalid) };
+        let good =
+            |digest| if self.tickets.admits(&ticket, digest, now) { Ok(()) } else { Err(Problem::TicketInvalid) };
         match ticket.holder() {
             Holder::Owner => {
                 good(&self.owner)?;

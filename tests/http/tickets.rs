@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use buzon::clock::{Clock, SystemClock};
-use buzon::domain::ticket::{Holder, Ticket};
+use buzon::domain::ticket::{Holder, TicketKey};
 use buzon::domain::timestamp::Timestamp;
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
+use sha2::Sha256;
 
 use super::media::given;
 use crate::media::{JPEG, all_end, deliver, key};
@@ -127,13 +129,18 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
         let now = SystemClock.now();
         let digest = mine.token.digest();
         let holder = Holder::Token(mine.id);
-        let good = Ticket::issue(holder, &digest, now, None).to_text();
+        let key = TicketKey::new(buzon::data_dir::ticket_key(&world.data_dir()).expect("the start wrote one"));
+        let good = key.issue(holder, &digest, now, None).to_text();
         assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "it has this form");
-        let expired = Ticket::issue(holder, &digest, now - Duration::from_secs(301), None).to_text();
-        let of_another = Ticket::issue(Holder::Token(other.id), &digest, now, None).to_text();
-        let of_the_owner = Ticket::issue(Holder::Owner, &digest, now, None).to_text();
+        let expired = key.issue(holder, &digest, now - Duration::from_secs(301), None).to_text();
+        let of_another = key.issue(Holder::Token(other.id), &digest, now, None).to_text();
+        let of_the_owner = key.issue(Holder::Owner, &digest, now, None).to_text();
+        let too_long = key.issue(holder, &digest, now + Duration::from_secs(3_600), None).to_text();
         let of_nobody = good.replacen(&mine.id.to_string(), "99", 1);
-        for bad in [&expired, &of_another, &of_the_owner, &of_nobody, &good[1..], &format!("{good}0"), "", "x"] {
+        let changed = [&good[1..], &format!("{good}0"), "", "x"];
+        for bad in
+            [&expired, &of_another, &of_the_owner, &too_long, &of_nobody].map(String::as_str).iter().chain(&changed)
+        {
             let refused = answer(service.get(&format!("{OF_MESSAGE}?ticket={bad}"))).await;
             assert_eq!((refused.status.as_u16(), refused.code()), (401, "ticket_invalid"), "{bad}");
             assert_eq!(refused.header("www-authenticate"), "Bearer");
@@ -141,15 +148,37 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
         revoke(&world, &mine).await;
         assert_eq!(status(&service, OF_MESSAGE, &good).await, 401);
         let short = token_until(&world, &[], Some(now)).await;
-        let short = Ticket::issue(Holder::Token(short.id), &short.token.digest(), now, None).to_text();
+        let short = key.issue(Holder::Token(short.id), &short.token.digest(), now, None).to_text();
         assert_eq!(status(&service, OF_MESSAGE, &short).await, 401);
         service.stop().await;
     })
     .await;
 }
 
+/// As whoever has a backup could, or may read the column of digests.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_good_at_every_replica() {
+async fn what_the_database_knows_makes_no_ticket() {
+    on_both(async |world| {
+        let (service, _gateway) = with_a_file(&world).await;
+        let mine = token(&world, &["7"]).await;
+        let end = (SystemClock.now() + Duration::from_secs(240)).millis();
+        let digest = world.value("SELECT sha256 FROM api_tokens").await;
+        let statement = format!("{}.{end}", mine.id);
+        for secret in [hex::decode(&digest).expect("it is hexadecimal"), digest.clone().into_bytes(), vec![]] {
+            for body in [statement.clone(), format!("buzon ticket\n{statement}")] {
+                let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("it takes any key");
+                mac.update(body.as_bytes());
+                let forged = format!("{statement}.{}", hex::encode(mac.finalize().into_bytes()));
+                assert_eq!(status(&service, OF_MESSAGE, &forged).await, 401, "{forged}");
+            }
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_good_at_every_replica_that_has_its_key() {
     let world = World::new(Backend::Postgres).await;
     let owners = "0123456789abcdef0123456789abcdef";
     let (first, _gateway) = with_a_file(&world).await;
@@ -159,7 +188,20 @@ async fn a_ticket_is_good_at_every_replica() {
     assert_eq!(status(&second, OF_MESSAGE, &ticket(&first, known.text()).await).await, 200);
     assert_eq!(status(&third, OF_MESSAGE, &ticket(&second, owners).await).await, 200);
     assert_eq!(status(&first, OF_MESSAGE, &ticket(&second, owners).await).await, 401, "it has another owner's token");
-    for service in [first, second, third] {
+
+    // On another machine, the folder is another, and the setting makes the key the same.
+    let key = std::fs::read_to_string(world.data_dir().join("ticket-key")).expect("the first start wrote one");
+    let elsewhere = world.folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("it can be made");
+    let media = format!("file://{}/media", world.data_dir().display());
+    let elsewhere =
+        [("BUZON_DATA_DIR", elsewhere.to_str().expect("it is text")), ("BUZON_MEDIA_STORE", media.as_str())];
+    let alone = Service::start_with(&world, &[&settings[..], &elsewhere].concat()).await;
+    assert_eq!(status(&alone, OF_MESSAGE, &ticket(&first, known.text()).await).await, 401, "it has a key of its own");
+    let shared = ("BUZON_TICKET_KEY", key.trim_end());
+    let fourth = Service::start_with(&world, &[&settings[..], &elsewhere, &[shared]].concat()).await;
+    assert_eq!(status(&fourth, OF_MESSAGE, &ticket(&first, known.text()).await).await, 200);
+    for service in [first, second, third, alone, fourth] {
         service.stop().await;
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use buzon::clock::{Clock, SystemClock};
 use buzon::domain::scope::Scope;
+use buzon::domain::ticket::TicketKey;
 use buzon::domain::timestamp::Timestamp;
 use buzon::domain::token::TokenId;
 use buzon::http::access::{Access, Reader};
@@ -179,8 +180,8 @@ async fn a_stream_can_ask_whether_its_reader_would_still_be_let_in() {
         let store = world.open().await;
         let start = SystemClock.now();
         let clock = Arc::new(Told(Mutex::new(start)));
-        let access =
-            Access::new(Archive::new(store), clock.clone(), "the owner's token", Arc::new(Strangers::new(vec![])));
+        let (tickets, strangers) = (TicketKey::new("a key".to_owned().into()), Arc::new(Strangers::new(vec![])));
+        let access = Access::new(Archive::new(store), clock.clone(), "the owner's token", tickets, strangers);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
         let reader = |token: Option<TokenId>| Reader { scope: Scope::All, token };

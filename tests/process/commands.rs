@@ -21,7 +21,11 @@ async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
         let file = std::fs::metadata(data.join(name)).expect("it is there");
         format!("{:o}", file.permissions().mode() & 0o777)
     };
-    assert_eq!((mode(""), mode("api-token"), mode("buzon.db")), ("700".to_owned(), "600".to_owned(), "600".to_owned()));
+    assert_eq!(mode(""), "700");
+    assert_eq!(["api-token", "ticket-key", "buzon.db"].map(mode), ["600"; 3]);
+    let log = Buzon::log(&world).await;
+    let made = format!("there was no database at ./data/buzon.db: a new one is made in {}", data.display());
+    assert!(log.contains(&made), "{log}");
     buzon.kill().await;
 }
 

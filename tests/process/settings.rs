@@ -67,6 +67,8 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_WEBHOOK_SECRET_FILE", "no-such-file", "no-such-file"),
         ("BUZON_API_TOKEN", "", "openssl rand -hex 32"),
         ("BUZON_API_TOKEN", &TOKEN[1..], "openssl rand -hex 32"),
+        ("BUZON_TICKET_KEY", &TOKEN[1..], "openssl rand -hex 32"),
+        ("BUZON_TICKET_KEY_FILE", "no-such-file", "no-such-file"),
         // What a header cannot carry would never match.
         ("BUZON_API_TOKEN", &format!(" {TOKEN} "), "no space"),
         ("BUZON_ALLOW_UNSIGNED", "yes please", "expected true or false"),
