@@ -3,7 +3,7 @@
 //! The way of an event goes in one direction through these modules, and so do their imports:
 //!
 //! ```text
-//! main → cli, config, telemetry → app, doctor → http → {ingest, media, gateway, backup} → {store, blob} → domain
+//! main → cli, config, telemetry → app, doctor → exposure → http → {ingest, media, gateway, backup} → {store, blob} → domain
 //! ```
 //!
 //! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
@@ -29,6 +29,7 @@ pub mod data_dir;
 pub mod disk;
 pub mod doctor;
 pub mod domain;
+pub mod exposure;
 pub mod gateway;
 pub mod http;
 pub mod ingest;
@@ -41,6 +42,6 @@ pub mod simulate;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
-pub mod threads;
 pub mod terminal;
+pub mod threads;
 pub mod tls;

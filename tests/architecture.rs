@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ORDER: [&[&str]; 9] = [
     &["main", "cli"],
     &["telemetry", "app", "doctor"],
+    &["exposure"],
     &["http", "data_dir"],
     &["config", "ingest", "media", "gateway", "backup", "simulate"],
     &["store", "blob"],

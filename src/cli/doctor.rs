@@ -20,7 +20,7 @@ pub(super) struct DoctorArgs {
 
 /// Prints a line for everything that was looked at. Exit code 1 stands for warnings, 2 for failures.
 pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
-    let report = match arguments.settings.config() {
+    let report = match arguments.settings.read() {
         Ok(config) => {
             telemetry::init(&config.log);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

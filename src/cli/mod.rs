@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::backup::BackupError;
 use crate::blob::BlobError;
 use crate::config::{Config, ConfigError, Flags, Sources};
+use crate::exposure::{self, Exposure};
 use crate::store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
 use crate::telemetry;
 use crate::terminal::{self, escaped};
@@ -172,6 +173,15 @@ pub fn run() -> ExitCode {
         Command::SqlRole(arguments) => sql_role::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
+
+    fn config(self) -> Result<Config, ConfigError> {
+        let config = self.read()?;
+        if config.secret_places.command_line {
+            let Exposure { detail, remedy, .. } = exposure::on_the_command_line();
+            terminal::tell(&format!("buzon: warning: {detail}; {remedy}"));
+        }
+        Ok(config)
+    }
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),

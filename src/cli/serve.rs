@@ -5,22 +5,26 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Settings;
 use crate::app::Application;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir;
-use crate::store::{self, Access, Options, Pending};
+use crate::exposure::{Exposure, exposures};
+use crate::store::{self, Access, OpenError, Options, Pending};
 use crate::telemetry;
 use crate::terminal;
 
 /// Serves until a signal comes.
 pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
-    let config = settings.config()?;
+    let config = settings.read()?;
     telemetry::init_service(&config.log)?;
     data_dir::prepare(&config.data_dir)?;
+    for Exposure { detail, remedy, .. } in exposures(&config) {
+        warn!("{detail}; {remedy}");
+    }
     allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(config, no_migrate));

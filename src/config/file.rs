@@ -18,6 +18,8 @@ const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
+    /// Whether it is there.
+    pub(super) is_there: bool,
     /// Every value as text; a list with commas between its elements.
     pub(super) values: BTreeMap<String, String>,
     pub(super) instances: Vec<InstanceEntry>,
@@ -31,6 +33,8 @@ pub(super) struct InstanceEntry {
     pub(super) token: Option<String>,
     /// The file it stands in.
     pub(super) place: String,
+    /// The files that hold its secrets and its token.
+    pub(super) secret_files: Vec<PathBuf>,
 }
 
 /// `123 "Sales" (2 secrets of its own) (a token for the gateway)`: for people, without secrets and token.
@@ -72,7 +76,7 @@ impl File {
             })?;
             values.insert(key, text);
         }
-        Ok(Self { path, values, instances })
+        Ok(Self { path, is_there: true, values, instances })
     }
 }
 
@@ -100,12 +104,12 @@ fn entries(path: &Path, instances: Value) -> Result<Vec<InstanceEntry>, ConfigEr
     };
     let numbered = elements.into_iter().enumerate();
     numbered
-        .map(|(index, element)| entry(&place, &format!("{place}: instances, number {}", index + 1), element))
+        .map(|(index, element)| entry(path, &format!("{place}: instances, number {}", index + 1), element))
         .collect()
 }
 
 /// Reads an element of `[[instances]]`. Its errors name fields and never quote them: they may be secrets.
-fn entry(place: &str, here: &str, element: Value) -> Result<InstanceEntry, ConfigError> {
+fn entry(path: &Path, here: &str, element: Value) -> Result<InstanceEntry, ConfigError> {
     let problem = |problem: &str| ConfigError::new(here, problem);
     let Value::Table(mut fields) = element else { return Err(problem("instances are written as [[instances]]")) };
     let id = match fields.remove("id") {
@@ -123,6 +127,7 @@ fn entry(place: &str, here: &str, element: Value) -> Result<InstanceEntry, Confi
         Some(_) => return Err(problem("a name is text")),
         None => None,
     };
+    let secret_files = secret_files(path, &fields);
     let (own_secrets, secrets) = secrets(&mut fields).map_err(|error| problem(&error))?;
     let token = token(&mut fields).map_err(|error| problem(&error))?;
     match fields.keys().next() {
@@ -130,9 +135,19 @@ fn entry(place: &str, here: &str, element: Value) -> Result<InstanceEntry, Confi
             "an instance has no {unknown}; it has id, name, secrets, secret_files, token, token_file"
         ))),
         None => {
-            Ok(InstanceEntry { instance: Instance { id, name, own_secrets }, secrets, token, place: place.to_owned() })
+            let instance = Instance { id, name, own_secrets };
+            Ok(InstanceEntry { instance, secrets, token, place: path.display().to_string(), secret_files })
         }
     }
+}
+
+/// The files in which an instance's secrets and its token stand: this one, if they are written out here.
+fn secret_files(path: &Path, fields: &Table) -> Vec<PathBuf> {
+    let is_here = fields.contains_key("secrets") || fields.contains_key("token");
+    let named = texts(fields.get("secret_files").cloned()).unwrap_or_default();
+    let token = fields.get("token_file").and_then(Value::as_str);
+    let named = named.iter().map(String::as_str).chain(token).map(PathBuf::from);
+    is_here.then(|| path.to_owned()).into_iter().chain(named).collect()
 }
 
 /// The secrets themselves, then those of the files.

@@ -3,6 +3,7 @@
 //! `sources` finds each setting's text and says where it stands; this file gives the texts their types and refuses
 //! what is wrong or contradicts itself, in one line that names the place. Nothing here writes a file.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ mod sources;
 
 pub use gateway::{GatewayConfig, gateway_token};
 pub use media::MediaConfig;
-pub use sources::{Flags, Line, Sources};
+pub use sources::{Flags, Line, SettingsFile, Sources};
 
 /// Everything that `buzon serve` does is decided by this.
 #[derive(Clone, Debug)]
@@ -56,9 +57,9 @@ pub struct Config {
     pub allow_unsigned: bool,
     /// Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
-    /// The origins whose pages may read the API, as a browser states them.
     /// What tickets are signed with. Without one, the first start writes a random one into the data folder.
     pub ticket_key: Option<SecretString>,
+    /// The origins whose pages may read the API, as a browser states them.
     pub cors_origins: Vec<String>,
     /// For days and hours in views and statistics.
     pub time_zone: Zone,
@@ -66,6 +67,16 @@ pub struct Config {
     pub media: MediaConfig,
     /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
+    pub secret_places: SecretPlaces,
+}
+
+/// Where the secrets stand that were given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretPlaces {
+    /// Each once: the file with settings if it holds a secret itself, and the files of secrets that settings name.
+    pub files: BTreeSet<PathBuf>,
+    /// Whether one was given as a flag.
+    pub command_line: bool,
 }
 
 /// A configured instance.
@@ -106,7 +117,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A token shorter than this could be guessed.
+/// A token or a key shorter than this could be guessed.
 pub const MIN_TOKEN_CHARACTERS: usize = 32;
 
 impl Config {
@@ -130,18 +141,19 @@ impl Config {
             instances: sources.instances().iter().map(|entry| entry.instance.clone()).collect(),
             allow_unsigned: sources.flag("allow_unsigned")?,
             api_token: sources.parsed("api_token", token)?,
+            ticket_key: sources.parsed("ticket_key", token)?,
             cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
             time_zone: sources.required("time_zone", Zone::parse)?,
             gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
+            secret_places: sources.secret_places(),
         };
         config.contradiction().map_or(Ok(config), |(key, problem)| Err(ConfigError::new(sources.place(key), problem)))
     }
 
     /// A setting that cannot stand beside another, and why.
-            ticket_key: sources.parsed("ticket_key", token)?,
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         match (self.keyring.is_empty(), self.allow_unsigned) {
             (false, true) => Some((

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, InstanceEntry};
-use super::{ConfigError, placeholder};
+use super::{ConfigError, SecretPlaces, placeholder};
 
 /// The file that is read where none is named.
 const DEFAULT_FILE: &str = "buzon.toml";
@@ -119,6 +119,17 @@ impl fmt::Display for Place {
 struct Found {
     text: String,
     place: Place,
+    /// The file in which the text stands.
+    file: Option<PathBuf>,
+}
+
+/// The file with settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// In full.
+    pub path: PathBuf,
+    /// Whether it is there. One that somebody named is.
+    pub is_there: bool,
 }
 
 /// The text of every setting, with its place.
@@ -126,6 +137,7 @@ struct Found {
 pub struct Sources {
     found: BTreeMap<&'static str, Found>,
     instances: Vec<InstanceEntry>,
+    file: SettingsFile,
 }
 
 /// A line of `buzon check-config`.
@@ -162,15 +174,34 @@ impl Sources {
             }
         }
         if let Some(data_dir) = found.get("data_dir").map(|found| PathBuf::from(&found.text)) {
-            let default = |text: String| Found { text, place: Place::Default };
+            let default = |text: String| Found { text, place: Place::Default, file: None };
             let database = format!("sqlite://{}", data_dir.join(DATABASE_FILE).display());
             found.entry(DATABASE_URL).or_insert_with(|| default(database));
             let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
             found.entry(MEDIA_STORE).or_insert_with(|| default(folder));
         }
-        let sources = Self { found, instances: file.instances };
+        // Where there is no working folder any more, the path is as short as it was.
+        let path = std::path::absolute(&file.path).unwrap_or(file.path);
+        let settings_file = SettingsFile { path, is_there: file.is_there };
+        let sources = Self { found, instances: file.instances, file: settings_file };
         placeholder::refuse(&sources)?;
         Ok(sources)
+    }
+
+    /// The file that was read, or looked for.
+    pub fn file(&self) -> &SettingsFile {
+        &self.file
+    }
+
+    pub(super) fn secret_places(&self) -> SecretPlaces {
+        let found = SETTINGS.iter().filter_map(|setting| Some((setting, self.found.get(setting.key)?)));
+        let secrets: Vec<_> =
+            found.filter(|(setting, found)| setting.is_secret(&found.text)).map(|(_, found)| found).collect();
+        let named = secrets.iter().filter_map(|found| found.file.clone());
+        SecretPlaces {
+            files: named.chain(self.instances.iter().flat_map(|entry| entry.secret_files.clone())).collect(),
+            command_line: secrets.iter().any(|found| matches!(found.place, Place::Flag(_))),
+        }
     }
 
     /// The settings as they are in force, secrets hidden.
@@ -241,6 +272,15 @@ impl Sources {
 }
 
 impl Setting {
+    /// Whether nobody else may read this text.
+    fn is_secret(&self, text: &str) -> bool {
+        match self.kind {
+            Kind::Plain => false,
+            Kind::Secret => true,
+            Kind::Database => crate::store::Database::parse(text).is_ok_and(|database| database.has_password()),
+        }
+    }
+
     fn shown(&self, text: &str) -> String {
         match self.kind {
             Kind::Plain => text.to_owned(),
@@ -260,7 +300,7 @@ fn find(
     file: &file::File,
 ) -> Result<Option<Found>, ConfigError> {
     let flag = flags.iter().find(|(key, _)| *key == setting.key).and_then(|(_, text)| text.clone());
-    let direct = flag.map(|text| Found { text, place: Place::Flag(setting.key) });
+    let direct = flag.map(|text| Found { text, place: Place::Flag(setting.key), file: None });
     let direct = direct.or_else(|| lookup(setting.key, environment, file));
     let in_file = setting.file_key().and_then(|key| lookup(&key, environment, file));
     match (direct, in_file) {
@@ -268,9 +308,12 @@ fn find(
             let problem = format!("{} says the same thing in another way; remove one of the two", in_file.place);
             Err(ConfigError::new(direct.place, problem))
         }
-        (None, Some(in_file)) => Ok(Some(Found { text: secret_file(&in_file)?, ..in_file })),
+        (None, Some(in_file)) => {
+            Ok(Some(Found { text: secret_file(&in_file)?, file: Some(in_file.text.into()), ..in_file }))
+        }
         (direct, None) => {
-            let default = || setting.default.map(|text| Found { text: text.to_owned(), place: Place::Default });
+            let default =
+                || setting.default.map(|text| Found { text: text.to_owned(), place: Place::Default, file: None });
             Ok(direct.or_else(default))
         }
     }
@@ -279,10 +322,11 @@ fn find(
 fn lookup(key: &str, environment: &BTreeMap<String, String>, file: &file::File) -> Option<Found> {
     let variable = variable(key);
     if let Some(text) = environment.get(&variable) {
-        return Some(Found { text: text.clone(), place: Place::Environment(variable) });
+        return Some(Found { text: text.clone(), place: Place::Environment(variable), file: None });
     }
     let text = file.values.get(key)?;
-    Some(Found { text: text.clone(), place: Place::File(file.path.clone(), key.to_owned()) })
+    let place = Place::File(file.path.clone(), key.to_owned());
+    Some(Found { text: text.clone(), place, file: Some(file.path.clone()) })
 }
 
 fn secret_file(found: &Found) -> Result<String, ConfigError> {
@@ -294,7 +338,7 @@ fn config_file(config: Option<PathBuf>, environment: &BTreeMap<String, String>) 
     match named {
         Some(path) => file::File::read(path),
         None if Path::new(DEFAULT_FILE).exists() => file::File::read(DEFAULT_FILE.into()),
-        None => Ok(file::File::default()),
+        None => Ok(file::File { path: DEFAULT_FILE.into(), ..file::File::default() }),
     }
 }
 

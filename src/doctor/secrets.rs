@@ -11,6 +11,7 @@ use super::Finding;
 use crate::config::Config;
 use crate::data_dir;
 use crate::domain::instance::InstanceId;
+use crate::exposure::exposures;
 
 const SECRETS: &str = "secrets";
 const API_TOKEN: &str = "api_token";
@@ -22,7 +23,11 @@ const ANOTHER: &str = "have another one made: openssl rand -hex 32";
 const OTHERS: u32 = 0o077;
 
 pub(super) fn check(config: &Config, token: Option<&SecretString>) -> Vec<Finding> {
-    vec![webhook(config), api(config, token)]
+    let exposures = exposures(config).into_iter().map(|exposure| {
+        let is_tokens = exposure.file.is_some_and(|file| file == data_dir::token_path(&config.data_dir));
+        Finding::warning(if is_tokens { API_TOKEN } else { SECRETS }, exposure.detail, exposure.remedy)
+    });
+    [webhook(config), api(config, token)].into_iter().chain(exposures).collect()
 }
 
 fn webhook(config: &Config) -> Finding {
@@ -74,7 +79,7 @@ fn api(config: &Config, token: Option<&SecretString>) -> Finding {
             format!("{ANOTHER}, and set it as api_token"),
         ),
         (Some(_), Some(_)) => Finding::ok(API_TOKEN, "it is long enough"),
-        (Some(_), None) => private(&path, &config.data_dir),
+        (Some(_), None) => private(&config.data_dir),
         (None, _) if path.exists() => Finding::failure(
             API_TOKEN,
             format!("the token in {} cannot be used", path.display()),
@@ -84,17 +89,15 @@ fn api(config: &Config, token: Option<&SecretString>) -> Finding {
     }
 }
 
-/// Others who may read the file, or look into its folder, can read all messages.
-fn private(file: &Path, folder: &Path) -> Finding {
-    for (path, mode) in [(folder, "700"), (file, "600")] {
-        let is_open = fs::metadata(path).is_ok_and(|found| found.permissions().mode() & OTHERS != 0);
-        if is_open {
-            return Finding::warning(
-                API_TOKEN,
-                format!("other users of this machine may look into {}", path.display()),
-                format!("run: chmod {mode} {}", path.display()),
-            );
-        }
+/// Others who may look into the folder are near what is in it: all messages.
+fn private(folder: &Path) -> Finding {
+    let is_open = fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & OTHERS != 0);
+    if is_open {
+        return Finding::warning(
+            API_TOKEN,
+            format!("other users of this machine may look into {}", folder.display()),
+            format!("run: chmod 700 {}", folder.display()),
+        );
     }
-    Finding::ok(API_TOKEN, "it is random, and in a file of its owner's alone")
+    Finding::ok(API_TOKEN, "it is random, and in a folder of its owner's alone")
 }

@@ -224,6 +224,16 @@ impl Database {
         }
     }
 
+    /// Whether whoever reads the URL can open the database.
+    pub fn has_password(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { .. } => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres { url } => postgres::url::has_password(url),
+        }
+    }
+
     /// Where this machine keeps it, if it does and that is known.
     pub fn folder(&self) -> Option<&Path> {
         match self {

@@ -57,6 +57,22 @@ async fn every_service_is_shut_in_watched_and_started_again() {
     assert!(wait.and_then(|wait| wait.parse::<u64>().ok()).is_some_and(|wait| wait > 8));
 }
 
+/// Elsewhere in a container, a file that everybody can read is warned of.
+#[test]
+fn secrets_are_where_containers_have_them() {
+    for (file, least) in [(COMPOSE, 5), ("docs/deploy.md", 1)] {
+        let text = text(file);
+        let named: Vec<&str> = text
+            .split("BUZON_")
+            .filter_map(|rest| rest.split_once("_FILE: ").or_else(|| rest.split_once("_FILE=")))
+            .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+            .map(|(_, path)| path)
+            .collect();
+        assert!(named.len() >= least, "{file}: {named:?}");
+        assert!(named.iter().all(|path| path.starts_with("/run/secrets/")), "{file}: {named:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_file_and_secret_that_the_services_name_is_there() {
     let compose = yaml(COMPOSE).await;

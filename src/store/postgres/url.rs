@@ -50,6 +50,12 @@ pub(in crate::store) fn shown(url: &SecretString) -> String {
     }
 }
 
+/// Whether the URL holds a password.
+pub(in crate::store) fn has_password(url: &SecretString) -> bool {
+    let holds = |url: Url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
+    Url::parse(url.expose_secret()).is_ok_and(holds)
+}
+
 /// How the driver connects.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon").disable_statement_logging())
