@@ -11,7 +11,7 @@ use crate::blob::Location;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir;
-use crate::store::Programs;
+use crate::store::{self, Programs};
 use crate::telemetry;
 use crate::terminal;
 
@@ -151,6 +151,8 @@ fn start(settings: Settings) -> anyhow::Result<Config> {
 async fn create(config: &Config, to: &Location, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
     data_dir::prepare(&config.data_dir)?;
     let order = Order {
+    // In a wrong folder, nothing is made.
+    store::present(&config.database)?;
         database: &config.database,
         programs,
         media: &Files::open(&config.media.location, &config.media.s3)?,

@@ -16,6 +16,16 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         let (value, place) = (escaped(&line.value), escaped(&line.place));
         writeln!(out, "{:key_width$}  {value:value_width$}  {place}", line.key)?;
     }
-    writeln!(out, "\nThe URL to register at the gateway: {}", config.webhook_url("{instance_id}"))?;
+    writeln!(out, "\n{}", origin(sources.file()))?;
+    writeln!(out, "The URL to register at the gateway: {}", config.webhook_url("{instance_id}"))?;
     Ok(())
+}
+
+/// Which file the settings are of.
+fn origin(file: &SettingsFile) -> String {
+    let path = file.path.display();
+    match file.is_there {
+        true => format!("The file that was read: {path}"),
+        false => format!("No file was read: there is no {path}. Run it where buzon.toml is, or give --config"),
+    }
 }

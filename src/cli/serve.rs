@@ -35,6 +35,7 @@ pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
 
 async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     let mut stop = pin!(stop()?);
+    let missing = store::present(&config.database).err();
     let options = Options {
         database: config.database.clone(),
         pending: if no_migrate { Pending::Refuse } else { Pending::Run },
@@ -48,6 +49,9 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     };
     store.set_time_zone(&config.time_zone).await?;
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
+    if let Some(OpenError::Absent { path, folder }) = missing {
+        info!("there was no database at {path}: a new one is made in {folder}");
+    }
     let greeting = greeting(&config, &application);
     // Nobody may be reading, and the service is what matters.
     tokio::task::spawn_blocking(move || terminal::stdout().write_all(greeting.as_bytes()));

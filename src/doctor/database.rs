@@ -41,12 +41,12 @@ fn is_before_the_first_start(config: &Config) -> bool {
 }
 
 fn nothing(config: &Config) -> Finding {
-    Finding::warning(
-        DATABASE,
-        format!("{}: there is nothing in it yet", config.database),
-        "start buzon once: it makes the tables. If there have been messages, the database is another one: look at \
-         data_dir and database_url with buzon check-config",
-    )
+    let remedy = "start buzon once: it makes the tables. If there have been messages, the database is another one: look at \
+                  data_dir and database_url with buzon check-config";
+    match store::present(&config.database) {
+        Err(absent) => Finding::warning(DATABASE, format!("there is nothing in it yet: {absent}"), remedy),
+        Ok(()) => Finding::warning(DATABASE, format!("{}: there is nothing in it yet", config.database), remedy),
+    }
 }
 
 fn finding(config: &Config, found: &Examination) -> Finding {
@@ -79,6 +79,7 @@ fn remedy(error: &OpenError) -> &'static str {
         }
         OpenError::MigrationsPending { .. } | OpenError::Migration(_) => "run: buzon migrate",
         OpenError::Locked { .. } => "stop the other buzon",
+        OpenError::Absent { .. } => "run doctor where buzon.toml is, or give --config",
         OpenError::File { .. } => "is the folder there, and may this user read and write in it?",
     }
 }

@@ -27,6 +27,38 @@ pub enum StoreError {
     Unsafe(String),
 }
 
+/// Why a store could not be opened. Nothing in the database was changed, unless a migration failed midway.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the database holds tables of another program ({tables}); give buzon a database of its own")]
+    ForeignTables { tables: String },
+    #[error("the database has schema {found}, and this buzon knows schemas up to {known}; use a newer buzon")]
+    NewerSchema { found: i64, known: i64 },
+    #[error("{missing} migrations have not run; run: buzon migrate")]
+    MigrationsPending { missing: usize },
+    #[error("migration {version} of the database is not the one that this buzon has; use the buzon that made it")]
+    AlteredMigration { version: i64 },
+    #[error("a migration failed: {0}")]
+    Migration(String),
+    #[error("another buzon{holder} works on {path}; SQLite takes one server at a time")]
+    Locked { path: String, holder: String },
+    #[error("there is no database at {path}, in {folder}; run it where buzon.toml is, or give --config")]
+    Absent {
+        path: String,
+        /// In full.
+        folder: String,
+    },
+    #[error("cannot use {path}: {reason}")]
+    File { path: String, reason: String },
+    #[error(
+        "{path} is damaged: {reason}. Nothing was changed. Restore a backup; without one, save what can be read: \
+         sqlite3 {path} .recover | sqlite3 saved.db"
+    )]
+    Damaged { path: String, reason: String },
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {

@@ -57,7 +57,7 @@ pub use ack_reports::{AckFilter, AckReport, AckReports};
 pub use adhoc::{Answer, QueryError, Session, Value, ask};
 pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use copies::{Contents, Copied, Copies, CopyError, Kind, Programs, StoredObject};
-pub use error::StoreError;
+pub use error::{OpenError, StoreError};
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
 pub use examination::Examination;
@@ -284,35 +284,26 @@ pub enum Access {
     Beside,
 }
 
-/// Why a store could not be opened. Nothing in the database was changed, unless a migration failed midway.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the database holds tables of another program ({tables}); give buzon a database of its own")]
-    ForeignTables { tables: String },
-    #[error("the database has schema {found}, and this buzon knows schemas up to {known}; use a newer buzon")]
-    NewerSchema { found: i64, known: i64 },
-    #[error("{missing} migrations have not run; run: buzon migrate")]
-    MigrationsPending { missing: usize },
-    #[error("migration {version} of the database is not the one that this buzon has; use the buzon that made it")]
-    AlteredMigration { version: i64 },
-    #[error("a migration failed: {0}")]
-    Migration(String),
-    #[error("another buzon{holder} works on {path}; SQLite takes one server at a time")]
-    Locked { path: String, holder: String },
-    #[error("cannot use {path}: {reason}")]
-    File { path: String, reason: String },
-    #[error(
-        "{path} is damaged: {reason}. Nothing was changed. Restore a backup; without one, save what can be read: \
-         sqlite3 {path} .recover | sqlite3 saved.db"
-    )]
-    Damaged { path: String, reason: String },
+/// Makes sure that a database is there, of which only a server and `migrate` make a new one. Whether a PostgreSQL server has
+/// one, it says when it is connected to.
+///
+/// # Errors
+/// [`OpenError::Absent`], mostly where a command is run in another folder than the service.
+pub fn present(database: &Database) -> Result<(), OpenError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => sqlite::present(path),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { .. } => Ok(()),
+    }
 }
 
 /// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is worked
 /// out too, which takes its time when there are many messages.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    if options.access == Access::Beside {
+        present(&options.database)?;
+    }
     match &options.database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => {
@@ -355,6 +346,7 @@ pub async fn rebuild(
     aim: Aim,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
+    present(&options.database)?;
     match &options.database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => sqlite::rebuild::run(path, aim, progress).await,
@@ -364,7 +356,8 @@ pub async fn rebuild(
 }
 
 /// Opens a connection for one query of a person, beside a server.
-pub async fn session(database: &Database) -> Result<Box<dyn Session>, StoreError> {
+pub async fn session(database: &Database) -> Result<Box<dyn Session>, OpenError> {
+    present(database)?;
     match database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => Ok(Box::new(sqlite::adhoc::SqliteSession::open(path).await?)),

@@ -149,6 +149,56 @@ async fn check_config_shows_every_value_with_its_place_and_no_secret() {
 }
 
 #[tokio::test]
+async fn in_a_wrong_folder_every_command_says_that_no_database_is_there_and_makes_nothing() {
+    let world = World::new(Backend::Sqlite).await;
+    let folder = world.folder.path().canonicalize().expect("it is there");
+    let said = format!(
+        "there is no database at ./data/buzon.db, in {}/data; run it where buzon.toml is, or give --config",
+        folder.display()
+    );
+    for arguments in [
+        &["sql", "SELECT 1"][..],
+        &["token", "list"],
+        &["token", "create", "--name", "panel"],
+        &["token", "revoke", "panel"],
+        &["media", "list"],
+        &["media", "retry", "--all"],
+        &["media", "sweep"],
+        &["rebuild"],
+        &["rebuild", "--check"],
+        &["backup", "backups"],
+    ] {
+        let output = run(&folder, arguments, &[]).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("buzon: {said}\n"), "{arguments:?}");
+    }
+    let doctor = run(&folder, &["doctor"], &[("BUZON_LISTEN", "127.0.0.1:1")]).await;
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains(&said), "{doctor:?}");
+    assert_eq!(std::fs::read_dir(&folder).expect("it is there").count(), 0, "nothing is made");
+}
+
+#[tokio::test]
+async fn check_config_says_which_file_it_read_or_that_there_was_none() {
+    let world = World::new(Backend::Sqlite).await;
+    let folder = world.folder.path().canonicalize().expect("it is there");
+    let said = async |arguments: &[&str], settings: &[(&str, &str)]| {
+        let output = run(&folder, &[&["check-config"], arguments].concat(), settings).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("it is text")
+    };
+    let none = format!("No file was read: there is no {}/buzon.toml", folder.display());
+    assert!(said(&[], &[]).await.contains(&none));
+    for name in ["buzon.toml", "other.toml"] {
+        std::fs::write(folder.join(name), "log = \"warn\"\n").expect("it can be written");
+    }
+    let read = |name: &str| format!("The file that was read: {}/{name}\n", folder.display());
+    assert!(said(&[], &[]).await.contains(&read("buzon.toml")));
+    assert!(said(&["--config", "other.toml"], &[]).await.contains(&read("other.toml")));
+    assert!(said(&[], &[("BUZON_CONFIG", "other.toml")]).await.contains(&read("other.toml")));
+}
+
+#[tokio::test]
 async fn help_is_for_people() {
     let world = World::new(Backend::Sqlite).await;
     let help = run(world.folder.path(), &["serve", "--help"], &[]).await;

@@ -85,7 +85,7 @@ async fn a_wrong_use_is_refused_in_one_breath_and_changes_nothing() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
     }
     let output = run(world.folder.path(), &["media", "list"], &settings).await;
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
     assert_eq!(std::fs::read_dir(world.folder.path()).expect("it is there").count(), 0, "no database is made");
 }

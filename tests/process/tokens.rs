@@ -124,7 +124,7 @@ async fn without_a_database_there_is_no_token_and_none_is_made() {
     let world = World::new(Backend::Sqlite).await;
     for arguments in [&["list"][..], &["create", "--name", "x"], &["revoke", "x"]] {
         let (code, line) = refused(&world, arguments).await;
-        assert_eq!((code, line.lines().count()), (1, 1), "{line}");
+        assert_eq!((code, line.lines().count()), (2, 1), "{line}");
     }
     assert_eq!(std::fs::read_dir(world.folder.path()).expect("it is there").count(), 0, "no database is made");
 }

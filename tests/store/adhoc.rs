@@ -13,7 +13,7 @@ use crate::support::{PATIENCE, eventually};
 /// Asks, and returns the names of the columns and the rows.
 async fn ask(world: &World, query: &str) -> Result<(Vec<String>, Vec<Vec<Value>>), QueryError> {
     let database = Database::parse(&world.url).expect("the URL is right");
-    let session = store::session(&database).await?;
+    let session = store::session(&database).await.expect("the database is there");
     let (sender, mut receiver) = mpsc::channel(4);
     let asked = store::ask(session, query, PATIENCE, std::future::pending(), sender);
     let read = async {
@@ -258,6 +258,6 @@ async fn running(world: &World) -> String {
 async fn without_a_database_nothing_is_made() {
     let world = World::in_folder("none.db");
     let database = Database::parse(&world.url).expect("the URL is right");
-    assert!(matches!(store::session(&database).await.err(), Some(store::StoreError::Unavailable(_))));
+    assert!(matches!(store::session(&database).await.err(), Some(store::OpenError::Absent { .. })));
     assert!(!world.folder.path().join("none.db").exists());
 }

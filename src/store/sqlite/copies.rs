@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
 use super::lock::{Lock, beside, unusable};
-use super::{BUSY_WAIT, MIGRATIONS, soundness, tables};
+use super::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
 use crate::private_folder;
 use crate::store::copies::{Contents, Copied, Copies, CopyError, Kind, ObjectRow, known, objects};
 use crate::store::{OpenError, StoreError};
@@ -59,9 +59,7 @@ impl SqliteCopies {
 #[async_trait]
 impl Copies for SqliteCopies {
     async fn hold(&mut self) -> Result<String, CopyError> {
-        if !self.path.exists() {
-            return Err(CopyError::Useless(format!("there is no database at {}", self.shown())));
-        }
+        present(&self.path)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(self.beside(".backup-lock")?);
         let lock = lock.map_err(|error| self.unusable(&error))?;
         match lock.try_lock() {

@@ -140,6 +140,20 @@ impl SqliteStore {
     }
 }
 
+/// # Errors
+/// [`OpenError::Absent`] where there is no file.
+pub(super) fn present(path: &Path) -> Result<(), OpenError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let folder = whole.parent().unwrap_or(&whole).display().to_string();
+            Err(OpenError::Absent { path: path.display().to_string(), folder })
+        }
+        Err(error) => Err(lock::unusable(path, &error)),
+    }
+}
+
 /// Takes the database for this process, and has a look at it before anything is written.
 async fn hold(path: &Path) -> Result<Lock, OpenError> {
     let lock = Lock::take(path)?;
