@@ -256,6 +256,7 @@ CREATE VIEW v_days AS
 SELECT
     day.local_day::date AS local_day,
     extract(isodow FROM day.local_day)::int4 AS local_weekday,
+    span.today - day.local_day::date AS days_ago,
     (
         SELECT greatest(since, (day.local_day - make_interval(secs => offset_seconds)) AT TIME ZONE 'UTC')
         FROM time_zone_offsets
@@ -275,7 +276,10 @@ SELECT
 FROM (
     SELECT
         coalesce((SELECT min(occurred_at) FROM messages), now()) AS first,
-        greatest((SELECT max(occurred_at) FROM messages), now()) AS last
+        greatest((SELECT max(occurred_at) FROM messages), now()) AS last,
+        (now() AT TIME ZONE 'UTC' + make_interval(secs => (
+            SELECT offset_seconds FROM time_zone_offsets WHERE since <= now() ORDER BY since DESC LIMIT 1
+        )))::date AS today
 ) AS span
 CROSS JOIN LATERAL generate_series(
     date_trunc('day', first AT TIME ZONE 'UTC' + make_interval(secs => (

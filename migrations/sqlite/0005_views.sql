@@ -281,30 +281,35 @@ SELECT
 FROM events AS e
 WHERE e.state <> 'applied' AND e.state = 'quarantined';
 
--- The local days from the first message's to today, and when each begins and ends.
+-- The local days from the first message's to today, how long ago each is, and when it begins and ends.
 CREATE VIEW v_days AS
 WITH RECURSIVE
-    span (first, last) AS (
+    span (first, last, now) AS (
         SELECT
             coalesce((SELECT min(occurred_at) FROM messages), now),
-            max(coalesce((SELECT max(occurred_at) FROM messages), now), now)
+            max(coalesce((SELECT max(occurred_at) FROM messages), now), now),
+            now
         FROM (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS now) AS clock
     ),
-    day (local_day, last_day) AS (
+    day (local_day, last_day, today) AS (
         SELECT
             date(first, (
                 SELECT offset_seconds FROM time_zone_offsets WHERE since <= first ORDER BY since DESC LIMIT 1
             ) || ' seconds'),
             date(last, (
                 SELECT offset_seconds FROM time_zone_offsets WHERE since <= last ORDER BY since DESC LIMIT 1
+            ) || ' seconds'),
+            date(now, (
+                SELECT offset_seconds FROM time_zone_offsets WHERE since <= now ORDER BY since DESC LIMIT 1
             ) || ' seconds')
         FROM span
         UNION ALL
-        SELECT date(local_day, '+1 day'), last_day FROM day WHERE local_day < last_day
+        SELECT date(local_day, '+1 day'), last_day, today FROM day WHERE local_day < last_day
     )
 SELECT
     day.local_day,
     (strftime('%w', day.local_day) + 6) % 7 + 1 AS local_weekday,
+    CAST(julianday(day.today) - julianday(day.local_day) AS INTEGER) AS days_ago,
     (
         SELECT max(since, strftime('%Y-%m-%dT%H:%M:%fZ', day.local_day, -offset_seconds || ' seconds'))
         FROM time_zone_offsets

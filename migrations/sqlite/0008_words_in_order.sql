@@ -11,3 +11,8 @@ CREATE TABLE words_in_order (
 INSERT INTO words_in_order SELECT * FROM message_search ORDER BY search_key;
 DROP TABLE message_search;
 ALTER TABLE words_in_order RENAME TO message_search;
+
+-- The same words on both databases, for people who look for some.
+CREATE VIEW v_words AS
+SELECT instance_id, id, occurred_at, words
+FROM message_search;

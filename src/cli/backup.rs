@@ -38,6 +38,7 @@ pub(super) struct BackupArgs {
 #[derive(Subcommand)]
 enum BackupCommand {
     /// Read all of a backup, and say what of it is no longer as it was written; the exit code is then 1
+    #[command(after_help = "Example:\n  buzon backup verify /mnt/backup/buzon")]
     Verify {
         /// Where the backups are
         #[arg(value_name = "SRC", value_parser = location)]
@@ -49,6 +50,7 @@ enum BackupCommand {
         settings: Settings,
     },
     /// Show all backups, the oldest first
+    #[command(after_help = "Example:\n  buzon backup list /mnt/backup/buzon")]
     List {
         /// Where the backups are
         #[arg(value_name = "SRC", value_parser = location)]
@@ -149,10 +151,10 @@ fn start(settings: Settings) -> anyhow::Result<Config> {
 }
 
 async fn create(config: &Config, to: &Location, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
-    data_dir::prepare(&config.data_dir)?;
-    let order = Order {
     // In a wrong folder, nothing is made.
     store::present(&config.database)?;
+    data_dir::prepare(&config.data_dir)?;
+    let order = Order {
         database: &config.database,
         programs,
         media: &Files::open(&config.media.location, &config.media.s3)?,

@@ -22,6 +22,7 @@ use crate::terminal::{self, escaped};
 #[derive(Subcommand)]
 pub(super) enum MediaCommand {
     /// Show how many files are in each state, and the latest of them
+    #[command(after_help = "Example:\n  buzon media list --state expired --limit 10")]
     List {
         #[command(flatten)]
         settings: Settings,
@@ -32,6 +33,7 @@ pub(super) enum MediaCommand {
         limit: u32,
     },
     /// Fetch files again that are not stored: all of them, or those of a state, an instance or a message
+    #[command(after_help = "Example:\n  buzon media retry --state expired")]
     #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
     Retry {
         #[command(flatten)]
@@ -43,6 +45,7 @@ pub(super) enum MediaCommand {
         all: bool,
     },
     /// Remove what no message needs now, instead of waiting for the running service to do it
+    #[command(after_help = "Example:\n  buzon media sweep")]
     Sweep {
         #[command(flatten)]
         settings: Settings,

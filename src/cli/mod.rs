@@ -36,7 +36,7 @@ mod token;
 /// Start it with `buzon serve`, register the URL that it prints at the gateway, and open the database with SQL.
 /// Settings come from flags, from the environment (BUZON_LISTEN and so on), and from buzon.toml, in this order.
 #[derive(Parser)]
-#[command(name = "buzon", version, max_term_width = 100)]
+#[command(name = "buzon", version, max_term_width = 100, after_help = "Example:\n  buzon serve")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +45,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Receive events and store them, until it is stopped with Ctrl-C or SIGTERM
+    #[command(after_help = "Example:\n  buzon serve --public-url https://buzon.example.com")]
     Serve {
         #[command(flatten)]
         settings: Settings,
@@ -53,11 +54,13 @@ enum Command {
         no_migrate: bool,
     },
     /// Bring the database's schema to this version, and end
+    #[command(after_help = "Example:\n  buzon migrate --config /etc/buzon/buzon.toml")]
     Migrate {
         #[command(flatten)]
         settings: Settings,
     },
     /// Work out every table anew from the ledger, the events as they came, while no service runs
+    #[command(after_help = "Example:\n  buzon rebuild --check")]
     Rebuild {
         #[command(flatten)]
         settings: Settings,
@@ -66,48 +69,63 @@ enum Command {
         check: bool,
     },
     /// Copy the database and the media files to a folder or a bucket, beside a running service; or check such copies
+    #[command(after_help = "Example:\n  buzon backup /mnt/backup/buzon --keep 14")]
     Backup(backup::BackupArgs),
     /// Make a database and its media files of a backup, in an empty place
+    #[command(after_help = "Example:\n  buzon restore /mnt/backup/buzon")]
     Restore(backup::RestoreArgs),
     /// The files that came with messages: which are stored, and which could not be
+    #[command(after_help = "Example:\n  buzon media list --state expired")]
     Media {
         #[command(subcommand)]
         command: media::MediaCommand,
     },
     /// The gateway's side: where it sends events, what it could not deliver, and having that sent again
+    #[command(after_help = "Example:\n  buzon gateway register 123")]
     Gateway {
         #[command(subcommand)]
         command: gateway::GatewayCommand,
     },
     /// The tokens of the read API: who may see what, and until when
+    #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
     Token {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
     /// Print the contract of the read API (OpenAPI 3.1), for programs that make clients of it
+    #[command(after_help = "Example:\n  buzon openapi > openapi.json")]
     Openapi,
     /// Ask the database with SQL, beside a running service; alone, it lists the views
+    #[command(after_help = "Example:\n  buzon sql \"SELECT * FROM v_unanswered\" --format csv")]
     Sql(sql::SqlArgs),
     /// Make a role for PostgreSQL that reads everything and writes nothing, for psql, DBeaver, Metabase, Grafana
+    #[command(after_help = "Example:\n  buzon sql-role reader")]
     SqlRole(sql_role::SqlRoleArgs),
     /// Sign one event as the gateway does, send it to a running buzon, and show the answer
+    #[command(after_help = "Example:\n  buzon send event.json --instance 123")]
     Send(send::SendArgs),
     /// Play the gateway for a while: signed traffic as of a busy shop, to a running buzon
+    #[command(after_help = "Example:\n  buzon simulate --rate 50 --duration 2m --no-files")]
     Simulate(simulate::SimulateArgs),
     /// Look whether everything is as it must be, beside a running service too, and say what to do where it is not
     ///
     /// The exit code is 0 if all is well, 1 with warnings, 2 with failures.
+    #[command(after_help = "Example:\n  buzon doctor --config /etc/buzon/buzon.toml")]
     Doctor(doctor::DoctorArgs),
     /// Ask the service that runs here whether it takes events; the exit code is 0 or 1, for Docker
+    #[command(after_help = "Example:\n  buzon healthcheck --live")]
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Show what is in force and where each value comes from, with secrets hidden
+    #[command(after_help = "Example:\n  buzon check-config --config /etc/buzon/buzon.toml")]
     CheckConfig {
         #[command(flatten)]
         settings: Settings,
     },
     /// Print what completes buzon's command line in a shell
+    #[command(after_help = "Example:\n  buzon completions bash > /usr/share/bash-completion/completions/buzon")]
     Completions(completions::CompletionsArgs),
     /// Write the man pages, one for each command
+    #[command(after_help = "Example:\n  buzon man /usr/local/share/man/man1")]
     Man(man::ManArgs),
 }
 
@@ -115,25 +133,26 @@ enum Command {
 #[derive(Args)]
 struct Settings {
     /// The file with settings [default: buzon.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder for the database, the API token and the media [default: ./data]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, help_heading = "Settings", value_name = "FOLDER")]
     data_dir: Option<String>,
-    /// sqlite://PATH or postgres://USER@HOST/DATABASE [default: buzon.db in the data folder]
-    #[arg(long, value_name = "URL")]
+    /// sqlite://PATH or postgres://USER@HOST/DATABASE; one with a password is set as BUZON_DATABASE_URL [default:
+    /// buzon.db in the data folder]
+    #[arg(long, help_heading = "Settings", value_name = "URL")]
     database_url: Option<String>,
     /// Where to receive events [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = "Settings", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// Where to serve the read API, if elsewhere
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = "Settings", value_name = "ADDRESS:PORT")]
     api_listen: Option<String>,
     /// How the gateway reaches this server, for the URL to register, such as `https://buzon.example.com`
-    #[arg(long, value_name = "URL")]
+    #[arg(long, help_heading = "Settings", value_name = "URL")]
     public_url: Option<String>,
     /// What to log: error, warn, info, debug, trace, or directives such as buzon=debug,info
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, help_heading = "Settings", value_name = "LEVEL")]
     log: Option<String>,
 }
 
@@ -150,8 +169,18 @@ impl Settings {
         Sources::gather(self.config, flags, std::env::vars_os())
     }
 
-    fn config(self) -> Result<Config, ConfigError> {
+    /// For a command that says by itself what is unsafe about them.
+    fn read(self) -> Result<Config, ConfigError> {
         Config::new(&self.sources()?)
+    }
+
+    fn config(self) -> Result<Config, ConfigError> {
+        let config = self.read()?;
+        if config.secret_places.command_line {
+            let Exposure { detail, remedy, .. } = exposure::on_the_command_line();
+            terminal::tell(&format!("buzon: warning: {detail}; {remedy}"));
+        }
+        Ok(config)
     }
 }
 
@@ -173,15 +202,6 @@ pub fn run() -> ExitCode {
         Command::SqlRole(arguments) => sql_role::run(arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Simulate(arguments) => simulate::run(arguments),
-
-    fn config(self) -> Result<Config, ConfigError> {
-        let config = self.read()?;
-        if config.secret_places.command_line {
-            let Exposure { detail, remedy, .. } = exposure::on_the_command_line();
-            terminal::tell(&format!("buzon: warning: {detail}; {remedy}"));
-        }
-        Ok(config)
-    }
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments),
         Command::CheckConfig { settings } => check_config::run(settings),

@@ -9,6 +9,7 @@ use comfy_table::presets::NOTHING;
 
 use super::{Settings, WrongUse};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::domain::expiry::Expiry;
 use crate::domain::instance::InstanceId;
 use crate::domain::scope::Scope;
@@ -16,11 +17,12 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::token::{ApiToken, NewToken, Token, TokenName};
 use crate::store::{self, Access, Options, Pending, Store};
 use crate::telemetry;
-
 use crate::terminal::{self, escaped};
+
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
     /// Make a token for a person or a dashboard, and show it: this once
+    #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
     Create {
         #[command(flatten)]
         settings: Settings,
@@ -28,11 +30,13 @@ pub(super) enum TokenCommand {
         wanted: Wanted,
     },
     /// Show all tokens and whether they are taken; never the tokens themselves
+    #[command(after_help = "Example:\n  buzon token list")]
     List {
         #[command(flatten)]
         settings: Settings,
     },
     /// End a token, at once
+    #[command(after_help = "Example:\n  buzon token revoke panel")]
     Revoke {
         #[command(flatten)]
         settings: Settings,
@@ -75,18 +79,20 @@ pub(super) fn run(command: TokenCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            TokenCommand::Create { settings, wanted } => create(&*open(settings).await?, wanted).await,
-            TokenCommand::List { settings } => list(&*open(settings).await?).await,
-            TokenCommand::Revoke { settings, which } => revoke(&*open(settings).await?, &which).await,
+            TokenCommand::Create { settings, wanted } => {
+                let config = settings.config()?;
+                create(&*open(&config).await?, &config, wanted).await
+            }
+            TokenCommand::List { settings } => list(&*open(&settings.config()?).await?).await,
+            TokenCommand::Revoke { settings, which } => revoke(&*open(&settings.config()?).await?, &which).await,
         }
     })
 }
 
-async fn open(settings: Settings) -> anyhow::Result<Arc<dyn Store>> {
-    let config = settings.config()?;
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     telemetry::init(&config.log);
     let options = Options {
-        database: config.database,
+        database: config.database.clone(),
         pending: Pending::Refuse,
         access: Access::Beside,
         allow_managed_pg: config.allow_managed_pg,
@@ -95,7 +101,7 @@ async fn open(settings: Settings) -> anyhow::Result<Arc<dyn Store>> {
 }
 
 /// The token alone on standard output, so that a script can take it.
-async fn create(store: &dyn Store, wanted: Wanted) -> anyhow::Result<()> {
+async fn create(store: &dyn Store, config: &Config, wanted: Wanted) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let expires_at = wanted.expires.map(|expiry| expiry.from(now)).transpose();
     let expires_at = expires_at.map_err(|error| WrongUse(format!("--expires: {error}")))?;
@@ -114,6 +120,7 @@ async fn create(store: &dyn Store, wanted: Wanted) -> anyhow::Result<()> {
     let taken = || {
         WrongUse(format!("there is an active token named {:?}; revoke it, or choose another name", new.name.as_str()))
     };
+    warn_of_unknown(store, config, &new.scope).await?;
     let id = store.create_token(&new).await?.ok_or_else(taken)?;
     terminal::tell(&format!(
         "token {id} for {sees}, {ends}. It is shown this once:",

@@ -2,10 +2,13 @@
 
 use std::process::Output;
 
+use serde_json::json;
+
 use crate::support::client;
-use crate::support::events::SECRET;
+use crate::support::clock::ARRIVAL;
+use crate::support::events::{SECRET, event, received};
 use crate::support::process::{Buzon, run};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::world::{Backend, World, on_both, record};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
 
@@ -117,6 +120,35 @@ async fn a_wrong_use_makes_no_token() {
         assert_eq!((code, line.contains(said)), (2, true), "{arguments:?} {line}");
     }
     assert_eq!(world.value("SELECT count(*) FROM api_tokens").await, "1");
+}
+
+#[tokio::test]
+async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let warned = async |instances: &[&str]| {
+            let name = uuid::Uuid::now_v7().to_string();
+            let instances = instances.iter().flat_map(|id| ["--instance", *id]);
+            let arguments: Vec<&str> = ["create", "--name", name.as_str()].into_iter().chain(instances).collect();
+            let output = token(&world, &arguments).await;
+            assert!(output.status.success() && output.stdout.starts_with(b"buzon_"), "{output:?}");
+            let said = String::from_utf8(output.stderr).expect("it is text");
+            said.lines().filter(|line| line.contains("warning")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let unknown = "buzon: warning: nothing is known of instance nope; ";
+        assert_eq!(warned(&["nope"]).await, [format!("{unknown}no instance is known yet")]);
+        std::fs::write(world.folder.path().join("buzon.toml"), "[[instances]]\nid = \"7\"\n").expect("it is ours");
+        let bodies = ["8", "-"].map(|id| event(id, received("A", json!({})), ARRIVAL));
+        record(&store, &bodies).await;
+        assert_eq!(warned(&["7", "nope", "8"]).await, [format!("{unknown}known are: 7, 8")]);
+        assert_eq!(warned(&["7", "8"]).await, [""; 0]);
+        assert_eq!(warned(&[]).await, [""; 0]);
+        let many: Vec<_> = (100..110).map(|id| event(&id.to_string(), received("A", json!({})), ARRIVAL)).collect();
+        record(&store, &many).await;
+        assert_eq!(warned(&["nope"]).await, [format!("{unknown}12 others are known")]);
+        store.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -89,6 +89,9 @@ async fn a_day_begins_and_ends_when_the_zone_says() {
             let days = world.rows("SELECT local_day, starts_at, ends_at, local_weekday FROM v_days ORDER BY 1").await;
             assert!(days.len() > 1_000, "from the first message to today");
             assert!(days[0].starts_with("2022-03-30|"), "{}", days[0]);
+            let gaps = "SELECT count(*) FROM v_days AS d JOIN v_days AS next ON next.days_ago = d.days_ago - 1 \
+                        WHERE next.starts_at <> d.ends_at";
+            assert_eq!(world.value(gaps).await, "0", "they are counted one by one");
             let mut expected: Date = "2022-03-30".parse().expect("it is a date");
             for day in days {
                 let start = |date: Date| {
@@ -116,7 +119,7 @@ async fn today_is_one_row_that_agrees_with_itself() {
                          WHERE t.today_starts_at = d.starts_at AND t.now >= d.starts_at AND t.now < d.ends_at \
                          AND t.yesterday < t.today AND t.week_start <= t.today AND t.month_start <= t.today \
                          AND t.yesterday_starts_at < t.today_starts_at AND t.week_starts_at <= t.today_starts_at \
-                         AND t.month_starts_at <= t.today_starts_at";
+                         AND t.month_starts_at <= t.today_starts_at AND d.days_ago = 0";
             assert_eq!(world.value(query).await, "1", "{name}");
             let today = world.value("SELECT today, yesterday, week_start, month_start, local_now FROM v_today").await;
             let columns: Vec<&str> = today.split('|').collect();

@@ -26,6 +26,7 @@ pub(super) enum GatewayCommand {
     /// The URL is BUZON_PUBLIC_URL with /webhook/INSTANCE; the secret is the first of the instance's own, else
     /// BUZON_WEBHOOK_SECRET. A buzon that runs here is sent a signed test event first: if it does not take the
     /// secret, the gateway is left as it is.
+    #[command(after_help = "Example:\n  buzon gateway register 123 --token-file token")]
     Register {
         #[command(flatten)]
         settings: Settings,
@@ -39,6 +40,7 @@ pub(super) enum GatewayCommand {
         drop_old_secret: bool,
     },
     /// Show the deliveries that failed and that the gateway keeps, the oldest first
+    #[command(after_help = "Example:\n  buzon gateway failed 123 --limit 100")]
     Failed {
         #[command(flatten)]
         settings: Settings,
@@ -52,6 +54,7 @@ pub(super) enum GatewayCommand {
         json: bool,
     },
     /// Have the gateway send failed deliveries again, now
+    #[command(after_help = "Example:\n  buzon gateway replay 123 --all")]
     #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
     Replay {
         #[command(flatten)]

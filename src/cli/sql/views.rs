@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 /// The views, and what each shows.
-pub(super) const VIEWS: [(&str, &str); 11] = [
+pub(super) const VIEWS: [(&str, &str); 12] = [
     ("v_messages", "every message: who, when, what, its file, its reactions, how far it has come"),
     ("v_chats", "every chat: with whom, its latest message, how many there are"),
     ("v_unanswered", "who waits for an answer, since when, and what they asked"),
@@ -11,7 +11,8 @@ pub(super) const VIEWS: [(&str, &str); 11] = [
     ("v_current_reactions", "the same without the message"),
     ("v_media", "every file: whose message, whether it is stored, its type and size"),
     ("v_quarantine", "what could not be understood, why, and its text"),
-    ("v_days", "the days since the first message, and when each begins and ends"),
+    ("v_words", "the words of each message without case and accents, to look for menú as menu"),
+    ("v_days", "the days since the first message, how long ago each is, when it begins and ends"),
     ("v_today", "one row: now, today, yesterday, and when they begin"),
 ];
 
