@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules in the order in which imports may go: a file imports from its own module and from those to the right.
-const ORDER: [&[&str]; 9] = [
+const ORDER: [&[&str]; 10] = [
     &["main", "cli"],
     &["telemetry", "app", "doctor"],
     &["exposure"],

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Reader;
 use super::answer::{ListAnswer, shown};
-use super::answers::Answer;
+use super::answers::{Answer, encoded_len};
 use super::archive::Archive;
 use super::feed::{self, FeedAnswer, Stretch};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
@@ -83,7 +83,7 @@ pub struct ListedEvent {
 pub struct EventWithBody {
     #[serde(flatten)]
     pub event: Event,
-    /// The bytes as they were received, where they are UTF-8 without control characters but white space.
+    /// The bytes as they were received, where they are UTF-8 and not mostly control characters.
     #[schema(example = "{\"event_type\":\"message_received\",\"id\":\"ABCD1234\"}")]
     pub body: Option<String>,
     /// The same in Base64, where they are not.
@@ -266,14 +266,12 @@ impl From<EventDetail> for EventWithBody {
     }
 }
 
-/// Bytes as text, if they are text. A control character would take six bytes of JSON, and so the answer six times as many
-/// as the event.
+/// Bytes as text, if they are text. JSON has six bytes for a control character: what would be more than twice as long is
+/// shorter in Base64.
 fn text_of(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
-    let is_control = |byte: &u8| *byte < b' ' && !byte.is_ascii_whitespace();
-    if bytes.iter().any(is_control) {
-        return Err(bytes);
-    }
-    String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)
+    let text = String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes)?;
+    let quotes = 2;
+    if encoded_len(&text) <= 2 * text.len() + quotes { Ok(text) } else { Err(text.into_bytes()) }
 }
 
 /// Text for a person, without the piece of a character at which it was cut.

@@ -26,8 +26,12 @@ use super::{acks, chats, events, instances, media, media_lists, messages, reacti
                        `buzon token create --name NAME` makes others. A token sees its instances only; to it, all else does \
                        not exist.\n\n\
                        **Lists** are newest first. A page has at most `limit` things, and `next_cursor` for the page that \
-                       follows; a walk by cursors neither loses nor repeats anything while other things arrive. There are no \
-                       totals.\n\n\
+                       follows; a walk by cursors neither loses nor repeats anything while other things arrive. A page ends \
+                       at 4 MiB, however few things it has by then, so the walk is over when `next_cursor` is null and not \
+                       before. There are no totals.\n\n\
+                       **Answers under way** have 64 MiB together, a quarter of that for one token: read one to its end \
+                       within 60 seconds, or it is cut off. When there is no room for another, a request waits for up to 5 \
+                       seconds and is then answered 503 `too_many_answers`.\n\n\
                        **Times** are RFC 3339 in UTC; as parameters, seconds since 1970 are taken too.\n\n\
                        **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. An unknown parameter is \
                        refused by name.\n\n\

@@ -25,6 +25,7 @@ pub struct ProblemBody {
 #[derive(IntoResponses)]
 pub enum ListProblems {
     /// `unknown_parameter`, `invalid_parameter`: the detail names it. `token_in_query`: a token does not belong in a URL.
+    /// `answer_too_large`: statistics that would have more than 16 MiB; ask for less.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(#[to_schema] ProblemBody),
     /// `token_missing`, `token_invalid`: send `Authorization: Bearer TOKEN`.
@@ -42,7 +43,8 @@ pub enum ListProblems {
             What is rightly signed is always taken"})
     )]
     TooManyRefused(#[to_schema] ProblemBody),
-    /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
+    /// `store_unavailable`: the database does not answer. `too_many_answers`: too many are under way, of your token or of
+    /// all; read those. Come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
@@ -64,7 +66,8 @@ pub enum ItemProblems {
     /// You have it already: it is what your `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
-    /// `unknown_parameter`: this takes none. `token_in_query`: a token does not belong in a URL.
+    /// `unknown_parameter`: this takes none. `token_in_query`: a token does not belong in a URL. `answer_too_large`: it
+    /// would have more than 16 MiB.
     #[response(
         status = 400, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Bad Request", "status": 400, "code": "unknown_parameter",
@@ -93,7 +96,8 @@ pub enum ItemProblems {
             "detail": "there is no message with this id"})
     )]
     NotFound(#[to_schema] ProblemBody),
-    /// `store_unavailable`: the database does not answer; come again after `Retry-After` seconds.
+    /// `store_unavailable`: the database does not answer. `too_many_answers`: too many are under way, of your token or of
+    /// all; read those. Come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
@@ -226,11 +230,12 @@ pub enum StreamProblems {
             What is rightly signed is always taken"})
     )]
     TooManyRefused(#[to_schema] ProblemBody),
-    /// `too_many_streams`, `store_unavailable`: come again after `Retry-After` seconds.
+    /// `too_many_streams`, `too_many_answers`, `store_unavailable`: come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,
-            "code": "too_many_streams", "detail": "there are 256 streams, and no room for more; come again"})
+            "code": "too_many_streams", "detail": "there is no room for another stream: \
+            there are 256 at most, and one token has a quarter of them; come again"})
     )]
     Unavailable(#[to_schema] ProblemBody),
 }

@@ -54,7 +54,8 @@ pub struct StreamParameters {
     description = "Each event has the number of the ledger as `id`, its type as `event`, and as `data` what the feed has as \
                    an item. A client that connects again goes on where it was, and misses nothing. Every 15 seconds \
                    without an event there is a comment, with the `id` up to which everything was sent. A client that does \
-                   not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. A \
+                   not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. \
+                   There are 256 streams at most, 64 for one token, and 64 are kept for the owner's token. A \
                    ticket is good for connecting, not for connecting again after five minutes: have another one made, and \
                    begin where you were.\n\nIn a page:\n\n```js\nlet since = '';\nasync function follow() {\n  \
                    const headers = {Authorization: 'Bearer ' + token};\n  \

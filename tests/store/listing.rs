@@ -103,9 +103,9 @@ fn filters() -> Vec<(MessageFilter, LetsThrough)> {
         }),
         (MessageFilter { ack: some("read"), ..none() }, |it| it.ack == "read"),
         (MessageFilter { status: some("sent"), ..none() }, |it| it.fields.status.as_deref() == Some("sent")),
-        (MessageFilter { has_media: Some(true), ..none() }, |it| it.fields.media_url.is_some()),
+        (MessageFilter { has_media: Some(true), ..none() }, |it| it.media.is_some()),
         (MessageFilter { has_media: Some(false), kind: some("text"), ..none() }, |it| {
-            it.fields.media_url.is_none() && it.fields.kind.as_deref() == Some("text")
+            it.media.is_none() && it.fields.kind.as_deref() == Some("text")
         }),
         (MessageFilter { quoted_message_id: some("A1"), ..none() }, |it| {
             it.fields.quoted_message_id.as_deref() == Some("A1")
