@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::Output;
 
 use crate::support::events::SECRET;
+use crate::support::eventually;
 use crate::support::process::{Buzon, run};
 use crate::support::world::{Backend, World, on_both};
 
@@ -51,7 +52,8 @@ async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
             .map(|(all, fetched)| (all.to_owned(), fetched.to_owned()))
             .expect("both are said");
         assert!(all == fetched && all != "0", "{summary}");
-        assert_eq!(world.rows("SELECT DISTINCT state FROM media").await, ["stored"]);
+        let stored = async || world.rows("SELECT DISTINCT state FROM media").await == ["stored"];
+        eventually("the last file is stored too", stored).await;
         let states = world.rows("SELECT DISTINCT state FROM events").await;
         assert_eq!(states, ["applied"], "buzon understands all of it");
         assert_ne!(world.value("SELECT count(*) FROM messages WHERE ack = 'read'").await, "0");
