@@ -24,6 +24,9 @@ pub(super) struct SqlRoleArgs {
 
 const PASSWORD_BYTES: usize = 24;
 
+/// What is left to a superuser.
+const LEFT: &str = "only a superuser can keep the role from filling the disk with large objects and temporary files";
+
 pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config()?;
     let name = RoleName::parse(&arguments.name)?;
@@ -32,6 +35,9 @@ pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
     let readers = store::readers(&config.database)?;
     let done = runtime.block_on(readers.order(&name, &order, arguments.print))?;
     let said = if arguments.print { statements(&done) } else { outcome(&name, &done) };
+    if !arguments.print && !done.left.is_empty() {
+        terminal::tell(&format!("buzon: {LEFT}; let one run, in this database: {}", done.left.join("; ")));
+    }
     Ok(terminal::stdout().write_all(said.as_bytes())?)
 }
 
@@ -42,9 +48,11 @@ fn password() -> anyhow::Result<SecretString> {
 }
 
 fn statements(done: &Done) -> String {
-    let statements: String = done.statements.iter().map(|statement| format!("{statement};\n")).collect();
+    let lines = |statements: &[String]| -> String { statements.iter().map(|it| format!("{it};\n")).collect() };
+    let (statements, left) = (lines(&done.statements), lines(&done.left));
+    let left = if left.is_empty() { left } else { format!("-- {LEFT}:\n{left}") };
     let url = done.url.as_ref().map(|url| format!("-- It then connects with: {}\n", url.expose_secret()));
-    format!("BEGIN;\n{statements}COMMIT;\n{}", url.unwrap_or_default())
+    format!("BEGIN;\n{statements}COMMIT;\n{left}{}", url.unwrap_or_default())
 }
 
 fn outcome(name: &RoleName, done: &Done) -> String {

@@ -57,6 +57,8 @@ pub enum Order {
 pub struct Done {
     /// The statements, one in each, without a semicolon at the end. One of them holds the password.
     pub statements: Vec<String>,
+    /// Further ones, which only a superuser may run, and which were not.
+    pub left: Vec<String>,
     /// Where the role connects to, with its password; `None` of one that was dropped.
     pub url: Option<SecretString>,
 }

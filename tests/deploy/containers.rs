@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::process::Command;
 
 use super::{project, text, yaml};
+use crate::support::postgres::{self, Server};
 use crate::support::process::run;
 
 const COMPOSE: &str = "deploy/compose.yaml";
@@ -131,6 +133,66 @@ async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("s3://media") && said.contains("postgres://") && said.contains("0.0.0.0:8080"), "{said}");
+}
+
+/// The script of the image of PostgreSQL, on a server whose superuser is called as there.
+#[tokio::test]
+async fn the_database_is_buzons_own_and_its_user_may_do_nothing_else() {
+    let server = Server::start("");
+    postgres::execute(&server.url, "CREATE ROLE postgres LOGIN SUPERUSER; CREATE ROLE stranger LOGIN").await;
+    let of = |user: &str, database: &str| {
+        let mut url = url::Url::parse(&server.url).expect("it is a URL");
+        url.set_username(user).expect("it takes one");
+        url.set_path(database);
+        String::from(url)
+    };
+    postgres::execute(&of("postgres", "postgres"), "ALTER ROLE buzon RENAME TO somebody").await;
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    make_secrets(folder.path()).await;
+    let service = yaml(COMPOSE).await["services"]["postgres"].clone();
+    let script = list(&service["volumes"])
+        .into_iter()
+        .find_map(|it| it.strip_suffix(":/docker-entrypoint-initdb.d/buzon.sh:ro"));
+    let script = project("deploy").join(script.expect("it is where the image looks for such"));
+    let secrets = folder.path().join("deploy/secrets").display().to_string();
+    let settings = entries(&service["environment"]).filter_map(|(name, value)| Some((name, value.as_str()?)));
+    let settings = settings.map(|(name, value)| (name, value.replace("/run/secrets", &secrets)));
+    let port = url::Url::parse(&server.url).ok().and_then(|url| url.port()).expect("it has a port").to_string();
+    let made = Command::new(&script).envs(settings).env("PGHOST", "127.0.0.1").env("PGPORT", port).output().await;
+    let made = made.expect("it can be run");
+    assert!(made.status.success(), "{made:?}");
+
+    let buzon = of("buzon", "buzon");
+    let migrated = run(folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", &buzon)]).await;
+    assert!(migrated.status.success(), "{migrated:?}");
+    let stated = std::fs::read_to_string(format!("{secrets}/database_url")).expect("the guide makes it");
+    let password = std::fs::read_to_string(format!("{secrets}/database_password")).expect("the guide makes it");
+    assert_eq!(stated.trim(), format!("postgres://buzon:{}@postgres/buzon", password.trim()));
+    let mut owner = PgConnection::connect(&buzon).await.expect("it may connect");
+    for forbidden in [
+        "CREATE ROLE another",
+        "CREATE DATABASE another",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "ALTER SYSTEM SET fsync = off",
+        "SELECT lo_from_bytea(0, 'x')",
+    ] {
+        let refused = owner.execute(forbidden).await.expect_err(forbidden);
+        assert_eq!(refused.as_database_error().and_then(|it| it.code()).as_deref(), Some("42501"), "{forbidden}");
+    }
+    let refused = PgConnection::connect(&of("stranger", "buzon")).await.expect_err("it is buzon's own");
+    assert!(refused.to_string().contains("permission denied for database"), "{refused}");
+    let mut superuser = PgConnection::connect(&of("postgres", "buzon")).await.expect("it may connect");
+    let row = "SELECT count(*) FROM pg_authid WHERE rolname = 'buzon' AND rolpassword LIKE 'SCRAM-SHA-256$%' AND NOT rolsuper";
+    let rows: i64 = sqlx::query_scalar(row).fetch_one(&mut superuser).await.expect("it may see it");
+    assert_eq!(rows, 1);
+
+    let printed = run(folder.path(), &["sql-role", "reader", "--print"], &[("BUZON_DATABASE_URL", &buzon)]).await;
+    assert!(printed.status.success(), "{printed:?}");
+    let printed = String::from_utf8(printed.stdout).expect("it is text");
+    postgres::execute(&of("postgres", "buzon"), &printed).await;
+    let mut reader = PgConnection::connect(&of("reader", "buzon")).await.expect("it may connect");
+    reader.execute("SELECT * FROM v_messages").await.expect("it reads");
 }
 
 /// The variables that the image has.

@@ -87,6 +87,13 @@ async fn the_role_reads_everything_and_writes_nothing() {
         let row = reader.fetch_one(AssertSqlSafe(format!("SHOW {setting}"))).await.expect("it is shown");
         assert_eq!(row.get::<String, _>(0), value);
     }
+    // Nor does it fill the disk: the user of the tests is a superuser, who can see to that.
+    for filling in ["SELECT lo_creat(-1)", "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')"] {
+        assert_eq!(code(&mut reader, filling).await, DENIED, "{filling}");
+    }
+    let row = reader.fetch_one("SHOW temp_file_limit").await.expect("it is shown");
+    assert_eq!(row.get::<String, _>(0), "1GB");
+    assert_eq!(code(&mut reader, "SET temp_file_limit = -1").await, DENIED);
     reader.execute("SET statement_timeout = '10ms'").await.expect("anybody may");
     assert_eq!(code(&mut reader, "SELECT pg_sleep(60)").await, "57014");
     // What a later version makes can be read too; but not its tokens.
@@ -123,6 +130,36 @@ async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alo
     for wrong in ["Reader", "pg_reader", "a b", "x\"; DROP TABLE messages; --"] {
         assert!(refusal(&sql_role(&world, &world.url, &[wrong]).await, 2).contains("a role has a name"));
     }
+}
+
+/// What only a superuser can take from a role, everybody has in a new database.
+#[tokio::test]
+async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
+    let world = World::new(Backend::Postgres).await;
+    let (owner, name) = (role_name(), role_name());
+    let database = postgres::name(&world.url);
+    let made = format!("CREATE ROLE {owner} LOGIN CREATEROLE; ALTER DATABASE {database} OWNER TO {owner}");
+    world.execute(&format!("{made}; ALTER SCHEMA public OWNER TO {owner}")).await;
+    let mut url = url::Url::parse(&world.url).expect("it is a URL");
+    url.set_username(&owner).expect("it takes one");
+    let migrated = run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", url.as_str())]).await;
+    assert!(migrated.status.success(), "{migrated:?}");
+    let output = sql_role(&world, url.as_str(), &[&name]).await;
+    let said = String::from_utf8(output.stderr.clone()).expect("it is text");
+    let line = "buzon: only a superuser can keep the role from filling the disk with large objects and temporary files; let \
+                one run, in this database: ";
+    let statements = said.strip_prefix(line).unwrap_or_else(|| panic!("{said}"));
+    let mut reader = connect(stdout(&output).lines().nth(1).expect("there is a line to connect with")).await;
+    reader
+        .execute("SET default_transaction_read_only = off; SELECT lo_unlink(lo_creat(-1))")
+        .await
+        .expect("everybody may");
+    world.execute(statements).await;
+    assert_eq!(code(&mut reader, "SELECT lo_creat(-1)").await, DENIED);
+    let setting = format!("SELECT rolconfig::text LIKE '%temp_file_limit=1GB%' FROM pg_roles WHERE rolname = '{name}'");
+    assert_eq!(world.value(&setting).await, "1");
+    reader.close().await.expect("it closes");
+    stdout(&sql_role(&world, url.as_str(), &[&name, "--drop"]).await);
 }
 
 #[tokio::test]

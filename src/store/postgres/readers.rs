@@ -1,13 +1,14 @@
 //! Roles that read and do not write.
 //!
 //! A reader is limited by what it was granted; that its transactions begin read-only, and its time limits, are
-//! defaults which a person could change for a session of theirs.
+//! defaults which a person could change for a session of theirs. PostgreSQL lets everybody fill the disk with large objects
+//! and with temporary files of queries: only a superuser can keep a role from it.
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{BEGIN, COMMIT, SETTINGS, dial, url};
+use super::{BEGIN, COMMIT, dial, url};
 use crate::store::StoreError;
 use crate::store::readers::{Done, Order, ReaderError, Readers, RoleName};
 
@@ -30,6 +31,8 @@ struct Facts {
     has_hidden: bool,
     everybody_creates: bool,
     everybody_uses_space: bool,
+    everybody_makes_objects: bool,
+    is_superuser: bool,
 }
 
 pub(in crate::store) struct PostgresReaders(pub(in crate::store) SecretString);
@@ -49,17 +52,21 @@ impl Readers for PostgresReaders {
             Order::Drop if facts.comment.is_none() => return Err(ReaderError::Missing(name.clone())),
             Order::Drop => (facts.dropping(name), None),
         };
+        let limits = if url.is_some() { facts.limiting(name) } else { vec![] };
+        let (statements, left) = match facts.is_superuser && !only_print {
+            true => ([statements, limits].concat(), vec![]),
+            false => (statements, limits),
+        };
         if !only_print {
             run(&mut connection, &statements).await?;
         }
         connection.close().await.map_err(StoreError::from)?;
-        Ok(Done { statements, url })
+        Ok(Done { statements, left, url })
     }
 }
 
 /// All or nothing.
 async fn run(connection: &mut PgConnection, statements: &[String]) -> Result<(), ReaderError> {
-    connection.execute(SETTINGS).await.map_err(refused)?;
     connection.execute(BEGIN).await.map_err(refused)?;
     for statement in statements {
         connection.execute(AssertSqlSafe(statement.clone())).await.map_err(refused)?;
@@ -90,7 +97,9 @@ async fn facts(connection: &mut PgConnection, name: &RoleName) -> Result<Facts, 
             ) AS comment,
             to_regclass($2) IS NOT NULL AS "has_hidden!",
             has_schema_privilege('public', current_schema()::text, 'CREATE') AS "everybody_creates!",
-            has_database_privilege('public', current_database(), 'TEMPORARY') AS "everybody_uses_space!"
+            has_database_privilege('public', current_database(), 'TEMPORARY') AS "everybody_uses_space!",
+            has_function_privilege('public', 'pg_catalog.lo_creat(integer)', 'EXECUTE') AS "everybody_makes_objects!",
+            current_setting('is_superuser')::bool AS "is_superuser!"
         "#,
         name.as_str(),
         HIDDEN,
@@ -130,6 +139,20 @@ impl Facts {
         statements
     }
 
+    /// Of the temporary files of a query, what fits into most disks. Large objects are nobody's who has no other use for
+    /// this database than buzon.
+    fn limiting(&self, name: &RoleName) -> Vec<String> {
+        let mut statements = vec![format!("ALTER ROLE {} SET temp_file_limit = '1GB'", quoted(name.as_str()))];
+        if self.everybody_makes_objects {
+            statements.push(
+                "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), \
+                 pg_catalog.lo_from_bytea(oid, bytea) FROM PUBLIC"
+                    .to_owned(),
+            );
+        }
+        statements
+    }
+
     fn dropping(&self, name: &RoleName) -> Vec<String> {
         let (database, schema, owner) = (quoted(&self.database), quoted(&self.schema), quoted(&self.owner));
         let role = quoted(name.as_str());
@@ -147,7 +170,7 @@ fn hiding(schema: &str, role: &str) -> String {
     format!("REVOKE ALL ON TABLE {}.{} FROM {}", quoted(schema), quoted(HIDDEN), quoted(role))
 }
 
-fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
