@@ -253,7 +253,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     let by_setting = |error: &OpenError| match error {
         OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),
-        OpenError::Migration(_) => false,
+        OpenError::Migration(_) | OpenError::Held { .. } => false,
         _ => true,
     };
     let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));

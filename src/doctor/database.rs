@@ -2,7 +2,7 @@ use super::Finding;
 use super::clock::Reading;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::{self, Examination, OpenError, StoreError};
+use crate::store::{self, Examination, OpenError, StoreError, Trigger};
 
 const DATABASE: &str = "database";
 
@@ -52,6 +52,16 @@ fn nothing(config: &Config) -> Finding {
 fn finding(config: &Config, found: &Examination) -> Finding {
     match found.migrations_missing {
         _ if found.is_new => nothing(config),
+        0 if !found.triggers.is_empty() => Finding::warning(
+            DATABASE,
+            format!(
+                "{} answers; its tables have triggers that are not buzon's: {}",
+                config.database,
+                Trigger::list(&found.triggers)
+            ),
+            "they run within buzon's transactions: events whose rows they drop or refuse are answered 503. Remove those \
+             that nobody knows",
+        ),
         0 => Finding::ok(
             DATABASE,
             format!("{} answers, keeps what it commits, and has the schema of this version", config.database),
@@ -80,6 +90,8 @@ fn remedy(error: &OpenError) -> &'static str {
         OpenError::MigrationsPending { .. } | OpenError::Migration(_) => "run: buzon migrate",
         OpenError::Locked { .. } => "stop the other buzon",
         OpenError::Absent { .. } => "run doctor where buzon.toml is, or give --config",
+        OpenError::Held { .. } => "wait until that session ends, or end it",
+        OpenError::RestoreUnfinished => "run buzon restore again",
         OpenError::File { .. } => "is the folder there, and may this user read and write in it?",
     }
 }

@@ -54,7 +54,7 @@ impl<'e> LedgerRows<'e> {
         self.rows.values()
     }
 
-    /// The rows that are new; `new` holds the numbers that were taken.
+    /// The rows that are new; `new` holds their numbers, and may hold those of older events.
     pub fn new_rows(&self, new: &HashSet<i64>) -> Vec<&LedgerRow<'e>> {
         self.iter().filter(|row| new.contains(&row.seq)).collect()
     }

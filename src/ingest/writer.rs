@@ -115,7 +115,8 @@ impl Committer {
     }
 
     /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
-    /// one is kept as quarantined: no event harms its neighbours.
+    /// one is kept as quarantined: no event harms its neighbours. One of which a row is swallowed is found in the same way,
+    /// and is not acknowledged.
     async fn commit(&mut self, mut whole: Part) {
         if broken::is(Fault::EarlyAnswer) {
             whole.answer(vec![Receipt { duplicate: false, set_aside: false }; whole.events.len()]);
@@ -137,7 +138,7 @@ impl Committer {
             let started = Instant::now();
             match record(&*self.store, &part.events, started + time).await {
                 Ok(receipts) => self.committed(part, receipts, started.elapsed()),
-                Err(StoreError::Refused { .. }) if part.events.len() > 1 => {
+                Err(StoreError::Refused { .. } | StoreError::Swallowed { .. }) if part.events.len() > 1 => {
                     let second = part.halve();
                     parts.extend([second, part]);
                 }
@@ -151,7 +152,7 @@ impl Committer {
                     parts.push(part.quarantined(REFUSED));
                 }
                 Err(StoreError::TooSlow) => parts.extend(self.ran_out_of_time(part)),
-                Err(error @ StoreError::Refused { .. }) => part.fail(&error),
+                Err(error @ (StoreError::Refused { .. } | StoreError::Swallowed { .. })) => part.fail(&error),
                 Err(error) => {
                     parts.push(part);
                     parts.drain(..).chain(self.delayed.drain(..)).for_each(|part| part.fail(&error));

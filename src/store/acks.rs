@@ -9,8 +9,8 @@ use crate::domain::message::MessageKey;
 /// The statements on `message_acks` within a transaction.
 #[async_trait]
 pub(super) trait AckRows {
-    /// Writes acks; one that is there already keeps the earlier arrival.
-    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<(), StoreError>;
+    /// Writes acks; one that is there already keeps the earlier arrival. Returns how many rows were written.
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError>;
 
     /// Those of the messages that have acks.
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError>;
@@ -19,10 +19,11 @@ pub(super) trait AckRows {
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError>;
 
     /// Raises the messages' acks to those that were stated; of equal rank, the greater bytes. Never lowers one. With it go
-    /// the times of the first acks that say that a message was delivered, and that it was read.
-    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError>;
+    /// the times of the first acks that say that a message was delivered, and that it was read. Returns the number of messages
+    /// that should have changed and did not.
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError>;
 
     /// The same to everything that `message_acks` has of messages. It is read from end to end, so it is for messages that
     /// were not there when it was stated.
-    async fn take_over_acks(&mut self, keys: &[MessageKey]) -> Result<(), StoreError>;
+    async fn take_over_acks(&mut self, keys: &[MessageKey]) -> Result<u64, StoreError>;
 }

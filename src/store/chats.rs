@@ -14,8 +14,8 @@ pub(super) trait ChatRows {
     /// What `messages` holds for the vacant places of these chats; other places stay empty, and nothing is counted.
     async fn latest_in_chats(&mut self, vacant: &[(ChatKey, Vacancies)]) -> Result<Vec<Chat>, StoreError>;
 
-    /// Writes whole rows.
-    async fn save_chats(&mut self, chats: &[Chat]) -> Result<(), StoreError>;
+    /// Writes whole rows, and returns how many were written.
+    async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError>;
 
     async fn delete_chats(&mut self, keys: &[ChatKey]) -> Result<(), StoreError>;
 }

@@ -98,14 +98,15 @@ pub trait Copies: Send {
     /// on writing meanwhile. Tells how many bytes are written.
     async fn copy(&mut self, to: &Path, written: &(dyn Fn(u64) + Send + Sync)) -> Result<Copied, CopyError>;
 
-    /// Makes sure that a copy with these contents can be restored, and takes the place.
+    /// Makes sure that a copy with these contents can be restored, and takes the place. What a restore left behind that
+    /// was broken off is no hindrance.
     ///
     /// # Errors
     /// [`CopyError::Useless`] if the place is not empty, or not of the copy's kind.
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError>;
 
     /// Makes the database of a copy, and gives it a name. All of it is there when this returns; a copy
-    /// that the database refuses leaves nothing.
+    /// that the database refuses leaves nothing. Nobody can open one that has not got its name yet.
     async fn restore(&mut self, from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError>;
 }
 
@@ -133,8 +134,10 @@ impl From<StoreError> for CopyError {
 }
 
 impl CopyError {
-    pub(super) fn busy() -> Self {
-        Self::Useless("another backup of this database is under way".to_owned())
+    /// `holder` is who is at it, where that is known.
+    pub(super) fn busy(holder: Option<&str>) -> Self {
+        let holder = holder.map(|holder| format!(": {holder}")).unwrap_or_default();
+        Self::Useless(format!("another backup or restore of this database is under way{holder}"))
     }
 
     pub(super) fn other_kind(of: Kind, here: Kind) -> Self {

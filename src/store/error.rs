@@ -22,6 +22,9 @@ pub enum StoreError {
     /// What the database has on disk is not what it wrote. Trying again does not help.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// A statement came back without an error and without all of its rows.
+    #[error("a trigger or rule on the table {table} swallowed a row; remove it, or let it return the row")]
+    Swallowed { table: &'static str },
     /// The database is there, and its settings break the promise that a commit is on disk.
     #[error("the database is not safe: {0}")]
     Unsafe(String),
@@ -42,6 +45,13 @@ pub enum OpenError {
     AlteredMigration { version: i64 },
     #[error("a migration failed: {0}")]
     Migration(String),
+    #[error(
+        "{lock} was not free in time: it is held by {holder}; wait until that ends, or end it with \
+         pg_terminate_backend"
+    )]
+    Held { lock: String, holder: String },
+    #[error("a restore of this database did not end; run buzon restore again, which begins anew")]
+    RestoreUnfinished,
     #[error("another buzon{holder} works on {path}; SQLite takes one server at a time")]
     Locked { path: String, holder: String },
     #[error("there is no database at {path}, in {folder}; run it where buzon.toml is, or give --config")]
@@ -85,6 +95,11 @@ impl StoreError {
         match &code[..2] {
             _ if matches!(code, "40001" | "40P01" | "55P03") => Self::Contended { code: text() },
             _ if code == "57014" => Self::TooSlow,
+            // A prepared statement that is there twice, or not at all: the session is not ours alone.
+            _ if matches!(code, "42P05" | "26000") => Self::Unsafe(format!(
+                "{message}: a connection pooler in transaction mode stands before it, which mixes up statements and \
+                 settings; use session mode, or connect to the server itself"
+            )),
             // Cardinality, data, integrity, check option, program limit, raised by the owner's own trigger.
             "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused { code: text() },
             _ => Self::Unavailable(format!("{message} (SQLSTATE {code})")),

@@ -26,12 +26,14 @@ pub trait EventStore: Send + Sync {
 /// The ledger's statements within a transaction.
 #[async_trait]
 pub(super) trait EventRows {
-    /// Takes `count` numbers off the ledger's clock, and returns the last. Waits for the transaction before us.
-    async fn take_numbers(&mut self, count: i64) -> Result<i64, StoreError>;
+    /// Takes `count` numbers off the ledger's clock, and returns the last; `None` if the clock did not move. Waits for the
+    /// transaction before us.
+    async fn take_numbers(&mut self, count: i64) -> Result<Option<i64>, StoreError>;
 
-    /// Writes the rows; one that is there already counts the deliveries instead. Returns the numbers of the new ones.
+    /// Writes the rows; one that is there already counts the deliveries instead. Returns the numbers that the written rows
+    /// have: those of `rows` if they are new, lower ones if they were there.
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError>;
 
-    /// Quarantines rows of this transaction, with one reason.
-    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError>;
+    /// Quarantines rows of this transaction, with one reason, and returns how many.
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError>;
 }

@@ -1,5 +1,7 @@
 //! A look at a database that changes nothing of it.
 
+use tracing::warn;
+
 use crate::domain::timestamp::Timestamp;
 
 /// What was found.
@@ -13,4 +15,39 @@ pub struct Examination {
     pub id: Option<String>,
     /// The time by the server's clock, where there is a server.
     pub server_time: Option<Timestamp>,
+    /// Triggers on its tables. None is buzon's.
+    pub triggers: Vec<Trigger>,
+}
+
+/// A trigger that somebody has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    pub name: String,
+    pub table: String,
+}
+
+/// So many are named.
+const NAMED: usize = 5;
+
+impl Trigger {
+    /// For people: `see on events, …`.
+    pub fn list(triggers: &[Self]) -> String {
+        let named = triggers.iter().take(NAMED);
+        let mut names = Vec::from_iter(named.map(|it| format!("{} on {}", it.name.escape_debug(), it.table)));
+        if triggers.len() > NAMED {
+            names.push(format!("and {} more", triggers.len() - NAMED));
+        }
+        names.join(", ")
+    }
+}
+
+/// Said at a start. A trigger that only tells others of a row is nobody's mistake, so it is no reason to refuse.
+pub(super) fn warn_of(triggers: &[Trigger]) {
+    if !triggers.is_empty() {
+        warn!(
+            triggers = Trigger::list(triggers),
+            "the tables have triggers that are not buzon's; they run within its transactions, and events whose rows they \
+             drop or refuse are answered 503"
+        );
+    }
 }

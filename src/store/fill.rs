@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::StoreError;
 use super::record::Rows;
+use super::written::{insert_words, save_chats, save_responses, take_over_acks};
 use crate::domain::batch::fold_media;
 use crate::domain::chat::{Chat, ChatKey};
 use crate::domain::chat_id;
@@ -112,7 +113,7 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
     let messages = rows.messages_after(after, MESSAGES).await?;
     let keys: Vec<MessageKey> = messages.iter().map(|message| message.key.clone()).collect();
     let Some((instance_id, id)) = keys.last() else { return Ok(Progress::Chats(String::new(), String::new())) };
-    rows.take_over_acks(&keys).await?;
+    take_over_acks(rows, &keys).await?;
     let with_media: Vec<MessageKey> =
         messages.iter().filter(|message| message.has_media).map(|message| message.key.clone()).collect();
     if !with_media.is_empty() {
@@ -128,7 +129,7 @@ async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -
     rows.delete_words(&Vec::from_iter(keys.iter().cloned().zip(times))).await?;
     let entries: Vec<SearchEntry> = messages.into_iter().filter_map(Unfilled::entry).collect();
     if !entries.is_empty() {
-        rows.insert_words(&entries).await?;
+        insert_words(rows, &entries).await?;
     }
     Ok(Progress::Messages(instance_id.as_str().to_owned(), id.clone()))
 }
@@ -149,7 +150,7 @@ async fn fill_chats(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> R
     }
     // What follows from the id of a chat is written when its row is made, and these may be older than such columns.
     rows.delete_chats(&keys).await?;
-    rows.save_chats(&chats).await?;
+    save_chats(rows, &chats).await?;
     Ok(Some(Progress::Chats(instance_id.as_str().to_owned(), chat_id.clone())))
 }
 
@@ -182,7 +183,7 @@ async fn take_all_turns(
     rows.delete_responses(&Vec::from_iter(keys.into_iter().map(Span::all))).await?;
     let responses = turns.responses(vec![]);
     if !responses.is_empty() {
-        rows.save_responses(&responses).await?;
+        save_responses(rows, &responses).await?;
     }
     Ok(())
 }

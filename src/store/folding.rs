@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::StoreError;
 use super::messages::{IfPresent, MessageRows};
 use super::search::SearchRows;
+use super::written::{MESSAGES, all_written, insert_words};
 use crate::domain::chat::{Place, Rewritten};
 use crate::domain::message::{
     CopySizes, FOLDED_BYTES, FOLDED_COPIES, LedgerCopy, Message, MessageKey, RecordedMessage, telling,
@@ -67,7 +68,10 @@ pub(super) async fn write_messages(
         return Ok(written);
     }
     let last = copies.values().flatten().map(|copy| copy.seq).max().unwrap_or_default();
+    let count = copies.len();
     let known = known(rows, copies).await?;
+    // One that was neither new nor there already was never written.
+    all_written(MESSAGES, count, known.len() as u64)?;
     let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
     if !out_of_order.is_empty() {
         fold_anew(rows, out_of_order, last, limit, &mut written).await?;
@@ -198,7 +202,8 @@ async fn rewrite(
         return Ok(vec![]);
     }
     let (messages, places): (Vec<Message>, Vec<Place>) = messages.into_iter().unzip();
-    rows.write_messages(&messages, IfPresent::Overlay).await?;
+    let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
+    all_written(MESSAGES, messages.len(), written.len() as u64)?;
     let rewritten = messages.into_iter().zip(places).map(|(message, before)| Rewritten { message, before });
     let rewritten: Vec<Rewritten> = rewritten.collect();
     index_anew(rows, &rewritten, limit).await?;
@@ -226,7 +231,7 @@ async fn index_anew(
     });
     let entries: Vec<SearchEntry> = entries.collect();
     if !entries.is_empty() {
-        rows.insert_words(&entries).await?;
+        insert_words(rows, &entries).await?;
     }
     Ok(())
 }

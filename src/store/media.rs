@@ -45,7 +45,8 @@ pub struct Claim {
 #[async_trait]
 pub(super) trait MediaRows {
     /// Writes jobs as pending; of one that is there already, only the time of its message may become an earlier one.
-    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
+    /// Returns how many rows were written.
+    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError>;
 
     /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored.
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;

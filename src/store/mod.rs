@@ -51,6 +51,7 @@ mod sqlite;
 mod statistics;
 mod tokens;
 mod writer;
+mod written;
 mod zones;
 
 pub use ack_reports::{AckFilter, AckReport, AckReports};
@@ -60,7 +61,7 @@ pub use copies::{Contents, Copied, Copies, CopyError, Kind, Programs, StoredObje
 pub use error::{OpenError, StoreError};
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
-pub use examination::Examination;
+pub use examination::{Examination, Trigger};
 pub use feed::{Feed, FeedFilter, FeedItem, Feeds};
 pub use instance_reports::{InstanceReport, InstanceReports, Occurrence};
 pub use media::{Claim, MediaStore};
@@ -174,7 +175,10 @@ pub enum DatabaseUrlError {
     SqlitePath,
     #[error("it is no PostgreSQL URL: {0}")]
     Postgres(String),
-    #[error("a user or password with other characters than letters and digits is written with %: / is %2F, @ is %40")]
+    #[error(
+        "a user or password with other characters than letters and digits is written with %: / is %2F, @ is %40, # is %23, \
+         ? is %3F, : is %3A, % is %25"
+    )]
     Unescaped,
     #[error("there is no parameter {0}")]
     Parameter(String),

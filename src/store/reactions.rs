@@ -8,6 +8,6 @@ use crate::domain::reaction::MessageReaction;
 /// The statements on `message_reactions` within a transaction.
 #[async_trait]
 pub(super) trait ReactionRows {
-    /// Writes reactions; one that is there already keeps the earlier arrival.
-    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<(), StoreError>;
+    /// Writes reactions; one that is there already keeps the earlier arrival. Returns how many rows were written.
+    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<u64, StoreError>;
 }

@@ -15,6 +15,9 @@ use super::messages::MessageRows;
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
+use super::written::{
+    all_written, insert_words, raise_acks, save_chats, save_responses, take_over_acks, upsert_acks,
+};
 use crate::domain::ack::{AckRaise, MessageAck};
 use crate::domain::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
 use crate::domain::chat::Chats;
@@ -39,9 +42,10 @@ impl<T: ResponseRows + SearchRows> Derived for T {}
 /// Records `events` within the caller's transaction.
 pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
     let count = i64::try_from(events.len()).expect("a batch is far smaller than 2^63");
-    let last_seq = rows.take_numbers(count).await?;
+    let last_seq = rows.take_numbers(count).await?.ok_or(StoreError::Swallowed { table: "ledger_clock" })?;
     let ledger = LedgerRows::fold(events, last_seq);
     let new = rows.append_events(&ledger).await?;
+    all_written("events", ledger.iter().len(), new.len() as u64)?;
     let set_aside = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
     let repeated = ledger.media_of_repeats(&new);
     if !repeated.is_empty() {
@@ -58,20 +62,22 @@ pub(super) async fn apply(
 ) -> Result<HashSet<i64>, StoreError> {
     let written = write_messages(rows, copies(new), limit).await?;
     if !written.set_aside.is_empty() {
-        rows.set_aside(&Vec::from_iter(written.set_aside.iter().copied()), TOO_MANY_COPIES).await?;
+        let seqs = Vec::from_iter(written.set_aside.iter().copied());
+        all_written("events", seqs.len(), rows.set_aside(&seqs, TOO_MANY_COPIES).await?)?;
     }
     let changes = Changes::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
     state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {
-        rows.upsert_reactions(&changes.reactions).await?;
+        let written = rows.upsert_reactions(&changes.reactions).await?;
+        all_written("message_reactions", changes.reactions.len(), written)?;
     }
     update_chats(rows, &written).await?;
     let entries: Vec<SearchEntry> = written.inserted.iter().filter_map(SearchEntry::of).collect();
     if !entries.is_empty() {
-        rows.insert_words(&entries).await?;
+        insert_words(rows, &entries).await?;
     }
     if !changes.media.is_empty() {
-        rows.insert_media(&changes.media).await?;
+        all_written("media", changes.media.len(), rows.insert_media(&changes.media).await?)?;
     }
     Ok(written.set_aside)
 }
@@ -84,7 +90,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
         acked_before = rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?;
     }
     if !acks.is_empty() {
-        rows.upsert_acks(acks).await?;
+        upsert_acks(rows, acks).await?;
     }
     let claimed = claim_acks(rows, acks, written).await?;
     // A new message is written with the ack that it states, and with no time of it.
@@ -97,10 +103,10 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
     let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
     raises.retain(|raise| !says_so(raise));
     if !raises.is_empty() {
-        rows.raise_acks(&raises).await?;
+        raise_acks(rows, &raises).await?;
     }
     if !acked_before.is_empty() {
-        rows.take_over_acks(&acked_before).await?;
+        take_over_acks(rows, &acked_before).await?;
     }
     Ok(())
 }
@@ -127,7 +133,7 @@ async fn claim_acks(
     }
     let claimed = claimed(unclaimed, owners);
     if !claimed.is_empty() {
-        rows.upsert_acks(&claimed).await?;
+        upsert_acks(rows, &claimed).await?;
     }
     Ok(claimed)
 }
@@ -166,7 +172,7 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
     take_turns(rows, &mut chats).await?;
     let (saved, emptied) = chats.into_rows();
     if !saved.is_empty() {
-        rows.save_chats(&saved).await?;
+        save_chats(rows, &saved).await?;
     }
     if !emptied.is_empty() {
         rows.delete_chats(&emptied).await?;
@@ -187,7 +193,7 @@ async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), Store
     }
     let responses = turns.responses(found);
     if !responses.is_empty() {
-        rows.save_responses(&responses).await?;
+        save_responses(rows, &responses).await?;
     }
     Ok(())
 }

@@ -19,6 +19,6 @@ pub(super) trait ResponseRows {
 
     async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError>;
 
-    /// Writes whole rows.
-    async fn save_responses(&mut self, responses: &[Response]) -> Result<(), StoreError>;
+    /// Writes whole rows, and returns how many were written.
+    async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError>;
 }

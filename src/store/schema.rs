@@ -2,10 +2,13 @@
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use super::OpenError;
+use super::{OpenError, StoreError};
 
 /// A name of its own, so that another sqlx program's migrations are never taken for ours.
 pub(super) const MIGRATIONS_TABLE: &str = "_buzon_migrations";
+
+/// A table that is there while a database is being restored.
+pub(super) const RESTORING: &str = "_buzon_restoring";
 
 /// What to do about migrations that have not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,9 @@ pub(super) async fn missing<C: Migrate>(
     migrations: &Migrator,
     tables: &[String],
 ) -> Result<usize, OpenError> {
+    if tables.iter().any(|table| table == RESTORING) {
+        return Err(OpenError::RestoreUnfinished);
+    }
     let ours = tables.iter().any(|table| table == MIGRATIONS_TABLE);
     if !ours && !tables.is_empty() {
         return Err(OpenError::ForeignTables { tables: tables.join(", ") });
@@ -55,6 +61,10 @@ impl From<MigrateError> for OpenError {
         match error {
             MigrateError::Execute(error) => Self::Store(error.into()),
             MigrateError::VersionMismatch(version) => Self::AlteredMigration { version },
+            MigrateError::ExecuteMigration(error, version) => match StoreError::from(error) {
+                busy @ StoreError::Contended { .. } => busy.into(),
+                error => Self::Migration(format!("number {version}: {error}")),
+            },
             error => Self::Migration(error.to_string()),
         }
     }

@@ -118,8 +118,8 @@ impl Step {
 /// The statements on `message_search` within a transaction.
 #[async_trait]
 pub(super) trait SearchRows {
-    /// Writes the words of messages that have none yet.
-    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError>;
+    /// Writes the words of messages that have none yet, and returns how many rows were written.
+    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError>;
 
     /// Removes the words that these messages have with these times, where they have some.
     async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;

@@ -89,7 +89,11 @@ async fn a_second_backup_at_the_same_time_is_refused_and_the_first_ends_well() {
         let mut first = started(&site, &["backup", &site.dest]);
         eventually("files are being copied", async || s3.arrived(Operation::Head) > asked).await;
         let said = site.refused(2, &["backup", &site.dest]).await;
-        assert!(said.contains("another backup of this database is under way"), "{said}");
+        assert!(said.contains("another backup or restore of this database is under way"), "{said}");
+        assert_eq!(
+            said.contains("of the server (role \"buzon\", application \"buzon\", since"),
+            backend == Backend::Postgres
+        );
         gate.open();
         assert!(first.wait().await.expect("it can be waited for").success());
         site.said(&["backup", "verify", &site.dest]).await;

@@ -17,6 +17,7 @@ use crate::support::{borrowed, eventually};
 
 mod interrupted;
 mod keeping;
+mod killed;
 mod refusals;
 mod whole;
 

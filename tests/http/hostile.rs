@@ -70,6 +70,48 @@ async fn an_event_that_the_database_refuses_even_as_quarantined_is_503_and_harms
     .await;
 }
 
+/// Makes the database drop rows of `table` for which `condition` holds, without an error.
+async fn swallow(world: &World, table: &str, condition: &str) {
+    let statements = match world.backend {
+        Backend::Sqlite => {
+            format!("CREATE TRIGGER swallow BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT RAISE(IGNORE); END")
+        }
+        Backend::Postgres => format!(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF {condition} THEN RETURN NULL; END IF; RETURN new; END $$; \
+             CREATE TRIGGER swallow BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()"
+        ),
+    };
+    world.execute(&statements).await;
+}
+
+/// The gateway sends it again until somebody has removed the trigger.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_which_a_row_is_swallowed_is_503_until_the_trigger_is_gone_and_harms_no_neighbour() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        swallow(&world, "messages", "new.id LIKE 'poison%'").await;
+        let ids: Vec<String> = (0..40).map(|n| format!("{}{n}", if n % 13 == 5 { "poison" } else { "N" })).collect();
+        let bodies: Vec<Vec<u8>> = ids.iter().map(|id| received(id, json!({}))).collect();
+        let answers = join_all(bodies.iter().map(|body| service.deliver("/webhook/7", body))).await;
+        for (id, answer) in ids.iter().zip(&answers) {
+            assert_eq!(answer.status.as_u16(), if id.starts_with("poison") { 503 } else { 200 }, "{id}");
+        }
+        for table in ["events", "messages"] {
+            assert_eq!(world.value(&format!("SELECT count(*) FROM {table}")).await, "37");
+        }
+        let gone =
+            if world.backend == Backend::Sqlite { "DROP TRIGGER swallow" } else { "DROP FUNCTION swallow CASCADE" };
+        world.execute(gone).await;
+        for (id, body) in ids.iter().zip(&bodies).filter(|(id, _)| id.starts_with("poison")) {
+            assert!(!service.deliver("/webhook/7", body).await.accepted(), "{id} is new");
+        }
+        assert_eq!(world.value("SELECT count(*) FROM messages").await, "40");
+        service.stop().await;
+    })
+    .await;
+}
+
 /// A body that passes every check of ours, and that the database still will not hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_is_kept_as_quarantined_and_harms_no_neighbour() {

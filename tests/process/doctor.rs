@@ -148,6 +148,36 @@ async fn pass_on(mut client: TcpStream, target: SocketAddr, headers: &str) {
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
+/// Said at the start of a service too.
+#[tokio::test]
+async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() {
+    on_both(async |world| {
+        world.open().await.close().await;
+        let trigger = match world.backend {
+            Backend::Sqlite => "CREATE TRIGGER see AFTER INSERT ON events BEGIN SELECT 1; END",
+            Backend::Postgres => {
+                "CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$; \
+                 CREATE TRIGGER see AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION see()"
+            }
+        };
+        world.execute(trigger).await;
+        let shop = Shop::open(&world).await;
+        let report = shop.report(&world, &[]).await;
+        report.says("database", &["warning:", "triggers that are not buzon's: see on events", "answered 503"]);
+        let log = Buzon::log(&world).await;
+        assert!(
+            log.contains("the tables have triggers that are not buzon's") && log.contains("see on events"),
+            "{log}"
+        );
+        if world.backend == Backend::Postgres {
+            world.execute("ALTER TABLE message_acks SET UNLOGGED").await;
+            let report = shop.report(&world, &[]).await;
+            report.says("database", &["failure:", "its table message_acks is UNLOGGED", "SET LOGGED"]);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn where_all_is_well_every_line_says_ok() {
     on_both(async |world| {

@@ -11,15 +11,14 @@ use crate::store::acks::AckRows;
 
 #[async_trait]
 impl AckRows for PgConnection {
-    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<(), StoreError> {
-        sqlx::query!(
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
             SELECT *
             FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[])
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
-            SET received_at = excluded.received_at
-            WHERE excluded.received_at < message_acks.received_at
+            SET received_at = least(message_acks.received_at, excluded.received_at)
             "#,
             column(acks, |it| it.instance_id.as_str()) as _,
             column(acks, |it| it.message_id.as_str()) as _,
@@ -29,7 +28,7 @@ impl AckRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
@@ -73,16 +72,11 @@ impl AckRows for PgConnection {
         Ok(acks.collect())
     }
 
-    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        sqlx::query!(
+        let missed = sqlx::query_scalar!(
             r#"
-            UPDATE messages
-            SET ack = stated.ack,
-                ack_rank = stated.ack_rank,
-                delivered_at = stated.delivered_at,
-                read_at = stated.read_at
-            FROM (
+            WITH stated AS (
                 SELECT
                     message_acks.instance_id,
                     message_acks.message_id,
@@ -95,44 +89,70 @@ impl AckRows for PgConnection {
                     ON message_acks.instance_id = key.instance_id
                     AND message_acks.message_id = key.id
                 GROUP BY message_acks.instance_id, message_acks.message_id
-            ) AS stated
-            WHERE messages.instance_id = stated.instance_id
-                AND messages.id = stated.message_id
-                AND stated.ack_rank > 0
-                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
-                AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
-                    IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
+            ),
+            due AS MATERIALIZED (
+                SELECT stated.*
+                FROM stated
+                JOIN messages ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
+                WHERE stated.ack_rank > 0
+                    AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                    AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
+                        IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
+            ),
+            raised AS (
+                UPDATE messages
+                SET ack = due.ack,
+                    ack_rank = due.ack_rank,
+                    delivered_at = due.delivered_at,
+                    read_at = due.read_at
+                FROM due
+                WHERE messages.instance_id = due.instance_id AND messages.id = due.message_id
+                RETURNING messages.id
+            )
+            SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
             "#,
             instance_ids as _,
             ids as _,
             ack::DELIVERED,
             ack::READ,
         )
-        .execute(self)
+        .fetch_one(self)
         .await?;
-        Ok(())
+        Ok(missed.unsigned_abs())
     }
 
-    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError> {
-        sqlx::query!(
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
+        let missed = sqlx::query_scalar!(
             r#"
-            UPDATE messages
-            SET ack = CASE
-                    WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
-                    ELSE messages.ack
-                END,
-                ack_rank = greatest(messages.ack_rank, stated.ack_rank),
-                delivered_at = least(messages.delivered_at, stated.delivered_at),
-                read_at = least(messages.read_at, stated.read_at)
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[])
-                AS stated (instance_id, message_id, ack, ack_rank, delivered_at, read_at)
-            WHERE messages.instance_id = stated.instance_id
-                AND messages.id = stated.message_id
-                AND (
-                    (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
+            WITH due AS MATERIALIZED (
+                SELECT
+                    messages.instance_id,
+                    messages.id,
+                    CASE
+                        WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
+                        ELSE messages.ack
+                    END AS ack,
+                    greatest(messages.ack_rank, stated.ack_rank) AS ack_rank,
+                    least(messages.delivered_at, stated.delivered_at) AS delivered_at,
+                    least(messages.read_at, stated.read_at) AS read_at
+                FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[])
+                    AS stated (instance_id, message_id, ack, ack_rank, delivered_at, read_at)
+                JOIN messages ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
+                WHERE (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
                     OR least(messages.delivered_at, stated.delivered_at) IS DISTINCT FROM messages.delivered_at
                     OR least(messages.read_at, stated.read_at) IS DISTINCT FROM messages.read_at
-                )
+            ),
+            raised AS (
+                UPDATE messages
+                SET ack = due.ack,
+                    ack_rank = due.ack_rank,
+                    delivered_at = due.delivered_at,
+                    read_at = due.read_at
+                FROM due
+                WHERE messages.instance_id = due.instance_id AND messages.id = due.id
+                RETURNING messages.id
+            )
+            SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
             "#,
             column(raises, |it| it.instance_id.as_str()) as _,
             column(raises, |it| it.message_id.as_str()) as _,
@@ -141,8 +161,8 @@ impl AckRows for PgConnection {
             column(raises, |it| it.delivered_at.map(Timestamp::to_utc)) as _,
             column(raises, |it| it.read_at.map(Timestamp::to_utc)) as _,
         )
-        .execute(self)
+        .fetch_one(self)
         .await?;
-        Ok(())
+        Ok(missed.unsigned_abs())
     }
 }

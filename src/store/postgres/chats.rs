@@ -123,14 +123,14 @@ impl ChatRows for PgConnection {
         Ok(rows.into_iter().map(Chat::from).collect())
     }
 
-    async fn save_chats(&mut self, chats: &[Chat]) -> Result<(), StoreError> {
+    async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
         fn at(mark: Option<&Mark>) -> Option<OffsetDateTime> {
             mark.map(|mark| mark.occurred_at.to_utc())
         }
         fn id(mark: Option<&Mark>) -> Option<&str> {
             mark.map(|mark| mark.message_id.as_str())
         }
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
@@ -178,7 +178,7 @@ impl ChatRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn delete_chats(&mut self, chats: &[ChatKey]) -> Result<(), StoreError> {

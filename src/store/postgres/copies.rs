@@ -12,20 +12,18 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
+use super::dial::{LOCK_WAIT, dial};
 use super::programs::{self, Program};
-use super::{MIGRATIONS, dial, tables, url};
-use crate::store::StoreError;
+use super::{MIGRATIONS, locks, restore, tables, url};
 use crate::store::copies::{Contents, Copied, Copies, CopyError, Kind, ObjectRow, Origin, Programs, known, objects};
+use crate::store::schema::RESTORING;
+use crate::store::{OpenError, StoreError};
 
-/// It takes as long as it takes. Not every server knows the last of them.
+/// It takes as long as it takes, but for locks. Not every server knows the last of them.
 const NO_LIMITS: &str = "SELECT set_config(name, '0', FALSE) FROM pg_settings WHERE name IN \
-     ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', \
-     'transaction_timeout')";
+     ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-
-/// One backup of a database at a time.
-const LOCK: i64 = 0x6275_7a6f_6e00_0001;
 
 /// What every database that can be copied has.
 const NEEDED: &str = "installation";
@@ -35,7 +33,7 @@ const PIECE: usize = 256 * 1024;
 pub(in crate::store) struct PostgresCopies {
     url: SecretString,
     programs: Programs,
-    /// Keeps other backups away.
+    /// Keeps other backups and restores away.
     held: Option<PgConnection>,
     program: Option<Program>,
 }
@@ -54,24 +52,35 @@ impl PostgresCopies {
     fn program(&self) -> Result<&Program, CopyError> {
         self.program.as_ref().ok_or_else(|| CopyError::Failed("the database is not held".to_owned()))
     }
-}
 
-#[async_trait]
-impl Copies for PostgresCopies {
-    async fn hold(&mut self) -> Result<String, CopyError> {
+    async fn take_hold(&mut self) -> Result<String, CopyError> {
         let mut connection = self.connect().await?;
         let here = here(&mut connection).await?;
-        let held = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "held!""#, LOCK);
-        if !held.fetch_one(&mut connection).await.map_err(StoreError::from)? {
-            return Err(CopyError::busy());
+        locks::backing_up(&mut connection).await?;
+        let tables = tables(&mut connection).await?;
+        if tables.iter().any(|table| table == RESTORING) {
+            return Err(OpenError::RestoreUnfinished.into());
         }
-        if !tables(&mut connection).await?.iter().any(|table| table == NEEDED) {
+        if !tables.iter().any(|table| table == NEEDED) {
             return Err(CopyError::Useless("the database holds no tables of buzon".to_owned()));
         }
         self.program = Some(programs::find(&self.programs, "pg_dump", here.server).await?);
         let id = sqlx::query_scalar!("SELECT database_id FROM installation").fetch_one(&mut connection).await;
         self.held = Some(connection);
         Ok(id.map_err(StoreError::from)?)
+    }
+}
+
+#[async_trait]
+impl Copies for PostgresCopies {
+    async fn hold(&mut self) -> Result<String, CopyError> {
+        match self.take_hold().await {
+            Err(CopyError::Open(error)) => {
+                let options = url::options(&self.url).map_err(StoreError::from)?;
+                Ok(locks::named(&options, Err(error)).await?)
+            }
+            outcome => outcome,
+        }
     }
 
     async fn copy(&mut self, to: &Path, written: &(dyn Fn(u64) + Send + Sync)) -> Result<Copied, CopyError> {
@@ -84,6 +93,7 @@ impl Copies for PostgresCopies {
         let origin = Origin { schema: here.schema, server: here.server, pg_dump: program.major };
         let mut command = program.command(&self.url)?;
         command.args(["--format=custom", "--no-password", &format!("--snapshot={snapshot}")]);
+        command.arg(format!("--lock-wait-timeout={LOCK_WAIT}s"));
         // As a pattern, of which nothing in quotes has a meaning.
         command.arg(format!("--schema=\"{}\"", origin.schema.replace('"', "\"\"")));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -99,8 +109,9 @@ impl Copies for PostgresCopies {
         };
         known(contents.schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
         let mut connection = self.connect().await?;
+        locks::backing_up(&mut connection).await?;
         let found = tables(&mut connection).await?;
-        if !found.is_empty() {
+        if !found.is_empty() && !restore::is_unfinished(&mut connection).await? {
             return Err(CopyError::not_empty(&format!("the database ({})", found.join(", "))));
         }
         let here = here(&mut connection).await?;
@@ -116,12 +127,16 @@ impl Copies for PostgresCopies {
                 "the backup's tables are in the schema {of}, and here they would be in {here}; set search_path"
             )));
         }
-        connection.close().await.map_err(StoreError::from)?;
+        self.held = Some(connection);
         self.program = Some(programs::find(&self.programs, "pg_restore", origin.pg_dump).await?);
         Ok(())
     }
 
+    /// `pg_restore` commits the original's name. So a mark stands beside it from before its transaction until the new name
+    /// is there: whoever opens the database in between, or after a death there, is told.
     async fn restore(&mut self, mut from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError> {
+        let mut connection = self.connect().await?;
+        restore::begin(&mut connection).await?;
         let program = self.program()?;
         let schema = contents.postgres.as_ref().map(|origin| origin.schema.as_str()).unwrap_or_default();
         from.rewind()?;
@@ -130,12 +145,11 @@ impl Copies for PostgresCopies {
         command.arg(format!("--schema={schema}")).arg(programs::dbname(&self.url)?);
         let output = command.stdin(from).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?.wait_with_output();
         let output = output.await?;
-        program.judge(output.status, &output.stderr)?;
-        let mut connection = self.connect().await?;
-        sqlx::query!("UPDATE installation SET database_id = $1", database_id)
-            .execute(&mut connection)
-            .await
-            .map_err(StoreError::from)?;
+        if let Err(refusal) = program.judge(output.status, &output.stderr) {
+            restore::abandon(&mut connection).await?;
+            return Err(refusal);
+        }
+        restore::end(&mut connection, database_id).await?;
         connection.execute("ANALYZE").await.map_err(StoreError::from)?;
         connection.close().await.map_err(StoreError::from)?;
         Ok(())

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::TABLES;
 use crate::store::StoreError;
 
 /// Refuses settings under which a commit could be lost. What `synchronous_commit` is now, it stays for this connection,
@@ -18,7 +19,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
             pg_is_in_recovery() AS "standby!"
         "#
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
     let off = |name: &str, value: &str| (value == "off").then(|| format!("{name} is off; turn it on"));
     let waivable = |name: &str, value: &str| {
@@ -33,5 +34,62 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
         .or_else(|| waivable("full_page_writes", &settings.full_page_writes))
         .or(encoding)
         .or(standby);
+    match refusal {
+        Some(refusal) => Err(StoreError::Unsafe(refusal)),
+        None => tables(connection).await,
+    }
+}
+
+/// A table of ours, and what could keep its rows from lasting.
+struct Found {
+    table: String,
+    unlogged: bool,
+    rule: Option<String>,
+    row_security: bool,
+}
+
+/// Refuses tables that are emptied after a crash, and such as drop or hide rows without a word. A trigger may do the same,
+/// but its work is counted.
+async fn tables(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let found = sqlx::query_as!(
+        Found,
+        r#"
+        SELECT
+            relname::text AS "table!",
+            relpersistence = 'u' AS "unlogged!",
+            (
+                SELECT min(rulename::text)
+                FROM pg_rewrite
+                WHERE ev_class = pg_class.oid AND ev_enabled <> 'D'
+            ) AS rule,
+            row_security_active(oid) AS "row_security!"
+        FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND relname = ANY($1)
+        ORDER BY relname
+        "#,
+        &TABLES as _,
+    );
+    let refusal = found.fetch_all(connection).await?.into_iter().find_map(Found::refusal);
     refusal.map_or(Ok(()), |refusal| Err(StoreError::Unsafe(refusal)))
+}
+
+impl Found {
+    fn refusal(self) -> Option<String> {
+        let Self { table, unlogged, rule, row_security } = self;
+        if unlogged {
+            return Some(format!(
+                "its table {table} is UNLOGGED, and empty after a crash; run: ALTER TABLE {table} SET LOGGED"
+            ));
+        }
+        if let Some(rule) = rule {
+            let rule = rule.escape_debug();
+            return Some(format!("the rule {rule} can drop rows of its table {table}; remove it with DROP RULE"));
+        }
+        row_security.then(|| {
+            format!(
+                "row security hides rows of its table {table} from buzon's own user; let that user own the table, \
+                 without FORCE ROW LEVEL SECURITY"
+            )
+        })
+    }
 }

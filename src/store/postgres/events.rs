@@ -10,9 +10,9 @@ use crate::store::events::EventRows;
 
 #[async_trait]
 impl EventRows for PgConnection {
-    async fn take_numbers(&mut self, count: i64) -> Result<i64, StoreError> {
+    async fn take_numbers(&mut self, count: i64) -> Result<Option<i64>, StoreError> {
         let seq = sqlx::query_scalar!("UPDATE ledger_clock SET seq = seq + $1 WHERE id = 1 RETURNING seq", count)
-            .fetch_one(self)
+            .fetch_optional(self)
             .await?;
         Ok(seq)
     }
@@ -20,8 +20,7 @@ impl EventRows for PgConnection {
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
         let rows = Vec::from_iter(rows.iter());
         let rows = rows.as_slice();
-        let taken = column(rows, |row| row.seq);
-        let present = sqlx::query_scalar!(
+        let written = sqlx::query_scalar!(
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
@@ -37,7 +36,7 @@ impl EventRows for PgConnection {
                 last_received_at = greatest(events.last_received_at, excluded.last_received_at)
             RETURNING seq
             "#,
-            &taken,
+            &column(rows, |row| row.seq),
             column(rows, |row| row.event.instance_id.as_str()) as _,
             column(rows, |row| row.event.reading.about.event_type.as_deref()) as _,
             column(rows, |row| row.event.reading.about.message_id.as_deref()) as _,
@@ -53,14 +52,11 @@ impl EventRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let taken: HashSet<i64> = taken.into_iter().collect();
-        Ok(present.into_iter().filter(|seq| taken.contains(seq)).collect())
+        Ok(written.into_iter().collect())
     }
 
-    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError> {
-        sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason)
-            .execute(self)
-            .await?;
-        Ok(())
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError> {
+        let written = sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason);
+        Ok(written.execute(self).await?.rows_affected())
     }
 }

@@ -1,18 +1,23 @@
 //! A look at the database and its server's settings.
 
 use secrecy::SecretString;
-use sqlx::Connection;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
-use super::{MIGRATIONS, dial, durability, schema, tables, url};
+use super::{MIGRATIONS, TABLES, dial, durability, locks, schema, tables, url};
 use crate::domain::timestamp::Timestamp;
-use crate::store::{Examination, OpenError, StoreError};
+use crate::store::{Examination, OpenError, StoreError, Trigger};
 
 /// # Errors
 /// What a server would refuse to open for, pending migrations apart.
 pub(in crate::store) async fn examine(url: &SecretString, allow_managed: bool) -> Result<Examination, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
-    let mut connection = dial(&options).await?;
+    locks::named(&options, look(&options, allow_managed).await).await
+}
+
+async fn look(options: &PgConnectOptions, allow_managed: bool) -> Result<Examination, OpenError> {
+    let mut connection = dial(options).await?;
     let now: OffsetDateTime =
         sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut connection).await.map_err(StoreError::from)?;
     durability::check(&mut connection, allow_managed).await?;
@@ -25,7 +30,26 @@ pub(in crate::store) async fn examine(url: &SecretString, allow_managed: bool) -
         }
         _ => None,
     };
+    let triggers = triggers(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
     let server_time = Some(Timestamp::from_utc(now));
-    Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time })
+    Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time, triggers })
+}
+
+pub(super) async fn triggers(connection: &mut PgConnection) -> Result<Vec<Trigger>, StoreError> {
+    let triggers = sqlx::query_as!(
+        Trigger,
+        r#"
+        SELECT tgname::text AS "name!", relname::text AS "table!"
+        FROM pg_trigger
+        JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE NOT tgisinternal
+            AND tgenabled <> 'D'
+            AND relnamespace = current_schema()::regnamespace
+            AND relname = ANY($1)
+        ORDER BY tgname, relname
+        "#,
+        &TABLES as _,
+    );
+    Ok(triggers.fetch_all(connection).await?)
 }

@@ -29,9 +29,9 @@ impl<'k> KeyColumns<'k> {
 
 #[async_trait]
 impl MediaRows for PgConnection {
-    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
         let keys = KeyColumns::new(jobs, |job| &job.key);
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
@@ -42,8 +42,7 @@ impl MediaRows for PgConnection {
                 $1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
             ) AS job
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = excluded.occurred_at
-            WHERE excluded.occurred_at < media.occurred_at
+            SET occurred_at = least(media.occurred_at, excluded.occurred_at)
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,
@@ -55,7 +54,7 @@ impl MediaRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
-use tokio::time::timeout;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
+use super::examination::warn_of;
 use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
@@ -20,18 +20,21 @@ use crate::broken::{self, Fault};
 use crate::domain::batch::Receipt;
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
+use dial::{dial, pool};
 use new_words::NewWords;
 
 mod acks;
 pub(super) mod adhoc;
 mod chats;
 pub(super) mod copies;
+mod dial;
 mod durability;
 mod event_reports;
 mod events;
 pub(super) mod examination;
 mod fill;
 mod listing;
+mod locks;
 mod media;
 mod media_reports;
 mod messages;
@@ -44,6 +47,7 @@ mod reading;
 pub(super) mod rebuild;
 mod reports;
 mod responses;
+mod restore;
 mod search;
 mod statistics;
 mod tokens;
@@ -53,8 +57,28 @@ mod zones;
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/postgres");
     migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
+    // Its own lock is waited for without end: see `locks`.
+    migrations.set_locking(false);
     migrations
 });
+
+/// Every table that the migrations make.
+const TABLES: [&str; 14] = [
+    MIGRATIONS_TABLE,
+    "api_tokens",
+    "chats",
+    "events",
+    "installation",
+    "ledger_clock",
+    "media",
+    "media_object_locks",
+    "message_acks",
+    "message_reactions",
+    "message_search",
+    "messages",
+    "responses",
+    "time_zone_offsets",
+];
 
 /// How a connection writes, as long as it lives. All statements look rows up by keys: with anything but look-ups in indexes
 /// ruled out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a whole table of
@@ -78,7 +102,6 @@ const COMMIT: &str = "COMMIT";
 /// the units of work have doubled; autovacuum does the same, with its first look at a table a minute later.
 const FORGET_PLANS: &str = "DISCARD PLANS";
 
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const READERS: u32 = 2;
 const REPORTS: u32 = 4;
 const READER_WAIT: Duration = Duration::from_secs(2);
@@ -107,14 +130,9 @@ impl PostgresStore {
         allow_managed: bool,
     ) -> Result<Self, OpenError> {
         let options = url::options(url).map_err(StoreError::from)?;
-        let mut writer = open_to_write(&options, allow_managed).await?;
-        prepare(&options, pending).await?;
-        if (pending, access) == (Pending::Run, Access::Serve) {
-            fill(&mut writer).await?;
-        }
-        let pool = |size| PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
-        let readers = pool(READERS).connect_lazy_with(options.clone());
-        let reports = pool(REPORTS).connect_lazy_with(options.clone());
+        let opened = open_writer(&options, pending, access, allow_managed).await;
+        let writer = locks::named(&options, opened).await?;
+        let (readers, reports) = (pool(&options, READERS), pool(&options, REPORTS));
         let (writer, clerk) = (Writer::new(Some(writer)), Writer::new(None));
         let new_words = (access == Access::Serve).then(|| NewWords::start(options.clone()));
         Ok(Self { options, allow_managed, writer, clerk, begun: 0.into(), new_words, readers, reports })
@@ -131,10 +149,22 @@ impl PostgresStore {
     }
 }
 
-/// A server behind a silent firewall never answers.
-async fn dial(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let silent = || StoreError::Unavailable(format!("no answer within {} seconds", CONNECT_WAIT.as_secs()));
-    Ok(timeout(CONNECT_WAIT, options.connect()).await.map_err(|_| silent())??)
+/// Opens the connection that records events, when the database is ready for them.
+async fn open_writer(
+    options: &PgConnectOptions,
+    pending: Pending,
+    access: Access,
+    allow_managed: bool,
+) -> Result<PgConnection, OpenError> {
+    let mut writer = open_to_write(options, allow_managed).await?;
+    prepare(options, pending).await?;
+    if access == Access::Serve {
+        warn_of(&examination::triggers(&mut writer).await?);
+        if pending == Pending::Run {
+            fill(&mut writer).await?;
+        }
+    }
+    Ok(writer)
 }
 
 /// Opens a connection for writing, and makes sure that its commits are on disk.
@@ -156,20 +186,27 @@ async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Resul
 
 pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
-    let done = prepare(&options, Pending::Run).await?;
-    let mut connection = dial(&options).await?;
+    locks::named(&options, migrate_and_fill(&options).await).await
+}
+
+async fn migrate_and_fill(options: &PgConnectOptions) -> Result<usize, OpenError> {
+    let done = prepare(options, Pending::Run).await?;
+    let mut connection = dial(options).await?;
     connection.execute(SETTINGS).await.map_err(StoreError::from)?;
     fill(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
     Ok(done)
 }
 
-/// On a connection of its own: a migration that fails leaves its advisory lock there.
+/// On a connection of its own, which takes the lock of migrations with it.
 async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, OpenError> {
     let mut connection = dial(options).await?;
     // That the table of migrations is there already is no news.
     connection.execute("SET client_min_messages TO warning").await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
+    if pending == Pending::Run && schema::missing(&mut connection, &MIGRATIONS, &tables).await? > 0 {
+        locks::migrating(&mut connection).await?;
+    }
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     if done.is_ok() {
         readers::hide(&mut connection).await?;

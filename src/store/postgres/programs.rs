@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgSslMode;
 use tokio::process::Command;
 
+use super::restore::APPLICATION;
 use super::url;
 use crate::store::StoreError;
 use crate::store::copies::{CopyError, Programs};
@@ -103,7 +104,7 @@ impl Program {
             options.get_socket().map_or_else(|| Cow::from(options.get_host()), |socket| socket.to_string_lossy());
         command.env("PGHOST", &*host).env("PGPORT", options.get_port().to_string());
         command.env("PGUSER", options.get_username()).env("PGDATABASE", database(&options));
-        command.env("PGSSLMODE", ssl_mode(options.get_ssl_mode())).env("PGAPPNAME", "buzon backup");
+        command.env("PGSSLMODE", ssl_mode(options.get_ssl_mode())).env("PGAPPNAME", APPLICATION);
         // These would count for more than the host.
         command.env_remove("PGSERVICE").env_remove("PGHOSTADDR");
         if let Some(options) = options.get_options() {

@@ -8,8 +8,8 @@ use crate::store::reactions::ReactionRows;
 
 #[async_trait]
 impl ReactionRows for PgConnection {
-    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<(), StoreError> {
-        sqlx::query!(
+    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_reactions (
                 instance_id, message_id, from_number, reaction, reacted_at, received_at
@@ -17,8 +17,7 @@ impl ReactionRows for PgConnection {
             SELECT *
             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
-            SET received_at = excluded.received_at
-            WHERE excluded.received_at < message_reactions.received_at
+            SET received_at = least(message_reactions.received_at, excluded.received_at)
             "#,
             column(reactions, |it| it.instance_id.as_str()) as _,
             column(reactions, |it| it.message_id.as_str()) as _,
@@ -29,6 +28,6 @@ impl ReactionRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 }

@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use super::{COMMIT, connect, dial, prepare, url};
+use super::{COMMIT, connect, dial, locks, prepare, url};
 use crate::domain::event::Event;
 use crate::domain::instance::InstanceId;
 use crate::domain::timestamp::Timestamp;
@@ -26,10 +27,19 @@ pub(in crate::store) async fn run(
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
-    prepare(&options, Pending::Refuse).await?;
+    locks::named(&options, connected(&options, allow_managed, aim, progress).await).await
+}
+
+async fn connected(
+    options: &PgConnectOptions,
+    allow_managed: bool,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    prepare(options, Pending::Refuse).await?;
     let mut connection = match aim {
-        Aim::Check => dial(&options).await?,
-        Aim::Rebuild => connect(&options, allow_managed).await?,
+        Aim::Check => dial(options).await?,
+        Aim::Rebuild => connect(options, allow_managed).await?,
     };
     let differences = within(&mut connection, aim, progress).await?;
     connection.close().await.map_err(StoreError::from)?;

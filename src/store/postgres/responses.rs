@@ -157,8 +157,8 @@ impl ResponseRows for PgConnection {
         Ok(())
     }
 
-    async fn save_responses(&mut self, responses: &[Response]) -> Result<(), StoreError> {
-        sqlx::query!(
+    async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
             r#"
             INSERT INTO responses (
                 instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
@@ -183,6 +183,6 @@ impl ResponseRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 }

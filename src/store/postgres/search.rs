@@ -115,8 +115,8 @@ impl SearchQueries for Reading {
 
 #[async_trait]
 impl SearchRows for PgConnection {
-    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError> {
-        sqlx::query!(
+    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_search (instance_id, id, occurred_at, words)
             SELECT entry.instance_id, entry.id, entry.occurred_at, entry.words::tsvector
@@ -130,7 +130,7 @@ impl SearchRows for PgConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {

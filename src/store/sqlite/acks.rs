@@ -55,11 +55,22 @@ impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
     }
 }
 
+/// What the ack of a message is to become.
+#[derive(Serialize)]
+struct DueAck {
+    instance_id: String,
+    id: String,
+    ack: String,
+    ack_rank: i64,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+}
+
 #[async_trait]
 impl AckRows for SqliteConnection {
-    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<(), StoreError> {
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
         let rows = json(acks.iter().map(AckRow::from));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
             SELECT
@@ -71,14 +82,13 @@ impl AckRows for SqliteConnection {
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
-            SET received_at = excluded.received_at
-            WHERE excluded.received_at < message_acks.received_at
+            SET received_at = min(message_acks.received_at, excluded.received_at)
             "#,
             rows,
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
@@ -125,15 +135,18 @@ impl AckRows for SqliteConnection {
         acks.collect()
     }
 
-    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
         let keys = keys(messages);
-        sqlx::query!(
+        let due = sqlx::query_as!(
+            DueAck,
             r#"
-            UPDATE messages
-            SET ack = stated.ack,
-                ack_rank = stated.ack_rank,
-                delivered_at = stated.delivered_at,
-                read_at = stated.read_at
+            SELECT
+                stated.instance_id AS "instance_id!: String",
+                stated.message_id AS "id!: String",
+                stated.ack AS "ack!: String",
+                stated.ack_rank AS "ack_rank!: i64",
+                stated.delivered_at AS "delivered_at: String",
+                stated.read_at AS "read_at: String"
             FROM (
                 SELECT
                     message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
@@ -152,9 +165,9 @@ impl AckRows for SqliteConnection {
                     ON message_acks.instance_id = key.value ->> 'instance_id'
                     AND message_acks.message_id = key.value ->> 'id'
             ) AS stated
+            CROSS JOIN messages
+                ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
             WHERE stated.place = 1
-                AND messages.instance_id = stated.instance_id
-                AND messages.id = stated.message_id
                 AND stated.ack_rank > 0
                 AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
                 AND (
@@ -167,53 +180,75 @@ impl AckRows for SqliteConnection {
             keys,
             ack::DELIVERED,
             ack::READ,
-        )
-        .execute(self)
-        .await?;
-        Ok(())
+        );
+        let due = due.fetch_all(&mut *self).await?;
+        write_acks(self, due).await
     }
 
-    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<(), StoreError> {
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
         let rows = json(raises.iter().map(RaiseRow::from));
-        sqlx::query!(
+        let due = sqlx::query_as!(
+            DueAck,
             r#"
             WITH stated AS MATERIALIZED (
                 SELECT
-                    known.rowid AS message_rowid,
+                    known.instance_id,
+                    known.id,
+                    known.ack AS known_ack,
+                    known.ack_rank AS known_rank,
+                    known.delivered_at AS known_delivered_at,
+                    known.read_at AS known_read_at,
                     key.value ->> 'ack' AS ack,
                     key.value ->> 'ack_rank' AS ack_rank,
                     coalesce(
                         min(known.delivered_at, key.value ->> 'delivered_at'),
                         known.delivered_at,
                         key.value ->> 'delivered_at'
-                    ) AS first_delivered_at,
+                    ) AS delivered_at,
                     coalesce(
                         min(known.read_at, key.value ->> 'read_at'), known.read_at, key.value ->> 'read_at'
-                    ) AS first_read_at
+                    ) AS read_at
                 FROM jsonb_each(?1) AS key
                 CROSS JOIN messages AS known
                     ON known.instance_id = key.value ->> 'instance_id' AND known.id = key.value ->> 'message_id'
             )
-            UPDATE messages
-            SET ack = CASE
-                    WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
-                    ELSE messages.ack
-                END,
-                ack_rank = max(messages.ack_rank, stated.ack_rank),
-                delivered_at = stated.first_delivered_at,
-                read_at = stated.first_read_at
+            SELECT
+                instance_id AS "instance_id!: String",
+                id AS "id!: String",
+                CASE WHEN (ack_rank, ack) > (known_rank, known_ack) THEN ack ELSE known_ack END AS "ack!: String",
+                max(known_rank, ack_rank) AS "ack_rank!: i64",
+                delivered_at AS "delivered_at: String",
+                read_at AS "read_at: String"
             FROM stated
-            WHERE messages.rowid = stated.message_rowid
-                AND (
-                    (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
-                    OR stated.first_delivered_at IS NOT messages.delivered_at
-                    OR stated.first_read_at IS NOT messages.read_at
-                )
+            WHERE (ack_rank, ack) > (known_rank, known_ack)
+                OR delivered_at IS NOT known_delivered_at
+                OR read_at IS NOT known_read_at
             "#,
             rows,
-        )
-        .execute(self)
-        .await?;
-        Ok(())
+        );
+        let due = due.fetch_all(&mut *self).await?;
+        write_acks(self, due).await
     }
+}
+
+/// Writes acks over those of messages that are there, and returns how many were not written. SQLite cannot count in one
+/// statement what it updates in the same.
+async fn write_acks(connection: &mut SqliteConnection, due: Vec<DueAck>) -> Result<u64, StoreError> {
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let (count, due) = (due.len() as u64, json(due));
+    let written = sqlx::query!(
+        r#"
+        UPDATE messages
+        SET ack = due.value ->> 'ack',
+            ack_rank = due.value ->> 'ack_rank',
+            delivered_at = due.value ->> 'delivered_at',
+            read_at = due.value ->> 'read_at'
+        FROM jsonb_each(?1) AS due
+        WHERE messages.instance_id = due.value ->> 'instance_id' AND messages.id = due.value ->> 'id'
+        "#,
+        due,
+    );
+    Ok(count.abs_diff(written.execute(connection).await?.rows_affected()))
 }

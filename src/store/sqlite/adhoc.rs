@@ -15,6 +15,7 @@ use sqlx::{
 use tokio::sync::mpsc::Sender;
 
 use super::BUSY_WAIT;
+use super::lock::{beside, unusable};
 use crate::store::StoreError;
 use crate::store::adhoc::{Answer, Brake, Dialect, QueryError, Session, Value, reading};
 
@@ -28,6 +29,7 @@ pub(in crate::store) struct SqliteSession {
 
 impl SqliteSession {
     pub(in crate::store) async fn open(path: &Path) -> Result<Self, StoreError> {
+        beside(path, "").map_err(|error| StoreError::Unavailable(unusable(path, &error).to_string()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)

@@ -212,9 +212,9 @@ impl ChatRows for SqliteConnection {
         chats.map(Chat::try_from).collect()
     }
 
-    async fn save_chats(&mut self, chats: &[Chat]) -> Result<(), StoreError> {
+    async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
         let rows = json(chats.iter().map(ChatRow::from));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
@@ -260,7 +260,7 @@ impl ChatRows for SqliteConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn delete_chats(&mut self, chats: &[ChatKey]) -> Result<(), StoreError> {

@@ -64,7 +64,7 @@ impl Copies for SqliteCopies {
         let lock = lock.map_err(|error| self.unusable(&error))?;
         match lock.try_lock() {
             Ok(()) => self.held = Some(lock),
-            Err(TryLockError::WouldBlock) => return Err(CopyError::busy()),
+            Err(TryLockError::WouldBlock) => return Err(CopyError::busy(None)),
             Err(TryLockError::Error(error)) => return Err(self.unusable(&error)),
         }
         look(&self.path).await?;

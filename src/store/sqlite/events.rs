@@ -56,18 +56,17 @@ impl<'e> EventRow<'e> {
 
 #[async_trait]
 impl EventRows for SqliteConnection {
-    async fn take_numbers(&mut self, count: i64) -> Result<i64, StoreError> {
+    async fn take_numbers(&mut self, count: i64) -> Result<Option<i64>, StoreError> {
         let seq = sqlx::query_scalar!("UPDATE ledger_clock SET seq = seq + ?1 WHERE id = 1 RETURNING seq", count)
-            .fetch_one(self)
+            .fetch_optional(self)
             .await?;
         Ok(seq)
     }
 
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
-        let taken: HashSet<i64> = rows.iter().map(|row| row.seq).collect();
         let mut bodies = Vec::new();
         let rows = json(rows.iter().map(|row| EventRow::new(row, &mut bodies)));
-        let present = sqlx::query_scalar!(
+        let written = sqlx::query_scalar!(
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
@@ -99,12 +98,12 @@ impl EventRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(present.into_iter().filter(|seq| taken.contains(seq)).collect())
+        Ok(written.into_iter().collect())
     }
 
-    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<(), StoreError> {
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError> {
         let seqs = json(seqs);
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             UPDATE events
             SET state = 'quarantined', reason = ?2
@@ -115,6 +114,6 @@ impl EventRows for SqliteConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 }

@@ -2,16 +2,21 @@
 
 use std::path::Path;
 
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{MIGRATIONS, schema, soundness, tables};
-use crate::store::{Examination, OpenError, StoreError};
+use crate::store::{Examination, OpenError, StoreError, Trigger};
 
 /// # Errors
 /// What a server would refuse to open for, pending migrations apart.
 pub(in crate::store) async fn examine(path: &Path) -> Result<Examination, OpenError> {
-    let absent =
-        || Examination { is_new: true, migrations_missing: MIGRATIONS.iter().count(), id: None, server_time: None };
+    let absent = || Examination {
+        is_new: true,
+        migrations_missing: MIGRATIONS.iter().count(),
+        id: None,
+        server_time: None,
+        triggers: vec![],
+    };
     let Some(options) = soundness::for_reading(path).await? else { return Ok(absent()) };
     let mut connection = options.connect().await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
@@ -23,6 +28,20 @@ pub(in crate::store) async fn examine(path: &Path) -> Result<Examination, OpenEr
         }
         _ => None,
     };
+    let triggers = triggers(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
-    Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time: None })
+    Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time: None, triggers })
+}
+
+pub(super) async fn triggers(connection: &mut SqliteConnection) -> Result<Vec<Trigger>, StoreError> {
+    let triggers = sqlx::query_as!(
+        Trigger,
+        r#"
+        SELECT name AS "name!: String", tbl_name AS "table!: String"
+        FROM sqlite_master
+        WHERE type = 'trigger'
+        ORDER BY name
+        "#
+    );
+    Ok(triggers.fetch_all(connection).await?)
 }

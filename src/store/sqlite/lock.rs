@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::store::OpenError;
@@ -33,7 +34,11 @@ impl Lock {
     }
 }
 
-/// The file beside the database's own, wherever links lead to it, whose name ends so.
+/// The file beside the database's own, wherever symbolic links lead to it, whose name ends so.
+///
+/// # Errors
+/// Also if the database has a second name. The lock and SQLite's log stand beside one of them, and whoever comes by the
+/// other sees neither.
 pub(super) fn beside(database: &Path, ending: &str) -> io::Result<PathBuf> {
     let real = match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -48,6 +53,16 @@ pub(super) fn beside(database: &Path, ending: &str) -> io::Result<PathBuf> {
     };
     if real.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match real.metadata() {
+        Ok(file) if file.nlink() > 1 => {
+            let problem = format!(
+                "it has {} names (hard links), and its lock and its log stand beside one of them alone; remove the others",
+                file.nlink()
+            );
+            return Err(io::Error::other(problem));
+        }
+        _ => {}
     }
     let mut path = OsString::from(real);
     path.push(ending);

@@ -101,9 +101,9 @@ impl<'s> From<&'s Settlement> for SettledRow<'s> {
 
 #[async_trait]
 impl MediaRows for SqliteConnection {
-    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
         let rows = json(jobs.iter().map(JobRow::from));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
@@ -124,14 +124,13 @@ impl MediaRows for SqliteConnection {
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = excluded.occurred_at
-            WHERE excluded.occurred_at < media.occurred_at
+            SET occurred_at = min(media.occurred_at, excluded.occurred_at)
             "#,
             rows,
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {

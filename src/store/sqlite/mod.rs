@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 use tracing::error;
 
 use super::chores::Chores;
+use super::examination::warn_of;
 use super::fill::fill;
 use super::record::record;
 use super::schema::{self, MIGRATIONS_TABLE};
@@ -96,8 +97,11 @@ impl SqliteStore {
         prepare(path, pending, access).await?;
         let options = options(path);
         let mut writer = WritingConnection::open(&options).await?;
-        if (pending, access) == (Pending::Run, Access::Serve) {
-            fill(&mut *writer).await?;
+        if access == Access::Serve {
+            warn_of(&examination::triggers(&mut writer).await?);
+            if pending == Pending::Run {
+                fill(&mut *writer).await?;
+            }
         }
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
@@ -201,6 +205,7 @@ pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
 
 /// On a connection that leaves the file as it is, for it may be another program's.
 async fn prepare(path: &Path, pending: Pending, access: Access) -> Result<usize, OpenError> {
+    lock::beside(path, "").map_err(|error| lock::unusable(path, &error))?;
     let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == Access::Serve);
     let plain = plain.busy_timeout(BUSY_WAIT);
     let mut connection = plain.connect().await.map_err(StoreError::from)?;

@@ -32,9 +32,9 @@ impl<'r> From<&'r MessageReaction> for ReactionRow<'r> {
 
 #[async_trait]
 impl ReactionRows for SqliteConnection {
-    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<(), StoreError> {
+    async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<u64, StoreError> {
         let rows = json(reactions.iter().map(ReactionRow::from));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_reactions (
                 instance_id, message_id, from_number, reaction, reacted_at, received_at
@@ -49,13 +49,12 @@ impl ReactionRows for SqliteConnection {
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
-            SET received_at = excluded.received_at
-            WHERE excluded.received_at < message_reactions.received_at
+            SET received_at = min(message_reactions.received_at, excluded.received_at)
             "#,
             rows,
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 }

@@ -53,7 +53,7 @@ async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([WORDS]).collect();
     let made: Vec<String> = sqlx::query_scalar(
         "SELECT sql FROM main.sqlite_schema \
-         WHERE sql IS NOT NULL AND tbl_name IN (SELECT value FROM json_each(?1)) \
+         WHERE sql IS NOT NULL AND type <> 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1)) \
          ORDER BY type DESC, name",
     )
     .bind(super::json(names))

@@ -219,9 +219,9 @@ impl ResponseRows for SqliteConnection {
         Ok(())
     }
 
-    async fn save_responses(&mut self, responses: &[Response]) -> Result<(), StoreError> {
+    async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
         let rows = json(responses.iter().map(ResponseRow::from));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO responses (
                 instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
@@ -246,6 +246,6 @@ impl ResponseRows for SqliteConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 }

@@ -185,7 +185,7 @@ async fn found(
 #[async_trait]
 impl SearchRows for SqliteConnection {
     /// In the order of the keys: FTS5 begins a new segment at a key that is below the one before.
-    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<(), StoreError> {
+    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError> {
         let mut entries = Vec::from_iter(entries);
         entries.sort_by_key(|entry| entry.occurred_at);
         let mut free = free_keys(self, &entries).await?;
@@ -194,7 +194,7 @@ impl SearchRows for SqliteConnection {
             *key += 1;
             SearchRow::new(*key - 1, entry)
         }));
-        sqlx::query!(
+        let written = sqlx::query!(
             r#"
             INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
             SELECT
@@ -220,7 +220,7 @@ impl SearchRows for SqliteConnection {
         )
         .execute(self)
         .await?;
-        Ok(())
+        Ok(written.rows_affected())
     }
 
     async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {

@@ -1,0 +1,103 @@
+//! Connecting to the server, and what to do where that fails.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor, PgConnection};
+use tokio::time::timeout;
+
+use super::READER_WAIT;
+use crate::store::StoreError;
+
+const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a statement waits for a lock that somebody else holds; by itself, PostgreSQL waits without end. The unit is
+/// seconds.
+pub(super) const LOCK_WAIT: u64 = 10;
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '10s'";
+
+/// A server behind a silent firewall never answers.
+pub(super) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let connecting = async {
+        let mut connection = options.connect().await?;
+        connection.execute(LOCK_TIMEOUT).await?;
+        Ok(connection)
+    };
+    match timeout(CONNECT_WAIT, connecting).await {
+        Ok(connected) => connected.map_err(|error| refusal(options, error)),
+        Err(_) => {
+            let waited = CONNECT_WAIT.as_secs();
+            Err(StoreError::Unavailable(format!("{} gives no answer within {waited} seconds", place(options))))
+        }
+    }
+}
+
+/// Connections are made when they are needed.
+pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
+    let limited =
+        pool.after_connect(|connection, _| Box::pin(async move { connection.execute(LOCK_TIMEOUT).await.map(drop) }));
+    limited.connect_lazy_with(options.clone())
+}
+
+/// `host:port`, or the path of a socket.
+fn place(options: &PgConnectOptions) -> String {
+    let (port, host) = (options.get_port(), options.get_host());
+    match options.get_socket() {
+        Some(folder) => format!("{}/.s.PGSQL.{port}", folder.display()),
+        None if host.starts_with('/') => format!("{host}/.s.PGSQL.{port}"),
+        None => format!("{host}:{port}"),
+    }
+}
+
+/// Names the server, and the remedy where the kind of the refusal has one.
+fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
+    let place = place(options);
+    let (user, database) = (options.get_username(), options.get_database().unwrap_or(options.get_username()));
+    let Some(refusal) = error.as_database_error() else { return unreachable(&place, &error) };
+    let remedy = match refusal.code().as_deref() {
+        Some("3D000") => format!("make it: createdb --owner={} {}", word(user), word(database)),
+        Some("28000") if refusal.message().contains("does not exist") => {
+            format!("make it: createuser --pwprompt {}", word(user))
+        }
+        Some("28000" | "28P01") => format!(
+            "is {} the user that you mean, and the password in database_url its own? Another password: ALTER ROLE … \
+             PASSWORD …; a user that is not there: createuser --pwprompt {}",
+            word(user),
+            word(user)
+        ),
+        Some("08P01") if refusal.message().contains("startup parameter") => {
+            "a connection pooler stands before the server: connect to the server itself, or let the pooler work in \
+             session mode and take this parameter (PgBouncer: ignore_startup_parameters = extra_float_digits)"
+                .to_owned()
+        }
+        _ => return error.into(),
+    };
+    StoreError::Unavailable(format!("{place}: {}; {remedy}", refusal.message()))
+}
+
+/// Of an error that is not the database's.
+fn unreachable(place: &str, error: &sqlx::Error) -> StoreError {
+    let said = match error {
+        sqlx::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    // So rustls's verifier calls a certificate without extensions, as Citus makes one for itself.
+    let remedy = if said.contains("UnsupportedCertVersion") {
+        "; its certificate is X.509 version 1, which cannot be checked: give the server one of version 3, or, on a \
+         network that is safe, add sslmode=disable to database_url"
+    } else {
+        ""
+    };
+    StoreError::Unavailable(format!("cannot connect to PostgreSQL at {place}: {said}{remedy}"))
+}
+
+/// As a shell takes it for one word.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

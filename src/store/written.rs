@@ -1,0 +1,45 @@
+//! Statements that must have written all of their rows: a trigger can drop one without an error, and a commit would then
+//! acknowledge what is not there.
+
+use super::StoreError;
+use super::acks::AckRows;
+use super::chats::ChatRows;
+use super::responses::ResponseRows;
+use super::search::SearchRows;
+use crate::domain::ack::{AckRaise, MessageAck};
+use crate::domain::chat::Chat;
+use crate::domain::message::MessageKey;
+use crate::domain::search::SearchEntry;
+use crate::domain::waiting::Response;
+
+pub(super) const MESSAGES: &str = "messages";
+
+/// # Errors
+/// [`StoreError::Swallowed`] if not all of the rows were written.
+pub(super) fn all_written(table: &'static str, rows: usize, written: u64) -> Result<(), StoreError> {
+    if written == rows as u64 { Ok(()) } else { Err(StoreError::Swallowed { table }) }
+}
+
+pub(super) async fn upsert_acks(rows: &mut impl AckRows, acks: &[MessageAck]) -> Result<(), StoreError> {
+    all_written("message_acks", acks.len(), rows.upsert_acks(acks).await?)
+}
+
+pub(super) async fn raise_acks(rows: &mut impl AckRows, raises: &[AckRaise]) -> Result<(), StoreError> {
+    all_written(MESSAGES, 0, rows.raise_acks(raises).await?)
+}
+
+pub(super) async fn take_over_acks(rows: &mut impl AckRows, keys: &[MessageKey]) -> Result<(), StoreError> {
+    all_written(MESSAGES, 0, rows.take_over_acks(keys).await?)
+}
+
+pub(super) async fn save_chats(rows: &mut impl ChatRows, chats: &[Chat]) -> Result<(), StoreError> {
+    all_written("chats", chats.len(), rows.save_chats(chats).await?)
+}
+
+pub(super) async fn save_responses(rows: &mut impl ResponseRows, responses: &[Response]) -> Result<(), StoreError> {
+    all_written("responses", responses.len(), rows.save_responses(responses).await?)
+}
+
+pub(super) async fn insert_words(rows: &mut impl SearchRows, entries: &[SearchEntry]) -> Result<(), StoreError> {
+    all_written("message_search", entries.len(), rows.insert_words(entries).await?)
+}
