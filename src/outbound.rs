@@ -22,21 +22,24 @@ pub fn client() -> Result<ClientBuilder, reqwest::Error> {
         .tls_certs_merge(roots))
 }
 
-/// Why a server gave no answer, for a person. Names nothing of the URL, which may hold a secret.
+/// Why a server gave no answer, for a person. Names the host and port, and nothing else of the URL, which may hold a
+/// secret.
 pub fn unanswered(error: &reqwest::Error) -> String {
     let mut root = error.source();
     while let Some(cause) = root.and_then(|root| root.source()) {
         root = Some(cause);
     }
     let root = root.map_or_else(|| "no answer".to_owned(), ToString::to_string);
+    let place = error.url().and_then(|url| Some(format!(" {}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let server = format!("the server{}", place.unwrap_or_default());
     match error {
         _ if root.starts_with("invalid peer certificate") => {
-            "the server's certificate has expired, is another host's, or is signed by nobody whom this machine trusts"
-                .to_owned()
+            let flaw = "has expired, is another host's, or is signed by nobody whom this machine trusts";
+            format!("{server} has a certificate that {flaw}")
         }
-        error if error.is_timeout() => "the server did not answer in time".to_owned(),
-        error if error.is_connect() => format!("the server cannot be reached: {root}"),
-        _ => format!("the server did not answer: {root}"),
+        error if error.is_timeout() => format!("{server} did not answer in time"),
+        error if error.is_connect() => format!("{server} cannot be reached: {root}"),
+        _ => format!("{server} did not answer: {root}"),
     }
 }
 

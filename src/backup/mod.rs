@@ -42,7 +42,7 @@ pub type Progress<'p> = &'p (dyn Fn(Step) + Send + Sync);
 pub enum BackupError {
     #[error(transparent)]
     Copy(#[from] CopyError),
-    #[error("{place}: {error}")]
+    #[error("{}", .error.of(.place))]
     Blob { place: String, error: BlobError },
     /// Trying again is useless until something else is done.
     #[error("{0}")]

@@ -1,6 +1,7 @@
 //! What can go wrong, in words for people: without keys, signed URLs or the bodies of a server's answers.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::iter::successors;
 use std::time::Duration;
@@ -8,23 +9,41 @@ use std::time::Duration;
 /// The longest text, in characters.
 const LONGEST: usize = 300;
 
-/// Why the files' store did not do what it was asked to.
+/// Why a store of files did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    #[error("there is no such file in the media store")]
     NotFound,
     /// Nothing can be stored until somebody makes room.
-    #[error("the media store is full: {0}")]
     Full(String),
     /// The file is not as long as its owner says.
-    #[error("the file has {found} bytes, where {stated} are expected")]
-    Size { stated: u64, found: u64 },
+    Size {
+        stated: u64,
+        found: u64,
+    },
     /// The settings are wrong; trying again is useless.
-    #[error("the media store cannot be used: {0}")]
     Unusable(String),
     /// Anything else. Trying again may help.
-    #[error("the media store does not work: {0}")]
     Unavailable(String),
+}
+
+/// Of the store that most of them are about.
+impl fmt::Display for BlobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.of("the media store"))
+    }
+}
+
+impl BlobError {
+    /// The error in words, of a store that is called so.
+    pub fn of(&self, store: &str) -> String {
+        match self {
+            Self::NotFound => format!("there is no such file in {store}"),
+            Self::Full(reason) => format!("{store} is full: {reason}"),
+            Self::Size { stated, found } => format!("the file has {found} bytes, where {stated} are expected"),
+            Self::Unusable(reason) => format!("{store} cannot be used: {reason}"),
+            Self::Unavailable(reason) => format!("{store} does not work: {reason}"),
+        }
+    }
 }
 
 impl BlobError {
@@ -96,7 +115,7 @@ fn reason(error: &(dyn Error + 'static)) -> String {
 fn request(text: &str) -> Option<String> {
     let mut words = text.strip_prefix("Error performing ")?.split(' ');
     let (method, url) = (words.next()?, words.next()?);
-    Some(format!("{method} {}", url.split('?').next()?))
+    url.contains("://").then(|| format!("{method} {}", url.split('?').next().unwrap_or_default()))
 }
 
 /// The status of an answer, and of its body no more than the error's code. Other texts stay as they are.
@@ -170,5 +189,6 @@ mod tests {
         );
         let performing = "Error performing GET http://h/b/k?X-Amz-Signature=1 in 3ms - Server returned";
         assert_eq!(request(performing).as_deref(), Some("GET http://h/b/k"));
+        assert_eq!(request("Error performing list request: Error performing GET http://h/b in 3ms"), None);
     }
 }

@@ -71,7 +71,10 @@ impl File {
         for (key, value) in table {
             let list = LISTS.contains(&key.as_str());
             let text = scalar(&value, list).ok_or_else(|| {
-                let expected = if list { "expected a list of texts" } else { "expected text, a number, true or false" };
+                let expected = match list {
+                    true => "expected a list of texts, each in quotes",
+                    false => "expected text in quotes, a number, true or false",
+                };
                 ConfigError::new(format!("{}: {key}", path.display()), expected)
             })?;
             values.insert(key, text);
@@ -83,8 +86,17 @@ impl File {
 /// The error in one line, with the number of the line it is about, and nothing of its content.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let mut message = error.message().lines().collect::<Vec<_>>().join(" ");
+    if is_unquoted(text.lines().nth(line - 1).unwrap_or_default()) {
+        message = r#"text stands in quotes, as in: listen = "127.0.0.1:8080""#.to_owned();
+    }
     ConfigError::new(format!("{}: line {line}", path.display()), message)
+}
+
+/// Whether a line that is wrong has a value that begins without a quotation mark, in a list or alone.
+fn is_unquoted(line: &str) -> bool {
+    let Some((_, value)) = line.split_once('=') else { return false };
+    !value.trim_start_matches(['[', ' ', '\t']).starts_with(['"', '\'', '{'])
 }
 
 fn scalar(value: &Value, list: bool) -> Option<String> {

@@ -118,7 +118,11 @@ async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
     let away = Away::new();
     let url = format!("http://{}", away.address());
     let output = gateway(&world, &["failed", "7"], &[("BUZON_GATEWAY_URL", url.as_str())]).await;
-    assert!(said(&output).contains("the server cannot be reached: Connection refused"), "{output:?}");
+    let line = format!(
+        "buzon: the gateway gives no answer: the server {} cannot be reached: Connection refused (os error 111)",
+        away.address()
+    );
+    assert_eq!(said(&output), line);
 }
 
 #[tokio::test]

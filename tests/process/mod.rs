@@ -12,6 +12,7 @@ mod logs;
 mod media;
 mod metrics;
 mod readme;
+mod remedies;
 mod replicas;
 mod send;
 mod settings;

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod gateway;
 pub mod hostile;
 pub mod keeper;
+pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -27,16 +28,34 @@ const PARAMETERS: [&str; 12] = [
 
 /// Whether the driver can take it as it is meant. No error quotes it.
 pub(in crate::store) fn check(text: &str) -> Result<(), DatabaseUrlError> {
-    let wrong = |error: &dyn std::fmt::Display| DatabaseUrlError::Postgres(error.to_string());
+    let misplaced = misplaced(text);
+    let wrong = |error: &dyn std::fmt::Display| match misplaced {
+        true => DatabaseUrlError::Unescaped,
+        false => DatabaseUrlError::Postgres(error.to_string()),
+    };
     let url = Url::parse(text).map_err(|error| wrong(&error))?;
-    // What stands before an unescaped slash or number sign ends up there, the password among it.
-    if url.path().contains('@') || url.fragment().is_some() {
+    if url.path().contains('@') || url.fragment().is_some() || has_bare_percent(text) {
         return Err(DatabaseUrlError::Unescaped);
     }
-    if let Some((key, _)) = url.query_pairs().find(|(key, _)| !PARAMETERS.contains(&key.as_ref())) {
-        return Err(DatabaseUrlError::Parameter(key.escape_debug().to_string()));
+    match url.query_pairs().find(|(key, _)| !PARAMETERS.contains(&key.as_ref())) {
+        Some(_) if misplaced => Err(DatabaseUrlError::Unescaped),
+        Some((key, _)) => Err(DatabaseUrlError::Parameter(key.escape_debug().to_string())),
+        None => PgConnectOptions::from_str(text).map(|_| ()).map_err(|error| wrong(&error)),
     }
-    PgConnectOptions::from_str(text).map(|_| ()).map_err(|error| wrong(&error))
+}
+
+/// Whether an `@` stands behind the host. What comes before it may be a password that an unescaped slash, question mark or
+/// number sign has torn apart.
+fn misplaced(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@'))
+}
+
+/// Whether a percent sign stands for itself, which psql refuses: nobody can tell it from the beginning of an escape.
+fn has_bare_percent(text: &str) -> bool {
+    let mut after = text.split('%').skip(1);
+    let bare = after.any(|after| after.len() < 2 || !after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
+    bare || percent_decode_str(text).decode_utf8().is_err()
 }
 
 /// Without user and password, and without parameters, which may hold them too.
@@ -73,8 +92,96 @@ pub(super) fn of_role(url: &SecretString, user: &str, password: &SecretString) -
     if !kept.is_empty() {
         of_role.query_pairs_mut().extend_pairs(kept);
     }
-    // A URL without a host takes neither; such a one names its host among the parameters.
-    let _ = of_role.set_username(user);
-    let _ = of_role.set_password(Some(password.expose_secret()));
+    let password = password.expose_secret();
+    // A URL without a host has no place for them in front of it.
+    if of_role.set_username(user).is_err() || of_role.set_password(Some(password)).is_err() {
+        of_role.query_pairs_mut().append_pair("user", user).append_pair("password", password);
+    }
     String::from(of_role).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        check(url).expect_err(url).to_string()
+    }
+
+    #[test]
+    fn a_password_that_is_not_escaped_is_told_how_to_be() {
+        let sentence = DatabaseUrlError::Unescaped.to_string();
+        assert!(sentence.contains("written with %"), "{sentence}");
+        for (sign, escape) in [("/", "%2F"), ("@", "%40"), ("#", "%23"), ("?", "%3F"), (":", "%3A"), ("%", "%25")] {
+            assert!(sentence.contains(&format!("{sign} is {escape}")), "{sign}");
+        }
+        for password in [
+            "p@ss:w/rd",
+            "p/ss",
+            "p#ss",
+            "p?ss",
+            "12/3",
+            "12?3",
+            "12#3",
+            "1?a=b",
+            "p%",
+            "p%rd",
+            "50%!",
+            "%zz",
+            "a%2",
+            "p@/x",
+            "%ff",
+        ] {
+            for host in ["db.example.com", "db.example.com:5432", "localhost"] {
+                assert_eq!(refusal(&format!("postgres://buzon:{password}@{host}/mail")), sentence, "{password}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_one_meaning_is_taken_and_other_mistakes_have_their_own_words() {
+        for (url, password) in [
+            ("postgres://u:p%40ss%3Aw%2Frd@h/d", "p@ss:w/rd"),
+            ("postgres://u:p@ss@h/d", "p@ss"),
+            ("postgres://u:p:ss@h/d", "p:ss"),
+            ("postgres:///d?user=u&password=p@ss", "p@ss"),
+        ] {
+            check(url).expect(url);
+            let options = PgConnectOptions::from_str(url).expect(url);
+            assert!(format!("{options:?}").contains(&format!("password: Some({password:?})")), "{url}");
+        }
+        for (url, said) in [
+            ("postgres://u:p@h:port/d", "invalid port number"),
+            ("postgres://u@h/d?sslmod=require", "there is no parameter sslmod"),
+        ] {
+            assert!(refusal(url).contains(said), "{url}: {}", refusal(url));
+        }
+    }
+
+    /// As libpq does. The driver takes its user from a crate that knows none unless the feature `std` is on.
+    #[test]
+    fn who_is_not_named_is_the_user_of_the_system() {
+        let whoami = Command::new("id").arg("-un").output().expect("it runs");
+        let whoami = String::from_utf8(whoami.stdout).expect("it is text");
+        if std::env::var_os("PGUSER").is_none() {
+            let options = options(&"postgres:///buzon".to_owned().into()).expect("it is a URL");
+            assert_eq!((options.get_username(), options.get_database()), (whoami.trim(), Some("buzon")));
+        }
+        let named = options(&"postgres:///buzon?host=/run/pg&user=me".to_owned().into()).expect("it is a URL");
+        assert_eq!(named.get_username(), "me");
+    }
+
+    #[test]
+    fn a_role_has_a_place_in_a_url_with_a_host_and_in_one_without() {
+        for (url, of) in [
+            ("postgres://buzon:secret@db/mail", "postgres://reader:p@db/mail"),
+            ("postgres:///mail", "postgres:///mail?user=reader&password=p"),
+            ("postgres:///mail?host=/run/pg&user=buzon", "postgres:///mail?host=%2Frun%2Fpg&user=reader&password=p"),
+        ] {
+            let role = of_role(&url.to_owned().into(), "reader", &"p".to_owned().into());
+            assert_eq!(role.expose_secret(), of);
+        }
+    }
 }
