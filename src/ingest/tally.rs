@@ -69,7 +69,7 @@ impl Tally {
         let (stored, times) = {
             let mut counts = self.lock();
             let is_enough = counts.times.stated >= ENOUGH_TIMES;
-            let times = is_enough.then(|| std::mem::take(&mut counts.times)).unwrap_or_default();
+            let times = if is_enough { std::mem::take(&mut counts.times) } else { Times::default() };
             (std::mem::take(&mut counts.stored), times)
         };
         stored.tell();
