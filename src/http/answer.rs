@@ -1,5 +1,6 @@
 //! What the read API answers: a page of a list, and how it shows times.
 
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -32,6 +33,18 @@ impl<T> ListAnswer<T> {
             data: page.rows,
         }
     }
+}
+
+/// JSON with a line end, so that at a terminal the prompt has a line of its own.
+pub fn json_line(thing: &impl Serialize) -> Vec<u8> {
+    let mut body = serde_json::to_vec(thing).expect("what is answered is JSON");
+    body.push(b'\n');
+    body
+}
+
+/// An answer with this JSON.
+pub fn json(response: &mut HttpResponseBuilder, thing: &impl Serialize) -> HttpResponse {
+    response.content_type("application/json").body(json_line(thing))
 }
 
 /// A time as the API shows it: RFC 3339 in UTC, with milliseconds where there are some.

@@ -103,7 +103,7 @@ impl Answer {
     /// # Errors
     /// 400 if it is larger than any answer; 503 if it is larger than a page, and the rest is not free.
     pub fn json(mut self, thing: &impl Serialize) -> Result<HttpResponse, Problem> {
-        let bytes = self.encode(thing, encoded_len(thing))?;
+        let bytes = self.encode(thing)?;
         Ok(self.send(None, bytes))
     }
 
@@ -112,7 +112,7 @@ impl Answer {
     /// # Errors
     /// As [`Answer::json`].
     pub fn item(mut self, request: &HttpRequest, thing: &impl Serialize) -> Result<HttpResponse, Problem> {
-        let bytes = self.encode(thing, encoded_len(thing))?;
+        let bytes = self.encode(thing)?;
         // Weak, because it may be sent compressed.
         let etag = ETag(EntityTag::new_weak(hex::encode(&Sha256::digest(&bytes)[..16])));
         if is_known(request, &etag) {
@@ -132,15 +132,17 @@ impl Answer {
     {
         let sizes: Vec<usize> = page.rows.iter().map(|row| encoded_len(row) + 1).collect();
         let page = ListAnswer::new(list, page.within(ROWS_BYTES, &sizes));
-        let bytes = self.encode(&page, encoded_len(&page))?;
+        let bytes = self.encode(&page)?;
         Ok(self.send(None, bytes))
     }
 
-    /// As JSON of this length.
-    fn encode(&mut self, thing: &impl Serialize, len: usize) -> Result<Vec<u8>, Problem> {
+    /// As JSON with a line end.
+    fn encode(&mut self, thing: &impl Serialize) -> Result<Vec<u8>, Problem> {
+        let len = encoded_len(thing) + 1;
         self.resize(if len > CHUNK { len + OVERHEAD } else { len })?;
         let mut bytes = Vec::with_capacity(len);
         serde_json::to_writer(&mut bytes, thing).expect("what the API answers is JSON");
+        bytes.push(b'\n');
         Ok(bytes)
     }
 
@@ -202,7 +204,7 @@ mod tests {
     async fn an_answer_that_is_small_gives_back_what_it_does_not_need() {
         let answers = answers(4 * PAGE_BYTES as u32);
         let first = answer(&answers, None).await.expect("there is room").json(&"small").expect("it fits");
-        let large = answer(&answers, None).await.err().expect("the first has its seven bytes");
+        let large = answer(&answers, None).await.err().expect("the first has its eight bytes");
         assert_eq!(large.code(), "too_many_answers");
         drop(first);
         assert!(answer(&answers, None).await.is_ok());

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use super::answer;
 use super::problem::Problem;
 use crate::ingest::Ingest;
 use crate::media::Room;
@@ -89,11 +90,11 @@ impl Readiness {
 
 /// The process is there. Never asks the database.
 pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "live"}))
+    answer::json(&mut HttpResponse::Ok(), &json!({"status": "live"}))
 }
 
 /// Events can be taken.
 pub async fn ready(readiness: Data<Readiness>) -> Result<HttpResponse, Problem> {
     readiness.check().await?;
-    Ok(HttpResponse::Ok().json(json!({"status": "ready", "media": readiness.media()})))
+    Ok(answer::json(&mut HttpResponse::Ok(), &json!({"status": "ready", "media": readiness.media()})))
 }

@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
+use super::answer;
 use super::archive::Archive;
 use super::peer;
 use super::problem::Problem;
@@ -53,5 +54,5 @@ pub async fn tell(request: HttpRequest, identity: Data<Identity>) -> Result<Http
     };
     let statement = identity.statement(&request).await;
     let testimony = question.answer(&statement, &identity.token);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(testimony))
+    Ok(answer::json(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")), &testimony))
 }

@@ -5,6 +5,7 @@ use actix_web::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, W
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
+use super::answer::json_line;
 use crate::blob::BlobError;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
@@ -49,7 +50,7 @@ pub enum Problem {
     #[error("there is no parameter {name}; this takes {known}")]
     UnknownParameter { name: String, known: String },
     /// 400: a page of an origin that is not configured, or one that would send what the API does not take.
-    #[error("{0}; pages of other origins may read when cors_origins names them")]
+    #[error("{0}")]
     CorsRefused(String),
     /// 403
     #[error("events are not taken from this address: webhook_allow_from does not name it")]
@@ -248,7 +249,6 @@ impl ResponseError for Problem {
         };
         let mut response = HttpResponse::build(status);
         self.add_headers(&mut response);
-        let body = serde_json::to_string(&body).expect("text and a number are JSON");
-        response.insert_header((CONTENT_TYPE, "application/problem+json")).body(body)
+        response.insert_header((CONTENT_TYPE, "application/problem+json")).body(json_line(&body))
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::{Access, Reader};
+use super::answer;
 use super::parameters;
 use super::problem::Problem;
 use super::problem_docs::ActionProblems;
@@ -34,5 +35,5 @@ pub async fn issue(access: Data<Access>, reader: Reader, request: HttpRequest) -
     parameters::none(&request)?;
     let ticket = access.issue_ticket(&reader).await?;
     let issued = IssuedTicket { ticket: ticket.to_text(), expires_at: ticket.expires_at().to_rfc3339() };
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")).json(issued))
+    Ok(answer::json(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")), &issued))
 }

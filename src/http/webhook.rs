@@ -7,9 +7,11 @@ use std::time::Instant;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tracing::{info, warn};
 
+use super::answer;
 use super::body::{self, Reader};
 use super::peer;
 use super::problem::Problem;
@@ -78,16 +80,18 @@ async fn take(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver)
     let receipt = receiver.ingest.submit(event).await?;
     receiver.meters.events.answer(received.elapsed());
     remarks.log(peer::client_address(request, &receiver.trusted_proxies));
-    Ok(HttpResponse::Ok().json(Accepted { ok: true, duplicate: receipt.duplicate }))
+    Ok(answer::json(&mut HttpResponse::Ok(), &Accepted { ok: true, duplicate: receipt.duplicate }))
 }
 
 /// The instance that the URL names, if it names one.
 fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
     let Some(segment) = request.match_info().get("instance_id") else { return Ok(None) };
+    // The router leaves %25, %2B and %2F as they are, and decodes everything else.
+    let segment = percent_decode_str(segment).decode_utf8_lossy();
     if segment.contains(['{', '}']) {
         return Err(Problem::NotFound("put the id of the instance in the place of {instance_id}".to_owned()));
     }
-    let instance = InstanceId::new(segment).map_err(|error| Problem::NotFound(error.to_string()))?;
+    let instance = InstanceId::new(&segment).map_err(|error| Problem::NotFound(error.to_string()))?;
     Ok(Some(instance).filter(|instance| !instance.is_unstated()))
 }
 

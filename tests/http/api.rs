@@ -1,6 +1,8 @@
 //! The read API's token, and the health of the service.
 
-use crate::support::events::SECRET;
+use serde_json::json;
+
+use crate::support::events::{SECRET, received, sign};
 use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
@@ -26,6 +28,33 @@ async fn the_read_api_always_asks_for_the_token() {
     }
     let passed = answer(service.get("/api/v1/nothing").bearer_auth(token)).await;
     assert_eq!((passed.status.as_u16(), passed.code()), (404, "not_found"));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_is_answered_at_a_terminal_ends_with_a_line_end() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let (token, body) = (service.token(), received("A", json!({})));
+    let post = |path: &str| service.post(path, &body);
+    for (request, status) in [
+        (post("/webhook/7").header("X-Whapi-Signature", sign(SECRET, &body)), 200),
+        (post("/webhook/7"), 401),
+        (post("/api/v1/tickets").bearer_auth(&token), 201),
+        (service.get("/api/v1/messages/7/A").bearer_auth(&token), 200),
+        (service.get("/api/v1/messages/7/B").bearer_auth(&token), 404),
+        (service.get("/api/v1/messages"), 401),
+        (service.get("/openapi.json"), 200),
+        (service.get("/health/live"), 200),
+        (service.get("/health/ready"), 200),
+        (service.get("/nothing"), 404),
+    ] {
+        let response = request.send().await.expect("it answers");
+        let (url, answered) = (response.url().clone(), response.status().as_u16());
+        let text = response.text().await.expect("it is text");
+        assert_eq!(answered, status, "{url}");
+        assert!(text.ends_with("}\n"), "{url}: {text:?}");
+    }
     service.stop().await;
 }
 
