@@ -145,7 +145,7 @@ impl Application {
                 roster: Arc::new(roster),
                 scrape: Arc::new(scrape),
             }),
-            webhook_url: Arc::new(WebhookUrl(config.webhook_url("{instance_id}"))),
+            webhook_url: Arc::new(WebhookUrl(config.webhook_url(None))),
         };
         let guests = Guests::new(proxies.clone(), config.max_connections_per_address, clock.clone());
         let limits = Limits { connections: config.max_connections, guests: Arc::new(guests) };

@@ -17,7 +17,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         writeln!(out, "{:key_width$}  {value:value_width$}  {place}", line.key)?;
     }
     writeln!(out, "\n{}", origin(sources.file()))?;
-    writeln!(out, "The URL to register at the gateway: {}", config.webhook_url("{instance_id}"))?;
+    writeln!(out, "The URL to register at the gateway: {}", config.webhook_url(None))?;
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub(super) struct SendArgs {
 }
 
 pub(super) fn instance(text: &str) -> Result<InstanceId, String> {
-    InstanceId::new(text).map_err(|error| error.to_string())
+    InstanceId::for_url(text).map_err(|error| error.to_string())
 }
 
 /// What buzon takes, and one byte more, so that it can be seen to refuse it.

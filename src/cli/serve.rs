@@ -146,9 +146,9 @@ fn media(config: &Config) -> String {
 fn urls(config: &Config) -> String {
     /// With more instances, whoever runs them knows the form.
     const SHOWN: usize = 10;
-    let mut ids: Vec<&str> = config.instances.iter().map(|instance| instance.id.as_str()).take(SHOWN).collect();
+    let mut ids: Vec<_> = config.instances.iter().map(|instance| Some(&instance.id)).take(SHOWN).collect();
     if ids.is_empty() || ids.len() < config.instances.len() {
-        ids.push("{instance_id}");
+        ids.push(None);
     }
-    ids.iter().map(|id| format!("  register           {}\n", config.webhook_url(id))).collect()
+    ids.into_iter().map(|id| format!("  register           {}\n", config.webhook_url(id))).collect()
 }

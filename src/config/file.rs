@@ -130,7 +130,7 @@ fn entry(path: &Path, here: &str, element: Value) -> Result<InstanceEntry, Confi
         Some(_) => return Err(problem("an id is text or a whole number")),
         None => return Err(problem("the id is missing")),
     };
-    let id = InstanceId::new(&id).map_err(|error| problem(&error.to_string()))?;
+    let id = InstanceId::for_url(&id).map_err(|error| problem(&error.to_string()))?;
     if id.is_unstated() {
         return Err(problem("the id - stands for events that name no instance"));
     }

@@ -174,10 +174,12 @@ impl Config {
         self.gateway.url.as_ref().filter(|_| self.gateway.replay && !self.gateway.tokens.is_empty())
     }
 
-    /// The URL to register at the gateway for an instance; without `public_url`, with a host to be filled in.
-    pub fn webhook_url(&self, instance: &str) -> String {
+    /// The URL to register at the gateway for an instance, or with a place for its id; without `public_url`, with a host
+    /// to be filled in.
+    pub fn webhook_url(&self, instance: Option<&InstanceId>) -> String {
         let base = self.public_url.as_ref().map_or("https://YOUR-HOST", |url| url.as_str().trim_end_matches('/'));
-        format!("{base}/webhook/{instance}")
+        let segment = instance.map_or_else(|| "{instance_id}".to_owned(), InstanceId::path_segment);
+        format!("{base}/webhook/{segment}")
     }
 }
 

@@ -9,6 +9,7 @@ use super::caller::{Caller, Heard};
 use super::service::same;
 use crate::config::Config;
 use crate::domain::identity::Statement;
+use crate::domain::instance;
 
 const PUBLIC_URL: &str = "public_url";
 
@@ -40,10 +41,7 @@ pub(super) async fn check(
 
 /// The very address that is registered, of the first instance if some are configured.
 fn webhook(config: &Config, public: &Url) -> Url {
-    let mut url = public.clone();
-    let path = ["webhook"].into_iter().chain(config.instances.first().map(|instance| instance.id.as_str()));
-    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
-    url
+    instance::webhook_url(public, config.instances.first().map(|instance| &instance.id))
 }
 
 fn ours(config: &Config, public: &Url, said: &Statement, here: Option<&Statement>, database: Option<&str>) -> Finding {

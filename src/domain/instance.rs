@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
 use super::signature::{Keyring, Signer};
 
 /// The id of an instance (a WhatsApp number at the gateway): 1 to 64 bytes without NUL, or [`InstanceId::unstated`].
@@ -14,6 +17,31 @@ pub struct InstanceId(Arc<str>);
 #[error("an instance id has 1 to {} bytes and no NUL", InstanceId::MAX_BYTES)]
 pub struct InvalidInstanceId;
 
+/// The id cannot stand in the URL of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotForUrl {
+    #[error(transparent)]
+    Invalid(#[from] InvalidInstanceId),
+    #[error("an instance with the id {0} has no URL of its own: {1} do not reach a server in a path as they are")]
+    Lost(InstanceId, &'static str),
+    #[error("an instance with the id {0} has no URL of its own: braces stand in one for an id that is to be filled in")]
+    Placeholder(InstanceId),
+}
+
+/// All but what RFC 3986 calls unreserved (section 2.3): nobody on the way takes these for anything else.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URL of the webhook of a buzon at `base`: an instance's own, or the one for all.
+pub fn webhook_url(base: &Url, instance: Option<&InstanceId>) -> Url {
+    let mut url = base.clone();
+    let folder = base.path().trim_end_matches('/');
+    url.set_path(&match instance {
+        Some(instance) => format!("{folder}/webhook/{}", instance.path_segment()),
+        None => format!("{folder}/webhook"),
+    });
+    url
+}
+
 impl InstanceId {
     /// It stands in every unique key, beside ids of 512 bytes.
     pub const MAX_BYTES: usize = 64;
@@ -23,6 +51,28 @@ impl InstanceId {
     pub fn new(id: &str) -> Result<Self, InvalidInstanceId> {
         let usable = !id.is_empty() && id.len() <= Self::MAX_BYTES && !id.contains('\0');
         usable.then(|| Self(id.into())).ok_or(InvalidInstanceId)
+    }
+
+    /// An id that can stand in the path of a webhook's URL, percent-encoded. Proxies and clients change slashes,
+    /// control characters and the segments `.` and `..` however they are encoded.
+    pub fn for_url(id: &str) -> Result<Self, NotForUrl> {
+        let instance = Self::new(id)?;
+        let lost = match id {
+            "." | ".." => Some("dots alone"),
+            _ if id.contains(['/', '\\']) => Some("slashes"),
+            _ if id.contains(char::is_control) => Some("control characters"),
+            _ => None,
+        };
+        match lost {
+            Some(lost) => Err(NotForUrl::Lost(instance, lost)),
+            None if id.contains(['{', '}']) => Err(NotForUrl::Placeholder(instance)),
+            None => Ok(instance),
+        }
+    }
+
+    /// The id as a segment of a URL's path.
+    pub fn path_segment(&self) -> String {
+        utf8_percent_encode(&self.0, RESERVED).to_string()
     }
 
     /// An id from a store, which holds only what was one when it was written.
@@ -124,6 +174,23 @@ mod tests {
         let ring = ring(&["7"], &["7"]);
         assert!(attribute(&ring, None, &Signer::Shared, Some(&id("7"))).is_unstated());
         assert!(attribute(&ring, None, &Signer::Shared, None).is_unstated());
+    }
+
+    #[test]
+    fn a_url_has_the_id_percent_encoded_and_no_id_that_would_not_arrive() {
+        let url = |base: &str, instance: Option<&str>| {
+            let instance = instance.map(|id| InstanceId::for_url(id).unwrap());
+            webhook_url(&Url::parse(base).unwrap(), instance.as_ref()).to_string()
+        };
+        assert_eq!(url("https://b.example.com", None), "https://b.example.com/webhook");
+        assert_eq!(url("https://b.example.com/", Some("123")), "https://b.example.com/webhook/123");
+        assert_eq!(url("https://b.example.com/x/", Some("a-b_c.d~")), "https://b.example.com/x/webhook/a-b_c.d~");
+        let odd = "https://b.example.com/webhook/100%25%20%2B%20%C3%B1%2525%3F%23%40";
+        assert_eq!(url("https://b.example.com", Some("100% + ñ%25?#@")), odd);
+        for lost in [".", "..", "a/b", "../x", "a\\b", "a\nb", "\u{7f}", "{instance_id}", "a}"] {
+            assert!(InstanceId::for_url(lost).is_err(), "{lost}");
+        }
+        assert_eq!(InstanceId::for_url(""), Err(NotForUrl::Invalid(InvalidInstanceId)));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-use crate::domain::instance::InstanceId;
+use crate::domain::instance::{self, InstanceId};
 use crate::outbound::plain_url;
 
 /// The buzon that events are sent to: on this machine, or on one that was named for it.
@@ -59,10 +59,7 @@ impl Target {
     }
 
     pub(super) fn webhook(&self, instance: Option<&InstanceId>) -> Url {
-        let mut url = self.0.clone();
-        let path = ["webhook"].into_iter().chain(instance.map(InstanceId::as_str));
-        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
-        url
+        instance::webhook_url(&self.0, instance)
     }
 }
 

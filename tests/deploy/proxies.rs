@@ -46,6 +46,21 @@ async fn signed_events_of_anybody_arrive_at_each_url_that_can_be_registered() {
     .await;
 }
 
+#[tokio::test]
+async fn ids_with_signs_of_their_own_in_a_url_arrive_as_they_are() {
+    behind_each(&SETTINGS, async |world, front| {
+        for (n, instance) in ["50%25", "100%25%20%2B%C3%B1", "a%3Fb%23c"].iter().enumerate() {
+            let post = front.post(&format!("/webhook/{instance}"), received(&format!("{n} +%"), json!({})));
+            assert!(!answer(post).await.accepted(), "{instance}");
+            let message = front.get(&format!("/api/v1/messages/{instance}/{n}%20%2B%25")).bearer_auth(TOKEN);
+            assert_eq!(answer(message).await.body["id"], format!("{n} +%"), "{instance}");
+        }
+        let instances = world.rows("SELECT instance_id FROM messages ORDER BY id").await;
+        assert_eq!(instances, ["50%", "100% +ñ", "a?b#c"]);
+    })
+    .await;
+}
+
 /// The proxy is on this machine, and its clients are not.
 #[tokio::test]
 async fn without_a_secret_nothing_is_taken_through_it() {

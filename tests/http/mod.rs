@@ -11,6 +11,7 @@ mod events;
 mod group_commit;
 mod guide;
 mod hostile;
+mod ids;
 mod landing;
 mod limits;
 mod lists;

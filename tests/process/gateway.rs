@@ -206,6 +206,26 @@ async fn registering_sets_url_and_secret_and_says_how_to_test_them() {
     assert!(!text(&output.stdout).contains(SECRET) && !text(&output.stderr).contains(SECRET));
 }
 
+#[tokio::test]
+async fn the_url_that_is_registered_has_the_id_percent_encoded() {
+    let keeper = Keeper::start().await;
+    let world = World::in_folder("data/buzon.db");
+    write(world.folder.path(), &keeper.settings().replace("\"7\"", "\"100% +ñ\""));
+    let settings = [PUBLIC, ("BUZON_WEBHOOK_SECRET", SECRET)];
+    let output = gateway(&world, &["register", "100% +ñ"], &settings).await;
+    assert!(output.status.success(), "{output:?}");
+    let url = "https://buzon.example.com/webhook/100%25%20%2B%C3%B1";
+    assert_eq!(keeper.webhooks(), [json!({"token": TOKEN, "url": url, "secret": SECRET})]);
+    assert_eq!(keeper.asked("POST /api/instance/100%25%20+%C3%B1/webhook"), 1);
+    let told = text(&output.stdout);
+    assert!(told.contains(url) && told.contains("?id=100%25%20%2B%C3%B1)"), "{told}");
+    let refused = gateway(&world, &["register", "a/b"], &settings).await;
+    assert!(
+        refused.status.code() == Some(2) && said(&refused).contains("the id a/b has no URL of its own"),
+        "{refused:?}"
+    );
+}
+
 /// Whatever stops it, the secret that the gateway signs with is one that buzon takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_the_old_one_goes_last() {

@@ -179,7 +179,7 @@ impl Keeper {
             return reply(401, &json!({"error": "invalid token"}));
         }
         match (method, path.as_slice()) {
-            ("POST", ["api", "instance", "7", "webhook"]) => {
+            ("POST", ["api", "instance", _, "webhook"]) => {
                 self.state().webhooks.push(body);
                 reply(200, &json!({"success": true}))
             }

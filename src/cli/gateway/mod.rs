@@ -82,7 +82,7 @@ pub(super) struct Whose {
 }
 
 fn instance(text: &str) -> Result<InstanceId, String> {
-    let instance = InstanceId::new(text).map_err(|error| error.to_string())?;
+    let instance = InstanceId::for_url(text).map_err(|error| error.to_string())?;
     if instance.is_unstated() { Err("the gateway gives every instance an id".to_owned()) } else { Ok(instance) }
 }
 

@@ -10,7 +10,7 @@ use crate::cli::WrongUse;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, OwnSecrets};
 use crate::domain::event::SECRET_CHECK;
-use crate::domain::instance::InstanceId;
+use crate::domain::instance::{self, InstanceId};
 use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
 use crate::terminal;
@@ -61,9 +61,10 @@ pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "To test it, press Test Webhook in the panel (/manage_instance.php?id={instance}); buzon's log then says,\n\
+        "To test it, press Test Webhook in the panel (/manage_instance.php?id={id}); buzon's log then says,\n\
          with the gateway's address:\n\
-         \x20   a test webhook has arrived and is stored (signature valid)"
+         \x20   a test webhook has arrived and is stored (signature valid)",
+        id = instance.path_segment()
     )?;
     if change == Change::New {
         writeln!(out, "In a few days, run: buzon gateway register {instance} --drop-old-secret")?;
@@ -80,9 +81,7 @@ fn webhook_url(config: &Config, instance: &InstanceId) -> anyhow::Result<Url> {
     let example = "how the gateway reaches buzon, such as https://buzon.example.com";
     let base =
         config.public_url.as_ref().ok_or_else(|| WrongUse(format!("BUZON_PUBLIC_URL is not set; it is {example}")))?;
-    let mut url = base.clone();
-    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(["webhook", instance.as_str()]);
-    Ok(url)
+    Ok(instance::webhook_url(base, Some(instance)))
 }
 
 fn configured(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> {

@@ -1,0 +1,114 @@
+//! Ids with every sign that a path has another use for: percent-encoded they work in each path.
+
+use serde_json::json;
+
+use crate::media::JPEG;
+use crate::support::events::{SECRET, received};
+use crate::support::eventually;
+use crate::support::gateway::{Gateway, Reply};
+use crate::support::service::{Answer, Service, answer};
+use crate::support::world::{Backend, World, on_both};
+
+/// Writes every byte of UTF-8 that is no letter and no digit as `%` and two digits.
+fn encoded(id: &str) -> String {
+    let byte =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    id.bytes().map(byte).collect()
+}
+
+const INSTANCES: [&str; 9] = ["a/b", "100%", "50%25", "%2F", "a+b", "a b", "ñandú", "a?b#c;d=e&f", "..%2f@:"];
+/// The first is what WhatsApp's own library makes.
+const MESSAGES: [&str; 6] = ["true_573001112233@c.us_3EB0/AB+C=", "%41", "a%2Fb", "a b\tc", "../../etc", "ñ \"q\" \\"];
+const CHATS: [&str; 3] = ["573001112233@c.us", "1/2+3%@g.us", "a%2Fb"];
+
+#[tokio::test]
+async fn an_instance_is_what_the_path_says_decoded_once() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        for (n, instance) in INSTANCES.iter().enumerate() {
+            for slash in ["", "/"] {
+                let path = format!("/webhook/{}{slash}", encoded(instance));
+                service.deliver(&path, received(&format!("{n}{slash}"), json!({}))).await.accepted();
+            }
+        }
+        // These need no encoding.
+        service.deliver("/webhook/a+b", received("plain", json!({}))).await.accepted();
+        service.deliver("/webhook/c@d:e", received("plain", json!({}))).await.accepted();
+        let mut expected: Vec<String> = INSTANCES.iter().flat_map(|it| [it.to_string(), it.to_string()]).collect();
+        expected.extend(["a+b".to_owned(), "c@d:e".to_owned()]);
+        expected.sort();
+        let mut instances = world.rows("SELECT instance_id FROM messages").await;
+        instances.sort();
+        assert_eq!(instances, expected);
+        for unusable in ["%00", &encoded(&"x".repeat(65)), "%7Binstance_id%7D"] {
+            let refused = service.deliver(&format!("/webhook/{unusable}"), received("A", json!({}))).await;
+            assert_eq!(refused.code(), "not_found", "{unusable}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_chats_and_files_are_found_under_their_ids() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/menu.jpg", Reply::file(JPEG));
+        let origin = gateway.url("");
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
+        let service = Service::start_with(&world, &settings).await;
+        let token = service.token();
+        for instance in INSTANCES {
+            for (n, message) in MESSAGES.iter().enumerate() {
+                let fields = json!({"chat_id": CHATS[n % CHATS.len()], "media_url": "/menu.jpg"});
+                service.deliver(&format!("/webhook/{}", encoded(instance)), received(message, fields)).await.accepted();
+            }
+        }
+        let pending = "SELECT count(*) FROM media WHERE state = 'pending'";
+        eventually("every file is stored", async || world.value(pending).await == "0").await;
+        let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(&token)).await;
+        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        let get = async |path: &str| -> Answer { answer(service.get(path).bearer_auth(&token)).await };
+        for instance in INSTANCES {
+            let of = encoded(instance);
+            for (n, message) in MESSAGES.iter().enumerate() {
+                let path = format!("/api/v1/messages/{of}/{}", encoded(message));
+                let found = get(&path).await.body;
+                assert_eq!((&found["instance_id"], &found["id"]), (&json!(instance), &json!(message)), "{path}");
+                let file = service.get(&format!("{path}/media?ticket={ticket}")).send().await.expect("it answers");
+                assert_eq!(file.bytes().await.expect("it has a body"), JPEG, "{path}");
+                let chat_id = CHATS[n % CHATS.len()];
+                let path = format!("/api/v1/chats/{of}/{}", encoded(chat_id));
+                assert_eq!(get(&path).await.body["chat_id"], chat_id, "{path}");
+                let messages = get(&format!("{path}/messages?limit=200")).await;
+                let ids: Vec<_> =
+                    messages.body["data"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
+                assert!(ids.contains(&&json!(message)), "{path} {ids:?}");
+            }
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A URL that is read off the screen and registered must lead here.
+#[tokio::test]
+async fn the_url_that_is_printed_for_an_instance_is_its_own() {
+    let world = World::new(Backend::Sqlite).await;
+    let file = world.folder.path().join("buzon.toml");
+    let ids = ["100% +ñ", "50%25", "a?b#c"];
+    let entries: String = ids.iter().map(|id| format!("[[instances]]\nid = \"{id}\"\n")).collect();
+    std::fs::write(&file, entries).expect("it can be written");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
+    let service = Service::start_with(&world, &settings).await;
+    let config = crate::support::service::config(&settings);
+    for instance in &config.instances {
+        let url = config.webhook_url(Some(&instance.id));
+        let path = url.strip_prefix("https://YOUR-HOST").expect("no host is known");
+        service.deliver(path, received("A", json!({}))).await.accepted();
+    }
+    let mut expected = ids.to_vec();
+    expected.sort();
+    assert_eq!(world.rows("SELECT instance_id FROM messages ORDER BY instance_id").await, expected);
+    service.stop().await;
+}
