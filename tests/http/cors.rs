@@ -82,6 +82,45 @@ async fn a_page_of_any_other_origin_may_not() {
 }
 
 #[tokio::test]
+async fn a_page_that_may_not_is_told_which_setting_would_let_it() {
+    let (world, other) = (World::new(Backend::Sqlite).await, World::new(Backend::Sqlite).await);
+    for service in [Service::start(&world).await, service(&other, LOCAL).await] {
+        for (path, method) in [("/api/v1/messages", "GET"), ("/api/v1/tickets", "POST"), ("/openapi.json", "GET")] {
+            for (origin, named) in [
+                (PANEL, "cors_origins = [\"https://panel.example.com\"]"),
+                (PANEL, "BUZON_CORS_ORIGINS=https://panel.example.com"),
+                ("null", "Origin: null"),
+                ("null", "serve it from an address"),
+                ("https://panel.example.com/", "cors_origins names those that may"),
+                ("*", "cors_origins names those that may"),
+            ] {
+                let asked = answer(preflight(&service, path, origin, method, "authorization")).await;
+                assert_eq!((asked.status.as_u16(), asked.code()), (400, "cors_refused"), "{path} {origin}");
+                let detail = asked.body["detail"].as_str().expect("it is text");
+                assert!(detail.contains(named), "{detail}");
+                assert_eq!(asked.header("www-authenticate"), "");
+            }
+        }
+        let plain = client().request(Method::OPTIONS, format!("http://{}/api/v1/messages", service.api_address));
+        assert_eq!(answer(plain).await.code(), "token_missing", "it is no browser that asks beforehand");
+        service.stop().await;
+    }
+}
+
+/// They are no strangers who try tokens.
+#[tokio::test]
+async fn pages_that_may_not_read_use_up_no_ones_tries() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    for _ in 0..100 {
+        let asked = answer(preflight(&service, "/api/v1/messages", PANEL, "GET", "authorization")).await;
+        assert_eq!(asked.code(), "cors_refused");
+    }
+    assert_eq!(answer(service.get("/api/v1/messages")).await.code(), "token_missing");
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn without_the_setting_and_outside_the_api_no_page_may() {
     let world = World::new(Backend::Sqlite).await;
     let (with, other) = (service(&world, PANEL).await, World::new(Backend::Sqlite).await);
