@@ -18,6 +18,7 @@ CREATE TABLE media_jobs (
     content_type    TEXT,
     file_name       TEXT,
     stored_at       TEXT,
+    settled_seq     INTEGER,
     PRIMARY KEY (instance_id, message_id, source_sha256)
 ) STRICT;
 INSERT INTO media_jobs (
@@ -34,6 +35,9 @@ CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX media_leased ON media (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX media_occurred ON media (occurred_at, state);
 CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
+-- The feed walks over the files whose jobs have ended: over all of them, or over those of an instance.
+CREATE INDEX media_settled ON media (settled_seq) WHERE settled_seq IS NOT NULL;
+CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_seq IS NOT NULL;
 
 -- Objects that somebody is about to delete or to put again; nobody else may meanwhile.
 CREATE TABLE media_object_locks (

@@ -169,6 +169,13 @@ pub enum Outcome {
     Released,
 }
 
+impl Outcome {
+    /// True if nothing more is done for the file, unless somebody asks for it again.
+    pub fn ends_job(&self) -> bool {
+        matches!(self, Self::Stored { .. } | Self::Ended { .. })
+    }
+}
+
 /// Why a file could not be had, by what follows from it. The texts are for the owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {

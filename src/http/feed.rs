@@ -11,6 +11,7 @@ use super::archive::Archive;
 use super::parameters;
 use super::problem::Problem;
 use crate::domain::instance::InstanceId;
+use crate::domain::message::MessageKey;
 use crate::domain::page::fitting;
 use crate::domain::scope::Scope;
 use crate::store::{self, FeedFilter};
@@ -27,9 +28,17 @@ pub struct FeedAnswer {
     pub more: bool,
 }
 
-/// What happened. `GET /api/v1/events/{seq}` has the rest, where your token sees the event's instance.
+/// An item of the feed.
 #[derive(Serialize, ToSchema)]
-pub struct FeedItem {
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum FeedItem {
+    Event(FeedEvent),
+    Media(FeedFile),
+}
+
+/// An event. `GET /api/v1/events/{seq}` has the rest, where your token sees the event's instance.
+#[derive(Serialize, ToSchema)]
+pub struct FeedEvent {
     #[schema(example = 4711)]
     pub seq: i64,
     /// Whose event it is; `-` where nobody said.
@@ -52,6 +61,26 @@ pub struct FeedItem {
     pub changes: Vec<Change>,
 }
 
+/// A file that has been stored, or that was given up. Each is there once, with its latest end.
+#[derive(Serialize, ToSchema)]
+pub struct FeedFile {
+    #[schema(example = 4712)]
+    pub seq: i64,
+    #[schema(example = "123")]
+    pub instance_id: String,
+    /// The message that it came with.
+    #[schema(example = "ABCD1234")]
+    pub message_id: String,
+    /// stored, expired, refused, too_large or failed
+    #[schema(example = "stored")]
+    pub state: &'static str,
+    /// Why it was given up.
+    #[schema(example = json!(null))]
+    pub reason: Option<String>,
+    /// The message to look at again.
+    pub changes: Vec<Change>,
+}
+
 /// A message that something was said of.
 #[derive(Serialize, ToSchema)]
 pub struct Change {
@@ -68,7 +97,7 @@ pub fn since_seq(value: &Option<String>) -> Result<Option<i64>, Problem> {
 
 /// A number of the ledger, as a client gives it.
 pub fn position(text: &str) -> Result<i64, &'static str> {
-    text.parse().ok().filter(|seq| *seq >= 0).ok_or("expected the number of an event, or 0 for the beginning")
+    text.parse().ok().filter(|seq| *seq >= 0).ok_or("expected a number of the feed, or 0 for the beginning")
 }
 
 pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedFilter {
@@ -106,28 +135,61 @@ impl FeedAnswer {
         let fitting = fitting(most, sizes.iter());
         if fitting < self.data.len() {
             self.data.truncate(fitting);
-            self.next_since_seq = self.data.last().map_or(self.next_since_seq, |item| item.seq);
+            self.next_since_seq = self.data.last().map_or(self.next_since_seq, FeedItem::seq);
             self.more = true;
         }
         self
     }
 }
 
+impl FeedItem {
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Media(file) => file.seq,
+        }
+    }
+}
+
 impl From<store::FeedItem> for FeedItem {
     fn from(item: store::FeedItem) -> Self {
-        let change = |(instance_id, message_id): (InstanceId, String)| Change {
-            instance_id: instance_id.as_str().to_owned(),
-            message_id,
-        };
-        Self {
-            seq: item.seq,
-            instance_id: item.instance_id.as_str().to_owned(),
-            event_type: item.event_type,
-            chat_id: item.chat_id,
-            state: item.state,
-            timestamp: item.received_at.seconds(),
-            received_at: shown(item.received_at),
-            changes: item.changes.into_iter().map(change).collect(),
+        match item {
+            store::FeedItem::Event(event) => Self::Event(event.into()),
+            store::FeedItem::File(file) => Self::Media(file.into()),
         }
+    }
+}
+
+impl From<store::FeedEvent> for FeedEvent {
+    fn from(event: store::FeedEvent) -> Self {
+        Self {
+            seq: event.seq,
+            instance_id: event.instance_id.as_str().to_owned(),
+            event_type: event.event_type,
+            chat_id: event.chat_id,
+            state: event.state,
+            timestamp: event.received_at.seconds(),
+            received_at: shown(event.received_at),
+            changes: event.changes.into_iter().map(Change::from).collect(),
+        }
+    }
+}
+
+impl From<store::FeedFile> for FeedFile {
+    fn from(file: store::FeedFile) -> Self {
+        Self {
+            seq: file.seq,
+            instance_id: file.instance_id.as_str().to_owned(),
+            message_id: file.message_id.clone(),
+            state: file.state.as_str(),
+            reason: file.reason,
+            changes: vec![(file.instance_id, file.message_id).into()],
+        }
+    }
+}
+
+impl From<MessageKey> for Change {
+    fn from((instance_id, message_id): MessageKey) -> Self {
+        Self { instance_id: instance_id.as_str().to_owned(), message_id }
     }
 }

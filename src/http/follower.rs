@@ -13,9 +13,6 @@ use crate::store::FeedFilter;
 
 /// After how many milliseconds a client connects again.
 const RETRY_MILLIS: u32 = 2_000;
-/// The name of an event that says of no type that it is.
-const UNNAMED: &str = "event";
-
 /// Who follows the ledger, and how far they are.
 pub struct Follower {
     streams: Arc<Streams>,
@@ -123,8 +120,12 @@ fn place(position: i64) -> String {
     format!("id: {position}\n\n")
 }
 
+/// The name is never one that an event from outside chose: a browser has handlers of its own for `error` and `open`.
 fn frame(item: &FeedItem) -> String {
-    let name = item.event_type.as_deref().unwrap_or(UNNAMED).replace(['\r', '\n'], " ");
+    let name = match item {
+        FeedItem::Event(_) => "event",
+        FeedItem::Media(_) => "media",
+    };
     let data = serde_json::to_string(item).expect("what the API answers is JSON");
-    format!("id: {}\nevent: {name}\ndata: {data}\n\n", item.seq)
+    format!("id: {}\nevent: {name}\ndata: {data}\n\n", item.seq())
 }

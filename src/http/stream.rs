@@ -31,10 +31,10 @@ pub struct StreamParameters {
     /// Of this instance, or of these, with commas between them.
     #[param(example = "123")]
     instance_id: Option<String>,
-    /// Of this type, or of these, with commas between them.
-    #[param(example = "message_received,ack_update")]
+    /// Events of this type, or of these, with commas between them; `media` stands for files.
+    #[param(example = "message_received,ack_update,media")]
     event: Option<String>,
-    /// Begin after the event with this number. `Last-Event-ID` comes before it; without either, the stream begins now.
+    /// Begin after this number. `Last-Event-ID` comes before it; without either, the stream begins now.
     #[param(value_type = Option<i64>, minimum = 0, example = 4711)]
     since_seq: Option<String>,
     /// A ticket, for an `EventSource`, which cannot send a token.
@@ -51,27 +51,34 @@ pub struct StreamParameters {
             example = 4711),
     ),
     summary = "The feed as it happens, as server-sent events",
-    description = "Each event has the number of the ledger as `id`, its type as `event`, and as `data` what the feed has as \
-                   an item. A client that connects again goes on where it was, and misses nothing. Every 15 seconds \
-                   without an event there is a comment, with the `id` up to which everything was sent. A client that does \
-                   not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. \
-                   There are 256 streams at most, 64 for one token, and 64 are kept for the owner's token. A \
-                   ticket is good for connecting, not for connecting again after five minutes: have another one made, and \
-                   begin where you were.\n\nIn a page:\n\n```js\nlet since = '';\nasync function follow() {\n  \
+    description = "Each item of the feed comes with its number as `id` and itself as `data`. Its name, after `event:`, is \
+                   `event` or `media`, and nothing else: the type of an event is in the data, as `event_type`. A `media` \
+                   item says that a file has been stored, or that it was given up; the message that it came with can then \
+                   be asked for again. A client that connects again goes on where it was, and misses nothing. Every 15 \
+                   seconds without an item there is a comment, with the `id` up to which everything was sent. A client that \
+                   does not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. \
+                   There are 256 streams at most, 64 for one token, and 64 are kept for the owner's token. \
+                   A ticket is good for connecting, not for connecting again after five minutes: have another one made, \
+                   and begin where you were.\n\nIn a page:\n\n```js\nlet since = '';\n\
+                   const again = () => setTimeout(() => follow().catch(again), 2000);\n\
+                   async function follow() {\n  \
                    const headers = {Authorization: 'Bearer ' + token};\n  \
                    const {ticket} = await (await fetch('/api/v1/tickets', {method: 'POST', headers})).json();\n  \
                    const stream = new EventSource(`/api/v1/stream?ticket=${ticket}${since && '&since_seq=' + since}`);\n  \
-                   const seen = event => { since = event.lastEventId; show(JSON.parse(event.data)); };\n  \
-                   for (const type of ['message_received', 'message_sent', 'ack_update', 'message_reaction'])\n    \
-                   stream.addEventListener(type, seen);\n  \
-                   stream.onerror = () => { stream.close(); setTimeout(follow, 2000); };\n}\n```\n\n\
-                   A file that has been stored is no event: ask for its message again.",
+                   const seen = item => { since = item.lastEventId; show(JSON.parse(item.data)); };\n  \
+                   stream.addEventListener('event', seen);\n  \
+                   stream.addEventListener('media', seen);\n  \
+                   stream.onerror = () => { stream.close(); again(); };\n}\n\
+                   follow().catch(again);\n```",
     responses(
         (
             status = 200, description = "It does not end", content_type = "text/event-stream", body = String,
-            example = "retry: 2000\nid: 4710\n\nid: 4711\nevent: ack_update\ndata: {\"seq\":4711,\"instance_id\":\"-\",\
-                       \"event_type\":\"ack_update\",\"chat_id\":null,\"state\":\"applied\",\"timestamp\":1724716803,\
+            example = "retry: 2000\nid: 4710\n\nid: 4711\nevent: event\ndata: {\"kind\":\"event\",\"seq\":4711,\
+                       \"instance_id\":\"-\",\"event_type\":\"ack_update\",\"chat_id\":null,\"state\":\"applied\",\"timestamp\":1724716803,\
                        \"received_at\":\"2024-08-27T00:00:03.100Z\",\
+                       \"changes\":[{\"instance_id\":\"123\",\"message_id\":\"ABCD1234\"}]}\n\nid: 4712\nevent: media\n\
+                       data: {\"kind\":\"media\",\"seq\":4712,\"instance_id\":\"123\",\"message_id\":\"ABCD1234\",\
+                       \"state\":\"stored\",\"reason\":null,\
                        \"changes\":[{\"instance_id\":\"123\",\"message_id\":\"ABCD1234\"}]}\n\n",
         ),
         StreamProblems,

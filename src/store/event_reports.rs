@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::feed::FeedFileRow;
 use super::listing::{Question, Readable, instances};
 use super::{Queries, StoreError};
 use crate::domain::event::EventState;
@@ -44,7 +45,7 @@ pub trait EventReports: Send + Sync {
 /// The ledger's clock.
 #[async_trait]
 pub trait LedgerClock: Send + Sync {
-    /// The number of the latest event: none that becomes visible later has this number or a lower one.
+    /// The latest number: no event or file that becomes visible later has this number or a lower one.
     async fn latest_seq(&self) -> Result<i64, StoreError>;
 }
 
@@ -101,6 +102,8 @@ pub(super) enum Path {
     NotApplied(EventState),
     /// Of the events about this message.
     Message(String),
+    /// The files whose jobs have ended, in the place of events; nothing is looked for among them.
+    Settled,
 }
 
 /// What is looked for among the rows that are read.
@@ -155,7 +158,7 @@ impl Stretch {
 /// The statements that read the ledger.
 #[async_trait]
 pub(super) trait EventQueries {
-    /// The number of the latest event, as this question sees it.
+    /// The latest number, as this question sees it.
     async fn clock(&mut self) -> Result<i64, StoreError>;
 
     /// Reads a stretch: a window for each of its sources.
@@ -163,6 +166,9 @@ pub(super) trait EventQueries {
 
     /// The events with these numbers, in the order of the numbers.
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
+
+    /// The files whose jobs ended with these numbers, in the order of the numbers.
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -1,6 +1,8 @@
-//! The ledger as a feed: everything since one last looked, in the order of its numbers, and what it changed.
+//! The ledger as a feed: everything since one last looked, in the order of its numbers, and what it changed. A file has
+//! a number of the same clock once its job has ended, and stands among the events there.
 //!
-//! No event ever appears below a visible number, so whoever goes on from where a feed ended misses nothing.
+//! No event and no file ever appears below a visible number, so whoever goes on from where a feed ended misses nothing.
+//! A file is there once, with its latest end: one that is asked for again leaves its place, and has another number later.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,9 +10,11 @@ use async_trait::async_trait;
 
 use super::event_reports::{EventQueries, EventReport, Path, Sieve, Sources, Stretch};
 use super::listing::{Question, Readable};
+use super::media::unreadable;
 use super::{Queries, StoreError};
 use crate::domain::event::EventState;
 use crate::domain::instance::InstanceId;
+use crate::domain::media::State;
 use crate::domain::message::MessageKey;
 use crate::domain::scope::Scope;
 use crate::domain::timestamp::Timestamp;
@@ -26,17 +30,27 @@ const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];
 /// The contract of the feed.
 #[async_trait]
 pub trait Feeds: Send + Sync {
-    /// At most `limit` events after the number `since`, in the order of their numbers. The work is bounded: it can be
+    /// At most `limit` items after the number `since`, in the order of their numbers. The work is bounded: it can be
     /// fewer, even none, and yet there is more.
     async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError>;
 }
 
-/// Which events are wanted; what is empty lets all through.
+/// The items that are wanted; an empty set lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedFilter {
     /// What these instances received, and what changed their messages.
     pub instances: BTreeSet<InstanceId>,
+    /// Types of events, and [`FeedFilter::FILES`] for files.
     pub event_types: Vec<String>,
+}
+
+impl FeedFilter {
+    /// The word for files among the types of events.
+    pub const FILES: &str = "media";
+
+    fn wants_files(&self) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|it| it == Self::FILES)
+    }
 }
 
 /// A stretch of the feed.
@@ -49,9 +63,25 @@ pub struct Feed {
     pub more: bool,
 }
 
-/// What happened, and the messages that it may have changed, as far as the reader sees them.
+/// An item of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedItem {
+pub enum FeedItem {
+    Event(FeedEvent),
+    File(FeedFile),
+}
+
+impl FeedItem {
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::File(file) => file.seq,
+        }
+    }
+}
+
+/// An event, and the messages that it may have changed, as far as the reader sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEvent {
     pub seq: i64,
     pub instance_id: InstanceId,
     pub event_type: Option<String>,
@@ -60,6 +90,37 @@ pub struct FeedItem {
     pub state: String,
     pub received_at: Timestamp,
     pub changes: Vec<MessageKey>,
+}
+
+/// The end of the job of a message's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedFile {
+    pub seq: i64,
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    pub state: State,
+    pub reason: Option<String>,
+}
+
+/// A row of `media` whose job has ended.
+pub(super) struct FeedFileRow {
+    pub(super) seq: i64,
+    pub(super) instance_id: String,
+    pub(super) message_id: String,
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+}
+
+impl FeedFileRow {
+    fn read(self) -> Result<FeedFile, StoreError> {
+        Ok(FeedFile {
+            seq: self.seq,
+            instance_id: InstanceId::from_store(&self.instance_id),
+            message_id: self.message_id,
+            state: State::parse(&self.state).ok_or_else(|| unreadable("state"))?,
+            reason: self.reason,
+        })
+    }
 }
 
 #[async_trait]
@@ -72,8 +133,7 @@ impl<S: Readable> Feeds for S {
         let view = View::new(scope, filter);
         let windows = view.windows(&mut reading, since, clock, limit).await?;
         let Walked { found, reached } = Walked::merge(windows, true, limit);
-        let events = reading.events_with(&found).await?;
-        let items = view.items(&mut reading, events).await?;
+        let items = view.items(&mut reading, &found).await?;
         reading.end().await?;
         Ok(Feed { items, next_since: reached.unwrap_or(clock), more: reached.is_some() })
     }
@@ -114,6 +174,10 @@ impl<'v> View<'v> {
         let (path, ascending) = (Path::All, true);
         let stretch = Stretch { sources, path, sieve, after: since, before: clock + 1, ascending, rows };
         let mut windows = queries.windows(&stretch).await?;
+        if self.filter.wants_files() {
+            let (path, sieve, rows) = (Path::Settled, Sieve::default(), limit + 1);
+            windows.extend(queries.windows(&Stretch { path, sieve, rows, ..stretch.clone() }).await?);
+        }
         if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {
             windows.extend(self.unstated(queries, stretch).await?);
         }
@@ -142,17 +206,24 @@ impl<'v> View<'v> {
         self.instances.as_ref().is_none_or(|instances| instances.contains(instance))
     }
 
-    async fn items(&self, queries: &mut impl Queries, events: Vec<EventReport>) -> Result<Vec<FeedItem>, StoreError> {
+    /// The items with these numbers; no event and no file share one.
+    async fn items(&self, queries: &mut impl Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
+        let events = queries.events_with(seqs).await?;
+        let files = if events.len() < seqs.len() { queries.files_with(seqs).await? } else { vec![] };
         let owners = owners(queries, &events).await?;
-        Ok(events.into_iter().map(|event| self.item(&owners, event)).collect())
+        let events = events.into_iter().map(|event| Ok(FeedItem::Event(self.event(&owners, event))));
+        let files = files.into_iter().map(|row| row.read().map(FeedItem::File));
+        let mut items = events.chain(files).collect::<Result<Vec<_>, StoreError>>()?;
+        items.sort_by_key(FeedItem::seq);
+        Ok(items)
     }
 
-    fn item(&self, owners: &Owners, event: EventReport) -> FeedItem {
+    fn event(&self, owners: &Owners, event: EventReport) -> FeedEvent {
         let applied = event.state == EventState::Applied.as_str();
         let changed = std::iter::once(&event.instance_id).chain(owners_of(owners, &event));
         let changed = changed.filter(|instance| applied && self.scope.allows(instance));
         let key = |instance: &InstanceId| Some((instance.clone(), event.message_id.clone()?));
-        FeedItem {
+        FeedEvent {
             changes: changed.filter_map(key).take(CHANGES).collect(),
             seq: event.seq,
             chat_id: event.chat_id.filter(|_| self.scope.allows(&event.instance_id)),

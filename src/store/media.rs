@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::events::EventRows;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Outcome, Settlement, State, StoredFile};
 use crate::domain::timestamp::Timestamp;
@@ -20,7 +21,8 @@ pub trait MediaStore: Send + Sync {
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError>;
 
     /// Writes how attempts ended, and gives up their leases; of a job that was made due again since it was claimed, only
-    /// that its file is stored. Returns the leases that were given up: not one that another caller has taken over.
+    /// that its file is stored. A job that ends has a number of the ledger's clock from then on, by which the feed
+    /// shows it. Returns the leases that were given up: not one that another caller has taken over.
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError>;
 
     /// When the first job after `now` is due, or a lease ends.
@@ -48,7 +50,8 @@ pub(super) trait MediaRows {
     /// Returns how many rows were written.
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError>;
 
-    /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored.
+    /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored. They leave the
+    /// feed until they end again.
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
 
     /// Writes anew what these jobs have of their messages, if they are there.
@@ -120,6 +123,24 @@ pub(super) struct SettledColumns<'s> {
     pub(super) next_attempt_at: Option<Timestamp>,
     pub(super) file: Option<&'s StoredFile>,
     pub(super) stored_at: Option<Timestamp>,
+    pub(super) settled_seq: Option<i64>,
+}
+
+/// The columns of these settlements. The jobs that end take their numbers off the ledger's clock, and so hold it to the
+/// commit as a batch of events does: no file appears below a number that was seen.
+pub(super) async fn settled_columns<'s>(
+    rows: &mut impl EventRows,
+    settlements: &'s [Settlement],
+) -> Result<Vec<SettledColumns<'s>>, StoreError> {
+    let ends = |it: &&Settlement| it.outcome.ends_job();
+    let count = i64::try_from(settlements.iter().filter(ends).count()).expect("it is far smaller than 2^63");
+    let last_seq = if count > 0 { rows.take_numbers(count).await? } else { 0 };
+    let mut numbers = last_seq - count + 1..=last_seq;
+    let columns = |it: &'s Settlement| {
+        let settled_seq = if it.outcome.ends_job() { numbers.next() } else { None };
+        SettledColumns { settled_seq, ..SettledColumns::from(&it.outcome) }
+    };
+    Ok(settlements.iter().map(columns).collect())
 }
 
 impl<'s> From<&'s Outcome> for SettledColumns<'s> {
@@ -132,6 +153,7 @@ impl<'s> From<&'s Outcome> for SettledColumns<'s> {
             next_attempt_at: None,
             file: None,
             stored_at: None,
+            settled_seq: None,
         };
         match outcome {
             Outcome::Stored { file, at } => {

@@ -62,7 +62,7 @@ pub use error::{OpenError, StoreError};
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
 pub use examination::{Examination, Trigger};
-pub use feed::{Feed, FeedFilter, FeedItem, Feeds};
+pub use feed::{Feed, FeedEvent, FeedFile, FeedFilter, FeedItem, Feeds};
 pub use instance_reports::{InstanceReport, InstanceReports, Occurrence};
 pub use media::{Claim, MediaStore};
 pub use media_lists::{MediaFilter, MediaLists};

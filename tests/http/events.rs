@@ -62,7 +62,7 @@ async fn the_ledger_is_a_list_with_what_is_not_applied_in_it() {
         for (path, known) in [
             ("/api/v1/events?state=erased", "state: expected applied, ignored or quarantined"),
             ("/api/v1/events?cursor=x", "cursor: expected a cursor"),
-            ("/api/v1/events?since_seq=-1", "since_seq: expected the number of an event"),
+            ("/api/v1/events?since_seq=-1", "since_seq: expected a number of the feed"),
             ("/api/v1/events?since_seq=1&order=asc", "order: it does not go with since_seq"),
             ("/api/v1/events?since_seq=1&state=ignored", "state: it does not go with since_seq"),
             ("/api/v1/events?since_seq=1&cursor=x", "cursor: it does not go with since_seq"),
@@ -118,12 +118,12 @@ async fn the_feed_goes_on_from_a_number() {
             json!({
                 "data": [
                     {
-                        "seq": 3, "instance_id": "-", "event_type": "ack_update", "chat_id": null, "state": "applied",
+                        "kind": "event", "seq": 3, "instance_id": "-", "event_type": "ack_update", "chat_id": null, "state": "applied",
                         "timestamp": 1724717200, "received_at": "2024-08-27T00:06:40.006Z",
                         "changes": [{"instance_id": "7", "message_id": "A"}],
                     },
                     {
-                        "seq": 4, "instance_id": "7", "event_type": null, "chat_id": null, "state": "quarantined",
+                        "kind": "event", "seq": 4, "instance_id": "7", "event_type": null, "chat_id": null, "state": "quarantined",
                         "timestamp": 1724717200, "received_at": "2024-08-27T00:06:40.007Z", "changes": [],
                     },
                 ],

@@ -24,6 +24,7 @@ mod signature;
 mod slow_commits;
 mod statistics;
 mod stream;
+mod stream_page;
 mod tickets;
 mod tokens;
 mod unsigned;

@@ -11,8 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
+use crate::media::JPEG;
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, ack, event, received, sent};
+use crate::support::gateway::{Gateway, Reply};
 use crate::support::service::{Service, answer};
 use crate::support::sse::Stream;
 use crate::support::tokens::{revoke, token};
@@ -35,7 +37,7 @@ async fn deliver(service: &Service, id: &str) {
 }
 
 #[tokio::test]
-async fn what_is_committed_comes_at_once_with_its_number_and_type() {
+async fn what_is_committed_comes_at_once_with_its_number() {
     on_both(async |world| {
         // Nobody looks at the ledger by the clock.
         let pace = Pace { poll: Duration::from_secs(3_600), ..Pace::default() };
@@ -49,15 +51,68 @@ async fn what_is_committed_comes_at_once_with_its_number_and_type() {
         assert_eq!((first.retry.as_deref(), first.id, first.data), (Some("2000"), Some(1), None));
         deliver(&service, "A").await;
         let event = stream.event().await;
-        assert_eq!((event.id, event.event.as_deref()), (Some(2), Some("message_sent")));
+        assert_eq!((event.id, event.event.as_deref()), (Some(2), Some("event")));
         let data = event.data.expect("it has data");
         assert_eq!(data["changes"], json!([{"instance_id": "7", "message_id": "A"}]));
         let feed = answer(service.get("/api/v1/events?since_seq=1").bearer_auth(service.token())).await;
         assert_eq!(feed.body["data"], json!([data]));
+        service.stop().await;
+    })
+    .await;
+}
+
+/// A browser has handlers of its own for some names, and a line break would begin another field.
+#[tokio::test]
+async fn no_event_chooses_the_name_under_which_it_is_sent() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let mut stream = open(&service, "").await;
+        for kind in ["error", "open", "message", "media", "a\nb\rdata: c"] {
+            service.deliver("/webhook/7", json!({"event_type": kind}).to_string()).await.accepted();
+            let event = stream.event().await;
+            let data = event.data.expect("it has data");
+            assert_eq!((event.event.as_deref(), &data["kind"]), (Some("event"), &json!("event")));
+            assert_eq!(data["event_type"], kind);
+        }
         service.deliver("/webhook/7", b"not json").await.accepted();
-        assert_eq!(stream.event().await.event.as_deref(), Some("event"));
-        service.deliver("/webhook/7", json!({"event_type": "a\nb\rdata: c"}).to_string()).await.accepted();
-        assert_eq!(stream.event().await.event.as_deref(), Some("a b data: c"));
+        let event = stream.event().await;
+        let data = event.data.expect("it has data");
+        assert_eq!((event.event.as_deref(), &data["event_type"]), (Some("event"), &json!(null)));
+        service.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_tells_what_became_of_a_file_and_again_to_whoever_was_away() {
+    on_both(async |world| {
+        let gateway = Gateway::start().await;
+        gateway.reply("/menu.jpg", Reply::file(JPEG));
+        let origin = gateway.url("");
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
+        let service = Service::start_with(&world, &settings).await;
+        let eight = token(&world, &["8"]).await;
+        let mut stream = open(&service, "?event=media").await;
+        let mut theirs = Stream::open(service.get("/api/v1/stream").bearer_auth(eight.text())).await;
+        let picture = |id: &str, url: &str| received(id, json!({"type": "image", "media_url": url}));
+        service.deliver("/webhook/7", picture("A", "/menu.jpg")).await.accepted();
+        let first = stream.event().await;
+        assert_eq!(first.event.as_deref(), Some("media"));
+        let expected = json!({
+            "kind": "media", "seq": first.id, "instance_id": "7", "message_id": "A", "state": "stored",
+            "reason": null, "changes": [{"instance_id": "7", "message_id": "A"}],
+        });
+        assert_eq!(first.data, Some(expected));
+        drop(stream);
+        service.deliver("/webhook/7", picture("B", "https://elsewhere.example.com/x.jpg")).await.accepted();
+        let request = service.get("/api/v1/stream?event=media").bearer_auth(service.token());
+        let mut stream = Stream::open(request.header("Last-Event-ID", first.id.expect("it has one"))).await;
+        let second = stream.event().await.data.expect("it has data");
+        assert_eq!((&second["message_id"], &second["state"]), (&json!("B"), &json!("refused")));
+        assert!(second["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{second}");
+        service.deliver("/webhook/8", sent("C", json!({}))).await.accepted();
+        let seen = theirs.event().await.data.expect("it has data");
+        assert_eq!(seen["changes"], json!([{"instance_id": "8", "message_id": "C"}]), "of files of others nothing");
         service.stop().await;
     })
     .await;

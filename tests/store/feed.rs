@@ -6,41 +6,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use buzon::domain::instance::InstanceId;
 use buzon::domain::scope::Scope;
-use buzon::store::{Feed, FeedFilter, Store};
+use buzon::store::{Feed, FeedEvent, FeedFilter, FeedItem, Store};
 use serde_json::json;
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{ack, event, reaction, received, sent};
 use crate::support::world::{Backend, World, on_both, record};
 
-fn id(instance: &str) -> InstanceId {
+pub(super) fn id(instance: &str) -> InstanceId {
     InstanceId::new(instance).expect("it is an id")
 }
 
-fn of(instances: &[&str]) -> Scope {
+pub(super) fn of(instances: &[&str]) -> Scope {
     Scope::Instances(instances.iter().map(|instance| id(instance)).collect())
 }
 
-fn everything() -> FeedFilter {
+pub(super) fn everything() -> FeedFilter {
     FeedFilter::default()
 }
 
-async fn feed(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Feed {
+pub(super) async fn feed(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Feed {
     store.feed(scope, filter, since, limit).await.expect("the store answers")
 }
 
 /// A whole walk, as `instance/type: instance/message …` for each item.
-async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, limit: u32) -> Vec<String> {
+pub(super) async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, limit: u32) -> Vec<String> {
     let (mut items, mut since) = (Vec::new(), 0);
     loop {
         let feed = feed(store, scope, filter, since, limit).await;
         assert!(feed.items.len() <= limit as usize);
-        assert!(feed.items.iter().all(|item| since < item.seq && item.seq <= feed.next_since));
-        items.extend(feed.items.iter().map(|item| {
-            let changes: Vec<String> = item.changes.iter().map(|(instance, id)| format!("{instance}/{id}")).collect();
-            let kind = item.event_type.as_deref().unwrap_or("?");
-            format!("{}/{kind}: {}", item.instance_id, changes.join(" ")).trim_end().to_owned()
-        }));
+        assert!(feed.items.iter().all(|item| since < item.seq() && item.seq() <= feed.next_since));
+        assert!(feed.items.is_sorted_by(|a, b| a.seq() < b.seq()));
+        items.extend(feed.items.iter().map(shown));
         assert!(!feed.more || feed.next_since > since, "it goes on");
         since = feed.next_since;
         if !feed.more {
@@ -48,6 +45,24 @@ async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, limit:
             assert_eq!(since, clock, "it ends where the ledger does");
             return items;
         }
+    }
+}
+
+pub(super) fn shown(item: &FeedItem) -> String {
+    match item {
+        FeedItem::Event(event) => {
+            let changes: Vec<String> = event.changes.iter().map(|(instance, id)| format!("{instance}/{id}")).collect();
+            let kind = event.event_type.as_deref().unwrap_or("?");
+            format!("{}/{kind}: {}", event.instance_id, changes.join(" ")).trim_end().to_owned()
+        }
+        FeedItem::File(file) => format!("file of {}/{}: {}", file.instance_id, file.message_id, file.state),
+    }
+}
+
+fn the_event(item: &FeedItem) -> &FeedEvent {
+    match item {
+        FeedItem::Event(event) => event,
+        FeedItem::File(file) => panic!("{file:?} is no event"),
     }
 }
 
@@ -108,9 +123,9 @@ async fn each_item_names_what_it_changed_and_a_limited_reader_sees_theirs_alone(
             assert_eq!(walk(&store, &of(&["7"]), &reactions, limit).await, ["7/message_reaction: 7/A"]);
         }
         let item = feed(&store, &of(&["7"]), &everything(), 12, 100).await.items.pop().expect("it is the last");
-        assert_eq!((item.seq, item.chat_id), (13, None), "what others wrote is not theirs");
+        assert_eq!((item.seq(), &the_event(&item).chat_id), (13, &None), "what others wrote is not theirs");
         let item = feed(&store, &Scope::All, &everything(), 12, 100).await.items.pop().expect("it is the last");
-        assert_eq!(item.chat_id.as_deref(), Some("secret"));
+        assert_eq!(the_event(&item).chat_id.as_deref(), Some("secret"));
     })
     .await;
 }
@@ -151,7 +166,7 @@ async fn an_ack_before_its_message_is_not_missed() {
         assert_eq!((before.items.len(), before.next_since, before.more), (0, 1, false));
         record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
         let after = feed(&store, &of(&["7"]), &everything(), before.next_since, 9).await;
-        assert_eq!(after.items[0].changes, [(id("7"), "A".to_owned())]);
+        assert_eq!(the_event(&after.items[0]).changes, [(id("7"), "A".to_owned())]);
         assert_eq!(world.value("SELECT ack FROM messages").await, "read");
     })
     .await;
@@ -215,7 +230,7 @@ async fn a_walk_beside_two_writers_misses_nothing_and_repeats_nothing() {
                 let last = ended.load(Ordering::Acquire);
                 let feed = feed(&store, &scope, &everything(), since, limit).await;
                 since = feed.next_since;
-                seen.extend(feed.items.into_iter().map(|item| item.seq));
+                seen.extend(feed.items.into_iter().map(|item| item.seq()));
                 if last && !feed.more {
                     return seen;
                 }
@@ -240,6 +255,6 @@ async fn a_walk_beside_two_writers_misses_nothing_and_repeats_nothing() {
     assert!(of_eight.iter().all(|seq| eight.contains(seq)));
 }
 
-async fn numbers(world: &World, query: &str) -> Vec<i64> {
+pub(super) async fn numbers(world: &World, query: &str) -> Vec<i64> {
     world.rows(query).await.iter().map(|seq| seq.parse().expect("it is a number")).collect()
 }

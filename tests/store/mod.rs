@@ -10,6 +10,7 @@ mod documented;
 mod events;
 mod examination;
 mod feed;
+mod files_in_feed;
 mod fill;
 mod instances;
 mod ledger;

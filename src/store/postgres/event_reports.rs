@@ -12,6 +12,7 @@ use crate::store::StoreError;
 use crate::store::event_reports::{
     BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, Path, Sieve, Sources, Stretch,
 };
+use crate::store::feed::FeedFileRow;
 use crate::store::instance_reports::{InstanceReport, InstanceReportQueries, InstanceRow, QUARANTINED_COUNTED};
 use crate::store::messages::MessageRows;
 
@@ -59,6 +60,22 @@ impl EventQueries for Reading {
         rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
     }
 
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+        let rows = sqlx::query_as!(
+            FeedFileRow,
+            r#"
+            SELECT settled_seq AS "seq!", instance_id, message_id, state, reason
+            FROM media
+            WHERE settled_seq = ANY($1)
+            ORDER BY settled_seq
+            "#,
+            seqs,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows)
+    }
+
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
         let body =
             sqlx::query_scalar!("SELECT body FROM events WHERE seq = $1", seq).fetch_optional(&mut **self).await?;
@@ -86,14 +103,20 @@ fn statement(stretch: &Stretch) -> QueryBuilder<Postgres> {
     }
     query.push("(SELECT count(*), min(seq), max(seq), coalesce(array_agg(seq) FILTER (WHERE TRUE");
     push_sieve(&mut query, &stretch.sieve);
-    query.push("), '{}') FROM (SELECT seq, event_type, state, received_at FROM events WHERE seq > ");
-    query.push_bind(stretch.after).push(" AND seq < ").push_bind(stretch.before);
+    let (columns, number) = match stretch.path {
+        Path::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        Path::All | Path::NotApplied(_) | Path::Message(_) => {
+            ("seq, event_type, state, received_at FROM events", "seq")
+        }
+    };
+    query.push(format_args!("), '{{}}') FROM (SELECT {columns} WHERE {number} > ")).push_bind(stretch.after);
+    query.push(format_args!(" AND {number} < ")).push_bind(stretch.before);
     if matches!(stretch.sources, Sources::Instances(_)) {
         query.push(" AND instance_id = wanted.instance_id");
     }
     let order = if stretch.ascending { "ASC" } else { "DESC" };
     match &stretch.path {
-        Path::All => query.push(format_args!(" ORDER BY seq {order}")),
+        Path::All | Path::Settled => query.push(format_args!(" ORDER BY {number} {order}")),
         Path::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
             query.push(format_args!(" ORDER BY seq {order}"))

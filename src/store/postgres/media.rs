@@ -1,14 +1,18 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 use time::OffsetDateTime;
 
 use super::{PostgresStore, column};
 use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases};
+use crate::store::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, read_leases, settled_columns};
+
+/// A unit of work that holds the ledger's clock keeps events waiting. So it does not wait for a job that somebody else is
+/// changing, such as `buzon media retry`, and comes again instead.
+const NOT_FOR_LONG: &str = "SET LOCAL lock_timeout = '200ms'";
 
 /// The three columns of keys.
 struct KeyColumns<'k> {
@@ -62,7 +66,8 @@ impl MediaRows for PgConnection {
         sqlx::query!(
             r#"
             UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.due_at
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.due_at,
+                settled_seq = NULL
             FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[])
                 AS job (instance_id, message_id, source_sha256, due_at)
             WHERE media.instance_id = job.instance_id
@@ -189,8 +194,9 @@ impl MediaStore for PostgresStore {
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
         let keys = KeyColumns::new(settlements, |it| &it.lease.key);
         let attempts = column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX));
-        let columns: Vec<SettledColumns<'_>> = settlements.iter().map(|it| (&it.outcome).into()).collect();
         let mut unit = self.begin(&self.clerk).await?;
+        let columns = settled_columns(&mut *unit, settlements).await?;
+        unit.execute(NOT_FOR_LONG).await?;
         let mut settled = sqlx::query_as!(
             LeaseRow,
             r#"
@@ -205,13 +211,16 @@ impl MediaStore for PostgresStore {
                 size = job.size,
                 content_type = job.content_type,
                 file_name = job.file_name,
-                stored_at = job.stored_at
+                stored_at = job.stored_at,
+                settled_seq = job.settled_seq
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::int8[], $5::text[], $6::text[], $7::int4[], $8::int4[],
-                $9::timestamptz[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::timestamptz[], $15::int4[]
+                $9::timestamptz[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::timestamptz[], $15::int4[],
+                $16::int8[]
             ) AS job (
                 instance_id, message_id, source_sha256, lease_token, state, reason, uncounted, denied,
-                next_attempt_at, object_key, size, content_type, file_name, stored_at, attempts
+                next_attempt_at, object_key, size, content_type, file_name, stored_at, attempts,
+                settled_seq
             )
             WHERE media.instance_id = job.instance_id
                 AND media.message_id = job.message_id
@@ -237,6 +246,7 @@ impl MediaStore for PostgresStore {
             column(&columns, |it| it.file.and_then(|file| file.file_name.as_deref())) as _,
             column(&columns, |it| it.stored_at.map(Timestamp::to_utc)) as _,
             &attempts,
+            column(&columns, |it| it.settled_seq) as _,
         )
         .fetch_all(&mut *unit)
         .await?;

@@ -36,7 +36,7 @@ impl MediaReports for PostgresStore {
         let done = sqlx::query!(
             r#"
             UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = $1
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = $1, settled_seq = NULL
             WHERE state <> 'stored'
                 AND ($2::text IS NULL OR state = $2)
                 AND ($3::text IS NULL OR instance_id = $3)

@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use crate::store::event_reports::{
     BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, Path, Sieve, Sources, Stretch,
 };
+use crate::store::feed::FeedFileRow;
 use crate::store::instance_reports::{InstanceReport, InstanceReportQueries, InstanceRow, QUARANTINED_COUNTED};
 use crate::store::messages::MessageRows;
 
@@ -74,6 +75,28 @@ impl EventQueries for Reading {
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
 
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+        let seqs = json(seqs);
+        let rows = sqlx::query_as!(
+            FeedFileRow,
+            r#"
+            SELECT
+                settled_seq AS "seq!: i64",
+                instance_id AS "instance_id!: String",
+                message_id AS "message_id!: String",
+                state AS "state!: String",
+                reason AS "reason: String"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN media ON media.settled_seq = wanted.value
+            ORDER BY wanted.value
+            "#,
+            seqs,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows)
+    }
+
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
         let body =
             sqlx::query_scalar!("SELECT body FROM events WHERE seq = ?1", seq).fetch_optional(&mut **self).await?;
@@ -97,14 +120,18 @@ fn statement(stretch: &Stretch, source: Option<&InstanceId>) -> QueryBuilder<Sql
     let mut query = QueryBuilder::new("SELECT count(*), min(seq), max(seq), json_group_array(seq) FILTER (WHERE TRUE");
     push_sieve(&mut query, &stretch.sieve);
     // An index that has the number alone is enough where nothing else is asked for.
-    let columns = if stretch.sieve.is_open() { "seq" } else { "seq, event_type, state, received_at" };
-    query.push(format_args!(") FROM (SELECT {columns} FROM events WHERE seq > ")).push_bind(stretch.after);
-    query.push(" AND seq < ").push_bind(stretch.before);
+    let (columns, number) = match &stretch.path {
+        Path::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        _ if stretch.sieve.is_open() => ("seq FROM events", "seq"),
+        _ => ("seq, event_type, state, received_at FROM events", "seq"),
+    };
+    query.push(format_args!(") FROM (SELECT {columns} WHERE {number} > ")).push_bind(stretch.after);
+    query.push(format_args!(" AND {number} < ")).push_bind(stretch.before);
     if let Some(instance) = source {
         query.push(" AND instance_id = ").push_bind(instance.as_str().to_owned());
     }
     match &stretch.path {
-        Path::All => {}
+        Path::All | Path::Settled => {}
         // The index holds what is not applied, and SQLite wants to be told so.
         Path::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
@@ -114,7 +141,7 @@ fn statement(stretch: &Stretch, source: Option<&InstanceId>) -> QueryBuilder<Sql
         }
     }
     let order = if stretch.ascending { "ASC" } else { "DESC" };
-    query.push(format_args!(" ORDER BY seq {order} LIMIT ")).push_bind(stretch.rows).push(")");
+    query.push(format_args!(" ORDER BY {number} {order} LIMIT ")).push_bind(stretch.rows).push(")");
     query
 }
 

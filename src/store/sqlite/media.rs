@@ -8,7 +8,9 @@ use super::{SqliteStore, json, timestamp};
 use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
-use crate::store::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases};
+use crate::store::media::{
+    Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases, settled_columns,
+};
 
 #[derive(Serialize)]
 struct KeyColumns<'k> {
@@ -77,11 +79,11 @@ struct SettledRow<'s> {
     content_type: Option<&'s str>,
     file_name: Option<&'s str>,
     stored_at: Option<String>,
+    settled_seq: Option<i64>,
 }
 
-impl<'s> From<&'s Settlement> for SettledRow<'s> {
-    fn from(settlement: &'s Settlement) -> Self {
-        let columns = SettledColumns::from(&settlement.outcome);
+impl<'s> SettledRow<'s> {
+    fn new(settlement: &'s Settlement, columns: SettledColumns<'s>) -> Self {
         Self {
             lease: HeldRow::from(&settlement.lease),
             attempts: settlement.attempts,
@@ -95,6 +97,7 @@ impl<'s> From<&'s Settlement> for SettledRow<'s> {
             content_type: columns.file.map(|file| file.content_type.as_str()),
             file_name: columns.file.and_then(|file| file.file_name.as_deref()),
             stored_at: columns.stored_at.map(Timestamp::to_rfc3339),
+            settled_seq: columns.settled_seq,
         }
     }
 }
@@ -138,7 +141,8 @@ impl MediaRows for SqliteConnection {
         sqlx::query!(
             r#"
             UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.value ->> 'due_at'
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.value ->> 'due_at',
+                settled_seq = NULL
             FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
@@ -255,8 +259,9 @@ impl MediaStore for SqliteStore {
     }
 
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
-        let rows = json(settlements.iter().map(SettledRow::from));
         let mut unit = self.begin().await?;
+        let columns = settled_columns(&mut *unit, settlements).await?;
+        let rows = json(settlements.iter().zip(columns).map(|(it, columns)| SettledRow::new(it, columns)));
         let mut settled = sqlx::query_as!(
             LeaseRow,
             r#"
@@ -273,7 +278,8 @@ impl MediaStore for SqliteStore {
                 size = job.value ->> 'size',
                 content_type = job.value ->> 'content_type',
                 file_name = job.value ->> 'file_name',
-                stored_at = job.value ->> 'stored_at'
+                stored_at = job.value ->> 'stored_at',
+                settled_seq = job.value ->> 'settled_seq'
             FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'

@@ -35,7 +35,7 @@ impl MediaReports for SqliteStore {
         let done = sqlx::query!(
             r#"
             UPDATE media
-            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1, settled_seq = NULL
             WHERE state <> 'stored'
                 AND (?2 IS NULL OR state = ?2)
                 AND (?3 IS NULL OR instance_id = ?3)
