@@ -55,7 +55,7 @@ pub(super) struct Wanted {
     /// See this instance alone; again for each further one [default: everything]
     #[arg(long = "instance", value_name = "ID", value_parser = instance)]
     instances: Vec<InstanceId>,
-    /// When it ends: 2027-01-31, 30d, 12h, 8w, or a time in RFC 3339 [default: never]
+    /// When it ends: 2027-01-31 (with that day in time_zone), 30d, 12h, 8w, or a time in RFC 3339 [default: never]
     #[arg(long, value_name = "WHEN", value_parser = Expiry::parse)]
     expires: Option<Expiry>,
 }
@@ -103,7 +103,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 /// The token alone on standard output, so that a script can take it.
 async fn create(store: &dyn Store, config: &Config, wanted: Wanted) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let expires_at = wanted.expires.map(|expiry| expiry.from(now)).transpose();
+    let expires_at = wanted.expires.map(|expiry| expiry.from(now, &config.time_zone)).transpose();
     let expires_at = expires_at.map_err(|error| WrongUse(format!("--expires: {error}")))?;
     let mut random = [0; Token::RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;

@@ -49,10 +49,24 @@ impl Zone {
     /// Reads a time as a person in this zone gives it: a date is the moment in which it begins, and anything else is
     /// what [`Timestamp::from_person`] takes it for. `None` outside the years 1970 to 9998.
     pub fn read(&self, text: &str) -> Option<Timestamp> {
+        let at = match Self::date(text) {
+            Some(date) => self.start_of(date)?,
+            None => Timestamp::from_person(text)?,
+        };
+        (Timestamp::MIN..LATEST).contains(&at).then_some(at)
+    }
+
+    /// Reads `2024-08-27`.
+    pub fn date(text: &str) -> Option<Date> {
         let text = text.trim();
         let is_date = text.len() == DATE_LENGTH && text.as_bytes()[4] == b'-';
-        let at = if is_date { self.start_of(text.parse().ok()?)? } else { Timestamp::from_person(text)? };
-        (Timestamp::MIN..LATEST).contains(&at).then_some(at)
+        if is_date { text.parse().ok() } else { None }
+    }
+
+    /// The last millisecond of a date. `None` beyond the years that a calendar has.
+    pub fn end_of(&self, date: Date) -> Option<Timestamp> {
+        let next = self.start_of(date.tomorrow().ok()?)?;
+        Some(Timestamp::from_millis(next.millis() - 1))
     }
 
     /// When a date begins. `None` beyond the years that a calendar has.

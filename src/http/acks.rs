@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
+use super::statistics::LocalTime;
 use crate::domain::ack::StatedAck;
 use crate::store::{AckFilter, AckReport};
 
@@ -56,10 +57,10 @@ pub struct AckParameters {
     /// This word, verbatim.
     #[param(example = "read")]
     ack: Option<String>,
-    /// Stated from this time on: seconds since 1970, or RFC 3339.
+    /// Stated from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Stated before this time.
+    /// Stated before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -81,6 +82,7 @@ pub struct AckParameters {
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -88,7 +90,7 @@ pub async fn list(
     let AckParameters { instance_id, message_id, ack, since, until, order, limit, cursor } =
         &parameters::read(&request)?;
     let filter = AckFilter { instance_id: instance(instance_id), message_id: text(message_id), ack: text(ack) };
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
     let page = archive.ask(|store| async move { store.list_acks(&reader.scope, &filter, &paging).await }).await?;
     answer.list(LIST, page.map(Ack::from))
 }

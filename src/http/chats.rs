@@ -13,6 +13,7 @@ use super::messages::{self, Message, visible};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
+use super::statistics::LocalTime;
 use crate::domain::search::fold;
 use crate::store::{ChatFilter, ChatReport, MessageFilter};
 
@@ -65,10 +66,10 @@ pub struct ChatParameters {
     /// A part of the name or of the number; case and accents do not matter.
     #[param(example = "perez")]
     q: Option<String>,
-    /// With the latest message (or waiting) from this time on: seconds since 1970, or RFC 3339.
+    /// With the latest message (or waiting) from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// With the latest message (or waiting since) before this time.
+    /// With the latest message (or waiting since) before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -90,6 +91,7 @@ pub struct ChatParameters {
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -104,7 +106,7 @@ pub async fn list(
         search: text(q).map(|text| fold(text.trim())),
     };
     let name = if filter.unanswered { "chats that wait" } else { "chats" };
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(name)?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(name, &local.zone)?;
     let page = archive.ask(|store| async move { store.list_chats(&reader.scope, &filter, &paging).await }).await?;
     answer.list(name, page.map(Chat::from))
 }
@@ -140,10 +142,10 @@ pub async fn one(
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct ChatMessageParameters {
-    /// From this time on: seconds since 1970, or RFC 3339.
+    /// From this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Before this time.
+    /// Before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -174,13 +176,14 @@ pub struct ChatMessageParameters {
 )]
 pub async fn messages(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let ChatMessageParameters { since, until, order, limit, cursor } = &parameters::read(&request)?;
-    let paging = ListParameters { limit, cursor, order, since, until }.paging("messages")?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging("messages", &local.zone)?;
     let (instance_id, chat_id) = key.into_inner();
     let Some(instance_id) = visible(&reader, &instance_id, &chat_id) else {
         return answer.json(&ListAnswer::<Message>::empty());

@@ -17,6 +17,7 @@ use super::feed::{self, FeedAnswer, Stretch};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
+use super::statistics::LocalTime;
 use crate::domain::event::EventState;
 use crate::domain::page::PAGE_BYTES;
 use crate::store::{EventDetail, EventFilter, EventReport};
@@ -123,16 +124,16 @@ pub struct EventParameters {
     /// applied, ignored or quarantined
     #[param(inline, value_type = Option<StateOfEvent>, example = "quarantined")]
     state: Option<String>,
-    /// Of this type, verbatim.
+    /// Of this type, verbatim. The feed takes several, with commas between them, and `media` for files.
     #[param(example = "message_received")]
     event_type: Option<String>,
     /// About this message.
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// Arrived from this time on: seconds since 1970, or RFC 3339.
+    /// Arrived from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Arrived before this time.
+    /// Arrived before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -153,12 +154,15 @@ pub struct EventParameters {
     description = "**List.** What is rare is looked for a stretch at a time: a page can have fewer events than `limit`, \
                    even none; the walk is over when `next_cursor` is null.\n\n\
                    **Feed.** Begin with `since_seq=0`, or with what a stream or a feed gave you last, and go on with each \
-                   answer's `next_since_seq`; at once while `more` is true. Nothing is missed: no event ever appears \
-                   below a number that was visible.",
+                   answer's `next_since_seq`; at once while `more` is true. Nothing is missed: nothing ever appears \
+                   below a number that was visible. An item of the `kind` `media` says that a file has been stored, or \
+                   that it was given up; `event_type=media` asks for these alone. A file is there once, with its latest \
+                   end.",
     responses((status = 200, description = "A page of events", body = EventsAnswer), ListProblems),
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -173,7 +177,7 @@ pub async fn list(
     }
     let filter = parameters.filter()?;
     let EventParameters { limit, cursor, order, since, until, .. } = &parameters;
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
     let page = archive.ask(|store| async move { store.list_events(&reader.scope, &filter, &paging).await }).await?;
     answer.list(LIST, page.map(ListedEvent::from))
 }

@@ -13,6 +13,7 @@ use super::messages::File;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, parse, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
+use super::statistics::LocalTime;
 use crate::domain::media::State;
 use crate::store::{JobReport, MediaFilter};
 
@@ -72,10 +73,10 @@ pub struct MediaParameters {
     /// At most this many bytes.
     #[param(value_type = Option<u64>, example = 1000000)]
     max_size: Option<String>,
-    /// Of messages from this time on: seconds since 1970, or RFC 3339.
+    /// Of messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Of messages before this time.
+    /// Of messages before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -97,6 +98,7 @@ pub struct MediaParameters {
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -104,7 +106,7 @@ pub async fn list(
     let parameters: MediaParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
     let MediaParameters { since, until, order, limit, cursor, .. } = &parameters;
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
     let page = archive.ask(|store| async move { store.list_media(&reader.scope, &filter, &paging).await }).await?;
     answer.list(LIST, page.map(MediaItem::from))
 }

@@ -13,12 +13,14 @@ use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::problem::Problem;
 use super::problem_docs::{ItemProblems, ListProblems};
+use super::statistics::LocalTime;
 use crate::domain::chat_id;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::{Key, Paging};
 use crate::domain::reaction::MessageReaction;
 use crate::domain::search::SearchQuery;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::zone::Zone;
 use crate::store::{JobReport, MessageDetail, MessageFilter, MessageReport};
 
 /// A message under the provider's names, and what buzon knows besides.
@@ -206,10 +208,10 @@ pub struct MessageParameters {
     /// with.
     #[param(example = "menú \"del día\"")]
     q: Option<String>,
-    /// From this time on: seconds since 1970, or RFC 3339.
+    /// From this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Before this time.
+    /// Before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// Which time `since`, `until` and the order are about: `occurred` (when it was sent) or `received` (when it arrived).
@@ -234,6 +236,7 @@ pub struct MessageParameters {
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -246,7 +249,7 @@ pub async fn list(
             "what q finds is ordered by when it was sent; leave out one of the two",
         ));
     }
-    let paging = parameters.paging(list_name(&filter))?;
+    let paging = parameters.paging(list_name(&filter), &local.zone)?;
     page(&archive, reader, answer, filter, paging).await
 }
 
@@ -292,9 +295,9 @@ impl MessageParameters {
         })
     }
 
-    fn paging(&self, list: &str) -> Result<Paging<Key>, Problem> {
+    fn paging(&self, list: &str, zone: &Zone) -> Result<Paging<Key>, Problem> {
         let Self { limit, cursor, order, since, until, .. } = self;
-        ListParameters { limit, cursor, order, since, until }.paging(list)
+        ListParameters { limit, cursor, order, since, until }.paging(list, zone)
     }
 }
 

@@ -14,6 +14,7 @@ use super::problem::Problem;
 use crate::domain::instance::InstanceId;
 use crate::domain::page::{Cursor, Order, Paging};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::zone::Zone;
 
 const MAX_LIMIT: u32 = 200;
 const DEFAULT_LIMIT: u32 = 50;
@@ -76,11 +77,17 @@ pub fn instance(value: &Option<String>) -> Option<InstanceId> {
     text(value).map(|id| InstanceId::from_store(&id))
 }
 
-pub fn time(name: &str, value: &Option<String>) -> Result<Option<Timestamp>, Problem> {
+/// A point in time, as `read` understands it.
+pub fn time(
+    name: &str,
+    value: &Option<String>,
+    read: impl FnOnce(&str) -> Option<Timestamp>,
+) -> Result<Option<Timestamp>, Problem> {
     parse(name, value, |text| {
         // A plus sign in a URL stands for a space.
         let text = text.replace(' ', "+");
-        Timestamp::from_person(&text).ok_or("expected seconds since 1970, or a time such as 2024-08-27T00:00:00Z")
+        read(&text)
+            .ok_or("expected seconds since 1970, a time such as 2024-08-27T00:00:00Z, or a date such as 2024-08-27")
     })
 }
 
@@ -108,11 +115,17 @@ pub enum ListOrder {
 #[schema(value_type = String, format = DateTime)]
 pub struct TimeText(#[expect(dead_code, reason = "it stands in the contract alone")] String);
 
+/// The moment in which that day begins in the setting `time_zone`.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Date)]
+pub struct DateText(#[expect(dead_code, reason = "it stands in the contract alone")] String);
+
 /// A point in time.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum PointInTime {
     Text(#[schema(inline)] TimeText),
+    Day(#[schema(inline)] DateText),
     /// Seconds since 1970.
     Seconds(i64),
 }
@@ -128,14 +141,26 @@ pub struct ListParameters<'p> {
 }
 
 impl ListParameters<'_> {
-    /// `list` names the list for its cursors.
-    pub fn paging<K: Serialize + for<'k> Deserialize<'k>>(&self, list: &str) -> Result<Paging<K>, Problem> {
+    /// `list` names the list for its cursors, and days begin as in `zone`.
+    pub fn paging<K: Serialize + for<'k> Deserialize<'k>>(
+        &self,
+        list: &str,
+        zone: &Zone,
+    ) -> Result<Paging<K>, Problem> {
+        // A time beyond the years of a calendar is no mistake here: it is before or after everything.
+        let time = |name: &str, value: &Option<String>| {
+            time(name, value, |text| zone.read(text).or_else(|| Timestamp::from_person(text)))
+        };
+        let (since, until) = (time("since", self.since)?, time("until", self.until)?);
+        if since.zip(until).is_some_and(|(since, until)| since >= until) {
+            return Err(invalid("since", "it must be before until, which is not included"));
+        }
         Ok(Paging {
             order: order(self.order)?,
             limit: limit(self.limit)?,
             cursor: parse("cursor", &text(self.cursor), |text| Cursor::decode(list, text))?,
-            since: time("since", self.since)?,
-            until: time("until", self.until)?,
+            since,
+            until,
         })
     }
 }

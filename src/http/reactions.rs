@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::problem::Problem;
 use super::problem_docs::ListProblems;
+use super::statistics::LocalTime;
 use crate::domain::reaction::MessageReaction;
 use crate::store::ReactionFilter;
 
@@ -52,10 +53,10 @@ pub struct ReactionParameters {
     /// Of this person, verbatim.
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,
-    /// Made from this time on: seconds since 1970, or RFC 3339.
+    /// Made from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Made before this time.
+    /// Made before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -77,6 +78,7 @@ pub struct ReactionParameters {
 )]
 pub async fn list(
     archive: Data<Archive>,
+    local: Data<LocalTime>,
     reader: Reader,
     answer: Answer,
     request: HttpRequest,
@@ -88,7 +90,7 @@ pub async fn list(
         message_id: text(message_id),
         from_number: text(from_number),
     };
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST)?;
+    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
     let page = archive.ask(|store| async move { store.list_reactions(&reader.scope, &filter, &paging).await }).await?;
     answer.list(LIST, page.map(Reaction::from))
 }

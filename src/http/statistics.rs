@@ -18,7 +18,6 @@ use crate::clock::Clock;
 use crate::domain::calendar::{Calendar, Grid, InvalidPeriod, Period, Unit};
 use crate::domain::instance::InstanceId;
 use crate::domain::statistics::{Delivery, Responses, Traffic, Week};
-use crate::domain::timestamp::Timestamp;
 use crate::domain::zone::Zone;
 
 pub mod figures;
@@ -96,8 +95,9 @@ struct Asked {
 impl StatisticsParameters {
     fn asked(&self, local: &LocalTime) -> Result<Asked, Problem> {
         let zone = parse("time_zone", &self.time_zone, Zone::parse)?.unwrap_or_else(|| local.zone.clone());
-        let since = time("since", &self.since, &zone)?;
-        let until = time("until", &self.until, &zone)?.unwrap_or_else(|| local.clock.now());
+        let since = parameters::time("since", &self.since, |text| zone.read(text))?;
+        let until = parameters::time("until", &self.until, |text| zone.read(text))?;
+        let until = until.unwrap_or_else(|| local.clock.now());
         let period = match since {
             Some(since) => Period::new(since, until),
             None => Period::last_days(&zone, until, DEFAULT_DAYS),
@@ -127,15 +127,6 @@ impl Asked {
             instance_id: self.instance_id.as_ref().map(|id| id.as_str().to_owned()),
         }
     }
-}
-
-fn time(name: &str, value: &Option<String>, zone: &Zone) -> Result<Option<Timestamp>, Problem> {
-    parse(name, value, |text| {
-        // A plus sign in a URL stands for a space.
-        let text = text.replace(' ', "+");
-        zone.read(&text)
-            .ok_or("expected seconds since 1970, a time such as 2024-08-27T00:00:00Z, or a date such as 2024-08-27")
-    })
 }
 
 fn unusable(error: InvalidPeriod) -> Problem {

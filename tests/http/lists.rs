@@ -1,11 +1,13 @@
 //! The lists of the read API as a dashboard meets them.
 
+use buzon::domain::timestamp::Timestamp;
+use buzon::http::streams::Pace;
 use serde_json::{Value, json};
 
-use crate::support::events::{ack, reaction, received, sent};
+use crate::support::events::{SECRET, ack, event, reaction, received, sent};
 use crate::support::raw;
 use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::world::{Backend, World, on_both, record};
 
 async fn get(service: &Service, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(service.token())).await
@@ -123,6 +125,47 @@ async fn each_parameter_narrows_the_list() {
     .await;
 }
 
+/// Bogotá is five hours behind UTC, and Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
+#[tokio::test]
+async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
+    for (zone, date, next, begins) in [
+        ("America/Bogota", "2024-08-27", "2024-08-28", "2024-08-27T05:00:00Z"),
+        ("America/Santiago", "2024-09-08", "2024-09-09", "2024-09-08T04:00:00Z"),
+        ("UTC", "2024-08-27", "2024-08-28", "2024-08-27T00:00:00Z"),
+    ] {
+        let world = World::new(Backend::Sqlite).await;
+        let store = world.open().await;
+        let begins = Timestamp::from_rfc3339(begins).expect("it is a time");
+        for (id, millis) in [("before", -1_000), ("first", 0)] {
+            let at = Timestamp::from_millis(begins.millis() + millis);
+            let fields = json!({"timestamp": at.seconds(), "media_url": format!("/{id}.jpg"), "ack": "read"});
+            record(&store, &[event("7", received(id, fields), at)]).await;
+            let from = reaction(id, "57300", json!("👍"), json!(at.seconds()));
+            record(&store, &[event("7", from, at)]).await;
+        }
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TIME_ZONE", zone)];
+        let service = Service::start_paced(&world, store, &settings, Pace::default());
+        for (list, id) in [
+            ("messages?", "id"),
+            ("messages?time=received&", "id"),
+            ("chats/7/573001112233@c.us/messages?", "id"),
+            ("acks?", "message_id"),
+            ("reactions?", "message_id"),
+            ("media?", "message_id"),
+        ] {
+            let asked = async |range: &str| ids(&get(&service, &format!("/api/v1/{list}{range}")).await, id);
+            assert_eq!(asked(&format!("since={date}")).await, ["first"], "{zone} {list}");
+            assert_eq!(asked(&format!("until={date}")).await, ["before"], "{zone} {list}");
+            assert_eq!(asked(&format!("since={date}&until={next}")).await, ["first"], "{zone} {list}");
+        }
+        let events = get(&service, &format!("/api/v1/events?since={date}")).await;
+        assert_eq!(events.body["data"].as_array().expect("it is a list").len(), 2, "{zone}");
+        let chats = get(&service, &format!("/api/v1/chats?until={date}")).await;
+        assert_eq!(chats.body["data"], json!([]), "its latest message is of that day");
+        service.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_understood_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
@@ -135,6 +178,10 @@ async fn what_is_not_understood_is_refused_by_name() {
         ("messages?order=up", "invalid_parameter", "order"),
         ("messages?time=now", "invalid_parameter", "time"),
         ("messages?since=yesterday", "invalid_parameter", "since"),
+        ("messages?since=2024-02-30", "invalid_parameter", "since: expected seconds"),
+        ("acks?until=2024-8-27", "invalid_parameter", "a date such as 2024-08-27"),
+        ("media?since=2024-08-27&until=2024-08-27", "invalid_parameter", "since: it must be before until"),
+        ("events?since=1724716801&until=1724716800", "invalid_parameter", "since: it must be before until"),
         ("messages?until=1e3", "invalid_parameter", "until"),
         ("messages?limit=", "invalid_parameter", "limit"),
         ("messages?from_me=maybe", "invalid_parameter", "from_me"),

@@ -152,6 +152,17 @@ async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
 }
 
 #[tokio::test]
+async fn a_day_on_which_a_token_ends_is_one_of_the_time_zone() {
+    let world = World::new(Backend::Sqlite).await;
+    std::fs::write(world.folder.path().join("buzon.toml"), "time_zone = \"America/Bogota\"\n").expect("it is written");
+    run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
+    let made = token(&world, &["create", "--name", "panel", "--expires", "2999-01-31"]).await;
+    let told = String::from_utf8(made.stderr).expect("it is text");
+    assert!(told.contains("until 2999-02-01T04:59:59.999Z"), "{told}");
+    assert_eq!(world.value("SELECT expires_at FROM api_tokens").await, "2999-02-01T04:59:59.999Z");
+}
+
+#[tokio::test]
 async fn without_a_database_there_is_no_token_and_none_is_made() {
     let world = World::new(Backend::Sqlite).await;
     for arguments in [&["list"][..], &["create", "--name", "x"], &["revoke", "x"]] {
