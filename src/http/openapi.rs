@@ -32,11 +32,17 @@ use super::{acks, chats, events, instances, media, media_lists, messages, reacti
                        **Answers under way** have 64 MiB together, a quarter of that for one token: read one to its end \
                        within 60 seconds, or it is cut off. When there is no room for another, a request waits for up to 5 \
                        seconds and is then answered 503 `too_many_answers`.\n\n\
-                       **Times** are RFC 3339 in UTC; as parameters, seconds since 1970 are taken too.\n\n\
+                       **Times** are RFC 3339 in UTC. Parameters take seconds since 1970 too, and dates: `2024-08-27` is the \
+                       moment in which that day begins in the setting `time_zone`. `until` is never included, so \
+                       `since=2024-08-27&until=2024-08-28` is one day.\n\n\
+                       **Ids in a path** are percent-encoded: the `/` of a message id is `%2F`. `encodeURIComponent` does \
+                       that.\n\n\
                        **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. An unknown parameter is \
                        refused by name.\n\n\
-                       **Pages of other origins** may read once the setting `cors_origins` names theirs. Answers of JSON are \
-                       compressed for who accepts it. A URL has at most 64 KiB.\n\n\
+                       **Pages of other origins** may read once the setting `cors_origins` names theirs. Until then a \
+                       browser that asks beforehand is answered 400 `cors_refused`, and the detail has the setting to \
+                       write. `Origin: null`, of a file on a disk or a sandboxed frame, is always refused. Answers of JSON \
+                       are compressed for who accepts it. A URL has at most 64 KiB.\n\n\
                        The API only grows: take no offence at fields that you do not know.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
