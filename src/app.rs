@@ -102,8 +102,7 @@ impl Application {
         let owner = token.expose_secret();
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), owner, tickets, strangers.clone()));
         let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
-        let answers = Arc::new(Answers::new(answers));
-        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), answers.clone(), pace));
+        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
         let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
@@ -136,7 +135,7 @@ impl Application {
             identity: Arc::new(identity),
             api: Some(Api {
                 access,
-                answers,
+                answers: Arc::new(Answers::new(answers)),
                 archive,
                 files: Arc::new(files),
                 local_time,

@@ -65,15 +65,6 @@ impl Answers {
         Self { limits, memory: FairSemaphore::new(limits.bytes) }
     }
 
-    /// So many bytes for a reader.
-    ///
-    /// # Errors
-    /// 503 if they are not free now.
-    pub fn try_reserve(&self, token: Option<TokenId>, bytes: usize) -> Result<FairPermit, Problem> {
-        let bytes = u32::try_from(bytes).map_err(|_| Problem::TooManyAnswers)?;
-        self.memory.try_acquire(token, bytes).ok_or(Problem::TooManyAnswers)
-    }
-
     /// The bytes of a page, as soon as they are free.
     async fn reserve(&self, token: Option<TokenId>) -> Result<FairPermit, Problem> {
         let bytes = self.memory.quarter().min(RESERVED as u32);
@@ -153,7 +144,10 @@ impl Answer {
             return Err(Problem::AnswerTooLarge);
         }
         match bytes.checked_sub(self.permit.count()) {
-            Some(more) => self.permit.merge(self.answers.try_reserve(self.token, more)?),
+            Some(more) => {
+                let more = u32::try_from(more).ok().and_then(|more| self.answers.memory.try_acquire(self.token, more));
+                self.permit.merge(more.ok_or(Problem::TooManyAnswers)?);
+            }
             None => self.permit.keep(bytes),
         }
         Ok(())

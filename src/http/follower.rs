@@ -7,8 +7,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::access::Reader;
+use super::fair_semaphore::FairPermit;
 use super::feed::{FeedAnswer, FeedItem};
-use super::streams::{StreamPermit, Streams};
+use super::streams::Streams;
 use crate::store::FeedFilter;
 
 /// After how many milliseconds a client connects again.
@@ -23,7 +24,7 @@ pub struct Follower {
     /// Holds one chunk: more than that and what the sockets hold is in memory for nobody.
     chunks: mpsc::Sender<Bytes>,
     spoke_at: Instant,
-    _slot: StreamPermit,
+    _slot: FairPermit,
 }
 
 /// The client does not take what it is sent.
@@ -31,12 +32,12 @@ struct Slow;
 
 impl Follower {
     /// Follows from `position` on. The chunks come out of what is returned with it; they end when the stream does.
-    pub(super) fn new(
+    pub fn new(
         streams: Arc<Streams>,
         reader: Reader,
         filter: FeedFilter,
         position: i64,
-        slot: StreamPermit,
+        slot: FairPermit,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (chunks, taken) = mpsc::channel(1);
         let (latest, spoke_at) = (streams.latest(), Instant::now());

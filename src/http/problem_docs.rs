@@ -230,7 +230,7 @@ pub enum StreamProblems {
             What is rightly signed is always taken"})
     )]
     TooManyRefused(#[to_schema] ProblemBody),
-    /// `too_many_streams`, `too_many_answers`, `store_unavailable`: come again after `Retry-After` seconds.
+    /// `too_many_streams`, `store_unavailable`: come again after `Retry-After` seconds.
     #[response(
         status = 503, content_type = "application/problem+json",
         example = json!({"type": "about:blank", "title": "Service Unavailable", "status": 503,

@@ -8,7 +8,6 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 
 use super::access::{Access, Reader};
-use super::answers::Answers;
 use super::archive::Archive;
 use super::fair_semaphore::{FairPermit, FairSemaphore};
 use super::feed::{self, FeedAnswer, Stretch};
@@ -18,10 +17,9 @@ use crate::store::FeedFilter;
 
 /// How many items a stream reads at once.
 const PAGE: u32 = 200;
-/// How many bytes they have as JSON, unless it is only one.
-const PAGE_BYTES: usize = 64 * 1024;
-/// What a stream holds of the memory of answers: a chunk that its connection has, and one that waits.
-const MEMORY: usize = 2 * PAGE_BYTES;
+/// How many bytes they have as JSON, unless it is only one. A stream holds twice that, a chunk that its connection has and
+/// one that waits, and so 256 streams hold 16 MiB.
+const PAGE_BYTES: usize = 32 * 1024;
 /// How many streams read at the same time, so that other questions find a connection.
 const READING: usize = 2;
 
@@ -63,7 +61,6 @@ pub struct Streams {
     pub(super) pace: Pace,
     archive: Archive,
     access: Arc<Access>,
-    answers: Arc<Answers>,
     slots: FairSemaphore,
     reading: Semaphore,
     latest: watch::Sender<i64>,
@@ -72,19 +69,12 @@ pub struct Streams {
     stopping: watch::Sender<bool>,
 }
 
-/// A place among the streams, and the memory of one.
-pub(super) struct StreamPermit {
-    _slot: FairPermit,
-    _memory: FairPermit,
-}
-
 impl Streams {
-    pub fn new(archive: Archive, access: Arc<Access>, answers: Arc<Answers>, pace: Pace) -> Self {
+    pub fn new(archive: Archive, access: Arc<Access>, pace: Pace) -> Self {
         Self {
             pace,
             archive,
             access,
-            answers,
             slots: FairSemaphore::new(pace.streams),
             reading: Semaphore::new(READING),
             latest: watch::Sender::new(0),
@@ -134,10 +124,9 @@ impl Streams {
     /// A place for one more stream of this reader.
     ///
     /// # Errors
-    /// 503 if there are too many streams, or too many answers.
-    pub(super) fn slot(&self, reader: &Reader) -> Result<StreamPermit, Problem> {
-        let slot = self.slots.try_acquire(reader.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))?;
-        Ok(StreamPermit { _slot: slot, _memory: self.answers.try_reserve(reader.token, MEMORY)? })
+    /// 503 if there are too many.
+    pub(super) fn slot(&self, reader: &Reader) -> Result<FairPermit, Problem> {
+        self.slots.try_acquire(reader.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))
     }
 
     /// The number of the latest event, as the watcher sees it.

@@ -332,7 +332,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
 }
 
 #[tokio::test]
-async fn a_chunk_has_64_kib_at_most_and_the_next_one_goes_on_after_it() {
+async fn a_chunk_has_32_kib_at_most_and_the_next_one_goes_on_after_it() {
     on_both(async |world| {
         let (service, store) = start(&world, Pace::default()).await;
         let long = |n: usize| format!("{n:0>500}");
@@ -346,7 +346,7 @@ async fn a_chunk_has_64_kib_at_most_and_the_next_one_goes_on_after_it() {
             let chunk =
                 timeout(PATIENCE, response.chunk()).await.expect("there is more").expect("it does not break off");
             let chunk = chunk.expect("it does not end");
-            assert!(chunk.len() <= 80 * 1024, "{}", chunk.len());
+            assert!(chunk.len() <= 40 * 1024, "{}", chunk.len());
             text.push_str(std::str::from_utf8(&chunk).expect("it is text"));
             events = text.matches("\ndata: ").count();
         }
