@@ -66,10 +66,13 @@ impl Front {
         };
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
         let process = process.unwrap_or_else(|error| panic!("{proxy:?} is not here, scripts/test --install: {error}"));
-        eventually("there is a certificate", async || authority.exists()).await;
-        let pem = std::fs::read(authority).expect("it can be read");
+        // Caddy makes the file first, and then writes it.
+        let end = "-----END CERTIFICATE-----";
+        let written = async || std::fs::read_to_string(&authority).is_ok_and(|pem| pem.contains(end));
+        eventually("there is a certificate", written).await;
+        let pem = std::fs::read_to_string(&authority).expect("it can be read");
         std::fs::write(folder.path().join(AUTHORITY), &pem).expect("it can be written");
-        let authority = Certificate::from_pem(&pem).expect("it is one");
+        let authority = Certificate::from_pem(pem.as_bytes()).expect("it is one");
         let mut front = Self { http, https, authority, process, folder };
         let mut ended = false;
         eventually("the proxy answers", async || {
