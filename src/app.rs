@@ -59,7 +59,7 @@ pub struct Application {
     media: Option<media::Worker>,
     replayer: Option<Replayer>,
     streams: Arc<Streams>,
-    /// What nobody waits for.
+    /// Background tasks, which nobody waits for.
     background: JoinSet<()>,
     store: Arc<dyn Store>,
 }

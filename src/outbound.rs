@@ -22,8 +22,8 @@ pub fn client() -> Result<ClientBuilder, reqwest::Error> {
         .tls_certs_merge(roots))
 }
 
-/// Why a server gave no answer, for a person. Names the host and port, and nothing else of the URL, which may hold a
-/// secret.
+/// Returns why a server gave no answer, for a person. The text names the host and port, and nothing else of the URL,
+/// which may hold a secret.
 pub fn unanswered(error: &reqwest::Error) -> String {
     let mut root = error.source();
     while let Some(cause) = root.and_then(|root| root.source()) {

@@ -13,7 +13,7 @@ use tracing::error;
 
 use crate::meters;
 
-/// How long the first restart waits. Each further one waits twice as long, unless the task lived for a while.
+/// The pause before the first restart. Each further pause is twice as long, unless the task lived for a while.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 

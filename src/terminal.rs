@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Stdout, Write};
 
 use rustix::termios::tcgetwinsize;
 
-/// How a character is written that cannot be shown as it is.
+/// The escape for a character that cannot be shown as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `\u{1b}`
@@ -15,8 +15,9 @@ pub enum Form {
     Json,
 }
 
-/// Whether a terminal would obey a character (C0, DEL and C1), or it changes the direction of the text beside it, ends a
-/// line, or has no width. The joiners U+200C and U+200D are none of these: emoji and some scripts are written with them.
+/// True if a terminal would obey the character (C0, DEL and C1), or if it changes the direction of the text beside it,
+/// ends a line, or has no width. The joiners U+200C and U+200D are none of these: emoji and some scripts are written
+/// with them.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -104,7 +104,7 @@ fn each_library_has_its_place() {
     }
 }
 
-/// What a command prints quotes what strangers sent. What these two print is of the program itself.
+/// The output of a command quotes what strangers sent. These two print only the program's own words.
 #[test]
 fn commands_print_through_the_terminal() {
     const OWN_WORDS: [&str; 2] = ["cli/completions.rs", "cli/openapi.rs"];

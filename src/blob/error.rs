@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The longest text, in characters.
 const LONGEST: usize = 300;
 
-/// Why a store of files did not do what it was asked to.
+/// Errors of a media or backup store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     NotFound,
@@ -26,7 +26,7 @@ pub enum BlobError {
     Unavailable(String),
 }
 
-/// Of the store that most of them are about.
+/// The text names the media store, which most errors are about.
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.of("the media store"))

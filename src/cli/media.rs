@@ -155,7 +155,7 @@ struct Described<'j>(&'j JobReport);
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let JobReport { state, attempts, .. } = self.0;
-        // What somebody sent stays on its line.
+        // Text that somebody sent is escaped, so that it stays on its line.
         let (instance_id, message_id) = (escaped(&self.0.instance_id), escaped(&self.0.message_id));
         writeln!(f, "{state:10} {} instance {instance_id} message {message_id}", self.0.occurred_at.to_rfc3339())?;
         match &self.0.file {

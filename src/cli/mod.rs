@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// As a shell takes a line apart, as far as the examples go.
+    /// Splits a line into words as a shell does, as far as the examples need it.
     fn words(line: &str) -> Vec<&str> {
         let line = line.split(" > ").next().unwrap();
         let parts = line.split('"').enumerate();

@@ -24,7 +24,7 @@ pub(super) struct SqlRoleArgs {
 
 const PASSWORD_BYTES: usize = 24;
 
-/// What is left to a superuser.
+/// The message about what only a superuser can do.
 const LEFT: &str = "only a superuser can keep the role from filling the disk with large objects and temporary files";
 
 pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {

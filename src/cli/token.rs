@@ -133,7 +133,7 @@ async fn create(store: &dyn Store, config: &Config, wanted: Wanted) -> anyhow::R
 
 /// An instance that nobody knows of is mostly mistyped; or its first event is still to come, and the token is right.
 async fn warn_of_unknown(store: &dyn Store, config: &Config, scope: &Scope) -> anyhow::Result<()> {
-    /// Of more, a person would read none.
+    /// The maximum number of instances that the warning names. Nobody reads a longer list.
     const NAMED: usize = 10;
     let Scope::Instances(wanted) = scope else { return Ok(()) };
     let configured = config.instances.iter().map(|instance| instance.id.clone());

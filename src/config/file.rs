@@ -18,7 +18,7 @@ const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
-    /// Whether it is there.
+    /// True if the file exists.
     pub(super) is_there: bool,
     /// Every value as text; a list with commas between its elements.
     pub(super) values: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     ConfigError::new(format!("{}: line {line}", path.display()), message)
 }
 
-/// Whether a line that is wrong has a value that begins without a quotation mark, in a list or alone.
+/// True if the value of an invalid line begins without a quotation mark, in a list or alone.
 fn is_unquoted(line: &str) -> bool {
     let Some((_, value)) = line.split_once('=') else { return false };
     !value.trim_start_matches(['[', ' ', '\t']).starts_with(['"', '\'', '{'])

@@ -57,7 +57,7 @@ pub struct Config {
     pub allow_unsigned: bool,
     /// Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
-    /// What tickets are signed with. Without one, the first start writes a random one into the data folder.
+    /// The key that signs tickets. Without one, the first start writes a random one into the data folder.
     pub ticket_key: Option<SecretString>,
     /// The origins whose pages may read the API, as a browser states them.
     pub cors_origins: Vec<String>,
@@ -70,12 +70,12 @@ pub struct Config {
     pub secret_places: SecretPlaces,
 }
 
-/// Where the secrets stand that were given.
+/// The places of the secrets that were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretPlaces {
     /// Each once: the file with settings if it holds a secret itself, and the files of secrets that settings name.
     pub files: BTreeSet<PathBuf>,
-    /// Whether one was given as a flag.
+    /// True if a secret was given as a flag.
     pub command_line: bool,
 }
 

@@ -128,7 +128,7 @@ struct Found {
 pub struct SettingsFile {
     /// In full.
     pub path: PathBuf,
-    /// Whether it is there. One that somebody named is.
+    /// True if the file exists. A file that somebody named always exists.
     pub is_there: bool,
 }
 
@@ -272,7 +272,7 @@ impl Sources {
 }
 
 impl Setting {
-    /// Whether nobody else may read this text.
+    /// True if nobody else may read this text.
     fn is_secret(&self, text: &str) -> bool {
         match self.kind {
             Kind::Plain => false,

@@ -66,15 +66,15 @@ impl MessageAck {
     }
 }
 
-/// How far words that were stated of a message raise it.
+/// The standing to which the acks stated of a message raise it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckRaise {
     pub instance_id: InstanceId,
     pub message_id: String,
     pub standing: Standing,
-    /// When the first of the words arrived that say that it was delivered, or further.
+    /// The arrival of the first ack that says that the message was delivered, or more.
     pub delivered_at: Option<Timestamp>,
-    /// When the first of the words arrived that say that it was read.
+    /// The arrival of the first ack that says that the message was read, or more.
     pub read_at: Option<Timestamp>,
 }
 

@@ -17,7 +17,7 @@ use super::timestamp::Timestamp;
 pub struct Receipt {
     /// Whether the ledger held the very same body of the same instance before.
     pub duplicate: bool,
-    /// Whether the store kept it as quarantined, because of what the ledger held before.
+    /// True if the store kept the event as quarantined because of what the ledger held before.
     pub set_aside: bool,
 }
 
@@ -123,7 +123,7 @@ pub fn copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> 
     copies
 }
 
-/// What new rows of the ledger change beside it and the messages: one row for each key, sorted by it.
+/// The changes that new rows of the ledger make to tables other than `messages`: one row for each key, sorted by key.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// What copies state and what events of their own do.

@@ -180,7 +180,7 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
-    /// Whether it stands elsewhere now.
+    /// True if the place of the message has changed.
     pub fn has_moved(&self) -> bool {
         self.before != Place::of(&self.message)
     }

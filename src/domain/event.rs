@@ -163,7 +163,7 @@ impl Reading {
         }
     }
 
-    /// Whether the time that its sender stated can be used; `None` where there is none.
+    /// Returns whether the time that the sender stated can be used, or `None` if there is no such time.
     pub fn has_usable_time(&self) -> Option<bool> {
         let notes = self.reason.as_deref().unwrap_or_default().split(' ');
         let mut unusable = notes.filter_map(|note| note.strip_prefix("unusable:")).flat_map(|fields| fields.split(','));

@@ -25,7 +25,8 @@ const MAX_WORD_BYTES: usize = 128;
 /// characters.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// How many copies of a message are folded anew, and the bytes of their bodies; two copies always are.
+/// The maximum number of copies of a message that are folded anew, and the maximum size of their bodies. Two copies are
+/// always folded.
 pub const FOLDED_COPIES: i64 = 1_000;
 pub const FOLDED_BYTES: i64 = 8 * 1024 * 1024;
 
@@ -56,7 +57,7 @@ pub struct Fields {
     pub body: Option<String>,
     pub kind: Option<String>,
     pub sent_at: Option<Timestamp>,
-    /// As stated, else by the chat of the same copy.
+    /// The stated value, or else what the chat of the same copy implies.
     pub is_group: Option<bool>,
     pub quoted_message_id: Option<String>,
     pub reaction: Option<String>,
@@ -84,7 +85,7 @@ pub struct LedgerCopy {
     pub seq: i64,
 }
 
-/// Where a copy stands among those of its message. The greater one is the later; unknown times come first.
+/// The sort key of a copy among those of its message. The greater one is the later; unknown times come first.
 pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
 
 /// The columns of a message's primary key.
@@ -120,8 +121,8 @@ pub struct RecordedMessage {
     pub event_seq: i64,
 }
 
-/// How many copies of a message the ledger holds, and the bytes of their bodies. Of more than can be folded, not all are
-/// counted.
+/// The number of copies of a message in the ledger, and the size of their bodies. If there are more than can be folded,
+/// not all are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopySizes {
     pub copies: i64,
@@ -129,7 +130,7 @@ pub struct CopySizes {
 }
 
 impl CopySizes {
-    /// Whether they may be read again while others wait.
+    /// True if the copies may be read again while other events wait.
     pub fn can_be_folded(self) -> bool {
         self.copies <= 2 || (self.copies <= FOLDED_COPIES && self.bytes <= FOLDED_BYTES)
     }
@@ -302,7 +303,7 @@ impl Message {
         Self { fields: earlier.overlay(&self.fields), received_at, ..self }
     }
 
-    /// What its chat needs to know of it. The long texts are left out.
+    /// Keeps only what the chat of the message needs to know. The long texts are left out.
     #[must_use]
     pub fn without_texts(self) -> Self {
         let Fields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
@@ -319,7 +320,7 @@ impl Message {
         self.fields.sent_at.unwrap_or(self.received_at)
     }
 
-    /// Whether it was said in a group.
+    /// True if the message was sent in a group.
     pub fn is_group(&self) -> bool {
         self.fields.is_group.unwrap_or(false)
     }

@@ -79,7 +79,7 @@ pub struct Paging<K> {
     pub until: Option<Timestamp>,
 }
 
-/// How many bytes the rows of a page have at most, unless it has only one.
+/// The maximum size of the rows of a page, in bytes. A single row may be larger.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The rows of a page in the order of the list, and where the next and the previous page begin.
@@ -123,7 +123,7 @@ impl<K> Paging<K> {
         Page { rows, next, previous, keys, backwards: self.is_backwards() }
     }
 
-    /// Whether the cursor leads back.
+    /// True if the cursor leads back.
     pub fn is_backwards(&self) -> bool {
         self.cursor.as_ref().is_some_and(|cursor| cursor.backwards)
     }
@@ -174,7 +174,7 @@ impl<T, K: Clone> Page<T, K> {
     }
 }
 
-/// How many things with these sizes have at most `most` bytes together; at least one, if there is one.
+/// Returns how many of the first things have at most `most` bytes together: at least one, if there is one.
 pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize {
     let mut total = 0_usize;
     let fits = |(place, size): &(usize, &usize)| {
@@ -285,153 +285,4 @@ fn padded(rest: &[String], width: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Row = (i64, &'static str, &'static str);
-
-    const ROWS: [Row; 9] = [
-        (10, "1", "a"),
-        (10, "1", "b"),
-        (10, "2", "a"),
-        (10, "3", "a"),
-        (11, "1", "c"),
-        (11, "3", "b"),
-        (12, "2", "b"),
-        (12, "2", "c"),
-        (13, "1", "d"),
-    ];
-
-    fn key((at, instance, id): &Row) -> Key {
-        Key::new(Timestamp::from_millis(*at), &InstanceId::new(instance).unwrap(), vec![(*id).to_owned()])
-    }
-
-    /// What a store does: the rows of each instance in its range, merged, in the order of reading.
-    fn read(paging: &Paging<Key>) -> Vec<Row> {
-        let mut rows: Vec<Row> = Vec::new();
-        for instance in ["1", "2", "3"] {
-            let range = paging.range(&InstanceId::new(instance).unwrap(), 1);
-            let inside = |row: &&Row| {
-                let place = Bound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
-                row.1 == instance && place > range.after && place < range.before
-            };
-            rows.extend(ROWS.iter().filter(inside));
-        }
-        rows.sort();
-        if !paging.ascending() {
-            rows.reverse();
-        }
-        rows.truncate(paging.reach() as usize);
-        rows
-    }
-
-    fn paging(order: Order, limit: u32, cursor: Option<Cursor<Key>>) -> Paging<Key> {
-        Paging { order, limit, cursor, since: None, until: None }
-    }
-
-    #[test]
-    fn a_walk_there_and_back_meets_every_row_once() {
-        for (order, limit) in [(Order::NewestFirst, 1), (Order::NewestFirst, 4), (Order::OldestFirst, 2)] {
-            let mut expected = ROWS.to_vec();
-            if order == Order::NewestFirst {
-                expected.reverse();
-            }
-            let mut pages = vec![];
-            let mut cursor = None;
-            loop {
-                let paging = paging(order, limit, cursor);
-                let page = paging.page(read(&paging), key);
-                assert_eq!(page.previous.is_some(), !pages.is_empty());
-                pages.push(page.clone());
-                let Some(next) = page.next else { break };
-                cursor = Some(Cursor::decode("rows", &next.encode("rows")).unwrap());
-            }
-            let seen: Vec<Row> = pages.iter().flat_map(|page| page.rows.clone()).collect();
-            assert_eq!(seen, expected);
-            let mut back = pages.pop().and_then(|page| page.previous);
-            while let Some(cursor) = back {
-                let paging = paging(order, limit, Some(cursor));
-                let page = paging.page(read(&paging), key);
-                assert_eq!(page.rows, pages.pop().unwrap().rows);
-                assert!(page.next.is_some());
-                back = page.previous;
-            }
-            assert!(pages.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back() {
-        let size = |(at, _, id): &Row| if at % 2 == 0 { 40 } else { 5 + id.len() };
-        for (order, most) in [(Order::NewestFirst, 50), (Order::OldestFirst, 1), (Order::NewestFirst, 90)] {
-            let page = |cursor| {
-                let paging = paging(order, 4, cursor);
-                let page = paging.page(read(&paging), key);
-                let sizes: Vec<usize> = page.rows.iter().map(size).collect();
-                let page = page.within(most, &sizes);
-                assert!(page.rows.len() == 1 || page.rows.iter().map(size).sum::<usize>() <= most, "{page:?}");
-                page
-            };
-            let mut pages = vec![page(None)];
-            while let Some(next) = pages.last().and_then(|page| page.next.clone()) {
-                pages.push(page(Some(next)));
-            }
-            let mut expected = ROWS.to_vec();
-            if order == Order::NewestFirst {
-                expected.reverse();
-            }
-            let seen: Vec<Row> = pages.iter().flat_map(|page| page.rows.clone()).collect();
-            assert_eq!(seen, expected);
-            let last = pages.pop().expect("there is a last page");
-            let (mut seen, mut back) = (last.rows, last.previous);
-            while let Some(cursor) = back {
-                let page = page(Some(cursor));
-                assert!(page.next.is_some(), "one can turn round");
-                seen.splice(0..0, page.rows);
-                back = page.previous;
-            }
-            assert_eq!(seen, expected);
-        }
-    }
-
-    #[test]
-    fn since_is_inside_and_until_is_not() {
-        let between = |since: i64, until: i64| Paging {
-            since: Some(Timestamp::from_millis(since)),
-            until: Some(Timestamp::from_millis(until)),
-            ..paging(Order::OldestFirst, 50, None)
-        };
-        assert_eq!(read(&between(11, 12)), [ROWS[4], ROWS[5]]);
-        assert_eq!(read(&between(12, 11)), []);
-    }
-
-    #[test]
-    fn a_cursor_is_good_for_its_own_list_alone() {
-        let text = Cursor { key: key(&ROWS[0]), backwards: true }.encode("rows");
-        assert_eq!(Cursor::<Key>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
-        let json = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
-        let spaced = BASE64_URL_SAFE_NO_PAD.encode([b" ", json.as_slice()].concat());
-        for (list, text) in [
-            ("others", text.as_str()),
-            ("rows", ""),
-            ("rows", "e30"),
-            ("rows", "ñ"),
-            ("rows", &text[1..]),
-            ("rows", &spaced),
-        ] {
-            assert_eq!(Cursor::<Key>::decode(list, text), Err(UnknownCursor));
-        }
-    }
-
-    #[test]
-    fn a_forged_cursor_does_no_harm() {
-        let before = |at| {
-            let forged = Key { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
-            let cursor = Some(Cursor { key: forged, backwards: false });
-            paging(Order::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), 1).before
-        };
-        assert_eq!(before(5), Bound { at: Timestamp::from_millis(5), rest: vec!["a".to_owned()] });
-        assert_eq!(before(i64::MAX).at, Timestamp::MAX);
-        assert_eq!(before(i64::MIN).at, Timestamp::MIN);
-    }
-}
+mod tests;

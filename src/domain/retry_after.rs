@@ -8,7 +8,7 @@ use super::timestamp::Timestamp;
 /// stranger has written.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait after `now`, a day at most: the header has seconds, or a date. `None` for anything else.
+/// Returns how long to wait after `now`, a day at most. The header holds seconds or a date; anything else is `None`.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -101,8 +101,8 @@ impl TicketKey {
         Ticket { holder, expires_at, proof }
     }
 
-    /// Whether a ticket was issued for the bearer of the token with this digest, and is good at `now`. The comparison takes
-    /// constant time. A ticket that would be good for longer than any that is issued is refused, whoever signed it.
+    /// True if the ticket was issued to the bearer of the token with this digest, and is valid at `now`. The comparison
+    /// takes constant time. A ticket that would be valid for longer than any issued one is refused, whoever signed it.
     pub fn admits(&self, ticket: &Ticket, digest: &TokenDigest, now: Timestamp) -> bool {
         let proven = self.signed(ticket.holder, ticket.expires_at, digest).verify_slice(&ticket.proof).is_ok();
         proven && now < ticket.expires_at && ticket.expires_at <= now + VALID + CLOCK_SKEW

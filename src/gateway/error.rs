@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 
 use crate::domain::instance::InstanceId;
 
-/// Why the gateway did not do what it was asked, for a person, in one line. Holds nothing of the URL but its host and port.
+/// Errors of requests to the gateway, as one line for a person. They name nothing of the URL but its host and port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
     #[error("the gateway refuses the token of instance {0}; copy it again from its page in the panel")]

@@ -85,7 +85,7 @@ impl Drop for Replayer {
     }
 }
 
-/// Who is asked, for whom, and when.
+/// The gateway to ask, the accounts to ask for, and the watch that says when.
 struct Asking {
     gateway: Gateway,
     accounts: Vec<Account>,

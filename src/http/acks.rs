@@ -57,10 +57,10 @@ pub struct AckParameters {
     /// This word, verbatim.
     #[param(example = "read")]
     ack: Option<String>,
-    /// Stated from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Acks stated from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Stated before this time; a date is not included.
+    /// Acks stated before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.

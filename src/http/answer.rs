@@ -1,4 +1,4 @@
-//! What the read API answers: a page of a list, and how it shows times.
+//! The answers of the read API: the page of a list, and the format of times.
 
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;

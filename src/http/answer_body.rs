@@ -33,7 +33,7 @@ struct Held {
 }
 
 impl AnswerBody {
-    /// What its client has not read after `time` is lost.
+    /// Bytes that the client has not read within `time` are dropped.
     pub(super) fn new(bytes: Vec<u8>, permit: FairPermit, time: Duration) -> Self {
         let (len, left) = (bytes.len() as u64, bytes.len());
         let held = Arc::new(Mutex::new(Some(Held { bytes: bytes.into(), _permit: permit })));

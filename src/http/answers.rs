@@ -1,5 +1,5 @@
-//! How many bytes of answers there are at once, and whose. An answer has its bytes from before its rows are read until
-//! they have left, so that neither many questions nor clients that do not read can fill the memory.
+//! Limits the bytes of all answers at one time, and the share of each token. An answer holds its permit from before its
+//! rows are read until its bytes are sent. So neither many requests nor clients that do not read can fill the memory.
 
 use std::io;
 use std::time::Duration;
@@ -23,21 +23,21 @@ use super::problem::Problem;
 use crate::domain::page::{PAGE_BYTES, Page};
 use crate::domain::token::TokenId;
 
-/// What an answer costs that goes out in more than one chunk, beside its bytes: a compressor and the connection's buffers.
+/// The overhead of an answer that is sent in more than one chunk: a compressor and the connection's buffers.
 const OVERHEAD: usize = 256 * 1024;
-/// What an answer holds while it is read: as much as a page costs at most.
+/// The bytes reserved for an answer while its rows are read: the maximum cost of a page.
 const RESERVED: usize = PAGE_BYTES + OVERHEAD;
 /// The rows of a page. Its brackets and cursors have the rest.
 const ROWS_BYTES: usize = PAGE_BYTES - 32 * 1024;
 
-/// How much memory answers take, and for how long.
+/// The limits on the memory that answers take, and on the time for which they take it.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerLimits {
     /// All answers together.
     pub bytes: u32,
-    /// How long a request waits for memory.
+    /// The maximum time that a request waits for memory.
     pub patience: Duration,
-    /// How long a client may take to read an answer.
+    /// The maximum time in which a client reads an answer.
     pub time: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Answer {
     /// One thing, with an ETag: who has it already is told so.
     ///
     /// # Errors
-    /// As [`Answer::json`].
+    /// The same as those of [`Answer::json`].
     pub fn item(mut self, request: &HttpRequest, thing: &impl Serialize) -> Result<HttpResponse, Problem> {
         let bytes = self.encode(thing)?;
         // Weak, because it may be sent compressed.
@@ -127,7 +127,7 @@ impl Answer {
         Ok(self.send(None, bytes))
     }
 
-    /// As JSON with a line end.
+    /// Encodes the thing as JSON with a line end.
     fn encode(&mut self, thing: &impl Serialize) -> Result<Vec<u8>, Problem> {
         let len = encoded_len(thing) + 1;
         self.resize(if len > CHUNK { len + OVERHEAD } else { len })?;
@@ -163,7 +163,7 @@ impl Answer {
     }
 }
 
-/// How long it is as JSON.
+/// Returns the length as JSON.
 pub(super) fn encoded_len(thing: &impl Serialize) -> usize {
     struct Count(usize);
     impl io::Write for Count {

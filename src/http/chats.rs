@@ -66,10 +66,12 @@ pub struct ChatParameters {
     /// A part of the name or of the number; case and accents do not matter.
     #[param(example = "perez")]
     q: Option<String>,
-    /// With the latest message (or waiting) from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Chats whose latest message is from this time on: seconds since 1970, RFC 3339, or a date in the setting
+    /// `time_zone`. With `unanswered`, `unanswered_since` counts instead.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// With the latest message (or waiting since) before this time; a date is not included.
+    /// Chats whose latest message is before this time; a date is not included. With `unanswered`, `unanswered_since`
+    /// counts instead.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.
@@ -142,10 +144,10 @@ pub async fn one(
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct ChatMessageParameters {
-    /// From this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Before this time; a date is not included.
+    /// Messages before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.

@@ -124,16 +124,16 @@ pub struct EventParameters {
     /// applied, ignored or quarantined
     #[param(inline, value_type = Option<StateOfEvent>, example = "quarantined")]
     state: Option<String>,
-    /// Of this type, verbatim. The feed takes several, with commas between them, and `media` for files.
+    /// Events of exactly this type. The feed takes several types, separated by commas, and `media` for files.
     #[param(example = "message_received")]
     event_type: Option<String>,
     /// About this message.
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// Arrived from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Events that arrived from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Arrived before this time; a date is not included.
+    /// Events that arrived before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.

@@ -21,7 +21,7 @@ pub struct FairSemaphore {
 #[derive(Debug)]
 pub struct FairPermit {
     permits: OwnedSemaphorePermit,
-    /// As many of the token's own quarter. The owner's is a semaphore of its own.
+    /// The same number of permits of the token's own quarter. `None` for the owner, who has a semaphore of its own.
     of_token: Option<OwnedSemaphorePermit>,
 }
 
@@ -37,7 +37,7 @@ impl FairSemaphore {
         }
     }
 
-    /// How many permits one token can have.
+    /// The maximum number of permits of one token.
     pub fn quarter(&self) -> u32 {
         self.quarter
     }
@@ -63,7 +63,7 @@ impl FairSemaphore {
         Some(FairPermit { permits: all.try_acquire_many_owned(permits).ok()?, of_token })
     }
 
-    /// What a token takes its permits from: the semaphore that it shares, and its own quarter of that.
+    /// Returns the semaphores that a token takes its permits from: the shared one, and its own quarter of that.
     fn semaphores(&self, token: Option<TokenId>) -> (Arc<Semaphore>, Option<Arc<Semaphore>>) {
         let Some(token) = token else { return (self.owner.clone(), None) };
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);

@@ -74,7 +74,7 @@ pub struct FeedFile {
     /// stored, expired, refused, too_large or failed
     #[schema(example = "stored")]
     pub state: &'static str,
-    /// Why it was given up.
+    /// The reason why the file was given up, if it was.
     #[schema(example = json!(null))]
     pub reason: Option<String>,
     /// The message to look at again.
@@ -110,9 +110,9 @@ pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedF
 pub struct Stretch {
     /// After this number.
     pub since: i64,
-    /// How many items at most.
+    /// The maximum number of items.
     pub limit: u32,
-    /// How many bytes they have at most as JSON, unless there is only one.
+    /// The maximum size of the items as JSON, in bytes. A single item may be larger.
     pub bytes: usize,
 }
 

@@ -34,7 +34,7 @@ pub struct Roster {
 #[derive(Serialize, ToSchema)]
 pub struct InstancesAnswer {
     pub data: Vec<Instance>,
-    /// Whether there are more: the answer ends at 4 MiB.
+    /// True if there are more instances: the answer ends at 4 MiB.
     #[schema(example = false)]
     pub truncated: bool,
     /// The zone of `today`.

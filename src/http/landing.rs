@@ -1,4 +1,4 @@
-//! What somebody sees who opens `/`, `/api/v1` or `/health`: a sentence, and links to what there is. No data, and no token.
+//! The pages at `/`, `/api/v1` and `/health`: a sentence, and links. They show no data and need no token.
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,7 +11,7 @@ pub struct LandingPage {
     links: &'static [(&'static str, &'static str)],
 }
 
-/// Of a listener with the read API.
+/// The page of a listener with the read API.
 pub const ROOT: LandingPage = LandingPage {
     title: "buzon",
     text: "buzon keeps what a WhatsApp gateway sends, and is running. These pages are for the machine that it runs on: a \
@@ -24,7 +24,7 @@ pub const ROOT: LandingPage = LandingPage {
     ],
 };
 
-/// Of a listener for events alone, which strangers reach: it names nothing.
+/// The page of a listener for events alone. Strangers can reach it, so it names nothing.
 pub const WEBHOOK: LandingPage =
     LandingPage { title: "Webhook", text: "This receives webhooks; it is running.", links: &[] };
 

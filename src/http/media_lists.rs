@@ -73,10 +73,10 @@ pub struct MediaParameters {
     /// At most this many bytes.
     #[param(value_type = Option<u64>, example = 1000000)]
     max_size: Option<String>,
-    /// Of messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Files of messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Of messages before this time; a date is not included.
+    /// Files of messages before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.

@@ -91,7 +91,7 @@ pub struct Message {
     pub group_sender: Option<String>,
     /// Each person's current one, as far as 200 rows of `/reactions` of this message say.
     pub reactions: Vec<CurrentReaction>,
-    /// Whether there are more: `GET /api/v1/reactions?message_id=…` has them all.
+    /// True if there are more reactions: `GET /api/v1/reactions?message_id=…` has them all.
     #[schema(example = false)]
     pub reactions_truncated: bool,
 }
@@ -145,7 +145,7 @@ pub struct MessageWithHistory {
     pub message: Message,
     /// The acks that were stated of it, in the order in which they came; at most 200.
     pub acks: Vec<Stated>,
-    /// Whether there are more: `GET /api/v1/acks?message_id=…` has them all.
+    /// True if there are more acks: `GET /api/v1/acks?message_id=…` has them all.
     #[schema(example = false)]
     pub acks_truncated: bool,
     /// The message that it answers, if that is known.
@@ -208,10 +208,10 @@ pub struct MessageParameters {
     /// with.
     #[param(example = "menú \"del día\"")]
     q: Option<String>,
-    /// From this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Before this time; a date is not included.
+    /// Messages before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// Which time `since`, `until` and the order are about: `occurred` (when it was sent) or `received` (when it arrived).
@@ -244,10 +244,8 @@ pub async fn list(
     let parameters: MessageParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
     if filter.search.is_some() && filter.by_arrival {
-        return Err(parameters::invalid(
-            "time",
-            "what q finds is ordered by when it was sent; leave out one of the two",
-        ));
+        let expected = "what q finds is ordered by when it was sent; leave out one of the two";
+        return Err(parameters::invalid("time", expected));
     }
     let paging = parameters.paging(list_name(&filter), &local.zone)?;
     page(&archive, reader, answer, filter, paging).await

@@ -53,10 +53,10 @@ pub struct ReactionParameters {
     /// Of this person, verbatim.
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,
-    /// Made from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
+    /// Reactions made from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
     since: Option<String>,
-    /// Made before this time; a date is not included.
+    /// Reactions made before this time; a date is not included.
     #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
     until: Option<String>,
     /// `desc` (newest first) or `asc`.

@@ -17,8 +17,8 @@ use crate::store::FeedFilter;
 
 /// How many items a stream reads at once.
 const PAGE: u32 = 200;
-/// How many bytes they have as JSON, unless it is only one. A stream holds twice that, a chunk that its connection has and
-/// one that waits, and so 256 streams hold 16 MiB.
+/// The maximum size of these items as JSON, in bytes. A single item may be larger. A stream holds twice that: a chunk
+/// in its connection, and one that waits. So 256 streams hold 16 MiB.
 const PAGE_BYTES: usize = 32 * 1024;
 /// How many streams read at the same time, so that other questions find a connection.
 const READING: usize = 2;
@@ -38,7 +38,7 @@ pub struct Pace {
     pub recheck: Duration,
     /// How long a stream waits when the database did not answer.
     pub retry: Duration,
-    /// How many streams there can be. One token has a quarter of them at most, and a quarter is kept for the owner.
+    /// The maximum number of streams. One token has a quarter of them at most, and a quarter is kept for the owner.
     pub streams: u32,
 }
 

@@ -94,7 +94,7 @@ pub struct Told {
     pub outage: Arc<Outage>,
     /// Of every commit.
     pub meters: Arc<Meters>,
-    /// Of every commit.
+    /// Counts the events of every commit.
     pub tally: Arc<Tally>,
 }
 

@@ -1,4 +1,4 @@
-//! What was stored, for people who watch the log: a line a minute with counts, and none where nothing came.
+//! Logs counts of what was stored, for people who watch the log: a line a minute, and none if nothing came.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::batch::Receipt;
 use crate::domain::event::{Effect, Event, EventState};
 use crate::domain::timestamp::Timestamp;
 
-/// What comes together is told together, and whoever tries buzon out need not wait for a minute.
+/// The wait before a line, so that events that come together are counted in one. It is short for people who try it.
 const GATHERED: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(59);
 /// So many times are enough to judge a clock by.

@@ -21,9 +21,10 @@ use crate::store::{EventStore, StoreError};
 pub(super) const BATCH_EVENTS: usize = 256;
 pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long one batch is tried, a little less than its clients wait; and one event alone.
+/// The time for which a batch, or one event alone, is retried. It is a little less than their clients wait.
 const RETRY_FOR: Duration = Duration::from_secs(4);
-/// How long a part of a batch is tried that ran out of time: so the other half is stored while its clients still wait.
+/// The time for which a part of a batch that ran out of time is retried. It is short, so that the other half is stored
+/// while its clients still wait.
 const RETRY_PART_FOR: Duration = Duration::from_millis(500);
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(20);
 const LAST_RETRY_AFTER: Duration = Duration::from_millis(640);
@@ -101,7 +102,7 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 struct Committer {
     store: Arc<dyn EventStore>,
     told: Told,
-    /// What took too long or needs too much together, in halves: some event of them may be at fault.
+    /// Halves of batches that took too long or were too much at once. One of their events may be at fault.
     delayed: VecDeque<Part>,
     /// Events that ran out of time alone.
     suspects: Suspects,
@@ -212,7 +213,7 @@ impl Committer {
 struct Part {
     events: Vec<Event>,
     clients: Vec<Client>,
-    /// Whether the events were quarantined because the database refused them, or did not get them done.
+    /// True if the events were quarantined because the database refused them, or did not commit them in time.
     set_aside: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What is counted, for Prometheus: `catalog` names every metric, `events` has those on the way of an event, `process` those
-//! of the whole process.
+//! The metrics for Prometheus: `catalog` names every metric, `events` has those on the way of an event, and `process`
+//! those of the whole process.
 //!
 //! Each service has meters of its own. What is counted often has its counter at hand, and counting is one atomic addition;
 //! the rest is looked up by its labels. A label holds words of our own alone, and of what others send nothing but the

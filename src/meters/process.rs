@@ -1,4 +1,4 @@
-//! What is counted of the process: its log and its tasks are not one service's.
+//! The metrics of the process: its log and its tasks do not belong to one service.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -12,7 +12,7 @@ pub enum StoreError {
     /// The database cannot work now: away, out of space, shutting down.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// What would have taken too long was given up: a question, or a unit of work.
+    /// A query or a unit of work was given up because it took too long.
     #[error("the database took too long")]
     TooSlow,
     /// More than one unit of work, or one answer, may take: a batch is to be halved, a question to be narrowed. One event alone
@@ -30,7 +30,27 @@ pub enum StoreError {
     Unsafe(String),
 }
 
-/// Why a store could not be opened. Nothing in the database was changed, unless a migration failed midway.
+/// Errors of a text that is not a valid database URL.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseUrlError {
+    #[error("expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+    Scheme,
+    #[error("SQLite needs the path of a file, without parameters: sqlite:///var/lib/buzon/buzon.db")]
+    SqlitePath,
+    #[error("it is no PostgreSQL URL: {0}")]
+    Postgres(String),
+    #[error(
+        "a user or password with other characters than letters and digits is written with %: / is %2F, @ is %40, # is %23, \
+         ? is %3F, : is %3A, % is %25"
+    )]
+    Unescaped,
+    #[error("there is no parameter {0}")]
+    Parameter(String),
+    #[error("this buzon was built without {0}")]
+    NotBuilt(&'static str),
+}
+
+/// Errors of opening a store. Nothing in the database was changed, unless a migration failed midway.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]

@@ -22,7 +22,7 @@ use crate::domain::walk::{Walked, Window};
 
 /// How many events without an instance are looked through for acks of a reader's messages before a page ends.
 const UNSTATED_ROWS: u32 = 1_000;
-/// How many messages an item names. An id is one instance's, but for those of a gateway that means harm.
+/// The maximum number of messages that an item names. Only a malicious gateway gives one id to several instances.
 const CHANGES: usize = 100;
 /// The events that can state an ack, and so change a message of another instance when they came without one.
 const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];

@@ -14,15 +14,15 @@ use crate::domain::message::{
 use crate::domain::search::{SearchEntry, first_words};
 use crate::domain::timestamp::Timestamp;
 
-/// What one batch may read again: of the ledger, as much as of so many messages, and of texts so many bytes. A message alone
-/// may take what it can be folded from.
+/// The limits on what one batch may read again: as much of the ledger as this many messages can be folded from, and
+/// this many bytes of texts. A single message may read all that it can be folded from.
 const BATCH_FOLDS: i64 = 4;
 const BATCH_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Whose beginnings of texts are read together.
 const BEGINNINGS: usize = 32;
 
-/// How much may be read again for a copy that came out of its order.
+/// The limit on what may be read again for a copy that came out of its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoldLimit {
     /// While events wait: what can be folded.
@@ -31,7 +31,7 @@ pub(super) enum FoldLimit {
     None,
 }
 
-/// What was written of a batch's messages.
+/// The messages of a batch that were written.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) inserted: Vec<Message>,

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::events::EventRows;
+use super::written::take_numbers;
 use crate::domain::instance::InstanceId;
 use crate::domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Outcome, Settlement, State, StoredFile};
 use crate::domain::timestamp::Timestamp;
@@ -134,7 +135,7 @@ pub(super) async fn settled_columns<'s>(
 ) -> Result<Vec<SettledColumns<'s>>, StoreError> {
     let ends = |it: &&Settlement| it.outcome.ends_job();
     let count = i64::try_from(settlements.iter().filter(ends).count()).expect("it is far smaller than 2^63");
-    let last_seq = if count > 0 { rows.take_numbers(count).await? } else { 0 };
+    let last_seq = if count > 0 { take_numbers(rows, count).await? } else { 0 };
     let mut numbers = last_seq - count + 1..=last_seq;
     let columns = |it: &'s Settlement| {
         let settled_seq = if it.outcome.ends_job() { numbers.next() } else { None };

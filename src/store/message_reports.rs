@@ -66,9 +66,9 @@ pub struct MessageDetail {
     pub quoted: Option<MessageReport>,
 }
 
-/// How many rows of reactions a message is shown with, removals and former reactions included.
+/// The maximum number of reaction rows that a message is shown with, removals and former reactions included.
 pub(super) const REACTIONS: i64 = 200;
-/// How many of its acks a message is shown with.
+/// The maximum number of acks that a message is shown with.
 pub(super) const ACKS: i64 = 200;
 
 /// The statements that read messages and what belongs to them.
@@ -93,7 +93,7 @@ pub(super) trait MessageQueries {
     /// The reactions to these messages: of each the first [`REACTIONS`] in the order of the primary key, and one more.
     async fn reactions_to(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError>;
 
-    /// What was stated of a message, in the order in which it came: [`ACKS`] and one more.
+    /// The acks that were stated of a message, in the order in which they came: the first [`ACKS`], and one more.
     async fn acks_of(&mut self, key: &MessageKey) -> Result<Vec<StatedAck>, StoreError>;
 
     /// The chats of these instances with the person of this number.

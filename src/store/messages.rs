@@ -14,7 +14,7 @@ use crate::domain::timestamp::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfPresent {
     Keep,
-    /// What the new one fills replaces what is there; a message never loses a field by more copies.
+    /// The fields that the new message fills replace those that are there. More copies never remove a field.
     Overlay,
 }
 
@@ -70,8 +70,8 @@ pub(super) trait MessageRows {
     /// The hashes of these rows of the ledger.
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError>;
 
-    /// How many copies of each message the ledger holds, applied or not, and the bytes of their bodies; of each message, one
-    /// more than may be folded is the most that is looked at. No body is read for that.
+    /// The number of copies of each message in the ledger, applied or not, and the size of their bodies. Of each
+    /// message, at most one copy more than may be folded is counted. No body is read for that.
     async fn copy_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError>;
 
     /// The applied copies of these messages with numbers greater than `after`, up to `last`: as many as may be folded in

@@ -58,7 +58,7 @@ pub use ack_reports::{AckFilter, AckReport, AckReports};
 pub use adhoc::{Answer, QueryError, Session, Value, ask};
 pub use chat_reports::{ChatFilter, ChatReport, ChatReports};
 pub use copies::{Contents, Copied, Copies, CopyError, Kind, Programs, StoredObject};
-pub use error::{OpenError, StoreError};
+pub use error::{DatabaseUrlError, OpenError, StoreError};
 pub use event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
 pub use events::EventStore;
 pub use examination::{Examination, Trigger};
@@ -166,26 +166,6 @@ pub enum Database {
     Postgres { url: secrecy::SecretString },
 }
 
-/// Why a text is no database URL.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseUrlError {
-    #[error("expected sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
-    Scheme,
-    #[error("SQLite needs the path of a file, without parameters: sqlite:///var/lib/buzon/buzon.db")]
-    SqlitePath,
-    #[error("it is no PostgreSQL URL: {0}")]
-    Postgres(String),
-    #[error(
-        "a user or password with other characters than letters and digits is written with %: / is %2F, @ is %40, # is %23, \
-         ? is %3F, : is %3A, % is %25"
-    )]
-    Unescaped,
-    #[error("there is no parameter {0}")]
-    Parameter(String),
-    #[error("this buzon was built without {0}")]
-    NotBuilt(&'static str),
-}
-
 impl Database {
     pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
         match text.split_once(':') {
@@ -228,7 +208,7 @@ impl Database {
         }
     }
 
-    /// Whether whoever reads the URL can open the database.
+    /// True if the URL holds a password, so that whoever reads it can open the database.
     pub fn has_password(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]

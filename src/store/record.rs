@@ -16,7 +16,7 @@ use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
 use super::written::{
-    all_written, insert_words, raise_acks, save_chats, save_responses, take_over_acks, upsert_acks,
+    all_written, insert_words, raise_acks, save_chats, save_responses, take_numbers, take_over_acks, upsert_acks,
 };
 use crate::domain::ack::{AckRaise, MessageAck};
 use crate::domain::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
@@ -42,7 +42,7 @@ impl<T: ResponseRows + SearchRows> Derived for T {}
 /// Records `events` within the caller's transaction.
 pub(super) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
     let count = i64::try_from(events.len()).expect("a batch is far smaller than 2^63");
-    let last_seq = rows.take_numbers(count).await?.ok_or(StoreError::Swallowed { table: "ledger_clock" })?;
+    let last_seq = take_numbers(rows, count).await?;
     let ledger = LedgerRows::fold(events, last_seq);
     let new = rows.append_events(&ledger).await?;
     all_written("events", ledger.iter().len(), new.len() as u64)?;

@@ -50,9 +50,9 @@ pub trait Statistics: Send + Sync {
     ) -> Result<(Vec<ResponseTime>, Waiting), StoreError>;
 }
 
-/// How many counts of messages a question may come to: every hour of 92 days with more than ten types both ways.
+/// The maximum number of message counts of one query: every hour of 92 days with more than ten types both ways.
 const MESSAGE_COUNTS: i64 = 65_536;
-/// How many of them a statement reads, so that it is known whether there are too many.
+/// The number of counts that a statement reads: one more, to tell whether there are too many.
 pub(super) const MESSAGE_COUNTS_READ: i64 = MESSAGE_COUNTS + 1;
 
 /// The statements that count. Each slice of each instance is a range of an index.

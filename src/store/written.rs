@@ -4,6 +4,7 @@
 use super::StoreError;
 use super::acks::AckRows;
 use super::chats::ChatRows;
+use super::events::EventRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
 use crate::domain::ack::{AckRaise, MessageAck};
@@ -18,6 +19,11 @@ pub(super) const MESSAGES: &str = "messages";
 /// [`StoreError::Swallowed`] if not all of the rows were written.
 pub(super) fn all_written(table: &'static str, rows: usize, written: u64) -> Result<(), StoreError> {
     if written == rows as u64 { Ok(()) } else { Err(StoreError::Swallowed { table }) }
+}
+
+/// Takes `count` numbers off the ledger's clock, and returns the last.
+pub(super) async fn take_numbers(rows: &mut impl EventRows, count: i64) -> Result<i64, StoreError> {
+    rows.take_numbers(count).await?.ok_or(StoreError::Swallowed { table: "ledger_clock" })
 }
 
 pub(super) async fn upsert_acks(rows: &mut impl AckRows, acks: &[MessageAck]) -> Result<(), StoreError> {

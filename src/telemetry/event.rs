@@ -48,7 +48,7 @@ where
 {
     let mut fields = Fields::default();
     event.record(&mut fields);
-    // What a line of the `log` crate carries of its place.
+    // The `log` crate adds these fields to say where the line comes from.
     fields.others.retain(|(name, _)| !name.starts_with("log."));
     let target = event.metadata().target();
     if !target.starts_with(env!("CARGO_PKG_NAME")) {
@@ -81,7 +81,7 @@ pub(super) fn field_for_people(out: &mut Writer<'_>, field: &Field, value: &dyn 
     write!(out, "{}={}", field.name(), escaped(&format!("{value:?}")))
 }
 
-/// What an event says, as it stands on a terminal.
+/// The message and the other fields of an event, for a terminal.
 #[derive(Default)]
 struct Fields {
     message: String,
@@ -153,14 +153,15 @@ mod tests {
 
     use super::*;
 
-    /// What `log` logs, in this thread.
+    /// Returns the lines that `log` logs in this thread.
     fn lines(form: Form, log: impl FnOnce()) -> Vec<Line> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
         let _turn = ONE_AT_A_TIME.lock().unwrap();
         let formatter = Formatter { form, put: |line| LINES.lock().unwrap().push(line) };
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::sink);
-        let subscriber = subscriber.event_format(formatter).fmt_fields(debug_fn(field_for_people).delimited(" ")).finish();
+        let subscriber =
+            subscriber.event_format(formatter).fmt_fields(debug_fn(field_for_people).delimited(" ")).finish();
         tracing::subscriber::with_default(subscriber, log);
         std::mem::take(&mut LINES.lock().unwrap())
     }

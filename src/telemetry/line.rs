@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::clock::{Clock, SystemClock};
 use crate::terminal::escaped;
 
-/// How lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// For a person: the time, the level, the message, and then the fields.
@@ -24,7 +24,7 @@ pub(super) struct Line {
     pub repeats: Repeats,
 }
 
-/// What a line has to do with those before it.
+/// The relation of a line to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeats {
     /// It is written whenever it comes.

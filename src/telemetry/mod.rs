@@ -23,7 +23,7 @@ use event::{Formatter, field_for_people};
 use line::{Form, Line};
 use queue::LineQueue;
 
-/// Where lines wait to be written; not there in a command that writes by itself.
+/// The queue of lines to write. It is not set in a command that writes by itself.
 static QUEUE: OnceLock<LineQueue> = OnceLock::new();
 
 /// Starts logging what `filter` lets through, and panics, for a command that ends by itself.

@@ -17,9 +17,9 @@ const MOST_LINES: usize = 8_192;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// A longer line is lost: cut off, it would be no JSON.
 const LONGEST_LINE: usize = 64 * 1024;
-/// How long the end of the process waits for what is still to be written.
+/// The maximum time that the end of the process waits for lines that are still to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// How long a writer waits that would have to wait: somebody else has switched stderr to that.
+/// The pause before a write that would block is retried. Another process can switch stderr to non-blocking mode.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// The way to the thread.
@@ -99,12 +99,12 @@ impl Shared {
     }
 }
 
-/// What the thread knows.
+/// The state of the thread.
 struct Printer<W> {
     out: W,
     form: Form,
     throttle: Throttle,
-    /// Whether the last line broke off in its middle.
+    /// True if the last line broke off in its middle.
     torn: bool,
     /// Lines that are lost, and not told of yet.
     lost: u64,

@@ -1,4 +1,4 @@
-//! What says the same again and again is written once a minute, with how often it came.
+//! A warning that repeats is written once a minute, with the number of its repetitions.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ struct Warned {
     module: u64,
     /// It is not written again before.
     until: Instant,
-    /// How often it came since it was written.
+    /// The number of repetitions since it was written.
     left_out: u64,
     /// The last of those that were left out.
     last: String,
@@ -31,7 +31,7 @@ impl Throttle {
         Self { form, warnings: HashMap::new() }
     }
 
-    /// What is written now that `line` has come.
+    /// Returns the lines to write now that `line` has come.
     pub(super) fn admit(&mut self, line: Line, now: Instant) -> Vec<String> {
         match line.repeats {
             Repeats::Never => vec![line.text],
@@ -57,7 +57,7 @@ impl Throttle {
         }
     }
 
-    /// What was left out for a minute. It is not written again for another.
+    /// Returns the warnings that were left out for a minute. They are not written again for another minute.
     pub(super) fn late(&mut self, now: Instant) -> Vec<String> {
         self.warnings.retain(|_, warned| warned.until > now || warned.left_out > 0);
         let mut lines = vec![];
@@ -68,7 +68,7 @@ impl Throttle {
         lines
     }
 
-    /// When there will be something [late](Self::late).
+    /// Returns when [`late`](Self::late) has to be called next.
     pub(super) fn due(&self) -> Option<Instant> {
         self.warnings.values().map(|warned| warned.until).min()
     }

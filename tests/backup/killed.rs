@@ -92,7 +92,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_nothing_that_serves_and_can
     }
 }
 
-/// Of a `pg_restore` that is still in its transaction when the restore is done again.
+/// A `pg_restore` can still be in its transaction when the restore is run again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_killed_restore_left_behind_is_ended_by_the_next() {
     let site = backed_up().await;

@@ -24,7 +24,7 @@ const READERS: usize = 120;
 const INSTANCE: &str = "long";
 const MESSAGES: usize = 200;
 const LETTERS: usize = 65_536;
-/// Of the whole process, with the loader's events.
+/// The maximum memory of the whole process in bytes, with the loader's events.
 const MAX_MEMORY: u64 = 200_000_000;
 
 /// Asks, and reads no more than the status.

@@ -175,7 +175,7 @@ fn odd_paths() -> Vec<String> {
     odd.map(str::to_owned).into_iter().chain(spelt.concat()).collect()
 }
 
-/// What reached a listener, in the form in which it reached it.
+/// Returns the paths that reached a listener, exactly as they reached it.
 fn paths(listener: &Gateway) -> Vec<String> {
     let targets = listener.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
     targets.map(|target| target.split('?').next().unwrap_or_default().to_owned()).collect()

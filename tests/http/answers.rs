@@ -19,7 +19,7 @@ use crate::support::tokens::token;
 use crate::support::world::{Backend, World, on_both, record};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
-/// What a page has at most, unless it has one row.
+/// The maximum size of a page, in bytes. A single row may be larger.
 const PAGE: usize = 4 * 1024 * 1024;
 
 async fn start(world: &World, answers: AnswerLimits) -> (Service, Arc<dyn Store>) {
@@ -110,7 +110,8 @@ async fn what_hangs_on_a_message_is_bounded_and_says_so() {
             event("7", reaction(id, from, json!(emoji), json!(1_724_716_800 + at)), ARRIVAL)
         };
         record(&store, &["A", "B", "C"].map(|id| event("7", received(id, json!({"ack": ""})), ARRIVAL))).await;
-        // As many persons as are shown; one more; and one who changes their mind before a second one reacts.
+        // As many persons as are shown react to A, and one more to B. On C, one person changes their mind before a
+        // second one reacts.
         let mut reactions: Vec<_> = (0..200).map(|n| reacted("A", &person(n), "👍", n)).collect();
         reactions.extend((0..201).map(|n| reacted("B", &person(n), "👍", n)));
         reactions.extend((0..150).map(|n| reacted("C", &person(0), "👍", n)));

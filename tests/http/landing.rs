@@ -1,11 +1,11 @@
-//! What somebody sees who opens the address of the service in a browser, and has not read where to go.
+//! The page for somebody who opens the address of the service in a browser and does not know where to go.
 
 use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World};
 use crate::support::{browser, client};
 
 const PAGES: [&str; 5] = ["/", "/api/v1", "/api/v1/", "/health", "/health/"];
-/// What Chromium sends.
+/// The `Accept` header of Chromium.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
 fn links(page: &str) -> Vec<String> {
@@ -57,7 +57,7 @@ async fn another_client_is_shown_the_same_as_text() {
     service.stop().await;
 }
 
-/// What a tunnel publishes.
+/// This is the listener that a tunnel publishes.
 #[tokio::test]
 async fn a_listener_for_events_alone_says_that_it_runs_and_nothing_else() {
     let world = World::new(Backend::Sqlite).await;

@@ -25,10 +25,10 @@ const HEAVY: (&str, usize) = ("HEAVY", 4);
 
 /// A store that gets no batch done with an event in it that is like this, until it is told to get none done at all.
 struct Stuck {
-    /// What stands in the bodies of the events that it never gets done.
+    /// The text in the bodies of the events that the store never commits.
     at: &'static str,
     down: AtomicBool,
-    /// What it got done: the body, and whether it is quarantined for this reason.
+    /// The committed events: the body, and the reason for the quarantine, if any.
     committed: Mutex<Vec<(Vec<u8>, Option<String>)>>,
 }
 

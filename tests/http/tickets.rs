@@ -155,7 +155,7 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
     .await;
 }
 
-/// As whoever has a backup could, or may read the column of digests.
+/// Somebody who has a backup, or may read the column of digests, could try this.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_knows_makes_no_ticket() {
     on_both(async |world| {

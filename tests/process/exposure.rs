@@ -19,7 +19,7 @@ fn write(folder: &Path, name: &str, text: &str, mode: u32) {
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
 }
 
-/// What doctor warns of under `secrets` and `api_token`, with what to do.
+/// Returns the warnings of doctor under `secrets` and `api_token`, with the remedies.
 async fn warnings(world: &World, arguments: &[&str]) -> Vec<String> {
     let arguments = [&["doctor", "--json"], arguments].concat();
     // One that nothing else is warned of.

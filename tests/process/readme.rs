@@ -114,10 +114,9 @@ fn it_installs_what_was_tested_with_a_compiler_that_can() {
     assert!(README.contains(&format!("Rust {wanted} or newer")), "{wanted}");
     let lines: Vec<&str> = block_with("git clone").lines().collect();
     // Nobody can know from where it is read.
-    assert_eq!(
-        lines,
-        ["git clone URL-OF-THIS-REPOSITORY buzon", "cd buzon", "cargo install --locked --path .", "buzon serve"]
-    );
+    let start = "cargo run --release --locked -- serve";
+    assert_eq!(lines, ["git clone URL-OF-THIS-REPOSITORY buzon", "cd buzon", start]);
+    assert!(README.contains("`cargo install --locked --path .`"));
     assert!(README.contains("in the place of `URL-OF-THIS-REPOSITORY`"));
 }
 
@@ -127,8 +126,8 @@ async fn its_database_of_postgresql_is_made_and_taken() {
     let name = format!("buzon_readme_{}", uuid::Uuid::now_v7().simple());
     let world = World::new(Backend::Sqlite).await;
     let script = block_with("sudo -u postgres createuser").replace("template0 buzon", &format!("template0 {name}"));
-    let script = script.replace("postgres:///buzon?", &format!("postgres:///{name}?"));
-    // The superuser is somebody else here, and a service that is started does not end.
+    // The user of the system is the database's superuser's, here, and a service that is started does not end.
+    let script = script.replace("postgres:///buzon ", &format!("postgres:///{name}?user={name} "));
     let around = format!(
         "set -euo pipefail\nsudo() {{ [ \"$1 $2\" = '-u postgres' ]; shift 2; \"$@\"; }}\n\
          buzon() {{ [ \"$1\" = serve ]; {} migrate; }}\n{script}\ndropdb {name}\ndropuser {name}\n",

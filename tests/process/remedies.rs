@@ -1,4 +1,4 @@
-//! What cannot be reached or taken is named as it is, with what to do: the whole line.
+//! An error names what cannot be reached or taken, and the remedy. The tests compare the whole line.
 
 use std::os::unix::fs::chown;
 use std::process::Output;
@@ -71,7 +71,7 @@ async fn a_database_and_a_user_that_are_missing_are_told_with_what_makes_them() 
     );
 }
 
-/// As psql takes it, and not somebody called "anonymous".
+/// psql takes the same user. The driver by itself would take one called "anonymous".
 #[tokio::test]
 async fn a_url_without_a_user_means_that_of_the_system() {
     let world = World::new(Backend::Postgres).await;
@@ -142,7 +142,7 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// As Citus makes one for itself.
+/// Citus makes such a certificate for itself.
 #[tokio::test]
 async fn a_certificate_of_version_1_is_named_as_one() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");

@@ -204,7 +204,7 @@ fn values(line: &str) -> impl Iterator<Item = &str> {
     setting.into_iter().chain(variables)
 }
 
-/// What somebody has to replace is written in capitals.
+/// Placeholders, which the reader has to replace, are written in capitals.
 #[test]
 fn no_placeholder_of_the_guides_is_taken_for_a_value() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

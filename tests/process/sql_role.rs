@@ -132,7 +132,7 @@ async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alo
     }
 }
 
-/// What only a superuser can take from a role, everybody has in a new database.
+/// In a new database, everybody has rights that only a superuser can take from a role.
 #[tokio::test]
 async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
     let world = World::new(Backend::Postgres).await;

@@ -113,6 +113,8 @@ async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_count
         BufReader::new(shown)
             .lines()
             .map(|line| line.expect("it is text").trim_end().to_owned())
+            // The first line says that a database was made.
+            .skip(1)
             .take(2)
             .collect::<Vec<_>>()
     });
@@ -169,7 +171,7 @@ async fn what_a_full_disk_cost_the_log_is_counted_and_said_when_there_is_room() 
         let log = log();
         let lines: Vec<&str> = log.lines().collect();
         let said = lines.iter().position(|line| line.contains("log lines were lost")).expect("it is said");
-        // What was torn stands on a line of its own.
+        // The torn line stands on a line of its own.
         let whole = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line} in {log}"));
         assert_eq!((&whole(lines[said])["level"], &whole(lines[said - 1])["level"]), (&json!("WARN"), &json!("INFO")));
         buzon.kill().await;

@@ -1,4 +1,4 @@
-//! What somebody sent does nothing to the terminal of whoever reads it.
+//! Text that somebody sent does nothing to the terminal of whoever reads it.
 
 use buzon::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ async fn what_people_read_is_escaped_wherever_it_goes() {
             let said = [output.stdout, output.stderr].concat();
             is_harmless(&String::from_utf8(said).expect("it is text"), &arguments);
         }
-        // What is wrong with the command line itself, clap says, which leaves some of it out.
+        // clap reports errors of the command line itself, and leaves some of the text out.
         let refused = run(folder, &["media", "list", "--state", EVIL], &settings).await;
         let said = String::from_utf8(refused.stderr).expect("it is text");
         assert!(said.contains("it is one of pending") && !said.contains(OBEYED), "{said:?}");

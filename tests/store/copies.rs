@@ -13,7 +13,7 @@ use crate::support::events::{ack, event, received, sent};
 use crate::support::world::{Backend, World, on_both, record};
 
 const SECOND: i64 = 1_724_716_800;
-/// As many copies as are folded anew.
+/// The maximum number of copies that are folded anew.
 const FOLDED: i64 = 1_000;
 
 /// A copy of message A, sent `second` seconds after the first, which arrives as the `n`th.
@@ -69,7 +69,7 @@ async fn a_live_location_of_a_day_ends_at_its_last_position() {
     .await;
 }
 
-/// What came before need not even be there: so it costs nothing.
+/// The earlier rows need not even be there, so they cost nothing.
 #[tokio::test]
 async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
     on_both(async |world| {
@@ -129,7 +129,7 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
         now.retain(|row| !row.starts_with("events"));
         assert_eq!(now, tables, "nothing of it is applied");
 
-        // Of a batch, what comes in its order is applied, and the rest is not.
+        // The copies of a batch that come in order are applied, and the others are not.
         let batch = [
             copy(FOLDED + 2, FOLDED + 1, json!({"type": "image"})),
             copy(FOLDED + 3, -3, json!({"type": "video", "ack": "played"})),
@@ -166,7 +166,8 @@ async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
 async fn a_rebuild_has_no_bound() {
     on_both(async |world| {
         let store = world.open().await;
-        let early = (0..1_999).map(|n| copy(n, n, json!({"vcard": format!("v{n}"), "body": "", "pad": "x".repeat(8_000)})));
+        let early =
+            (0..1_999).map(|n| copy(n, n, json!({"vcard": format!("v{n}"), "body": "", "pad": "x".repeat(8_000)})));
         record_all(&store, &early.collect::<Vec<_>>()).await;
         let swapped = [copy(2_000, 3_000, json!({"body": "last"})), copy(2_001, 2_500, json!({"status": "before it"}))];
         assert!(record(&store, &swapped).await.iter().all(|receipt| !receipt.set_aside));

@@ -1,4 +1,4 @@
-//! What others may have done to buzon's tables, and to its file: refused by name where a commit would not last.
+//! Others may have changed buzon's tables or its file. Such a change is refused by name where a commit would not last.
 
 use buzon::store::{Access, Database, OpenError, Options, StoreError, Trigger, examine, open, session};
 use serde_json::json;

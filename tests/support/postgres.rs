@@ -78,7 +78,7 @@ impl Control {
         Self { bin: bin.into(), data: data.into(), options: options.to_owned() }
     }
 
-    /// Of everybody, from the next time that it reads its settings.
+    /// The server asks for passwords over TCP, from the next time that it reads its settings.
     pub fn ask_for_passwords(&self) {
         let rules = "local all all trust\nhost all all all scram-sha-256\n";
         std::fs::write(self.data.join("pg_hba.conf"), rules).expect("it can be written");

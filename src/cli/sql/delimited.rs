@@ -49,14 +49,14 @@ fn guarded(text: String) -> String {
     guarded
 }
 
-/// What a formula begins with; the full-width signs are taken for the others.
+/// The characters that begin a formula. Spreadsheets take the full-width signs for the others.
 const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// Text that begins with one of these is shown on another line or in another cell.
 const BREAKS: [char; 3] = ['\t', '\r', '\n'];
 const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 
-/// Whether a cell with this text is carried out: blanks before a formula are left out, and so are quotation marks by a
-/// program that has begun the cell within our own.
+/// True if a spreadsheet takes a cell with this text for a formula. It skips blanks before a formula. A program that
+/// has begun the cell within our own skips quotation marks, too.
 fn is_formula(text: &str) -> bool {
     let is_left_out = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\u{200b}' | '\u{feff}');
     text.trim_start_matches(is_left_out).starts_with(SIGNS)

@@ -82,7 +82,7 @@ fn a_name_beyond_its_limit_is_none() {
 }
 
 type Text = Option<String>;
-/// What is drawn for a copy: its time, flags, chat, body and latitude, and its other texts.
+/// The random values of a copy: its time, flags, chat, body and latitude, and its other texts.
 type Drawn = ((Option<i64>, bool, Option<bool>, Text, Text, Option<f64>), Vec<Text>);
 
 /// A few values of each field, so that copies agree, differ and leave fields empty.
@@ -124,7 +124,7 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
     })
 }
 
-/// What stands in the row when the message is written over what was there: its columns, where it fills them.
+/// Returns the row after the message was written over the earlier one: the columns that the message fills are replaced.
 fn written(message: Message, earlier: &Message) -> Message {
     let words = if message.fields.body.is_some() { &message.words } else { &earlier.words };
     let fields = earlier.fields.clone().overlay(&message.fields);
@@ -138,7 +138,7 @@ fn recorded(message: &Message) -> RecordedMessage {
     RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, event_seq }
 }
 
-/// As a row has it: nothing was said of a group is said as no.
+/// Returns the message as a row holds it: an unknown `is_group` is stored as false.
 fn row(message: Message) -> Message {
     Message { fields: Fields { is_group: Some(message.is_group()), ..message.fields.clone() }, ..message }
 }

@@ -11,8 +11,8 @@ use crate::store::StoreError;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a statement waits for a lock that somebody else holds; by itself, PostgreSQL waits without end. The unit is
-/// seconds.
+/// The maximum time in seconds that a statement waits for a lock of another session. By default, PostgreSQL waits
+/// forever.
 pub(super) const LOCK_WAIT: u64 = 10;
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '10s'";
 
@@ -76,7 +76,7 @@ fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(format!("{place}: {}; {remedy}", refusal.message()))
 }
 
-/// Of an error that is not the database's.
+/// Returns the error for a server that could not be reached, or did not let the connection begin.
 fn unreachable(place: &str, error: &sqlx::Error) -> StoreError {
     let said = match error {
         sqlx::Error::Io(error) => error.to_string(),
@@ -92,7 +92,7 @@ fn unreachable(place: &str, error: &sqlx::Error) -> StoreError {
     StoreError::Unavailable(format!("cannot connect to PostgreSQL at {place}: {said}{remedy}"))
 }
 
-/// As a shell takes it for one word.
+/// Quotes the text so that a shell takes it for one word.
 fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

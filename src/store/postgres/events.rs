@@ -56,7 +56,8 @@ impl EventRows for PgConnection {
     }
 
     async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError> {
-        let written = sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason);
+        let written =
+            sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason);
         Ok(written.execute(self).await?.rows_affected())
     }
 }

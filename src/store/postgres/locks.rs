@@ -56,7 +56,8 @@ struct Holder {
     since: Option<OffsetDateTime>,
 }
 
-/// Who has the lock of this number, or else the strongest lock on one of these tables, and of equal ones the oldest.
+/// Returns the holder of the advisory lock with this number, or else of the strongest lock on one of these tables.
+/// Among equal locks, the oldest holder is returned.
 async fn holder(
     connection: &mut PgConnection,
     tables: &[&str],

@@ -139,8 +139,8 @@ impl Facts {
         statements
     }
 
-    /// Of the temporary files of a query, what fits into most disks. Large objects are nobody's who has no other use for
-    /// this database than buzon.
+    /// Returns the statements that keep the role from filling the disk. The limit on the temporary files of a query
+    /// fits most disks. Nobody needs large objects in a database that only buzon uses.
     fn limiting(&self, name: &RoleName) -> Vec<String> {
         let mut statements = vec![format!("ALTER ROLE {} SET temp_file_limit = '1GB'", quoted(name.as_str()))];
         if self.everybody_makes_objects {

@@ -14,17 +14,17 @@ use crate::store::StoreError;
 use crate::store::copies::CopyError;
 use crate::store::schema::RESTORING;
 
-/// How the programs of a backup present themselves to the server.
+/// The `application_name` of the programs of a backup.
 pub(super) const APPLICATION: &str = "buzon backup";
 
 const MARK: &str = "CREATE TABLE _buzon_restoring ()";
 const UNMARK: &str = "DROP TABLE _buzon_restoring";
 
-/// How often a session is looked for that was told to end, and how long between two looks.
+/// The number of looks for a session that was told to end, and the pause between two looks.
 const LOOKS: u32 = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Whether what stands in the schema is what a restore of this very user left behind.
+/// True if the schema holds the mark of an unfinished restore by this very user.
 pub(super) async fn is_unfinished(connection: &mut PgConnection) -> Result<bool, StoreError> {
     let marked = sqlx::query_scalar!(
         r#"

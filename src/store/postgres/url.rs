@@ -44,14 +44,15 @@ pub(in crate::store) fn check(text: &str) -> Result<(), DatabaseUrlError> {
     }
 }
 
-/// Whether an `@` stands behind the host. What comes before it may be a password that an unescaped slash, question mark or
+/// True if an `@` comes after the host. The text before it may be a password that an unescaped slash, question mark or
 /// number sign has torn apart.
 fn misplaced(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@'))
 }
 
-/// Whether a percent sign stands for itself, which psql refuses: nobody can tell it from the beginning of an escape.
+/// True if a percent sign is not part of a valid escape of UTF-8. psql refuses such a URL, since nobody can tell a
+/// literal percent sign from the beginning of an escape.
 fn has_bare_percent(text: &str) -> bool {
     let mut after = text.split('%').skip(1);
     let bare = after.any(|after| after.len() < 2 || !after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
@@ -69,7 +70,7 @@ pub(in crate::store) fn shown(url: &SecretString) -> String {
     }
 }
 
-/// Whether the URL holds a password.
+/// True if the URL holds a password.
 pub(in crate::store) fn has_password(url: &SecretString) -> bool {
     let holds = |url: Url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
     Url::parse(url.expose_secret()).is_ok_and(holds)
@@ -160,7 +161,7 @@ mod tests {
         }
     }
 
-    /// As libpq does. The driver takes its user from a crate that knows none unless the feature `std` is on.
+    /// libpq does the same. The driver takes its user from a crate that knows none unless the feature `std` is on.
     #[test]
     fn who_is_not_named_is_the_user_of_the_system() {
         let whoami = Command::new("id").arg("-un").output().expect("it runs");

@@ -31,7 +31,7 @@ impl<'a> From<&'a MessageAck> for AckRow<'a> {
     }
 }
 
-/// What raises the ack of a message.
+/// An [`AckRaise`] as a JSON row.
 #[derive(Serialize)]
 struct RaiseRow<'r> {
     instance_id: &'r str,
@@ -55,7 +55,7 @@ impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
     }
 }
 
-/// What the ack of a message is to become.
+/// The new ack of a message.
 #[derive(Serialize)]
 struct DueAck {
     instance_id: String,
