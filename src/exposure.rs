@@ -47,7 +47,7 @@ pub fn on_the_command_line() -> Exposure {
 fn open_to_everybody(file: PathBuf) -> Option<Exposure> {
     let is_open = fs::metadata(&file).is_ok_and(|found| found.permissions().mode() & EVERYBODY != 0);
     (is_open && !file.starts_with(Path::new(CONTAINER_SECRETS))).then(|| Exposure {
-        detail: format!("every user of this machine has access to {}, which holds secrets", file.display()),
+        detail: format!("the mode of {}, which holds secrets, lets every user of this machine in", file.display()),
         remedy: format!("run: chmod o-rwx {}", file.display()),
         file: Some(file),
     })

@@ -165,7 +165,8 @@ impl fmt::Display for Described<'_> {
             }
             None => {
                 let reason = escaped(self.0.reason.as_deref().unwrap_or("not tried yet"));
-                write!(f, "           {attempts} attempts: {reason}")?;
+                let plural = if *attempts == 1 { "" } else { "s" };
+                write!(f, "           {attempts} attempt{plural}: {reason}")?;
                 match state {
                     State::Pending => write!(f, "; next {}", self.0.next_attempt_at.to_rfc3339()),
                     _ => Ok(()),

@@ -3,7 +3,7 @@ use std::io::Write;
 use super::Settings;
 use crate::config::Config;
 use crate::data_dir;
-use crate::store::{self, Access, Options, Pending};
+use crate::store::{self, Access, OpenError, Options, Pending};
 use crate::telemetry;
 use crate::terminal;
 
@@ -13,6 +13,9 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
     let mut out = terminal::stdout();
+    if let Err(OpenError::Absent { path, folder }) = store::present(&config.database) {
+        writeln!(out, "there is no database at {path}: a new one is made in {folder}")?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(migrate(&config))? {
         0 => writeln!(out, "{}: the schema is of this version already", config.database)?,

@@ -59,8 +59,8 @@ fn finding(config: &Config, found: &Examination) -> Finding {
                 config.database,
                 Trigger::list(&found.triggers)
             ),
-            "they run within buzon's transactions: events whose rows they drop or refuse are answered 503. Remove those \
-             that nobody knows",
+            "they run within buzon's transactions: events whose rows they drop are answered 503, and those that they \
+             refuse are quarantined. Remove those that nobody knows",
         ),
         0 => Finding::ok(
             DATABASE,
@@ -81,7 +81,7 @@ fn remedy(error: &OpenError) -> &'static str {
         }
         OpenError::Store(StoreError::Damaged(_)) | OpenError::Damaged { .. } => "stop buzon, and restore a backup",
         OpenError::Store(_) => {
-            "is the database's server running, and are host, user and password in database_url right?"
+            "where the line says what to do, do that; else: is the database's server running, and is database_url right?"
         }
         OpenError::ForeignTables { .. } => "make a database for buzon alone, and name it in database_url",
         OpenError::NewerSchema { .. } | OpenError::AlteredMigration { .. } => {
@@ -92,6 +92,8 @@ fn remedy(error: &OpenError) -> &'static str {
         OpenError::Absent { .. } => "run doctor where buzon.toml is, or give --config",
         OpenError::Held { .. } => "wait until that session ends, or end it",
         OpenError::RestoreUnfinished => "run buzon restore again",
-        OpenError::File { .. } => "is the folder there, and may this user read and write in it?",
+        OpenError::File { .. } => {
+            "where the line says what to do, do that; else: is the folder there, and may this user read and write in it?"
+        }
     }
 }

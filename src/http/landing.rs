@@ -31,7 +31,7 @@ pub const WEBHOOK: LandingPage =
 pub const API: LandingPage = LandingPage {
     title: "The read API of buzon",
     text: "Everything below this path is read with a token. The owner's is in the file api-token of the data folder, and \
-           `buzon token create` makes others.",
+           buzon token create makes others.",
     links: &[("/docs/", "every part of the API, to be tried in the page"), ("/openapi.json", "the same for programs")],
 };
 

@@ -104,6 +104,8 @@ fn bind(address: SocketAddr, surface: Surface, limits: &Limits) -> io::Result<(S
             .client_request_timeout(HEAD_WAIT)
             .client_disconnect_timeout(REFUSED_WAIT)
             .keep_alive(KEEP_ALIVE)
+            // A client that has closed its side has gone: a stream would keep its place until a write fails.
+            .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }

@@ -46,8 +46,8 @@ pub(super) fn warn_of(triggers: &[Trigger]) {
     if !triggers.is_empty() {
         warn!(
             triggers = Trigger::list(triggers),
-            "the tables have triggers that are not buzon's; they run within its transactions, and events whose rows they \
-             drop or refuse are answered 503"
+            "the tables have triggers that are not buzon's; they run within its transactions: events whose rows they \
+             drop are answered 503, and those that they refuse are quarantined"
         );
     }
 }

@@ -30,6 +30,11 @@ pub trait TokenStore: Send + Sync {
     async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError>;
 }
 
+/// Fails unless the table is as a statement should have left it: a trigger can drop a row without an error.
+pub(super) fn not_swallowed(is_as_it_should_be: bool) -> Result<(), StoreError> {
+    if is_as_it_should_be { Ok(()) } else { Err(StoreError::Swallowed { table: "api_tokens" }) }
+}
+
 /// A row of `api_tokens`.
 pub(super) struct TokenRow<T> {
     pub(super) id: i64,

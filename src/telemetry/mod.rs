@@ -2,8 +2,8 @@
 //!
 //! Never in a log: bodies, secrets, tokens, phone numbers. A failure is logged once, where it is handled.
 //!
-//! A service goes on whatever becomes of its log. Its lines wait in a bounded [`queue`] for a thread that writes them
-//! and writes what [repeats](repeats) once a minute; [`line`] has the forms. Other commands write by themselves.
+//! A service goes on whatever becomes of its log. Its lines wait in a bounded queue (`queue.rs`) for a thread that writes
+//! them, and writes what repeats once a minute (`repeats.rs`); `line.rs` has the forms. Other commands write by themselves.
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};

@@ -42,7 +42,7 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
             format!("expired    {at} B\n           4 attempts: the gateway no longer has the file (it answered 404)\n");
         let expected = format!(
             "expired             1\npending             1\nstored              1\n\n\
-             pending    {at} C\n           1 attempts: the server answered 429 Too Many Requests; next {next}\n\n\
+             pending    {at} C\n           1 attempt: the server answered 429 Too Many Requests; next {next}\n\n\
              {of_b}\n\
              stored     {at} A\n           11 bytes, application/pdf, menu.pdf, {hash}\n"
         );

@@ -1,9 +1,11 @@
 //! A trigger can drop a row without an error. What it drops is never acknowledged.
 
 use buzon::domain::event::Event;
+use buzon::domain::scope::Scope;
 use buzon::store::StoreError;
 use serde_json::json;
 
+use super::tokens::new;
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{ack, event, reaction, received, sent};
 use crate::support::world::{Backend, World, on_both, record};
@@ -91,6 +93,29 @@ async fn a_batch_of_which_a_row_is_swallowed_is_refused_with_the_tables_name_and
             relent(&world).await;
             assert_eq!(world.dump().await, before, "{table}");
         }
+        store.close().await;
+    })
+    .await;
+}
+
+/// Somebody believes that a token which got out is closed.
+#[tokio::test]
+async fn a_token_that_is_not_kept_or_not_ended_is_an_error() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let token = new("panel", 1, Scope::All, None);
+        swallow(&world, "api_tokens", "INSERT").await;
+        let refused = store.create_token(&token).await.expect_err("it is not kept");
+        assert!(matches!(refused, StoreError::Swallowed { table: "api_tokens" }), "{refused}");
+        relent(&world).await;
+        let id = store.create_token(&token).await.expect("it is kept").expect("its name is free");
+        assert_eq!(store.create_token(&token).await.expect("it is asked"), None, "the name is taken");
+        swallow(&world, "api_tokens", "UPDATE").await;
+        let refused = store.revoke_token(id, ARRIVAL).await.expect_err("it is active");
+        assert!(matches!(refused, StoreError::Swallowed { table: "api_tokens" }), "{refused}");
+        relent(&world).await;
+        assert!(store.revoke_token(id, ARRIVAL).await.expect("it is ended"));
+        assert!(!store.revoke_token(id, ARRIVAL).await.expect("it was ended before"));
         store.close().await;
     })
     .await;

@@ -150,3 +150,29 @@ async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
     std::fs::remove_file(&second).expect("it is there");
     world.open().await.close().await;
 }
+
+/// A stranger who may make tables beside buzon's cannot keep it from starting by a name.
+#[tokio::test]
+async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
+    let world = World::new(Backend::Postgres).await;
+    world.open().await.close().await;
+    let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
+    let mark = "CREATE TABLE _buzon_restoring ()";
+    world.execute(&format!("CREATE ROLE {stranger}; GRANT CREATE ON SCHEMA public TO {stranger}")).await;
+    world.execute(&format!("SET ROLE {stranger}; {mark}; RESET ROLE")).await;
+    world.open().await.close().await;
+    world.execute(&format!("DROP TABLE _buzon_restoring; {mark}")).await;
+    assert!(matches!(open(&world.options()).await, Err(OpenError::RestoreUnfinished)));
+    world.execute(&format!("DROP OWNED BY {stranger}; DROP ROLE {stranger}")).await;
+}
+
+/// SQLite would end the process there, or damage the index.
+#[tokio::test]
+async fn a_trigger_on_the_tables_in_which_sqlite_keeps_words_is_refused_by_name() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    world.execute("CREATE TRIGGER see AFTER INSERT ON message_words_data BEGIN SELECT 1; END").await;
+    let why = "the trigger see is on message_words_data, in which SQLite itself keeps the index of words; drop it";
+    assert_eq!(refusal(&world).await, why);
+    assert!(matches!(look(&world).await, Err(OpenError::Store(StoreError::Unsafe(said))) if said == why));
+}

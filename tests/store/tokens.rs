@@ -16,7 +16,7 @@ fn of_instances(ids: &[&str]) -> Scope {
     Scope::Instances(ids)
 }
 
-fn new(name: &str, random: u8, scope: Scope, expires_at: Option<Timestamp>) -> NewToken {
+pub(super) fn new(name: &str, random: u8, scope: Scope, expires_at: Option<Timestamp>) -> NewToken {
     let token = Token::from_random([random; 32]);
     NewToken {
         name: TokenName::new(name).expect("it is a name"),

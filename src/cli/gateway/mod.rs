@@ -119,7 +119,8 @@ impl Line {
         telemetry::init(&config.log);
         let url = config.gateway.url.clone().ok_or_else(|| {
             WrongUse(
-                "BUZON_GATEWAY_URL is not set; it is the gateway's own address, such as https://whapi.co".to_owned(),
+                "BUZON_GATEWAY_URL is not set; it is the gateway's own address, such as https://whapi.co. Or run this where \
+                 buzon.toml is, or give --config".to_owned(),
             )
         })?;
         let token = token::find(&config, &whose)?;

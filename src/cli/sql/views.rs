@@ -23,5 +23,5 @@ pub(super) fn list() -> String {
     for (name, line) in VIEWS {
         writeln!(list, "  {name:width$}  {line}").expect("text takes text");
     }
-    list + "\ndocs/sql.md explains each column, and has two dozen questions with their queries.\n"
+    list + "\ndocs/sql.md explains each column, and has more than two dozen questions with their queries.\n"
 }

@@ -60,6 +60,9 @@ fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
         Some("28000") if refusal.message().contains("does not exist") => {
             format!("make it: createuser --pwprompt {}", word(user))
         }
+        Some("28000") if refusal.message().contains("pg_hba.conf") => {
+            "let it in: a line of that server's pg_hba.conf says who may come from where, and how".to_owned()
+        }
         Some("28000" | "28P01") => format!(
             "is {} the user that you mean, and the password in database_url its own? Another password: ALTER ROLE … \
              PASSWORD …; a user that is not there: createuser --pwprompt {}",

@@ -13,7 +13,7 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 use super::examination::warn_of;
 use super::fill::fill;
 use super::record::record;
-use super::schema::{self, MIGRATIONS_TABLE};
+use super::schema::{self, MIGRATIONS_TABLE, RESTORING};
 use super::writer::{Unit, Writer};
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
 use crate::broken::{self, Fault};
@@ -215,7 +215,8 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
     done
 }
 
-/// The tables and views of the current schema, but for those of extensions.
+/// The tables and views of the current schema, but for those of extensions, and for a mark of a restore that a stranger has
+/// set: somebody who may make tables there must not keep buzon from starting.
 async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     let tables = sqlx::query_scalar!(
         r#"
@@ -228,8 +229,18 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError
                 FROM pg_depend
                 WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
             )
+            AND (
+                relname <> $1
+                OR relowner = (SELECT datdba FROM pg_database WHERE datname = current_database())
+                OR EXISTS (
+                    SELECT
+                    FROM pg_roles
+                    WHERE pg_roles.oid = relowner AND (rolsuper OR rolname = current_user)
+                )
+            )
         ORDER BY relname
-        "#
+        "#,
+        RESTORING,
     )
     .fetch_all(connection)
     .await?;

@@ -6,7 +6,7 @@ use super::PostgresStore;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use crate::store::StoreError;
-use crate::store::tokens::{TokenRow, TokenStore, instances};
+use crate::store::tokens::{TokenRow, TokenStore, instances, not_swallowed};
 
 /// Two tokens that are created at the same time would not see that they have one name. Readers do not wait for it.
 const ONE_AT_A_TIME: &str = "LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE";
@@ -36,6 +36,20 @@ impl TokenStore for PostgresStore {
         )
         .fetch_optional(&mut *unit)
         .await?;
+        if id.is_none() {
+            let is_taken = sqlx::query_scalar!(
+                r#"
+                SELECT EXISTS (
+                    SELECT
+                    FROM api_tokens
+                    WHERE name = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+                ) AS "is_taken!"
+                "#,
+                token.name.as_str(),
+                token.created_at.to_utc(),
+            );
+            not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
+        }
         unit.commit().await?;
         Ok(id.map(TokenId))
     }
@@ -63,6 +77,11 @@ impl TokenStore for PostgresStore {
         )
         .execute(&mut *unit)
         .await?;
+        let is_over = sqlx::query_scalar!(
+            r#"SELECT NOT EXISTS (SELECT FROM api_tokens WHERE id = $1 AND revoked_at IS NULL) AS "is_over!""#,
+            id.0,
+        );
+        not_swallowed(is_over.fetch_one(&mut *unit).await?)?;
         unit.commit().await?;
         Ok(done.rows_affected() == 1)
     }

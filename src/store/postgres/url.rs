@@ -1,5 +1,6 @@
 //! The URL of a PostgreSQL database, and what of it may be shown.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
@@ -76,9 +77,19 @@ pub(in crate::store) fn has_password(url: &SecretString) -> bool {
     Url::parse(url.expose_secret()).is_ok_and(holds)
 }
 
-/// How the driver connects.
+/// Debian's folder for the server's socket.
+const SOCKETS: &str = "/var/run/postgresql";
+
+/// How the driver connects. Where nobody names a host, the driver falls back to TCP while the server's socket is not there;
+/// psql does not, and an error would name a place that nobody has configured.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
-    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon").disable_statement_logging())
+    let options =
+        PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon").disable_statement_logging();
+    let names_host = Url::parse(url.expose_secret())
+        .is_ok_and(|url| url.has_host() || url.query_pairs().any(|(key, _)| key == "host" || key == "hostaddr"));
+    let is_named = names_host || std::env::var_os("PGHOST").is_some() || options.get_socket().is_some();
+    let is_socket = !is_named && !options.get_host().starts_with('/') && Path::new(SOCKETS).is_dir();
+    Ok(if is_socket { options.host(SOCKETS) } else { options })
 }
 
 /// The same database for another user.
@@ -94,6 +105,13 @@ pub(super) fn of_role(url: &SecretString, user: &str, password: &SecretString) -
         of_role.query_pairs_mut().extend_pairs(kept);
     }
     let password = password.expose_secret();
+    // On the socket of a Debian server, nobody comes in with a password.
+    if !of_role.has_host()
+        && of_role.query_pairs().all(|(key, _)| key != "host")
+        && of_role.set_host(Some("localhost")).is_err()
+    {
+        return url.clone();
+    }
     // A URL without a host has no place for them in front of it.
     if of_role.set_username(user).is_err() || of_role.set_password(Some(password)).is_err() {
         of_role.query_pairs_mut().append_pair("user", user).append_pair("password", password);
@@ -178,7 +196,7 @@ mod tests {
     fn a_role_has_a_place_in_a_url_with_a_host_and_in_one_without() {
         for (url, of) in [
             ("postgres://buzon:secret@db/mail", "postgres://reader:p@db/mail"),
-            ("postgres:///mail", "postgres:///mail?user=reader&password=p"),
+            ("postgres:///mail", "postgres://reader:p@localhost/mail"),
             ("postgres:///mail?host=/run/pg&user=buzon", "postgres:///mail?host=%2Frun%2Fpg&user=reader&password=p"),
         ] {
             let role = of_role(&url.to_owned().into(), "reader", &"p".to_owned().into());

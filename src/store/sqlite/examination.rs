@@ -33,6 +33,11 @@ pub(in crate::store) async fn examine(path: &Path) -> Result<Examination, OpenEr
     Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time: None, triggers })
 }
 
+/// The tables in which SQLite keeps the index of words begin so.
+const WORDS: &str = "message_words_";
+
+/// # Errors
+/// [`StoreError::Unsafe`] if one is on a table that is SQLite's own: what it does there damages the index of words.
 pub(super) async fn triggers(connection: &mut SqliteConnection) -> Result<Vec<Trigger>, StoreError> {
     let triggers = sqlx::query_as!(
         Trigger,
@@ -43,5 +48,12 @@ pub(super) async fn triggers(connection: &mut SqliteConnection) -> Result<Vec<Tr
         ORDER BY name
         "#
     );
-    Ok(triggers.fetch_all(connection).await?)
+    let triggers = triggers.fetch_all(connection).await?;
+    match triggers.iter().find(|trigger| trigger.table.starts_with(WORDS)) {
+        Some(Trigger { name, table }) => Err(StoreError::Unsafe(format!(
+            "the trigger {} is on {table}, in which SQLite itself keeps the index of words; drop it",
+            name.escape_debug()
+        ))),
+        None => Ok(triggers),
+    }
 }

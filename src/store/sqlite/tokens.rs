@@ -4,7 +4,7 @@ use super::{SqliteStore, timestamp};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use crate::store::StoreError;
-use crate::store::tokens::{TokenRow, TokenStore, instances};
+use crate::store::tokens::{TokenRow, TokenStore, instances, not_swallowed};
 
 #[async_trait]
 impl TokenStore for SqliteStore {
@@ -33,6 +33,20 @@ impl TokenStore for SqliteStore {
         )
         .fetch_optional(&mut *unit)
         .await?;
+        if id.is_none() {
+            let is_taken = sqlx::query_scalar!(
+                r#"
+                SELECT EXISTS (
+                    SELECT 1
+                    FROM api_tokens
+                    WHERE name = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
+                ) AS "is_taken!: bool"
+                "#,
+                name,
+                created_at,
+            );
+            not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
+        }
         unit.commit().await?;
         Ok(id.map(TokenId))
     }
@@ -58,6 +72,11 @@ impl TokenStore for SqliteStore {
             sqlx::query!("UPDATE api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL", id.0, now)
                 .execute(&mut *unit)
                 .await?;
+        let is_over = sqlx::query_scalar!(
+            r#"SELECT NOT EXISTS (SELECT 1 FROM api_tokens WHERE id = ?1 AND revoked_at IS NULL) AS "is_over!: bool""#,
+            id.0,
+        );
+        not_swallowed(is_over.fetch_one(&mut *unit).await?)?;
         unit.commit().await?;
         Ok(done.rows_affected() == 1)
     }
