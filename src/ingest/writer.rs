@@ -282,13 +282,16 @@ impl Part {
 
 /// Records events, trying again until the deadline when another transaction was in the way or the connection was lost.
 async fn record(store: &dyn EventStore, events: &[Event], deadline: Instant) -> Result<Vec<Receipt>, StoreError> {
-    let mut pause = FIRST_RETRY_AFTER;
+    let (mut pause, mut hindrance) = (FIRST_RETRY_AFTER, None);
     loop {
         match attempt(store, events, deadline).await {
+            // What is in the way of all has taken the time, and not the events.
+            ControlFlow::Break(Err(StoreError::TooSlow)) => return Err(hindrance.unwrap_or(StoreError::TooSlow)),
             ControlFlow::Break(outcome) => return outcome,
             ControlFlow::Continue(error) if Instant::now() + pause >= deadline => return Err(error),
             ControlFlow::Continue(error) => {
                 warn!(events = events.len(), %error, "a batch failed and is tried again");
+                hindrance = Some(error).filter(|error| !matches!(error, StoreError::TooSlow)).or(hindrance);
                 sleep(pause).await;
                 pause = (pause * 2).min(LAST_RETRY_AFTER);
             }

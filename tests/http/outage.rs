@@ -9,7 +9,7 @@ use buzon::store::{EventStore, StoreError};
 use serde_json::json;
 
 use crate::support::blocker::Blocker;
-use crate::support::events::{received, sent};
+use crate::support::events::{reaction, received, sent};
 use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Service, answer};
@@ -61,6 +61,25 @@ async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
     service.stop().await;
     world.url = direct;
     assert_eq!(world.rows("SELECT id FROM messages ORDER BY id").await, ["A", "B", "C"]);
+}
+
+/// Others are stored meanwhile, and yet the event is not to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_table_somebody_else_locks_is_refused_and_never_set_aside() {
+    let world = World::new(Backend::Postgres).await;
+    let service = Service::start(&world).await;
+    let blocker = Blocker::new(&world, "messages").await;
+    for second in 0..3 {
+        let refused = service.deliver("/webhook/7", received("A", json!({}))).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (503, "store_unavailable"));
+        let other = reaction("B", "573001112233@c.us", json!("👍"), json!(1_724_717_000 + second));
+        service.deliver("/webhook/7", other).await.accepted();
+    }
+    blocker.release().await;
+    service.deliver("/webhook/7", received("A", json!({}))).await.accepted();
+    assert_eq!(world.rows("SELECT state FROM events WHERE message_id = 'A'").await, ["applied"]);
+    assert_eq!(world.rows("SELECT id FROM messages").await, ["A"]);
+    service.stop().await;
 }
 
 /// A store whose next batch is the writer's death.

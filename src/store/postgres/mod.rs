@@ -80,16 +80,18 @@ const TABLES: [&str; 14] = [
     "time_zone_offsets",
 ];
 
-/// How a connection writes, as long as it lives. All statements look rows up by keys: with anything but look-ups in indexes
-/// ruled out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a whole table of
-/// some tens of thousands for each batch. A process that stops in the middle holds up the others no longer than the time
-/// limits; a batch that is given up, no longer than it takes the server to see that its connection is gone, which those on other
-/// systems than Linux cannot.
+/// How a connection writes, as long as it lives. All statements look rows up by keys: with anything but look-ups in
+/// indexes ruled out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a
+/// whole table of some tens of thousands for each batch. A wait for somebody else's lock ends before the time of a
+/// statement does, so that no event is blamed for it. A process that stops in the middle holds up the others no longer
+/// than the time limits; a batch that is given up, no longer than it takes the server to see that its connection is
+/// gone, which those on other systems than Linux cannot.
 const SETTINGS: &str = "SET plan_cache_mode = 'force_generic_plan'; \
      SET enable_seqscan = off; \
      SET enable_hashjoin = off; \
      SET enable_mergejoin = off; \
      SET statement_timeout = '4s'; \
+     SET lock_timeout = '3s'; \
      SET idle_in_transaction_session_timeout = '4s'; \
      SELECT set_config('client_connection_check_interval', '100ms', false) WHERE version() LIKE '%linux%'";
 
