@@ -14,9 +14,8 @@ use crate::domain::message::{
 use crate::domain::search::{SearchEntry, first_words};
 use crate::domain::timestamp::Timestamp;
 
-/// The limits on what one batch may read again: as much of the ledger as this many messages can be folded from, and
-/// this many bytes of texts. A single message may read all that it can be folded from.
-const BATCH_FOLDS: i64 = 4;
+/// The limit on the bytes of texts that one batch may read again. Of the ledger, a batch may read as much as one message can
+/// be folded from: other instances wait for no more.
 const BATCH_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
 /// Whose beginnings of texts are read together.
@@ -138,8 +137,7 @@ async fn fold_anew(
     let total = |size: fn(&CopySizes) -> i64| {
         folded.iter().filter_map(|it| sizes.get(&it.recorded.key())).map(size).sum::<i64>()
     };
-    let is_too_much =
-        total(|it| it.copies) > BATCH_FOLDS * FOLDED_COPIES || total(|it| it.bytes) > BATCH_FOLDS * FOLDED_BYTES;
+    let is_too_much = total(|it| it.copies) > FOLDED_COPIES || total(|it| it.bytes) > FOLDED_BYTES;
     if limit == FoldLimit::Bounded && folded.len() > 1 && is_too_much {
         return Err(StoreError::TooMuch);
     }
