@@ -130,7 +130,7 @@ async fn its_database_of_postgresql_is_made_and_taken() {
     let script = script.replace("postgres:///buzon ", &format!("postgres:///{name}?user={name} "));
     let around = format!(
         "set -euo pipefail\nsudo() {{ [ \"$1 $2\" = '-u postgres' ]; shift 2; \"$@\"; }}\n\
-         buzon() {{ [ \"$1\" = serve ]; {} migrate; }}\n{script}\ndropdb {name}\ndropuser {name}\n",
+         buzon() {{ [ \"$1\" = serve ]; {} migrate; }}\n{script}\ntimeout 60 dropdb {name} && dropuser {name} || true\n",
         env!("CARGO_BIN_EXE_buzon")
     );
     let output = Command::new("bash")
