@@ -180,7 +180,7 @@ impl Sources {
             let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
             found.entry(MEDIA_STORE).or_insert_with(|| default(folder));
         }
-        // Where there is no working folder any more, the path is as short as it was.
+        // The path stays relative if the working folder is gone.
         let path = std::path::absolute(&file.path).unwrap_or(file.path);
         let settings_file = SettingsFile { path, is_there: file.is_there };
         let sources = Self { found, instances: file.instances, file: settings_file };

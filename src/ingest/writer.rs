@@ -285,7 +285,7 @@ async fn record(store: &dyn EventStore, events: &[Event], deadline: Instant) -> 
     let (mut pause, mut hindrance) = (FIRST_RETRY_AFTER, None);
     loop {
         match attempt(store, events, deadline).await {
-            // What is in the way of all has taken the time, and not the events.
+            // The hindrance has taken the time, and not the events.
             ControlFlow::Break(Err(StoreError::TooSlow)) => return Err(hindrance.unwrap_or(StoreError::TooSlow)),
             ControlFlow::Break(outcome) => return outcome,
             ControlFlow::Continue(error) if Instant::now() + pause >= deadline => return Err(error),

@@ -41,7 +41,7 @@ async fn whoever_may_only_connect_and_holds_the_lock_of_migrations_is_named() {
     session.close().await.expect("it closes");
     let migrated = migrate(&world.options().database).await.expect("the lock is free");
     assert!(migrated > 0);
-    // Where nothing is to be migrated, that lock is nobody's concern.
+    // That lock is nobody's concern if nothing is to be migrated.
     let (session, _) = self::session(url.as_str(), MIGRATION).await;
     world.open().await.close().await;
     session.close().await.expect("it closes");

@@ -80,7 +80,7 @@ pub(in crate::store) fn has_password(url: &SecretString) -> bool {
 /// Debian's folder for the server's socket.
 const SOCKETS: &str = "/var/run/postgresql";
 
-/// How the driver connects. Where nobody names a host, the driver falls back to TCP while the server's socket is not there;
+/// Returns the driver's options. If nobody names a host, the driver falls back to TCP while the server's socket is not there;
 /// psql does not, and an error would name a place that nobody has configured.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
     let options =
