@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use buzon::clock::{Clock, SystemClock};
+use buzon::domain::access::signature::{Keyring, Signer};
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::signature::{Keyring, Signer};
+use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::{Access, Database, Options, Pending};
 use serde_json::{Value, json};
 

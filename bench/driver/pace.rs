@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> Value {
-    buzon::tls::install_provider();
+    buzon::platform::tls::install_provider();
     let client = Client::builder().no_proxy().build().expect("a client can be made");
     let count = arguments.seconds.map_or(u32::MAX, |seconds| arguments.rate * seconds);
     let end = async {

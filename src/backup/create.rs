@@ -12,9 +12,10 @@ use super::manifest::{CopyFile, Lacking, Manifest, Name, copy_name};
 use super::place::{Files, Place};
 use super::transfer::{carry, each};
 use super::{BackupError, Progress, Step};
-use crate::clock::Clock;
-use crate::domain::object_key::ObjectKey;
-use crate::store::{self, Copied, Database, Programs, StoredObject};
+use domain::media::object_key::ObjectKey;
+use platform::clock::Clock;
+use store;
+use store::{Copied, Database, Programs, StoredObject};
 
 /// What is to be backed up, and to where.
 pub struct Order<'o> {

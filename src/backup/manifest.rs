@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
-use crate::store::{Contents, Kind, StoredObject};
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
+use store::{Contents, Kind, StoredObject};
 
 /// The layout that this buzon writes and reads.
 const FORMAT: u32 = 1;

@@ -10,7 +10,7 @@
 use std::io;
 
 use crate::blob::BlobError;
-use crate::store::CopyError;
+use store::CopyError;
 
 mod create;
 mod manifest;

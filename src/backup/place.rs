@@ -11,9 +11,9 @@ use super::BackupError;
 use super::manifest::{Manifest, Name};
 use super::transfer::{Measure, Trouble, receive};
 use crate::blob::{BlobError, Blobs, Location, Owner, S3Options, Shelf};
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
-use crate::private_folder;
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
+use platform::private_folder;
 
 const MANIFEST: &str = "manifest.json";
 const MEDIA: &str = "media";

@@ -6,7 +6,8 @@ use super::manifest::{Flaw, Lacking, Manifest, Name};
 use super::place::{Files, Place};
 use super::transfer::{carry, check, each};
 use super::{BackupError, Progress, Step};
-use crate::store::{self, Database, Programs, StoredObject};
+use store;
+use store::{Database, Programs, StoredObject};
 
 const ID_BYTES: usize = 16;
 

@@ -14,8 +14,8 @@ use super::manifest::{Flaw, Lacking};
 use super::place::Files;
 use super::{BackupError, Progress, Step};
 use crate::blob::BlobError;
-use crate::domain::object_key::ObjectKey;
-use crate::store::StoredObject;
+use domain::media::object_key::ObjectKey;
+use store::StoredObject;
 
 type Pieces = BoxStream<'static, Result<Bytes, BlobError>>;
 

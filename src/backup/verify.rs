@@ -9,8 +9,9 @@ use super::manifest::{Lacking, Manifest, Name};
 use super::place::Place;
 use super::transfer::{check, each};
 use super::{BackupError, Progress, Step};
-use crate::domain::object_key::ObjectKey;
-use crate::store::{self, Copied, CopyError, Kind};
+use domain::media::object_key::ObjectKey;
+use store;
+use store::{Copied, CopyError, Kind};
 
 /// What was found.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use time::OffsetDateTime;
 
 use super::error::BlobError;
 use super::{Blobs, list};
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
-use crate::private_folder;
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
+use platform::private_folder;
 
 /// The store in this folder, and its path without symbolic links.
 pub(super) fn open(path: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError> {

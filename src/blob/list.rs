@@ -6,8 +6,8 @@ use object_store::ObjectMeta;
 use super::deadline::{ANSWER, each_within};
 use super::error::BlobError;
 use super::{Blobs, Object, Place};
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
 
 /// The folder of a key: its first two digits.
 pub(super) fn shard(key: &ObjectKey) -> &str {

@@ -14,8 +14,8 @@ use object_store::signer::{Method, SignedUrlOptions, Signer};
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
 
 mod deadline;
 mod error;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::Blobs;
 use super::deadline::{ANSWER, within};
 use super::error::BlobError;
-use crate::domain::object_key::ObjectKey;
+use domain::media::object_key::ObjectKey;
 
 impl Blobs {
     /// Writes a file of this content, reads it back and removes it. The content must be one that no message has. What a

@@ -11,7 +11,7 @@ use super::Blobs;
 use super::deadline::{ANSWER, each_within, within};
 use super::error::BlobError;
 use super::file;
-use crate::domain::object_key::ObjectKey;
+use domain::media::object_key::ObjectKey;
 
 impl Blobs {
     /// Exactly these bytes of a file, in pieces. [`BlobError::Size`] if the file ends before the range does. The stream

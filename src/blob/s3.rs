@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::error::BlobError;
-use crate::tls;
+use platform::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 

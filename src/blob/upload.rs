@@ -14,7 +14,7 @@ use super::Blobs;
 use super::deadline::{ANSWER, COMPLETION, TRANSFER, within};
 use super::error::BlobError;
 use super::file;
-use crate::domain::object_key::ObjectKey;
+use domain::media::object_key::ObjectKey;
 
 /// The size of a part; a file up to it goes up in one piece.
 const PART: u64 = 8 * 1024 * 1024;

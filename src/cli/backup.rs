@@ -8,12 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Settings, WrongUse};
 use crate::backup::{self, Files, Found, Lacking, Made, Order, Place, Restored, Restoring, State, Step, Verified};
 use crate::blob::Location;
-use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::data_dir;
-use crate::store::{self, Programs};
+use crate::config::data_dir;
 use crate::telemetry;
-use crate::terminal;
+use platform::clock::SystemClock;
+use platform::terminal;
+use store;
+use store::Programs;
 
 /// Of a long list, so many are shown.
 const SHOWN: usize = 10;

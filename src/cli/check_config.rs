@@ -2,7 +2,8 @@ use std::io::Write;
 
 use super::Settings;
 use crate::config::{Config, SettingsFile};
-use crate::terminal::{self, escaped};
+use platform::terminal;
+use platform::terminal::escaped;
 
 /// Prints every setting with its place, after the same checks as at a start.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {

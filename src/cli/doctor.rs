@@ -7,7 +7,8 @@ use super::{Settings, WrongUse, one_line};
 use crate::config::ConfigError;
 use crate::doctor::{self, Finding, Report, Verdict};
 use crate::telemetry;
-use crate::terminal::{self, Form};
+use platform::terminal;
+use platform::terminal::Form;
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {

@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Settings;
-use crate::outbound;
 use crate::simulate::Target;
-use crate::terminal;
-use crate::tls;
+use platform::outbound;
+use platform::terminal;
+use platform::tls;
 
 /// More than the service itself waits for its database before it says no.
 const WAIT: Duration = Duration::from_secs(4);

@@ -7,17 +7,19 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::Settings;
 use crate::blob::Blobs;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::data_dir;
-use crate::domain::instance::InstanceId;
-use crate::domain::media::{Jobs, State};
-use crate::domain::page::{Order, Paging};
-use crate::domain::scope::Scope;
+use crate::config::data_dir;
 use crate::media::sweeper::{Swept, sweep};
-use crate::store::{self, Access, JobFilter, JobReport, MediaFilter, Options, Pending, Store};
 use crate::telemetry;
-use crate::terminal::{self, escaped};
+use domain::access::scope::Scope;
+use domain::instance::InstanceId;
+use domain::media::{Jobs, State};
+use domain::page::{Order, Paging};
+use platform::clock::{Clock, SystemClock};
+use platform::terminal;
+use platform::terminal::escaped;
+use store;
+use store::{Access, JobFilter, JobReport, MediaFilter, Options, Pending, Store};
 
 #[derive(Subcommand)]
 pub(super) enum MediaCommand {

@@ -2,10 +2,11 @@ use std::io::Write;
 
 use super::Settings;
 use crate::config::Config;
-use crate::data_dir;
-use crate::store::{self, Access, OpenError, Options, Pending};
+use crate::config::data_dir;
 use crate::telemetry;
-use crate::terminal;
+use platform::terminal;
+use store;
+use store::{Access, OpenError, Options, Pending};
 
 /// Brings the schema to this version, and the views to the configured time zone.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::backup::BackupError;
 use crate::blob::BlobError;
+use crate::config::exposure;
+use crate::config::exposure::Exposure;
 use crate::config::{Config, ConfigError, Flags, Sources};
-use crate::exposure::{self, Exposure};
-use crate::store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
 use crate::telemetry;
-use crate::terminal::{self, escaped};
+use platform::terminal;
+use platform::terminal::escaped;
+use store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
 
 mod backup;
 mod check_config;

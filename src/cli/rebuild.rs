@@ -4,9 +4,10 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Settings;
-use crate::store::{self, Access, Aim, Difference, Options, Pending, Stage};
 use crate::telemetry;
-use crate::terminal;
+use platform::terminal;
+use store;
+use store::{Access, Aim, Difference, Options, Pending, Stage};
 
 /// Compares the tables with what the ledger says, and makes them that unless it is only to `check`.
 pub(super) fn run(settings: Settings, check: bool) -> anyhow::Result<()> {

@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::{Settings, WrongUse};
 use crate::config::Config;
-use crate::domain::event::Event;
-use crate::domain::instance::InstanceId;
-use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
 use crate::telemetry;
-use crate::terminal;
+use domain::access::signature::Secret;
+use domain::event::Event;
+use domain::instance::InstanceId;
+use platform::terminal;
 
 /// Where events are sent.
 #[derive(Args)]

@@ -9,13 +9,14 @@ use tracing::{info, warn};
 
 use super::Settings;
 use crate::app::Application;
-use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::data_dir;
-use crate::exposure::{Exposure, exposures};
-use crate::store::{self, Access, OpenError, Options, Pending};
+use crate::config::data_dir;
+use crate::config::exposure::{Exposure, exposures};
 use crate::telemetry;
-use crate::terminal;
+use platform::clock::SystemClock;
+use platform::terminal;
+use store;
+use store::{Access, OpenError, Options, Pending};
 
 /// Serves until a signal comes.
 pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {

@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep};
 
 use super::send::{To, instance};
 use super::{Settings, WrongUse};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::domain::instance::InstanceId;
-use crate::domain::timestamp::Timestamp;
 use crate::simulate::{FileServer, Kind, Sender, Shape, Tally, Target, Traffic, WorkingHours, drive};
 use crate::telemetry;
-use crate::terminal;
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+use platform::clock::{Clock, SystemClock};
+use platform::terminal;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -4,8 +4,9 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Settings;
-use crate::store::{self, Done, Order, RoleName};
-use crate::terminal;
+use platform::terminal;
+use store;
+use store::{Done, Order, RoleName};
 
 #[derive(Args)]
 pub(super) struct SqlRoleArgs {

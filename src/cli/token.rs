@@ -8,16 +8,18 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::{Settings, WrongUse};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::domain::expiry::Expiry;
-use crate::domain::instance::InstanceId;
-use crate::domain::scope::Scope;
-use crate::domain::timestamp::Timestamp;
-use crate::domain::token::{ApiToken, NewToken, Token, TokenName};
-use crate::store::{self, Access, Options, Pending, Store};
 use crate::telemetry;
-use crate::terminal::{self, escaped};
+use domain::access::scope::Scope;
+use domain::access::token::{ApiToken, NewToken, Token, TokenName};
+use domain::instance::InstanceId;
+use domain::time::expiry::Expiry;
+use domain::time::timestamp::Timestamp;
+use platform::clock::{Clock, SystemClock};
+use platform::terminal;
+use platform::terminal::escaped;
+use store;
+use store::{Access, Options, Pending, Store};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {

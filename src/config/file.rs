@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{ConfigError, Instance, OwnSecrets};
-use crate::domain::instance::InstanceId;
+use domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
 /// The settings that may be written as a list.

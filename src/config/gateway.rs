@@ -7,7 +7,7 @@ use url::Url;
 
 use super::file::InstanceEntry;
 use super::{ConfigError, Sources};
-use crate::domain::instance::InstanceId;
+use domain::instance::InstanceId;
 
 /// How the gateway is spoken to.
 #[derive(Clone, Debug)]

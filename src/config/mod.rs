@@ -12,11 +12,11 @@ use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::instance::InstanceId;
-use crate::domain::signature::{Keyring, Secret};
-use crate::domain::zone::Zone;
-use crate::outbound::plain_url;
-use crate::store::Database;
+use domain::access::signature::{Keyring, Secret};
+use domain::instance::InstanceId;
+use domain::time::zone::Zone;
+use platform::outbound::plain_url;
+use store::Database;
 
 mod file;
 mod gateway;
@@ -27,6 +27,9 @@ mod sources;
 pub use gateway::{GatewayConfig, gateway_token};
 pub use media::MediaConfig;
 pub use sources::{Flags, Line, SettingsFile, Sources};
+
+pub mod data_dir;
+pub mod exposure;
 
 /// Everything that `buzon serve` does is decided by this.
 #[derive(Clone, Debug)]

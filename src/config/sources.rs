@@ -277,7 +277,7 @@ impl Setting {
         match self.kind {
             Kind::Plain => false,
             Kind::Secret => true,
-            Kind::Database => crate::store::Database::parse(text).is_ok_and(|database| database.has_password()),
+            Kind::Database => store::Database::parse(text).is_ok_and(|database| database.has_password()),
         }
     }
 
@@ -285,9 +285,7 @@ impl Setting {
         match self.kind {
             Kind::Plain => text.to_owned(),
             Kind::Secret => format!("set, {} characters", text.chars().count()),
-            Kind::Database => {
-                crate::store::Database::parse(text).map_or_else(|_| "set".to_owned(), |it| it.to_string())
-            }
+            Kind::Database => store::Database::parse(text).map_or_else(|_| "set".to_owned(), |it| it.to_string()),
         }
     }
 }

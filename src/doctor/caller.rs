@@ -4,9 +4,9 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use crate::domain::identity::{QUESTION_HEADER, Question, Statement, Testimony};
-use crate::domain::token::TokenDigest;
-use crate::outbound;
+use domain::access::identity::{QUESTION_HEADER, Question, Statement, Testimony};
+use domain::access::token::TokenDigest;
+use platform::outbound;
 
 /// More than any answer of a buzon to this has.
 const LONGEST: usize = 64 * 1024;

@@ -1,7 +1,7 @@
 //! The machine's clock, against another one.
 
 use super::Finding;
-use crate::domain::timestamp::Timestamp;
+use domain::time::timestamp::Timestamp;
 
 const CLOCK: &str = "clock";
 /// From here on the order in which things are shown is wrong, in milliseconds.

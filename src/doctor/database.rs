@@ -1,8 +1,9 @@
 use super::Finding;
 use super::clock::Reading;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::{self, Examination, OpenError, StoreError, Trigger};
+use platform::clock::{Clock, SystemClock};
+use store;
+use store::{Examination, OpenError, StoreError, Trigger};
 
 const DATABASE: &str = "database";
 

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::{Finding, existing};
 use crate::blob::Location;
 use crate::config::Config;
-use crate::disk;
+use platform::disk;
 
 const DISK: &str = "disk";
 const MIB: u64 = 1 << 20;

@@ -10,11 +10,11 @@ use url::Url;
 
 use super::Finding;
 use super::clock::Reading;
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::domain::timestamp::Timestamp;
 use crate::gateway::{Account, Gateway, GatewayError};
-use crate::outbound;
+use domain::time::timestamp::Timestamp;
+use platform::clock::{Clock, SystemClock};
+use platform::outbound;
 
 const GATEWAY: &str = "gateway";
 /// For all that is asked about one instance.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::Config;
-use crate::data_dir;
-use crate::domain::token::TokenDigest;
-use crate::outbound;
-use crate::tls;
+use crate::config::data_dir;
+use domain::access::token::TokenDigest;
+use platform::outbound;
+use platform::tls;
 
 mod caller;
 mod clock;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Finding;
 use super::public_url::is_here;
 use crate::config::Config;
-use crate::domain::identity::Statement;
+use domain::access::identity::Statement;
 
 const PROXIES: &str = "proxies";
 const SAY_WHO: &str = "have the proxy say who connects to it (nginx: proxy_set_header X-Forwarded-For \

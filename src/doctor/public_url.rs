@@ -8,8 +8,8 @@ use super::Finding;
 use super::caller::{Caller, Heard};
 use super::service::same;
 use crate::config::Config;
-use crate::domain::identity::Statement;
-use crate::domain::instance;
+use domain::access::identity::Statement;
+use domain::instance;
 
 const PUBLIC_URL: &str = "public_url";
 

@@ -9,9 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Finding;
 use crate::config::Config;
-use crate::data_dir;
-use crate::domain::instance::InstanceId;
-use crate::exposure::exposures;
+use crate::config::data_dir;
+use crate::config::exposure::exposures;
+use domain::instance::InstanceId;
 
 const SECRETS: &str = "secrets";
 const API_TOKEN: &str = "api_token";

@@ -7,9 +7,9 @@ use url::Url;
 use super::Finding;
 use super::caller::{Caller, Heard};
 use crate::config::Config;
-use crate::domain::identity::Statement;
-use crate::outbound;
 use crate::simulate::Target;
+use domain::access::identity::Statement;
+use platform::outbound;
 
 const SERVICE: &str = "service";
 const SAME_SETTINGS: &str =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::signature::{Keyring, Signer};
+use crate::access::signature::{Keyring, Signer};
 
 /// The id of an instance (a WhatsApp number at the gateway): 1 to 64 bytes without NUL, or [`InstanceId::unstated`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,7 +125,7 @@ pub fn attribute(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::signature::Secret;
+    use crate::access::signature::Secret;
 
     fn id(text: &str) -> InstanceId {
         InstanceId::new(text).unwrap()

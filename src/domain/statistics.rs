@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::ack;
-use super::calendar::{Calendar, Place};
-use super::timestamp::Timestamp;
+use crate::message::ack;
+use crate::time::calendar::{Calendar, Place};
+use crate::time::timestamp::Timestamp;
 
 pub const WEEKDAYS: usize = 7;
 pub const HOURS: usize = 24;

@@ -9,12 +9,12 @@ use tokio::time::sleep;
 use url::Url;
 
 use super::{Account, FailedDelivery, GatewayError};
-use crate::clock::Clock;
-use crate::domain::instance::InstanceId;
-use crate::domain::retry_after::retry_after;
-use crate::domain::signature::Secret;
-use crate::outbound;
-use crate::tls;
+use domain::access::signature::Secret;
+use domain::instance::InstanceId;
+use domain::time::retry_after::retry_after;
+use platform::clock::Clock;
+use platform::outbound;
+use platform::tls;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long one answer may take: a replay may last as long as the delivery that it is.

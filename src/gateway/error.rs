@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::domain::instance::InstanceId;
+use domain::instance::InstanceId;
 
 /// Errors of requests to the gateway, as one line for a person. They name nothing of the URL but its host and port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::timestamp::Timestamp;
+use domain::time::timestamp::Timestamp;
 
 /// An event that the gateway could not deliver and keeps, under the names and in the words of its list
 /// (`GET /api/webhook-dlq`, blog/webhook-dlq-reintentos).

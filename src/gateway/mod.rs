@@ -5,7 +5,7 @@
 
 use secrecy::SecretString;
 
-use crate::domain::instance::InstanceId;
+use domain::instance::InstanceId;
 
 mod client;
 mod error;

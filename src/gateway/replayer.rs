@@ -15,11 +15,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::{Account, FailedDelivery, Gateway, GatewayError, oldest_first};
-use crate::meters::{Meters, ReplayRequest};
-use crate::outage::Outage;
-use crate::store::{EventStore, Store};
-use crate::supervisor;
-use crate::threads::Threads;
+use platform::meters::{Meters, ReplayRequest};
+use platform::outage::Outage;
+use platform::supervisor;
+use platform::threads::Threads;
+use store::{EventStore, Store};
 
 /// How long each round of an outage waits. The first lets listeners and proxies come up.
 const ROUNDS: [Duration; 5] = [

@@ -5,10 +5,10 @@ use actix_web::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, W
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
-use super::answer::json_line;
 use crate::blob::BlobError;
+use crate::http::api::answer::json_line;
 use crate::ingest::IngestError;
-use crate::store::StoreError;
+use store::StoreError;
 
 /// Seconds after which a client may come again when the trouble is ours.
 const RETRY_AFTER_SECONDS: u32 = 5;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{info, warn};
 
 use super::IngestError;
-use crate::disk::Disk;
+use platform::disk::Disk;
 
 /// Watches the disk, and says in the log when it becomes too full and when it no longer is.
 pub(super) struct Floor {

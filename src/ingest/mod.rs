@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::broken::{self, Fault};
-use crate::disk::Disk;
-use crate::domain::batch::Receipt;
-use crate::domain::event::Event;
-use crate::meters::Meters;
-use crate::outage::Outage;
-use crate::store::EventStore;
+use domain::event::Event;
+use domain::event::batch::Receipt;
 use floor::Floor;
+use platform::disk::Disk;
+use platform::meters::Meters;
+use platform::outage::Outage;
+use store::EventStore;
 
 mod floor;
 mod pace;
@@ -73,8 +72,6 @@ pub struct Ingest {
     floor: Arc<Floor>,
     pace: Arc<Pace>,
     outage: Arc<Outage>,
-    /// Of a broken build alone.
-    beside: Option<Arc<dyn EventStore>>,
 }
 
 /// The writer task. It ends when the queue is closed and empty.
@@ -104,8 +101,7 @@ pub fn start(store: Arc<dyn EventStore>, told: Told, disk: Disk) -> (Ingest, Wri
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
     let (closing, pace) = (Arc::new(Notify::new()), Arc::new(Pace::default()));
     let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(Floor::new(disk)));
-    let beside = broken::is(Fault::WriteBesideWriter).then(|| store.clone());
-    let ingest = Ingest { queue, bytes, floor, pace: pace.clone(), outage: told.outage.clone(), beside };
+    let ingest = Ingest { queue, bytes, floor, pace: pace.clone(), outage: told.outage.clone() };
     let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace));
     (ingest, Writer { task, closing })
 }
@@ -152,13 +148,6 @@ impl Ingest {
     }
 
     async fn hand_over(&self, event: Event) -> Result<Receipt, IngestError> {
-        if let Some(store) = &self.beside {
-            let receipts = store.record_batch(&[event]).await.map_err(|_| IngestError::StoreUnavailable)?;
-            return receipts.first().copied().ok_or(IngestError::StoreUnavailable);
-        }
-        if broken::is(Fault::MemoryDeduplication) && broken::seen(&event.body_sha256) {
-            return Ok(Receipt { duplicate: true, set_aside: false });
-        }
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();

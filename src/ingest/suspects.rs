@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::domain::event::Event;
-use crate::domain::instance::InstanceId;
+use domain::event::Event;
+use domain::instance::InstanceId;
 
 /// So many are remembered; an older one is forgotten, and must run out of time twice again.
 const MOST: usize = 1_024;
@@ -47,8 +47,8 @@ impl Suspects {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::signature::{Keyring, Signer};
-    use crate::domain::timestamp::Timestamp;
+    use domain::access::signature::{Keyring, Signer};
+    use domain::time::timestamp::Timestamp;
 
     fn event(n: usize) -> Event {
         let (body, at) = (n.to_string().into_bytes(), Timestamp::from_millis(0));

@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::clock::Clock;
-use crate::domain::batch::Receipt;
-use crate::domain::event::{Effect, Event, EventState};
-use crate::domain::timestamp::Timestamp;
+use domain::event::batch::Receipt;
+use domain::event::{Effect, Event, EventState};
+use domain::time::timestamp::Timestamp;
+use platform::clock::Clock;
 
 /// The wait before a line, so that events that come together are counted in one. It is short for people who try it.
 const GATHERED: Duration = Duration::from_secs(1);
@@ -138,7 +138,7 @@ pub async fn tell(tally: Arc<Tally>, clock: Arc<dyn Clock>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::instance::InstanceId;
+    use domain::instance::InstanceId;
 
     const NEW: Receipt = Receipt { duplicate: false, set_aside: false };
     const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);

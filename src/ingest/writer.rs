@@ -12,11 +12,10 @@ use tracing::{error, warn};
 use super::pace::Pace;
 use super::suspects::Suspects;
 use super::{IngestError, Queued, Told};
-use crate::broken::{self, Fault};
-use crate::domain::batch::Receipt;
-use crate::domain::event::Event;
-use crate::domain::instance::InstanceId;
-use crate::store::{EventStore, StoreError};
+use domain::event::Event;
+use domain::event::batch::Receipt;
+use domain::instance::InstanceId;
+use store::{EventStore, StoreError};
 
 pub(super) const BATCH_EVENTS: usize = 256;
 pub(super) const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -118,10 +117,7 @@ impl Committer {
     /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
     /// one is kept as quarantined: no event harms its neighbours. One of which a row is swallowed is found in the same way,
     /// and is not acknowledged.
-    async fn commit(&mut self, mut whole: Part) {
-        if broken::is(Fault::EarlyAnswer) {
-            whole.answer(vec![Receipt { duplicate: false, set_aside: false }; whole.events.len()]);
-        }
+    async fn commit(&mut self, whole: Part) {
         self.commit_within(whole, RETRY_FOR).await;
     }
 

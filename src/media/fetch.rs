@@ -17,11 +17,11 @@ use super::room::Room;
 use super::source;
 use super::spool::{Spool, Spooled};
 use crate::blob::is_disk_full;
-use crate::clock::Clock;
-use crate::domain::file_name;
-use crate::domain::media::Failure;
-use crate::domain::retry_after::retry_after;
-use crate::outbound;
+use domain::media::Failure;
+use domain::media::file_name;
+use domain::time::retry_after::retry_after;
+use platform::clock::Clock;
+use platform::outbound;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a server may send nothing.

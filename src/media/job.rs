@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::fetch::{Fetched, Fetcher};
 use super::{Parts, sniff};
 use crate::blob::{BlobError, Object};
-use crate::domain::media::{Failure, LeasedJob, StoredFile};
-use crate::domain::object_key::ObjectKey;
-use crate::store::StoreError;
+use domain::media::object_key::ObjectKey;
+use domain::media::{Failure, LeasedJob, StoredFile};
+use store::StoreError;
 
 /// An object without a row is deleted when it is this old.
 pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);

@@ -14,13 +14,13 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::blob::Blobs;
-use crate::clock::Clock;
-use crate::domain::media::RetryPolicy;
-use crate::meters::Meters;
-use crate::store::Store;
-use crate::supervisor;
-use crate::threads::Threads;
-use crate::tls;
+use domain::media::RetryPolicy;
+use platform::clock::Clock;
+use platform::meters::Meters;
+use platform::supervisor;
+use platform::threads::Threads;
+use platform::tls;
+use store::Store;
 
 mod fetch;
 pub mod guard;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::disk::Disk;
-use crate::store::ObjectStore;
+use platform::disk::Disk;
+use store::ObjectStore;
 
 /// How long nothing is downloaded after a bucket was found full: twice as long each time, until a file finds room.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);

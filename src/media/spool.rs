@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::sniff::HEAD_BYTES;
-use crate::domain::object_key::ObjectKey;
+use domain::media::object_key::ObjectKey;
 
 /// A download under way.
 pub(super) struct Spool {

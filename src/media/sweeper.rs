@@ -15,10 +15,10 @@ use tracing::{info, warn};
 use super::Parts;
 use super::job::{LOCKED_FOR, ORPHANED_AFTER};
 use crate::blob::{BlobError, Blobs, Owner};
-use crate::clock::Clock;
-use crate::domain::object_key::ObjectKey;
-use crate::domain::timestamp::Timestamp;
-use crate::store::{Store, StoreError};
+use domain::media::object_key::ObjectKey;
+use domain::time::timestamp::Timestamp;
+use platform::clock::Clock;
+use store::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 /// A file that is being written is younger.

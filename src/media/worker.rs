@@ -13,9 +13,9 @@ use tracing::{debug, error, warn};
 use super::fetch::Fetcher;
 use super::room::Shortage;
 use super::{Parts, Settings, job};
-use crate::domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
-use crate::domain::timestamp::Timestamp;
-use crate::store::{Claim, StoreError};
+use domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
+use domain::time::timestamp::Timestamp;
+use store::{Claim, StoreError};
 
 /// How long a lease is good for. Another process takes over what a dead one held when this has passed.
 const LEASE: Duration = Duration::from_secs(30);

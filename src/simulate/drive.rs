@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 use super::sender::{Answer, Sender};
 use super::tally::Tally;
 use super::traffic::Delivery;
-use crate::domain::signature::Keyring;
+use domain::access::signature::Keyring;
 
 /// How many answers are waited for at a time: a buzon that is slow is not sent more.
 const AT_ONCE: usize = 64;

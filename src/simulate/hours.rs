@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use crate::domain::timestamp::Timestamp;
-use crate::domain::zone::Zone;
+use domain::time::timestamp::Timestamp;
+use domain::time::zone::Zone;
 
 /// How busy each hour of a weekday is, beside the others.
 const HOURS: [f64; 24] = [

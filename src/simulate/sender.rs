@@ -6,10 +6,10 @@ use reqwest::{Client, Response};
 use tokio::time::Instant;
 
 use super::target::{LOCALHOST, Target};
-use crate::domain::instance::InstanceId;
-use crate::domain::signature::Secret;
-use crate::outbound;
-use crate::tls;
+use domain::access::signature::Secret;
+use domain::instance::InstanceId;
+use platform::outbound;
+use platform::tls;
 
 const SIGNATURE_HEADER: &str = "X-Whapi-Signature";
 /// A commit is waited for some seconds, and a service that is stopped in the middle never answers.

@@ -3,8 +3,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-use crate::domain::instance::{self, InstanceId};
-use crate::outbound::plain_url;
+use domain::instance;
+use domain::instance::InstanceId;
+use platform::outbound::plain_url;
 
 /// The buzon that events are sent to: on this machine, or on one that was named for it.
 #[derive(Clone, Debug)]

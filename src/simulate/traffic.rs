@@ -8,8 +8,8 @@ use super::dice::Dice;
 use super::files;
 use super::hours::WorkingHours;
 use super::people::{self, Chat};
-use crate::domain::instance::InstanceId;
-use crate::domain::timestamp::Timestamp;
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
 
 /// What the traffic is like. The same shape makes the same events, byte for byte.
 #[derive(Clone, Debug)]
@@ -260,7 +260,7 @@ mod tests {
     use std::collections::{BTreeSet, HashMap};
 
     use super::*;
-    use crate::domain::zone::Zone;
+    use domain::time::zone::Zone;
 
     fn traffic(seed: u64, events: u64) -> Vec<Delivery> {
         let start = Timestamp::from_rfc3339("2024-08-26T00:00:00Z").unwrap();

@@ -10,8 +10,8 @@ use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::line::{Form, Line, Repeats, shown};
-use crate::clock::{Clock, SystemClock};
-use crate::terminal::escaped;
+use platform::clock::{Clock, SystemClock};
+use platform::terminal::escaped;
 
 const PLAIN: &str = "\u{1b}[0m";
 const DIM: &str = "\u{1b}[2m";

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use serde_json::{Map, Value, json};
 use tracing::Level;
 
-use crate::clock::{Clock, SystemClock};
-use crate::terminal::escaped;
+use platform::clock::{Clock, SystemClock};
+use platform::terminal::escaped;
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Form {
                 let stated = fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
                 let fields: Map<String, Value> =
                     [("message".to_owned(), message.into())].into_iter().chain(stated).collect();
-                let target = "buzon::telemetry";
+                let target = "crate::telemetry";
                 let line = json!({"timestamp": at, "level": level.as_str(), "fields": fields, "target": target});
                 format!("{line}\n")
             }

@@ -10,7 +10,7 @@ use tracing::Level;
 
 use super::line::{Form, Line};
 use super::repeats::Throttle;
-use crate::meters;
+use platform::meters;
 
 /// Lines that wait, and their bytes. As much again can be on its way out.
 const MOST_LINES: usize = 8_192;

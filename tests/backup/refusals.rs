@@ -73,7 +73,7 @@ async fn a_place_that_is_not_empty_is_left_as_it_is() {
             false => twin.world.data_dir().join("media"),
         };
         let path = folder.join(&key[..2]).join(&key);
-        buzon::private_folder::make(&twin.world.data_dir()).expect("it can be made");
+        buzon::platform::private_folder::make(&twin.world.data_dir()).expect("it can be made");
         std::fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
         std::fs::write(&path, "something else").expect("it can be written");
         let said = twin.refused(2, &["restore", &twin.dest]).await;

@@ -1,5 +1,5 @@
 use buzon::blob::{BlobError, Blobs, Owner, S3Options};
-use buzon::domain::object_key::ObjectKey;
+use buzon::domain::media::object_key::ObjectKey;
 use futures_util::TryStreamExt;
 
 use super::{MIB, Place, bytes, key, on_both, temporary};
@@ -22,7 +22,7 @@ async fn a_file_is_stored_found_read_and_removed() {
         assert_eq!((&found.key, found.size), (&key, 100_000));
         let age = std::fs::metadata(place.path().join(&key.as_str()[..2]).join(key.as_str()));
         let modified = age.and_then(|meta| meta.modified()).expect("the disk knows").into();
-        let written = buzon::domain::timestamp::Timestamp::from_utc(modified);
+        let written = buzon::domain::time::timestamp::Timestamp::from_utc(modified);
         assert!((0..1000).contains(&(written.millis() - found.modified.millis())), "S3 tells whole seconds");
         assert_eq!(place.read(&key, 0..100_000).await.expect("it can be read"), content);
         blobs.delete(&key).await.expect("it can be removed");

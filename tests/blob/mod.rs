@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use buzon::blob::{BlobError, Blobs, Location, S3Options};
-use buzon::domain::object_key::ObjectKey;
+use buzon::domain::media::object_key::ObjectKey;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use buzon::domain::object_key::ObjectKey;
+use buzon::domain::media::object_key::ObjectKey;
 use reqwest::StatusCode;
 use url::Url;
 

@@ -1,7 +1,7 @@
 //! Uploads that do not come to their end leave nothing behind.
 
 use buzon::blob::BlobError;
-use buzon::domain::object_key::ObjectKey;
+use buzon::domain::media::object_key::ObjectKey;
 
 use super::{MIB, Place, bytes, key, temporary};
 use crate::support::eventually;

@@ -1,6 +1,6 @@
 //! Events of every kind, as the gateway might send them on its worst day.
 
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
-use buzon::tls;
+use buzon::platform::tls;
 use reqwest::{Certificate, Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Key, Order, Paging};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

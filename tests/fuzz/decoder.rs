@@ -1,10 +1,10 @@
 //! The decoder: it never fails, what it says follows from the bytes alone, and no column refuses it.
 
+use buzon::domain::access::signature::{Keyring, Secret, Signer};
 use buzon::domain::event::{Effect, Event, EventState, Reading, TEST_WEBHOOK};
 use buzon::domain::instance::InstanceId;
 use buzon::domain::message::MessageCopy;
-use buzon::domain::signature::{Keyring, Secret, Signer};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -1,7 +1,7 @@
 //! `X-Whapi-Signature`: what verifies is the HMAC of the very bytes, and nothing else.
 
+use buzon::domain::access::signature::{Keyring, Secret, SecretUsed, Signature, SignatureError, Signer};
 use buzon::domain::instance::InstanceId;
-use buzon::domain::signature::{Keyring, Secret, SecretUsed, Signature, SignatureError, Signer};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -1,8 +1,8 @@
 //! Tickets and tokens: each has one form.
 
-use buzon::domain::ticket::{Holder, Ticket, TicketKey};
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::token::{Token, TokenDigest, TokenId};
+use buzon::domain::access::ticket::{Holder, Ticket, TicketKey};
+use buzon::domain::access::token::{Token, TokenDigest, TokenId};
+use buzon::domain::time::timestamp::Timestamp;
 use proptest::prelude::*;
 
 use super::hold;

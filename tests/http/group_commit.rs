@@ -7,10 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buzon::disk::Disk;
-use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
+use buzon::domain::event::batch::Receipt;
 use buzon::ingest::{IngestError, Told};
+use buzon::platform::disk::Disk;
 use buzon::store::{EventStore, Store, StoreError};
 use futures_util::stream;
 use futures_util::{FutureExt, StreamExt};

@@ -1,7 +1,7 @@
 //! The lists of the read API as a dashboard meets them.
 
-use buzon::domain::timestamp::Timestamp;
-use buzon::http::streams::Pace;
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::http::stream::streams::Pace;
 use serde_json::{Value, json};
 
 use crate::support::events::{SECRET, ack, event, reaction, received, sent};

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
-use buzon::meters::MAX_INSTANCES;
+use buzon::domain::event::batch::Receipt;
+use buzon::platform::meters::MAX_INSTANCES;
 use buzon::store::{EventStore, Store, StoreError};
 use reqwest::StatusCode;
 use serde_json::json;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
+use buzon::domain::event::batch::Receipt;
 use buzon::store::{EventStore, StoreError};
 use serde_json::json;
 

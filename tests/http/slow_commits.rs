@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buzon::disk::Disk;
-use buzon::domain::batch::Receipt;
+use buzon::domain::event::batch::Receipt;
 use buzon::domain::event::{Event, EventState};
 use buzon::ingest::{Ingest, IngestError, Told};
+use buzon::platform::disk::Disk;
 use buzon::store::{EventStore, StoreError};
 use futures_util::future::join_all;
 use serde_json::json;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use buzon::clock::{Clock, SystemClock};
-use buzon::domain::ticket::{Holder, TicketKey};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::access::ticket::{Holder, TicketKey};
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::platform::clock::{Clock, SystemClock};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use sha2::Sha256;
@@ -129,7 +129,7 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
         let now = SystemClock.now();
         let digest = mine.token.digest();
         let holder = Holder::Token(mine.id);
-        let key = TicketKey::new(buzon::data_dir::ticket_key(&world.data_dir()).expect("the start wrote one"));
+        let key = TicketKey::new(buzon::config::data_dir::ticket_key(&world.data_dir()).expect("the start wrote one"));
         let good = key.issue(holder, &digest, now, None).to_text();
         assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "it has this form");
         let expired = key.issue(holder, &digest, now - Duration::from_secs(301), None).to_text();

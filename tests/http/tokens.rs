@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use buzon::clock::{Clock, SystemClock};
-use buzon::domain::scope::Scope;
-use buzon::domain::ticket::TicketKey;
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::token::TokenId;
-use buzon::http::access::{Access, Reader};
-use buzon::http::archive::Archive;
-use buzon::http::strangers::Strangers;
+use buzon::domain::access::scope::Scope;
+use buzon::domain::access::ticket::TicketKey;
+use buzon::domain::access::token::TokenId;
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::http::api::archive::Archive;
+use buzon::http::auth::access::{Access, Reader};
+use buzon::http::auth::strangers::Strangers;
+use buzon::platform::clock::{Clock, SystemClock};
 use reqwest::RequestBuilder;
 
 use super::media::given;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use buzon::blob::{Blobs, Location, S3Options};
-use buzon::clock::SystemClock;
 use buzon::domain::media::RetryPolicy;
 use buzon::media::guard::Guard;
 use buzon::media::resolver::Lookup;
 use buzon::media::special_addresses::SPECIAL;
 use buzon::media::{self, Parts, Room, Settings, Worker};
+use buzon::platform::clock::SystemClock;
 use serde_json::json;
 
 use super::{JPEG, all_end, deliver, service};

@@ -9,7 +9,7 @@ mod saving;
 pub mod steps;
 mod sweeping;
 
-use buzon::domain::object_key::ObjectKey;
+use buzon::domain::media::object_key::ObjectKey;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use buzon::blob::{Blobs, Location, S3Options};
-use buzon::clock::{Clock, SystemClock};
 use buzon::media::sweeper::{Swept, sweep};
+use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::Store;
 
 use super::{JPEG, all_end, deliver, files, key, service};

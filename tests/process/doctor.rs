@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Output;
 use std::time::{Duration, UNIX_EPOCH};
 
-use buzon::clock::{Clock, SystemClock};
+use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};

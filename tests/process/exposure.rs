@@ -60,7 +60,7 @@ async fn a_file_with_a_secret_that_everybody_can_read_is_named_with_the_remedy()
     ] {
         let world = World::in_folder("data/buzon.db");
         let folder = world.folder.path();
-        buzon::private_folder::make(&world.data_dir()).expect("it can be made");
+        buzon::platform::private_folder::make(&world.data_dir()).expect("it can be made");
         for (mode, expected) in [(0o600, 0), (0o640, 0), (0o644, 1), (0o642, 1)] {
             write(folder, "buzon.toml", &settings, if kept == "buzon.toml" { mode } else { 0o600 });
             let other = if kept == "buzon.toml" { ("kept", 0o600) } else { (kept, mode) };

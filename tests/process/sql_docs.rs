@@ -1,9 +1,9 @@
 //! docs/sql.md does what it says: each of its queries gives the answer that stands below it, on both databases.
 
-use buzon::clock::{Clock, SystemClock};
 use buzon::domain::event::Event;
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::zone::Zone;
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::domain::time::zone::Zone;
+use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::events::{event, reaction, received, sent};

@@ -1,6 +1,6 @@
 //! Text that somebody sent does nothing to the terminal of whoever reads it.
 
-use buzon::clock::{Clock, SystemClock};
+use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::clock::ARRIVAL;

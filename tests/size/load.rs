@@ -1,6 +1,6 @@
 //! A database with everything that happened.
 
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use tokio::sync::mpsc;
 
 use super::rows::Batch;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use buzon::domain::chat_id;
+use buzon::domain::chat::chat_id;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 
 use super::Scale;
 use buzon::simulate::Dice;

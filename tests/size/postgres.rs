@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use buzon::domain::search::{Facet, SearchEntry};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::rows::{Batch, Cell};

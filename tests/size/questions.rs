@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use buzon::domain::page::{Cursor, Key};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 
 use super::load::{Memory, Remembered};
 use super::story::END;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use buzon::clock::{Clock, SystemClock};
+use buzon::platform::clock::{Clock, SystemClock};
 use futures_util::future::join_all;
 use serde_json::json;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon::domain::ack;
-use buzon::domain::chat_id;
+use buzon::domain::chat::chat_id;
 use buzon::domain::media::MediaJob;
+use buzon::domain::message::ack;
 use buzon::domain::search::{SearchEntry, first_words, fold};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use buzon::domain::search::{Facet, SearchEntry};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, Executor, QueryBuilder, Sqlite, SqliteConnection};

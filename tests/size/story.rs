@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzon::domain::instance::InstanceId;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 
 use super::Scale;
 use super::people::{Chat, Mark};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::event::batch::Receipt;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{self, Aim, Options, Pending, Store, StoreError};
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
 use buzon::store::{Feed, FeedEvent, FeedFilter, FeedItem, Store};
 use serde_json::json;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use buzon::domain::access::scope::Scope;
+use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
-use buzon::domain::object_key::ObjectKey;
-use buzon::domain::scope::Scope;
 use buzon::store::{Claim, FeedFilter, FeedItem, JobFilter, Store, StoreError};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};

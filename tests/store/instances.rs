@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
 use buzon::store::{InstanceReport, Occurrence};
 use serde_json::json;
 

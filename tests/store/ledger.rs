@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::event::EventState;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Order, Paging};
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{EventFilter, EventReport, Store};
 use serde_json::json;
 

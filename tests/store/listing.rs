@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Key, Order, Paging};
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{AckFilter, ChatFilter, MediaFilter, MessageFilter, MessageReport, ReactionFilter, Store};
 use serde_json::json;
 

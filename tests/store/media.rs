@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
+use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
-use buzon::domain::object_key::ObjectKey;
 use buzon::domain::page::{Key, Order, Paging};
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{Claim, JobFilter, MediaFilter, Store};
 use serde_json::{Value, json};
 

@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
+use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{Jobs, Outcome, Settlement, State, StoredFile};
-use buzon::domain::object_key::ObjectKey;
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{Claim, Store};
 use serde_json::json;
 

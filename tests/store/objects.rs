@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{Outcome, Settlement, StoredFile};
-use buzon::domain::object_key::ObjectKey;
 use buzon::store::{Claim, Store};
 use serde_json::json;
 

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Order, Paging};
-use buzon::domain::scope::Scope;
 use buzon::domain::search::SearchQuery;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{MessageFilter, Store};
 use serde_json::{Value, json};
 

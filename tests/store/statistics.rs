@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use buzon::domain::calendar::{Calendar, Grid, Period, Unit};
+use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
 use buzon::domain::statistics::{Delivery, Durations, Responses, Tally, Traffic, Waiting, Week};
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::zone::Zone;
+use buzon::domain::time::calendar::{Calendar, Grid, Period, Unit};
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::domain::time::zone::Zone;
 use buzon::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};

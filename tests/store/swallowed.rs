@@ -1,7 +1,7 @@
 //! A trigger can drop a row without an error. What it drops is never acknowledged.
 
+use buzon::domain::access::scope::Scope;
 use buzon::domain::event::Event;
-use buzon::domain::scope::Scope;
 use buzon::store::StoreError;
 use serde_json::json;
 

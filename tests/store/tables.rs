@@ -123,7 +123,8 @@ async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
         };
         world.execute(statements).await;
         for aim in [buzon::store::Aim::Check, buzon::store::Aim::Rebuild] {
-            let differences = buzon::store::rebuild(&world.options(), aim, &|_| {}).await.expect("it can be done");
+            let differences =
+                buzon::store::rebuild(&world.options(), aim, &|_| {}).await.expect("it can be done");
             assert!(differences.iter().all(buzon::store::Difference::is_none), "{differences:?}");
         }
     })

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buzon::domain::access::scope::Scope;
+use buzon::domain::access::token::{ApiToken, NewToken, Token, TokenId, TokenName};
 use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::token::{ApiToken, NewToken, Token, TokenId, TokenName};
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::Store;
 
 use crate::support::clock::{ARRIVAL, later};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use buzon::domain::zone::Zone;
+use buzon::domain::time::zone::Zone;
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};

@@ -1,5 +1,5 @@
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::zone::Zone;
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::domain::time::zone::Zone;
 use jiff::civil::Date;
 use serde_json::json;
 

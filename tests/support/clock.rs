@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use buzon::clock::{Clock, SystemClock};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::platform::clock::{Clock, SystemClock};
 
 /// The arrival of the guide's samples: a little after the last of them.
 pub const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);

@@ -1,9 +1,9 @@
 //! Bodies as the gateway sends them.
 
+use buzon::domain::access::signature::{Keyring, Signer};
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::signature::{Keyring, Signer};
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::time::timestamp::Timestamp;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;

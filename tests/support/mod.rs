@@ -24,7 +24,7 @@ pub mod world;
 
 use std::time::Duration;
 
-use buzon::tls;
+use buzon::platform::tls;
 
 /// How long anything may take before a test gives it up. Never waited for in full when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);

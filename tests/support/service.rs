@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use buzon::app::Application;
-use buzon::clock::{Clock, SystemClock};
 use buzon::config::{Config, Sources};
-use buzon::http::answers::AnswerLimits;
-use buzon::http::streams::Pace;
+use buzon::http::limits::answers::AnswerLimits;
+use buzon::http::stream::streams::Pace;
+use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::{EventStore, Store};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -118,7 +118,7 @@ impl Service {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = world.data_dir();
-        buzon::private_folder::make(&data_dir).expect("the data folder can be made");
+        buzon::platform::private_folder::make(&data_dir).expect("the data folder can be made");
         let base = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
         let settings = [&base, settings].concat();
         let application = Application::build_on(&config(&settings), ledger, store, clock, pace, answers);
@@ -134,7 +134,7 @@ impl Service {
 
     /// The API's token, as the first start wrote it.
     pub fn token(&self) -> String {
-        buzon::data_dir::token(&self.data_dir).expect("it was written").expose_secret().to_owned()
+        buzon::config::data_dir::token(&self.data_dir).expect("it was written").expose_secret().to_owned()
     }
 
     /// Posts a body as it is.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use buzon::clock::{Clock, SystemClock};
+use buzon::domain::access::scope::Scope;
+use buzon::domain::access::token::{NewToken, Token, TokenId, TokenName};
 use buzon::domain::instance::InstanceId;
-use buzon::domain::scope::Scope;
-use buzon::domain::timestamp::Timestamp;
-use buzon::domain::token::{NewToken, Token, TokenId, TokenName};
+use buzon::domain::time::timestamp::Timestamp;
+use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::{self, Access, Options, Pending, Store};
 
 use super::world::World;

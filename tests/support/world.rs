@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use buzon::domain::batch::Receipt;
 use buzon::domain::event::Event;
-use buzon::domain::timestamp::Timestamp;
+use buzon::domain::event::batch::Receipt;
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{self, Access, Database, OpenError, Options, Pending, Store, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};

@@ -3,8 +3,9 @@ use std::io::{self, Write};
 use super::Line;
 use crate::cli::sql::{Output, Table};
 use crate::gateway::{FailedDelivery, oldest_first};
-use crate::store::Value;
-use crate::terminal::{self, Form};
+use platform::terminal;
+use platform::terminal::Form;
+use store::Value;
 
 const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
 

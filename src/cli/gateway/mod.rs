@@ -5,12 +5,12 @@ use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Settings, WrongUse};
-use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::domain::instance::InstanceId;
 use crate::gateway::{Account, Gateway, Waiting};
 use crate::telemetry;
-use crate::terminal;
+use domain::instance::InstanceId;
+use platform::clock::SystemClock;
+use platform::terminal;
 
 mod failed;
 mod prompt;

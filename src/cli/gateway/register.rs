@@ -7,13 +7,14 @@ use url::Url;
 use super::Line;
 use super::secret_file::SecretFile;
 use crate::cli::WrongUse;
-use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, OwnSecrets};
-use crate::domain::event::SECRET_CHECK;
-use crate::domain::instance::{self, InstanceId};
-use crate::domain::signature::Secret;
 use crate::simulate::{Sender, Target};
-use crate::terminal;
+use domain::access::signature::Secret;
+use domain::event::SECRET_CHECK;
+use domain::instance;
+use domain::instance::InstanceId;
+use platform::clock::{Clock, SystemClock};
+use platform::terminal;
 
 const SECRET_BYTES: usize = 32;
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::{Line, waiting_line};
 use crate::gateway::{GatewayError, Waiting, oldest_first};
-use crate::terminal;
+use platform::terminal;
 
 /// How many are listed at once; a gateway that lists fewer is asked again.
 const LISTED: usize = 500;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::domain::signature::Secret;
+use domain::access::signature::Secret;
 
 /// The owner reads and writes, and whoever the owner's group let in goes on reading; nobody else.
 const MODE: u32 = 0o600;

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use super::{Output, text};
-use crate::store::Value;
+use store::Value;
 
 /// CSV as RFC 4180 has it. NULL is empty.
 pub(super) struct Delimited<W: Write> {

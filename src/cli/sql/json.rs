@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Output;
-use crate::store::Value;
+use store::Value;
 
 /// Objects by the names of the columns; one of several columns with a name gets a number behind it.
 pub(super) struct Json<W: Write> {

@@ -10,10 +10,12 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 
 use super::Settings;
-use crate::store::{self, Answer, Value};
-use crate::terminal::{self, Form};
 use delimited::Delimited;
 use json::Json;
+use platform::terminal;
+use platform::terminal::Form;
+use store;
+use store::{Answer, Value};
 pub(super) use table::Table;
 
 mod delimited;

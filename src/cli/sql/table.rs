@@ -4,8 +4,9 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row};
 
 use super::{Output, text};
-use crate::store::Value;
-use crate::terminal::{self, Escaping, escaped};
+use platform::terminal;
+use platform::terminal::{Escaping, escaped};
+use store::Value;
 
 /// A table for people. It is printed at its end, because the widths depend on all rows.
 pub(in crate::cli) struct Table<W: Write> {

@@ -1,9 +1,9 @@
 use sha2::{Digest, Sha256};
 
 use super::week::Week;
-use crate::domain::instance::InstanceId;
-use crate::domain::message::{Message, MessageKey};
-use crate::domain::timestamp::Timestamp;
+use crate::instance::InstanceId;
+use crate::message::{Message, MessageKey};
+use crate::time::timestamp::Timestamp;
 
 /// What a search finds a message by: a row of `message_search`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Facet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::search::first_words;
+    use crate::search::first_words;
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = (InstanceId::new("7").unwrap(), "A".to_owned());

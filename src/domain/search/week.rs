@@ -1,6 +1,6 @@
 use time::Date;
 
-use crate::domain::timestamp::Timestamp;
+use crate::time::timestamp::Timestamp;
 
 /// A week in UTC, from Monday on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

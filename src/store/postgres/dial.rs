@@ -7,7 +7,7 @@ use sqlx::{ConnectOptions, Executor, PgConnection};
 use tokio::time::timeout;
 
 use super::READER_WAIT;
-use crate::store::StoreError;
+use crate::StoreError;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::TABLES;
-use crate::store::StoreError;
+use crate::StoreError;
 
 /// Refuses settings under which a commit could be lost. What `synchronous_commit` is now, it stays for this connection,
 /// whatever becomes of the server's. `allow_managed` waives `fsync` and `full_page_writes`, which

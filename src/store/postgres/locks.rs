@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 
 use super::TABLES;
 use super::dial::dial;
-use crate::domain::timestamp::Timestamp;
-use crate::store::copies::CopyError;
-use crate::store::{OpenError, StoreError};
+use crate::admin::copies::CopyError;
+use crate::{OpenError, StoreError};
+use domain::time::timestamp::Timestamp;
 
 /// PostgreSQL's code for a lock that was not to be had in time.
 const NOT_AVAILABLE: &str = "55P03";

@@ -10,52 +10,31 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
-use super::examination::warn_of;
-use super::fill::fill;
-use super::record::record;
-use super::schema::{self, MIGRATIONS_TABLE, RESTORING};
-use super::writer::{Unit, Writer};
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
-use crate::broken::{self, Fault};
-use crate::domain::batch::Receipt;
-use crate::domain::event::Event;
-use crate::domain::instance::InstanceId;
+use crate::admin::examination::warn_of;
+use crate::admin::fill::fill;
+use crate::admin::schema;
+use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
+use crate::write::record::record;
+use crate::write::writer::{Unit, Writer};
 use dial::{dial, pool};
+use domain::event::Event;
+use domain::event::batch::Receipt;
+use domain::instance::InstanceId;
 use new_words::NewWords;
 
-mod acks;
-pub(super) mod adhoc;
-mod chats;
-pub(super) mod copies;
 mod dial;
 mod durability;
-mod event_reports;
-mod events;
-pub(super) mod examination;
-mod fill;
-mod listing;
 mod locks;
-mod media;
-mod media_reports;
-mod messages;
 mod new_words;
-mod objects;
-mod programs;
-mod reactions;
-pub(super) mod readers;
-mod reading;
-pub(super) mod rebuild;
-mod reports;
-mod responses;
-mod restore;
-mod search;
-mod statistics;
-mod tokens;
 pub(super) mod url;
-mod zones;
+
+pub(crate) mod admin;
+pub(crate) mod read;
+pub(crate) mod write;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrations = sqlx::migrate!("migrations/postgres");
+    let mut migrations = sqlx::migrate!("../../migrations/postgres");
     migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
     // Its own lock is waited for without end: see `locks`.
     migrations.set_locking(false);
@@ -161,7 +140,7 @@ async fn open_writer(
     let mut writer = open_to_write(options, allow_managed).await?;
     prepare(options, pending).await?;
     if access == Access::Serve {
-        warn_of(&examination::triggers(&mut writer).await?);
+        warn_of(&admin::examination::triggers(&mut writer).await?);
         if pending == Pending::Run {
             fill(&mut writer).await?;
         }
@@ -173,9 +152,6 @@ async fn open_writer(
 async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
     let mut connection = dial(options).await?;
     durability::check(&mut connection, allow_managed).await?;
-    if broken::is(Fault::AsynchronousCommit) {
-        connection.execute("SET synchronous_commit = off").await?;
-    }
     Ok(connection)
 }
 
@@ -211,7 +187,7 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
     }
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     if done.is_ok() {
-        readers::hide(&mut connection).await?;
+        admin::readers::hide(&mut connection).await?;
     }
     connection.close().await.map_err(StoreError::from)?;
     done

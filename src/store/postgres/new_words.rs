@@ -12,9 +12,9 @@ use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
 use super::dial;
-use crate::domain::event::{Effect, Event};
-use crate::store::StoreError;
-use crate::store::chores::{Chore, Chores};
+use crate::StoreError;
+use crate::admin::chores::{Chore, Chores};
+use domain::event::{Effect, Event};
 
 /// So many words and facets take less than half of what the list may have, about 25 bytes each: another process can add as many.
 const WORTH_A_MERGE: usize = 32_768;

@@ -9,7 +9,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use crate::store::DatabaseUrlError;
+use crate::DatabaseUrlError;
 
 /// What may follow the `?`: the driver ignores all else, and logs its value.
 const PARAMETERS: [&str; 12] = [
@@ -28,7 +28,7 @@ const PARAMETERS: [&str; 12] = [
 ];
 
 /// Whether the driver can take it as it is meant. No error quotes it.
-pub(in crate::store) fn check(text: &str) -> Result<(), DatabaseUrlError> {
+pub(crate) fn check(text: &str) -> Result<(), DatabaseUrlError> {
     let misplaced = misplaced(text);
     let wrong = |error: &dyn std::fmt::Display| match misplaced {
         true => DatabaseUrlError::Unescaped,
@@ -61,7 +61,7 @@ fn has_bare_percent(text: &str) -> bool {
 }
 
 /// Without user and password, and without parameters, which may hold them too.
-pub(in crate::store) fn shown(url: &SecretString) -> String {
+pub(crate) fn shown(url: &SecretString) -> String {
     match Url::parse(url.expose_secret()) {
         Ok(url) => {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -72,7 +72,7 @@ pub(in crate::store) fn shown(url: &SecretString) -> String {
 }
 
 /// True if the URL holds a password.
-pub(in crate::store) fn has_password(url: &SecretString) -> bool {
+pub(crate) fn has_password(url: &SecretString) -> bool {
     let holds = |url: Url| url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password");
     Url::parse(url.expose_secret()).is_ok_and(holds)
 }

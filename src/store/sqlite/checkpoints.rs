@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::store::StoreError;
-use crate::store::chores::Chore;
+use crate::StoreError;
+use crate::admin::chores::Chore;
 
 /// So many pages of 4 KiB are copied at once: each copy ends with a sync of the file, and pages that change often are
 /// copied once for many changes.

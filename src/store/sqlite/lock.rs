@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::OpenError;
+use crate::OpenError;
 
 /// Held until dropped; the system releases it when the process ends, however that happens.
 pub(super) struct Lock {

@@ -11,52 +11,33 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 use tracing::error;
 
-use super::chores::Chores;
-use super::examination::warn_of;
-use super::fill::fill;
-use super::record::record;
-use super::schema::{self, MIGRATIONS_TABLE};
-use super::writer::Writer;
 use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
-use crate::broken::{self, Fault};
-use crate::domain::batch::Receipt;
-use crate::domain::event::Event;
-use crate::domain::instance::InstanceId;
-use crate::domain::timestamp::Timestamp;
+use crate::admin::chores::Chores;
+use crate::admin::examination::warn_of;
+use crate::admin::fill::fill;
+use crate::admin::schema;
+use crate::admin::schema::MIGRATIONS_TABLE;
+use crate::write::record::record;
+use crate::write::writer::Writer;
 use checkpoints::{Checkpoints, LONG_LOG};
+use domain::event::Event;
+use domain::event::batch::Receipt;
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
 use lock::Lock;
-use writing::{WritingConnection, WritingUnit};
+use write::writing::{WritingConnection, WritingUnit};
 
-mod acks;
-pub(super) mod adhoc;
-mod chats;
 mod checkpoints;
-pub(super) mod copies;
-mod event_reports;
-mod events;
-pub(super) mod examination;
-mod fill;
-mod listing;
 mod lock;
-mod media;
-mod media_reports;
-mod messages;
-mod objects;
-mod reactions;
-mod reading;
-pub(super) mod rebuild;
-mod reports;
-mod responses;
-mod search;
 mod soundness;
-mod statistics;
-mod tokens;
 mod wal;
-mod writing;
-mod zones;
+
+pub(crate) mod admin;
+pub(crate) mod read;
+pub(crate) mod write;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    let mut migrations = sqlx::migrate!("../../migrations/sqlite");
     migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
     migrations
 });
@@ -98,7 +79,7 @@ impl SqliteStore {
         let options = options(path);
         let mut writer = WritingConnection::open(&options).await?;
         if access == Access::Serve {
-            warn_of(&examination::triggers(&mut writer).await?);
+            warn_of(&admin::examination::triggers(&mut writer).await?);
             if pending == Pending::Run {
                 fill(&mut *writer).await?;
             }
@@ -170,7 +151,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(if broken::is(Fault::SqliteNormal) { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
+        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_WAIT)
         .disable_statement_logging()
@@ -186,7 +167,6 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;
     match (journal.as_str(), synchronous) {
         ("wal", FULL) => Ok(connection),
-        ("wal", _) if broken::is(Fault::SqliteNormal) => Ok(connection),
         _ => Err(StoreError::Unsafe(format!(
             "journal_mode is {journal} and synchronous is {synchronous}; buzon needs wal and {FULL} (FULL), \
              which a local disk gives"

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::lock::{beside, unusable};
 use super::{BUSY_WAIT, wal};
-use crate::store::{OpenError, StoreError};
+use crate::{OpenError, StoreError};
 
 /// How long SQLite may look through the file. It comes to some hundred megabytes; the rest of a larger database is
 /// looked at when it is read.

@@ -1,0 +1,214 @@
+//! Tickets: what stands in a URL where no header can be sent, as with `<img>` and `EventSource`.
+//!
+//! A ticket says whose it is, until when it is good, and proves both for its token with a key that is in no database. So it
+//! needs no room anywhere, every process with that key knows it, and it ends with its token. A token's digest alone, as a
+//! backup holds it, makes none.
+
+use std::fmt;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use super::token::{TokenDigest, TokenId};
+use crate::time::timestamp::Timestamp;
+
+/// How long a ticket is good.
+const VALID: Duration = Duration::from_secs(5 * 60);
+/// Processes that share a key have clocks of their own, which may differ by this much.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// The word for the owner's own token, which has no number.
+const OWNERS: &str = "owner";
+/// Keeps a ticket from being taken for anything else that might be signed with the same key one day.
+const PURPOSE: &[u8] = b"buzon ticket\n";
+
+/// Whose a ticket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// The bearer of the token that is configured, or was written at the first start.
+    Owner,
+    Token(TokenId),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner => f.write_str(OWNERS),
+            Self::Token(id) => id.fmt(f),
+        }
+    }
+}
+
+impl Holder {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            OWNERS => Some(Self::Owner),
+            id => id.parse().ok().map(|id| Self::Token(TokenId(id))),
+        }
+    }
+}
+
+/// A ticket that nobody has verified yet. Not for logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket {
+    holder: Holder,
+    expires_at: Timestamp,
+    proof: [u8; 32],
+}
+
+impl Ticket {
+    /// Reads `holder.expiry.proof`, with the expiry in milliseconds and the proof in hexadecimal digits, in the very form
+    /// of [`Ticket::to_text`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (holder, expires_at, digits) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut proof = [0; 32];
+        hex::decode_to_slice(digits, &mut proof).ok()?;
+        let expires_at = Timestamp::from_millis(expires_at.parse().ok()?);
+        let ticket = Self { holder: Holder::parse(holder)?, expires_at, proof };
+        (ticket.to_text() == text).then_some(ticket)
+    }
+
+    /// Whose it says that it is.
+    pub fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// The ticket as it stands in a URL.
+    pub fn to_text(&self) -> String {
+        format!("{}.{}.{}", self.holder, self.expires_at.millis(), hex::encode(self.proof))
+    }
+}
+
+/// The secret by which tickets are made and known: random, and the same in every process on a database.
+#[derive(Clone, Debug)]
+pub struct TicketKey(SecretString);
+
+impl TicketKey {
+    pub fn new(secret: SecretString) -> Self {
+        Self(secret)
+    }
+
+    /// A ticket of five minutes for the bearer of the token with this digest, or less where the token ends before.
+    pub fn issue(&self, holder: Holder, digest: &TokenDigest, now: Timestamp, token_ends: Option<Timestamp>) -> Ticket {
+        let expires_at = token_ends.map_or(now + VALID, |end| end.min(now + VALID));
+        let proof = self.signed(holder, expires_at, digest).finalize().into_bytes().into();
+        Ticket { holder, expires_at, proof }
+    }
+
+    /// True if the ticket was issued to the bearer of the token with this digest, and is valid at `now`. The comparison
+    /// takes constant time. A ticket that would be valid for longer than any issued one is refused, whoever signed it.
+    pub fn admits(&self, ticket: &Ticket, digest: &TokenDigest, now: Timestamp) -> bool {
+        let proven = self.signed(ticket.holder, ticket.expires_at, digest).verify_slice(&ticket.proof).is_ok();
+        proven && now < ticket.expires_at && ticket.expires_at <= now + VALID + CLOCK_SKEW
+    }
+
+    fn signed(&self, holder: Holder, expires_at: Timestamp, digest: &TokenDigest) -> Hmac<Sha256> {
+        let key = self.0.expose_secret().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(PURPOSE);
+        mac.update(digest.as_bytes());
+        mac.update(format!("{holder}.{}", expires_at.millis()).as_bytes());
+        mac
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::access::ticket::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_724_716_800_000);
+
+    fn key(text: &str) -> TicketKey {
+        TicketKey::new(text.to_owned().into())
+    }
+
+    fn later(seconds: u64) -> Timestamp {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_ticket_is_good_for_five_minutes_for_its_own_token_and_where_its_key_is_known() {
+        let (mine, other) = (TokenDigest::of(b"mine"), TokenDigest::of(b"another"));
+        let (key, foreign) = (key("of this database"), key("of another"));
+        for holder in [Holder::Owner, Holder::Token(TokenId(7))] {
+            let ticket = key.issue(holder, &mine, NOW, None);
+            let ticket = Ticket::parse(&ticket.to_text()).unwrap();
+            assert_eq!((ticket.holder(), ticket.expires_at()), (holder, later(300)));
+            assert!(key.admits(&ticket, &mine, NOW) && key.admits(&ticket, &mine, later(299)));
+            assert!(!key.admits(&ticket, &mine, later(300)));
+            assert!(!key.admits(&ticket, &other, NOW));
+            assert!(!foreign.admits(&ticket, &mine, NOW));
+        }
+    }
+
+    #[test]
+    fn a_ticket_that_would_be_good_for_longer_than_five_minutes_is_refused_although_it_is_signed() {
+        let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
+        for (ahead, admitted) in [(0, true), (5, true), (6, false), (3_600, false), (100 * 365 * 86_400, false)] {
+            let ticket = key.issue(Holder::Owner, &digest, later(ahead), None);
+            assert_eq!(key.admits(&ticket, &digest, NOW), admitted, "{ahead} seconds ahead");
+        }
+    }
+
+    #[test]
+    fn what_a_backup_holds_makes_no_ticket() {
+        let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
+        for known in [hex::encode(digest.as_bytes()), String::new()] {
+            let forged = TicketKey::new(known.into()).issue(Holder::Owner, &digest, NOW, None);
+            assert!(!key.admits(&forged, &digest, NOW));
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(digest.as_bytes()).unwrap();
+        mac.update(PURPOSE);
+        mac.update(format!("owner.{}", later(300).millis()).as_bytes());
+        let proof = hex::encode(mac.finalize().into_bytes());
+        let forged = Ticket::parse(&format!("owner.{}.{proof}", later(300).millis())).unwrap();
+        assert!(!key.admits(&forged, &digest, NOW));
+    }
+
+    #[test]
+    fn a_ticket_ends_with_its_token() {
+        let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
+        let ends = |end| key.issue(Holder::Owner, &digest, NOW, Some(end)).expires_at();
+        assert_eq!(ends(later(10)), later(10));
+        assert_eq!(ends(later(1000)), later(300));
+    }
+
+    #[test]
+    fn whoever_changes_a_ticket_has_none() {
+        let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
+        let text = key.issue(Holder::Token(TokenId(7)), &digest, NOW, None).to_text();
+        let (rest, proof) = text.rsplit_once('.').unwrap();
+        let (_, expiry) = rest.split_once('.').unwrap();
+        let other_digit = if proof.starts_with('0') { "1" } else { "0" };
+        for changed in [
+            format!("8.{expiry}.{proof}"),
+            format!("owner.{expiry}.{proof}"),
+            format!("7.{}.{proof}", later(301).millis()),
+            format!("7.{expiry}.{other_digit}{}", &proof[1..]),
+        ] {
+            assert!(!key.admits(&Ticket::parse(&changed).unwrap(), &digest, NOW), "{changed}");
+        }
+        for unreadable in [
+            "",
+            ".",
+            "..",
+            "7",
+            &text[1..],
+            &text[..text.len() - 1],
+            &format!("{text}."),
+            &format!("{text}.x"),
+            &text.to_uppercase(),
+            &format!("+{text}"),
+            &format!("0{text}"),
+            "é.é.é",
+        ] {
+            assert!(Ticket::parse(unreadable).is_none(), "{unreadable}");
+        }
+    }
+}

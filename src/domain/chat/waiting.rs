@@ -1,0 +1,282 @@
+//! Who waits for an answer, and who had one.
+//!
+//! Times are compared in whole seconds, because that is what a gateway states. Whoever waits is the first incoming
+//! message after the last outgoing one; an equal second counts as answered. An answer is a second `s` in which something
+//! was sent; with `p` for the answer before it, it answers the first incoming message later than `p` and not later than
+//! `s`, if there is one. Both are functions of the set of a chat's messages: see [`Course`] for how they are kept without
+//! reading that set again, and [`Around`] for when that cannot be done.
+
+use std::collections::BTreeSet;
+
+use super::{ChatKey, Mark};
+use crate::instance::InstanceId;
+use crate::time::timestamp::Timestamp;
+
+/// A row of `responses`: somebody waited since `incoming`, and `outgoing` was the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub instance_id: InstanceId,
+    pub chat_id: String,
+    pub incoming: Mark,
+    pub outgoing: Mark,
+}
+
+impl Response {
+    fn new((instance_id, chat_id): ChatKey, incoming: Mark, outgoing: Mark) -> Self {
+        Self { instance_id, chat_id, incoming, outgoing }
+    }
+
+    /// The columns of its primary key.
+    pub fn key(&self) -> (&InstanceId, &str, Timestamp) {
+        (&self.instance_id, &self.chat_id, self.incoming.occurred_at)
+    }
+
+    /// Whole seconds from the question to the answer.
+    pub fn seconds(&self) -> i64 {
+        self.outgoing.occurred_at.seconds() - self.incoming.occurred_at.seconds()
+    }
+}
+
+/// A message in its chat. In the order in which a [`Course`] takes them: within a second, incoming ones first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    second: i64,
+    from_me: bool,
+    mark: Mark,
+}
+
+impl Turn {
+    pub fn new(from_me: bool, mark: Mark) -> Self {
+        Self { second: mark.occurred_at.seconds(), from_me, mark }
+    }
+
+    pub fn second(&self) -> i64 {
+        self.second
+    }
+}
+
+/// Follows a chat from what its row says through the messages that come to it, without a look at those it has. What
+/// comes in its order needs none; for the rest, the course says what is to be looked up.
+#[derive(Debug, Default)]
+pub struct Course {
+    waiting: Waiting,
+    last_outgoing: Option<Mark>,
+    /// The second of the latest incoming message before those that are followed.
+    last_incoming: Option<i64>,
+    answered: Vec<(Mark, Mark)>,
+    touched: BTreeSet<i64>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Known(Option<Mark>),
+    Unknown,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::Known(None)
+    }
+}
+
+/// What a course came to.
+#[derive(Debug)]
+pub struct Followed {
+    /// Who waits now, if that is known.
+    pub waiting: Option<Option<Mark>>,
+    /// Each question with its answer.
+    pub answered: Vec<(Mark, Mark)>,
+    /// The seconds around which the answers are to be looked up.
+    pub touched: BTreeSet<i64>,
+}
+
+impl Followed {
+    /// Of a chat whose row says nothing: everything is looked up.
+    pub fn unknown(touched: BTreeSet<i64>) -> Self {
+        Self { waiting: None, answered: vec![], touched }
+    }
+}
+
+impl Course {
+    /// Begins with what a chat's row says.
+    pub fn new(waiting: Option<Mark>, last_incoming: Option<&Mark>, last_outgoing: Option<Mark>) -> Self {
+        let last_incoming = last_incoming.map(|mark| mark.occurred_at.seconds());
+        Self { waiting: Waiting::Known(waiting), last_incoming, last_outgoing, ..Self::default() }
+    }
+
+    pub fn follow(mut self, turns: BTreeSet<Turn>) -> Followed {
+        turns.into_iter().for_each(|turn| self.take(turn));
+        let waiting = match self.waiting {
+            Waiting::Known(waiting) => Some(waiting),
+            Waiting::Unknown => None,
+        };
+        Followed { waiting, answered: self.answered, touched: self.touched }
+    }
+
+    fn take(&mut self, turn: Turn) {
+        let last = self.last_outgoing.as_ref().map(|mark| mark.occurred_at.seconds());
+        let is_last = last.is_none_or(|last| turn.second > last);
+        match (is_last, turn.from_me) {
+            (true, false) => self.ask(turn.mark),
+            (true, true) => self.answer(turn),
+            // It is not the first message of its answer, and changes nothing of it.
+            (false, true) if self.last_outgoing.as_ref() < Some(&turn.mark) => self.last_outgoing = Some(turn.mark),
+            (false, _) => {
+                self.touched.insert(turn.second);
+            }
+        }
+    }
+
+    fn ask(&mut self, mark: Mark) {
+        if let Waiting::Known(waiting) = &mut self.waiting {
+            let earlier = waiting.take().filter(|earlier| *earlier < mark);
+            *waiting = Some(earlier.unwrap_or(mark));
+        }
+    }
+
+    fn answer(&mut self, turn: Turn) {
+        match &mut self.waiting {
+            Waiting::Unknown => {
+                self.touched.insert(turn.second);
+            }
+            Waiting::Known(waiting) => {
+                let asked = waiting.take_if(|asked| asked.occurred_at.seconds() <= turn.second);
+                if let Some(asked) = asked {
+                    self.answered.push((asked, turn.mark.clone()));
+                    if self.last_incoming > Some(turn.second) {
+                        self.waiting = Waiting::Unknown;
+                    }
+                }
+            }
+        }
+        self.last_outgoing = Some(turn.mark);
+    }
+}
+
+/// A second of a chat's answers, as it was found among the messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The first message that was sent in that second.
+    pub outgoing: Mark,
+    /// The first message that it answers.
+    pub incoming: Option<Mark>,
+}
+
+/// What stands around a second in which a message came, went or changed its direction. No other answers than these
+/// can have changed: the next one from that second on, and the one after it, which may now begin later or earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Around {
+    pub chat: ChatKey,
+    /// The latest outgoing message before that second.
+    pub before: Option<Timestamp>,
+    pub next: Option<Answer>,
+    pub after: Option<Answer>,
+}
+
+/// A part of a chat: who waited from `from` on, and before `until`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub chat: ChatKey,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Span {
+    pub fn all(chat: ChatKey) -> Self {
+        Self { chat, from: Timestamp::MIN, until: Timestamp::MAX }
+    }
+}
+
+impl Around {
+    /// Where rows of `responses` may be wrong: all of it is said anew by [`Around::responses`].
+    pub fn span(&self) -> Span {
+        let from = self.before.map(Timestamp::next_second);
+        let until = self.after.as_ref().map(|answer| answer.outgoing.occurred_at.next_second());
+        let all = Span::all(self.chat.clone());
+        Span { from: from.unwrap_or(all.from), until: until.unwrap_or(all.until), ..all }
+    }
+
+    pub fn responses(self) -> impl Iterator<Item = Response> {
+        let Self { chat, next, after, .. } = self;
+        let answers = next.into_iter().chain(after);
+        answers.filter_map(move |Answer { outgoing, incoming }| Some(Response::new(chat.clone(), incoming?, outgoing)))
+    }
+}
+
+/// What a batch changes of who waits and who was answered.
+#[derive(Debug, Default)]
+pub struct Turns {
+    pub responses: Vec<Response>,
+    /// The chats and the beginnings of the seconds around which the answers are to be looked up.
+    pub touched: Vec<(ChatKey, Timestamp)>,
+    /// The chats of which it is to be looked up who waits: the first incoming message from this time on.
+    pub unknown: Vec<(ChatKey, Timestamp)>,
+}
+
+impl Turns {
+    /// Adds what a chat's course came to; `last_outgoing` is the latest outgoing message after all. Returns who waits,
+    /// if that is known.
+    pub fn add(&mut self, chat: &ChatKey, followed: Followed, last_outgoing: Option<&Mark>) -> Option<Mark> {
+        let response = |(incoming, outgoing)| Response::new(chat.clone(), incoming, outgoing);
+        self.responses.extend(followed.answered.into_iter().map(response));
+        let touched = followed.touched.into_iter().map(|second| (chat.clone(), Timestamp::from_seconds(second)));
+        self.touched.extend(touched);
+        followed.waiting.unwrap_or_else(|| {
+            let since = last_outgoing.map_or(Timestamp::MIN, |mark| mark.occurred_at.next_second());
+            self.unknown.push((chat.clone(), since));
+            None
+        })
+    }
+
+    /// The rows to be saved: with those that were found, one for each key.
+    pub fn responses(self, found: Vec<Around>) -> Vec<Response> {
+        let mut responses = self.responses;
+        responses.extend(found.into_iter().flat_map(Around::responses));
+        responses.sort_by(|a, b| a.key().cmp(&b.key()));
+        responses.dedup_by(|a, b| a.key() == b.key());
+        responses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chat::waiting::*;
+
+    fn mark(millis: i64) -> Mark {
+        Mark { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
+    }
+
+    fn turns(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<Turn> {
+        let asked = incoming.iter().map(|millis| Turn::new(false, mark(*millis)));
+        asked.chain(outgoing.iter().map(|millis| Turn::new(true, mark(*millis)))).collect()
+    }
+
+    #[test]
+    fn what_comes_in_its_order_needs_no_look() {
+        let followed = Course::default().follow(turns(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
+        assert_eq!(followed.waiting, Some(Some(mark(9_000))));
+        assert_eq!(followed.answered, [(mark(1_000), mark(3_000)), (mark(7_900), mark(7_100))]);
+        assert!(followed.touched.is_empty());
+        let never_answered = Course::new(Some(mark(5_000)), Some(&mark(90_000)), None);
+        let followed = never_answered.follow(turns(&[4_000, 91_000], &[]));
+        assert_eq!((followed.waiting, followed.touched.len()), (Some(Some(mark(4_000))), 0));
+    }
+
+    #[test]
+    fn what_comes_late_is_looked_up_around_its_second() {
+        let course = || Course::new(None, Some(&mark(1_000)), Some(mark(5_500)));
+        assert_eq!(course().follow(turns(&[3_000], &[])).touched, [3].into());
+        assert_eq!(course().follow(turns(&[5_999], &[])).touched, [5].into());
+        assert_eq!(course().follow(turns(&[], &[5_100])).touched, [5].into());
+        assert_eq!(course().follow(turns(&[], &[5_600])).touched, [].into());
+    }
+
+    #[test]
+    fn an_answer_between_questions_leaves_open_who_waits() {
+        let course = Course::new(Some(mark(2_000)), Some(&mark(9_000)), None);
+        let followed = course.follow(turns(&[], &[5_000, 7_000]));
+        assert_eq!(followed.waiting, None);
+        assert_eq!(followed.answered, [(mark(2_000), mark(5_000))]);
+        assert_eq!(followed.touched, [7].into());
+    }
+}

@@ -1,0 +1,185 @@
+//! A batch of events, folded to one row for each key before any SQL: the same key twice in one statement is an error
+//! on PostgreSQL, and silent on SQLite.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::{Effect, Event};
+use crate::media::{MediaJob, MediaKey};
+use crate::message::ack::MessageAck;
+use crate::message::reaction::MessageReaction;
+use crate::message::{LedgerCopy, MessageCopy, MessageKey};
+use crate::time::timestamp::Timestamp;
+
+/// The answer to one event of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whether the ledger held the very same body of the same instance before.
+    pub duplicate: bool,
+    /// True if the store kept the event as quarantined because of what the ledger held before.
+    pub set_aside: bool,
+}
+
+/// One row of `events` to be written: the earliest of its exact repeats within the batch.
+#[derive(Clone, Debug)]
+pub struct LedgerRow<'e> {
+    pub event: &'e Event,
+    /// Its number, if the row turns out to be new.
+    pub seq: i64,
+    /// 1 and the repeats within the batch.
+    pub deliveries: i64,
+    pub last_received_at: Timestamp,
+}
+
+/// The rows of a batch in the order of their key, numbered in the order of arrival up to `last_seq`.
+#[derive(Debug)]
+pub struct LedgerRows<'e> {
+    rows: BTreeMap<(&'e str, &'e [u8; 32]), LedgerRow<'e>>,
+    events: &'e [Event],
+}
+
+impl<'e> LedgerRows<'e> {
+    /// `last_seq` is the last of `events.len()` numbers that nobody else has.
+    pub fn fold(events: &'e [Event], last_seq: i64) -> Self {
+        let mut rows = BTreeMap::<_, LedgerRow<'e>>::new();
+        for (event, seq) in events.iter().rev().zip((0..=last_seq).rev()) {
+            let row = LedgerRow { event, seq, deliveries: 1, last_received_at: event.received_at };
+            rows.entry(key(event)).and_modify(|later| later.merge_earlier(&row)).or_insert(row);
+        }
+        Self { rows, events }
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &LedgerRow<'e>> {
+        self.rows.values()
+    }
+
+    /// The rows that are new; `new` holds their numbers, and may hold those of older events.
+    pub fn new_rows(&self, new: &HashSet<i64>) -> Vec<&LedgerRow<'e>> {
+        self.iter().filter(|row| new.contains(&row.seq)).collect()
+    }
+
+    /// The files that the repeated rows ask for again.
+    pub fn media_of_repeats(&self, new: &HashSet<i64>) -> Vec<MediaJob> {
+        let repeated = self.iter().filter(|row| row.deliveries > 1 || !new.contains(&row.seq));
+        let jobs = repeated.filter_map(|row| match &row.event.reading.effect {
+            Effect::Message(copy) => copy.media_job(&row.event.instance_id, row.last_received_at),
+            _ => None,
+        });
+        fold_media(jobs.collect())
+    }
+
+    /// An answer for each event, in the order in which they were given; of the new rows, some were set aside.
+    pub fn receipts(&self, new: &HashSet<i64>, set_aside: &HashSet<i64>) -> Vec<Receipt> {
+        let mut unseen = new.clone();
+        let receipt = |event| {
+            let seq = self.rows[&key(event)].seq;
+            Receipt { duplicate: !unseen.remove(&seq), set_aside: set_aside.contains(&seq) }
+        };
+        self.events.iter().map(receipt).collect()
+    }
+}
+
+fn key(event: &Event) -> (&str, &[u8; 32]) {
+    (event.instance_id.as_str(), &event.body_sha256)
+}
+
+impl<'e> LedgerRow<'e> {
+    /// A row that the ledger has.
+    pub fn of_ledger(event: &'e Event, seq: i64) -> Self {
+        Self { event, seq, deliveries: 1, last_received_at: event.received_at }
+    }
+
+    /// Takes a repeat into this row that came before it in the batch.
+    fn merge_earlier(&mut self, earlier: &Self) {
+        if earlier.event.received_at <= self.event.received_at {
+            self.event = earlier.event;
+        }
+        self.seq = earlier.seq;
+        self.deliveries += earlier.deliveries;
+        self.last_received_at = self.last_received_at.max(earlier.last_received_at);
+    }
+
+    fn placed(&self, copy: &Arc<MessageCopy>) -> LedgerCopy {
+        LedgerCopy {
+            instance_id: self.event.instance_id.clone(),
+            copy: copy.clone(),
+            body_sha256: self.event.body_sha256,
+            received_at: self.event.received_at,
+            seq: self.seq,
+        }
+    }
+}
+
+/// The copies of messages among new rows of the ledger, sorted by message.
+pub fn copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> {
+    let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
+    for row in rows {
+        if let Effect::Message(copy) = &row.event.reading.effect {
+            let copy = row.placed(copy);
+            copies.entry(copy.key()).or_default().push(copy);
+        }
+    }
+    copies
+}
+
+/// The changes that new rows of the ledger make to tables other than `messages`: one row for each key, sorted by key.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What copies state and what events of their own do.
+    pub acks: Vec<MessageAck>,
+    pub reactions: Vec<MessageReaction>,
+    pub media: Vec<MediaJob>,
+}
+
+impl Changes {
+    pub fn of<'r>(rows: impl Iterator<Item = &'r LedgerRow<'r>>) -> Self {
+        let mut changes = Self::default();
+        rows.for_each(|row| changes.add(row));
+        Self {
+            acks: fold_acks(changes.acks),
+            reactions: fold_reactions(changes.reactions),
+            media: fold_media(changes.media),
+        }
+    }
+
+    fn add(&mut self, row: &LedgerRow<'_>) {
+        match &row.event.reading.effect {
+            Effect::Nothing => {}
+            Effect::Message(copy) => {
+                let (instance_id, at) = (&row.event.instance_id, row.event.received_at);
+                self.acks.extend(copy.stated_ack(instance_id, at));
+                self.media.extend(copy.media_job(instance_id, at));
+            }
+            Effect::Ack(ack) => self.acks.push(ack.clone()),
+            Effect::Reaction(reaction) => self.reactions.push(reaction.clone()),
+        }
+    }
+}
+
+/// One row for each key, with the earliest arrival.
+pub fn fold_acks(acks: Vec<MessageAck>) -> Vec<MessageAck> {
+    earliest(acks, |a, b| a.key().cmp(&b.key()), |ack| ack.received_at)
+}
+
+fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
+    earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
+}
+
+/// One row for each key, with the earliest of both times: they may be those of two copies.
+pub fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
+    let mut folded = BTreeMap::<MediaKey, MediaJob>::new();
+    for job in jobs {
+        let known = folded.entry(job.key.clone()).or_insert_with(|| job.clone());
+        known.occurred_at = known.occurred_at.min(job.occurred_at);
+        known.due_at = known.due_at.min(job.due_at);
+    }
+    folded.into_values().collect()
+}
+
+/// Of the rows with one key, the earliest; sorted by key.
+fn earliest<R>(mut rows: Vec<R>, by_key: impl Fn(&R, &R) -> Ordering, at: impl Fn(&R) -> Timestamp) -> Vec<R> {
+    rows.sort_by(|a, b| by_key(a, b).then_with(|| at(a).cmp(&at(b))));
+    rows.dedup_by(|a, b| by_key(a, b).is_eq());
+    rows
+}

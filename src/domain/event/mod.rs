@@ -1,0 +1,357 @@
+//! The five events of the guide and the unknown: from a verified body to what it changes.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::instance::{InstanceId, attribute};
+use super::message::MessageCopy;
+use crate::access::signature::{Keyring, Signer};
+use crate::event::defect::Defect;
+use crate::event::document::{Document, Text};
+use crate::message::ack::MessageAck;
+use crate::message::reaction::MessageReaction;
+use crate::time::timestamp::Timestamp;
+
+pub mod batch;
+pub mod defect;
+pub mod disposition;
+pub mod document;
+
+/// The longest `event_type` that is taken for one. The guide's have up to 16 bytes.
+const MAX_EVENT_TYPE_BYTES: usize = 64;
+/// Acks and reactions stand in unique keys.
+pub const MAX_ACK_BYTES: usize = 64;
+pub(crate) const MAX_REACTION_BYTES: usize = 256;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventState {
+    /// Understood; the other tables hold what it says.
+    Applied,
+    /// Of a type that buzon does not know: in the ledger only.
+    Ignored,
+    /// Not usable; in the ledger only, with the reason.
+    Quarantined,
+}
+
+impl EventState {
+    /// The word for the column `state`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Applied, Self::Ignored, Self::Quarantined].into_iter().find(|state| state.as_str() == word)
+    }
+}
+
+/// What an applied event changes beside the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Nothing,
+    Message(Arc<MessageCopy>),
+    Ack(MessageAck),
+    Reaction(MessageReaction),
+}
+
+/// What an event is about, as far as it can be read: also of one that is ignored or quarantined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub event_type: Option<String>,
+    pub message_id: Option<String>,
+    pub chat_id: Option<String>,
+}
+
+/// What an event says: a pure function of its body, its instance and its arrival, so that the tables can be rebuilt
+/// from the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub about: About,
+    pub state: EventState,
+    pub reason: Option<String>,
+    pub effect: Effect,
+}
+
+/// An event as it came, and what it says. One that [`Event::read`] gives is ready for the ledger.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub instance_id: InstanceId,
+    /// The instance that the body names, if it names one that the event is not kept under.
+    pub contradicts: Option<InstanceId>,
+    pub body: Vec<u8>,
+    pub body_sha256: [u8; 32],
+    pub received_at: Timestamp,
+    /// Whether a signature was verified.
+    pub signed: bool,
+    pub reading: Reading,
+}
+
+impl Event {
+    /// Whether a file is to be saved because of it.
+    pub fn asks_for_media(&self) -> bool {
+        matches!(&self.reading.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
+    }
+
+    /// Reads a verified body: whose it is, and what it says. Never fails: what cannot be understood is quarantined.
+    pub fn read(
+        keyring: &Keyring,
+        path: Option<&InstanceId>,
+        signer: &Signer,
+        body: Vec<u8>,
+        received_at: Timestamp,
+    ) -> Self {
+        let text = Text::of(&body);
+        let document = Document::parse(&text);
+        let stated = document.as_ref().ok().and_then(|document| document.instance_id().ok().flatten());
+        let instance_id = attribute(keyring, path, signer, stated.as_ref());
+        let reading = Reading::of(document, &instance_id, received_at);
+        Self {
+            contradicts: stated.filter(|stated| *stated != instance_id),
+            body_sha256: Sha256::digest(&body).into(),
+            signed: *signer != Signer::Nobody,
+            instance_id,
+            body,
+            received_at,
+            reading,
+        }
+    }
+
+    /// Reads a row of the ledger again.
+    pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
+        let reading = Reading::of_ledger(&body, &instance_id, received_at);
+        let body_sha256 = Sha256::digest(&body).into();
+        Self { instance_id, contradicts: None, body, body_sha256, received_at, signed, reading }
+    }
+
+    /// The instance that a body names, believed or not.
+    pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
+        let text = Text::of(body);
+        Document::parse(&text).ok()?.instance_id().ok()?
+    }
+
+    /// The same event set aside with `reason`, for a store that cannot hold what it says: nothing but its bytes.
+    pub fn quarantined(self, reason: &str) -> Self {
+        Self { reading: Reading::quarantined(About::default(), reason.to_owned()), ..self }
+    }
+}
+
+impl Reading {
+    /// Reads a ledger row again.
+    pub fn of_ledger(body: &[u8], instance_id: &InstanceId, received_at: Timestamp) -> Self {
+        let text = Text::of(body);
+        Self::of(Document::parse(&text), instance_id, received_at)
+    }
+
+    fn of(document: Result<Document<'_>, Defect>, instance_id: &InstanceId, received_at: Timestamp) -> Self {
+        let mut document = match document {
+            Ok(document) => document,
+            Err(defect) => return Self::quarantined(About::default(), defect.reason()),
+        };
+        let event_type = document.key_text("event_type", MAX_EVENT_TYPE_BYTES);
+        let event_type = event_type.map(|event_type| event_type.filter(|event_type| !event_type.is_empty()));
+        let about = About::of(&document, event_type.clone().unwrap_or_default());
+        let effect = event_type
+            .and_then(|event_type| Effect::of(event_type.as_deref(), &mut document, instance_id, received_at));
+        match effect {
+            Ok(effect) => {
+                let known = effect != Effect::Nothing || about.event_type.as_deref() == Some(TEST_WEBHOOK);
+                let state = if known { EventState::Applied } else { EventState::Ignored };
+                Self { about, state, reason: document.notes(), effect }
+            }
+            Err(defect) => Self::quarantined(about, defect.reason()),
+        }
+    }
+
+    /// Returns whether the time that the sender stated can be used, or `None` if there is no such time.
+    pub fn has_usable_time(&self) -> Option<bool> {
+        let notes = self.reason.as_deref().unwrap_or_default().split(' ');
+        let mut unusable = notes.filter_map(|note| note.strip_prefix("unusable:")).flat_map(|fields| fields.split(','));
+        match &self.effect {
+            Effect::Nothing | Effect::Ack(_) => None,
+            _ if unusable.any(|field| field == TIMESTAMP) => Some(false),
+            Effect::Message(copy) => copy.fields.sent_at.map(|_| true),
+            Effect::Reaction(reaction) => (reaction.reacted_at != reaction.received_at).then_some(true),
+        }
+    }
+
+    fn quarantined(about: About, reason: String) -> Self {
+        Self { about, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
+    }
+}
+
+impl About {
+    fn of(document: &Document<'_>, event_type: Option<String>) -> Self {
+        let of_message = if event_type.as_deref() == Some(MESSAGE_REACTION) { "message_id" } else { "id" };
+        Self { event_type, message_id: document.readable_id(of_message), chat_id: document.readable_id("chat_id") }
+    }
+}
+
+impl Effect {
+    fn of(
+        event_type: Option<&str>,
+        document: &mut Document<'_>,
+        instance_id: &InstanceId,
+        arrival: Timestamp,
+    ) -> Result<Self, Defect> {
+        if document.instance_id()?.is_some_and(|stated| stated != *instance_id) {
+            return Err(Defect::InstanceMismatch);
+        }
+        match event_type.ok_or(Defect::Missing("event_type"))? {
+            "message_received" => message(document, false, arrival),
+            "message_sent" => message(document, true, arrival),
+            "ack_update" => ack(document, instance_id, arrival),
+            MESSAGE_REACTION => reaction(document, instance_id, arrival),
+            _ => Ok(Self::Nothing),
+        }
+    }
+}
+
+/// The field with the time of a message or a reaction.
+const TIMESTAMP: &str = "timestamp";
+
+const MESSAGE_REACTION: &str = "message_reaction";
+
+/// The event that the panel's "Test Webhook" sends.
+pub const TEST_WEBHOOK: &str = "test_webhook";
+
+/// The event with which `buzon gateway register` tries a secret here, before the gateway is told of it. It is not the
+/// gateway's, and so of another type.
+pub const SECRET_CHECK: &str = "buzon_secret_check";
+
+/// The types of the guide's five events.
+pub const EVENT_TYPES: [&str; 5] = ["message_received", "message_sent", "ack_update", MESSAGE_REACTION, TEST_WEBHOOK];
+
+fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
+    Ok(Effect::Message(Arc::new(MessageCopy::read(document, sent, arrival)?)))
+}
+
+fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    document.optional_id("chat_id")?; // for its limit and its note
+    let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
+    Ok(Effect::Ack(MessageAck {
+        instance_id: instance_id.clone(),
+        message_id: document.required_id("id")?,
+        ack: ack.ok_or(Defect::Missing("ack"))?,
+        received_at: arrival,
+    }))
+}
+
+fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
+    document.optional_id("chat_id")?; // for its limit and its note
+    Ok(Effect::Reaction(MessageReaction {
+        instance_id: instance_id.clone(),
+        message_id: document.required_id("message_id")?,
+        from_number: document.required_id("from_number")?,
+        reaction: document.key_text("reaction", MAX_REACTION_BYTES)?.unwrap_or_default(),
+        reacted_at: document.time(TIMESTAMP, arrival).unwrap_or(arrival),
+        received_at: arrival,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);
+
+    fn read(body: &str) -> Reading {
+        Reading::of_ledger(body.as_bytes(), &InstanceId::new("123").unwrap(), ARRIVAL)
+    }
+
+    fn quarantine(body: &str) -> String {
+        let reading = read(body);
+        assert_eq!(reading.state, EventState::Quarantined, "{body}");
+        assert_eq!(reading.effect, Effect::Nothing, "{body}");
+        reading.reason.unwrap()
+    }
+
+    #[test]
+    fn what_an_event_cannot_do_without_is_asked_for_by_name() {
+        for (body, reason) in [
+            (r#"{}"#, "missing:event_type"),
+            (r#"{"event_type":null}"#, "missing:event_type"),
+            (r#"{"event_type":"message_received"}"#, "missing:id"),
+            (r#"{"event_type":"message_sent","id":""}"#, "missing:id"),
+            (r#"{"event_type":"ack_update","id":"A"}"#, "missing:ack"),
+            (r#"{"event_type":"ack_update","ack":"read"}"#, "missing:id"),
+            (r#"{"event_type":"ack_update","id":"A","ack":["read"]}"#, "unusable:ack"),
+            (r#"{"event_type":["ack_update"],"id":"A","ack":"read"}"#, "unusable:event_type"),
+            (
+                r#"{"event_type":"message_reaction","message_id":"5","from_number":"5","reaction":{}}"#,
+                "unusable:reaction",
+            ),
+            (r#"{"event_type":"message_reaction","from_number":"5","reaction":"x"}"#, "missing:message_id"),
+            (r#"{"event_type":"message_reaction","message_id":"5","reaction":"x"}"#, "missing:from_number"),
+        ] {
+            assert_eq!(quarantine(body), reason, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_a_key_has_a_limit() {
+        let long = |n: usize| "x".repeat(n);
+        let body = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
+        for field in ["id", "chat_id", "from", "to", "group_sender", "quoted_message_id"] {
+            let reason = quarantine(&body(&format!(r#""{field}":"{}""#, long(513))));
+            assert_eq!(reason, format!("too_long:{field}"));
+        }
+        assert_eq!(quarantine(&body(&format!(r#""ack":"{}""#, long(65)))), "too_long:ack");
+        let instance = format!(r#"{{"event_type":"test_webhook","instance_id":"{}"}}"#, long(65));
+        assert_eq!(quarantine(&instance), "too_long:instance_id");
+        let kind = format!(r#"{{"event_type":"{}"}}"#, long(65));
+        assert_eq!(quarantine(&kind), "too_long:event_type");
+        let emoji = format!(
+            r#"{{"event_type":"message_reaction","message_id":"A","from_number":"5","reaction":"{}"}}"#,
+            long(257)
+        );
+        assert_eq!(quarantine(&emoji), "too_long:reaction");
+    }
+
+    #[test]
+    fn an_event_under_another_instance_than_it_names_is_not_applied() {
+        assert_eq!(
+            quarantine(r#"{"event_type":"ack_update","id":"A","ack":"read","instance_id":124}"#),
+            "instance_mismatch"
+        );
+        let own = read(r#"{"event_type":"ack_update","id":"A","ack":"read","instance_id":123}"#);
+        assert_eq!(own.state, EventState::Applied);
+    }
+
+    #[test]
+    fn a_test_is_applied_and_an_unknown_type_ignored_and_neither_changes_a_thing() {
+        let test = read(r#"{"event_type":"test_webhook","message":"This is a test"}"#);
+        assert_eq!((test.state, test.effect), (EventState::Applied, Effect::Nothing));
+        let unknown = read(r#"{"event_type":"message_deleted","id":"A"}"#);
+        assert_eq!((unknown.state, unknown.effect), (EventState::Ignored, Effect::Nothing));
+    }
+
+    #[test]
+    fn a_reaction_without_an_emoji_is_a_removal_and_without_a_time_is_of_its_arrival() {
+        let body = r#"{"event_type":"message_reaction","message_id":"A","from_number":573001112233,"reaction":null}"#;
+        let Effect::Reaction(reaction) = read(body).effect else { panic!("{body}") };
+        assert_eq!(reaction.reaction, "");
+        assert_eq!(reaction.from_number, "573001112233");
+        assert_eq!(reaction.reacted_at, ARRIVAL);
+    }
+
+    #[test]
+    fn a_bad_optional_field_is_null_with_a_word_in_the_reason() {
+        let long = "x".repeat(129);
+        let wordy = read(&format!(r#"{{"event_type":"message_sent","id":"A","type":"{long}","status":"{long}"}}"#));
+        assert_eq!(wordy.state, EventState::Applied);
+        assert_eq!(wordy.reason.as_deref(), Some("unusable:type,status"));
+        let (name, emoji) = ("x".repeat(1_025), "x".repeat(257));
+        let shown = format!(r#"{{"event_type":"message_sent","id":"A","sender_name":"{name}","reaction":"{emoji}"}}"#);
+        assert_eq!(read(&shown).reason.as_deref(), Some("unusable:sender_name,reaction"));
+        let body = r#"{"event_type":"message_received","id":"A","latitude":"north","timestamp":5,"body":"a\u0000"}"#;
+        let reading = read(body);
+        assert_eq!(reading.state, EventState::Applied);
+        assert_eq!(reading.reason.as_deref(), Some("unusable:timestamp,latitude repaired:body"));
+    }
+}

@@ -1,0 +1,140 @@
+//! What a downloaded file was called, made safe to show, to send in a header and to save under.
+
+use percent_encoding::percent_decode_str;
+
+use crate::event::disposition;
+
+/// What file systems take for one name.
+const MAX_BYTES: usize = 255;
+
+/// A longer ending is no extension that must be kept.
+const MAX_EXTENSION_BYTES: usize = 16;
+
+/// The original name: from the answer's `Content-Disposition`, else the last part of the URL's path (as it stands in
+/// the URL, percent-encoded). `None` if neither leaves a usable name.
+pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
+    let stated = disposition.and_then(disposition::file_name).and_then(|name| sanitised(&name));
+    stated.or_else(|| {
+        let (_, last) = url_path.rsplit_once('/').unwrap_or(("", url_path));
+        sanitised(&percent_decode_str(last).decode_utf8_lossy())
+    })
+}
+
+/// The name without folders, invisible characters and what file systems refuse, in at most 255 bytes. `None` if nothing
+/// is left.
+pub fn sanitised(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let visible: String = last.chars().filter(|character| !is_invisible(*character)).map(allowed).collect();
+    let name = shortened(visible.trim_matches(is_edge));
+    (!name.is_empty()).then_some(name)
+}
+
+/// Control characters, and Unicode's formatting ones: they turn `exe.jpg` around on the screen, or make two names look
+/// the same. The joiner in an emoji of several people is one of them: they then stand side by side.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{AD}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}'
+            | '\u{FFF9}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// Windows refuses these in names; the replacement character stands for bytes that were no UTF-8.
+fn allowed(character: char) -> char {
+    if matches!(character, '"' | ':' | '*' | '?' | '<' | '>' | '|' | char::REPLACEMENT_CHARACTER) {
+        '_'
+    } else {
+        character
+    }
+}
+
+/// A dot in front hides a file, and Windows drops dots and spaces at the end.
+fn is_edge(character: char) -> bool {
+    character == '.' || character.is_whitespace()
+}
+
+/// Cut between two characters, before the extension.
+fn shortened(name: &str) -> String {
+    if name.len() <= MAX_BYTES {
+        return name.to_owned();
+    }
+    let dot = name.rfind('.').filter(|dot| name.len() - dot <= MAX_EXTENSION_BYTES);
+    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let stem = &stem[..stem.floor_char_boundary(MAX_BYTES - extension.len())];
+    format!("{}{extension}", stem.trim_end_matches(is_edge))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::media::file_name::*;
+
+    fn assert_sanitised(cases: &[(&str, Option<&str>)]) {
+        for (name, safe) in cases {
+            assert_eq!(sanitised(name).as_deref(), *safe, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_header_names_the_file_and_else_the_url_does() {
+        let original = |disposition, path| original(disposition, path);
+        assert_eq!(original(Some("inline; filename*=UTF-8''men%C3%BA.pdf"), "/x.bin").as_deref(), Some("menú.pdf"));
+        assert_eq!(original(Some("inline"), "/uploads/men%C3%BA.pdf").as_deref(), Some("menú.pdf"));
+        assert_eq!(original(Some("inline; filename=\"..\""), "/uploads/a.pdf").as_deref(), Some("a.pdf"));
+        assert_eq!(original(None, "/uploads/foto%201.jpg").as_deref(), Some("foto 1.jpg"));
+        assert_eq!(original(None, "/uploads/%FA.jpg").as_deref(), Some("_.jpg"));
+        assert_eq!(original(None, "/uploads/%2e%2e%2f"), None);
+        assert_eq!(original(None, "/uploads/%2e%2e%2fpasswd").as_deref(), Some("passwd"));
+        assert_eq!(original(None, "/uploads/x%00%0d%0a.jpg").as_deref(), Some("x.jpg"));
+        assert_eq!(original(None, "/"), None);
+        assert_eq!(original(None, ""), None);
+    }
+
+    #[test]
+    fn a_good_name_stays_as_it_is() {
+        for name in ["menú del día (ñandú).pdf", "📷 foto.jpg", "a.tar.gz", "¡qué tal!.txt", "x", "%2e%2f"] {
+            assert_eq!(sanitised(name).as_deref(), Some(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn folders_are_dropped() {
+        assert_sanitised(&[
+            ("../../etc/passwd", Some("passwd")),
+            ("C:\\temp\\menu.pdf", Some("menu.pdf")),
+            ("a/b\\c.pdf", Some("c.pdf")),
+            ("a/", None),
+            ("..", None),
+            (". . .", None),
+            ("", None),
+            (".htaccess", Some("htaccess")),
+            (" menu.pdf. ", Some("menu.pdf")),
+        ]);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_dropped() {
+        assert_sanitised(&[
+            ("x\0.jpg", Some("x.jpg")),
+            ("a\r\nSet-Cookie: x.jpg", Some("aSet-Cookie_ x.jpg")),
+            ("foto\u{202E}gpj.exe", Some("fotogpj.exe")),
+            ("\u{2067}a\u{2069}\u{61C}\u{200E}\u{200F}\u{FEFF}\u{85}\u{AD}\u{2028}b", Some("ab")),
+            ("\u{202E}\u{200B}.\0", None),
+        ]);
+    }
+
+    #[test]
+    fn what_windows_refuses_is_replaced() {
+        assert_sanitised(&[("a\"b:c*d?e<f>g|h", Some("a_b_c_d_e_f_g_h")), ("men\u{FFFD}.pdf", Some("men_.pdf"))]);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters_and_keeps_its_extension() {
+        let cut = |name: &str| sanitised(name).unwrap();
+        assert_eq!(cut(&format!("{}.pdf", "a".repeat(4096))), format!("{}.pdf", "a".repeat(251)));
+        assert_eq!(cut(&format!("{}.pdf", "ñ".repeat(4096))), format!("{}.pdf", "ñ".repeat(125)));
+        assert_eq!(cut(&format!("{}.pdf", "📷".repeat(4096))), format!("{}.pdf", "📷".repeat(62)));
+        assert_eq!(cut(&format!("a.{}", "b".repeat(4096))), format!("a.{}", "b".repeat(253)));
+        assert_eq!(cut(&format!("{} {}", "a".repeat(254), "b".repeat(9))), "a".repeat(254));
+        assert_eq!(cut(&"a".repeat(255)), "a".repeat(255));
+    }
+}

@@ -1,0 +1,171 @@
+//! How far a message has come: pending → sent → delivered → read.
+
+use std::collections::BTreeMap;
+
+use super::MessageKey;
+use crate::instance::InstanceId;
+use crate::time::timestamp::Timestamp;
+
+/// What a message's `ack` says as long as nothing was stated.
+const IMPLIED: &str = "pending";
+
+/// From this rank on, a message is with its recipient.
+pub const DELIVERED: i16 = 4;
+
+/// From this rank on, its recipient has seen it.
+pub const READ: i16 = 5;
+
+/// How far a message has come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Standing {
+    pub rank: i16,
+    pub ack: String,
+}
+
+impl Standing {
+    /// The highest of what was stated; of equal rank, the greater bytes. Words without a rank do not count, and
+    /// without any other a message is pending.
+    pub fn highest<'a>(stated: impl Iterator<Item = &'a str>) -> Self {
+        let stated = stated.map(|ack| Self { rank: rank(ack), ack: ack.to_owned() });
+        let highest = stated.filter(|standing| standing.rank > 0).max();
+        highest.unwrap_or_else(|| Self { rank: 0, ack: IMPLIED.to_owned() })
+    }
+}
+
+/// One row of `message_acks`: a word that was stated of a message, and when it first was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageAck {
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    /// Verbatim, as the gateway wrote it.
+    pub ack: String,
+    /// The earliest arrival of this word.
+    pub received_at: Timestamp,
+}
+
+/// A word that was stated of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedAck {
+    /// Verbatim.
+    pub ack: String,
+    pub rank: i16,
+    /// When it was first stated.
+    pub received_at: Timestamp,
+}
+
+impl MessageAck {
+    /// The columns of its unique key, in their order.
+    pub fn key(&self) -> (&InstanceId, &str, &str) {
+        (&self.instance_id, &self.message_id, &self.ack)
+    }
+
+    /// Of which message it was stated.
+    pub fn message_key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.message_id.clone())
+    }
+}
+
+/// The standing to which the acks stated of a message raise it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckRaise {
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    pub standing: Standing,
+    /// The arrival of the first ack that says that the message was delivered, or more.
+    pub delivered_at: Option<Timestamp>,
+    /// The arrival of the first ack that says that the message was read, or more.
+    pub read_at: Option<Timestamp>,
+}
+
+impl AckRaise {
+    /// One for each message, sorted by it. A word without a rank raises nothing.
+    pub fn fold<'a>(acks: impl Iterator<Item = &'a MessageAck>) -> Vec<Self> {
+        let mut of_messages = BTreeMap::<MessageKey, Self>::new();
+        for raise in acks.map(Self::of).filter(|raise| raise.standing.rank > 0) {
+            let key = (raise.instance_id.clone(), raise.message_id.clone());
+            of_messages.entry(key).and_modify(|known| known.merge(&raise)).or_insert(raise);
+        }
+        of_messages.into_values().collect()
+    }
+
+    fn of(ack: &MessageAck) -> Self {
+        let standing = Standing::highest(std::iter::once(ack.ack.as_str()));
+        let from = |rank| (standing.rank >= rank).then_some(ack.received_at);
+        let (delivered_at, read_at) = (from(DELIVERED), from(READ));
+        let (instance_id, message_id) = ack.message_key();
+        Self { instance_id, message_id, standing, delivered_at, read_at }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let earlier = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
+        self.delivered_at = earlier(self.delivered_at, other.delivered_at);
+        self.read_at = earlier(self.read_at, other.read_at);
+        if other.standing > self.standing {
+            self.standing = other.standing.clone();
+        }
+    }
+}
+
+/// How far `ack` has come, for `ack_rank`: a message takes the highest. Compared trimmed and in lower case.
+///
+/// The order is the guide's (pending, sent, delivered, read) with the engines' `failed`, `error` and `played` put in
+/// their places. Words that nobody documented rank 0: they are kept, and never move a message.
+pub fn rank(ack: &str) -> i16 {
+    match ack.trim().to_lowercase().as_str() {
+        "pending" => 1,
+        "sent" => 2,
+        "failed" | "error" => 3,
+        "delivered" => DELIVERED,
+        "read" => READ,
+        "played" => 6,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::ack::*;
+
+    #[test]
+    fn acks_rank_in_the_guides_order_whatever_their_case() {
+        let order = ["pending", "sent", "failed", "delivered", "read", "played"];
+        assert!(order.is_sorted_by_key(|ack| rank(ack)));
+        assert_eq!(rank(" READ "), rank("read"));
+        assert_eq!(rank("error"), rank("failed"));
+    }
+
+    #[test]
+    fn a_message_stands_where_the_highest_word_puts_it_verbatim() {
+        let standing = |stated: &[&str]| Standing::highest(stated.iter().copied()).ack;
+        assert_eq!(standing(&[]), "pending");
+        assert_eq!(standing(&["Pending"]), "Pending");
+        assert_eq!(standing(&["zzz"]), "pending");
+        assert_eq!(standing(&["READ", "sent", "Read"]), "Read");
+    }
+
+    #[test]
+    fn the_words_of_a_message_raise_it_by_the_highest_and_the_earliest_of_each() {
+        let ack = |ack: &str, millis| MessageAck {
+            instance_id: InstanceId::unstated(),
+            message_id: "A".to_owned(),
+            ack: ack.to_owned(),
+            received_at: Timestamp::from_millis(millis),
+        };
+        let acks = [ack("Read", 7), ack("sent", 1), ack("READ", 9), ack("delivered", 8), ack("odd", 2)];
+        let raises = AckRaise::fold(acks.iter());
+        let [raise] = raises.as_slice() else { panic!("{raises:?}") };
+        assert_eq!(raise.standing, Standing { rank: READ, ack: "Read".to_owned() });
+        assert_eq!(
+            (raise.delivered_at, raise.read_at),
+            (Some(Timestamp::from_millis(7)), Some(Timestamp::from_millis(7)))
+        );
+        assert_eq!(AckRaise::fold([ack("odd", 2)].iter()), []);
+    }
+
+    #[test]
+    fn an_unknown_word_or_a_bare_number_moves_nothing() {
+        for word in ["", "3", "server_ack", "leído"] {
+            assert!(rank(word) < rank("pending"), "{word}");
+        }
+    }
+}

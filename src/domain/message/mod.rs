@@ -1,0 +1,343 @@
+//! A message is a function of the set of its copies in the ledger.
+//!
+//! A gateway may send one message more than once: an empty stub before the real one, a later copy that brings the
+//! media's URL. Ordered by (`sent_at`, unknown first; `body_sha256`), of each field the last copy that fills it wins,
+//! so that neither order of arrival nor repetition matters.
+//!
+//! A copy that comes after all others in that order is laid over what they made ([`Message::over`]), which costs the same
+//! however many they are. Only one that comes out of its order needs the others again ([`Message::fold`]).
+
+use std::sync::Arc;
+
+use super::event::{Effect, MAX_ACK_BYTES, MAX_REACTION_BYTES, Reading};
+use super::instance::InstanceId;
+use super::media::MediaJob;
+use super::search::first_words;
+use crate::chat::chat_id;
+use crate::event::defect::Defect;
+use crate::event::document::Document;
+use crate::message::ack::{MessageAck, Standing};
+use crate::time::timestamp::Timestamp;
+
+pub mod ack;
+pub mod reaction;
+
+/// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
+const MAX_WORD_BYTES: usize = 128;
+/// The longest `sender_name` that is taken for one: it is read, written and shown with its chat. WhatsApp's have up to 25
+/// characters.
+const MAX_NAME_BYTES: usize = 1_024;
+
+/// The maximum number of copies of a message that are folded anew, and the maximum size of their bodies. Two copies are
+/// always folded.
+pub const FOLDED_COPIES: i64 = 1_000;
+pub const FOLDED_BYTES: i64 = 8 * 1024 * 1024;
+
+/// The word for the column `reason` of a copy that came out of its order, after more copies than are folded anew.
+pub const TOO_MANY_COPIES: &str = "too_many_copies";
+
+/// What one `message_received` or `message_sent` says of a message. Empty text counts as absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MessageCopy {
+    pub id: String,
+    pub fields: Fields,
+    /// Of its body, for a search. They are worked out by whoever reads the event: there is one writer, and many of these.
+    pub words: String,
+    /// The ack that the copy itself states.
+    pub ack: Option<String>,
+}
+
+/// A message's fields under the guide's names, but `from_id`, `to_id` (its `from`, `to`), `kind` (its `type`) and
+/// `sent_at` (its `timestamp`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fields {
+    pub chat_id: Option<String>,
+    pub from_id: Option<String>,
+    pub to_id: Option<String>,
+    /// True if any copy says so, or is a `message_sent`.
+    pub from_me: bool,
+    pub sender_name: Option<String>,
+    pub body: Option<String>,
+    pub kind: Option<String>,
+    pub sent_at: Option<Timestamp>,
+    /// The stated value, or else what the chat of the same copy implies.
+    pub is_group: Option<bool>,
+    pub quoted_message_id: Option<String>,
+    pub reaction: Option<String>,
+    pub media_url: Option<String>,
+    pub location: Option<Location>,
+    pub vcard: Option<String>,
+    pub status: Option<String>,
+    pub group_sender: Option<String>,
+}
+
+/// Degrees; the two belong together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Location {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+/// A copy and its place in the ledger.
+#[derive(Clone, Debug)]
+pub struct LedgerCopy {
+    pub instance_id: InstanceId,
+    pub copy: Arc<MessageCopy>,
+    pub body_sha256: [u8; 32],
+    pub received_at: Timestamp,
+    pub seq: i64,
+}
+
+/// The sort key of a copy among those of its message. The greater one is the later; unknown times come first.
+pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
+
+/// The columns of a message's primary key.
+pub type MessageKey = (InstanceId, String);
+
+/// A row of `messages`. Its ack is what its copies state; what else was stated stands in `message_acks`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub fields: Fields,
+    /// Of its body, for a search.
+    pub words: String,
+    pub ack: Standing,
+    /// The earliest copy's arrival.
+    pub received_at: Timestamp,
+    /// The number in the ledger of the copy that is last in their order.
+    pub event_seq: i64,
+}
+
+/// A message as it is recorded, without the texts that only the database needs to lay a later copy over it.
+#[derive(Clone, Debug)]
+pub struct RecordedMessage {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub chat_id: Option<String>,
+    pub from_me: bool,
+    pub sender_name: Option<String>,
+    /// That of the last copy, too.
+    pub sent_at: Option<Timestamp>,
+    pub is_group: bool,
+    pub received_at: Timestamp,
+    pub event_seq: i64,
+}
+
+/// The number of copies of a message in the ledger, and the size of their bodies. If there are more than can be folded,
+/// not all are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopySizes {
+    pub copies: i64,
+    pub bytes: i64,
+}
+
+impl CopySizes {
+    /// True if the copies may be read again while other events wait.
+    pub fn can_be_folded(self) -> bool {
+        self.copies <= 2 || (self.copies <= FOLDED_COPIES && self.bytes <= FOLDED_BYTES)
+    }
+}
+
+impl MessageCopy {
+    pub(crate) fn read(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Self, Defect> {
+        let mut short = |field, most| document.short_text(field, most).filter(|text| !text.is_empty());
+        let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
+        let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
+        let chat_id = document.optional_id("chat_id")?;
+        let mut text = |field| document.text(field).filter(|text| !text.is_empty());
+        let texts = Fields {
+            sender_name,
+            body: text("body"),
+            kind,
+            reaction,
+            media_url: text("media_url"),
+            vcard: text("vcard"),
+            status,
+            ..Fields::default()
+        };
+        let fields = Fields {
+            is_group: document.flag("is_group").or_else(|| chat_id.as_deref().map(chat_id::is_group)),
+            chat_id,
+            from_id: document.optional_id("from")?,
+            to_id: document.optional_id("to")?,
+            quoted_message_id: document.optional_id("quoted_message_id")?,
+            group_sender: document.optional_id("group_sender")?,
+            from_me: document.flag("from_me").unwrap_or(false) || sent,
+            sent_at: document.time("timestamp", arrival),
+            location: Location::read(document),
+            ..texts
+        };
+        let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
+        let words = fields.body.as_deref().map(first_words).unwrap_or_default();
+        Ok(Self { id: document.required_id("id")?, fields, words, ack })
+    }
+
+    /// The ack that it states, as a row of `message_acks`.
+    pub(crate) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
+        let ack = self.ack.clone()?;
+        Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
+    }
+
+    /// The file that it asks to be saved.
+    pub fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
+        let source_url = self.fields.media_url.clone()?;
+        let occurred_at = self.fields.sent_at.unwrap_or(due_at);
+        Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, occurred_at, due_at))
+    }
+}
+
+impl Location {
+    fn read(document: &mut Document<'_>) -> Option<Self> {
+        let latitude = document.coordinate("latitude", 90.0);
+        let longitude = document.coordinate("longitude", 180.0);
+        match (latitude, longitude) {
+            (Some(latitude), Some(longitude)) => Some(Self { latitude, longitude }),
+            (Some(_), None) => document.note_unusable("latitude"),
+            (None, Some(_)) => document.note_unusable("longitude"),
+            (None, None) => None,
+        }
+    }
+}
+
+impl Fields {
+    /// Lays a later copy over the earlier ones: what it fills wins, what it leaves empty stays.
+    fn overlay(self, later: &Fields) -> Self {
+        fn last<T: Clone>(later: &Option<T>, earlier: Option<T>) -> Option<T> {
+            later.clone().or(earlier)
+        }
+        Self {
+            chat_id: last(&later.chat_id, self.chat_id),
+            from_id: last(&later.from_id, self.from_id),
+            to_id: last(&later.to_id, self.to_id),
+            from_me: later.from_me || self.from_me,
+            sender_name: last(&later.sender_name, self.sender_name),
+            body: last(&later.body, self.body),
+            kind: last(&later.kind, self.kind),
+            sent_at: last(&later.sent_at, self.sent_at),
+            is_group: last(&later.is_group, self.is_group),
+            quoted_message_id: last(&later.quoted_message_id, self.quoted_message_id),
+            reaction: last(&later.reaction, self.reaction),
+            media_url: last(&later.media_url, self.media_url),
+            location: last(&later.location, self.location),
+            vcard: last(&later.vcard, self.vcard),
+            status: last(&later.status, self.status),
+            group_sender: last(&later.group_sender, self.group_sender),
+        }
+    }
+}
+
+impl LedgerCopy {
+    /// Reads a ledger row of an applied message again; `None` if it is no such row.
+    pub fn of_ledger(
+        instance_id: InstanceId,
+        body: &[u8],
+        body_sha256: &[u8],
+        received_at: Timestamp,
+        seq: i64,
+    ) -> Option<Self> {
+        let body_sha256 = body_sha256.try_into().ok()?;
+        match Reading::of_ledger(body, &instance_id, received_at).effect {
+            Effect::Message(copy) => Some(Self { instance_id, copy, body_sha256, received_at, seq }),
+            _ => None,
+        }
+    }
+
+    pub fn key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.copy.id.clone())
+    }
+
+    pub fn order(&self) -> CopyOrder {
+        (self.copy.fields.sent_at, self.body_sha256)
+    }
+}
+
+/// Those of a message's copies that say what it is: folded together with others, they have the fields of all. Each brings
+/// at least one field, so they are few.
+pub fn telling(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
+    copies.sort_by_key(LedgerCopy::order);
+    let (mut fields, mut telling) = (Fields::default(), Vec::new());
+    for copy in copies.into_iter().rev() {
+        let with_it = copy.copy.fields.clone().overlay(&fields);
+        if with_it != fields || telling.is_empty() {
+            fields = with_it;
+            telling.push(copy);
+        }
+    }
+    telling
+}
+
+impl Message {
+    /// Folds the copies of one message. The same copy may be given twice; the order does not matter.
+    ///
+    /// # Panics
+    /// If `copies` is empty.
+    pub fn fold(copies: &[LedgerCopy]) -> Self {
+        const THERE: &str = "a message has a copy";
+        let mut copies: Vec<&LedgerCopy> = copies.iter().collect();
+        copies.sort_by_key(|copy| copy.order());
+        let last = copies.last().expect(THERE);
+        let ((instance_id, id), event_seq) = (last.key(), last.seq);
+        let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
+        let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
+        let (mut fields, mut words) = (Fields::default(), "");
+        for LedgerCopy { copy, .. } in &copies {
+            if copy.fields.body.is_some() {
+                words = &copy.words;
+            }
+            fields = fields.overlay(&copy.fields);
+        }
+        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
+    }
+
+    /// Lays the message, which is folded of later copies, over what earlier ones made. Texts that it does not fill stay as
+    /// they are recorded.
+    #[must_use]
+    pub fn over(self, recorded: &RecordedMessage) -> Self {
+        let earlier = Fields {
+            chat_id: recorded.chat_id.clone(),
+            from_me: recorded.from_me,
+            sender_name: recorded.sender_name.clone(),
+            sent_at: recorded.sent_at,
+            is_group: Some(recorded.is_group),
+            ..Fields::default()
+        };
+        let received_at = self.received_at.min(recorded.received_at);
+        Self { fields: earlier.overlay(&self.fields), received_at, ..self }
+    }
+
+    /// Keeps only what the chat of the message needs to know. The long texts are left out.
+    #[must_use]
+    pub fn without_texts(self) -> Self {
+        let Fields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
+        let fields = Fields { chat_id, from_me, sender_name, sent_at, is_group, ..Fields::default() };
+        Self { fields, words: String::new(), ..self }
+    }
+
+    pub fn key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.id.clone())
+    }
+
+    /// When it happened: when it was sent, or else when it arrived. What lists are ordered by.
+    pub fn occurred_at(&self) -> Timestamp {
+        self.fields.sent_at.unwrap_or(self.received_at)
+    }
+
+    /// True if the message was sent in a group.
+    pub fn is_group(&self) -> bool {
+        self.fields.is_group.unwrap_or(false)
+    }
+}
+
+impl RecordedMessage {
+    pub fn key(&self) -> MessageKey {
+        (self.instance_id.clone(), self.id.clone())
+    }
+
+    pub fn occurred_at(&self) -> Timestamp {
+        self.sent_at.unwrap_or(self.received_at)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! Pages of a list by keyset cursors: a page begins where another ended, by the sort key of a row and not by a number of
+//! rows, so that a walk neither loses nor repeats a row while others arrive.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::instance::InstanceId;
+use crate::time::timestamp::Timestamp;
+
+pub mod walk;
+
+/// In which order a list is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The sort key of a row: a time, the instance, and what tells apart rows of the same time and instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    at: i64,
+    instance_id: String,
+    rest: Vec<String>,
+}
+
+impl Key {
+    pub fn new(at: Timestamp, instance_id: &InstanceId, rest: Vec<String>) -> Self {
+        Self { at: at.millis(), instance_id: instance_id.as_str().to_owned(), rest }
+    }
+}
+
+/// Where a page begins: after the row with this key, or before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor<K> {
+    pub key: K,
+    pub backwards: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<K> {
+    list: String,
+    key: K,
+    backwards: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a cursor that an answer of this very list gave")]
+pub struct UnknownCursor;
+
+impl<K: Serialize + DeserializeOwned> Cursor<K> {
+    /// As opaque text, which is good for the list of this name alone.
+    pub fn encode(&self, list: &str) -> String {
+        let wire = Wire { list: list.to_owned(), key: &self.key, backwards: self.backwards };
+        let json = serde_json::to_vec(&wire).expect("keys are JSON");
+        BASE64_URL_SAFE_NO_PAD.encode(json)
+    }
+
+    /// Takes nothing but the very text that [`Cursor::encode`] gives: JSON can say the same in many forms.
+    pub fn decode(list: &str, text: &str) -> Result<Self, UnknownCursor> {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnknownCursor)?;
+        let wire: Wire<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
+        let cursor = Self { key: wire.key, backwards: wire.backwards };
+        (cursor.encode(list) == text).then_some(cursor).ok_or(UnknownCursor)
+    }
+}
+
+/// Which page of a list is wanted.
+#[derive(Clone, Debug)]
+pub struct Paging<K> {
+    pub order: Order,
+    /// How many rows at most.
+    pub limit: u32,
+    pub cursor: Option<Cursor<K>>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// The maximum size of the rows of a page, in bytes. A single row may be larger.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The rows of a page in the order of the list, and where the next and the previous page begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T, K> {
+    pub rows: Vec<T>,
+    pub next: Option<Cursor<K>>,
+    pub previous: Option<Cursor<K>>,
+    /// The sort keys of the rows.
+    keys: Vec<K>,
+    /// The page was reached by a cursor that leads back, so its last row was read first.
+    backwards: bool,
+}
+
+impl<K> Paging<K> {
+    /// Whether the database reads the rows from small keys to great ones.
+    pub fn ascending(&self) -> bool {
+        (self.order == Order::OldestFirst) != self.is_backwards()
+    }
+
+    /// How many rows are to be read: one more than are shown, to know whether there is another page.
+    pub fn reach(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// Makes a page of the rows that were read, in the order in which they were.
+    pub fn page<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Page<T, K> {
+        let more = rows.len() > self.limit as usize;
+        rows.truncate(self.limit as usize);
+        let (has_next, has_previous) = match &self.cursor {
+            None => (more, false),
+            Some(Cursor { backwards: false, .. }) => (more, true),
+            Some(Cursor { backwards: true, .. }) => {
+                rows.reverse();
+                (true, more)
+            }
+        };
+        let next = rows.last().filter(|_| has_next).map(|row| Cursor { key: key(row), backwards: false });
+        let previous = rows.first().filter(|_| has_previous).map(|row| Cursor { key: key(row), backwards: true });
+        let keys = rows.iter().map(key).collect();
+        Page { rows, next, previous, keys, backwards: self.is_backwards() }
+    }
+
+    /// True if the cursor leads back.
+    pub fn is_backwards(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.backwards)
+    }
+}
+
+impl<K: Clone> Page<K, K> {
+    /// A page of nothing but sort keys, in the order of the list.
+    pub fn of_keys(keys: Vec<K>, backwards: bool, next: Option<Cursor<K>>, previous: Option<Cursor<K>>) -> Self {
+        Self { rows: keys.clone(), next, previous, keys, backwards }
+    }
+}
+
+impl<T, K> Page<T, K> {
+    pub fn map<U>(self, mut turn: impl FnMut(T) -> U) -> Page<U, K> {
+        self.filter_map(|row| Some(turn(row)))
+    }
+
+    /// Leaves out the rows for which there is nothing.
+    pub fn filter_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Page<U, K> {
+        let Self { rows, next, previous, keys, backwards } = self;
+        let kept = rows.into_iter().zip(keys).filter_map(|(row, key)| Some((turn(row)?, key)));
+        let (rows, keys) = kept.unzip();
+        Page { rows, next, previous, keys, backwards }
+    }
+}
+
+impl<T, K: Clone> Page<T, K> {
+    /// Ends the page where its rows have more than `most` bytes, but never before its first row. The next page begins
+    /// after the last row that is left, or before it on the way back. `sizes` are the bytes of each row.
+    pub fn within(mut self, most: usize, sizes: &[usize]) -> Self {
+        let len = self.rows.len();
+        if self.backwards {
+            let cut = len - fitting(most, sizes.iter().rev());
+            self.rows.drain(..cut);
+            self.keys.drain(..cut);
+            if cut > 0 {
+                self.previous = self.keys.first().map(|key| Cursor { key: key.clone(), backwards: true });
+            }
+        } else {
+            let fitting = fitting(most, sizes.iter());
+            self.rows.truncate(fitting);
+            self.keys.truncate(fitting);
+            if fitting < len {
+                self.next = self.keys.last().map(|key| Cursor { key: key.clone(), backwards: false });
+            }
+        }
+        self
+    }
+}
+
+/// Returns how many of the first things have at most `most` bytes together: at least one, if there is one.
+pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize {
+    let mut total = 0_usize;
+    let fits = |(place, size): &(usize, &usize)| {
+        total = total.saturating_add(**size);
+        *place == 0 || total <= most
+    };
+    sizes.enumerate().take_while(fits).count()
+}
+
+/// One side of a range: a time, and what tells apart the rows of that time. No row has empty text there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bound {
+    pub at: Timestamp,
+    pub rest: Vec<String>,
+}
+
+/// The rows of an instance that lie strictly between two bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub after: Bound,
+    pub before: Bound,
+}
+
+impl Paging<Key> {
+    /// The rows of `instance` that can be on the page. `width` is how many columns follow the instance in a key.
+    pub fn range(&self, instance: &InstanceId, width: usize) -> Range {
+        let bound = |at| Bound { at, rest: vec![String::new(); width] };
+        let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
+        let mut before = bound(self.until.unwrap_or(Timestamp::MAX));
+        if let Some(Cursor { key, .. }) = &self.cursor {
+            let reached = key.bound(instance, width);
+            match self.ascending() {
+                true => after = after.max(reached),
+                false => before = before.min(reached),
+            }
+        }
+        Range { after, before }
+    }
+}
+
+impl Paging<Key> {
+    /// The keys strictly between which the rows of the page lie, for a list that all instances have in one order.
+    /// `width` is as in [`Paging::range`].
+    pub fn span(&self, width: usize) -> (Key, Key) {
+        let edge =
+            |at: Timestamp| Key { at: at.millis(), instance_id: String::new(), rest: vec![String::new(); width] };
+        let (mut after, mut before) =
+            (edge(self.since.unwrap_or(Timestamp::MIN)), edge(self.until.unwrap_or(Timestamp::MAX)));
+        if let Some(Cursor { key, .. }) = &self.cursor {
+            let at = key.at();
+            let instance_id = key.instance_id.replace('\0', "");
+            let reached = Key { at: at.millis(), instance_id, rest: padded(&key.rest, width) };
+            match self.ascending() {
+                true => after = after.max(reached),
+                false => before = before.min(reached),
+            }
+        }
+        (after, before)
+    }
+
+    /// Lets a page that is not full go on from `at`, up to which its rows were read.
+    pub fn unfinished<T>(&self, page: Page<T, Key>, at: Timestamp) -> Page<T, Key> {
+        let key = Key { at: at.millis(), instance_id: String::new(), rest: vec![] };
+        let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
+        match self.is_backwards() {
+            // Without a row, the way forth begins where the way back was broken off.
+            true => Page { previous: cursor(true), next: page.next.or_else(|| cursor(false)), ..page },
+            false => Page {
+                next: cursor(false),
+                previous: page.previous.or_else(|| self.cursor.as_ref().and_then(|_| cursor(true))),
+                ..page
+            },
+        }
+    }
+}
+
+impl Key {
+    /// Cut to the times that a row can have.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()))
+    }
+
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    pub fn rest(&self) -> &[String] {
+        &self.rest
+    }
+
+    /// Where the rows of `instance` stand that come before or after this key in a list of all instances.
+    fn bound(&self, instance: &InstanceId, width: usize) -> Bound {
+        let at = self.at();
+        let empty = vec![String::new(); width];
+        match instance.as_str().cmp(self.instance_id.as_str()) {
+            // Its rows of the same time come before the key: all of them lie below the next millisecond.
+            std::cmp::Ordering::Less => Bound { at: at.next(), rest: empty },
+            std::cmp::Ordering::Equal => Bound { at, rest: padded(&self.rest, width) },
+            std::cmp::Ordering::Greater => Bound { at, rest: empty },
+        }
+    }
+}
+
+/// A cursor comes from outside: its key may have any number of parts, and characters that no column holds.
+fn padded(rest: &[String], width: usize) -> Vec<String> {
+    let clean = rest.iter().map(|part| part.replace('\0', ""));
+    clean.chain(std::iter::repeat(String::new())).take(width).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Points in time, in whole milliseconds: the precision that both databases keep exactly.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
+use time::macros::{datetime, format_description};
+
+const MILLIS_FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// WhatsApp's first year: no event can be older.
+const EARLIEST: Timestamp = Timestamp(datetime!(2009-01-01 00:00 UTC).unix_timestamp() * MILLIS_PER_SECOND);
+
+/// How far ahead of ours a sender's clock may be before its timestamp is unusable.
+const AHEAD_MILLIS: i64 = 2 * 24 * 60 * 60 * MILLIS_PER_SECOND;
+
+/// From here on a bare number is taken for milliseconds: as seconds it would be the year 5138.
+const MILLIS_FROM: f64 = 1e11;
+
+const MILLIS_PER_SECOND: i64 = 1_000;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// Before everything that was ever recorded.
+    pub const MIN: Self = Self(0);
+    /// After everything that will be: the last of the years that have four digits.
+    pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59 UTC).unix_timestamp() * MILLIS_PER_SECOND);
+
+    /// The next millisecond; none is between the two.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1).min(Self::MAX)
+    }
+
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds * MILLIS_PER_SECOND)
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z.
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(MILLIS_PER_SECOND)
+    }
+
+    /// The beginning of the second after this one.
+    pub const fn next_second(self) -> Self {
+        Self::from_seconds(self.seconds() + 1)
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SS.sssZ`: always 24 characters, so that text sorts as time does.
+    pub fn to_rfc3339(self) -> String {
+        self.to_utc().format(MILLIS_FORMAT).expect("a UTC time within the years 0 to 9999 has this form")
+    }
+
+    /// Reads RFC 3339 text in any offset; finer fractions are cut off.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_utc)
+    }
+
+    /// Reads what a gateway may send as an event's time: seconds, milliseconds (from 1e11 on) or text of either or
+    /// of RFC 3339. `None` for anything outside 2009 … `arrival` + 2 days, which no event of ours can carry.
+    pub fn from_provider(text: &str, arrival: Timestamp) -> Option<Self> {
+        let text = text.trim();
+        let stated = match text.parse::<f64>() {
+            Ok(number) => Self::from_number(number)?,
+            Err(_) => Self::from_rfc3339(text)?,
+        };
+        let latest = Self(arrival.0 + AHEAD_MILLIS);
+        (EARLIEST..=latest).contains(&stated).then_some(stated)
+    }
+
+    /// Reads a time as a person gives it: seconds or milliseconds since 1970 as [`Timestamp::from_provider`] does, or
+    /// RFC 3339. What lies outside the years 1970 to 9999 is taken for their beginning or end.
+    pub fn from_person(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let at = match text.parse::<i128>() {
+            Ok(number) if number.unsigned_abs() < MILLIS_FROM as u128 => Self((number * 1_000) as i64),
+            Ok(millis) => Self(millis.clamp(i64::MIN.into(), i64::MAX.into()) as i64),
+            Err(_) => Self::from_rfc3339(text)?,
+        };
+        Some(at.clamp(Self::MIN, Self::MAX))
+    }
+
+    fn from_number(number: f64) -> Option<Self> {
+        let millis = if number.abs() < MILLIS_FROM { number * 1e3 } else { number };
+        // Beyond 2^53 a double no longer holds whole milliseconds; the range check would refuse it anyway.
+        (millis.is_finite() && millis.abs() < 9e15).then_some(Self(millis as i64))
+    }
+
+    /// Cuts what exceeds whole milliseconds.
+    pub fn from_utc(at: OffsetDateTime) -> Self {
+        Self((at.unix_timestamp_nanos().div_euclid(1_000_000)) as i64)
+    }
+
+    /// The same instant in the `time` crate's type.
+    ///
+    /// # Panics
+    /// Outside the years ±9999, which neither a clock nor [`Timestamp::from_provider`] gives.
+    pub fn to_utc(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).expect("it is a year of ours")
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::time::timestamp::*;
+
+    const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);
+
+    fn read(text: &str) -> Option<String> {
+        Timestamp::from_provider(text, ARRIVAL).map(Timestamp::to_rfc3339)
+    }
+
+    #[test]
+    fn seconds_milliseconds_and_text_are_understood() {
+        let noon = Some("2024-08-27T00:00:00.000Z".to_owned());
+        assert_eq!(read("1724716800"), noon);
+        assert_eq!(read(" 1724716800.0 "), noon);
+        assert_eq!(read("1724716800000"), noon);
+        assert_eq!(read("2024-08-26T19:00:00-05:00"), noon);
+        assert_eq!(read("1724716800.25"), Some("2024-08-27T00:00:00.250Z".to_owned()));
+    }
+
+    #[test]
+    fn what_lies_outside_2009_to_two_days_after_the_arrival_is_unusable() {
+        for unusable in ["0", "-1", "1230767999", "1724889602", "1e400", "NaN", "inf", "1e18", "mañana", ""] {
+            assert_eq!(read(unusable), None, "{unusable}");
+        }
+        assert!(read("1230768000").is_some());
+        assert!(read("1724889601").is_some());
+    }
+
+    #[test]
+    fn text_sorts_as_time_does() {
+        let earlier = Timestamp::from_millis(1_724_716_800_000).to_rfc3339();
+        let later = Timestamp::from_millis(1_724_716_800_500).to_rfc3339();
+        assert_eq!((earlier.len(), later.len()), (24, 24));
+        assert!(earlier < later);
+        assert_eq!(Timestamp::from_rfc3339(&later), Some(Timestamp::from_millis(1_724_716_800_500)));
+    }
+}

@@ -1,0 +1,212 @@
+//! Time zones by their IANA names, from the data that is built in: the same on every machine and for both databases.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use time::macros::datetime;
+
+use super::timestamp::Timestamp;
+
+/// `2024-08-27`
+const DATE_LENGTH: usize = 10;
+/// The zones' own calendar ends some hours before the last year does.
+const LATEST: Timestamp = Timestamp::from_millis(datetime!(9999-01-01 00:00 UTC).unix_timestamp() * 1_000);
+
+/// A time zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+/// From `since` on, until the next of its kind, local time is this many seconds ahead of UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    pub since: Timestamp,
+    pub seconds: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the name of a time zone, such as America/Bogota, America/Sao_Paulo or UTC")]
+pub struct UnknownZone;
+
+impl Zone {
+    pub fn utc() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// Finds a zone by its name, whatever its case.
+    pub fn parse(name: &str) -> Result<Self, UnknownZone> {
+        TimeZoneDatabase::bundled().get(name).map(Self).map_err(|_| UnknownZone)
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
+    pub fn as_jiff(&self) -> &TimeZone {
+        &self.0
+    }
+
+    /// Reads a time as a person in this zone gives it: a date is the moment in which it begins, and anything else is
+    /// what [`Timestamp::from_person`] takes it for. `None` outside the years 1970 to 9998.
+    pub fn read(&self, text: &str) -> Option<Timestamp> {
+        let at = match Self::date(text) {
+            Some(date) => self.start_of(date)?,
+            None => Timestamp::from_person(text)?,
+        };
+        (Timestamp::MIN..LATEST).contains(&at).then_some(at)
+    }
+
+    /// Reads `2024-08-27`.
+    pub fn date(text: &str) -> Option<Date> {
+        let text = text.trim();
+        let is_date = text.len() == DATE_LENGTH && text.as_bytes()[4] == b'-';
+        if is_date { text.parse().ok() } else { None }
+    }
+
+    /// The last millisecond of a date. `None` beyond the years that a calendar has.
+    pub fn end_of(&self, date: Date) -> Option<Timestamp> {
+        let next = self.start_of(date.tomorrow().ok()?)?;
+        Some(Timestamp::from_millis(next.millis() - 1))
+    }
+
+    /// When a date begins. `None` beyond the years that a calendar has.
+    pub fn start_of(&self, date: Date) -> Option<Timestamp> {
+        let start = date.to_zoned(self.0.clone()).ok()?;
+        Some(shown(start.timestamp()))
+    }
+
+    /// The date at a moment.
+    pub fn date_of(&self, at: Timestamp) -> Date {
+        instant(at).to_zoned(self.0.clone()).date()
+    }
+
+    /// The day of the week at a moment, Monday is 0, and the hour of that day.
+    pub fn hour_of_week(&self, at: Timestamp) -> (usize, usize) {
+        let local = instant(at).to_zoned(self.0.clone());
+        let from_zero = |number: i8| usize::try_from(number).expect("calendars count up from 0");
+        (from_zero(local.weekday().to_monday_zero_offset()), from_zero(local.hour()))
+    }
+
+    /// When the local day of `at` begins, and when the next one does.
+    pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let date = self.date_of(at);
+        let begins = |date| self.start_of(date).unwrap_or(at);
+        (begins(date), begins(date.tomorrow().unwrap_or(date)))
+    }
+
+    /// The offset at `since`, and each one after it before `until`.
+    pub fn offsets(&self, since: Timestamp, until: Timestamp) -> Vec<Offset> {
+        let (from, to) = (instant(since), instant(until));
+        let first = Offset { since, seconds: self.0.to_offset(from).seconds() };
+        let changes = self
+            .0
+            .following(from)
+            .take_while(|change| change.timestamp() < to)
+            .map(|change| Offset { since: shown(change.timestamp()), seconds: change.offset().seconds() });
+        std::iter::once(first).chain(changes).collect()
+    }
+
+    /// The first local day that begins at `since` or after it. Where clocks are put forward at midnight, a day begins
+    /// later than that.
+    ///
+    /// # Panics
+    /// In the year 9999.
+    pub fn first_day(&self, since: Timestamp) -> Date {
+        let local = instant(since).to_zoned(self.0.clone());
+        let beginning = local.start_of_day().expect("it is a year of ours");
+        let date = local.date();
+        if beginning.timestamp() >= local.timestamp() { date } else { date.tomorrow().expect("it is a year of ours") }
+    }
+}
+
+fn instant(at: Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at.millis()).expect("it is a year of ours")
+}
+
+fn shown(at: jiff::Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millisecond())
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::time::zone::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn a_zone_is_found_by_its_name_alone() {
+        assert_eq!(Zone::parse("america/bogota").unwrap().name(), "America/Bogota");
+        assert_eq!(Zone::parse("UTC").unwrap().name(), "UTC");
+        for unknown in ["", "Bogota", "-05:00", "EST5EDT,M3.2.0,M11.1.0", "America/Bogotá"] {
+            assert_eq!(Zone::parse(unknown), Err(UnknownZone), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_moment_in_which_it_begins_there() {
+        let read = |zone: &str, text: &str| Zone::parse(zone).unwrap().read(text);
+        assert_eq!(read("America/Bogota", "2024-08-27"), Some(at("2024-08-27T05:00:00Z")));
+        // That night has no midnight: the clocks go from 23:59:59 to 01:00.
+        assert_eq!(read("America/Santiago", " 2024-09-08 "), Some(at("2024-09-08T04:00:00Z")));
+        assert_eq!(read("America/Bogota", "1724716800"), Some(at("2024-08-27T00:00:00Z")));
+        assert_eq!(read("America/Bogota", "2024-08-27T00:00:00-03:00"), Some(at("2024-08-27T03:00:00Z")));
+        for unusable in
+            ["", "2024-02-30", "2024-8-27", "-024-08-27", "mañana-tal", "9999-12-31", "1969-12-31", "1e12345678"]
+        {
+            assert_eq!(read("UTC", unusable), None, "{unusable}");
+        }
+    }
+
+    #[test]
+    fn the_hour_of_the_week_is_the_one_that_clocks_show() {
+        let hour = |zone: &str, time| Zone::parse(zone).unwrap().hour_of_week(at(time));
+        assert_eq!(hour("UTC", "2024-08-26T00:00:00Z"), (0, 0));
+        assert_eq!(hour("America/Bogota", "2024-08-26T00:00:00Z"), (6, 19));
+    }
+
+    #[test]
+    fn a_day_begins_when_clocks_say_so() {
+        let first_day = |zone: &str, since| Zone::parse(zone).unwrap().first_day(at(since)).to_string();
+        assert_eq!(first_day("UTC", "2024-08-27T00:00:00Z"), "2024-08-27");
+        assert_eq!(first_day("UTC", "2024-08-27T00:00:00.001Z"), "2024-08-28");
+        assert_eq!(first_day("America/Bogota", "2024-08-27T04:59:59Z"), "2024-08-27");
+        // Santiago leaves out the first hour of one day, and has the last of another twice.
+        assert_eq!(first_day("America/Santiago", "2024-09-08T04:00:00Z"), "2024-09-08");
+        assert_eq!(first_day("America/Santiago", "2024-04-07T03:00:00Z"), "2024-04-07");
+    }
+
+    #[test]
+    fn a_zone_knows_when_its_clocks_change() {
+        let offsets = |zone: &str, since, until| Zone::parse(zone).unwrap().offsets(at(since), at(until));
+        let bogota = offsets("America/Bogota", "2009-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
+        assert_eq!(bogota, [Offset { since: at("2009-01-01T00:00:00Z"), seconds: -5 * 3600 }]);
+        let santiago = offsets("America/Santiago", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z");
+        assert_eq!(
+            santiago,
+            [
+                Offset { since: at("2024-01-01T00:00:00Z"), seconds: -3 * 3600 },
+                Offset { since: at("2024-04-07T03:00:00Z"), seconds: -4 * 3600 },
+                Offset { since: at("2024-09-08T04:00:00Z"), seconds: -3 * 3600 },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_day_is_the_local_one_also_when_it_has_no_midnight() {
+        let day = |zone: &str, noon| Zone::parse(zone).unwrap().day(at(noon));
+        let bogota = (at("2024-08-26T05:00:00Z"), at("2024-08-27T05:00:00Z"));
+        assert_eq!(day("America/Bogota", "2024-08-27T04:59:59.999Z"), bogota);
+        assert_eq!(day("America/Bogota", "2024-08-26T05:00:00Z"), bogota);
+        // The clocks went from 0:00 to 1:00.
+        let santiago = (at("2024-09-08T04:00:00Z"), at("2024-09-09T03:00:00Z"));
+        assert_eq!(day("America/Santiago", "2024-09-08T15:00:00Z"), santiago);
+    }
+}

@@ -1,0 +1,301 @@
+//! Statistics as the API shows them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::api::answer::shown;
+use domain::statistics::{Delivery, Durations, Responses, Tally, Traffic, Waiting, Week};
+use domain::time::calendar::{Bucket, Calendar};
+
+/// What a statistic is about.
+#[derive(Serialize, ToSchema)]
+pub struct Range {
+    /// From this time on.
+    #[schema(example = "2024-08-27T05:00:00Z", format = DateTime)]
+    pub since: String,
+    /// Before this time.
+    #[schema(example = "2024-08-28T05:00:00Z", format = DateTime)]
+    pub until: String,
+    /// Whose hours, days and weeks these are.
+    #[schema(example = "America/Bogota")]
+    pub time_zone: String,
+    /// The instance that was asked for; null for all that the token sees.
+    #[schema(example = "123", required = true)]
+    pub instance_id: Option<String>,
+}
+
+/// An hour, day or week, or as much of it as is in the range.
+#[derive(Serialize, ToSchema)]
+pub struct Span {
+    /// Local time: `2024-08-27T13:00` of an hour, `2024-08-27` of a day, of a week its Monday. An hour that comes twice
+    /// because the clocks go back has its offset too: `2024-04-06T23:00-03:00`.
+    #[schema(example = "2024-08-27")]
+    pub label: String,
+    #[schema(example = "2024-08-27T05:00:00Z", format = DateTime)]
+    pub since: String,
+    #[schema(example = "2024-08-28T05:00:00Z", format = DateTime)]
+    pub until: String,
+}
+
+/// Messages by direction.
+#[derive(Serialize, ToSchema)]
+pub struct Directions {
+    #[schema(example = 120)]
+    pub incoming: u64,
+    #[schema(example = 95)]
+    pub outgoing: u64,
+}
+
+/// The messages of an hour, day or week.
+#[derive(Serialize, ToSchema)]
+pub struct MessageFigures {
+    #[serde(flatten)]
+    pub span: Span,
+    #[serde(flatten)]
+    pub total: Directions,
+    /// By type, those that occur; `unknown` stands for messages that state none.
+    #[schema(example = json!({"image": {"incoming": 20, "outgoing": 5}, "text": {"incoming": 100, "outgoing": 90}}))]
+    pub types: BTreeMap<String, Directions>,
+}
+
+/// `data` has every hour, day or week of the range, also those without messages.
+#[derive(Serialize, ToSchema)]
+pub struct MessageStatistics {
+    #[serde(flatten)]
+    pub range: Range,
+    pub data: Vec<MessageFigures>,
+}
+
+/// Whole seconds that half of the cases, and nine of ten, did not exceed; null where there are none.
+#[derive(Serialize, ToSchema)]
+pub struct Percentiles {
+    #[schema(example = 2, required = true)]
+    pub p50: Option<u64>,
+    #[schema(example = 34, required = true)]
+    pub p90: Option<u64>,
+}
+
+/// Shares of the total, from 0 to 1; null where there are no messages.
+#[derive(Serialize, ToSchema)]
+pub struct Rates {
+    #[schema(example = 0.9895, required = true)]
+    pub sent: Option<f64>,
+    #[schema(example = 0.9474, required = true)]
+    pub delivered: Option<f64>,
+    #[schema(example = 0.7368, required = true)]
+    pub read: Option<f64>,
+    #[schema(example = 0.0105, required = true)]
+    pub failed: Option<f64>,
+}
+
+/// How far outgoing messages have come. What was read counts as delivered too, and what was delivered as sent:
+/// `total` is `sent` and `failed` and `pending` together.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryFigures {
+    #[schema(example = 95)]
+    pub total: u64,
+    #[schema(example = 94)]
+    pub sent: u64,
+    #[schema(example = 90)]
+    pub delivered: u64,
+    #[schema(example = 70)]
+    pub read: u64,
+    #[schema(example = 1)]
+    pub failed: u64,
+    #[schema(example = 0)]
+    pub pending: u64,
+    pub rates: Rates,
+    pub seconds_to_delivered: Percentiles,
+    pub seconds_to_read: Percentiles,
+}
+
+/// The outgoing messages of an hour, day or week.
+#[derive(Serialize, ToSchema)]
+pub struct DeliverySpan {
+    #[serde(flatten)]
+    pub span: Span,
+    #[serde(flatten)]
+    pub figures: DeliveryFigures,
+}
+
+/// Outgoing messages alone.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryStatistics {
+    #[serde(flatten)]
+    pub range: Range,
+    /// Of the whole range.
+    pub data: DeliveryFigures,
+    /// Of each hour, day or week, as `by` asks; empty without it.
+    pub series: Vec<DeliverySpan>,
+}
+
+/// How often somebody was answered, and how long they waited for it.
+#[derive(Serialize, ToSchema)]
+pub struct ResponseFigures {
+    #[schema(example = 41)]
+    pub count: u64,
+    pub seconds: Percentiles,
+}
+
+/// Of those who began to wait in this hour.
+#[derive(Serialize, ToSchema)]
+pub struct HourFigures {
+    /// 0 to 23, local time.
+    #[schema(example = 13)]
+    pub hour: usize,
+    #[serde(flatten)]
+    pub figures: ResponseFigures,
+}
+
+/// Of those who began to wait on this weekday.
+#[derive(Serialize, ToSchema)]
+pub struct WeekdayFigures {
+    /// 1 (Monday) to 7 (Sunday), as in ISO 8601.
+    #[schema(example = 1)]
+    pub weekday: usize,
+    #[serde(flatten)]
+    pub figures: ResponseFigures,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ResponseBreakdown {
+    #[serde(flatten)]
+    pub all: ResponseFigures,
+    /// All 24.
+    pub by_hour: Vec<HourFigures>,
+    /// All 7.
+    pub by_weekday: Vec<WeekdayFigures>,
+}
+
+/// Chats in which somebody waits for an answer now, whatever the range. Groups never wait.
+#[derive(Serialize, ToSchema)]
+pub struct WaitingNow {
+    #[schema(example = 3)]
+    pub chats: u64,
+    /// Since when the one who has waited longest does; null where nobody waits.
+    #[schema(example = "2024-08-27T13:05:00Z", format = DateTime, required = true)]
+    pub longest_since: Option<String>,
+}
+
+/// How long people waited for the business's first answer. Whoever began to wait within the range counts.
+#[derive(Serialize, ToSchema)]
+pub struct ResponseStatistics {
+    #[serde(flatten)]
+    pub range: Range,
+    pub data: ResponseBreakdown,
+    pub waiting_now: WaitingNow,
+}
+
+/// Messages by weekday (7 rows, Monday first) and local hour (24 columns, from 0).
+#[derive(Serialize, ToSchema)]
+pub struct WeekFigures {
+    #[schema(example = json!([[0, 0, 0, 0, 0, 0, 1, 4, 9, 12, 11, 10, 8, 9, 10, 12, 9, 7, 4, 3, 1, 0, 0, 0]]))]
+    pub incoming: Vec<Vec<u64>>,
+    #[schema(example = json!([[0, 0, 0, 0, 0, 0, 0, 2, 8, 11, 12, 9, 4, 6, 10, 11, 9, 6, 1, 0, 0, 0, 0, 0]]))]
+    pub outgoing: Vec<Vec<u64>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct HourStatistics {
+    #[serde(flatten)]
+    pub range: Range,
+    pub data: WeekFigures,
+}
+
+impl From<&Bucket> for Span {
+    fn from(bucket: &Bucket) -> Self {
+        Self { label: bucket.label.clone(), since: shown(bucket.period.since), until: shown(bucket.period.until) }
+    }
+}
+
+impl From<Tally> for Directions {
+    fn from(Tally { incoming, outgoing }: Tally) -> Self {
+        Self { incoming, outgoing }
+    }
+}
+
+impl MessageStatistics {
+    /// `traffic` has one for each bucket of the calendar.
+    pub fn new(range: Range, calendar: &Calendar, traffic: Vec<Traffic>) -> Self {
+        let figures = |(bucket, traffic): (&Bucket, Traffic)| MessageFigures {
+            span: bucket.into(),
+            total: traffic.total.into(),
+            types: traffic.kinds.into_iter().map(|(kind, tally)| (kind, tally.into())).collect(),
+        };
+        Self { range, data: calendar.buckets().iter().zip(traffic).map(figures).collect() }
+    }
+}
+
+impl From<&Durations> for Percentiles {
+    fn from(durations: &Durations) -> Self {
+        Self { p50: durations.percentile(50), p90: durations.percentile(90) }
+    }
+}
+
+impl From<&Durations> for ResponseFigures {
+    fn from(durations: &Durations) -> Self {
+        Self { count: durations.count(), seconds: durations.into() }
+    }
+}
+
+impl From<&Delivery> for DeliveryFigures {
+    fn from(Delivery { funnel, to_delivered, to_read }: &Delivery) -> Self {
+        let rate = |part| share(part, funnel.total());
+        Self {
+            total: funnel.total(),
+            sent: funnel.sent,
+            delivered: funnel.delivered,
+            read: funnel.read,
+            failed: funnel.failed,
+            pending: funnel.pending,
+            rates: Rates {
+                sent: rate(funnel.sent),
+                delivered: rate(funnel.delivered),
+                read: rate(funnel.read),
+                failed: rate(funnel.failed),
+            },
+            seconds_to_delivered: to_delivered.into(),
+            seconds_to_read: to_read.into(),
+        }
+    }
+}
+
+/// To four decimals.
+fn share(part: u64, total: u64) -> Option<f64> {
+    (total > 0).then(|| (part as f64 / total as f64 * 10_000.0).round() / 10_000.0)
+}
+
+impl DeliverySpan {
+    pub fn new(bucket: &Bucket, delivery: &Delivery) -> Self {
+        Self { span: bucket.into(), figures: delivery.into() }
+    }
+}
+
+impl From<&Responses> for ResponseBreakdown {
+    fn from(responses: &Responses) -> Self {
+        let hours = responses.by_hour.iter().enumerate();
+        let weekdays = (1..).zip(&responses.by_weekday);
+        Self {
+            all: (&responses.all).into(),
+            by_hour: hours.map(|(hour, durations)| HourFigures { hour, figures: durations.into() }).collect(),
+            by_weekday: weekdays
+                .map(|(weekday, durations)| WeekdayFigures { weekday, figures: durations.into() })
+                .collect(),
+        }
+    }
+}
+
+impl From<Waiting> for WaitingNow {
+    fn from(waiting: Waiting) -> Self {
+        Self { chats: waiting.chats, longest_since: waiting.since.map(shown) }
+    }
+}
+
+impl From<&Week> for WeekFigures {
+    fn from(Week(week): &Week) -> Self {
+        let matrix = |count: fn(&Tally) -> u64| week.iter().map(|day| day.iter().map(count).collect()).collect();
+        Self { incoming: matrix(|tally| tally.incoming), outgoing: matrix(|tally| tally.outgoing) }
+    }
+}

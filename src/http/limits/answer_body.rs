@@ -1,0 +1,138 @@
+//! An answer on its way: its bytes, and the permit for them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use super::fair_semaphore::FairPermit;
+
+/// The bytes that are handed on at once. actix copies them and asks for more when these are nearly written, so that a
+/// client who does not read holds no more than this outside the permit.
+pub(crate) const CHUNK: usize = 32 * 1024;
+
+/// Bytes that go out in chunks. They and their permit are let go with the last chunk, with the connection, or when the
+/// time is up, whichever comes first: actix does not ask for the next chunk of a client who does not read, so an alarm
+/// beside it lets go, and the connection ends when it is asked for.
+pub(crate) struct AnswerBody {
+    len: u64,
+    left: usize,
+    held: Arc<Mutex<Option<Held>>>,
+    alarm: Option<AbortHandle>,
+}
+
+struct Held {
+    bytes: Bytes,
+    _permit: FairPermit,
+}
+
+impl AnswerBody {
+    /// Bytes that the client has not read within `time` are dropped.
+    pub(crate) fn new(bytes: Vec<u8>, permit: FairPermit, time: Duration) -> Self {
+        let (len, left) = (bytes.len() as u64, bytes.len());
+        let held = Arc::new(Mutex::new(Some(Held { bytes: bytes.into(), _permit: permit })));
+        let alarm = (left > CHUNK).then(|| {
+            let held = Arc::downgrade(&held);
+            let alarm = tokio::spawn(async move {
+                sleep(time).await;
+                if let Some(held) = held.upgrade() {
+                    release(&held);
+                }
+            });
+            alarm.abort_handle()
+        });
+        Self { len, left, held, alarm }
+    }
+}
+
+fn release(held: &Mutex<Option<Held>>) {
+    *held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+impl MessageBody for AnswerBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.len)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let size = self.left.min(CHUNK);
+        let chunk = {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.as_mut().map(|held| held.bytes.split_to(size))
+        };
+        let Some(chunk) = chunk else { return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into()))) };
+        self.left -= size;
+        if self.left == 0 {
+            release(&self.held);
+        }
+        Poll::Ready(Some(Ok(chunk)))
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(alarm) = &self.alarm {
+            alarm.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use crate::http::limits::answer_body::*;
+    use crate::http::limits::fair_semaphore::FairSemaphore;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn body(len: usize, time: Duration) -> (AnswerBody, FairSemaphore) {
+        let semaphore = FairSemaphore::new(4);
+        let permit = semaphore.try_acquire(None, 1).expect("it is free");
+        (AnswerBody::new(vec![b'x'; len], permit, time), semaphore)
+    }
+
+    async fn next(body: &mut AnswerBody) -> Option<io::Result<Bytes>> {
+        poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await
+    }
+
+    #[tokio::test]
+    async fn the_permit_is_given_back_with_the_last_chunk() {
+        let (mut body, semaphore) = body(2 * CHUNK + 1, HOUR);
+        for size in [CHUNK, CHUNK, 1] {
+            assert!(semaphore.try_acquire(None, 1).is_none());
+            let chunk = next(&mut body).await.expect("there is more").expect("it is held");
+            assert_eq!(chunk.len(), size);
+        }
+        assert!(semaphore.try_acquire(None, 1).is_some());
+        assert!(next(&mut body).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_permit_is_given_back_when_the_connection_ends() {
+        let (mut body, semaphore) = body(2 * CHUNK, HOUR);
+        assert!(next(&mut body).await.is_some());
+        drop(body);
+        assert!(semaphore.try_acquire(None, 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_too_long_gets_no_more_and_holds_nothing() {
+        let (mut body, semaphore) = body(2 * CHUNK, Duration::from_millis(1));
+        assert!(next(&mut body).await.is_some());
+        assert!(semaphore.acquire(None, 1).await.is_some());
+        let ended = next(&mut body).await.expect("it does not look whole").expect_err("it is cut");
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,0 +1,8 @@
+//! What one address, one token and all clients together may take.
+
+pub mod answer_body;
+pub mod answers;
+pub mod fair_semaphore;
+pub mod guests;
+pub mod peer;
+pub mod refusals;

@@ -1,0 +1,150 @@
+//! The raw body from the wire: what the signature covers.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::web::Bytes;
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
+
+use crate::http::problem::Problem;
+
+/// The largest body, in bytes.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of larger bodies that are being read at the same time.
+const READING_BYTES: usize = 64 * 1024 * 1024;
+/// A body up to here is read without counting. Ordinary events are smaller, so that strangers who send large bodies
+/// slowly can keep out nothing but other large ones.
+const SMALL_BODY_BYTES: usize = 16 * 1024;
+
+/// Bounds the memory and the time of bodies that nobody has verified yet.
+pub struct Reader {
+    bytes: Semaphore,
+    wait: Duration,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { bytes: Semaphore::new(READING_BYTES), wait: BODY_WAIT }
+    }
+}
+
+impl Reader {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 413 as soon as it is too large, by its own word or by count; 415 if it is encoded; 408 if it takes too long;
+    /// 503 if too many bytes of large bodies are being read.
+    pub async fn read<E>(
+        &self,
+        request: &HttpRequest,
+        mut payload: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    ) -> Result<Vec<u8>, Problem> {
+        refuse_encoding(request)?;
+        let announced = announced_length(request);
+        if announced > MAX_BODY_BYTES {
+            return Err(Problem::BodyTooLarge(MAX_BODY_BYTES));
+        }
+        let deadline = Instant::now() + self.wait;
+        let mut body = Vec::with_capacity(announced.min(SMALL_BODY_BYTES));
+        let mut share = None;
+        loop {
+            let next = timeout_at(deadline, payload.next()).await;
+            let Some(chunk) = next.map_err(|_| Problem::BodyTimeout(BODY_WAIT.as_secs()))? else { break };
+            let chunk = chunk.map_err(|_| Problem::BodyUnreadable)?;
+            let length = body.len() + chunk.len();
+            if length > MAX_BODY_BYTES {
+                return Err(Problem::BodyTooLarge(MAX_BODY_BYTES));
+            }
+            if length > SMALL_BODY_BYTES {
+                self.grow(&mut share, length)?;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Lets `share` stand for `length` bytes.
+    fn grow<'r>(&'r self, share: &mut Option<SemaphorePermit<'r>>, length: usize) -> Result<(), Problem> {
+        let held = share.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = u32::try_from(length - held).map_err(|_| Problem::BodyTooLarge(MAX_BODY_BYTES))?;
+        let more = self.bytes.try_acquire_many(more).map_err(|_| Problem::TooManyBodies)?;
+        match share {
+            Some(share) => share.merge(more),
+            None => *share = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Drops what has come of a body that is not wanted. Where that is all of it, as with an ordinary event, the connection
+/// can be used again: clients that are refused and must connect anew would add to the load.
+pub async fn pass_over<E>(payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin)) {
+    // What came together with the head is in the payload when the handler has waited once.
+    yield_now().await;
+    while let Some(Some(Ok(_))) = payload.next().now_or_never() {}
+}
+
+/// The signature covers the bytes on the wire, and a packed body could be a bomb.
+fn refuse_encoding(request: &HttpRequest) -> Result<(), Problem> {
+    let mut encodings = request.headers().get_all(CONTENT_ENCODING);
+    let plain = encodings.all(|encoding| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
+    if plain { Ok(()) } else { Err(Problem::ContentEncoding) }
+}
+
+/// The length that the head announces, or 0.
+fn announced_length(request: &HttpRequest) -> usize {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
+    use futures_util::future::poll_immediate;
+    use futures_util::stream::{self, pending};
+
+    use crate::http::webhook::body::*;
+
+    /// A body of which this much has come; the rest never does.
+    fn stalled(bytes: usize) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
+        stream::iter([Ok(Bytes::from(vec![b'x'; bytes]))]).chain(pending())
+    }
+
+    fn whole(bytes: usize) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
+        stream::iter([Ok(Bytes::from(vec![b'x'; bytes]))])
+    }
+
+    #[tokio::test]
+    async fn strangers_with_large_stalled_bodies_keep_out_large_ones_and_no_ordinary_event() {
+        const LARGE: usize = 3 * 1024 * 1024;
+        let reader = Reader::default();
+        let request = TestRequest::default().to_http_request();
+        let mut strangers = Vec::new();
+        for _ in 0..READING_BYTES / LARGE {
+            let mut stranger = Box::pin(reader.read(&request, stalled(LARGE)));
+            assert!(poll_immediate(&mut stranger).await.is_none(), "it waits for the rest");
+            strangers.push(stranger);
+        }
+        let refused = reader.read(&request, whole(LARGE)).await.expect_err("there is no room");
+        assert_eq!((refused.code(), refused.status_code().as_u16()), ("too_many_bodies", 503));
+        let ordinary = reader.read(&request, whole(SMALL_BODY_BYTES)).await.expect("it is read");
+        assert_eq!(ordinary.len(), SMALL_BODY_BYTES);
+        strangers.clear();
+        assert_eq!(reader.read(&request, whole(LARGE)).await.expect("there is room again").len(), LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_given_up() {
+        let reader = Reader { wait: Duration::ZERO, ..Reader::default() };
+        let request = TestRequest::default().to_http_request();
+        let refused = reader.read(&request, stalled(1)).await.expect_err("it never ends");
+        assert_eq!((refused.code(), refused.status_code().as_u16()), ("body_timeout", 408));
+    }
+}

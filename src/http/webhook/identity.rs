@@ -1,0 +1,58 @@
+//! The answer to the owner's question who answers here: `buzon doctor` asks it at the public URL.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use ipnet::IpNet;
+
+use crate::http::api::answer;
+use crate::http::api::archive::Archive;
+use crate::http::limits::peer;
+use crate::http::problem::Problem;
+use domain::access::identity::{QUESTION_HEADER, Question, Statement};
+use domain::access::token::TokenDigest;
+
+/// Who this process is.
+pub struct Identity {
+    /// The owner's.
+    token: TokenDigest,
+    process: String,
+    archive: Archive,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Identity {
+    /// `process` is random, `token` the owner's.
+    pub fn new(process: String, token: &str, archive: Archive, trusted_proxies: Vec<IpNet>) -> Self {
+        Self { token: TokenDigest::of(token.as_bytes()), process, archive, trusted_proxies }
+    }
+
+    /// The question, if it is the owner's.
+    fn asked(&self, request: &HttpRequest) -> Option<Question> {
+        let question = Question::parse(request.headers().get(QUESTION_HEADER)?.to_str().ok()?)?;
+        question.is_of(&self.token).then_some(question)
+    }
+
+    async fn statement(&self, request: &HttpRequest) -> Statement {
+        let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+        Statement {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: self.process.clone(),
+            database: self.archive.ask(|store| async move { store.database_id().await }).await.ok(),
+            peer,
+            trusted: peer.is_some_and(|peer| peer::contain(&self.trusted_proxies, peer)),
+            forwarded_for: peer::has_forwarded_for(request),
+            client: peer::client_address(request, &self.trusted_proxies),
+        }
+    }
+}
+
+/// A GET at the webhook: the owner's question is answered, and everybody else told what this takes.
+pub async fn tell(request: HttpRequest, identity: Data<Identity>) -> Result<HttpResponse, Problem> {
+    let Some(question) = identity.asked(&request) else {
+        return Err(crate::http::WEBHOOK_TAKES_POSTS);
+    };
+    let statement = identity.statement(&request).await;
+    let testimony = question.answer(&statement, &identity.token);
+    Ok(answer::json(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")), &testimony))
+}

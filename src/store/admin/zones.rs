@@ -1,0 +1,42 @@
+//! The time zone in which people read days and hours, as the views know it.
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+use domain::time::timestamp::Timestamp;
+use domain::time::zone::Zone;
+
+/// The contract of the time zone.
+#[async_trait]
+pub trait ZoneStore: Send + Sync {
+    /// The name of the zone of the views.
+    async fn time_zone(&self) -> Result<String, StoreError>;
+
+    /// Gives the views this zone. Returns whether that changed anything: its name, or what is known of its clocks.
+    async fn set_time_zone(&self, zone: &Zone) -> Result<bool, StoreError>;
+}
+
+/// As far as the views know offsets. A machine without a clock of its own begins with 1970.
+const SINCE: Timestamp = Timestamp::from_millis(0);
+/// The year 2100.
+const UNTIL: Timestamp = Timestamp::from_millis(4_102_444_800_000);
+
+/// A row of `time_zone_offsets`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct OffsetRow {
+    /// RFC 3339, as SQLite holds it.
+    pub(crate) since: String,
+    pub(crate) offset_seconds: i32,
+    /// The first local day that begins under this offset, such as 2024-08-27.
+    pub(crate) first_day: String,
+}
+
+/// The rows of a zone, in the order of time.
+pub(crate) fn rows(zone: &Zone) -> Vec<OffsetRow> {
+    let row = |since: Timestamp, seconds| OffsetRow {
+        since: since.to_rfc3339(),
+        offset_seconds: seconds,
+        first_day: zone.first_day(since).to_string(),
+    };
+    zone.offsets(SINCE, UNTIL).into_iter().map(|offset| row(offset.since, offset.seconds)).collect()
+}

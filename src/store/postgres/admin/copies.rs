@@ -1,0 +1,235 @@
+//! A copy is made by `pg_dump` in its custom format, of a snapshot that we hold: what we ask in it is what the copy says.
+//! A plain snapshot is enough, for every transaction of ours leaves the tables consistent.
+
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::Path;
+use std::process::Stdio;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+
+use super::programs::{self, Program};
+use super::restore;
+use crate::admin::copies::{Contents, Copied, Copies, CopyError, Kind, ObjectRow, Origin, Programs, known, objects};
+use crate::admin::schema::RESTORING;
+use crate::postgres::dial::{LOCK_WAIT, dial};
+use crate::postgres::{MIGRATIONS, locks, tables, url};
+use crate::{OpenError, StoreError};
+
+/// It takes as long as it takes, but for locks. Not every server knows the last of them.
+const NO_LIMITS: &str = "SELECT set_config(name, '0', FALSE) FROM pg_settings WHERE name IN \
+     ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
+
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// What every database that can be copied has.
+const NEEDED: &str = "installation";
+
+const PIECE: usize = 256 * 1024;
+
+pub(crate) struct PostgresCopies {
+    url: SecretString,
+    programs: Programs,
+    /// Keeps other backups and restores away.
+    held: Option<PgConnection>,
+    program: Option<Program>,
+}
+
+impl PostgresCopies {
+    pub(crate) fn new(url: &SecretString, programs: &Programs) -> Self {
+        Self { url: url.clone(), programs: programs.clone(), held: None, program: None }
+    }
+
+    async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let mut connection = dial(&url::options(&self.url)?).await?;
+        connection.execute(NO_LIMITS).await?;
+        Ok(connection)
+    }
+
+    fn program(&self) -> Result<&Program, CopyError> {
+        self.program.as_ref().ok_or_else(|| CopyError::Failed("the database is not held".to_owned()))
+    }
+
+    async fn take_hold(&mut self) -> Result<String, CopyError> {
+        let mut connection = self.connect().await?;
+        let here = here(&mut connection).await?;
+        locks::backing_up(&mut connection).await?;
+        let tables = tables(&mut connection).await?;
+        if tables.iter().any(|table| table == RESTORING) {
+            return Err(OpenError::RestoreUnfinished.into());
+        }
+        if !tables.iter().any(|table| table == NEEDED) {
+            return Err(CopyError::Useless("the database holds no tables of buzon".to_owned()));
+        }
+        self.program = Some(programs::find(&self.programs, "pg_dump", here.server).await?);
+        let id = sqlx::query_scalar!("SELECT database_id FROM installation").fetch_one(&mut connection).await;
+        self.held = Some(connection);
+        Ok(id.map_err(StoreError::from)?)
+    }
+}
+
+#[async_trait]
+impl Copies for PostgresCopies {
+    async fn hold(&mut self) -> Result<String, CopyError> {
+        match self.take_hold().await {
+            Err(CopyError::Open(error)) => {
+                let options = url::options(&self.url).map_err(StoreError::from)?;
+                Ok(locks::named(&options, Err(error)).await?)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn copy(&mut self, to: &Path, written: &(dyn Fn(u64) + Send + Sync)) -> Result<Copied, CopyError> {
+        let program = self.program()?;
+        let mut connection = self.connect().await?;
+        connection.execute(SNAPSHOT).await.map_err(StoreError::from)?;
+        let snapshot = sqlx::query_scalar!(r#"SELECT pg_export_snapshot() AS "snapshot!""#);
+        let snapshot = snapshot.fetch_one(&mut connection).await.map_err(StoreError::from)?;
+        let here = here(&mut connection).await?;
+        let origin = Origin { schema: here.schema, server: here.server, pg_dump: program.major };
+        let mut command = program.command(&self.url)?;
+        command.args(["--format=custom", "--no-password", &format!("--snapshot={snapshot}")]);
+        command.arg(format!("--lock-wait-timeout={LOCK_WAIT}s"));
+        // As a pattern, of which nothing in quotes has a meaning.
+        command.arg(format!("--schema=\"{}\"", origin.schema.replace('"', "\"\"")));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        receive(program, child, to, written).await?;
+        let copied = copied(&mut connection, origin).await?;
+        connection.close().await.map_err(StoreError::from)?;
+        Ok(copied)
+    }
+
+    async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError> {
+        let Some(origin) = contents.postgres.as_ref().filter(|_| contents.kind == Kind::Postgres) else {
+            return Err(CopyError::other_kind(contents.kind, Kind::Postgres));
+        };
+        known(contents.schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
+        let mut connection = self.connect().await?;
+        locks::backing_up(&mut connection).await?;
+        let found = tables(&mut connection).await?;
+        if !found.is_empty() && !restore::is_unfinished(&mut connection).await? {
+            return Err(CopyError::not_empty(&format!("the database ({})", found.join(", "))));
+        }
+        let here = here(&mut connection).await?;
+        if here.server < origin.server {
+            let (of, here) = (origin.server, here.server);
+            return Err(CopyError::Useless(format!(
+                "the backup is of PostgreSQL {of}, and this server is {here}, older"
+            )));
+        }
+        if here.schema != origin.schema {
+            let (of, here) = (&origin.schema, &here.schema);
+            return Err(CopyError::Useless(format!(
+                "the backup's tables are in the schema {of}, and here they would be in {here}; set search_path"
+            )));
+        }
+        self.held = Some(connection);
+        self.program = Some(programs::find(&self.programs, "pg_restore", origin.pg_dump).await?);
+        Ok(())
+    }
+
+    /// `pg_restore` commits the original's name. So a mark stands beside it from before its transaction until the new name
+    /// is there: whoever opens the database in between, or after a death there, is told.
+    async fn restore(&mut self, mut from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError> {
+        let mut connection = self.connect().await?;
+        restore::begin(&mut connection).await?;
+        let program = self.program()?;
+        let schema = contents.postgres.as_ref().map(|origin| origin.schema.as_str()).unwrap_or_default();
+        from.rewind()?;
+        let mut command = program.command(&self.url)?;
+        command.args(["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]);
+        command.arg(format!("--schema={schema}")).arg(programs::dbname(&self.url)?);
+        let output = command.stdin(from).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?.wait_with_output();
+        let output = output.await?;
+        if let Err(refusal) = program.judge(output.status, &output.stderr) {
+            restore::abandon(&mut connection).await?;
+            return Err(refusal);
+        }
+        restore::end(&mut connection, database_id).await?;
+        connection.execute("ANALYZE").await.map_err(StoreError::from)?;
+        connection.close().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+/// What a connection finds.
+struct Here {
+    schema: String,
+    server: i32,
+}
+
+async fn here(connection: &mut PgConnection) -> Result<Here, StoreError> {
+    let here = sqlx::query_as!(
+        Here,
+        r#"
+        SELECT
+            coalesce(current_schema()::text, '') AS "schema!",
+            current_setting('server_version_num')::int4 / 10000 AS "server!"
+        "#
+    );
+    Ok(here.fetch_one(connection).await?)
+}
+
+/// Takes what `pg_dump` writes.
+async fn receive(
+    program: &Program,
+    mut child: Child,
+    to: &Path,
+    written: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), CopyError> {
+    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(CopyError::Failed("pg_dump has no pipes".to_owned()));
+    };
+    // Ends with the pipe, so that a full disk ends the program too.
+    let writing = async move {
+        let mut file = tokio::fs::File::create_new(to).await?;
+        let (mut piece, mut bytes) = (vec![0; PIECE], 0);
+        loop {
+            let read = stdout.read(&mut piece).await?;
+            if read == 0 {
+                break;
+            }
+            file.write_all(&piece[..read]).await?;
+            bytes += read as u64;
+            written(bytes);
+        }
+        file.flush().await?;
+        file.sync_all().await
+    };
+    let mut said = Vec::new();
+    let (wrote, heard): (io::Result<()>, _) = tokio::join!(writing, stderr.read_to_end(&mut said));
+    let status = child.wait().await?;
+    wrote?;
+    heard?;
+    program.judge(status, &said)
+}
+
+/// What the snapshot says of itself.
+async fn copied(connection: &mut PgConnection, origin: Origin) -> Result<Copied, CopyError> {
+    let schema_version: i64 = sqlx::query_scalar("SELECT max(version) FROM _buzon_migrations WHERE success")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(StoreError::from)?;
+    known(schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
+    let database_id = sqlx::query_scalar!("SELECT database_id FROM installation");
+    let database_id = database_id.fetch_one(&mut *connection).await.map_err(StoreError::from)?;
+    let last_seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
+    let last_seq = last_seq.fetch_one(&mut *connection).await.map_err(StoreError::from)?;
+    let rows = sqlx::query_as!(
+        ObjectRow,
+        r#"
+        SELECT DISTINCT object_key AS "object_key!", size AS "size!"
+        FROM media
+        WHERE state = 'stored' AND object_key IS NOT NULL
+        ORDER BY 1
+        "#
+    );
+    let rows = rows.fetch_all(&mut *connection).await.map_err(StoreError::from)?;
+    let contents = Contents { kind: Kind::Postgres, database_id, schema_version, last_seq, postgres: Some(origin) };
+    Ok(Copied { contents, objects: objects(rows)? })
+}

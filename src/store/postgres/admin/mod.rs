@@ -1,0 +1,11 @@
+//! The twins of `store/admin`.
+
+pub(crate) mod adhoc;
+pub(crate) mod copies;
+pub(crate) mod examination;
+pub(crate) mod fill;
+pub(crate) mod programs;
+pub(crate) mod readers;
+pub(crate) mod restore;
+pub(crate) mod tokens;
+pub(crate) mod zones;

@@ -1,0 +1,59 @@
+use async_trait::async_trait;
+
+use crate::StoreError;
+use crate::admin::zones::{OffsetRow, ZoneStore, rows};
+use crate::postgres::{PostgresStore, column};
+use domain::time::timestamp::Timestamp;
+use domain::time::zone::Zone;
+
+impl PostgresStore {
+    async fn stored_offsets(&self) -> Result<Vec<OffsetRow>, StoreError> {
+        let stored = sqlx::query!(
+            r#"
+            SELECT since, offset_seconds, first_day::text AS "first_day!"
+            FROM time_zone_offsets
+            ORDER BY since
+            "#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let row = |since, offset_seconds, first_day| {
+            let since = Timestamp::from_utc(since).to_rfc3339();
+            OffsetRow { since, offset_seconds, first_day }
+        };
+        Ok(stored.into_iter().map(|stored| row(stored.since, stored.offset_seconds, stored.first_day)).collect())
+    }
+}
+
+#[async_trait]
+impl ZoneStore for PostgresStore {
+    async fn time_zone(&self) -> Result<String, StoreError> {
+        let name = sqlx::query_scalar!("SELECT time_zone FROM installation").fetch_one(&self.readers).await?;
+        Ok(name)
+    }
+
+    async fn set_time_zone(&self, zone: &Zone) -> Result<bool, StoreError> {
+        let (name, rows) = (zone.name(), rows(zone));
+        if self.time_zone().await? == name && self.stored_offsets().await? == rows {
+            return Ok(false);
+        }
+        let mut unit = self.begin(&self.clerk).await?;
+        // Whoever holds this row writes the offsets; others wait for them here.
+        sqlx::query!("UPDATE installation SET time_zone = $1", name).execute(&mut *unit).await?;
+        sqlx::query!("DELETE FROM time_zone_offsets AS stored").execute(&mut *unit).await?;
+        sqlx::query!(
+            r#"
+            INSERT INTO time_zone_offsets (since, offset_seconds, first_day)
+            SELECT since::timestamptz, offset_seconds, first_day::date
+            FROM unnest($1::text[], $2::int4[], $3::text[]) AS zone (since, offset_seconds, first_day)
+            "#,
+            column(&rows, |row| row.since.as_str()) as _,
+            column(&rows, |row| row.offset_seconds) as _,
+            column(&rows, |row| row.first_day.as_str()) as _,
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        Ok(true)
+    }
+}

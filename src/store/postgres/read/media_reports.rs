@@ -1,0 +1,135 @@
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::StoreError;
+use crate::postgres::PostgresStore;
+use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
+use domain::access::scope::Scope;
+use domain::instance::InstanceId;
+use domain::media::object_key::ObjectKey;
+use domain::media::{Jobs, State, StoredFile};
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl MediaReports for PostgresStore {
+    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError> {
+        let rows = sqlx::query_as!(
+            JobsRow::<OffsetDateTime>,
+            r#"
+            SELECT state, count(*) AS "count!", min(occurred_at) AS "oldest!"
+            FROM media
+            GROUP BY state
+            ORDER BY state
+            "#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+    }
+
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
+        let state = filter.state.map(State::as_str);
+        let mut unit = self.begin(&self.clerk).await?;
+        let done = sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = $1, settled_seq = NULL
+            WHERE state <> 'stored'
+                AND ($2::text IS NULL OR state = $2)
+                AND ($3::text IS NULL OR instance_id = $3)
+                AND ($4::text IS NULL OR message_id = $4)
+            "#,
+            now.to_utc(),
+            state,
+            filter.instance_id.as_deref(),
+            filter.message_id.as_deref(),
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
+        let row = match scope {
+            Scope::All => any_file(&self.readers, object_key).await?,
+            Scope::Instances(instances) => file_of(&self.readers, object_key, instances).await?,
+        };
+        row.map_or(Ok(None), FileRow::read)
+    }
+
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
+        let rows = sqlx::query_as!(
+            ReportRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                source_sha256,
+                state,
+                reason,
+                attempts,
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name,
+                stored_at
+            FROM media
+            WHERE instance_id = $1 AND message_id = $2
+            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            "#,
+            instance_id.as_str(),
+            message_id,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+    }
+}
+
+async fn any_file(readers: &PgPool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT object_key, size, content_type, file_name
+        FROM media
+        WHERE object_key = $1
+        ORDER BY instance_id, stored_at
+        LIMIT 1
+        "#,
+        object_key.as_str(),
+    );
+    Ok(row.fetch_optional(readers).await?)
+}
+
+async fn file_of(
+    readers: &PgPool,
+    object_key: &ObjectKey,
+    instances: &BTreeSet<InstanceId>,
+) -> Result<Option<FileRow>, StoreError> {
+    let instances: Vec<&str> = instances.iter().map(InstanceId::as_str).collect();
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT file.object_key, file.size, file.content_type, file.file_name
+        FROM unnest($2::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT instance_id, object_key, size, content_type, file_name
+                FROM media
+                WHERE object_key = $1 AND instance_id = instance.id
+                ORDER BY stored_at
+                LIMIT 1
+            ) AS file
+        ORDER BY file.instance_id
+        LIMIT 1
+        "#,
+        object_key.as_str(),
+        instances as _,
+    );
+    Ok(row.fetch_optional(readers).await?)
+}

@@ -1,0 +1,222 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::listing::list;
+use super::reading::Reading;
+use crate::StoreError;
+use crate::postgres::{column, keys};
+use crate::read::ack_reports::{AckQueries, AckReport, AckReportRow};
+use crate::read::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
+use crate::read::listing::{Ask, Listing};
+use crate::read::media_lists::MediaQueries;
+use crate::read::media_reports::{JobReport, ReportRow};
+use crate::read::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
+use crate::read::reaction_reports::{ReactionQueries, ReactionRow};
+use domain::chat::ChatKey;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::ack::StatedAck;
+use domain::message::reaction::MessageReaction;
+use domain::time::timestamp::Timestamp;
+
+fn time(at: OffsetDateTime) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_utc(at))
+}
+
+#[async_trait]
+impl MessageQueries for Reading {
+    async fn message_keys(
+        &mut self,
+        listing: &Listing,
+        ask: &Ask<'_>,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let rows = list::<(String, String, OffsetDateTime)>(self, listing, ask).await?;
+        let keyed = rows
+            .into_iter()
+            .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
+        Ok(keyed.collect())
+    }
+
+    async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let sizes = sqlx::query_scalar!(
+            r#"
+            SELECT
+                coalesce(octet_length(messages.body), 0)::int8
+                + coalesce(octet_length(messages.vcard), 0)
+                + coalesce(reacted.size, 0) AS "size!"
+            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS key (instance_id, id, place)
+            LEFT JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            CROSS JOIN LATERAL (
+                SELECT
+                    sum(octet_length(message_id) + octet_length(from_number) + octet_length(reaction))::int8 AS size
+                FROM (
+                    SELECT message_id, from_number, reaction
+                    FROM message_reactions
+                    WHERE instance_id = key.instance_id AND message_id = key.id
+                    LIMIT $3
+                ) AS shown
+            ) AS reacted
+            ORDER BY key.place
+            "#,
+            instance_ids as _,
+            ids as _,
+            REACTIONS + 1,
+        );
+        Ok(sizes.fetch_all(&mut **self).await?)
+    }
+
+    async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            MessageRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                messages.instance_id, messages.id, chat_id, from_id, to_id, from_me, sender_name, body, type AS kind,
+                sent_at, is_group, quoted_message_id, reaction, latitude, longitude, vcard, status, ack, group_sender,
+                received_at, occurred_at, delivered_at, read_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            ReportRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                job.instance_id, job.message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at,
+                object_key, size, content_type, file_name, stored_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            CROSS JOIN LATERAL (
+                SELECT *
+                FROM media
+                WHERE instance_id = key.instance_id AND message_id = key.id
+                ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+                LIMIT 1
+            ) AS job
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            ReactionRow::<OffsetDateTime>,
+            r#"
+            SELECT shown.instance_id, message_id, from_number, reaction, reacted_at, received_at
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            CROSS JOIN LATERAL (
+                SELECT *
+                FROM message_reactions
+                WHERE instance_id = key.instance_id AND message_id = key.id
+                ORDER BY instance_id, message_id, from_number, reaction, reacted_at
+                LIMIT $3
+            ) AS shown
+            "#,
+            instance_ids as _,
+            ids as _,
+            REACTIONS + 1,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT ack, ack_rank, received_at
+            FROM message_acks
+            WHERE instance_id = $1 AND message_id = $2
+            ORDER BY received_at, ack_rank, ack
+            LIMIT $3
+            "#,
+            instance_id.as_str(),
+            id,
+            ACKS + 1,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let stated = rows.into_iter().map(|row| StatedAck {
+            ack: row.ack,
+            rank: row.ack_rank,
+            received_at: Timestamp::from_utc(row.received_at),
+        });
+        Ok(stated.collect())
+    }
+
+    async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query!(
+            "SELECT instance_id, chat_id FROM chats WHERE instance_id = ANY($1) AND contact = $2",
+            instances as _,
+            contact,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.chat_id)).collect())
+    }
+}
+
+#[async_trait]
+impl ChatQueries for Reading {
+    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError> {
+        let rows = list::<ChatReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn chat_row(&mut self, (instance_id, chat_id): &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+        let row = sqlx::query_as!(
+            ChatReportRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                instance_id, chat_id, name, contact, is_group, message_count, last_message_at, last_message_id,
+                last_incoming_at, last_outgoing_at, waiting_since
+            FROM chats
+            WHERE instance_id = $1 AND chat_id = $2
+            "#,
+            instance_id.as_str(),
+            chat_id,
+        )
+        .fetch_optional(&mut **self)
+        .await?;
+        row.map(|row| row.read(time)).transpose()
+    }
+}
+
+#[async_trait]
+impl AckQueries for Reading {
+    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError> {
+        let rows = list::<AckReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl ReactionQueries for Reading {
+    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError> {
+        let rows = list::<ReactionRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl MediaQueries for Reading {
+    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError> {
+        let rows = list::<ReportRow<OffsetDateTime>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}

@@ -1,0 +1,220 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::reading::Reading;
+use crate::StoreError;
+use crate::postgres::column;
+use crate::read::statistics::{
+    DeliveryRow, HourRow, MESSAGE_COUNTS_READ, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural,
+};
+use domain::instance::InstanceId;
+use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
+use domain::time::calendar::Grid;
+use domain::time::timestamp::Timestamp;
+
+/// The slices of a grid, as `unnest` takes them.
+struct Columns {
+    since: Vec<OffsetDateTime>,
+    until: Vec<OffsetDateTime>,
+    shift: Vec<i64>,
+    origin: Vec<OffsetDateTime>,
+}
+
+impl From<&Grid> for Columns {
+    fn from(Grid { slices, width }: &Grid) -> Self {
+        Self {
+            since: column(slices, |slice| slice.period.since.to_utc()),
+            until: column(slices, |slice| slice.period.until.to_utc()),
+            shift: column(slices, |slice| slice.shift),
+            origin: column(slices, |slice| slice.origin(*width).to_utc()),
+        }
+    }
+}
+
+/// What is counted stands in a LATERAL query that groups, so that each slice of each instance is a range of an index,
+/// whatever the planner thinks of their number. Messages are grouped by the beginning of their unit: its number costs twice as much.
+#[async_trait]
+impl StatisticsQueries for Reading {
+    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
+        let Columns { since, until, shift, origin } = grid.into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            MessageRow,
+            r#"
+            SELECT
+                slice.place - 1 AS "slice!",
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 AS "number!",
+                counted.from_me AS "from_me!",
+                counted.type AS "kind?",
+                sum(counted.messages)::int8 AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                WITH ORDINALITY AS slice (since, until, shift, origin, place)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
+                    from_me,
+                    type,
+                    count(*) AS messages
+                FROM messages
+                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                GROUP BY 1, 2, 3
+            ) AS counted
+            GROUP BY 1, 2, 3, 4
+            LIMIT $7
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+            &origin,
+            MESSAGE_COUNTS_READ,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(MessageCount::from).collect())
+    }
+
+    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
+        let Columns { since, until, shift, origin } = grid.into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            HourRow,
+            r#"
+            SELECT
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 % 168 AS "hour!",
+                counted.from_me AS "from_me!",
+                sum(counted.messages)::int8 AS "messages!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                AS slice (since, until, shift, origin)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
+                    from_me,
+                    count(*) AS messages
+                FROM messages
+                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            GROUP BY 1, 2
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+            &origin,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(HourCount::from).collect())
+    }
+
+    /// What a clock that is behind ours makes negative took no time. The seconds come together as arrays, for there are
+    /// nearly as many as messages.
+    async fn deliveries(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
+        let Columns { since, until, shift, origin } = grid.into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            DeliveryRow,
+            r#"
+            SELECT
+                slice.place - 1 AS "slice!",
+                floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 AS "number!",
+                counted.ack_rank AS "ack_rank!",
+                counted.messages AS "messages!",
+                counted.delivered AS "delivered!",
+                counted.read AS "read!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[], $6::timestamptz[])
+                WITH ORDINALITY AS slice (since, until, shift, origin, place)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    date_bin(make_interval(secs => $5::int8), occurred_at, slice.origin) AS unit,
+                    ack_rank,
+                    count(*) AS messages,
+                    coalesce(
+                        array_agg(greatest(floor(date_part('epoch', delivered_at - occurred_at)), 0)::int8)
+                            FILTER (WHERE delivered_at IS NOT NULL),
+                        '{}'
+                    ) AS delivered,
+                    coalesce(
+                        array_agg(greatest(floor(date_part('epoch', read_at - occurred_at)), 0)::int8)
+                            FILTER (WHERE read_at IS NOT NULL),
+                        '{}'
+                    ) AS read
+                FROM messages
+                WHERE from_me
+                    AND instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+            &origin,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(deliveries(rows))
+    }
+
+    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
+        let Columns { since, until, shift, .. } = grid.into();
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            ResponseRow,
+            r#"
+            SELECT counted.hour AS "hour!", counted.seconds AS "seconds!", counted.responses AS "responses!"
+            FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
+            CROSS JOIN unnest($4::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT
+                    floor((date_part('epoch', waiting_since) + slice.shift) / $5::int8)::int8 % 168 AS hour,
+                    seconds,
+                    count(*) AS responses
+                FROM responses
+                WHERE instance_id = instance.id AND waiting_since >= slice.since AND waiting_since < slice.until
+                GROUP BY 1, 2
+            ) AS counted
+            "#,
+            &since,
+            &until,
+            &shift,
+            instances as _,
+            grid.width,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(ResponseTime::from).collect())
+    }
+
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError> {
+        let instances = column(instances, InstanceId::as_str);
+        let row = sqlx::query!(
+            r#"
+            SELECT coalesce(sum(waiting.chats), 0)::int8 AS "chats!", min(waiting.since) AS since
+            FROM unnest($1::text[]) AS instance (id)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS chats, min(waiting_since) AS since
+                FROM chats
+                WHERE instance_id = instance.id AND waiting_since IS NOT NULL
+            ) AS waiting
+            "#,
+            instances as _,
+        )
+        .fetch_one(&mut **self)
+        .await?;
+        Ok(Waiting { chats: natural(row.chats), since: row.since.map(Timestamp::from_utc) })
+    }
+}

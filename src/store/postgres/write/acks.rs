@@ -1,0 +1,169 @@
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use crate::StoreError;
+use crate::postgres::{column, keys};
+use crate::write::acks::AckRows;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::ack;
+use domain::message::ack::{AckRaise, MessageAck};
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl AckRows for PgConnection {
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
+            SELECT *
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[])
+            ON CONFLICT (instance_id, message_id, ack) DO UPDATE
+            SET received_at = least(message_acks.received_at, excluded.received_at)
+            "#,
+            column(acks, |it| it.instance_id.as_str()) as _,
+            column(acks, |it| it.message_id.as_str()) as _,
+            column(acks, |it| it.ack.as_str()) as _,
+            &column(acks, |it| ack::rank(&it.ack)),
+            &column(acks, |it| it.received_at.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!", key.id AS "id!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            WHERE EXISTS (
+                SELECT
+                FROM message_acks
+                WHERE message_acks.instance_id = key.instance_id AND message_acks.message_id = key.id
+            )
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+    }
+
+    async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT message_id, ack, received_at
+            FROM message_acks
+            WHERE instance_id = '-' AND message_id = ANY($1)
+            "#,
+            message_ids,
+        )
+        .fetch_all(self)
+        .await?;
+        let unstated = InstanceId::unstated();
+        let acks = rows.into_iter().map(|row| MessageAck {
+            instance_id: unstated.clone(),
+            message_id: row.message_id,
+            ack: row.ack,
+            received_at: Timestamp::from_utc(row.received_at),
+        });
+        Ok(acks.collect())
+    }
+
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let missed = sqlx::query_scalar!(
+            r#"
+            WITH stated AS (
+                SELECT
+                    message_acks.instance_id,
+                    message_acks.message_id,
+                    max(message_acks.ack_rank) AS ack_rank,
+                    (array_agg(message_acks.ack ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC))[1] AS ack,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $3) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= $4) AS read_at
+                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+                JOIN message_acks
+                    ON message_acks.instance_id = key.instance_id
+                    AND message_acks.message_id = key.id
+                GROUP BY message_acks.instance_id, message_acks.message_id
+            ),
+            due AS MATERIALIZED (
+                SELECT stated.*
+                FROM stated
+                JOIN messages ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
+                WHERE stated.ack_rank > 0
+                    AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                    AND (stated.ack, stated.ack_rank, stated.delivered_at, stated.read_at)
+                        IS DISTINCT FROM (messages.ack, messages.ack_rank, messages.delivered_at, messages.read_at)
+            ),
+            raised AS (
+                UPDATE messages
+                SET ack = due.ack,
+                    ack_rank = due.ack_rank,
+                    delivered_at = due.delivered_at,
+                    read_at = due.read_at
+                FROM due
+                WHERE messages.instance_id = due.instance_id AND messages.id = due.message_id
+                RETURNING messages.id
+            )
+            SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
+            "#,
+            instance_ids as _,
+            ids as _,
+            ack::DELIVERED,
+            ack::READ,
+        )
+        .fetch_one(self)
+        .await?;
+        Ok(missed.unsigned_abs())
+    }
+
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
+        let missed = sqlx::query_scalar!(
+            r#"
+            WITH due AS MATERIALIZED (
+                SELECT
+                    messages.instance_id,
+                    messages.id,
+                    CASE
+                        WHEN (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack) THEN stated.ack
+                        ELSE messages.ack
+                    END AS ack,
+                    greatest(messages.ack_rank, stated.ack_rank) AS ack_rank,
+                    least(messages.delivered_at, stated.delivered_at) AS delivered_at,
+                    least(messages.read_at, stated.read_at) AS read_at
+                FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[])
+                    AS stated (instance_id, message_id, ack, ack_rank, delivered_at, read_at)
+                JOIN messages ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
+                WHERE (stated.ack_rank, stated.ack) > (messages.ack_rank, messages.ack)
+                    OR least(messages.delivered_at, stated.delivered_at) IS DISTINCT FROM messages.delivered_at
+                    OR least(messages.read_at, stated.read_at) IS DISTINCT FROM messages.read_at
+            ),
+            raised AS (
+                UPDATE messages
+                SET ack = due.ack,
+                    ack_rank = due.ack_rank,
+                    delivered_at = due.delivered_at,
+                    read_at = due.read_at
+                FROM due
+                WHERE messages.instance_id = due.instance_id AND messages.id = due.id
+                RETURNING messages.id
+            )
+            SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
+            "#,
+            column(raises, |it| it.instance_id.as_str()) as _,
+            column(raises, |it| it.message_id.as_str()) as _,
+            column(raises, |it| it.standing.ack.as_str()) as _,
+            &column(raises, |it| it.standing.rank),
+            column(raises, |it| it.delivered_at.map(Timestamp::to_utc)) as _,
+            column(raises, |it| it.read_at.map(Timestamp::to_utc)) as _,
+        )
+        .fetch_one(self)
+        .await?;
+        Ok(missed.unsigned_abs())
+    }
+}

@@ -1,0 +1,63 @@
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use crate::StoreError;
+use crate::postgres::column;
+use crate::write::events::EventRows;
+use domain::event::batch::LedgerRows;
+
+#[async_trait]
+impl EventRows for PgConnection {
+    async fn take_numbers(&mut self, count: i64) -> Result<Option<i64>, StoreError> {
+        let seq = sqlx::query_scalar!("UPDATE ledger_clock SET seq = seq + $1 WHERE id = 1 RETURNING seq", count)
+            .fetch_optional(self)
+            .await?;
+        Ok(seq)
+    }
+
+    async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
+        let rows = Vec::from_iter(rows.iter());
+        let rows = rows.as_slice();
+        let written = sqlx::query_scalar!(
+            r#"
+            INSERT INTO events (
+                seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
+                received_at, deliveries, last_received_at, signed, state, reason
+            )
+            SELECT *
+            FROM unnest(
+                $1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[],
+                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[]
+            )
+            ON CONFLICT (instance_id, body_sha256) DO UPDATE
+            SET deliveries = events.deliveries + excluded.deliveries,
+                last_received_at = greatest(events.last_received_at, excluded.last_received_at)
+            RETURNING seq
+            "#,
+            &column(rows, |row| row.seq),
+            column(rows, |row| row.event.instance_id.as_str()) as _,
+            column(rows, |row| row.event.reading.about.event_type.as_deref()) as _,
+            column(rows, |row| row.event.reading.about.message_id.as_deref()) as _,
+            column(rows, |row| row.event.reading.about.chat_id.as_deref()) as _,
+            column(rows, |row| row.event.body.as_slice()) as _,
+            column(rows, |row| row.event.body_sha256.as_slice()) as _,
+            &column(rows, |row| row.event.received_at.to_utc()),
+            &column(rows, |row| row.deliveries),
+            &column(rows, |row| row.last_received_at.to_utc()),
+            &column(rows, |row| row.event.signed),
+            column(rows, |row| row.event.reading.state.as_str()) as _,
+            column(rows, |row| row.event.reading.reason.as_deref()) as _,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(written.into_iter().collect())
+    }
+
+    async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError> {
+        let written =
+            sqlx::query!("UPDATE events SET state = 'quarantined', reason = $2 WHERE seq = ANY($1)", seqs, reason);
+        Ok(written.execute(self).await?.rows_affected())
+    }
+}

@@ -1,0 +1,303 @@
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sqlx::{Executor, PgConnection};
+use time::OffsetDateTime;
+
+use crate::StoreError;
+use crate::postgres::{PostgresStore, column};
+use crate::write::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, read_leases, settled_columns};
+use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
+use domain::time::timestamp::Timestamp;
+
+/// A unit of work that holds the ledger's clock keeps events waiting. So it does not wait for a job that somebody else is
+/// changing, such as `buzon media retry`, and comes again instead.
+const NOT_FOR_LONG: &str = "SET LOCAL lock_timeout = '200ms'";
+
+/// The three columns of keys.
+struct KeyColumns<'k> {
+    instance_ids: Vec<&'k str>,
+    message_ids: Vec<&'k str>,
+    source_sha256s: Vec<&'k [u8]>,
+}
+
+impl<'k> KeyColumns<'k> {
+    fn new<R>(rows: &'k [R], key: impl Fn(&'k R) -> &'k MediaKey) -> Self {
+        Self {
+            instance_ids: column(rows, |row| key(row).instance_id.as_str()),
+            message_ids: column(rows, |row| key(row).message_id.as_str()),
+            source_sha256s: column(rows, |row| key(row).source_sha256.as_slice()),
+        }
+    }
+}
+
+#[async_trait]
+impl MediaRows for PgConnection {
+    async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
+        let keys = KeyColumns::new(jobs, |job| &job.key);
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO media (
+                instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
+                state, attempts, denials, lease_token
+            )
+            SELECT job.*, 'pending', 0, 0, 0
+            FROM unnest(
+                $1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
+            ) AS job
+            ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
+            SET occurred_at = least(media.occurred_at, excluded.occurred_at)
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            column(jobs, |it| it.source_url.as_str()) as _,
+            column(jobs, |it| it.source_host.as_str()) as _,
+            &column(jobs, |it| it.occurred_at.to_utc()),
+            &column(jobs, |it| it.due_at.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+        let keys = KeyColumns::new(jobs, |job| &job.key);
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = job.due_at,
+                settled_seq = NULL
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::timestamptz[])
+                AS job (instance_id, message_id, source_sha256, due_at)
+            WHERE media.instance_id = job.instance_id
+                AND media.message_id = job.message_id
+                AND media.source_sha256 = job.source_sha256
+                AND media.state <> 'stored'
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            &column(jobs, |it| it.due_at.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
+        let keys = KeyColumns::new(jobs, |job| &job.key);
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET source_host = job.source_host, occurred_at = job.occurred_at
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
+                AS job (instance_id, message_id, source_sha256, source_host, occurred_at)
+            WHERE media.instance_id = job.instance_id
+                AND media.message_id = job.message_id
+                AND media.source_sha256 = job.source_sha256
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            column(jobs, |it| it.source_host.as_str()) as _,
+            &column(jobs, |it| it.occurred_at.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl MediaStore for PostgresStore {
+    async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
+        let mut unit = self.begin(&self.clerk).await?;
+        // One process after the other: those that choose at the same time choose the same.
+        sqlx::query!("SELECT id FROM installation WHERE id = 1 FOR UPDATE").fetch_one(&mut *unit).await?;
+        sqlx::query!(
+            "UPDATE media SET next_attempt_at = $1 WHERE state = 'pending' AND next_attempt_at > $2",
+            claim.now.to_utc(),
+            claim.attempt_absurd_after.to_utc(),
+        )
+        .execute(&mut *unit)
+        .await?;
+        let rows = sqlx::query_as!(
+            LeasedRow::<OffsetDateTime>,
+            r#"
+            UPDATE media
+            SET attempts = attempts + 1, lease_until = $2, lease_token = lease_token + 1
+            WHERE (instance_id, message_id, source_sha256) IN (
+                SELECT instance_id, message_id, source_sha256
+                FROM (
+                    SELECT instance_id, message_id, source_sha256, occurred_at
+                    FROM media
+                    WHERE state = 'pending'
+                        AND next_attempt_at <= $1
+                        AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
+                        AND source_host <> ALL ($3)
+                    ORDER BY next_attempt_at
+                    LIMIT 1024
+                ) AS due
+                ORDER BY occurred_at
+                LIMIT $4
+            )
+                -- Another process may have claimed it since it was selected.
+                AND state = 'pending'
+                AND next_attempt_at <= $1
+                AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
+            RETURNING
+                instance_id, message_id, source_sha256, lease_token, source_url, source_host, occurred_at, attempts,
+                denials
+            "#,
+            claim.now.to_utc(),
+            claim.lease_until.to_utc(),
+            &claim.busy_hosts,
+            i64::from(claim.limit),
+            claim.lease_absurd_after.to_utc(),
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+    }
+
+    async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
+        let keys = KeyColumns::new(leases, |lease| &lease.key);
+        let mut unit = self.begin(&self.clerk).await?;
+        let held = sqlx::query_as!(
+            LeaseRow,
+            r#"
+            UPDATE media
+            SET lease_until = $5
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int8[])
+                AS job (instance_id, message_id, source_sha256, lease_token)
+            WHERE media.instance_id = job.instance_id
+                AND media.message_id = job.message_id
+                AND media.source_sha256 = job.source_sha256
+                AND media.lease_token = job.lease_token
+                AND media.state = 'pending'
+            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            &column(leases, |it| it.token),
+            until.to_utc(),
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        read_leases(held)
+    }
+
+    async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
+        let keys = KeyColumns::new(settlements, |it| &it.lease.key);
+        let attempts = column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX));
+        let mut unit = self.begin(&self.clerk).await?;
+        let columns = settled_columns(&mut *unit, settlements).await?;
+        unit.execute(NOT_FOR_LONG).await?;
+        let mut settled = sqlx::query_as!(
+            LeaseRow,
+            r#"
+            UPDATE media
+            SET state = job.state,
+                reason = coalesce(job.reason, CASE WHEN job.uncounted = 1 THEN media.reason END),
+                attempts = media.attempts - job.uncounted,
+                denials = media.denials + job.denied,
+                next_attempt_at = coalesce(job.next_attempt_at, media.next_attempt_at),
+                lease_until = NULL,
+                object_key = job.object_key,
+                size = job.size,
+                content_type = job.content_type,
+                file_name = job.file_name,
+                stored_at = job.stored_at,
+                settled_seq = job.settled_seq
+            FROM unnest(
+                $1::text[], $2::text[], $3::bytea[], $4::int8[], $5::text[], $6::text[], $7::int4[], $8::int4[],
+                $9::timestamptz[], $10::text[], $11::int8[], $12::text[], $13::text[], $14::timestamptz[], $15::int4[],
+                $16::int8[]
+            ) AS job (
+                instance_id, message_id, source_sha256, lease_token, state, reason, uncounted, denied,
+                next_attempt_at, object_key, size, content_type, file_name, stored_at, attempts,
+                settled_seq
+            )
+            WHERE media.instance_id = job.instance_id
+                AND media.message_id = job.message_id
+                AND media.source_sha256 = job.source_sha256
+                AND media.lease_token = job.lease_token
+                AND media.state = 'pending'
+                AND media.lease_until IS NOT NULL
+                AND (media.attempts >= job.attempts OR job.state = 'stored')
+            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            "#,
+            &keys.instance_ids as _,
+            &keys.message_ids as _,
+            &keys.source_sha256s as _,
+            &column(settlements, |it| it.lease.token),
+            column(&columns, |it| it.state.as_str()) as _,
+            column(&columns, |it| it.reason) as _,
+            &column(&columns, |it| it.uncounted),
+            &column(&columns, |it| it.denied),
+            column(&columns, |it| it.next_attempt_at.map(Timestamp::to_utc)) as _,
+            column(&columns, |it| it.file.map(|file| file.object_key.as_str())) as _,
+            column(&columns, |it| it.file.map(|file| i64::try_from(file.size).unwrap_or(i64::MAX))) as _,
+            column(&columns, |it| it.file.map(|file| file.content_type.as_str())) as _,
+            column(&columns, |it| it.file.and_then(|file| file.file_name.as_deref())) as _,
+            column(&columns, |it| it.stored_at.map(Timestamp::to_utc)) as _,
+            &attempts,
+            column(&columns, |it| it.settled_seq) as _,
+        )
+        .fetch_all(&mut *unit)
+        .await?;
+        if settled.len() < settlements.len() {
+            settled.extend(give_up(&mut unit, settlements).await?);
+        }
+        unit.commit().await?;
+        read_leases(settled)
+    }
+
+    async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let due = sqlx::query_scalar!(
+            r#"
+            SELECT least(
+                (SELECT min(next_attempt_at) FROM media WHERE state = 'pending' AND next_attempt_at > $1),
+                (SELECT min(lease_until) FROM media WHERE lease_until > $1)
+            )
+            "#,
+            now.to_utc(),
+        )
+        .fetch_one(&self.readers)
+        .await?;
+        Ok(due.map(Timestamp::from_utc))
+    }
+}
+
+/// Gives up the leases of jobs that were made due again since they were claimed.
+async fn give_up(connection: &mut PgConnection, settlements: &[Settlement]) -> Result<Vec<LeaseRow>, StoreError> {
+    let keys = KeyColumns::new(settlements, |it| &it.lease.key);
+    let given_up = sqlx::query_as!(
+        LeaseRow,
+        r#"
+        UPDATE media
+        SET lease_until = NULL
+        FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int8[], $5::int4[])
+            AS job (instance_id, message_id, source_sha256, lease_token, attempts)
+        WHERE media.instance_id = job.instance_id
+            AND media.message_id = job.message_id
+            AND media.source_sha256 = job.source_sha256
+            AND media.lease_token = job.lease_token
+            AND media.attempts < job.attempts
+            AND media.lease_until IS NOT NULL
+        RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+        "#,
+        &keys.instance_ids as _,
+        &keys.message_ids as _,
+        &keys.source_sha256s as _,
+        &column(settlements, |it| it.lease.token),
+        &column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX)),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(given_up)
+}

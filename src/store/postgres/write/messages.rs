@@ -1,0 +1,220 @@
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::StoreError;
+use crate::admin::fill::ENOUGH_OF_A_BODY;
+use crate::postgres::{column, keys};
+use crate::write::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
+use domain::instance::InstanceId;
+use domain::message::{CopySizes, FOLDED_BYTES, FOLDED_COPIES, Message, MessageKey, RecordedMessage};
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl MessageRows for PgConnection {
+    async fn write_messages(
+        &mut self,
+        messages: &[Message],
+        present: IfPresent,
+    ) -> Result<HashSet<MessageKey>, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO messages (
+                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
+                quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
+                received_at, occurred_at, event_seq, ack, ack_rank
+            )
+            SELECT *
+            FROM unnest(
+                $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
+                $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
+                $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
+                $22::int8[], $23::text[], $24::int2[]
+            )
+            ON CONFLICT (instance_id, id) DO UPDATE
+            SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
+                from_id = coalesce(excluded.from_id, messages.from_id),
+                to_id = coalesce(excluded.to_id, messages.to_id),
+                from_me = excluded.from_me,
+                sender_name = coalesce(excluded.sender_name, messages.sender_name),
+                body = coalesce(excluded.body, messages.body),
+                type = coalesce(excluded.type, messages.type),
+                sent_at = coalesce(excluded.sent_at, messages.sent_at),
+                is_group = excluded.is_group,
+                quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
+                reaction = coalesce(excluded.reaction, messages.reaction),
+                media_url = coalesce(excluded.media_url, messages.media_url),
+                latitude = coalesce(excluded.latitude, messages.latitude),
+                longitude = coalesce(excluded.longitude, messages.longitude),
+                vcard = coalesce(excluded.vcard, messages.vcard),
+                status = coalesce(excluded.status, messages.status),
+                group_sender = coalesce(excluded.group_sender, messages.group_sender),
+                received_at = excluded.received_at,
+                occurred_at = excluded.occurred_at,
+                event_seq = excluded.event_seq
+            WHERE $25
+            RETURNING instance_id, id
+            "#,
+            column(messages, |it| it.instance_id.as_str()) as _,
+            column(messages, |it| it.id.as_str()) as _,
+            column(messages, |it| it.fields.chat_id.as_deref()) as _,
+            column(messages, |it| it.fields.from_id.as_deref()) as _,
+            column(messages, |it| it.fields.to_id.as_deref()) as _,
+            &column(messages, |it| it.fields.from_me),
+            column(messages, |it| it.fields.sender_name.as_deref()) as _,
+            column(messages, |it| it.fields.body.as_deref()) as _,
+            column(messages, |it| it.fields.kind.as_deref()) as _,
+            column(messages, |it| it.fields.sent_at.map(Timestamp::to_utc)) as _,
+            &column(messages, Message::is_group),
+            column(messages, |it| it.fields.quoted_message_id.as_deref()) as _,
+            column(messages, |it| it.fields.reaction.as_deref()) as _,
+            column(messages, |it| it.fields.media_url.as_deref()) as _,
+            column(messages, |it| it.fields.location.map(|at| at.latitude)) as _,
+            column(messages, |it| it.fields.location.map(|at| at.longitude)) as _,
+            column(messages, |it| it.fields.vcard.as_deref()) as _,
+            column(messages, |it| it.fields.status.as_deref()) as _,
+            column(messages, |it| it.fields.group_sender.as_deref()) as _,
+            &column(messages, |it| it.received_at.to_utc()),
+            &column(messages, |it| it.occurred_at().to_utc()),
+            &column(messages, |it| it.event_seq),
+            column(messages, |it| it.ack.ack.as_str()) as _,
+            &column(messages, |it| it.ack.rank),
+            present == IfPresent::Overlay,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(written.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+    }
+
+    async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                messages.instance_id, messages.id, messages.chat_id, messages.from_me, messages.sender_name,
+                messages.sent_at, messages.is_group, messages.received_at, messages.event_seq
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .fetch_all(self)
+        .await?;
+        let recorded = rows.into_iter().map(|row| RecordedMessage {
+            instance_id: InstanceId::from_store(&row.instance_id),
+            id: row.id,
+            chat_id: row.chat_id,
+            from_me: row.from_me,
+            sender_name: row.sender_name,
+            sent_at: row.sent_at.map(Timestamp::from_utc),
+            is_group: row.is_group,
+            received_at: Timestamp::from_utc(row.received_at),
+            event_seq: row.event_seq,
+        });
+        Ok(recorded.collect())
+    }
+
+    async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT messages.instance_id, messages.id, left(messages.body, $3) AS "body!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            WHERE messages.body IS NOT NULL
+            "#,
+            instance_ids as _,
+            ids as _,
+            ENOUGH_OF_A_BODY,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.body)).collect())
+    }
+
+    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
+        let rows =
+            sqlx::query!("SELECT seq, body_sha256 FROM events WHERE seq = ANY($1)", seqs).fetch_all(self).await?;
+        Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
+    }
+
+    async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!", key.id AS "id!", sizes.copies AS "copies!", sizes.bytes AS "bytes!"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS copies, coalesce(sum(octet_length(counted.body)), 0)::int8 AS bytes
+                FROM (
+                    SELECT events.body
+                    FROM events
+                    WHERE events.instance_id = key.instance_id
+                        AND events.message_id = key.id
+                        AND events.event_type IN ('message_received', 'message_sent')
+                    LIMIT $3
+                ) AS counted
+            ) AS sizes
+            "#,
+            instance_ids as _,
+            ids as _,
+            FOLDED_COPIES + 1,
+        )
+        .fetch_all(self)
+        .await?;
+        let sizes = rows.into_iter().map(|row| {
+            let key = (InstanceId::from_store(&row.instance_id), row.id);
+            (key, CopySizes { copies: row.copies, bytes: row.bytes })
+        });
+        Ok(sizes.collect())
+    }
+
+    async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let rows = sqlx::query_as!(
+            CopyRow::<OffsetDateTime>,
+            r#"
+            WITH sized AS MATERIALIZED (
+                SELECT events.seq, coalesce(octet_length(events.body), 0) AS size
+                FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+                JOIN events ON events.instance_id = key.instance_id AND events.message_id = key.id
+                WHERE events.event_type IN ('message_received', 'message_sent')
+            ),
+            summed AS MATERIALIZED (
+                SELECT
+                    seq,
+                    sum(size) OVER (ORDER BY seq) AS bytes,
+                    row_number() OVER (ORDER BY seq) AS place
+                FROM sized
+                WHERE seq > $3 AND seq <= $4
+            )
+            SELECT events.instance_id, events.body, events.body_sha256, events.received_at, events.seq, events.state
+            FROM summed
+            JOIN events ON events.seq = summed.seq
+            WHERE summed.bytes <= $5 OR summed.place = 1
+            ORDER BY events.seq
+            "#,
+            instance_ids as _,
+            ids as _,
+            after,
+            last,
+            FOLDED_BYTES,
+        )
+        .fetch_all(self)
+        .await?;
+        CopyPage::read(rows, |at| Ok(Timestamp::from_utc(at)))
+    }
+
+    async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT instance_id, id FROM messages WHERE from_me AND id = ANY($1) AND instance_id <> '-'",
+            ids,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+    }
+}

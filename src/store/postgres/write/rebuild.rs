@@ -1,0 +1,155 @@
+use async_trait::async_trait;
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
+use crate::write::rebuild::{Aim, BYTES, Columns, Difference, EVENTS, RebuildRows, Stage, TABLES, Table, rebuild};
+use crate::{OpenError, Pending, StoreError};
+use domain::event::Event;
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+
+/// It takes as long as it takes, and the temporary tables have more memory than those of small questions.
+const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+     SET temp_buffers = '128MB'; SET plan_cache_mode = 'force_custom_plan'";
+
+/// Nothing but what is temporary can be written.
+const CHECK: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Behind the batch that is under way, and before all others.
+const REBUILD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE ledger_clock SET seq = seq";
+
+pub(crate) async fn run(
+    url: &SecretString,
+    allow_managed: bool,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    let options = url::options(url).map_err(StoreError::from)?;
+    locks::named(&options, connected(&options, allow_managed, aim, progress).await).await
+}
+
+async fn connected(
+    options: &PgConnectOptions,
+    allow_managed: bool,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    prepare(options, Pending::Refuse).await?;
+    let mut connection = match aim {
+        Aim::Check => dial(options).await?,
+        Aim::Rebuild => connect(options, allow_managed).await?,
+    };
+    let differences = within(&mut connection, aim, progress).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(differences)
+}
+
+async fn within(
+    connection: &mut PgConnection,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, StoreError> {
+    connection.execute(SETTINGS).await?;
+    let making = TABLES.map(|Table { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
+    connection.execute(AssertSqlSafe(making.join(";"))).await?;
+    connection.execute(if aim == Aim::Check { CHECK } else { REBUILD }).await?;
+    let differences = rebuild(connection, aim, progress).await?;
+    connection.execute(COMMIT).await?;
+    Ok(differences)
+}
+
+#[async_trait]
+impl RebuildRows for PgConnection {
+    const DIFFERS: &'static str = "IS DISTINCT FROM";
+
+    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError> {
+        let schema =
+            sqlx::query_scalar!(r#"SELECT quote_ident(current_schema()) AS "schema!""#).fetch_one(self).await?;
+        Ok((format!("{schema}.{}", table.name), format!("pg_temp.{}", table.name)))
+    }
+
+    async fn last_seq(&mut self) -> Result<i64, StoreError> {
+        let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
+        Ok(seq.fetch_one(self).await?)
+    }
+
+    async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT seq, instance_id, body AS "body!", received_at, signed
+            FROM events
+            WHERE seq > $1
+                AND seq <= (
+                    SELECT max(summed.seq)
+                    FROM (
+                        SELECT
+                            next.seq,
+                            sum(next.size) OVER (ORDER BY next.seq) AS bytes,
+                            row_number() OVER (ORDER BY next.seq) AS place
+                        FROM (
+                            SELECT seq, octet_length(body) AS size
+                            FROM events
+                            WHERE seq > $1 AND state = 'applied' AND body IS NOT NULL
+                            ORDER BY seq
+                            LIMIT $2
+                        ) AS next
+                    ) AS summed
+                    WHERE summed.bytes <= $3 OR summed.place = 1
+                )
+                AND state = 'applied'
+                AND body IS NOT NULL
+            ORDER BY seq
+            "#,
+            seq,
+            EVENTS,
+            BYTES,
+        )
+        .fetch_all(self)
+        .await?;
+        let events = rows.into_iter().map(|row| {
+            let instance_id = InstanceId::from_store(&row.instance_id);
+            (row.seq, Event::of_ledger(instance_id, row.body, Timestamp::from_utc(row.received_at), row.signed))
+        });
+        Ok(events.collect())
+    }
+
+    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError> {
+        let columns = sqlx::query_scalar!(
+            r#"
+            SELECT attname::text AS "name!"
+            FROM pg_attribute
+            WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped
+            ORDER BY attnum
+            "#,
+            table.name,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(columns.into_iter().filter(|column| !table.key.contains(&column.as_str())).collect())
+    }
+
+    async fn count(&mut self, query: String) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self).await?)
+    }
+
+    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
+    }
+
+    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError> {
+        let (live, told) = self.names(table).await?;
+        let statements = match table.columns {
+            Columns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {told}"),
+            Columns::Only(columns) => {
+                let columns: Vec<String> =
+                    columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+                let (key, columns) = (table.key.join(", "), columns.join(", "));
+                format!("INSERT INTO {live} SELECT * FROM {told} ON CONFLICT ({key}) DO UPDATE SET {columns}")
+            }
+        };
+        self.execute(AssertSqlSafe(statements)).await?;
+        Ok(())
+    }
+}

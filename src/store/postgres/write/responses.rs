@@ -1,0 +1,188 @@
+use async_trait::async_trait;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::StoreError;
+use crate::postgres::column;
+use crate::write::responses::ResponseRows;
+use domain::chat::waiting::{Answer, Around, Response, Span};
+use domain::chat::{ChatKey, Mark};
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+
+fn mark(at: Option<OffsetDateTime>, message_id: Option<String>) -> Option<Mark> {
+    Some(Mark { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
+}
+
+fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
+    Some(Answer { outgoing: outgoing?, incoming })
+}
+
+/// A chat's messages are looked for between two places of an index that leads with the chat, and in its order. With
+/// `chat_id = …` and `ORDER BY occurred_at` alone, a table without statistics can make PostgreSQL walk over the times of a
+/// whole instance.
+#[async_trait]
+impl ResponseRows for PgConnection {
+    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                key.instance_id AS "instance_id!", key.chat_id AS "chat_id!",
+                before.occurred_at AS "before?",
+                next.occurred_at AS "next_at?", next.id AS "next_id?",
+                asked.occurred_at AS "asked_at?", asked.id AS "asked_id?",
+                after.occurred_at AS "after_at?", after.id AS "after_id?",
+                asked_after.occurred_at AS "asked_after_at?", asked_after.id AS "asked_after_id?"
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, second)
+            LEFT JOIN LATERAL (
+                SELECT
+                    messages.occurred_at,
+                    date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, '-infinity')
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, key.second)
+                    AND messages.from_me
+                ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.id DESC
+                LIMIT 1
+            ) AS before ON true
+            LEFT JOIN LATERAL (
+                SELECT
+                    messages.occurred_at, messages.id,
+                    date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
+                    AND messages.from_me
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                LIMIT 1
+            ) AS next ON true
+            LEFT JOIN LATERAL (
+                SELECT messages.occurred_at, messages.id
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at)
+                        >= (key.chat_id, coalesce(before.next_second, '-infinity'))
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
+                    AND NOT messages.from_me
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                LIMIT 1
+            ) AS asked ON true
+            LEFT JOIN LATERAL (
+                SELECT
+                    messages.occurred_at, messages.id,
+                    date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
+                    AND messages.from_me
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                LIMIT 1
+            ) AS after ON true
+            LEFT JOIN LATERAL (
+                SELECT messages.occurred_at, messages.id
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
+                    AND NOT messages.from_me
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                LIMIT 1
+            ) AS asked_after ON true
+            "#,
+            column(touched, |((instance_id, _), _)| instance_id.as_str()) as _,
+            column(touched, |((_, chat_id), _)| chat_id.as_str()) as _,
+            &column(touched, |(_, second)| second.to_utc()),
+        )
+        .fetch_all(self)
+        .await?;
+        let around = rows.into_iter().map(|row| Around {
+            chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
+            before: row.before.map(Timestamp::from_utc),
+            next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
+            after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
+        });
+        Ok(around.collect())
+    }
+
+    async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!", key.chat_id AS "chat_id!", first.occurred_at, first.id
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, since)
+            CROSS JOIN LATERAL (
+                SELECT messages.occurred_at, messages.id
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.since)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
+                    AND NOT messages.from_me
+                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                LIMIT 1
+            ) AS first
+            "#,
+            column(since, |((instance_id, _), _)| instance_id.as_str()) as _,
+            column(since, |((_, chat_id), _)| chat_id.as_str()) as _,
+            &column(since, |(_, at)| at.to_utc()),
+        )
+        .fetch_all(self)
+        .await?;
+        let found = rows.into_iter().map(|row| {
+            let mark = Mark { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
+            ((InstanceId::from_store(&row.instance_id), row.chat_id), mark)
+        });
+        Ok(found.collect())
+    }
+
+    async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            DELETE FROM responses
+            USING unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+                AS span (instance_id, chat_id, since, until)
+            WHERE responses.instance_id = span.instance_id
+                AND responses.chat_id = span.chat_id
+                AND responses.waiting_since >= span.since
+                AND responses.waiting_since < span.until
+            "#,
+            column(spans, |it| it.chat.0.as_str()) as _,
+            column(spans, |it| it.chat.1.as_str()) as _,
+            &column(spans, |it| it.from.to_utc()),
+            &column(spans, |it| it.until.to_utc()),
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO responses (
+                instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
+            )
+            SELECT *
+            FROM unnest(
+                $1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::text[], $7::int8[]
+            )
+            ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
+            SET incoming_id = excluded.incoming_id,
+                answered_at = excluded.answered_at,
+                outgoing_id = excluded.outgoing_id,
+                seconds = excluded.seconds
+            "#,
+            column(responses, |it| it.instance_id.as_str()) as _,
+            column(responses, |it| it.chat_id.as_str()) as _,
+            &column(responses, |it| it.incoming.occurred_at.to_utc()),
+            column(responses, |it| it.incoming.message_id.as_str()) as _,
+            &column(responses, |it| it.outgoing.occurred_at.to_utc()),
+            column(responses, |it| it.outgoing.message_id.as_str()) as _,
+            &column(responses, Response::seconds),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+}

@@ -1,0 +1,163 @@
+//! Chats as people and dashboards see them.
+
+use async_trait::async_trait;
+
+use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
+use super::message_reports::{MessageReport, reports, sizes};
+use crate::{Queries, StoreError};
+use domain::access::scope::Scope;
+use domain::chat::ChatKey;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::page::{Key, PAGE_BYTES, Page, Paging};
+use domain::time::timestamp::Timestamp;
+
+/// The contract of what people ask about chats.
+#[async_trait]
+pub trait ChatReports: Send + Sync {
+    /// A page of the chats that `filter` lets through, by their latest messages; of those that wait, by since when.
+    async fn list_chats(
+        &self,
+        scope: &Scope,
+        filter: &ChatFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<ChatReport, Key>, StoreError>;
+
+    async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
+}
+
+/// Which chats are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct ChatFilter {
+    pub instance_id: Option<InstanceId>,
+    /// In which somebody waits for an answer.
+    pub unanswered: bool,
+    pub is_group: Option<bool>,
+    /// With the person of this number, in digits.
+    pub contact: Option<String>,
+    /// Folded text that the name or the number holds.
+    pub search: Option<String>,
+}
+
+/// A chat, for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatReport {
+    pub instance_id: InstanceId,
+    pub chat_id: String,
+    pub name: Option<String>,
+    pub contact: Option<String>,
+    pub is_group: bool,
+    pub message_count: i64,
+    pub last_message_at: Timestamp,
+    pub last_message_id: String,
+    pub last_incoming_at: Option<Timestamp>,
+    pub last_outgoing_at: Option<Timestamp>,
+    /// The first incoming message after the last outgoing one; none where nobody waits.
+    pub waiting_since: Option<Timestamp>,
+    pub last_message: Option<MessageReport>,
+}
+
+/// The statements that read chats.
+#[async_trait]
+pub(crate) trait ChatQueries {
+    /// The chats of a page, without their messages.
+    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError>;
+
+    async fn chat_row(&mut self, key: &ChatKey) -> Result<Option<ChatReport>, StoreError>;
+}
+
+const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
+                       last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
+const KEY: &[Rest] = &[Rest::Text("chat_id")];
+const BY_LATEST: Listing = Listing { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
+const BY_WAITING: Listing = Listing { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
+
+#[async_trait]
+impl<S: Readable> ChatReports for S {
+    async fn list_chats(
+        &self,
+        scope: &Scope,
+        filter: &ChatFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<ChatReport, Key>, StoreError> {
+        let mut reading = self.reading().await?;
+        let listing = if filter.unanswered { BY_WAITING } else { BY_LATEST };
+        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &listing).await?;
+        let rows = reading.chat_rows(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+        let page = merge(paging, rows, |chat| {
+            let at = if filter.unanswered { chat.waiting_since } else { None };
+            Key::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
+        });
+        let sizes = sizes(&mut reading, &last_messages(&page.rows)).await?;
+        let mut page = page.within(PAGE_BYTES, &sizes);
+        add_messages(&mut reading, &mut page.rows).await?;
+        reading.end().await?;
+        Ok(page)
+    }
+
+    async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
+        let mut reading = self.reading().await?;
+        let mut chat = reading.chat_row(&(instance_id.clone(), chat_id.to_owned())).await?;
+        add_messages(&mut reading, chat.as_mut_slice()).await?;
+        reading.end().await?;
+        Ok(chat)
+    }
+}
+
+async fn add_messages(queries: &mut impl Queries, chats: &mut [ChatReport]) -> Result<(), StoreError> {
+    let keys = last_messages(chats);
+    let mut messages = reports(queries, &keys).await?;
+    for (chat, key) in chats.iter_mut().zip(keys) {
+        chat.last_message = messages.remove(&key);
+    }
+    Ok(())
+}
+
+fn last_messages(chats: &[ChatReport]) -> Vec<MessageKey> {
+    chats.iter().map(|chat| (chat.instance_id.clone(), chat.last_message_id.clone())).collect()
+}
+
+impl ChatFilter {
+    fn conditions(&self) -> Vec<Condition> {
+        let waiting = self.unanswered.then_some(Condition::NotNull("waiting_since"));
+        let group = self.is_group.map(|is_group| Condition::Flag("is_group", is_group));
+        let contact = self.contact.clone().map(|contact| Condition::Is("contact", contact));
+        let search = self.search.clone().map(|text| Condition::Contains("search", text));
+        [waiting, group, contact, search].into_iter().flatten().collect()
+    }
+}
+
+/// A row of `chats`, for a person.
+#[derive(sqlx::FromRow)]
+pub(crate) struct ChatReportRow<T> {
+    pub(crate) instance_id: String,
+    pub(crate) chat_id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) contact: Option<String>,
+    pub(crate) is_group: bool,
+    pub(crate) message_count: i64,
+    pub(crate) last_message_at: T,
+    pub(crate) last_message_id: String,
+    pub(crate) last_incoming_at: Option<T>,
+    pub(crate) last_outgoing_at: Option<T>,
+    pub(crate) waiting_since: Option<T>,
+}
+
+impl<T> ChatReportRow<T> {
+    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<ChatReport, StoreError> {
+        Ok(ChatReport {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            chat_id: self.chat_id,
+            name: self.name,
+            contact: self.contact,
+            is_group: self.is_group,
+            message_count: self.message_count,
+            last_message_at: time(self.last_message_at)?,
+            last_message_id: self.last_message_id,
+            last_incoming_at: self.last_incoming_at.map(&time).transpose()?,
+            last_outgoing_at: self.last_outgoing_at.map(&time).transpose()?,
+            waiting_since: self.waiting_since.map(&time).transpose()?,
+            last_message: None,
+        })
+    }
+}

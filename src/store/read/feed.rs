@@ -1,0 +1,261 @@
+//! The ledger as a feed: everything since one last looked, in the order of its numbers, and what it changed. A file has
+//! a number of the same clock once its job has ended, and stands among the events there.
+//!
+//! No event and no file ever appears below a visible number, so whoever goes on from where a feed ended misses nothing.
+//! A file is there once, with its latest end: one that is asked for again leaves its place, and has another number later.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+
+use super::event_reports::{EventQueries, EventReport, Path, Sieve, Sources, Stretch};
+use super::listing::{Question, Readable};
+use crate::write::media::unreadable;
+use crate::{Queries, StoreError};
+use domain::access::scope::Scope;
+use domain::event::EventState;
+use domain::instance::InstanceId;
+use domain::media::State;
+use domain::message::MessageKey;
+use domain::page::walk::{Walked, Window};
+use domain::time::timestamp::Timestamp;
+
+/// How many events without an instance are looked through for acks of a reader's messages before a page ends.
+const UNSTATED_ROWS: u32 = 1_000;
+/// The maximum number of messages that an item names. Only a malicious gateway gives one id to several instances.
+const CHANGES: usize = 100;
+/// The events that can state an ack, and so change a message of another instance when they came without one.
+const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];
+
+/// The contract of the feed.
+#[async_trait]
+pub trait Feeds: Send + Sync {
+    /// At most `limit` items after the number `since`, in the order of their numbers. The work is bounded: it can be
+    /// fewer, even none, and yet there is more.
+    async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError>;
+}
+
+/// The items that are wanted; an empty set lets all through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedFilter {
+    /// What these instances received, and what changed their messages.
+    pub instances: BTreeSet<InstanceId>,
+    /// Types of events, and [`FeedFilter::FILES`] for files.
+    pub event_types: Vec<String>,
+}
+
+impl FeedFilter {
+    /// The word for files among the types of events.
+    pub const FILES: &str = "media";
+
+    fn wants_files(&self) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|it| it == Self::FILES)
+    }
+}
+
+/// A stretch of the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    pub items: Vec<FeedItem>,
+    /// Where the next stretch begins: there is nothing more to be seen up to this number.
+    pub next_since: i64,
+    /// Whether there is more now.
+    pub more: bool,
+}
+
+/// An item of the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedItem {
+    Event(FeedEvent),
+    File(FeedFile),
+}
+
+impl FeedItem {
+    pub fn seq(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::File(file) => file.seq,
+        }
+    }
+}
+
+/// An event, and the messages that it may have changed, as far as the reader sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEvent {
+    pub seq: i64,
+    pub instance_id: InstanceId,
+    pub event_type: Option<String>,
+    /// Not of an event that the reader sees for its changes alone.
+    pub chat_id: Option<String>,
+    pub state: String,
+    pub received_at: Timestamp,
+    pub changes: Vec<MessageKey>,
+}
+
+/// The end of the job of a message's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedFile {
+    pub seq: i64,
+    pub instance_id: InstanceId,
+    pub message_id: String,
+    pub state: State,
+    pub reason: Option<String>,
+}
+
+/// A row of `media` whose job has ended.
+pub(crate) struct FeedFileRow {
+    pub(crate) seq: i64,
+    pub(crate) instance_id: String,
+    pub(crate) message_id: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+}
+
+impl FeedFileRow {
+    fn read(self) -> Result<FeedFile, StoreError> {
+        Ok(FeedFile {
+            seq: self.seq,
+            instance_id: InstanceId::from_store(&self.instance_id),
+            message_id: self.message_id,
+            state: State::parse(&self.state).ok_or_else(|| unreadable("state"))?,
+            reason: self.reason,
+        })
+    }
+}
+
+#[async_trait]
+impl<S: Readable> Feeds for S {
+    async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
+        let mut reading = self.reading().await?;
+        let clock = reading.clock().await?;
+        // A number from the future is one of another ledger, or of one that was restored from an older copy.
+        let since = since.min(clock);
+        let view = View::new(scope, filter);
+        let windows = view.windows(&mut reading, since, clock, limit).await?;
+        let Walked { found, reached } = Walked::merge(windows, true, limit);
+        let items = view.items(&mut reading, &found).await?;
+        reading.end().await?;
+        Ok(Feed { items, next_since: reached.unwrap_or(clock), more: reached.is_some() })
+    }
+}
+
+/// What a reader looks at.
+struct View<'v> {
+    scope: &'v Scope,
+    filter: &'v FeedFilter,
+    /// `None` for all of the ledger.
+    instances: Option<BTreeSet<InstanceId>>,
+}
+
+impl<'v> View<'v> {
+    fn new(scope: &'v Scope, filter: &'v FeedFilter) -> Self {
+        let wanted = filter.instances.iter().filter(|instance| scope.allows(instance)).cloned();
+        let instances = match (scope, filter.instances.is_empty()) {
+            (Scope::All, true) => None,
+            (Scope::Instances(instances), true) => Some(instances.clone()),
+            (_, false) => Some(wanted.collect()),
+        };
+        Self { scope, filter, instances }
+    }
+
+    async fn windows(
+        &self,
+        queries: &mut impl Queries,
+        since: i64,
+        clock: i64,
+        limit: u32,
+    ) -> Result<Vec<Window>, StoreError> {
+        let sieve = Sieve { event_types: self.filter.event_types.clone(), ..Sieve::default() };
+        let sources = match &self.instances {
+            None => Sources::Ledger,
+            Some(instances) => Sources::Instances(instances.iter().cloned().collect()),
+        };
+        let rows = Stretch::reach(&sources, &sieve, limit);
+        let (path, ascending) = (Path::All, true);
+        let stretch = Stretch { sources, path, sieve, after: since, before: clock + 1, ascending, rows };
+        let mut windows = queries.windows(&stretch).await?;
+        if self.filter.wants_files() {
+            let (path, sieve, rows) = (Path::Settled, Sieve::default(), limit + 1);
+            windows.extend(queries.windows(&Stretch { path, sieve, rows, ..stretch.clone() }).await?);
+        }
+        if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {
+            windows.extend(self.unstated(queries, stretch).await?);
+        }
+        Ok(windows)
+    }
+
+    /// The events without an instance that changed messages of the instances that are looked at.
+    async fn unstated(&self, queries: &mut impl Queries, stretch: Stretch) -> Result<Option<Window>, StoreError> {
+        let stating = STATING.into_iter().map(str::to_owned);
+        let wanted = &self.filter.event_types;
+        let event_types: Vec<String> = stating.filter(|it| wanted.is_empty() || wanted.contains(it)).collect();
+        if event_types.is_empty() {
+            return Ok(None);
+        }
+        let sources = Sources::Instances(vec![InstanceId::unstated()]);
+        let sieve = Sieve { event_types, state: Some(EventState::Applied), ..Sieve::default() };
+        let stretch = Stretch { sources, sieve, rows: UNSTATED_ROWS, ..stretch };
+        let Some(window) = queries.windows(&stretch).await?.pop() else { return Ok(None) };
+        let events = queries.events_with(&window.found).await?;
+        let owners = owners(queries, &events).await?;
+        let found = events.iter().filter(|event| owners_of(&owners, event).any(|owner| self.looks_at(owner)));
+        Ok(Some(Window { found: found.map(|event| event.seq).collect(), ..window }))
+    }
+
+    fn looks_at(&self, instance: &InstanceId) -> bool {
+        self.instances.as_ref().is_none_or(|instances| instances.contains(instance))
+    }
+
+    /// The items with these numbers; no event and no file share one.
+    async fn items(&self, queries: &mut impl Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
+        let events = queries.events_with(seqs).await?;
+        let files = if events.len() < seqs.len() { queries.files_with(seqs).await? } else { vec![] };
+        let owners = owners(queries, &events).await?;
+        let events = events.into_iter().map(|event| Ok(FeedItem::Event(self.event(&owners, event))));
+        let files = files.into_iter().map(|row| row.read().map(FeedItem::File));
+        let mut items = events.chain(files).collect::<Result<Vec<_>, StoreError>>()?;
+        items.sort_by_key(FeedItem::seq);
+        Ok(items)
+    }
+
+    fn event(&self, owners: &Owners, event: EventReport) -> FeedEvent {
+        let applied = event.state == EventState::Applied.as_str();
+        let changed = std::iter::once(&event.instance_id).chain(owners_of(owners, &event));
+        let changed = changed.filter(|instance| applied && self.scope.allows(instance));
+        let key = |instance: &InstanceId| Some((instance.clone(), event.message_id.clone()?));
+        FeedEvent {
+            changes: changed.filter_map(key).take(CHANGES).collect(),
+            seq: event.seq,
+            chat_id: event.chat_id.filter(|_| self.scope.allows(&event.instance_id)),
+            instance_id: event.instance_id,
+            event_type: event.event_type,
+            state: event.state,
+            received_at: event.received_at,
+        }
+    }
+}
+
+/// The instances of the outgoing messages that are meant by what came without an instance, by the messages' ids.
+type Owners = HashMap<String, BTreeSet<InstanceId>>;
+
+async fn owners(queries: &mut impl Queries, events: &[EventReport]) -> Result<Owners, StoreError> {
+    let ids: BTreeSet<String> = events.iter().filter_map(|event| states_elsewhere(event).cloned()).collect();
+    let mut owners = Owners::new();
+    if !ids.is_empty() {
+        for (instance, id) in queries.outgoing(&Vec::from_iter(ids)).await? {
+            owners.entry(id).or_default().insert(instance);
+        }
+    }
+    Ok(owners)
+}
+
+fn owners_of<'o>(owners: &'o Owners, event: &EventReport) -> impl Iterator<Item = &'o InstanceId> {
+    states_elsewhere(event).and_then(|id| owners.get(id)).into_iter().flatten()
+}
+
+/// The message that an event without an instance states an ack of, perhaps.
+fn states_elsewhere(event: &EventReport) -> Option<&String> {
+    let stating = event.event_type.as_deref().is_some_and(|it| STATING.contains(&it));
+    let applied = event.state == EventState::Applied.as_str();
+    event.message_id.as_ref().filter(|_| event.instance_id.is_unstated() && stating && applied)
+}

@@ -1,0 +1,125 @@
+//! Media jobs as people see them, and the files that are stored.
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+use crate::write::media::{count, unreadable};
+use domain::access::scope::Scope;
+use domain::instance::InstanceId;
+use domain::media::object_key::ObjectKey;
+use domain::media::{Jobs, State, StoredFile};
+use domain::time::timestamp::Timestamp;
+
+/// The contract of what people ask about files.
+#[async_trait]
+pub trait MediaReports: Send + Sync {
+    /// The jobs of each state that has some. Counts them all, which takes its time where there are many.
+    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError>;
+
+    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
+    /// stored. Returns how many those are.
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// A stored file by its key, under the name that it had first in the first instance of `scope` that has it. `None`
+    /// where no message of the scope came with it.
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError>;
+
+    /// The jobs of a message; those with a stored file first, of these the latest.
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError>;
+}
+
+/// Which jobs a person means; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    pub state: Option<State>,
+    pub instance_id: Option<String>,
+    pub message_id: Option<String>,
+}
+
+/// A job, for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobReport {
+    pub instance_id: String,
+    pub message_id: String,
+    pub source_sha256: [u8; 32],
+    pub state: State,
+    pub reason: Option<String>,
+    pub attempts: u32,
+    pub occurred_at: Timestamp,
+    pub next_attempt_at: Timestamp,
+    pub file: Option<StoredFile>,
+    pub stored_at: Option<Timestamp>,
+}
+
+/// The jobs of a state, as they were counted.
+pub(crate) struct JobsRow<T> {
+    pub(crate) state: String,
+    pub(crate) count: i64,
+    pub(crate) oldest: T,
+}
+
+impl<T> JobsRow<T> {
+    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<Jobs, StoreError> {
+        let count = self.count.try_into().map_err(|_| unreadable("count"))?;
+        Ok(Jobs { state: state(&self.state)?, count, oldest: time(self.oldest)? })
+    }
+}
+
+/// The stored file of a row that has one.
+pub(crate) struct FileRow {
+    pub(crate) object_key: Option<String>,
+    pub(crate) size: Option<i64>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) file_name: Option<String>,
+}
+
+impl FileRow {
+    pub(crate) fn read(self) -> Result<Option<StoredFile>, StoreError> {
+        let Some(text) = self.object_key else { return Ok(None) };
+        let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
+        let size = self.size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
+        let content_type = self.content_type.ok_or_else(|| unreadable("content_type"))?;
+        Ok(Some(StoredFile { object_key, size, content_type, file_name: self.file_name }))
+    }
+}
+
+/// A row for a person.
+#[derive(sqlx::FromRow)]
+pub(crate) struct ReportRow<T> {
+    pub(crate) instance_id: String,
+    pub(crate) message_id: String,
+    pub(crate) source_sha256: Vec<u8>,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) attempts: i32,
+    pub(crate) occurred_at: T,
+    pub(crate) next_attempt_at: T,
+    pub(crate) object_key: Option<String>,
+    pub(crate) size: Option<i64>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) stored_at: Option<T>,
+}
+
+impl<T> ReportRow<T> {
+    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<JobReport, StoreError> {
+        let Self { object_key, size, content_type, file_name, .. } = self;
+        let file = FileRow { object_key, size, content_type, file_name };
+        Ok(JobReport {
+            instance_id: self.instance_id,
+            message_id: self.message_id,
+            source_sha256: self.source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?,
+            state: state(&self.state)?,
+            reason: self.reason,
+            attempts: count(self.attempts)?,
+            occurred_at: time(self.occurred_at)?,
+            next_attempt_at: time(self.next_attempt_at)?,
+            file: file.read()?,
+            stored_at: self.stored_at.map(&time).transpose()?,
+        })
+    }
+}
+
+fn state(text: &str) -> Result<State, StoreError> {
+    State::parse(text).ok_or_else(|| unreadable("state"))
+}

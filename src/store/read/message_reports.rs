@@ -1,0 +1,335 @@
+//! Messages as people and dashboards see them.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::listing::{Ask, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::media_reports::JobReport;
+use super::message_filter::{MessageFilter, Part};
+use super::search::{self, SEARCH_TIME, SearchAsk};
+use crate::{Queries, StoreError};
+use domain::access::scope::Scope;
+use domain::chat::ChatKey;
+use domain::instance::InstanceId;
+use domain::message::ack::StatedAck;
+use domain::message::reaction::{MessageReaction, current};
+use domain::message::{Fields, Location, MessageKey};
+use domain::page::{Key, PAGE_BYTES, Page, Paging};
+use domain::search::{Facet, Narrowing, SearchQuery};
+use domain::time::timestamp::Timestamp;
+
+/// The contract of what people ask about messages.
+#[async_trait]
+pub trait MessageReports: Send + Sync {
+    /// A page of the messages that `filter` lets through.
+    async fn list_messages(
+        &self,
+        scope: &Scope,
+        filter: &MessageFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<MessageReport, Key>, StoreError>;
+
+    /// A message with all that is known of it.
+    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError>;
+}
+
+/// A message, for a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageReport {
+    pub instance_id: InstanceId,
+    pub id: String,
+    pub fields: Fields,
+    pub is_group: bool,
+    pub ack: String,
+    pub received_at: Timestamp,
+    pub occurred_at: Timestamp,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    /// Its file; of several, one that is stored.
+    pub media: Option<JobReport>,
+    /// Each person's current one.
+    pub reactions: Vec<MessageReaction>,
+    /// There are more rows of reactions than were read, so some persons are missing.
+    pub reactions_truncated: bool,
+}
+
+/// A message with its history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageDetail {
+    pub message: MessageReport,
+    /// The words that were stated of it, in the order in which they came.
+    pub acks: Vec<StatedAck>,
+    /// There are more words than these.
+    pub acks_truncated: bool,
+    /// The message that it answers, if that is there.
+    pub quoted: Option<MessageReport>,
+}
+
+/// The maximum number of reaction rows that a message is shown with, removals and former reactions included.
+pub(crate) const REACTIONS: i64 = 200;
+/// The maximum number of acks that a message is shown with.
+pub(crate) const ACKS: i64 = 200;
+
+/// The statements that read messages and what belongs to them.
+#[async_trait]
+pub(crate) trait MessageQueries {
+    /// The keys of the messages of a page, with the times that it is ordered by.
+    async fn message_keys(
+        &mut self,
+        listing: &Listing,
+        ask: &Ask<'_>,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+
+    /// The bytes of the long texts of each of these messages and of its first [`REACTIONS`], in the order of the keys.
+    async fn message_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<i64>, StoreError>;
+
+    /// The messages with these keys, without their files and reactions, in any order.
+    async fn messages_with(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError>;
+
+    /// One media job of each of these messages that has some: one with a stored file, else the latest.
+    async fn media_of(&mut self, keys: &[MessageKey]) -> Result<Vec<JobReport>, StoreError>;
+
+    /// The reactions to these messages: of each the first [`REACTIONS`] in the order of the primary key, and one more.
+    async fn reactions_to(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError>;
+
+    /// The acks that were stated of a message, in the order in which they came: the first [`ACKS`], and one more.
+    async fn acks_of(&mut self, key: &MessageKey) -> Result<Vec<StatedAck>, StoreError>;
+
+    /// The chats of these instances with the person of this number.
+    async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError>;
+}
+
+const KEY: &[Rest] = &[Rest::Text("id")];
+pub(crate) const BY_TIME: Listing =
+    Listing { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
+pub(crate) const BY_ARRIVAL: Listing =
+    Listing { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
+
+#[async_trait]
+impl<S: Readable> MessageReports for S {
+    async fn list_messages(
+        &self,
+        scope: &Scope,
+        filter: &MessageFilter,
+        paging: &Paging<Key>,
+    ) -> Result<Page<MessageReport, Key>, StoreError> {
+        let mut reading = self.reading().await?;
+        let keys = keys(&mut reading, scope, filter, paging).await?;
+        let sizes = sizes(&mut reading, &keys.rows).await?;
+        let keys = keys.within(PAGE_BYTES, &sizes);
+        let mut messages = reports(&mut reading, &keys.rows).await?;
+        let page = keys.filter_map(|key| messages.remove(&key));
+        reading.end().await?;
+        Ok(page)
+    }
+
+    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
+        let mut reading = self.reading().await?;
+        let detail = detail(&mut reading, (instance_id.clone(), id.to_owned())).await?;
+        reading.end().await?;
+        Ok(detail)
+    }
+}
+
+async fn keys(
+    queries: &mut impl Queries,
+    scope: &Scope,
+    filter: &MessageFilter,
+    paging: &Paging<Key>,
+) -> Result<Page<MessageKey, Key>, StoreError> {
+    let listing = if filter.by_arrival { BY_ARRIVAL } else { BY_TIME };
+    let instances = instances(queries, scope, filter.instance_id.as_ref()).await?;
+    if let Some(query) = &filter.search {
+        return found(queries, scope, instances, filter, query, paging).await;
+    }
+    let places = places(queries, instances, filter).await?;
+    let targets: Vec<Target> = places
+        .into_iter()
+        .map(|(instance_id, chat_id)| Target { chat_id, ..Target::new(instance_id, paging, &listing) })
+        .collect();
+    let mut rows = Vec::new();
+    for Part { targets, conditions } in filter.parts(&listing, targets) {
+        rows.extend(queries.message_keys(&listing, &Ask::new(&targets, &conditions, paging)).await?);
+    }
+    let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    Ok(page.map(|(key, _)| key))
+}
+
+/// The keys of the messages of a page that a search finds.
+async fn found(
+    queries: &mut impl Queries,
+    scope: &Scope,
+    instances: Vec<InstanceId>,
+    filter: &MessageFilter,
+    query: &SearchQuery,
+    paging: &Paging<Key>,
+) -> Result<Page<MessageKey, Key>, StoreError> {
+    let mut narrowing = Narrowing::default();
+    if filter.instance_id.is_some() || *scope != Scope::All {
+        narrowing = narrowing.and_any_of(instances.iter().map(Facet::instance));
+    }
+    if filter.contact.is_some() || filter.chat_id.is_some() {
+        let chats = places(queries, instances.clone(), filter).await?;
+        let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
+        narrowing = narrowing.and_any_of(chats);
+    }
+    let conditions = [filter.fields(None), filter.flags()].concat();
+    let (after, before) = paging.span(1);
+    let ask = SearchAsk {
+        query,
+        narrowing,
+        instances: &instances,
+        conditions: &conditions,
+        after,
+        before,
+        ascending: paging.ascending(),
+        limit: paging.reach(),
+        time: SEARCH_TIME,
+    };
+    let found = search::find(queries, &ask).await?;
+    let page = merge(paging, found.rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    let page = page.map(|(key, _)| key);
+    Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
+}
+
+/// The instances that are asked for, or the chats in them.
+async fn places(
+    queries: &mut impl Queries,
+    instances: Vec<InstanceId>,
+    filter: &MessageFilter,
+) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
+    let Some(contact) = &filter.contact else {
+        return Ok(instances.into_iter().map(|instance| (instance, filter.chat_id.clone())).collect());
+    };
+    let chats = queries.chats_with(&instances, contact).await?;
+    let wanted = |chat: &ChatKey| filter.chat_id.as_ref().is_none_or(|wanted| *wanted == chat.1);
+    Ok(chats.into_iter().filter(wanted).map(|(instance, chat)| (instance, Some(chat))).collect())
+}
+
+/// The bytes that these messages are made of, as far as they have no small limit.
+pub(crate) async fn sizes(queries: &mut impl Queries, keys: &[MessageKey]) -> Result<Vec<usize>, StoreError> {
+    let sizes = if keys.is_empty() { vec![] } else { queries.message_sizes(keys).await? };
+    Ok(sizes.into_iter().map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect())
+}
+
+/// The messages with these keys, with their files and reactions.
+pub(crate) async fn reports(
+    queries: &mut impl Queries,
+    keys: &[MessageKey],
+) -> Result<HashMap<MessageKey, MessageReport>, StoreError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let messages = queries.messages_with(keys).await?;
+    let mut messages: HashMap<MessageKey, MessageReport> =
+        messages.into_iter().map(|message| ((message.instance_id.clone(), message.id.clone()), message)).collect();
+    for job in queries.media_of(keys).await? {
+        if let Some(message) = messages.get_mut(&(InstanceId::from_store(&job.instance_id), job.message_id.clone())) {
+            message.media.get_or_insert(job);
+        }
+    }
+    let mut reactions: HashMap<MessageKey, Vec<MessageReaction>> = HashMap::new();
+    for reaction in queries.reactions_to(keys).await? {
+        let key = (reaction.instance_id.clone(), reaction.message_id.clone());
+        reactions.entry(key).or_default().push(reaction);
+    }
+    for (key, rows) in reactions {
+        if let Some(message) = messages.get_mut(&key) {
+            message.take_reactions(rows);
+        }
+    }
+    Ok(messages)
+}
+
+impl MessageReport {
+    /// Takes its rows of reactions, as [`MessageQueries::reactions_to`] reads them. Where there are more, those of the
+    /// last person may be incomplete, and which reaction is current cannot be told.
+    fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
+        self.reactions_truncated = rows.len() > REACTIONS as usize;
+        if self.reactions_truncated {
+            let last = rows.iter().map(|row| row.from_number.clone()).max();
+            rows.retain(|row| Some(&row.from_number) != last.as_ref());
+        }
+        self.reactions = current(rows);
+    }
+}
+
+async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
+    let Some(message) = reports(queries, std::slice::from_ref(&key)).await?.remove(&key) else { return Ok(None) };
+    let quoted = message.fields.quoted_message_id.clone().map(|quoted| (key.0.clone(), quoted));
+    let quoted = match quoted {
+        Some(quoted) => reports(queries, std::slice::from_ref(&quoted)).await?.remove(&quoted),
+        None => None,
+    };
+    let mut acks = queries.acks_of(&key).await?;
+    let acks_truncated = acks.len() > ACKS as usize;
+    acks.truncate(ACKS as usize);
+    Ok(Some(MessageDetail { message, acks, acks_truncated, quoted }))
+}
+
+/// A row of `messages`.
+pub(crate) struct MessageRow<T> {
+    pub(crate) instance_id: String,
+    pub(crate) id: String,
+    pub(crate) chat_id: Option<String>,
+    pub(crate) from_id: Option<String>,
+    pub(crate) to_id: Option<String>,
+    pub(crate) from_me: bool,
+    pub(crate) sender_name: Option<String>,
+    pub(crate) body: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) sent_at: Option<T>,
+    pub(crate) is_group: bool,
+    pub(crate) quoted_message_id: Option<String>,
+    pub(crate) reaction: Option<String>,
+    pub(crate) latitude: Option<f64>,
+    pub(crate) longitude: Option<f64>,
+    pub(crate) vcard: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) ack: String,
+    pub(crate) group_sender: Option<String>,
+    pub(crate) received_at: T,
+    pub(crate) occurred_at: T,
+    pub(crate) delivered_at: Option<T>,
+    pub(crate) read_at: Option<T>,
+}
+
+impl<T> MessageRow<T> {
+    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MessageReport, StoreError> {
+        let location = self.latitude.zip(self.longitude).map(|(latitude, longitude)| Location { latitude, longitude });
+        let fields = Fields {
+            chat_id: self.chat_id,
+            from_id: self.from_id,
+            to_id: self.to_id,
+            from_me: self.from_me,
+            sender_name: self.sender_name,
+            body: self.body,
+            kind: self.kind,
+            sent_at: self.sent_at.map(&time).transpose()?,
+            is_group: Some(self.is_group),
+            quoted_message_id: self.quoted_message_id,
+            reaction: self.reaction,
+            // It may be long, and what is shown is what became of it.
+            media_url: None,
+            location,
+            vcard: self.vcard,
+            status: self.status,
+            group_sender: self.group_sender,
+        };
+        Ok(MessageReport {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            id: self.id,
+            fields,
+            is_group: self.is_group,
+            ack: self.ack,
+            received_at: time(self.received_at)?,
+            occurred_at: time(self.occurred_at)?,
+            delivered_at: self.delivered_at.map(&time).transpose()?,
+            read_at: self.read_at.map(&time).transpose()?,
+            media: None,
+            reactions: vec![],
+            reactions_truncated: false,
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! The words of messages' bodies, and finding messages by them.
+//!
+//! A search goes through time in steps of whole weeks, each as wide as the one before was quick, until the page is full:
+//! so a common word fills it from the first step, a rare one is found in a few, and one that is rare among the
+//! messages with a common filter is broken off in time.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::listing::Condition;
+use crate::StoreError;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::page::Key;
+use domain::search::{Narrowing, SearchEntry, SearchQuery, Week};
+use domain::time::timestamp::Timestamp;
+
+/// How long a search may take: then its page is shown, with what was found so far.
+pub(crate) const SEARCH_TIME: Duration = Duration::from_millis(60);
+
+/// A step that took no longer is followed by one of twice as many weeks, and any other by one of half as many.
+const QUICK: Duration = Duration::from_millis(10);
+
+/// Weeks of the widest step: PostgreSQL is given each of them.
+const WIDEST: i32 = 256;
+
+/// A page of what is found.
+pub(crate) struct SearchAsk<'a> {
+    pub(crate) query: &'a SearchQuery,
+    pub(crate) narrowing: Narrowing,
+    /// The instances that are searched, for the times of their messages.
+    pub(crate) instances: &'a [InstanceId],
+    /// What holds of the messages besides.
+    pub(crate) conditions: &'a [Condition],
+    /// What is found lies strictly between these keys.
+    pub(crate) after: Key,
+    pub(crate) before: Key,
+    pub(crate) ascending: bool,
+    pub(crate) limit: u32,
+    /// After this time the search is broken off between two steps; whoever wants the rest asks on.
+    pub(crate) time: Duration,
+}
+
+/// What was found.
+pub(crate) struct Found {
+    pub(crate) rows: Vec<(MessageKey, Timestamp)>,
+    /// Where the search was broken off, because it had taken its time; all that lies before was searched.
+    pub(crate) unfinished: Option<Timestamp>,
+}
+
+/// Weeks that are searched together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) first: Week,
+    pub(crate) last: Week,
+}
+
+/// The statements that search.
+#[async_trait]
+pub(crate) trait SearchQueries {
+    /// The time of the first message between two times, both included, in the order of reading. It may be one of
+    /// another instance.
+    async fn first_time(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
+
+    /// What is found in a step: the first `limit` in the order of reading, and any that share the time of the last.
+    async fn found(
+        &mut self,
+        ask: &SearchAsk<'_>,
+        step: Step,
+        limit: u32,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+}
+
+pub(crate) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
+    if ask.instances.is_empty() {
+        return Ok(Found { rows: vec![], unfinished: None });
+    }
+    let begun = Instant::now();
+    let (mut from, mut to) = (ask.after.at(), ask.before.at());
+    let (mut rows, mut width, mut reached) = (Vec::new(), 1, None);
+    while let Some(at) = queries.first_time(ask, from, to).await? {
+        if reached.is_some() && begun.elapsed() >= ask.time {
+            return Ok(Found { rows, unfinished: reached });
+        }
+        let step = Step::from(at, width, ask.ascending);
+        let step_begun = Instant::now();
+        rows.extend(queries.found(ask, step, ask.limit - rows.len() as u32).await?);
+        if rows.len() >= ask.limit as usize {
+            break;
+        }
+        let edge = if ask.ascending { step.last.ends() } else { step.first.begins() };
+        reached = Some(edge);
+        match ask.ascending {
+            true => from = edge,
+            false => to = edge - Duration::from_millis(1),
+        }
+        width = if step_begun.elapsed() <= QUICK { (width * 2).min(WIDEST) } else { (width / 2).max(1) };
+    }
+    Ok(Found { rows, unfinished: None })
+}
+
+impl Step {
+    fn from(at: Timestamp, width: i32, ascending: bool) -> Self {
+        let week = Week::of(at);
+        match ascending {
+            true => Self { first: week, last: week.plus(width - 1) },
+            false => Self { first: week.plus(1 - width), last: week },
+        }
+    }
+}
+
+/// The statements on `message_search` within a transaction.
+#[async_trait]
+pub(crate) trait SearchRows {
+    /// Writes the words of messages that have none yet, and returns how many rows were written.
+    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError>;
+
+    /// Removes the words that these messages have with these times, where they have some.
+    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::read::search::*;
+    use domain::page::{Cursor, Order, Page, Paging};
+
+    const EACH_DAY: i64 = 24 * 60 * 60;
+
+    /// One message a day for two years, of which every hundredth is found.
+    struct Fake;
+
+    fn days() -> impl DoubleEndedIterator<Item = Timestamp> {
+        (0..730).map(|day| Timestamp::from_seconds(1_700_000_000 + day * EACH_DAY))
+    }
+
+    fn key(at: Timestamp) -> Key {
+        Key::new(at, &InstanceId::new("7").unwrap(), vec![at.millis().to_string()])
+    }
+
+    #[async_trait]
+    impl SearchQueries for Fake {
+        async fn first_time(
+            &mut self,
+            ask: &SearchAsk<'_>,
+            from: Timestamp,
+            to: Timestamp,
+        ) -> Result<Option<Timestamp>, StoreError> {
+            let mut times = days().filter(|at| (from..=to).contains(at));
+            Ok(if ask.ascending { times.next() } else { times.next_back() })
+        }
+
+        async fn found(
+            &mut self,
+            ask: &SearchAsk<'_>,
+            step: Step,
+            limit: u32,
+        ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+            let found = days().step_by(100).filter(|at| {
+                key(*at) > ask.after && key(*at) < ask.before && *at >= step.first.begins() && *at < step.last.ends()
+            });
+            let mut found: Vec<Timestamp> = found.collect();
+            if !ask.ascending {
+                found.reverse();
+            }
+            found.truncate(limit as usize);
+            let instance = InstanceId::new("7").unwrap();
+            Ok(found.into_iter().map(|at| ((instance.clone(), at.millis().to_string()), at)).collect())
+        }
+    }
+
+    async fn page(order: Order, cursor: Option<Cursor<Key>>, time: Duration) -> (Page<Timestamp, Key>, bool) {
+        let paging = Paging { order, limit: 3, cursor, since: None, until: None };
+        let (after, before) = paging.span(1);
+        let ask = SearchAsk {
+            query: &SearchQuery::parse("hola").unwrap(),
+            narrowing: Narrowing::default(),
+            instances: &[InstanceId::new("7").unwrap()],
+            conditions: &[],
+            after,
+            before,
+            ascending: paging.ascending(),
+            limit: paging.reach(),
+            time,
+        };
+        let found = find(&mut Fake, &ask).await.unwrap();
+        let page = paging.page(found.rows, |(_, at)| key(*at)).map(|(_, at)| at);
+        let broken_off = found.unfinished.is_some();
+        (found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)), broken_off)
+    }
+
+    #[tokio::test]
+    async fn a_search_that_is_broken_off_goes_on_where_it_was_in_both_directions() {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            for time in [Duration::ZERO, Duration::MAX] {
+                let mut all: Vec<Timestamp> = days().step_by(100).collect();
+                if order == Order::NewestFirst {
+                    all.reverse();
+                }
+                let (mut forth, mut cursor, mut broken_off) = (vec![], None, false);
+                loop {
+                    let (page, broken) = page(order, cursor, time).await;
+                    broken_off |= broken && page.rows.is_empty();
+                    forth.extend(page.rows);
+                    cursor = page.next;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!((forth, broken_off), (all.clone(), time == Duration::ZERO));
+
+                let end = if order == Order::NewestFirst { Timestamp::MIN } else { Timestamp::MAX };
+                let (mut back, mut cursor) = (vec![], Some(Cursor { key: key(end), backwards: true }));
+                while cursor.is_some() {
+                    let (page, broken) = page(order, cursor, time).await;
+                    assert!(page.next.is_some() || !broken);
+                    back.splice(0..0, page.rows);
+                    cursor = page.previous;
+                }
+                assert_eq!(back, all);
+            }
+        }
+    }
+}

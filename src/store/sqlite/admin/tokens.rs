@@ -1,0 +1,132 @@
+use async_trait::async_trait;
+
+use crate::StoreError;
+use crate::admin::tokens::{TokenRow, TokenStore, instances, not_swallowed};
+use crate::sqlite::{SqliteStore, timestamp};
+use domain::access::token::{ApiToken, NewToken, TokenDigest, TokenId};
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl TokenStore for SqliteStore {
+    async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
+        let (name, prefix, sha256) = (token.name.as_str(), &token.prefix, token.digest.as_bytes().as_slice());
+        let (instances, created_at) = (instances(&token.scope), token.created_at.to_rfc3339());
+        let expires_at = token.expires_at.map(Timestamp::to_rfc3339);
+        let mut unit = self.begin().await?;
+        let id = sqlx::query_scalar!(
+            r#"
+            INSERT INTO api_tokens (name, prefix, sha256, instances, created_at, expires_at)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            WHERE NOT EXISTS (
+                SELECT 1
+                FROM api_tokens
+                WHERE name = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?5)
+            )
+            RETURNING id AS "id!: i64"
+            "#,
+            name,
+            prefix,
+            sha256,
+            instances,
+            created_at,
+            expires_at,
+        )
+        .fetch_optional(&mut *unit)
+        .await?;
+        if id.is_none() {
+            let is_taken = sqlx::query_scalar!(
+                r#"
+                SELECT EXISTS (
+                    SELECT 1
+                    FROM api_tokens
+                    WHERE name = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
+                ) AS "is_taken!: bool"
+                "#,
+                name,
+                created_at,
+            );
+            not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
+        }
+        unit.commit().await?;
+        Ok(id.map(TokenId))
+    }
+
+    async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        let rows = sqlx::query_as!(
+            TokenRow::<String>,
+            r#"
+            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            FROM api_tokens
+            ORDER BY id DESC
+            "#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        let now = now.to_rfc3339();
+        let mut unit = self.begin().await?;
+        let done =
+            sqlx::query!("UPDATE api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL", id.0, now)
+                .execute(&mut *unit)
+                .await?;
+        let is_over = sqlx::query_scalar!(
+            r#"SELECT NOT EXISTS (SELECT 1 FROM api_tokens WHERE id = ?1 AND revoked_at IS NULL) AS "is_over!: bool""#,
+            id.0,
+        );
+        not_swallowed(is_over.fetch_one(&mut *unit).await?)?;
+        unit.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
+        let sha256 = digest.as_bytes().as_slice();
+        let row = sqlx::query_as!(
+            TokenRow::<String>,
+            r#"
+            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            FROM api_tokens
+            WHERE sha256 = ?1
+            "#,
+            sha256,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| row.read(|at| timestamp(&at))).transpose()
+    }
+
+    async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
+        let row = sqlx::query_as!(
+            TokenRow::<String>,
+            r#"
+            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            FROM api_tokens
+            WHERE id = ?1
+            "#,
+            id.0,
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| row.read(|at| timestamp(&at))).transpose()
+    }
+
+    async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError> {
+        let (now, noted_since) = (now.to_rfc3339(), noted_since.to_rfc3339());
+        let mut unit = self.begin().await?;
+        sqlx::query!(
+            r#"
+            UPDATE api_tokens
+            SET last_used_at = ?2
+            WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)
+            "#,
+            id.0,
+            now,
+            noted_since,
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await
+    }
+}

@@ -1,0 +1,136 @@
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+
+use crate::StoreError;
+use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
+use crate::sqlite::{SqliteStore, json, timestamp};
+use domain::access::scope::Scope;
+use domain::instance::InstanceId;
+use domain::media::object_key::ObjectKey;
+use domain::media::{Jobs, State, StoredFile};
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl MediaReports for SqliteStore {
+    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError> {
+        let rows = sqlx::query_as!(
+            JobsRow::<String>,
+            r#"
+            SELECT state AS "state!: String", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: String"
+            FROM media
+            GROUP BY state
+            ORDER BY state
+            "#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
+        let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
+        let mut unit = self.begin().await?;
+        let done = sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1, settled_seq = NULL
+            WHERE state <> 'stored'
+                AND (?2 IS NULL OR state = ?2)
+                AND (?3 IS NULL OR instance_id = ?3)
+                AND (?4 IS NULL OR message_id = ?4)
+            "#,
+            now,
+            state,
+            filter.instance_id,
+            filter.message_id,
+        )
+        .execute(&mut *unit)
+        .await?;
+        unit.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
+        let row = match scope {
+            Scope::All => any_file(&self.readers, object_key).await?,
+            Scope::Instances(instances) => file_of(&self.readers, object_key, instances).await?,
+        };
+        row.map_or(Ok(None), FileRow::read)
+    }
+
+    async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
+        let instance_id = instance_id.as_str();
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                message_id,
+                source_sha256,
+                state,
+                reason,
+                attempts AS "attempts: i32",
+                occurred_at,
+                next_attempt_at,
+                object_key,
+                size,
+                content_type,
+                file_name,
+                stored_at
+            FROM media
+            WHERE instance_id = ?1 AND message_id = ?2
+            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
+            "#,
+            instance_id,
+            message_id,
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+}
+
+async fn any_file(readers: &SqlitePool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
+    let key = object_key.as_str();
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT object_key, size, content_type, file_name
+        FROM media
+        WHERE object_key = ?1
+        ORDER BY instance_id, stored_at
+        LIMIT 1
+        "#,
+        key,
+    );
+    Ok(row.fetch_optional(readers).await?)
+}
+
+async fn file_of(
+    readers: &SqlitePool,
+    object_key: &ObjectKey,
+    instances: &BTreeSet<InstanceId>,
+) -> Result<Option<FileRow>, StoreError> {
+    let (key, instances) = (object_key.as_str(), json(instances.iter().map(InstanceId::as_str)));
+    let row = sqlx::query_as!(
+        FileRow,
+        r#"
+        SELECT object_key, size, content_type, file_name
+        FROM json_each(?2) AS instance
+            JOIN media ON media.rowid = (
+                SELECT rowid
+                FROM media
+                WHERE object_key = ?1 AND instance_id = instance.value
+                ORDER BY stored_at
+                LIMIT 1
+            )
+        ORDER BY instance_id
+        LIMIT 1
+        "#,
+        key,
+        instances,
+    );
+    Ok(row.fetch_optional(readers).await?)
+}

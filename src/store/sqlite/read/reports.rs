@@ -1,0 +1,280 @@
+use async_trait::async_trait;
+
+use super::listing::list;
+use super::reading::Reading;
+use crate::StoreError;
+use crate::read::ack_reports::{AckQueries, AckReport, AckReportRow};
+use crate::read::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
+use crate::read::listing::{Ask, Listing};
+use crate::read::media_lists::MediaQueries;
+use crate::read::media_reports::{JobReport, ReportRow};
+use crate::read::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
+use crate::read::reaction_reports::{ReactionQueries, ReactionRow};
+use crate::sqlite::{json, keys, timestamp};
+use domain::chat::ChatKey;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::ack::StatedAck;
+use domain::message::reaction::MessageReaction;
+use domain::time::timestamp::Timestamp;
+
+fn time(at: String) -> Result<Timestamp, StoreError> {
+    timestamp(&at)
+}
+
+#[async_trait]
+impl MessageQueries for Reading {
+    async fn message_keys(
+        &mut self,
+        listing: &Listing,
+        ask: &Ask<'_>,
+    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let rows = list::<(String, String, String)>(self, listing, ask).await?;
+        let keyed = rows
+            .into_iter()
+            .map(|(instance_id, id, at)| Ok(((InstanceId::from_store(&instance_id), id), timestamp(&at)?)));
+        keyed.collect()
+    }
+
+    async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
+        let keys = keys(messages);
+        let shown = REACTIONS + 1;
+        let sizes = sqlx::query_scalar!(
+            r#"
+            SELECT
+                coalesce(octet_length(messages.body), 0)
+                + coalesce(octet_length(messages.vcard), 0)
+                + (
+                    SELECT coalesce(sum(octet_length(message_id) + octet_length(from_number) + octet_length(reaction)), 0)
+                    FROM (
+                        SELECT message_id, from_number, reaction
+                        FROM message_reactions
+                        WHERE instance_id = key.value ->> 'instance_id' AND message_id = key.value ->> 'id'
+                        LIMIT ?2
+                    )
+                ) AS "size!: i64"
+            FROM json_each(?1) AS key
+            LEFT JOIN messages
+                ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
+            ORDER BY key.key
+            "#,
+            keys,
+            shown,
+        );
+        Ok(sizes.fetch_all(&mut **self).await?)
+    }
+
+    async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query_as!(
+            MessageRow::<String>,
+            r#"
+            SELECT
+                messages.instance_id AS "instance_id!: String",
+                messages.id AS "id!: String",
+                chat_id AS "chat_id: String",
+                from_id AS "from_id: String",
+                to_id AS "to_id: String",
+                from_me AS "from_me!: bool",
+                sender_name AS "sender_name: String",
+                body AS "body: String",
+                messages.type AS "kind: String",
+                sent_at AS "sent_at: String",
+                is_group AS "is_group!: bool",
+                quoted_message_id AS "quoted_message_id: String",
+                reaction AS "reaction: String",
+                latitude AS "latitude: f64",
+                longitude AS "longitude: f64",
+                vcard AS "vcard: String",
+                status AS "status: String",
+                ack AS "ack!: String",
+                group_sender AS "group_sender: String",
+                received_at AS "received_at!: String",
+                occurred_at AS "occurred_at!: String",
+                delivered_at AS "delivered_at: String",
+                read_at AS "read_at: String"
+            FROM json_each(?1) AS key
+            CROSS JOIN messages
+                ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
+            "#,
+            keys,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query_as!(
+            ReportRow::<String>,
+            r#"
+            SELECT
+                media.instance_id AS "instance_id!: String",
+                message_id AS "message_id!: String",
+                source_sha256 AS "source_sha256!: Vec<u8>",
+                state AS "state!: String",
+                reason AS "reason: String",
+                attempts AS "attempts!: i32",
+                occurred_at AS "occurred_at!: String",
+                next_attempt_at AS "next_attempt_at!: String",
+                object_key AS "object_key: String",
+                size AS "size: i64",
+                content_type AS "content_type: String",
+                file_name AS "file_name: String",
+                stored_at AS "stored_at: String"
+            FROM json_each(?1) AS key
+            CROSS JOIN media
+                ON media.rowid = (
+                    SELECT job.rowid
+                    FROM media AS job
+                    WHERE job.instance_id = key.value ->> 'instance_id' AND job.message_id = key.value ->> 'id'
+                    ORDER BY job.stored_at IS NULL, job.stored_at DESC, job.occurred_at DESC, job.source_sha256
+                    LIMIT 1
+                )
+            "#,
+            keys,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
+        let keys = keys(messages);
+        let shown = REACTIONS + 1;
+        // SQLite limits the rows of each message in a subquery alone, which has one column.
+        let rows = sqlx::query_scalar!(
+            r#"
+            SELECT (
+                SELECT json_group_array(json_object(
+                    'instance_id', instance_id,
+                    'message_id', message_id,
+                    'from_number', from_number,
+                    'reaction', reaction,
+                    'reacted_at', reacted_at,
+                    'received_at', received_at
+                ))
+                FROM (
+                    SELECT *
+                    FROM message_reactions
+                    WHERE instance_id = key.value ->> 'instance_id' AND message_id = key.value ->> 'id'
+                    ORDER BY from_number, reaction, reacted_at
+                    LIMIT ?2
+                )
+            ) AS "reactions!: String"
+            FROM json_each(?1) AS key
+            "#,
+            keys,
+            shown,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let mut reactions = Vec::new();
+        for row in rows {
+            let read = |row: ReactionRow<String>| row.read(time);
+            let of_message: Vec<ReactionRow<String>> = serde_json::from_str(&row)
+                .map_err(|error| StoreError::Unavailable(format!("reactions are no JSON: {error}")))?;
+            reactions.extend(of_message.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(reactions)
+    }
+
+    async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
+        let (instance_id, shown) = (instance_id.as_str(), ACKS + 1);
+        let rows = sqlx::query!(
+            r#"
+            SELECT ack, ack_rank AS "ack_rank: i16", received_at
+            FROM message_acks
+            WHERE instance_id = ?1 AND message_id = ?2
+            ORDER BY received_at, ack_rank, ack
+            LIMIT ?3
+            "#,
+            instance_id,
+            id,
+            shown,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let stated = rows
+            .into_iter()
+            .map(|row| Ok(StatedAck { ack: row.ack, rank: row.ack_rank, received_at: timestamp(&row.received_at)? }));
+        stated.collect()
+    }
+
+    async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
+        let instances = json(instances.iter().map(InstanceId::as_str));
+        let rows = sqlx::query!(
+            r#"
+            SELECT chats.instance_id AS "instance_id!: String", chats.chat_id AS "chat_id!: String"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN chats ON chats.instance_id = wanted.value AND chats.contact = ?2
+            "#,
+            instances,
+            contact,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.chat_id)).collect())
+    }
+}
+
+#[async_trait]
+impl ChatQueries for Reading {
+    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError> {
+        let rows = list::<ChatReportRow<String>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn chat_row(&mut self, (instance_id, chat_id): &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+        let instance_id = instance_id.as_str();
+        let row = sqlx::query_as!(
+            ChatReportRow::<String>,
+            r#"
+            SELECT
+                instance_id,
+                chat_id,
+                name,
+                contact,
+                is_group AS "is_group: bool",
+                message_count,
+                last_message_at,
+                last_message_id,
+                last_incoming_at,
+                last_outgoing_at,
+                waiting_since
+            FROM chats
+            WHERE instance_id = ?1 AND chat_id = ?2
+            "#,
+            instance_id,
+            chat_id,
+        )
+        .fetch_optional(&mut **self)
+        .await?;
+        row.map(|row| row.read(time)).transpose()
+    }
+}
+
+#[async_trait]
+impl AckQueries for Reading {
+    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError> {
+        let rows = list::<AckReportRow<String>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl ReactionQueries for Reading {
+    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError> {
+        let rows = list::<ReactionRow<String>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}
+
+#[async_trait]
+impl MediaQueries for Reading {
+    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError> {
+        let rows = list::<ReportRow<String>>(self, listing, ask).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+}

@@ -1,0 +1,255 @@
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use crate::StoreError;
+use crate::sqlite::{json, keys, timestamp};
+use crate::write::acks::AckRows;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::ack;
+use domain::message::ack::{AckRaise, MessageAck};
+use domain::time::timestamp::Timestamp;
+
+#[derive(Serialize)]
+struct AckRow<'a> {
+    instance_id: &'a str,
+    message_id: &'a str,
+    ack: &'a str,
+    ack_rank: i16,
+    received_at: String,
+}
+
+impl<'a> From<&'a MessageAck> for AckRow<'a> {
+    fn from(ack: &'a MessageAck) -> Self {
+        Self {
+            instance_id: ack.instance_id.as_str(),
+            message_id: &ack.message_id,
+            ack: &ack.ack,
+            ack_rank: ack::rank(&ack.ack),
+            received_at: ack.received_at.to_rfc3339(),
+        }
+    }
+}
+
+/// An [`AckRaise`] as a JSON row.
+#[derive(Serialize)]
+struct RaiseRow<'r> {
+    instance_id: &'r str,
+    message_id: &'r str,
+    ack: &'r str,
+    ack_rank: i16,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+}
+
+impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
+    fn from(raise: &'r AckRaise) -> Self {
+        Self {
+            instance_id: raise.instance_id.as_str(),
+            message_id: &raise.message_id,
+            ack: &raise.standing.ack,
+            ack_rank: raise.standing.rank,
+            delivered_at: raise.delivered_at.map(Timestamp::to_rfc3339),
+            read_at: raise.read_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}
+
+/// The new ack of a message.
+#[derive(Serialize)]
+struct DueAck {
+    instance_id: String,
+    id: String,
+    ack: String,
+    ack_rank: i64,
+    delivered_at: Option<String>,
+    read_at: Option<String>,
+}
+
+#[async_trait]
+impl AckRows for SqliteConnection {
+    async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
+        let rows = json(acks.iter().map(AckRow::from));
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
+            SELECT
+                value ->> 'instance_id',
+                value ->> 'message_id',
+                value ->> 'ack',
+                value ->> 'ack_rank',
+                value ->> 'received_at'
+            FROM jsonb_each(?1)
+            WHERE true
+            ON CONFLICT (instance_id, message_id, ack) DO UPDATE
+            SET received_at = min(message_acks.received_at, excluded.received_at)
+            "#,
+            rows,
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
+        let keys = keys(messages);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.value ->> 'instance_id' AS "instance_id!: String", key.value ->> 'id' AS "id!: String"
+            FROM jsonb_each(?1) AS key
+            WHERE EXISTS (
+                SELECT 1
+                FROM message_acks
+                WHERE message_acks.instance_id = key.value ->> 'instance_id'
+                    AND message_acks.message_id = key.value ->> 'id'
+            )
+            "#,
+            keys,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+    }
+
+    async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
+        let message_ids = json(message_ids);
+        let rows = sqlx::query!(
+            r#"
+            SELECT message_id AS "message_id!: String", ack AS "ack!: String", received_at AS "received_at!: String"
+            FROM message_acks
+            WHERE instance_id = '-' AND message_id IN (SELECT value FROM jsonb_each(?1))
+            "#,
+            message_ids,
+        )
+        .fetch_all(self)
+        .await?;
+        let unstated = InstanceId::unstated();
+        let acks = rows.into_iter().map(|row| {
+            Ok(MessageAck {
+                instance_id: unstated.clone(),
+                message_id: row.message_id,
+                ack: row.ack,
+                received_at: timestamp(&row.received_at)?,
+            })
+        });
+        acks.collect()
+    }
+
+    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
+        let keys = keys(messages);
+        let due = sqlx::query_as!(
+            DueAck,
+            r#"
+            SELECT
+                stated.instance_id AS "instance_id!: String",
+                stated.message_id AS "id!: String",
+                stated.ack AS "ack!: String",
+                stated.ack_rank AS "ack_rank!: i64",
+                stated.delivered_at AS "delivered_at: String",
+                stated.read_at AS "read_at: String"
+            FROM (
+                SELECT
+                    message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
+                    row_number() OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                        ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
+                    ) AS place,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?2) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS delivered_at,
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
+                        PARTITION BY message_acks.instance_id, message_acks.message_id
+                    ) AS read_at
+                FROM jsonb_each(?1) AS key
+                CROSS JOIN message_acks
+                    ON message_acks.instance_id = key.value ->> 'instance_id'
+                    AND message_acks.message_id = key.value ->> 'id'
+            ) AS stated
+            CROSS JOIN messages
+                ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
+            WHERE stated.place = 1
+                AND stated.ack_rank > 0
+                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
+                AND (
+                    stated.ack <> messages.ack
+                    OR stated.ack_rank <> messages.ack_rank
+                    OR stated.delivered_at IS NOT messages.delivered_at
+                    OR stated.read_at IS NOT messages.read_at
+                )
+            "#,
+            keys,
+            ack::DELIVERED,
+            ack::READ,
+        );
+        let due = due.fetch_all(&mut *self).await?;
+        write_acks(self, due).await
+    }
+
+    async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
+        let rows = json(raises.iter().map(RaiseRow::from));
+        let due = sqlx::query_as!(
+            DueAck,
+            r#"
+            WITH stated AS MATERIALIZED (
+                SELECT
+                    known.instance_id,
+                    known.id,
+                    known.ack AS known_ack,
+                    known.ack_rank AS known_rank,
+                    known.delivered_at AS known_delivered_at,
+                    known.read_at AS known_read_at,
+                    key.value ->> 'ack' AS ack,
+                    key.value ->> 'ack_rank' AS ack_rank,
+                    coalesce(
+                        min(known.delivered_at, key.value ->> 'delivered_at'),
+                        known.delivered_at,
+                        key.value ->> 'delivered_at'
+                    ) AS delivered_at,
+                    coalesce(
+                        min(known.read_at, key.value ->> 'read_at'), known.read_at, key.value ->> 'read_at'
+                    ) AS read_at
+                FROM jsonb_each(?1) AS key
+                CROSS JOIN messages AS known
+                    ON known.instance_id = key.value ->> 'instance_id' AND known.id = key.value ->> 'message_id'
+            )
+            SELECT
+                instance_id AS "instance_id!: String",
+                id AS "id!: String",
+                CASE WHEN (ack_rank, ack) > (known_rank, known_ack) THEN ack ELSE known_ack END AS "ack!: String",
+                max(known_rank, ack_rank) AS "ack_rank!: i64",
+                delivered_at AS "delivered_at: String",
+                read_at AS "read_at: String"
+            FROM stated
+            WHERE (ack_rank, ack) > (known_rank, known_ack)
+                OR delivered_at IS NOT known_delivered_at
+                OR read_at IS NOT known_read_at
+            "#,
+            rows,
+        );
+        let due = due.fetch_all(&mut *self).await?;
+        write_acks(self, due).await
+    }
+}
+
+/// Writes acks over those of messages that are there, and returns how many were not written. SQLite cannot count in one
+/// statement what it updates in the same.
+async fn write_acks(connection: &mut SqliteConnection, due: Vec<DueAck>) -> Result<u64, StoreError> {
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let (count, due) = (due.len() as u64, json(due));
+    let written = sqlx::query!(
+        r#"
+        UPDATE messages
+        SET ack = due.value ->> 'ack',
+            ack_rank = due.value ->> 'ack_rank',
+            delivered_at = due.value ->> 'delivered_at',
+            read_at = due.value ->> 'read_at'
+        FROM jsonb_each(?1) AS due
+        WHERE messages.instance_id = due.value ->> 'instance_id' AND messages.id = due.value ->> 'id'
+        "#,
+        due,
+    );
+    Ok(count.abs_diff(written.execute(connection).await?.rows_affected()))
+}

@@ -1,0 +1,12 @@
+//! The twins of `store/write`.
+
+pub(crate) mod acks;
+pub(crate) mod chats;
+pub(crate) mod events;
+pub(crate) mod media;
+pub(crate) mod messages;
+pub(crate) mod objects;
+pub(crate) mod reactions;
+pub(crate) mod rebuild;
+pub(crate) mod responses;
+pub(crate) mod writing;

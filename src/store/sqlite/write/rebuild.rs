@@ -1,0 +1,166 @@
+use std::path::Path;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
+
+use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare, timestamp};
+use crate::write::rebuild::{Aim, BYTES, Columns, Difference, EVENTS, RebuildRows, Stage, TABLES, Table, rebuild};
+use crate::{Access, OpenError, Pending, StoreError};
+use domain::event::Event;
+use domain::instance::InstanceId;
+
+/// Which follows from `message_search`, and is written with it.
+const WORDS: &str = "message_words";
+
+pub(crate) async fn run(
+    path: &Path,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, OpenError> {
+    let _lock = match aim {
+        Aim::Rebuild => Some(hold(path).await?),
+        Aim::Check => None,
+    };
+    prepare(path, Pending::Refuse, Access::Beside).await?;
+    let options = options(path).create_if_missing(false);
+    let mut connection = match aim {
+        // What is temporary can be written on a connection that only reads.
+        Aim::Check => options.read_only(true).connect().await.map_err(StoreError::from)?,
+        Aim::Rebuild => connect(&options).await?,
+    };
+    let differences = within(&mut connection, aim, progress).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(differences)
+}
+
+async fn within(
+    connection: &mut SqliteConnection,
+    aim: Aim,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<Vec<Difference>, StoreError> {
+    connection.execute("PRAGMA temp_store = FILE").await?;
+    for statement in makings(connection).await? {
+        connection.execute(AssertSqlSafe(statement)).await?;
+    }
+    connection.execute(if aim == Aim::Check { "BEGIN" } else { BEGIN }).await?;
+    let differences = rebuild(connection, aim, progress).await?;
+    connection.execute(COMMIT).await?;
+    Ok(differences)
+}
+
+/// The statements that make the temporary tables and their indexes, from those that made the lasting ones.
+async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([WORDS]).collect();
+    let made: Vec<String> = sqlx::query_scalar(
+        "SELECT sql FROM main.sqlite_schema \
+         WHERE sql IS NOT NULL AND type <> 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1)) \
+         ORDER BY type DESC, name",
+    )
+    .bind(crate::sqlite::json(names))
+    .fetch_all(connection)
+    .await?;
+    let temporary = |sql: String| {
+        ["CREATE TABLE ", "CREATE VIRTUAL TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX "]
+            .into_iter()
+            .find_map(|start| sql.strip_prefix(start).map(|rest| format!("{start}temp.{rest}")))
+            .ok_or_else(|| StoreError::Unavailable(format!("the schema holds a statement of somebody else: {sql}")))
+    };
+    made.into_iter().map(temporary).collect()
+}
+
+#[async_trait]
+impl RebuildRows for SqliteConnection {
+    const DIFFERS: &'static str = "IS NOT";
+
+    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError> {
+        Ok((format!("main.{}", table.name), format!("temp.{}", table.name)))
+    }
+
+    async fn last_seq(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar!("SELECT seq FROM ledger_clock WHERE id = 1").fetch_one(self).await?)
+    }
+
+    async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                seq AS "seq!: i64",
+                instance_id AS "instance_id!: String",
+                body AS "body!: Vec<u8>",
+                received_at AS "received_at!: String",
+                signed AS "signed!: bool"
+            FROM events
+            WHERE seq > ?1
+                AND seq <= (
+                    SELECT max(summed.seq)
+                    FROM (
+                        SELECT
+                            next.seq,
+                            sum(next.size) OVER (ORDER BY next.seq) AS bytes,
+                            row_number() OVER (ORDER BY next.seq) AS place
+                        FROM (
+                            SELECT seq, length(body) AS size
+                            FROM events
+                            WHERE seq > ?1 AND state = 'applied' AND body IS NOT NULL
+                            ORDER BY seq
+                            LIMIT ?2
+                        ) AS next
+                    ) AS summed
+                    WHERE summed.bytes <= ?3 OR summed.place = 1
+                )
+                AND state = 'applied'
+                AND body IS NOT NULL
+            ORDER BY seq
+            "#,
+            seq,
+            EVENTS,
+            BYTES,
+        )
+        .fetch_all(self)
+        .await?;
+        let events = rows.into_iter().map(|row| {
+            let instance_id = InstanceId::from_store(&row.instance_id);
+            Ok((row.seq, Event::of_ledger(instance_id, row.body, timestamp(&row.received_at)?, row.signed)))
+        });
+        events.collect()
+    }
+
+    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError> {
+        let columns: Vec<String> =
+            sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE name <> 'search_key' ORDER BY cid")
+                .bind(table.name)
+                .fetch_all(self)
+                .await?;
+        Ok(columns.into_iter().filter(|column| !table.key.contains(&column.as_str())).collect())
+    }
+
+    async fn count(&mut self, query: String) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self).await?)
+    }
+
+    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
+    }
+
+    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError> {
+        let (name, key) = (table.name, table.key.join(", "));
+        let statements = match table.columns {
+            Columns::All => format!("DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM temp.{name}"),
+            Columns::Only(columns) => {
+                let columns: Vec<String> =
+                    columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+                let columns = columns.join(", ");
+                // Without a condition, the parser takes ON for that of a join.
+                format!(
+                    "INSERT INTO main.{name} SELECT * FROM temp.{name} WHERE TRUE \
+                     ON CONFLICT ({key}) DO UPDATE SET {columns}"
+                )
+            }
+        };
+        self.execute(AssertSqlSafe(statements)).await?;
+        if name == "message_search" {
+            self.execute("INSERT INTO main.message_words (message_words) VALUES ('rebuild')").await?;
+        }
+        Ok(())
+    }
+}

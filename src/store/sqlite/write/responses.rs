@@ -1,0 +1,251 @@
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::SqliteConnection;
+
+use crate::StoreError;
+use crate::sqlite::{json, timestamp};
+use crate::write::responses::ResponseRows;
+use domain::chat::waiting::{Answer, Around, Response, Span};
+use domain::chat::{ChatKey, Mark};
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+
+/// A chat and a time.
+#[derive(Serialize)]
+struct PlaceRow<'p> {
+    instance_id: &'p str,
+    chat_id: &'p str,
+    at: String,
+}
+
+impl<'p> From<&'p (ChatKey, Timestamp)> for PlaceRow<'p> {
+    fn from(((instance_id, chat_id), at): &'p (ChatKey, Timestamp)) -> Self {
+        Self { instance_id: instance_id.as_str(), chat_id, at: at.to_rfc3339() }
+    }
+}
+
+#[derive(Serialize)]
+struct SpanRow<'s> {
+    instance_id: &'s str,
+    chat_id: &'s str,
+    from: String,
+    until: String,
+}
+
+impl<'s> From<&'s Span> for SpanRow<'s> {
+    fn from(span: &'s Span) -> Self {
+        Self {
+            instance_id: span.chat.0.as_str(),
+            chat_id: &span.chat.1,
+            from: span.from.to_rfc3339(),
+            until: span.until.to_rfc3339(),
+        }
+    }
+}
+
+/// A row of `responses`.
+#[derive(Serialize)]
+struct ResponseRow<'r> {
+    instance_id: &'r str,
+    chat_id: &'r str,
+    waiting_since: String,
+    incoming_id: &'r str,
+    answered_at: String,
+    outgoing_id: &'r str,
+    seconds: i64,
+}
+
+impl<'r> From<&'r Response> for ResponseRow<'r> {
+    fn from(response: &'r Response) -> Self {
+        Self {
+            instance_id: response.instance_id.as_str(),
+            chat_id: &response.chat_id,
+            waiting_since: response.incoming.occurred_at.to_rfc3339(),
+            incoming_id: &response.incoming.message_id,
+            answered_at: response.outgoing.occurred_at.to_rfc3339(),
+            outgoing_id: &response.outgoing.message_id,
+            seconds: response.seconds(),
+        }
+    }
+}
+
+fn mark(at: Option<String>, message_id: Option<String>) -> Result<Option<Mark>, StoreError> {
+    match (at, message_id) {
+        (Some(at), Some(message_id)) => Ok(Some(Mark { occurred_at: timestamp(&at)?, message_id })),
+        _ => Ok(None),
+    }
+}
+
+fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
+    Some(Answer { outgoing: outgoing?, incoming })
+}
+
+#[async_trait]
+impl ResponseRows for SqliteConnection {
+    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError> {
+        let places = json(touched.iter().map(PlaceRow::from));
+        // A time's first 20 characters and '999Z' are the end of its second.
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                key.instance_id AS "instance_id!: String",
+                key.chat_id AS "chat_id!: String",
+                before.occurred_at AS "before?: String",
+                next.occurred_at AS "next_at?: String",
+                next.id AS "next_id?: String",
+                asked.occurred_at AS "asked_at?: String",
+                asked.id AS "asked_id?: String",
+                after.occurred_at AS "after_at?: String",
+                after.id AS "after_id?: String",
+                asked_after.occurred_at AS "asked_after_at?: String",
+                asked_after.id AS "asked_after_id?: String"
+            FROM (
+                SELECT value ->> 'instance_id' AS instance_id, value ->> 'chat_id' AS chat_id, value ->> 'at' AS second
+                FROM jsonb_each(?1)
+            ) AS key
+            LEFT JOIN messages AS before ON before.rowid = (
+                SELECT rowid
+                FROM messages INDEXED BY messages_answers
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
+                ORDER BY occurred_at DESC, id DESC
+                LIMIT 1
+            )
+            LEFT JOIN messages AS next ON next.rowid = (
+                SELECT rowid
+                FROM messages INDEXED BY messages_answers
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
+                ORDER BY occurred_at, id
+                LIMIT 1
+            )
+            LEFT JOIN messages AS asked ON asked.rowid = (
+                SELECT rowid
+                FROM messages
+                WHERE instance_id = key.instance_id
+                    AND chat_id = key.chat_id
+                    AND NOT from_me
+                    AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
+                    AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
+                ORDER BY occurred_at, id
+                LIMIT 1
+            )
+            LEFT JOIN messages AS after ON after.rowid = (
+                SELECT rowid
+                FROM messages INDEXED BY messages_answers
+                WHERE instance_id = key.instance_id
+                    AND chat_id = key.chat_id
+                    AND from_me
+                    AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
+                ORDER BY occurred_at, id
+                LIMIT 1
+            )
+            LEFT JOIN messages AS asked_after ON asked_after.rowid = (
+                SELECT rowid
+                FROM messages
+                WHERE instance_id = key.instance_id
+                    AND chat_id = key.chat_id
+                    AND NOT from_me
+                    AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
+                    AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
+                ORDER BY occurred_at, id
+                LIMIT 1
+            )
+            "#,
+            places,
+        )
+        .fetch_all(self)
+        .await?;
+        let around = rows.into_iter().map(|row| {
+            Ok(Around {
+                chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
+                before: row.before.as_deref().map(timestamp).transpose()?,
+                next: answer(mark(row.next_at, row.next_id)?, mark(row.asked_at, row.asked_id)?),
+                after: answer(mark(row.after_at, row.after_id)?, mark(row.asked_after_at, row.asked_after_id)?),
+            })
+        });
+        around.collect()
+    }
+
+    async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError> {
+        let places = json(since.iter().map(PlaceRow::from));
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                messages.instance_id AS "instance_id!: String",
+                messages.chat_id AS "chat_id!: String",
+                messages.occurred_at AS "occurred_at!: String",
+                messages.id AS "id!: String"
+            FROM jsonb_each(?1) AS key
+            CROSS JOIN messages ON messages.rowid = (
+                SELECT rowid
+                FROM messages
+                WHERE instance_id = key.value ->> 'instance_id'
+                    AND chat_id = key.value ->> 'chat_id'
+                    AND NOT from_me
+                    AND occurred_at >= key.value ->> 'at'
+                ORDER BY occurred_at, id
+                LIMIT 1
+            )
+            "#,
+            places,
+        )
+        .fetch_all(self)
+        .await?;
+        let found = rows.into_iter().map(|row| {
+            let mark = Mark { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
+            Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), mark))
+        });
+        found.collect()
+    }
+
+    async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError> {
+        let spans = json(spans.iter().map(SpanRow::from));
+        sqlx::query!(
+            r#"
+            DELETE FROM responses
+            WHERE (instance_id, chat_id, waiting_since) IN (
+                SELECT responses.instance_id, responses.chat_id, responses.waiting_since
+                FROM jsonb_each(?1) AS span
+                CROSS JOIN responses
+                    ON responses.instance_id = span.value ->> 'instance_id'
+                    AND responses.chat_id = span.value ->> 'chat_id'
+                    AND responses.waiting_since >= span.value ->> 'from'
+                    AND responses.waiting_since < span.value ->> 'until'
+            )
+            "#,
+            spans,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+
+    async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
+        let rows = json(responses.iter().map(ResponseRow::from));
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO responses (
+                instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
+            )
+            SELECT
+                value ->> 'instance_id',
+                value ->> 'chat_id',
+                value ->> 'waiting_since',
+                value ->> 'incoming_id',
+                value ->> 'answered_at',
+                value ->> 'outgoing_id',
+                value ->> 'seconds'
+            FROM jsonb_each(?1)
+            WHERE true
+            ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
+            SET incoming_id = excluded.incoming_id,
+                answered_at = excluded.answered_at,
+                outgoing_id = excluded.outgoing_id,
+                seconds = excluded.seconds
+            "#,
+            rows,
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+}

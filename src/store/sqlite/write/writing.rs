@@ -1,0 +1,90 @@
+//! The connection that writes, and its units of work.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Executor, SqliteConnection};
+
+use crate::StoreError;
+use crate::sqlite::{COMMIT, connect};
+use crate::write::writer::Unit;
+
+/// Between two looks whether somebody still waits.
+const INSTRUCTIONS: i32 = 10_000;
+
+/// A connection whose statement ends when it is dropped. It runs on a thread of its own, and would hold the lock until it
+/// is through.
+pub(crate) struct WritingConnection {
+    connection: SqliteConnection,
+    abandoned: Abandoned,
+}
+
+#[derive(Default)]
+struct Abandoned(Arc<AtomicBool>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A unit of work on it.
+pub(crate) struct WritingUnit<'w>(Unit<'w, WritingConnection>);
+
+impl WritingConnection {
+    pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self, StoreError> {
+        let (mut connection, abandoned) = (connect(options).await?, Abandoned::default());
+        let seen = abandoned.0.clone();
+        connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS, move || !seen.load(Ordering::Relaxed));
+        Ok(Self { connection, abandoned })
+    }
+
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
+        let Self { connection, abandoned } = self;
+        connection.close().await?;
+        drop(abandoned);
+        Ok(())
+    }
+}
+
+impl Deref for WritingConnection {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for WritingConnection {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+impl<'w> WritingUnit<'w> {
+    pub(crate) fn new(unit: Unit<'w, WritingConnection>) -> Self {
+        Self(unit)
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        self.execute(COMMIT).await?;
+        self.0.give_back();
+        Ok(())
+    }
+}
+
+impl Deref for WritingUnit<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for WritingUnit<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.0
+    }
+}

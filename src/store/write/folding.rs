@@ -1,0 +1,253 @@
+//! Writing the messages of a batch: first copies are inserted, later ones are laid over what is there, and of a message with
+//! a copy that came out of its order, all copies are folded anew.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::messages::{IfPresent, MessageRows};
+use super::written::{MESSAGES, all_written, insert_words};
+use crate::StoreError;
+use crate::read::search::SearchRows;
+use domain::chat::{Place, Rewritten};
+use domain::message::{
+    CopySizes, FOLDED_BYTES, FOLDED_COPIES, LedgerCopy, Message, MessageKey, RecordedMessage, telling,
+};
+use domain::search::{SearchEntry, first_words};
+use domain::time::timestamp::Timestamp;
+
+/// The limit on the bytes of texts that one batch may read again. Of the ledger, a batch may read as much as one message can
+/// be folded from: other instances wait for no more.
+const BATCH_TEXT_BYTES: usize = 2 * 1024 * 1024;
+
+/// Whose beginnings of texts are read together.
+const BEGINNINGS: usize = 32;
+
+/// The limit on what may be read again for a copy that came out of its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FoldLimit {
+    /// While events wait: what can be folded.
+    Bounded,
+    /// Whatever it takes.
+    None,
+}
+
+/// The messages of a batch that were written.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) inserted: Vec<Message>,
+    /// Without their texts.
+    pub(crate) rewritten: Vec<Rewritten>,
+    /// The numbers of the copies that came out of their order after too many others, and change nothing.
+    pub(crate) set_aside: HashSet<i64>,
+}
+
+/// A message that is recorded, and its new copies.
+struct Known {
+    recorded: RecordedMessage,
+    /// The copies that come after all that are recorded.
+    later: Vec<LedgerCopy>,
+    /// The others.
+    early: Vec<LedgerCopy>,
+}
+
+/// Writes the messages of new copies, all of which the ledger has already.
+pub(crate) async fn write_messages(
+    rows: &mut (impl MessageRows + SearchRows),
+    mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
+    limit: FoldLimit,
+) -> Result<Written, StoreError> {
+    let mut written = Written::default();
+    if copies.is_empty() {
+        return Ok(written);
+    }
+    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies)).collect();
+    let new = rows.write_messages(&messages, IfPresent::Keep).await?;
+    copies.retain(|key, _| !new.contains(key));
+    written.inserted = messages.into_iter().filter(|message| new.contains(&message.key())).collect();
+    if copies.is_empty() {
+        return Ok(written);
+    }
+    let last = copies.values().flatten().map(|copy| copy.seq).max().unwrap_or_default();
+    let count = copies.len();
+    let known = known(rows, copies).await?;
+    // One that was neither new nor there already was never written.
+    all_written(MESSAGES, count, known.len() as u64)?;
+    let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
+    if !out_of_order.is_empty() {
+        fold_anew(rows, out_of_order, last, limit, &mut written).await?;
+    }
+    let laid = overlay(rows, in_order, limit).await?;
+    written.rewritten.extend(laid);
+    Ok(written)
+}
+
+/// Holds the copies against the last of those that are recorded. Its time is the message's; its hash is looked up where
+/// times are equal.
+async fn known(
+    rows: &mut impl MessageRows,
+    mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
+) -> Result<Vec<Known>, StoreError> {
+    let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await?;
+    let of_known: Vec<(RecordedMessage, Vec<LedgerCopy>)> =
+        recorded.into_iter().filter_map(|it| copies.remove(&it.key()).map(|copies| (it, copies))).collect();
+    let is_tied = |(recorded, copies): &&(RecordedMessage, Vec<LedgerCopy>)| {
+        copies.iter().any(|copy| copy.copy.fields.sent_at == recorded.sent_at)
+    };
+    let tied: Vec<i64> = of_known.iter().filter(is_tied).map(|(recorded, _)| recorded.event_seq).collect();
+    let hashes = if tied.is_empty() { HashMap::new() } else { rows.body_hashes(&tied).await? };
+    let known = of_known.into_iter().map(|(recorded, copies)| {
+        let hash = hashes.get(&recorded.event_seq).map(Vec::as_slice);
+        let is_later = |copy: &LedgerCopy| {
+            let (sent_at, body_sha256) = copy.order();
+            // Without its row in the ledger, nothing is known to come after it at the same time.
+            let is_greater = || hash.is_some_and(|hash| body_sha256.as_slice() > hash);
+            sent_at > recorded.sent_at || (sent_at == recorded.sent_at && is_greater())
+        };
+        let (later, early) = copies.into_iter().partition(is_later);
+        Known { recorded, later, early }
+    });
+    Ok(known.collect())
+}
+
+/// Lays the later copies over what is recorded, where there are some.
+async fn overlay(
+    rows: &mut (impl MessageRows + SearchRows),
+    messages: Vec<Known>,
+    limit: FoldLimit,
+) -> Result<Vec<Rewritten>, StoreError> {
+    let laid = messages.into_iter().filter(|it| !it.later.is_empty());
+    let laid = laid.map(|it| (Message::fold(&it.later).over(&it.recorded), Place::from(&it.recorded)));
+    rewrite(rows, laid.collect(), limit).await
+}
+
+/// Folds the messages from the ledger, as far as that may be done; of the others, sets the copies aside that are out of
+/// order.
+async fn fold_anew(
+    rows: &mut (impl MessageRows + SearchRows),
+    messages: Vec<Known>,
+    last: i64,
+    limit: FoldLimit,
+    written: &mut Written,
+) -> Result<(), StoreError> {
+    let keys: Vec<MessageKey> = messages.iter().map(|it| it.recorded.key()).collect();
+    let sizes: HashMap<MessageKey, CopySizes> = rows.copy_sizes(&keys).await?.into_iter().collect();
+    let bytes = |it: &Known| sizes.get(&it.recorded.key()).map_or(0, |sizes| sizes.bytes);
+    let can_be_folded = |it: &Known| sizes.get(&it.recorded.key()).is_some_and(|sizes| sizes.can_be_folded());
+    let (folded, too_many): (Vec<Known>, Vec<Known>) =
+        messages.into_iter().partition(|it| limit == FoldLimit::None || can_be_folded(it));
+    let total = |size: fn(&CopySizes) -> i64| {
+        folded.iter().filter_map(|it| sizes.get(&it.recorded.key())).map(size).sum::<i64>()
+    };
+    let is_too_much = total(|it| it.copies) > FOLDED_COPIES || total(|it| it.bytes) > FOLDED_BYTES;
+    if limit == FoldLimit::Bounded && folded.len() > 1 && is_too_much {
+        return Err(StoreError::TooMuch);
+    }
+    for piece in pieces(folded, bytes) {
+        written.rewritten.extend(fold_piece(rows, piece, last, limit).await?);
+    }
+    written.set_aside.extend(too_many.iter().flat_map(|it| &it.early).map(|copy| copy.seq));
+    written.rewritten.extend(overlay(rows, too_many, limit).await?);
+    Ok(())
+}
+
+/// Messages of which no more is read together than of one that can be folded; at least one in each piece.
+fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>> {
+    let (mut pieces, mut room) = (Vec::<Vec<Known>>::new(), 0);
+    for message in messages {
+        room -= bytes(&message);
+        match pieces.last_mut() {
+            Some(piece) if room >= 0 => piece.push(message),
+            _ => {
+                room = FOLDED_BYTES - bytes(&message);
+                pieces.push(vec![message]);
+            }
+        }
+    }
+    pieces
+}
+
+/// Reads the copies page by page, and keeps of them what tells something.
+async fn fold_piece(
+    rows: &mut (impl MessageRows + SearchRows),
+    messages: Vec<Known>,
+    last: i64,
+    limit: FoldLimit,
+) -> Result<Vec<Rewritten>, StoreError> {
+    let keys: Vec<MessageKey> = messages.iter().map(|it| it.recorded.key()).collect();
+    let mut told = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
+    let mut reached = Some(0);
+    while let Some(after) = reached.filter(|reached| *reached < last) {
+        let page = rows.copies(&keys, after, last).await?;
+        page.copies.into_iter().for_each(|copy| told.entry(copy.key()).or_default().push(copy));
+        told.values_mut().for_each(|copies| *copies = telling(std::mem::take(copies)));
+        reached = page.reached;
+    }
+    let folded = messages.into_iter().filter_map(|it| {
+        let message = Message::fold(&told.remove(&it.recorded.key())?);
+        let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
+        let received_at = arrivals.fold(message.received_at, Timestamp::min);
+        Some((Message { received_at, ..message }.over(&it.recorded), Place::from(&it.recorded)))
+    });
+    rewrite(rows, folded.collect(), limit).await
+}
+
+/// Writes messages over what is recorded of them, and their words.
+async fn rewrite(
+    rows: &mut (impl MessageRows + SearchRows),
+    messages: Vec<(Message, Place)>,
+    limit: FoldLimit,
+) -> Result<Vec<Rewritten>, StoreError> {
+    if messages.is_empty() {
+        return Ok(vec![]);
+    }
+    let (messages, places): (Vec<Message>, Vec<Place>) = messages.into_iter().unzip();
+    let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
+    all_written(MESSAGES, messages.len(), written.len() as u64)?;
+    let rewritten = messages.into_iter().zip(places).map(|(message, before)| Rewritten { message, before });
+    let rewritten: Vec<Rewritten> = rewritten.collect();
+    index_anew(rows, &rewritten, limit).await?;
+    let without_texts = |it: Rewritten| Rewritten { message: it.message.without_texts(), ..it };
+    Ok(rewritten.into_iter().map(without_texts).collect())
+}
+
+/// Writes the words anew of the messages with another text or another place.
+async fn index_anew(
+    rows: &mut (impl MessageRows + SearchRows),
+    rewritten: &[Rewritten],
+    limit: FoldLimit,
+) -> Result<(), StoreError> {
+    let has_text = |it: &&Rewritten| it.message.fields.body.is_some();
+    let touched: Vec<&Rewritten> = rewritten.iter().filter(|it| has_text(it) || it.has_moved()).collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let untold: Vec<MessageKey> = touched.iter().filter(|it| !has_text(it)).map(|it| it.message.key()).collect();
+    let mut recorded = recorded_words(rows, &untold, limit).await?;
+    rows.delete_words(&Vec::from_iter(touched.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
+    let entries = touched.into_iter().filter_map(|Rewritten { message, .. }| {
+        let words = recorded.remove(&message.key()).unwrap_or_else(|| message.words.clone());
+        SearchEntry::new(message.key(), message.fields.chat_id.as_deref(), message.occurred_at(), words)
+    });
+    let entries: Vec<SearchEntry> = entries.collect();
+    if !entries.is_empty() {
+        insert_words(rows, &entries).await?;
+    }
+    Ok(())
+}
+
+/// The words of the texts that are recorded.
+async fn recorded_words(
+    rows: &mut impl MessageRows,
+    messages: &[MessageKey],
+    limit: FoldLimit,
+) -> Result<HashMap<MessageKey, String>, StoreError> {
+    let mut words = HashMap::<MessageKey, String>::new();
+    for keys in messages.chunks(BEGINNINGS) {
+        let beginnings = rows.beginnings(keys).await?;
+        words.extend(beginnings.into_iter().map(|(key, text)| (key, first_words(&text))));
+        let bytes: usize = words.values().map(String::len).sum();
+        if limit == FoldLimit::Bounded && words.len() > 1 && bytes > BATCH_TEXT_BYTES {
+            return Err(StoreError::TooMuch);
+        }
+    }
+    Ok(words)
+}

@@ -1,0 +1,199 @@
+//! The recording of a batch: the one story that both databases tell, each with its own statements.
+//!
+//! The number of statements does not depend on the number of events, but for copies of messages that come out of their order;
+//! and none is sent that has nothing to do.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::acks::AckRows;
+use super::chats::ChatRows;
+use super::events::EventRows;
+use super::folding::{FoldLimit, Written, write_messages};
+use super::media::MediaRows;
+use super::messages::MessageRows;
+use super::reactions::ReactionRows;
+use super::responses::ResponseRows;
+use super::written::{
+    all_written, insert_words, raise_acks, save_chats, save_responses, take_numbers, take_over_acks, upsert_acks,
+};
+use crate::StoreError;
+use crate::read::search::SearchRows;
+use domain::chat::Chats;
+use domain::chat::waiting::Around;
+use domain::event::Event;
+use domain::event::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
+use domain::message::ack::{AckRaise, MessageAck};
+use domain::message::{Message, MessageKey, TOO_MANY_COPIES};
+use domain::search::SearchEntry;
+
+/// A connection inside a transaction that holds the ledger's clock.
+pub(crate) trait Rows:
+    EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send
+{
+}
+
+impl<T: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send> Rows for T {}
+
+/// The statements on what is worked out of messages for those who read.
+pub(crate) trait Derived: ResponseRows + SearchRows {}
+
+impl<T: ResponseRows + SearchRows> Derived for T {}
+
+/// Records `events` within the caller's transaction.
+pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+    let count = i64::try_from(events.len()).expect("a batch is far smaller than 2^63");
+    let last_seq = take_numbers(rows, count).await?;
+    let ledger = LedgerRows::fold(events, last_seq);
+    let new = rows.append_events(&ledger).await?;
+    all_written("events", ledger.iter().len(), new.len() as u64)?;
+    let set_aside = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
+    let repeated = ledger.media_of_repeats(&new);
+    if !repeated.is_empty() {
+        rows.wake_media(&repeated).await?;
+    }
+    Ok(ledger.receipts(&new, &set_aside))
+}
+
+/// Writes what new rows of the ledger change beside it. Returns the numbers of those that it set aside.
+pub(crate) async fn apply(
+    rows: &mut impl Rows,
+    new: &[&LedgerRow<'_>],
+    limit: FoldLimit,
+) -> Result<HashSet<i64>, StoreError> {
+    let written = write_messages(rows, copies(new), limit).await?;
+    if !written.set_aside.is_empty() {
+        let seqs = Vec::from_iter(written.set_aside.iter().copied());
+        all_written("events", seqs.len(), rows.set_aside(&seqs, TOO_MANY_COPIES).await?)?;
+    }
+    let changes = Changes::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
+    state_acks(rows, &changes.acks, &written).await?;
+    if !changes.reactions.is_empty() {
+        let written = rows.upsert_reactions(&changes.reactions).await?;
+        all_written("message_reactions", changes.reactions.len(), written)?;
+    }
+    update_chats(rows, &written).await?;
+    let entries: Vec<SearchEntry> = written.inserted.iter().filter_map(SearchEntry::of).collect();
+    if !entries.is_empty() {
+        insert_words(rows, &entries).await?;
+    }
+    if !changes.media.is_empty() {
+        all_written("media", changes.media.len(), rows.insert_media(&changes.media).await?)?;
+    }
+    Ok(written.set_aside)
+}
+
+/// Keeps the acks, and raises the messages by them: new messages by all that was ever stated of them, the others by what is
+/// new alone.
+async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
+    let mut acked_before = vec![];
+    if !written.inserted.is_empty() {
+        acked_before = rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?;
+    }
+    if !acks.is_empty() {
+        upsert_acks(rows, acks).await?;
+    }
+    let claimed = claim_acks(rows, acks, written).await?;
+    // A new message is written with the ack that it states, and with no time of it.
+    let stated: HashMap<MessageKey, &Message> =
+        written.inserted.iter().map(|message| (message.key(), message)).collect();
+    let says_so = |raise: &AckRaise| {
+        let message = stated.get(&(raise.instance_id.clone(), raise.message_id.clone()));
+        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.standing)
+    };
+    let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
+    raises.retain(|raise| !says_so(raise));
+    if !raises.is_empty() {
+        raise_acks(rows, &raises).await?;
+    }
+    if !acked_before.is_empty() {
+        take_over_acks(rows, &acked_before).await?;
+    }
+    Ok(())
+}
+
+/// Copies acks that came without an instance to the outgoing messages with their ids, whichever came second. A message that
+/// was outgoing before has those that were there before.
+/// Two look-ups by plain id and no join, so that the tables can be distributed by instance.
+async fn claim_acks(
+    rows: &mut impl Rows,
+    acks: &[MessageAck],
+    written: &Written,
+) -> Result<Vec<MessageAck>, StoreError> {
+    let turned = written.rewritten.iter().filter(|it| !it.before.from_me).map(|it| &it.message);
+    let outgoing = |it: &&Message| it.fields.from_me && !it.instance_id.is_unstated();
+    let mut owners: Vec<MessageKey> =
+        written.inserted.iter().chain(turned).filter(outgoing).map(Message::key).collect();
+    let mut unclaimed: Vec<MessageAck> = acks.iter().filter(|ack| ack.instance_id.is_unstated()).cloned().collect();
+    let (sought, acked) = (ids(owners.iter().map(|key| &key.1)), ids(unclaimed.iter().map(|ack| &ack.message_id)));
+    if !sought.is_empty() {
+        unclaimed.extend(rows.unstated_acks(&sought).await?);
+    }
+    if !acked.is_empty() {
+        owners.extend(rows.outgoing_with_ids(&acked).await?);
+    }
+    let claimed = claimed(unclaimed, owners);
+    if !claimed.is_empty() {
+        upsert_acks(rows, &claimed).await?;
+    }
+    Ok(claimed)
+}
+
+fn ids<'a>(ids: impl Iterator<Item = &'a String>) -> Vec<String> {
+    BTreeSet::from_iter(ids).into_iter().cloned().collect()
+}
+
+/// Each unclaimed ack under each owner of a message with its id.
+fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAck> {
+    let mut by_id = HashMap::<String, Vec<MessageAck>>::new();
+    for ack in unclaimed {
+        by_id.entry(ack.message_id.clone()).or_default().push(ack);
+    }
+    let claim = |(instance_id, id): MessageKey| {
+        let acks = by_id.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let own = |ack: &MessageAck| MessageAck { instance_id: instance_id.clone(), ..ack.clone() };
+        acks.iter().map(own).collect::<Vec<_>>()
+    };
+    fold_acks(owners.into_iter().flat_map(claim).collect())
+}
+
+async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }: &Written) -> Result<(), StoreError> {
+    let keys = Chats::keys(inserted, rewritten);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await?;
+    let mut chats = Chats::new(keys, loaded);
+    inserted.iter().for_each(|message| chats.insert(message));
+    rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
+    let vacant = chats.vacancies();
+    if !vacant.is_empty() {
+        chats.refill(rows.latest_in_chats(&vacant).await?);
+    }
+    take_turns(rows, &mut chats).await?;
+    let (saved, emptied) = chats.into_rows();
+    if !saved.is_empty() {
+        save_chats(rows, &saved).await?;
+    }
+    if !emptied.is_empty() {
+        rows.delete_chats(&emptied).await?;
+    }
+    Ok(())
+}
+
+/// Works out who waits in the chats, and who was answered.
+async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), StoreError> {
+    let turns = chats.turns();
+    if !turns.unknown.is_empty() {
+        chats.wait(rows.first_incoming(&turns.unknown).await?);
+    }
+    let mut found = vec![];
+    if !turns.touched.is_empty() {
+        found = rows.around(&turns.touched).await?;
+        rows.delete_responses(&Vec::from_iter(found.iter().map(Around::span))).await?;
+    }
+    let responses = turns.responses(found);
+    if !responses.is_empty() {
+        save_responses(rows, &responses).await?;
+    }
+    Ok(())
+}

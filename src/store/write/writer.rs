@@ -1,0 +1,83 @@
+//! A connection for writing, between two units of work.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::StoreError;
+
+/// Keeps a connection for the next unit of work; units take their turns, in the order in which they asked. A unit
+/// gives its connection back only after its commit: one that fails, or whose future is dropped at any point, takes its
+/// connection with it. So no transaction that was begun and forgotten can swallow a later write (sqlx issues 4385 and
+/// 4393), and nothing is asked of the server to make sure.
+pub(crate) struct Writer<C> {
+    slot: Mutex<Slot<C>>,
+}
+
+enum Slot<C> {
+    /// A unit of work has the connection, or lost it.
+    Empty,
+    Idle(C),
+    /// There is to be no connection any more.
+    Closed,
+}
+
+/// A unit of work, with the connection for it.
+pub(crate) struct Unit<'w, C> {
+    slot: MutexGuard<'w, Slot<C>>,
+    /// There until it is given back.
+    connection: C,
+}
+
+impl<C> Writer<C> {
+    pub(crate) fn new(connection: Option<C>) -> Self {
+        Self { slot: Mutex::new(connection.map_or(Slot::Empty, Slot::Idle)) }
+    }
+
+    /// Waits for the units before this one. Takes the idle connection, or a new one.
+    pub(crate) async fn take(
+        &self,
+        connect: impl Future<Output = Result<C, StoreError>>,
+    ) -> Result<Unit<'_, C>, StoreError> {
+        let mut slot = self.slot.lock().await;
+        let connection = match std::mem::replace(&mut *slot, Slot::Empty) {
+            Slot::Idle(connection) => connection,
+            Slot::Empty => connect.await?,
+            Slot::Closed => {
+                *slot = Slot::Closed;
+                return Err(StoreError::Unavailable("the store is closed".to_owned()));
+            }
+        };
+        Ok(Unit { slot, connection })
+    }
+
+    /// Lets nobody have a connection from now on, and returns the idle one. Waits for the unit that is under way.
+    pub(crate) async fn close(&self) -> Option<C> {
+        match std::mem::replace(&mut *self.slot.lock().await, Slot::Closed) {
+            Slot::Idle(connection) => Some(connection),
+            Slot::Empty | Slot::Closed => None,
+        }
+    }
+}
+
+impl<C> Unit<'_, C> {
+    /// Gives back the connection, when the unit is committed.
+    pub(crate) fn give_back(mut self) {
+        *self.slot = Slot::Idle(self.connection);
+    }
+}
+
+impl<C> Deref for Unit<'_, C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+impl<C> DerefMut for Unit<'_, C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
+}
