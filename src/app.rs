@@ -17,27 +17,27 @@ use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
 use crate::gateway::{self, Account, Gateway, Replayer};
-use crate::http::api::archive::Archive;
-use crate::http::api::media::Files;
+use crate::http::api::media::MediaFiles;
 use crate::http::api::statistics::LocalTime;
+use crate::http::api::store_handle::StoreHandle;
 use crate::http::auth::access::Access;
-use crate::http::auth::strangers::Strangers;
+use crate::http::auth::auth_failure_limiter::AuthFailureLimiter;
 use crate::http::limits::answers::{AnswerLimits, Answers};
-use crate::http::limits::guests::Guests;
-use crate::http::limits::refusals::Refusals;
+use crate::http::limits::connection_limiter::ConnectionLimiter;
+use crate::http::limits::throttled_warning::ThrottledWarning;
 use crate::http::server::health::Readiness;
-use crate::http::server::scrape::{Scrape, Stock};
-use crate::http::server::{self, Limits, Listening};
-use crate::http::stream::streams::{Pace, Streams};
+use crate::http::server::scrape::{Scrape, StoreGauges};
+use crate::http::server::{self, Listening, ServerLimits};
+use crate::http::stream::streams::{StreamPace, Streams};
 use crate::http::webhook::Receiver;
-use crate::http::webhook::body::Reader;
+use crate::http::webhook::body::BodyReader;
 use crate::http::webhook::identity::Identity;
-use crate::http::webhook::instances::Roster;
-use crate::http::{Api, Surface, WebhookUrl};
+use crate::http::webhook::instances::ConfiguredInstances;
+use crate::http::{Api, AppState, WebhookUrl};
 use crate::ingest;
 use crate::media::guard::Guard;
 use crate::media::resolver::SystemLookup;
-use crate::media::{self, Room};
+use crate::media::{self, MediaCapacity};
 use domain::access::ticket::TicketKey;
 use domain::instance::InstanceId;
 use domain::media::RetryPolicy;
@@ -55,8 +55,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 pub struct Application {
     listening: Listening,
     readiness: Arc<Readiness>,
-    writer: ingest::Writer,
-    media: Option<media::Worker>,
+    writer: ingest::IngestWriter,
+    media: Option<media::MediaWorker>,
     replayer: Option<Replayer>,
     streams: Arc<Streams>,
     /// Background tasks, which nobody waits for.
@@ -67,7 +67,7 @@ pub struct Application {
 impl Application {
     /// Binds the listeners and starts the writer. Port 0 takes a free one.
     pub fn build(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        Self::build_on(config, store.clone(), store, clock, Pace::default(), AnswerLimits::default())
+        Self::build_on(config, store.clone(), store, clock, StreamPace::default(), AnswerLimits::default())
     }
 
     /// The same, with events recorded by `ledger`, streams of this pace, and these limits of answers.
@@ -76,7 +76,7 @@ impl Application {
         ledger: Arc<dyn EventStore>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        pace: Pace,
+        pace: StreamPace,
         answers: AnswerLimits,
     ) -> anyhow::Result<Self> {
         let token = match &config.api_token {
@@ -91,23 +91,23 @@ impl Application {
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
         let downloads = config.media.downloads > 0;
         let room = downloads.then(|| Arc::new(room(config, &blobs)));
-        let told = ingest::Told::default();
+        let told = ingest::CommitListeners::default();
         let (ingest, writer) = ingest::start(ledger.clone(), told.clone(), disk(config));
         let meters = told.meters.clone();
         meters.show_build(config.database.kind().word());
         let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
-        let archive = Archive::new(store.clone());
+        let archive = StoreHandle::new(store.clone());
         let proxies = &config.trusted_proxies;
-        let strangers = Arc::new(Strangers::new(proxies.clone()));
+        let strangers = Arc::new(AuthFailureLimiter::new(proxies.clone()));
         let owner = token.expose_secret();
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), owner, tickets, strangers.clone()));
         let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
-        let roster = Roster::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
-        let files = Files::new(archive.clone(), blobs.clone(), config.media.redirect);
+        let roster = ConfiguredInstances::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
+        let files = MediaFiles::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
         let configured = config.instances.iter().map(|instance| instance.id.clone());
-        let stock = Stock::new(store.clone(), meters.clone(), clock.clone(), configured);
+        let stock = StoreGauges::new(store.clone(), meters.clone(), clock.clone(), configured);
         let scrape = Scrape {
             meters: meters.clone(),
             readiness: readiness.clone(),
@@ -117,18 +117,18 @@ impl Application {
             is_local: config.api_listen.unwrap_or(config.listen).ip().to_canonical().is_loopback(),
         };
         let receiver = Receiver {
-            reader: Reader::default(),
+            reader: BodyReader::default(),
             ingest,
             clock: clock.clone(),
             keyring: config.keyring.clone(),
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: proxies.clone(),
             allow_from: config.webhook_allow_from.clone(),
-            refusals: Refusals::default(),
+            refusals: ThrottledWarning::default(),
             meters: meters.clone(),
             strangers,
         };
-        let both = Surface {
+        let both = AppState {
             readiness: readiness.clone(),
             meters: meters.clone(),
             webhook: Some(Arc::new(receiver)),
@@ -146,20 +146,20 @@ impl Application {
             }),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url(None))),
         };
-        let guests = Guests::new(proxies.clone(), config.max_connections_per_address, clock.clone());
-        let limits = Limits { connections: config.max_connections, guests: Arc::new(guests) };
+        let guests = ConnectionLimiter::new(proxies.clone(), config.max_connections_per_address, clock.clone());
+        let limits = ServerLimits { connections: config.max_connections, guests: Arc::new(guests) };
         let listening = server::listen(config.listen, config.api_listen, both, &limits)?;
         let lookup = Arc::new(SystemLookup);
         let media = room.map(|room| {
             let (store, clock) = (store.clone(), clock.clone());
             let parts =
-                media::Parts { store, blobs, clock, lookup, room, wake: told.media, meters: told.meters.clone() };
+                media::MediaParts { store, blobs, clock, lookup, room, wake: told.media, meters: told.meters.clone() };
             media::start(media_settings(config), parts)
         });
         let media = media.transpose()?;
         let replayed = |(gateway, accounts)| {
             let (store, outage, meters) = (store.clone(), told.outage.clone(), meters.clone());
-            Replayer::start(gateway::Parts { gateway, accounts, ledger, store, outage, meters })
+            Replayer::start(gateway::ReplayerParts { gateway, accounts, ledger, store, outage, meters })
         };
         let (tally, now) = (told.tally, clock.clone());
         let replayer = replaying(config, clock)?.map(replayed).transpose()?;
@@ -207,7 +207,7 @@ impl Application {
         self.streams.stop();
         drop(self.replayer.take());
         self.background.abort_all();
-        let media = OptionFuture::from(self.media.as_mut().map(media::Worker::stop));
+        let media = OptionFuture::from(self.media.as_mut().map(media::MediaWorker::stop));
         tokio::join!(self.listening.stop(), media);
         if writer_lives {
             self.writer.close();
@@ -244,9 +244,13 @@ fn disk(config: &Config) -> Disk {
 }
 
 /// Downloads go through the data folder, and end in the folder of the media store if that is one.
-fn room(config: &Config, blobs: &Blobs) -> Room {
+fn room(config: &Config, blobs: &Blobs) -> MediaCapacity {
     let folders = [Some(config.data_dir.as_path()), blobs.folder()];
-    Room::new(folders.into_iter().flatten().map(Path::to_owned).collect(), config.media.min_free, config.media.quota)
+    MediaCapacity::new(
+        folders.into_iter().flatten().map(Path::to_owned).collect(),
+        config.media.min_free,
+        config.media.quota,
+    )
 }
 
 /// Where failed deliveries are asked for, and for whom; if they are.
@@ -259,9 +263,9 @@ fn replaying(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Option<(G
     Ok(Some((gateway, config.gateway.tokens.iter().map(account).collect())))
 }
 
-fn media_settings(config: &Config) -> media::Settings {
+fn media_settings(config: &Config) -> media::MediaSettings {
     let media = &config.media;
-    media::Settings {
+    media::MediaSettings {
         guard: guard(config),
         gateway_url: config.gateway.url.clone(),
         max_size: media.max_size,

@@ -6,7 +6,7 @@ use buzon::domain::access::signature::{Keyring, Signer};
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
 use buzon::platform::clock::{Clock, SystemClock};
-use buzon::store::{Access, Database, Options, Pending};
+use buzon::store::{Database, OpenMode, Options, Pending};
 use serde_json::{Value, json};
 
 use super::{times, traffic};
@@ -32,7 +32,7 @@ pub async fn run(arguments: Arguments) -> Value {
     let options = Options {
         database: Database::parse(&arguments.database).expect("it is a database URL"),
         pending: Pending::Run,
-        access: Access::Serve,
+        access: OpenMode::Serve,
         allow_managed_pg: false,
     };
     let store = buzon::store::open(&options).await.expect("the database can be used");

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// The secret of all instances.
 pub const SECRET: &str = "the secret of the benchmark";
@@ -76,11 +76,11 @@ pub fn file(index: u64, files: &str) -> Request {
     Request { instance: chat(index).instance, body: body.to_string() }
 }
 
-fn dice_of(index: u64) -> Dice {
-    Dice::new(index.wrapping_mul(0xD129_0D3F_5F9A_3E61))
+fn dice_of(index: u64) -> SeededRng {
+    SeededRng::new(index.wrapping_mul(0xD129_0D3F_5F9A_3E61))
 }
 
-fn kind(dice: &mut Dice) -> Kind {
+fn kind(dice: &mut SeededRng) -> Kind {
     if dice.in_thousand(50) {
         return Kind::Repeat;
     }
@@ -95,7 +95,7 @@ fn kind(dice: &mut Dice) -> Kind {
 
 /// The chat of the message at this place: few of them have most of the messages.
 fn chat(index: u64) -> Chat {
-    let mut dice = Dice::new(!index);
+    let mut dice = SeededRng::new(!index);
     let number = dice.zipf(CHATS, 20.0);
     let is_group = number % 10 == 3;
     let member = if is_group { dice.below(40) } else { 0 };
@@ -105,10 +105,10 @@ fn chat(index: u64) -> Chat {
 }
 
 fn id(index: u64) -> String {
-    format!("3EB0{:016X}", Dice::new(index).roll())
+    format!("3EB0{:016X}", SeededRng::new(index).roll())
 }
 
-fn message(index: u64, from_me: bool, dice: &mut Dice, files: &str) -> Request {
+fn message(index: u64, from_me: bool, dice: &mut SeededRng, files: &str) -> Request {
     let has_file = dice.in_thousand(100);
     let mut body = plain(index, from_me, dice);
     if has_file {
@@ -117,7 +117,7 @@ fn message(index: u64, from_me: bool, dice: &mut Dice, files: &str) -> Request {
     Request { instance: chat(index).instance, body: body.to_string() }
 }
 
-fn plain(index: u64, from_me: bool, dice: &mut Dice) -> Value {
+fn plain(index: u64, from_me: bool, dice: &mut SeededRng) -> Value {
     let chat = chat(index);
     let own = format!("573009998{:03}@c.us", chat.instance);
     let (from, to) = if from_me { (&own, &chat.id) } else { (&chat.id, &own) };
@@ -153,7 +153,7 @@ fn attach(body: &mut Value, index: u64, files: &str) {
     body["media_url"] = json!(format!("{files}/uploads/whatsapp/{index}.jpg"));
 }
 
-fn ack(index: u64, dice: &mut Dice) -> Request {
+fn ack(index: u64, dice: &mut SeededRng) -> Request {
     let about = sent_before(index, dice);
     let ack = dice.pick(&["sent", "delivered", "delivered", "read", "read"]);
     let chat = chat(about);
@@ -161,7 +161,7 @@ fn ack(index: u64, dice: &mut Dice) -> Request {
     Request { instance: chat.instance, body: body.to_string() }
 }
 
-fn reaction(index: u64, dice: &mut Dice) -> Request {
+fn reaction(index: u64, dice: &mut SeededRng) -> Request {
     let about = sent_before(index, dice);
     let chat = chat(about);
     let body = json!({
@@ -181,18 +181,18 @@ fn other(index: u64) -> Request {
     Request { instance, body: body.to_string() }
 }
 
-fn recent(index: u64, dice: &mut Dice) -> u64 {
+fn recent(index: u64, dice: &mut SeededRng) -> u64 {
     index.saturating_sub(1 + dice.below(RECENT))
 }
 
 /// The place of some outgoing message shortly before this one.
-fn sent_before(index: u64, dice: &mut Dice) -> u64 {
+fn sent_before(index: u64, dice: &mut SeededRng) -> u64 {
     let from = recent(index, dice);
     (0..=from).rev().find(|place| kind(&mut dice_of(*place)) == Kind::Sent).unwrap_or_default()
 }
 
 /// Mostly a line, seldom a page.
-fn text(dice: &mut Dice) -> String {
+fn text(dice: &mut SeededRng) -> String {
     let words = match dice.below(100) {
         0..80 => 3 + dice.below(12),
         80..95 => 20 + dice.below(60),

@@ -8,22 +8,22 @@ use std::path::Path;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{CopyFile, Lacking, Manifest, Name, copy_name};
-use super::place::{Files, Place};
+use super::manifest::{BackupName, CopyFile, Lacking, Manifest, copy_name};
+use super::place::{BackupPlace, FileStore};
 use super::transfer::{carry, each};
-use super::{BackupError, Progress, Step};
+use super::{BackupError, BackupStep, Progress};
 use domain::media::object_key::ObjectKey;
 use platform::clock::Clock;
 use store;
 use store::{Copied, Database, Programs, StoredObject};
 
 /// What is to be backed up, and to where.
-pub struct Order<'o> {
+pub struct BackupOrder<'o> {
     pub database: &'o Database,
     pub programs: &'o Programs,
     /// The files of the service.
-    pub media: &'o Files,
-    pub place: &'o Place,
+    pub media: &'o FileStore,
+    pub place: &'o BackupPlace,
     /// A folder for temporary files.
     pub spool: &'o Path,
     /// How many complete backups stay; without a number, all.
@@ -34,13 +34,13 @@ pub struct Order<'o> {
 /// A backup that is complete.
 #[derive(Debug)]
 pub struct Made {
-    pub name: Name,
+    pub name: BackupName,
     pub manifest: Manifest,
     /// The files that no earlier backup had, and their bytes.
     pub new_files: u64,
     pub new_bytes: u64,
     /// Backups that were broken off, and are removed.
-    pub cleaned: Vec<Name>,
+    pub cleaned: Vec<BackupName>,
     /// Backups that were too old, or why none of them was removed.
     pub retained: Result<Retained, BackupError>,
 }
@@ -48,14 +48,14 @@ pub struct Made {
 /// What was removed for being too old.
 #[derive(Debug, Default)]
 pub struct Retained {
-    pub backups: Vec<Name>,
+    pub backups: Vec<BackupName>,
     pub files: u64,
 }
 
 /// Makes a backup of everything that was committed before. It is complete when its manifest is written, at the very end;
 /// only then anything older is removed.
-pub async fn create(order: &Order<'_>, progress: Progress<'_>) -> Result<Made, BackupError> {
-    let Order { database, place, .. } = order;
+pub async fn create(order: &BackupOrder<'_>, progress: Progress<'_>) -> Result<Made, BackupError> {
+    let BackupOrder { database, place, .. } = order;
     let mut copies = store::copies(database, order.programs);
     let database_id = copies.hold().await?;
     place.claim(&database_id, order.media).await?;
@@ -80,15 +80,15 @@ pub async fn create(order: &Order<'_>, progress: Progress<'_>) -> Result<Made, B
 
 /// The database first: whatever it says is stored was stored before, and is there to be copied after.
 async fn fill(
-    order: &Order<'_>,
+    order: &BackupOrder<'_>,
     copies: &mut dyn store::Copies,
-    name: &Name,
+    name: &BackupName,
     progress: Progress<'_>,
 ) -> Result<(Manifest, Vec<StoredObject>), BackupError> {
     let place = order.place;
     let file = copy_name(order.database.kind());
     let stage = place.stage(name, order.spool, file)?;
-    let written = |bytes| progress(Step::Database(bytes));
+    let written = |bytes| progress(BackupStep::Database(bytes));
     let Copied { contents, objects } = copies.copy(&stage.path, &written).await?;
     let copy = measure(&stage.path)?;
     place.keep_copy(name, &stage, file, copy.size).await?;
@@ -103,7 +103,7 @@ async fn fill(
 
 /// Copies the files that no earlier backup has. Returns those, and the ones that could not be.
 async fn copy_files(
-    order: &Order<'_>,
+    order: &BackupOrder<'_>,
     objects: &[StoredObject],
     progress: Progress<'_>,
 ) -> Result<(Vec<StoredObject>, Vec<Lacking>), BackupError> {

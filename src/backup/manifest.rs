@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
-use store::{Contents, Kind, StoredObject};
+use store::{Contents, DatabaseKind, StoredObject};
 
 /// The layout that this buzon writes and reads.
 const FORMAT: u32 = 1;
@@ -18,9 +18,9 @@ const COLONS: [usize; 2] = [13, 16];
 
 /// The name of a backup: the time at which it began, in UTC. Later ones sort after earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct BackupName(String);
 
-impl Name {
+impl BackupName {
     pub(super) fn at(time: Timestamp) -> Self {
         Self(time.to_rfc3339().replace(':', "-"))
     }
@@ -45,7 +45,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for BackupName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -81,13 +81,13 @@ pub struct Lacking {
     pub key: ObjectKey,
     /// In bytes.
     pub size: u64,
-    pub flaw: Flaw,
+    pub flaw: FileFlaw,
 }
 
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Flaw {
+pub enum FileFlaw {
     Missing,
     /// It has another size than the database says.
     Size,
@@ -95,7 +95,7 @@ pub enum Flaw {
     Content,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for FileFlaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "is not there",
@@ -147,10 +147,10 @@ impl Manifest {
     }
 }
 
-pub(super) fn copy_name(kind: Kind) -> &'static str {
+pub(super) fn copy_name(kind: DatabaseKind) -> &'static str {
     match kind {
-        Kind::Sqlite => "database.sqlite",
-        Kind::Postgres => "database.pgdump",
+        DatabaseKind::Sqlite => "database.sqlite",
+        DatabaseKind::Postgres => "database.pgdump",
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
 
     fn manifest() -> Manifest {
         let contents = Contents {
-            kind: Kind::Sqlite,
+            kind: DatabaseKind::Sqlite,
             database_id: "abc".to_owned(),
             schema_version: 6,
             last_seq: 12,
@@ -172,7 +172,7 @@ mod tests {
         };
         let key = ObjectKey::of_digest([7; 32]);
         let objects = vec![StoredObject { key: key.clone(), size: 3 }];
-        let lacking = vec![Lacking { key: ObjectKey::of_digest([8; 32]), size: 4, flaw: Flaw::Missing }];
+        let lacking = vec![Lacking { key: ObjectKey::of_digest([8; 32]), size: 4, flaw: FileFlaw::Missing }];
         Manifest::new(contents, CopyFile { size: 9, sha256: key }, objects, lacking)
     }
 
@@ -190,13 +190,13 @@ mod tests {
 
     #[test]
     fn names_sort_by_time_and_nothing_else_is_one() {
-        let name = Name::at(Timestamp::from_millis(1_724_716_800_999));
+        let name = BackupName::at(Timestamp::from_millis(1_724_716_800_999));
         assert_eq!(name.as_str(), "2024-08-27T00-00-00.999Z");
-        assert_eq!(Name::parse(name.as_str()), Some(name.clone()));
+        assert_eq!(BackupName::parse(name.as_str()), Some(name.clone()));
         assert_eq!(name.next().unwrap().as_str(), "2024-08-27T00-00-01.000Z");
         assert!(name.next() > Some(name));
         for text in ["media", "", "2024-08-27", "2024-08-27T00:00:00.999Z", "2024-08-27T00-00-00.999Z~"] {
-            assert_eq!(Name::parse(text), None, "{text}");
+            assert_eq!(BackupName::parse(text), None, "{text}");
         }
     }
 }

@@ -19,23 +19,23 @@ mod restore;
 mod transfer;
 mod verify;
 
-pub use create::{Made, Order, create};
-pub use manifest::{Flaw, Lacking, Manifest, Name};
-pub use place::{Files, Found, Place, State};
+pub use create::{BackupOrder, Made, create};
+pub use manifest::{BackupName, FileFlaw, Lacking, Manifest};
+pub use place::{BackupPlace, BackupState, FileStore, FoundBackup};
 pub use restore::{Restored, Restoring, restore};
 pub use verify::{Verified, verify};
 
 /// How far the work has come.
 #[derive(Clone, Copy, Debug)]
-pub enum Step {
+pub enum BackupStep {
     /// The copy of the database is being written or read, and has so many bytes.
     Database(u64),
     /// So many files of these.
-    Files { done: u64, of: u64 },
+    FileStore { done: u64, of: u64 },
 }
 
 /// Is told how far the work has come.
-pub type Progress<'p> = &'p (dyn Fn(Step) + Send + Sync);
+pub type Progress<'p> = &'p (dyn Fn(BackupStep) + Send + Sync);
 
 /// Why a backup was not made, or not used.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 
 use super::BackupError;
-use super::manifest::{Manifest, Name};
+use super::manifest::{BackupName, Manifest};
 use super::transfer::{Measure, Trouble, receive};
-use crate::blob::{BlobError, Blobs, Location, Owner, S3Options, Shelf};
+use crate::blob::{BlobError, BlobLocation, Blobs, NamedBlobs, Owner, S3Options};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 use platform::private_folder;
@@ -22,13 +22,13 @@ const MEDIA: &str = "media";
 const STAGE: &str = "backup-in-progress";
 
 /// A store of media files: that of the service, or that of backups.
-pub struct Files {
+pub struct FileStore {
     pub(super) blobs: Blobs,
-    location: Location,
+    location: BlobLocation,
 }
 
-impl Files {
-    pub fn open(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
+impl FileStore {
+    pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
         let blobs = Blobs::open(location, s3).map_err(|error| trouble(location, error))?;
         Ok(Self { blobs, location: location.clone() })
     }
@@ -47,27 +47,27 @@ impl Files {
     }
 }
 
-fn trouble(location: &Location, error: BlobError) -> BackupError {
+fn trouble(location: &BlobLocation, error: BlobError) -> BackupError {
     BackupError::Blob { place: location.to_string(), error }
 }
 
 /// A place with backups of one database.
-pub struct Place {
-    location: Location,
-    shelf: Shelf,
-    pub(super) files: Files,
+pub struct BackupPlace {
+    location: BlobLocation,
+    shelf: NamedBlobs,
+    pub(super) files: FileStore,
 }
 
 /// A backup that was found.
 #[derive(Debug)]
-pub struct Found {
-    pub name: Name,
-    pub state: State,
+pub struct FoundBackup {
+    pub name: BackupName,
+    pub state: BackupState,
 }
 
 /// Of what use a backup is.
 #[derive(Debug)]
-pub enum State {
+pub enum BackupState {
     Complete(Box<Manifest>),
     /// It has no manifest: it was broken off, or is being made.
     Unfinished,
@@ -75,11 +75,11 @@ pub enum State {
     Unreadable(String),
 }
 
-impl Place {
+impl BackupPlace {
     /// Opens a place to write to; makes it if it is not there.
-    pub fn make(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
-        let shelf = Shelf::open(location, s3).map_err(|error| trouble(location, error))?;
-        let files = Files::open(&location.join(MEDIA), s3)?;
+    pub fn make(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
+        let shelf = NamedBlobs::open(location, s3).map_err(|error| trouble(location, error))?;
+        let files = FileStore::open(&location.join(MEDIA), s3)?;
         Ok(Self { location: location.clone(), shelf, files })
     }
 
@@ -87,9 +87,9 @@ impl Place {
     ///
     /// # Errors
     /// [`BackupError::Useless`] if there is no such folder.
-    pub fn find(location: &Location, s3: &S3Options) -> Result<Self, BackupError> {
+    pub fn find(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
         match location {
-            Location::Folder(path) if !path.is_dir() => {
+            BlobLocation::Folder(path) if !path.is_dir() => {
                 Err(BackupError::Useless(format!("there is no folder {}", path.display())))
             }
             _ => Self::make(location, s3),
@@ -97,14 +97,14 @@ impl Place {
     }
 
     /// All backups, the oldest first.
-    pub async fn list(&self) -> Result<Vec<Found>, BackupError> {
+    pub async fn list(&self) -> Result<Vec<FoundBackup>, BackupError> {
         let groups = self.shelf.groups().await.map_err(|error| self.trouble(error))?;
-        let mut names: Vec<Name> = groups.iter().filter_map(|group| Name::parse(group)).collect();
+        let mut names: Vec<BackupName> = groups.iter().filter_map(|group| BackupName::parse(group)).collect();
         names.sort();
         let mut all = Vec::new();
         for name in names {
             let state = self.state(&name).await?;
-            all.push(Found { name, state });
+            all.push(FoundBackup { name, state });
         }
         Ok(all)
     }
@@ -113,27 +113,27 @@ impl Place {
     ///
     /// # Errors
     /// [`BackupError::Useless`] if there is none, [`BackupError::Damaged`] if it is not complete.
-    pub(super) async fn choose(&self, name: Option<&str>) -> Result<(Name, Manifest), BackupError> {
+    pub(super) async fn choose(&self, name: Option<&str>) -> Result<(BackupName, Manifest), BackupError> {
         let mut all = self.list().await?;
         let chosen = match name {
             Some(name) => all.into_iter().find(|found| found.name.as_str() == name),
             None => {
-                all.retain(|found| matches!(found.state, State::Complete(_)));
+                all.retain(|found| matches!(found.state, BackupState::Complete(_)));
                 all.pop()
             }
         };
-        let Some(Found { name, state }) = chosen else {
+        let Some(FoundBackup { name, state }) = chosen else {
             let which = name.map_or("no complete backup".to_owned(), |name| format!("no backup {name}"));
             return Err(BackupError::Useless(format!("there is {which} in {}", self.location)));
         };
         match state {
-            State::Complete(manifest) => Ok((name, *manifest)),
-            State::Unfinished => Err(BackupError::Damaged(format!("{name} is not complete: it has no manifest"))),
-            State::Unreadable(reason) => Err(BackupError::Damaged(format!("{name}: {reason}"))),
+            BackupState::Complete(manifest) => Ok((name, *manifest)),
+            BackupState::Unfinished => Err(BackupError::Damaged(format!("{name} is not complete: it has no manifest"))),
+            BackupState::Unreadable(reason) => Err(BackupError::Damaged(format!("{name}: {reason}"))),
         }
     }
 
-    async fn state(&self, name: &Name) -> Result<State, BackupError> {
+    async fn state(&self, name: &BackupName) -> Result<BackupState, BackupError> {
         let mut text = Vec::new();
         let read = async {
             let mut pieces = self.shelf.read(name.as_str(), MANIFEST).await?;
@@ -144,16 +144,16 @@ impl Place {
         };
         match read.await {
             Ok(()) => Ok(match Manifest::unsealed(&text) {
-                Ok(manifest) => State::Complete(Box::new(manifest)),
-                Err(reason) => State::Unreadable(reason),
+                Ok(manifest) => BackupState::Complete(Box::new(manifest)),
+                Err(reason) => BackupState::Unreadable(reason),
             }),
-            Err(BlobError::NotFound) => Ok(State::Unfinished),
+            Err(BlobError::NotFound) => Ok(BackupState::Unfinished),
             Err(error) => Err(self.trouble(error)),
         }
     }
 
     /// Makes sure that these are backups of this database, and not the very files that are to be backed up.
-    pub(super) async fn claim(&self, database_id: &str, source: &Files) -> Result<(), BackupError> {
+    pub(super) async fn claim(&self, database_id: &str, source: &FileStore) -> Result<(), BackupError> {
         if self.files.is(source) {
             let problem = "would be kept where the service has its own files; name another place";
             return Err(BackupError::Useless(format!("the files of backups in {} {problem}", self.location)));
@@ -168,9 +168,9 @@ impl Place {
     }
 
     /// Removes what backups have left that were broken off, and returns their names. Only while no other is under way.
-    pub(super) async fn clean(&self, now: Timestamp) -> Result<Vec<Name>, BackupError> {
-        let unfinished = |found: Found| matches!(found.state, State::Unfinished).then_some(found.name);
-        let names: Vec<Name> = self.list().await?.into_iter().filter_map(unfinished).collect();
+    pub(super) async fn clean(&self, now: Timestamp) -> Result<Vec<BackupName>, BackupError> {
+        let unfinished = |found: FoundBackup| matches!(found.state, BackupState::Unfinished).then_some(found.name);
+        let names: Vec<BackupName> = self.list().await?.into_iter().filter_map(unfinished).collect();
         for name in &names {
             self.remove(name).await?;
         }
@@ -179,7 +179,7 @@ impl Place {
     }
 
     /// Removes a backup, but for its files: first of all that it is one.
-    pub(super) async fn remove(&self, name: &Name) -> Result<(), BackupError> {
+    pub(super) async fn remove(&self, name: &BackupName) -> Result<(), BackupError> {
         let removed = async {
             self.shelf.delete(name.as_str(), MANIFEST).await?;
             self.shelf.remove(name.as_str()).await
@@ -188,13 +188,13 @@ impl Place {
     }
 
     /// The name of a backup that begins now: after all others, whatever the clock says.
-    pub(super) async fn next_name(&self, now: Timestamp) -> Result<Name, BackupError> {
+    pub(super) async fn next_name(&self, now: Timestamp) -> Result<BackupName, BackupError> {
         let latest = self.list().await?.pop().and_then(|found| found.name.next());
-        Ok(latest.into_iter().chain([Name::at(now)]).max().unwrap_or_else(|| Name::at(now)))
+        Ok(latest.into_iter().chain([BackupName::at(now)]).max().unwrap_or_else(|| BackupName::at(now)))
     }
 
     /// Where the copy of the database is to be made: in the backup itself if that is a folder.
-    pub(super) fn stage(&self, name: &Name, spool: &Path, file: &str) -> Result<Stage, BackupError> {
+    pub(super) fn stage(&self, name: &BackupName, spool: &Path, file: &str) -> Result<StagingFolder, BackupError> {
         let folder = match self.shelf.folder() {
             Some(folder) => folder.join(name.as_str()),
             None => {
@@ -207,11 +207,17 @@ impl Place {
         };
         private_folder::make(&folder)?;
         let temporary = self.shelf.folder().is_none();
-        Ok(Stage { path: folder.join(file), folder, temporary })
+        Ok(StagingFolder { path: folder.join(file), folder, temporary })
     }
 
     /// Makes the staged copy a part of the backup.
-    pub(super) async fn keep_copy(&self, name: &Name, stage: &Stage, file: &str, size: u64) -> Result<(), BackupError> {
+    pub(super) async fn keep_copy(
+        &self,
+        name: &BackupName,
+        stage: &StagingFolder,
+        file: &str,
+        size: u64,
+    ) -> Result<(), BackupError> {
         if !stage.temporary {
             return Ok(File::open(&stage.folder)?.sync_all()?);
         }
@@ -222,7 +228,7 @@ impl Place {
     /// Reads the copy of the database, into a file if there is one.
     pub(super) async fn read_copy(
         &self,
-        name: &Name,
+        name: &BackupName,
         file: &str,
         to: Option<File>,
         read: &(dyn Fn(u64) + Send + Sync),
@@ -238,12 +244,12 @@ impl Place {
     }
 
     /// The copy of the database as a file, if that is what it is.
-    pub(super) fn copy_path(&self, name: &Name, file: &str) -> Option<PathBuf> {
+    pub(super) fn copy_path(&self, name: &BackupName, file: &str) -> Option<PathBuf> {
         self.shelf.folder().map(|folder| folder.join(name.as_str()).join(file))
     }
 
     /// Makes the backup complete.
-    pub(super) async fn seal(&self, name: &Name, manifest: &Manifest) -> Result<(), BackupError> {
+    pub(super) async fn seal(&self, name: &BackupName, manifest: &Manifest) -> Result<(), BackupError> {
         let text = manifest.sealed().map_err(std::io::Error::from)?;
         self.shelf.write(name.as_str(), MANIFEST, text.into()).await.map_err(|error| self.trouble(error))
     }
@@ -253,20 +259,20 @@ impl Place {
     ///
     /// # Errors
     /// Before anything is removed, if it cannot be known what a backup needs.
-    pub(super) async fn retain(&self, keep: usize) -> Result<(Vec<Name>, u64), BackupError> {
+    pub(super) async fn retain(&self, keep: usize) -> Result<(Vec<BackupName>, u64), BackupError> {
         let mut complete = Vec::new();
-        for Found { name, state } in self.list().await? {
+        for FoundBackup { name, state } in self.list().await? {
             match state {
-                State::Complete(manifest) => complete.push((name, manifest)),
-                State::Unfinished => {}
-                State::Unreadable(reason) => {
+                BackupState::Complete(manifest) => complete.push((name, manifest)),
+                BackupState::Unfinished => {}
+                BackupState::Unreadable(reason) => {
                     let problem = "no older backup was removed; mend or remove it";
                     return Err(BackupError::Damaged(format!("{name}: {reason}; {problem}")));
                 }
             }
         }
         let kept = complete.split_off(complete.len().saturating_sub(keep));
-        let old: Vec<Name> = complete.into_iter().map(|(name, _)| name).collect();
+        let old: Vec<BackupName> = complete.into_iter().map(|(name, _)| name).collect();
         for name in &old {
             self.remove(name).await?;
         }
@@ -289,13 +295,13 @@ impl Place {
 }
 
 /// Where a copy of the database is made. A temporary one goes when it is dropped.
-pub(super) struct Stage {
+pub(super) struct StagingFolder {
     pub(super) path: PathBuf,
     folder: PathBuf,
     temporary: bool,
 }
 
-impl Drop for Stage {
+impl Drop for StagingFolder {
     fn drop(&mut self) {
         if self.temporary {
             // What stays behind is removed by the next backup.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::manifest::{Flaw, Lacking, Manifest, Name};
-use super::place::{Files, Place};
+use super::manifest::{BackupName, FileFlaw, Lacking, Manifest};
+use super::place::{BackupPlace, FileStore};
 use super::transfer::{carry, check, each};
-use super::{BackupError, Progress, Step};
+use super::{BackupError, BackupStep, Progress};
 use store;
 use store::{Database, Programs, StoredObject};
 
@@ -16,8 +16,8 @@ pub struct Restoring<'o> {
     pub database: &'o Database,
     pub programs: &'o Programs,
     /// The files of the service.
-    pub media: &'o Files,
-    pub place: &'o Place,
+    pub media: &'o FileStore,
+    pub place: &'o BackupPlace,
     /// The name of the backup; without one, the latest that is complete.
     pub name: Option<&'o str>,
     /// A folder for temporary files.
@@ -31,7 +31,7 @@ pub struct Restoring<'o> {
 /// What was restored.
 #[derive(Debug)]
 pub struct Restored {
-    pub name: Name,
+    pub name: BackupName,
     pub manifest: Manifest,
     /// Files that are in no good state in the backup, and are left out.
     pub skipped: Vec<Lacking>,
@@ -48,7 +48,7 @@ pub async fn restore(order: &Restoring<'_>, progress: Progress<'_>) -> Result<Re
     copies.take_place(&manifest.database).await?;
     may_fill(order, &manifest.database.database_id).await?;
     let mut file = tempfile::tempfile_in(order.spool)?;
-    let read = |bytes| progress(Step::Database(bytes));
+    let read = |bytes| progress(BackupStep::Database(bytes));
     let measure = order.place.read_copy(&name, manifest.copy_name(), Some(file.try_clone()?), &read).await?;
     if measure.size != manifest.copy.size || measure.sha256 != manifest.copy.sha256 {
         return Err(BackupError::Damaged(format!(
@@ -95,10 +95,10 @@ async fn files(
 }
 
 /// Puts a file into the media store, unless it is there already. What is wrong with that of the backup.
-async fn file(order: &Restoring<'_>, object: &StoredObject) -> Result<Option<Flaw>, BackupError> {
+async fn file(order: &Restoring<'_>, object: &StoredObject) -> Result<Option<FileFlaw>, BackupError> {
     match check(order.media, object, None).await? {
         None => Ok(None),
-        Some(Flaw::Missing) => carry(&order.place.files, order.media, object, order.spool).await,
+        Some(FileFlaw::Missing) => carry(&order.place.files, order.media, object, order.spool).await,
         Some(flaw) => Err(BackupError::Useless(format!(
             "the media store has a file {} that {flaw}; remove it, or restore into an empty place",
             object.key

@@ -10,9 +10,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::manifest::{Flaw, Lacking};
-use super::place::Files;
-use super::{BackupError, Progress, Step};
+use super::manifest::{FileFlaw, Lacking};
+use super::place::FileStore;
+use super::{BackupError, BackupStep, Progress};
 use crate::blob::BlobError;
 use domain::media::object_key::ObjectKey;
 use store::StoredObject;
@@ -58,21 +58,25 @@ pub(super) enum Trouble {
 }
 
 /// Reads an object that should be there. What is wrong with it, if something is.
-pub(super) async fn check(files: &Files, object: &StoredObject, to: Option<File>) -> Result<Option<Flaw>, BackupError> {
+pub(super) async fn check(
+    files: &FileStore,
+    object: &StoredObject,
+    to: Option<File>,
+) -> Result<Option<FileFlaw>, BackupError> {
     let found = match files.blobs.find(&object.key).await.map_err(|error| files.trouble(error))? {
-        None => return Ok(Some(Flaw::Missing)),
+        None => return Ok(Some(FileFlaw::Missing)),
         Some(found) => found,
     };
     if found.size != object.size {
-        return Ok(Some(Flaw::Size));
+        return Ok(Some(FileFlaw::Size));
     }
     let pieces = match files.blobs.read(&object.key, 0..object.size).await {
-        Err(BlobError::NotFound) => return Ok(Some(Flaw::Missing)),
-        Err(BlobError::Size { .. }) => return Ok(Some(Flaw::Size)),
+        Err(BlobError::NotFound) => return Ok(Some(FileFlaw::Missing)),
+        Err(BlobError::Size { .. }) => return Ok(Some(FileFlaw::Size)),
         pieces => pieces.map_err(|error| files.trouble(error))?,
     };
     match receive(pieces, to, &|_| {}).await {
-        Ok(measure) => Ok((measure.sha256 != object.key).then_some(Flaw::Content)),
+        Ok(measure) => Ok((measure.sha256 != object.key).then_some(FileFlaw::Content)),
         Err(Trouble::Source(error)) => Err(files.trouble(error)),
         Err(Trouble::Spool(error)) => Err(error.into()),
     }
@@ -80,11 +84,11 @@ pub(super) async fn check(files: &Files, object: &StoredObject, to: Option<File>
 
 /// Copies an object, by way of an unnamed file in `spool`, unless something is wrong with it.
 pub(super) async fn carry(
-    from: &Files,
-    to: &Files,
+    from: &FileStore,
+    to: &FileStore,
     object: &StoredObject,
     spool: &Path,
-) -> Result<Option<Flaw>, BackupError> {
+) -> Result<Option<FileFlaw>, BackupError> {
     let file = tempfile::tempfile_in(spool)?;
     let flaw = check(from, object, Some(file.try_clone()?)).await?;
     if flaw.is_none() {
@@ -95,7 +99,7 @@ pub(super) async fn carry(
 }
 
 /// Works on all of these objects, a few at once, and returns those with which something is wrong, sorted by their keys.
-pub(super) async fn each<'o, W: Future<Output = Result<Option<Flaw>, BackupError>>>(
+pub(super) async fn each<'o, W: Future<Output = Result<Option<FileFlaw>, BackupError>>>(
     objects: impl ExactSizeIterator<Item = &'o StoredObject>,
     progress: Progress<'_>,
     work: impl Fn(&'o StoredObject) -> W,
@@ -109,7 +113,7 @@ pub(super) async fn each<'o, W: Future<Output = Result<Option<Flaw>, BackupError
     let (mut done, mut lacking) = (0, Vec::new());
     while let Some((object, flaw)) = worked.try_next().await? {
         done += 1;
-        progress(Step::Files { done, of });
+        progress(BackupStep::FileStore { done, of });
         lacking.extend(flaw.map(|flaw| Lacking { key: object.key.clone(), size: object.size, flaw }));
     }
     lacking.sort_by(|one, other| one.key.cmp(&other.key));

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::manifest::{Lacking, Manifest, Name};
-use super::place::Place;
+use super::manifest::{BackupName, Lacking, Manifest};
+use super::place::BackupPlace;
 use super::transfer::{check, each};
-use super::{BackupError, Progress, Step};
+use super::{BackupError, BackupStep, Progress};
 use domain::media::object_key::ObjectKey;
 use store;
-use store::{Copied, CopyError, Kind};
+use store::{Copied, CopyError, DatabaseKind};
 
 /// What was found.
 #[derive(Debug)]
 pub struct Verified {
-    pub name: Name,
+    pub name: BackupName,
     pub manifest: Manifest,
     /// What is wrong, each in a line.
     pub problems: Vec<String>,
@@ -24,7 +24,7 @@ pub struct Verified {
 
 /// Reads all of a backup, and holds it against its manifest; of SQLite, the copy is opened and checked too.
 pub async fn verify(
-    place: &Place,
+    place: &BackupPlace,
     name: Option<&str>,
     spool: &Path,
     progress: Progress<'_>,
@@ -38,18 +38,18 @@ pub async fn verify(
 
 /// What is wrong with the copy of the database.
 async fn copy(
-    place: &Place,
-    name: &Name,
+    place: &BackupPlace,
+    name: &BackupName,
     manifest: &Manifest,
     spool: &Path,
     progress: Progress<'_>,
 ) -> Result<Vec<String>, BackupError> {
     let file = manifest.copy_name();
     // To be opened, it must be a file.
-    let fetch = manifest.database.kind == Kind::Sqlite && place.copy_path(name, file).is_none();
+    let fetch = manifest.database.kind == DatabaseKind::Sqlite && place.copy_path(name, file).is_none();
     let fetched = fetch.then(|| NamedTempFile::new_in(spool)).transpose()?;
     let to = fetched.as_ref().map(NamedTempFile::reopen).transpose()?;
-    let measure = match place.read_copy(name, file, to, &|bytes| progress(Step::Database(bytes))).await {
+    let measure = match place.read_copy(name, file, to, &|bytes| progress(BackupStep::Database(bytes))).await {
         Err(BackupError::Damaged(problem)) => return Ok(vec![problem]),
         measure => measure?,
     };

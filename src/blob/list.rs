@@ -5,7 +5,7 @@ use object_store::ObjectMeta;
 
 use super::deadline::{ANSWER, each_within};
 use super::error::BlobError;
-use super::{Blobs, Object, Place};
+use super::{BlobBackend, Blobs, Object};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 
@@ -24,11 +24,11 @@ impl Blobs {
     pub fn list(&self) -> BoxStream<'static, Result<Object, BlobError>> {
         let found = match &self.place {
             // A folder's other contents may be unreadable, such as `lost+found`: they are not even looked at.
-            Place::Folder(_) => {
+            BlobBackend::Folder(_) => {
                 let (store, prefix) = (self.store.clone(), self.prefix.clone());
                 stream::iter(shards()).flat_map(move |shard| store.list(Some(&prefix.clone().join(shard)))).boxed()
             }
-            Place::Bucket(_) => self.store.list(Some(&self.prefix)),
+            BlobBackend::Bucket(_) => self.store.list(Some(&self.prefix)),
         };
         let blobs = self.clone();
         each_within(ANSWER, found)

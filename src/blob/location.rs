@@ -5,7 +5,7 @@ use std::path::{Component, PathBuf};
 
 /// A folder of this machine, or a part of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Location {
+pub enum BlobLocation {
     Folder(PathBuf),
     /// `prefix` has no slash at its ends; it may be empty.
     Bucket {
@@ -31,7 +31,7 @@ pub enum LocationError {
     Prefix,
 }
 
-impl Location {
+impl BlobLocation {
     /// A folder's path is taken as it stands: `%20` is three characters.
     pub fn parse(url: &str) -> Result<Self, LocationError> {
         if url.contains(['?', '#']) {
@@ -86,7 +86,7 @@ fn is_word(text: &str, others: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for BlobLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => write!(f, "file://{}", path.display()),
@@ -109,7 +109,7 @@ mod tests {
             ("s3://bucket/", "s3://bucket"),
             ("s3://my-bucket.v2/a/b_c=1/", "s3://my-bucket.v2/a/b_c=1"),
         ] {
-            assert_eq!(Location::parse(url).map(|location| location.to_string()).as_deref(), Ok(shown), "{url}");
+            assert_eq!(BlobLocation::parse(url).map(|location| location.to_string()).as_deref(), Ok(shown), "{url}");
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
             ("s3://bucket/a b", LocationError::Prefix),
             ("s3://bucket/%2e%2e", LocationError::Prefix),
         ] {
-            assert_eq!(Location::parse(url), Err(error), "{url}");
+            assert_eq!(BlobLocation::parse(url), Err(error), "{url}");
         }
     }
 }

@@ -24,17 +24,17 @@ mod folder;
 mod list;
 mod location;
 mod marker;
+mod named_blobs;
 mod probe;
 mod read;
 mod s3;
-mod shelf;
 mod upload;
 
 pub use error::{BlobError, is_disk_full};
-pub use location::{Location, LocationError};
+pub use location::{BlobLocation, LocationError};
 pub use marker::Owner;
+pub use named_blobs::NamedBlobs;
 pub use s3::{S3Keys, S3Options};
-pub use shelf::Shelf;
 
 use deadline::{ANSWER, within};
 
@@ -42,14 +42,14 @@ use deadline::{ANSWER, within};
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
-    place: Place,
+    place: BlobBackend,
     /// Before every name; empty in a folder.
     prefix: ObjectPath,
-    limits: Arc<upload::Limits>,
+    limits: Arc<upload::UploadLimits>,
 }
 
 #[derive(Clone)]
-enum Place {
+enum BlobBackend {
     Folder(Arc<Path>),
     Bucket(Arc<AmazonS3>),
 }
@@ -67,29 +67,29 @@ pub struct Object {
 impl Blobs {
     /// Makes the folder, for its owner alone, if it is not there. A bucket is not asked for anything yet: whether it
     /// can be used shows at [`Blobs::claim`].
-    pub fn open(location: &Location, s3: &S3Options) -> Result<Self, BlobError> {
+    pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BlobError> {
         match location {
-            Location::Folder(path) => {
+            BlobLocation::Folder(path) => {
                 let (store, path) = folder::open(path)?;
-                Ok(Self::new(Arc::new(store), Place::Folder(path.into()), ObjectPath::default()))
+                Ok(Self::new(Arc::new(store), BlobBackend::Folder(path.into()), ObjectPath::default()))
             }
-            Location::Bucket { bucket, prefix } => {
+            BlobLocation::Bucket { bucket, prefix } => {
                 let store = Arc::new(s3::open(bucket, s3)?);
                 let prefix = ObjectPath::parse(prefix).map_err(|error| BlobError::Unusable(error.to_string()))?;
-                Ok(Self::new(store.clone(), Place::Bucket(store), prefix))
+                Ok(Self::new(store.clone(), BlobBackend::Bucket(store), prefix))
             }
         }
     }
 
-    fn new(store: Arc<dyn ObjectStore>, place: Place, prefix: ObjectPath) -> Self {
+    fn new(store: Arc<dyn ObjectStore>, place: BlobBackend, prefix: ObjectPath) -> Self {
         Self { store, place, prefix, limits: Arc::default() }
     }
 
     /// The folder, if that is where the files are.
     pub fn folder(&self) -> Option<&Path> {
         match &self.place {
-            Place::Folder(path) => Some(path),
-            Place::Bucket(_) => None,
+            BlobBackend::Folder(path) => Some(path),
+            BlobBackend::Bucket(_) => None,
         }
     }
 
@@ -119,7 +119,7 @@ impl Blobs {
         disposition: &str,
         valid: Duration,
     ) -> Result<Option<Url>, BlobError> {
-        let Place::Bucket(signer) = &self.place else { return Ok(None) };
+        let BlobBackend::Bucket(signer) = &self.place else { return Ok(None) };
         let options = SignedUrlOptions::new()
             .with_query([("response-content-type", content_type), ("response-content-disposition", disposition)]);
         let path = self.path(key);

@@ -23,12 +23,12 @@ const LARGE_FILES_AT_ONCE: usize = 4;
 const SMALL_FILES_BYTES: usize = 16 * 1024 * 1024;
 
 /// What all uploads share.
-pub(super) struct Limits {
+pub(super) struct UploadLimits {
     small_bytes: Semaphore,
     large_files: Arc<Semaphore>,
 }
 
-impl Default for Limits {
+impl Default for UploadLimits {
     fn default() -> Self {
         Self {
             small_bytes: Semaphore::new(SMALL_FILES_BYTES),

@@ -5,9 +5,12 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Settings, WrongUse};
-use crate::backup::{self, Files, Found, Lacking, Made, Order, Place, Restored, Restoring, State, Step, Verified};
-use crate::blob::Location;
+use super::{CommonArgs, WrongUse};
+use crate::backup::{
+    self, BackupOrder, BackupPlace, BackupState, BackupStep, FileStore, FoundBackup, Lacking, Made, Restored,
+    Restoring, Verified,
+};
+use crate::blob::BlobLocation;
 use crate::config::Config;
 use crate::config::data_dir;
 use crate::telemetry;
@@ -26,14 +29,14 @@ pub(super) struct BackupArgs {
     command: Option<BackupCommand>,
     /// A folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
     #[arg(value_name = "DEST", value_parser = location, required = true)]
-    to: Option<Location>,
+    to: Option<BlobLocation>,
     /// Keep the latest NUMBER backups, and remove older ones once this one is complete
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
 }
 
 #[derive(Subcommand)]
@@ -43,21 +46,21 @@ enum BackupCommand {
     Verify {
         /// Where the backups are
         #[arg(value_name = "SRC", value_parser = location)]
-        from: Location,
+        from: BlobLocation,
         /// Which of them [default: the latest]
         #[arg(long, value_name = "NAME")]
         backup: Option<String>,
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
     /// Show all backups, the oldest first
     #[command(after_help = "Example:\n  buzon backup list /mnt/backup/buzon")]
     List {
         /// Where the backups are
         #[arg(value_name = "SRC", value_parser = location)]
-        from: Location,
+        from: BlobLocation,
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
 }
 
@@ -65,7 +68,7 @@ enum BackupCommand {
 pub(super) struct RestoreArgs {
     /// Where the backups are: a folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
     #[arg(value_name = "SRC", value_parser = location)]
-    from: Location,
+    from: BlobLocation,
     /// Which of them [default: the latest]
     #[arg(long, value_name = "NAME")]
     backup: Option<String>,
@@ -78,7 +81,7 @@ pub(super) struct RestoreArgs {
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
 }
 
 #[derive(Args)]
@@ -94,11 +97,11 @@ impl ProgramArgs {
     }
 }
 
-fn location(text: &str) -> Result<Location, String> {
+fn location(text: &str) -> Result<BlobLocation, String> {
     if text.contains("://") {
-        return Location::parse(text).map_err(|error| error.to_string());
+        return BlobLocation::parse(text).map_err(|error| error.to_string());
     }
-    std::path::absolute(text).map(Location::Folder).map_err(|error| error.to_string())
+    std::path::absolute(text).map(BlobLocation::Folder).map_err(|error| error.to_string())
 }
 
 /// Makes a backup beside the running service, or looks at those that there are.
@@ -122,11 +125,11 @@ pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
     let RestoreArgs { from, backup, take_over, skip_damaged, programs, settings } = arguments;
     let (config, programs) = (start(settings)?, programs.programs());
     data_dir::prepare(&config.data_dir)?;
-    let place = Place::find(&from, &config.media.s3)?;
+    let place = BackupPlace::find(&from, &config.media.s3)?;
     let order = Restoring {
         database: &config.database,
         programs: &programs,
-        media: &Files::open(&config.media.location, &config.media.s3)?,
+        media: &FileStore::open(&config.media.location, &config.media.s3)?,
         place: &place,
         name: backup.as_deref(),
         spool: &config.data_dir,
@@ -144,22 +147,22 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 /// Whatever is written from now on is for its owner alone.
-fn start(settings: Settings) -> anyhow::Result<Config> {
+fn start(settings: CommonArgs) -> anyhow::Result<Config> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::make_private();
     Ok(config)
 }
 
-async fn create(config: &Config, to: &Location, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
+async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
     // In a wrong folder, nothing is made.
     store::present(&config.database)?;
     data_dir::prepare(&config.data_dir)?;
-    let order = Order {
+    let order = BackupOrder {
         database: &config.database,
         programs,
-        media: &Files::open(&config.media.location, &config.media.s3)?,
-        place: &Place::make(to, &config.media.s3)?,
+        media: &FileStore::open(&config.media.location, &config.media.s3)?,
+        place: &BackupPlace::make(to, &config.media.s3)?,
         spool: &config.data_dir,
         keep,
         clock: &SystemClock,
@@ -204,12 +207,12 @@ fn warn_of(what: &str, lacking: &[Lacking]) {
     }
 }
 
-async fn list(config: &Config, from: &Location) -> anyhow::Result<()> {
-    let place = Place::find(from, &config.media.s3)?;
+async fn list(config: &Config, from: &BlobLocation) -> anyhow::Result<()> {
+    let place = BackupPlace::find(from, &config.media.s3)?;
     let mut out = terminal::stdout();
-    for Found { name, state } in place.list().await? {
+    for FoundBackup { name, state } in place.list().await? {
         match state {
-            State::Complete(manifest) => writeln!(
+            BackupState::Complete(manifest) => writeln!(
                 out,
                 "{name}  {}, events up to {}, {} bytes; {} media files, {} bytes",
                 manifest.database.kind.name(),
@@ -218,15 +221,15 @@ async fn list(config: &Config, from: &Location) -> anyhow::Result<()> {
                 manifest.objects.len(),
                 manifest.bytes()
             )?,
-            State::Unfinished => writeln!(out, "{name}  not complete")?,
-            State::Unreadable(reason) => writeln!(out, "{name}  {}", terminal::escaped(&reason))?,
+            BackupState::Unfinished => writeln!(out, "{name}  not complete")?,
+            BackupState::Unreadable(reason) => writeln!(out, "{name}  {}", terminal::escaped(&reason))?,
         }
     }
     Ok(())
 }
 
-async fn verify(config: &Config, from: &Location, name: Option<&str>) -> anyhow::Result<()> {
-    let place = Place::find(from, &config.media.s3)?;
+async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> anyhow::Result<()> {
+    let place = BackupPlace::find(from, &config.media.s3)?;
     let bar = Bar::new()?;
     let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| bar.show(step)).await?;
     bar.clear();
@@ -279,10 +282,12 @@ impl Bar {
         Ok(Self(bar))
     }
 
-    fn show(&self, step: Step) {
+    fn show(&self, step: BackupStep) {
         match step {
-            Step::Database(bytes) => self.0.set_message(format!("the database, {}", indicatif::HumanBytes(bytes))),
-            Step::Files { done, of } => {
+            BackupStep::Database(bytes) => {
+                self.0.set_message(format!("the database, {}", indicatif::HumanBytes(bytes)))
+            }
+            BackupStep::FileStore { done, of } => {
                 self.0.set_length(of);
                 self.0.set_position(done);
                 self.0.set_message("media");

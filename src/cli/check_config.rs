@@ -1,12 +1,12 @@
 use std::io::Write;
 
-use super::Settings;
+use super::CommonArgs;
 use crate::config::{Config, SettingsFile};
 use platform::terminal;
 use platform::terminal::escaped;
 
 /// Prints every setting with its place, after the same checks as at a start.
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+pub(super) fn run(settings: CommonArgs) -> anyhow::Result<()> {
     let sources = settings.sources()?;
     let config = Config::new(&sources)?;
     let mut out = terminal::stdout();

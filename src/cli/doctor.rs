@@ -3,17 +3,17 @@ use std::io::{self, Write};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{Settings, WrongUse, one_line};
+use super::{CommonArgs, WrongUse, one_line};
 use crate::config::ConfigError;
 use crate::doctor::{self, Finding, Report, Verdict};
 use crate::telemetry;
 use platform::terminal;
-use platform::terminal::Form;
+use platform::terminal::EscapeForm;
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     /// One object, for programs
     #[arg(long)]
     json: bool,
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
         Err(error) => unreadable(&error),
     };
     if arguments.json {
-        let mut out = terminal::data(Form::Json);
+        let mut out = terminal::data(EscapeForm::Json);
         serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {

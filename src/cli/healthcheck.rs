@@ -5,8 +5,8 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::Settings;
-use crate::simulate::Target;
+use super::CommonArgs;
+use crate::simulate::SendTarget;
 use platform::outbound;
 use platform::terminal;
 use platform::tls;
@@ -17,7 +17,7 @@ const WAIT: Duration = Duration::from_secs(4);
 #[derive(Args)]
 pub(super) struct HealthcheckArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     /// Ask only whether the process answers, whatever its database does: for whatever starts it again when it does not
     #[arg(long)]
     live: bool,
@@ -26,7 +26,7 @@ pub(super) struct HealthcheckArgs {
 /// One line, and exit code 0 or 1: Docker keeps 2 for itself.
 pub(super) fn run(arguments: HealthcheckArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config().map_err(|error| anyhow!("{error}"))?;
-    let target = Target::listening(config.listen);
+    let target = SendTarget::listening(config.listen);
     let url = format!("{target}/health/{}", if arguments.live { "live" } else { "ready" });
     tls::install_provider();
     let client = outbound::client()?.timeout(WAIT).build()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::Settings;
+use super::CommonArgs;
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
@@ -13,13 +13,13 @@ use crate::media::sweeper::{Swept, sweep};
 use crate::telemetry;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::media::{Jobs, State};
-use domain::page::{Order, Paging};
+use domain::media::{Jobs, MediaState};
+use domain::page::{Paging, SortOrder};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal;
 use platform::terminal::escaped;
 use store;
-use store::{Access, JobFilter, JobReport, MediaFilter, Options, Pending, Store};
+use store::{JobFilter, JobReport, MediaFilter, OpenMode, Options, Pending, Store};
 
 #[derive(Subcommand)]
 pub(super) enum MediaCommand {
@@ -27,7 +27,7 @@ pub(super) enum MediaCommand {
     #[command(after_help = "Example:\n  buzon media list --state expired --limit 10")]
     List {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
         which: Which,
         /// How many to show
@@ -39,7 +39,7 @@ pub(super) enum MediaCommand {
     #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
     Retry {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
         which: Which,
         /// All that are not stored
@@ -50,7 +50,7 @@ pub(super) enum MediaCommand {
     #[command(after_help = "Example:\n  buzon media sweep")]
     Sweep {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
 }
 
@@ -59,7 +59,7 @@ pub(super) enum MediaCommand {
 pub(super) struct Which {
     /// pending, stored, expired, refused, too_large or failed
     #[arg(long, value_name = "STATE", value_parser = state)]
-    state: Option<State>,
+    state: Option<MediaState>,
     /// Of this instance
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
@@ -68,9 +68,9 @@ pub(super) struct Which {
     message: Option<String>,
 }
 
-fn state(text: &str) -> Result<State, String> {
-    let known = || State::ALL.map(State::as_str).join(", ");
-    State::parse(text).ok_or_else(|| format!("it is one of {}", known()))
+fn state(text: &str) -> Result<MediaState, String> {
+    let known = || MediaState::ALL.map(MediaState::as_str).join(", ");
+    MediaState::parse(text).ok_or_else(|| format!("it is one of {}", known()))
 }
 
 impl Which {
@@ -100,7 +100,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let options = Options {
         database: config.database.clone(),
         pending: Pending::Refuse,
-        access: Access::Beside,
+        access: OpenMode::Beside,
         allow_managed_pg: config.allow_managed_pg,
     };
     Ok(store::open(&options).await?)
@@ -108,7 +108,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Result<()> {
     let counts = store.count_media().await?;
-    let paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
+    let paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
     let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
     let mut out = terminal::stdout();
     for Jobs { state, count, .. } in &counts {
@@ -170,7 +170,7 @@ impl fmt::Display for Described<'_> {
                 let plural = if *attempts == 1 { "" } else { "s" };
                 write!(f, "           {attempts} attempt{plural}: {reason}")?;
                 match state {
-                    State::Pending => write!(f, "; next {}", self.0.next_attempt_at.to_rfc3339()),
+                    MediaState::Pending => write!(f, "; next {}", self.0.next_attempt_at.to_rfc3339()),
                     _ => Ok(()),
                 }
             }

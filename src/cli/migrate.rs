@@ -1,15 +1,15 @@
 use std::io::Write;
 
-use super::Settings;
+use super::CommonArgs;
 use crate::config::Config;
 use crate::config::data_dir;
 use crate::telemetry;
 use platform::terminal;
 use store;
-use store::{Access, OpenError, Options, Pending};
+use store::{OpenError, OpenMode, Options, Pending};
 
 /// Brings the schema to this version, and the views to the configured time zone.
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+pub(super) fn run(settings: CommonArgs) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     data_dir::prepare(&config.data_dir)?;
@@ -30,7 +30,7 @@ async fn migrate(config: &Config) -> anyhow::Result<usize> {
     let options = Options {
         database: config.database.clone(),
         pending: Pending::Refuse,
-        access: Access::Beside,
+        access: OpenMode::Beside,
         allow_managed_pg: config.allow_managed_pg,
     };
     let store = store::open(&options).await?;

@@ -9,7 +9,7 @@ use crate::backup::BackupError;
 use crate::blob::BlobError;
 use crate::config::exposure;
 use crate::config::exposure::Exposure;
-use crate::config::{Config, ConfigError, Flags, Sources};
+use crate::config::{Config, ConfigError, Flags, SettingSources};
 use crate::telemetry;
 use platform::terminal;
 use platform::terminal::escaped;
@@ -50,7 +50,7 @@ enum Command {
     #[command(after_help = "Example:\n  buzon serve --public-url https://buzon.example.com")]
     Serve {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         /// Refuse to start when the database's schema is not of this version, instead of bringing it there
         #[arg(long)]
         no_migrate: bool,
@@ -59,13 +59,13 @@ enum Command {
     #[command(after_help = "Example:\n  buzon migrate --config /etc/buzon/buzon.toml")]
     Migrate {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
     /// Work out every table anew from the ledger, the events as they came, while no service runs
     #[command(after_help = "Example:\n  buzon rebuild --check")]
     Rebuild {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         /// Only compare, beside a running service too, and change nothing; the exit code is 1 if something differs
         #[arg(long)]
         check: bool,
@@ -121,7 +121,7 @@ enum Command {
     #[command(after_help = "Example:\n  buzon check-config --config /etc/buzon/buzon.toml")]
     CheckConfig {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
     /// Print what completes buzon's command line in a shell
     #[command(after_help = "Example:\n  buzon completions bash > /usr/share/bash-completion/completions/buzon")]
@@ -133,7 +133,7 @@ enum Command {
 
 /// The common settings. The others, and secrets, stand in the environment or in the file.
 #[derive(Args)]
-struct Settings {
+struct CommonArgs {
     /// The file with settings [default: buzon.toml, if there is one]
     #[arg(long, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -158,8 +158,8 @@ struct Settings {
     log: Option<String>,
 }
 
-impl Settings {
-    fn sources(self) -> Result<Sources, ConfigError> {
+impl CommonArgs {
+    fn sources(self) -> Result<SettingSources, ConfigError> {
         let flags: Flags = vec![
             ("data_dir", self.data_dir),
             ("database_url", self.database_url),
@@ -168,7 +168,7 @@ impl Settings {
             ("public_url", self.public_url),
             ("log", self.log),
         ];
-        Sources::gather(self.config, flags, std::env::vars_os())
+        SettingSources::gather(self.config, flags, std::env::vars_os())
     }
 
     /// For a command that says by itself what is unsafe about them.

@@ -3,32 +3,32 @@ use std::io::Write;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Settings;
+use super::CommonArgs;
 use crate::telemetry;
 use platform::terminal;
 use store;
-use store::{Access, Aim, Difference, Options, Pending, Stage};
+use store::{Aim, Difference, OpenMode, Options, Pending, RebuildStage};
 
 /// Compares the tables with what the ledger says, and makes them that unless it is only to `check`.
-pub(super) fn run(settings: Settings, check: bool) -> anyhow::Result<()> {
+pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
     let aim = if check { Aim::Check } else { Aim::Rebuild };
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} events, {eta} left")?);
     let show = |stage| match stage {
-        Stage::Applying { seq, last } => {
+        RebuildStage::Applying { seq, last } => {
             bar.set_length(last.unsigned_abs());
             bar.set_position(seq.unsigned_abs());
             bar.set_message("reading the ledger");
         }
-        Stage::Comparing(table) => bar.set_message(format!("comparing {table}")),
-        Stage::Writing(table) => bar.set_message(format!("writing {table}")),
+        RebuildStage::Comparing(table) => bar.set_message(format!("comparing {table}")),
+        RebuildStage::Writing(table) => bar.set_message(format!("writing {table}")),
     };
     let options = Options {
         database: config.database.clone(),
         pending: Pending::Refuse,
-        access: if check { Access::Beside } else { Access::Serve },
+        access: if check { OpenMode::Beside } else { OpenMode::Serve },
         allow_managed_pg: config.allow_managed_pg,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

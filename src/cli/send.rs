@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
-use super::{Settings, WrongUse};
+use super::{CommonArgs, WrongUse};
 use crate::config::Config;
-use crate::simulate::{Sender, Target};
+use crate::simulate::{SendTarget, Sender};
 use crate::telemetry;
 use domain::access::signature::Secret;
 use domain::event::Event;
@@ -19,21 +19,21 @@ use platform::terminal;
 pub(super) struct To {
     /// The buzon to send to, without /webhook [default: where the settings have it listen]
     #[arg(long, value_name = "URL", value_parser = target)]
-    to: Option<Target>,
+    to: Option<SendTarget>,
     /// Send to this host, although it is another machine; it is the host of the URL
     #[arg(long, value_name = "HOST")]
     allow_remote: Option<String>,
 }
 
-fn target(text: &str) -> Result<Target, String> {
-    Target::parse(text).map_err(|error| error.to_string())
+fn target(text: &str) -> Result<SendTarget, String> {
+    SendTarget::parse(text).map_err(|error| error.to_string())
 }
 
 impl To {
     /// # Errors
     /// If it is another machine that was not named.
-    pub(super) fn target(self, config: &Config) -> anyhow::Result<Target> {
-        let target = self.to.unwrap_or_else(|| Target::listening(config.listen));
+    pub(super) fn target(self, config: &Config) -> anyhow::Result<SendTarget> {
+        let target = self.to.unwrap_or_else(|| SendTarget::listening(config.listen));
         Ok(target.checked(self.allow_remote.as_deref()).map_err(|error| WrongUse(error.to_string()))?)
     }
 }
@@ -41,7 +41,7 @@ impl To {
 #[derive(Args)]
 pub(super) struct SendArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     #[command(flatten)]
     to: To,
     /// Send it to the path of this instance, signed with its secret

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::Settings;
+use super::CommonArgs;
 use crate::app::Application;
 use crate::config::Config;
 use crate::config::data_dir;
@@ -16,10 +16,10 @@ use crate::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
 use store;
-use store::{Access, OpenError, Options, Pending};
+use store::{OpenError, OpenMode, Options, Pending};
 
 /// Serves until a signal comes.
-pub(super) fn run(settings: Settings, no_migrate: bool) -> anyhow::Result<()> {
+pub(super) fn run(settings: CommonArgs, no_migrate: bool) -> anyhow::Result<()> {
     let config = settings.read()?;
     telemetry::init_service(&config.log)?;
     data_dir::prepare(&config.data_dir)?;
@@ -40,7 +40,7 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
     let options = Options {
         database: config.database.clone(),
         pending: if no_migrate { Pending::Refuse } else { Pending::Run },
-        access: Access::Serve,
+        access: OpenMode::Serve,
         allow_managed_pg: config.allow_managed_pg,
     };
     let store = tokio::select! {

@@ -10,9 +10,11 @@ use tokio::signal::ctrl_c;
 use tokio::time::{Instant, sleep};
 
 use super::send::{To, instance};
-use super::{Settings, WrongUse};
+use super::{CommonArgs, WrongUse};
 use crate::config::Config;
-use crate::simulate::{FileServer, Kind, Sender, Shape, Tally, Target, Traffic, WorkingHours, drive};
+use crate::simulate::{
+    EventKind, FileServer, SendTally, SendTarget, Sender, Shape, TrafficGenerator, WorkingHours, drive,
+};
 use crate::telemetry;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -24,18 +26,18 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Args)]
 pub(super) struct SimulateArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     #[command(flatten)]
     to: To,
     #[command(flatten)]
-    pace: Pace,
+    pace: PaceArgs,
     #[command(flatten)]
-    shop: Shop,
+    shop: ShopArgs,
 }
 
 /// How much.
 #[derive(Args)]
-struct Pace {
+struct PaceArgs {
     /// Events a second
     #[arg(long, value_name = "NUMBER", default_value_t = 20.0, value_parser = rate)]
     rate: f64,
@@ -46,7 +48,7 @@ struct Pace {
 
 /// Of whom, and when.
 #[derive(Args)]
-struct Shop {
+struct ShopArgs {
     /// The same number makes the same events [default: another each time]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -96,7 +98,7 @@ pub(super) fn run(arguments: SimulateArgs) -> anyhow::Result<()> {
     runtime.block_on(simulate(&config, &target, &arguments.pace, arguments.shop))
 }
 
-async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> anyhow::Result<()> {
+async fn simulate(config: &Config, target: &SendTarget, pace: &PaceArgs, shop: ShopArgs) -> anyhow::Result<()> {
     let (instances, start) = (shop.instances(config)?, shop.start(config)?);
     let files = shop.serve_files().await?;
     let seed = shop.seed.unwrap_or_else(|| SystemClock.now().millis().unsigned_abs());
@@ -111,8 +113,8 @@ async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> 
     let bar = bar(target, shape.events)?;
     let sender = Sender::new(target).context("the HTTP client cannot be made")?;
     let begun = Instant::now();
-    let shown = |tally: &Tally| bar.set_position(tally.sent());
-    let tally = drive(Traffic::new(shape), pace.rate, &sender, &config.keyring, interrupted(), shown).await;
+    let shown = |tally: &SendTally| bar.set_position(tally.sent());
+    let tally = drive(TrafficGenerator::new(shape), pace.rate, &sender, &config.keyring, interrupted(), shown).await;
     let took = begun.elapsed();
     bar.finish_and_clear();
     let mut summary = Summary::of(&tally, took);
@@ -128,7 +130,7 @@ async fn simulate(config: &Config, target: &Target, pace: &Pace, shop: Shop) -> 
     }
 }
 
-fn bar(target: &Target, events: u64) -> anyhow::Result<ProgressBar> {
+fn bar(target: &SendTarget, events: u64) -> anyhow::Result<ProgressBar> {
     let bar = ProgressBar::new(events);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")?);
     bar.set_message(format!("sending to {target}"));
@@ -152,7 +154,7 @@ async fn fetched(files: &FileServer, all: u64) {
     }
 }
 
-impl Shop {
+impl ShopArgs {
     /// All of which buzon can verify.
     fn instances(&self, config: &Config) -> anyhow::Result<Vec<InstanceId>> {
         let made_up = (1..=self.instances).map(|nth| InstanceId::new(&format!("sim-{nth}")).expect("it is short"));
@@ -192,7 +194,7 @@ impl Shop {
 struct Summary(String);
 
 impl Summary {
-    fn of(tally: &Tally, took: Duration) -> Self {
+    fn of(tally: &SendTally, took: Duration) -> Self {
         let mut summary = Self(String::new());
         let kind = |kind| tally.kinds.get(&kind).copied().unwrap_or_default();
         let seconds = took.as_secs_f64();
@@ -202,11 +204,11 @@ impl Summary {
                 "{} in {seconds:.1} s, {:.1} a second: messages {}, acks {}, reactions {}, repeats {}, late {}",
                 tally.sent(),
                 tally.sent() as f64 / seconds.max(1e-9),
-                kind(Kind::Message),
-                kind(Kind::Ack),
-                kind(Kind::Reaction),
-                kind(Kind::Repeat),
-                kind(Kind::Late),
+                kind(EventKind::Message),
+                kind(EventKind::Ack),
+                kind(EventKind::Reaction),
+                kind(EventKind::Repeat),
+                kind(EventKind::Late),
             ),
         );
         summary.line("accepted", tally.accepted.to_string());

@@ -3,15 +3,15 @@ use std::io::Write;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Settings;
+use super::CommonArgs;
 use platform::terminal;
 use store;
-use store::{Done, Order, RoleName};
+use store::{RoleName, RoleOrder, RoleOutcome};
 
 #[derive(Args)]
 pub(super) struct SqlRoleArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     /// What the role is called; one that this command made before gets another password
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,7 +31,7 @@ const LEFT: &str = "only a superuser can keep the role from filling the disk wit
 pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config()?;
     let name = RoleName::parse(&arguments.name)?;
-    let order = if arguments.drop { Order::Drop } else { Order::Make { password: password()? } };
+    let order = if arguments.drop { RoleOrder::Drop } else { RoleOrder::Make { password: password()? } };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let readers = store::readers(&config.database)?;
     let done = runtime.block_on(readers.order(&name, &order, arguments.print))?;
@@ -48,7 +48,7 @@ fn password() -> anyhow::Result<SecretString> {
     Ok(hex::encode(random).into())
 }
 
-fn statements(done: &Done) -> String {
+fn statements(done: &RoleOutcome) -> String {
     let lines = |statements: &[String]| -> String { statements.iter().map(|it| format!("{it};\n")).collect() };
     let (statements, left) = (lines(&done.statements), lines(&done.left));
     let left = if left.is_empty() { left } else { format!("-- {LEFT}:\n{left}") };
@@ -56,7 +56,7 @@ fn statements(done: &Done) -> String {
     format!("BEGIN;\n{statements}COMMIT;\n{left}{}", url.unwrap_or_default())
 }
 
-fn outcome(name: &RoleName, done: &Done) -> String {
+fn outcome(name: &RoleName, done: &RoleOutcome) -> String {
     match &done.url {
         Some(url) => format!(
             "the role {name} reads all views and tables and writes nothing; its password is shown this once\n{}\n",

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::{Settings, WrongUse};
+use super::{CommonArgs, WrongUse};
 use crate::config::Config;
 use crate::telemetry;
 use domain::access::scope::Scope;
@@ -19,7 +19,7 @@ use platform::clock::{Clock, SystemClock};
 use platform::terminal;
 use platform::terminal::escaped;
 use store;
-use store::{Access, Options, Pending, Store};
+use store::{OpenMode, Options, Pending, Store};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -27,7 +27,7 @@ pub(super) enum TokenCommand {
     #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
     Create {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
         wanted: Wanted,
     },
@@ -35,13 +35,13 @@ pub(super) enum TokenCommand {
     #[command(after_help = "Example:\n  buzon token list")]
     List {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
     },
     /// End a token, at once
     #[command(after_help = "Example:\n  buzon token revoke panel")]
     Revoke {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         /// Its id, its name, or the beginning of it that `buzon token list` shows
         #[arg(value_name = "ID|NAME|PREFIX")]
         which: String,
@@ -96,7 +96,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let options = Options {
         database: config.database.clone(),
         pending: Pending::Refuse,
-        access: Access::Beside,
+        access: OpenMode::Beside,
         allow_managed_pg: config.allow_managed_pg,
     };
     Ok(store::open(&options).await?)

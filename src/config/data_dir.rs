@@ -98,7 +98,7 @@ fn read(path: &Path) -> io::Result<String> {
 mod tests {
     use secrecy::ExposeSecret;
 
-    use crate::config::data_dir::*;
+    use super::*;
 
     #[test]
     fn processes_that_start_together_have_one_token() {

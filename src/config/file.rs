@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::{ConfigError, Instance, OwnSecrets};
+use super::{ConfigError, ConfiguredInstance, OwnSecrets};
 use domain::instance::InstanceId;
 
 pub(super) const INSTANCES: &str = "instances";
@@ -16,7 +16,7 @@ const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins
 
 /// What a file says; empty where there is none.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
     /// True if the file exists.
     pub(super) is_there: bool,
@@ -27,7 +27,7 @@ pub(super) struct File {
 
 /// An instance with the text of its secrets.
 pub(super) struct InstanceEntry {
-    pub(super) instance: Instance,
+    pub(super) instance: ConfiguredInstance,
     pub(super) secrets: Vec<String>,
     /// Its token at the gateway.
     pub(super) token: Option<String>,
@@ -59,7 +59,7 @@ impl fmt::Debug for InstanceEntry {
     }
 }
 
-impl File {
+impl ConfigFile {
     pub(super) fn read(path: PathBuf) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(&path).map_err(|error| ConfigError::new(path.display(), error))?;
         let mut table: Table = toml::from_str(&text).map_err(|error| syntax(&path, &text, &error))?;
@@ -147,7 +147,7 @@ fn entry(path: &Path, here: &str, element: Value) -> Result<InstanceEntry, Confi
             "an instance has no {unknown}; it has id, name, secrets, secret_files, token, token_file"
         ))),
         None => {
-            let instance = Instance { id, name, own_secrets };
+            let instance = ConfiguredInstance { id, name, own_secrets };
             Ok(InstanceEntry { instance, secrets, token, place: path.display().to_string(), secret_files })
         }
     }

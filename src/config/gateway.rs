@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::file::InstanceEntry;
-use super::{ConfigError, Sources};
+use super::{ConfigError, SettingSources};
 use domain::instance::InstanceId;
 
 /// How the gateway is spoken to.
@@ -21,7 +21,7 @@ pub struct GatewayConfig {
 }
 
 impl GatewayConfig {
-    pub(super) fn new(sources: &Sources) -> Result<Self, ConfigError> {
+    pub(super) fn new(sources: &SettingSources) -> Result<Self, ConfigError> {
         let url = sources.parsed("gateway_url", super::origin)?;
         let tokens = sources.instances().iter().filter_map(|entry| Some((entry, entry.token.as_deref()?)));
         let tokens = tokens.map(|(entry, text)| {

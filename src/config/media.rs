@@ -5,15 +5,15 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{ConfigError, Sources};
-use crate::blob::{Location, S3Keys, S3Options};
+use super::{ConfigError, SettingSources};
+use crate::blob::{BlobLocation, S3Keys, S3Options};
 
 /// What the media worker does is decided by this.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
     /// Origins that files may come from beside the gateway. With neither, they may come from the public internet.
     pub origins: Vec<Url>,
-    pub location: Location,
+    pub location: BlobLocation,
     pub s3: S3Options,
     /// Answer a request for a file with a redirect to the bucket.
     pub redirect: bool,
@@ -34,7 +34,7 @@ pub struct MediaConfig {
 }
 
 impl MediaConfig {
-    pub(super) fn new(sources: &Sources) -> Result<Self, ConfigError> {
+    pub(super) fn new(sources: &SettingSources) -> Result<Self, ConfigError> {
         let config = Self {
             origins: sources.parsed("media_origins", origins)?.unwrap_or_default(),
             location: location(sources)?,
@@ -49,7 +49,7 @@ impl MediaConfig {
             quota: sources.parsed("media_quota", bytes)?,
         };
         match (&config.location, config.redirect) {
-            (Location::Folder(_), true) => Err(ConfigError::new(
+            (BlobLocation::Folder(_), true) => Err(ConfigError::new(
                 sources.place("media_redirect"),
                 "only a bucket can be redirected to; set media_store to s3://BUCKET/PREFIX, or remove this",
             )),
@@ -59,14 +59,14 @@ impl MediaConfig {
 }
 
 /// The default is a path, which may be relative and hold anything; what is configured is a URL.
-fn location(sources: &Sources) -> Result<Location, ConfigError> {
+fn location(sources: &SettingSources) -> Result<BlobLocation, ConfigError> {
     if sources.is_default("media_store") {
-        return sources.required("media_store", |path| Ok::<_, &str>(Location::Folder(path.into())));
+        return sources.required("media_store", |path| Ok::<_, &str>(BlobLocation::Folder(path.into())));
     }
-    sources.required("media_store", Location::parse)
+    sources.required("media_store", BlobLocation::parse)
 }
 
-fn s3(sources: &Sources) -> Result<S3Options, ConfigError> {
+fn s3(sources: &SettingSources) -> Result<S3Options, ConfigError> {
     let access_key_id = sources.parsed("s3_access_key_id", text)?;
     let secret_access_key = sources.parsed("s3_secret_access_key", text)?.map(SecretString::from);
     let keys = match (access_key_id, secret_access_key) {
@@ -83,7 +83,7 @@ fn s3(sources: &Sources) -> Result<S3Options, ConfigError> {
     })
 }
 
-fn halved(sources: &Sources, set: &str, missing: &str) -> ConfigError {
+fn halved(sources: &SettingSources, set: &str, missing: &str) -> ConfigError {
     ConfigError::new(sources.place(set), format!("it needs {missing} beside it"))
 }
 

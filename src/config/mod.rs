@@ -26,7 +26,7 @@ mod sources;
 
 pub use gateway::{GatewayConfig, gateway_token};
 pub use media::MediaConfig;
-pub use sources::{Flags, Line, SettingsFile, Sources};
+pub use sources::{Flags, SettingLine, SettingSources, SettingsFile};
 
 pub mod data_dir;
 pub mod exposure;
@@ -55,7 +55,7 @@ pub struct Config {
     /// Open connections of each client's address.
     pub max_connections_per_address: usize,
     pub keyring: Keyring,
-    pub instances: Vec<Instance>,
+    pub instances: Vec<ConfiguredInstance>,
     /// Take unsigned events from anywhere.
     pub allow_unsigned: bool,
     /// Without one, the first start writes a random one into the data folder.
@@ -84,7 +84,7 @@ pub struct SecretPlaces {
 
 /// A configured instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
+pub struct ConfiguredInstance {
     pub id: InstanceId,
     /// What the owner calls it.
     pub name: Option<String>,
@@ -128,7 +128,7 @@ impl Config {
     ///
     /// # Errors
     /// The first setting that is wrong, or contradicts another.
-    pub fn new(sources: &Sources) -> Result<Self, ConfigError> {
+    pub fn new(sources: &SettingSources) -> Result<Self, ConfigError> {
         let config = Self {
             database: sources.required("database_url", Database::parse)?,
             allow_managed_pg: sources.flag("allow_managed_pg")?,
@@ -186,7 +186,7 @@ impl Config {
     }
 }
 
-fn keyring(sources: &Sources) -> Result<Keyring, ConfigError> {
+fn keyring(sources: &SettingSources) -> Result<Keyring, ConfigError> {
     let shared = sources.parsed("webhook_secret", |text| Secret::new(text.to_owned()))?;
     let own = |entry: &file::InstanceEntry| {
         let secrets = entry.secrets.iter().map(|secret| Secret::new(secret.clone()));

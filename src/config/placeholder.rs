@@ -1,7 +1,7 @@
 //! The words that the guides have where a value of one's own belongs. One that is left in is refused by name: the service
 //! would start, and be reached by nobody.
 
-use super::{ConfigError, Sources};
+use super::{ConfigError, SettingSources};
 
 /// Each stands for something in README.md, docs/ or deploy/; a test holds those to this list.
 const PLACEHOLDERS: [&str; 7] =
@@ -9,7 +9,7 @@ const PLACEHOLDERS: [&str; 7] =
 
 /// # Errors
 /// A setting, or a secret or token of an instance, holds one of them.
-pub(super) fn refuse(sources: &Sources) -> Result<(), ConfigError> {
+pub(super) fn refuse(sources: &SettingSources) -> Result<(), ConfigError> {
     let instances = sources.instances().iter().flat_map(|entry| {
         let texts = entry.secrets.iter().chain(&entry.token);
         texts.map(|text| (format!("{}: instance {}", entry.place, entry.instance.id), text.as_str()))

@@ -24,12 +24,12 @@ const FILE_SUFFIX: &str = "_file";
 /// A setting: its key in the file; in the environment `BUZON_` and the key in capitals.
 struct Setting {
     key: &'static str,
-    kind: Kind,
+    kind: SettingKind,
     default: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SettingKind {
     Plain,
     /// Never shown, and may also stand in a file of its own, named by the key with `_file`.
     Secret,
@@ -39,41 +39,41 @@ enum Kind {
 
 /// All settings of one value each, in the order in which they are shown.
 const SETTINGS: [Setting; 35] = [
-    Setting { key: "data_dir", kind: Kind::Plain, default: Some("./data") },
-    Setting { key: DATABASE_URL, kind: Kind::Database, default: None },
-    Setting { key: "allow_managed_pg", kind: Kind::Plain, default: Some("false") },
-    Setting { key: "min_free", kind: Kind::Plain, default: Some("128MiB") },
-    Setting { key: "listen", kind: Kind::Plain, default: Some("127.0.0.1:8080") },
-    Setting { key: "api_listen", kind: Kind::Plain, default: None },
-    Setting { key: "public_url", kind: Kind::Plain, default: None },
-    Setting { key: "trusted_proxies", kind: Kind::Plain, default: None },
-    Setting { key: "webhook_allow_from", kind: Kind::Plain, default: None },
-    Setting { key: "max_connections", kind: Kind::Plain, default: Some("8192") },
-    Setting { key: "max_connections_per_address", kind: Kind::Plain, default: Some("256") },
-    Setting { key: "webhook_secret", kind: Kind::Secret, default: None },
-    Setting { key: "allow_unsigned", kind: Kind::Plain, default: Some("false") },
-    Setting { key: "api_token", kind: Kind::Secret, default: None },
-    Setting { key: "ticket_key", kind: Kind::Secret, default: None },
-    Setting { key: "cors_origins", kind: Kind::Plain, default: None },
-    Setting { key: "time_zone", kind: Kind::Plain, default: Some("UTC") },
-    Setting { key: "gateway_url", kind: Kind::Plain, default: None },
-    Setting { key: "gateway_replay", kind: Kind::Plain, default: Some("true") },
-    Setting { key: "media_origins", kind: Kind::Plain, default: None },
-    Setting { key: MEDIA_STORE, kind: Kind::Plain, default: None },
-    Setting { key: "media_redirect", kind: Kind::Plain, default: Some("false") },
-    Setting { key: "media_max_size", kind: Kind::Plain, default: Some("100MiB") },
-    Setting { key: "media_timeout", kind: Kind::Plain, default: Some("600") },
-    Setting { key: "media_downloads", kind: Kind::Plain, default: Some("32") },
-    Setting { key: "media_downloads_per_host", kind: Kind::Plain, default: Some("16") },
-    Setting { key: "media_attempts", kind: Kind::Plain, default: Some("600") },
-    Setting { key: "media_min_free", kind: Kind::Plain, default: Some("1GiB") },
-    Setting { key: "media_quota", kind: Kind::Plain, default: None },
-    Setting { key: "s3_endpoint", kind: Kind::Plain, default: None },
-    Setting { key: "s3_region", kind: Kind::Plain, default: None },
-    Setting { key: "s3_path_style", kind: Kind::Plain, default: None },
-    Setting { key: "s3_access_key_id", kind: Kind::Secret, default: None },
-    Setting { key: "s3_secret_access_key", kind: Kind::Secret, default: None },
-    Setting { key: "log", kind: Kind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
+    Setting { key: "data_dir", kind: SettingKind::Plain, default: Some("./data") },
+    Setting { key: DATABASE_URL, kind: SettingKind::Database, default: None },
+    Setting { key: "allow_managed_pg", kind: SettingKind::Plain, default: Some("false") },
+    Setting { key: "min_free", kind: SettingKind::Plain, default: Some("128MiB") },
+    Setting { key: "listen", kind: SettingKind::Plain, default: Some("127.0.0.1:8080") },
+    Setting { key: "api_listen", kind: SettingKind::Plain, default: None },
+    Setting { key: "public_url", kind: SettingKind::Plain, default: None },
+    Setting { key: "trusted_proxies", kind: SettingKind::Plain, default: None },
+    Setting { key: "webhook_allow_from", kind: SettingKind::Plain, default: None },
+    Setting { key: "max_connections", kind: SettingKind::Plain, default: Some("8192") },
+    Setting { key: "max_connections_per_address", kind: SettingKind::Plain, default: Some("256") },
+    Setting { key: "webhook_secret", kind: SettingKind::Secret, default: None },
+    Setting { key: "allow_unsigned", kind: SettingKind::Plain, default: Some("false") },
+    Setting { key: "api_token", kind: SettingKind::Secret, default: None },
+    Setting { key: "ticket_key", kind: SettingKind::Secret, default: None },
+    Setting { key: "cors_origins", kind: SettingKind::Plain, default: None },
+    Setting { key: "time_zone", kind: SettingKind::Plain, default: Some("UTC") },
+    Setting { key: "gateway_url", kind: SettingKind::Plain, default: None },
+    Setting { key: "gateway_replay", kind: SettingKind::Plain, default: Some("true") },
+    Setting { key: "media_origins", kind: SettingKind::Plain, default: None },
+    Setting { key: MEDIA_STORE, kind: SettingKind::Plain, default: None },
+    Setting { key: "media_redirect", kind: SettingKind::Plain, default: Some("false") },
+    Setting { key: "media_max_size", kind: SettingKind::Plain, default: Some("100MiB") },
+    Setting { key: "media_timeout", kind: SettingKind::Plain, default: Some("600") },
+    Setting { key: "media_downloads", kind: SettingKind::Plain, default: Some("32") },
+    Setting { key: "media_downloads_per_host", kind: SettingKind::Plain, default: Some("16") },
+    Setting { key: "media_attempts", kind: SettingKind::Plain, default: Some("600") },
+    Setting { key: "media_min_free", kind: SettingKind::Plain, default: Some("1GiB") },
+    Setting { key: "media_quota", kind: SettingKind::Plain, default: None },
+    Setting { key: "s3_endpoint", kind: SettingKind::Plain, default: None },
+    Setting { key: "s3_region", kind: SettingKind::Plain, default: None },
+    Setting { key: "s3_path_style", kind: SettingKind::Plain, default: None },
+    Setting { key: "s3_access_key_id", kind: SettingKind::Secret, default: None },
+    Setting { key: "s3_secret_access_key", kind: SettingKind::Secret, default: None },
+    Setting { key: "log", kind: SettingKind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
 /// The variable for a key of the file.
@@ -88,7 +88,7 @@ impl Setting {
     }
 
     fn file_key(&self) -> Option<String> {
-        (self.kind != Kind::Plain).then(|| format!("{}{FILE_SUFFIX}", self.key))
+        (self.kind != SettingKind::Plain).then(|| format!("{}{FILE_SUFFIX}", self.key))
     }
 }
 
@@ -97,14 +97,14 @@ pub type Flags = Vec<(&'static str, Option<String>)>;
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum SettingPlace {
     Flag(&'static str),
     Environment(String),
     File(PathBuf, String),
     Default,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(key) => write!(f, "--{}", key.replace('_', "-")),
@@ -116,9 +116,9 @@ impl fmt::Display for Place {
 }
 
 #[derive(Debug)]
-struct Found {
+struct FoundSetting {
     text: String,
-    place: Place,
+    place: SettingPlace,
     /// The file in which the text stands.
     file: Option<PathBuf>,
 }
@@ -134,22 +134,22 @@ pub struct SettingsFile {
 
 /// The text of every setting, with its place.
 #[derive(Debug, Default)]
-pub struct Sources {
-    found: BTreeMap<&'static str, Found>,
+pub struct SettingSources {
+    found: BTreeMap<&'static str, FoundSetting>,
     instances: Vec<InstanceEntry>,
     file: SettingsFile,
 }
 
 /// A line of `buzon check-config`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct SettingLine {
     pub key: String,
     /// The value; a secret's length alone.
     pub value: String,
     pub place: String,
 }
 
-impl Sources {
+impl SettingSources {
     /// Gathers the settings. `config` names the file; otherwise `BUZON_CONFIG` does, or it is `buzon.toml` in the
     /// working folder if that exists.
     ///
@@ -167,14 +167,14 @@ impl Sources {
         let file = config_file(config, &environment)?;
         check_variables(&environment)?;
         check_keys(&file)?;
-        let mut found = BTreeMap::<_, Found>::new();
+        let mut found = BTreeMap::<_, FoundSetting>::new();
         for setting in &SETTINGS {
             if let Some(value) = find(setting, &flags, &environment, &file)? {
                 found.insert(setting.key, value);
             }
         }
         if let Some(data_dir) = found.get("data_dir").map(|found| PathBuf::from(&found.text)) {
-            let default = |text: String| Found { text, place: Place::Default, file: None };
+            let default = |text: String| FoundSetting { text, place: SettingPlace::Default, file: None };
             let database = format!("sqlite://{}", data_dir.join(DATABASE_FILE).display());
             found.entry(DATABASE_URL).or_insert_with(|| default(database));
             let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
@@ -200,20 +200,20 @@ impl Sources {
         let named = secrets.iter().filter_map(|found| found.file.clone());
         SecretPlaces {
             files: named.chain(self.instances.iter().flat_map(|entry| entry.secret_files.clone())).collect(),
-            command_line: secrets.iter().any(|found| matches!(found.place, Place::Flag(_))),
+            command_line: secrets.iter().any(|found| matches!(found.place, SettingPlace::Flag(_))),
         }
     }
 
     /// The settings as they are in force, secrets hidden.
-    pub fn report(&self) -> Vec<Line> {
+    pub fn report(&self) -> Vec<SettingLine> {
         let setting = |setting: &Setting| {
             let (value, place) = match self.found.get(setting.key) {
                 Some(found) => (setting.shown(&found.text), found.place.to_string()),
                 None => ("-".to_owned(), "not set".to_owned()),
             };
-            Line { key: setting.key.to_owned(), value, place }
+            SettingLine { key: setting.key.to_owned(), value, place }
         };
-        let instance = |entry: &InstanceEntry| Line {
+        let instance = |entry: &InstanceEntry| SettingLine {
             key: "instance".to_owned(),
             value: entry.to_string(),
             place: entry.place.clone(),
@@ -227,7 +227,7 @@ impl Sources {
 
     /// Every text that somebody gave, with its place.
     pub(super) fn given(&self) -> impl Iterator<Item = (String, &str)> {
-        let given = self.found.values().filter(|found| found.place != Place::Default);
+        let given = self.found.values().filter(|found| found.place != SettingPlace::Default);
         given.map(|found| (found.place.to_string(), found.text.as_str()))
     }
 
@@ -240,7 +240,7 @@ impl Sources {
     }
 
     pub(super) fn is_default(&self, key: &str) -> bool {
-        self.found.get(key).is_some_and(|found| found.place == Place::Default)
+        self.found.get(key).is_some_and(|found| found.place == SettingPlace::Default)
     }
 
     pub(super) fn parsed<T, E: fmt::Display>(
@@ -275,17 +275,19 @@ impl Setting {
     /// True if nobody else may read this text.
     fn is_secret(&self, text: &str) -> bool {
         match self.kind {
-            Kind::Plain => false,
-            Kind::Secret => true,
-            Kind::Database => store::Database::parse(text).is_ok_and(|database| database.has_password()),
+            SettingKind::Plain => false,
+            SettingKind::Secret => true,
+            SettingKind::Database => store::Database::parse(text).is_ok_and(|database| database.has_password()),
         }
     }
 
     fn shown(&self, text: &str) -> String {
         match self.kind {
-            Kind::Plain => text.to_owned(),
-            Kind::Secret => format!("set, {} characters", text.chars().count()),
-            Kind::Database => store::Database::parse(text).map_or_else(|_| "set".to_owned(), |it| it.to_string()),
+            SettingKind::Plain => text.to_owned(),
+            SettingKind::Secret => format!("set, {} characters", text.chars().count()),
+            SettingKind::Database => {
+                store::Database::parse(text).map_or_else(|_| "set".to_owned(), |it| it.to_string())
+            }
         }
     }
 }
@@ -295,10 +297,10 @@ fn find(
     setting: &Setting,
     flags: &Flags,
     environment: &BTreeMap<String, String>,
-    file: &file::File,
-) -> Result<Option<Found>, ConfigError> {
+    file: &file::ConfigFile,
+) -> Result<Option<FoundSetting>, ConfigError> {
     let flag = flags.iter().find(|(key, _)| *key == setting.key).and_then(|(_, text)| text.clone());
-    let direct = flag.map(|text| Found { text, place: Place::Flag(setting.key), file: None });
+    let direct = flag.map(|text| FoundSetting { text, place: SettingPlace::Flag(setting.key), file: None });
     let direct = direct.or_else(|| lookup(setting.key, environment, file));
     let in_file = setting.file_key().and_then(|key| lookup(&key, environment, file));
     match (direct, in_file) {
@@ -307,36 +309,44 @@ fn find(
             Err(ConfigError::new(direct.place, problem))
         }
         (None, Some(in_file)) => {
-            Ok(Some(Found { text: secret_file(&in_file)?, file: Some(in_file.text.into()), ..in_file }))
+            Ok(Some(FoundSetting { text: secret_file(&in_file)?, file: Some(in_file.text.into()), ..in_file }))
         }
         (direct, None) => {
-            let default =
-                || setting.default.map(|text| Found { text: text.to_owned(), place: Place::Default, file: None });
+            let default = || {
+                setting.default.map(|text| FoundSetting {
+                    text: text.to_owned(),
+                    place: SettingPlace::Default,
+                    file: None,
+                })
+            };
             Ok(direct.or_else(default))
         }
     }
 }
 
-fn lookup(key: &str, environment: &BTreeMap<String, String>, file: &file::File) -> Option<Found> {
+fn lookup(key: &str, environment: &BTreeMap<String, String>, file: &file::ConfigFile) -> Option<FoundSetting> {
     let variable = variable(key);
     if let Some(text) = environment.get(&variable) {
-        return Some(Found { text: text.clone(), place: Place::Environment(variable), file: None });
+        return Some(FoundSetting { text: text.clone(), place: SettingPlace::Environment(variable), file: None });
     }
     let text = file.values.get(key)?;
-    let place = Place::File(file.path.clone(), key.to_owned());
-    Some(Found { text: text.clone(), place, file: Some(file.path.clone()) })
+    let place = SettingPlace::File(file.path.clone(), key.to_owned());
+    Some(FoundSetting { text: text.clone(), place, file: Some(file.path.clone()) })
 }
 
-fn secret_file(found: &Found) -> Result<String, ConfigError> {
+fn secret_file(found: &FoundSetting) -> Result<String, ConfigError> {
     file::read_secret(Path::new(&found.text)).map_err(|error| ConfigError::new(&found.place, error))
 }
 
-fn config_file(config: Option<PathBuf>, environment: &BTreeMap<String, String>) -> Result<file::File, ConfigError> {
+fn config_file(
+    config: Option<PathBuf>,
+    environment: &BTreeMap<String, String>,
+) -> Result<file::ConfigFile, ConfigError> {
     let named = config.or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
     match named {
-        Some(path) => file::File::read(path),
-        None if Path::new(DEFAULT_FILE).exists() => file::File::read(DEFAULT_FILE.into()),
-        None => Ok(file::File { path: DEFAULT_FILE.into(), ..file::File::default() }),
+        Some(path) => file::ConfigFile::read(path),
+        None if Path::new(DEFAULT_FILE).exists() => file::ConfigFile::read(DEFAULT_FILE.into()),
+        None => Ok(file::ConfigFile { path: DEFAULT_FILE.into(), ..file::ConfigFile::default() }),
     }
 }
 
@@ -367,10 +377,10 @@ fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigE
     }
 }
 
-fn check_keys(file: &file::File) -> Result<(), ConfigError> {
+fn check_keys(file: &file::ConfigFile) -> Result<(), ConfigError> {
     let known: Vec<String> = SETTINGS.iter().flat_map(Setting::keys).chain([file::INSTANCES.to_owned()]).collect();
     match file.values.keys().find(|key| !known.contains(key)) {
-        Some(unknown) => Err(unknown_key(&Place::File(file.path.clone(), unknown.clone()), unknown, &known)),
+        Some(unknown) => Err(unknown_key(&SettingPlace::File(file.path.clone(), unknown.clone()), unknown, &known)),
         None => Ok(()),
     }
 }

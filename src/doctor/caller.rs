@@ -4,21 +4,21 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use domain::access::identity::{QUESTION_HEADER, Question, Statement, Testimony};
+use domain::access::identity::{Challenge, IdentityClaims, QUESTION_HEADER, SignedIdentity};
 use domain::access::token::TokenDigest;
 use platform::outbound;
 
 /// More than any answer of a buzon to this has.
 const LONGEST: usize = 64 * 1024;
 
-pub(super) struct Caller {
+pub(super) struct Prober {
     client: Client,
     /// The owner's; without one no buzon can prove anything.
     token: Option<TokenDigest>,
 }
 
 /// What answered.
-pub(super) enum Heard {
+pub(super) enum ProbeResult {
     /// Nobody, and why.
     Nothing(String),
     Redirect(String),
@@ -26,10 +26,10 @@ pub(super) enum Heard {
     Something(StatusCode),
     /// A buzon with another token; or ours, where there is no token to ask with.
     Another,
-    Ours(Statement),
+    Ours(IdentityClaims),
 }
 
-impl Caller {
+impl Prober {
     pub(super) fn new(client: Client, token: Option<TokenDigest>) -> Self {
         Self { client, token }
     }
@@ -39,12 +39,12 @@ impl Caller {
     }
 
     /// Asks with a GET at a webhook's address: of whatever stands there, it changes nothing.
-    pub(super) async fn ask(&self, webhook: Url) -> Heard {
-        let mut nonce = [0; Question::RANDOM_BYTES];
+    pub(super) async fn ask(&self, webhook: Url) -> ProbeResult {
+        let mut nonce = [0; Challenge::RANDOM_BYTES];
         if getrandom::fill(&mut nonce).is_err() {
-            return Heard::Nothing("the system has no random numbers".to_owned());
+            return ProbeResult::Nothing("the system has no random numbers".to_owned());
         }
-        let question = self.token.as_ref().map(|token| (Question::new(nonce, token), token));
+        let question = self.token.as_ref().map(|token| (Challenge::new(nonce, token), token));
         let request = self.client.get(webhook);
         let request = match &question {
             Some((question, _)) => request.header(QUESTION_HEADER, question.to_text()),
@@ -52,21 +52,21 @@ impl Caller {
         };
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Heard::Nothing(outbound::unanswered(&error)),
+            Err(error) => return ProbeResult::Nothing(outbound::unanswered(&error)),
         };
         let status = response.status();
         if status.is_redirection() {
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            return Heard::Redirect(location.unwrap_or("another address").to_owned());
+            return ProbeResult::Redirect(location.unwrap_or("another address").to_owned());
         }
         let is_problem = header(&response, CONTENT_TYPE.as_str()).starts_with("application/problem+json");
         let body = body(response).await.unwrap_or_default();
         if is_problem && status == StatusCode::METHOD_NOT_ALLOWED {
-            return Heard::Another;
+            return ProbeResult::Another;
         }
-        let testimony = serde_json::from_slice::<Testimony>(&body).ok();
+        let testimony = serde_json::from_slice::<SignedIdentity>(&body).ok();
         let statement = testimony.zip(question).and_then(|(said, (question, token))| said.statement(&question, token));
-        statement.map_or(Heard::Something(status), Heard::Ours)
+        statement.map_or(ProbeResult::Something(status), ProbeResult::Ours)
     }
 }
 

@@ -11,14 +11,14 @@ const FAR_OFF: i64 = 24 * 60 * 60 * 1_000;
 
 /// What another clock said, and between which moments of ours.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct ClockSample {
     pub(super) whose: &'static str,
     pub(super) theirs: Timestamp,
     pub(super) asked: Timestamp,
     pub(super) answered: Timestamp,
 }
 
-impl Reading {
+impl ClockSample {
     /// How far ours is ahead, in milliseconds; 0 where theirs may lie between the two moments.
     fn ahead(&self) -> i64 {
         let (asked, theirs, answered) = (self.asked.millis(), self.theirs.millis(), self.answered.millis());
@@ -26,7 +26,7 @@ impl Reading {
     }
 }
 
-pub(super) fn check(reading: Option<Reading>) -> Finding {
+pub(super) fn check(reading: Option<ClockSample>) -> Finding {
     let Some(reading) = reading else {
         return Finding::ok(CLOCK, "there was no other clock to compare it with");
     };
@@ -54,7 +54,7 @@ mod tests {
     fn a_slow_answer_is_no_wrong_clock() {
         let status = |theirs, asked, answered| {
             let at = Timestamp::from_seconds;
-            check(Some(Reading { whose: "x", theirs: at(theirs), asked: at(asked), answered: at(answered) })).status
+            check(Some(ClockSample { whose: "x", theirs: at(theirs), asked: at(asked), answered: at(answered) })).status
         };
         assert_eq!(status(100, 100, 100), Verdict::Ok);
         assert_eq!(status(109, 100, 110), Verdict::Ok);

@@ -1,5 +1,5 @@
 use super::Finding;
-use super::clock::Reading;
+use super::clock::ClockSample;
 use crate::config::Config;
 use platform::clock::{Clock, SystemClock};
 use store;
@@ -8,23 +8,23 @@ use store::{Examination, OpenError, StoreError, Trigger};
 const DATABASE: &str = "database";
 
 /// An examination, and when it was made by our clock.
-pub(super) struct Found {
+pub(super) struct DatabaseFinding {
     examination: Examination,
-    reading: Option<Reading>,
+    reading: Option<ClockSample>,
     pub(super) id: Option<String>,
 }
 
-pub(super) async fn check(config: &Config) -> (Finding, Option<Found>) {
+pub(super) async fn check(config: &Config) -> (Finding, Option<DatabaseFinding>) {
     let asked = SystemClock.now();
     match store::examine(&config.database, config.allow_managed_pg).await {
         Ok(examination) => {
-            let reading = examination.server_time.map(|theirs| Reading {
+            let reading = examination.server_time.map(|theirs| ClockSample {
                 whose: "the database's server",
                 theirs,
                 asked,
                 answered: SystemClock.now(),
             });
-            let found = Found { id: examination.id.clone(), examination, reading };
+            let found = DatabaseFinding { id: examination.id.clone(), examination, reading };
             (finding(config, &found.examination), Some(found))
         }
         Err(_) if is_before_the_first_start(config) => (nothing(config), None),
@@ -32,7 +32,7 @@ pub(super) async fn check(config: &Config) -> (Finding, Option<Found>) {
     }
 }
 
-pub(super) fn time(found: &Found) -> Option<Reading> {
+pub(super) fn time(found: &DatabaseFinding) -> Option<ClockSample> {
     found.reading.clone()
 }
 

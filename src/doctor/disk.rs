@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::{Finding, existing};
-use crate::blob::Location;
+use crate::blob::BlobLocation;
 use crate::config::Config;
 use platform::disk;
 
@@ -22,8 +22,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     }
     let files = (config.media.downloads > 0).then_some(config.data_dir.as_path());
     let store = match &config.media.location {
-        Location::Folder(folder) if config.media.downloads > 0 => Some(folder.as_path()),
-        Location::Folder(_) | Location::Bucket { .. } => None,
+        BlobLocation::Folder(folder) if config.media.downloads > 0 => Some(folder.as_path()),
+        BlobLocation::Folder(_) | BlobLocation::Bucket { .. } => None,
     };
     for folder in files.into_iter().chain(store) {
         if let Some(free) = lacking(folder, config.media.min_free) {

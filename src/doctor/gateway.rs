@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::Finding;
-use super::clock::Reading;
+use super::clock::ClockSample;
 use crate::config::Config;
 use crate::gateway::{Account, Gateway, GatewayError};
 use domain::time::timestamp::Timestamp;
@@ -20,7 +20,7 @@ const GATEWAY: &str = "gateway";
 /// For all that is asked about one instance.
 const WAIT: Duration = Duration::from_secs(20);
 
-pub(super) async fn check(config: &Config, client: &Client) -> (Vec<Finding>, Option<Reading>) {
+pub(super) async fn check(config: &Config, client: &Client) -> (Vec<Finding>, Option<ClockSample>) {
     let Some(url) = &config.gateway.url else {
         let missing = Finding::warning(
             GATEWAY,
@@ -41,7 +41,7 @@ pub(super) async fn check(config: &Config, client: &Client) -> (Vec<Finding>, Op
         Ok(response) => {
             let theirs = date(response.headers());
             let answered = SystemClock.now();
-            let reading = theirs.map(|theirs| Reading { whose: "the gateway", theirs, asked, answered });
+            let reading = theirs.map(|theirs| ClockSample { whose: "the gateway", theirs, asked, answered });
             let mut findings = vec![reached(url, response.status())];
             for (instance, token) in &config.gateway.tokens {
                 findings.push(opened(url, &Account { instance: instance.clone(), token: token.clone() }).await);

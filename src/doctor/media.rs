@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 use tokio::time::timeout;
 
 use super::Finding;
-use crate::blob::{BlobError, Blobs, Location};
+use crate::blob::{BlobError, BlobLocation, Blobs};
 use crate::config::Config;
 
 const MEDIA: &str = "media";
@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
     let location = &config.media.location;
-    if let Location::Folder(folder) = location {
+    if let BlobLocation::Folder(folder) = location {
         if !folder.exists() {
             return Finding::ok(MEDIA, format!("the start makes {}", folder.display()));
         }
@@ -33,8 +33,8 @@ pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
     let tried = timeout(WAIT, tried(config, database)).await;
     let tried = tried.unwrap_or_else(|_| Err(BlobError::Unavailable(format!("no answer within {} s", WAIT.as_secs()))));
     match tried {
-        Ok(Whose::Ours) => Finding::ok(MEDIA, format!("{location}: a file was written, read back and removed")),
-        Ok(Whose::Anothers) => Finding::failure(
+        Ok(FileOwner::Ours) => Finding::ok(MEDIA, format!("{location}: a file was written, read back and removed")),
+        Ok(FileOwner::Anothers) => Finding::failure(
             MEDIA,
             format!("{location} holds the files of another database"),
             "give every database a media_store of its own; if the database was moved here from a copy, see docs/media.md",
@@ -49,28 +49,28 @@ fn anothers(folder: &Path) -> Option<u32> {
     (owner != geteuid().as_raw()).then_some(owner)
 }
 
-enum Whose {
+enum FileOwner {
     Ours,
     Anothers,
 }
 
-async fn tried(config: &Config, database: Option<&str>) -> Result<Whose, BlobError> {
+async fn tried(config: &Config, database: Option<&str>) -> Result<FileOwner, BlobError> {
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| BlobError::Unavailable(error.to_string()))?;
     blobs.probe(&[b"buzon doctor ".as_slice(), &random].concat()).await?;
     let owner = blobs.owner().await?;
     let is_anothers = owner.zip(database).is_some_and(|(owner, ours)| owner != ours);
-    Ok(if is_anothers { Whose::Anothers } else { Whose::Ours })
+    Ok(if is_anothers { FileOwner::Anothers } else { FileOwner::Ours })
 }
 
-fn remedy(location: &Location) -> &'static str {
+fn remedy(location: &BlobLocation) -> &'static str {
     match location {
-        Location::Folder(_) => {
+        BlobLocation::Folder(_) => {
             "let the user that buzon runs as write there, or set media_store to another folder; until then files are lost \
              when the gateway deletes them"
         }
-        Location::Bucket { .. } => {
+        BlobLocation::Bucket { .. } => {
             "are the bucket, s3_endpoint, s3_region and the keys right, and may they read, write and delete there?"
         }
     }

@@ -26,7 +26,7 @@ mod service;
 
 pub use report::{Finding, Report, Verdict};
 
-use caller::Caller;
+use caller::Prober;
 
 /// How long anybody may take for an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub async fn examine(config: &Config) -> Result<Report, reqwest::Error> {
     tls::install_provider();
     let client = outbound::client()?.http1_only().connect_timeout(ANSWER_WAIT).timeout(ANSWER_WAIT).build()?;
     let token = owners_token(config);
-    let caller = Caller::new(client.clone(), token.as_ref().map(digest));
+    let caller = Prober::new(client.clone(), token.as_ref().map(digest));
 
     let mut report = Report::default();
     report.add([Finding::ok("settings", "they can be read, and contradict each other nowhere")]);

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use super::Finding;
 use super::public_url::is_here;
 use crate::config::Config;
-use domain::access::identity::Statement;
+use domain::access::identity::IdentityClaims;
 
 const PROXIES: &str = "proxies";
 const SAY_WHO: &str = "have the proxy say who connects to it (nginx: proxy_set_header X-Forwarded-For \
                        $proxy_add_x_forwarded_for), and name it in trusted_proxies";
 
 /// By what the service said of a question that came in by the public URL.
-pub(super) fn check(config: &Config, said: &Statement) -> Finding {
+pub(super) fn check(config: &Config, said: &IdentityClaims) -> Finding {
     let Some(peer) = said.peer else {
         return Finding::ok(PROXIES, "the service does not say whom it sees");
     };

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::Finding;
-use super::caller::{Caller, Heard};
+use super::caller::{ProbeResult, Prober};
 use super::service::same;
 use crate::config::Config;
-use domain::access::identity::Statement;
+use domain::access::identity::IdentityClaims;
 use domain::instance;
 
 const PUBLIC_URL: &str = "public_url";
@@ -16,10 +16,10 @@ const PUBLIC_URL: &str = "public_url";
 /// What is there, and what it says of the way to it if it is ours. `here` is the service of this machine.
 pub(super) async fn check(
     config: &Config,
-    caller: &Caller,
-    here: Option<&Statement>,
+    caller: &Prober,
+    here: Option<&IdentityClaims>,
     database: Option<&str>,
-) -> (Finding, Option<Statement>) {
+) -> (Finding, Option<IdentityClaims>) {
     let Some(public) = &config.public_url else {
         let missing = "it is not set, so whether the gateway reaches buzon was not looked at";
         let remedy = "set public_url to the address that the gateway is to use, such as https://buzon.example.com";
@@ -31,7 +31,7 @@ pub(super) async fn check(
     }
     let webhook = webhook(config, public);
     match caller.ask(webhook.clone()).await {
-        Heard::Ours(said) => {
+        ProbeResult::Ours(said) => {
             let finding = ours(config, public, &said, here, database);
             (finding, Some(said))
         }
@@ -44,7 +44,13 @@ fn webhook(config: &Config, public: &Url) -> Url {
     instance::webhook_url(public, config.instances.first().map(|instance| &instance.id))
 }
 
-fn ours(config: &Config, public: &Url, said: &Statement, here: Option<&Statement>, database: Option<&str>) -> Finding {
+fn ours(
+    config: &Config,
+    public: &Url,
+    said: &IdentityClaims,
+    here: Option<&IdentityClaims>,
+    database: Option<&str>,
+) -> Finding {
     let is_this_process = here.is_some_and(|here| here.process == said.process);
     // One service works on one SQLite file, and several on one database of a server.
     let is_copy = here.is_some() && !is_this_process && config.database.folder().is_some();
@@ -66,30 +72,30 @@ fn ours(config: &Config, public: &Url, said: &Statement, here: Option<&Statement
     Finding::ok(PUBLIC_URL, format!("{public} leads to {which}"))
 }
 
-fn not_ours(config: &Config, webhook: &Url, heard: &Heard) -> Finding {
+fn not_ours(config: &Config, webhook: &Url, heard: &ProbeResult) -> Finding {
     let listen = config.listen;
     let (found, remedy) = match heard {
-        Heard::Nothing(why) => (
+        ProbeResult::Nothing(why) => (
             format!("{webhook} gives no answer: {why}"),
             "is the name right, does it lead to this machine, does the proxy or the tunnel run, and does the firewall \
              let it through? Some networks do not reach themselves by their public name: then try it from outside"
                 .to_owned(),
         ),
-        Heard::Redirect(to) => (
+        ProbeResult::Redirect(to) => (
             format!("{webhook} redirects to {to}, and the gateway follows no redirect"),
             "set public_url to the address where the redirect ends, and register that at the gateway".to_owned(),
         ),
-        Heard::Something(status) if [502, 503, 504].contains(&status.as_u16()) => (
+        ProbeResult::Something(status) if [502, 503, 504].contains(&status.as_u16()) => (
             format!("the proxy at {webhook} does not reach buzon (HTTP {})", status.as_u16()),
             format!("is buzon running, and does the proxy pass /webhook on to http://{listen}?"),
         ),
-        Heard::Something(status) => (
+        ProbeResult::Something(status) => (
             format!("something else than buzon answers at {webhook} (HTTP {})", status.as_u16()),
             format!(
                 "correct public_url, or have the proxy pass /webhook on to http://{listen}, with all methods and headers"
             ),
         ),
-        Heard::Another | Heard::Ours(_) => (
+        ProbeResult::Another | ProbeResult::Ours(_) => (
             format!("another buzon answers at {webhook}, or this one with other settings"),
             "point the proxy, the tunnel or the name at this machine; if settings were changed, start buzon again"
                 .to_owned(),

@@ -5,10 +5,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::Finding;
-use super::caller::{Caller, Heard};
+use super::caller::{ProbeResult, Prober};
 use crate::config::Config;
-use crate::simulate::Target;
-use domain::access::identity::Statement;
+use crate::simulate::SendTarget;
+use domain::access::identity::IdentityClaims;
 use platform::outbound;
 
 const SERVICE: &str = "service";
@@ -18,18 +18,18 @@ const SAME_SETTINGS: &str =
 /// What runs where these settings have it listen, and what it says of itself.
 pub(super) async fn check(
     config: &Config,
-    caller: &Caller,
+    caller: &Prober,
     client: &Client,
     database: Option<&str>,
-) -> (Finding, Option<Statement>) {
-    let target = Target::listening(config.listen);
+) -> (Finding, Option<IdentityClaims>) {
+    let target = SendTarget::listening(config.listen);
     let at = |path: &str| Url::parse(&format!("{target}{path}")).expect("an address and a path make a URL");
     match caller.ask(at("/webhook")).await {
-        Heard::Nothing(why) => {
+        ProbeResult::Nothing(why) => {
             let nobody = format!("no buzon answers at {target}: {why}");
             (Finding::warning(SERVICE, nobody, "start it: buzon serve; and have the system start it at boot"), None)
         }
-        Heard::Something(_) | Heard::Redirect(_) => (
+        ProbeResult::Something(_) | ProbeResult::Redirect(_) => (
             Finding::failure(
                 SERVICE,
                 format!("what answers at {target} is not buzon"),
@@ -37,18 +37,18 @@ pub(super) async fn check(
             ),
             None,
         ),
-        Heard::Another if !caller.has_token() => {
+        ProbeResult::Another if !caller.has_token() => {
             (Finding::failure(SERVICE, format!("a buzon runs at {target}, with other settings"), SAME_SETTINGS), None)
         }
-        Heard::Another => {
+        ProbeResult::Another => {
             let other = format!("the buzon at {target} has another API token: it runs with other settings than these");
             (Finding::failure(SERVICE, other, SAME_SETTINGS), None)
         }
-        Heard::Ours(said) if !same(said.database.as_deref(), database) => {
+        ProbeResult::Ours(said) if !same(said.database.as_deref(), database) => {
             let other = format!("the buzon at {target} works on another database than the settings name");
             (Finding::failure(SERVICE, other, SAME_SETTINGS), Some(said))
         }
-        Heard::Ours(said) => (ready(client, at("/health/ready"), &said).await, Some(said)),
+        ProbeResult::Ours(said) => (ready(client, at("/health/ready"), &said).await, Some(said)),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn same(one: Option<&str>, other: Option<&str>) -> bool {
     one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
-async fn ready(client: &Client, url: Url, said: &Statement) -> Finding {
+async fn ready(client: &Client, url: Url, said: &IdentityClaims) -> Finding {
     let response = match client.get(url).send().await {
         Ok(response) => response,
         Err(error) => return unready(&outbound::unanswered(&error)),

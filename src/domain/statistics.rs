@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::message::ack;
-use crate::time::calendar::{Calendar, Place};
+use crate::time::calendar::{BucketPlace, Calendar};
 use crate::time::timestamp::Timestamp;
 
 pub const WEEKDAYS: usize = 7;
@@ -15,7 +15,7 @@ const UNKNOWN_TYPE: &str = "unknown";
 /// So many messages of a direction and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageCount {
-    pub place: Place,
+    pub place: BucketPlace,
     pub from_me: bool,
     pub kind: Option<String>,
     pub messages: u64,
@@ -32,7 +32,7 @@ pub struct HourCount {
 /// So many outgoing messages that have come this far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckCount {
-    pub place: Place,
+    pub place: BucketPlace,
     pub ack_rank: i16,
     pub messages: u64,
 }
@@ -40,14 +40,14 @@ pub struct AckCount {
 /// So many outgoing messages that took this many whole seconds to be delivered or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryTime {
-    pub place: Place,
-    pub step: Step,
+    pub place: BucketPlace,
+    pub step: AckStep,
     pub seconds: u64,
     pub messages: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum AckStep {
     Delivered,
     Read,
 }
@@ -62,7 +62,7 @@ pub struct ResponseTime {
 
 /// The chats in which somebody waits for an answer now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingChats {
     pub chats: u64,
     /// Since when the one who has waited longest does.
     pub since: Option<Timestamp>,
@@ -70,12 +70,12 @@ pub struct Waiting {
 
 /// Messages by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct MessageTally {
     pub incoming: u64,
     pub outgoing: u64,
 }
 
-impl Tally {
+impl MessageTally {
     fn add(&mut self, from_me: bool, messages: u64) {
         *if from_me { &mut self.outgoing } else { &mut self.incoming } += messages;
     }
@@ -83,12 +83,12 @@ impl Tally {
 
 /// The messages of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    pub total: Tally,
-    pub kinds: BTreeMap<String, Tally>,
+pub struct BucketTraffic {
+    pub total: MessageTally,
+    pub kinds: BTreeMap<String, MessageTally>,
 }
 
-impl Traffic {
+impl BucketTraffic {
     /// One for each bucket of the calendar, in its order.
     pub fn of(calendar: &Calendar, counts: Vec<MessageCount>) -> Vec<Self> {
         let mut traffic = vec![Self::default(); calendar.buckets().len()];
@@ -104,9 +104,9 @@ impl Traffic {
 
 /// Messages by weekday, from Monday, and hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Week(pub [[Tally; HOURS]; WEEKDAYS]);
+pub struct WeekHours(pub [[MessageTally; HOURS]; WEEKDAYS]);
 
-impl Week {
+impl WeekHours {
     pub fn of(counts: &[HourCount]) -> Self {
         let mut week = Self::default();
         for count in counts {
@@ -178,13 +178,13 @@ impl Funnel {
 
 /// The way of outgoing messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
+pub struct DeliveryFunnel {
     pub funnel: Funnel,
     pub to_delivered: Durations,
     pub to_read: Durations,
 }
 
-impl Delivery {
+impl DeliveryFunnel {
     /// All of them, wherever they were counted.
     pub fn of(acks: &[AckCount], times: &[DeliveryTime]) -> Self {
         let mut delivery = Self::default();
@@ -209,8 +209,8 @@ impl Delivery {
 
     fn took(&mut self, time: &DeliveryTime) {
         let durations = match time.step {
-            Step::Delivered => &mut self.to_delivered,
-            Step::Read => &mut self.to_read,
+            AckStep::Delivered => &mut self.to_delivered,
+            AckStep::Read => &mut self.to_read,
         };
         durations.add(time.seconds, time.messages);
     }
@@ -259,13 +259,13 @@ mod tests {
 
     #[test]
     fn a_message_that_was_read_was_delivered_and_sent_and_one_that_failed_was_none_of_it() {
-        let place = Place { slice: 0, number: 0 };
+        let place = BucketPlace { slice: 0, number: 0 };
         let acks = ["", "pending", "sent", "failed", "delivered", "read", "played"].map(|word| AckCount {
             place,
             ack_rank: ack::rank(word),
             messages: 10,
         });
-        let funnel = Delivery::of(&acks, &[]).funnel;
+        let funnel = DeliveryFunnel::of(&acks, &[]).funnel;
         assert_eq!(funnel, Funnel { pending: 20, failed: 10, sent: 40, delivered: 30, read: 20 });
         assert_eq!(funnel.total(), 70);
     }
@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn an_hour_of_the_week_is_a_weekday_and_an_hour() {
         let count = |hour_of_week, from_me| HourCount { hour_of_week, from_me, messages: 3 };
-        let Week(week) = Week::of(&[count(0, false), count(167, true), count(24, true), count(24, false)]);
-        assert_eq!(week[0][0], Tally { incoming: 3, outgoing: 0 });
-        assert_eq!(week[6][23], Tally { incoming: 0, outgoing: 3 });
-        assert_eq!(week[1][0], Tally { incoming: 3, outgoing: 3 });
+        let WeekHours(week) = WeekHours::of(&[count(0, false), count(167, true), count(24, true), count(24, false)]);
+        assert_eq!(week[0][0], MessageTally { incoming: 3, outgoing: 0 });
+        assert_eq!(week[6][23], MessageTally { incoming: 0, outgoing: 3 });
+        assert_eq!(week[1][0], MessageTally { incoming: 3, outgoing: 3 });
     }
 }

@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
 /// Told of every wait that the gateway asks for.
-pub type Waiting = Arc<dyn Fn(Duration) + Send + Sync>;
+pub type WaitNotice = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// A client of the gateway's API.
 #[derive(Clone)]
@@ -36,11 +36,11 @@ pub struct Gateway {
     client: Client,
     base: Url,
     clock: Arc<dyn Clock>,
-    waiting: Waiting,
+    waiting: WaitNotice,
 }
 
 /// What is asked for: it tells what a 404 means, and what must not be repeated of an answer.
-enum About<'a> {
+enum RequestSubject<'a> {
     Webhook(&'a Secret),
     List,
     Delivery(&'a str),
@@ -49,7 +49,7 @@ enum About<'a> {
 impl Gateway {
     /// # Errors
     /// If the HTTP client cannot be made.
-    pub fn new(base: Url, clock: Arc<dyn Clock>, waiting: Waiting) -> Result<Self, reqwest::Error> {
+    pub fn new(base: Url, clock: Arc<dyn Clock>, waiting: WaitNotice) -> Result<Self, reqwest::Error> {
         tls::install_provider();
         // What HTTP/2 compresses is logged in parts; there are a handful of requests.
         let client = outbound::client()?.http1_only().connect_timeout(CONNECT_WAIT).timeout(ANSWER_WAIT).build()?;
@@ -62,7 +62,7 @@ impl Gateway {
             "token": account.token.expose_secret(), "url": url.as_str(), "secret": secret.expose(),
         });
         let request = self.client.post(self.url(&["api", "instance", account.instance.as_str(), "webhook"]));
-        self.ask(json_body(request, &body), account, About::Webhook(secret)).await.map(|_| ())
+        self.ask(json_body(request, &body), account, RequestSubject::Webhook(secret)).await.map(|_| ())
     }
 
     /// At most `limit` of the deliveries that failed. The gateway may have a lower limit of its own.
@@ -72,7 +72,7 @@ impl Gateway {
             .append_pair("instanceId", account.instance.as_str())
             .append_pair("token", account.token.expose_secret())
             .append_pair("limit", &limit.to_string());
-        let answer = self.ask(self.client.get(url), account, About::List).await?;
+        let answer = self.ask(self.client.get(url), account, RequestSubject::List).await?;
         FailedDelivery::list(&answer).ok_or(GatewayError::UnknownForm)
     }
 
@@ -80,7 +80,7 @@ impl Gateway {
     pub async fn replay(&self, account: &Account, id: &str) -> Result<(), GatewayError> {
         let body = json!({"instanceId": instance(&account.instance), "token": account.token.expose_secret()});
         let request = self.client.post(self.url(&["api", "webhook-dlq", id, "replay"]));
-        self.ask(json_body(request, &body), account, About::Delivery(id)).await.map(|_| ())
+        self.ask(json_body(request, &body), account, RequestSubject::Delivery(id)).await.map(|_| ())
     }
 
     fn url(&self, path: &[&str]) -> Url {
@@ -90,7 +90,12 @@ impl Gateway {
     }
 
     /// Asks, and again when the gateway wants to be asked more slowly.
-    async fn ask(&self, request: RequestBuilder, account: &Account, about: About<'_>) -> Result<Value, GatewayError> {
+    async fn ask(
+        &self,
+        request: RequestBuilder,
+        account: &Account,
+        about: RequestSubject<'_>,
+    ) -> Result<Value, GatewayError> {
         for nth in 0..WAITS {
             let again = request.try_clone().expect("a body in memory can be sent again");
             match self.attempt(again, account, &about).await {
@@ -112,7 +117,7 @@ impl Gateway {
         &self,
         request: RequestBuilder,
         account: &Account,
-        about: &About<'_>,
+        about: &RequestSubject<'_>,
     ) -> Result<Value, GatewayError> {
         let response = request.send().await.map_err(unanswered)?;
         let status = response.status();
@@ -121,8 +126,10 @@ impl Gateway {
                 Err(GatewayError::TokenRefused(account.instance.clone()))
             }
             StatusCode::NOT_FOUND => Err(match about {
-                About::Delivery(id) => GatewayError::UnknownDelivery((*id).to_owned()),
-                About::Webhook(_) | About::List => GatewayError::UnknownInstance(account.instance.clone()),
+                RequestSubject::Delivery(id) => GatewayError::UnknownDelivery((*id).to_owned()),
+                RequestSubject::Webhook(_) | RequestSubject::List => {
+                    GatewayError::UnknownInstance(account.instance.clone())
+                }
             }),
             StatusCode::TOO_MANY_REQUESTS => Err(GatewayError::Busy(self.asked_wait(&response))),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
@@ -151,12 +158,12 @@ fn json_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
 }
 
 /// A body and its type.
-struct Body {
+struct RequestBody {
     content_type: String,
     bytes: Vec<u8>,
 }
 
-async fn body(mut response: Response) -> Result<Body, GatewayError> {
+async fn body(mut response: Response) -> Result<RequestBody, GatewayError> {
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.and_then(|value| value.split(';').next()).unwrap_or("something").to_owned();
     let mut bytes = Vec::new();
@@ -166,11 +173,11 @@ async fn body(mut response: Response) -> Result<Body, GatewayError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Body { content_type, bytes })
+    Ok(RequestBody { content_type, bytes })
 }
 
 /// A yes, with what it says; or a no in JSON, whatever its status.
-fn answer(status: StatusCode, body: &Body, hide: impl Fn(&str) -> String) -> Result<Value, GatewayError> {
+fn answer(status: StatusCode, body: &RequestBody, hide: impl Fn(&str) -> String) -> Result<Value, GatewayError> {
     if status.is_success() && body.bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
@@ -187,12 +194,12 @@ fn answer(status: StatusCode, body: &Body, hide: impl Fn(&str) -> String) -> Res
 }
 
 /// The gateway's reason, cut to a line, without the token or the secret if it repeats them.
-fn hide(reason: &str, account: &Account, about: &About<'_>) -> String {
+fn hide(reason: &str, account: &Account, about: &RequestSubject<'_>) -> String {
     const SHOWN: usize = 200;
     let reason = reason.replace(account.token.expose_secret(), "***");
     let reason = match about {
-        About::Webhook(secret) => reason.replace(secret.expose(), "***"),
-        About::List | About::Delivery(_) => reason,
+        RequestSubject::Webhook(secret) => reason.replace(secret.expose(), "***"),
+        RequestSubject::List | RequestSubject::Delivery(_) => reason,
     };
     reason.replace(char::is_control, " ").chars().take(SHOWN).collect()
 }

@@ -12,10 +12,10 @@ mod error;
 mod failed;
 mod replayer;
 
-pub use client::{Gateway, Waiting};
+pub use client::{Gateway, WaitNotice};
 pub use error::GatewayError;
 pub use failed::{FailedDelivery, oldest_first};
-pub use replayer::{Parts, Replayer};
+pub use replayer::{Replayer, ReplayerParts};
 
 /// An instance at the gateway, and what opens it there.
 #[derive(Clone)]

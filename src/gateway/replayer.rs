@@ -47,7 +47,7 @@ const FIRST_REST: Duration = Duration::from_secs(5);
 const LAST_REST: Duration = Duration::from_secs(10 * 60);
 
 /// What the replayer works with.
-pub struct Parts {
+pub struct ReplayerParts {
     pub gateway: Gateway,
     pub accounts: Vec<Account>,
     /// Where events are recorded.
@@ -68,9 +68,9 @@ impl Replayer {
     ///
     /// # Errors
     /// If its thread cannot be started.
-    pub fn start(parts: Parts) -> std::io::Result<Self> {
+    pub fn start(parts: ReplayerParts) -> std::io::Result<Self> {
         let threads = Threads::start("gateway", 1)?;
-        let Parts { gateway, accounts, ledger, store, outage, meters } = parts;
+        let ReplayerParts { gateway, accounts, ledger, store, outage, meters } = parts;
         let watch = Watch { ledger, store, outage, meters, runtime: Handle::current() };
         let asking = Arc::new(Asking { gateway, accounts, watch });
         let run = move || run(asking.clone());

@@ -17,7 +17,7 @@ pub mod server;
 pub mod stream;
 pub mod webhook;
 
-use api::{acks, archive, chats, events, media, media_lists, messages, reactions, statistics};
+use api::{acks, chats, events, media, media_lists, messages, reactions, statistics, store_handle};
 use auth::{access, tickets};
 use limits::answers;
 use problem::Problem;
@@ -33,7 +33,7 @@ const ASK_AGAIN: &str = "private, no-cache";
 
 /// What a listener serves. One address for both is the default.
 #[derive(Clone)]
-pub struct Surface {
+pub struct AppState {
     pub readiness: Arc<health::Readiness>,
     pub meters: Arc<Meters>,
     pub webhook: Option<Arc<webhook::Receiver>>,
@@ -49,13 +49,13 @@ pub struct Surface {
 pub struct Api {
     pub access: Arc<access::Access>,
     pub answers: Arc<answers::Answers>,
-    pub archive: archive::Archive,
-    pub files: Arc<media::Files>,
+    pub archive: store_handle::StoreHandle,
+    pub files: Arc<media::MediaFiles>,
     pub local_time: Arc<statistics::LocalTime>,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
     pub streams: Arc<streams::Streams>,
-    pub roster: Arc<instances::Roster>,
+    pub roster: Arc<instances::ConfiguredInstances>,
     pub scrape: Arc<scrape::Scrape>,
 }
 
@@ -63,7 +63,7 @@ pub struct Api {
 pub struct WebhookUrl(pub String);
 
 /// Adds the routes of `surface`.
-pub fn routes(config: &mut ServiceConfig, surface: &Surface) {
+pub fn routes(config: &mut ServiceConfig, surface: &AppState) {
     config.app_data(Data::from(surface.readiness.clone())).app_data(Data::from(surface.webhook_url.clone()));
     config.app_data(Data::from(surface.meters.clone()));
     let root = if surface.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };

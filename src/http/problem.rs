@@ -138,7 +138,7 @@ impl From<BlobError> for Problem {
 }
 
 #[derive(Serialize)]
-struct Body<'p> {
+struct ProblemBody<'p> {
     r#type: &'static str,
     title: &'p str,
     status: u16,
@@ -240,7 +240,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),

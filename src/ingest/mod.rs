@@ -9,22 +9,22 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use disk_guard::DiskGuard;
 use domain::event::Event;
 use domain::event::batch::Receipt;
-use floor::Floor;
 use platform::disk::Disk;
 use platform::meters::Meters;
 use platform::outage::Outage;
 use store::EventStore;
 
-mod floor;
-mod pace;
+mod batch_latency;
+mod disk_guard;
+mod stored_summary;
 mod suspects;
-mod tally;
 mod writer;
 
-use pace::Pace;
-pub use tally::{Tally, tell};
+use batch_latency::BatchLatency;
+pub use stored_summary::{StoredSummary, tell};
 use writer::{BATCH_BYTES, BATCH_EVENTS};
 
 /// Events that wait or are being committed.
@@ -69,20 +69,20 @@ struct Queued {
 pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
-    floor: Arc<Floor>,
-    pace: Arc<Pace>,
+    floor: Arc<DiskGuard>,
+    pace: Arc<BatchLatency>,
     outage: Arc<Outage>,
 }
 
 /// The writer task. It ends when the queue is closed and empty.
-pub struct Writer {
+pub struct IngestWriter {
     task: JoinHandle<()>,
     closing: Arc<Notify>,
 }
 
 /// Whom the writer tells of its commits.
 #[derive(Clone, Default)]
-pub struct Told {
+pub struct CommitListeners {
     /// Of every commit.
     pub committed: Arc<Notify>,
     /// Of every commit after which there is a file to be saved.
@@ -92,18 +92,18 @@ pub struct Told {
     /// Of every commit.
     pub meters: Arc<Meters>,
     /// Counts the events of every commit.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<StoredSummary>,
 }
 
 /// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that
 /// is known.
-pub fn start(store: Arc<dyn EventStore>, told: Told, disk: Disk) -> (Ingest, Writer) {
+pub fn start(store: Arc<dyn EventStore>, told: CommitListeners, disk: Disk) -> (Ingest, IngestWriter) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
-    let (closing, pace) = (Arc::new(Notify::new()), Arc::new(Pace::default()));
-    let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(Floor::new(disk)));
+    let (closing, pace) = (Arc::new(Notify::new()), Arc::new(BatchLatency::default()));
+    let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(DiskGuard::new(disk)));
     let ingest = Ingest { queue, bytes, floor, pace: pace.clone(), outage: told.outage.clone() };
     let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace));
-    (ingest, Writer { task, closing })
+    (ingest, IngestWriter { task, closing })
 }
 
 impl Ingest {
@@ -163,7 +163,7 @@ impl Ingest {
     }
 }
 
-impl Writer {
+impl IngestWriter {
     /// Takes no more events, and lets the task finish those that wait.
     pub fn close(&self) {
         self.closing.notify_one();

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
-use super::pace::Pace;
+use super::batch_latency::BatchLatency;
 use super::suspects::Suspects;
-use super::{IngestError, Queued, Told};
+use super::{CommitListeners, IngestError, Queued};
 use domain::event::Event;
 use domain::event::batch::Receipt;
 use domain::instance::InstanceId;
@@ -42,9 +42,9 @@ const TOOK_TOO_LONG: &str = "took_too_long";
 pub(super) async fn run(
     store: Arc<dyn EventStore>,
     mut waiting: mpsc::Receiver<Queued>,
-    told: Told,
+    told: CommitListeners,
     closing: Arc<Notify>,
-    pace: Arc<Pace>,
+    pace: Arc<BatchLatency>,
 ) {
     let mut committer = Committer::new(store, told);
     let (mut left_over, mut waited) = (None, false);
@@ -61,7 +61,7 @@ pub(super) async fn run(
         if let Some(first) = first {
             let batch = gather(first, &mut waiting, &mut left_over);
             let started = Instant::now();
-            committer.commit(Part::new(batch)).await;
+            committer.commit(BatchPart::new(batch)).await;
             pace.note(started.elapsed());
         }
         // After a batch that ran out of time, the next goes first: its clients have waited all the while.
@@ -100,9 +100,9 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 /// Commits parts of batches and answers their clients, each as soon as its event is safe.
 struct Committer {
     store: Arc<dyn EventStore>,
-    told: Told,
+    told: CommitListeners,
     /// Halves of batches that took too long or were too much at once. One of their events may be at fault.
-    delayed: VecDeque<Part>,
+    delayed: VecDeque<BatchPart>,
     /// Events that ran out of time alone.
     suspects: Suspects,
     /// Parts that ran out of time since the last commit.
@@ -110,14 +110,14 @@ struct Committer {
 }
 
 impl Committer {
-    fn new(store: Arc<dyn EventStore>, told: Told) -> Self {
+    fn new(store: Arc<dyn EventStore>, told: CommitListeners) -> Self {
         Self { store, told, delayed: VecDeque::new(), suspects: Suspects::default(), slow: 0 }
     }
 
     /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
     /// one is kept as quarantined: no event harms its neighbours. One of which a row is swallowed is found in the same way,
     /// and is not acknowledged.
-    async fn commit(&mut self, whole: Part) {
+    async fn commit(&mut self, whole: BatchPart) {
         self.commit_within(whole, RETRY_FOR).await;
     }
 
@@ -129,7 +129,7 @@ impl Committer {
         }
     }
 
-    async fn commit_within(&mut self, whole: Part, time: Duration) {
+    async fn commit_within(&mut self, whole: BatchPart, time: Duration) {
         let mut parts = vec![whole];
         while let Some(mut part) = parts.pop() {
             let started = Instant::now();
@@ -158,7 +158,7 @@ impl Committer {
         }
     }
 
-    fn committed(&mut self, mut part: Part, receipts: Vec<Receipt>, took: Duration) {
+    fn committed(&mut self, mut part: BatchPart, receipts: Vec<Receipt>, took: Duration) {
         self.slow = 0;
         self.suspects.note_commit();
         self.told.meters.events.commit(&part.events, &receipts, took);
@@ -174,7 +174,7 @@ impl Committer {
 
     /// Has the halves of a part that ran out of time tried later. An event alone is refused, for it may come again; the
     /// second time, if others were committed in between, it is to be kept as quarantined at once.
-    fn ran_out_of_time(&mut self, part: Part) -> Option<Part> {
+    fn ran_out_of_time(&mut self, part: BatchPart) -> Option<BatchPart> {
         self.slow += 1;
         match part.events.as_slice() {
             _ if self.slow >= SLOW_DATABASE => {
@@ -195,7 +195,7 @@ impl Committer {
     }
 
     /// Has the halves of a part tried when it is their turn, if there is room for them.
-    fn delay(&mut self, mut part: Part, error: &StoreError) {
+    fn delay(&mut self, mut part: BatchPart, error: &StoreError) {
         if part.events.len() < 2 || self.delayed.len() >= DELAYED_PARTS {
             return part.fail(error);
         }
@@ -206,7 +206,7 @@ impl Committer {
 }
 
 /// Events of a batch, and in the same order those who wait for them.
-struct Part {
+struct BatchPart {
     events: Vec<Event>,
     clients: Vec<Client>,
     /// True if the events were quarantined because the database refused them, or did not commit them in time.
@@ -219,7 +219,7 @@ struct Client {
     _share: OwnedSemaphorePermit,
 }
 
-impl Part {
+impl BatchPart {
     fn new(batch: Vec<Queued>) -> Self {
         let split = |Queued { event, answer, share }| (event, Client { answer, _share: share });
         let (events, clients) = batch.into_iter().map(split).unzip();

@@ -11,9 +11,9 @@ use reqwest::{Client, Response, StatusCode};
 use tokio::time::timeout;
 use url::Url;
 
+use super::capacity::MediaCapacity;
 use super::guard::{Guard, Refusal};
 use super::resolver::{GuardedResolver, Lookup};
-use super::room::Room;
 use super::source;
 use super::spool::{Spool, Spooled};
 use crate::blob::is_disk_full;
@@ -38,7 +38,7 @@ pub(super) struct Fetcher {
     max_size: u64,
     timeout: Duration,
     spool: PathBuf,
-    room: Arc<Room>,
+    room: Arc<MediaCapacity>,
     clock: Arc<dyn Clock>,
 }
 
@@ -50,8 +50,8 @@ pub(super) struct Fetched {
 
 impl Fetcher {
     pub(super) fn new(
-        settings: super::Settings,
-        room: Arc<Room>,
+        settings: super::MediaSettings,
+        room: Arc<MediaCapacity>,
         lookup: Arc<dyn Lookup>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, reqwest::Error> {

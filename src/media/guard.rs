@@ -13,10 +13,10 @@ use super::special_addresses::SPECIAL;
 
 /// Which URLs and addresses a download may go to.
 #[derive(Clone, Debug)]
-pub struct Guard(Scope);
+pub struct Guard(AddressScope);
 
 #[derive(Clone, Debug)]
-enum Scope {
+enum AddressScope {
     Origins(Vec<Origin>),
     Internet { deny: Vec<IpNet> },
 }
@@ -24,7 +24,7 @@ enum Scope {
 impl Guard {
     /// Only these: scheme, host and port must all be the same. They may be private, by the owner's word.
     pub fn origins<'a>(origins: impl IntoIterator<Item = &'a Url>) -> Self {
-        Self(Scope::Origins(origins.into_iter().map(Url::origin).collect()))
+        Self(AddressScope::Origins(origins.into_iter().map(Url::origin).collect()))
     }
 
     /// Every host with a globally reachable unicast address, at any port: gateways use odd ones.
@@ -34,7 +34,7 @@ impl Guard {
 
     /// As [`Guard::internet`], with another table of forbidden networks than [`SPECIAL`].
     pub fn internet_but(deny: Vec<IpNet>) -> Self {
-        Self(Scope::Internet { deny })
+        Self(AddressScope::Internet { deny })
     }
 
     /// Checks the URL of a hop, before anything is asked of it.
@@ -49,9 +49,9 @@ impl Guard {
             return Err(Refusal::Credentials);
         }
         match &self.0 {
-            Scope::Origins(origins) if origins.contains(&url.origin()) => Ok(()),
-            Scope::Origins(_) => Err(Refusal::foreign(url)),
-            Scope::Internet { .. } => self.check_host(url.host().ok_or(Refusal::Unreadable)?),
+            AddressScope::Origins(origins) if origins.contains(&url.origin()) => Ok(()),
+            AddressScope::Origins(_) => Err(Refusal::foreign(url)),
+            AddressScope::Internet { .. } => self.check_host(url.host().ok_or(Refusal::Unreadable)?),
         }
     }
 
@@ -71,7 +71,7 @@ impl Guard {
     /// It lies in a forbidden network.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         match &self.0 {
-            Scope::Internet { deny } if deny.iter().any(|network| network.contains(&address)) => {
+            AddressScope::Internet { deny } if deny.iter().any(|network| network.contains(&address)) => {
                 Err(Refusal::ForbiddenAddress(address))
             }
             _ => Ok(()),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::fetch::{Fetched, Fetcher};
-use super::{Parts, sniff};
+use super::{MediaParts, sniff};
 use crate::blob::{BlobError, Object};
 use domain::media::object_key::ObjectKey;
 use domain::media::{Failure, LeasedJob, StoredFile};
@@ -17,14 +17,14 @@ const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2
 /// How long an object is kept from others; far longer than putting or deleting it takes.
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
 
-pub(super) async fn attempt(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+pub(super) async fn attempt(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, Failure> {
     let started = Instant::now();
     let ended = save(fetcher, parts, job).await;
     parts.meters.download(started.elapsed(), ended.is_ok());
     ended
 }
 
-async fn save(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, Failure> {
     let fetched = fetcher.fetch(&job.source_url).await?;
     keep(parts, &fetched).await?;
     let Fetched { spooled, file_name } = fetched;
@@ -33,7 +33,7 @@ async fn save(fetcher: &Fetcher, parts: &Parts, job: &LeasedJob) -> Result<Store
 }
 
 /// Sees to it that the object is there, and will be when the job is settled.
-async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
     let spooled = &fetched.spooled;
     let present = parts.blobs.find(&spooled.key).await.map_err(unkept)?;
     let good = |object: &Object| object.size == spooled.size && object.modified + ASSUMED_UNTIL > parts.clock.now();
@@ -50,13 +50,13 @@ async fn keep(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
 }
 
 /// Whether a job has ended with it: then nobody deletes it.
-async fn has_row(parts: &Parts, key: &ObjectKey) -> Result<bool, Failure> {
+async fn has_row(parts: &MediaParts, key: &ObjectKey) -> Result<bool, Failure> {
     let orphans = parts.store.objects_without_row(std::slice::from_ref(key)).await.map_err(unasked)?;
     Ok(orphans.is_empty())
 }
 
 /// Never while somebody deletes it.
-async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+async fn put_again(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
     let key = &fetched.spooled.key;
     let now = parts.clock.now();
     let until = now + LOCKED_FOR;
@@ -68,7 +68,7 @@ async fn put_again(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
     put
 }
 
-async fn put(parts: &Parts, fetched: &Fetched) -> Result<(), Failure> {
+async fn put(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
     let spooled = &fetched.spooled;
     let in_folder = parts.blobs.folder().is_some();
     if in_folder {

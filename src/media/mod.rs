@@ -22,11 +22,11 @@ use platform::threads::Threads;
 use platform::tls;
 use store::Store;
 
+mod capacity;
 mod fetch;
 pub mod guard;
 mod job;
 pub mod resolver;
-mod room;
 pub mod sniff;
 mod source;
 pub mod special_addresses;
@@ -34,15 +34,15 @@ mod spool;
 pub mod sweeper;
 mod worker;
 
+pub use capacity::MediaCapacity;
 use guard::Guard;
 use resolver::Lookup;
-pub use room::Room;
 
 /// How long giving back, and taking back what was half uploaded, may take.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
 /// How files are fetched.
-pub struct Settings {
+pub struct MediaSettings {
     pub guard: Guard,
     /// The base of relative URLs.
     pub gateway_url: Option<Url>,
@@ -61,12 +61,12 @@ pub struct Settings {
 
 /// What the worker works with.
 #[derive(Clone)]
-pub struct Parts {
+pub struct MediaParts {
     pub store: Arc<dyn Store>,
     pub blobs: Blobs,
     pub clock: Arc<dyn Clock>,
     pub lookup: Arc<dyn Lookup>,
-    pub room: Arc<Room>,
+    pub room: Arc<MediaCapacity>,
     /// Woken when a job was committed.
     pub wake: Arc<Notify>,
     pub meters: Arc<Meters>,
@@ -85,7 +85,7 @@ pub enum StartError {
 }
 
 /// The tasks that fetch and sweep.
-pub struct Worker {
+pub struct MediaWorker {
     task: JoinHandle<()>,
     sweeper: JoinHandle<()>,
     closing: Arc<Notify>,
@@ -97,7 +97,7 @@ pub struct Worker {
 ///
 /// # Errors
 /// If the HTTP client or the threads cannot be made.
-pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
+pub fn start(settings: MediaSettings, parts: MediaParts) -> Result<MediaWorker, StartError> {
     tls::install_provider();
     let threads = Threads::start("media", THREADS)?;
     let closing = Arc::new(Notify::new());
@@ -107,10 +107,10 @@ pub fn start(settings: Settings, parts: Parts) -> Result<Worker, StartError> {
     let closed = closing.clone();
     let run = move || worker::run(context.clone(), closed.clone());
     let task = tokio::spawn(supervisor::keep("media worker", closing.clone(), run));
-    Ok(Worker { task, sweeper, closing, blobs, _threads: threads })
+    Ok(MediaWorker { task, sweeper, closing, blobs, _threads: threads })
 }
 
-impl Worker {
+impl MediaWorker {
     /// Breaks off the downloads under way and gives their jobs back, for the next start or another process. What a late
     /// one holds ends by itself. The threads live on until the worker is dropped: connections to the bucket that others
     /// use may have been opened there.

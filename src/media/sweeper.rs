@@ -12,7 +12,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use super::Parts;
+use super::MediaParts;
 use super::job::{LOCKED_FOR, ORPHANED_AFTER};
 use crate::blob::{BlobError, Blobs, Owner};
 use domain::media::object_key::ObjectKey;
@@ -48,7 +48,7 @@ pub enum SweepError {
     Task(#[from] JoinError),
 }
 
-pub(super) async fn run(parts: Parts) {
+pub(super) async fn run(parts: MediaParts) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

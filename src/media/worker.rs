@@ -10,12 +10,12 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
+use super::capacity::Shortage;
 use super::fetch::Fetcher;
-use super::room::Shortage;
-use super::{Parts, Settings, job};
-use domain::media::{Failure, LeasedJob, Outcome, RetryPolicy, Settlement, State, StoredFile};
+use super::{MediaParts, MediaSettings, job};
+use domain::media::{Failure, LeasedJob, MediaState, Outcome, RetryPolicy, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
-use store::{Claim, StoreError};
+use store::{JobClaim, StoreError};
 
 /// How long a lease is good for. Another process takes over what a dead one held when this has passed.
 const LEASE: Duration = Duration::from_secs(30);
@@ -32,7 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Context {
-    parts: Parts,
+    parts: MediaParts,
     fetcher: Arc<Fetcher>,
     retry: RetryPolicy,
     downloads: usize,
@@ -44,7 +44,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(settings: Settings, parts: Parts, runtime: Handle) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: MediaSettings, parts: MediaParts, runtime: Handle) -> Result<Self, reqwest::Error> {
         let retry = settings.retry;
         let downloads = settings.downloads as usize;
         let downloads_per_host = settings.downloads_per_host as usize;
@@ -56,7 +56,7 @@ impl Context {
 }
 
 /// A job that this process has the lease of.
-struct Held {
+struct HeldJob {
     job: LeasedJob,
     task: AbortHandle,
     /// How it ended, until that is written.
@@ -69,9 +69,9 @@ type Attempt = Result<StoredFile, Failure>;
 #[derive(Debug, PartialEq)]
 struct Refused;
 
-struct Worker {
+struct JobRunner {
     context: Arc<Context>,
-    held: HashMap<Id, Held>,
+    held: HashMap<Id, HeldJob>,
     running: JoinSet<Attempt>,
     renew_at: Instant,
     count_at: Instant,
@@ -87,7 +87,7 @@ struct Worker {
 pub(super) async fn run(context: Arc<Context>, closing: Arc<Notify>) {
     let wake = context.parts.wake.clone();
     let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
-    let mut worker = Worker {
+    let mut worker = JobRunner {
         context,
         held,
         running,
@@ -112,7 +112,7 @@ pub(super) async fn run(context: Arc<Context>, closing: Arc<Notify>) {
     worker.end().await;
 }
 
-impl Worker {
+impl JobRunner {
     /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
     async fn claim(&mut self) -> Duration {
         loop {
@@ -159,7 +159,7 @@ impl Worker {
     }
 
     /// As many jobs as there are places, and no more of any host than it has places; `None` if there are none.
-    fn wanted(&self) -> Option<Claim> {
+    fn wanted(&self) -> Option<JobClaim> {
         let mut hosts = HashMap::<&str, usize>::new();
         for held in self.held.values() {
             *hosts.entry(self.host(&held.job)).or_default() += 1;
@@ -176,7 +176,7 @@ impl Worker {
         busy_hosts.sort();
         busy_hosts.dedup();
         let (limit, now) = (u32::try_from(limit).unwrap_or(u32::MAX), self.context.parts.clock.now());
-        let claim = Claim {
+        let claim = JobClaim {
             now,
             lease_until: now + LEASE,
             lease_absurd_after: now + LEASE * ABSURD,
@@ -203,7 +203,7 @@ impl Worker {
         let leased = job.clone();
         let attempt = async move { job::attempt(&fetcher, &parts, &leased).await };
         let task = self.running.spawn_on(attempt, &self.context.runtime);
-        self.held.insert(task.id(), Held { job, task, outcome: None });
+        self.held.insert(task.id(), HeldJob { job, task, outcome: None });
     }
 
     /// Until the next job is due, or until a look for what nobody announced; not all processes at the same time.
@@ -303,7 +303,7 @@ impl Worker {
         error!("the database refuses what became of a media file; the job is given up");
         if let Some(held) = self.held.get_mut(&id) {
             let reason = "the database refused what was known of the file".to_owned();
-            held.outcome = Some(Outcome::Ended { state: State::Failed, reason });
+            held.outcome = Some(Outcome::Ended { state: MediaState::Failed, reason });
         }
     }
 
@@ -355,7 +355,7 @@ impl Worker {
     }
 }
 
-impl Held {
+impl HeldJob {
     fn settlement(&self) -> Option<Settlement> {
         Some(Settlement { lease: self.job.lease.clone(), attempts: self.job.attempts, outcome: self.outcome.clone()? })
     }
@@ -371,7 +371,7 @@ fn note(job: &LeasedJob, outcome: &Outcome) {
         Outcome::Again { reason, .. } | Outcome::Postponed { reason, .. } => {
             debug!(instance.id = %instance, job.attempts, "a media file waits: {reason}")
         }
-        Outcome::Ended { state: State::Expired, reason } => {
+        Outcome::Ended { state: MediaState::Expired, reason } => {
             warn!(instance.id = %instance, "a media file is lost: {reason}");
         }
         Outcome::Ended { state, reason } => {

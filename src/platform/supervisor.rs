@@ -44,7 +44,7 @@ pub async fn keep<F: Future<Output = ()>>(task: &'static str, closing: Arc<Notif
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use crate::supervisor::*;
+    use super::*;
 
     #[tokio::test]
     async fn a_task_that_panics_is_started_again_and_one_that_ends_is_not() {

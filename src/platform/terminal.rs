@@ -8,7 +8,7 @@ use rustix::termios::tcgetwinsize;
 
 /// The escape for a character that cannot be shown as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum EscapeForm {
     /// `\u{1b}`
     Text,
     /// `\u001b`, which JSON takes for the same character.
@@ -25,7 +25,7 @@ fn is_deceptive(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-impl Form {
+impl EscapeForm {
     fn escape(self, text: &str, is_shown: impl Fn(char) -> bool) -> Cow<'_, str> {
         let is_escaped = |c| is_deceptive(c) && !is_shown(c);
         if !text.contains(is_escaped) {
@@ -46,16 +46,16 @@ impl Form {
 
 /// The text on one line, with `\u{1b}` in the place of each character that a terminal would obey or that deceives.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    Form::Text.escape(text, |_| false)
+    EscapeForm::Text.escape(text, |_| false)
 }
 
 /// Standard output for what people read.
 pub fn stdout() -> Escaping<Stdout> {
-    Escaping::new(io::stdout(), Form::Text)
+    Escaping::new(io::stdout(), EscapeForm::Text)
 }
 
 /// Standard output for what programs read, byte for byte; at a terminal a person reads it, and it is escaped.
-pub fn data(form: Form) -> Box<dyn Write> {
+pub fn data(form: EscapeForm) -> Box<dyn Write> {
     let out = io::stdout();
     if out.is_terminal() { Box::new(Escaping::new(out, form)) } else { Box::new(out) }
 }
@@ -75,13 +75,13 @@ pub fn tell(line: &str) {
 /// Passes text on, line breaks as they are and the rest escaped.
 pub struct Escaping<W> {
     out: W,
-    form: Form,
+    form: EscapeForm,
     /// The beginning of a character whose end is still to be written.
     begun: Vec<u8>,
 }
 
 impl<W: Write> Escaping<W> {
-    fn new(out: W, form: Form) -> Self {
+    fn new(out: W, form: EscapeForm) -> Self {
         Self { out, form, begun: Vec::new() }
     }
 }
@@ -106,7 +106,7 @@ impl<W: Write> Write for Escaping<W> {
 
 #[cfg(test)]
 mod tests {
-    use crate::terminal::*;
+    use super::*;
 
     #[test]
     fn what_a_terminal_obeys_or_what_deceives_is_escaped_and_nothing_else() {
@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn what_is_written_in_pieces_is_escaped_whole() {
         let text = "é\n\u{9b}31m\u{202e}ñ\n";
-        for (form, shown) in [(Form::Text, "é\n\\u{9b}31m\\u{202e}ñ\n"), (Form::Json, "é\n\\u009b31m\\u202eñ\n")] {
+        for (form, shown) in
+            [(EscapeForm::Text, "é\n\\u{9b}31m\\u{202e}ñ\n"), (EscapeForm::Json, "é\n\\u009b31m\\u202eñ\n")]
+        {
             for size in 1..=text.len() {
                 let mut out = Vec::new();
                 let mut escaping = Escaping::new(&mut out, form);
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn json_stays_the_same_json() {
         let value = serde_json::json!({"a\u{9b}": "\u{1b}[2J \u{202e} ñ \u{2028}"});
-        let escaped = Form::Json.escape(&value.to_string(), |c| c == '\n').into_owned();
+        let escaped = EscapeForm::Json.escape(&value.to_string(), |c| c == '\n').into_owned();
         assert!(!escaped.contains(is_deceptive), "{escaped}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
     }

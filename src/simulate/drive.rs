@@ -3,9 +3,9 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::sender::{Answer, Sender};
-use super::tally::Tally;
-use super::traffic::Delivery;
+use super::sender::{SendAnswer, Sender};
+use super::tally::SendTally;
+use super::traffic::SimulatedDelivery;
 use domain::access::signature::Keyring;
 
 /// How many answers are waited for at a time: a buzon that is slow is not sent more.
@@ -13,21 +13,21 @@ const AT_ONCE: usize = 64;
 /// So many failures without anything that was taken are enough.
 const HOPELESS: u64 = 20;
 
-type Sent = (Delivery, Result<Answer, String>);
+type Sent = (SimulatedDelivery, Result<SendAnswer, String>);
 
 /// Sends the events, so many a second, signed as the keyring has it, until there are no more, `stop` is ready, or
 /// nothing that was sent so far was taken. `shown` sees the count after each answer.
 pub async fn drive(
-    traffic: impl Iterator<Item = Delivery>,
+    traffic: impl Iterator<Item = SimulatedDelivery>,
     rate: f64,
     sender: &Sender,
     keyring: &Keyring,
     stop: impl Future<Output = ()>,
-    shown: impl Fn(&Tally),
-) -> Tally {
-    let mut tally = Tally::default();
+    shown: impl Fn(&SendTally),
+) -> SendTally {
+    let mut tally = SendTally::default();
     let mut under_way = JoinSet::new();
-    let note = |tally: &mut Tally, sent: Result<Sent, JoinError>| {
+    let note = |tally: &mut SendTally, sent: Result<Sent, JoinError>| {
         let (delivery, outcome) = sent.expect("a sender does not panic");
         tally.note(&delivery, outcome);
         shown(tally);

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
-use super::dice::Dice;
+use super::seeded_rng::SeededRng;
 
 /// Where the gateway keeps its files, by its guide.
 const FOLDER: &str = "/uploads/whatsapp/";
@@ -126,7 +126,7 @@ fn file(path: &str) -> Option<(&'static str, Vec<u8>)> {
         "ogg" => "audio/ogg",
         _ => "application/pdf",
     };
-    let mut dice = Dice::new(number);
+    let mut dice = SeededRng::new(number);
     let length = SMALLEST + dice.below(LARGEST - SMALLEST);
     let noise = std::iter::repeat_with(|| dice.roll().to_le_bytes()).flatten();
     Some((content_type, magic.iter().copied().chain(noise).take(length as usize).collect()))

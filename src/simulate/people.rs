@@ -1,6 +1,6 @@
 //! Who writes to a shop, and what is said.
 
-use super::dice::Dice;
+use super::seeded_rng::SeededRng;
 
 pub(super) const NAMES: [&str; 16] = [
     "Juan Pérez",
@@ -63,7 +63,7 @@ pub(super) const EMOJI: [&str; 5] = ["👍", "❤️", "😂", "🙏", "😮"];
 
 /// Somebody, or some people, whom a shop speaks with.
 #[derive(Clone, Debug)]
-pub(super) struct Chat {
+pub(super) struct SimulatedChat {
     pub(super) id: String,
     /// The one who writes: in a group, one of its members.
     pub(super) person: String,
@@ -75,9 +75,9 @@ pub(super) struct Chat {
 const GROUPS: u64 = 10;
 const MEMBERS: u64 = 6;
 
-impl Chat {
+impl SimulatedChat {
     /// The n-th chat of the n-th instance, with somebody who writes in it now.
-    pub(super) fn pick(instance: usize, chats: u64, dice: &mut Dice) -> Self {
+    pub(super) fn pick(instance: usize, chats: u64, dice: &mut SeededRng) -> Self {
         const FLATTENED: f64 = 4.0;
         let nth = dice.zipf(chats, FLATTENED);
         let is_group = nth % GROUPS == GROUPS - 1;
@@ -94,10 +94,10 @@ pub(super) fn own_number(instance: usize) -> String {
     format!("57601{instance:07}@c.us")
 }
 
-pub(super) fn question(dice: &mut Dice) -> &'static str {
+pub(super) fn question(dice: &mut SeededRng) -> &'static str {
     dice.pick::<&str>(&ASKED)
 }
 
-pub(super) fn answer(dice: &mut Dice) -> &'static str {
+pub(super) fn answer(dice: &mut SeededRng) -> &'static str {
     dice.pick::<&str>(&ANSWERED)
 }

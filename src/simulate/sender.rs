@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 
-use super::target::{LOCALHOST, Target};
+use super::target::{LOCALHOST, SendTarget};
 use domain::access::signature::Secret;
 use domain::instance::InstanceId;
 use platform::outbound;
@@ -21,12 +21,12 @@ const SHOWN: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Sender {
     client: Client,
-    target: Target,
+    target: SendTarget,
 }
 
 /// What buzon said.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct SendAnswer {
     pub status: u16,
     /// The first 64 KiB.
     pub body: String,
@@ -36,7 +36,7 @@ pub struct Answer {
 impl Sender {
     /// # Errors
     /// If the HTTP client cannot be made.
-    pub fn new(target: &Target) -> Result<Self, reqwest::Error> {
+    pub fn new(target: &SendTarget) -> Result<Self, reqwest::Error> {
         tls::install_provider();
         let here = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
         let client = outbound::client()?.timeout(ANSWER_WAIT).resolve_to_addrs(LOCALHOST, &here).build()?;
@@ -52,7 +52,7 @@ impl Sender {
         instance: Option<&InstanceId>,
         body: Vec<u8>,
         secret: Option<&Secret>,
-    ) -> Result<Answer, String> {
+    ) -> Result<SendAnswer, String> {
         let request = self.client.post(self.target.webhook(instance)).header(CONTENT_TYPE, "application/json");
         let request = match secret {
             Some(secret) => request.header(SIGNATURE_HEADER, secret.sign(&body)),
@@ -62,7 +62,7 @@ impl Sender {
         let response = request.body(body).send().await.map_err(|error| outbound::unanswered(&error))?;
         let status = response.status().as_u16();
         let body = read(response).await.map_err(|error| outbound::unanswered(&error))?;
-        Ok(Answer { status, body, took: begun.elapsed() })
+        Ok(SendAnswer { status, body, took: begun.elapsed() })
     }
 }
 
@@ -77,7 +77,7 @@ async fn read(mut response: Response) -> Result<String, reqwest::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-impl Answer {
+impl SendAnswer {
     fn field(&self, name: &str) -> Option<serde_json::Value> {
         serde_json::from_str::<serde_json::Value>(&self.body).ok()?.get_mut(name).map(serde_json::Value::take)
     }

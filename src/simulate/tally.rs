@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::sender::Answer;
-use super::traffic::{Delivery, Kind};
+use super::sender::SendAnswer;
+use super::traffic::{EventKind, SimulatedDelivery};
 
 /// What became of the events that were sent.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
-    pub kinds: BTreeMap<Kind, u64>,
+pub struct SendTally {
+    pub kinds: BTreeMap<EventKind, u64>,
     /// How many of them name a file.
     pub files: u64,
     pub accepted: u64,
@@ -19,8 +19,8 @@ pub struct Tally {
     latency: Latency,
 }
 
-impl Tally {
-    pub fn note(&mut self, delivery: &Delivery, outcome: Result<Answer, String>) {
+impl SendTally {
+    pub fn note(&mut self, delivery: &SimulatedDelivery, outcome: Result<SendAnswer, String>) {
         *self.kinds.entry(delivery.kind).or_default() += 1;
         self.files += u64::from(delivery.has_file);
         match outcome {

@@ -9,7 +9,7 @@ use platform::outbound::plain_url;
 
 /// The buzon that events are sent to: on this machine, or on one that was named for it.
 #[derive(Clone, Debug)]
-pub struct Target(Url);
+pub struct SendTarget(Url);
 
 /// Why nothing is sent there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum TargetError {
     Remote(String),
 }
 
-impl Target {
+impl SendTarget {
     /// A buzon that listens here, reached by loopback where it listens on all addresses.
     pub fn listening(listen: SocketAddr) -> Self {
         let address = match listen {
@@ -67,7 +67,7 @@ impl Target {
 /// The name that is taken for this machine. No resolver is asked about it.
 pub(super) const LOCALHOST: &str = "localhost";
 
-impl fmt::Display for Target {
+impl fmt::Display for SendTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn checked(text: &str, allowed: Option<&str>) -> Result<String, TargetError> {
-        Target::parse(text)?.checked(allowed).map(|target| target.to_string())
+        SendTarget::parse(text)?.checked(allowed).map(|target| target.to_string())
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_buzon_that_listens_everywhere_is_reached_by_loopback() {
-        let at = |listen: &str| Target::listening(listen.parse().unwrap()).webhook(None).to_string();
+        let at = |listen: &str| SendTarget::listening(listen.parse().unwrap()).webhook(None).to_string();
         assert_eq!(at("0.0.0.0:8080"), "http://127.0.0.1:8080/webhook");
         assert_eq!(at("[::]:8080"), "http://[::1]:8080/webhook");
         assert_eq!(at("10.0.0.1:80"), "http://10.0.0.1/webhook");

@@ -4,10 +4,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::dice::Dice;
 use super::files;
 use super::hours::WorkingHours;
-use super::people::{self, Chat};
+use super::people::{self, SimulatedChat};
+use super::seeded_rng::SeededRng;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -28,16 +28,16 @@ pub struct Shape {
 
 /// One request of the gateway's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct SimulatedDelivery {
     pub instance: InstanceId,
     pub body: Vec<u8>,
-    pub kind: Kind,
+    pub kind: EventKind,
     /// Whether it names a file, and is the first to do so.
     pub has_file: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum EventKind {
     Message,
     Ack,
     Reaction,
@@ -58,9 +58,9 @@ const READ: u64 = 850;
 const REPEATED: u64 = 30;
 
 /// Events in the order in which a gateway sends them.
-pub struct Traffic {
+pub struct TrafficGenerator {
     shape: Shape,
-    dice: Dice,
+    dice: SeededRng,
     made: u64,
     /// What is to follow, by its time and then by its number.
     planned: BTreeMap<(Timestamp, u64), Planned>,
@@ -68,20 +68,20 @@ pub struct Traffic {
 }
 
 enum Planned {
-    Answer { instance: usize, chat: Chat },
+    SendAnswer { instance: usize, chat: SimulatedChat },
     Ack { instance: usize, id: String, ack: &'static str },
     Reaction { instance: usize, id: String, from: String },
-    Again(Delivery),
+    Again(SimulatedDelivery),
 }
 
-impl Traffic {
+impl TrafficGenerator {
     pub fn new(shape: Shape) -> Self {
-        let dice = Dice::new(shape.seed);
+        let dice = SeededRng::new(shape.seed);
         Self { shape, dice, made: 0, planned: BTreeMap::new(), plans: 0 }
     }
 
     /// What is due now, else something new.
-    fn made_at(&mut self, now: Timestamp) -> Delivery {
+    fn made_at(&mut self, now: Timestamp) -> SimulatedDelivery {
         match self.planned.first_entry().filter(|first| first.key().0 <= now) {
             Some(due) => {
                 let ((at, _), planned) = due.remove_entry();
@@ -91,12 +91,12 @@ impl Traffic {
         }
     }
 
-    fn follow(&mut self, planned: Planned, at: Timestamp) -> Delivery {
+    fn follow(&mut self, planned: Planned, at: Timestamp) -> SimulatedDelivery {
         match planned {
-            Planned::Answer { instance, chat } => self.answer(instance, &chat, at),
+            Planned::SendAnswer { instance, chat } => self.answer(instance, &chat, at),
             Planned::Ack { instance, id, ack } => {
                 // The guide's form names no instance.
-                self.delivery(instance, Kind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
+                self.delivery(instance, EventKind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
             }
             Planned::Reaction { instance, id, from } => {
                 let emoji = *self.dice.pick(&people::EMOJI);
@@ -104,25 +104,25 @@ impl Traffic {
                     "event_type": "message_reaction", "instance_id": self.id(instance), "message_id": id,
                     "from_number": from, "reaction": emoji, "timestamp": at.seconds(),
                 });
-                self.delivery(instance, Kind::Reaction, &body)
+                self.delivery(instance, EventKind::Reaction, &body)
             }
             Planned::Again(delivery) => delivery,
         }
     }
 
     /// A message from outside; now and then one that the gateway holds back, and another in its place.
-    fn message_at(&mut self, at: Timestamp) -> Delivery {
+    fn message_at(&mut self, at: Timestamp) -> SimulatedDelivery {
         if self.dice.in_thousand(LATE) {
             let late = self.received(at);
             let hours = Duration::from_secs(60 * (30 + self.dice.below(6 * 60)));
-            self.plan(at + hours, Planned::Again(Delivery { kind: Kind::Late, ..late }));
+            self.plan(at + hours, Planned::Again(SimulatedDelivery { kind: EventKind::Late, ..late }));
         }
         self.received(at)
     }
 
-    fn received(&mut self, at: Timestamp) -> Delivery {
+    fn received(&mut self, at: Timestamp) -> SimulatedDelivery {
         let instance = self.dice.below(self.shape.instances.len() as u64) as usize;
-        let chat = Chat::pick(instance, self.shape.chats, &mut self.dice);
+        let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.dice);
         let id = self.message_id();
         let content = self.content();
         let body = json!({
@@ -139,12 +139,12 @@ impl Traffic {
         }
         if self.dice.in_thousand(ANSWERED) {
             let after = self.minutes(1, 20);
-            self.plan(at + after, Planned::Answer { instance, chat });
+            self.plan(at + after, Planned::SendAnswer { instance, chat });
         }
-        Delivery { has_file: content.url.is_some(), ..self.delivery(instance, Kind::Message, &body) }
+        SimulatedDelivery { has_file: content.url.is_some(), ..self.delivery(instance, EventKind::Message, &body) }
     }
 
-    fn answer(&mut self, instance: usize, chat: &Chat, at: Timestamp) -> Delivery {
+    fn answer(&mut self, instance: usize, chat: &SimulatedChat, at: Timestamp) -> SimulatedDelivery {
         let id = self.message_id();
         let text = people::answer(&mut self.dice);
         let body = json!({
@@ -158,7 +158,7 @@ impl Traffic {
             let after = self.minutes(1, 90);
             self.plan(at + after, Planned::Reaction { instance, id, from: chat.person.clone() });
         }
-        self.delivery(instance, Kind::Message, &body)
+        self.delivery(instance, EventKind::Message, &body)
     }
 
     /// Sent at once, delivered within a minute or two, read within hours; each later than the one before.
@@ -196,9 +196,9 @@ impl Traffic {
         Content { kind: "text", text: people::question(&mut self.dice), url: None, place: None }
     }
 
-    fn delivery(&mut self, instance: usize, kind: Kind, body: &Value) -> Delivery {
+    fn delivery(&mut self, instance: usize, kind: EventKind, body: &Value) -> SimulatedDelivery {
         let instance = self.shape.instances[instance].clone();
-        Delivery { instance, body: body.to_string().into_bytes(), kind, has_file: false }
+        SimulatedDelivery { instance, body: body.to_string().into_bytes(), kind, has_file: false }
     }
 
     fn plan(&mut self, at: Timestamp, planned: Planned) {
@@ -219,21 +219,21 @@ impl Traffic {
     }
 }
 
-impl Iterator for Traffic {
-    type Item = Delivery;
+impl Iterator for TrafficGenerator {
+    type Item = SimulatedDelivery;
 
-    fn next(&mut self) -> Option<Delivery> {
+    fn next(&mut self) -> Option<SimulatedDelivery> {
         if self.made == self.shape.events {
             return None;
         }
         let now = self.shape.hours.at(self.made as f64 / self.shape.events as f64);
         self.made += 1;
         let delivery = self.made_at(now);
-        if delivery.kind != Kind::Repeat && self.dice.in_thousand(REPEATED) {
+        if delivery.kind != EventKind::Repeat && self.dice.in_thousand(REPEATED) {
             let after = self.minutes(1, 60);
             self.plan(
                 now + after,
-                Planned::Again(Delivery { kind: Kind::Repeat, has_file: false, ..delivery.clone() }),
+                Planned::Again(SimulatedDelivery { kind: EventKind::Repeat, has_file: false, ..delivery.clone() }),
             );
         }
         Some(delivery)
@@ -249,7 +249,7 @@ struct Content {
 }
 
 impl Content {
-    fn file(base: &Url, kind: &'static str, ending: &str, dice: &mut Dice) -> Self {
+    fn file(base: &Url, kind: &'static str, ending: &str, dice: &mut SeededRng) -> Self {
         let url = files::url(base, dice.roll(), ending);
         Self { kind, text: "", url: Some(url.into()), place: None }
     }
@@ -262,15 +262,15 @@ mod tests {
     use super::*;
     use domain::time::zone::Zone;
 
-    fn traffic(seed: u64, events: u64) -> Vec<Delivery> {
+    fn traffic(seed: u64, events: u64) -> Vec<SimulatedDelivery> {
         let start = Timestamp::from_rfc3339("2024-08-26T00:00:00Z").unwrap();
         let instances = ["7", "8"].map(|id| InstanceId::new(id).unwrap()).to_vec();
         let hours = WorkingHours::new(start, 7, &Zone::utc());
         let files = Some(Url::parse("http://127.0.0.1:8099").unwrap());
-        Traffic::new(Shape { seed, instances, chats: 40, events, hours, files }).collect()
+        TrafficGenerator::new(Shape { seed, instances, chats: 40, events, hours, files }).collect()
     }
 
-    fn body(delivery: &Delivery) -> Value {
+    fn body(delivery: &SimulatedDelivery) -> Value {
         serde_json::from_slice(&delivery.body).unwrap()
     }
 
@@ -288,19 +288,19 @@ mod tests {
         let mut acked: HashMap<String, usize> = HashMap::new();
         let mut known = BTreeSet::new();
         let shop = [0, 1].map(people::own_number);
-        for delivery in traffic(7, 5_000).iter().filter(|delivery| delivery.kind != Kind::Repeat) {
+        for delivery in traffic(7, 5_000).iter().filter(|delivery| delivery.kind != EventKind::Repeat) {
             let body = body(delivery);
             let about = |name: &str| (delivery.instance.clone(), body[name].as_str().unwrap().to_owned());
             match delivery.kind {
-                Kind::Ack => {
+                EventKind::Ack => {
                     assert!(known.contains(&about("id")), "{body}");
                     let rank = ORDER.iter().position(|ack| body["ack"] == **ack).unwrap();
                     let before = acked.insert(about("id").1, rank);
                     assert_eq!(before.map_or(0, |before| before + 1), rank, "{body}");
                 }
                 // What the shop reacts to can be a message that the gateway holds back.
-                Kind::Reaction if shop.iter().any(|shop| body["from_number"] == **shop) => {}
-                Kind::Reaction => assert!(known.contains(&about("message_id")), "{body}"),
+                EventKind::Reaction if shop.iter().any(|shop| body["from_number"] == **shop) => {}
+                EventKind::Reaction => assert!(known.contains(&about("message_id")), "{body}"),
                 _ => {
                     known.insert(about("id"));
                 }
@@ -313,14 +313,18 @@ mod tests {
     fn there_is_something_of_everything() {
         let traffic = traffic(7, 5_000);
         let count = |kind| traffic.iter().filter(|delivery| delivery.kind == kind).count();
-        for (kind, least) in
-            [(Kind::Message, 1_500), (Kind::Ack, 1_000), (Kind::Reaction, 50), (Kind::Repeat, 50), (Kind::Late, 10)]
-        {
+        for (kind, least) in [
+            (EventKind::Message, 1_500),
+            (EventKind::Ack, 1_000),
+            (EventKind::Reaction, 50),
+            (EventKind::Repeat, 50),
+            (EventKind::Late, 10),
+        ] {
             assert!(count(kind) >= least, "{kind:?} {}", count(kind));
         }
         assert!(traffic.iter().filter(|delivery| delivery.has_file).count() > 100);
         let bodies: BTreeSet<&Vec<u8>> = traffic.iter().map(|delivery| &delivery.body).collect();
-        assert_eq!(bodies.len(), traffic.len() - count(Kind::Repeat), "only repeats are repeats");
+        assert_eq!(bodies.len(), traffic.len() - count(EventKind::Repeat), "only repeats are repeats");
         let groups = traffic.iter().filter(|delivery| body(delivery)["is_group"] == 1).count();
         assert!(groups > 50 && groups < 1_000, "{groups}");
     }

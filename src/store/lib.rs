@@ -21,10 +21,10 @@ mod read;
 mod sqlite;
 mod write;
 
-pub use admin::adhoc::{Answer, QueryError, Session, Value, ask};
-pub use admin::copies::{Contents, Copied, Copies, CopyError, Kind, Programs, StoredObject};
+pub use admin::adhoc::{QueryError, QueryPart, Session, Value, ask};
+pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Programs, StoredObject};
 pub use admin::examination::{Examination, Trigger};
-pub use admin::readers::{Done, Order, ReaderError, Readers, RoleName};
+pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 pub use admin::schema::Pending;
 pub use admin::tokens::TokenStore;
 pub use admin::zones::ZoneStore;
@@ -41,9 +41,9 @@ pub use read::message_reports::{MessageDetail, MessageReport, MessageReports};
 pub use read::reaction_reports::{ReactionFilter, ReactionReports};
 pub use read::statistics::Statistics;
 pub use write::events::EventStore;
-pub use write::media::{Claim, MediaStore};
+pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
-pub use write::rebuild::{Aim, Difference, Stage};
+pub use write::rebuild::{Aim, Difference, RebuildStage};
 
 use read::ack_reports::AckQueries;
 use read::chat_reports::ChatQueries;
@@ -166,12 +166,12 @@ impl Database {
 }
 
 impl Database {
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> DatabaseKind {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite { .. } => Kind::Sqlite,
+            Self::Sqlite { .. } => DatabaseKind::Sqlite,
             #[cfg(feature = "postgres")]
-            Self::Postgres { .. } => Kind::Postgres,
+            Self::Postgres { .. } => DatabaseKind::Postgres,
         }
     }
 
@@ -221,14 +221,14 @@ impl fmt::Debug for Database {
 pub struct Options {
     pub database: Database,
     pub pending: Pending,
-    pub access: Access,
+    pub access: OpenMode,
     /// Take PostgreSQL with `fsync` or `full_page_writes` off: for managed services that guard the log themselves.
     pub allow_managed_pg: bool,
 }
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum OpenMode {
     /// To serve. SQLite takes one server at a time.
     Serve,
     /// To work in short transactions beside a server.
@@ -252,7 +252,7 @@ pub fn present(database: &Database) -> Result<(), OpenError> {
 /// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is worked
 /// out too, which takes its time when there are many messages.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
-    if options.access == Access::Beside {
+    if options.access == OpenMode::Beside {
         present(&options.database)?;
     }
     match &options.database {
@@ -295,7 +295,7 @@ pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
 pub async fn rebuild(
     options: &Options,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
     present(&options.database)?;
     match &options.database {
@@ -318,7 +318,7 @@ pub async fn session(database: &Database) -> Result<Box<dyn Session>, OpenError>
 }
 
 /// The roles of the database's server that read and do not write.
-pub fn readers(database: &Database) -> Result<Box<dyn Readers>, ReaderError> {
+pub fn readers(database: &Database) -> Result<Box<dyn ReadOnlyRoles>, ReaderError> {
     match database {
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => Err(ReaderError::NotPostgres(path.display().to_string())),
@@ -343,10 +343,10 @@ pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
 /// # Errors
 /// [`CopyError::Damaged`] if it is not sound.
 #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "PostgreSQL's own programs read its copies"))]
-pub async fn inspect_copy(kind: Kind, copy: &Path) -> Result<Option<Copied>, CopyError> {
+pub async fn inspect_copy(kind: DatabaseKind, copy: &Path) -> Result<Option<Copied>, CopyError> {
     match kind {
         #[cfg(feature = "sqlite")]
-        Kind::Sqlite => sqlite::admin::copies::inspect(copy).await.map(Some),
+        DatabaseKind::Sqlite => sqlite::admin::copies::inspect(copy).await.map(Some),
         _ => Ok(None),
     }
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::line::{Form, Line, Repeats, shown};
+use super::line::{LineFormat, LogLine, Repeats, shown};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal::escaped;
 
@@ -18,8 +18,8 @@ const DIM: &str = "\u{1b}[2m";
 
 /// Makes lines of events, and hands them on.
 pub(super) struct Formatter {
-    pub form: Form,
-    pub put: fn(Line),
+    pub form: LineFormat,
+    pub put: fn(LogLine),
 }
 
 impl<S, N> FormatEvent<S, N> for Formatter
@@ -30,13 +30,13 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut text = String::new();
         match self.form {
-            Form::Json => {
+            LineFormat::Json => {
                 let json = format::format().json().with_span_list(false);
                 json.format_event(context, Writer::new(&mut text), event)?;
             }
-            Form::Text => text_of(context, writer.has_ansi_escapes(), event, &mut text),
+            LineFormat::Text => text_of(context, writer.has_ansi_escapes(), event, &mut text),
         }
-        (self.put)(Line { text, repeats: repeats(event) });
+        (self.put)(LogLine { text, repeats: repeats(event) });
         Ok(())
     }
 }
@@ -46,7 +46,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    let mut fields = Fields::default();
+    let mut fields = EventFields::default();
     event.record(&mut fields);
     // The `log` crate adds these fields to say where the line comes from.
     fields.others.retain(|(name, _)| !name.starts_with("log."));
@@ -83,12 +83,12 @@ pub(super) fn field_for_people(out: &mut Writer<'_>, field: &Field, value: &dyn 
 
 /// The message and the other fields of an event, for a terminal.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
     others: Vec<(&'static str, String)>,
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => self.message = escaped(value).into_owned(),
@@ -109,7 +109,7 @@ fn repeats(event: &Event<'_>) -> Repeats {
         Level::ERROR | Level::WARN => {
             let key = hash(|hasher| {
                 metadata.callsite().hash(hasher);
-                event.record(&mut Words(hasher));
+                event.record(&mut TextFields(hasher));
             });
             Repeats::Warning { module, key }
         }
@@ -125,9 +125,9 @@ fn hash(feed: impl FnOnce(&mut DefaultHasher)) -> u64 {
 }
 
 /// Takes the fields that are text.
-struct Words<'h>(&'h mut DefaultHasher);
+struct TextFields<'h>(&'h mut DefaultHasher);
 
-impl Visit for Words<'_> {
+impl Visit for TextFields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         (field.name(), value).hash(self.0);
     }
@@ -154,9 +154,9 @@ mod tests {
     use super::*;
 
     /// Returns the lines that `log` logs in this thread.
-    fn lines(form: Form, log: impl FnOnce()) -> Vec<Line> {
+    fn lines(form: LineFormat, log: impl FnOnce()) -> Vec<LogLine> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+        static LINES: Mutex<Vec<LogLine>> = Mutex::new(Vec::new());
         let _turn = ONE_AT_A_TIME.lock().unwrap();
         let formatter = Formatter { form, put: |line| LINES.lock().unwrap().push(line) };
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::sink);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn at_a_terminal_the_message_comes_before_the_fields() {
-        let lines = lines(Form::Text, || {
+        let lines = lines(LineFormat::Text, || {
             info_span!("request", request.id = "r1", shown = %"\u{9b}1m").in_scope(|| {
                 warn!(instance.id = %"a\u{1b}b", count = 3, reason = "two words", "an event cannot be {}", "used\u{202e}");
             });
@@ -183,14 +183,14 @@ mod tests {
 
     #[test]
     fn warnings_are_the_same_when_only_their_numbers_differ() {
-        let lines = lines(Form::Text, || {
+        let lines = lines(LineFormat::Text, || {
             for (count, address) in [(1_u64, "a"), (2, "a"), (3, "b")] {
                 warn!(count, client.address = %address, "it came again");
             }
             error!("it came again");
             info!("it is well");
         });
-        let warning = |line: &Line| match line.repeats {
+        let warning = |line: &LogLine| match line.repeats {
             Repeats::Warning { key, .. } => key,
             other => panic!("{other:?}"),
         };

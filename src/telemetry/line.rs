@@ -10,7 +10,7 @@ use platform::terminal::escaped;
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum LineFormat {
     /// For a person: the time, the level, the message, and then the fields.
     Text,
     /// One object, for programs.
@@ -19,7 +19,7 @@ pub(super) enum Form {
 
 /// A finished line with its line end, and what tells it from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     pub text: String,
     pub repeats: Repeats,
 }
@@ -35,13 +35,13 @@ pub(super) enum Repeats {
     News { module: u64 },
 }
 
-impl Line {
+impl LogLine {
     pub(super) fn plain(text: String) -> Self {
         Self { text, repeats: Repeats::Never }
     }
 }
 
-impl Form {
+impl LineFormat {
     pub(super) fn of_stderr() -> Self {
         if io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
@@ -86,14 +86,14 @@ mod tests {
 
     #[test]
     fn a_line_has_its_message_before_its_fields() {
-        let line = Form::Text.line(Level::WARN, "it happened", &[("a", "b"), ("c", "two words")]);
+        let line = LineFormat::Text.line(Level::WARN, "it happened", &[("a", "b"), ("c", "two words")]);
         assert_eq!(line.split_once(' ').unwrap().1, " WARN it happened a=b c=\"two words\"\n");
     }
 
     #[test]
     fn a_line_of_json_is_an_object_also_with_its_repetitions() {
-        let line = Form::Json.line(Level::ERROR, "it \"happened\"\n", &[("a", "\u{1b}")]);
-        for (line, repeated) in [(Form::Json.repeated(&line, 7), json!(7)), (line, Value::Null)] {
+        let line = LineFormat::Json.line(Level::ERROR, "it \"happened\"\n", &[("a", "\u{1b}")]);
+        for (line, repeated) in [(LineFormat::Json.repeated(&line, 7), json!(7)), (line, Value::Null)] {
             let read: Value = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
             assert_eq!((&read["level"], &read["repeated"]), (&json!("ERROR"), &repeated));
             assert_eq!(read["fields"], json!({"message": "it \"happened\"\n", "a": "\u{1b}"}));

@@ -20,7 +20,7 @@ mod queue;
 mod repeats;
 
 use event::{Formatter, field_for_people};
-use line::{Form, Line};
+use line::{LineFormat, LogLine};
 use queue::LineQueue;
 
 /// The queue of lines to write. It is not set in a command that writes by itself.
@@ -28,7 +28,7 @@ static QUEUE: OnceLock<LineQueue> = OnceLock::new();
 
 /// Starts logging what `filter` lets through, and panics, for a command that ends by itself.
 pub fn init(filter: &str) {
-    log_to_stderr(filter, Form::of_stderr());
+    log_to_stderr(filter, LineFormat::of_stderr());
 }
 
 /// The same for a service: nothing waits until a line is written.
@@ -36,7 +36,7 @@ pub fn init(filter: &str) {
 /// # Errors
 /// If the system gives no more threads.
 pub fn init_service(filter: &str) -> io::Result<()> {
-    let form = Form::of_stderr();
+    let form = LineFormat::of_stderr();
     let queue = LineQueue::start(io::stderr(), form)?;
     QUEUE.get_or_init(|| queue);
     log_to_stderr(filter, form);
@@ -45,7 +45,7 @@ pub fn init_service(filter: &str) -> io::Result<()> {
 
 /// Writes a line for a person to stderr, in its turn among those of the log. There may be nobody.
 pub fn say(text: &str) {
-    put(Line::plain(format!("{text}\n")));
+    put(LogLine::plain(format!("{text}\n")));
 }
 
 /// Waits a moment for what is still to be written. Whatever is logged afterwards is lost.
@@ -55,7 +55,7 @@ pub fn finish() {
     }
 }
 
-fn put(line: Line) {
+fn put(line: LogLine) {
     match QUEUE.get() {
         Some(queue) => queue.push(line),
         None => {
@@ -65,7 +65,7 @@ fn put(line: Line) {
     }
 }
 
-fn log_to_stderr(filter: &str, form: Form) {
+fn log_to_stderr(filter: &str, form: LineFormat) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .log_internal_errors(false)
@@ -73,8 +73,8 @@ fn log_to_stderr(filter: &str, form: Form) {
         .with_writer(io::sink)
         .event_format(Formatter { form, put });
     match form {
-        Form::Text => subscriber.fmt_fields(debug_fn(field_for_people).delimited(" ")).init(),
-        Form::Json => subscriber.fmt_fields(JsonFields::new()).init(),
+        LineFormat::Text => subscriber.fmt_fields(debug_fn(field_for_people).delimited(" ")).init(),
+        LineFormat::Json => subscriber.fmt_fields(JsonFields::new()).init(),
     }
     panic::set_hook(Box::new(move |panic| put(panic_line(form, panic))));
 }
@@ -83,13 +83,13 @@ fn log_to_stderr(filter: &str, form: Form) {
 ///
 /// A panic in here would abort the process, and what panicked may have been a formatter. So nothing of `tracing` has a
 /// part in it.
-fn panic_line(form: Form, panic: &PanicHookInfo<'_>) -> Line {
+fn panic_line(form: LineFormat, panic: &PanicHookInfo<'_>) -> LogLine {
     const MESSAGE: &str = "something that must not happen has happened: a mistake in buzon";
     let place = panic.location().map(ToString::to_string);
     let reason = panic.payload().downcast_ref::<&'static str>().copied();
     let fields = [("panic.place", place.as_deref()), ("panic.reason", reason)];
     let stated: Vec<(&str, &str)> = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    Line::plain(form.line(Level::ERROR, MESSAGE, &stated))
+    LogLine::plain(form.line(Level::ERROR, MESSAGE, &stated))
 }
 
 #[cfg(test)]
@@ -104,7 +104,9 @@ mod tests {
         let logged = Arc::new(Mutex::new(String::new()));
         let hook = logged.clone();
         let before = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| hook.lock().unwrap().push_str(&panic_line(Form::Json, panic).text)));
+        panic::set_hook(Box::new(move |panic| {
+            hook.lock().unwrap().push_str(&panic_line(LineFormat::Json, panic).text)
+        }));
         let text = "canary-text-of-a-message";
         assert!(catch_unwind(|| panic!("no room for {text}")).is_err());
         assert!(catch_unwind(|| panic!("a constant reason")).is_err());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::line::{Form, Line};
+use super::line::{LineFormat, LogLine};
 use super::repeats::Throttle;
 use platform::meters;
 
@@ -27,13 +27,13 @@ pub(super) struct LineQueue(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<QueuedLines>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    lines: VecDeque<Line>,
+struct QueuedLines {
+    lines: VecDeque<LogLine>,
     bytes: usize,
     /// Lines that found no room, and are not told of yet.
     lost: u64,
@@ -48,7 +48,7 @@ impl LineQueue {
     ///
     /// # Errors
     /// If the system gives no more threads.
-    pub(super) fn start(out: impl Write + Send + 'static, form: Form) -> io::Result<Self> {
+    pub(super) fn start(out: impl Write + Send + 'static, form: LineFormat) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let printer = Printer { out, form, throttle: Throttle::new(form), torn: false, lost: 0 };
         let theirs = shared.clone();
@@ -57,7 +57,7 @@ impl LineQueue {
     }
 
     /// Hands a line over, unless too much is waiting.
-    pub(super) fn push(&self, line: Line) {
+    pub(super) fn push(&self, line: LogLine) {
         let bytes = line.text.len();
         let mut waiting = self.0.lock();
         let has_room = waiting.lines.len() < MOST_LINES && waiting.bytes + bytes <= MOST_BYTES;
@@ -82,16 +82,16 @@ impl LineQueue {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueuedLines> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for lines until `due`, and takes all that are there, with how many found no room and whether these are the
     /// last.
-    fn take(&self, due: Option<Instant>) -> (VecDeque<Line>, u64, bool) {
+    fn take(&self, due: Option<Instant>) -> (VecDeque<LogLine>, u64, bool) {
         const LONG: Duration = Duration::from_secs(3_600);
         let patience = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
-        let is_idle = |waiting: &mut Waiting| waiting.lines.is_empty() && waiting.lost == 0 && !waiting.is_closed;
+        let is_idle = |waiting: &mut QueuedLines| waiting.lines.is_empty() && waiting.lost == 0 && !waiting.is_closed;
         let waited = self.changed.wait_timeout_while(self.lock(), patience, is_idle);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         waiting.bytes = 0;
@@ -102,7 +102,7 @@ impl Shared {
 /// The state of the thread.
 struct Printer<W> {
     out: W,
-    form: Form,
+    form: LineFormat,
     throttle: Throttle,
     /// True if the last line broke off in its middle.
     torn: bool,
@@ -217,8 +217,8 @@ mod tests {
         (allow, read, Out { takes, written })
     }
 
-    fn plain(text: &str) -> Line {
-        Line::plain(format!("{text}\n"))
+    fn plain(text: &str) -> LogLine {
+        LogLine::plain(format!("{text}\n"))
     }
 
     /// A thread that stands still in the middle of a line, and an empty queue.
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn lines_that_found_a_full_disk_are_counted_and_told_of_when_there_is_room() {
         let (allow, read, out) = out();
-        let queue = LineQueue::start(out, Form::Text).unwrap();
+        let queue = LineQueue::start(out, LineFormat::Text).unwrap();
         // The second line is torn; then the disk is full for it, for the third and for what is said of them.
         for takes in [100, 3, 0, 0, 0, 1_000, 1_000, 1_000] {
             allow.send(takes).unwrap();
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_reader_that_does_not_read_holds_up_neither_the_lines_nor_the_end() {
         let (allow, read, out) = out();
-        let queue = LineQueue::start(out, Form::Text).unwrap();
+        let queue = LineQueue::start(out, LineFormat::Text).unwrap();
         stuck(&queue);
         let long = "x".repeat(LONGEST_LINE - 1);
         (0..3 * MOST_BYTES / LONGEST_LINE).for_each(|_| queue.push(plain(&long)));
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn short_lines_are_bounded_too_and_one_that_is_too_long_is_lost() {
         let (_allow, _read, out) = out();
-        let queue = LineQueue::start(out, Form::Text).unwrap();
+        let queue = LineQueue::start(out, LineFormat::Text).unwrap();
         stuck(&queue);
         queue.push(plain(&"x".repeat(LONGEST_LINE)));
         assert!(queue.0.lock().lines.is_empty());
@@ -284,9 +284,9 @@ mod tests {
     fn the_end_waits_for_what_can_be_written_and_for_what_was_left_out() {
         let (allow, read, out) = out();
         (0..100).for_each(|_| allow.send(1_000).unwrap());
-        let queue = LineQueue::start(out, Form::Text).unwrap();
+        let queue = LineQueue::start(out, LineFormat::Text).unwrap();
         let repeats = super::super::line::Repeats::Warning { module: 1, key: 1 };
-        (0..5).for_each(|_| queue.push(Line { text: "again\n".to_owned(), repeats }));
+        (0..5).for_each(|_| queue.push(LogLine { text: "again\n".to_owned(), repeats }));
         queue.push(plain("the last"));
         queue.finish();
         assert!(queue.0.lock().is_finished);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::line::{Form, Line, Repeats};
+use super::line::{LineFormat, LogLine, Repeats};
 
 const ONCE_IN: Duration = Duration::from_secs(60);
 /// So many warnings are remembered; further ones are written whenever they come.
@@ -12,7 +12,7 @@ const REMEMBERED: usize = 256;
 /// Decides which lines are written. What it leaves out comes [later](Throttle::late), so that every repetition is told
 /// of.
 pub(super) struct Throttle {
-    form: Form,
+    form: LineFormat,
     warnings: HashMap<u64, Warned>,
 }
 
@@ -27,12 +27,12 @@ struct Warned {
 }
 
 impl Throttle {
-    pub(super) fn new(form: Form) -> Self {
+    pub(super) fn new(form: LineFormat) -> Self {
         Self { form, warnings: HashMap::new() }
     }
 
     /// Returns the lines to write now that `line` has come.
-    pub(super) fn admit(&mut self, line: Line, now: Instant) -> Vec<String> {
+    pub(super) fn admit(&mut self, line: LogLine, now: Instant) -> Vec<String> {
         match line.repeats {
             Repeats::Never => vec![line.text],
             Repeats::News { module } => {
@@ -86,7 +86,7 @@ impl Throttle {
 
 impl Warned {
     /// The line for what was left out, if anything was.
-    fn told(&mut self, form: Form) -> Option<String> {
+    fn told(&mut self, form: LineFormat) -> Option<String> {
         let left_out = std::mem::take(&mut self.left_out);
         let last = std::mem::take(&mut self.last);
         (left_out > 0).then(|| form.repeated(&last, left_out))
@@ -99,17 +99,17 @@ mod tests {
 
     const MODULE: u64 = 1;
 
-    fn warning(key: u64, text: &str) -> Line {
-        Line { text: format!("{text}\n"), repeats: Repeats::Warning { module: MODULE, key } }
+    fn warning(key: u64, text: &str) -> LogLine {
+        LogLine { text: format!("{text}\n"), repeats: Repeats::Warning { module: MODULE, key } }
     }
 
-    fn news(module: u64) -> Line {
-        Line { text: "news\n".to_owned(), repeats: Repeats::News { module } }
+    fn news(module: u64) -> LogLine {
+        LogLine { text: "news\n".to_owned(), repeats: Repeats::News { module } }
     }
 
     #[test]
     fn a_warning_is_written_at_once_and_then_once_a_minute_with_how_often_it_came() {
-        let (mut throttle, start) = (Throttle::new(Form::Text), Instant::now());
+        let (mut throttle, start) = (Throttle::new(LineFormat::Text), Instant::now());
         let second = |n: u64| start + Duration::from_secs(n);
         assert_eq!(throttle.admit(warning(1, "a 0"), second(0)), ["a 0\n"]);
         for n in 1..60 {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn after_news_of_its_module_a_warning_is_news_again() {
-        let (mut throttle, now) = (Throttle::new(Form::Text), Instant::now());
+        let (mut throttle, now) = (Throttle::new(LineFormat::Text), Instant::now());
         assert_eq!(throttle.admit(warning(1, "a"), now), ["a\n"]);
         assert!(throttle.admit(warning(1, "a"), now).is_empty());
         assert_eq!(throttle.admit(news(MODULE + 1), now), ["news\n"]);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn however_many_warnings_differ_a_bounded_number_is_remembered_and_none_is_swallowed() {
-        let (mut throttle, now) = (Throttle::new(Form::Text), Instant::now());
+        let (mut throttle, now) = (Throttle::new(LineFormat::Text), Instant::now());
         for key in 0..1_000 {
             assert_eq!(throttle.admit(warning(key, "a"), now), ["a\n"]);
         }

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use buzon::blob::{BlobError, Blobs, Location, S3Options};
+use buzon::blob::{BlobError, BlobLocation, Blobs, S3Options};
 use buzon::domain::time::timestamp::Timestamp;
 
 use super::{Place, bytes};
@@ -19,7 +19,7 @@ async fn the_folder_is_made_for_its_owner_alone() {
 #[test]
 fn a_folder_that_cannot_be_made_is_named() {
     let place = tempfile::NamedTempFile::new().expect("there is a temporary folder");
-    let location = Location::Folder(place.path().join("media"));
+    let location = BlobLocation::Folder(place.path().join("media"));
     let Err(error) = Blobs::open(&location, &S3Options::default()) else { panic!("a file has no folders in it") };
     assert!(matches!(error, BlobError::Unusable(_)), "{error}");
     assert!(error.to_string().contains(place.path().to_str().expect("it is text")), "{error}");

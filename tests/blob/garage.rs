@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use buzon::blob::{Blobs, Location, Owner, S3Keys, S3Options};
+use buzon::blob::{BlobLocation, Blobs, Owner, S3Keys, S3Options};
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
 
@@ -71,7 +71,7 @@ impl Garage {
 #[ignore = "needs Garage, which is another program"]
 async fn a_real_server_takes_keeps_lists_signs_and_removes() {
     let garage = Garage::start().await;
-    let location = Location::parse("s3://media/some/prefix").expect("it is right");
+    let location = BlobLocation::parse("s3://media/some/prefix").expect("it is right");
     let blobs = Blobs::open(&location, &garage.options()).expect("the options are right");
     eventually("Garage answers", async || blobs.claim("one").await.is_ok_and(|owner| owner == Owner::Us)).await;
     assert_eq!(blobs.claim("another").await.expect("it answers"), Owner::Another);

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use buzon::blob::{BlobError, Blobs, Location, S3Options};
+use buzon::blob::{BlobError, BlobLocation, Blobs, S3Options};
 use buzon::domain::media::object_key::ObjectKey;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
@@ -34,7 +34,7 @@ struct Place {
 impl Place {
     fn folder() -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
-        let location = Location::Folder(folder.path().join("made/media"));
+        let location = BlobLocation::Folder(folder.path().join("made/media"));
         let blobs = Blobs::open(&location, &S3Options::default()).expect("the folder can be made");
         Self { blobs, server: None, folder }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::ledger::{Fate, Sent, note};
 use super::meaning::{Meaning, Table};
-use super::source::Delivery;
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::source::SimulatedDelivery;
+use super::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::process::Buzon;
 use crate::support::tokens::token;
 use crate::support::world::on_both;
@@ -44,15 +44,15 @@ async fn ask(address: SocketAddr, token: String, encoding: &'static str) -> (u16
 }
 
 /// A message of letters that hardly compress, so that compression does not hide how much is under way.
-fn message(n: usize) -> Delivery {
-    let mut dice = Dice::new(n as u64);
+fn message(n: usize) -> SimulatedDelivery {
+    let mut dice = SeededRng::new(n as u64);
     let letters: String = (0..LETTERS).map(|_| char::from(b'a' + dice.below(26) as u8)).collect();
     let id = format!("LONG-{n}");
     let mut meaning = Meaning::default();
     meaning.row(Table::Messages, format!("{INSTANCE}|{id}"));
     meaning.row(Table::Contents, format!("{INSTANCE}|{id}|NULL|{LETTERS}"));
     let body = json!({"event_type": "message_received", "id": id, "body": letters, "timestamp": 1_724_716_800 + n});
-    Delivery { instance: Some(INSTANCE), body: body.to_string().into_bytes(), meaning }
+    SimulatedDelivery { instance: Some(INSTANCE), body: body.to_string().into_bytes(), meaning }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn answers_that_nobody_reads_take_a_bounded_memory_and_keep_out_neither_ev
         let peak = buzon.peak_memory();
         println!("at most {} MB of memory", peak / 1_000_000);
         assert!(peak < MAX_MEMORY, "{peak}");
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         buzon.kill().await;
     })
     .await;

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::ledger::{Fate, Sent, note};
 use super::meaning::{Meaning, Table};
-use super::source::Delivery;
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::source::SimulatedDelivery;
+use super::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::PATIENCE;
 use crate::support::events::{SECRET, sign};
 use crate::support::process::Buzon;
@@ -33,7 +33,7 @@ struct Bomb {
     /// The answers that it may have.
     answers: &'static [u16],
     /// Of which it may be stored.
-    delivery: Option<Delivery>,
+    delivery: Option<SimulatedDelivery>,
 }
 
 /// Where too many large bodies come at once, any event can be asked to come again, whatever else is wrong with it.
@@ -44,14 +44,14 @@ const TOO_SLOW: u16 = 408;
 const CUT: u16 = 0;
 
 /// Events that nobody can store, or only as what they are not.
-fn events(n: usize) -> Vec<(&'static str, Delivery)> {
+fn events(n: usize) -> Vec<(&'static str, SimulatedDelivery)> {
     let message = |name: &str, letters: Option<usize>, fields: &str| {
         let mut meaning = Meaning::default();
         meaning.row(Table::Messages, format!("7|{name}-{n}"));
         let letters = letters.map_or("NULL".to_owned(), |letters| letters.to_string());
         meaning.row(Table::Contents, format!("7|{name}-{n}|NULL|{letters}"));
         let body = format!(r#"{{"event_type":"message_received","n":{n},"id":"{name}-{n}"{fields}}}"#).into_bytes();
-        Delivery { instance: Some("7"), body, meaning }
+        SimulatedDelivery { instance: Some("7"), body, meaning }
     };
     let keys: String = (0..300_000).map(|key| format!(r#","{key}":0"#)).collect();
     let (digits, escapes) = ("9".repeat(LIMIT - 100), LIMIT / 6 - 20);
@@ -68,7 +68,7 @@ fn events(n: usize) -> Vec<(&'static str, Delivery)> {
         ("4 MiB of escapes", message("escapes", Some(escapes), &format!(r#","body":"{}""#, r"\u0041".repeat(escapes)))),
         (
             "gzip that is declared as nothing else",
-            Delivery { instance: Some("7"), body: zipped, meaning: Meaning::default() },
+            SimulatedDelivery { instance: Some("7"), body: zipped, meaning: Meaning::default() },
         ),
     ]
 }
@@ -158,7 +158,7 @@ async fn bombs_get_their_answers_and_take_a_bounded_memory() {
         let peak = buzon.peak_memory();
         println!("at most {} MB of memory", peak / 1_000_000);
         assert!(peak < MAX_MEMORY, "{peak}");
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         buzon.kill().await;
     })
     .await;

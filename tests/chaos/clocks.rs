@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Loader, SETTINGS, moment, preloaded, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, preloaded, rounds, seed};
 use crate::media::{JPEG, all_end, key};
 use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
@@ -15,7 +15,7 @@ use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::world::{World, on_both};
 use crate::support::{borrowed, eventually};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -66,7 +66,7 @@ async fn idle_share(buzon: &Buzon) -> f64 {
 async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(6));
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         let clock = Clock::new();
         let buzon = Buzon::serve(&world, &[SETTINGS, &borrowed(&clock.environment())].concat()).await;
         let loader = Loader::start(seed, buzon.address);
@@ -83,7 +83,7 @@ async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
         assert!(idle_share(&buzon).await < 0.5, "it is busy with nothing");
         let days = "SELECT count(DISTINCT substr(CAST(received_at AS TEXT), 1, 10)) FROM events";
         assert!(world.value(days).await.parse::<u64>().expect("it is a number") > 1, "the clock was never set");
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         buzon.kill().await;
     })
     .await;

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::ledger::{Fate, Sent, note};
-use super::source::Delivery;
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::source::SimulatedDelivery;
+use super::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::process::Buzon;
 use crate::support::world::on_both;
 
@@ -23,7 +23,7 @@ async fn a_message_in_ever_new_copies_is_felt_by_nobody_else() {
             // By turns in their order, and before all others.
             let second = if n % 2 == 0 { n } else { -n };
             let fields = json!({"n": n, "timestamp": 1_724_716_800 + second, "body": "x".repeat(LETTERS)});
-            let copy = Delivery::message("in copies", fields);
+            let copy = SimulatedDelivery::message("in copies", fields);
             buzon.deliver_to(&copy.path(), copy.body.clone()).await.accepted();
             note(&mut sent, &copy, Fate::Acked);
         }
@@ -33,7 +33,7 @@ async fn a_message_in_ever_new_copies_is_felt_by_nobody_else() {
         let peak = buzon.peak_memory();
         println!("at most {} MB of memory", peak / 1_000_000);
         assert!(peak < MAX_MEMORY, "{peak}");
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         let aside = "SELECT count(*) FROM events WHERE message_id = 'in copies' AND reason = 'too_many_copies'";
         assert_eq!(world.value(aside).await, (COPIES * rounds as i64 / 2 - 1).to_string());
         buzon.kill().await;

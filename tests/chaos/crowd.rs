@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ledger::Sent;
 use super::offer::{ask, prepare};
 use super::source::Source;
-use super::{Loader, SETTINGS, is_long, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, is_long, rounds, seed};
 use crate::support::client;
 use crate::support::process::Buzon;
 use crate::support::sse::Stream;
@@ -98,7 +98,7 @@ async fn whoever_reads_does_not_keep_events_out() {
         }
         assert_eq!(loader.failed(), 0, "no event was refused");
         sent.extend(loader.end().await);
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         buzon.kill().await;
     })
     .await;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 
 use super::device::Disk;
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::eventually;
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
@@ -76,7 +76,7 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
     }
     let sent = loader.end().await;
     take_what_is_left(buzon, &inside, &mut world).await;
-    reckon(&world, &sent, rounds).await;
+    assert_nothing_lost(&world, &sent, rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_f
     assert_eq!(said("were not stored").await, 0, "the database never failed");
     let sent = loader.end().await;
     take_what_is_left(buzon, &inside, &mut world).await;
-    reckon(&world, &sent, rounds).await;
+    assert_nothing_lost(&world, &sent, rounds).await;
 }
 
 /// The server may end itself for want of room; whoever runs it starts it again when there is some.
@@ -126,7 +126,7 @@ async fn on_a_full_disk_postgresql_has_nothing_acknowledged_that_it_does_not_kee
         }
         loader.gets_on(50).await;
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
     drop(server);
 }

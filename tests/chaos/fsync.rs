@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::{Loader, SETTINGS, preloaded, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, preloaded, rounds, seed};
 use crate::support::eventually;
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
@@ -76,7 +76,7 @@ async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was()
         loader.gets_on(20).await;
         shim.disarm();
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -99,6 +99,6 @@ async fn what_postgresql_could_not_write_is_not_acknowledged() {
         loader.gets_on(50).await;
         shim.disarm();
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }

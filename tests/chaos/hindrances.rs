@@ -5,13 +5,13 @@ use rustix::process::Signal;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::net::TcpStream;
 
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, rounds, seed};
 use crate::support::blocker::Blocker;
 use crate::support::postgres::{name, signal_backend};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World, on_both};
 use crate::support::{PATIENCE, eventually};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// The sessions of the program on its database, the oldest first: the writer's.
 const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \
@@ -21,7 +21,7 @@ const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \
 async fn a_process_that_was_stopped_for_a_while_goes_on_where_it_was() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(2));
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         let buzon = Buzon::serve(&world, SETTINGS).await;
         let loader = Loader::start(seed, buzon.address);
         for _ in 0..rounds {
@@ -37,7 +37,7 @@ async fn a_process_that_was_stopped_for_a_while_goes_on_where_it_was() {
             buzon.signal(Signal::CONT);
             loader.gets_on(20).await;
         }
-        reckon(&world, &loader.end().await, rounds).await;
+        assert_nothing_lost(&world, &loader.end().await, rounds).await;
         buzon.kill().await;
     })
     .await;
@@ -53,7 +53,7 @@ async fn refused(loader: &Loader) {
 async fn whatever_is_done_to_postgresql_sessions_and_tables_only_delays_events() {
     let world = World::new(Backend::Postgres).await;
     let (seed, rounds) = (seed(), rounds(4));
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     for round in 0..rounds {
@@ -85,7 +85,7 @@ async fn whatever_is_done_to_postgresql_sessions_and_tables_only_delays_events()
         }
         loader.gets_on(20).await;
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -99,7 +99,7 @@ async fn end_all_sessions(world: &World) {
 async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_refused() {
     let world = World::new(Backend::Sqlite).await;
     let (seed, rounds) = (seed(), rounds(2));
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     for _ in 0..rounds {
@@ -109,7 +109,7 @@ async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_re
         owner.release().await;
         loader.gets_on(20).await;
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -131,6 +131,6 @@ async fn without_file_descriptors_it_waits_for_some() {
         drop(strangers);
         loader.gets_on(50).await;
     }
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::meaning::Meaning;
-use super::source::Delivery;
+use super::source::SimulatedDelivery;
 
 /// What became of an event that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +51,13 @@ impl Ledger {
     }
 
     /// Notes that an event is about to be sent. On disk when it returns.
-    pub async fn sending(&self, delivery: &Delivery) {
+    pub async fn sending(&self, delivery: &SimulatedDelivery) {
         note(&mut self.sent.lock().expect("nobody panics with it"), delivery, Fate::Unknown);
         self.write(format!("SENT {}\n", hex::encode(delivery.hash()))).await;
     }
 
     /// Notes the answer.
-    pub async fn answered(&self, delivery: &Delivery, fate: Fate) {
+    pub async fn answered(&self, delivery: &SimulatedDelivery, fate: Fate) {
         let word = match fate {
             Fate::Unknown => "UNKNOWN",
             Fate::Acked => "ACKED",
@@ -81,7 +81,7 @@ impl Ledger {
 }
 
 /// Notes what became of an event. One that was acknowledged once stays so.
-pub fn note(sent: &mut Sent, delivery: &Delivery, fate: Fate) {
+pub fn note(sent: &mut Sent, delivery: &SimulatedDelivery, fate: Fate) {
     let new = || Event { fate, instance: delivery.instance.unwrap_or("-"), meaning: delivery.meaning.clone() };
     let known = sent.entry(delivery.hash()).or_insert_with(new);
     if known.fate != Fate::Acked {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::ledger::{Fate, Ledger, Sent};
-use super::source::{Delivery, Source};
+use super::source::{SimulatedDelivery, Source};
 use crate::support::events::{SECRET, sign};
 use crate::support::eventually_within;
 
@@ -67,7 +67,7 @@ impl Loader {
     }
 
     /// Notes what somebody else sends beside the clients, and may never hear of again.
-    pub async fn note(&self, delivery: &Delivery) {
+    pub async fn note(&self, delivery: &SimulatedDelivery) {
         self.shared.ledger.sending(delivery).await;
     }
 
@@ -129,7 +129,7 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
 }
 
 /// A client that loses its patience closes its connection, wherever the server is with its request.
-async fn post(http: &Client, address: SocketAddr, delivery: &Delivery, patience: Duration) -> Fate {
+async fn post(http: &Client, address: SocketAddr, delivery: &SimulatedDelivery, patience: Duration) -> Fate {
     let request = http.post(format!("http://{address}{}", delivery.path()));
     let request = request.header("X-Whapi-Signature", sign(SECRET, &delivery.body)).timeout(patience);
     match request.body(delivery.body.clone()).send().await {

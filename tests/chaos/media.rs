@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
-use super::{Loader, moment, reckon, rounds, seed};
+use super::{Loader, assert_nothing_lost, moment, rounds, seed};
 use crate::media::steps::LEASES_END;
 use crate::media::{all_end, key};
 use crate::support::borrowed;
@@ -16,7 +16,7 @@ use crate::support::gateway::{Gateway, Reply};
 use crate::support::process::Buzon;
 use crate::support::s3::S3Server;
 use crate::support::world::{Backend, World};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// What the gateway has there: some bytes, or some hundred thousand.
 fn content(path: &str) -> Vec<u8> {
@@ -68,7 +68,13 @@ async fn are_saved(world: &World, root: &Path) -> usize {
 }
 
 /// Kills one of the processes, or lets it stand still until its leases are over and others have done its work.
-async fn harm(world: &World, processes: &mut Vec<Buzon>, settings: &[(&str, &str)], loader: &Loader, dice: &mut Dice) {
+async fn harm(
+    world: &World,
+    processes: &mut Vec<Buzon>,
+    settings: &[(&str, &str)],
+    loader: &Loader,
+    dice: &mut SeededRng,
+) {
     let victim = processes.swap_remove(dice.below(processes.len() as u64) as usize);
     if processes.is_empty() || dice.in_thousand(500) {
         victim.kill().await;
@@ -90,7 +96,7 @@ async fn every_file_is_saved_once_and_whole_whoever_dies_or_stands_still() {
     for (backend, place, many) in [(Backend::Sqlite, Place::Folder, 1), (Backend::Postgres, Place::Bucket, 3)] {
         println!("on {backend:?}, into a {place:?}");
         let (seed, rounds) = (seed(), rounds(6));
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         let world = World::new(backend).await;
         let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
         gateway.reply_to_all(|path| Reply::file(&content(path)));
@@ -115,7 +121,7 @@ async fn every_file_is_saved_once_and_whole_whoever_dies_or_stands_still() {
             Place::Bucket => s3.bucket().join("saved"),
         };
         println!("{} files are saved", are_saved(&world, &root).await);
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         join_all(processes.into_iter().map(Buzon::kill)).await;
     }
 }

@@ -38,7 +38,7 @@ use loader::Loader;
 
 use crate::support::events::SECRET;
 use crate::support::world::World;
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// Of the program that is harmed. Files are announced, and nobody fetches them.
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
@@ -66,7 +66,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Holds what is stored against what was sent.
-async fn reckon(world: &World, sent: &Sent, faults: u64) {
+async fn assert_nothing_lost(world: &World, sent: &Sent, faults: u64) {
     let audit = audit(world, sent).await;
     let bound = 3.0 / faults as f64;
     println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
@@ -84,6 +84,6 @@ fn preloaded(source: &str, folder: &Path) -> PathBuf {
 
 /// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock. So many events more than
 /// `at_least`, if not `usual` ones, are the most.
-fn moment(dice: &mut Dice, at_least: u64, usual: u64) -> u64 {
+fn moment(dice: &mut SeededRng, at_least: u64, usual: u64) -> u64 {
     at_least + dice.below(setting("CHAOS_EVENTS").unwrap_or(usual))
 }

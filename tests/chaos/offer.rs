@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::ledger::{Fate, Sent, note};
-use super::source::{Delivery, Source};
+use super::source::{SimulatedDelivery, Source};
 use crate::support::PATIENCE;
 use crate::support::raw::{Connection, request_to};
 
@@ -22,13 +22,13 @@ const WAITING: usize = 256;
 
 /// An event, and the request with it.
 pub struct Ready {
-    delivery: Delivery,
+    delivery: SimulatedDelivery,
     bytes: Vec<u8>,
 }
 
 /// What became of a request.
 struct Outcome {
-    delivery: Delivery,
+    delivery: SimulatedDelivery,
     fate: Fate,
     due: Instant,
     answered: Instant,

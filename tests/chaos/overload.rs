@@ -7,8 +7,8 @@ use tokio::time::interval;
 
 use super::ledger::{Fate, Sent, note};
 use super::offer::{OUTSTANDING, ask, offer, prepare};
-use super::source::{Delivery, Source};
-use super::{SETTINGS, is_long, reckon, rounds, seed};
+use super::source::{SimulatedDelivery, Source};
+use super::{SETTINGS, assert_nothing_lost, is_long, rounds, seed};
 use crate::support::blocker::Blocker;
 use crate::support::events::{SECRET, sign};
 use crate::support::eventually;
@@ -49,7 +49,7 @@ async fn offered_more_than_it_can_store_it_refuses_the_rest_and_goes_on() {
             assert!(peak < MAX_MEMORY, "{peak}");
             buzon.kill().await;
         }
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
     })
     .await;
 }
@@ -85,13 +85,13 @@ async fn who_is_refused_hears_it_whatever_it_was_sending_and_goes_on_where_it_ca
         let blocker = Blocker::new(&world, "ledger_clock").await;
         let mut waiting = Vec::new();
         for n in 0..15 {
-            let large = Delivery::message(&format!("L{round}-{n}"), json!({"body": "x".repeat(4_000_000)}));
+            let large = SimulatedDelivery::message(&format!("L{round}-{n}"), json!({"body": "x".repeat(4_000_000)}));
             let mut connection = Connection::open(buzon.address).await.expect("it listens");
             connection.send(&request(&large.body)).await.expect("it reads");
             note(&mut sent, &large, Fate::Unknown);
             waiting.push(connection);
         }
-        let event = Delivery::message(&format!("A{round}"), json!({"body": "x".repeat(1_000)}));
+        let event = SimulatedDelivery::message(&format!("A{round}"), json!({"body": "x".repeat(1_000)}));
         let mut kept = Connection::open(buzon.address).await.expect("it listens");
         let whole = String::from_utf8(request(&event.body)).expect("it is text");
         let forged = whole.replace(&sign(SECRET, &event.body), &"0".repeat(64));
@@ -104,7 +104,7 @@ async fn who_is_refused_hears_it_whatever_it_was_sending_and_goes_on_where_it_ca
         eventually("it is taken", async || status(&mut kept, &request(&event.body)).await == 200).await;
         note(&mut sent, &event, Fate::Acked);
     }
-    reckon(&world, &sent, rounds).await;
+    assert_nothing_lost(&world, &sent, rounds).await;
     buzon.kill().await;
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed, setting};
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, rounds, seed, setting};
 use crate::support::postgres::{Control, Crash, Server};
 use crate::support::process::Buzon;
 use crate::support::proxy::Proxy;
 use crate::support::world::{Backend, World};
 use crate::support::{eventually, eventually_within};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself() {
@@ -16,7 +16,7 @@ async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself()
     let world = World::on_server(&server.url, "").await;
     let control = Control::of(&server.url).await;
     let (seed, rounds) = (seed(), rounds(6));
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     let mut longest = Duration::ZERO;
@@ -40,7 +40,7 @@ async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself()
         longest = longest.max(back.elapsed());
     }
     loader.gets_on(100).await;
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     println!("events are taken again {longest:.2?} after the server's return, at the latest");
     buzon.kill().await;
 }
@@ -51,7 +51,7 @@ async fn a_commit_without_an_answer_is_never_taken_for_one() {
     let direct = world.url.clone();
     let proxy = Proxy::start(&mut world.url).await;
     let (seed, rounds) = (seed(), rounds(10));
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     for round in 1..=rounds {
@@ -61,7 +61,7 @@ async fn a_commit_without_an_answer_is_never_taken_for_one() {
     }
     loader.gets_on(100).await;
     world.url = direct;
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -92,6 +92,6 @@ async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_
     loader.gets_on(100).await;
     eventually("it says that it can store", async || ready().await == 200).await;
     world.url = direct;
-    reckon(&world, &loader.end().await, 1).await;
+    assert_nothing_lost(&world, &loader.end().await, 1).await;
     buzon.kill().await;
 }

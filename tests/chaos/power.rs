@@ -6,11 +6,11 @@
 use rustix::process::Signal;
 
 use super::device::Disk;
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, rounds, seed};
 use crate::support::postgres::{Control, Server};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
@@ -18,7 +18,7 @@ async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
     let Some(mut disk) = Disk::create(rounds) else { return };
     let mut world = World::new(Backend::Sqlite).await;
     world.url = format!("sqlite://{}", disk.path().join("buzon.db").display());
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let mut buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     for _ in 0..rounds {
@@ -31,7 +31,7 @@ async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
         loader.turn_to(vec![buzon.address]);
     }
     loader.gets_on(100).await;
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
 }
 
@@ -42,7 +42,7 @@ async fn postgresql_has_what_was_acknowledged_after_the_power_went() {
     let server = Server::start_in(&disk.path(), "");
     let world = World::on_server(&server.url, "").await;
     let control = Control::of(&server.url).await;
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);
     for _ in 0..rounds {
@@ -54,7 +54,7 @@ async fn postgresql_has_what_was_acknowledged_after_the_power_went() {
         control.start().await;
     }
     loader.gets_on(100).await;
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     buzon.kill().await;
     drop(server);
 }

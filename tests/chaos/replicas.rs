@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use sqlx::{Connection, PgConnection};
 
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, rounds, seed};
 use crate::support::process::Buzon;
 use crate::support::world::{Backend, World};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const PROCESSES: usize = 3;
 
@@ -17,7 +17,7 @@ const PROCESSES: usize = 3;
 async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
     let world = World::new(Backend::Postgres).await;
     let (seed, rounds) = (seed(), rounds(4));
-    let mut dice = Dice::new(seed);
+    let mut dice = SeededRng::new(seed);
     let mut processes = join_all((0..PROCESSES).map(|_| Buzon::serve(&world, SETTINGS))).await;
     let addresses = |processes: &[Buzon]| processes.iter().map(|buzon| buzon.address).collect::<Vec<_>>();
     let loader = Loader::start_on(seed, addresses(&processes));
@@ -33,7 +33,7 @@ async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
     loader.gets_on(100).await;
     over.store(true, Ordering::Relaxed);
     assert!(watched.await.expect("the ledger can be read") > 100);
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     join_all(processes.into_iter().map(Buzon::kill)).await;
 }
 

@@ -7,15 +7,15 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use super::ledger::{Fate, Sent, note};
-use super::source::Delivery;
-use super::{Loader, SETTINGS, moment, reckon, rounds, seed};
+use super::source::SimulatedDelivery;
+use super::{Loader, SETTINGS, assert_nothing_lost, moment, rounds, seed};
 use crate::support::blocker::Blocker;
 use crate::support::client;
 use crate::support::process::Buzon;
 use crate::support::raw::{Connection, request};
 use crate::support::sse::Stream;
 use crate::support::world::on_both;
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What is promised.
@@ -29,7 +29,7 @@ struct Stalled {
 
 impl Stalled {
     async fn start(buzon: &Buzon, round: u64, sent: &mut Sent) -> Self {
-        let message = |id: &str| Delivery::message(&format!("{id}-{round}"), json!({}));
+        let message = |id: &str| SimulatedDelivery::message(&format!("{id}-{round}"), json!({}));
         let (read, unread) = (message("read"), message("unread"));
         let half = request(&message("half").body);
         let mut connections = Vec::new();
@@ -55,7 +55,7 @@ async fn told_to_end_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(4));
         let settings = [SETTINGS, &[("BUZON_API_TOKEN", TOKEN)]].concat();
-        let (mut dice, mut sent, mut longest) = (Dice::new(seed), Sent::new(), Duration::ZERO);
+        let (mut dice, mut sent, mut longest) = (SeededRng::new(seed), Sent::new(), Duration::ZERO);
         let mut buzon = Buzon::serve(&world, &settings).await;
         let loader = Loader::start(seed, buzon.address);
         for round in 0..rounds {
@@ -79,7 +79,7 @@ async fn told_to_end_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged
         }
         loader.gets_on(50).await;
         sent.extend(loader.end().await);
-        reckon(&world, &sent, rounds).await;
+        assert_nothing_lost(&world, &sent, rounds).await;
         println!("it ended after {longest:.1?} at the latest");
         buzon.kill().await;
     })

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::{Loader, SETTINGS, is_long, reckon, rounds, seed};
+use super::{Loader, SETTINGS, assert_nothing_lost, is_long, rounds, seed};
 use crate::support::events::received;
 use crate::support::process::Buzon;
 use crate::support::raw::request;
@@ -79,7 +79,7 @@ async fn slow_clients_harm_nobody_and_are_given_up() {
         eventually("their files are closed", async || buzon.open_files() <= files_before + 10).await;
     }
     assert_eq!(loader.failed(), 0, "no event was refused");
-    reckon(&world, &loader.end().await, rounds).await;
+    assert_nothing_lost(&world, &loader.end().await, rounds).await;
     let peak = buzon.peak_memory();
     assert!(peak < MAX_MEMORY, "{peak}");
     buzon.kill().await;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::meaning::{Meaning, Table};
 use crate::support::events::{ack, reaction, received, sent};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const INSTANCES: [&str; 4] = ["7", "8", "9", "10"];
 const ACKS: [&str; 5] = ["pending", "sent", "delivered", "read", "played"];
@@ -31,14 +31,14 @@ const POISON: [&[u8]; 12] = [
 
 /// What is posted, and what it means.
 #[derive(Clone)]
-pub struct Delivery {
+pub struct SimulatedDelivery {
     /// The instance that its URL names, if it names one.
     pub instance: Option<&'static str>,
     pub body: Vec<u8>,
     pub meaning: Meaning,
 }
 
-impl Delivery {
+impl SimulatedDelivery {
     /// A message that instance 7 received, with these fields laid over a plain one.
     pub fn message(id: &str, fields: Value) -> Self {
         let body = received(id, fields);
@@ -63,16 +63,16 @@ impl Delivery {
 
 /// Never ends; the same from the same seed.
 pub struct Source {
-    dice: Dice,
+    dice: SeededRng,
     seed: u64,
     /// No two sources make the same ids.
     name: String,
     made: u64,
     /// Some of what was made, to be sent again or to be answered late.
-    past: Vec<Delivery>,
+    past: Vec<SimulatedDelivery>,
     messages: Vec<(String, &'static str)>,
     /// What nobody has acknowledged, and the gateway therefore sends again.
-    owed: Vec<Delivery>,
+    owed: Vec<SimulatedDelivery>,
 }
 
 /// How much of the past is remembered.
@@ -81,10 +81,10 @@ const MEMORY: usize = 2_000;
 impl Source {
     pub fn new(seed: u64) -> Self {
         let name = format!("{seed:016X}");
-        Self { dice: Dice::new(seed), seed, name, made: 0, past: vec![], messages: vec![], owed: vec![] }
+        Self { dice: SeededRng::new(seed), seed, name, made: 0, past: vec![], messages: vec![], owed: vec![] }
     }
 
-    pub fn next(&mut self) -> Delivery {
+    pub fn next(&mut self) -> SimulatedDelivery {
         self.made += 1;
         if !self.owed.is_empty() && self.dice.in_thousand(300) {
             let place = self.dice.below(self.owed.len() as u64) as usize;
@@ -100,7 +100,7 @@ impl Source {
     }
 
     /// Nobody acknowledged it: it comes again some time.
-    pub fn owe(&mut self, delivery: Delivery) {
+    pub fn owe(&mut self, delivery: SimulatedDelivery) {
         let place = self.dice.below(MEMORY as u64) as usize;
         keep(&mut self.owed, place, delivery);
     }
@@ -110,7 +110,7 @@ impl Source {
         self.dice.in_thousand(20).then(|| self.dice.below(8))
     }
 
-    fn new_one(&mut self) -> Delivery {
+    fn new_one(&mut self) -> SimulatedDelivery {
         let instance = *self.dice.pick(&INSTANCES);
         match self.dice.below(100) {
             0..60 => self.message(instance),
@@ -125,7 +125,7 @@ impl Source {
         }
     }
 
-    fn message(&mut self, instance: &'static str) -> Delivery {
+    fn message(&mut self, instance: &'static str) -> SimulatedDelivery {
         // Now and then another copy of a message that is known, with something else in it.
         let again = !self.messages.is_empty() && self.dice.in_thousand(50);
         let (id, instance) = if again { self.dice.pick(&self.messages).clone() } else { (self.id(), instance) };
@@ -153,20 +153,20 @@ impl Source {
             meaning.row(Table::Acks, format!("{instance}|{id}|pending"));
             received(&id, fields)
         };
-        Delivery { instance: Some(instance), body, meaning }
+        SimulatedDelivery { instance: Some(instance), body, meaning }
     }
 
-    fn ack(&mut self) -> Delivery {
+    fn ack(&mut self) -> SimulatedDelivery {
         let (id, instance) = self.dice.pick(&self.messages).clone();
         let word: &str = self.dice.pick::<&str>(&ACKS);
         // The guide's form names no instance.
         let instance = (!self.dice.in_thousand(500)).then_some(instance);
         let mut meaning = Meaning::default();
         meaning.row(Table::Acks, format!("{}|{id}|{word}", instance.unwrap_or("-")));
-        Delivery { instance, body: self.unique(ack(&id, word)), meaning }
+        SimulatedDelivery { instance, body: self.unique(ack(&id, word)), meaning }
     }
 
-    fn reaction(&mut self) -> Delivery {
+    fn reaction(&mut self) -> SimulatedDelivery {
         let (id, instance) = self.dice.pick(&self.messages).clone();
         let (from, emoji) = (self.person(), *self.dice.pick(&["👍", "❤️", ""]));
         let at = EPOCH + self.dice.below(1_000_000);
@@ -174,12 +174,12 @@ impl Source {
         let reacted_at = Timestamp::from_millis(at as i64 * 1_000).to_rfc3339();
         meaning.row(Table::Reactions, format!("{instance}|{id}|{from}|{emoji}|{reacted_at}"));
         let body = self.unique(reaction(&id, &from, json!(emoji), json!(at)));
-        Delivery { instance: Some(instance), body, meaning }
+        SimulatedDelivery { instance: Some(instance), body, meaning }
     }
 
     /// What the ledger keeps, and nothing else.
-    fn idle(&mut self, instance: &'static str, body: Vec<u8>) -> Delivery {
-        Delivery { instance: Some(instance), body: self.unique(body), meaning: Meaning::default() }
+    fn idle(&mut self, instance: &'static str, body: Vec<u8>) -> SimulatedDelivery {
+        SimulatedDelivery { instance: Some(instance), body: self.unique(body), meaning: Meaning::default() }
     }
 
     fn person(&mut self) -> String {

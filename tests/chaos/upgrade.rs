@@ -15,7 +15,7 @@ use crate::support::events::{event, received};
 use crate::support::postgres;
 use crate::support::process::{Buzon, command};
 use crate::support::world::{Backend, World, record};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const EVENTS: i64 = 1_500;
 
@@ -138,7 +138,7 @@ async fn killed_again_and_again_an_upgrade_gets_through_and_is_as_if_nothing_had
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");
         let (seed, rounds) = (seed(), rounds(5));
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         let old = old_database(backend, seed).await;
         let events = ledger(&old).await;
         let calm = copy(&old).await;

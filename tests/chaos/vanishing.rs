@@ -9,14 +9,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::ledger::{Fate, Sent, note};
-use super::source::{Delivery, Source};
-use super::{Loader, SETTINGS, reckon, rounds, seed};
+use super::source::{SimulatedDelivery, Source};
+use super::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::PATIENCE;
 use crate::support::process::Buzon;
 use crate::support::proxy::Proxy;
 use crate::support::raw::request_to;
 use crate::support::world::{Backend, World, on_both};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// At the same time.
 const CLIENTS: u64 = 24;
@@ -54,7 +54,7 @@ struct Vanishing {
 }
 
 impl Vanishing {
-    fn new(delivery: &Delivery, dice: &mut Dice) -> Self {
+    fn new(delivery: &SimulatedDelivery, dice: &mut SeededRng) -> Self {
         let request = request_to(&delivery.path(), &delivery.body);
         let body = delivery.body.len();
         let head = request.len() - body;
@@ -90,18 +90,18 @@ impl Vanishing {
 async fn clients_that_vanish_at_any_point_lose_nothing_and_stop_nobody() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(10));
-        let (mut dice, mut source) = (Dice::new(seed), Source::new(seed + 1));
+        let (mut dice, mut source) = (SeededRng::new(seed), Source::new(seed + 1));
         let buzon = Buzon::serve(&world, SETTINGS).await;
         let loader = Loader::start(seed, buzon.address);
         loader.gets_on(20).await;
         for _ in 0..rounds {
-            let events: Vec<Delivery> = (0..CLIENTS).map(|_| source.next()).collect();
+            let events: Vec<SimulatedDelivery> = (0..CLIENTS).map(|_| source.next()).collect();
             join_all(events.iter().map(|event| loader.note(event))).await;
             let clients: Vec<_> = events.iter().map(|event| Vanishing::new(event, &mut dice)).collect();
             join_all(clients.into_iter().map(|client| client.go(buzon.address, &loader))).await;
         }
         loader.gets_on(100).await;
-        reckon(&world, &loader.end().await, rounds * CLIENTS).await;
+        assert_nothing_lost(&world, &loader.end().await, rounds * CLIENTS).await;
         buzon.kill().await;
     })
     .await;
@@ -115,7 +115,7 @@ async fn a_client_that_vanishes_in_the_middle_of_a_transaction_takes_nobody_with
     let direct = world.url.clone();
     let proxy = Proxy::start(&mut world.url).await;
     let (seed, rounds) = (seed(), rounds(10));
-    let (mut dice, mut source) = (Dice::new(seed), Source::new(seed));
+    let (mut dice, mut source) = (SeededRng::new(seed), Source::new(seed));
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let mut sent = Sent::new();
     proxy.delay(Duration::from_millis(4));
@@ -136,14 +136,14 @@ async fn a_client_that_vanishes_in_the_middle_of_a_transaction_takes_nobody_with
         timeout(PATIENCE, stored).await.expect("the event is stored");
         stream.set_zero_linger().expect("the socket takes it");
         drop(stream);
-        let others: Vec<Delivery> = (0..3).map(|_| source.next()).collect();
-        let deliver = async |event: &Delivery| buzon.deliver_to(&event.path(), event.body.clone()).await;
+        let others: Vec<SimulatedDelivery> = (0..3).map(|_| source.next()).collect();
+        let deliver = async |event: &SimulatedDelivery| buzon.deliver_to(&event.path(), event.body.clone()).await;
         for answer in join_all(others.iter().map(deliver)).await {
             answer.accepted();
         }
         others.iter().for_each(|event| note(&mut sent, event, Fate::Acked));
     }
     world.url = direct;
-    reckon(&world, &sent, rounds).await;
+    assert_nothing_lost(&world, &sent, rounds).await;
     buzon.kill().await;
 }

@@ -11,13 +11,13 @@ use tokio::process::Command;
 use super::text;
 use crate::support::events::{received, sign};
 use crate::support::eventually;
-use crate::support::keeper::{Keeper, TOKEN};
+use crate::support::fake_gateway::{FakeGateway, TOKEN};
 use crate::support::service::answer;
 
 /// Somebody who has a gateway with instance 7, and this machine.
 struct Reader {
     home: tempfile::TempDir,
-    keeper: Keeper,
+    keeper: FakeGateway,
     ports: [String; 2],
 }
 
@@ -27,7 +27,7 @@ impl Reader {
         // Held together, so that they are two.
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
         let ports = held.each_ref().map(|it| it.local_addr().expect("it is bound").to_string());
-        Self { home, keeper: Keeper::start().await, ports }
+        Self { home, keeper: FakeGateway::start().await, ports }
     }
 
     /// A block with the reader's own data.

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Cursor, Key, Order, Paging};
+use buzon::domain::page::{Cursor, Paging, SortKey, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -19,10 +19,11 @@ fn list() -> impl Strategy<Value = &'static str> {
 }
 
 /// Of a row that a database may hold.
-fn key() -> impl Strategy<Value = Key> {
+fn key() -> impl Strategy<Value = SortKey> {
     let id = || prop_oneof!["[0-9A-Z]{1,12}", "[^\0]{1,64}"];
-    (0..253_402_300_799_000_i64, id(), prop::collection::vec(id(), 0..3))
-        .prop_map(|(at, instance, rest)| Key::new(Timestamp::from_millis(at), &InstanceId::from_store(&instance), rest))
+    (0..253_402_300_799_000_i64, id(), prop::collection::vec(id(), 0..3)).prop_map(|(at, instance, rest)| {
+        SortKey::new(Timestamp::from_millis(at), &InstanceId::from_store(&instance), rest)
+    })
 }
 
 fn cursor<K: std::fmt::Debug>(key: impl Strategy<Value = K>) -> impl Strategy<Value = Cursor<K>> {
@@ -53,7 +54,7 @@ fn a_cursor_that_we_give_is_understood_for_its_own_list_alone() {
         let read = (Cursor::decode(own, &by_key.encode(own)), Cursor::decode(own, &by_number.encode(own)));
         prop_assert_eq!(&read, &(Ok(by_key.clone()), Ok(by_number)));
         prop_assert!(Cursor::<i64>::decode(own, &by_key.encode(own)).is_err());
-        prop_assert_eq!(Cursor::<Key>::decode(other, &by_key.encode(own)).is_ok(), own == other);
+        prop_assert_eq!(Cursor::<SortKey>::decode(other, &by_key.encode(own)).is_ok(), own == other);
         Ok(())
     });
 }
@@ -61,7 +62,7 @@ fn a_cursor_that_we_give_is_understood_for_its_own_list_alone() {
 #[test]
 fn another_text_than_the_one_that_we_give_is_no_cursor() {
     hold(&text(), |text| {
-        let (by_key, by_number) = (read::<Key>(&text)?, read::<i64>(&text)?);
+        let (by_key, by_number) = (read::<SortKey>(&text)?, read::<i64>(&text)?);
         prop_assert!(by_key.is_none() || by_number.is_none());
         Ok(())
     });
@@ -70,13 +71,13 @@ fn another_text_than_the_one_that_we_give_is_no_cursor() {
 /// Databases are asked for what lies between the edges of a page.
 #[test]
 fn the_edges_of_a_page_are_such_as_a_database_takes_whatever_its_cursor_holds() {
-    let order = prop::sample::select(&[Order::NewestFirst, Order::OldestFirst][..]);
+    let order = prop::sample::select(&[SortOrder::NewestFirst, SortOrder::OldestFirst][..]);
     let at = || prop::option::of((0..253_402_300_799_000_i64).prop_map(Timestamp::from_millis));
     hold(
         &(mutated_text(corpus::lines("cursors")), order, at(), at(), 0..4_usize),
         |(json, order, since, until, width)| {
             let text = BASE64_URL_SAFE_NO_PAD.encode(json);
-            let Some((_, cursor)) = read::<Key>(&text)? else { return Ok(()) };
+            let Some((_, cursor)) = read::<SortKey>(&text)? else { return Ok(()) };
             let paging = Paging { order, limit: 50, cursor: Some(cursor), since, until };
             let range = paging.range(&InstanceId::from_store("7"), width);
             let (after, before) = paging.span(width);

@@ -1,7 +1,7 @@
 //! The decoder: it never fails, what it says follows from the bytes alone, and no column refuses it.
 
 use buzon::domain::access::signature::{Keyring, Secret, Signer};
-use buzon::domain::event::{Effect, Event, EventState, Reading, TEST_WEBHOOK};
+use buzon::domain::event::{Effect, Event, EventState, Interpretation, TEST_WEBHOOK};
 use buzon::domain::instance::InstanceId;
 use buzon::domain::message::MessageCopy;
 use buzon::domain::time::timestamp::Timestamp;
@@ -164,7 +164,7 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
 #[test]
 fn the_state_the_reason_and_the_effect_of_a_reading_agree() {
     hold(&body(), |body| {
-        let reading = Reading::of_ledger(&body, &id("9"), ARRIVAL);
+        let reading = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         let words = reading.reason.as_deref().unwrap_or_default();
         let word = words.split(':').next().unwrap_or_default();
         let is_test = reading.about.event_type.as_deref() == Some(TEST_WEBHOOK);
@@ -225,7 +225,7 @@ fn holds(copy: &MessageCopy) -> Result<(), TestCaseError> {
 #[test]
 fn every_column_holds_what_is_read() {
     hold(&body(), |body| {
-        let Reading { about, reason, effect, .. } = Reading::of_ledger(&body, &id("9"), ARRIVAL);
+        let Interpretation { about, reason, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         fits(about.event_type.as_deref(), 64)?;
         fits(about.message_id.as_deref(), 512)?;
         fits(about.chat_id.as_deref(), 512)?;
@@ -260,7 +260,7 @@ fn a_body_says_what_any_reader_of_json_says_that_it_says() {
     hold(&body(), |body| {
         let plain = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         let Ok(Value::Object(fields)) = serde_json::from_slice(plain) else { return Ok(()) };
-        let Reading { about, effect, .. } = Reading::of_ledger(&body, &id("9"), ARRIVAL);
+        let Interpretation { about, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         if let Some(chat_id) = plain_id(fields.get("chat_id")) {
             prop_assert_eq!(about.chat_id, chat_id);
         }

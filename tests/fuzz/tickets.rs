@@ -1,6 +1,6 @@
 //! Tickets and tokens: each has one form.
 
-use buzon::domain::access::ticket::{Holder, Ticket, TicketKey};
+use buzon::domain::access::ticket::{Ticket, TicketHolder, TicketKey};
 use buzon::domain::access::token::{Token, TokenDigest, TokenId};
 use buzon::domain::time::timestamp::Timestamp;
 use proptest::prelude::*;
@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use super::hold;
 use super::mutation::{edited, edits};
 
-fn holder() -> impl Strategy<Value = Holder> {
-    prop_oneof![Just(Holder::Owner), any::<i64>().prop_map(|id| Holder::Token(TokenId(id)))]
+fn holder() -> impl Strategy<Value = TicketHolder> {
+    prop_oneof![Just(TicketHolder::Owner), any::<i64>().prop_map(|id| TicketHolder::Token(TokenId(id)))]
 }
 
 #[test]

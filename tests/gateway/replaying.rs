@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::support::blocker::Blocker;
 use crate::support::events::{SECRET, received};
+use crate::support::fake_gateway::{FakeGateway, TOKEN};
 use crate::support::gateway::{Gateway, Reply};
-use crate::support::keeper::{Keeper, TOKEN};
 use crate::support::process::Buzon;
 use crate::support::service::{Service, config};
 use crate::support::world::{Backend, World, on_both};
@@ -20,7 +20,7 @@ const LIST: &str = "GET /api/webhook-dlq";
 const ROUNDS: Duration = Duration::from_secs(90);
 
 /// A buzon in this process that may ask `keeper`.
-async fn service(world: &World, keeper: &Keeper) -> Service {
+async fn service(world: &World, keeper: &FakeGateway) -> Service {
     let file = world.folder.path().join("buzon.toml");
     std::fs::write(&file, keeper.settings()).expect("it can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
@@ -36,7 +36,7 @@ async fn stored(world: &World) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_oldest_first() {
     on_both(async |world| {
-        let keeper = Keeper::start().await;
+        let keeper = FakeGateway::start().await;
         for n in 0..5 {
             assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
         }
@@ -58,7 +58,7 @@ async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_olde
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back() {
     on_both(async |world| {
-        let keeper = Keeper::start().await;
+        let keeper = FakeGateway::start().await;
         let service = service(&world, &keeper).await;
         eventually("the start is looked after", async || keeper.asked(LIST) == 1).await;
         let blocker = Blocker::new(&world, "ledger_clock").await;
@@ -80,7 +80,7 @@ async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up_no_other() {
     let world = World::new(Backend::Sqlite).await;
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let stuck = [keeper.keep_stuck(), keeper.keep_stuck()];
     for n in 0..3 {
         keeper.deliver(received(&format!("A{n}"), json!({}))).await;

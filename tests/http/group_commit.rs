@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buzon::domain::event::Event;
 use buzon::domain::event::batch::Receipt;
-use buzon::ingest::{IngestError, Told};
+use buzon::ingest::{CommitListeners, IngestError};
 use buzon::platform::disk::Disk;
 use buzon::store::{EventStore, Store, StoreError};
 use futures_util::stream;
@@ -57,7 +57,7 @@ impl EventStore for Watched {
 async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
         for n in 0..600 {
             let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -77,7 +77,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+        let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
         let mut waiting = Vec::new();
         let refused = loop {
             let body = received(&waiting.len().to_string(), json!({"body": "x".repeat(4_000_000)}));
@@ -103,7 +103,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
 async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, mut writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+    let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
     for n in 0..3_400 {
         let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -153,7 +153,7 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
 async fn no_more_events_wait_than_the_queue_holds() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, _writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+    let (ingest, _writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
     let mut refused = 0;
     for n in 0..4_100 {
         let mut submit = Box::pin(ingest.submit(event("7", received(&n.to_string(), json!({})), ARRIVAL)));
@@ -188,8 +188,11 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
 async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does() {
     on_both(async |world| {
         let media = Arc::new(Notify::new());
-        let (ingest, _writer) =
-            buzon::ingest::start(world.open().await, Told { media: media.clone(), ..Told::default() }, Disk::default());
+        let (ingest, _writer) = buzon::ingest::start(
+            world.open().await,
+            CommitListeners { media: media.clone(), ..CommitListeners::default() },
+            Disk::default(),
+        );
         let woken = || media.notified().now_or_never().is_some();
         let with_file = received("A", json!({"media_url": "/a.jpg"}));
         for (body, wakes) in

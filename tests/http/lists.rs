@@ -1,7 +1,7 @@
 //! The lists of the read API as a dashboard meets them.
 
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::http::stream::streams::Pace;
+use buzon::http::stream::streams::StreamPace;
 use serde_json::{Value, json};
 
 use crate::support::events::{SECRET, ack, event, reaction, received, sent};
@@ -144,7 +144,7 @@ async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
             record(&store, &[event("7", from, at)]).await;
         }
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TIME_ZONE", zone)];
-        let service = Service::start_paced(&world, store, &settings, Pace::default());
+        let service = Service::start_paced(&world, store, &settings, StreamPace::default());
         for (list, id) in [
             ("messages?", "id"),
             ("messages?time=received&", "id"),

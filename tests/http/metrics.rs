@@ -15,9 +15,9 @@ use serde_json::json;
 use crate::media::{JPEG, all_end, deliver, service as with_files};
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::events::{GUIDE, SECRET, event, received, sign};
+use crate::support::fake_gateway::FakeGateway;
 use crate::support::gate::Gate;
 use crate::support::gateway::{Gateway, Reply};
-use crate::support::keeper::Keeper;
 use crate::support::prometheus::Exposition;
 use crate::support::proxy::Proxy;
 use crate::support::service::{Service, answer};
@@ -413,7 +413,7 @@ async fn a_database_that_is_away_is_seen_and_what_it_said_before_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_is_asked_for_by_itself_is_counted_by_its_answer() {
     let world = World::new(Backend::Sqlite).await;
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     keeper.keep_stuck();
     for n in 0..3 {
         assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);

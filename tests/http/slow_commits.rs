@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buzon::domain::event::batch::Receipt;
 use buzon::domain::event::{Event, EventState};
-use buzon::ingest::{Ingest, IngestError, Told};
+use buzon::ingest::{CommitListeners, Ingest, IngestError};
 use buzon::platform::disk::Disk;
 use buzon::store::{EventStore, StoreError};
 use futures_util::future::join_all;
@@ -33,9 +33,9 @@ struct Stuck {
 }
 
 impl Stuck {
-    fn start(at: &'static str) -> (Arc<Self>, Ingest, buzon::ingest::Writer) {
+    fn start(at: &'static str) -> (Arc<Self>, Ingest, buzon::ingest::IngestWriter) {
         let store = Arc::new(Self { at, down: AtomicBool::new(false), committed: Mutex::default() });
-        let (ingest, writer) = buzon::ingest::start(store.clone(), Told::default(), Disk::default());
+        let (ingest, writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
         (store, ingest, writer)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use buzon::http::stream::streams::Pace;
+use buzon::http::stream::streams::StreamPace;
 use buzon::store::Store;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,7 +27,7 @@ async fn open(service: &Service, query: &str) -> Stream {
     Stream::open(service.get(&format!("/api/v1/stream{query}")).bearer_auth(service.token())).await
 }
 
-async fn start(world: &World, pace: Pace) -> (Service, Arc<dyn Store>) {
+async fn start(world: &World, pace: StreamPace) -> (Service, Arc<dyn Store>) {
     let store = world.open().await;
     (Service::start_paced(world, store.clone(), SIGNED, pace), store)
 }
@@ -40,7 +40,7 @@ async fn deliver(service: &Service, id: &str) {
 async fn what_is_committed_comes_at_once_with_its_number() {
     on_both(async |world| {
         // Nobody looks at the ledger by the clock.
-        let pace = Pace { poll: Duration::from_secs(3_600), ..Pace::default() };
+        let pace = StreamPace { poll: Duration::from_secs(3_600), ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         deliver(&service, "before").await;
         let mut stream = open(&service, "").await;
@@ -155,7 +155,7 @@ async fn a_client_that_connects_again_and_again_misses_nothing_and_repeats_nothi
 #[tokio::test]
 async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
     on_both(async |world| {
-        let (service, store) = start(&world, Pace::default()).await;
+        let (service, store) = start(&world, StreamPace::default()).await;
         let seven = token(&world, &["7"]).await;
         let theirs = |query: &str| service.get(&format!("/api/v1/stream{query}")).bearer_auth(seven.text());
         for (instance, body) in [
@@ -184,7 +184,7 @@ async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
 #[tokio::test]
 async fn a_long_way_without_events_is_told() {
     on_both(async |world| {
-        let (service, store) = start(&world, Pace::default()).await;
+        let (service, store) = start(&world, StreamPace::default()).await;
         let seven = token(&world, &["7"]).await;
         for batch in 0..10 {
             let acks: Vec<_> = (0..250).map(|n| event("-", ack(&format!("B{batch}-{n}"), "read"), ARRIVAL)).collect();
@@ -206,7 +206,7 @@ async fn a_long_way_without_events_is_told() {
 #[tokio::test]
 async fn a_silent_stream_says_that_it_is_there_and_where() {
     on_both(async |world| {
-        let pace = Pace { heartbeat: Duration::from_millis(10), ..Pace::default() };
+        let pace = StreamPace { heartbeat: Duration::from_millis(10), ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         let mut stream = open(&service, "?event=nothing").await;
         assert_eq!(stream.frame().await.expect("it begins").comment, None);
@@ -226,7 +226,7 @@ async fn a_silent_stream_says_that_it_is_there_and_where() {
 #[tokio::test]
 async fn a_revoked_token_ends_its_streams_and_no_others() {
     on_both(async |world| {
-        let pace = Pace { recheck: Duration::from_millis(10), ..Pace::default() };
+        let pace = StreamPace { recheck: Duration::from_millis(10), ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         let seven = token(&world, &["7"]).await;
         let eight = token(&world, &["8"]).await;
@@ -248,7 +248,7 @@ async fn a_revoked_token_ends_its_streams_and_no_others() {
 /// A token is asked again every four seconds, and so has no more than five.
 #[test]
 fn the_pace_keeps_the_promises() {
-    let pace = Pace::default();
+    let pace = StreamPace::default();
     assert!(pace.recheck <= Duration::from_secs(4));
     assert_eq!((pace.heartbeat, pace.patience, pace.streams), (Duration::from_secs(15), Duration::from_secs(30), 256));
 }
@@ -256,7 +256,7 @@ fn the_pace_keeps_the_promises() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
     on_both(async |world| {
-        let pace = Pace { patience: Duration::from_millis(50), streams: 1, ..Pace::default() };
+        let pace = StreamPace { patience: Duration::from_millis(50), streams: 1, ..StreamPace::default() };
         let (service, store) = start(&world, pace).await;
         let socket = TcpSocket::new_v4().expect("there are sockets");
         socket.set_recv_buffer_size(1_024).expect("the socket takes it");
@@ -298,7 +298,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
     on_both(async |world| {
         // Nothing is said that would find a client gone.
         let silent = Duration::from_secs(3_600);
-        let pace = Pace { streams: 8, heartbeat: silent, poll: silent, ..Pace::default() };
+        let pace = StreamPace { streams: 8, heartbeat: silent, poll: silent, ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         let mut tokens = Vec::new();
         for _ in 0..4 {
@@ -336,7 +336,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
 #[tokio::test]
 async fn a_chunk_has_32_kib_at_most_and_the_next_one_goes_on_after_it() {
     on_both(async |world| {
-        let (service, store) = start(&world, Pace::default()).await;
+        let (service, store) = start(&world, StreamPace::default()).await;
         let long = |n: usize| format!("{n:0>500}");
         let events: Vec<_> =
             (0..200).map(|n| event("7", sent(&long(n), json!({"chat_id": long(0)})), ARRIVAL)).collect();

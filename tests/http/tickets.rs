@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buzon::domain::access::ticket::{Holder, TicketKey};
+use buzon::domain::access::ticket::{TicketHolder, TicketKey};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::platform::clock::{Clock, SystemClock};
 use hmac::{Hmac, KeyInit, Mac};
@@ -128,13 +128,13 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
         let (mine, other) = (token(&world, &["7"]).await, token(&world, &[]).await);
         let now = SystemClock.now();
         let digest = mine.token.digest();
-        let holder = Holder::Token(mine.id);
+        let holder = TicketHolder::Token(mine.id);
         let key = TicketKey::new(buzon::config::data_dir::ticket_key(&world.data_dir()).expect("the start wrote one"));
         let good = key.issue(holder, &digest, now, None).to_text();
         assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "it has this form");
         let expired = key.issue(holder, &digest, now - Duration::from_secs(301), None).to_text();
-        let of_another = key.issue(Holder::Token(other.id), &digest, now, None).to_text();
-        let of_the_owner = key.issue(Holder::Owner, &digest, now, None).to_text();
+        let of_another = key.issue(TicketHolder::Token(other.id), &digest, now, None).to_text();
+        let of_the_owner = key.issue(TicketHolder::Owner, &digest, now, None).to_text();
         let too_long = key.issue(holder, &digest, now + Duration::from_secs(3_600), None).to_text();
         let of_nobody = good.replacen(&mine.id.to_string(), "99", 1);
         let changed = [&good[1..], &format!("{good}0"), "", "x"];
@@ -148,7 +148,7 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
         revoke(&world, &mine).await;
         assert_eq!(status(&service, OF_MESSAGE, &good).await, 401);
         let short = token_until(&world, &[], Some(now)).await;
-        let short = key.issue(Holder::Token(short.id), &short.token.digest(), now, None).to_text();
+        let short = key.issue(TicketHolder::Token(short.id), &short.token.digest(), now, None).to_text();
         assert_eq!(status(&service, OF_MESSAGE, &short).await, 401);
         service.stop().await;
     })

@@ -7,9 +7,9 @@ use buzon::domain::access::scope::Scope;
 use buzon::domain::access::ticket::TicketKey;
 use buzon::domain::access::token::TokenId;
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::http::api::archive::Archive;
-use buzon::http::auth::access::{Access, Reader};
-use buzon::http::auth::strangers::Strangers;
+use buzon::http::api::store_handle::StoreHandle;
+use buzon::http::auth::access::{Access, Caller};
+use buzon::http::auth::auth_failure_limiter::AuthFailureLimiter;
 use buzon::platform::clock::{Clock, SystemClock};
 use reqwest::RequestBuilder;
 
@@ -180,11 +180,12 @@ async fn a_stream_can_ask_whether_its_reader_would_still_be_let_in() {
         let store = world.open().await;
         let start = SystemClock.now();
         let clock = Arc::new(Told(Mutex::new(start)));
-        let (tickets, strangers) = (TicketKey::new("a key".to_owned().into()), Arc::new(Strangers::new(vec![])));
-        let access = Access::new(Archive::new(store), clock.clone(), "the owner's token", tickets, strangers);
+        let (tickets, strangers) =
+            (TicketKey::new("a key".to_owned().into()), Arc::new(AuthFailureLimiter::new(vec![])));
+        let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, strangers);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
-        let reader = |token: Option<TokenId>| Reader { scope: Scope::All, token };
+        let reader = |token: Option<TokenId>| Caller { scope: Scope::All, token };
         let admitted = async |token| access.still_admits(&reader(token)).await.expect("the store answers");
         let of_all = async || [admitted(None).await, admitted(Some(revoked.id)).await, admitted(Some(ending.id)).await];
         assert_eq!(of_all().await, [true, true, true]);

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use buzon::blob::{Blobs, Location, S3Options};
+use buzon::blob::{BlobLocation, Blobs, S3Options};
 use buzon::domain::media::RetryPolicy;
 use buzon::media::guard::Guard;
 use buzon::media::resolver::Lookup;
 use buzon::media::special_addresses::SPECIAL;
-use buzon::media::{self, Parts, Room, Settings, Worker};
+use buzon::media::{self, MediaCapacity, MediaParts, MediaSettings, MediaWorker};
 use buzon::platform::clock::SystemClock;
 use serde_json::json;
 
@@ -162,12 +162,12 @@ const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A worker for which 127.0.0.2 belongs to the public internet, and nothing else of this machine does.
-async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store::Store>, Worker) {
+async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store::Store>, MediaWorker) {
     let deny = SPECIAL.iter().filter(|network| !network.contains(&PUBLIC)).copied();
     let deny = deny.chain([PRIVATE.into()]).collect();
     let store = world.open().await;
-    let folder = Location::Folder(world.folder.path().join("media"));
-    let settings = Settings {
+    let folder = BlobLocation::Folder(world.folder.path().join("media"));
+    let settings = MediaSettings {
         guard: Guard::internet_but(deny),
         gateway_url: None,
         max_size: 1 << 20,
@@ -177,12 +177,12 @@ async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store
         retry: RetryPolicy { max_attempts: 2 },
         spool: world.folder.path().to_owned(),
     };
-    let parts = Parts {
+    let parts = MediaParts {
         store: store.clone(),
         blobs: Blobs::open(&folder, &S3Options::default()).expect("the folder can be made"),
         clock: Arc::new(SystemClock),
         lookup,
-        room: Arc::new(Room::new(vec![], 0, None)),
+        room: Arc::new(MediaCapacity::new(vec![], 0, None)),
         wake: Arc::default(),
         meters: Arc::default(),
     };

@@ -1,10 +1,10 @@
 //! Media files, from the event to the store.
 
+mod capacity;
 mod endings;
 mod guard;
 mod limits;
 mod load;
-mod room;
 mod saving;
 pub mod steps;
 mod sweeping;

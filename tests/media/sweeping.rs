@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use buzon::blob::{Blobs, Location, S3Options};
+use buzon::blob::{BlobLocation, Blobs, S3Options};
 use buzon::media::sweeper::{Swept, sweep};
 use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::Store;
@@ -33,7 +33,7 @@ struct Place {
 impl Place {
     async fn both(world: &World) -> [Self; 2] {
         let root = world.folder.path().join("media");
-        let folder = Location::Folder(root.clone());
+        let folder = BlobLocation::Folder(root.clone());
         let folder = Blobs::open(&folder, &S3Options::default()).expect("the folder can be made");
         let server = S3Server::start().await;
         let bucket = Blobs::open(&server.location("saved"), &server.options()).expect("the settings are right");
@@ -92,7 +92,7 @@ async fn an_object_with_a_row_stays_however_old_it_is() {
         deliver(&service, "A", "/a.jpg").await;
         all_end(&world).await;
         service.stop().await;
-        let folder = Location::Folder(world.data_dir().join("media"));
+        let folder = BlobLocation::Folder(world.data_dir().join("media"));
         let blobs = Blobs::open(&folder, &S3Options::default()).expect("the folder is there");
         let place = Place { blobs, root: world.data_dir().join("media"), _server: None };
         age(&place.path(JPEG), 1_000 * DAY);
@@ -144,7 +144,7 @@ async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes
     on_both(async |world| {
         let gateway = Gateway::start().await;
         let place = Place {
-            blobs: Blobs::open(&Location::Folder(world.data_dir().join("media")), &S3Options::default())
+            blobs: Blobs::open(&BlobLocation::Folder(world.data_dir().join("media")), &S3Options::default())
                 .expect("the folder can be made"),
             root: world.data_dir().join("media"),
             _server: None,

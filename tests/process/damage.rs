@@ -12,7 +12,7 @@ use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::process::{Buzon, run};
 use crate::support::world::{Backend, World};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 const PAGE: u64 = 4_096;
@@ -64,7 +64,7 @@ async fn messages(world: &World) -> usize {
 }
 
 fn overwrite(path: &Path, from: u64, bytes: usize) {
-    let mut dice = Dice::new(from);
+    let mut dice = SeededRng::new(from);
     let noise: Vec<u8> = (0..bytes).map(|_| dice.roll() as u8).collect();
     let file = fs::File::options().write(true).open(path).expect("it is there");
     file.write_all_at(&noise, from).expect("it can be written");

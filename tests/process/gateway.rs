@@ -9,15 +9,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::events::{SECRET, received, sign};
 use crate::support::eventually;
+use crate::support::fake_gateway::{FakeGateway, TOKEN, answer};
 use crate::support::gateway::Away;
-use crate::support::keeper::{Keeper, TOKEN, answer};
 use crate::support::process::{Buzon, run};
 use crate::support::world::{Backend, World, on_both};
 
 const OLD: &str = "the old secret of instance seven";
 
 /// A folder with the settings of a buzon whose gateway is `keeper`; further ones of the instance come after them.
-fn folder(keeper: &Keeper, instance: &str) -> World {
+fn folder(keeper: &FakeGateway, instance: &str) -> World {
     let world = World::in_folder("data/buzon.db");
     write(world.folder.path(), &(keeper.settings() + instance));
     world
@@ -51,7 +51,7 @@ fn said(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
     on_both(async |world| {
-        let keeper = Keeper::start().await;
+        let keeper = FakeGateway::start().await;
         for n in 0..4 {
             assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
         }
@@ -86,7 +86,7 @@ async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
 
 #[tokio::test]
 async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = folder(&keeper, "");
     let json = "Content-Type: application/json\r\n";
     for (reply, line) in [
@@ -127,7 +127,7 @@ async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
 
 #[tokio::test]
 async fn a_gateway_that_is_asked_too_often_is_asked_again_when_it_says() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = folder(&keeper, "");
     let list = answer(200, "Content-Type: application/json\r\n", "[]");
     keeper.script(&[answer(429, "Retry-After: 1\r\n", ""), list]);
@@ -139,7 +139,7 @@ async fn a_gateway_that_is_asked_too_often_is_asked_again_when_it_says() {
 
 #[tokio::test]
 async fn a_wrong_use_asks_the_gateway_for_nothing() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = folder(&keeper, "");
     std::fs::write(world.folder.path().join("empty"), "\n").expect("it can be written");
     for (arguments, settings, line) in [
@@ -164,7 +164,7 @@ async fn a_wrong_use_asks_the_gateway_for_nothing() {
 /// Through a terminal of its own, which `script` makes.
 #[tokio::test]
 async fn without_a_token_in_the_settings_it_is_asked_for_and_not_shown() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = World::in_folder("data/buzon.db");
     let url = keeper.url();
     let buzon = format!("{} gateway failed 7", env!("CARGO_BIN_EXE_buzon"));
@@ -194,7 +194,7 @@ const PUBLIC: (&str, &str) = ("BUZON_PUBLIC_URL", "https://buzon.example.com");
 
 #[tokio::test]
 async fn registering_sets_url_and_secret_and_says_how_to_test_them() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = folder(&keeper, "");
     let output = gateway(&world, &["register", "7"], &[PUBLIC, ("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     assert!(output.status.success(), "{output:?}");
@@ -208,7 +208,7 @@ async fn registering_sets_url_and_secret_and_says_how_to_test_them() {
 
 #[tokio::test]
 async fn the_url_that_is_registered_has_the_id_percent_encoded() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = World::in_folder("data/buzon.db");
     write(world.folder.path(), &keeper.settings().replace("\"7\"", "\"100% +ñ\""));
     let settings = [PUBLIC, ("BUZON_WEBHOOK_SECRET", SECRET)];
@@ -229,7 +229,7 @@ async fn the_url_that_is_registered_has_the_id_percent_encoded() {
 /// Whatever stops it, the secret that the gateway signs with is one that buzon takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_the_old_one_goes_last() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     let world = folder(&keeper, "secret_files = [\"secret\"]\n");
     let file = world.folder.path().join("secret");
     std::fs::write(&file, format!("{OLD}\n")).expect("it can be written");
@@ -288,7 +288,7 @@ async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_th
 
 #[tokio::test]
 async fn a_new_secret_for_a_file_that_a_person_wrote_is_said_and_not_written() {
-    let keeper = Keeper::start().await;
+    let keeper = FakeGateway::start().await;
     for (instance, settings) in [
         (format!("secrets = [\"{OLD}\"]\n"), &[PUBLIC][..]),
         (String::new(), &[PUBLIC, ("BUZON_WEBHOOK_SECRET", SECRET)]),

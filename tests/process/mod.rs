@@ -1,12 +1,12 @@
 //! The program itself.
 
 mod commands;
+mod connection_limiter;
 mod damage;
 mod death;
 mod doctor;
 mod exposure;
 mod gateway;
-mod guests;
 mod healthcheck;
 mod logs;
 mod media;

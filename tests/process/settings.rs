@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-use buzon::config::Sources;
+use buzon::config::SettingSources;
 
 use crate::support::process::run;
 use crate::support::world::{Backend, World};
@@ -221,7 +221,7 @@ fn no_placeholder_of_the_guides_is_taken_for_a_value() {
     );
     for placeholder in placeholders {
         let variable = (OsString::from("BUZON_PUBLIC_URL"), OsString::from(placeholder));
-        let refused = Sources::gather(None, vec![], [variable]).expect_err(placeholder).to_string();
+        let refused = SettingSources::gather(None, vec![], [variable]).expect_err(placeholder).to_string();
         assert!(refused.starts_with("BUZON_PUBLIC_URL: ") && refused.contains(" is a placeholder"), "{refused}");
     }
 }

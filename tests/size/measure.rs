@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::questions::Question;
 use crate::support::service::Service;
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// The answers to one question, asked with other parameters each time.
 pub struct Times {
@@ -35,7 +35,7 @@ pub async fn measure<'q, 'm: 'q>(
 }
 
 async fn ask_often(service: &Service, question: &Question<'_>, times: usize) -> Times {
-    let mut dice = Dice::new(7);
+    let mut dice = SeededRng::new(7);
     let mut measured =
         Times { name: question.name, limit: question.limit, taken: vec![], slowest: String::new(), rows: 0 };
     for _ in 0..=times {

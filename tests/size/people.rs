@@ -7,7 +7,7 @@ use buzon::domain::instance::InstanceId;
 use buzon::domain::time::timestamp::Timestamp;
 
 use super::Scale;
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const FIRST_NAMES: [&str; 16] = [
     "Juan",
@@ -73,7 +73,7 @@ pub struct Chat {
 
 impl Chat {
     pub fn new(place: u64, scale: &Scale) -> Self {
-        let mut dice = Dice::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
+        let mut dice = SeededRng::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
         let instance = dice.zipf(scale.instances, 1.0);
         // The first is the one with the most messages: a person.
         let (is_group, is_lid) = (place > 0 && dice.in_thousand(GROUPS), place > 0 && dice.in_thousand(WITHOUT_NUMBER));
@@ -98,10 +98,10 @@ impl Chat {
     }
 
     /// Somebody of the group, with a name.
-    pub fn member(&self, dice: &mut Dice) -> (String, String) {
+    pub fn member(&self, dice: &mut SeededRng) -> (String, String) {
         let member = dice.below(GROUP_SIZE);
         let place = self.id.bytes().fold(member, |sum, byte| sum * 31 % 1_000_000 + u64::from(byte));
-        (person(900_000 + place), name(&mut Dice::new(place)))
+        (person(900_000 + place), name(&mut SeededRng::new(place)))
     }
 
     /// Takes a message that is later than all that it has, and returns since when somebody waited for it.
@@ -124,6 +124,6 @@ fn person(place: u64) -> String {
     format!("{}@c.us", 573_000_000_000 + place * 17)
 }
 
-fn name(dice: &mut Dice) -> String {
+fn name(dice: &mut SeededRng) -> String {
     format!("{} {}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES))
 }

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use buzon::domain::page::{Cursor, Key};
+use buzon::domain::page::{Cursor, SortKey};
 use buzon::domain::time::timestamp::Timestamp;
 
 use super::load::{Memory, Remembered};
 use super::story::END;
 use super::words::{NEVER_TOGETHER, PHRASE, RARE};
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// A question that is asked with other parameters each time.
 pub struct Question<'m> {
     pub name: &'static str,
     /// What 99 of 100 answers must not take.
     pub limit: Option<Duration>,
-    pub path: Box<dyn Fn(&mut Dice) -> String + 'm>,
+    pub path: Box<dyn Fn(&mut SeededRng) -> String + 'm>,
 }
 
 /// A message, a page of a chat, the chats.
@@ -31,7 +31,7 @@ struct Questions<'m> {
 
 impl<'m> Questions<'m> {
     /// About one of the messages.
-    fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&Remembered, &mut Dice) -> String + 'm) {
+    fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&Remembered, &mut SeededRng) -> String + 'm) {
         let memory = self.memory;
         self.asking(name, limit, move |dice| path(dice.pick(&memory.messages), dice));
     }
@@ -47,8 +47,8 @@ impl<'m> Questions<'m> {
         self.asking(name, PROMPT, move |dice| path(some[dice.below(some.len() as u64) as usize]));
     }
 
-    fn asking(&mut self, name: &'static str, limit: u64, path: impl Fn(&mut Dice) -> String + 'm) {
-        let path = move |dice: &mut Dice| format!("/api/v1{}", path(dice));
+    fn asking(&mut self, name: &'static str, limit: u64, path: impl Fn(&mut SeededRng) -> String + 'm) {
+        let path = move |dice: &mut SeededRng| format!("/api/v1{}", path(dice));
         self.list.push(Question { name, limit: Some(Duration::from_millis(limit)), path: Box::new(path) });
     }
 }
@@ -218,7 +218,7 @@ fn searches(questions: &mut Questions<'_>) {
 fn statistics(questions: &mut Questions<'_>) {
     const STATISTICS: u64 = 300;
     const ZONES: [&str; 3] = ["UTC", "America/Bogota", "Asia/Kolkata"];
-    let month = |dice: &mut Dice| {
+    let month = |dice: &mut SeededRng| {
         let until = END - 24 * HOUR * dice.below(30) as u32;
         let zone = dice.pick(&ZONES);
         format!("since={}&until={}&time_zone={zone}", seconds(until - 30 * 24 * HOUR), seconds(until))
@@ -260,7 +260,7 @@ fn backwards(at: &Remembered) -> String {
 }
 
 fn encoded(at: &Remembered, backwards: bool) -> String {
-    let key = Key::new(at.at, &at.key.0, vec![at.key.1.to_string()]);
+    let key = SortKey::new(at.at, &at.key.0, vec![at.key.1.to_string()]);
     Cursor { key, backwards }.encode("messages")
 }
 

@@ -12,7 +12,7 @@ use buzon::domain::time::timestamp::Timestamp;
 use super::Scale;
 use super::people::{Chat, Mark};
 use super::words::sentence;
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 /// 2026-11-01.
 pub const END: Timestamp = Timestamp::from_millis(1_793_491_200_000);
@@ -30,7 +30,7 @@ const QUOTES: u64 = 80;
 
 pub struct Story {
     scale: Scale,
-    dice: Dice,
+    dice: SeededRng,
     chats: Vec<Chat>,
     /// Messages so far.
     written: u64,
@@ -81,7 +81,7 @@ impl Story {
     pub fn new(scale: Scale) -> Self {
         let chats = (0..scale.chats).map(|place| Chat::new(place, &scale)).collect();
         let mut story =
-            Self { scale, dice: Dice::new(4), chats, written: 0, coming: BinaryHeap::new(), told: Timestamp::MIN };
+            Self { scale, dice: SeededRng::new(4), chats, written: 0, coming: BinaryHeap::new(), told: Timestamp::MIN };
         story.told = story.now();
         story
     }
@@ -208,7 +208,7 @@ fn time_of_day(part: f64) -> f64 {
 }
 
 /// A type, and how the names of its files end.
-fn kind(dice: &mut Dice) -> (&'static str, Option<&'static str>) {
+fn kind(dice: &mut SeededRng) -> (&'static str, Option<&'static str>) {
     match dice.below(1_000) {
         place if place < IMAGES => ("image", Some("jpg")),
         80..130 => ("audio", Some("ogg")),
@@ -220,12 +220,12 @@ fn kind(dice: &mut Dice) -> (&'static str, Option<&'static str>) {
     }
 }
 
-fn degrees(dice: &mut Dice, whole: i64) -> f64 {
+fn degrees(dice: &mut SeededRng, whole: i64) -> f64 {
     (whole * 1_000_000 + dice.below(1_000_000) as i64) as f64 / 1e6
 }
 
 /// What will be stated of a message, and when.
-fn acks(dice: &mut Dice, from_me: bool, kind: &str, sent_at: Timestamp) -> Vec<(&'static str, Timestamp)> {
+fn acks(dice: &mut SeededRng, from_me: bool, kind: &str, sent_at: Timestamp) -> Vec<(&'static str, Timestamp)> {
     if !from_me {
         return vec![("pending", sent_at)];
     }

@@ -1,6 +1,6 @@
 //! What people write: a few words very often, and most of them hardly ever.
 
-use buzon::simulate::Dice;
+use buzon::simulate::SeededRng;
 
 const COMMON: [&str; 96] = [
     "de",
@@ -112,7 +112,7 @@ pub const NEVER_TOGETHER: [&str; 2] = ["factura", "pasaporte"];
 pub const RARE: &str = "ornitorrinco";
 
 /// The words of message number `number` of `all`; `opening` where it begins a conversation.
-pub fn sentence(dice: &mut Dice, number: u64, all: u64, opening: bool) -> String {
+pub fn sentence(dice: &mut SeededRng, number: u64, all: u64, opening: bool) -> String {
     let mut words: Vec<String> = (0..3 + dice.below(10)).map(|_| word(dice.zipf(VOCABULARY, 0.0))).collect();
     if opening && dice.in_thousand(400) {
         words.insert(0, PHRASE.to_owned());

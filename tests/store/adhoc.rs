@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use buzon::store::{self, Answer, Database, QueryError, Value};
+use buzon::store::{self, Database, QueryError, QueryPart, Value};
 use tokio::sync::mpsc;
 
 use crate::support::clock::ARRIVAL;
@@ -20,9 +20,9 @@ async fn ask(world: &World, query: &str) -> Result<(Vec<String>, Vec<Vec<Value>>
         let (mut columns, mut rows, mut ended) = (vec![], vec![], false);
         while let Some(answer) = receiver.recv().await {
             match answer {
-                Answer::Columns(names) => columns = names,
-                Answer::Row(values) => rows.push(values),
-                Answer::End => ended = true,
+                QueryPart::Columns(names) => columns = names,
+                QueryPart::Row(values) => rows.push(values),
+                QueryPart::End => ended = true,
             }
         }
         (columns, rows, ended)
@@ -232,7 +232,7 @@ async fn a_query_ends_at_its_time_limit_and_when_it_is_stopped() {
             if limited {
                 assert!(matches!(asked.await.expect("it ends"), Err(QueryError::TimeLimit(_))));
             } else {
-                assert!(matches!(receiver.recv().await, Some(Answer::Columns(_))), "it has begun");
+                assert!(matches!(receiver.recv().await, Some(QueryPart::Columns(_))), "it has begun");
                 if world.backend == Backend::Postgres {
                     eventually("the server works on it", async || running(&world).await == "1").await;
                 }

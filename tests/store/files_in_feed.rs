@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
-use buzon::store::{Claim, FeedFilter, FeedItem, JobFilter, Store, StoreError};
+use buzon::domain::media::{LeasedJob, MediaState, Outcome, Settlement, StoredFile};
+use buzon::store::{FeedFilter, FeedItem, JobClaim, JobFilter, Store, StoreError};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -26,7 +26,7 @@ async fn with_files(store: &Arc<dyn Store>, instance: &str, ids: &[&str]) {
 async fn claim(store: &Arc<dyn Store>, limit: u32) -> Vec<LeasedJob> {
     let now = later(1);
     let hours = Duration::from_secs(36_000);
-    let claim = Claim {
+    let claim = JobClaim {
         now,
         lease_until: now + Duration::from_secs(30),
         lease_absurd_after: now + hours,
@@ -49,7 +49,7 @@ fn stored() -> Outcome {
     Outcome::Stored { file: StoredFile { object_key, size: 9, content_type, file_name: None }, at: later(2_000) }
 }
 
-fn ended(state: State) -> Outcome {
+fn ended(state: MediaState) -> Outcome {
     Outcome::Ended { state, reason: "it is so".to_owned() }
 }
 
@@ -79,10 +79,10 @@ async fn a_file_is_in_the_feed_when_its_job_has_ended_and_for_its_own_readers_al
         let again = Outcome::Again { at: later(9_000), reason: "away".to_owned(), denied: false };
         let outcomes = vec![
             (&jobs[0], stored()),
-            (&jobs[1], ended(State::Expired)),
+            (&jobs[1], ended(MediaState::Expired)),
             (&jobs[2], again),
             (&jobs[3], Outcome::Released),
-            (&jobs[4], ended(State::TooLarge)),
+            (&jobs[4], ended(MediaState::TooLarge)),
         ];
         settle(&store, outcomes).await;
         record(&store, &[event("-", ack("A", "read"), ARRIVAL)]).await;
@@ -116,8 +116,11 @@ async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
         let store = world.open().await;
         with_files(&store, "7", &["A", "B", "C"]).await;
         let jobs = claim(&store, 9).await;
-        settle(&store, vec![(&jobs[0], ended(State::Failed)), (&jobs[1], ended(State::Refused)), (&jobs[2], stored())])
-            .await;
+        settle(
+            &store,
+            vec![(&jobs[0], ended(MediaState::Failed)), (&jobs[1], ended(MediaState::Refused)), (&jobs[2], stored())],
+        )
+        .await;
         let files = FeedFilter { event_types: vec![FeedFilter::FILES.to_owned()], ..everything() };
         let first = feed(&store, &Scope::All, &files, 0, 9).await;
         assert_eq!(first.items.iter().map(FeedItem::seq).collect::<Vec<_>>(), [4, 5, 6]);

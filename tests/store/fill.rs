@@ -1,7 +1,7 @@
 //! What is worked out of messages is worked out, too, for those that were there before.
 
 use buzon::domain::event::Event;
-use buzon::store::{self, Access, Options, Pending};
+use buzon::store::{self, OpenMode, Options, Pending};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
@@ -70,7 +70,7 @@ async fn what_an_older_version_did_not_work_out_is_worked_out_by_a_migration_and
         assert_ne!(world.dump().await, dump);
         let refusing = Options { pending: Pending::Refuse, ..world.options() };
         store::open(&refusing).await.expect("it opens").close().await;
-        let beside = Options { access: Access::Beside, ..world.options() };
+        let beside = Options { access: OpenMode::Beside, ..world.options() };
         store::open(&beside).await.expect("it opens").close().await;
         assert_eq!(filled(&world).await, "0|NULL");
         world.open().await.close().await;

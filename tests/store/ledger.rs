@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::event::EventState;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Cursor, Order, Paging};
+use buzon::domain::page::{Cursor, Paging, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{EventFilter, EventReport, Store};
 use serde_json::json;
@@ -26,7 +26,7 @@ fn of(instances: &[&str]) -> Scope {
 }
 
 fn first_page(limit: u32) -> Paging<i64> {
-    Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None }
+    Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None }
 }
 
 /// The pages of a walk from the first to the last.
@@ -94,7 +94,7 @@ async fn every_filter_finds_its_events_and_nothing_else() {
             for limit in [1, 2, 50] {
                 let events = walk(&store, &scope, &filter, first_page(limit)).await;
                 assert_eq!(ids(&events).concat(), expected, "{scope:?} {filter:?} {limit}");
-                let first = Paging { order: Order::OldestFirst, ..first_page(limit) };
+                let first = Paging { order: SortOrder::OldestFirst, ..first_page(limit) };
                 let mut events = walk(&store, &scope, &filter, first).await;
                 events.reverse();
                 assert_eq!(ids(&events).concat(), expected, "ascending: {scope:?} {filter:?} {limit}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Cursor, Key, Order, Paging};
+use buzon::domain::page::{Cursor, Paging, SortKey, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{AckFilter, ChatFilter, MediaFilter, MessageFilter, MessageReport, ReactionFilter, Store};
 use serde_json::json;
@@ -49,7 +49,7 @@ async fn fill(store: &Arc<dyn Store>, count: u64) {
     }
 }
 
-fn paging(order: Order, limit: u32, cursor: Option<Cursor<Key>>) -> Paging<Key> {
+fn paging(order: SortOrder, limit: u32, cursor: Option<Cursor<SortKey>>) -> Paging<SortKey> {
     Paging { order, limit, cursor, since: None, until: None }
 }
 
@@ -57,7 +57,7 @@ async fn messages(
     store: &Arc<dyn Store>,
     scope: &Scope,
     filter: &MessageFilter,
-    paging: &Paging<Key>,
+    paging: &Paging<SortKey>,
 ) -> Vec<MessageReport> {
     store.list_messages(scope, filter, paging).await.expect("the store answers").rows
 }
@@ -124,19 +124,19 @@ async fn a_walk_by_cursors_meets_every_message_that_the_filter_lets_through_once
         let store = world.open().await;
         fill(&store, 180).await;
         let all =
-            messages(&store, &Scope::All, &MessageFilter::default(), &paging(Order::OldestFirst, 200, None)).await;
+            messages(&store, &Scope::All, &MessageFilter::default(), &paging(SortOrder::OldestFirst, 200, None)).await;
         assert_eq!(all.len(), 180);
         for (filter, lets_through) in filters() {
             for (scope, by_arrival, order, limit) in [
-                (Scope::All, false, Order::NewestFirst, 7),
-                (Scope::All, true, Order::OldestFirst, 33),
-                (scope(&["10", "2"]), false, Order::OldestFirst, 4),
+                (Scope::All, false, SortOrder::NewestFirst, 7),
+                (Scope::All, true, SortOrder::OldestFirst, 33),
+                (scope(&["10", "2"]), false, SortOrder::OldestFirst, 4),
             ] {
                 let filter = MessageFilter { by_arrival, ..filter.clone() };
                 let inside = |it: &&MessageReport| scope.allows(&it.instance_id) && lets_through(it);
                 let mut expected: Vec<_> = all.iter().filter(inside).map(|it| place(it, by_arrival)).collect();
                 expected.sort();
-                if order == Order::NewestFirst {
+                if order == SortOrder::NewestFirst {
                     expected.reverse();
                 }
                 assert_eq!(walk(&store, &scope, &filter, order, limit).await, expected, "{filter:?}");
@@ -152,7 +152,7 @@ async fn walk(
     store: &Arc<dyn Store>,
     scope: &Scope,
     filter: &MessageFilter,
-    order: Order,
+    order: SortOrder,
     limit: u32,
 ) -> Vec<(Timestamp, InstanceId, String)> {
     let places = |rows: &[MessageReport]| rows.iter().map(|it| place(it, filter.by_arrival)).collect::<Vec<_>>();
@@ -186,9 +186,9 @@ async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
         let store = world.open().await;
         fill(&store, 60).await;
         let before =
-            messages(&store, &Scope::All, &MessageFilter::default(), &paging(Order::NewestFirst, 200, None)).await;
+            messages(&store, &Scope::All, &MessageFilter::default(), &paging(SortOrder::NewestFirst, 200, None)).await;
         let before: BTreeSet<_> = before.iter().map(|it| place(it, false)).collect();
-        for order in [Order::NewestFirst, Order::OldestFirst] {
+        for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             let mut met = vec![];
             let mut cursor = None;
             for round in 0.. {
@@ -268,7 +268,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
         }
         record(&store, &events).await;
         for limit in [4, 200] {
-            for order in [Order::NewestFirst, Order::OldestFirst] {
+            for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
                 let mut met = [0; 4];
                 let mut cursors = [const { Some(None) }; 4];
                 while cursors.iter().any(Option::is_some) {
@@ -301,7 +301,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
             }
         }
         let none = scope(&["nobody"]);
-        let page = store.list_acks(&none, &AckFilter::default(), &paging(Order::NewestFirst, 9, None)).await;
+        let page = store.list_acks(&none, &AckFilter::default(), &paging(SortOrder::NewestFirst, 9, None)).await;
         assert_eq!(page.expect("the store answers").rows, []);
         store.close().await;
     })
@@ -322,8 +322,9 @@ async fn a_question_that_takes_too_long_is_given_up_and_the_next_is_answered() {
                  SELECT hidden.* FROM hidden CROSS JOIN endless WHERE endless.n < 0",
             )
             .await;
-        let list =
-            async || store.list_acks(&Scope::All, &AckFilter::default(), &paging(Order::NewestFirst, 9, None)).await;
+        let list = async || {
+            store.list_acks(&Scope::All, &AckFilter::default(), &paging(SortOrder::NewestFirst, 9, None)).await
+        };
         let given_up = list().await.expect_err("it never ends");
         assert!(matches!(given_up, buzon::store::StoreError::TooSlow), "{given_up:?}");
         world.execute("DROP VIEW message_acks; ALTER TABLE hidden RENAME TO message_acks").await;

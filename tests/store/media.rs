@@ -4,10 +4,10 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{LeasedJob, Outcome, Settlement, State, StoredFile};
-use buzon::domain::page::{Key, Order, Paging};
+use buzon::domain::media::{LeasedJob, MediaState, Outcome, Settlement, StoredFile};
+use buzon::domain::page::{Paging, SortKey, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::store::{Claim, JobFilter, MediaFilter, Store};
+use buzon::store::{JobClaim, JobFilter, MediaFilter, Store};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
@@ -30,12 +30,12 @@ async fn messages(store: &Arc<dyn Store>, ids: &[&str]) {
 }
 
 /// The first page of a list.
-fn first(limit: u32) -> Paging<Key> {
-    Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None }
+fn first(limit: u32) -> Paging<SortKey> {
+    Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None }
 }
 
-fn wanted(now: Timestamp, limit: u32) -> Claim {
-    Claim {
+fn wanted(now: Timestamp, limit: u32) -> JobClaim {
+    JobClaim {
         now,
         lease_until: now + Duration::from_secs(30),
         lease_absurd_after: now + Duration::from_secs(300),
@@ -207,11 +207,11 @@ async fn the_oldest_messages_come_first_and_busy_hosts_and_jobs_that_are_not_due
         let mut first_ids = ids(&first);
         first_ids.sort();
         assert_eq!(first_ids, ["middle", "oldest"]);
-        let busy = Claim { busy_hosts: vec!["gw.example.com".to_owned()], ..wanted(ARRIVAL, 100) };
+        let busy = JobClaim { busy_hosts: vec!["gw.example.com".to_owned()], ..wanted(ARRIVAL, 100) };
         let mut others = store.claim_media(&busy).await.expect("the store answers");
         others.sort_by(|a, b| a.lease.cmp(&b.lease));
         assert_eq!(ids(&others), ["other", "relative"]);
-        let relative = Claim { busy_hosts: vec![String::new()], ..wanted(ARRIVAL, 100) };
+        let relative = JobClaim { busy_hosts: vec![String::new()], ..wanted(ARRIVAL, 100) };
         assert_eq!(ids(&store.claim_media(&relative).await.expect("the store answers")), ["newest"]);
     })
     .await;
@@ -262,7 +262,7 @@ async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
         let outcomes = [
             again(false),
             again(true),
-            Outcome::Ended { state: State::TooLarge, reason: "huge".to_owned() },
+            Outcome::Ended { state: MediaState::TooLarge, reason: "huge".to_owned() },
             Outcome::Released,
             stored(0xab, 70_011),
         ];
@@ -333,7 +333,7 @@ async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed(
 async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {
     on_both(async |world| {
         let store = world.open().await;
-        let ended = Outcome::Ended { state: State::Expired, reason: "gone".to_owned() };
+        let ended = Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() };
         let again = Outcome::Again { at: later(600_000), reason: "away".to_owned(), denied: true };
         for outcome in [ended, again, Outcome::Released] {
             world.execute("DELETE FROM media").await;
@@ -418,19 +418,19 @@ async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
         assert_eq!(ids(&jobs), ["A", "B", "C", "A"]);
         assert!(settle(&store, &jobs[0], stored(1, 10)).await);
         for job in &jobs[1..] {
-            let outcome = Outcome::Ended { state: State::Expired, reason: "gone".to_owned() };
+            let outcome = Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() };
             assert!(settle(&store, job, outcome).await);
         }
         let counts = store.count_media().await.expect("the store answers");
         let counts: Vec<_> = counts.into_iter().map(|jobs| (jobs.state, jobs.count)).collect();
-        assert_eq!(counts, [(State::Expired, 3), (State::Stored, 1)]);
+        assert_eq!(counts, [(MediaState::Expired, 3), (MediaState::Stored, 1)]);
         let list = async |filter: &JobFilter, limit| {
             let filter =
                 MediaFilter { state: filter.state, message_id: filter.message_id.clone(), ..MediaFilter::default() };
             let jobs = store.list_media(&Scope::All, &filter, &first(limit)).await.expect("the store answers");
             jobs.rows.iter().map(|job| format!("{}/{}", job.instance_id, job.message_id)).collect::<Vec<_>>()
         };
-        let expired = JobFilter { state: Some(State::Expired), ..JobFilter::default() };
+        let expired = JobFilter { state: Some(MediaState::Expired), ..JobFilter::default() };
         let of_a = JobFilter { message_id: Some("A".to_owned()), ..JobFilter::default() };
         assert_eq!(list(&JobFilter::default(), 10).await, ["8/A", "7/C", "7/B", "7/A"]);
         assert_eq!(list(&JobFilter::default(), 2).await, ["8/A", "7/C"]);
@@ -455,7 +455,9 @@ async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
         record(&store, &[event("7", received("A", with_media("/newer.jpg")), later(1))]).await;
         let jobs = claim(&store, later(1)).await;
         let of_a: Vec<_> = jobs.iter().filter(|job| job.lease.key.message_id == "A").collect();
-        assert!(settle(&store, of_a[0], Outcome::Ended { state: State::Expired, reason: "gone".to_owned() }).await);
+        assert!(
+            settle(&store, of_a[0], Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() }).await
+        );
         let seven = InstanceId::new("7").expect("it is an id");
         let found = async |id: &str| store.media_of_message(&seven, id).await.expect("the store answers");
         assert_eq!(found("A").await.iter().filter(|job| job.file.is_some()).count(), 0);

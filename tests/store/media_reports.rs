@@ -5,9 +5,9 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{Jobs, Outcome, Settlement, State, StoredFile};
+use buzon::domain::media::{Jobs, MediaState, Outcome, Settlement, StoredFile};
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::store::{Claim, Store};
+use buzon::store::{JobClaim, Store};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
@@ -23,7 +23,7 @@ async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8,
     let message = received(name, json!({"type": "image", "media_url": format!("/{name}")}));
     record(store, &[event(instance, message, ARRIVAL)]).await;
     let until = ARRIVAL + Duration::from_secs(30);
-    let claim = Claim {
+    let claim = JobClaim {
         now: ARRIVAL,
         lease_until: until,
         lease_absurd_after: until,
@@ -59,7 +59,7 @@ async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
             oldest: Timestamp::from_seconds(1_724_716_800 + seconds),
         };
         let counted = store.count_media().await.expect("the store answers");
-        assert_eq!(counted, [jobs(State::Pending, 2, 5), jobs(State::Stored, 1, 0)]);
+        assert_eq!(counted, [jobs(MediaState::Pending, 2, 5), jobs(MediaState::Stored, 1, 0)]);
     })
     .await;
 }

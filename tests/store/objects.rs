@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{Outcome, Settlement, StoredFile};
-use buzon::store::{Claim, Store};
+use buzon::store::{JobClaim, Store};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
@@ -20,7 +20,7 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
         let message = received(id, json!({"type": "image", "media_url": format!("/{id}")}));
         record(store, &[event("7", message, ARRIVAL)]).await;
         let until = ARRIVAL + Duration::from_secs(30);
-        let claim = Claim {
+        let claim = JobClaim {
             now: ARRIVAL,
             lease_until: until,
             lease_absurd_after: until,

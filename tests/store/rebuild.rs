@@ -197,7 +197,7 @@ async fn a_ledger_of_large_bodies_is_read_a_few_at_a_time() {
         assert!(differences.iter().all(Difference::is_none), "{differences:?}");
         let seqs: Vec<_> = seen.into_inner().expect("nobody panics with it");
         let seqs = seqs.into_iter().filter_map(|stage| match stage {
-            store::Stage::Applying { seq, last: 7 } => Some(seq),
+            store::RebuildStage::Applying { seq, last: 7 } => Some(seq),
             _ => None,
         });
         assert_eq!(seqs.collect::<Vec<_>>(), [0, 2, 4, 6, 7]);

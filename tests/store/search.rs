@@ -3,7 +3,7 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Order, Paging};
+use buzon::domain::page::{Paging, SortOrder};
 use buzon::domain::search::SearchQuery;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{MessageFilter, Store};
@@ -18,7 +18,7 @@ pub fn said(instance: &str, id: &str, fields: Value) -> Event {
 }
 
 pub async fn found_by(store: &Arc<dyn Store>, filter: MessageFilter, limit: u32) -> Vec<String> {
-    let mut paging = Paging { order: Order::NewestFirst, limit, cursor: None, since: None, until: None };
+    let mut paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
     let mut found = vec![];
     loop {
         let page = store.list_messages(&Scope::All, &filter, &paging).await.expect("the search is answered");
@@ -87,17 +87,17 @@ async fn a_search_is_narrowed_by_every_filter_and_by_time() {
         let since = Some(Timestamp::from_millis(1_720_000_000_000));
         let until = Some(Timestamp::from_millis(1_724_716_800_000));
         for (since, until, order, expected) in [
-            (since, until, Order::NewestFirst, &["B"][..]),
-            (until, None, Order::OldestFirst, &["A", "C"]),
-            (None, since, Order::NewestFirst, &[]),
-            (None, None, Order::OldestFirst, &["B", "A", "C"]),
+            (since, until, SortOrder::NewestFirst, &["B"][..]),
+            (until, None, SortOrder::OldestFirst, &["A", "C"]),
+            (None, since, SortOrder::NewestFirst, &[]),
+            (None, None, SortOrder::OldestFirst, &["B", "A", "C"]),
         ] {
             let paging = Paging { order, limit: 9, cursor: None, since, until };
             let page = store.list_messages(&Scope::All, &hola(), &paging).await.expect("the search is answered");
             assert_eq!(page.rows.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), expected);
         }
         let eight = Scope::Instances(InstanceId::new("8").into_iter().collect());
-        let paging = Paging { order: Order::NewestFirst, limit: 9, cursor: None, since: None, until: None };
+        let paging = Paging { order: SortOrder::NewestFirst, limit: 9, cursor: None, since: None, until: None };
         let page = store.list_messages(&eight, &hola(), &paging).await.expect("the search is answered");
         assert_eq!(page.rows.len(), 1);
     })

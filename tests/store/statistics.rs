@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::statistics::{Delivery, Durations, Responses, Tally, Traffic, Waiting, Week};
-use buzon::domain::time::calendar::{Calendar, Grid, Period, Unit};
+use buzon::domain::statistics::{
+    BucketTraffic, DeliveryFunnel, Durations, MessageTally, Responses, WaitingChats, WeekHours,
+};
+use buzon::domain::time::calendar::{Calendar, CalendarUnit, Grid, Period};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::domain::time::zone::Zone;
 use buzon::store::Store;
@@ -37,7 +39,7 @@ struct Question {
     scope: Scope,
     wanted: Option<InstanceId>,
     zone: Zone,
-    unit: Unit,
+    unit: CalendarUnit,
     period: Period,
 }
 
@@ -93,7 +95,7 @@ fn question() -> impl Strategy<Value = Question> {
         .prop_map(|ids| Scope::Instances(ids.into_iter().map(InstanceId::from_store).collect()));
     let zones = vec!["UTC", "America/Santiago", "Europe/Madrid", "Asia/Kolkata", "Australia/Lord_Howe"];
     let zone = prop::sample::select(zones).prop_map(|name| Zone::parse(name).expect("it is a zone"));
-    let unit = prop::sample::select(vec![Unit::Hour, Unit::Day, Unit::Week]);
+    let unit = prop::sample::select(vec![CalendarUnit::Hour, CalendarUnit::Day, CalendarUnit::Week]);
     let period = (time(), time())
         .prop_filter_map("it is empty", |(one, other)| Period::new(one.min(other), one.max(other)).ok());
     let wanted =
@@ -147,8 +149,8 @@ fn bytes(backend: Backend, n: usize) -> String {
     }
 }
 
-fn traffic<'r>(rows: impl Iterator<Item = &'r Row>) -> Traffic {
-    let mut traffic = Traffic::default();
+fn traffic<'r>(rows: impl Iterator<Item = &'r Row>) -> BucketTraffic {
+    let mut traffic = BucketTraffic::default();
     for row in rows {
         let kind = traffic.kinds.entry(row.kind.unwrap_or("unknown").to_owned()).or_default();
         for tally in [kind, &mut traffic.total] {
@@ -158,7 +160,7 @@ fn traffic<'r>(rows: impl Iterator<Item = &'r Row>) -> Traffic {
     traffic
 }
 
-fn count(tally: &mut Tally, row: &Row) {
+fn count(tally: &mut MessageTally, row: &Row) {
     if row.from_me {
         tally.outgoing += 1;
     } else {
@@ -166,8 +168,8 @@ fn count(tally: &mut Tally, row: &Row) {
     }
 }
 
-fn delivery<'r>(rows: impl Iterator<Item = &'r Row>) -> Delivery {
-    let mut delivery = Delivery::default();
+fn delivery<'r>(rows: impl Iterator<Item = &'r Row>) -> DeliveryFunnel {
+    let mut delivery = DeliveryFunnel::default();
     for row in rows.filter(|row| row.from_me) {
         let funnel = &mut delivery.funnel;
         match row.ack_rank {
@@ -205,19 +207,19 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
     let buckets = || 0..calendar.buckets().len();
 
     let counts = store.count_messages(scope, wanted.as_ref(), calendar.grid()).await.expect("the store answers");
-    let expected: Vec<Traffic> = buckets().map(|index| traffic(in_bucket(index))).collect();
-    prop_assert_eq!(Traffic::of(&calendar, counts), expected);
+    let expected: Vec<BucketTraffic> = buckets().map(|index| traffic(in_bucket(index))).collect();
+    prop_assert_eq!(BucketTraffic::of(&calendar, counts), expected);
 
     let (acks, times) =
         store.count_deliveries(scope, wanted.as_ref(), calendar.grid()).await.expect("the store answers");
-    let expected: Vec<Delivery> = buckets().map(|index| delivery(in_bucket(index))).collect();
-    prop_assert_eq!(Delivery::by_bucket(&calendar, &acks, &times), expected);
+    let expected: Vec<DeliveryFunnel> = buckets().map(|index| delivery(in_bucket(index))).collect();
+    prop_assert_eq!(DeliveryFunnel::by_bucket(&calendar, &acks, &times), expected);
     let (acks, times) =
         store.count_deliveries(scope, wanted.as_ref(), &Grid::undivided(*period)).await.expect("the store answers");
-    prop_assert_eq!(Delivery::of(&acks, &times), delivery(asked.iter().copied()));
+    prop_assert_eq!(DeliveryFunnel::of(&acks, &times), delivery(asked.iter().copied()));
 
     let hours = Grid::hours_of_week(zone, *period);
-    let (mut week, mut responses) = (Week::default(), Responses::default());
+    let (mut week, mut responses) = (WeekHours::default(), Responses::default());
     for row in &asked {
         let (weekday, hour) = local(zone, row);
         count(&mut week.0[weekday][hour], row);
@@ -228,7 +230,7 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
         }
     }
     prop_assert_eq!(
-        Week::of(&store.count_hours(scope, wanted.as_ref(), &hours).await.expect("the store answers")),
+        WeekHours::of(&store.count_hours(scope, wanted.as_ref(), &hours).await.expect("the store answers")),
         week
     );
     let (times, waiting) = store.count_responses(scope, wanted.as_ref(), &hours).await.expect("the store answers");
@@ -236,7 +238,7 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
 
     let since: Vec<Timestamp> =
         rows.iter().filter(|row| row.waits && question.is_seen(row)).map(|row| row.at).collect();
-    prop_assert_eq!(waiting, Waiting { chats: since.len() as u64, since: since.iter().min().copied() });
+    prop_assert_eq!(waiting, WaitingChats { chats: since.len() as u64, since: since.iter().min().copied() });
     Ok(())
 }
 
@@ -287,7 +289,7 @@ async fn seconds_are_whole_and_never_negative() {
             seconds.iter().for_each(|seconds| durations.add(*seconds, 1));
             durations
         };
-        let delivery = Delivery::of(&acks, &times);
+        let delivery = DeliveryFunnel::of(&acks, &times);
         assert_eq!((delivery.to_delivered, delivery.to_read), (of([0, 1, 1]), of([0, 1, 3_600])));
     })
     .await;

@@ -1,6 +1,6 @@
 //! Others may have changed buzon's tables or its file. Such a change is refused by name where a commit would not last.
 
-use buzon::store::{Access, Database, OpenError, Options, StoreError, Trigger, examine, open, session};
+use buzon::store::{Database, OpenError, OpenMode, Options, StoreError, Trigger, examine, open, session};
 use serde_json::json;
 
 use crate::support::clock::ARRIVAL;
@@ -123,8 +123,7 @@ async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
         };
         world.execute(statements).await;
         for aim in [buzon::store::Aim::Check, buzon::store::Aim::Rebuild] {
-            let differences =
-                buzon::store::rebuild(&world.options(), aim, &|_| {}).await.expect("it can be done");
+            let differences = buzon::store::rebuild(&world.options(), aim, &|_| {}).await.expect("it can be done");
             assert!(differences.iter().all(buzon::store::Difference::is_none), "{differences:?}");
         }
     })
@@ -140,7 +139,7 @@ async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
     for path in [&first, &second] {
         let database = Database::parse(&format!("sqlite://{}", path.display())).expect("it is one");
         let why = format!("cannot use {}: it has 2 names (hard links)", path.display());
-        for access in [Access::Serve, Access::Beside] {
+        for access in [OpenMode::Serve, OpenMode::Beside] {
             let refused = open(&Options { database: database.clone(), access, ..world.options() }).await.err();
             assert!(refused.is_some_and(|refused| refused.to_string().starts_with(&why)), "{access:?}");
         }

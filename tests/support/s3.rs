@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use buzon::blob::{Location, S3Keys, S3Options};
+use buzon::blob::{BlobLocation, S3Keys, S3Options};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -86,8 +86,8 @@ impl S3Server {
     }
 
     /// A part of the bucket.
-    pub fn location(&self, prefix: &str) -> Location {
-        Location::Bucket { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() }
+    pub fn location(&self, prefix: &str) -> BlobLocation {
+        BlobLocation::Bucket { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() }
     }
 
     /// Where the bucket's objects lie as files.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use buzon::app::Application;
-use buzon::config::{Config, Sources};
+use buzon::config::{Config, SettingSources};
 use buzon::http::limits::answers::AnswerLimits;
-use buzon::http::stream::streams::Pace;
+use buzon::http::stream::streams::StreamPace;
 use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::{EventStore, Store};
 use reqwest::{RequestBuilder, StatusCode};
@@ -61,7 +61,8 @@ impl Answer {
 /// A configuration from variables, as a process would have them.
 pub fn config(variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    Config::new(&Sources::gather(None, vec![], variables).expect("the settings are known")).expect("they are right")
+    Config::new(&SettingSources::gather(None, vec![], variables).expect("the settings are known"))
+        .expect("they are right")
 }
 
 impl Service {
@@ -73,11 +74,11 @@ impl Service {
     /// Serves the world's database with these settings, and no secret unless they have one.
     pub async fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
-        Self::start_paced(world, store, settings, Pace::default())
+        Self::start_paced(world, store, settings, StreamPace::default())
     }
 
     /// Serves this store, with streams of this pace.
-    pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: Pace) -> Self {
+    pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: StreamPace) -> Self {
         Self::start_all(world, store.clone(), store, settings, pace, AnswerLimits::default(), Arc::new(SystemClock))
     }
 
@@ -88,13 +89,13 @@ impl Service {
         settings: &[(&str, &str)],
         answers: AnswerLimits,
     ) -> Self {
-        Self::start_all(world, store.clone(), store, settings, Pace::default(), answers, Arc::new(SystemClock))
+        Self::start_all(world, store.clone(), store, settings, StreamPace::default(), answers, Arc::new(SystemClock))
     }
 
     /// Serves the world's database by this clock.
     pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
-        Self::start_all(world, store.clone(), store, settings, Pace::default(), AnswerLimits::default(), clock)
+        Self::start_all(world, store.clone(), store, settings, StreamPace::default(), AnswerLimits::default(), clock)
     }
 
     /// Serves this store, and records events in this ledger.
@@ -104,7 +105,7 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
     ) -> Self {
-        let (pace, answers, clock) = (Pace::default(), AnswerLimits::default(), Arc::new(SystemClock));
+        let (pace, answers, clock) = (StreamPace::default(), AnswerLimits::default(), Arc::new(SystemClock));
         Self::start_all(world, ledger, store, settings, pace, answers, clock)
     }
 
@@ -113,7 +114,7 @@ impl Service {
         ledger: Arc<dyn EventStore>,
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
-        pace: Pace,
+        pace: StreamPace,
         answers: AnswerLimits,
         clock: Arc<dyn Clock>,
     ) -> Self {

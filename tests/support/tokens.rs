@@ -7,7 +7,7 @@ use buzon::domain::access::token::{NewToken, Token, TokenId, TokenName};
 use buzon::domain::instance::InstanceId;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::platform::clock::{Clock, SystemClock};
-use buzon::store::{self, Access, Options, Pending, Store};
+use buzon::store::{self, OpenMode, Options, Pending, Store};
 
 use super::world::World;
 
@@ -26,7 +26,7 @@ impl Known {
 
 /// A store beside the one that serves.
 pub async fn beside(world: &World) -> Arc<dyn Store> {
-    let options = Options { pending: Pending::Refuse, access: Access::Beside, ..world.options() };
+    let options = Options { pending: Pending::Refuse, access: OpenMode::Beside, ..world.options() };
     store::open(&options).await.expect("the store opens")
 }
 

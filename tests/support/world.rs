@@ -7,7 +7,7 @@ use std::sync::Arc;
 use buzon::domain::event::Event;
 use buzon::domain::event::batch::Receipt;
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::store::{self, Access, Database, OpenError, Options, Pending, Store, StoreError};
+use buzon::store::{self, Database, OpenError, OpenMode, Options, Pending, Store, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqliteConnection, TypeInfo, ValueRef};
@@ -61,7 +61,7 @@ impl World {
         Options {
             database: Database::parse(&self.url).expect("the URL is right"),
             pending: Pending::Run,
-            access: Access::Serve,
+            access: OpenMode::Serve,
             allow_managed_pg: false,
         }
     }

@@ -1,20 +1,20 @@
 use std::io::{self, Write};
 
-use super::Line;
-use crate::cli::sql::{Output, Table};
+use super::GatewaySession;
+use crate::cli::sql::{AnswerWriter, TextTable};
 use crate::gateway::{FailedDelivery, oldest_first};
 use platform::terminal;
-use platform::terminal::Form;
+use platform::terminal::EscapeForm;
 use store::Value;
 
 const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
 
-pub(super) async fn run(line: Line, limit: u32, json: bool) -> anyhow::Result<()> {
+pub(super) async fn run(line: GatewaySession, limit: u32, json: bool) -> anyhow::Result<()> {
     let mut failed = line.gateway.failed(&line.account, limit as usize).await?;
     oldest_first(&mut failed);
     let is_cut = failed.len() >= limit as usize;
     if json {
-        writeln!(terminal::data(Form::Json), "{}", serde_json::to_string_pretty(&failed)?)?;
+        writeln!(terminal::data(EscapeForm::Json), "{}", serde_json::to_string_pretty(&failed)?)?;
     } else {
         table(failed)?;
     }
@@ -26,7 +26,7 @@ pub(super) async fn run(line: Line, limit: u32, json: bool) -> anyhow::Result<()
 
 fn table(failed: Vec<FailedDelivery>) -> io::Result<()> {
     let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
-    let mut table = Table::new();
+    let mut table = TextTable::new();
     table.columns(COLUMNS.map(str::to_owned).to_vec())?;
     for delivery in failed {
         let attempts = delivery.attempts.and_then(|attempts| i64::try_from(attempts).ok());

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{Settings, WrongUse};
+use super::{CommonArgs, WrongUse};
 use crate::config::Config;
-use crate::gateway::{Account, Gateway, Waiting};
+use crate::gateway::{Account, Gateway, WaitNotice};
 use crate::telemetry;
 use domain::instance::InstanceId;
 use platform::clock::SystemClock;
@@ -29,9 +29,9 @@ pub(super) enum GatewayCommand {
     #[command(after_help = "Example:\n  buzon gateway register 123 --token-file token")]
     Register {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
-        whose: Whose,
+        whose: InstanceArgs,
         /// Make a new secret, and keep the old one valid beside it in the instance's secret file
         #[arg(long)]
         new_secret: bool,
@@ -43,9 +43,9 @@ pub(super) enum GatewayCommand {
     #[command(after_help = "Example:\n  buzon gateway failed 123 --limit 100")]
     Failed {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
-        whose: Whose,
+        whose: InstanceArgs,
         /// How many to ask the gateway for
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
@@ -58,9 +58,9 @@ pub(super) enum GatewayCommand {
     #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
     Replay {
         #[command(flatten)]
-        settings: Settings,
+        settings: CommonArgs,
         #[command(flatten)]
-        whose: Whose,
+        whose: InstanceArgs,
         /// The deliveries, by the ids that `buzon gateway failed` shows
         #[arg(value_name = "ID")]
         ids: Vec<String>,
@@ -72,7 +72,7 @@ pub(super) enum GatewayCommand {
 
 /// The instance, and what opens it at the gateway.
 #[derive(Args)]
-pub(super) struct Whose {
+pub(super) struct InstanceArgs {
     /// The id of the instance at the gateway
     #[arg(value_name = "INSTANCE", value_parser = instance)]
     instance: InstanceId,
@@ -91,15 +91,15 @@ pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             GatewayCommand::Register { settings, whose, new_secret, drop_old_secret } => {
-                let change = register::Change::of(new_secret, drop_old_secret);
-                register::run(Line::open(settings, whose, said())?, change).await
+                let change = register::SecretChange::of(new_secret, drop_old_secret);
+                register::run(GatewaySession::open(settings, whose, said())?, change).await
             }
             GatewayCommand::Failed { settings, whose, limit, json } => {
-                failed::run(Line::open(settings, whose, said())?, limit, json).await
+                failed::run(GatewaySession::open(settings, whose, said())?, limit, json).await
             }
             GatewayCommand::Replay { settings, whose, ids, .. } => {
                 let bar = replay::bar()?;
-                let line = Line::open(settings, whose, replay::said_above(&bar))?;
+                let line = GatewaySession::open(settings, whose, replay::said_above(&bar))?;
                 replay::run(line, ids, bar).await
             }
         }
@@ -107,14 +107,14 @@ pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
 }
 
 /// The line to the gateway, for one instance.
-struct Line {
+struct GatewaySession {
     config: Config,
     gateway: Gateway,
     account: Account,
 }
 
-impl Line {
-    fn open(settings: Settings, whose: Whose, waiting: Waiting) -> anyhow::Result<Self> {
+impl GatewaySession {
+    fn open(settings: CommonArgs, whose: InstanceArgs, waiting: WaitNotice) -> anyhow::Result<Self> {
         let config = settings.config()?;
         telemetry::init(&config.log);
         let url = config.gateway.url.clone().ok_or_else(|| {
@@ -129,7 +129,7 @@ impl Line {
     }
 }
 
-fn said() -> Waiting {
+fn said() -> WaitNotice {
     Arc::new(|wait| terminal::tell(&waiting_line(wait)))
 }
 

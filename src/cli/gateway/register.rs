@@ -4,11 +4,11 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use url::Url;
 
-use super::Line;
+use super::GatewaySession;
 use super::secret_file::SecretFile;
 use crate::cli::WrongUse;
 use crate::config::{Config, OwnSecrets};
-use crate::simulate::{Sender, Target};
+use crate::simulate::{SendTarget, Sender};
 use domain::access::signature::Secret;
 use domain::event::SECRET_CHECK;
 use domain::instance;
@@ -20,13 +20,13 @@ const SECRET_BYTES: usize = 32;
 
 /// What is to become of the secrets.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum SecretChange {
     None,
     New,
     DropOld,
 }
 
-impl Change {
+impl SecretChange {
     pub(super) fn of(new: bool, drop_old: bool) -> Self {
         match (new, drop_old) {
             (true, _) => Self::New,
@@ -38,21 +38,21 @@ impl Change {
 
 /// At every step the secret that the gateway signs with is one that buzon has: a new one is written beside the old one
 /// before the gateway is told, and the old one leaves after it has confirmed the new.
-pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
+pub(super) async fn run(line: GatewaySession, change: SecretChange) -> anyhow::Result<()> {
     let instance = &line.account.instance;
     let url = webhook_url(&line.config, instance)?;
     let (secret, old) = match change {
-        Change::None => (configured(&line.config, instance)?, None),
-        Change::New => (new_secret(&line.config, instance)?, None),
-        Change::DropOld => old_file(&line.config, instance).map(|(file, secret)| (secret, Some(file)))?,
+        SecretChange::None => (configured(&line.config, instance)?, None),
+        SecretChange::New => (new_secret(&line.config, instance)?, None),
+        SecretChange::DropOld => old_file(&line.config, instance).map(|(file, secret)| (secret, Some(file)))?,
     };
     taken_here(&line.config, instance, &secret).await?;
     let told = line.gateway.set_webhook(&line.account, &url, &secret).await;
     told.map_err(|error| match change {
-        Change::New => {
+        SecretChange::New => {
             anyhow!("{error}; the new secret stands beside the old one and both are good: {}", next(instance))
         }
-        Change::None | Change::DropOld => anyhow!("{error}; nothing is changed here"),
+        SecretChange::None | SecretChange::DropOld => anyhow!("{error}; nothing is changed here"),
     })?;
     let mut out = terminal::stdout();
     writeln!(out, "The gateway sends the events of instance {instance} to {url}, signed.")?;
@@ -67,7 +67,7 @@ pub(super) async fn run(line: Line, change: Change) -> anyhow::Result<()> {
          \x20   a test webhook has arrived and is stored (signature valid)",
         id = instance.path_segment()
     )?;
-    if change == Change::New {
+    if change == SecretChange::New {
         writeln!(out, "In a few days, run: buzon gateway register {instance} --drop-old-secret")?;
     }
     Ok(())
@@ -165,7 +165,7 @@ fn by_hand(config: &Config, instance: &InstanceId, new: &Secret) -> String {
 
 /// Sees whether a buzon that runs here takes the secret: it reads them at its start. Where none runs, the next one will.
 async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> anyhow::Result<()> {
-    let target = Target::listening(config.listen);
+    let target = SendTarget::listening(config.listen);
     let body = serde_json::json!({
         "event_type": SECRET_CHECK, "instance_id": instance.as_str(), "timestamp": SystemClock.now().seconds(),
     });

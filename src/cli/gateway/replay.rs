@@ -7,8 +7,8 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-use super::{Line, waiting_line};
-use crate::gateway::{GatewayError, Waiting, oldest_first};
+use super::{GatewaySession, waiting_line};
+use crate::gateway::{GatewayError, WaitNotice, oldest_first};
 use platform::terminal;
 
 /// How many are listed at once; a gateway that lists fewer is asked again.
@@ -24,14 +24,14 @@ pub(super) fn bar() -> anyhow::Result<ProgressBar> {
 }
 
 /// Tells of waits without tearing the bar.
-pub(super) fn said_above(bar: &ProgressBar) -> Waiting {
+pub(super) fn said_above(bar: &ProgressBar) -> WaitNotice {
     let bar = bar.clone();
     Arc::new(move |wait| bar.suspend(|| terminal::tell(&waiting_line(wait))))
 }
 
 /// Without `ids`, all that the gateway lists.
-pub(super) async fn run(line: Line, ids: Vec<String>, bar: ProgressBar) -> anyhow::Result<()> {
-    let mut done = Done::default();
+pub(super) async fn run(line: GatewaySession, ids: Vec<String>, bar: ProgressBar) -> anyhow::Result<()> {
+    let mut done = ReplayCount::default();
     let outcome = match ids.is_empty() {
         true => done.all(&line, &bar).await,
         false => done.these(&line, &bar, ids.into()).await,
@@ -47,7 +47,7 @@ pub(super) async fn run(line: Line, ids: Vec<String>, bar: ProgressBar) -> anyho
 }
 
 #[derive(Default)]
-struct Done {
+struct ReplayCount {
     sent: u64,
     /// Sent by the gateway itself since they were listed, or never there.
     gone: u64,
@@ -55,9 +55,9 @@ struct Done {
     in_a_row: u32,
 }
 
-impl Done {
+impl ReplayCount {
     /// Asks for each once, also for what the list has no room for at first.
-    async fn all(&mut self, line: &Line, bar: &ProgressBar) -> anyhow::Result<()> {
+    async fn all(&mut self, line: &GatewaySession, bar: &ProgressBar) -> anyhow::Result<()> {
         let mut asked = HashSet::new();
         loop {
             let mut listed = line.gateway.failed(&line.account, LISTED + asked.len()).await?;
@@ -71,7 +71,7 @@ impl Done {
         }
     }
 
-    async fn these(&mut self, line: &Line, bar: &ProgressBar, ids: VecDeque<String>) -> anyhow::Result<()> {
+    async fn these(&mut self, line: &GatewaySession, bar: &ProgressBar, ids: VecDeque<String>) -> anyhow::Result<()> {
         bar.inc_length(ids.len() as u64);
         for id in ids {
             match line.gateway.replay(&line.account, &id).await {

@@ -3,12 +3,12 @@ use std::io::{self, IsTerminal};
 
 use secrecy::SecretString;
 
-use super::{Whose, prompt};
+use super::{InstanceArgs, prompt};
 use crate::cli::WrongUse;
 use crate::config::{Config, gateway_token};
 
 /// The instance's token at the gateway: from the file that is named, from the settings, or from the person.
-pub(super) fn find(config: &Config, whose: &Whose) -> anyhow::Result<SecretString> {
+pub(super) fn find(config: &Config, whose: &InstanceArgs) -> anyhow::Result<SecretString> {
     let instance = &whose.instance;
     if let Some(path) = &whose.token_file {
         let problem = |problem: String| WrongUse(format!("--token-file: {}: {problem}", path.display()));

@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use super::{Output, text};
+use super::{AnswerWriter, text};
 use store::Value;
 
 /// CSV as RFC 4180 has it. NULL is empty.
@@ -14,7 +14,7 @@ impl<W: Write> Delimited<W> {
     }
 }
 
-impl<W: Write> Output for Delimited<W> {
+impl<W: Write> AnswerWriter for Delimited<W> {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()> {
         Ok(self.writer.write_record(names.into_iter().map(guarded))?)
     }

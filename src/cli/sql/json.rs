@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Output;
+use super::AnswerWriter;
 use store::Value;
 
 /// Objects by the names of the columns; one of several columns with a name gets a number behind it.
@@ -30,7 +30,7 @@ impl<W: Write> Json<W> {
     }
 }
 
-impl<W: Write> Output for Json<W> {
+impl<W: Write> AnswerWriter for Json<W> {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()> {
         self.names = distinct(names);
         self.out.write_all(self.marks[0].as_bytes())

@@ -9,14 +9,14 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 
-use super::Settings;
+use super::CommonArgs;
 use delimited::Delimited;
 use json::Json;
 use platform::terminal;
-use platform::terminal::Form;
+use platform::terminal::EscapeForm;
 use store;
-use store::{Answer, Value};
-pub(super) use table::Table;
+use store::{QueryPart, Value};
+pub(super) use table::TextTable;
 
 mod delimited;
 mod json;
@@ -26,7 +26,7 @@ mod views;
 #[derive(Args)]
 pub(super) struct SqlArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: CommonArgs,
     /// One query that reads, such as "SELECT * FROM v_unanswered"; - takes it from standard input
     #[arg(value_name = "QUERY", conflicts_with = "file")]
     query: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct SqlArgs {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How to print what it answers
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t = Format::TextTable)]
     format: Format,
     /// How long it may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -44,7 +44,7 @@ pub(super) struct SqlArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people; on a terminal, cut to its width
-    Table,
+    TextTable,
     /// For spreadsheets; text that one would take for a formula gets a ' before it
     Csv,
     /// One array of objects
@@ -54,7 +54,7 @@ enum Format {
 }
 
 /// What prints the parts of an answer.
-pub(super) trait Output {
+pub(super) trait AnswerWriter {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()>;
     fn row(&mut self, values: Vec<Value>) -> io::Result<()>;
     fn end(&mut self) -> io::Result<()>;
@@ -122,18 +122,18 @@ fn query(argument: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Opti
 const MAX_QUERY: u64 = 1024 * 1024;
 
 /// Prints an answer until it ends.
-fn print(format: Format, mut answers: Receiver<Answer>) -> io::Result<()> {
-    let mut output: Box<dyn Output> = match format {
-        Format::Table => Box::new(Table::new()),
-        Format::Csv => Box::new(Delimited::new(terminal::data(Form::Text))),
-        Format::Json => Box::new(Json::array(terminal::data(Form::Json))),
-        Format::Ndjson => Box::new(Json::lines(terminal::data(Form::Json))),
+fn print(format: Format, mut answers: Receiver<QueryPart>) -> io::Result<()> {
+    let mut output: Box<dyn AnswerWriter> = match format {
+        Format::TextTable => Box::new(TextTable::new()),
+        Format::Csv => Box::new(Delimited::new(terminal::data(EscapeForm::Text))),
+        Format::Json => Box::new(Json::array(terminal::data(EscapeForm::Json))),
+        Format::Ndjson => Box::new(Json::lines(terminal::data(EscapeForm::Json))),
     };
     while let Some(answer) = answers.blocking_recv() {
         match answer {
-            Answer::Columns(names) => output.columns(names)?,
-            Answer::Row(values) => output.row(values)?,
-            Answer::End => output.end()?,
+            QueryPart::Columns(names) => output.columns(names)?,
+            QueryPart::Row(values) => output.row(values)?,
+            QueryPart::End => output.end()?,
         }
     }
     Ok(())

@@ -3,13 +3,13 @@ use std::io::{self, Stdout, Write};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row};
 
-use super::{Output, text};
+use super::{AnswerWriter, text};
 use platform::terminal;
 use platform::terminal::{Escaping, escaped};
 use store::Value;
 
 /// A table for people. It is printed at its end, because the widths depend on all rows.
-pub(in crate::cli) struct Table<W: Write> {
+pub(in crate::cli) struct TextTable<W: Write> {
     out: W,
     table: comfy_table::Table,
     /// Characters in a line of the terminal, if it is one.
@@ -17,13 +17,13 @@ pub(in crate::cli) struct Table<W: Write> {
     count: usize,
 }
 
-impl Table<Escaping<Stdout>> {
+impl TextTable<Escaping<Stdout>> {
     pub(in crate::cli) fn new() -> Self {
         Self::of_width(terminal::stdout(), terminal::width())
     }
 }
 
-impl<W: Write> Table<W> {
+impl<W: Write> TextTable<W> {
     fn of_width(out: W, width: Option<u16>) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(ASCII_MARKDOWN).set_truncation_indicator("…");
@@ -43,7 +43,7 @@ impl<W: Write> Table<W> {
     }
 }
 
-impl<W: Write> Output for Table<W> {
+impl<W: Write> AnswerWriter for TextTable<W> {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()> {
         let header = self.add(names.into_iter().map(|name| Cell::new(plain(&name))));
         self.table.set_header(header);
@@ -79,7 +79,7 @@ mod tests {
 
     fn printed(width: Option<u16>, rows: Vec<Vec<Value>>) -> String {
         let mut out = Vec::new();
-        let mut table = Table::of_width(&mut out, width);
+        let mut table = TextTable::of_width(&mut out, width);
         table.columns(vec!["name".to_owned(), "n".to_owned()]).unwrap();
         for row in rows {
             table.row(row).unwrap();

@@ -21,14 +21,14 @@ const BYTES: usize = 32;
 
 /// Who are you? Random, so that an answer is to this question alone.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct Challenge {
     nonce: [u8; BYTES],
     proof: [u8; BYTES],
 }
 
 /// What a running buzon says of itself, and of the way that the question came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statement {
+pub struct IdentityClaims {
     pub version: String,
     /// Random, of this process.
     pub process: String,
@@ -46,12 +46,12 @@ pub struct Statement {
 
 /// An answer: the statement as it was signed, and what proves it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Testimony {
+pub struct SignedIdentity {
     statement: String,
     proof: String,
 }
 
-impl Question {
+impl Challenge {
     pub const RANDOM_BYTES: usize = BYTES;
 
     /// The owner's question.
@@ -78,10 +78,10 @@ impl Question {
         keyed(token, ASKED, &[&self.nonce]).verify_slice(&self.proof).is_ok()
     }
 
-    pub fn answer(&self, statement: &Statement, token: &TokenDigest) -> Testimony {
+    pub fn answer(&self, statement: &IdentityClaims, token: &TokenDigest) -> SignedIdentity {
         let statement = serde_json::to_string(statement).expect("texts and flags are JSON");
         let proof = hex::encode(self.testified(&statement, token).finalize().into_bytes());
-        Testimony { statement, proof }
+        SignedIdentity { statement, proof }
     }
 
     fn testified(&self, statement: &str, token: &TokenDigest) -> Hmac<Sha256> {
@@ -89,9 +89,9 @@ impl Question {
     }
 }
 
-impl Testimony {
+impl SignedIdentity {
     /// What was said, if a buzon that has this token said it to this question.
-    pub fn statement(&self, question: &Question, token: &TokenDigest) -> Option<Statement> {
+    pub fn statement(&self, question: &Challenge, token: &TokenDigest) -> Option<IdentityClaims> {
         let mut proof = [0; BYTES];
         hex::decode_to_slice(&self.proof, &mut proof).ok()?;
         question.testified(&self.statement, token).verify_slice(&proof).ok()?;
@@ -108,10 +108,10 @@ fn keyed(token: &TokenDigest, purpose: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
-    use crate::access::identity::*;
+    use super::*;
 
-    fn statement() -> Statement {
-        Statement {
+    fn statement() -> IdentityClaims {
+        IdentityClaims {
             version: "1".to_owned(),
             process: "p".to_owned(),
             database: Some("d".to_owned()),
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn only_the_bearer_of_the_token_asks_and_only_one_who_has_it_answers() {
         let (ours, theirs) = (TokenDigest::of(b"ours"), TokenDigest::of(b"theirs"));
-        let question = Question::parse(&Question::new([7; BYTES], &ours).to_text()).unwrap();
+        let question = Challenge::parse(&Challenge::new([7; BYTES], &ours).to_text()).unwrap();
         assert!(question.is_of(&ours));
         assert!(!question.is_of(&theirs));
         assert_eq!(question.answer(&statement(), &ours).statement(&question, &ours), Some(statement()));
@@ -135,17 +135,17 @@ mod tests {
     #[test]
     fn an_answer_is_to_one_question_and_cannot_be_changed() {
         let token = TokenDigest::of(b"ours");
-        let (question, another) = (Question::new([7; BYTES], &token), Question::new([8; BYTES], &token));
+        let (question, another) = (Challenge::new([7; BYTES], &token), Challenge::new([8; BYTES], &token));
         let answer = question.answer(&statement(), &token);
         assert_eq!(answer.statement(&another, &token), None);
-        let changed = Testimony { statement: answer.statement.replace("203.0", "198.51"), ..answer };
+        let changed = SignedIdentity { statement: answer.statement.replace("203.0", "198.51"), ..answer };
         assert_eq!(changed.statement(&question, &token), None);
     }
 
     #[test]
     fn what_is_no_question_is_none() {
         for text in ["", ".", "00.00", "nonsense", &"0".repeat(129)] {
-            assert!(Question::parse(text).is_none(), "{text}");
+            assert!(Challenge::parse(text).is_none(), "{text}");
         }
     }
 }

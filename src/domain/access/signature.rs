@@ -217,7 +217,7 @@ impl Keyring {
 
 #[cfg(test)]
 mod tests {
-    use crate::access::signature::*;
+    use super::*;
 
     /// RFC 4231, test case 2, with its short key.
     const RFC_KEY: &str = "Jefe";

@@ -25,13 +25,13 @@ const PURPOSE: &[u8] = b"buzon ticket\n";
 
 /// Whose a ticket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum TicketHolder {
     /// The bearer of the token that is configured, or was written at the first start.
     Owner,
     Token(TokenId),
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for TicketHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Owner => f.write_str(OWNERS),
@@ -40,7 +40,7 @@ impl fmt::Display for Holder {
     }
 }
 
-impl Holder {
+impl TicketHolder {
     fn parse(text: &str) -> Option<Self> {
         match text {
             OWNERS => Some(Self::Owner),
@@ -52,7 +52,7 @@ impl Holder {
 /// A ticket that nobody has verified yet. Not for logs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ticket {
-    holder: Holder,
+    holder: TicketHolder,
     expires_at: Timestamp,
     proof: [u8; 32],
 }
@@ -66,12 +66,12 @@ impl Ticket {
         let mut proof = [0; 32];
         hex::decode_to_slice(digits, &mut proof).ok()?;
         let expires_at = Timestamp::from_millis(expires_at.parse().ok()?);
-        let ticket = Self { holder: Holder::parse(holder)?, expires_at, proof };
+        let ticket = Self { holder: TicketHolder::parse(holder)?, expires_at, proof };
         (ticket.to_text() == text).then_some(ticket)
     }
 
     /// Whose it says that it is.
-    pub fn holder(&self) -> Holder {
+    pub fn holder(&self) -> TicketHolder {
         self.holder
     }
 
@@ -95,7 +95,13 @@ impl TicketKey {
     }
 
     /// A ticket of five minutes for the bearer of the token with this digest, or less where the token ends before.
-    pub fn issue(&self, holder: Holder, digest: &TokenDigest, now: Timestamp, token_ends: Option<Timestamp>) -> Ticket {
+    pub fn issue(
+        &self,
+        holder: TicketHolder,
+        digest: &TokenDigest,
+        now: Timestamp,
+        token_ends: Option<Timestamp>,
+    ) -> Ticket {
         let expires_at = token_ends.map_or(now + VALID, |end| end.min(now + VALID));
         let proof = self.signed(holder, expires_at, digest).finalize().into_bytes().into();
         Ticket { holder, expires_at, proof }
@@ -108,7 +114,7 @@ impl TicketKey {
         proven && now < ticket.expires_at && ticket.expires_at <= now + VALID + CLOCK_SKEW
     }
 
-    fn signed(&self, holder: Holder, expires_at: Timestamp, digest: &TokenDigest) -> Hmac<Sha256> {
+    fn signed(&self, holder: TicketHolder, expires_at: Timestamp, digest: &TokenDigest) -> Hmac<Sha256> {
         let key = self.0.expose_secret().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(PURPOSE);
@@ -120,7 +126,7 @@ impl TicketKey {
 
 #[cfg(test)]
 mod tests {
-    use crate::access::ticket::*;
+    use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_724_716_800_000);
 
@@ -136,7 +142,7 @@ mod tests {
     fn a_ticket_is_good_for_five_minutes_for_its_own_token_and_where_its_key_is_known() {
         let (mine, other) = (TokenDigest::of(b"mine"), TokenDigest::of(b"another"));
         let (key, foreign) = (key("of this database"), key("of another"));
-        for holder in [Holder::Owner, Holder::Token(TokenId(7))] {
+        for holder in [TicketHolder::Owner, TicketHolder::Token(TokenId(7))] {
             let ticket = key.issue(holder, &mine, NOW, None);
             let ticket = Ticket::parse(&ticket.to_text()).unwrap();
             assert_eq!((ticket.holder(), ticket.expires_at()), (holder, later(300)));
@@ -151,7 +157,7 @@ mod tests {
     fn a_ticket_that_would_be_good_for_longer_than_five_minutes_is_refused_although_it_is_signed() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
         for (ahead, admitted) in [(0, true), (5, true), (6, false), (3_600, false), (100 * 365 * 86_400, false)] {
-            let ticket = key.issue(Holder::Owner, &digest, later(ahead), None);
+            let ticket = key.issue(TicketHolder::Owner, &digest, later(ahead), None);
             assert_eq!(key.admits(&ticket, &digest, NOW), admitted, "{ahead} seconds ahead");
         }
     }
@@ -160,7 +166,7 @@ mod tests {
     fn what_a_backup_holds_makes_no_ticket() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
         for known in [hex::encode(digest.as_bytes()), String::new()] {
-            let forged = TicketKey::new(known.into()).issue(Holder::Owner, &digest, NOW, None);
+            let forged = TicketKey::new(known.into()).issue(TicketHolder::Owner, &digest, NOW, None);
             assert!(!key.admits(&forged, &digest, NOW));
         }
         let mut mac = Hmac::<Sha256>::new_from_slice(digest.as_bytes()).unwrap();
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn a_ticket_ends_with_its_token() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
-        let ends = |end| key.issue(Holder::Owner, &digest, NOW, Some(end)).expires_at();
+        let ends = |end| key.issue(TicketHolder::Owner, &digest, NOW, Some(end)).expires_at();
         assert_eq!(ends(later(10)), later(10));
         assert_eq!(ends(later(1000)), later(300));
     }
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn whoever_changes_a_ticket_has_none() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
-        let text = key.issue(Holder::Token(TokenId(7)), &digest, NOW, None).to_text();
+        let text = key.issue(TicketHolder::Token(TokenId(7)), &digest, NOW, None).to_text();
         let (rest, proof) = text.rsplit_once('.').unwrap();
         let (_, expiry) = rest.split_once('.').unwrap();
         let other_digit = if proof.starts_with('0') { "1" } else { "0" };

@@ -171,7 +171,7 @@ impl ApiToken {
 
 #[cfg(test)]
 mod tests {
-    use crate::access::token::*;
+    use super::*;
 
     #[test]
     fn a_token_has_one_form_and_reads_back() {

@@ -33,7 +33,7 @@ pub fn name(chat_id: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use crate::chat::chat_id::*;
+    use super::*;
 
     #[test]
     fn a_persons_number_is_known_by_the_kind_of_its_chat() {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::instance::InstanceId;
 use super::message::{Message, RecordedMessage};
 use super::search::fold;
-use crate::chat::waiting::{Course, Followed, Turn, Turns};
+use crate::chat::response_tracker::{ChatMessage, ResponseChanges, ResponseTracker, TrackedResponses};
 use crate::time::timestamp::Timestamp;
 
 pub mod chat_id;
-pub mod waiting;
+pub mod response_tracker;
 
 /// How much of a name is searched.
 const MAX_NAME_CHARACTERS: usize = 256;
@@ -32,7 +32,7 @@ impl Mark {
 
 /// The name that a message gave its chat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub struct ChatName {
     pub mark: Mark,
     pub name: String,
 }
@@ -47,7 +47,7 @@ pub struct Chat {
     pub last_incoming: Option<Mark>,
     pub last_outgoing: Option<Mark>,
     /// The sender's name of the latest incoming message that has one; none in groups, where each has another.
-    pub name: Option<Name>,
+    pub name: Option<ChatName>,
     /// The first incoming message after the last outgoing one; none in chats in which nobody waits.
     pub waiting: Option<Mark>,
 }
@@ -105,7 +105,7 @@ impl Chat {
             return;
         }
         if let (Some(name), false) = (&message.fields.sender_name, message.is_group()) {
-            let name = Name { mark: mark.clone(), name: name.clone() };
+            let name = ChatName { mark: mark.clone(), name: name.clone() };
             self.name = self.name.take().max(Some(name));
         }
         self.last_incoming = self.last_incoming.take().max(Some(mark));
@@ -155,20 +155,20 @@ impl Vacancies {
 
 /// Where a message stands: what its chat knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ChatPlace {
     pub chat_id: Option<String>,
     pub occurred_at: Timestamp,
     pub from_me: bool,
 }
 
-impl Place {
+impl ChatPlace {
     fn of(message: &Message) -> Self {
         let fields = &message.fields;
         Self { chat_id: fields.chat_id.clone(), occurred_at: message.occurred_at(), from_me: fields.from_me }
     }
 }
 
-impl From<&RecordedMessage> for Place {
+impl From<&RecordedMessage> for ChatPlace {
     fn from(message: &RecordedMessage) -> Self {
         Self { chat_id: message.chat_id.clone(), occurred_at: message.occurred_at(), from_me: message.from_me }
     }
@@ -178,13 +178,13 @@ impl From<&RecordedMessage> for Place {
 #[derive(Clone, Debug)]
 pub struct Rewritten {
     pub message: Message,
-    pub before: Place,
+    pub before: ChatPlace,
 }
 
 impl Rewritten {
     /// True if the place of the message has changed.
     pub fn has_moved(&self) -> bool {
-        self.before != Place::of(&self.message)
+        self.before != ChatPlace::of(&self.message)
     }
 
     fn chat_before(&self) -> Option<ChatKey> {
@@ -207,7 +207,7 @@ struct Touched {
     before: Chat,
     vacancies: Vacancies,
     /// The messages that came.
-    turns: BTreeSet<Turn>,
+    turns: BTreeSet<ChatMessage>,
     /// The seconds that a message left, or came to from elsewhere: with one of these, what the row said does not count.
     moves: BTreeSet<i64>,
 }
@@ -230,7 +230,7 @@ impl Chats {
     pub fn insert(&mut self, message: &Message) {
         if let Some(touched) = self.now(message) {
             touched.include(message);
-            touched.turns.insert(Turn::new(message.fields.from_me, Mark::of(message)));
+            touched.turns.insert(ChatMessage::new(message.fields.from_me, Mark::of(message)));
         }
     }
 
@@ -275,8 +275,8 @@ impl Chats {
 
     /// Says who waits and who was answered, as far as that can be said without a look at the messages. Once, when there
     /// are no vacancies any more.
-    pub fn turns(&mut self) -> Turns {
-        let mut turns = Turns::default();
+    pub fn turns(&mut self) -> ResponseChanges {
+        let mut turns = ResponseChanges::default();
         for (key, touched) in self.chats.iter_mut().filter(|((_, chat_id), _)| chat_id::can_wait(chat_id)) {
             let followed = touched.follow();
             touched.chat.waiting = turns.add(key, followed, touched.chat.last_outgoing.as_ref());
@@ -312,13 +312,13 @@ impl Touched {
         self.chat.include(message);
     }
 
-    fn follow(&mut self) -> Followed {
+    fn follow(&mut self) -> TrackedResponses {
         let turns = std::mem::take(&mut self.turns);
         if self.moves.is_empty() {
             let Chat { waiting, last_incoming, last_outgoing, .. } = self.before.clone();
-            return Course::new(waiting, last_incoming.as_ref(), last_outgoing).follow(turns);
+            return ResponseTracker::new(waiting, last_incoming.as_ref(), last_outgoing).follow(turns);
         }
-        Followed::unknown(self.moves.iter().copied().chain(turns.iter().map(Turn::second)).collect())
+        TrackedResponses::unknown(self.moves.iter().copied().chain(turns.iter().map(ChatMessage::second)).collect())
     }
 }
 

@@ -64,7 +64,7 @@ fn extended(value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::disposition::*;
+    use super::*;
 
     fn assert_names(cases: &[(&str, Option<&str>)]) {
         for (header, name) in cases {

@@ -57,7 +57,7 @@ enum Field {
 struct NoText;
 
 /// Why a field is no id.
-enum Flaw {
+enum IdFlaw {
     /// It never was one: broken text, a fraction, neither text nor number.
     NoId,
     /// With a NUL, or a number beyond 64 bits.
@@ -103,8 +103,8 @@ impl<'t> Document<'t> {
     pub fn optional_id(&mut self, field: &'static str) -> Result<Option<String>, Defect> {
         match self.exact(field) {
             Ok(id) => within(field, MAX_ID_BYTES, id),
-            Err(Flaw::NoId) => Ok(self.note_unusable(field)),
-            Err(Flaw::Unholdable) => Err(Defect::Unusable(field)),
+            Err(IdFlaw::NoId) => Ok(self.note_unusable(field)),
+            Err(IdFlaw::Unholdable) => Err(Defect::Unusable(field)),
         }
     }
 
@@ -202,11 +202,11 @@ impl<'t> Document<'t> {
 
     /// An id as it came: text or a whole number; empty counts as absent. What would have to be changed to be kept is
     /// refused, because two different ids could become the same.
-    fn exact(&self, field: &'static str) -> Result<Option<String>, Flaw> {
+    fn exact(&self, field: &'static str) -> Result<Option<String>, IdFlaw> {
         match self.field(field) {
             Field::Absent => Ok(None),
-            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(Flaw::NoId),
-            Field::Text { text, .. } if text.contains('\0') => Err(Flaw::Unholdable),
+            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(IdFlaw::NoId),
+            Field::Text { text, .. } if text.contains('\0') => Err(IdFlaw::Unholdable),
             Field::Text { text, .. } => Ok(Some(text).filter(|text| !text.is_empty())),
             Field::Number(digits) => whole_number(&digits).map(Some),
         }
@@ -257,16 +257,16 @@ fn decode_text(raw: &str) -> Option<(String, bool)> {
 }
 
 /// A JSON number as an id: whole and within 64 bits, `123.0` and `1e3` among them.
-fn whole_number(digits: &str) -> Result<String, Flaw> {
+fn whole_number(digits: &str) -> Result<String, IdFlaw> {
     /// From here on a double skips whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
         return Ok(digits.to_owned());
     }
     match digits.parse::<f64>() {
-        Ok(number) if number.abs() >= EXACT => Err(Flaw::Unholdable),
+        Ok(number) if number.abs() >= EXACT => Err(IdFlaw::Unholdable),
         Ok(number) if number.fract() == 0.0 => Ok((number as i64).to_string()),
-        _ => Err(Flaw::NoId),
+        _ => Err(IdFlaw::NoId),
     }
 }
 

@@ -62,7 +62,7 @@ pub enum Effect {
 
 /// What an event is about, as far as it can be read: also of one that is ignored or quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct EventSubject {
     pub event_type: Option<String>,
     pub message_id: Option<String>,
     pub chat_id: Option<String>,
@@ -71,8 +71,8 @@ pub struct About {
 /// What an event says: a pure function of its body, its instance and its arrival, so that the tables can be rebuilt
 /// from the ledger.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
-    pub about: About,
+pub struct Interpretation {
+    pub about: EventSubject,
     pub state: EventState,
     pub reason: Option<String>,
     pub effect: Effect,
@@ -89,7 +89,7 @@ pub struct Event {
     pub received_at: Timestamp,
     /// Whether a signature was verified.
     pub signed: bool,
-    pub reading: Reading,
+    pub reading: Interpretation,
 }
 
 impl Event {
@@ -110,7 +110,7 @@ impl Event {
         let document = Document::parse(&text);
         let stated = document.as_ref().ok().and_then(|document| document.instance_id().ok().flatten());
         let instance_id = attribute(keyring, path, signer, stated.as_ref());
-        let reading = Reading::of(document, &instance_id, received_at);
+        let reading = Interpretation::of(document, &instance_id, received_at);
         Self {
             contradicts: stated.filter(|stated| *stated != instance_id),
             body_sha256: Sha256::digest(&body).into(),
@@ -124,7 +124,7 @@ impl Event {
 
     /// Reads a row of the ledger again.
     pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
-        let reading = Reading::of_ledger(&body, &instance_id, received_at);
+        let reading = Interpretation::of_ledger(&body, &instance_id, received_at);
         let body_sha256 = Sha256::digest(&body).into();
         Self { instance_id, contradicts: None, body, body_sha256, received_at, signed, reading }
     }
@@ -137,11 +137,11 @@ impl Event {
 
     /// The same event set aside with `reason`, for a store that cannot hold what it says: nothing but its bytes.
     pub fn quarantined(self, reason: &str) -> Self {
-        Self { reading: Reading::quarantined(About::default(), reason.to_owned()), ..self }
+        Self { reading: Interpretation::quarantined(EventSubject::default(), reason.to_owned()), ..self }
     }
 }
 
-impl Reading {
+impl Interpretation {
     /// Reads a ledger row again.
     pub fn of_ledger(body: &[u8], instance_id: &InstanceId, received_at: Timestamp) -> Self {
         let text = Text::of(body);
@@ -151,11 +151,11 @@ impl Reading {
     fn of(document: Result<Document<'_>, Defect>, instance_id: &InstanceId, received_at: Timestamp) -> Self {
         let mut document = match document {
             Ok(document) => document,
-            Err(defect) => return Self::quarantined(About::default(), defect.reason()),
+            Err(defect) => return Self::quarantined(EventSubject::default(), defect.reason()),
         };
         let event_type = document.key_text("event_type", MAX_EVENT_TYPE_BYTES);
         let event_type = event_type.map(|event_type| event_type.filter(|event_type| !event_type.is_empty()));
-        let about = About::of(&document, event_type.clone().unwrap_or_default());
+        let about = EventSubject::of(&document, event_type.clone().unwrap_or_default());
         let effect = event_type
             .and_then(|event_type| Effect::of(event_type.as_deref(), &mut document, instance_id, received_at));
         match effect {
@@ -180,12 +180,12 @@ impl Reading {
         }
     }
 
-    fn quarantined(about: About, reason: String) -> Self {
+    fn quarantined(about: EventSubject, reason: String) -> Self {
         Self { about, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
     }
 }
 
-impl About {
+impl EventSubject {
     fn of(document: &Document<'_>, event_type: Option<String>) -> Self {
         let of_message = if event_type.as_deref() == Some(MESSAGE_REACTION) { "message_id" } else { "id" };
         Self { event_type, message_id: document.readable_id(of_message), chat_id: document.readable_id("chat_id") }
@@ -260,8 +260,8 @@ mod tests {
 
     const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);
 
-    fn read(body: &str) -> Reading {
-        Reading::of_ledger(body.as_bytes(), &InstanceId::new("123").unwrap(), ARRIVAL)
+    fn read(body: &str) -> Interpretation {
+        Interpretation::of_ledger(body.as_bytes(), &InstanceId::new("123").unwrap(), ARRIVAL)
     }
 
     fn quarantine(body: &str) -> String {

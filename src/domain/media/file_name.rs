@@ -66,7 +66,7 @@ fn shortened(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::media::file_name::*;
+    use super::*;
 
     fn assert_sanitised(cases: &[(&str, Option<&str>)]) {
         for (name, safe) in cases {

@@ -11,7 +11,7 @@ pub fn is_inline_safe(content_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::media::media_type::*;
+    use super::*;
 
     #[test]
     fn pictures_videos_and_voice_messages_are_shown_in_the_page() {

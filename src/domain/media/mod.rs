@@ -57,7 +57,7 @@ impl MediaJob {
 
 /// Where a job stands: the column `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
+pub enum MediaState {
     /// To be fetched, or being fetched.
     Pending,
     Stored,
@@ -71,7 +71,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl MediaState {
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Stored, Self::Expired, Self::Refused, Self::TooLarge, Self::Failed];
 
@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for MediaState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -100,7 +100,7 @@ impl fmt::Display for State {
 /// The jobs of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Jobs {
-    pub state: State,
+    pub state: MediaState,
     pub count: u64,
     /// When the oldest of their messages was.
     pub oldest: Timestamp,
@@ -161,7 +161,7 @@ pub enum Outcome {
     },
     /// Given up.
     Ended {
-        state: State,
+        state: MediaState,
         reason: String,
     },
     /// Pending until then, and not counted as an attempt.
@@ -242,15 +242,15 @@ impl RetryPolicy {
             Failure::NoRoom | Failure::StoreFull => {
                 Outcome::Postponed { at: now + NO_ROOM_DELAY.mul_f64(1.0 + jitter), reason: failure.to_string() }
             }
-            Failure::Refused(_) => ended(State::Refused),
-            Failure::TooLarge(_) => ended(State::TooLarge),
-            Failure::Gone { .. } if job.denials + 1 >= MAX_DENIALS => ended(State::Expired),
-            Failure::Denied(_) if job.denials + 1 >= MAX_DENIALS => ended(State::Failed),
+            Failure::Refused(_) => ended(MediaState::Refused),
+            Failure::TooLarge(_) => ended(MediaState::TooLarge),
+            Failure::Gone { .. } if job.denials + 1 >= MAX_DENIALS => ended(MediaState::Expired),
+            Failure::Denied(_) if job.denials + 1 >= MAX_DENIALS => ended(MediaState::Failed),
             Failure::Gone { .. } | Failure::Denied(_) => {
                 again(now, delay(job.denials + 1, jitter), failure.to_string(), true)
             }
             Failure::Passing { reason, .. } if job.attempts >= self.max_attempts => Outcome::Ended {
-                state: State::Failed,
+                state: MediaState::Failed,
                 reason: format!("given up after {} attempts; the last time {reason}", job.attempts),
             },
             Failure::Passing { reason, retry_after } => {
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    fn state(attempts: u32, denials: u32, failure: Failure) -> Option<(State, String)> {
+    fn state(attempts: u32, denials: u32, failure: Failure) -> Option<(MediaState, String)> {
         match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
             Outcome::Ended { state, reason } => Some((state, reason)),
             _ => None,
@@ -313,7 +313,7 @@ mod tests {
             "half of each wait is random, so three quarters of them pass in the mean"
         );
         let (state, reason) = state(600, 0, Failure::passing("the host did not answer")).expect("it ends");
-        assert_eq!(state, State::Failed);
+        assert_eq!(state, MediaState::Failed);
         assert_eq!(reason, "given up after 600 attempts; the last time the host did not answer");
     }
 
@@ -338,16 +338,16 @@ mod tests {
         let gone = || Failure::Gone { status: 404 };
         assert_eq!([0, 1, 2].map(|denials| seconds(300, denials, gone())), [Some(1), Some(2), Some(4)]);
         let reason = "the gateway no longer has the file (it answered 404)".to_owned();
-        assert_eq!(state(4, 3, gone()), Some((State::Expired, reason)));
+        assert_eq!(state(4, 3, gone()), Some((MediaState::Expired, reason)));
         let denied = || Failure::Denied("the server answered 403 Forbidden".to_owned());
         assert_eq!(seconds(1, 0, denied()), Some(1));
-        assert_eq!(state(4, 3, denied()), Some((State::Failed, "the server answered 403 Forbidden".to_owned())));
+        assert_eq!(state(4, 3, denied()), Some((MediaState::Failed, "the server answered 403 Forbidden".to_owned())));
     }
 
     #[test]
     fn a_forbidden_address_and_a_file_that_is_too_large_end_at_once_and_one_without_room_never() {
-        assert_eq!(state(1, 0, Failure::Refused("no".to_owned())), Some((State::Refused, "no".to_owned())));
-        assert_eq!(state(1, 0, Failure::TooLarge("no".to_owned())), Some((State::TooLarge, "no".to_owned())));
+        assert_eq!(state(1, 0, Failure::Refused("no".to_owned())), Some((MediaState::Refused, "no".to_owned())));
+        assert_eq!(state(1, 0, Failure::TooLarge("no".to_owned())), Some((MediaState::TooLarge, "no".to_owned())));
         let postponed = Outcome::Postponed {
             at: NOW + Duration::from_secs(120),
             reason: "there is no room for it on the disk".to_owned(),

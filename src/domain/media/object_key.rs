@@ -49,7 +49,7 @@ impl fmt::Display for ObjectKey {
 
 #[cfg(test)]
 mod tests {
-    use crate::media::object_key::*;
+    use super::*;
 
     #[test]
     fn a_digest_has_one_name_and_it_reads_back() {

@@ -124,7 +124,7 @@ pub fn rank(ack: &str) -> i16 {
 
 #[cfg(test)]
 mod tests {
-    use crate::message::ack::*;
+    use super::*;
 
     #[test]
     fn acks_rank_in_the_guides_order_whatever_their_case() {

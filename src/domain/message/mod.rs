@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::event::{Effect, MAX_ACK_BYTES, MAX_REACTION_BYTES, Reading};
+use super::event::{Effect, Interpretation, MAX_ACK_BYTES, MAX_REACTION_BYTES};
 use super::instance::InstanceId;
 use super::media::MediaJob;
 use super::search::first_words;
@@ -40,7 +40,7 @@ pub const TOO_MANY_COPIES: &str = "too_many_copies";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageCopy {
     pub id: String,
-    pub fields: Fields,
+    pub fields: MessageFields,
     /// Of its body, for a search. They are worked out by whoever reads the event: there is one writer, and many of these.
     pub words: String,
     /// The ack that the copy itself states.
@@ -50,7 +50,7 @@ pub struct MessageCopy {
 /// A message's fields under the guide's names, but `from_id`, `to_id` (its `from`, `to`), `kind` (its `type`) and
 /// `sent_at` (its `timestamp`).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fields {
+pub struct MessageFields {
     pub chat_id: Option<String>,
     pub from_id: Option<String>,
     pub to_id: Option<String>,
@@ -99,7 +99,7 @@ pub type MessageKey = (InstanceId, String);
 pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
-    pub fields: Fields,
+    pub fields: MessageFields,
     /// Of its body, for a search.
     pub words: String,
     pub ack: Standing,
@@ -146,7 +146,7 @@ impl MessageCopy {
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
         let chat_id = document.optional_id("chat_id")?;
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
-        let texts = Fields {
+        let texts = MessageFields {
             sender_name,
             body: text("body"),
             kind,
@@ -154,9 +154,9 @@ impl MessageCopy {
             media_url: text("media_url"),
             vcard: text("vcard"),
             status,
-            ..Fields::default()
+            ..MessageFields::default()
         };
-        let fields = Fields {
+        let fields = MessageFields {
             is_group: document.flag("is_group").or_else(|| chat_id.as_deref().map(chat_id::is_group)),
             chat_id,
             from_id: document.optional_id("from")?,
@@ -200,9 +200,9 @@ impl Location {
     }
 }
 
-impl Fields {
+impl MessageFields {
     /// Lays a later copy over the earlier ones: what it fills wins, what it leaves empty stays.
-    fn overlay(self, later: &Fields) -> Self {
+    fn overlay(self, later: &MessageFields) -> Self {
         fn last<T: Clone>(later: &Option<T>, earlier: Option<T>) -> Option<T> {
             later.clone().or(earlier)
         }
@@ -237,7 +237,7 @@ impl LedgerCopy {
         seq: i64,
     ) -> Option<Self> {
         let body_sha256 = body_sha256.try_into().ok()?;
-        match Reading::of_ledger(body, &instance_id, received_at).effect {
+        match Interpretation::of_ledger(body, &instance_id, received_at).effect {
             Effect::Message(copy) => Some(Self { instance_id, copy, body_sha256, received_at, seq }),
             _ => None,
         }
@@ -256,7 +256,7 @@ impl LedgerCopy {
 /// at least one field, so they are few.
 pub fn telling(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
     copies.sort_by_key(LedgerCopy::order);
-    let (mut fields, mut telling) = (Fields::default(), Vec::new());
+    let (mut fields, mut telling) = (MessageFields::default(), Vec::new());
     for copy in copies.into_iter().rev() {
         let with_it = copy.copy.fields.clone().overlay(&fields);
         if with_it != fields || telling.is_empty() {
@@ -280,7 +280,7 @@ impl Message {
         let ((instance_id, id), event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
         let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
-        let (mut fields, mut words) = (Fields::default(), "");
+        let (mut fields, mut words) = (MessageFields::default(), "");
         for LedgerCopy { copy, .. } in &copies {
             if copy.fields.body.is_some() {
                 words = &copy.words;
@@ -294,13 +294,13 @@ impl Message {
     /// they are recorded.
     #[must_use]
     pub fn over(self, recorded: &RecordedMessage) -> Self {
-        let earlier = Fields {
+        let earlier = MessageFields {
             chat_id: recorded.chat_id.clone(),
             from_me: recorded.from_me,
             sender_name: recorded.sender_name.clone(),
             sent_at: recorded.sent_at,
             is_group: Some(recorded.is_group),
-            ..Fields::default()
+            ..MessageFields::default()
         };
         let received_at = self.received_at.min(recorded.received_at);
         Self { fields: earlier.overlay(&self.fields), received_at, ..self }
@@ -309,8 +309,8 @@ impl Message {
     /// Keeps only what the chat of the message needs to know. The long texts are left out.
     #[must_use]
     pub fn without_texts(self) -> Self {
-        let Fields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
-        let fields = Fields { chat_id, from_me, sender_name, sent_at, is_group, ..Fields::default() };
+        let MessageFields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
+        let fields = MessageFields { chat_id, from_me, sender_name, sent_at, is_group, ..MessageFields::default() };
         Self { fields, words: String::new(), ..self }
     }
 

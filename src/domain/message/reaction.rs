@@ -41,7 +41,7 @@ pub fn current(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
 
 #[cfg(test)]
 mod tests {
-    use crate::message::reaction::*;
+    use super::*;
 
     #[test]
     fn each_persons_latest_reaction_counts_unless_it_is_a_removal() {

@@ -2,13 +2,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn copy(seq: i64, sent_at: Option<i64>, fields: Fields) -> LedgerCopy {
+fn copy(seq: i64, sent_at: Option<i64>, fields: MessageFields) -> LedgerCopy {
     LedgerCopy {
         instance_id: InstanceId::new("123").unwrap(),
         copy: Arc::new(MessageCopy {
             id: "ABCD1234".to_owned(),
             words: fields.body.as_deref().map(first_words).unwrap_or_default(),
-            fields: Fields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
+            fields: MessageFields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
             ack: None,
         }),
         body_sha256: [seq as u8; 32],
@@ -23,9 +23,10 @@ fn some(text: &str) -> Option<String> {
 
 #[test]
 fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
-    let stub = copy(1, None, Fields { sender_name: some("Juan"), is_group: Some(false), ..Fields::default() });
-    let real = copy(2, Some(900), Fields { body: some("Hola"), ..Fields::default() });
-    let late = copy(3, Some(900), Fields { media_url: some("/uploads/x.jpg"), ..Fields::default() });
+    let stub =
+        copy(1, None, MessageFields { sender_name: some("Juan"), is_group: Some(false), ..MessageFields::default() });
+    let real = copy(2, Some(900), MessageFields { body: some("Hola"), ..MessageFields::default() });
+    let late = copy(3, Some(900), MessageFields { media_url: some("/uploads/x.jpg"), ..MessageFields::default() });
     let message = Message::fold(&[stub.clone(), real.clone(), late.clone()]);
     assert_eq!(message.fields.sender_name, some("Juan"));
     assert_eq!(message.fields.body, some("Hola"));
@@ -39,7 +40,7 @@ fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
 
 #[test]
 fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
-    let body = |seq, sent_at, text| copy(seq, sent_at, Fields { body: some(text), ..Fields::default() });
+    let body = |seq, sent_at, text| copy(seq, sent_at, MessageFields { body: some(text), ..MessageFields::default() });
     let fold = |copies: &[LedgerCopy]| Message::fold(copies).fields.body.unwrap();
     assert_eq!(fold(&[body(1, Some(20), "later"), body(2, Some(10), "earlier")]), "later");
     assert_eq!(fold(&[body(1, Some(10), "low"), body(2, Some(10), "high")]), "high");
@@ -48,8 +49,8 @@ fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
 
 #[test]
 fn once_outgoing_always_outgoing() {
-    let mine = copy(1, None, Fields { from_me: true, ..Fields::default() });
-    let theirs = copy(2, Some(10), Fields::default());
+    let mine = copy(1, None, MessageFields { from_me: true, ..MessageFields::default() });
+    let theirs = copy(2, Some(10), MessageFields::default());
     assert!(Message::fold(&[mine, theirs]).fields.from_me);
 }
 
@@ -72,7 +73,7 @@ fn a_group_is_known_by_its_chat_where_a_copy_does_not_say() {
 fn a_name_beyond_its_limit_is_none() {
     let read = |name: &str| {
         let body = format!(r#"{{"event_type":"message_received","id":"A","sender_name":"{name}"}}"#);
-        let reading = Reading::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
+        let reading = Interpretation::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
         let Effect::Message(copy) = reading.effect else { panic!("{body}") };
         (copy.fields.sender_name.clone(), reading.reason)
     };
@@ -100,7 +101,7 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
             copy(
                 seq,
                 sent_at,
-                Fields {
+                MessageFields {
                     chat_id,
                     from_id,
                     to_id,
@@ -133,14 +134,14 @@ fn written(message: Message, earlier: &Message) -> Message {
 
 fn recorded(message: &Message) -> RecordedMessage {
     let Message { instance_id, id, received_at, event_seq, .. } = message.clone();
-    let Fields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
+    let MessageFields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
     let is_group = message.is_group();
     RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, event_seq }
 }
 
 /// Returns the message as a row holds it: an unknown `is_group` is stored as false.
 fn row(message: Message) -> Message {
-    Message { fields: Fields { is_group: Some(message.is_group()), ..message.fields.clone() }, ..message }
+    Message { fields: MessageFields { is_group: Some(message.is_group()), ..message.fields.clone() }, ..message }
 }
 
 proptest! {

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
-pub mod walk;
+pub mod scan;
 
 /// In which order a list is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum SortOrder {
     #[default]
     NewestFirst,
     OldestFirst,
@@ -21,13 +21,13 @@ pub enum Order {
 
 /// The sort key of a row: a time, the instance, and what tells apart rows of the same time and instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Key {
+pub struct SortKey {
     at: i64,
     instance_id: String,
     rest: Vec<String>,
 }
 
-impl Key {
+impl SortKey {
     pub fn new(at: Timestamp, instance_id: &InstanceId, rest: Vec<String>) -> Self {
         Self { at: at.millis(), instance_id: instance_id.as_str().to_owned(), rest }
     }
@@ -71,7 +71,7 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
 /// Which page of a list is wanted.
 #[derive(Clone, Debug)]
 pub struct Paging<K> {
-    pub order: Order,
+    pub order: SortOrder,
     /// How many rows at most.
     pub limit: u32,
     pub cursor: Option<Cursor<K>>,
@@ -99,7 +99,7 @@ pub struct Page<T, K> {
 impl<K> Paging<K> {
     /// Whether the database reads the rows from small keys to great ones.
     pub fn ascending(&self) -> bool {
-        (self.order == Order::OldestFirst) != self.is_backwards()
+        (self.order == SortOrder::OldestFirst) != self.is_backwards()
     }
 
     /// How many rows are to be read: one more than are shown, to know whether there is another page.
@@ -188,22 +188,22 @@ pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize
 
 /// One side of a range: a time, and what tells apart the rows of that time. No row has empty text there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Bound {
+pub struct KeysetBound {
     pub at: Timestamp,
     pub rest: Vec<String>,
 }
 
 /// The rows of an instance that lie strictly between two bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Range {
-    pub after: Bound,
-    pub before: Bound,
+pub struct KeysetRange {
+    pub after: KeysetBound,
+    pub before: KeysetBound,
 }
 
-impl Paging<Key> {
+impl Paging<SortKey> {
     /// The rows of `instance` that can be on the page. `width` is how many columns follow the instance in a key.
-    pub fn range(&self, instance: &InstanceId, width: usize) -> Range {
-        let bound = |at| Bound { at, rest: vec![String::new(); width] };
+    pub fn range(&self, instance: &InstanceId, width: usize) -> KeysetRange {
+        let bound = |at| KeysetBound { at, rest: vec![String::new(); width] };
         let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
         let mut before = bound(self.until.unwrap_or(Timestamp::MAX));
         if let Some(Cursor { key, .. }) = &self.cursor {
@@ -213,22 +213,22 @@ impl Paging<Key> {
                 false => before = before.min(reached),
             }
         }
-        Range { after, before }
+        KeysetRange { after, before }
     }
 }
 
-impl Paging<Key> {
+impl Paging<SortKey> {
     /// The keys strictly between which the rows of the page lie, for a list that all instances have in one order.
     /// `width` is as in [`Paging::range`].
-    pub fn span(&self, width: usize) -> (Key, Key) {
+    pub fn span(&self, width: usize) -> (SortKey, SortKey) {
         let edge =
-            |at: Timestamp| Key { at: at.millis(), instance_id: String::new(), rest: vec![String::new(); width] };
+            |at: Timestamp| SortKey { at: at.millis(), instance_id: String::new(), rest: vec![String::new(); width] };
         let (mut after, mut before) =
             (edge(self.since.unwrap_or(Timestamp::MIN)), edge(self.until.unwrap_or(Timestamp::MAX)));
         if let Some(Cursor { key, .. }) = &self.cursor {
             let at = key.at();
             let instance_id = key.instance_id.replace('\0', "");
-            let reached = Key { at: at.millis(), instance_id, rest: padded(&key.rest, width) };
+            let reached = SortKey { at: at.millis(), instance_id, rest: padded(&key.rest, width) };
             match self.ascending() {
                 true => after = after.max(reached),
                 false => before = before.min(reached),
@@ -238,8 +238,8 @@ impl Paging<Key> {
     }
 
     /// Lets a page that is not full go on from `at`, up to which its rows were read.
-    pub fn unfinished<T>(&self, page: Page<T, Key>, at: Timestamp) -> Page<T, Key> {
-        let key = Key { at: at.millis(), instance_id: String::new(), rest: vec![] };
+    pub fn unfinished<T>(&self, page: Page<T, SortKey>, at: Timestamp) -> Page<T, SortKey> {
+        let key = SortKey { at: at.millis(), instance_id: String::new(), rest: vec![] };
         let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
         match self.is_backwards() {
             // Without a row, the way forth begins where the way back was broken off.
@@ -253,7 +253,7 @@ impl Paging<Key> {
     }
 }
 
-impl Key {
+impl SortKey {
     /// Cut to the times that a row can have.
     pub fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()))
@@ -268,14 +268,14 @@ impl Key {
     }
 
     /// Where the rows of `instance` stand that come before or after this key in a list of all instances.
-    fn bound(&self, instance: &InstanceId, width: usize) -> Bound {
+    fn bound(&self, instance: &InstanceId, width: usize) -> KeysetBound {
         let at = self.at();
         let empty = vec![String::new(); width];
         match instance.as_str().cmp(self.instance_id.as_str()) {
             // Its rows of the same time come before the key: all of them lie below the next millisecond.
-            std::cmp::Ordering::Less => Bound { at: at.next(), rest: empty },
-            std::cmp::Ordering::Equal => Bound { at, rest: padded(&self.rest, width) },
-            std::cmp::Ordering::Greater => Bound { at, rest: empty },
+            std::cmp::Ordering::Less => KeysetBound { at: at.next(), rest: empty },
+            std::cmp::Ordering::Equal => KeysetBound { at, rest: padded(&self.rest, width) },
+            std::cmp::Ordering::Greater => KeysetBound { at, rest: empty },
         }
     }
 }

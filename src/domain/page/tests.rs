@@ -14,17 +14,17 @@ const ROWS: [Row; 9] = [
     (13, "1", "d"),
 ];
 
-fn key((at, instance, id): &Row) -> Key {
-    Key::new(Timestamp::from_millis(*at), &InstanceId::new(instance).unwrap(), vec![(*id).to_owned()])
+fn key((at, instance, id): &Row) -> SortKey {
+    SortKey::new(Timestamp::from_millis(*at), &InstanceId::new(instance).unwrap(), vec![(*id).to_owned()])
 }
 
 /// Reads as a store does: the rows of each instance in its range, merged, in the order of reading.
-fn read(paging: &Paging<Key>) -> Vec<Row> {
+fn read(paging: &Paging<SortKey>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for instance in ["1", "2", "3"] {
         let range = paging.range(&InstanceId::new(instance).unwrap(), 1);
         let inside = |row: &&Row| {
-            let place = Bound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
+            let place = KeysetBound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
             row.1 == instance && place > range.after && place < range.before
         };
         rows.extend(ROWS.iter().filter(inside));
@@ -37,15 +37,15 @@ fn read(paging: &Paging<Key>) -> Vec<Row> {
     rows
 }
 
-fn paging(order: Order, limit: u32, cursor: Option<Cursor<Key>>) -> Paging<Key> {
+fn paging(order: SortOrder, limit: u32, cursor: Option<Cursor<SortKey>>) -> Paging<SortKey> {
     Paging { order, limit, cursor, since: None, until: None }
 }
 
 #[test]
 fn a_walk_there_and_back_meets_every_row_once() {
-    for (order, limit) in [(Order::NewestFirst, 1), (Order::NewestFirst, 4), (Order::OldestFirst, 2)] {
+    for (order, limit) in [(SortOrder::NewestFirst, 1), (SortOrder::NewestFirst, 4), (SortOrder::OldestFirst, 2)] {
         let mut expected = ROWS.to_vec();
-        if order == Order::NewestFirst {
+        if order == SortOrder::NewestFirst {
             expected.reverse();
         }
         let mut pages = vec![];
@@ -75,7 +75,7 @@ fn a_walk_there_and_back_meets_every_row_once() {
 #[test]
 fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back() {
     let size = |(at, _, id): &Row| if at % 2 == 0 { 40 } else { 5 + id.len() };
-    for (order, most) in [(Order::NewestFirst, 50), (Order::OldestFirst, 1), (Order::NewestFirst, 90)] {
+    for (order, most) in [(SortOrder::NewestFirst, 50), (SortOrder::OldestFirst, 1), (SortOrder::NewestFirst, 90)] {
         let page = |cursor| {
             let paging = paging(order, 4, cursor);
             let page = paging.page(read(&paging), key);
@@ -89,7 +89,7 @@ fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back()
             pages.push(page(Some(next)));
         }
         let mut expected = ROWS.to_vec();
-        if order == Order::NewestFirst {
+        if order == SortOrder::NewestFirst {
             expected.reverse();
         }
         let seen: Vec<Row> = pages.iter().flat_map(|page| page.rows.clone()).collect();
@@ -111,7 +111,7 @@ fn since_is_inside_and_until_is_not() {
     let between = |since: i64, until: i64| Paging {
         since: Some(Timestamp::from_millis(since)),
         until: Some(Timestamp::from_millis(until)),
-        ..paging(Order::OldestFirst, 50, None)
+        ..paging(SortOrder::OldestFirst, 50, None)
     };
     assert_eq!(read(&between(11, 12)), [ROWS[4], ROWS[5]]);
     assert_eq!(read(&between(12, 11)), []);
@@ -120,7 +120,7 @@ fn since_is_inside_and_until_is_not() {
 #[test]
 fn a_cursor_is_good_for_its_own_list_alone() {
     let text = Cursor { key: key(&ROWS[0]), backwards: true }.encode("rows");
-    assert_eq!(Cursor::<Key>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
+    assert_eq!(Cursor::<SortKey>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
     let json = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
     let spaced = BASE64_URL_SAFE_NO_PAD.encode([b" ", json.as_slice()].concat());
     for (list, text) in [
@@ -131,18 +131,18 @@ fn a_cursor_is_good_for_its_own_list_alone() {
         ("rows", &text[1..]),
         ("rows", &spaced),
     ] {
-        assert_eq!(Cursor::<Key>::decode(list, text), Err(UnknownCursor));
+        assert_eq!(Cursor::<SortKey>::decode(list, text), Err(UnknownCursor));
     }
 }
 
 #[test]
 fn a_forged_cursor_does_no_harm() {
     let before = |at| {
-        let forged = Key { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
+        let forged = SortKey { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
         let cursor = Some(Cursor { key: forged, backwards: false });
-        paging(Order::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), 1).before
+        paging(SortOrder::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), 1).before
     };
-    assert_eq!(before(5), Bound { at: Timestamp::from_millis(5), rest: vec!["a".to_owned()] });
+    assert_eq!(before(5), KeysetBound { at: Timestamp::from_millis(5), rest: vec!["a".to_owned()] });
     assert_eq!(before(i64::MAX).at, Timestamp::MAX);
     assert_eq!(before(i64::MIN).at, Timestamp::MIN);
 }

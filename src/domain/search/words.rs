@@ -5,7 +5,7 @@ use super::folded;
 /// The words of a text, folded: runs of letters and digits, and each emoji or other symbol by itself (a flag is a pair
 /// of characters, and one word). What joins or varies emojis is left out, and punctuation separates. A word holds
 /// neither ASCII punctuation nor capitals.
-pub(super) struct Words<I: Iterator<Item = char>> {
+pub(super) struct FoldedWords<I: Iterator<Item = char>> {
     characters: std::iter::Peekable<I>,
 }
 
@@ -21,15 +21,15 @@ const MAX_BYTES: usize = 64 * 1024;
 /// How much of a text is folded for that. Only one of hardly anything but accents does not fill the limit with it.
 pub const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
 
-pub(super) fn words(text: &str) -> Words<impl Iterator<Item = char>> {
-    Words { characters: folded(text).peekable() }
+pub(super) fn words(text: &str) -> FoldedWords<impl Iterator<Item = char>> {
+    FoldedWords { characters: folded(text).peekable() }
 }
 
 /// The words of the beginning of a text, as many as are indexed, with a space between two; the last is a whole one. The rest
 /// of the text costs nothing.
 pub fn first_words(text: &str) -> String {
     let beginning = beginning(&text[..text.floor_char_boundary(MAX_UNFOLDED_BYTES)]);
-    Words { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect::<Vec<String>>().join(" ")
+    FoldedWords { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect::<Vec<String>>().join(" ")
 }
 
 fn beginning(text: &str) -> String {
@@ -48,29 +48,31 @@ fn beginning(text: &str) -> String {
     beginning
 }
 
-impl<I: Iterator<Item = char>> Iterator for Words<I> {
+impl<I: Iterator<Item = char>> Iterator for FoldedWords<I> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
         loop {
             let first = self.characters.next()?;
-            match Kind::of(first) {
-                Kind::Nothing => {}
-                Kind::Letter if is_combining_mark(first) => {}
-                Kind::Letter => return Some(self.run_from(first)),
-                Kind::Flag => return Some([Some(first), self.next_of(Kind::Flag)].into_iter().flatten().collect()),
-                Kind::Symbol => return Some(first.into()),
+            match CharClass::of(first) {
+                CharClass::Nothing => {}
+                CharClass::Letter if is_combining_mark(first) => {}
+                CharClass::Letter => return Some(self.run_from(first)),
+                CharClass::Flag => {
+                    return Some([Some(first), self.next_of(CharClass::Flag)].into_iter().flatten().collect());
+                }
+                CharClass::Symbol => return Some(first.into()),
             }
         }
     }
 }
 
-impl<I: Iterator<Item = char>> Words<I> {
+impl<I: Iterator<Item = char>> FoldedWords<I> {
     /// The rest of a run of letters and digits; what is too long is passed over.
     fn run_from(&mut self, first: char) -> String {
         let mut word = String::from(first);
         let mut full = false;
-        while let Some(letter) = self.next_of(Kind::Letter) {
+        while let Some(letter) = self.next_of(CharClass::Letter) {
             full |= word.len() + letter.len_utf8() > MAX_WORD_BYTES;
             if !full {
                 word.push(letter);
@@ -79,14 +81,14 @@ impl<I: Iterator<Item = char>> Words<I> {
         word
     }
 
-    fn next_of(&mut self, kind: Kind) -> Option<char> {
-        self.characters.next_if(|character| Kind::of(*character) == kind)
+    fn next_of(&mut self, kind: CharClass) -> Option<char> {
+        self.characters.next_if(|character| CharClass::of(*character) == kind)
     }
 }
 
 /// What a folded character is for a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CharClass {
     Letter,
     /// Half a flag.
     Flag,
@@ -94,7 +96,7 @@ enum Kind {
     Nothing,
 }
 
-impl Kind {
+impl CharClass {
     fn of(character: char) -> Self {
         match character {
             _ if character.is_alphanumeric() => Self::Letter,

@@ -37,7 +37,7 @@ pub struct Period {
 
 /// By what time is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum CalendarUnit {
     Hour,
     Day,
     /// From Monday on, as in ISO 8601.
@@ -72,7 +72,7 @@ pub struct Grid {
 
 /// Where something was counted: the index of a slice, and the number of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct BucketPlace {
     pub slice: usize,
     pub number: i64,
 }
@@ -91,7 +91,7 @@ pub struct Bucket {
 pub struct Calendar {
     grid: Grid,
     buckets: Vec<Bucket>,
-    places: HashMap<Place, usize>,
+    places: HashMap<BucketPlace, usize>,
 }
 
 impl Period {
@@ -120,7 +120,7 @@ impl Period {
     }
 }
 
-impl Unit {
+impl CalendarUnit {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "hour" => Some(Self::Hour),
@@ -165,8 +165,8 @@ impl Grid {
 
 impl Calendar {
     /// The units of `period` in `zone`.
-    pub fn new(zone: &Zone, period: Period, unit: Unit) -> Result<Self, InvalidPeriod> {
-        if unit == Unit::Hour && period.millis() > MOST_OF_HOURS * 1_000 {
+    pub fn new(zone: &Zone, period: Period, unit: CalendarUnit) -> Result<Self, InvalidPeriod> {
+        if unit == CalendarUnit::Hour && period.millis() > MOST_OF_HOURS * 1_000 {
             return Err(InvalidPeriod::TooManyHours);
         }
         let grid = Grid { slices: slices(zone, period, unit.shift()), width: unit.width() };
@@ -185,25 +185,25 @@ impl Calendar {
     }
 
     /// The index of the bucket of a place. `None` outside the period.
-    pub fn bucket(&self, place: Place) -> Option<usize> {
+    pub fn bucket(&self, place: BucketPlace) -> Option<usize> {
         self.places.get(&place).copied()
     }
 
     /// A day or week that goes on in the next slice is one; an hour is not the same after its clocks have changed.
-    fn fill(&mut self, unit: Unit) {
+    fn fill(&mut self, unit: CalendarUnit) {
         let mut begun = HashMap::new();
         for (index, slice) in self.grid.slices.iter().enumerate() {
             for (number, period) in slice.units(self.grid.width) {
-                let part = if unit == Unit::Hour { index } else { 0 };
+                let part = if unit == CalendarUnit::Hour { index } else { 0 };
                 let bucket = *begun.entry((part, number)).or_insert(self.buckets.len());
                 match self.buckets.get_mut(bucket) {
                     Some(bucket) => bucket.period.until = period.until,
                     None => self.buckets.push(Bucket { period, label: unit.label(number) }),
                 }
-                self.places.insert(Place { slice: index, number }, bucket);
+                self.places.insert(BucketPlace { slice: index, number }, bucket);
             }
         }
-        if unit == Unit::Hour {
+        if unit == CalendarUnit::Hour {
             self.tell_apart();
         }
     }

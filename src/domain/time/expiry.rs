@@ -70,7 +70,7 @@ fn span(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use crate::time::expiry::*;
+    use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_724_716_800_000);
 

@@ -21,7 +21,7 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use crate::time::retry_after::*;
+    use super::*;
 
     #[test]
     fn a_server_says_in_seconds_or_with_a_date_when_to_come_again() {

@@ -131,7 +131,7 @@ impl Sub<Duration> for Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use crate::time::timestamp::*;
+    use super::*;
 
     const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);
 

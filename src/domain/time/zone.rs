@@ -135,7 +135,7 @@ impl fmt::Display for Zone {
 
 #[cfg(test)]
 mod tests {
-    use crate::time::zone::*;
+    use super::*;
 
     fn at(text: &str) -> Timestamp {
         Timestamp::from_rfc3339(text).unwrap()

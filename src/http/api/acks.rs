@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
@@ -20,7 +20,7 @@ const LIST: &str = "acks";
 
 /// A word that was stated of a message.
 #[derive(Serialize, ToSchema)]
-pub struct Stated {
+pub struct AckView {
     /// Verbatim.
     #[schema(example = "delivered")]
     pub ack: String,
@@ -40,7 +40,7 @@ pub struct Ack {
     #[schema(example = "ABCD1234")]
     pub message_id: String,
     #[serde(flatten)]
-    pub stated: Stated,
+    pub stated: AckView,
 }
 
 /// Which acks.
@@ -81,9 +81,9 @@ pub struct AckParameters {
     responses((status = 200, description = "A page of acks", body = ListAnswer<Ack>), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -95,7 +95,7 @@ pub async fn list(
     answer.list(LIST, page.map(Ack::from))
 }
 
-impl From<StatedAck> for Stated {
+impl From<StatedAck> for AckView {
     fn from(stated: StatedAck) -> Self {
         Self { ack: stated.ack, timestamp: stated.received_at.seconds(), received_at: shown(stated.received_at) }
     }

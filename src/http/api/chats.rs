@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
 use super::messages::{self, Message, visible};
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
@@ -92,9 +92,9 @@ pub struct ChatParameters {
     responses((status = 200, description = "A page of chats", body = ListAnswer<Chat>), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -125,8 +125,8 @@ pub async fn list(
     responses((status = 200, description = "The chat", body = Chat), ItemProblems),
 )]
 pub async fn one(
-    archive: Data<Archive>,
-    reader: Reader,
+    archive: Data<StoreHandle>,
+    reader: Caller,
     answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
@@ -177,9 +177,9 @@ pub struct ChatMessageParameters {
     ),
 )]
 pub async fn messages(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::{Answer, encoded_len};
 use crate::http::openapi::problem_docs::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use crate::http::stream::feed;
-use crate::http::stream::feed::{FeedAnswer, Stretch};
+use crate::http::stream::feed::{FeedAnswer, FeedPage};
 use domain::event::EventState;
 use domain::page::PAGE_BYTES;
 use store::{EventDetail, EventFilter, EventReport};
@@ -162,9 +162,9 @@ pub struct EventParameters {
     responses((status = 200, description = "A page of events", body = EventsAnswer), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -173,7 +173,7 @@ pub async fn list(
         parameters.refuse_beside_since_seq()?;
         let filter = feed::filter(instance(&parameters.instance_id), text(&parameters.event_type));
         let limit = parameters::limit(&parameters.limit)?;
-        let stretch = Stretch { since, limit, bytes: PAGE_BYTES };
+        let stretch = FeedPage { since, limit, bytes: PAGE_BYTES };
         return answer.json(&feed::read(&archive, &reader.scope, &filter, stretch).await?);
     }
     let filter = parameters.filter()?;
@@ -217,8 +217,8 @@ impl EventParameters {
     responses((status = 200, description = "The event", body = EventWithBody), ItemProblems),
 )]
 pub async fn one(
-    archive: Data<Archive>,
-    reader: Reader,
+    archive: Data<StoreHandle>,
+    reader: Caller,
     answer: Answer,
     seq: Path<String>,
     request: HttpRequest,

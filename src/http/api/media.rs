@@ -20,12 +20,12 @@ use serde::Deserialize;
 use tracing::warn;
 use utoipa::IntoParams;
 
-use super::archive::Archive;
 use super::conditional::is_known;
 use super::parameters;
+use super::store_handle::StoreHandle;
 use crate::blob::Blobs;
 use crate::http::ASK_AGAIN;
-use crate::http::auth::access::Reader;
+use crate::http::auth::access::Caller;
 use crate::http::openapi::problem_docs::FileAnswers;
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
@@ -39,15 +39,15 @@ const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
 const FOREVER: &str = "private, max-age=31536000, immutable";
 
 /// Where files are read from.
-pub struct Files {
-    archive: Archive,
+pub struct MediaFiles {
+    archive: StoreHandle,
     blobs: Blobs,
     /// Answer with a redirect to the bucket.
     redirect: bool,
 }
 
-impl Files {
-    pub fn new(archive: Archive, blobs: Blobs, redirect: bool) -> Self {
+impl MediaFiles {
+    pub fn new(archive: StoreHandle, blobs: Blobs, redirect: bool) -> Self {
         Self { archive, blobs, redirect }
     }
 }
@@ -74,8 +74,8 @@ struct FileParameters {
     responses(FileAnswers),
 )]
 pub async fn by_key(
-    files: Data<Files>,
-    reader: Reader,
+    files: Data<MediaFiles>,
+    reader: Caller,
     key: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -98,8 +98,8 @@ pub async fn by_key(
     responses(FileAnswers),
 )]
 pub async fn of_message(
-    files: Data<Files>,
-    reader: Reader,
+    files: Data<MediaFiles>,
+    reader: Caller,
     message: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -128,7 +128,7 @@ fn unknown_message() -> Problem {
 }
 
 async fn answer(
-    files: &Files,
+    files: &MediaFiles,
     request: &HttpRequest,
     file: &StoredFile,
     caching: &'static str,
@@ -169,7 +169,7 @@ fn describe<'r>(response: &'r mut HttpResponseBuilder, file: &StoredFile) -> &'r
 }
 
 async fn body(
-    files: &Files,
+    files: &MediaFiles,
     request: &HttpRequest,
     file: &StoredFile,
     range: Range<u64>,
@@ -184,7 +184,7 @@ async fn body(
     Ok(response.body(SizedStream::new(length, bytes)))
 }
 
-async fn redirect(files: &Files, file: &StoredFile) -> Result<HttpResponse, Problem> {
+async fn redirect(files: &MediaFiles, file: &StoredFile) -> Result<HttpResponse, Problem> {
     let (blobs, file, disposition) = (files.blobs.clone(), file.clone(), disposition(file).to_string());
     let url = files
         .archive

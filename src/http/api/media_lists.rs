@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
-use super::messages::File;
+use super::messages::MessageFile;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, parse, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
-use domain::media::State;
+use domain::media::MediaState;
 use store::{JobReport, MediaFilter};
 
 const LIST: &str = "media";
@@ -27,7 +27,7 @@ pub struct MediaItem {
     #[schema(example = "ABCD1234")]
     pub message_id: String,
     #[serde(flatten)]
-    pub file: File,
+    pub file: MessageFile,
     /// Tries so far.
     #[schema(example = 1)]
     pub attempts: u32,
@@ -97,9 +97,9 @@ pub struct MediaParameters {
     responses((status = 200, description = "A page of files", body = ListAnswer<MediaItem>), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -114,8 +114,8 @@ pub async fn list(
 impl MediaParameters {
     fn filter(&self) -> Result<MediaFilter, Problem> {
         let state = |text: &str| {
-            let known = || format!("expected one of {}", State::ALL.map(State::as_str).join(", "));
-            State::parse(text).ok_or_else(known)
+            let known = || format!("expected one of {}", MediaState::ALL.map(MediaState::as_str).join(", "));
+            MediaState::parse(text).ok_or_else(known)
         };
         let bytes = |text: &str| -> Result<i64, &str> {
             let bytes = text.parse::<u64>().map_err(|_| "expected a number of bytes");

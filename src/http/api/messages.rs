@@ -5,19 +5,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::acks::Stated;
+use super::acks::AckView;
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
 use domain::instance::InstanceId;
 use domain::message::reaction::MessageReaction;
-use domain::page::{Key, Paging};
+use domain::page::{Paging, SortKey};
 use domain::search::SearchQuery;
 use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
@@ -72,8 +72,8 @@ pub struct Message {
     #[schema(example = json!(null))]
     pub reaction: Option<String>,
     /// Its file; null where it came without one.
-    pub media: Option<File>,
-    pub location: Option<Place>,
+    pub media: Option<MessageFile>,
+    pub location: Option<MessageLocation>,
     #[schema(example = json!(null))]
     pub vcard: Option<String>,
     #[schema(example = "received")]
@@ -98,7 +98,7 @@ pub struct Message {
 
 /// The file of a message.
 #[derive(Serialize, ToSchema)]
-pub struct File {
+pub struct MessageFile {
     /// pending, stored, expired, refused, too_large or failed
     #[schema(example = "stored")]
     pub state: String,
@@ -120,7 +120,7 @@ pub struct File {
 
 /// A place on the earth, in degrees.
 #[derive(Serialize, ToSchema)]
-pub struct Place {
+pub struct MessageLocation {
     #[schema(example = 4.7)]
     pub latitude: f64,
     #[schema(example = -74.1)]
@@ -144,7 +144,7 @@ pub struct MessageWithHistory {
     #[serde(flatten)]
     pub message: Message,
     /// The acks that were stated of it, in the order in which they came; at most 200.
-    pub acks: Vec<Stated>,
+    pub acks: Vec<AckView>,
     /// True if there are more acks: `GET /api/v1/acks?message_id=…` has them all.
     #[schema(example = false)]
     pub acks_truncated: bool,
@@ -235,9 +235,9 @@ pub struct MessageParameters {
     responses((status = 200, description = "A page of messages", body = ListAnswer<Message>), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -252,11 +252,11 @@ pub async fn list(
 }
 
 pub(crate) async fn page(
-    archive: &Archive,
-    reader: Reader,
+    archive: &StoreHandle,
+    reader: Caller,
     answer: Answer,
     filter: MessageFilter,
-    paging: Paging<Key>,
+    paging: Paging<SortKey>,
 ) -> Result<HttpResponse, Problem> {
     let list = list_name(&filter);
     let page = archive.ask(|store| async move { store.list_messages(&reader.scope, &filter, &paging).await }).await?;
@@ -293,7 +293,7 @@ impl MessageParameters {
         })
     }
 
-    fn paging(&self, list: &str, zone: &Zone) -> Result<Paging<Key>, Problem> {
+    fn paging(&self, list: &str, zone: &Zone) -> Result<Paging<SortKey>, Problem> {
         let Self { limit, cursor, order, since, until, .. } = self;
         ListParameters { limit, cursor, order, since, until }.paging(list, zone)
     }
@@ -311,8 +311,8 @@ impl MessageParameters {
     responses((status = 200, description = "The message", body = MessageWithHistory), ItemProblems),
 )]
 pub async fn one(
-    archive: Data<Archive>,
-    reader: Reader,
+    archive: Data<StoreHandle>,
+    reader: Caller,
     answer: Answer,
     key: Path<(String, String)>,
     request: HttpRequest,
@@ -326,7 +326,7 @@ pub async fn one(
 }
 
 /// The instance of a key, if the reader may see it. No column holds a NUL, and PostgreSQL refuses the very question.
-pub(crate) fn visible(reader: &Reader, instance_id: &str, id: &str) -> Option<InstanceId> {
+pub(crate) fn visible(reader: &Caller, instance_id: &str, id: &str) -> Option<InstanceId> {
     let instance_id = InstanceId::new(instance_id).ok()?;
     (reader.scope.allows(&instance_id) && !id.contains('\0')).then_some(instance_id)
 }
@@ -353,8 +353,8 @@ impl From<MessageReport> for Message {
             is_group: report.is_group,
             quoted_message_id: fields.quoted_message_id,
             reaction: fields.reaction,
-            media: report.media.map(File::from),
-            location: fields.location.map(|at| Place { latitude: at.latitude, longitude: at.longitude }),
+            media: report.media.map(MessageFile::from),
+            location: fields.location.map(|at| MessageLocation { latitude: at.latitude, longitude: at.longitude }),
             vcard: fields.vcard,
             status: fields.status,
             ack: report.ack,
@@ -367,7 +367,7 @@ impl From<MessageReport> for Message {
     }
 }
 
-impl From<JobReport> for File {
+impl From<JobReport> for MessageFile {
     fn from(job: JobReport) -> Self {
         let file = job.file;
         Self {
@@ -391,7 +391,7 @@ impl From<MessageDetail> for MessageWithHistory {
     fn from(detail: MessageDetail) -> Self {
         Self {
             message: detail.message.into(),
-            acks: detail.acks.into_iter().map(Stated::from).collect(),
+            acks: detail.acks.into_iter().map(AckView::from).collect(),
             acks_truncated: detail.acks_truncated,
             quoted_message: detail.quoted.map(Message::from),
         }

@@ -2,7 +2,6 @@
 
 pub mod acks;
 pub mod answer;
-pub mod archive;
 pub mod chats;
 pub mod conditional;
 pub mod events;
@@ -12,3 +11,4 @@ pub mod messages;
 pub mod parameters;
 pub mod reactions;
 pub mod statistics;
+pub mod store_handle;

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
-use domain::page::{Cursor, Order, Paging};
+use domain::page::{Cursor, Paging, SortOrder};
 use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
 
@@ -173,10 +173,10 @@ pub fn limit(value: &Option<String>) -> Result<u32, Problem> {
     Ok(limit?.unwrap_or(DEFAULT_LIMIT))
 }
 
-fn order(value: &Option<String>) -> Result<Order, Problem> {
+fn order(value: &Option<String>) -> Result<SortOrder, Problem> {
     let order = parse("order", value, |text| match text {
-        "desc" => Ok(Order::NewestFirst),
-        "asc" => Ok(Order::OldestFirst),
+        "desc" => Ok(SortOrder::NewestFirst),
+        "asc" => Ok(SortOrder::OldestFirst),
         _ => Err("expected desc (newest first) or asc"),
     });
     Ok(order?.unwrap_or_default())

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{ListAnswer, shown};
-use super::archive::Archive;
 use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
 use super::statistics::LocalTime;
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
@@ -77,9 +77,9 @@ pub struct ReactionParameters {
     responses((status = 200, description = "A page of reactions", body = ListAnswer<Reaction>), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {

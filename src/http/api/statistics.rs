@@ -8,21 +8,21 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answer::shown;
-use super::archive::Archive;
 use super::parameters::{self, instance, invalid, parse};
-use crate::http::auth::access::Reader;
+use super::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
-use domain::statistics::{Delivery, Responses, Traffic, Week};
-use domain::time::calendar::{Calendar, Grid, InvalidPeriod, Period, Unit};
+use domain::statistics::{BucketTraffic, DeliveryFunnel, Responses, WeekHours};
+use domain::time::calendar::{Calendar, CalendarUnit, Grid, InvalidPeriod, Period};
 use domain::time::zone::Zone;
 use platform::clock::Clock;
 
 pub mod figures;
 
-use figures::{DeliverySpan, DeliveryStatistics, HourStatistics, MessageStatistics, Range, ResponseStatistics};
+use figures::{DeliverySpan, DeliveryStatistics, HourStatistics, MessageStatistics, ReportRange, ResponseStatistics};
 
 /// How many days statistics cover where nobody says.
 const DEFAULT_DAYS: i32 = 30;
@@ -59,7 +59,7 @@ pub struct StatisticsParameters {
 pub enum SeriesUnit {
     Hour,
     Day,
-    Week,
+    WeekHours,
 }
 
 /// What a statistic is to be about, and how it is divided.
@@ -107,20 +107,20 @@ impl StatisticsParameters {
 }
 
 impl SeriesParameters {
-    fn asked(self, local: &LocalTime) -> Result<(Asked, Option<Unit>), Problem> {
+    fn asked(self, local: &LocalTime) -> Result<(Asked, Option<CalendarUnit>), Problem> {
         let Self { instance_id, since, until, time_zone, by } = self;
-        let unit = parse("by", &by, |text| Unit::parse(text).ok_or("expected hour, day or week"))?;
+        let unit = parse("by", &by, |text| CalendarUnit::parse(text).ok_or("expected hour, day or week"))?;
         Ok((StatisticsParameters { instance_id, since, until, time_zone }.asked(local)?, unit))
     }
 }
 
 impl Asked {
-    fn calendar(&self, unit: Unit) -> Result<Calendar, Problem> {
+    fn calendar(&self, unit: CalendarUnit) -> Result<Calendar, Problem> {
         Calendar::new(&self.zone, self.period, unit).map_err(unusable)
     }
 
-    fn range(&self) -> Range {
-        Range {
+    fn range(&self) -> ReportRange {
+        ReportRange {
             since: shown(self.period.since),
             until: shown(self.period.until),
             time_zone: self.zone.name().to_owned(),
@@ -141,18 +141,18 @@ fn unusable(error: InvalidPeriod) -> Problem {
     responses((status = 200, description = "The counts", body = MessageStatistics), ListProblems),
 )]
 pub async fn messages(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (asked, unit) = parameters::read::<SeriesParameters>(&request)?.asked(&local)?;
-    let calendar = asked.calendar(unit.unwrap_or(Unit::Day))?;
+    let calendar = asked.calendar(unit.unwrap_or(CalendarUnit::Day))?;
     let (range, wanted, grid) = (asked.range(), asked.instance_id, calendar.grid().clone());
     let counts =
         archive.ask(|store| async move { store.count_messages(&reader.scope, wanted.as_ref(), &grid).await }).await?;
-    answer.json(&MessageStatistics::new(range, &calendar, Traffic::of(&calendar, counts)))
+    answer.json(&MessageStatistics::new(range, &calendar, BucketTraffic::of(&calendar, counts)))
 }
 
 /// `GET /api/v1/stats/delivery`
@@ -163,9 +163,9 @@ pub async fn messages(
     responses((status = 200, description = "The figures", body = DeliveryStatistics), ListProblems),
 )]
 pub async fn delivery(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -176,11 +176,11 @@ pub async fn delivery(
     let (acks, times) =
         archive.ask(|store| async move { store.count_deliveries(&reader.scope, wanted.as_ref(), &grid).await }).await?;
     let series = calendar.map_or_else(Vec::new, |calendar| {
-        let deliveries = Delivery::by_bucket(&calendar, &acks, &times);
+        let deliveries = DeliveryFunnel::by_bucket(&calendar, &acks, &times);
         let spans = calendar.buckets().iter().zip(&deliveries);
         spans.map(|(bucket, delivery)| DeliverySpan::new(bucket, delivery)).collect()
     });
-    answer.json(&DeliveryStatistics { range, data: (&Delivery::of(&acks, &times)).into(), series })
+    answer.json(&DeliveryStatistics { range, data: (&DeliveryFunnel::of(&acks, &times)).into(), series })
 }
 
 /// `GET /api/v1/stats/responses`
@@ -191,9 +191,9 @@ pub async fn delivery(
     responses((status = 200, description = "The figures", body = ResponseStatistics), ListProblems),
 )]
 pub async fn responses(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -214,9 +214,9 @@ pub async fn responses(
     responses((status = 200, description = "The counts", body = HourStatistics), ListProblems),
 )]
 pub async fn hours(
-    archive: Data<Archive>,
+    archive: Data<StoreHandle>,
     local: Data<LocalTime>,
-    reader: Reader,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -225,5 +225,5 @@ pub async fn hours(
     let (range, wanted) = (asked.range(), asked.instance_id);
     let counts =
         archive.ask(|store| async move { store.count_hours(&reader.scope, wanted.as_ref(), &grid).await }).await?;
-    answer.json(&HourStatistics { range, data: (&Week::of(&counts)).into() })
+    answer.json(&HourStatistics { range, data: (&WeekHours::of(&counts)).into() })
 }

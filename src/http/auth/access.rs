@@ -11,12 +11,12 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 
+use super::auth_failure_limiter::AuthFailureLimiter;
 use super::credentials::Credentials;
-use super::strangers::Strangers;
-use crate::http::api::archive::Archive;
+use crate::http::api::store_handle::StoreHandle;
 use crate::http::problem::Problem;
 use domain::access::scope::Scope;
-use domain::access::ticket::{Holder, Ticket, TicketKey};
+use domain::access::ticket::{Ticket, TicketHolder, TicketKey};
 use domain::access::token::{ApiToken, Token, TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
@@ -26,27 +26,27 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// Somebody who was let in, for handlers to take as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reader {
+pub struct Caller {
     /// What exists for them.
     pub scope: Scope,
     /// Their token; `None` for the one that is configured, or was written at the first start.
     pub token: Option<TokenId>,
 }
 
-impl Reader {
+impl Caller {
     fn owner() -> Self {
         Self { scope: Scope::All, token: None }
     }
 }
 
-impl From<ApiToken> for Reader {
+impl From<ApiToken> for Caller {
     fn from(token: ApiToken) -> Self {
         Self { scope: token.scope, token: Some(token.id) }
     }
 }
 
 /// Whoever passed [`require`]; a route without that middleware has no reader.
-impl FromRequest for Reader {
+impl FromRequest for Caller {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -55,7 +55,7 @@ impl FromRequest for Reader {
     }
 }
 
-/// Lets a request pass with its [`Reader`].
+/// Lets a request pass with its [`Caller`].
 pub async fn require(
     access: Data<Access>,
     request: ServiceRequest,
@@ -76,24 +76,24 @@ pub async fn require(
 
 /// The tokens that are taken. They are looked up for each request, so that a revoked one is of no use from that moment.
 pub struct Access {
-    archive: Archive,
+    archive: StoreHandle,
     clock: Arc<dyn Clock>,
     /// The token that opens everything.
     owner: TokenDigest,
     tickets: TicketKey,
     /// When the latest use of each token was given to be noted.
     noted: Mutex<HashMap<TokenId, Timestamp>>,
-    strangers: Arc<Strangers>,
+    strangers: Arc<AuthFailureLimiter>,
 }
 
 impl Access {
     /// `owner` is the token that opens everything; `tickets` makes and knows tickets.
     pub fn new(
-        archive: Archive,
+        archive: StoreHandle,
         clock: Arc<dyn Clock>,
         owner: &str,
         tickets: TicketKey,
-        strangers: Arc<Strangers>,
+        strangers: Arc<AuthFailureLimiter>,
     ) -> Self {
         Self { archive, clock, owner: TokenDigest::of(owner.as_bytes()), tickets, noted: Mutex::default(), strangers }
     }
@@ -103,7 +103,7 @@ impl Access {
     ///
     /// # Errors
     /// 503 where the database does not answer.
-    pub async fn still_admits(&self, reader: &Reader) -> Result<bool, Problem> {
+    pub async fn still_admits(&self, reader: &Caller) -> Result<bool, Problem> {
         match reader.token {
             None => Ok(true),
             Some(id) => Ok(self.active(id).await?.is_some()),
@@ -114,28 +114,28 @@ impl Access {
     ///
     /// # Errors
     /// 401 where their token has ended meanwhile.
-    pub async fn issue_ticket(&self, reader: &Reader) -> Result<Ticket, Problem> {
+    pub async fn issue_ticket(&self, reader: &Caller) -> Result<Ticket, Problem> {
         let now = self.clock.now();
-        let Some(id) = reader.token else { return Ok(self.tickets.issue(Holder::Owner, &self.owner, now, None)) };
+        let Some(id) = reader.token else { return Ok(self.tickets.issue(TicketHolder::Owner, &self.owner, now, None)) };
         let token = self.active(id).await?.ok_or(Problem::TokenInvalid)?;
-        Ok(self.tickets.issue(Holder::Token(id), &token.digest, now, token.expires_at))
+        Ok(self.tickets.issue(TicketHolder::Token(id), &token.digest, now, token.expires_at))
     }
 
     /// Who asks.
     ///
     /// # Errors
     /// Their credentials are missing, wrong or not taken here; 503 where the database is needed and does not answer.
-    pub async fn admit(&self, request: &HttpRequest) -> Result<Reader, Problem> {
+    pub async fn admit(&self, request: &HttpRequest) -> Result<Caller, Problem> {
         match Credentials::of(request)? {
             Credentials::Bearer(token) => self.bearer(&token).await,
             Credentials::Ticket(text) => self.ticket_holder(&text).await,
         }
     }
 
-    async fn bearer(&self, token: &[u8]) -> Result<Reader, Problem> {
+    async fn bearer(&self, token: &[u8]) -> Result<Caller, Problem> {
         let digest = TokenDigest::of(token);
         if self.owner.is(&digest) {
-            return Ok(Reader::owner());
+            return Ok(Caller::owner());
         }
         // The database is not asked about what cannot be in it.
         std::str::from_utf8(token).ok().and_then(Token::parse).ok_or(Problem::TokenInvalid)?;
@@ -146,17 +146,17 @@ impl Access {
         Ok(token.into())
     }
 
-    async fn ticket_holder(&self, text: &str) -> Result<Reader, Problem> {
+    async fn ticket_holder(&self, text: &str) -> Result<Caller, Problem> {
         let ticket = Ticket::parse(text).ok_or(Problem::TicketInvalid)?;
         let now = self.clock.now();
         let good =
             |digest| if self.tickets.admits(&ticket, digest, now) { Ok(()) } else { Err(Problem::TicketInvalid) };
         match ticket.holder() {
-            Holder::Owner => {
+            TicketHolder::Owner => {
                 good(&self.owner)?;
-                Ok(Reader::owner())
+                Ok(Caller::owner())
             }
-            Holder::Token(id) => {
+            TicketHolder::Token(id) => {
                 let token = self.active(id).await?.ok_or(Problem::TicketInvalid)?;
                 good(&token.digest)?;
                 self.note(&token, now);

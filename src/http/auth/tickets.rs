@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::{Access, Reader};
+use super::access::{Access, Caller};
 use crate::http::api::answer;
 use crate::http::api::parameters;
 use crate::http::openapi::problem_docs::ActionProblems;
@@ -31,7 +31,7 @@ pub struct IssuedTicket {
                    with it.",
     responses((status = 201, description = "The ticket", body = IssuedTicket), ActionProblems),
 )]
-pub async fn issue(access: Data<Access>, reader: Reader, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn issue(access: Data<Access>, reader: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     parameters::none(&request)?;
     let ticket = access.issue_ticket(&reader).await?;
     let issued = IssuedTicket { ticket: ticket.to_text(), expires_at: ticket.expires_at().to_rfc3339() };

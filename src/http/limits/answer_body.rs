@@ -23,11 +23,11 @@ pub(crate) const CHUNK: usize = 32 * 1024;
 pub(crate) struct AnswerBody {
     len: u64,
     left: usize,
-    held: Arc<Mutex<Option<Held>>>,
+    held: Arc<Mutex<Option<HeldPermit>>>,
     alarm: Option<AbortHandle>,
 }
 
-struct Held {
+struct HeldPermit {
     bytes: Bytes,
     _permit: FairPermit,
 }
@@ -36,7 +36,7 @@ impl AnswerBody {
     /// Bytes that the client has not read within `time` are dropped.
     pub(crate) fn new(bytes: Vec<u8>, permit: FairPermit, time: Duration) -> Self {
         let (len, left) = (bytes.len() as u64, bytes.len());
-        let held = Arc::new(Mutex::new(Some(Held { bytes: bytes.into(), _permit: permit })));
+        let held = Arc::new(Mutex::new(Some(HeldPermit { bytes: bytes.into(), _permit: permit })));
         let alarm = (left > CHUNK).then(|| {
             let held = Arc::downgrade(&held);
             let alarm = tokio::spawn(async move {
@@ -51,7 +51,7 @@ impl AnswerBody {
     }
 }
 
-fn release(held: &Mutex<Option<Held>>) {
+fn release(held: &Mutex<Option<HeldPermit>>) {
     *held.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
@@ -92,7 +92,7 @@ impl Drop for AnswerBody {
 mod tests {
     use std::future::poll_fn;
 
-    use crate::http::limits::answer_body::*;
+    use super::*;
     use crate::http::limits::fair_semaphore::FairSemaphore;
 
     const HOUR: Duration = Duration::from_secs(3_600);

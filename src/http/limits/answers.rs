@@ -18,7 +18,7 @@ use super::answer_body::{AnswerBody, CHUNK};
 use super::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::api::answer::ListAnswer;
 use crate::http::api::conditional::is_known;
-use crate::http::auth::access::Reader;
+use crate::http::auth::access::Caller;
 use crate::http::problem::Problem;
 use domain::access::token::TokenId;
 use domain::page::{PAGE_BYTES, Page};
@@ -79,7 +79,7 @@ impl FromRequest for Answer {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let answers = request.app_data::<Data<Answers>>().cloned();
-        let reader = request.extensions().get::<Reader>().cloned();
+        let reader = request.extensions().get::<Caller>().cloned();
         Box::pin(async move {
             let (answers, reader) = answers.zip(reader).ok_or(Problem::TokenMissing)?;
             let permit = answers.reserve(reader.token).await?;
@@ -183,7 +183,7 @@ pub(crate) fn encoded_len(thing: &impl Serialize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::limits::answers::*;
+    use super::*;
 
     fn answers(bytes: u32) -> Data<Answers> {
         Data::new(Answers::new(AnswerLimits { bytes, patience: Duration::ZERO, ..AnswerLimits::default() }))

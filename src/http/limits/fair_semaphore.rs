@@ -102,7 +102,7 @@ impl FairPermit {
 mod tests {
     use futures_util::future::poll_immediate;
 
-    use crate::http::limits::fair_semaphore::*;
+    use super::*;
 
     const OWNER: Option<TokenId> = None;
 

@@ -2,7 +2,7 @@
 
 pub mod answer_body;
 pub mod answers;
+pub mod connection_limiter;
 pub mod fair_semaphore;
-pub mod guests;
 pub mod peer;
-pub mod refusals;
+pub mod throttled_warning;

@@ -79,7 +79,7 @@ pub fn contain(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// Whom limits count an address for: with IPv6 the whole network of 64 bits, whose addresses are one customer's.
-pub fn household(address: IpAddr) -> IpAddr {
+pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = !(u64::MAX as u128);
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
@@ -91,7 +91,7 @@ pub fn household(address: IpAddr) -> IpAddr {
 mod tests {
     use actix_web::test::TestRequest;
 
-    use crate::http::limits::peer::*;
+    use super::*;
 
     fn from(peer: &str, headers: &[(&str, &str)]) -> HttpRequest {
         let request = TestRequest::default().peer_addr(format!("{peer}:4000").parse().unwrap());
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_customer_of_ipv6_is_counted_once_whatever_address_they_take() {
-        let counted = |address: &str| household(address.parse().unwrap()).to_string();
+        let counted = |address: &str| rate_limit_key(address.parse().unwrap()).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("198.51.100.1"), "198.51.100.1");
         assert_eq!(counted("::ffff:198.51.100.1"), "198.51.100.1");

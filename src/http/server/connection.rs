@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::http::limits::guests::Place;
+use crate::http::limits::connection_limiter::ConnectionPermit;
 
 /// Fails when nothing could be said to the client for so long.
 ///
@@ -23,7 +23,7 @@ pub struct Connection<T> {
     last_written: Instant,
     alarm: Pin<Box<Sleep>>,
     /// Given back when the connection ends.
-    place: Option<Place>,
+    place: Option<ConnectionPermit>,
 }
 
 impl<T> Connection<T> {
@@ -32,7 +32,7 @@ impl<T> Connection<T> {
     }
 
     /// Keeps the place among its address's connections as long as it is open.
-    pub fn holding(mut self, place: Place) -> Self {
+    pub fn holding(mut self, place: ConnectionPermit) -> Self {
         self.place = Some(place);
         self
     }
@@ -90,7 +90,7 @@ mod tests {
     use futures_util::future::poll_immediate;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use crate::http::server::connection::*;
+    use super::*;
 
     const LIMIT: Duration = Duration::from_millis(20);
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::http::api::answer;
 use crate::http::problem::Problem;
 use crate::ingest::Ingest;
-use crate::media::Room;
+use crate::media::MediaCapacity;
 use store::Store;
 
 /// How long an answer of the database is good for.
@@ -27,7 +27,7 @@ pub struct Readiness {
     store: Arc<dyn Store>,
     ingest: Ingest,
     /// Of the media worker, if there is one.
-    room: Option<Arc<Room>>,
+    room: Option<Arc<MediaCapacity>>,
     /// Where the store's connections live: the request's own runtime may end before them.
     runtime: Handle,
     stopping: AtomicBool,
@@ -36,7 +36,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Asks in the runtime that this is called in.
-    pub fn new(store: Arc<dyn Store>, ingest: Ingest, room: Option<Arc<Room>>) -> Self {
+    pub fn new(store: Arc<dyn Store>, ingest: Ingest, room: Option<Arc<MediaCapacity>>) -> Self {
         Self {
             store,
             ingest,
@@ -77,7 +77,7 @@ impl Readiness {
 
     /// Whether files are downloaded: `ok`, `off`, or the word for what stops it. Events are taken in any case.
     fn media(&self) -> &'static str {
-        let shortage = |room: &Arc<Room>| room.shortage().map_or("ok", |shortage| shortage.code());
+        let shortage = |room: &Arc<MediaCapacity>| room.shortage().map_or("ok", |shortage| shortage.code());
         self.room.as_ref().map_or("off", shortage)
     }
 

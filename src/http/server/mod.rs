@@ -19,8 +19,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tracing_actix_web::TracingLogger;
 
-use super::{Surface, routes};
-use crate::http::limits::guests::Guests;
+use super::{AppState, routes};
+use crate::http::limits::connection_limiter::ConnectionLimiter;
 use crate::http::server::connection::Connection;
 use crate::http::server::trace::{RequestSpan, tell_request_id};
 
@@ -57,24 +57,29 @@ pub struct Listening {
 }
 
 /// How many connections may be open.
-pub struct Limits {
+pub struct ServerLimits {
     /// Of each listener. The next ones wait until one ends.
     pub connections: usize,
     /// Of each address. The next ones are closed.
-    pub guests: Arc<Guests>,
+    pub guests: Arc<ConnectionLimiter>,
 }
 
 /// Listens on one address for both, or on one for each. Port 0 takes a free one.
 ///
 /// # Errors
 /// If an address cannot be had; it is named.
-pub fn listen(webhook: SocketAddr, api: Option<SocketAddr>, both: Surface, limits: &Limits) -> io::Result<Listening> {
+pub fn listen(
+    webhook: SocketAddr,
+    api: Option<SocketAddr>,
+    both: AppState,
+    limits: &ServerLimits,
+) -> io::Result<Listening> {
     let Some(api) = api.filter(|api| *api != webhook) else {
         let (webhook, server) = bind(webhook, both, limits)?;
         return Ok(Listening::new(webhook, webhook, vec![server]));
     };
-    let (webhook, for_webhook) = bind(webhook, Surface { api: None, ..both.clone() }, limits)?;
-    let (api, for_api) = bind(api, Surface { webhook: None, ..both }, limits)?;
+    let (webhook, for_webhook) = bind(webhook, AppState { api: None, ..both.clone() }, limits)?;
+    let (api, for_api) = bind(api, AppState { webhook: None, ..both }, limits)?;
     Ok(Listening::new(webhook, api, vec![for_webhook, for_api]))
 }
 
@@ -98,7 +103,7 @@ impl Listening {
     }
 }
 
-fn bind(address: SocketAddr, surface: Surface, limits: &Limits) -> io::Result<(SocketAddr, Server)> {
+fn bind(address: SocketAddr, surface: AppState, limits: &ServerLimits) -> io::Result<(SocketAddr, Server)> {
     let refused = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let listener = listener(address).map_err(refused)?;
     let bound = listener.local_addr()?;
@@ -135,7 +140,7 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 async fn accept(
     stream: TcpStream,
-    guests: Arc<Guests>,
+    guests: Arc<ConnectionLimiter>,
 ) -> Result<(Connection<TcpStream>, Protocol, Option<SocketAddr>), DispatchError> {
     // An answer is one write. Where it cannot be sent at once, it is sent all the same.
     let _ = stream.set_nodelay(true);
@@ -146,7 +151,7 @@ async fn accept(
 
 /// Every request's way to its handler.
 fn app(
-    surface: Surface,
+    surface: AppState,
 ) -> impl ServiceFactory<
     Request,
     Config = (),

@@ -18,7 +18,7 @@ use crate::http::auth::access::Access;
 use crate::http::limits::peer;
 use crate::http::problem::Problem;
 use crate::ingest::Ingest;
-use crate::media::Room;
+use crate::media::MediaCapacity;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
@@ -38,14 +38,14 @@ pub struct Scrape {
     pub readiness: Arc<Readiness>,
     pub ingest: Ingest,
     /// Of the media worker, if there is one.
-    pub room: Option<Arc<Room>>,
-    pub stock: Arc<Stock>,
+    pub room: Option<Arc<MediaCapacity>>,
+    pub stock: Arc<StoreGauges>,
     /// Whether the listener is bound to loopback: then a program on this machine needs no token.
     pub is_local: bool,
 }
 
 /// What the database counts.
-pub struct Stock {
+pub struct StoreGauges {
     store: Arc<dyn Store>,
     meters: Arc<Meters>,
     clock: Arc<dyn Clock>,
@@ -101,7 +101,7 @@ impl Scrape {
     }
 }
 
-impl Stock {
+impl StoreGauges {
     /// Asks in the runtime that this is called in.
     pub fn new(
         store: Arc<dyn Store>,

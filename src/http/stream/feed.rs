@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::api::answer::shown;
-use crate::http::api::archive::Archive;
 use crate::http::api::parameters;
+use crate::http::api::store_handle::StoreHandle;
 use crate::http::limits::answers::encoded_len;
 use crate::http::problem::Problem;
 use domain::access::scope::Scope;
@@ -59,7 +59,7 @@ pub struct FeedEvent {
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
     /// The messages to look at again. An ack without an instance names the outgoing messages with its id, at most 100.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FeedChange>,
 }
 
 /// A file that has been stored, or that was given up. Each is there once, with its latest end.
@@ -79,12 +79,12 @@ pub struct FeedFile {
     #[schema(example = json!(null))]
     pub reason: Option<String>,
     /// The message to look at again.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FeedChange>,
 }
 
 /// A message that something was said of.
 #[derive(Serialize, ToSchema)]
-pub struct Change {
+pub struct FeedChange {
     #[schema(example = "123")]
     pub instance_id: String,
     #[schema(example = "ABCD1234")]
@@ -108,7 +108,7 @@ pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedF
 
 /// Which part of the feed is read.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch {
+pub struct FeedPage {
     /// After this number.
     pub since: i64,
     /// The maximum number of items.
@@ -118,12 +118,12 @@ pub struct Stretch {
 }
 
 pub async fn read(
-    archive: &Archive,
+    archive: &StoreHandle,
     scope: &Scope,
     filter: &FeedFilter,
-    stretch: Stretch,
+    stretch: FeedPage,
 ) -> Result<FeedAnswer, Problem> {
-    let (scope, filter, Stretch { since, limit, bytes }) = (scope.clone(), filter.clone(), stretch);
+    let (scope, filter, FeedPage { since, limit, bytes }) = (scope.clone(), filter.clone(), stretch);
     let feed = archive.ask(|store| async move { store.feed(&scope, &filter, since, limit).await }).await?;
     let data = feed.items.into_iter().map(FeedItem::from).collect();
     Ok(FeedAnswer { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))
@@ -171,7 +171,7 @@ impl From<store::FeedEvent> for FeedEvent {
             state: event.state,
             timestamp: event.received_at.seconds(),
             received_at: shown(event.received_at),
-            changes: event.changes.into_iter().map(Change::from).collect(),
+            changes: event.changes.into_iter().map(FeedChange::from).collect(),
         }
     }
 }
@@ -189,7 +189,7 @@ impl From<store::FeedFile> for FeedFile {
     }
 }
 
-impl From<MessageKey> for Change {
+impl From<MessageKey> for FeedChange {
     fn from((instance_id, message_id): MessageKey) -> Self {
         Self { instance_id: instance_id.as_str().to_owned(), message_id }
     }

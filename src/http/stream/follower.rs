@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::feed::{FeedAnswer, FeedItem};
 use super::streams::Streams;
-use crate::http::auth::access::Reader;
+use crate::http::auth::access::Caller;
 use crate::http::limits::fair_semaphore::FairPermit;
 use store::FeedFilter;
 
@@ -17,7 +17,7 @@ const RETRY_MILLIS: u32 = 2_000;
 /// Who follows the ledger, and how far they are.
 pub struct Follower {
     streams: Arc<Streams>,
-    reader: Reader,
+    reader: Caller,
     filter: FeedFilter,
     position: i64,
     latest: watch::Receiver<i64>,
@@ -34,7 +34,7 @@ impl Follower {
     /// Follows from `position` on. The chunks come out of what is returned with it; they end when the stream does.
     pub fn new(
         streams: Arc<Streams>,
-        reader: Reader,
+        reader: Caller,
         filter: FeedFilter,
         position: i64,
         slot: FairPermit,

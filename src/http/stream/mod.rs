@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use super::problem::Problem;
 use crate::http::api::parameters;
 use crate::http::api::parameters::invalid;
-use crate::http::auth::access::Reader;
+use crate::http::auth::access::Caller;
 use crate::http::openapi::problem_docs::StreamProblems;
 use crate::http::stream::feed::{position, since_seq};
 use crate::http::stream::follower::Follower;
@@ -89,7 +89,7 @@ pub struct StreamParameters {
         StreamProblems,
     ),
 )]
-pub async fn follow(streams: Data<Streams>, reader: Reader, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn follow(streams: Data<Streams>, reader: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let parameters: StreamParameters = parameters::read(&request)?;
     let filter = parameters.filter()?;
     let since = last_event_id(&request)?.or(since_seq(&parameters.since_seq)?);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 
-use super::feed::{self, FeedAnswer, Stretch};
-use crate::http::api::archive::Archive;
-use crate::http::auth::access::{Access, Reader};
+use super::feed::{self, FeedAnswer, FeedPage};
+use crate::http::api::store_handle::StoreHandle;
+use crate::http::auth::access::{Access, Caller};
 use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::problem::Problem;
 use domain::access::scope::Scope;
@@ -25,7 +25,7 @@ const READING: usize = 2;
 
 /// How fast streams are.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct StreamPace {
     /// How often the ledger is looked at, for what other processes recorded.
     pub poll: Duration,
     /// How long at least from one look to the next, however many commits there are.
@@ -42,7 +42,7 @@ pub struct Pace {
     pub streams: u32,
 }
 
-impl Default for Pace {
+impl Default for StreamPace {
     fn default() -> Self {
         Self {
             poll: Duration::from_millis(250),
@@ -58,8 +58,8 @@ impl Default for Pace {
 
 /// What all streams share.
 pub struct Streams {
-    pub(crate) pace: Pace,
-    archive: Archive,
+    pub(crate) pace: StreamPace,
+    archive: StoreHandle,
     access: Arc<Access>,
     slots: FairSemaphore,
     reading: Semaphore,
@@ -70,7 +70,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    pub fn new(archive: Archive, access: Arc<Access>, pace: Pace) -> Self {
+    pub fn new(archive: StoreHandle, access: Arc<Access>, pace: StreamPace) -> Self {
         Self {
             pace,
             archive,
@@ -125,7 +125,7 @@ impl Streams {
     ///
     /// # Errors
     /// 503 if there are too many.
-    pub(crate) fn slot(&self, reader: &Reader) -> Result<FairPermit, Problem> {
+    pub(crate) fn slot(&self, reader: &Caller) -> Result<FairPermit, Problem> {
         self.slots.try_acquire(reader.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))
     }
 
@@ -139,11 +139,11 @@ impl Streams {
     /// The next page of the feed.
     pub(crate) async fn read(&self, scope: &Scope, filter: &FeedFilter, since: i64) -> Result<FeedAnswer, Problem> {
         let _turn: Option<SemaphorePermit<'_>> = self.reading.acquire().await.ok();
-        feed::read(&self.archive, scope, filter, Stretch { since, limit: PAGE, bytes: PAGE_BYTES }).await
+        feed::read(&self.archive, scope, filter, FeedPage { since, limit: PAGE, bytes: PAGE_BYTES }).await
     }
 
     /// Waits until `reader` would not be let in any more.
-    pub(crate) async fn expelled(&self, reader: &Reader) {
+    pub(crate) async fn expelled(&self, reader: &Caller) {
         loop {
             sleep(self.pace.recheck).await;
             if let Ok(false) = self.access.still_admits(reader).await {

@@ -23,18 +23,18 @@ const READING_BYTES: usize = 64 * 1024 * 1024;
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
 /// Bounds the memory and the time of bodies that nobody has verified yet.
-pub struct Reader {
+pub struct BodyReader {
     bytes: Semaphore,
     wait: Duration,
 }
 
-impl Default for Reader {
+impl Default for BodyReader {
     fn default() -> Self {
         Self { bytes: Semaphore::new(READING_BYTES), wait: BODY_WAIT }
     }
 }
 
-impl Reader {
+impl BodyReader {
     /// Reads the body.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ mod tests {
     use futures_util::future::poll_immediate;
     use futures_util::stream::{self, pending};
 
-    use crate::http::webhook::body::*;
+    use super::*;
 
     /// A body of which this much has come; the rest never does.
     fn stalled(bytes: usize) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn strangers_with_large_stalled_bodies_keep_out_large_ones_and_no_ordinary_event() {
         const LARGE: usize = 3 * 1024 * 1024;
-        let reader = Reader::default();
+        let reader = BodyReader::default();
         let request = TestRequest::default().to_http_request();
         let mut strangers = Vec::new();
         for _ in 0..READING_BYTES / LARGE {
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_stalls_is_given_up() {
-        let reader = Reader { wait: Duration::ZERO, ..Reader::default() };
+        let reader = BodyReader { wait: Duration::ZERO, ..BodyReader::default() };
         let request = TestRequest::default().to_http_request();
         let refused = reader.read(&request, stalled(1)).await.expect_err("it never ends");
         assert_eq!((refused.code(), refused.status_code().as_u16()), ("body_timeout", 408));

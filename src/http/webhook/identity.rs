@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use ipnet::IpNet;
 
 use crate::http::api::answer;
-use crate::http::api::archive::Archive;
+use crate::http::api::store_handle::StoreHandle;
 use crate::http::limits::peer;
 use crate::http::problem::Problem;
-use domain::access::identity::{QUESTION_HEADER, Question, Statement};
+use domain::access::identity::{Challenge, IdentityClaims, QUESTION_HEADER};
 use domain::access::token::TokenDigest;
 
 /// Who this process is.
@@ -17,25 +17,25 @@ pub struct Identity {
     /// The owner's.
     token: TokenDigest,
     process: String,
-    archive: Archive,
+    archive: StoreHandle,
     trusted_proxies: Vec<IpNet>,
 }
 
 impl Identity {
     /// `process` is random, `token` the owner's.
-    pub fn new(process: String, token: &str, archive: Archive, trusted_proxies: Vec<IpNet>) -> Self {
+    pub fn new(process: String, token: &str, archive: StoreHandle, trusted_proxies: Vec<IpNet>) -> Self {
         Self { token: TokenDigest::of(token.as_bytes()), process, archive, trusted_proxies }
     }
 
     /// The question, if it is the owner's.
-    fn asked(&self, request: &HttpRequest) -> Option<Question> {
-        let question = Question::parse(request.headers().get(QUESTION_HEADER)?.to_str().ok()?)?;
+    fn asked(&self, request: &HttpRequest) -> Option<Challenge> {
+        let question = Challenge::parse(request.headers().get(QUESTION_HEADER)?.to_str().ok()?)?;
         question.is_of(&self.token).then_some(question)
     }
 
-    async fn statement(&self, request: &HttpRequest) -> Statement {
+    async fn statement(&self, request: &HttpRequest) -> IdentityClaims {
         let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-        Statement {
+        IdentityClaims {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: self.process.clone(),
             database: self.archive.ask(|store| async move { store.database_id().await }).await.ok(),

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use crate::config;
 use crate::http::api::answer::shown;
-use crate::http::api::archive::Archive;
 use crate::http::api::parameters;
-use crate::http::auth::access::Reader;
+use crate::http::api::store_handle::StoreHandle;
+use crate::http::auth::access::Caller;
 use crate::http::limits::answers::{Answer, encoded_len};
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
@@ -23,8 +23,8 @@ use platform::clock::Clock;
 use store::{InstanceReport, Occurrence};
 
 /// What is known without the database.
-pub struct Roster {
-    configured: Vec<config::Instance>,
+pub struct ConfiguredInstances {
+    configured: Vec<config::ConfiguredInstance>,
     /// Whose days are counted.
     zone: Zone,
     clock: Arc<dyn Clock>,
@@ -52,8 +52,8 @@ pub struct Instance {
     #[schema(example = "Sales")]
     pub name: Option<String>,
     /// Its first event; null where there was none yet.
-    pub first_event: Option<Place>,
-    pub last_event: Option<Place>,
+    pub first_event: Option<InstancePlace>,
+    pub last_event: Option<InstancePlace>,
     /// When its latest message was.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub last_message_at: Option<String>,
@@ -66,7 +66,7 @@ pub struct Instance {
 /// Where an event stands in the ledger.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LedgerPlace)]
-pub struct Place {
+pub struct InstancePlace {
     #[schema(example = 4711)]
     pub seq: i64,
     /// `received_at` in seconds since 1970.
@@ -85,8 +85,8 @@ pub struct Today {
     pub outgoing: i64,
 }
 
-impl Roster {
-    pub fn new(configured: Vec<config::Instance>, zone: Zone, clock: Arc<dyn Clock>) -> Self {
+impl ConfiguredInstances {
+    pub fn new(configured: Vec<config::ConfiguredInstance>, zone: Zone, clock: Arc<dyn Clock>) -> Self {
         Self { configured, zone, clock }
     }
 }
@@ -100,9 +100,9 @@ impl Roster {
     responses((status = 200, description = "The instances", body = InstancesAnswer), ListProblems),
 )]
 pub async fn list(
-    archive: Data<Archive>,
-    roster: Data<Roster>,
-    reader: Reader,
+    archive: Data<StoreHandle>,
+    roster: Data<ConfiguredInstances>,
+    reader: Caller,
     answer: Answer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -113,7 +113,7 @@ pub async fn list(
     let configured = roster.configured.iter().filter(|instance| reader.scope.allows(&instance.id));
     let mut instances: BTreeMap<InstanceId, Instance> =
         known.into_iter().map(|report| (report.instance_id.clone(), report.into())).collect();
-    for config::Instance { id, name, .. } in configured {
+    for config::ConfiguredInstance { id, name, .. } in configured {
         instances.entry(id.clone()).or_insert_with(|| Instance::silent(id)).name = name.clone();
     }
     let mut data: Vec<Instance> = instances.into_values().collect();
@@ -152,7 +152,7 @@ impl From<InstanceReport> for Instance {
     }
 }
 
-impl From<Occurrence> for Place {
+impl From<Occurrence> for InstancePlace {
     fn from(occurrence: Occurrence) -> Self {
         Self {
             seq: occurrence.seq,

@@ -13,10 +13,10 @@ use tracing::{info, warn};
 
 use super::problem::Problem;
 use crate::http::api::answer;
-use crate::http::auth::strangers::Strangers;
+use crate::http::auth::auth_failure_limiter::AuthFailureLimiter;
 use crate::http::limits::peer;
-use crate::http::limits::refusals::Refusals;
-use crate::http::webhook::body::Reader;
+use crate::http::limits::throttled_warning::ThrottledWarning;
+use crate::http::webhook::body::BodyReader;
 use crate::ingest::Ingest;
 use domain::access::signature::{Keyring, SecretUsed, Signature, SignatureError, Signer};
 use domain::event::{Event, EventState, SECRET_CHECK, TEST_WEBHOOK};
@@ -37,7 +37,7 @@ const SIGNATURE_ABSENT: &str = "the header X-Whapi-Signature is missing; set the
 
 /// What receiving takes.
 pub struct Receiver {
-    pub reader: Reader,
+    pub reader: BodyReader,
     pub ingest: Ingest,
     pub clock: Arc<dyn Clock>,
     pub keyring: Keyring,
@@ -45,9 +45,9 @@ pub struct Receiver {
     pub trusted_proxies: Vec<IpNet>,
     /// Where events may come from, if not from anywhere.
     pub allow_from: Option<Vec<IpNet>>,
-    pub refusals: Refusals,
+    pub refusals: ThrottledWarning,
     pub meters: Arc<Meters>,
-    pub strangers: Arc<Strangers>,
+    pub strangers: Arc<AuthFailureLimiter>,
 }
 
 #[derive(Serialize)]
@@ -100,7 +100,7 @@ fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
 }
 
 /// What a request shows before its body is read.
-enum Claim {
+enum SignatureClaim {
     /// It is not signed, and need not be.
     Unsigned,
     Signed(Signature),
@@ -108,7 +108,7 @@ enum Claim {
 
 impl Receiver {
     /// Refuses what cannot become an event, whatever its body is.
-    fn admit(&self, request: &HttpRequest, path: Option<&InstanceId>) -> Result<Claim, Problem> {
+    fn admit(&self, request: &HttpRequest, path: Option<&InstanceId>) -> Result<SignatureClaim, Problem> {
         let claim = self.allowed(request).and_then(|()| self.claim(request));
         let claim = claim.map_err(|problem| self.refuse(request, problem, || path.cloned()))?;
         self.ingest.admit()?;
@@ -123,13 +123,13 @@ impl Receiver {
         if named { Ok(()) } else { Err(Problem::ClientNotAllowed) }
     }
 
-    fn claim(&self, request: &HttpRequest) -> Result<Claim, Problem> {
+    fn claim(&self, request: &HttpRequest) -> Result<SignatureClaim, Problem> {
         if self.keyring.is_empty() {
             let allowed = self.allow_unsigned || peer::is_local(request);
-            return allowed.then_some(Claim::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
+            return allowed.then_some(SignatureClaim::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
         }
         let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
-        Signature::from_headers(values).map(Claim::Signed).map_err(|error| match error {
+        Signature::from_headers(values).map(SignatureClaim::Signed).map_err(|error| match error {
             SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
             SignatureError::Malformed => Problem::SignatureMismatch,
         })
@@ -140,12 +140,12 @@ impl Receiver {
         &self,
         request: &HttpRequest,
         path: Option<&InstanceId>,
-        claim: &Claim,
+        claim: &SignatureClaim,
         body: &[u8],
     ) -> Result<Signer, Problem> {
         let verified = match claim {
-            Claim::Unsigned => Some((Signer::Nobody, SecretUsed::None)),
-            Claim::Signed(signature) => self.keyring.verify(path, body, signature),
+            SignatureClaim::Unsigned => Some((Signer::Nobody, SecretUsed::None)),
+            SignatureClaim::Signed(signature) => self.keyring.verify(path, body, signature),
         };
         let (signer, used) = verified.ok_or_else(|| {
             let claimed = || path.cloned().or_else(|| Event::stated_instance(body));

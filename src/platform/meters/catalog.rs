@@ -3,18 +3,18 @@
 /// What stands in the HELP and TYPE lines of a metric.
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MetricKind,
     pub(crate) help: &'static str,
 }
 
-pub(crate) enum Kind {
+pub(crate) enum MetricKind {
     Counter,
     Gauge,
     /// With the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
 
-const fn metric(name: &'static str, kind: Kind, help: &'static str) -> Metric {
+const fn metric(name: &'static str, kind: MetricKind, help: &'static str) -> Metric {
     Metric { name, kind, help }
 }
 
@@ -24,80 +24,91 @@ const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05,
 const DOWNLOAD_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
 const BATCH_EVENTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-pub(crate) const EVENTS: Metric =
-    metric("buzon_events_total", Kind::Counter, "Events that were committed, by type and by what became of them.");
+pub(crate) const EVENTS: Metric = metric(
+    "buzon_events_total",
+    MetricKind::Counter,
+    "Events that were committed, by type and by what became of them.",
+);
 pub(crate) const REFUSED: Metric =
-    metric("buzon_events_refused_total", Kind::Counter, "Events that were not taken, by the code of the answer.");
+    metric("buzon_events_refused_total", MetricKind::Counter, "Events that were not taken, by the code of the answer.");
 pub(crate) const SIGNATURES: Metric = metric(
     "buzon_signatures_accepted_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "Events that were let in, by the secret that verified them.",
 );
 pub(crate) const BATCH: Metric =
-    metric("buzon_batch_events", Kind::Histogram(BATCH_EVENTS), "Events that were committed together.");
+    metric("buzon_batch_events", MetricKind::Histogram(BATCH_EVENTS), "Events that were committed together.");
 pub(crate) const COMMIT: Metric = metric(
     "buzon_commit_seconds",
-    Kind::Histogram(COMMIT_SECONDS),
+    MetricKind::Histogram(COMMIT_SECONDS),
     "How long the database took for a commit, with all tries.",
 );
 pub(crate) const RECEIVE_TO_COMMIT: Metric = metric(
     "buzon_receive_to_commit_seconds",
-    Kind::Histogram(COMMIT_SECONDS),
+    MetricKind::Histogram(COMMIT_SECONDS),
     "How long it took from an event's last byte until it was committed.",
 );
-pub(crate) const QUEUE_EVENTS: Metric = metric("buzon_queue_events", Kind::Gauge, "Events that wait for the writer.");
-pub(crate) const QUEUE_BYTES: Metric =
-    metric("buzon_queue_bytes", Kind::Gauge, "Bytes of the bodies that wait for the writer or are being committed.");
+pub(crate) const QUEUE_EVENTS: Metric =
+    metric("buzon_queue_events", MetricKind::Gauge, "Events that wait for the writer.");
+pub(crate) const QUEUE_BYTES: Metric = metric(
+    "buzon_queue_bytes",
+    MetricKind::Gauge,
+    "Bytes of the bodies that wait for the writer or are being committed.",
+);
 pub(crate) const STORE_UP: Metric =
-    metric("buzon_store_up", Kind::Gauge, "Whether the database answers: 1, or 0 if it does not.");
+    metric("buzon_store_up", MetricKind::Gauge, "Whether the database answers: 1, or 0 if it does not.");
 pub(crate) const LAST_EVENT: Metric = metric(
     "buzon_instance_last_event_timestamp_seconds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "When an instance's last event came, in seconds since 1970.",
 );
 pub(crate) const INSTANCES_UNLISTED: Metric = metric(
     "buzon_instances_unlisted",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "Instances whose last event is not exported, because there are too many.",
 );
 pub(crate) const MEDIA_JOBS: Metric =
-    metric("buzon_media_jobs", Kind::Gauge, "Files that messages came with, by the state of saving them.");
+    metric("buzon_media_jobs", MetricKind::Gauge, "Files that messages came with, by the state of saving them.");
 pub(crate) const MEDIA_OLDEST: Metric = metric(
     "buzon_media_oldest_pending_seconds",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "Age of the oldest message whose file is still to be saved; 0 where there is none.",
 );
 pub(crate) const MEDIA_ATTEMPTS: Metric =
-    metric("buzon_media_attempts_total", Kind::Counter, "Attempts to save a file, by what became of its job.");
+    metric("buzon_media_attempts_total", MetricKind::Counter, "Attempts to save a file, by what became of its job.");
 pub(crate) const MEDIA_DOWNLOAD: Metric = metric(
     "buzon_media_download_seconds",
-    Kind::Histogram(DOWNLOAD_SECONDS),
+    MetricKind::Histogram(DOWNLOAD_SECONDS),
     "How long it took to fetch a file and to store it, or until that failed.",
 );
 pub(crate) const MEDIA_BYTES: Metric =
-    metric("buzon_media_stored_bytes_total", Kind::Counter, "Bytes of the files that were saved.");
+    metric("buzon_media_stored_bytes_total", MetricKind::Counter, "Bytes of the files that were saved.");
 pub(crate) const DISK_FREE: Metric =
-    metric("buzon_disk_free_bytes", Kind::Gauge, "Bytes that are free on the fullest disk of a kind.");
+    metric("buzon_disk_free_bytes", MetricKind::Gauge, "Bytes that are free on the fullest disk of a kind.");
 pub(crate) const DISK_MIN_FREE: Metric = metric(
     "buzon_disk_min_free_bytes",
-    Kind::Gauge,
+    MetricKind::Gauge,
     "Bytes that stay free there: with less, events or files are no longer taken.",
 );
-pub(crate) const REPLAY_REQUESTS: Metric =
-    metric("buzon_replay_requests_total", Kind::Counter, "What the gateway was asked after an outage, by its answer.");
+pub(crate) const REPLAY_REQUESTS: Metric = metric(
+    "buzon_replay_requests_total",
+    MetricKind::Counter,
+    "What the gateway was asked after an outage, by its answer.",
+);
 pub(crate) const HTTP_REQUESTS: Metric = metric(
     "buzon_http_requests_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "Requests that were answered, by method, template of the route, and status.",
 );
 pub(crate) const LOG_LINES_LOST: Metric =
-    metric("buzon_log_lines_lost_total", Kind::Counter, "Lines of the log that could not be written.");
+    metric("buzon_log_lines_lost_total", MetricKind::Counter, "Lines of the log that could not be written.");
 pub(crate) const TASK_RESTARTS: Metric = metric(
     "buzon_task_restarts_total",
-    Kind::Counter,
+    MetricKind::Counter,
     "Background tasks that died of a mistake in buzon and were started again.",
 );
-pub(crate) const BUILD_INFO: Metric = metric("buzon_build_info", Kind::Gauge, "1, with the version and the database.");
+pub(crate) const BUILD_INFO: Metric =
+    metric("buzon_build_info", MetricKind::Gauge, "1, with the version and the database.");
 
 pub(crate) const ALL: &[Metric] = &[
     EVENTS,

@@ -14,14 +14,14 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use domain::instance::InstanceId;
-use domain::media::{Jobs, Outcome, State};
+use domain::media::{Jobs, MediaState, Outcome};
 use domain::time::timestamp::Timestamp;
 
 mod catalog;
 mod events;
 pub mod process;
 
-use catalog::{Kind, Metric};
+use catalog::{Metric, MetricKind};
 pub use events::Events;
 
 /// So many instances have their last event exported; the others are counted.
@@ -147,12 +147,12 @@ impl Meters {
 
     /// All jobs; a state that is not named has none.
     pub fn show_media(&self, jobs: &[Jobs], now: Timestamp) {
-        let of = |state: State| jobs.iter().find(|it| it.state == state);
-        for state in State::ALL {
+        let of = |state: MediaState| jobs.iter().find(|it| it.state == state);
+        for state in MediaState::ALL {
             let count = of(state).map_or(0, |it| it.count);
             gauge(&self.recorder, &catalog::MEDIA_JOBS, &[("state", state.as_str())]).set(count as f64);
         }
-        let age = of(State::Pending).map_or(0, |it| now.millis().saturating_sub(it.oldest.millis()));
+        let age = of(MediaState::Pending).map_or(0, |it| now.millis().saturating_sub(it.oldest.millis()));
         gauge(&self.recorder, &catalog::MEDIA_OLDEST, &[]).set(age.max(0) as f64 / 1e3);
     }
 
@@ -207,19 +207,19 @@ impl Meters {
 
 fn recorder() -> PrometheusRecorder {
     let builder = catalog::ALL.iter().fold(PrometheusBuilder::new(), |builder, metric| match metric.kind {
-        Kind::Histogram(buckets) => {
+        MetricKind::Histogram(buckets) => {
             let named = Matcher::Full(metric.name.to_owned());
             builder.set_buckets_for_metric(named, buckets).expect("the catalog has buckets for it")
         }
-        Kind::Counter | Kind::Gauge => builder,
+        MetricKind::Counter | MetricKind::Gauge => builder,
     });
     let recorder = builder.build_recorder();
     for Metric { name, kind, help } in catalog::ALL {
         let (name, help) = ((*name).into(), SharedString::const_str(help));
         match kind {
-            Kind::Counter => recorder.describe_counter(name, None, help),
-            Kind::Gauge => recorder.describe_gauge(name, None, help),
-            Kind::Histogram(_) => recorder.describe_histogram(name, None, help),
+            MetricKind::Counter => recorder.describe_counter(name, None, help),
+            MetricKind::Gauge => recorder.describe_gauge(name, None, help),
+            MetricKind::Histogram(_) => recorder.describe_histogram(name, None, help),
         }
     }
     recorder

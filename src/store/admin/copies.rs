@@ -13,12 +13,12 @@ use domain::media::object_key::ObjectKey;
 /// Which database a copy is of: it can be restored into no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum DatabaseKind {
     Sqlite,
     Postgres,
 }
 
-impl Kind {
+impl DatabaseKind {
     /// As a person calls it.
     pub fn name(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Kind {
 /// What a copy holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    pub kind: Kind,
+    pub kind: DatabaseKind,
     /// The name of the database in the marker of its media store.
     pub database_id: String,
     /// The number of the latest migration.
@@ -140,7 +140,7 @@ impl CopyError {
         Self::Useless(format!("another backup or restore of this database is under way{holder}"))
     }
 
-    pub(crate) fn other_kind(of: Kind, here: Kind) -> Self {
+    pub(crate) fn other_kind(of: DatabaseKind, here: DatabaseKind) -> Self {
         let (of, here) = (of.name(), here.name());
         Self::Useless(format!("the backup is of {of}, and the database here is {here}; set BUZON_DATABASE_URL"))
     }

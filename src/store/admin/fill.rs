@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::write::record::Rows;
 use crate::write::written::{insert_words, save_chats, save_responses, take_over_acks};
 use domain::chat::chat_id;
-use domain::chat::waiting::{Course, Span, Turn, Turns};
+use domain::chat::response_tracker::{ChatMessage, ResponseChanges, ResponseTracker, WaitSpan};
 use domain::chat::{Chat, ChatKey};
 use domain::event::batch::fold_media;
 use domain::message::MessageKey;
@@ -66,7 +66,7 @@ pub(crate) trait FillRows {
     async fn chats_after(&mut self, after: (&str, &str), limit: u32) -> Result<Vec<(ChatKey, i64)>, StoreError>;
 
     /// All messages of these chats.
-    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, Turn)>, StoreError>;
+    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, ChatMessage)>, StoreError>;
 }
 
 /// Fills what is not filled. After an error, the connection is of no use any more.
@@ -170,17 +170,17 @@ async fn take_all_turns(
     chats: &mut [Chat],
     keys: Vec<ChatKey>,
 ) -> Result<(), StoreError> {
-    let mut of_chats = BTreeMap::<ChatKey, BTreeSet<Turn>>::new();
+    let mut of_chats = BTreeMap::<ChatKey, BTreeSet<ChatMessage>>::new();
     for (key, turn) in rows.turns(&keys).await? {
         of_chats.entry(key).or_default().insert(turn);
     }
-    let mut turns = Turns::default();
+    let mut turns = ResponseChanges::default();
     for chat in chats.iter_mut().filter(|chat| chat_id::can_wait(&chat.chat_id)) {
         let key = chat.key();
-        let followed = Course::default().follow(of_chats.remove(&key).unwrap_or_default());
+        let followed = ResponseTracker::default().follow(of_chats.remove(&key).unwrap_or_default());
         chat.waiting = turns.add(&key, followed, chat.last_outgoing.as_ref());
     }
-    rows.delete_responses(&Vec::from_iter(keys.into_iter().map(Span::all))).await?;
+    rows.delete_responses(&Vec::from_iter(keys.into_iter().map(WaitSpan::all))).await?;
     let responses = turns.responses(vec![]);
     if !responses.is_empty() {
         save_responses(rows, &responses).await?;

@@ -1,10 +1,10 @@
 //! What an operator does to a database: its schema, its copies, its roles, a query by hand.
 
 pub(crate) mod adhoc;
-pub(crate) mod chores;
 pub(crate) mod copies;
 pub(crate) mod examination;
 pub(crate) mod fill;
+pub(crate) mod maintenance;
 pub(crate) mod readers;
 pub(crate) mod schema;
 pub(crate) mod tokens;

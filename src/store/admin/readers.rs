@@ -9,9 +9,9 @@ use crate::StoreError;
 
 /// The contract of such roles. SQLite has none.
 #[async_trait]
-pub trait Readers: Send + Sync {
+pub trait ReadOnlyRoles: Send + Sync {
     /// Makes, changes or removes a role, all or nothing; with `only_print`, only says how.
-    async fn order(&self, name: &RoleName, order: &Order, only_print: bool) -> Result<Done, ReaderError>;
+    async fn order(&self, name: &RoleName, order: &RoleOrder, only_print: bool) -> Result<RoleOutcome, ReaderError>;
 }
 
 /// A name that a role can have: an identifier of at most 63 bytes that is not PostgreSQL's own.
@@ -45,7 +45,7 @@ impl fmt::Display for RoleName {
 
 /// What is to become of a role.
 #[derive(Clone, Debug)]
-pub enum Order {
+pub enum RoleOrder {
     /// Make it, or give it another password.
     Make {
         password: SecretString,
@@ -54,7 +54,7 @@ pub enum Order {
 }
 
 /// What was or would be done. Not to be logged.
-pub struct Done {
+pub struct RoleOutcome {
     /// The statements, one in each, without a semicolon at the end. One of them holds the password.
     pub statements: Vec<String>,
     /// Further ones, which only a superuser may run, and which were not.
@@ -90,7 +90,7 @@ impl ReaderError {
 
 #[cfg(test)]
 mod tests {
-    use crate::admin::readers::*;
+    use super::*;
 
     #[test]
     fn a_name_is_a_plain_identifier() {

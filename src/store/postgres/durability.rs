@@ -41,7 +41,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
 }
 
 /// A table of ours, and what could keep its rows from lasting.
-struct Found {
+struct UnsafeTable {
     table: String,
     unlogged: bool,
     rule: Option<String>,
@@ -52,7 +52,7 @@ struct Found {
 /// but its work is counted.
 async fn tables(connection: &mut PgConnection) -> Result<(), StoreError> {
     let found = sqlx::query_as!(
-        Found,
+        UnsafeTable,
         r#"
         SELECT
             relname::text AS "table!",
@@ -69,11 +69,11 @@ async fn tables(connection: &mut PgConnection) -> Result<(), StoreError> {
         "#,
         &TABLES as _,
     );
-    let refusal = found.fetch_all(connection).await?.into_iter().find_map(Found::refusal);
+    let refusal = found.fetch_all(connection).await?.into_iter().find_map(UnsafeTable::refusal);
     refusal.map_or(Ok(()), |refusal| Err(StoreError::Unsafe(refusal)))
 }
 
-impl Found {
+impl UnsafeTable {
     fn refusal(self) -> Option<String> {
         let Self { table, unlogged, rule, row_security } = self;
         if unlogged {

@@ -48,7 +48,7 @@ pub(super) async fn backing_up(connection: &mut PgConnection) -> Result<(), Copy
     Err(CopyError::busy(holder.map(|holder| holder.shown()).as_deref()))
 }
 
-struct Holder {
+struct LockHolder {
     table: Option<String>,
     pid: i32,
     role: Option<String>,
@@ -63,9 +63,9 @@ async fn holder(
     tables: &[&str],
     number: i64,
     weak: bool,
-) -> Result<Option<Holder>, StoreError> {
+) -> Result<Option<LockHolder>, StoreError> {
     let holder = sqlx::query_as!(
-        Holder,
+        LockHolder,
         r#"
         SELECT
             pg_class.relname::text AS "table?",
@@ -104,7 +104,7 @@ async fn holder(
     Ok(holder.fetch_optional(connection).await?)
 }
 
-impl Holder {
+impl LockHolder {
     /// Whoever connects chooses the names, so they are shown escaped.
     fn shown(&self) -> String {
         let name = |name: &Option<String>| format!("{:?}", name.as_deref().unwrap_or_default());
@@ -119,8 +119,8 @@ impl Holder {
     }
 }
 
-impl From<Holder> for OpenError {
-    fn from(holder: Holder) -> Self {
+impl From<LockHolder> for OpenError {
+    fn from(holder: LockHolder) -> Self {
         let lock = match &holder.table {
             Some(table) => format!("the lock on the table {table}"),
             None => "the lock for migrations (an advisory lock of this database)".to_owned(),

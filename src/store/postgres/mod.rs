@@ -10,13 +10,13 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 
-use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
+use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
 use crate::admin::fill::fill;
 use crate::admin::schema;
 use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
 use crate::write::record::record;
-use crate::write::writer::{Unit, Writer};
+use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};
 use domain::event::Event;
 use domain::event::batch::Receipt;
@@ -93,12 +93,12 @@ pub(super) struct PostgresStore {
     /// Records events.
     writer: Writer<PgConnection>,
     /// Writes everything else, so that events never wait for it.
-    clerk: Writer<PgConnection>,
+    job_writer: Writer<PgConnection>,
     /// Units of work that were begun.
     begun: AtomicU64,
     /// None beside the process that serves.
     new_words: Option<NewWords>,
-    readers: PgPool,
+    read_pool: PgPool,
     /// Answers questions of people and dashboards.
     reports: PgPool,
 }
@@ -107,20 +107,20 @@ impl PostgresStore {
     pub(super) async fn open(
         url: &SecretString,
         pending: Pending,
-        access: Access,
+        access: OpenMode,
         allow_managed: bool,
     ) -> Result<Self, OpenError> {
         let options = url::options(url).map_err(StoreError::from)?;
         let opened = open_writer(&options, pending, access, allow_managed).await;
         let writer = locks::named(&options, opened).await?;
-        let (readers, reports) = (pool(&options, READERS), pool(&options, REPORTS));
-        let (writer, clerk) = (Writer::new(Some(writer)), Writer::new(None));
-        let new_words = (access == Access::Serve).then(|| NewWords::start(options.clone()));
-        Ok(Self { options, allow_managed, writer, clerk, begun: 0.into(), new_words, readers, reports })
+        let (read_pool, reports) = (pool(&options, READERS), pool(&options, REPORTS));
+        let (writer, job_writer) = (Writer::new(Some(writer)), Writer::new(None));
+        let new_words = (access == OpenMode::Serve).then(|| NewWords::start(options.clone()));
+        Ok(Self { options, allow_managed, writer, job_writer, begun: 0.into(), new_words, read_pool, reports })
     }
 
     /// Begins a unit of work.
-    async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<Unit<'w, PgConnection>, StoreError> {
+    async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<UnitOfWork<'w, PgConnection>, StoreError> {
         let mut unit = writer.take(open_to_write(&self.options, self.allow_managed)).await?;
         if (self.begun.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two() {
             unit.execute(FORGET_PLANS).await?;
@@ -134,12 +134,12 @@ impl PostgresStore {
 async fn open_writer(
     options: &PgConnectOptions,
     pending: Pending,
-    access: Access,
+    access: OpenMode,
     allow_managed: bool,
 ) -> Result<PgConnection, OpenError> {
     let mut writer = open_to_write(options, allow_managed).await?;
     prepare(options, pending).await?;
-    if access == Access::Serve {
+    if access == OpenMode::Serve {
         warn_of(&admin::examination::triggers(&mut writer).await?);
         if pending == Pending::Run {
             fill(&mut writer).await?;
@@ -238,7 +238,7 @@ impl EventStore for PostgresStore {
     }
 }
 
-impl Unit<'_, PgConnection> {
+impl UnitOfWork<'_, PgConnection> {
     /// A statement that failed must have ended the unit before: PostgreSQL answers its COMMIT with a ROLLBACK that is
     /// no error.
     async fn commit(mut self) -> Result<(), StoreError> {
@@ -251,14 +251,14 @@ impl Unit<'_, PgConnection> {
 #[async_trait]
 impl Availability for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.readers).await?;
+        sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&self.read_pool).await?;
         Ok(())
     }
 
     async fn close(&self) {
-        self.readers.close().await;
+        self.read_pool.close().await;
         self.reports.close().await;
-        for writer in [&self.writer, &self.clerk] {
+        for writer in [&self.writer, &self.job_writer] {
             if let Some(connection) = writer.close().await {
                 // It is of no use any more either way.
                 let _ = connection.close().await;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::dial;
 use crate::StoreError;
-use crate::admin::chores::{Chore, Chores};
+use crate::admin::maintenance::{Maintenance, MaintenanceTask};
 use domain::event::{Effect, Event};
 
 /// So many words and facets take less than half of what the list may have, about 25 bytes each: another process can add as many.
@@ -29,12 +29,12 @@ const MERGE_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct NewWords {
     /// That were recorded since the last merge.
     count: AtomicUsize,
-    merges: Chores,
+    merges: Maintenance,
 }
 
 impl NewWords {
     pub(super) fn start(options: PgConnectOptions) -> Self {
-        Self { count: AtomicUsize::new(0), merges: Chores::start("merges of new words", Merge(options)) }
+        Self { count: AtomicUsize::new(0), merges: Maintenance::start("merges of new words", Merge(options)) }
     }
 
     /// These were committed.
@@ -60,7 +60,7 @@ impl NewWords {
 struct Merge(PgConnectOptions);
 
 #[async_trait]
-impl Chore for Merge {
+impl MaintenanceTask for Merge {
     async fn run(&mut self) -> Result<(), StoreError> {
         let merge = async {
             let mut connection = dial(&self.0).await?;

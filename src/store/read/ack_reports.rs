@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
-use domain::page::{Key, Page, Paging};
+use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about acks.
@@ -18,8 +18,8 @@ pub trait AckReports: Send + Sync {
         &self,
         scope: &Scope,
         filter: &AckFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<AckReport, Key>, StoreError>;
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<AckReport, SortKey>, StoreError>;
 }
 
 /// Which acks are wanted; what is not set lets all through.
@@ -41,14 +41,14 @@ pub struct AckReport {
 /// The statements that read acks.
 #[async_trait]
 pub(crate) trait AckQueries {
-    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError>;
+    async fn ack_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<AckReport>, StoreError>;
 }
 
-const ACKS: Listing = Listing {
+const ACKS: ListSource = ListSource {
     table: "message_acks",
     columns: "instance_id, message_id, ack, ack_rank, received_at",
     at: "received_at",
-    rest: &[Rest::Text("message_id"), Rest::Text("ack")],
+    rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")],
 };
 
 #[async_trait]
@@ -57,17 +57,17 @@ impl<S: Readable> AckReports for S {
         &self,
         scope: &Scope,
         filter: &AckFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<AckReport, Key>, StoreError> {
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<AckReport, SortKey>, StoreError> {
         let mut reading = self.reading().await?;
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &ACKS).await?;
         let word = filter.ack.as_ref().map(|ack| ACKS.word("ack", ack));
         let conditions: Vec<Condition> = Condition::each([("message_id", &filter.message_id)]).chain(word).collect();
-        let rows = reading.ack_rows(&ACKS, &Ask::new(&targets, &conditions, paging)).await?;
+        let rows = reading.ack_rows(&ACKS, &PageQuery::new(&targets, &conditions, paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |row| {
             let rest = vec![row.message_id.clone(), row.stated.ack.clone()];
-            Key::new(row.stated.received_at, &row.instance_id, rest)
+            SortKey::new(row.stated.received_at, &row.instance_id, rest)
         }))
     }
 }

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
 use super::message_reports::{MessageReport, reports, sizes};
 use crate::{Queries, StoreError};
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::page::{Key, PAGE_BYTES, Page, Paging};
+use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about chats.
@@ -20,8 +20,8 @@ pub trait ChatReports: Send + Sync {
         &self,
         scope: &Scope,
         filter: &ChatFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<ChatReport, Key>, StoreError>;
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<ChatReport, SortKey>, StoreError>;
 
     async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
 }
@@ -61,16 +61,16 @@ pub struct ChatReport {
 #[async_trait]
 pub(crate) trait ChatQueries {
     /// The chats of a page, without their messages.
-    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError>;
+    async fn chat_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<ChatReport>, StoreError>;
 
     async fn chat_row(&mut self, key: &ChatKey) -> Result<Option<ChatReport>, StoreError>;
 }
 
 const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
                        last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
-const KEY: &[Rest] = &[Rest::Text("chat_id")];
-const BY_LATEST: Listing = Listing { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
-const BY_WAITING: Listing = Listing { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
+const KEY: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
+const BY_LATEST: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
+const BY_WAITING: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
 
 #[async_trait]
 impl<S: Readable> ChatReports for S {
@@ -78,15 +78,15 @@ impl<S: Readable> ChatReports for S {
         &self,
         scope: &Scope,
         filter: &ChatFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<ChatReport, Key>, StoreError> {
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<ChatReport, SortKey>, StoreError> {
         let mut reading = self.reading().await?;
         let listing = if filter.unanswered { BY_WAITING } else { BY_LATEST };
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &listing).await?;
-        let rows = reading.chat_rows(&listing, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+        let rows = reading.chat_rows(&listing, &PageQuery::new(&targets, &filter.conditions(), paging)).await?;
         let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { None };
-            Key::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
+            SortKey::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
         });
         let sizes = sizes(&mut reading, &last_messages(&page.rows)).await?;
         let mut page = page.within(PAGE_BYTES, &sizes);

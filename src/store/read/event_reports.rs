@@ -12,7 +12,7 @@ use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::page::walk::{Walked, Window};
+use domain::page::scan::{ScanResult, ScanWindow};
 use domain::page::{Page, Paging};
 use domain::time::timestamp::Timestamp;
 
@@ -87,7 +87,7 @@ pub struct EventDetail {
 
 /// The sources that a stretch of the ledger is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Sources {
+pub(crate) enum ScanSources {
     /// All of the ledger, as one source.
     Ledger,
     /// Each of these instances is a source.
@@ -96,7 +96,7 @@ pub(crate) enum Sources {
 
 /// The rows that an index has in the order of their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Path {
+pub(crate) enum ScanIndex {
     All,
     /// Of events in this state, which is not `applied`.
     NotApplied(EventState),
@@ -108,7 +108,7 @@ pub(crate) enum Path {
 
 /// What is looked for among the rows that are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sieve {
+pub(crate) struct ScanFilter {
     /// One of these types; all, if there are none.
     pub(crate) event_types: Vec<String>,
     pub(crate) state: Option<EventState>,
@@ -116,7 +116,7 @@ pub(crate) struct Sieve {
     pub(crate) until: Option<Timestamp>,
 }
 
-impl Sieve {
+impl ScanFilter {
     pub(crate) fn is_open(&self) -> bool {
         *self == Self::default()
     }
@@ -124,10 +124,10 @@ impl Sieve {
 
 /// A stretch of the ledger, of which each source is read as far as a limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Stretch {
-    pub(crate) sources: Sources,
-    pub(crate) path: Path,
-    pub(crate) sieve: Sieve,
+pub(crate) struct LedgerScan {
+    pub(crate) sources: ScanSources,
+    pub(crate) path: ScanIndex,
+    pub(crate) sieve: ScanFilter,
     /// The numbers strictly between these two.
     pub(crate) after: i64,
     pub(crate) before: i64,
@@ -136,22 +136,22 @@ pub(crate) struct Stretch {
     pub(crate) rows: u32,
 }
 
-impl Stretch {
+impl LedgerScan {
     /// How many rows of each source are to be read for a page of `limit`: one more, to know whether there is another.
     /// What is rare among them is looked for further.
-    pub(crate) fn reach(sources: &Sources, sieve: &Sieve, limit: u32) -> u32 {
+    pub(crate) fn reach(sources: &ScanSources, sieve: &ScanFilter, limit: u32) -> u32 {
         let count = match sources {
-            Sources::Ledger => 1,
-            Sources::Instances(instances) => u32::try_from(instances.len()).unwrap_or(u32::MAX).max(1),
+            ScanSources::Ledger => 1,
+            ScanSources::Instances(instances) => u32::try_from(instances.len()).unwrap_or(u32::MAX).max(1),
         };
         if sieve.is_open() { limit + 1 } else { (limit + 1).max(LOOKED_THROUGH / count) }
     }
 
     /// The window of a source from the answer to the statement: how many rows were read, the least and the greatest
     /// number of them, and those that were looked for.
-    pub(crate) fn window(&self, rows: i64, least: Option<i64>, greatest: Option<i64>, found: Vec<i64>) -> Window {
+    pub(crate) fn window(&self, rows: i64, least: Option<i64>, greatest: Option<i64>, found: Vec<i64>) -> ScanWindow {
         let reached = if self.ascending { greatest } else { least };
-        Window { reached: reached.filter(|_| rows >= i64::from(self.rows)), found }
+        ScanWindow { reached: reached.filter(|_| rows >= i64::from(self.rows)), found }
     }
 }
 
@@ -162,7 +162,7 @@ pub(crate) trait EventQueries {
     async fn clock(&mut self) -> Result<i64, StoreError>;
 
     /// Reads a stretch: a window for each of its sources.
-    async fn windows(&mut self, stretch: &Stretch) -> Result<Vec<Window>, StoreError>;
+    async fn windows(&mut self, stretch: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError>;
 
     /// The events with these numbers, in the order of the numbers.
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
@@ -222,14 +222,14 @@ async fn page(
     }
     let path = filter.path();
     let sources = match (&path, scope, &filter.instance_id) {
-        (Path::All, Scope::All, None) => Sources::Ledger,
-        _ => Sources::Instances(instances(queries, scope, filter.instance_id.as_ref()).await?),
+        (ScanIndex::All, Scope::All, None) => ScanSources::Ledger,
+        _ => ScanSources::Instances(instances(queries, scope, filter.instance_id.as_ref()).await?),
     };
     let sieve = filter.sieve(paging);
-    let rows = Stretch::reach(&sources, &sieve, paging.limit);
-    let stretch = Stretch { sources, path, sieve, after, before, ascending, rows };
+    let rows = LedgerScan::reach(&sources, &sieve, paging.limit);
+    let stretch = LedgerScan { sources, path, sieve, after, before, ascending, rows };
     let windows = queries.windows(&stretch).await?;
-    Ok(Walked::merge(windows, ascending, paging.limit).page(paging))
+    Ok(ScanResult::merge(windows, ascending, paging.limit).page(paging))
 }
 
 /// The numbers between which those of a time are, strictly.
@@ -260,18 +260,18 @@ async fn first_from(queries: &mut impl Queries, at: Timestamp, clock: i64) -> Re
 }
 
 impl EventFilter {
-    fn path(&self) -> Path {
+    fn path(&self) -> ScanIndex {
         match (&self.message_id, self.state) {
-            (Some(message_id), _) => Path::Message(message_id.clone()),
-            (None, Some(state @ (EventState::Ignored | EventState::Quarantined))) => Path::NotApplied(state),
-            (None, _) => Path::All,
+            (Some(message_id), _) => ScanIndex::Message(message_id.clone()),
+            (None, Some(state @ (EventState::Ignored | EventState::Quarantined))) => ScanIndex::NotApplied(state),
+            (None, _) => ScanIndex::All,
         }
     }
 
-    fn sieve(&self, paging: &Paging<i64>) -> Sieve {
-        Sieve {
+    fn sieve(&self, paging: &Paging<i64>) -> ScanFilter {
+        ScanFilter {
             event_types: Vec::from_iter(self.event_type.clone()),
-            state: self.state.filter(|state| self.path() != Path::NotApplied(*state)),
+            state: self.state.filter(|state| self.path() != ScanIndex::NotApplied(*state)),
             since: paging.since,
             until: paging.until,
         }

@@ -8,16 +8,16 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 
-use super::event_reports::{EventQueries, EventReport, Path, Sieve, Sources, Stretch};
+use super::event_reports::{EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use super::listing::{Question, Readable};
 use crate::write::media::unreadable;
 use crate::{Queries, StoreError};
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
-use domain::media::State;
+use domain::media::MediaState;
 use domain::message::MessageKey;
-use domain::page::walk::{Walked, Window};
+use domain::page::scan::{ScanResult, ScanWindow};
 use domain::time::timestamp::Timestamp;
 
 /// How many events without an instance are looked through for acks of a reader's messages before a page ends.
@@ -98,7 +98,7 @@ pub struct FeedFile {
     pub seq: i64,
     pub instance_id: InstanceId,
     pub message_id: String,
-    pub state: State,
+    pub state: MediaState,
     pub reason: Option<String>,
 }
 
@@ -117,7 +117,7 @@ impl FeedFileRow {
             seq: self.seq,
             instance_id: InstanceId::from_store(&self.instance_id),
             message_id: self.message_id,
-            state: State::parse(&self.state).ok_or_else(|| unreadable("state"))?,
+            state: MediaState::parse(&self.state).ok_or_else(|| unreadable("state"))?,
             reason: self.reason,
         })
     }
@@ -132,7 +132,7 @@ impl<S: Readable> Feeds for S {
         let since = since.min(clock);
         let view = View::new(scope, filter);
         let windows = view.windows(&mut reading, since, clock, limit).await?;
-        let Walked { found, reached } = Walked::merge(windows, true, limit);
+        let ScanResult { found, reached } = ScanResult::merge(windows, true, limit);
         let items = view.items(&mut reading, &found).await?;
         reading.end().await?;
         Ok(Feed { items, next_since: reached.unwrap_or(clock), more: reached.is_some() })
@@ -164,19 +164,19 @@ impl<'v> View<'v> {
         since: i64,
         clock: i64,
         limit: u32,
-    ) -> Result<Vec<Window>, StoreError> {
-        let sieve = Sieve { event_types: self.filter.event_types.clone(), ..Sieve::default() };
+    ) -> Result<Vec<ScanWindow>, StoreError> {
+        let sieve = ScanFilter { event_types: self.filter.event_types.clone(), ..ScanFilter::default() };
         let sources = match &self.instances {
-            None => Sources::Ledger,
-            Some(instances) => Sources::Instances(instances.iter().cloned().collect()),
+            None => ScanSources::Ledger,
+            Some(instances) => ScanSources::Instances(instances.iter().cloned().collect()),
         };
-        let rows = Stretch::reach(&sources, &sieve, limit);
-        let (path, ascending) = (Path::All, true);
-        let stretch = Stretch { sources, path, sieve, after: since, before: clock + 1, ascending, rows };
+        let rows = LedgerScan::reach(&sources, &sieve, limit);
+        let (path, ascending) = (ScanIndex::All, true);
+        let stretch = LedgerScan { sources, path, sieve, after: since, before: clock + 1, ascending, rows };
         let mut windows = queries.windows(&stretch).await?;
         if self.filter.wants_files() {
-            let (path, sieve, rows) = (Path::Settled, Sieve::default(), limit + 1);
-            windows.extend(queries.windows(&Stretch { path, sieve, rows, ..stretch.clone() }).await?);
+            let (path, sieve, rows) = (ScanIndex::Settled, ScanFilter::default(), limit + 1);
+            windows.extend(queries.windows(&LedgerScan { path, sieve, rows, ..stretch.clone() }).await?);
         }
         if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {
             windows.extend(self.unstated(queries, stretch).await?);
@@ -185,21 +185,25 @@ impl<'v> View<'v> {
     }
 
     /// The events without an instance that changed messages of the instances that are looked at.
-    async fn unstated(&self, queries: &mut impl Queries, stretch: Stretch) -> Result<Option<Window>, StoreError> {
+    async fn unstated(
+        &self,
+        queries: &mut impl Queries,
+        stretch: LedgerScan,
+    ) -> Result<Option<ScanWindow>, StoreError> {
         let stating = STATING.into_iter().map(str::to_owned);
         let wanted = &self.filter.event_types;
         let event_types: Vec<String> = stating.filter(|it| wanted.is_empty() || wanted.contains(it)).collect();
         if event_types.is_empty() {
             return Ok(None);
         }
-        let sources = Sources::Instances(vec![InstanceId::unstated()]);
-        let sieve = Sieve { event_types, state: Some(EventState::Applied), ..Sieve::default() };
-        let stretch = Stretch { sources, sieve, rows: UNSTATED_ROWS, ..stretch };
+        let sources = ScanSources::Instances(vec![InstanceId::unstated()]);
+        let sieve = ScanFilter { event_types, state: Some(EventState::Applied), ..ScanFilter::default() };
+        let stretch = LedgerScan { sources, sieve, rows: UNSTATED_ROWS, ..stretch };
         let Some(window) = queries.windows(&stretch).await?.pop() else { return Ok(None) };
         let events = queries.events_with(&window.found).await?;
         let owners = owners(queries, &events).await?;
         let found = events.iter().filter(|event| owners_of(&owners, event).any(|owner| self.looks_at(owner)));
-        Ok(Some(Window { found: found.map(|event| event.seq).collect(), ..window }))
+        Ok(Some(ScanWindow { found: found.map(|event| event.seq).collect(), ..window }))
     }
 
     fn looks_at(&self, instance: &InstanceId) -> bool {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::page::{Key, Page, Paging, Range};
+use domain::page::{KeysetRange, Page, Paging, SortKey};
 
 /// A store that can be asked questions.
 #[async_trait]
@@ -35,14 +35,14 @@ pub(crate) trait InstanceQueries {
 }
 
 /// What a list is read from: columns `instance_id`, `at` and `rest` are its sort key, and stand among `columns`.
-pub(crate) struct Listing {
+pub(crate) struct ListSource {
     pub(crate) table: &'static str,
     pub(crate) columns: &'static str,
     pub(crate) at: &'static str,
-    pub(crate) rest: &'static [Rest],
+    pub(crate) rest: &'static [KeyColumn],
 }
 
-impl Listing {
+impl ListSource {
     /// Whether an index has the rows with this word in a column.
     pub(crate) fn is_rare(&self, column: &str, word: &str) -> bool {
         !common_words(self.table, column).contains(&word)
@@ -56,12 +56,12 @@ impl Listing {
 }
 
 /// A column of a sort key after the time: text, or bytes that a cursor holds as hexadecimal digits.
-pub(crate) enum Rest {
+pub(crate) enum KeyColumn {
     Text(&'static str),
     Bytes(&'static str),
 }
 
-impl Rest {
+impl KeyColumn {
     pub(crate) fn column(&self) -> &'static str {
         match self {
             Self::Text(column) | Self::Bytes(column) => column,
@@ -71,20 +71,21 @@ impl Rest {
 
 /// Rows that an index has in the order of the list.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct KeyRange {
     pub(crate) instance_id: InstanceId,
     pub(crate) chat_id: Option<String>,
     /// `from_me` and `is_group`.
     pub(crate) direction: Option<(bool, bool)>,
-    pub(crate) range: Range,
+    pub(crate) range: KeysetRange,
 }
 
-impl Target {
-    pub(crate) fn new(instance_id: InstanceId, paging: &Paging<Key>, listing: &Listing) -> Self {
+impl KeyRange {
+    pub(crate) fn new(instance_id: InstanceId, paging: &Paging<SortKey>, listing: &ListSource) -> Self {
         let mut range = paging.range(&instance_id, listing.rest.len());
         for bound in [&mut range.after, &mut range.before] {
             // A cursor comes from outside.
-            let bytes = listing.rest.iter().zip(&mut bound.rest).filter(|(rest, _)| matches!(rest, Rest::Bytes(_)));
+            let bytes =
+                listing.rest.iter().zip(&mut bound.rest).filter(|(rest, _)| matches!(rest, KeyColumn::Bytes(_)));
             bytes.filter(|(_, part)| hex::decode(part.as_str()).is_err()).for_each(|(_, part)| part.clear());
         }
         Self { instance_id, chat_id: None, direction: None, range }
@@ -139,15 +140,15 @@ pub(crate) fn rows_of_index(table: &str, column: &str) -> Option<String> {
 }
 
 /// One page of a list.
-pub(crate) struct Ask<'a> {
-    pub(crate) targets: &'a [Target],
+pub(crate) struct PageQuery<'a> {
+    pub(crate) targets: &'a [KeyRange],
     pub(crate) conditions: &'a [Condition],
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
 }
 
-impl<'a> Ask<'a> {
-    pub(crate) fn new(targets: &'a [Target], conditions: &'a [Condition], paging: &Paging<Key>) -> Self {
+impl<'a> PageQuery<'a> {
+    pub(crate) fn new(targets: &'a [KeyRange], conditions: &'a [Condition], paging: &Paging<SortKey>) -> Self {
         Self { targets, conditions, ascending: paging.ascending(), limit: paging.reach() }
     }
 }
@@ -170,16 +171,16 @@ pub(crate) async fn targets(
     queries: &mut impl crate::Queries,
     scope: &Scope,
     wanted: Option<&InstanceId>,
-    paging: &Paging<Key>,
-    listing: &Listing,
-) -> Result<Vec<Target>, StoreError> {
+    paging: &Paging<SortKey>,
+    listing: &ListSource,
+) -> Result<Vec<KeyRange>, StoreError> {
     let instances = instances(queries, scope, wanted).await?;
-    Ok(instances.into_iter().map(|instance| Target::new(instance, paging, listing)).collect())
+    Ok(instances.into_iter().map(|instance| KeyRange::new(instance, paging, listing)).collect())
 }
 
 /// Makes a page of rows that were read for several targets.
-pub(crate) fn merge<T>(paging: &Paging<Key>, rows: Vec<T>, key: impl Fn(&T) -> Key) -> Page<T, Key> {
-    let mut keyed: Vec<(Key, T)> = rows.into_iter().map(|row| (key(&row), row)).collect();
+pub(crate) fn merge<T>(paging: &Paging<SortKey>, rows: Vec<T>, key: impl Fn(&T) -> SortKey) -> Page<T, SortKey> {
+    let mut keyed: Vec<(SortKey, T)> = rows.into_iter().map(|row| (key(&row), row)).collect();
     keyed.sort_by(|(a, _), (b, _)| if paging.ascending() { a.cmp(b) } else { b.cmp(a) });
     keyed.truncate(paging.reach() as usize);
     paging.page(keyed, |(key, _)| key.clone()).map(|(_, row)| row)
@@ -189,7 +190,7 @@ pub(crate) fn merge<T>(paging: &Paging<Key>, rows: Vec<T>, key: impl Fn(&T) -> K
 mod tests {
     use std::fs;
 
-    use crate::read::listing::*;
+    use super::*;
 
     #[test]
     fn a_statement_repeats_the_words_of_the_migrations_that_leave_rows_out_of_an_index() {

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
 use super::media_reports::JobReport;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::media::State;
-use domain::page::{Key, Page, Paging};
+use domain::media::MediaState;
+use domain::page::{Page, Paging, SortKey};
 
 /// The contract of lists of files.
 #[async_trait]
@@ -18,8 +18,8 @@ pub trait MediaLists: Send + Sync {
         &self,
         scope: &Scope,
         filter: &MediaFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<JobReport, Key>, StoreError>;
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<JobReport, SortKey>, StoreError>;
 }
 
 /// Which files are wanted; what is not set lets all through.
@@ -27,7 +27,7 @@ pub trait MediaLists: Send + Sync {
 pub struct MediaFilter {
     pub instance_id: Option<InstanceId>,
     pub message_id: Option<String>,
-    pub state: Option<State>,
+    pub state: Option<MediaState>,
     /// A content type, or the first part of some, such as `image/`.
     pub content_type: Option<String>,
     /// In bytes.
@@ -39,15 +39,15 @@ pub struct MediaFilter {
 /// The statements that list files.
 #[async_trait]
 pub(crate) trait MediaQueries {
-    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError>;
+    async fn media_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<JobReport>, StoreError>;
 }
 
-const MEDIA: Listing = Listing {
+const MEDIA: ListSource = ListSource {
     table: "media",
     columns: "instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at, \
               object_key, size, content_type, file_name, stored_at",
     at: "occurred_at",
-    rest: &[Rest::Text("message_id"), Rest::Bytes("source_sha256")],
+    rest: &[KeyColumn::Text("message_id"), KeyColumn::Bytes("source_sha256")],
 };
 
 /// What an index has of the content type: enough to tell `image` from `audio`.
@@ -60,15 +60,15 @@ impl<S: Readable> MediaLists for S {
         &self,
         scope: &Scope,
         filter: &MediaFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<JobReport, Key>, StoreError> {
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<JobReport, SortKey>, StoreError> {
         let mut reading = self.reading().await?;
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &MEDIA).await?;
-        let rows = reading.media_rows(&MEDIA, &Ask::new(&targets, &filter.conditions(), paging)).await?;
+        let rows = reading.media_rows(&MEDIA, &PageQuery::new(&targets, &filter.conditions(), paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |job| {
             let rest = vec![job.message_id.clone(), hex::encode(job.source_sha256)];
-            Key::new(job.occurred_at, &InstanceId::from_store(&job.instance_id), rest)
+            SortKey::new(job.occurred_at, &InstanceId::from_store(&job.instance_id), rest)
         }))
     }
 }

@@ -7,7 +7,7 @@ use crate::write::media::{count, unreadable};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
-use domain::media::{Jobs, State, StoredFile};
+use domain::media::{Jobs, MediaState, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about files.
@@ -31,7 +31,7 @@ pub trait MediaReports: Send + Sync {
 /// Which jobs a person means; what is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
-    pub state: Option<State>,
+    pub state: Option<MediaState>,
     pub instance_id: Option<String>,
     pub message_id: Option<String>,
 }
@@ -42,7 +42,7 @@ pub struct JobReport {
     pub instance_id: String,
     pub message_id: String,
     pub source_sha256: [u8; 32],
-    pub state: State,
+    pub state: MediaState,
     pub reason: Option<String>,
     pub attempts: u32,
     pub occurred_at: Timestamp,
@@ -120,6 +120,6 @@ impl<T> ReportRow<T> {
     }
 }
 
-fn state(text: &str) -> Result<State, StoreError> {
-    State::parse(text).ok_or_else(|| unreadable("state"))
+fn state(text: &str) -> Result<MediaState, StoreError> {
+    MediaState::parse(text).ok_or_else(|| unreadable("state"))
 }

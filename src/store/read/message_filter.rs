@@ -1,6 +1,6 @@
 //! Which messages a list shows, and by which indexes they are found.
 
-use super::listing::{Condition, Listing, Target};
+use super::listing::{Condition, KeyRange, ListSource};
 use super::message_reports::BY_TIME;
 use domain::instance::InstanceId;
 use domain::search::SearchQuery;
@@ -31,21 +31,21 @@ pub struct MessageFilter {
 const COMMON_ACK: &str = "pending";
 
 /// Messages of a list that one index has in its order.
-pub(crate) struct Part {
-    pub(crate) targets: Vec<Target>,
+pub(crate) struct ListPart {
+    pub(crate) targets: Vec<KeyRange>,
     /// What the targets do not say.
     pub(crate) conditions: Vec<Condition>,
 }
 
 impl MessageFilter {
     /// The list in parts that have no message in common, each of which an index has in order.
-    pub(crate) fn parts(&self, listing: &Listing, targets: Vec<Target>) -> Vec<Part> {
+    pub(crate) fn parts(&self, listing: &ListSource, targets: Vec<KeyRange>) -> Vec<ListPart> {
         let in_chats = targets.iter().any(|target| target.chat_id.is_some());
         if listing.at != BY_TIME.at || self.quoted_message_id.is_some() || in_chats {
             return vec![self.part(targets, Some("quoted_message_id"))];
         }
         if let Some((column, person)) = self.person() {
-            let in_chat = |target: &Target| Target { chat_id: Some(person.clone()), ..target.clone() };
+            let in_chat = |target: &KeyRange| KeyRange { chat_id: Some(person.clone()), ..target.clone() };
             let in_chats = targets.iter().map(in_chat).collect();
             return vec![self.part(in_chats, None), self.part(targets, Some(column))];
         }
@@ -58,7 +58,7 @@ impl MessageFilter {
     }
 
     /// Incoming messages stay pending for ever, so the index of acks is without those.
-    fn pending(&self, listing: &Listing, targets: Vec<Target>) -> Vec<Part> {
+    fn pending(&self, listing: &ListSource, targets: Vec<KeyRange>) -> Vec<ListPart> {
         let one_way = |from_me| Self { from_me: Some(from_me), ..self.clone() };
         let mut parts = vec![];
         if self.from_me != Some(false) {
@@ -70,7 +70,7 @@ impl MessageFilter {
         parts
     }
 
-    fn worded_or_directed(&self, listing: &Listing, targets: Vec<Target>) -> Part {
+    fn worded_or_directed(&self, listing: &ListSource, targets: Vec<KeyRange>) -> ListPart {
         let rare = |column, word: &Option<String>| word.as_ref().is_some_and(|word| listing.is_rare(column, word));
         if rare("type", &self.kind) {
             self.part(targets, Some("type"))
@@ -91,20 +91,21 @@ impl MessageFilter {
     }
 
     /// By the index that begins with the targets and this column.
-    fn part(&self, targets: Vec<Target>, led_by: Option<&'static str>) -> Part {
-        Part { targets, conditions: [self.fields(led_by), self.flags()].concat() }
+    fn part(&self, targets: Vec<KeyRange>, led_by: Option<&'static str>) -> ListPart {
+        ListPart { targets, conditions: [self.fields(led_by), self.flags()].concat() }
     }
 
     /// An index has the messages of a direction in order if it is said whether they were in a group; so both are asked.
-    fn directed(&self, targets: Vec<Target>, led_by: Option<&'static str>) -> Part {
+    fn directed(&self, targets: Vec<KeyRange>, led_by: Option<&'static str>) -> ListPart {
         let either = |flag: Option<bool>| flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
         let pairs = either(self.from_me).into_iter().flat_map(|from_me| {
             let groups = either(self.is_group).into_iter();
             groups.map(move |is_group| Some((from_me, is_group)))
         });
         let pairs: Vec<Option<(bool, bool)>> = pairs.collect();
-        let of = |target: Target| pairs.iter().map(move |direction| Target { direction: *direction, ..target.clone() });
-        Part { targets: targets.into_iter().flat_map(of).collect(), conditions: self.fields(led_by) }
+        let of =
+            |target: KeyRange| pairs.iter().map(move |direction| KeyRange { direction: *direction, ..target.clone() });
+        ListPart { targets: targets.into_iter().flat_map(of).collect(), conditions: self.fields(led_by) }
     }
 
     pub(crate) fn flags(&self) -> Vec<Condition> {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Listing, Question, Readable, Rest, Target, instances, merge};
+use super::listing::{KeyColumn, KeyRange, ListSource, PageQuery, Question, Readable, instances, merge};
 use super::media_reports::JobReport;
-use super::message_filter::{MessageFilter, Part};
+use super::message_filter::{ListPart, MessageFilter};
 use super::search::{self, SEARCH_TIME, SearchAsk};
 use crate::{Queries, StoreError};
 use domain::access::scope::Scope;
@@ -14,8 +14,8 @@ use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
-use domain::message::{Fields, Location, MessageKey};
-use domain::page::{Key, PAGE_BYTES, Page, Paging};
+use domain::message::{Location, MessageFields, MessageKey};
+use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, Narrowing, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
@@ -27,8 +27,8 @@ pub trait MessageReports: Send + Sync {
         &self,
         scope: &Scope,
         filter: &MessageFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<MessageReport, Key>, StoreError>;
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<MessageReport, SortKey>, StoreError>;
 
     /// A message with all that is known of it.
     async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError>;
@@ -39,7 +39,7 @@ pub trait MessageReports: Send + Sync {
 pub struct MessageReport {
     pub instance_id: InstanceId,
     pub id: String,
-    pub fields: Fields,
+    pub fields: MessageFields,
     pub is_group: bool,
     pub ack: String,
     pub received_at: Timestamp,
@@ -77,8 +77,8 @@ pub(crate) trait MessageQueries {
     /// The keys of the messages of a page, with the times that it is ordered by.
     async fn message_keys(
         &mut self,
-        listing: &Listing,
-        ask: &Ask<'_>,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
 
     /// The bytes of the long texts of each of these messages and of its first [`REACTIONS`], in the order of the keys.
@@ -100,11 +100,11 @@ pub(crate) trait MessageQueries {
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError>;
 }
 
-const KEY: &[Rest] = &[Rest::Text("id")];
-pub(crate) const BY_TIME: Listing =
-    Listing { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
-pub(crate) const BY_ARRIVAL: Listing =
-    Listing { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
+const KEY: &[KeyColumn] = &[KeyColumn::Text("id")];
+pub(crate) const BY_TIME: ListSource =
+    ListSource { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
+pub(crate) const BY_ARRIVAL: ListSource =
+    ListSource { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
 
 #[async_trait]
 impl<S: Readable> MessageReports for S {
@@ -112,8 +112,8 @@ impl<S: Readable> MessageReports for S {
         &self,
         scope: &Scope,
         filter: &MessageFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<MessageReport, Key>, StoreError> {
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<MessageReport, SortKey>, StoreError> {
         let mut reading = self.reading().await?;
         let keys = keys(&mut reading, scope, filter, paging).await?;
         let sizes = sizes(&mut reading, &keys.rows).await?;
@@ -136,23 +136,23 @@ async fn keys(
     queries: &mut impl Queries,
     scope: &Scope,
     filter: &MessageFilter,
-    paging: &Paging<Key>,
-) -> Result<Page<MessageKey, Key>, StoreError> {
+    paging: &Paging<SortKey>,
+) -> Result<Page<MessageKey, SortKey>, StoreError> {
     let listing = if filter.by_arrival { BY_ARRIVAL } else { BY_TIME };
     let instances = instances(queries, scope, filter.instance_id.as_ref()).await?;
     if let Some(query) = &filter.search {
         return found(queries, scope, instances, filter, query, paging).await;
     }
     let places = places(queries, instances, filter).await?;
-    let targets: Vec<Target> = places
+    let targets: Vec<KeyRange> = places
         .into_iter()
-        .map(|(instance_id, chat_id)| Target { chat_id, ..Target::new(instance_id, paging, &listing) })
+        .map(|(instance_id, chat_id)| KeyRange { chat_id, ..KeyRange::new(instance_id, paging, &listing) })
         .collect();
     let mut rows = Vec::new();
-    for Part { targets, conditions } in filter.parts(&listing, targets) {
-        rows.extend(queries.message_keys(&listing, &Ask::new(&targets, &conditions, paging)).await?);
+    for ListPart { targets, conditions } in filter.parts(&listing, targets) {
+        rows.extend(queries.message_keys(&listing, &PageQuery::new(&targets, &conditions, paging)).await?);
     }
-    let page = merge(paging, rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    let page = merge(paging, rows, |((instance_id, id), at)| SortKey::new(*at, instance_id, vec![id.clone()]));
     Ok(page.map(|(key, _)| key))
 }
 
@@ -163,8 +163,8 @@ async fn found(
     instances: Vec<InstanceId>,
     filter: &MessageFilter,
     query: &SearchQuery,
-    paging: &Paging<Key>,
-) -> Result<Page<MessageKey, Key>, StoreError> {
+    paging: &Paging<SortKey>,
+) -> Result<Page<MessageKey, SortKey>, StoreError> {
     let mut narrowing = Narrowing::default();
     if filter.instance_id.is_some() || *scope != Scope::All {
         narrowing = narrowing.and_any_of(instances.iter().map(Facet::instance));
@@ -188,7 +188,7 @@ async fn found(
         time: SEARCH_TIME,
     };
     let found = search::find(queries, &ask).await?;
-    let page = merge(paging, found.rows, |((instance_id, id), at)| Key::new(*at, instance_id, vec![id.clone()]));
+    let page = merge(paging, found.rows, |((instance_id, id), at)| SortKey::new(*at, instance_id, vec![id.clone()]));
     let page = page.map(|(key, _)| key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
@@ -298,7 +298,7 @@ pub(crate) struct MessageRow<T> {
 impl<T> MessageRow<T> {
     pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MessageReport, StoreError> {
         let location = self.latitude.zip(self.longitude).map(|(latitude, longitude)| Location { latitude, longitude });
-        let fields = Fields {
+        let fields = MessageFields {
             chat_id: self.chat_id,
             from_id: self.from_id,
             to_id: self.to_id,

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Ask, Condition, Listing, Question, Readable, Rest, merge, targets};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::reaction::MessageReaction;
-use domain::page::{Key, Page, Paging};
+use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about reactions.
@@ -18,8 +18,8 @@ pub trait ReactionReports: Send + Sync {
         &self,
         scope: &Scope,
         filter: &ReactionFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<MessageReaction, Key>, StoreError>;
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<MessageReaction, SortKey>, StoreError>;
 }
 
 /// Which reactions are wanted; what is not set lets all through.
@@ -33,14 +33,18 @@ pub struct ReactionFilter {
 /// The statements that read reactions.
 #[async_trait]
 pub(crate) trait ReactionQueries {
-    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError>;
+    async fn reaction_rows(
+        &mut self,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
+    ) -> Result<Vec<MessageReaction>, StoreError>;
 }
 
-const REACTIONS: Listing = Listing {
+const REACTIONS: ListSource = ListSource {
     table: "message_reactions",
     columns: "instance_id, message_id, from_number, reaction, reacted_at, received_at",
     at: "reacted_at",
-    rest: &[Rest::Text("message_id"), Rest::Text("from_number"), Rest::Text("reaction")],
+    rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("from_number"), KeyColumn::Text("reaction")],
 };
 
 #[async_trait]
@@ -49,17 +53,17 @@ impl<S: Readable> ReactionReports for S {
         &self,
         scope: &Scope,
         filter: &ReactionFilter,
-        paging: &Paging<Key>,
-    ) -> Result<Page<MessageReaction, Key>, StoreError> {
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<MessageReaction, SortKey>, StoreError> {
         let mut reading = self.reading().await?;
         let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &REACTIONS).await?;
         let conditions: Vec<Condition> =
             Condition::each([("message_id", &filter.message_id), ("from_number", &filter.from_number)]).collect();
-        let rows = reading.reaction_rows(&REACTIONS, &Ask::new(&targets, &conditions, paging)).await?;
+        let rows = reading.reaction_rows(&REACTIONS, &PageQuery::new(&targets, &conditions, paging)).await?;
         reading.end().await?;
         Ok(merge(paging, rows, |row| {
             let rest = vec![row.message_id.clone(), row.from_number.clone(), row.reaction.clone()];
-            Key::new(row.reacted_at, &row.instance_id, rest)
+            SortKey::new(row.reacted_at, &row.instance_id, rest)
         }))
     }
 }

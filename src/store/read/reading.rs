@@ -8,9 +8,9 @@ use sqlx::pool::PoolConnection;
 /// A connection inside a transaction that only reads: all statements of a question see the same rows. It goes back to
 /// its pool when the question is answered; after a failure, or when nobody waits any more, it is closed, and the
 /// transaction with it.
-pub(crate) struct Reading<DB: Database>(Option<PoolConnection<DB>>);
+pub(crate) struct ReadTransaction<DB: Database>(Option<PoolConnection<DB>>);
 
-impl<DB: Database> Reading<DB> {
+impl<DB: Database> ReadTransaction<DB> {
     pub(crate) fn new(connection: PoolConnection<DB>) -> Self {
         Self(Some(connection))
     }
@@ -21,7 +21,7 @@ impl<DB: Database> Reading<DB> {
     }
 }
 
-impl<DB: Database> Drop for Reading<DB> {
+impl<DB: Database> Drop for ReadTransaction<DB> {
     fn drop(&mut self) {
         if let Some(mut connection) = self.0.take() {
             connection.close_on_drop();
@@ -29,7 +29,7 @@ impl<DB: Database> Drop for Reading<DB> {
     }
 }
 
-impl<DB: Database> Deref for Reading<DB> {
+impl<DB: Database> Deref for ReadTransaction<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &DB::Connection {
@@ -37,7 +37,7 @@ impl<DB: Database> Deref for Reading<DB> {
     }
 }
 
-impl<DB: Database> DerefMut for Reading<DB> {
+impl<DB: Database> DerefMut for ReadTransaction<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         self.0.as_mut().expect("it is there until the end")
     }

@@ -12,7 +12,7 @@ use super::listing::Condition;
 use crate::StoreError;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::page::Key;
+use domain::page::SortKey;
 use domain::search::{Narrowing, SearchEntry, SearchQuery, Week};
 use domain::time::timestamp::Timestamp;
 
@@ -34,8 +34,8 @@ pub(crate) struct SearchAsk<'a> {
     /// What holds of the messages besides.
     pub(crate) conditions: &'a [Condition],
     /// What is found lies strictly between these keys.
-    pub(crate) after: Key,
-    pub(crate) before: Key,
+    pub(crate) after: SortKey,
+    pub(crate) before: SortKey,
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
     /// After this time the search is broken off between two steps; whoever wants the rest asks on.
@@ -43,7 +43,7 @@ pub(crate) struct SearchAsk<'a> {
 }
 
 /// What was found.
-pub(crate) struct Found {
+pub(crate) struct SearchResult {
     pub(crate) rows: Vec<(MessageKey, Timestamp)>,
     /// Where the search was broken off, because it had taken its time; all that lies before was searched.
     pub(crate) unfinished: Option<Timestamp>,
@@ -51,7 +51,7 @@ pub(crate) struct Found {
 
 /// Weeks that are searched together.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
+pub(crate) struct WeekStep {
     pub(crate) first: Week,
     pub(crate) last: Week,
 }
@@ -72,23 +72,23 @@ pub(crate) trait SearchQueries {
     async fn found(
         &mut self,
         ask: &SearchAsk<'_>,
-        step: Step,
+        step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
 }
 
-pub(crate) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) -> Result<Found, StoreError> {
+pub(crate) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) -> Result<SearchResult, StoreError> {
     if ask.instances.is_empty() {
-        return Ok(Found { rows: vec![], unfinished: None });
+        return Ok(SearchResult { rows: vec![], unfinished: None });
     }
     let begun = Instant::now();
     let (mut from, mut to) = (ask.after.at(), ask.before.at());
     let (mut rows, mut width, mut reached) = (Vec::new(), 1, None);
     while let Some(at) = queries.first_time(ask, from, to).await? {
         if reached.is_some() && begun.elapsed() >= ask.time {
-            return Ok(Found { rows, unfinished: reached });
+            return Ok(SearchResult { rows, unfinished: reached });
         }
-        let step = Step::from(at, width, ask.ascending);
+        let step = WeekStep::from(at, width, ask.ascending);
         let step_begun = Instant::now();
         rows.extend(queries.found(ask, step, ask.limit - rows.len() as u32).await?);
         if rows.len() >= ask.limit as usize {
@@ -102,10 +102,10 @@ pub(crate) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) 
         }
         width = if step_begun.elapsed() <= QUICK { (width * 2).min(WIDEST) } else { (width / 2).max(1) };
     }
-    Ok(Found { rows, unfinished: None })
+    Ok(SearchResult { rows, unfinished: None })
 }
 
-impl Step {
+impl WeekStep {
     fn from(at: Timestamp, width: i32, ascending: bool) -> Self {
         let week = Week::of(at);
         match ascending {
@@ -127,8 +127,8 @@ pub(crate) trait SearchRows {
 
 #[cfg(test)]
 mod tests {
-    use crate::read::search::*;
-    use domain::page::{Cursor, Order, Page, Paging};
+    use super::*;
+    use domain::page::{Cursor, Page, Paging, SortOrder};
 
     const EACH_DAY: i64 = 24 * 60 * 60;
 
@@ -139,8 +139,8 @@ mod tests {
         (0..730).map(|day| Timestamp::from_seconds(1_700_000_000 + day * EACH_DAY))
     }
 
-    fn key(at: Timestamp) -> Key {
-        Key::new(at, &InstanceId::new("7").unwrap(), vec![at.millis().to_string()])
+    fn key(at: Timestamp) -> SortKey {
+        SortKey::new(at, &InstanceId::new("7").unwrap(), vec![at.millis().to_string()])
     }
 
     #[async_trait]
@@ -158,7 +158,7 @@ mod tests {
         async fn found(
             &mut self,
             ask: &SearchAsk<'_>,
-            step: Step,
+            step: WeekStep,
             limit: u32,
         ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
             let found = days().step_by(100).filter(|at| {
@@ -174,7 +174,11 @@ mod tests {
         }
     }
 
-    async fn page(order: Order, cursor: Option<Cursor<Key>>, time: Duration) -> (Page<Timestamp, Key>, bool) {
+    async fn page(
+        order: SortOrder,
+        cursor: Option<Cursor<SortKey>>,
+        time: Duration,
+    ) -> (Page<Timestamp, SortKey>, bool) {
         let paging = Paging { order, limit: 3, cursor, since: None, until: None };
         let (after, before) = paging.span(1);
         let ask = SearchAsk {
@@ -196,10 +200,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_search_that_is_broken_off_goes_on_where_it_was_in_both_directions() {
-        for order in [Order::NewestFirst, Order::OldestFirst] {
+        for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             for time in [Duration::ZERO, Duration::MAX] {
                 let mut all: Vec<Timestamp> = days().step_by(100).collect();
-                if order == Order::NewestFirst {
+                if order == SortOrder::NewestFirst {
                     all.reverse();
                 }
                 let (mut forth, mut cursor, mut broken_off) = (vec![], None, false);
@@ -214,7 +218,7 @@ mod tests {
                 }
                 assert_eq!((forth, broken_off), (all.clone(), time == Duration::ZERO));
 
-                let end = if order == Order::NewestFirst { Timestamp::MIN } else { Timestamp::MAX };
+                let end = if order == SortOrder::NewestFirst { Timestamp::MIN } else { Timestamp::MAX };
                 let (mut back, mut cursor) = (vec![], Some(Cursor { key: key(end), backwards: true }));
                 while cursor.is_some() {
                     let (page, broken) = page(order, cursor, time).await;

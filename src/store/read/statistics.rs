@@ -6,8 +6,8 @@ use super::listing::{Question, Readable, instances};
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Step, Waiting};
-use domain::time::calendar::{Grid, Place};
+use domain::statistics::{AckCount, AckStep, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
+use domain::time::calendar::{BucketPlace, Grid};
 
 /// The contract of statistics: of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts
 /// where the [`Grid`] puts its time.
@@ -47,7 +47,7 @@ pub trait Statistics: Send + Sync {
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
-    ) -> Result<(Vec<ResponseTime>, Waiting), StoreError>;
+    ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError>;
 }
 
 /// The maximum number of message counts of one query: every hour of 92 days with more than ten types both ways.
@@ -66,7 +66,7 @@ pub(crate) trait StatisticsQueries {
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError>;
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError>;
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError>;
 }
 
 #[async_trait]
@@ -115,7 +115,7 @@ impl<S: Readable> Statistics for S {
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
-    ) -> Result<(Vec<ResponseTime>, Waiting), StoreError> {
+    ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError> {
         let mut reading = self.reading().await?;
         let instances = instances(&mut reading, scope, wanted).await?;
         let times = reading.response_times(&instances, grid).await?;
@@ -126,7 +126,7 @@ impl<S: Readable> Statistics for S {
 }
 
 /// A count as a database gives it.
-pub(crate) struct MessageRow {
+pub(crate) struct MessageCountRow {
     pub(crate) slice: i64,
     pub(crate) number: i64,
     pub(crate) from_me: bool,
@@ -134,7 +134,7 @@ pub(crate) struct MessageRow {
     pub(crate) messages: i64,
 }
 
-pub(crate) struct HourRow {
+pub(crate) struct HourCountRow {
     pub(crate) hour: i64,
     pub(crate) from_me: bool,
     pub(crate) messages: i64,
@@ -142,7 +142,7 @@ pub(crate) struct HourRow {
 
 /// Outgoing messages that have come this far, and how many seconds each took. They come together, for there are nearly as
 /// many different times as messages.
-pub(crate) struct DeliveryRow {
+pub(crate) struct DeliveryCountRow {
     pub(crate) slice: i64,
     pub(crate) number: i64,
     pub(crate) ack_rank: i16,
@@ -151,31 +151,31 @@ pub(crate) struct DeliveryRow {
     pub(crate) read: Vec<i64>,
 }
 
-pub(crate) struct ResponseRow {
+pub(crate) struct ResponseCountRow {
     pub(crate) hour: i64,
     pub(crate) seconds: i64,
     pub(crate) responses: i64,
 }
 
-impl From<MessageRow> for MessageCount {
-    fn from(row: MessageRow) -> Self {
+impl From<MessageCountRow> for MessageCount {
+    fn from(row: MessageCountRow) -> Self {
         let (place, messages) = (place(row.slice, row.number), natural(row.messages));
         Self { place, from_me: row.from_me, kind: row.kind, messages }
     }
 }
 
-impl From<HourRow> for HourCount {
-    fn from(row: HourRow) -> Self {
+impl From<HourCountRow> for HourCount {
+    fn from(row: HourCountRow) -> Self {
         Self { hour_of_week: index(row.hour), from_me: row.from_me, messages: natural(row.messages) }
     }
 }
 
-pub(crate) fn deliveries(rows: Vec<DeliveryRow>) -> (Vec<AckCount>, Vec<DeliveryTime>) {
+pub(crate) fn deliveries(rows: Vec<DeliveryCountRow>) -> (Vec<AckCount>, Vec<DeliveryTime>) {
     let (mut acks, mut times) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         let place = place(row.slice, row.number);
         acks.push(AckCount { place, ack_rank: row.ack_rank, messages: natural(row.messages) });
-        for (step, seconds) in [(Step::Delivered, row.delivered), (Step::Read, row.read)] {
+        for (step, seconds) in [(AckStep::Delivered, row.delivered), (AckStep::Read, row.read)] {
             let time = |seconds| DeliveryTime { place, step, seconds: natural(seconds), messages: 1 };
             times.extend(seconds.into_iter().map(time));
         }
@@ -183,14 +183,14 @@ pub(crate) fn deliveries(rows: Vec<DeliveryRow>) -> (Vec<AckCount>, Vec<Delivery
     (acks, times)
 }
 
-impl From<ResponseRow> for ResponseTime {
-    fn from(row: ResponseRow) -> Self {
+impl From<ResponseCountRow> for ResponseTime {
+    fn from(row: ResponseCountRow) -> Self {
         Self { hour_of_week: index(row.hour), seconds: natural(row.seconds), responses: natural(row.responses) }
     }
 }
 
-fn place(slice: i64, number: i64) -> Place {
-    Place { slice: index(slice), number }
+fn place(slice: i64, number: i64) -> BucketPlace {
+    BucketPlace { slice: index(slice), number }
 }
 
 /// What we numbered from 0.

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::StoreError;
-use crate::admin::chores::Chore;
+use crate::admin::maintenance::MaintenanceTask;
 
 /// So many pages of 4 KiB are copied at once: each copy ends with a sync of the file, and pages that change often are
 /// copied once for many changes.
@@ -29,7 +29,7 @@ impl Checkpoints {
 }
 
 #[async_trait]
-impl Chore for Checkpoints {
+impl MaintenanceTask for Checkpoints {
     async fn run(&mut self) -> Result<(), StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

@@ -11,10 +11,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection, SqlitePool};
 use tracing::error;
 
-use super::{Access, Availability, EventStore, OpenError, Pending, StoreError};
-use crate::admin::chores::Chores;
+use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
 use crate::admin::fill::fill;
+use crate::admin::maintenance::Maintenance;
 use crate::admin::schema;
 use crate::admin::schema::MIGRATIONS_TABLE;
 use crate::write::record::record;
@@ -59,8 +59,8 @@ pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<WritingConnection>,
     /// None beside the process that serves.
-    checkpoints: Option<Chores>,
-    readers: SqlitePool,
+    checkpoints: Option<Maintenance>,
+    read_pool: SqlitePool,
     /// Answers questions of people and dashboards.
     reports: SqlitePool,
     /// What the writer of events found to be damaged: from then on, it takes none.
@@ -70,27 +70,27 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(super) async fn open(path: &Path, pending: Pending, access: Access) -> Result<Self, OpenError> {
+    pub(super) async fn open(path: &Path, pending: Pending, access: OpenMode) -> Result<Self, OpenError> {
         let lock = match access {
-            Access::Serve => Some(hold(path).await?),
-            Access::Beside => None,
+            OpenMode::Serve => Some(hold(path).await?),
+            OpenMode::Beside => None,
         };
         prepare(path, pending, access).await?;
         let options = options(path);
         let mut writer = WritingConnection::open(&options).await?;
-        if access == Access::Serve {
+        if access == OpenMode::Serve {
             warn_of(&admin::examination::triggers(&mut writer).await?);
             if pending == Pending::Run {
                 fill(&mut *writer).await?;
             }
         }
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
-        let readers = pool(READERS).connect_lazy_with(options.clone().read_only(true));
+        let read_pool = pool(READERS).connect_lazy_with(options.clone().read_only(true));
         let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
         let checkpoints =
-            (access == Access::Serve).then(|| Chores::start("checkpoints", Checkpoints::new(options.clone())));
+            (access == OpenMode::Serve).then(|| Maintenance::start("checkpoints", Checkpoints::new(options.clone())));
         let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());
-        Ok(Self { options, writer, checkpoints, readers, reports, damage, lock: Mutex::new(lock) })
+        Ok(Self { options, writer, checkpoints, read_pool, reports, damage, lock: Mutex::new(lock) })
     }
 
     /// Begins a unit of work.
@@ -176,7 +176,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     let _lock = hold(path).await?;
-    let done = prepare(path, Pending::Run, Access::Serve).await?;
+    let done = prepare(path, Pending::Run, OpenMode::Serve).await?;
     let mut connection = connect(&options(path)).await?;
     fill(&mut connection).await?;
     connection.close().await.map_err(StoreError::from)?;
@@ -184,9 +184,9 @@ pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
 }
 
 /// On a connection that leaves the file as it is, for it may be another program's.
-async fn prepare(path: &Path, pending: Pending, access: Access) -> Result<usize, OpenError> {
+async fn prepare(path: &Path, pending: Pending, access: OpenMode) -> Result<usize, OpenError> {
     lock::beside(path, "").map_err(|error| lock::unusable(path, &error))?;
-    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == Access::Serve);
+    let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == OpenMode::Serve);
     let plain = plain.busy_timeout(BUSY_WAIT);
     let mut connection = plain.connect().await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
@@ -221,12 +221,12 @@ impl EventStore for SqliteStore {
 impl Availability for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.sound()?;
-        sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.readers).await?;
+        sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.read_pool).await?;
         Ok(())
     }
 
     async fn close(&self) {
-        self.readers.close().await;
+        self.read_pool.close().await;
         self.reports.close().await;
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.close().await;

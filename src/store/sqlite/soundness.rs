@@ -29,7 +29,7 @@ const INSTRUCTIONS: i32 = 1_000;
 /// [`OpenError::Damaged`] if the file is no database, or one that cannot be trusted.
 pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.display().to_string(), reason };
-    let files = Files::of(path).map_err(|error| unusable(path, &error))?;
+    let files = DatabaseFiles::of(path).map_err(|error| unusable(path, &error))?;
     if let Some(reason) = files.broken_log {
         return Err(damaged(reason.to_owned()));
     }
@@ -52,7 +52,7 @@ pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Without a log nobody else writes, and SQLite need not even make its own files to read.
-fn reading(path: &Path, files: &Files) -> SqliteConnectOptions {
+fn reading(path: &Path, files: &DatabaseFiles) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(files.log == 0);
     options.busy_timeout(BUSY_WAIT).disable_statement_logging()
 }
@@ -60,7 +60,7 @@ fn reading(path: &Path, files: &Files) -> SqliteConnectOptions {
 /// Has a look, and says how to read more without leaving anything behind; `None` where there is nothing yet.
 pub(super) async fn for_reading(path: &Path) -> Result<Option<SqliteConnectOptions>, OpenError> {
     look(path).await?;
-    let files = Files::of(path).map_err(|error| unusable(path, &error))?;
+    let files = DatabaseFiles::of(path).map_err(|error| unusable(path, &error))?;
     Ok((files.size > 0).then(|| reading(path, &files)))
 }
 
@@ -78,7 +78,7 @@ async fn quick_check(options: &SqliteConnectOptions) -> Result<String, StoreErro
 }
 
 /// What lies there before SQLite has touched it.
-struct Files {
+struct DatabaseFiles {
     size: u64,
     log: u64,
     broken_log: Option<&'static str>,
@@ -86,7 +86,7 @@ struct Files {
     unfinished: bool,
 }
 
-impl Files {
+impl DatabaseFiles {
     fn of(path: &Path) -> io::Result<Self> {
         let (size, log) = (size_of(path)?, beside(path, "-wal")?);
         let broken_log = match size {

@@ -7,7 +7,7 @@ use super::messages::{IfPresent, MessageRows};
 use super::written::{MESSAGES, all_written, insert_words};
 use crate::StoreError;
 use crate::read::search::SearchRows;
-use domain::chat::{Place, Rewritten};
+use domain::chat::{ChatPlace, Rewritten};
 use domain::message::{
     CopySizes, FOLDED_BYTES, FOLDED_COPIES, LedgerCopy, Message, MessageKey, RecordedMessage, telling,
 };
@@ -115,7 +115,7 @@ async fn overlay(
     limit: FoldLimit,
 ) -> Result<Vec<Rewritten>, StoreError> {
     let laid = messages.into_iter().filter(|it| !it.later.is_empty());
-    let laid = laid.map(|it| (Message::fold(&it.later).over(&it.recorded), Place::from(&it.recorded)));
+    let laid = laid.map(|it| (Message::fold(&it.later).over(&it.recorded), ChatPlace::from(&it.recorded)));
     rewrite(rows, laid.collect(), limit).await
 }
 
@@ -185,7 +185,7 @@ async fn fold_piece(
         let message = Message::fold(&told.remove(&it.recorded.key())?);
         let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
         let received_at = arrivals.fold(message.received_at, Timestamp::min);
-        Some((Message { received_at, ..message }.over(&it.recorded), Place::from(&it.recorded)))
+        Some((Message { received_at, ..message }.over(&it.recorded), ChatPlace::from(&it.recorded)))
     });
     rewrite(rows, folded.collect(), limit).await
 }
@@ -193,13 +193,13 @@ async fn fold_piece(
 /// Writes messages over what is recorded of them, and their words.
 async fn rewrite(
     rows: &mut (impl MessageRows + SearchRows),
-    messages: Vec<(Message, Place)>,
+    messages: Vec<(Message, ChatPlace)>,
     limit: FoldLimit,
 ) -> Result<Vec<Rewritten>, StoreError> {
     if messages.is_empty() {
         return Ok(vec![]);
     }
-    let (messages, places): (Vec<Message>, Vec<Place>) = messages.into_iter().unzip();
+    let (messages, places): (Vec<Message>, Vec<ChatPlace>) = messages.into_iter().unzip();
     let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
     all_written(MESSAGES, messages.len(), written.len() as u64)?;
     let rewritten = messages.into_iter().zip(places).map(|(message, before)| Rewritten { message, before });

@@ -8,7 +8,7 @@ use super::events::EventRows;
 use super::written::take_numbers;
 use crate::StoreError;
 use domain::instance::InstanceId;
-use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Outcome, Settlement, State, StoredFile};
+use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, MediaState, Outcome, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of media jobs.
@@ -16,7 +16,7 @@ use domain::time::timestamp::Timestamp;
 pub trait MediaStore: Send + Sync {
     /// Leases jobs that are due, those whose messages are the oldest first. No two callers ever hold the same job. A job
     /// whose next attempt is absurdly late is due now.
-    async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError>;
+    async fn claim_media(&self, claim: &JobClaim) -> Result<Vec<LeasedJob>, StoreError>;
 
     /// Lengthens the leases that are still held, and returns them.
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError>;
@@ -32,7 +32,7 @@ pub trait MediaStore: Send + Sync {
 
 /// Which jobs a worker wants.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct JobClaim {
     pub now: Timestamp,
     pub lease_until: Timestamp,
     /// A lease that is to last longer than until then was given by a clock that was wrong, and counts for nothing.
@@ -116,7 +116,7 @@ pub(crate) fn unreadable(what: &str) -> StoreError {
 
 /// The columns of a row whose attempt ended; what is not set stays as it is.
 pub(crate) struct SettledColumns<'s> {
-    pub(crate) state: State,
+    pub(crate) state: MediaState,
     pub(crate) reason: Option<&'s str>,
     /// Taken back from the attempts: what was known before stays known.
     pub(crate) uncounted: i32,
@@ -147,7 +147,7 @@ pub(crate) async fn settled_columns<'s>(
 impl<'s> From<&'s Outcome> for SettledColumns<'s> {
     fn from(outcome: &'s Outcome) -> Self {
         let pending = Self {
-            state: State::Pending,
+            state: MediaState::Pending,
             reason: None,
             uncounted: 0,
             denied: 0,
@@ -158,7 +158,7 @@ impl<'s> From<&'s Outcome> for SettledColumns<'s> {
         };
         match outcome {
             Outcome::Stored { file, at } => {
-                Self { state: State::Stored, file: Some(file), stored_at: Some(*at), ..pending }
+                Self { state: MediaState::Stored, file: Some(file), stored_at: Some(*at), ..pending }
             }
             Outcome::Again { at, reason, denied } => {
                 Self { reason: Some(reason), denied: (*denied).into(), next_attempt_at: Some(*at), ..pending }

@@ -20,35 +20,35 @@ pub(crate) const BYTES: i64 = 8 * 1024 * 1024;
 const EXAMPLES: i64 = 3;
 
 /// A table that follows from the ledger.
-pub(crate) struct Table {
+pub(crate) struct DerivedTable {
     pub(crate) name: &'static str,
     pub(crate) key: &'static [&'static str],
-    pub(crate) columns: Columns,
+    pub(crate) columns: TableColumns,
 }
 
 /// What of a table follows from the ledger, besides the key.
-pub(crate) enum Columns {
+pub(crate) enum TableColumns {
     /// All but the key of the database's own that tells rows of a table apart.
     All,
     /// The others say what has happened since: so a row that has nothing to follow from stays.
     Only(&'static [&'static str]),
 }
 
-pub(crate) const TABLES: [Table; 7] = [
-    Table { name: "messages", key: &["instance_id", "id"], columns: Columns::All },
-    Table { name: "message_acks", key: &["instance_id", "message_id", "ack"], columns: Columns::All },
-    Table {
+pub(crate) const TABLES: [DerivedTable; 7] = [
+    DerivedTable { name: "messages", key: &["instance_id", "id"], columns: TableColumns::All },
+    DerivedTable { name: "message_acks", key: &["instance_id", "message_id", "ack"], columns: TableColumns::All },
+    DerivedTable {
         name: "message_reactions",
         key: &["instance_id", "message_id", "from_number", "reaction", "reacted_at"],
-        columns: Columns::All,
+        columns: TableColumns::All,
     },
-    Table { name: "chats", key: &["instance_id", "chat_id"], columns: Columns::All },
-    Table { name: "responses", key: &["instance_id", "chat_id", "waiting_since"], columns: Columns::All },
-    Table { name: "message_search", key: &["instance_id", "id", "occurred_at"], columns: Columns::All },
-    Table {
+    DerivedTable { name: "chats", key: &["instance_id", "chat_id"], columns: TableColumns::All },
+    DerivedTable { name: "responses", key: &["instance_id", "chat_id", "waiting_since"], columns: TableColumns::All },
+    DerivedTable { name: "message_search", key: &["instance_id", "id", "occurred_at"], columns: TableColumns::All },
+    DerivedTable {
         name: "media",
         key: &["instance_id", "message_id", "source_sha256"],
-        columns: Columns::Only(&["source_url", "source_host", "occurred_at"]),
+        columns: TableColumns::Only(&["source_url", "source_host", "occurred_at"]),
     },
 ];
 
@@ -74,7 +74,7 @@ impl Difference {
 
 /// Where the work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum RebuildStage {
     /// The events up to `seq` of those up to `last` are applied.
     Applying {
         seq: i64,
@@ -101,7 +101,7 @@ pub(crate) trait RebuildRows {
     async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError>;
 
     /// The columns of a table but those of its key, and without that of the database's own.
-    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError>;
+    async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError>;
 
     /// A number that a query gives.
     async fn count(&mut self, query: String) -> Result<i64, StoreError>;
@@ -110,10 +110,10 @@ pub(crate) trait RebuildRows {
     async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError>;
 
     /// Makes the table what the temporary one is.
-    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError>;
+    async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError>;
 
     /// The names of the lasting table and of the temporary one.
-    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError>;
+    async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError>;
 
     /// The operator between two rows that differ, NULLs counting as equal.
     const DIFFERS: &'static str;
@@ -123,11 +123,11 @@ pub(crate) trait RebuildRows {
 pub(crate) async fn rebuild(
     rows: &mut (impl Rows + RebuildRows),
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
     let (mut seq, last) = (0, rows.last_seq().await?);
     loop {
-        progress(Stage::Applying { seq, last });
+        progress(RebuildStage::Applying { seq, last });
         let events = rows.applied_after(seq).await?;
         let Some((reached, _)) = events.last() else { break };
         seq = *reached;
@@ -136,10 +136,10 @@ pub(crate) async fn rebuild(
     }
     let mut differences = Vec::new();
     for table in &TABLES {
-        progress(Stage::Comparing(table.name));
+        progress(RebuildStage::Comparing(table.name));
         let difference = compare(rows, table).await?;
         if aim == Aim::Rebuild && !difference.is_none() {
-            progress(Stage::Writing(table.name));
+            progress(RebuildStage::Writing(table.name));
             rows.take_over(table).await?;
         }
         differences.push(difference);
@@ -147,11 +147,11 @@ pub(crate) async fn rebuild(
     Ok(differences)
 }
 
-async fn compare<R: RebuildRows>(rows: &mut R, table: &Table) -> Result<Difference, StoreError> {
+async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<Difference, StoreError> {
     let (live, told) = rows.names(table).await?;
     let columns = match table.columns {
-        Columns::All => rows.other_columns(table).await?,
-        Columns::Only(columns) => columns.iter().map(|column| (*column).to_owned()).collect(),
+        TableColumns::All => rows.other_columns(table).await?,
+        TableColumns::Only(columns) => columns.iter().map(|column| (*column).to_owned()).collect(),
     };
     let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = told.{key}"))).join(" AND ");
     let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");

@@ -19,7 +19,7 @@ use super::written::{
 use crate::StoreError;
 use crate::read::search::SearchRows;
 use domain::chat::Chats;
-use domain::chat::waiting::Around;
+use domain::chat::response_tracker::AnswersAround;
 use domain::event::Event;
 use domain::event::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
 use domain::message::ack::{AckRaise, MessageAck};
@@ -189,7 +189,7 @@ async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), Store
     let mut found = vec![];
     if !turns.touched.is_empty() {
         found = rows.around(&turns.touched).await?;
-        rows.delete_responses(&Vec::from_iter(found.iter().map(Around::span))).await?;
+        rows.delete_responses(&Vec::from_iter(found.iter().map(AnswersAround::span))).await?;
     }
     let responses = turns.responses(found);
     if !responses.is_empty() {

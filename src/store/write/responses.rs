@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use domain::chat::waiting::{Around, Response, Span};
+use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, Mark};
 use domain::time::timestamp::Timestamp;
 
@@ -11,13 +11,13 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 pub(crate) trait ResponseRows {
     /// What stands in `messages` around these seconds, each given by its beginning.
-    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError>;
+    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError>;
 
     /// The first incoming message of each chat from a time on; chats without one are left out. Quick where no outgoing
     /// ones follow that time.
     async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError>;
 
-    async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError>;
+    async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError>;
 
     /// Writes whole rows, and returns how many were written.
     async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError>;

@@ -24,7 +24,7 @@ enum Slot<C> {
 }
 
 /// A unit of work, with the connection for it.
-pub(crate) struct Unit<'w, C> {
+pub(crate) struct UnitOfWork<'w, C> {
     slot: MutexGuard<'w, Slot<C>>,
     /// There until it is given back.
     connection: C,
@@ -39,7 +39,7 @@ impl<C> Writer<C> {
     pub(crate) async fn take(
         &self,
         connect: impl Future<Output = Result<C, StoreError>>,
-    ) -> Result<Unit<'_, C>, StoreError> {
+    ) -> Result<UnitOfWork<'_, C>, StoreError> {
         let mut slot = self.slot.lock().await;
         let connection = match std::mem::replace(&mut *slot, Slot::Empty) {
             Slot::Idle(connection) => connection,
@@ -49,7 +49,7 @@ impl<C> Writer<C> {
                 return Err(StoreError::Unavailable("the store is closed".to_owned()));
             }
         };
-        Ok(Unit { slot, connection })
+        Ok(UnitOfWork { slot, connection })
     }
 
     /// Lets nobody have a connection from now on, and returns the idle one. Waits for the unit that is under way.
@@ -61,14 +61,14 @@ impl<C> Writer<C> {
     }
 }
 
-impl<C> Unit<'_, C> {
+impl<C> UnitOfWork<'_, C> {
     /// Gives back the connection, when the unit is committed.
     pub(crate) fn give_back(mut self) {
         *self.slot = Slot::Idle(self.connection);
     }
 }
 
-impl<C> Deref for Unit<'_, C> {
+impl<C> Deref for UnitOfWork<'_, C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -76,7 +76,7 @@ impl<C> Deref for Unit<'_, C> {
     }
 }
 
-impl<C> DerefMut for Unit<'_, C> {
+impl<C> DerefMut for UnitOfWork<'_, C> {
     fn deref_mut(&mut self) -> &mut C {
         &mut self.connection
     }

@@ -8,7 +8,7 @@ use super::responses::ResponseRows;
 use crate::StoreError;
 use crate::read::search::SearchRows;
 use domain::chat::Chat;
-use domain::chat::waiting::Response;
+use domain::chat::response_tracker::Response;
 use domain::message::MessageKey;
 use domain::message::ack::{AckRaise, MessageAck};
 use domain::search::SearchEntry;

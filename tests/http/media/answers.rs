@@ -1,7 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Shelf, by_hash, everywhere, given, in_both, of_message};
+use super::{NamedBlobs, by_hash, everywhere, given, in_both, of_message};
 use crate::media::{JPEG, key};
 use crate::support::raw::exchange;
 use crate::support::service::answer;
@@ -43,7 +43,7 @@ async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
 }
 
 /// The head of the answer without what differs from one to the next, and the body.
-async fn exchanged(shelf: &Shelf, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
+async fn exchanged(shelf: &NamedBlobs, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
     let token = shelf.service.token();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}Connection: close\r\n\r\n"
@@ -78,7 +78,7 @@ async fn head_is_answered_with_the_headers_of_get_and_no_body() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_for_the_bearer_of_the_token() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     for path in [by_hash(JPEG), of_message("A")] {
         let without = answer(shelf.service.get(&path)).await;
@@ -95,7 +95,7 @@ async fn files_are_for_the_bearer_of_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_can_be_written() {
     use reqwest::Method;
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     for path in [by_hash(JPEG), of_message("A")] {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
@@ -125,7 +125,7 @@ async fn a_large_file_streams_whole() {
 }
 
 /// Takes the beginning of a file, and resets the connection.
-async fn vanish(shelf: &Shelf, path: &str) {
+async fn vanish(shelf: &NamedBlobs, path: &str) {
     let mut stream = TcpStream::connect(shelf.service.api_address).await.expect("the server listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", shelf.service.token());
     stream.write_all(request.as_bytes()).await.expect("the server reads");
@@ -136,7 +136,7 @@ async fn vanish(shelf: &Shelf, path: &str) {
 }
 
 /// How many files this process holds open in a folder.
-fn open_files(shelf: &Shelf) -> usize {
+fn open_files(shelf: &NamedBlobs) -> usize {
     let folder = shelf.world.data_dir().join("media").canonicalize().expect("the folder is there");
     let descriptors = std::fs::read_dir("/proc/self/fd").expect("they can be listed");
     let targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Shelf, by_hash};
+use super::{NamedBlobs, by_hash};
 use crate::support::gateway::{Gateway, Reply};
 use crate::support::service::Service;
 use crate::support::{browser, eventually};
@@ -154,8 +154,8 @@ fn html(body: &str) -> Reply {
 }
 
 /// Stored hostile files, the one whom they want to reach, and a server that says of them what their names say.
-async fn setting() -> (Shelf, Gateway, Gateway, Vec<Hostile>) {
-    let (shelf, canary, naive) = (Shelf::simple().await, Gateway::start().await, Gateway::start().await);
+async fn setting() -> (NamedBlobs, Gateway, Gateway, Vec<Hostile>) {
+    let (shelf, canary, naive) = (NamedBlobs::simple().await, Gateway::start().await, Gateway::start().await);
     let files = hostile(&canary);
     for file in &files {
         shelf.put(file.name, file.name, &file.content).await;
@@ -213,7 +213,7 @@ async fn a_hostile_file_that_is_opened_reaches_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_shown_in_place() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     let door = Door::start(&shelf.service, None).await;
     let pictures: [&[u8]; 2] =
         [include_bytes!("../../fixtures/pictures/3x2.jpg"), include_bytes!("../../fixtures/pictures/3x2.png")];

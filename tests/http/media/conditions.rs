@@ -1,6 +1,6 @@
 use reqwest::Method;
 
-use super::{Shelf, by_hash, everywhere, given, of_message};
+use super::{NamedBlobs, by_hash, everywhere, given, of_message};
 use crate::media::{JPEG, key};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn a_client_that_has_the_file_is_not_sent_it_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_another_file_is_sent_this_one() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     let (hash, other) = (key(JPEG), key(b"x"));
     for unknown in

@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Shelf, by_hash, given, of_message};
+use super::{NamedBlobs, by_hash, given, of_message};
 use crate::media::{JPEG, deliver, key};
 use crate::support::events::received;
 use crate::support::eventually;
@@ -15,7 +15,7 @@ fn encoded(id: &str) -> String {
     id.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-async fn not_found(shelf: &Shelf, path: &str) -> Answer {
+async fn not_found(shelf: &NamedBlobs, path: &str) -> Answer {
     let head = given(shelf.request(Method::HEAD, path)).await;
     let answer = answer(shelf.get(path)).await;
     assert_eq!((answer.status.as_u16(), head.status), (404, 404), "{path} {answer:?}");
@@ -25,7 +25,7 @@ async fn not_found(shelf: &Shelf, path: &str) -> Answer {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_there_is_not_is_not_found() {
     on_both(async |world| {
-        let shelf = Shelf::in_folder(world).await;
+        let shelf = NamedBlobs::in_folder(world).await;
         shelf.put("A", "/f/foto.jpg", JPEG).await;
         shelf.service.deliver("/webhook/7", received("text", json!({}))).await.accepted();
         let hash = key(JPEG).to_string();
@@ -61,7 +61,7 @@ async fn what_there_is_not_is_not_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_found_whatever_characters_its_id_has() {
     on_both(async |world| {
-        let shelf = Shelf::in_folder(world).await;
+        let shelf = NamedBlobs::in_folder(world).await;
         let ids =
             ["true_57300@c.us_ABC/1", "100%", "%2F", "%252F", "a b", "a+b", "ñandú 📷", "a?b#c", "a/../b", "'\"\\;"];
         for (n, id) in ids.iter().enumerate() {
@@ -79,7 +79,7 @@ async fn a_message_is_found_whatever_characters_its_id_has() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_stored_says_what_became_of_it() {
     on_both(async |world| {
-        let shelf = Shelf::in_folder(world).await;
+        let shelf = NamedBlobs::in_folder(world).await;
         let detail = async |id: &str| {
             let answer = not_found(&shelf, &of_message(id)).await;
             assert_eq!(answer.code(), "media_not_stored");
@@ -106,7 +106,7 @@ async fn a_file_that_is_not_stored_says_what_became_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_files_of_a_message_the_one_that_was_stored_last_is_served() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let shelf = Shelf::in_folder(World::new(backend).await).await;
+        let shelf = NamedBlobs::in_folder(World::new(backend).await).await;
         for (path, content) in [("/f/1.bin", b"first".as_slice()), ("/f/2.bin", b"second"), ("/f/3.bin", b"third")] {
             shelf.put("A", path, content).await;
         }

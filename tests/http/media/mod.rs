@@ -20,7 +20,7 @@ use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
 
 /// A service with files.
-struct Shelf {
+struct NamedBlobs {
     world: World,
     gateway: Gateway,
     service: Service,
@@ -42,7 +42,7 @@ impl Given {
     }
 }
 
-impl Shelf {
+impl NamedBlobs {
     async fn in_folder(world: World) -> Self {
         let gateway = Gateway::start().await;
         let service = service(&world, &gateway, &[]).await;
@@ -106,16 +106,16 @@ fn of_message(id: &str) -> String {
 }
 
 /// Runs `test` with a folder and with a bucket, on SQLite.
-async fn in_both(mut test: impl AsyncFnMut(Shelf)) {
+async fn in_both(mut test: impl AsyncFnMut(NamedBlobs)) {
     println!("in a folder");
-    test(Shelf::simple().await).await;
+    test(NamedBlobs::simple().await).await;
     println!("in a bucket");
-    test(Shelf::in_bucket(World::new(Backend::Sqlite).await, &[]).await).await;
+    test(NamedBlobs::in_bucket(World::new(Backend::Sqlite).await, &[]).await).await;
 }
 
 /// Runs `test` with each database and both stores.
-async fn everywhere(mut test: impl AsyncFnMut(Shelf)) {
-    on_both(async |world| test(Shelf::in_folder(world).await).await).await;
+async fn everywhere(mut test: impl AsyncFnMut(NamedBlobs)) {
+    on_both(async |world| test(NamedBlobs::in_folder(world).await).await).await;
     println!("in a bucket");
-    on_both(async |world| test(Shelf::in_bucket(world, &[]).await).await).await;
+    on_both(async |world| test(NamedBlobs::in_bucket(world, &[]).await).await).await;
 }

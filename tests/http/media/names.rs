@@ -1,10 +1,10 @@
-use super::{Shelf, given, of_message};
+use super::{NamedBlobs, given, of_message};
 use crate::media::JPEG;
 use crate::support::gateway::Reply;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_cannot_run_is_shown_in_place() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     let types: [(&str, &str, &[u8]); 19] = [
         ("inline", "image/jpeg", JPEG),
         ("inline", "image/png", b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR"),
@@ -40,7 +40,7 @@ async fn only_what_cannot_run_is_shown_in_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     let (long, accents) = (format!("{}.jpg", "a".repeat(251)), format!("{}.jpg", "ñ".repeat(125)));
     let cases = [
         ("filename*=UTF-8''men%C3%BA.jpg".to_owned(), "filename*=UTF-8''men%C3%BA.jpg".to_owned()),
@@ -71,7 +71,7 @@ async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
 /// Whatever stands in the row: an older version, or somebody else, may have written it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_name_breaks_out_of_its_header() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     for (name, sent) in [
         ("a\"b;c.jpg", "filename=\"a\\\"b;c.jpg\""),

@@ -1,4 +1,4 @@
-use super::{Shelf, by_hash, given, in_both};
+use super::{NamedBlobs, by_hash, given, in_both};
 use crate::media::{JPEG, key};
 use crate::support::service::answer;
 
@@ -36,7 +36,7 @@ async fn a_part_of_a_file_can_be_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_there_is_not_is_refused_with_the_size() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     for asked in ["bytes=14-", "bytes=99999-", "bytes=14-20", "bytes=-0", "bytes=18446744073709551615-"] {
         let refused = answer(shelf.get(&by_hash(JPEG)).header("Range", asked)).await;
@@ -49,7 +49,7 @@ async fn a_part_that_there_is_not_is_refused_with_the_size() {
 /// As RFC 9110, section 14.2, allows or asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_parts_and_what_is_no_range_are_answered_with_the_whole() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     for asked in [
         "bytes=0-0,2-3",
@@ -75,7 +75,7 @@ async fn several_parts_and_what_is_no_range_are_answered_with_the_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_another_version_is_answered_with_the_whole() {
-    let shelf = Shelf::simple().await;
+    let shelf = NamedBlobs::simple().await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     let (hash, other) = (key(JPEG), key(b"x"));
     for (if_range, status) in [

@@ -3,17 +3,17 @@
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 
-use super::{Given, Shelf, by_hash, given, of_message};
+use super::{Given, NamedBlobs, by_hash, given, of_message};
 use crate::media::{JPEG, key};
 use crate::support::service::answer;
 use crate::support::world::{Backend, World, on_both};
 
-async fn redirecting(world: World) -> Shelf {
-    Shelf::in_bucket(world, &[("BUZON_MEDIA_REDIRECT", "true")]).await
+async fn redirecting(world: World) -> NamedBlobs {
+    NamedBlobs::in_bucket(world, &[("BUZON_MEDIA_REDIRECT", "true")]).await
 }
 
 /// The first answer, as it is.
-async fn redirect(shelf: &Shelf, path: &str) -> Given {
+async fn redirect(shelf: &NamedBlobs, path: &str) -> Given {
     let client = Client::builder().redirect(Policy::none()).build().expect("it can be built");
     let url = format!("http://{}{path}", shelf.service.api_address);
     given(client.get(url).bearer_auth(shelf.service.token())).await

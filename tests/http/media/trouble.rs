@@ -2,14 +2,14 @@
 
 use reqwest::Method;
 
-use super::{Shelf, by_hash, given, in_both, of_message};
+use super::{NamedBlobs, by_hash, given, in_both, of_message};
 use crate::media::{JPEG, key};
 use crate::support::s3::Operation;
 use crate::support::service::answer;
 use crate::support::world::{Backend, World};
 
 /// Where the file lies.
-fn file(shelf: &Shelf, content: &[u8]) -> std::path::PathBuf {
+fn file(shelf: &NamedBlobs, content: &[u8]) -> std::path::PathBuf {
     let folder = match &shelf.s3 {
         Some(s3) => s3.bucket().join("saved"),
         None => shelf.world.data_dir().join("media"),
@@ -52,7 +52,7 @@ async fn a_file_that_somebody_shortened_is_not_passed_off_as_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_bucket_fails_its_files_are_unavailable_and_afterwards_they_are_there() {
-    let shelf = Shelf::in_bucket(World::new(Backend::Sqlite).await, &[]).await;
+    let shelf = NamedBlobs::in_bucket(World::new(Backend::Sqlite).await, &[]).await;
     shelf.put("A", "/f/foto.jpg", JPEG).await;
     let s3 = shelf.s3.as_ref().expect("it is a bucket");
     s3.fail(|operation| matches!(operation, Operation::Get | Operation::Head));

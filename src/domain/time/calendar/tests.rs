@@ -6,7 +6,7 @@ fn at(text: &str) -> Timestamp {
     Timestamp::from_rfc3339(text).unwrap()
 }
 
-fn calendar(zone: &str, since: &str, until: &str, unit: Unit) -> Calendar {
+fn calendar(zone: &str, since: &str, until: &str, unit: CalendarUnit) -> Calendar {
     let period = Period::new(at(since), at(until)).unwrap();
     Calendar::new(&Zone::parse(zone).unwrap(), period, unit).unwrap()
 }
@@ -26,12 +26,12 @@ fn expected(rows: &[(&str, &str, f64)]) -> Vec<(String, String, f64)> {
 
 #[test]
 fn a_day_on_which_the_clocks_change_has_23_or_25_hours() {
-    let back = calendar("America/Santiago", "2024-04-06T03:00:00Z", "2024-04-08T04:00:00Z", Unit::Day);
+    let back = calendar("America/Santiago", "2024-04-06T03:00:00Z", "2024-04-08T04:00:00Z", CalendarUnit::Day);
     assert_eq!(
         shown(&back),
         expected(&[("2024-04-06", "2024-04-06T03:00Z", 25.0), ("2024-04-07", "2024-04-07T04:00Z", 24.0)])
     );
-    let forth = calendar("Europe/Madrid", "2024-03-29T23:00:00Z", "2024-03-31T22:00:00Z", Unit::Day);
+    let forth = calendar("Europe/Madrid", "2024-03-29T23:00:00Z", "2024-03-31T22:00:00Z", CalendarUnit::Day);
     assert_eq!(
         shown(&forth),
         expected(&[("2024-03-30", "2024-03-29T23:00Z", 24.0), ("2024-03-31", "2024-03-30T23:00Z", 23.0)])
@@ -40,7 +40,7 @@ fn a_day_on_which_the_clocks_change_has_23_or_25_hours() {
 
 #[test]
 fn an_hour_that_comes_twice_is_two_buckets_and_one_that_is_left_out_is_none() {
-    let twice = calendar("America/Santiago", "2024-04-07T01:00:00Z", "2024-04-07T05:00:00Z", Unit::Hour);
+    let twice = calendar("America/Santiago", "2024-04-07T01:00:00Z", "2024-04-07T05:00:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&twice),
         expected(&[
@@ -50,7 +50,7 @@ fn an_hour_that_comes_twice_is_two_buckets_and_one_that_is_left_out_is_none() {
             ("2024-04-07T00:00", "2024-04-07T04:00Z", 1.0),
         ])
     );
-    let left_out = calendar("Europe/Madrid", "2024-03-31T00:00:00Z", "2024-03-31T02:00:00Z", Unit::Hour);
+    let left_out = calendar("Europe/Madrid", "2024-03-31T00:00:00Z", "2024-03-31T02:00:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&left_out),
         expected(&[("2024-03-31T01:00", "2024-03-31T00:00Z", 1.0), ("2024-03-31T03:00", "2024-03-31T01:00Z", 1.0)])
@@ -59,7 +59,7 @@ fn an_hour_that_comes_twice_is_two_buckets_and_one_that_is_left_out_is_none() {
 
 #[test]
 fn clocks_that_change_by_half_an_hour_make_an_hour_of_half() {
-    let back = calendar("Australia/Lord_Howe", "2024-04-06T14:00:00Z", "2024-04-06T16:30:00Z", Unit::Hour);
+    let back = calendar("Australia/Lord_Howe", "2024-04-06T14:00:00Z", "2024-04-06T16:30:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&back),
         expected(&[
@@ -72,7 +72,7 @@ fn clocks_that_change_by_half_an_hour_make_an_hour_of_half() {
 
 #[test]
 fn hours_and_days_begin_where_the_zone_says_and_end_with_the_period() {
-    let hours = calendar("Asia/Kolkata", "2024-08-27T00:00:00Z", "2024-08-27T01:45:00Z", Unit::Hour);
+    let hours = calendar("Asia/Kolkata", "2024-08-27T00:00:00Z", "2024-08-27T01:45:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&hours),
         expected(&[
@@ -85,7 +85,7 @@ fn hours_and_days_begin_where_the_zone_says_and_end_with_the_period() {
 
 #[test]
 fn a_week_begins_on_its_monday_also_over_new_year() {
-    let weeks = calendar("America/Bogota", "2024-12-28T05:00:00Z", "2025-01-07T05:00:00Z", Unit::Week);
+    let weeks = calendar("America/Bogota", "2024-12-28T05:00:00Z", "2025-01-07T05:00:00Z", CalendarUnit::Week);
     assert_eq!(
         shown(&weeks),
         expected(&[
@@ -98,7 +98,7 @@ fn a_week_begins_on_its_monday_also_over_new_year() {
 
 #[test]
 fn a_day_that_a_zone_left_out_is_no_bucket() {
-    let days = calendar("Pacific/Apia", "2011-12-29T10:00:00Z", "2012-01-01T10:00:00Z", Unit::Day);
+    let days = calendar("Pacific/Apia", "2011-12-29T10:00:00Z", "2012-01-01T10:00:00Z", CalendarUnit::Day);
     let labels: Vec<&str> = days.buckets().iter().map(|bucket| bucket.label.as_str()).collect();
     assert_eq!(labels, ["2011-12-29", "2011-12-31", "2012-01-01"]);
 }
@@ -111,7 +111,7 @@ fn what_is_too_long_to_count_over_is_refused() {
     assert!(period("2016-01-01T00:00:00Z", "2026-01-01T00:00:00Z").is_ok());
     assert_eq!(period("2016-01-01T00:00:00Z", "2026-01-01T00:00:01Z"), Err(InvalidPeriod::TooLong));
     let by_hour = |until: &str| {
-        Calendar::new(&Zone::utc(), period("2024-01-01T00:00:00Z", until).unwrap(), Unit::Hour).map(|_| ())
+        Calendar::new(&Zone::utc(), period("2024-01-01T00:00:00Z", until).unwrap(), CalendarUnit::Hour).map(|_| ())
     };
     assert_eq!(by_hour("2024-04-02T00:00:00Z"), Ok(()));
     assert_eq!(by_hour("2024-04-03T00:00:00Z"), Err(InvalidPeriod::TooManyHours));
@@ -144,7 +144,7 @@ proptest! {
             "UTC", "America/Bogota", "America/Santiago", "Europe/Madrid", "Asia/Kolkata", "Australia/Lord_Howe",
             "Africa/Casablanca", "Asia/Kathmandu", "Pacific/Apia", "Asia/Gaza",
         ]),
-        unit in prop::sample::select(vec![Unit::Hour, Unit::Day, Unit::Week]),
+        unit in prop::sample::select(vec![CalendarUnit::Hour, CalendarUnit::Day, CalendarUnit::Week]),
         since in 1_230_768_000_000..1_900_000_000_000_i64,
         length in 1..92 * 86_400_000_i64,
         share in 0.0..1.0_f64,
@@ -157,12 +157,12 @@ proptest! {
         let within = |period: &Period| period.since.millis() <= moment && moment < period.until.millis();
         let slice = grid.slices.iter().position(|slice| within(&slice.period)).unwrap();
         let number = (moment.div_euclid(1_000) + grid.slices[slice].shift).div_euclid(grid.width);
-        let bucket = &calendar.buckets()[calendar.bucket(Place { slice, number }).unwrap()];
+        let bucket = &calendar.buckets()[calendar.bucket(BucketPlace { slice, number }).unwrap()];
         let local = jiff::Timestamp::from_millisecond(moment).unwrap().to_zoned(zone.as_jiff().clone());
         let label = match unit {
-            Unit::Hour => local.strftime("%Y-%m-%dT%H:00").to_string(),
-            Unit::Day => local.date().to_string(),
-            Unit::Week => {
+            CalendarUnit::Hour => local.strftime("%Y-%m-%dT%H:00").to_string(),
+            CalendarUnit::Day => local.date().to_string(),
+            CalendarUnit::Week => {
                 let monday = jiff::Span::new().days(i64::from(local.weekday().to_monday_zero_offset()));
                 local.date().checked_sub(monday).unwrap().to_string()
             }

@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::api::answer::shown;
-use domain::statistics::{Delivery, Durations, Responses, Tally, Traffic, Waiting, Week};
+use domain::statistics::{BucketTraffic, DeliveryFunnel, Durations, MessageTally, Responses, WaitingChats, WeekHours};
 use domain::time::calendar::{Bucket, Calendar};
 
 /// What a statistic is about.
 #[derive(Serialize, ToSchema)]
-pub struct Range {
+pub struct ReportRange {
     /// From this time on.
     #[schema(example = "2024-08-27T05:00:00Z", format = DateTime)]
     pub since: String,
@@ -28,7 +28,7 @@ pub struct Range {
 
 /// An hour, day or week, or as much of it as is in the range.
 #[derive(Serialize, ToSchema)]
-pub struct Span {
+pub struct ReportSpan {
     /// Local time: `2024-08-27T13:00` of an hour, `2024-08-27` of a day, of a week its Monday. An hour that comes twice
     /// because the clocks go back has its offset too: `2024-04-06T23:00-03:00`.
     #[schema(example = "2024-08-27")]
@@ -52,7 +52,7 @@ pub struct Directions {
 #[derive(Serialize, ToSchema)]
 pub struct MessageFigures {
     #[serde(flatten)]
-    pub span: Span,
+    pub span: ReportSpan,
     #[serde(flatten)]
     pub total: Directions,
     /// By type, those that occur; `unknown` stands for messages that state none.
@@ -64,7 +64,7 @@ pub struct MessageFigures {
 #[derive(Serialize, ToSchema)]
 pub struct MessageStatistics {
     #[serde(flatten)]
-    pub range: Range,
+    pub range: ReportRange,
     pub data: Vec<MessageFigures>,
 }
 
@@ -115,7 +115,7 @@ pub struct DeliveryFigures {
 #[derive(Serialize, ToSchema)]
 pub struct DeliverySpan {
     #[serde(flatten)]
-    pub span: Span,
+    pub span: ReportSpan,
     #[serde(flatten)]
     pub figures: DeliveryFigures,
 }
@@ -124,7 +124,7 @@ pub struct DeliverySpan {
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryStatistics {
     #[serde(flatten)]
-    pub range: Range,
+    pub range: ReportRange,
     /// Of the whole range.
     pub data: DeliveryFigures,
     /// Of each hour, day or week, as `by` asks; empty without it.
@@ -183,7 +183,7 @@ pub struct WaitingNow {
 #[derive(Serialize, ToSchema)]
 pub struct ResponseStatistics {
     #[serde(flatten)]
-    pub range: Range,
+    pub range: ReportRange,
     pub data: ResponseBreakdown,
     pub waiting_now: WaitingNow,
 }
@@ -200,26 +200,26 @@ pub struct WeekFigures {
 #[derive(Serialize, ToSchema)]
 pub struct HourStatistics {
     #[serde(flatten)]
-    pub range: Range,
+    pub range: ReportRange,
     pub data: WeekFigures,
 }
 
-impl From<&Bucket> for Span {
+impl From<&Bucket> for ReportSpan {
     fn from(bucket: &Bucket) -> Self {
         Self { label: bucket.label.clone(), since: shown(bucket.period.since), until: shown(bucket.period.until) }
     }
 }
 
-impl From<Tally> for Directions {
-    fn from(Tally { incoming, outgoing }: Tally) -> Self {
+impl From<MessageTally> for Directions {
+    fn from(MessageTally { incoming, outgoing }: MessageTally) -> Self {
         Self { incoming, outgoing }
     }
 }
 
 impl MessageStatistics {
     /// `traffic` has one for each bucket of the calendar.
-    pub fn new(range: Range, calendar: &Calendar, traffic: Vec<Traffic>) -> Self {
-        let figures = |(bucket, traffic): (&Bucket, Traffic)| MessageFigures {
+    pub fn new(range: ReportRange, calendar: &Calendar, traffic: Vec<BucketTraffic>) -> Self {
+        let figures = |(bucket, traffic): (&Bucket, BucketTraffic)| MessageFigures {
             span: bucket.into(),
             total: traffic.total.into(),
             types: traffic.kinds.into_iter().map(|(kind, tally)| (kind, tally.into())).collect(),
@@ -240,8 +240,8 @@ impl From<&Durations> for ResponseFigures {
     }
 }
 
-impl From<&Delivery> for DeliveryFigures {
-    fn from(Delivery { funnel, to_delivered, to_read }: &Delivery) -> Self {
+impl From<&DeliveryFunnel> for DeliveryFigures {
+    fn from(DeliveryFunnel { funnel, to_delivered, to_read }: &DeliveryFunnel) -> Self {
         let rate = |part| share(part, funnel.total());
         Self {
             total: funnel.total(),
@@ -268,7 +268,7 @@ fn share(part: u64, total: u64) -> Option<f64> {
 }
 
 impl DeliverySpan {
-    pub fn new(bucket: &Bucket, delivery: &Delivery) -> Self {
+    pub fn new(bucket: &Bucket, delivery: &DeliveryFunnel) -> Self {
         Self { span: bucket.into(), figures: delivery.into() }
     }
 }
@@ -287,15 +287,15 @@ impl From<&Responses> for ResponseBreakdown {
     }
 }
 
-impl From<Waiting> for WaitingNow {
-    fn from(waiting: Waiting) -> Self {
+impl From<WaitingChats> for WaitingNow {
+    fn from(waiting: WaitingChats) -> Self {
         Self { chats: waiting.chats, longest_since: waiting.since.map(shown) }
     }
 }
 
-impl From<&Week> for WeekFigures {
-    fn from(Week(week): &Week) -> Self {
-        let matrix = |count: fn(&Tally) -> u64| week.iter().map(|day| day.iter().map(count).collect()).collect();
+impl From<&WeekHours> for WeekFigures {
+    fn from(WeekHours(week): &WeekHours) -> Self {
+        let matrix = |count: fn(&MessageTally) -> u64| week.iter().map(|day| day.iter().map(count).collect()).collect();
         Self { incoming: matrix(|tally| tally.incoming), outgoing: matrix(|tally| tally.outgoing) }
     }
 }

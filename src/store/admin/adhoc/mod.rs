@@ -23,7 +23,7 @@ pub trait Session: Send {
     /// Runs a query and hands on what it answers: the columns once, then its rows. Ends early, and well, when nobody
     /// takes them any more.
     /// PostgreSQL ends it by itself at `limit`, at the latest.
-    async fn run(&mut self, query: &str, limit: Duration, answers: &Sender<Answer>) -> Result<(), QueryError>;
+    async fn run(&mut self, query: &str, limit: Duration, answers: &Sender<QueryPart>) -> Result<(), QueryError>;
 
     /// What ends a query that runs.
     fn brake(&self) -> Box<dyn Brake>;
@@ -38,7 +38,7 @@ pub trait Brake: Send {
 
 /// A part of what a query answers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum QueryPart {
     /// The names of its columns; they need not differ.
     Columns(Vec<String>),
     Row(Vec<Value>),
@@ -98,13 +98,13 @@ pub async fn ask(
     query: &str,
     limit: Duration,
     stop: impl Future<Output = ()>,
-    answers: Sender<Answer>,
+    answers: Sender<QueryPart>,
 ) -> Result<(), QueryError> {
     let brake = session.brake();
     let run = async {
         session.run(query, limit, &answers).await?;
         // Nobody may be there any more to be told.
-        let _ = answers.send(Answer::End).await;
+        let _ = answers.send(QueryPart::End).await;
         Ok(())
     };
     pin!(run);

@@ -45,7 +45,7 @@ pub(crate) fn reading(text: &str, dialect: Dialect) -> Result<&str, QueryError> 
 }
 
 fn is_reading(statement: &str, dialect: Dialect) -> bool {
-    let mut words = Words { rest: statement, dialect };
+    let mut words = StatementWords { rest: statement, dialect };
     let mut word = words.next().unwrap_or_default();
     if word == "EXPLAIN" && dialect == Dialect::Sqlite {
         // A PRAGMA can act while it is explained.
@@ -63,12 +63,12 @@ fn is_reading(statement: &str, dialect: Dialect) -> bool {
 }
 
 /// The words at the beginning of a statement, in capitals.
-struct Words<'t> {
+struct StatementWords<'t> {
     rest: &'t str,
     dialect: Dialect,
 }
 
-impl Iterator for Words<'_> {
+impl Iterator for StatementWords<'_> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
@@ -140,7 +140,7 @@ fn end(statement: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::admin::adhoc::statement::*;
+    use super::*;
 
     fn sqlite(text: &str) -> Result<&str, String> {
         reading(text, Dialect::Sqlite).map_err(|error| error.to_string())

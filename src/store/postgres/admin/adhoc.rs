@@ -16,7 +16,7 @@ use sqlx::{
 use tokio::sync::mpsc::Sender;
 
 use crate::StoreError;
-use crate::admin::adhoc::{Answer, Brake, Dialect, QueryError, Session, Value, reading};
+use crate::admin::adhoc::{Brake, Dialect, QueryError, QueryPart, Session, Value, reading};
 use crate::postgres::{dial, url};
 
 /// Values are to be written out in the same way whatever the settings of the server and the role.
@@ -48,16 +48,16 @@ impl PostgresSession {
     }
 
     /// Prepares the query, runs it, and hands on its answers.
-    async fn answer(&mut self, query: &str, answers: &Sender<Answer>) -> Result<(), sqlx::Error> {
+    async fn answer(&mut self, query: &str, answers: &Sender<QueryPart>) -> Result<(), sqlx::Error> {
         let text = || AssertSqlSafe(query.to_owned());
         let prepared = self.connection.prepare(text().into_sql_str()).await?;
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-        if answers.send(Answer::Columns(columns)).await.is_err() {
+        if answers.send(QueryPart::Columns(columns)).await.is_err() {
             return Ok(());
         }
         let mut rows = sqlx::raw_sql(text()).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
-            if answers.send(Answer::Row(values(&row)?)).await.is_err() {
+            if answers.send(QueryPart::Row(values(&row)?)).await.is_err() {
                 break;
             }
         }
@@ -67,7 +67,7 @@ impl PostgresSession {
 
 #[async_trait]
 impl Session for PostgresSession {
-    async fn run(&mut self, query: &str, limit: Duration, answers: &Sender<Answer>) -> Result<(), QueryError> {
+    async fn run(&mut self, query: &str, limit: Duration, answers: &Sender<QueryPart>) -> Result<(), QueryError> {
         let query = reading(query, Dialect::Postgres)?;
         let limited = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
         self.connection.execute(AssertSqlSafe(limited)).await.map_err(StoreError::from)?;

@@ -14,7 +14,9 @@ use tokio::process::Child;
 
 use super::programs::{self, Program};
 use super::restore;
-use crate::admin::copies::{Contents, Copied, Copies, CopyError, Kind, ObjectRow, Origin, Programs, known, objects};
+use crate::admin::copies::{
+    Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, Origin, Programs, known, objects,
+};
 use crate::admin::schema::RESTORING;
 use crate::postgres::dial::{LOCK_WAIT, dial};
 use crate::postgres::{MIGRATIONS, locks, tables, url};
@@ -105,8 +107,8 @@ impl Copies for PostgresCopies {
     }
 
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError> {
-        let Some(origin) = contents.postgres.as_ref().filter(|_| contents.kind == Kind::Postgres) else {
-            return Err(CopyError::other_kind(contents.kind, Kind::Postgres));
+        let Some(origin) = contents.postgres.as_ref().filter(|_| contents.kind == DatabaseKind::Postgres) else {
+            return Err(CopyError::other_kind(contents.kind, DatabaseKind::Postgres));
         };
         known(contents.schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
         let mut connection = self.connect().await?;
@@ -230,6 +232,7 @@ async fn copied(connection: &mut PgConnection, origin: Origin) -> Result<Copied,
         "#
     );
     let rows = rows.fetch_all(&mut *connection).await.map_err(StoreError::from)?;
-    let contents = Contents { kind: Kind::Postgres, database_id, schema_version, last_seq, postgres: Some(origin) };
+    let contents =
+        Contents { kind: DatabaseKind::Postgres, database_id, schema_version, last_seq, postgres: Some(origin) };
     Ok(Copied { contents, objects: objects(rows)? })
 }

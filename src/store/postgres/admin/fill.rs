@@ -4,7 +4,7 @@ use sqlx::{Executor, PgConnection};
 use crate::StoreError;
 use crate::admin::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 use crate::postgres::{BEGIN, COMMIT, keys};
-use domain::chat::waiting::Turn;
+use domain::chat::response_tracker::ChatMessage;
 use domain::chat::{ChatKey, Mark};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -92,7 +92,7 @@ impl FillRows for PgConnection {
         Ok(rows.into_iter().map(|row| (chat(&row.instance_id, row.chat_id), row.message_count)).collect())
     }
 
-    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, Turn)>, StoreError> {
+    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, ChatMessage)>, StoreError> {
         let (instance_ids, chat_ids) = keys(chats);
         let rows = sqlx::query!(
             r#"
@@ -109,7 +109,7 @@ impl FillRows for PgConnection {
         .await?;
         let turns = rows.into_iter().map(|row| {
             let mark = Mark { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
-            ((InstanceId::from_store(&row.instance_id), row.chat_id), Turn::new(row.from_me, mark))
+            ((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark))
         });
         Ok(turns.collect())
     }

@@ -97,7 +97,7 @@ impl Program {
     /// The program, with the server in its environment as the driver would find it.
     pub(crate) fn command(&self, url: &SecretString) -> Result<Command, CopyError> {
         let options = url::options(url).map_err(StoreError::from)?;
-        let stated = Stated::of(url)?;
+        let stated = UrlExtras::of(url)?;
         let mut command = Command::new(&self.path);
         command.kill_on_drop(true);
         let host =
@@ -160,12 +160,12 @@ fn ssl_mode(mode: PgSslMode) -> &'static str {
 }
 
 /// What of a URL the driver keeps to itself.
-struct Stated {
+struct UrlExtras {
     password: Option<SecretString>,
     files: Vec<(&'static str, String)>,
 }
 
-impl Stated {
+impl UrlExtras {
     fn of(url: &SecretString) -> Result<Self, CopyError> {
         let url = Url::parse(url.expose_secret()).map_err(|error| CopyError::Useless(error.to_string()))?;
         let in_front = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
@@ -188,7 +188,7 @@ impl Stated {
 mod tests {
     use std::collections::HashMap;
 
-    use crate::postgres::admin::programs::*;
+    use super::*;
 
     fn environment(url: &str) -> HashMap<String, String> {
         let program = Program { path: "/bin/pg_dump".into(), major: 17 };

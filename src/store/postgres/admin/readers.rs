@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::StoreError;
-use crate::admin::readers::{Done, Order, ReaderError, Readers, RoleName};
+use crate::admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 use crate::postgres::{BEGIN, COMMIT, dial, url};
 
 /// How a role of ours is known.
@@ -38,19 +38,19 @@ struct Facts {
 pub(crate) struct PostgresReaders(pub(crate) SecretString);
 
 #[async_trait]
-impl Readers for PostgresReaders {
-    async fn order(&self, name: &RoleName, order: &Order, only_print: bool) -> Result<Done, ReaderError> {
+impl ReadOnlyRoles for PostgresReaders {
+    async fn order(&self, name: &RoleName, order: &RoleOrder, only_print: bool) -> Result<RoleOutcome, ReaderError> {
         let mut connection = dial(&url::options(&self.0).map_err(StoreError::from)?).await?;
         let facts = facts(&mut connection, name).await?;
         if facts.comment.as_deref().is_some_and(|comment| comment != MARK) {
             return Err(ReaderError::Foreign(name.clone()));
         }
         let (statements, url) = match order {
-            Order::Make { password } => {
+            RoleOrder::Make { password } => {
                 (facts.making(name, password), Some(url::of_role(&self.0, name.as_str(), password)))
             }
-            Order::Drop if facts.comment.is_none() => return Err(ReaderError::Missing(name.clone())),
-            Order::Drop => (facts.dropping(name), None),
+            RoleOrder::Drop if facts.comment.is_none() => return Err(ReaderError::Missing(name.clone())),
+            RoleOrder::Drop => (facts.dropping(name), None),
         };
         let limits = if url.is_some() { facts.limiting(name) } else { vec![] };
         let (statements, left) = match facts.is_superuser && !only_print {
@@ -61,7 +61,7 @@ impl Readers for PostgresReaders {
             run(&mut connection, &statements).await?;
         }
         connection.close().await.map_err(StoreError::from)?;
-        Ok(Done { statements, left, url })
+        Ok(RoleOutcome { statements, left, url })
     }
 }
 

@@ -14,7 +14,7 @@ const ONE_AT_A_TIME: &str = "LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE";
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         unit.execute(ONE_AT_A_TIME).await?;
         let id = sqlx::query_scalar!(
             r#"
@@ -63,13 +63,13 @@ impl TokenStore for PostgresStore {
             ORDER BY id DESC
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
     }
 
     async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         let done = sqlx::query!(
             "UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
             id.0,
@@ -96,7 +96,7 @@ impl TokenStore for PostgresStore {
             "#,
             digest.as_bytes().as_slice(),
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.read_pool)
         .await?;
         row.map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).transpose()
     }
@@ -111,13 +111,13 @@ impl TokenStore for PostgresStore {
             "#,
             id.0,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.read_pool)
         .await?;
         row.map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).transpose()
     }
 
     async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         sqlx::query!(
             r#"
             UPDATE api_tokens

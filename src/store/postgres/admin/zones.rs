@@ -15,7 +15,7 @@ impl PostgresStore {
             ORDER BY since
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         let row = |since, offset_seconds, first_day| {
             let since = Timestamp::from_utc(since).to_rfc3339();
@@ -28,7 +28,7 @@ impl PostgresStore {
 #[async_trait]
 impl ZoneStore for PostgresStore {
     async fn time_zone(&self) -> Result<String, StoreError> {
-        let name = sqlx::query_scalar!("SELECT time_zone FROM installation").fetch_one(&self.readers).await?;
+        let name = sqlx::query_scalar!("SELECT time_zone FROM installation").fetch_one(&self.read_pool).await?;
         Ok(name)
     }
 
@@ -37,7 +37,7 @@ impl ZoneStore for PostgresStore {
         if self.time_zone().await? == name && self.stored_offsets().await? == rows {
             return Ok(false);
         }
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         // Whoever holds this row writes the offsets; others wait for them here.
         sqlx::query!("UPDATE installation SET time_zone = $1", name).execute(&mut *unit).await?;
         sqlx::query!("DELETE FROM time_zone_offsets AS stored").execute(&mut *unit).await?;

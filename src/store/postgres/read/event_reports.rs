@@ -2,36 +2,36 @@ use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::{PostgresStore, column};
 use crate::read::event_reports::{
-    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, Path, Sieve, Sources, Stretch,
+    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, LedgerScan, ScanFilter, ScanIndex, ScanSources,
 };
 use crate::read::feed::FeedFileRow;
 use crate::read::instance_reports::{InstanceReport, InstanceReportQueries, InstanceRow, QUARANTINED_COUNTED};
 use crate::write::messages::MessageRows;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::page::walk::Window;
+use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl LedgerClock for PostgresStore {
     async fn latest_seq(&self) -> Result<i64, StoreError> {
         let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
-        Ok(seq.fetch_one(&self.readers).await?)
+        Ok(seq.fetch_one(&self.read_pool).await?)
     }
 }
 
 #[async_trait]
-impl EventQueries for Reading {
+impl EventQueries for ReadTransaction {
     async fn clock(&mut self) -> Result<i64, StoreError> {
         let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
         Ok(seq.fetch_one(&mut **self).await?)
     }
 
-    async fn windows(&mut self, stretch: &Stretch) -> Result<Vec<Window>, StoreError> {
+    async fn windows(&mut self, stretch: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
         let mut statement = statement(stretch);
         let query = statement.build_query_as::<(i64, Option<i64>, Option<i64>, Vec<i64>)>();
         let rows = query.fetch_all(&mut **self).await?;
@@ -95,34 +95,34 @@ impl EventQueries for Reading {
 }
 
 /// Reads a window of each source.
-fn statement(stretch: &Stretch) -> QueryBuilder<Postgres> {
+fn statement(stretch: &LedgerScan) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT seen.* FROM ");
-    if let Sources::Instances(instances) = &stretch.sources {
+    if let ScanSources::Instances(instances) = &stretch.sources {
         let instances: Vec<String> = instances.iter().map(|it| it.as_str().to_owned()).collect();
         query.push("unnest(").push_bind(instances).push(") AS wanted (instance_id) CROSS JOIN LATERAL ");
     }
     query.push("(SELECT count(*), min(seq), max(seq), coalesce(array_agg(seq) FILTER (WHERE TRUE");
     push_sieve(&mut query, &stretch.sieve);
     let (columns, number) = match stretch.path {
-        Path::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
-        Path::All | Path::NotApplied(_) | Path::Message(_) => {
+        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        ScanIndex::All | ScanIndex::NotApplied(_) | ScanIndex::Message(_) => {
             ("seq, event_type, state, received_at FROM events", "seq")
         }
     };
     query.push(format_args!("), '{{}}') FROM (SELECT {columns} WHERE {number} > ")).push_bind(stretch.after);
     query.push(format_args!(" AND {number} < ")).push_bind(stretch.before);
-    if matches!(stretch.sources, Sources::Instances(_)) {
+    if matches!(stretch.sources, ScanSources::Instances(_)) {
         query.push(" AND instance_id = wanted.instance_id");
     }
     let order = if stretch.ascending { "ASC" } else { "DESC" };
     match &stretch.path {
-        Path::All | Path::Settled => query.push(format_args!(" ORDER BY {number} {order}")),
-        Path::NotApplied(state) => {
+        ScanIndex::All | ScanIndex::Settled => query.push(format_args!(" ORDER BY {number} {order}")),
+        ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
             query.push(format_args!(" ORDER BY seq {order}"))
         }
         // Few rows, which are to be sorted: an index that has all rows of the instance in order is no help.
-        Path::Message(id) => {
+        ScanIndex::Message(id) => {
             query.push(" AND message_id = ").push_bind(id.clone());
             query.push(format_args!(" ORDER BY seq + 0 {order}"))
         }
@@ -131,7 +131,7 @@ fn statement(stretch: &Stretch) -> QueryBuilder<Postgres> {
     query
 }
 
-fn push_sieve(query: &mut QueryBuilder<Postgres>, sieve: &Sieve) {
+fn push_sieve(query: &mut QueryBuilder<Postgres>, sieve: &ScanFilter) {
     if !sieve.event_types.is_empty() {
         query.push(" AND event_type = ANY(").push_bind(sieve.event_types.clone()).push(")");
     }
@@ -147,7 +147,7 @@ fn push_sieve(query: &mut QueryBuilder<Postgres>, sieve: &Sieve) {
 }
 
 #[async_trait]
-impl InstanceReportQueries for Reading {
+impl InstanceReportQueries for ReadTransaction {
     async fn instance_reports(
         &mut self,
         instances: &[InstanceId],

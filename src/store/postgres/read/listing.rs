@@ -2,32 +2,34 @@ use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::PostgresStore;
-use crate::read::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target, rows_of_index};
+use crate::read::listing::{
+    Condition, InstanceQueries, KeyColumn, KeyRange, ListSource, PageQuery, Question, Readable, rows_of_index,
+};
 use crate::read::media_lists::BEGINNING;
 use domain::instance::InstanceId;
-use domain::page::Bound;
+use domain::page::KeysetBound;
 
 #[async_trait]
 impl Readable for PostgresStore {
-    type Reading = Reading;
+    type Reading = ReadTransaction;
 
-    async fn reading(&self) -> Result<Reading, StoreError> {
+    async fn reading(&self) -> Result<ReadTransaction, StoreError> {
         self.begin_reading().await
     }
 }
 
 #[async_trait]
-impl Question for Reading {
+impl Question for ReadTransaction {
     async fn end(self) -> Result<(), StoreError> {
         self.commit().await
     }
 }
 
 #[async_trait]
-impl InstanceQueries for Reading {
+impl InstanceQueries for ReadTransaction {
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
         let ids = sqlx::query_scalar!(
             r#"
@@ -50,8 +52,8 @@ impl InstanceQueries for Reading {
 /// The rows that the targets have for a page; of all targets together, as many as the page needs.
 pub(crate) async fn list<R>(
     connection: &mut PgConnection,
-    listing: &Listing,
-    ask: &Ask<'_>,
+    listing: &ListSource,
+    ask: &PageQuery<'_>,
 ) -> Result<Vec<R>, StoreError>
 where
     R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -62,11 +64,11 @@ where
     Ok(statement(listing, ask).build_query_as().fetch_all(connection).await?)
 }
 
-fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
+fn statement(listing: &ListSource, ask: &PageQuery<'_>) -> QueryBuilder<Postgres> {
     let leads = leads(listing, ask);
     let sorted = leads.is_none();
     let leads = leads.unwrap_or_default();
-    let rest: Vec<&str> = listing.rest.iter().map(Rest::column).collect();
+    let rest: Vec<&str> = listing.rest.iter().map(KeyColumn::column).collect();
     let key = [&[listing.at], rest.as_slice()].concat();
     let order = if ask.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new("");
@@ -119,27 +121,27 @@ fn statement(listing: &Listing, ask: &Ask<'_>) -> QueryBuilder<Postgres> {
 /// among all messages, and would read those of another index where it is common, though an instance may have none of it.
 /// What it expects of a value that it does not see, the migrations say (`n_distinct`).
 enum Lead {
-    Target(&'static str),
+    KeyRange(&'static str),
     Text(&'static str, String),
 }
 
 impl Lead {
     fn column(&self) -> &'static str {
         match self {
-            Self::Target(column) | Self::Text(column, _) => column,
+            Self::KeyRange(column) | Self::Text(column, _) => column,
         }
     }
 
     fn wanted(&self) -> &'static str {
         match self {
-            Self::Target(column) => column,
+            Self::KeyRange(column) => column,
             Self::Text(..) => "text",
         }
     }
 
     fn text(&self) -> Option<&str> {
         match self {
-            Self::Target(_) => None,
+            Self::KeyRange(_) => None,
             Self::Text(_, text) => Some(text),
         }
     }
@@ -147,7 +149,7 @@ impl Lead {
 
 /// What, besides the instance, the index begins with that is to be read in the order of the list: the condition that
 /// leaves the fewest rows. `None` where there are so few that they are sorted.
-fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
+fn leads(listing: &ListSource, ask: &PageQuery<'_>) -> Option<Vec<Lead>> {
     let text = |column: &str| {
         ask.conditions.iter().find_map(|condition| match condition {
             Condition::Is(known, text) if *known == column => Some(Lead::Text(known, text.clone())),
@@ -168,7 +170,7 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
     let with_file = ask.conditions.iter().any(|condition| matches!(condition, Condition::NotNull("media_url")));
     let other = match (listing.table, listing.at) {
         ("messages", "occurred_at") => first(&["quoted_message_id"])
-            .or_else(|| in_chats.then_some(Lead::Target("chat_id")))
+            .or_else(|| in_chats.then_some(Lead::KeyRange("chat_id")))
             .or_else(|| first(&["from_id", "to_id"]))
             .or_else(|| if with_file || directed { None } else { first(&["type", "status"]) }),
         ("message_acks", _) => first(&["ack"]),
@@ -179,23 +181,23 @@ fn leads(listing: &Listing, ask: &Ask<'_>) -> Option<Vec<Lead>> {
     Some(match other {
         Some(other) => vec![other],
         None if directed => {
-            [Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
+            [Lead::KeyRange("from_me"), Lead::KeyRange("is_group")].into_iter().chain(first(&["ack"])).collect()
         }
         None => vec![],
     })
 }
 
 /// The targets as the rows of `wanted`, each with the text of the lead.
-fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: &[Target], text: Option<&str>) {
-    let texts = |part: &dyn Fn(&Target) -> String| targets.iter().map(part).collect::<Vec<String>>();
+fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &ListSource, targets: &[KeyRange], text: Option<&str>) {
+    let texts = |part: &dyn Fn(&KeyRange) -> String| targets.iter().map(part).collect::<Vec<String>>();
     query.push_bind(texts(&|target| target.instance_id.as_str().to_owned()));
     query.push(", ").push_bind(targets.iter().map(|target| target.chat_id.clone()).collect::<Vec<_>>());
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.0)).collect::<Vec<_>>());
     query.push(", ").push_bind(targets.iter().map(|it| it.direction.map(|it| it.1)).collect::<Vec<_>>());
     query.push(", ").push_bind(vec![text; targets.len()]);
     let mut names: Vec<String> = ["instance_id", "chat_id", "from_me", "is_group", "text"].map(str::to_owned).into();
-    let after: Vec<&Bound> = targets.iter().map(|target| &target.range.after).collect();
-    let before: Vec<&Bound> = targets.iter().map(|target| &target.range.before).collect();
+    let after: Vec<&KeysetBound> = targets.iter().map(|target| &target.range.after).collect();
+    let before: Vec<&KeysetBound> = targets.iter().map(|target| &target.range.before).collect();
     for (name, bounds) in [("after", after), ("before", before)] {
         query.push(", ").push_bind(bounds.iter().map(|bound| bound.at.to_utc()).collect::<Vec<_>>());
         names.push(format!("{name}_at"));
@@ -207,11 +209,11 @@ fn push_targets(query: &mut QueryBuilder<Postgres>, listing: &Listing, targets: 
     query.push(format_args!(") AS wanted ({}", names.join(", ")));
 }
 
-fn push_bound(query: &mut QueryBuilder<Postgres>, listing: &Listing, name: &str) {
+fn push_bound(query: &mut QueryBuilder<Postgres>, listing: &ListSource, name: &str) {
     for (place, rest) in listing.rest.iter().enumerate() {
         match rest {
-            Rest::Text(_) => query.push(format_args!(", wanted.{name}_{place}")),
-            Rest::Bytes(_) => query.push(format_args!(", decode(wanted.{name}_{place}, 'hex')")),
+            KeyColumn::Text(_) => query.push(format_args!(", wanted.{name}_{place}")),
+            KeyColumn::Bytes(_) => query.push(format_args!(", decode(wanted.{name}_{place}, 'hex')")),
         };
     }
 }

@@ -10,7 +10,7 @@ use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaRe
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
-use domain::media::{Jobs, State, StoredFile};
+use domain::media::{Jobs, MediaState, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -25,14 +25,14 @@ impl MediaReports for PostgresStore {
             ORDER BY state
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
     }
 
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
-        let state = filter.state.map(State::as_str);
-        let mut unit = self.begin(&self.clerk).await?;
+        let state = filter.state.map(MediaState::as_str);
+        let mut unit = self.begin(&self.job_writer).await?;
         let done = sqlx::query!(
             r#"
             UPDATE media
@@ -55,8 +55,8 @@ impl MediaReports for PostgresStore {
 
     async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
         let row = match scope {
-            Scope::All => any_file(&self.readers, object_key).await?,
-            Scope::Instances(instances) => file_of(&self.readers, object_key, instances).await?,
+            Scope::All => any_file(&self.read_pool, object_key).await?,
+            Scope::Instances(instances) => file_of(&self.read_pool, object_key, instances).await?,
         };
         row.map_or(Ok(None), FileRow::read)
     }
@@ -86,13 +86,13 @@ impl MediaReports for PostgresStore {
             instance_id.as_str(),
             message_id,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
     }
 }
 
-async fn any_file(readers: &PgPool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
+async fn any_file(read_pool: &PgPool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
     let row = sqlx::query_as!(
         FileRow,
         r#"
@@ -104,11 +104,11 @@ async fn any_file(readers: &PgPool, object_key: &ObjectKey) -> Result<Option<Fil
         "#,
         object_key.as_str(),
     );
-    Ok(row.fetch_optional(readers).await?)
+    Ok(row.fetch_optional(read_pool).await?)
 }
 
 async fn file_of(
-    readers: &PgPool,
+    read_pool: &PgPool,
     object_key: &ObjectKey,
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Option<FileRow>, StoreError> {
@@ -131,5 +131,5 @@ async fn file_of(
         object_key.as_str(),
         instances as _,
     );
-    Ok(row.fetch_optional(readers).await?)
+    Ok(row.fetch_optional(read_pool).await?)
 }

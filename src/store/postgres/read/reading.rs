@@ -16,17 +16,17 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = '5s'; \
      SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
-pub(crate) type Reading = crate::read::reading::Reading<Postgres>;
+pub(crate) type ReadTransaction = crate::read::reading::ReadTransaction<Postgres>;
 
 impl PostgresStore {
-    pub(crate) async fn begin_reading(&self) -> Result<Reading, StoreError> {
-        let mut reading = Reading::new(self.reports.acquire().await?);
+    pub(crate) async fn begin_reading(&self) -> Result<ReadTransaction, StoreError> {
+        let mut reading = ReadTransaction::new(self.reports.acquire().await?);
         reading.execute(BEGIN).await?;
         Ok(reading)
     }
 }
 
-impl Reading {
+impl ReadTransaction {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.execute("COMMIT").await?;
         self.give_back();

@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::listing::list;
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::{column, keys};
 use crate::read::ack_reports::{AckQueries, AckReport, AckReportRow};
 use crate::read::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
-use crate::read::listing::{Ask, Listing};
+use crate::read::listing::{ListSource, PageQuery};
 use crate::read::media_lists::MediaQueries;
 use crate::read::media_reports::{JobReport, ReportRow};
 use crate::read::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
@@ -24,11 +24,11 @@ fn time(at: OffsetDateTime) -> Result<Timestamp, StoreError> {
 }
 
 #[async_trait]
-impl MessageQueries for Reading {
+impl MessageQueries for ReadTransaction {
     async fn message_keys(
         &mut self,
-        listing: &Listing,
-        ask: &Ask<'_>,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let rows = list::<(String, String, OffsetDateTime)>(self, listing, ask).await?;
         let keyed = rows
@@ -172,8 +172,8 @@ impl MessageQueries for Reading {
 }
 
 #[async_trait]
-impl ChatQueries for Reading {
-    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError> {
+impl ChatQueries for ReadTransaction {
+    async fn chat_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<ChatReport>, StoreError> {
         let rows = list::<ChatReportRow<OffsetDateTime>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
@@ -198,24 +198,28 @@ impl ChatQueries for Reading {
 }
 
 #[async_trait]
-impl AckQueries for Reading {
-    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError> {
+impl AckQueries for ReadTransaction {
+    async fn ack_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<AckReport>, StoreError> {
         let rows = list::<AckReportRow<OffsetDateTime>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 }
 
 #[async_trait]
-impl ReactionQueries for Reading {
-    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError> {
+impl ReactionQueries for ReadTransaction {
+    async fn reaction_rows(
+        &mut self,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
+    ) -> Result<Vec<MessageReaction>, StoreError> {
         let rows = list::<ReactionRow<OffsetDateTime>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 }
 
 #[async_trait]
-impl MediaQueries for Reading {
-    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError> {
+impl MediaQueries for ReadTransaction {
+    async fn media_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<JobReport>, StoreError> {
         let rows = list::<ReportRow<OffsetDateTime>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }

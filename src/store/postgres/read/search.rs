@@ -6,10 +6,10 @@ use sqlx::{PgConnection, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::listing::push_condition;
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::column;
-use crate::read::search::{SearchAsk, SearchQueries, SearchRows, Step};
+use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
@@ -47,7 +47,7 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
 }
 
 #[async_trait]
-impl SearchQueries for Reading {
+impl SearchQueries for ReadTransaction {
     async fn first_time(
         &mut self,
         ask: &SearchAsk<'_>,
@@ -77,7 +77,7 @@ impl SearchQueries for Reading {
     async fn found(
         &mut self,
         ask: &SearchAsk<'_>,
-        step: Step,
+        step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let narrowing = ask.narrowing.clone().and_any_of(step.first.to(step.last).map(Facet::week));

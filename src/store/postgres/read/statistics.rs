@@ -1,26 +1,27 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::column;
 use crate::read::statistics::{
-    DeliveryRow, HourRow, MESSAGE_COUNTS_READ, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural,
+    DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
+    deliveries, natural,
 };
 use domain::instance::InstanceId;
-use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
+use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
 
 /// The slices of a grid, as `unnest` takes them.
-struct Columns {
+struct GridColumns {
     since: Vec<OffsetDateTime>,
     until: Vec<OffsetDateTime>,
     shift: Vec<i64>,
     origin: Vec<OffsetDateTime>,
 }
 
-impl From<&Grid> for Columns {
+impl From<&Grid> for GridColumns {
     fn from(Grid { slices, width }: &Grid) -> Self {
         Self {
             since: column(slices, |slice| slice.period.since.to_utc()),
@@ -34,12 +35,12 @@ impl From<&Grid> for Columns {
 /// What is counted stands in a LATERAL query that groups, so that each slice of each instance is a range of an index,
 /// whatever the planner thinks of their number. Messages are grouped by the beginning of their unit: its number costs twice as much.
 #[async_trait]
-impl StatisticsQueries for Reading {
+impl StatisticsQueries for ReadTransaction {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
-        let Columns { since, until, shift, origin } = grid.into();
+        let GridColumns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            MessageRow,
+            MessageCountRow,
             r#"
             SELECT
                 slice.place - 1 AS "slice!",
@@ -77,10 +78,10 @@ impl StatisticsQueries for Reading {
     }
 
     async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
-        let Columns { since, until, shift, origin } = grid.into();
+        let GridColumns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            HourRow,
+            HourCountRow,
             r#"
             SELECT
                 floor((date_part('epoch', counted.unit) + slice.shift) / $5::int8)::int8 % 168 AS "hour!",
@@ -119,10 +120,10 @@ impl StatisticsQueries for Reading {
         instances: &[InstanceId],
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
-        let Columns { since, until, shift, origin } = grid.into();
+        let GridColumns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            DeliveryRow,
+            DeliveryCountRow,
             r#"
             SELECT
                 slice.place - 1 AS "slice!",
@@ -170,10 +171,10 @@ impl StatisticsQueries for Reading {
     }
 
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
-        let Columns { since, until, shift, .. } = grid.into();
+        let GridColumns { since, until, shift, .. } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            ResponseRow,
+            ResponseCountRow,
             r#"
             SELECT counted.hour AS "hour!", counted.seconds AS "seconds!", counted.responses AS "responses!"
             FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
@@ -199,7 +200,7 @@ impl StatisticsQueries for Reading {
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError> {
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
         let instances = column(instances, InstanceId::as_str);
         let row = sqlx::query!(
             r#"
@@ -215,6 +216,6 @@ impl StatisticsQueries for Reading {
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(Waiting { chats: natural(row.chats), since: row.since.map(Timestamp::from_utc) })
+        Ok(WaitingChats { chats: natural(row.chats), since: row.since.map(Timestamp::from_utc) })
     }
 }

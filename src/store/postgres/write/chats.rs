@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::postgres::{column, keys};
 use crate::write::chats::ChatRows;
 use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, Mark, Name, Vacancies};
+use domain::chat::{Chat, ChatKey, ChatName, Mark, Vacancies};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -31,7 +31,7 @@ impl From<ChatRow> for Chat {
         let mark = |at: Option<OffsetDateTime>, message_id: Option<String>| {
             Some(Mark { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
         };
-        let named = |mark: Mark| Some(Name { mark, name: row.name? });
+        let named = |mark: Mark| Some(ChatName { mark, name: row.name? });
         Self {
             instance_id: InstanceId::from_store(&row.instance_id),
             chat_id: row.chat_id,

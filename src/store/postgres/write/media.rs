@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::StoreError;
 use crate::postgres::{PostgresStore, column};
-use crate::write::media::{Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, read_leases, settled_columns};
+use crate::write::media::{JobClaim, LeaseRow, LeasedRow, MediaRows, MediaStore, read_leases, settled_columns};
 use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use domain::time::timestamp::Timestamp;
 
@@ -111,8 +111,8 @@ impl MediaRows for PgConnection {
 
 #[async_trait]
 impl MediaStore for PostgresStore {
-    async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+    async fn claim_media(&self, claim: &JobClaim) -> Result<Vec<LeasedJob>, StoreError> {
+        let mut unit = self.begin(&self.job_writer).await?;
         // One process after the other: those that choose at the same time choose the same.
         sqlx::query!("SELECT id FROM installation WHERE id = 1 FOR UPDATE").fetch_one(&mut *unit).await?;
         sqlx::query!(
@@ -164,7 +164,7 @@ impl MediaStore for PostgresStore {
 
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
         let keys = KeyColumns::new(leases, |lease| &lease.key);
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         let held = sqlx::query_as!(
             LeaseRow,
             r#"
@@ -194,7 +194,7 @@ impl MediaStore for PostgresStore {
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
         let keys = KeyColumns::new(settlements, |it| &it.lease.key);
         let attempts = column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX));
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         let columns = settled_columns(&mut *unit, settlements).await?;
         unit.execute(NOT_FOR_LONG).await?;
         let mut settled = sqlx::query_as!(
@@ -267,7 +267,7 @@ impl MediaStore for PostgresStore {
             "#,
             now.to_utc(),
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.read_pool)
         .await?;
         Ok(due.map(Timestamp::from_utc))
     }

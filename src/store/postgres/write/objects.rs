@@ -9,7 +9,7 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl ObjectStore for PostgresStore {
     async fn database_id(&self) -> Result<String, StoreError> {
-        let id = sqlx::query_scalar!("SELECT database_id FROM installation").fetch_one(&self.readers).await?;
+        let id = sqlx::query_scalar!("SELECT database_id FROM installation").fetch_one(&self.read_pool).await?;
         Ok(id)
     }
 
@@ -20,7 +20,7 @@ impl ObjectStore for PostgresStore {
             FROM (SELECT DISTINCT object_key, size FROM media WHERE object_key IS NOT NULL) AS objects
             "#
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.read_pool)
         .await?;
         Ok(byte_count(bytes))
     }
@@ -34,13 +34,13 @@ impl ObjectStore for PostgresStore {
             "#,
             column(keys, ObjectKey::as_str) as _,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         Ok(parsed(orphans))
     }
 
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         let locked = sqlx::query!(
             r#"
             INSERT INTO media_object_locks (object_key, locked_until)
@@ -60,7 +60,7 @@ impl ObjectStore for PostgresStore {
     }
 
     async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
-        let mut unit = self.begin(&self.clerk).await?;
+        let mut unit = self.begin(&self.job_writer).await?;
         sqlx::query!(
             "DELETE FROM media_object_locks WHERE object_key = $1 AND locked_until = $2",
             key.as_str(),

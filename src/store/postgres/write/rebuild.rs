@@ -4,7 +4,9 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
-use crate::write::rebuild::{Aim, BYTES, Columns, Difference, EVENTS, RebuildRows, Stage, TABLES, Table, rebuild};
+use crate::write::rebuild::{
+    Aim, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns, rebuild,
+};
 use crate::{OpenError, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
@@ -24,7 +26,7 @@ pub(crate) async fn run(
     url: &SecretString,
     allow_managed: bool,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
     locks::named(&options, connected(&options, allow_managed, aim, progress).await).await
@@ -34,7 +36,7 @@ async fn connected(
     options: &PgConnectOptions,
     allow_managed: bool,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
     prepare(options, Pending::Refuse).await?;
     let mut connection = match aim {
@@ -49,10 +51,11 @@ async fn connected(
 async fn within(
     connection: &mut PgConnection,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
     connection.execute(SETTINGS).await?;
-    let making = TABLES.map(|Table { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
+    let making =
+        TABLES.map(|DerivedTable { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
     connection.execute(AssertSqlSafe(making.join(";"))).await?;
     connection.execute(if aim == Aim::Check { CHECK } else { REBUILD }).await?;
     let differences = rebuild(connection, aim, progress).await?;
@@ -64,7 +67,7 @@ async fn within(
 impl RebuildRows for PgConnection {
     const DIFFERS: &'static str = "IS DISTINCT FROM";
 
-    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError> {
+    async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError> {
         let schema =
             sqlx::query_scalar!(r#"SELECT quote_ident(current_schema()) AS "schema!""#).fetch_one(self).await?;
         Ok((format!("{schema}.{}", table.name), format!("pg_temp.{}", table.name)))
@@ -115,7 +118,7 @@ impl RebuildRows for PgConnection {
         Ok(events.collect())
     }
 
-    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError> {
+    async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError> {
         let columns = sqlx::query_scalar!(
             r#"
             SELECT attname::text AS "name!"
@@ -138,11 +141,11 @@ impl RebuildRows for PgConnection {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
     }
 
-    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError> {
+    async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {
         let (live, told) = self.names(table).await?;
         let statements = match table.columns {
-            Columns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {told}"),
-            Columns::Only(columns) => {
+            TableColumns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {told}"),
+            TableColumns::Only(columns) => {
                 let columns: Vec<String> =
                     columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
                 let (key, columns) = (table.key.join(", "), columns.join(", "));

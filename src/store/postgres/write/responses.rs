@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use crate::StoreError;
 use crate::postgres::column;
 use crate::write::responses::ResponseRows;
-use domain::chat::waiting::{Answer, Around, Response, Span};
+use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, Mark};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -14,8 +14,8 @@ fn mark(at: Option<OffsetDateTime>, message_id: Option<String>) -> Option<Mark> 
     Some(Mark { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
 }
 
-fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
-    Some(Answer { outgoing: outgoing?, incoming })
+fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<AnswerSecond> {
+    Some(AnswerSecond { outgoing: outgoing?, incoming })
 }
 
 /// A chat's messages are looked for between two places of an index that leads with the chat, and in its order. With
@@ -23,7 +23,7 @@ fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
 /// whole instance.
 #[async_trait]
 impl ResponseRows for PgConnection {
-    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError> {
+    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT
@@ -98,7 +98,7 @@ impl ResponseRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let around = rows.into_iter().map(|row| Around {
+        let around = rows.into_iter().map(|row| AnswersAround {
             chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
             before: row.before.map(Timestamp::from_utc),
             next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
@@ -136,7 +136,7 @@ impl ResponseRows for PgConnection {
         Ok(found.collect())
     }
 
-    async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError> {
+    async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError> {
         sqlx::query!(
             r#"
             DELETE FROM responses

@@ -15,7 +15,7 @@ use sqlx::{
 use tokio::sync::mpsc::Sender;
 
 use crate::StoreError;
-use crate::admin::adhoc::{Answer, Brake, Dialect, QueryError, Session, Value, reading};
+use crate::admin::adhoc::{Brake, Dialect, QueryError, QueryPart, Session, Value, reading};
 use crate::sqlite::BUSY_WAIT;
 use crate::sqlite::lock::{beside, unusable};
 
@@ -47,17 +47,17 @@ impl SqliteSession {
 
 #[async_trait]
 impl Session for SqliteSession {
-    async fn run(&mut self, query: &str, _: Duration, answers: &Sender<Answer>) -> Result<(), QueryError> {
+    async fn run(&mut self, query: &str, _: Duration, answers: &Sender<QueryPart>) -> Result<(), QueryError> {
         let query = reading(query, Dialect::Sqlite)?;
         let text = || AssertSqlSafe(query.to_owned());
         let prepared = self.connection.prepare(text().into_sql_str()).await.map_err(QueryError::of_statement)?;
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
-        if answers.send(Answer::Columns(columns)).await.is_err() {
+        if answers.send(QueryPart::Columns(columns)).await.is_err() {
             return Ok(());
         }
         let mut rows = sqlx::raw_sql(text()).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await.map_err(QueryError::of_statement)? {
-            if answers.send(Answer::Row(values(&row)?)).await.is_err() {
+            if answers.send(QueryPart::Row(values(&row)?)).await.is_err() {
                 break;
             }
         }

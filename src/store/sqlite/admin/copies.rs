@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
-use crate::admin::copies::{Contents, Copied, Copies, CopyError, Kind, ObjectRow, known, objects};
+use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, known, objects};
 use crate::sqlite::lock::{Lock, beside, unusable};
 use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
 use crate::{OpenError, StoreError};
@@ -99,8 +99,8 @@ impl Copies for SqliteCopies {
     }
 
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError> {
-        if contents.kind != Kind::Sqlite {
-            return Err(CopyError::other_kind(contents.kind, Kind::Sqlite));
+        if contents.kind != DatabaseKind::Sqlite {
+            return Err(CopyError::other_kind(contents.kind, DatabaseKind::Sqlite));
         }
         known(contents.schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -190,7 +190,7 @@ async fn contents(connection: &mut SqliteConnection) -> Result<Contents, CopyErr
         .fetch_one(&mut *connection)
         .await
         .map_err(StoreError::from)?;
-    Ok(Contents { kind: Kind::Sqlite, database_id, schema_version, last_seq, postgres: None })
+    Ok(Contents { kind: DatabaseKind::Sqlite, database_id, schema_version, last_seq, postgres: None })
 }
 
 /// Gives a database its name, and the journal that all of ours have.

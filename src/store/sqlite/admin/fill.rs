@@ -4,7 +4,7 @@ use sqlx::{Executor, SqliteConnection};
 use crate::StoreError;
 use crate::admin::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 use crate::sqlite::{BEGIN, COMMIT, keys, timestamp};
-use domain::chat::waiting::Turn;
+use domain::chat::response_tracker::ChatMessage;
 use domain::chat::{ChatKey, Mark};
 use domain::instance::InstanceId;
 
@@ -92,7 +92,7 @@ impl FillRows for SqliteConnection {
         Ok(rows.into_iter().map(|row| (chat(&row.instance_id, row.chat_id), row.message_count)).collect())
     }
 
-    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, Turn)>, StoreError> {
+    async fn turns(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, ChatMessage)>, StoreError> {
         let keys = keys(chats);
         let rows = sqlx::query!(
             r#"
@@ -112,7 +112,7 @@ impl FillRows for SqliteConnection {
         .await?;
         let turns = rows.into_iter().map(|row| {
             let mark = Mark { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
-            Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), Turn::new(row.from_me, mark)))
+            Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark)))
         });
         turns.collect()
     }

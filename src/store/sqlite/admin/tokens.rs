@@ -60,7 +60,7 @@ impl TokenStore for SqliteStore {
             ORDER BY id DESC
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
@@ -92,7 +92,7 @@ impl TokenStore for SqliteStore {
             "#,
             sha256,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.read_pool)
         .await?;
         row.map(|row| row.read(|at| timestamp(&at))).transpose()
     }
@@ -107,7 +107,7 @@ impl TokenStore for SqliteStore {
             "#,
             id.0,
         )
-        .fetch_optional(&self.readers)
+        .fetch_optional(&self.read_pool)
         .await?;
         row.map(|row| row.read(|at| timestamp(&at))).transpose()
     }

@@ -15,7 +15,7 @@ impl SqliteStore {
             ORDER BY since
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         Ok(stored)
     }
@@ -25,7 +25,7 @@ impl SqliteStore {
 impl ZoneStore for SqliteStore {
     async fn time_zone(&self) -> Result<String, StoreError> {
         let name =
-            sqlx::query_scalar!("SELECT time_zone FROM installation WHERE id = 1").fetch_one(&self.readers).await?;
+            sqlx::query_scalar!("SELECT time_zone FROM installation WHERE id = 1").fetch_one(&self.read_pool).await?;
         Ok(name)
     }
 

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::read::event_reports::{
-    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, Path, Sieve, Sources, Stretch,
+    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerClock, LedgerScan, ScanFilter, ScanIndex, ScanSources,
 };
 use crate::read::feed::FeedFileRow;
 use crate::read::instance_reports::{InstanceReport, InstanceReportQueries, InstanceRow, QUARANTINED_COUNTED};
@@ -12,26 +12,26 @@ use crate::sqlite::{SqliteStore, json, timestamp};
 use crate::write::messages::MessageRows;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::page::walk::Window;
+use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl LedgerClock for SqliteStore {
     async fn latest_seq(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.readers).await?)
+        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.read_pool).await?)
     }
 }
 
 #[async_trait]
-impl EventQueries for Reading {
+impl EventQueries for ReadTransaction {
     async fn clock(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&mut **self).await?)
     }
 
-    async fn windows(&mut self, stretch: &Stretch) -> Result<Vec<Window>, StoreError> {
+    async fn windows(&mut self, stretch: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
         let sources: Vec<Option<&InstanceId>> = match &stretch.sources {
-            Sources::Ledger => vec![None],
-            Sources::Instances(instances) => instances.iter().map(Some).collect(),
+            ScanSources::Ledger => vec![None],
+            ScanSources::Instances(instances) => instances.iter().map(Some).collect(),
         };
         let mut windows = Vec::new();
         for source in sources {
@@ -116,12 +116,12 @@ impl EventQueries for Reading {
 }
 
 /// Reads a window of one source.
-fn statement(stretch: &Stretch, source: Option<&InstanceId>) -> QueryBuilder<Sqlite> {
+fn statement(stretch: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT count(*), min(seq), max(seq), json_group_array(seq) FILTER (WHERE TRUE");
     push_sieve(&mut query, &stretch.sieve);
     // An index that has the number alone is enough where nothing else is asked for.
     let (columns, number) = match &stretch.path {
-        Path::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
         _ if stretch.sieve.is_open() => ("seq FROM events", "seq"),
         _ => ("seq, event_type, state, received_at FROM events", "seq"),
     };
@@ -131,12 +131,12 @@ fn statement(stretch: &Stretch, source: Option<&InstanceId>) -> QueryBuilder<Sql
         query.push(" AND instance_id = ").push_bind(instance.as_str().to_owned());
     }
     match &stretch.path {
-        Path::All | Path::Settled => {}
+        ScanIndex::All | ScanIndex::Settled => {}
         // The index holds what is not applied, and SQLite wants to be told so.
-        Path::NotApplied(state) => {
+        ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
         }
-        Path::Message(id) => {
+        ScanIndex::Message(id) => {
             query.push(" AND message_id = ").push_bind(id.clone());
         }
     }
@@ -145,7 +145,7 @@ fn statement(stretch: &Stretch, source: Option<&InstanceId>) -> QueryBuilder<Sql
     query
 }
 
-fn push_sieve(query: &mut QueryBuilder<Sqlite>, sieve: &Sieve) {
+fn push_sieve(query: &mut QueryBuilder<Sqlite>, sieve: &ScanFilter) {
     if !sieve.event_types.is_empty() {
         query.push(" AND event_type IN (SELECT value FROM json_each(").push_bind(json(&sieve.event_types)).push("))");
     }
@@ -161,7 +161,7 @@ fn push_sieve(query: &mut QueryBuilder<Sqlite>, sieve: &Sieve) {
 }
 
 #[async_trait]
-impl InstanceReportQueries for Reading {
+impl InstanceReportQueries for ReadTransaction {
     async fn instance_reports(
         &mut self,
         instances: &[InstanceId],

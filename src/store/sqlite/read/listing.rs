@@ -2,32 +2,34 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
-use crate::read::listing::{Ask, Condition, InstanceQueries, Listing, Question, Readable, Rest, Target, rows_of_index};
+use crate::read::listing::{
+    Condition, InstanceQueries, KeyColumn, KeyRange, ListSource, PageQuery, Question, Readable, rows_of_index,
+};
 use crate::read::media_lists::BEGINNING;
 use crate::sqlite::SqliteStore;
 use domain::instance::InstanceId;
-use domain::page::Bound;
+use domain::page::KeysetBound;
 
 #[async_trait]
 impl Readable for SqliteStore {
-    type Reading = Reading;
+    type Reading = ReadTransaction;
 
-    async fn reading(&self) -> Result<Reading, StoreError> {
+    async fn reading(&self) -> Result<ReadTransaction, StoreError> {
         self.begin_reading().await
     }
 }
 
 #[async_trait]
-impl Question for Reading {
+impl Question for ReadTransaction {
     async fn end(self) -> Result<(), StoreError> {
         self.commit().await
     }
 }
 
 #[async_trait]
-impl InstanceQueries for Reading {
+impl InstanceQueries for ReadTransaction {
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
         let ids = sqlx::query_scalar!(
             r#"
@@ -53,8 +55,8 @@ const TARGETS: usize = 100;
 /// The rows that the targets have for a page.
 pub(crate) async fn list<R>(
     connection: &mut SqliteConnection,
-    listing: &Listing,
-    ask: &Ask<'_>,
+    listing: &ListSource,
+    ask: &PageQuery<'_>,
 ) -> Result<Vec<R>, StoreError>
 where
     R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
@@ -69,21 +71,27 @@ where
 }
 
 /// SQLite merges the parts of a union that each have the order of the whole, and reads no more of them than it needs.
-fn statement(listing: &Listing, targets: &[Target], ask: &Ask<'_>, way: Way) -> QueryBuilder<Sqlite> {
+fn statement(listing: &ListSource, targets: &[KeyRange], ask: &PageQuery<'_>, way: Way) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("");
     for (place, target) in targets.iter().enumerate() {
         query.push(if place > 0 { " UNION ALL " } else { "" });
         push_target(&mut query, listing, target, ask, way);
     }
     let order = if ask.ascending { "ASC" } else { "DESC" };
-    let columns = [listing.at, "instance_id"].into_iter().chain(listing.rest.iter().map(Rest::column));
+    let columns = [listing.at, "instance_id"].into_iter().chain(listing.rest.iter().map(KeyColumn::column));
     let ordered: Vec<String> = columns.map(|column| format!("{} {order}", way.key(column))).collect();
     query.push(format_args!(" ORDER BY {} LIMIT ", ordered.join(", "))).push_bind(ask.limit);
     query
 }
 
-fn push_target(query: &mut QueryBuilder<Sqlite>, listing: &Listing, target: &Target, ask: &Ask<'_>, way: Way) {
-    let columns = std::iter::once(listing.at).chain(listing.rest.iter().map(Rest::column));
+fn push_target(
+    query: &mut QueryBuilder<Sqlite>,
+    listing: &ListSource,
+    target: &KeyRange,
+    ask: &PageQuery<'_>,
+    way: Way,
+) {
+    let columns = std::iter::once(listing.at).chain(listing.rest.iter().map(KeyColumn::column));
     let columns: Vec<String> = columns.map(|column| way.key(column)).collect();
     let key = columns.join(", ");
     let (from, index) = (listing.table, way.index());
@@ -124,7 +132,7 @@ pub(crate) enum Way {
 impl Way {
     /// The first of the ways to read the listing that there is a condition for. The fewer rows one leaves, the earlier
     /// it stands.
-    fn of(listing: &Listing, target: &Target, conditions: &[Condition]) -> Self {
+    fn of(listing: &ListSource, target: &KeyRange, conditions: &[Condition]) -> Self {
         use Way::{InOrder, Sorted};
         let ways: &[Self] = match (listing.table, listing.at) {
             ("messages", "occurred_at") => &[
@@ -197,12 +205,12 @@ impl Condition {
     }
 }
 
-fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &Listing, bound: &Bound) {
+fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &ListSource, bound: &KeysetBound) {
     query.push_bind(bound.at.to_rfc3339());
     for (rest, part) in listing.rest.iter().zip(&bound.rest) {
         match rest {
-            Rest::Text(_) => query.push(", ").push_bind(part.clone()),
-            Rest::Bytes(_) => query.push(", unhex(").push_bind(part.clone()).push(")"),
+            KeyColumn::Text(_) => query.push(", ").push_bind(part.clone()),
+            KeyColumn::Bytes(_) => query.push(", unhex(").push_bind(part.clone()).push(")"),
         };
     }
 }
@@ -232,12 +240,12 @@ pub(crate) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condi
 mod tests {
     use sqlx::{Connection, Row};
 
+    use super::*;
     use crate::MessageFilter;
-    use crate::read::message_filter::Part;
+    use crate::read::message_filter::ListPart;
     use crate::read::message_reports::{BY_ARRIVAL, BY_TIME};
     use crate::sqlite::MIGRATIONS;
-    use crate::sqlite::read::listing::*;
-    use domain::page::{Key, Order, Paging};
+    use domain::page::{Paging, SortKey, SortOrder};
 
     /// What each condition is found by, those that leave the fewest rows first.
     const INDEXES: [(&str, &str); 7] = [
@@ -258,11 +266,11 @@ mod tests {
 
     async fn plan(
         connection: &mut SqliteConnection,
-        listing: &Listing,
-        target: Target,
+        listing: &ListSource,
+        target: KeyRange,
         conditions: &[Condition],
     ) -> String {
-        let ask = Ask { targets: &[], conditions, ascending: false, limit: 51 };
+        let ask = PageQuery { targets: &[], conditions, ascending: false, limit: 51 };
         let way = Way::of(listing, &target, conditions);
         let targets = vec![target; way.targets().min(3)];
         let text = format!("EXPLAIN QUERY PLAN {}", statement(listing, &targets, &ask, way).sql().as_str());
@@ -270,9 +278,10 @@ mod tests {
         rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join(", ")
     }
 
-    fn target(listing: &Listing) -> Target {
-        let paging = Paging::<Key> { order: Order::NewestFirst, limit: 50, cursor: None, since: None, until: None };
-        Target::new(InstanceId::new("7").unwrap(), &paging, listing)
+    fn target(listing: &ListSource) -> KeyRange {
+        let paging =
+            Paging::<SortKey> { order: SortOrder::NewestFirst, limit: 50, cursor: None, since: None, until: None };
+        KeyRange::new(InstanceId::new("7").unwrap(), &paging, listing)
     }
 
     /// Everything that messages can be filtered by, beside their chat.
@@ -299,8 +308,8 @@ mod tests {
             asked.for_each(|(_, set)| set(&mut filter));
             for (listing, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
                 filter.chat_id = chat.then(String::new);
-                let target = Target { chat_id: filter.chat_id.clone(), ..target(listing) };
-                for Part { targets, conditions } in filter.parts(listing, vec![target]) {
+                let target = KeyRange { chat_id: filter.chat_id.clone(), ..target(listing) };
+                for ListPart { targets, conditions } in filter.parts(listing, vec![target]) {
                     let in_chat = targets[0].chat_id.is_some();
                     let directed = targets[0].direction.is_some();
                     let plan = plan(&mut connection, listing, targets[0].clone(), &conditions).await;
@@ -327,8 +336,8 @@ mod tests {
     #[tokio::test]
     async fn acks_of_one_word_have_an_index_in_the_order_of_their_arrival() {
         let mut connection = database().await;
-        let rest = &[Rest::Text("message_id"), Rest::Text("ack")];
-        let listing = Listing { table: "message_acks", columns: "*", at: "received_at", rest };
+        let rest = &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")];
+        let listing = ListSource { table: "message_acks", columns: "*", at: "received_at", rest };
         let plan = plan(&mut connection, &listing, target(&listing), &[Condition::Is("ack", String::new())]).await;
         assert!(plan.contains("INDEX message_acks_word (instance_id=? AND ack=?"), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
@@ -337,8 +346,8 @@ mod tests {
     #[tokio::test]
     async fn what_belongs_to_one_message_or_one_person_is_found_by_it() {
         let mut connection = database().await;
-        const OF_MESSAGE: &[Rest] = &[Rest::Text("message_id")];
-        const CHAT: &[Rest] = &[Rest::Text("chat_id")];
+        const OF_MESSAGE: &[KeyColumn] = &[KeyColumn::Text("message_id")];
+        const CHAT: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
         for (table, at, rest, column) in [
             ("message_acks", "received_at", OF_MESSAGE, "message_id"),
             ("message_reactions", "reacted_at", OF_MESSAGE, "message_id"),
@@ -346,7 +355,7 @@ mod tests {
             ("chats", "last_message_at", CHAT, "contact"),
             ("chats", "waiting_since", CHAT, "contact"),
         ] {
-            let listing = Listing { table, columns: "*", at, rest };
+            let listing = ListSource { table, columns: "*", at, rest };
             let asked = [Condition::Is(column, String::new()), Condition::NotNull(at)];
             let plan = plan(&mut connection, &listing, target(&listing), &asked).await;
             assert!(plan.contains("instance_id=?") && plan.contains(&format!("{column}=?")), "{table} {plan}");

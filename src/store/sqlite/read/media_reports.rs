@@ -9,7 +9,7 @@ use crate::sqlite::{SqliteStore, json, timestamp};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
-use domain::media::{Jobs, State, StoredFile};
+use domain::media::{Jobs, MediaState, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -24,13 +24,13 @@ impl MediaReports for SqliteStore {
             ORDER BY state
             "#
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
 
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
-        let (state, now) = (filter.state.map(State::as_str), now.to_rfc3339());
+        let (state, now) = (filter.state.map(MediaState::as_str), now.to_rfc3339());
         let mut unit = self.begin().await?;
         let done = sqlx::query!(
             r#"
@@ -54,8 +54,8 @@ impl MediaReports for SqliteStore {
 
     async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError> {
         let row = match scope {
-            Scope::All => any_file(&self.readers, object_key).await?,
-            Scope::Instances(instances) => file_of(&self.readers, object_key, instances).await?,
+            Scope::All => any_file(&self.read_pool, object_key).await?,
+            Scope::Instances(instances) => file_of(&self.read_pool, object_key, instances).await?,
         };
         row.map_or(Ok(None), FileRow::read)
     }
@@ -86,13 +86,13 @@ impl MediaReports for SqliteStore {
             instance_id,
             message_id,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
     }
 }
 
-async fn any_file(readers: &SqlitePool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
+async fn any_file(read_pool: &SqlitePool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
     let key = object_key.as_str();
     let row = sqlx::query_as!(
         FileRow,
@@ -105,11 +105,11 @@ async fn any_file(readers: &SqlitePool, object_key: &ObjectKey) -> Result<Option
         "#,
         key,
     );
-    Ok(row.fetch_optional(readers).await?)
+    Ok(row.fetch_optional(read_pool).await?)
 }
 
 async fn file_of(
-    readers: &SqlitePool,
+    read_pool: &SqlitePool,
     object_key: &ObjectKey,
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Option<FileRow>, StoreError> {
@@ -132,5 +132,5 @@ async fn file_of(
         key,
         instances,
     );
-    Ok(row.fetch_optional(readers).await?)
+    Ok(row.fetch_optional(read_pool).await?)
 }

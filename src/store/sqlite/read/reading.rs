@@ -10,11 +10,11 @@ const QUESTION_TIME: Duration = Duration::from_secs(5);
 /// How many steps of its virtual machine SQLite takes between two looks at the clock: some hundred microseconds.
 const STEPS: i32 = 10_000;
 
-pub(crate) type Reading = crate::read::reading::Reading<Sqlite>;
+pub(crate) type ReadTransaction = crate::read::reading::ReadTransaction<Sqlite>;
 
 impl SqliteStore {
-    pub(crate) async fn begin_reading(&self) -> Result<Reading, StoreError> {
-        let mut reading = Reading::new(self.reports.acquire().await?);
+    pub(crate) async fn begin_reading(&self) -> Result<ReadTransaction, StoreError> {
+        let mut reading = ReadTransaction::new(self.reports.acquire().await?);
         let end = Instant::now() + QUESTION_TIME;
         reading.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
         reading.execute("BEGIN").await?;
@@ -22,7 +22,7 @@ impl SqliteStore {
     }
 }
 
-impl Reading {
+impl ReadTransaction {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.execute("COMMIT").await?;
         self.lock_handle().await?.remove_progress_handler();

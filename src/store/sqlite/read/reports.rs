@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 
 use super::listing::list;
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::read::ack_reports::{AckQueries, AckReport, AckReportRow};
 use crate::read::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
-use crate::read::listing::{Ask, Listing};
+use crate::read::listing::{ListSource, PageQuery};
 use crate::read::media_lists::MediaQueries;
 use crate::read::media_reports::{JobReport, ReportRow};
 use crate::read::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
@@ -23,11 +23,11 @@ fn time(at: String) -> Result<Timestamp, StoreError> {
 }
 
 #[async_trait]
-impl MessageQueries for Reading {
+impl MessageQueries for ReadTransaction {
     async fn message_keys(
         &mut self,
-        listing: &Listing,
-        ask: &Ask<'_>,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let rows = list::<(String, String, String)>(self, listing, ask).await?;
         let keyed = rows
@@ -220,8 +220,8 @@ impl MessageQueries for Reading {
 }
 
 #[async_trait]
-impl ChatQueries for Reading {
-    async fn chat_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<ChatReport>, StoreError> {
+impl ChatQueries for ReadTransaction {
+    async fn chat_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<ChatReport>, StoreError> {
         let rows = list::<ChatReportRow<String>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
@@ -256,24 +256,28 @@ impl ChatQueries for Reading {
 }
 
 #[async_trait]
-impl AckQueries for Reading {
-    async fn ack_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<AckReport>, StoreError> {
+impl AckQueries for ReadTransaction {
+    async fn ack_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<AckReport>, StoreError> {
         let rows = list::<AckReportRow<String>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 }
 
 #[async_trait]
-impl ReactionQueries for Reading {
-    async fn reaction_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<MessageReaction>, StoreError> {
+impl ReactionQueries for ReadTransaction {
+    async fn reaction_rows(
+        &mut self,
+        listing: &ListSource,
+        ask: &PageQuery<'_>,
+    ) -> Result<Vec<MessageReaction>, StoreError> {
         let rows = list::<ReactionRow<String>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 }
 
 #[async_trait]
-impl MediaQueries for Reading {
-    async fn media_rows(&mut self, listing: &Listing, ask: &Ask<'_>) -> Result<Vec<JobReport>, StoreError> {
+impl MediaQueries for ReadTransaction {
+    async fn media_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<JobReport>, StoreError> {
         let rows = list::<ReportRow<String>>(self, listing, ask).await?;
         rows.into_iter().map(|row| row.read(time)).collect()
     }

@@ -5,9 +5,9 @@ use serde::Serialize;
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::listing::{Way, push_condition};
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
-use crate::read::search::{SearchAsk, SearchQueries, SearchRows, Step};
+use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
 use crate::sqlite::{json, timestamp};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -77,7 +77,7 @@ fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
 }
 
 #[async_trait]
-impl SearchQueries for Reading {
+impl SearchQueries for ReadTransaction {
     async fn first_time(
         &mut self,
         ask: &SearchAsk<'_>,
@@ -119,7 +119,7 @@ impl SearchQueries for Reading {
     async fn found(
         &mut self,
         ask: &SearchAsk<'_>,
-        step: Step,
+        step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
@@ -142,7 +142,7 @@ struct FoundRow {
 async fn found(
     connection: &mut SqliteConnection,
     ask: &SearchAsk<'_>,
-    step: Step,
+    step: WeekStep,
     (from, to): (i64, i64),
     limit: Option<u32>,
 ) -> Result<Vec<FoundRow>, StoreError> {
@@ -301,7 +301,7 @@ async fn free_keys(
 
 #[cfg(test)]
 mod tests {
-    use crate::sqlite::read::search::*;
+    use super::*;
 
     #[test]
     fn keys_go_with_time_as_far_as_they_can() {

@@ -1,14 +1,15 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::reading::Reading;
+use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::read::statistics::{
-    DeliveryRow, HourRow, MESSAGE_COUNTS_READ, MessageRow, ResponseRow, StatisticsQueries, deliveries, natural,
+    DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
+    deliveries, natural,
 };
 use crate::sqlite::{json, timestamp};
 use domain::instance::InstanceId;
-use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, Waiting};
+use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 
 /// An array that SQLite made.
@@ -38,11 +39,11 @@ fn parameters(instances: &[InstanceId], grid: &Grid) -> (String, String) {
 
 /// `CROSS JOIN` keeps the order of the tables, so that each slice of each instance is a range of an index.
 #[async_trait]
-impl StatisticsQueries for Reading {
+impl StatisticsQueries for ReadTransaction {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
         let (slices, instances) = parameters(instances, grid);
         let rows = sqlx::query_as!(
-            MessageRow,
+            MessageCountRow,
             r#"
             WITH slice AS MATERIALIZED (
                 SELECT
@@ -80,7 +81,7 @@ impl StatisticsQueries for Reading {
     async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
         let (slices, instances) = parameters(instances, grid);
         let rows = sqlx::query_as!(
-            HourRow,
+            HourCountRow,
             r#"
             WITH slice AS MATERIALIZED (
                 SELECT value ->> 'since' AS since, value ->> 'until' AS until, value ->> 'shift' AS shift
@@ -165,7 +166,7 @@ impl StatisticsQueries for Reading {
         let rows = rows.into_iter().map(|row| {
             let (delivered, read) = (numbers(&row.delivered)?, numbers(&row.read)?);
             let (slice, number, ack_rank, messages) = (row.slice, row.number, row.ack_rank, row.messages);
-            Ok(DeliveryRow { slice, number, ack_rank, messages, delivered, read })
+            Ok(DeliveryCountRow { slice, number, ack_rank, messages, delivered, read })
         });
         Ok(deliveries(rows.collect::<Result<_, StoreError>>()?))
     }
@@ -173,7 +174,7 @@ impl StatisticsQueries for Reading {
     async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
         let (slices, instances) = parameters(instances, grid);
         let rows = sqlx::query_as!(
-            ResponseRow,
+            ResponseCountRow,
             r#"
             WITH slice AS MATERIALIZED (
                 SELECT value ->> 'since' AS since, value ->> 'until' AS until, value ->> 'shift' AS shift
@@ -200,7 +201,7 @@ impl StatisticsQueries for Reading {
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<Waiting, StoreError> {
+    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
         let instances = json(instances.iter().map(InstanceId::as_str));
         let row = sqlx::query!(
             r#"
@@ -212,6 +213,6 @@ impl StatisticsQueries for Reading {
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(Waiting { chats: natural(row.chats), since: row.since.as_deref().map(timestamp).transpose()? })
+        Ok(WaitingChats { chats: natural(row.chats), since: row.since.as_deref().map(timestamp).transpose()? })
     }
 }

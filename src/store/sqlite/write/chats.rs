@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::sqlite::{json, keys, timestamp};
 use crate::write::chats::ChatRows;
 use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, Mark, Name, Vacancies};
+use domain::chat::{Chat, ChatKey, ChatName, Mark, Vacancies};
 use domain::instance::InstanceId;
 
 /// A row of `chats`.
@@ -72,7 +72,7 @@ impl TryFrom<ChatRow> for Chat {
             (Some(at), Some(message_id)) => Ok(Some(Mark { occurred_at: timestamp(&at)?, message_id })),
             _ => Ok::<_, StoreError>(None),
         };
-        let named = |mark: Mark| Some(Name { mark, name: row.name? });
+        let named = |mark: Mark| Some(ChatName { mark, name: row.name? });
         Ok(Self {
             instance_id: InstanceId::from_store(&row.instance_id),
             chat_id: row.chat_id,

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::sqlite::{SqliteStore, json, timestamp};
 use crate::write::media::{
-    Claim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases, settled_columns,
+    JobClaim, LeaseRow, LeasedRow, MediaRows, MediaStore, SettledColumns, read_leases, settled_columns,
 };
 use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use domain::time::timestamp::Timestamp;
@@ -177,7 +177,7 @@ impl MediaRows for SqliteConnection {
 
 #[async_trait]
 impl MediaStore for SqliteStore {
-    async fn claim_media(&self, claim: &Claim) -> Result<Vec<LeasedJob>, StoreError> {
+    async fn claim_media(&self, claim: &JobClaim) -> Result<Vec<LeasedJob>, StoreError> {
         let (now, until) = (claim.now.to_rfc3339(), claim.lease_until.to_rfc3339());
         let lease_absurd_after = claim.lease_absurd_after.to_rfc3339();
         let attempt_absurd_after = claim.attempt_absurd_after.to_rfc3339();
@@ -311,7 +311,7 @@ impl MediaStore for SqliteStore {
             "#,
             now,
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.read_pool)
         .await?;
         due.map(|at| timestamp(&at)).transpose()
     }

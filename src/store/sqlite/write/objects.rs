@@ -10,7 +10,7 @@ use domain::time::timestamp::Timestamp;
 impl ObjectStore for SqliteStore {
     async fn database_id(&self) -> Result<String, StoreError> {
         let id =
-            sqlx::query_scalar!("SELECT database_id FROM installation WHERE id = 1").fetch_one(&self.readers).await?;
+            sqlx::query_scalar!("SELECT database_id FROM installation WHERE id = 1").fetch_one(&self.read_pool).await?;
         Ok(id)
     }
 
@@ -21,7 +21,7 @@ impl ObjectStore for SqliteStore {
             FROM (SELECT DISTINCT object_key, size FROM media WHERE object_key IS NOT NULL)
             "#
         )
-        .fetch_one(&self.readers)
+        .fetch_one(&self.read_pool)
         .await?;
         Ok(byte_count(bytes))
     }
@@ -36,7 +36,7 @@ impl ObjectStore for SqliteStore {
             "#,
             keys,
         )
-        .fetch_all(&self.readers)
+        .fetch_all(&self.read_pool)
         .await?;
         Ok(parsed(orphans))
     }

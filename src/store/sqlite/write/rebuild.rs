@@ -4,8 +4,10 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
 use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare, timestamp};
-use crate::write::rebuild::{Aim, BYTES, Columns, Difference, EVENTS, RebuildRows, Stage, TABLES, Table, rebuild};
-use crate::{Access, OpenError, Pending, StoreError};
+use crate::write::rebuild::{
+    Aim, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns, rebuild,
+};
+use crate::{OpenError, OpenMode, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
 
@@ -15,13 +17,13 @@ const WORDS: &str = "message_words";
 pub(crate) async fn run(
     path: &Path,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, OpenError> {
     let _lock = match aim {
         Aim::Rebuild => Some(hold(path).await?),
         Aim::Check => None,
     };
-    prepare(path, Pending::Refuse, Access::Beside).await?;
+    prepare(path, Pending::Refuse, OpenMode::Beside).await?;
     let options = options(path).create_if_missing(false);
     let mut connection = match aim {
         // What is temporary can be written on a connection that only reads.
@@ -36,7 +38,7 @@ pub(crate) async fn run(
 async fn within(
     connection: &mut SqliteConnection,
     aim: Aim,
-    progress: &(dyn Fn(Stage) + Send + Sync),
+    progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
     connection.execute("PRAGMA temp_store = FILE").await?;
     for statement in makings(connection).await? {
@@ -72,7 +74,7 @@ async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
 impl RebuildRows for SqliteConnection {
     const DIFFERS: &'static str = "IS NOT";
 
-    async fn names(&mut self, table: &Table) -> Result<(String, String), StoreError> {
+    async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError> {
         Ok((format!("main.{}", table.name), format!("temp.{}", table.name)))
     }
 
@@ -125,7 +127,7 @@ impl RebuildRows for SqliteConnection {
         events.collect()
     }
 
-    async fn other_columns(&mut self, table: &Table) -> Result<Vec<String>, StoreError> {
+    async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError> {
         let columns: Vec<String> =
             sqlx::query_scalar("SELECT name FROM pragma_table_info(?1) WHERE name <> 'search_key' ORDER BY cid")
                 .bind(table.name)
@@ -142,11 +144,11 @@ impl RebuildRows for SqliteConnection {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
     }
 
-    async fn take_over(&mut self, table: &Table) -> Result<(), StoreError> {
+    async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {
         let (name, key) = (table.name, table.key.join(", "));
         let statements = match table.columns {
-            Columns::All => format!("DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM temp.{name}"),
-            Columns::Only(columns) => {
+            TableColumns::All => format!("DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM temp.{name}"),
+            TableColumns::Only(columns) => {
                 let columns: Vec<String> =
                     columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
                 let columns = columns.join(", ");

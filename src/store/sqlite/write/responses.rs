@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::sqlite::{json, timestamp};
 use crate::write::responses::ResponseRows;
-use domain::chat::waiting::{Answer, Around, Response, Span};
+use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, Mark};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -32,8 +32,8 @@ struct SpanRow<'s> {
     until: String,
 }
 
-impl<'s> From<&'s Span> for SpanRow<'s> {
-    fn from(span: &'s Span) -> Self {
+impl<'s> From<&'s WaitSpan> for SpanRow<'s> {
+    fn from(span: &'s WaitSpan) -> Self {
         Self {
             instance_id: span.chat.0.as_str(),
             chat_id: &span.chat.1,
@@ -76,13 +76,13 @@ fn mark(at: Option<String>, message_id: Option<String>) -> Result<Option<Mark>, 
     }
 }
 
-fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<Answer> {
-    Some(Answer { outgoing: outgoing?, incoming })
+fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<AnswerSecond> {
+    Some(AnswerSecond { outgoing: outgoing?, incoming })
 }
 
 #[async_trait]
 impl ResponseRows for SqliteConnection {
-    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<Around>, StoreError> {
+    async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
         let places = json(touched.iter().map(PlaceRow::from));
         // A time's first 20 characters and '999Z' are the end of its second.
         let rows = sqlx::query!(
@@ -155,7 +155,7 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let around = rows.into_iter().map(|row| {
-            Ok(Around {
+            Ok(AnswersAround {
                 chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
                 before: row.before.as_deref().map(timestamp).transpose()?,
                 next: answer(mark(row.next_at, row.next_id)?, mark(row.asked_at, row.asked_id)?),
@@ -197,7 +197,7 @@ impl ResponseRows for SqliteConnection {
         found.collect()
     }
 
-    async fn delete_responses(&mut self, spans: &[Span]) -> Result<(), StoreError> {
+    async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError> {
         let spans = json(spans.iter().map(SpanRow::from));
         sqlx::query!(
             r#"

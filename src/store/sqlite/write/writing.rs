@@ -9,7 +9,7 @@ use sqlx::{Connection, Executor, SqliteConnection};
 
 use crate::StoreError;
 use crate::sqlite::{COMMIT, connect};
-use crate::write::writer::Unit;
+use crate::write::writer::UnitOfWork;
 
 /// Between two looks whether somebody still waits.
 const INSTRUCTIONS: i32 = 10_000;
@@ -31,7 +31,7 @@ impl Drop for Abandoned {
 }
 
 /// A unit of work on it.
-pub(crate) struct WritingUnit<'w>(Unit<'w, WritingConnection>);
+pub(crate) struct WritingUnit<'w>(UnitOfWork<'w, WritingConnection>);
 
 impl WritingConnection {
     pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self, StoreError> {
@@ -64,7 +64,7 @@ impl DerefMut for WritingConnection {
 }
 
 impl<'w> WritingUnit<'w> {
-    pub(crate) fn new(unit: Unit<'w, WritingConnection>) -> Self {
+    pub(crate) fn new(unit: UnitOfWork<'w, WritingConnection>) -> Self {
         Self(unit)
     }
 

@@ -1,8 +1,8 @@
 /// Numbers that look random and are the same in every run: the tests and the benchmark throw them too.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct SeededRng(u64);
 
-impl Dice {
+impl SeededRng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -14,17 +14,17 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Counts refusals between two warnings.
 #[derive(Debug, Default)]
-pub struct Refusals {
-    state: Mutex<State>,
+pub struct ThrottledWarning {
+    state: Mutex<ThrottleState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ThrottleState {
     warned_at: Option<Timestamp>,
     unreported: u64,
 }
 
-impl Refusals {
+impl ThrottledWarning {
     /// Counts a refusal, and warns unless there was a warning within the last minute. `claimed` finds the instance
     /// that the request says it is of.
     pub fn note(
@@ -60,11 +60,11 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::limits::refusals::*;
+    use super::*;
 
     #[test]
     fn a_warning_comes_at_most_once_a_minute_and_counts_those_between() {
-        let refusals = Refusals::default();
+        let refusals = ThrottledWarning::default();
         let at = |seconds: i64| refusals.due(Timestamp::from_millis(seconds * 1_000));
         assert_eq!(at(0), Some(1));
         assert_eq!(at(1), None);

@@ -15,7 +15,7 @@ use super::events::{SECRET, sign};
 pub const TOKEN: &str = "canary-token-of-the-gateway";
 
 #[derive(Clone)]
-pub struct Keeper {
+pub struct FakeGateway {
     pub address: SocketAddr,
     /// Where buzon is, if it is anywhere.
     buzon: Arc<watch::Sender<Option<SocketAddr>>>,
@@ -46,7 +46,7 @@ struct Kept {
     error: String,
 }
 
-impl Keeper {
+impl FakeGateway {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");

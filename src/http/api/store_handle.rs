@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The way from a request to the database: its connections live in the service's own runtime, for a request's may end
 /// before them. A question runs to its end, also when the client that asked has gone.
 #[derive(Clone)]
-pub struct Archive {
+pub struct StoreHandle {
     store: Arc<dyn Store>,
     runtime: Handle,
 }
 
-impl Archive {
+impl StoreHandle {
     /// Asks in the runtime that this is called in.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self { store, runtime: Handle::current() }

@@ -12,15 +12,15 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::deadline::{ANSWER, TRANSFER, each_within, within};
 use super::error::BlobError;
-use super::{Blobs, Location, S3Options};
+use super::{BlobLocation, Blobs, S3Options};
 
 /// A folder or a part of a bucket, with groups of files. Names have letters, digits and `-._` only.
 #[derive(Clone)]
-pub struct Shelf(Blobs);
+pub struct NamedBlobs(Blobs);
 
-impl Shelf {
+impl NamedBlobs {
     /// Makes the folder, for its owner alone, if it is not there.
-    pub fn open(location: &Location, s3: &S3Options) -> Result<Self, BlobError> {
+    pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BlobError> {
         Blobs::open(location, s3).map(Self)
     }
 

@@ -5,7 +5,7 @@ use super::{Cursor, Page, Paging};
 
 /// What reading a source came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct ScanWindow {
     /// The number that it was read up to; `None` if there is nothing further.
     pub reached: Option<i64>,
     /// What was looked for, up to there, in any order.
@@ -14,17 +14,17 @@ pub struct Window {
 
 /// What reading all sources came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walked {
+pub struct ScanResult {
     /// In the order of reading, each number once.
     pub found: Vec<i64>,
     /// The number that every source was read up to; `None` if there is nothing further.
     pub reached: Option<i64>,
 }
 
-impl Walked {
+impl ScanResult {
     /// Puts windows together, which were read from small numbers to great ones if `ascending`. No more than `limit`
     /// numbers are taken.
-    pub fn merge(windows: Vec<Window>, ascending: bool, limit: u32) -> Self {
+    pub fn merge(windows: Vec<ScanWindow>, ascending: bool, limit: u32) -> Self {
         let ends = windows.iter().filter_map(|window| window.reached);
         let mut reached = if ascending { ends.min() } else { ends.max() };
         let covered = |seq: &i64| reached.is_none_or(|end| if ascending { *seq <= end } else { *seq >= end });
@@ -62,15 +62,15 @@ impl Walked {
 
 #[cfg(test)]
 mod tests {
-    use crate::page::Order;
-    use crate::page::walk::*;
+    use super::*;
+    use crate::page::SortOrder;
 
     /// Sources of numbers of which only those that end in 0 are looked for.
     const SOURCES: [&[i64]; 3] = [&[10, 11, 12, 13, 40, 41, 70, 80], &[20, 21, 22, 60], &[15, 30, 50]];
     const SOUGHT: [i64; 8] = [10, 20, 30, 40, 50, 60, 70, 80];
 
     /// What a store does: reads so many of each source that lie strictly between two numbers.
-    fn read(after: i64, before: i64, ascending: bool, window: usize) -> Vec<Window> {
+    fn read(after: i64, before: i64, ascending: bool, window: usize) -> Vec<ScanWindow> {
         let source = |source: &[i64]| {
             let mut rows: Vec<i64> = source.iter().copied().filter(|seq| (after + 1..before).contains(seq)).collect();
             if !ascending {
@@ -78,22 +78,22 @@ mod tests {
             }
             rows.truncate(window);
             let reached = rows.last().copied().filter(|_| rows.len() == window);
-            Window { reached, found: rows.into_iter().filter(|seq| seq % 10 == 0).collect() }
+            ScanWindow { reached, found: rows.into_iter().filter(|seq| seq % 10 == 0).collect() }
         };
         SOURCES.into_iter().map(source).collect()
     }
 
-    fn page(order: Order, limit: u32, cursor: Option<Cursor<i64>>, window: usize) -> Page<i64, i64> {
+    fn page(order: SortOrder, limit: u32, cursor: Option<Cursor<i64>>, window: usize) -> Page<i64, i64> {
         let paging = Paging { order, limit, cursor, since: None, until: None };
         let key = paging.cursor.as_ref().map(|cursor| cursor.key);
         let ascending = paging.ascending();
         let (after, before) = if ascending { (key.unwrap_or(0), 100) } else { (0, key.unwrap_or(100)) };
-        Walked::merge(read(after, before, ascending, window), ascending, limit).page(&paging)
+        ScanResult::merge(read(after, before, ascending, window), ascending, limit).page(&paging)
     }
 
     #[test]
     fn a_walk_by_windows_meets_everything_once_there_and_back() {
-        for order in [Order::NewestFirst, Order::OldestFirst] {
+        for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             for (limit, window) in [(1, 2), (2, 3), (3, 4), (8, 2), (50, 2), (50, 51)] {
                 let mut pages = vec![page(order, limit, None, window)];
                 while let Some(next) = pages.last().and_then(|page| page.next.clone()) {
@@ -112,7 +112,7 @@ mod tests {
                 }
                 assert_eq!(back, there, "{limit} {window}");
                 there.extend(last.rows);
-                if order == Order::NewestFirst {
+                if order == SortOrder::NewestFirst {
                     there.reverse();
                 }
                 assert_eq!(there, SOUGHT, "{limit} {window}");
@@ -124,14 +124,14 @@ mod tests {
     fn what_one_source_has_not_reached_is_left_for_the_next_time() {
         let windows = || {
             vec![
-                Window { reached: Some(20), found: vec![10, 20] },
-                Window { reached: None, found: vec![15, 25] },
-                Window { reached: Some(30), found: vec![] },
+                ScanWindow { reached: Some(20), found: vec![10, 20] },
+                ScanWindow { reached: None, found: vec![15, 25] },
+                ScanWindow { reached: Some(30), found: vec![] },
             ]
         };
-        assert_eq!(Walked::merge(windows(), true, 9), Walked { found: vec![10, 15, 20], reached: Some(20) });
-        assert_eq!(Walked::merge(windows(), true, 2), Walked { found: vec![10, 15], reached: Some(15) });
-        assert_eq!(Walked::merge(windows(), false, 9), Walked { found: vec![], reached: Some(30) });
-        assert_eq!(Walked::merge(vec![], true, 9), Walked { found: vec![], reached: None });
+        assert_eq!(ScanResult::merge(windows(), true, 9), ScanResult { found: vec![10, 15, 20], reached: Some(20) });
+        assert_eq!(ScanResult::merge(windows(), true, 2), ScanResult { found: vec![10, 15], reached: Some(15) });
+        assert_eq!(ScanResult::merge(windows(), false, 9), ScanResult { found: vec![], reached: Some(30) });
+        assert_eq!(ScanResult::merge(vec![], true, 9), ScanResult { found: vec![], reached: None });
     }
 }

@@ -24,13 +24,13 @@ const A_SECOND: NonZeroU32 = NonZeroU32::MIN;
 const SWEEP_AFTER: usize = 10_000;
 
 /// The addresses from which refused requests came lately.
-pub struct Strangers {
+pub struct AuthFailureLimiter {
     trusted_proxies: Vec<IpNet>,
     limiter: DefaultKeyedRateLimiter<IpAddr>,
     counted: AtomicUsize,
 }
 
-impl Strangers {
+impl AuthFailureLimiter {
     pub fn new(trusted_proxies: Vec<IpNet>) -> Self {
         Self::with_quota(trusted_proxies, Quota::per_second(A_SECOND).allow_burst(AT_ONCE))
     }
@@ -49,7 +49,7 @@ impl Strangers {
         if self.counted.fetch_add(1, Ordering::Relaxed) % SWEEP_AFTER == SWEEP_AFTER - 1 {
             self.limiter.retain_recent();
         }
-        match self.limiter.check_key(&peer::household(client)) {
+        match self.limiter.check_key(&peer::rate_limit_key(client)) {
             Ok(()) => problem,
             Err(until) => Problem::TooManyRefused(whole_seconds(until.wait_time_from(DefaultClock::default().now()))),
         }
@@ -65,7 +65,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 mod tests {
     use actix_web::test::TestRequest;
 
-    use crate::http::auth::strangers::*;
+    use super::*;
 
     fn from(n: usize) -> HttpRequest {
         let peer = format!("10.{}.{}.{}:4000", n >> 16, (n >> 8) & 0xff, n & 0xff);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_refused_too_often_is_told_to_wait_and_no_other_is() {
-        let strangers = Strangers::new(vec![]);
+        let strangers = AuthFailureLimiter::new(vec![]);
         let told = |request: &HttpRequest| strangers.refuse(request, Problem::SignatureMismatch).code();
         let codes: Vec<_> = (0..200).map(|_| told(&from(1))).collect();
         assert_eq!(codes[..AT_ONCE.get() as usize], ["signature_mismatch"; AT_ONCE.get() as usize]);
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn addresses_that_have_waited_long_enough_are_forgotten() {
         let at_once = Quota::with_period(Duration::from_nanos(1)).expect("it is some time");
-        let strangers = Strangers::with_quota(vec![], at_once);
+        let strangers = AuthFailureLimiter::with_quota(vec![], at_once);
         for n in 0..2 * SWEEP_AFTER {
             strangers.refuse(&from(n), Problem::SignatureMismatch);
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_was_not_refused_for_want_of_a_proof_is_not_counted() {
-        let strangers = Strangers::new(vec![]);
+        let strangers = AuthFailureLimiter::new(vec![]);
         for _ in 0..200 {
             assert_eq!(strangers.refuse(&from(1), Problem::TokenInQuery).code(), "token_in_query");
         }

@@ -20,16 +20,16 @@ const NEXT_TO_NOTHING: u64 = 16 * 1024 * 1024;
 
 /// Watches the file systems that downloads go to, and the quota.
 #[derive(Debug)]
-pub struct Room {
+pub struct MediaCapacity {
     disk: Disk,
     quota: Option<u64>,
     /// Bytes in the store, as last counted and since added.
     stored: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<CapacityState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct CapacityState {
     shortage: Option<Shortage>,
     /// When the bucket was last found full, and how long to wait from then. None has been stored since.
     full: Option<(Instant, Duration)>,
@@ -57,7 +57,7 @@ impl Shortage {
     }
 }
 
-impl Room {
+impl MediaCapacity {
     /// `min_free` bytes stay free on the disks of `folders`; nothing is fetched once the stored files have `quota`
     /// bytes.
     pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
@@ -131,12 +131,12 @@ impl Room {
         if reached { Err(Shortage::Quota) } else { Ok(()) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CapacityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl CapacityState {
     /// Says in the log what has changed.
     fn show(&mut self, shortage: Option<Shortage>) {
         match (std::mem::replace(&mut self.shortage, shortage), shortage) {

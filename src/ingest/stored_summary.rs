@@ -20,7 +20,7 @@ const ENOUGH_TIMES: u64 = 3;
 
 /// Counts what is committed.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct StoredSummary {
     counts: Mutex<Counts>,
     counted: Notify,
 }
@@ -50,7 +50,7 @@ struct Times {
     unusable: u64,
 }
 
-impl Tally {
+impl StoredSummary {
     /// Counts events that were committed together, each with its receipt.
     pub(super) fn count(&self, events: &[Event], receipts: &[Receipt]) {
         let mut counts = self.lock();
@@ -126,7 +126,7 @@ impl Times {
 }
 
 /// Tells of what comes until it is dropped.
-pub async fn tell(tally: Arc<Tally>, clock: Arc<dyn Clock>) {
+pub async fn tell(tally: Arc<StoredSummary>, clock: Arc<dyn Clock>) {
     loop {
         tally.counted.notified().await;
         sleep(GATHERED).await;
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn each_event_is_counted_by_what_it_is() {
-        let tally = Tally::default();
+        let tally = StoredSummary::default();
         let events = [
             message("1724716800"),
             message("1724716800"),
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_clock_is_suspected_when_most_of_the_times_cannot_be_used() {
         let suspected = |timestamps: &[&str]| {
-            let tally = Tally::default();
+            let tally = StoredSummary::default();
             let events: Vec<Event> = timestamps.iter().map(|timestamp| message(timestamp)).collect();
             tally.count(&events, &vec![NEW; events.len()]);
             let times = std::mem::take(&mut tally.lock().times);

@@ -12,7 +12,7 @@ use platform::supervisor;
 
 /// What is done after commits, if it is worth it.
 #[async_trait]
-pub(crate) trait Chore: Send + 'static {
+pub(crate) trait MaintenanceTask: Send + 'static {
     async fn run(&mut self) -> Result<(), StoreError>;
 
     /// Gives back what it holds.
@@ -20,15 +20,15 @@ pub(crate) trait Chore: Send + 'static {
 }
 
 /// The task. It ends when it is told to, or dropped.
-pub(crate) struct Chores {
+pub(crate) struct Maintenance {
     committed: Arc<Notify>,
     closing: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Chores {
+impl Maintenance {
     /// Starts the task; `name` is for the log.
-    pub(crate) fn start(name: &'static str, chore: impl Chore) -> Self {
+    pub(crate) fn start(name: &'static str, chore: impl MaintenanceTask) -> Self {
         let (committed, closing) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let chore = Arc::new(tokio::sync::Mutex::new(chore));
         let (woken, closed) = (committed.clone(), closing.clone());
@@ -53,13 +53,13 @@ impl Chores {
     }
 }
 
-impl Drop for Chores {
+impl Drop for Maintenance {
     fn drop(&mut self) {
         self.closing.notify_one();
     }
 }
 
-async fn run(chore: Arc<tokio::sync::Mutex<impl Chore>>, committed: Arc<Notify>, closing: Arc<Notify>) {
+async fn run(chore: Arc<tokio::sync::Mutex<impl MaintenanceTask>>, committed: Arc<Notify>, closing: Arc<Notify>) {
     let mut chore = chore.lock().await;
     loop {
         tokio::select! {

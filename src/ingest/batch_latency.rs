@@ -5,14 +5,14 @@ use std::time::Duration;
 
 /// How long a batch took lately, for whoever asks how long its event will wait.
 #[derive(Default)]
-pub(super) struct Pace {
+pub(super) struct BatchLatency {
     microseconds: AtomicU64,
 }
 
 /// A batch counts for one in so many, and those before it for the rest.
 const WEIGHT: u64 = 4;
 
-impl Pace {
+impl BatchLatency {
     /// Notes a batch. There is one writer.
     pub(super) fn note(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) / WEIGHT;
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn it_follows_the_batches_and_forgets_the_old_ones() {
-        let pace = Pace::default();
+        let pace = BatchLatency::default();
         assert_eq!(pace.of(16), Duration::ZERO);
         for seconds in [1, 10] {
             (0..30).for_each(|_| pace.note(Duration::from_secs(seconds)));

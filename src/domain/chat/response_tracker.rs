@@ -3,8 +3,8 @@
 //! Times are compared in whole seconds, because that is what a gateway states. Whoever waits is the first incoming
 //! message after the last outgoing one; an equal second counts as answered. An answer is a second `s` in which something
 //! was sent; with `p` for the answer before it, it answers the first incoming message later than `p` and not later than
-//! `s`, if there is one. Both are functions of the set of a chat's messages: see [`Course`] for how they are kept without
-//! reading that set again, and [`Around`] for when that cannot be done.
+//! `s`, if there is one. Both are functions of the set of a chat's messages: see [`ResponseTracker`] for how they are kept without
+//! reading that set again, and [`AnswersAround`] for when that cannot be done.
 
 use std::collections::BTreeSet;
 
@@ -37,15 +37,15 @@ impl Response {
     }
 }
 
-/// A message in its chat. In the order in which a [`Course`] takes them: within a second, incoming ones first.
+/// A message in its chat. In the order in which a [`ResponseTracker`] takes them: within a second, incoming ones first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Turn {
+pub struct ChatMessage {
     second: i64,
     from_me: bool,
     mark: Mark,
 }
 
-impl Turn {
+impl ChatMessage {
     pub fn new(from_me: bool, mark: Mark) -> Self {
         Self { second: mark.occurred_at.seconds(), from_me, mark }
     }
@@ -58,8 +58,8 @@ impl Turn {
 /// Follows a chat from what its row says through the messages that come to it, without a look at those it has. What
 /// comes in its order needs none; for the rest, the course says what is to be looked up.
 #[derive(Debug, Default)]
-pub struct Course {
-    waiting: Waiting,
+pub struct ResponseTracker {
+    waiting: WaitState,
     last_outgoing: Option<Mark>,
     /// The second of the latest incoming message before those that are followed.
     last_incoming: Option<i64>,
@@ -68,12 +68,12 @@ pub struct Course {
 }
 
 #[derive(Debug)]
-enum Waiting {
+enum WaitState {
     Known(Option<Mark>),
     Unknown,
 }
 
-impl Default for Waiting {
+impl Default for WaitState {
     fn default() -> Self {
         Self::Known(None)
     }
@@ -81,7 +81,7 @@ impl Default for Waiting {
 
 /// What a course came to.
 #[derive(Debug)]
-pub struct Followed {
+pub struct TrackedResponses {
     /// Who waits now, if that is known.
     pub waiting: Option<Option<Mark>>,
     /// Each question with its answer.
@@ -90,30 +90,30 @@ pub struct Followed {
     pub touched: BTreeSet<i64>,
 }
 
-impl Followed {
+impl TrackedResponses {
     /// Of a chat whose row says nothing: everything is looked up.
     pub fn unknown(touched: BTreeSet<i64>) -> Self {
         Self { waiting: None, answered: vec![], touched }
     }
 }
 
-impl Course {
+impl ResponseTracker {
     /// Begins with what a chat's row says.
     pub fn new(waiting: Option<Mark>, last_incoming: Option<&Mark>, last_outgoing: Option<Mark>) -> Self {
         let last_incoming = last_incoming.map(|mark| mark.occurred_at.seconds());
-        Self { waiting: Waiting::Known(waiting), last_incoming, last_outgoing, ..Self::default() }
+        Self { waiting: WaitState::Known(waiting), last_incoming, last_outgoing, ..Self::default() }
     }
 
-    pub fn follow(mut self, turns: BTreeSet<Turn>) -> Followed {
+    pub fn follow(mut self, turns: BTreeSet<ChatMessage>) -> TrackedResponses {
         turns.into_iter().for_each(|turn| self.take(turn));
         let waiting = match self.waiting {
-            Waiting::Known(waiting) => Some(waiting),
-            Waiting::Unknown => None,
+            WaitState::Known(waiting) => Some(waiting),
+            WaitState::Unknown => None,
         };
-        Followed { waiting, answered: self.answered, touched: self.touched }
+        TrackedResponses { waiting, answered: self.answered, touched: self.touched }
     }
 
-    fn take(&mut self, turn: Turn) {
+    fn take(&mut self, turn: ChatMessage) {
         let last = self.last_outgoing.as_ref().map(|mark| mark.occurred_at.seconds());
         let is_last = last.is_none_or(|last| turn.second > last);
         match (is_last, turn.from_me) {
@@ -128,23 +128,23 @@ impl Course {
     }
 
     fn ask(&mut self, mark: Mark) {
-        if let Waiting::Known(waiting) = &mut self.waiting {
+        if let WaitState::Known(waiting) = &mut self.waiting {
             let earlier = waiting.take().filter(|earlier| *earlier < mark);
             *waiting = Some(earlier.unwrap_or(mark));
         }
     }
 
-    fn answer(&mut self, turn: Turn) {
+    fn answer(&mut self, turn: ChatMessage) {
         match &mut self.waiting {
-            Waiting::Unknown => {
+            WaitState::Unknown => {
                 self.touched.insert(turn.second);
             }
-            Waiting::Known(waiting) => {
+            WaitState::Known(waiting) => {
                 let asked = waiting.take_if(|asked| asked.occurred_at.seconds() <= turn.second);
                 if let Some(asked) = asked {
                     self.answered.push((asked, turn.mark.clone()));
                     if self.last_incoming > Some(turn.second) {
-                        self.waiting = Waiting::Unknown;
+                        self.waiting = WaitState::Unknown;
                     }
                 }
             }
@@ -155,7 +155,7 @@ impl Course {
 
 /// A second of a chat's answers, as it was found among the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AnswerSecond {
     /// The first message that was sent in that second.
     pub outgoing: Mark,
     /// The first message that it answers.
@@ -165,47 +165,49 @@ pub struct Answer {
 /// What stands around a second in which a message came, went or changed its direction. No other answers than these
 /// can have changed: the next one from that second on, and the one after it, which may now begin later or earlier.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Around {
+pub struct AnswersAround {
     pub chat: ChatKey,
     /// The latest outgoing message before that second.
     pub before: Option<Timestamp>,
-    pub next: Option<Answer>,
-    pub after: Option<Answer>,
+    pub next: Option<AnswerSecond>,
+    pub after: Option<AnswerSecond>,
 }
 
 /// A part of a chat: who waited from `from` on, and before `until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct WaitSpan {
     pub chat: ChatKey,
     pub from: Timestamp,
     pub until: Timestamp,
 }
 
-impl Span {
+impl WaitSpan {
     pub fn all(chat: ChatKey) -> Self {
         Self { chat, from: Timestamp::MIN, until: Timestamp::MAX }
     }
 }
 
-impl Around {
-    /// Where rows of `responses` may be wrong: all of it is said anew by [`Around::responses`].
-    pub fn span(&self) -> Span {
+impl AnswersAround {
+    /// Where rows of `responses` may be wrong: all of it is said anew by [`AnswersAround::responses`].
+    pub fn span(&self) -> WaitSpan {
         let from = self.before.map(Timestamp::next_second);
         let until = self.after.as_ref().map(|answer| answer.outgoing.occurred_at.next_second());
-        let all = Span::all(self.chat.clone());
-        Span { from: from.unwrap_or(all.from), until: until.unwrap_or(all.until), ..all }
+        let all = WaitSpan::all(self.chat.clone());
+        WaitSpan { from: from.unwrap_or(all.from), until: until.unwrap_or(all.until), ..all }
     }
 
     pub fn responses(self) -> impl Iterator<Item = Response> {
         let Self { chat, next, after, .. } = self;
         let answers = next.into_iter().chain(after);
-        answers.filter_map(move |Answer { outgoing, incoming }| Some(Response::new(chat.clone(), incoming?, outgoing)))
+        answers.filter_map(move |AnswerSecond { outgoing, incoming }| {
+            Some(Response::new(chat.clone(), incoming?, outgoing))
+        })
     }
 }
 
 /// What a batch changes of who waits and who was answered.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub struct ResponseChanges {
     pub responses: Vec<Response>,
     /// The chats and the beginnings of the seconds around which the answers are to be looked up.
     pub touched: Vec<(ChatKey, Timestamp)>,
@@ -213,10 +215,10 @@ pub struct Turns {
     pub unknown: Vec<(ChatKey, Timestamp)>,
 }
 
-impl Turns {
+impl ResponseChanges {
     /// Adds what a chat's course came to; `last_outgoing` is the latest outgoing message after all. Returns who waits,
     /// if that is known.
-    pub fn add(&mut self, chat: &ChatKey, followed: Followed, last_outgoing: Option<&Mark>) -> Option<Mark> {
+    pub fn add(&mut self, chat: &ChatKey, followed: TrackedResponses, last_outgoing: Option<&Mark>) -> Option<Mark> {
         let response = |(incoming, outgoing)| Response::new(chat.clone(), incoming, outgoing);
         self.responses.extend(followed.answered.into_iter().map(response));
         let touched = followed.touched.into_iter().map(|second| (chat.clone(), Timestamp::from_seconds(second)));
@@ -229,9 +231,9 @@ impl Turns {
     }
 
     /// The rows to be saved: with those that were found, one for each key.
-    pub fn responses(self, found: Vec<Around>) -> Vec<Response> {
+    pub fn responses(self, found: Vec<AnswersAround>) -> Vec<Response> {
         let mut responses = self.responses;
-        responses.extend(found.into_iter().flat_map(Around::responses));
+        responses.extend(found.into_iter().flat_map(AnswersAround::responses));
         responses.sort_by(|a, b| a.key().cmp(&b.key()));
         responses.dedup_by(|a, b| a.key() == b.key());
         responses
@@ -240,31 +242,32 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use crate::chat::waiting::*;
+    use super::*;
 
     fn mark(millis: i64) -> Mark {
         Mark { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
     }
 
-    fn turns(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<Turn> {
-        let asked = incoming.iter().map(|millis| Turn::new(false, mark(*millis)));
-        asked.chain(outgoing.iter().map(|millis| Turn::new(true, mark(*millis)))).collect()
+    fn turns(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<ChatMessage> {
+        let asked = incoming.iter().map(|millis| ChatMessage::new(false, mark(*millis)));
+        asked.chain(outgoing.iter().map(|millis| ChatMessage::new(true, mark(*millis)))).collect()
     }
 
     #[test]
     fn what_comes_in_its_order_needs_no_look() {
-        let followed = Course::default().follow(turns(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
+        let followed =
+            ResponseTracker::default().follow(turns(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
         assert_eq!(followed.waiting, Some(Some(mark(9_000))));
         assert_eq!(followed.answered, [(mark(1_000), mark(3_000)), (mark(7_900), mark(7_100))]);
         assert!(followed.touched.is_empty());
-        let never_answered = Course::new(Some(mark(5_000)), Some(&mark(90_000)), None);
+        let never_answered = ResponseTracker::new(Some(mark(5_000)), Some(&mark(90_000)), None);
         let followed = never_answered.follow(turns(&[4_000, 91_000], &[]));
         assert_eq!((followed.waiting, followed.touched.len()), (Some(Some(mark(4_000))), 0));
     }
 
     #[test]
     fn what_comes_late_is_looked_up_around_its_second() {
-        let course = || Course::new(None, Some(&mark(1_000)), Some(mark(5_500)));
+        let course = || ResponseTracker::new(None, Some(&mark(1_000)), Some(mark(5_500)));
         assert_eq!(course().follow(turns(&[3_000], &[])).touched, [3].into());
         assert_eq!(course().follow(turns(&[5_999], &[])).touched, [5].into());
         assert_eq!(course().follow(turns(&[], &[5_100])).touched, [5].into());
@@ -273,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_answer_between_questions_leaves_open_who_waits() {
-        let course = Course::new(Some(mark(2_000)), Some(&mark(9_000)), None);
+        let course = ResponseTracker::new(Some(mark(2_000)), Some(&mark(9_000)), None);
         let followed = course.follow(turns(&[], &[5_000, 7_000]));
         assert_eq!(followed.waiting, None);
         assert_eq!(followed.answered, [(mark(2_000), mark(5_000))]);

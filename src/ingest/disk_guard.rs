@@ -8,12 +8,12 @@ use super::IngestError;
 use platform::disk::Disk;
 
 /// Watches the disk, and says in the log when it becomes too full and when it no longer is.
-pub(super) struct Floor {
+pub(super) struct DiskGuard {
     disk: Disk,
     low: AtomicBool,
 }
 
-impl Floor {
+impl DiskGuard {
     pub(super) fn new(disk: Disk) -> Self {
         Self { disk, low: AtomicBool::new(false) }
     }
