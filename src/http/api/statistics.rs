@@ -59,7 +59,7 @@ pub struct StatisticsParameters {
 pub enum SeriesUnit {
     Hour,
     Day,
-    WeekHours,
+    Week,
 }
 
 /// What a statistic is to be about, and how it is divided.

@@ -121,27 +121,27 @@ fn statement(listing: &ListSource, ask: &PageQuery<'_>) -> QueryBuilder<Postgres
 /// among all messages, and would read those of another index where it is common, though an instance may have none of it.
 /// What it expects of a value that it does not see, the migrations say (`n_distinct`).
 enum Lead {
-    KeyRange(&'static str),
+    Target(&'static str),
     Text(&'static str, String),
 }
 
 impl Lead {
     fn column(&self) -> &'static str {
         match self {
-            Self::KeyRange(column) | Self::Text(column, _) => column,
+            Self::Target(column) | Self::Text(column, _) => column,
         }
     }
 
     fn wanted(&self) -> &'static str {
         match self {
-            Self::KeyRange(column) => column,
+            Self::Target(column) => column,
             Self::Text(..) => "text",
         }
     }
 
     fn text(&self) -> Option<&str> {
         match self {
-            Self::KeyRange(_) => None,
+            Self::Target(_) => None,
             Self::Text(_, text) => Some(text),
         }
     }
@@ -170,7 +170,7 @@ fn leads(listing: &ListSource, ask: &PageQuery<'_>) -> Option<Vec<Lead>> {
     let with_file = ask.conditions.iter().any(|condition| matches!(condition, Condition::NotNull("media_url")));
     let other = match (listing.table, listing.at) {
         ("messages", "occurred_at") => first(&["quoted_message_id"])
-            .or_else(|| in_chats.then_some(Lead::KeyRange("chat_id")))
+            .or_else(|| in_chats.then_some(Lead::Target("chat_id")))
             .or_else(|| first(&["from_id", "to_id"]))
             .or_else(|| if with_file || directed { None } else { first(&["type", "status"]) }),
         ("message_acks", _) => first(&["ack"]),
@@ -181,7 +181,7 @@ fn leads(listing: &ListSource, ask: &PageQuery<'_>) -> Option<Vec<Lead>> {
     Some(match other {
         Some(other) => vec![other],
         None if directed => {
-            [Lead::KeyRange("from_me"), Lead::KeyRange("is_group")].into_iter().chain(first(&["ack"])).collect()
+            [Lead::Target("from_me"), Lead::Target("is_group")].into_iter().chain(first(&["ack"])).collect()
         }
         None => vec![],
     })
