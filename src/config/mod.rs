@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
 use secrecy::SecretString;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use domain::access::signature::{Keyring, Secret};
@@ -68,8 +69,8 @@ pub struct Config {
     pub time_zone: Zone,
     pub gateway: GatewayConfig,
     pub media: MediaConfig,
-    /// What is logged, in the form of `tracing_subscriber::EnvFilter`.
-    pub log: String,
+    /// The levels that are logged, by the module that writes.
+    pub log: Targets,
     pub secret_places: SecretPlaces,
 }
 
@@ -271,9 +272,7 @@ fn token(text: &str) -> Result<SecretString, String> {
     })
 }
 
-fn log_filter(text: &str) -> Result<String, &'static str> {
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("expected a level (error, warn, info, debug, trace) or directives such as buzon=debug,info"),
-    }
+fn log_filter(text: &str) -> Result<Targets, &'static str> {
+    let expected = "expected a level (error, warn, info, debug, trace) or directives such as buzon=debug,info";
+    text.parse().map_err(|_| expected)
 }

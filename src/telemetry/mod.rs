@@ -10,9 +10,12 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::{JsonFields, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 mod event;
 mod line;
@@ -27,7 +30,7 @@ use queue::LineQueue;
 static QUEUE: OnceLock<LineQueue> = OnceLock::new();
 
 /// Starts logging what `filter` lets through, and panics, for a command that ends by itself.
-pub fn init(filter: &str) {
+pub fn init(filter: &Targets) {
     log_to_stderr(filter, LineFormat::of_stderr());
 }
 
@@ -35,7 +38,7 @@ pub fn init(filter: &str) {
 ///
 /// # Errors
 /// If the system gives no more threads.
-pub fn init_service(filter: &str) -> io::Result<()> {
+pub fn init_service(filter: &Targets) -> io::Result<()> {
     let form = LineFormat::of_stderr();
     let queue = LineQueue::start(io::stderr(), form)?;
     QUEUE.get_or_init(|| queue);
@@ -65,16 +68,16 @@ fn put(line: LogLine) {
     }
 }
 
-fn log_to_stderr(filter: &str, form: LineFormat) {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+fn log_to_stderr(filter: &Targets, form: LineFormat) {
+    let layer = fmt::layer()
         .log_internal_errors(false)
         // The formatter hands each line on by itself, with what the queue must know of it.
         .with_writer(io::sink)
         .event_format(Formatter { form, put });
+    let registry = tracing_subscriber::registry().with(filter.clone());
     match form {
-        LineFormat::Text => subscriber.fmt_fields(debug_fn(field_for_people).delimited(" ")).init(),
-        LineFormat::Json => subscriber.fmt_fields(JsonFields::new()).init(),
+        LineFormat::Text => registry.with(layer.fmt_fields(debug_fn(field_for_people).delimited(" "))).init(),
+        LineFormat::Json => registry.with(layer.fmt_fields(JsonFields::new())).init(),
     }
     panic::set_hook(Box::new(move |panic| put(panic_line(form, panic))));
 }
