@@ -1,28 +1,25 @@
 //! The rules of the source that a compiler does not know.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules in the order in which imports may go: a file imports from its own module and from those to the right.
-const ORDER: [&[&str]; 10] = [
-    &["main", "cli"],
-    &["telemetry", "app", "doctor"],
-    &["exposure"],
-    &["http", "data_dir"],
-    &["config", "ingest", "media", "gateway", "backup", "simulate"],
-    &["store", "blob"],
-    &["supervisor"],
-    &["clock", "disk", "meters", "outage", "outbound", "private_folder", "terminal", "threads", "tls"],
-    &["domain"],
-    &["broken"],
-];
+/// The table "The map" has a row for each folder, with the folders that its files may import from.
+const MAP: &str = include_str!("../docs/architecture.md");
 
-/// Every source file with its text, its tests left out.
+/// The crates of the workspace that have a folder in `src`.
+const CRATES: [&str; 3] = ["domain", "platform", "store"];
+
+/// Every source file by its path in `src`, with its text without tests.
 fn sources() -> Vec<(PathBuf, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the entry can be read").path();
-            if path.is_dir() { collect(&path, files) } else { files.push(path) }
+            if path.is_dir() {
+                collect(&path, files);
+            } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("build.rs") {
+                files.push(path);
+            }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -35,30 +32,123 @@ fn sources() -> Vec<(PathBuf, String)> {
     files.iter().map(|path| (relative(path), without_tests(text(path)))).collect()
 }
 
-fn module(path: &Path) -> &str {
+/// The code of a text, without its comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+fn first_part(path: &Path) -> &str {
     let first = path.components().next().expect("a path has a part");
     first.as_os_str().to_str().expect("names are text").trim_end_matches(".rs")
 }
 
-fn rank(module: &str) -> Option<usize> {
-    ORDER.iter().position(|modules| modules.contains(&module))
+/// The rows of the map: a folder, and the folders that it may import from.
+fn map() -> BTreeMap<String, Vec<String>> {
+    let quoted = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let (_, section) = MAP.split_once("\n## The map\n").expect("the document has a map");
+    let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let rows = rows.filter_map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let folder = quoted(cells.first()?).first()?.trim_start_matches("src/").trim_end_matches(['/']).to_owned();
+        Some((folder, quoted(cells.last()?)))
+    });
+    rows.collect()
+}
+
+/// The row of the map that a path belongs to: that of the nearest folder above it.
+fn row<'a>(map: &'a BTreeMap<String, Vec<String>>, path: &str) -> Option<&'a str> {
+    let rows = map.keys().filter(|row| {
+        let row = row.trim_end_matches(".rs");
+        path.trim_end_matches(".rs").strip_prefix(row).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    rows.max_by_key(|row| row.len()).map(String::as_str)
+}
+
+/// The paths of modules that a file names, as paths in `src`.
+fn imports(path: &Path, text: &str) -> Vec<String> {
+    let own_crate = if CRATES.contains(&first_part(path)) { first_part(path) } else { "" };
+    let file = path.with_extension("");
+    let is_folder = ["mod", "lib"].iter().any(|name| file.ends_with(name));
+    let module = if is_folder { file.parent().expect("it is in a folder") } else { &file };
+    let code = code(text);
+    let names = code.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').filter(|name| name.contains("::"));
+    let found = names.filter_map(|name| {
+        let mut parts = name.trim_matches(':').split("::").peekable();
+        let mut base = match parts.next()? {
+            "crate" => PathBuf::from(own_crate),
+            "super" => module.parent()?.to_path_buf(),
+            other if CRATES.contains(&other) && other != own_crate => PathBuf::from(other),
+            _ => return None,
+        };
+        while parts.next_if_eq(&"super").is_some() {
+            base.pop();
+        }
+        base.extend(parts);
+        Some(base.display().to_string())
+    });
+    found.collect()
 }
 
 #[test]
-fn imports_go_one_way() {
+fn imports_go_only_where_the_map_says() {
+    let map = map();
     for (path, text) in sources() {
-        let own = module(&path);
-        if own == "lib" {
+        let name = path.display().to_string();
+        if ["lib.rs", "main.rs"].contains(&name.as_str()) {
             continue;
         }
-        let own_rank = rank(own).unwrap_or_else(|| panic!("{own} has no place in the order"));
-        assert!(!text.contains("crate::{"), "{}: name each module by itself", path.display());
-        for import in text.split("crate::").skip(1) {
-            let name: String = import.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let Some(other) = rank(&name) else { continue };
-            let sideways = name != own && other == own_rank;
-            assert!(other >= own_rank && !sideways, "{} imports crate::{name}", path.display());
+        let own = row(&map, &name).unwrap_or_else(|| panic!("{name} has no place in the map"));
+        assert!(!code(&text).contains("crate::{"), "{name}: name each module by itself");
+        for import in imports(&path, &text) {
+            let Some(other) = row(&map, &import) else { continue };
+            let nested = own.starts_with(other) || other.starts_with(own);
+            let allowed = |row: &String| other == row || other.starts_with(&format!("{row}/"));
+            assert!(nested || map[own].iter().any(allowed), "{name} imports {import}");
         }
+    }
+}
+
+#[test]
+fn every_folder_of_the_map_is_there() {
+    for (folder, imports) in map() {
+        for path in imports.iter().chain([&folder]) {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_has_at_most_about_a_dozen_files() {
+    /// The commands of the program, a file for each.
+    const COMMANDS: &str = "cli";
+    let mut files: BTreeMap<String, u32> = BTreeMap::new();
+    for (path, _) in sources() {
+        *files.entry(path.parent().expect("it is in a folder").display().to_string()).or_default() += 1;
+    }
+    for (folder, count) in files {
+        assert!(count <= 14 || folder == COMMANDS, "{folder} has {count} files");
+    }
+}
+
+/// A type that the API shows has the name of the domain's or the store's type that it shows.
+#[test]
+fn the_name_of_a_type_is_unique() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in sources() {
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let declared = |keyword: &str| words.iter().position(|word| *word == keyword).map(|at| (at, words[at + 1]));
+            let item = line.starts_with("pub")
+                || ["struct ", "enum ", "trait ", "type "].iter().any(|it| line.starts_with(it));
+            if let Some((_, name)) = ["struct", "enum", "trait", "type"].into_iter().find_map(declared).filter(|_| item)
+            {
+                places.entry(name.to_owned()).or_default().push(path.display().to_string());
+            }
+        }
+    }
+    for (name, places) in places {
+        let shown = places.iter().filter(|place| place.starts_with("http/")).count();
+        assert!(places.len() == 1 || shown == 1 && places.len() == 2, "{name} is declared in {places:?}");
     }
 }
 
@@ -68,38 +158,27 @@ fn each_library_has_its_place() {
         ("actix_web", &["http"][..]),
         ("actix_http", &["http"]),
         ("actix_service", &["http"]),
-        ("sqlx", &["store"]),
+        ("sqlx", &["store", "domain/sql.rs"]),
         ("object_store", &["blob"]),
-        ("reqwest", &["media", "gateway", "simulate", "outbound", "doctor"]),
+        ("reqwest", &["media", "gateway", "simulate", "platform/outbound.rs", "doctor"]),
         (
             "tokio",
             &[
-                "http",
-                "app",
-                "cli",
-                "ingest",
-                "media",
-                "gateway",
-                "backup",
-                "simulate",
-                "store",
-                "blob",
-                "outage",
-                "threads",
-                "doctor",
-                "supervisor",
+                "app.rs", "backup", "blob", "cli", "doctor", "gateway", "http", "ingest", "media", "platform",
+                "simulate", "store",
             ],
         ),
         ("clap", &["cli"]),
         ("toml", &["config"]),
         ("hmac", &["domain"]),
-        ("metrics", &["meters"]),
-        ("metrics_exporter_prometheus", &["meters"]),
-        ("anyhow", &["cli", "app", "data_dir", "main"]),
+        ("metrics", &["platform/meters"]),
+        ("metrics_exporter_prometheus", &["platform/meters"]),
+        ("anyhow", &["cli", "app.rs", "config/data_dir.rs", "main.rs"]),
     ] {
         for (path, text) in sources() {
             let uses = text.contains(&format!("{library}::"));
-            assert!(!uses || places.contains(&module(&path)), "{} uses {library}", path.display());
+            let allowed = places.iter().any(|place| path.starts_with(place));
+            assert!(!uses || allowed, "{} uses {library}", path.display());
         }
     }
 }
@@ -109,7 +188,7 @@ fn each_library_has_its_place() {
 fn commands_print_through_the_terminal() {
     const OWN_WORDS: [&str; 2] = ["cli/completions.rs", "cli/openapi.rs"];
     for (path, text) in sources() {
-        if module(&path) != "cli" || OWN_WORDS.map(Path::new).contains(&path.as_path()) {
+        if first_part(&path) != "cli" || OWN_WORDS.map(Path::new).contains(&path.as_path()) {
             continue;
         }
         let text = text.replace("terminal::stdout()", "");
@@ -127,7 +206,7 @@ fn parameters_and_features_stand_where_they_belong() {
         let (sqlite, postgres) = (path.starts_with("store/sqlite"), path.starts_with("store/postgres"));
         assert!(!text.contains("?1") || sqlite, "{name} has a parameter of SQLite");
         assert!(!text.contains("$1") || postgres, "{name} has a parameter of PostgreSQL");
-        let asks = ["store/mod.rs", "broken.rs"].map(Path::new).contains(&path.as_path());
+        let asks = path == Path::new("store/lib.rs");
         assert!(!text.contains("cfg(feature") || asks, "{name} asks for a feature");
     }
 }
