@@ -13,7 +13,7 @@ use crate::media::sweeper::{Swept, sweep};
 use crate::telemetry;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::media::{Jobs, MediaState};
+use domain::media::{MediaJobCount, MediaState};
 use domain::page::{Paging, SortOrder};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal;
@@ -111,7 +111,7 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
     let paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
     let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
     let mut out = terminal::stdout();
-    for Jobs { state, count, .. } in &counts {
+    for MediaJobCount { state, count, .. } in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
     }
     if counts.is_empty() {

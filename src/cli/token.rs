@@ -105,7 +105,7 @@ async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 /// The token alone on standard output, so that a script can take it.
 async fn create(store: &dyn Store, config: &Config, wanted: Wanted) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let expires_at = wanted.expires.map(|expiry| expiry.from(now, &config.time_zone)).transpose();
+    let expires_at = wanted.expires.map(|expiry| expiry.resolve(now, &config.time_zone)).transpose();
     let expires_at = expires_at.map_err(|error| WrongUse(format!("--expires: {error}")))?;
     let mut random = [0; Token::RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;

@@ -4,7 +4,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use domain::access::identity::{Challenge, IdentityClaims, QUESTION_HEADER, SignedIdentity};
+use domain::access::identity::{CHALLENGE_HEADER, Challenge, IdentityClaims, SignedIdentity};
 use domain::access::token::TokenDigest;
 use platform::outbound;
 
@@ -47,7 +47,7 @@ impl Prober {
         let question = self.token.as_ref().map(|token| (Challenge::new(nonce, token), token));
         let request = self.client.get(webhook);
         let request = match &question {
-            Some((question, _)) => request.header(QUESTION_HEADER, question.to_text()),
+            Some((question, _)) => request.header(CHALLENGE_HEADER, question.to_text()),
             None => request,
         };
         let response = match request.send().await {
@@ -65,7 +65,7 @@ impl Prober {
             return ProbeResult::Another;
         }
         let testimony = serde_json::from_slice::<SignedIdentity>(&body).ok();
-        let statement = testimony.zip(question).and_then(|(said, (question, token))| said.statement(&question, token));
+        let statement = testimony.zip(question).and_then(|(said, (question, token))| said.verify(&question, token));
         statement.map_or(ProbeResult::Something(status), ProbeResult::Ours)
     }
 }

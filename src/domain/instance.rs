@@ -19,7 +19,7 @@ pub struct InvalidInstanceId;
 
 /// The id cannot stand in the URL of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotForUrl {
+pub enum NotUrlSafe {
     #[error(transparent)]
     Invalid(#[from] InvalidInstanceId),
     #[error("an instance with the id {0} has no URL of its own: {1} do not reach a server in a path as they are")]
@@ -55,7 +55,7 @@ impl InstanceId {
 
     /// An id that can stand in the path of a webhook's URL, percent-encoded. Proxies and clients change slashes,
     /// control characters and the segments `.` and `..` however they are encoded.
-    pub fn for_url(id: &str) -> Result<Self, NotForUrl> {
+    pub fn for_url(id: &str) -> Result<Self, NotUrlSafe> {
         let instance = Self::new(id)?;
         let lost = match id {
             "." | ".." => Some("dots alone"),
@@ -64,8 +64,8 @@ impl InstanceId {
             _ => None,
         };
         match lost {
-            Some(lost) => Err(NotForUrl::Lost(instance, lost)),
-            None if id.contains(['{', '}']) => Err(NotForUrl::Placeholder(instance)),
+            Some(lost) => Err(NotUrlSafe::Lost(instance, lost)),
+            None if id.contains(['{', '}']) => Err(NotUrlSafe::Placeholder(instance)),
             None => Ok(instance),
         }
     }
@@ -190,7 +190,7 @@ mod tests {
         for lost in [".", "..", "a/b", "../x", "a\\b", "a\nb", "\u{7f}", "{instance_id}", "a}"] {
             assert!(InstanceId::for_url(lost).is_err(), "{lost}");
         }
-        assert_eq!(InstanceId::for_url(""), Err(NotForUrl::Invalid(InvalidInstanceId)));
+        assert_eq!(InstanceId::for_url(""), Err(NotUrlSafe::Invalid(InvalidInstanceId)));
     }
 
     #[test]

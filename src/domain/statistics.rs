@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::message::ack;
-use crate::time::calendar::{BucketPlace, Calendar};
+use crate::time::calendar::{BucketKey, Calendar};
 use crate::time::timestamp::Timestamp;
 
 pub const WEEKDAYS: usize = 7;
@@ -15,7 +15,7 @@ const UNKNOWN_TYPE: &str = "unknown";
 /// So many messages of a direction and type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageCount {
-    pub place: BucketPlace,
+    pub bucket: BucketKey,
     pub from_me: bool,
     pub kind: Option<String>,
     pub messages: u64,
@@ -32,7 +32,7 @@ pub struct HourCount {
 /// So many outgoing messages that have come this far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckCount {
-    pub place: BucketPlace,
+    pub bucket: BucketKey,
     pub ack_rank: i16,
     pub messages: u64,
 }
@@ -40,7 +40,7 @@ pub struct AckCount {
 /// So many outgoing messages that took this many whole seconds to be delivered or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryTime {
-    pub place: BucketPlace,
+    pub bucket: BucketKey,
     pub step: AckStep,
     pub seconds: u64,
     pub messages: u64,
@@ -92,8 +92,8 @@ impl BucketTraffic {
     /// One for each bucket of the calendar, in its order.
     pub fn of(calendar: &Calendar, counts: Vec<MessageCount>) -> Vec<Self> {
         let mut traffic = vec![Self::default(); calendar.buckets().len()];
-        for MessageCount { place, from_me, kind, messages } in counts {
-            let Some(bucket) = calendar.bucket(place) else { continue };
+        for MessageCount { bucket: key, from_me, kind, messages } in counts {
+            let Some(bucket) = calendar.bucket(key) else { continue };
             let kind = kind.unwrap_or_else(|| UNKNOWN_TYPE.to_owned());
             traffic[bucket].total.add(from_me, messages);
             traffic[bucket].kinds.entry(kind).or_default().add(from_me, messages);
@@ -189,7 +189,7 @@ impl DeliveryFunnel {
     pub fn of(acks: &[AckCount], times: &[DeliveryTime]) -> Self {
         let mut delivery = Self::default();
         acks.iter().for_each(|count| delivery.funnel.add(count.ack_rank, count.messages));
-        times.iter().for_each(|time| delivery.took(time));
+        times.iter().for_each(|time| delivery.add_time(time));
         delivery
     }
 
@@ -197,17 +197,17 @@ impl DeliveryFunnel {
     pub fn by_bucket(calendar: &Calendar, acks: &[AckCount], times: &[DeliveryTime]) -> Vec<Self> {
         let mut deliveries = vec![Self::default(); calendar.buckets().len()];
         for count in acks {
-            let Some(bucket) = calendar.bucket(count.place) else { continue };
+            let Some(bucket) = calendar.bucket(count.bucket) else { continue };
             deliveries[bucket].funnel.add(count.ack_rank, count.messages);
         }
         for time in times {
-            let Some(bucket) = calendar.bucket(time.place) else { continue };
-            deliveries[bucket].took(time);
+            let Some(bucket) = calendar.bucket(time.bucket) else { continue };
+            deliveries[bucket].add_time(time);
         }
         deliveries
     }
 
-    fn took(&mut self, time: &DeliveryTime) {
+    fn add_time(&mut self, time: &DeliveryTime) {
         let durations = match time.step {
             AckStep::Delivered => &mut self.to_delivered,
             AckStep::Read => &mut self.to_read,
@@ -218,14 +218,14 @@ impl DeliveryFunnel {
 
 /// How long people waited for an answer, by when they began to wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Responses {
+pub struct ResponseDurations {
     pub all: Durations,
     pub by_hour: [Durations; HOURS],
     /// From Monday.
     pub by_weekday: [Durations; WEEKDAYS],
 }
 
-impl Responses {
+impl ResponseDurations {
     pub fn of(times: &[ResponseTime]) -> Self {
         let mut responses = Self::default();
         for time in times {
@@ -259,9 +259,9 @@ mod tests {
 
     #[test]
     fn a_message_that_was_read_was_delivered_and_sent_and_one_that_failed_was_none_of_it() {
-        let place = BucketPlace { slice: 0, number: 0 };
+        let bucket = BucketKey { slice: 0, number: 0 };
         let acks = ["", "pending", "sent", "failed", "delivered", "read", "played"].map(|word| AckCount {
-            place,
+            bucket,
             ack_rank: ack::rank(word),
             messages: 10,
         });

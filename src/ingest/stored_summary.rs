@@ -56,7 +56,7 @@ impl StoredSummary {
         let mut counts = self.lock();
         for (event, receipt) in events.iter().zip(receipts) {
             *counts.stored.place(event, receipt) += 1;
-            let usable = event.reading.has_usable_time().filter(|_| !receipt.duplicate);
+            let usable = event.interpretation.has_usable_time().filter(|_| !receipt.duplicate);
             counts.times.stated += u64::from(usable.is_some());
             counts.times.unusable += u64::from(usable == Some(false));
         }
@@ -91,9 +91,9 @@ impl StoredSummary {
 
 impl Stored {
     fn place(&mut self, event: &Event, receipt: &Receipt) -> &mut u64 {
-        match (&event.reading.effect, event.reading.state) {
+        match (&event.interpretation.effect, event.interpretation.state) {
             _ if receipt.duplicate => &mut self.repeats,
-            _ if receipt.set_aside => &mut self.quarantined,
+            _ if receipt.quarantined => &mut self.quarantined,
             (_, EventState::Quarantined) => &mut self.quarantined,
             (Effect::Message(_), _) => &mut self.messages,
             (Effect::Ack(_), _) => &mut self.acks,
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use domain::instance::InstanceId;
 
-    const NEW: Receipt = Receipt { duplicate: false, set_aside: false };
+    const NEW: Receipt = Receipt { duplicate: false, quarantined: false };
     const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);
 
     fn event(body: &str) -> Event {
@@ -164,7 +164,7 @@ mod tests {
             event(r#"{"event_type":"of another world"}"#),
             event("no event"),
         ];
-        let receipts = [&[NEW, Receipt { duplicate: true, set_aside: false }], [NEW; 5].as_slice()].concat();
+        let receipts = [&[NEW, Receipt { duplicate: true, quarantined: false }], [NEW; 5].as_slice()].concat();
         tally.count(&events, &receipts);
         let counts = tally.lock();
         let expected = Stored { messages: 1, acks: 1, reactions: 1, others: 2, quarantined: 1, repeats: 1 };

@@ -17,7 +17,7 @@ use super::resolver::{GuardedResolver, Lookup};
 use super::source;
 use super::spool::{Spool, Spooled};
 use crate::blob::is_disk_full;
-use domain::media::Failure;
+use domain::media::MediaFailure;
 use domain::media::file_name;
 use domain::time::retry_after::retry_after;
 use platform::clock::Clock;
@@ -68,14 +68,14 @@ impl Fetcher {
         })
     }
 
-    pub(super) async fn fetch(&self, source_url: &str) -> Result<Fetched, Failure> {
+    pub(super) async fn fetch(&self, source_url: &str) -> Result<Fetched, MediaFailure> {
         let limit = self.timeout.as_secs();
         timeout(self.timeout, self.download(source_url))
             .await
-            .unwrap_or_else(|_| Err(Failure::passing(format!("the download took longer than {limit} seconds"))))
+            .unwrap_or_else(|_| Err(MediaFailure::transient(format!("the download took longer than {limit} seconds"))))
     }
 
-    async fn download(&self, source_url: &str) -> Result<Fetched, Failure> {
+    async fn download(&self, source_url: &str) -> Result<Fetched, MediaFailure> {
         let url = source::resolve(source_url, self.gateway_url.as_ref()).map_err(refused)?;
         let (url, response) = self.follow(url).await?;
         let disposition = response.headers().get(CONTENT_DISPOSITION).map(|value| value.as_bytes().to_vec());
@@ -85,7 +85,7 @@ impl Fetcher {
     }
 
     /// Asks for the file, at each hop only where the guard allows it.
-    async fn follow(&self, mut url: Url) -> Result<(Url, Response), Failure> {
+    async fn follow(&self, mut url: Url) -> Result<(Url, Response), MediaFailure> {
         for _ in 0..=MAX_REDIRECTS {
             self.guard.check(&url).map_err(refused)?;
             // A server that compresses all the same is taken at its word: its bytes are kept as they are.
@@ -96,34 +96,34 @@ impl Fetcher {
                 None => return self.answered(response).map(|response| (url, response)),
             }
         }
-        Err(Failure::Denied(format!("the server redirected more than {MAX_REDIRECTS} times")))
+        Err(MediaFailure::Denied(format!("the server redirected more than {MAX_REDIRECTS} times")))
     }
 
-    fn answered(&self, response: Response) -> Result<Response, Failure> {
+    fn answered(&self, response: Response) -> Result<Response, MediaFailure> {
         let status = response.status();
         match status {
             StatusCode::OK => Ok(response),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(Failure::Gone { status: status.as_u16() }),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(MediaFailure::NotFound { status: status.as_u16() }),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Err(self.busy(&response))
             }
             _ if status.is_server_error() => Err(self.busy(&response)),
-            _ => Err(Failure::Denied(format!("the server answered {status}"))),
+            _ => Err(MediaFailure::Denied(format!("the server answered {status}"))),
         }
     }
 
-    fn busy(&self, response: &Response) -> Failure {
+    fn busy(&self, response: &Response) -> MediaFailure {
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = asked.and_then(|value| retry_after(value, self.clock.now()));
-        Failure::Passing { reason: format!("the server answered {}", response.status()), retry_after }
+        MediaFailure::Transient { reason: format!("the server answered {}", response.status()), retry_after }
     }
 
-    async fn save(&self, mut response: Response) -> Result<Spooled, Failure> {
+    async fn save(&self, mut response: Response) -> Result<Spooled, MediaFailure> {
         let length = response.content_length().unwrap_or_default();
         if length > self.max_size {
             return Err(self.too_large());
         }
-        self.room.fits(length).map_err(|_| Failure::NoRoom)?;
+        self.room.fits(length).map_err(|_| MediaFailure::DiskFull)?;
         let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
         let mut room_until = ROOM_EVERY;
         while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
@@ -132,18 +132,18 @@ impl Fetcher {
             }
             spool.write(&chunk).await.map_err(unwritten)?;
             if spool.size() >= room_until {
-                self.room.disk().map_err(|_| Failure::NoRoom)?;
+                self.room.disk().map_err(|_| MediaFailure::DiskFull)?;
                 room_until = spool.size() + ROOM_EVERY;
             }
         }
         match spool.size() {
-            0 => Err(Failure::Denied("the server sent an empty file".to_owned())),
+            0 => Err(MediaFailure::Denied("the server sent an empty file".to_owned())),
             _ => spool.finish().await.map_err(unwritten),
         }
     }
 
-    fn too_large(&self) -> Failure {
-        Failure::TooLarge(format!("the file is larger than media_max_size, which is {} bytes", self.max_size))
+    fn too_large(&self) -> MediaFailure {
+        MediaFailure::TooLarge(format!("the file is larger than media_max_size, which is {} bytes", self.max_size))
     }
 }
 
@@ -152,8 +152,9 @@ fn client(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
 }
 
 /// Where the server sends us; `None` if this is its answer.
-fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, Failure> {
-    let unusable = || Failure::Denied(format!("the server answered {} without a usable address", response.status()));
+fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, MediaFailure> {
+    let unusable =
+        || MediaFailure::Denied(format!("the server answered {} without a usable address", response.status()));
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -161,12 +162,12 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, Failure> {
     url.join(location).map(Some).map_err(|_| unusable())
 }
 
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(refusal.to_string())
+fn refused(refusal: Refusal) -> MediaFailure {
+    MediaFailure::Refused(refusal.to_string())
 }
 
 /// Why there was no answer: because the guard forbade every address, or for a reason that may pass.
-fn unanswered(error: reqwest::Error) -> Failure {
+fn unanswered(error: reqwest::Error) -> MediaFailure {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(refusal) = cause.downcast_ref::<Refusal>() {
@@ -174,19 +175,19 @@ fn unanswered(error: reqwest::Error) -> Failure {
         }
         source = cause.source();
     }
-    Failure::passing(outbound::unanswered(&error))
+    MediaFailure::transient(outbound::unanswered(&error))
 }
 
-fn broken_off(error: reqwest::Error) -> Failure {
-    Failure::passing(match error.is_timeout() {
+fn broken_off(error: reqwest::Error) -> MediaFailure {
+    MediaFailure::transient(match error.is_timeout() {
         true => "the server stopped sending in the middle of the file",
         false => "the connection broke off before the file was whole",
     })
 }
 
-fn unwritten(error: io::Error) -> Failure {
+fn unwritten(error: io::Error) -> MediaFailure {
     match is_disk_full(&error) {
-        true => Failure::NoRoom,
-        false => Failure::passing(format!("buzon cannot write a temporary file into its data folder: {error}")),
+        true => MediaFailure::DiskFull,
+        false => MediaFailure::transient(format!("buzon cannot write a temporary file into its data folder: {error}")),
     }
 }

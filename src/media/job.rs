@@ -6,7 +6,7 @@ use super::fetch::{Fetched, Fetcher};
 use super::{MediaParts, sniff};
 use crate::blob::{BlobError, Object};
 use domain::media::object_key::ObjectKey;
-use domain::media::{Failure, LeasedJob, StoredFile};
+use domain::media::{LeasedJob, MediaFailure, StoredFile};
 use store::StoreError;
 
 /// An object without a row is deleted when it is this old.
@@ -17,14 +17,18 @@ const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2
 /// How long an object is kept from others; far longer than putting or deleting it takes.
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
 
-pub(super) async fn attempt(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+pub(super) async fn attempt(
+    fetcher: &Fetcher,
+    parts: &MediaParts,
+    job: &LeasedJob,
+) -> Result<StoredFile, MediaFailure> {
     let started = Instant::now();
     let ended = save(fetcher, parts, job).await;
     parts.meters.download(started.elapsed(), ended.is_ok());
     ended
 }
 
-async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, Failure> {
+async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, MediaFailure> {
     let fetched = fetcher.fetch(&job.source_url).await?;
     keep(parts, &fetched).await?;
     let Fetched { spooled, file_name } = fetched;
@@ -33,7 +37,7 @@ async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<
 }
 
 /// Sees to it that the object is there, and will be when the job is settled.
-async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
+async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
     let spooled = &fetched.spooled;
     let present = parts.blobs.find(&spooled.key).await.map_err(unkept)?;
     let good = |object: &Object| object.size == spooled.size && object.modified + ASSUMED_UNTIL > parts.clock.now();
@@ -50,44 +54,44 @@ async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
 }
 
 /// Whether a job has ended with it: then nobody deletes it.
-async fn has_row(parts: &MediaParts, key: &ObjectKey) -> Result<bool, Failure> {
+async fn has_row(parts: &MediaParts, key: &ObjectKey) -> Result<bool, MediaFailure> {
     let orphans = parts.store.objects_without_row(std::slice::from_ref(key)).await.map_err(unasked)?;
     Ok(orphans.is_empty())
 }
 
 /// Never while somebody deletes it.
-async fn put_again(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
+async fn put_again(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
     let key = &fetched.spooled.key;
     let now = parts.clock.now();
     let until = now + LOCKED_FOR;
     if !parts.store.lock_object(key, now, until).await.map_err(unasked)? {
-        return Err(Failure::passing("an old copy of the same file is being removed"));
+        return Err(MediaFailure::transient("an old copy of the same file is being removed"));
     }
     let put = put(parts, fetched).await;
     parts.store.unlock_object(key, until).await.map_err(unasked)?;
     put
 }
 
-async fn put(parts: &MediaParts, fetched: &Fetched) -> Result<(), Failure> {
+async fn put(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
     let spooled = &fetched.spooled;
     let in_folder = parts.blobs.folder().is_some();
     if in_folder {
-        parts.room.fits(spooled.size).map_err(|_| Failure::NoRoom)?;
+        parts.room.fits(spooled.size).map_err(|_| MediaFailure::DiskFull)?;
     }
     let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
     put.map_err(|error| match error {
-        BlobError::Full(_) if in_folder => Failure::NoRoom,
+        BlobError::Full(_) if in_folder => MediaFailure::DiskFull,
         error => unkept(error),
     })
 }
 
-fn unkept(error: BlobError) -> Failure {
+fn unkept(error: BlobError) -> MediaFailure {
     match error {
-        BlobError::Full(_) => Failure::StoreFull,
-        error => Failure::passing(format!("the file could not be stored: {error}")),
+        BlobError::Full(_) => MediaFailure::BucketFull,
+        error => MediaFailure::transient(format!("the file could not be stored: {error}")),
     }
 }
 
-fn unasked(error: StoreError) -> Failure {
-    Failure::passing(error.to_string())
+fn unasked(error: StoreError) -> MediaFailure {
+    MediaFailure::transient(error.to_string())
 }

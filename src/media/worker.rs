@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 use super::capacity::Shortage;
 use super::fetch::Fetcher;
 use super::{MediaParts, MediaSettings, job};
-use domain::media::{Failure, LeasedJob, MediaState, Outcome, RetryPolicy, Settlement, StoredFile};
+use domain::media::{AttemptOutcome, LeasedJob, MediaFailure, MediaState, RetryPolicy, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
 use store::{JobClaim, StoreError};
 
@@ -60,10 +60,10 @@ struct HeldJob {
     job: LeasedJob,
     task: AbortHandle,
     /// How it ended, until that is written.
-    outcome: Option<Outcome>,
+    outcome: Option<AttemptOutcome>,
 }
 
-type Attempt = Result<StoredFile, Failure>;
+type Attempt = Result<StoredFile, MediaFailure>;
 
 /// The database refuses the very data, and would again.
 #[derive(Debug, PartialEq)]
@@ -222,19 +222,21 @@ impl JobRunner {
     fn ended(&mut self, ended: Result<(Id, Attempt), JoinError>) {
         let (id, attempt) = match ended {
             Ok((id, attempt)) => (id, attempt),
-            Err(error) if error.is_panic() => (error.id(), Err(Failure::passing("buzon failed; its log says why"))),
+            Err(error) if error.is_panic() => {
+                (error.id(), Err(MediaFailure::transient("buzon failed; its log says why")))
+            }
             Err(error) => {
                 self.held.remove(&error.id());
                 return;
             }
         };
         let Some(held) = self.held.get_mut(&id) else { return };
-        if attempt == Err(Failure::StoreFull) {
+        if attempt == Err(MediaFailure::BucketFull) {
             self.context.parts.room.full();
         }
         let now = self.context.parts.clock.now();
         held.outcome = Some(match attempt {
-            Ok(file) => Outcome::Stored { file, at: now },
+            Ok(file) => AttemptOutcome::Stored { file, at: now },
             Err(failure) => self.context.retry.outcome(&held.job, &failure, now, random()),
         });
     }
@@ -283,7 +285,7 @@ impl JobRunner {
             return Err(Refused);
         }
         let Some(settled) = self.answered(settled) else { return Ok(()) };
-        if settlements.iter().any(|it| !matches!(it.outcome, Outcome::Stored { .. })) {
+        if settlements.iter().any(|it| !matches!(it.outcome, AttemptOutcome::Stored { .. })) {
             self.nothing_beside = None;
         }
         for held in ended.iter().filter_map(|id| self.held.remove(id)) {
@@ -303,7 +305,7 @@ impl JobRunner {
         error!("the database refuses what became of a media file; the job is given up");
         if let Some(held) = self.held.get_mut(&id) {
             let reason = "the database refused what was known of the file".to_owned();
-            held.outcome = Some(Outcome::Ended { state: MediaState::Failed, reason });
+            held.outcome = Some(AttemptOutcome::GivenUp { state: MediaState::Failed, reason });
         }
     }
 
@@ -330,7 +332,7 @@ impl JobRunner {
     async fn end(mut self) {
         self.running.shutdown().await;
         for held in self.held.values_mut() {
-            held.outcome.get_or_insert(Outcome::Released);
+            held.outcome.get_or_insert(AttemptOutcome::Released);
         }
         if !self.settle().await {
             warn!("media jobs could not be given back; they are taken up again when their leases have run out");
@@ -362,22 +364,22 @@ impl HeldJob {
 }
 
 /// Logs what was settled: never the path of a URL or a message's id, which can name people.
-fn note(job: &LeasedJob, outcome: &Outcome) {
+fn note(job: &LeasedJob, outcome: &AttemptOutcome) {
     let instance = &job.lease.key.instance_id;
     match outcome {
-        Outcome::Stored { file, .. } => {
+        AttemptOutcome::Stored { file, .. } => {
             debug!(instance.id = %instance, file.size, "a media file is stored");
         }
-        Outcome::Again { reason, .. } | Outcome::Postponed { reason, .. } => {
+        AttemptOutcome::Retry { reason, .. } | AttemptOutcome::Postponed { reason, .. } => {
             debug!(instance.id = %instance, job.attempts, "a media file waits: {reason}")
         }
-        Outcome::Ended { state: MediaState::Expired, reason } => {
+        AttemptOutcome::GivenUp { state: MediaState::Expired, reason } => {
             warn!(instance.id = %instance, "a media file is lost: {reason}");
         }
-        Outcome::Ended { state, reason } => {
+        AttemptOutcome::GivenUp { state, reason } => {
             warn!(instance.id = %instance, %state, "a media file was not saved: {reason}; buzon media list shows it");
         }
-        Outcome::Released => {}
+        AttemptOutcome::Released => {}
     }
 }
 

@@ -144,19 +144,19 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
         let hash: [u8; 32] = Sha256::digest(&body).into();
         prop_assert_eq!(event.body_sha256, hash);
         prop_assert_eq!(event.signed, signer != Signer::Nobody);
-        prop_assert_eq!(event.contradicts.as_ref() == Some(&event.instance_id), false);
+        prop_assert_eq!(event.mismatched_instance.as_ref() == Some(&event.instance_id), false);
         // Neither the body nor what is wrong with it moves an event away from whom its path or its secret names.
         match (&path, &signer) {
             (Some(path), _) => prop_assert_eq!(&event.instance_id, path),
             (None, Signer::Instance(owner)) => prop_assert_eq!(&event.instance_id, owner),
             (None, _) => prop_assert!(event.instance_id != id("7"), "it is not believed"),
         }
-        prop_assert!(event.contradicts.is_none() || event.reading.state == EventState::Quarantined);
+        prop_assert!(event.mismatched_instance.is_none() || event.interpretation.state == EventState::Quarantined);
         let again = Event::of_ledger(event.instance_id.clone(), body.to_vec(), ARRIVAL, event.signed);
-        prop_assert_eq!(&again.reading, &event.reading);
+        prop_assert_eq!(&again.interpretation, &event.interpretation);
         let quarantined = again.quarantined("refused_by_database");
         prop_assert_eq!((quarantined.body, quarantined.body_sha256), (body.to_vec(), hash));
-        prop_assert_eq!(quarantined.reading.effect, Effect::Nothing);
+        prop_assert_eq!(quarantined.interpretation.effect, Effect::Nothing);
         Ok(())
     });
 }
@@ -164,19 +164,19 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
 #[test]
 fn the_state_the_reason_and_the_effect_of_a_reading_agree() {
     hold(&body(), |body| {
-        let reading = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
-        let words = reading.reason.as_deref().unwrap_or_default();
+        let interpretation = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
+        let words = interpretation.reason.as_deref().unwrap_or_default();
         let word = words.split(':').next().unwrap_or_default();
-        let is_test = reading.about.event_type.as_deref() == Some(TEST_WEBHOOK);
-        match reading.state {
+        let is_test = interpretation.subject.event_type.as_deref() == Some(TEST_WEBHOOK);
+        match interpretation.state {
             EventState::Quarantined => {
                 let known = ["not_json", "not_an_object", "instance_mismatch", "missing", "too_long", "unusable"];
                 prop_assert!(known.contains(&word), "{}", words);
-                prop_assert_eq!(&reading.effect, &Effect::Nothing);
+                prop_assert_eq!(&interpretation.effect, &Effect::Nothing);
             }
             state => {
                 prop_assert!(["", "unusable", "repaired"].contains(&word), "{}", words);
-                prop_assert_eq!(state == EventState::Applied, reading.effect != Effect::Nothing || is_test);
+                prop_assert_eq!(state == EventState::Applied, interpretation.effect != Effect::Nothing || is_test);
             }
         }
         Ok(())
@@ -225,10 +225,10 @@ fn holds(copy: &MessageCopy) -> Result<(), TestCaseError> {
 #[test]
 fn every_column_holds_what_is_read() {
     hold(&body(), |body| {
-        let Interpretation { about, reason, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
-        fits(about.event_type.as_deref(), 64)?;
-        fits(about.message_id.as_deref(), 512)?;
-        fits(about.chat_id.as_deref(), 512)?;
+        let Interpretation { subject, reason, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
+        fits(subject.event_type.as_deref(), 64)?;
+        fits(subject.message_id.as_deref(), 512)?;
+        fits(subject.chat_id.as_deref(), 512)?;
         fits(reason.as_deref(), 512)?;
         match effect {
             Effect::Nothing => Ok(()),
@@ -260,12 +260,12 @@ fn a_body_says_what_any_reader_of_json_says_that_it_says() {
     hold(&body(), |body| {
         let plain = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         let Ok(Value::Object(fields)) = serde_json::from_slice(plain) else { return Ok(()) };
-        let Interpretation { about, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
+        let Interpretation { subject, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         if let Some(chat_id) = plain_id(fields.get("chat_id")) {
-            prop_assert_eq!(about.chat_id, chat_id);
+            prop_assert_eq!(subject.chat_id, chat_id);
         }
         let Effect::Message(copy) = effect else { return Ok(()) };
-        prop_assert_eq!(about.event_type.as_deref(), fields["event_type"].as_str());
+        prop_assert_eq!(subject.event_type.as_deref(), fields["event_type"].as_str());
         if let Some(id) = plain_id(fields.get("id")) {
             prop_assert_eq!(Some(copy.id.clone()), id);
         }

@@ -46,7 +46,7 @@ impl Stuck {
 
     fn is_stuck_at(&self, event: &Event) -> bool {
         let body = String::from_utf8_lossy(&event.body);
-        event.reading.state != EventState::Quarantined && body.contains(self.at)
+        event.interpretation.state != EventState::Quarantined && body.contains(self.at)
     }
 
     fn reasons(&self) -> BTreeSet<(String, Option<String>)> {
@@ -70,10 +70,10 @@ impl EventStore for Stuck {
         }
         let mut committed = self.committed.lock().expect("nobody panics with it");
         committed.extend(events.iter().map(|event| {
-            let quarantined = event.reading.state == EventState::Quarantined;
-            (event.body.clone(), event.reading.reason.clone().filter(|_| quarantined))
+            let quarantined = event.interpretation.state == EventState::Quarantined;
+            (event.body.clone(), event.interpretation.reason.clone().filter(|_| quarantined))
         }));
-        Ok(vec![Receipt { duplicate: false, set_aside: false }; events.len()])
+        Ok(vec![Receipt { duplicate: false, quarantined: false }; events.len()])
     }
 }
 

@@ -57,7 +57,7 @@ async fn a_live_location_of_a_day_ends_at_its_last_position() {
             |n: i64| copy(n, n * 28, json!({"type": "location", "latitude": n as f64 / 100.0, "longitude": 1}));
         let day: Vec<Event> = (0..3_000).map(position).collect();
         let receipts = record_all(&store, &day).await;
-        assert!(receipts.iter().all(|receipt| !receipt.duplicate && !receipt.set_aside));
+        assert!(receipts.iter().all(|receipt| !receipt.duplicate && !receipt.quarantined));
         let last = Timestamp::from_seconds(SECOND + 2_999 * 28).to_rfc3339();
         let expected = format!("29.99|{last}|{last}|{}", arrival(0).to_rfc3339());
         assert_eq!(world.value(LAST).await, expected);
@@ -112,14 +112,14 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
         let in_order = (0..FOLDED - 1).map(|n| copy(n, n, json!({"body": format!("menú {n}")})));
         record_all(&store, &in_order.collect::<Vec<_>>()).await;
         let before = copy(FOLDED, -1, json!({"body": "before all others", "vcard": "the only one"}));
-        assert!(!record(&store, &[before]).await[0].set_aside, "of so many, all are folded");
+        assert!(!record(&store, &[before]).await[0].quarantined, "of so many, all are folded");
         assert_eq!(world.value("SELECT vcard FROM messages").await, "the only one");
 
         let mut tables = world.dump().await;
         tables.retain(|row| !row.starts_with("events"));
         let fields = json!({"ack": "read", "media_url": "/late.jpg", "status": "late", "chat_id": "elsewhere@c.us"});
         let late = copy(FOLDED + 1, -2, fields);
-        let receipt = Receipt { duplicate: false, set_aside: true };
+        let receipt = Receipt { duplicate: false, quarantined: true };
         assert_eq!(record(&store, std::slice::from_ref(&late)).await, [receipt]);
         assert!(record(&store, std::slice::from_ref(&late)).await[0].duplicate);
         let row =
@@ -136,7 +136,7 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
             copy(FOLDED + 4, FOLDED, json!({"status": "seen", "body": "last words"})),
             event("7", received("B", json!({})), arrival(1)),
         ];
-        let aside: Vec<bool> = record(&store, &batch).await.iter().map(|receipt| receipt.set_aside).collect();
+        let aside: Vec<bool> = record(&store, &batch).await.iter().map(|receipt| receipt.quarantined).collect();
         assert_eq!(aside, [false, true, false, false]);
         let row = "SELECT type, status, body, ack FROM messages WHERE id = 'A'";
         assert_eq!(world.rows(row).await, ["image|received|Hola|pending"]);
@@ -152,7 +152,7 @@ async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
         let store = world.open().await;
         let large = |n, second| copy(n, second, json!({"body": "menú ".repeat(780_000), "status": n.to_string()}));
         for (n, second, aside) in [(0, 10, false), (1, 5, false), (2, 11, false), (3, 4, true), (4, 12, false)] {
-            assert_eq!(record(&store, &[large(n, second)]).await[0].set_aside, aside, "copy {n}");
+            assert_eq!(record(&store, &[large(n, second)]).await[0].quarantined, aside, "copy {n}");
         }
         assert_eq!(world.value("SELECT status FROM messages").await, "4");
         check(&world).await;
@@ -170,7 +170,7 @@ async fn a_rebuild_has_no_bound() {
             (0..1_999).map(|n| copy(n, n, json!({"vcard": format!("v{n}"), "body": "", "pad": "x".repeat(8_000)})));
         record_all(&store, &early.collect::<Vec<_>>()).await;
         let swapped = [copy(2_000, 3_000, json!({"body": "last"})), copy(2_001, 2_500, json!({"status": "before it"}))];
-        assert!(record(&store, &swapped).await.iter().all(|receipt| !receipt.set_aside));
+        assert!(record(&store, &swapped).await.iter().all(|receipt| !receipt.quarantined));
         assert_eq!(world.rows("SELECT vcard, body FROM messages").await, ["v1998|last"]);
         check(&world).await;
         store.close().await;
@@ -258,7 +258,7 @@ async fn a_batch_that_needs_too_much_of_what_was_before_is_to_be_halved() {
         assert!(matches!(store.record_batch(&late).await, Err(StoreError::TooMuch)));
         assert_eq!(world.value("SELECT count(*) FROM events").await, "8", "nothing of it was kept");
         for part in late.chunks(1) {
-            assert!(record(&store, part).await.iter().all(|receipt| !receipt.set_aside));
+            assert!(record(&store, part).await.iter().all(|receipt| !receipt.quarantined));
         }
         let moved: Vec<Event> = (0..8).map(|n| message(format!("A{n}"), 20, json!({"body": ""}))).collect();
         record(&store, &moved).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{LeasedJob, MediaState, Outcome, Settlement, StoredFile};
+use buzon::domain::media::{AttemptOutcome, LeasedJob, MediaState, Settlement, StoredFile};
 use buzon::store::{FeedFilter, FeedItem, JobClaim, JobFilter, Store, StoreError};
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
@@ -44,18 +44,18 @@ async fn claim(store: &Arc<dyn Store>, limit: u32) -> Vec<LeasedJob> {
     jobs
 }
 
-fn stored() -> Outcome {
+fn stored() -> AttemptOutcome {
     let (object_key, content_type) = (ObjectKey::of_digest([7; 32]), "image/jpeg".to_owned());
-    Outcome::Stored { file: StoredFile { object_key, size: 9, content_type, file_name: None }, at: later(2_000) }
+    AttemptOutcome::Stored { file: StoredFile { object_key, size: 9, content_type, file_name: None }, at: later(2_000) }
 }
 
-fn ended(state: MediaState) -> Outcome {
-    Outcome::Ended { state, reason: "it is so".to_owned() }
+fn ended(state: MediaState) -> AttemptOutcome {
+    AttemptOutcome::GivenUp { state, reason: "it is so".to_owned() }
 }
 
 /// Settles these jobs at once.
-async fn settle(store: &Arc<dyn Store>, outcomes: Vec<(&LeasedJob, Outcome)>) {
-    let settlement = |(job, outcome): (&LeasedJob, Outcome)| Settlement {
+async fn settle(store: &Arc<dyn Store>, outcomes: Vec<(&LeasedJob, AttemptOutcome)>) {
+    let settlement = |(job, outcome): (&LeasedJob, AttemptOutcome)| Settlement {
         lease: job.lease.clone(),
         attempts: job.attempts,
         outcome,
@@ -76,12 +76,12 @@ async fn a_file_is_in_the_feed_when_its_job_has_ended_and_for_its_own_readers_al
         with_files(&store, "7", &["A", "B", "C", "D"]).await;
         with_files(&store, "8", &["E"]).await;
         let jobs = claim(&store, 9).await;
-        let again = Outcome::Again { at: later(9_000), reason: "away".to_owned(), denied: false };
+        let again = AttemptOutcome::Retry { at: later(9_000), reason: "away".to_owned(), denied: false };
         let outcomes = vec![
             (&jobs[0], stored()),
             (&jobs[1], ended(MediaState::Expired)),
             (&jobs[2], again),
-            (&jobs[3], Outcome::Released),
+            (&jobs[3], AttemptOutcome::Released),
             (&jobs[4], ended(MediaState::TooLarge)),
         ];
         settle(&store, outcomes).await;

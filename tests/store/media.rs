@@ -4,7 +4,7 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{LeasedJob, MediaState, Outcome, Settlement, StoredFile};
+use buzon::domain::media::{AttemptOutcome, LeasedJob, MediaState, Settlement, StoredFile};
 use buzon::domain::page::{Paging, SortKey, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{JobClaim, JobFilter, MediaFilter, Store};
@@ -56,7 +56,7 @@ fn ids(jobs: &[LeasedJob]) -> Vec<&str> {
 }
 
 /// Settles, and returns whether it was written.
-async fn settle(store: &Arc<dyn Store>, job: &LeasedJob, outcome: Outcome) -> bool {
+async fn settle(store: &Arc<dyn Store>, job: &LeasedJob, outcome: AttemptOutcome) -> bool {
     let settlement = Settlement { lease: job.lease.clone(), attempts: job.attempts, outcome };
     store.settle_media(&[settlement]).await.expect("the store answers").contains(&job.lease)
 }
@@ -70,8 +70,8 @@ fn file(content: u8, size: u64) -> StoredFile {
     }
 }
 
-fn stored(content: u8, size: u64) -> Outcome {
-    Outcome::Stored { file: file(content, size), at: later(2_000) }
+fn stored(content: u8, size: u64) -> AttemptOutcome {
+    AttemptOutcome::Stored { file: file(content, size), at: later(2_000) }
 }
 
 #[tokio::test]
@@ -258,12 +258,12 @@ async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
         let store = world.open().await;
         messages(&store, &["again", "denied", "ended", "released", "stored"]).await;
         let jobs = claim(&store, ARRIVAL).await;
-        let again = |denied| Outcome::Again { at: later(5_000), reason: "away".to_owned(), denied };
+        let again = |denied| AttemptOutcome::Retry { at: later(5_000), reason: "away".to_owned(), denied };
         let outcomes = [
             again(false),
             again(true),
-            Outcome::Ended { state: MediaState::TooLarge, reason: "huge".to_owned() },
-            Outcome::Released,
+            AttemptOutcome::GivenUp { state: MediaState::TooLarge, reason: "huge".to_owned() },
+            AttemptOutcome::Released,
             stored(0xab, 70_011),
         ];
         let settlements = jobs.iter().zip(outcomes);
@@ -315,13 +315,13 @@ async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed(
         messages(&store, &["A"]).await;
         let row = "SELECT state, reason, attempts, denials, next_attempt_at FROM media";
         let job = claim(&store, ARRIVAL).await.remove(0);
-        let again = Outcome::Again { at: later(1_000), reason: "away".to_owned(), denied: true };
+        let again = AttemptOutcome::Retry { at: later(1_000), reason: "away".to_owned(), denied: true };
         assert!(settle(&store, &job, again).await);
         let job = claim(&store, later(1_000)).await.remove(0);
-        assert!(settle(&store, &job, Outcome::Released).await);
+        assert!(settle(&store, &job, AttemptOutcome::Released).await);
         assert_eq!(world.value(row).await, "pending|away|1|1|2024-08-27T00:06:41.004Z");
         let job = claim(&store, later(1_000)).await.remove(0);
-        let postponed = Outcome::Postponed { at: later(60_000), reason: "no room".to_owned() };
+        let postponed = AttemptOutcome::Postponed { at: later(60_000), reason: "no room".to_owned() };
         assert!(settle(&store, &job, postponed).await);
         assert_eq!(world.value(row).await, "pending|no room|1|1|2024-08-27T00:07:40.004Z");
     })
@@ -333,9 +333,9 @@ async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed(
 async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {
     on_both(async |world| {
         let store = world.open().await;
-        let ended = Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() };
-        let again = Outcome::Again { at: later(600_000), reason: "away".to_owned(), denied: true };
-        for outcome in [ended, again, Outcome::Released] {
+        let ended = AttemptOutcome::GivenUp { state: MediaState::Expired, reason: "gone".to_owned() };
+        let again = AttemptOutcome::Retry { at: later(600_000), reason: "away".to_owned(), denied: true };
+        for outcome in [ended, again, AttemptOutcome::Released] {
             world.execute("DELETE FROM media").await;
             world.execute("DELETE FROM events").await;
             messages(&store, &["A"]).await;
@@ -345,7 +345,7 @@ async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails(
             let row =
                 world.value("SELECT state, reason, attempts, denials, next_attempt_at, lease_until FROM media").await;
             assert_eq!(row, "pending|NULL|0|0|2024-08-27T00:06:40.004Z|NULL");
-            assert!(!settle(&store, &job, Outcome::Released).await);
+            assert!(!settle(&store, &job, AttemptOutcome::Released).await);
             assert_eq!(claim(&store, ARRIVAL).await.len(), 1);
         }
         assert_eq!(
@@ -382,7 +382,7 @@ async fn a_next_attempt_that_a_wrong_clock_appointed_is_due_now_and_one_in_some_
         let jobs = claim(&store, ARRIVAL).await;
         for (job, hours) in jobs.iter().zip([10, 30 * 24]) {
             let at = ARRIVAL + Duration::from_secs(hours * 3_600);
-            assert!(settle(&store, job, Outcome::Again { at, reason: "away".to_owned(), denied: false }).await);
+            assert!(settle(&store, job, AttemptOutcome::Retry { at, reason: "away".to_owned(), denied: false }).await);
         }
         assert_eq!(ids(&claim(&store, ARRIVAL).await), ["month"]);
     })
@@ -400,7 +400,7 @@ async fn the_next_thing_to_happen_is_a_job_that_is_due_or_a_lease_that_ends() {
         let jobs = claim(&store, ARRIVAL).await;
         assert_eq!(next(ARRIVAL).await, Some(later(30_000)));
         assert!(settle(&store, &jobs[0], stored(1, 10)).await);
-        let again = Outcome::Again { at: later(5_000), reason: "away".to_owned(), denied: false };
+        let again = AttemptOutcome::Retry { at: later(5_000), reason: "away".to_owned(), denied: false };
         assert!(settle(&store, &jobs[1], again).await);
         assert_eq!(next(ARRIVAL).await, Some(later(5_000)));
         assert_eq!(next(later(5_000)).await, None);
@@ -418,7 +418,7 @@ async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
         assert_eq!(ids(&jobs), ["A", "B", "C", "A"]);
         assert!(settle(&store, &jobs[0], stored(1, 10)).await);
         for job in &jobs[1..] {
-            let outcome = Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() };
+            let outcome = AttemptOutcome::GivenUp { state: MediaState::Expired, reason: "gone".to_owned() };
             assert!(settle(&store, job, outcome).await);
         }
         let counts = store.count_media().await.expect("the store answers");
@@ -456,7 +456,8 @@ async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
         let jobs = claim(&store, later(1)).await;
         let of_a: Vec<_> = jobs.iter().filter(|job| job.lease.key.message_id == "A").collect();
         assert!(
-            settle(&store, of_a[0], Outcome::Ended { state: MediaState::Expired, reason: "gone".to_owned() }).await
+            settle(&store, of_a[0], AttemptOutcome::GivenUp { state: MediaState::Expired, reason: "gone".to_owned() })
+                .await
         );
         let seven = InstanceId::new("7").expect("it is an id");
         let found = async |id: &str| store.media_of_message(&seven, id).await.expect("the store answers");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{Jobs, MediaState, Outcome, Settlement, StoredFile};
+use buzon::domain::media::{AttemptOutcome, MediaJobCount, MediaState, Settlement, StoredFile};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{JobClaim, Store};
 use serde_json::json;
@@ -34,7 +34,7 @@ async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8,
     let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
     let (content_type, file_name) = ("image/png".to_owned(), Some(name.to_owned()));
     let file = StoredFile { object_key: key(content), size: 10, content_type, file_name };
-    let outcome = Outcome::Stored { file, at: later(millis) };
+    let outcome = AttemptOutcome::Stored { file, at: later(millis) };
     store.settle_media(&[Settlement { lease: job.lease, attempts: 1, outcome }]).await.expect("the store answers");
 }
 
@@ -53,7 +53,7 @@ async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
             let fields = json!({"media_url": format!("/{id}"), "timestamp": 1_724_716_800 + seconds});
             record(&store, &[event("7", received(id, fields), ARRIVAL)]).await;
         }
-        let jobs = |state, count, seconds: i64| Jobs {
+        let jobs = |state, count, seconds: i64| MediaJobCount {
             state,
             count,
             oldest: Timestamp::from_seconds(1_724_716_800 + seconds),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzon::domain::media::object_key::ObjectKey;
-use buzon::domain::media::{Outcome, Settlement, StoredFile};
+use buzon::domain::media::{AttemptOutcome, Settlement, StoredFile};
 use buzon::store::{JobClaim, Store};
 use serde_json::json;
 
@@ -31,7 +31,7 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
         let job = store.claim_media(&claim).await.expect("the store answers").remove(0);
         let (content_type, file_name) = ("image/png".to_owned(), None);
         let file = StoredFile { object_key: key(*content), size: *size, content_type, file_name };
-        let outcome = Outcome::Stored { file, at: ARRIVAL };
+        let outcome = AttemptOutcome::Stored { file, at: ARRIVAL };
         let settled = store.settle_media(&[Settlement { lease: job.lease, attempts: 1, outcome }]).await;
         assert_eq!(settled.expect("the store answers").len(), 1);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::statistics::{
-    BucketTraffic, DeliveryFunnel, Durations, MessageTally, Responses, WaitingChats, WeekHours,
+    BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, WeekHours,
 };
 use buzon::domain::time::calendar::{Calendar, CalendarUnit, Grid, Period};
 use buzon::domain::time::timestamp::Timestamp;
@@ -219,7 +219,7 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
     prop_assert_eq!(DeliveryFunnel::of(&acks, &times), delivery(asked.iter().copied()));
 
     let hours = Grid::hours_of_week(zone, *period);
-    let (mut week, mut responses) = (WeekHours::default(), Responses::default());
+    let (mut week, mut responses) = (WeekHours::default(), ResponseDurations::default());
     for row in &asked {
         let (weekday, hour) = local(zone, row);
         count(&mut week.0[weekday][hour], row);
@@ -234,7 +234,7 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
         week
     );
     let (times, waiting) = store.count_responses(scope, wanted.as_ref(), &hours).await.expect("the store answers");
-    prop_assert_eq!(Responses::of(&times), responses);
+    prop_assert_eq!(ResponseDurations::of(&times), responses);
 
     let since: Vec<Timestamp> =
         rows.iter().filter(|row| row.waits && question.is_seen(row)).map(|row| row.at).collect();

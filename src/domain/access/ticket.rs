@@ -19,7 +19,7 @@ const VALID: Duration = Duration::from_secs(5 * 60);
 /// Processes that share a key have clocks of their own, which may differ by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// The word for the owner's own token, which has no number.
-const OWNERS: &str = "owner";
+const OWNER: &str = "owner";
 /// Keeps a ticket from being taken for anything else that might be signed with the same key one day.
 const PURPOSE: &[u8] = b"buzon ticket\n";
 
@@ -34,7 +34,7 @@ pub enum TicketHolder {
 impl fmt::Display for TicketHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Owner => f.write_str(OWNERS),
+            Self::Owner => f.write_str(OWNER),
             Self::Token(id) => id.fmt(f),
         }
     }
@@ -43,7 +43,7 @@ impl fmt::Display for TicketHolder {
 impl TicketHolder {
     fn parse(text: &str) -> Option<Self> {
         match text {
-            OWNERS => Some(Self::Owner),
+            OWNER => Some(Self::Owner),
             id => id.parse().ok().map(|id| Self::Token(TokenId(id))),
         }
     }

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use crate::time::timestamp::Timestamp;
 
 /// What every token begins with, so that people and scanners for leaked secrets know one when they see it.
-const MARK: &str = "buzon_";
+const MARKER: &str = "buzon_";
 const RANDOM_BYTES: usize = 32;
 /// How many characters of a token may be shown, to tell it from others.
 const PREFIX_CHARACTERS: usize = 14;
@@ -23,12 +23,12 @@ impl Token {
     pub const RANDOM_BYTES: usize = RANDOM_BYTES;
 
     pub fn from_random(bytes: [u8; RANDOM_BYTES]) -> Self {
-        Self(format!("{MARK}{}", hex::encode(bytes)).into())
+        Self(format!("{MARKER}{}", hex::encode(bytes)).into())
     }
 
     /// `None` for anything that cannot be one of our tokens.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(MARK)?;
+        let digits = text.strip_prefix(MARKER)?;
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (digits.len() == 2 * RANDOM_BYTES && digits.bytes().all(digit)).then(|| Self(text.to_owned().into()))
     }
@@ -66,7 +66,7 @@ impl TokenDigest {
     }
 
     /// Whether it is the same, in constant time.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }

@@ -19,12 +19,12 @@ pub type ChatKey = (InstanceId, String);
 
 /// A message's place in its chat. The greater one is the later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark {
+pub struct MessagePosition {
     pub occurred_at: Timestamp,
     pub message_id: String,
 }
 
-impl Mark {
+impl MessagePosition {
     pub fn of(message: &Message) -> Self {
         Self { occurred_at: message.occurred_at(), message_id: message.id.clone() }
     }
@@ -33,7 +33,7 @@ impl Mark {
 /// The name that a message gave its chat.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChatName {
-    pub mark: Mark,
+    pub position: MessagePosition,
     pub name: String,
 }
 
@@ -44,25 +44,25 @@ pub struct Chat {
     pub chat_id: String,
     /// Messages, not their copies.
     pub message_count: i64,
-    pub last_incoming: Option<Mark>,
-    pub last_outgoing: Option<Mark>,
+    pub last_incoming: Option<MessagePosition>,
+    pub last_outgoing: Option<MessagePosition>,
     /// The sender's name of the latest incoming message that has one; none in groups, where each has another.
     pub name: Option<ChatName>,
     /// The first incoming message after the last outgoing one; none in chats in which nobody waits.
-    pub waiting: Option<Mark>,
+    pub waiting: Option<MessagePosition>,
 }
 
 /// The marks of a message in the places that it held in its chat.
 #[derive(Default)]
-struct Released {
-    incoming: Option<Mark>,
-    outgoing: Option<Mark>,
-    name: Option<Mark>,
+struct ClearedFields {
+    incoming: Option<MessagePosition>,
+    outgoing: Option<MessagePosition>,
+    name: Option<MessagePosition>,
 }
 
 /// What is to be looked up anew of a chat, because the message that held the place has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vacancies {
+pub struct StaleChatFields {
     pub incoming: bool,
     pub outgoing: bool,
     pub name: bool,
@@ -86,7 +86,7 @@ impl Chat {
     }
 
     /// The latest message of all.
-    pub fn last_message(&self) -> Option<&Mark> {
+    pub fn last_message(&self) -> Option<&MessagePosition> {
         self.last_incoming.as_ref().max(self.last_outgoing.as_ref())
     }
 
@@ -99,36 +99,38 @@ impl Chat {
 
     /// Takes the message's marks where they are later than those it has.
     fn include(&mut self, message: &Message) {
-        let mark = Mark::of(message);
+        let position = MessagePosition::of(message);
         if message.fields.from_me {
-            self.last_outgoing = self.last_outgoing.take().max(Some(mark));
+            self.last_outgoing = self.last_outgoing.take().max(Some(position));
             return;
         }
         if let (Some(name), false) = (&message.fields.sender_name, message.is_group()) {
-            let name = ChatName { mark: mark.clone(), name: name.clone() };
+            let name = ChatName { position: position.clone(), name: name.clone() };
             self.name = self.name.take().max(Some(name));
         }
-        self.last_incoming = self.last_incoming.take().max(Some(mark));
+        self.last_incoming = self.last_incoming.take().max(Some(position));
     }
 
     /// Clears the places that the message holds, and returns where it stood in them.
-    fn release(&mut self, message_id: &str) -> Released {
-        let held = |mark: &Mark| mark.message_id == message_id;
-        Released {
-            incoming: self.last_incoming.take_if(|mark| held(mark)),
-            outgoing: self.last_outgoing.take_if(|mark| held(mark)),
-            name: self.name.take_if(|name| held(&name.mark)).map(|name| name.mark),
+    fn clear(&mut self, message_id: &str) -> ClearedFields {
+        let held = |position: &MessagePosition| position.message_id == message_id;
+        ClearedFields {
+            incoming: self.last_incoming.take_if(|position| held(position)),
+            outgoing: self.last_outgoing.take_if(|position| held(position)),
+            name: self.name.take_if(|name| held(&name.position)).map(|name| name.position),
         }
     }
 
-    /// The places that are vacant since these marks were released. Whoever has come to stand there or later has the place:
+    /// The places that are vacant since these marks were cleared. Whoever has come to stand there or later has the place:
     /// nobody else did.
-    fn vacated(&self, released: Released) -> Vacancies {
-        let is_vacant = |mark: Option<Mark>, now: Option<&Mark>| mark.is_some_and(|mark| now < Some(&mark));
-        Vacancies {
-            incoming: is_vacant(released.incoming, self.last_incoming.as_ref()),
-            outgoing: is_vacant(released.outgoing, self.last_outgoing.as_ref()),
-            name: is_vacant(released.name, self.name.as_ref().map(|name| &name.mark)),
+    fn stale_since(&self, cleared: ClearedFields) -> StaleChatFields {
+        let is_stale = |position: Option<MessagePosition>, now: Option<&MessagePosition>| {
+            position.is_some_and(|position| now < Some(&position))
+        };
+        StaleChatFields {
+            incoming: is_stale(cleared.incoming, self.last_incoming.as_ref()),
+            outgoing: is_stale(cleared.outgoing, self.last_outgoing.as_ref()),
+            name: is_stale(cleared.name, self.name.as_ref().map(|name| &name.position)),
         }
     }
 
@@ -139,7 +141,7 @@ impl Chat {
     }
 }
 
-impl Vacancies {
+impl StaleChatFields {
     fn any(self) -> bool {
         self.incoming || self.outgoing || self.name
     }
@@ -155,20 +157,20 @@ impl Vacancies {
 
 /// Where a message stands: what its chat knows of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChatPlace {
+pub struct ChatPlacement {
     pub chat_id: Option<String>,
     pub occurred_at: Timestamp,
     pub from_me: bool,
 }
 
-impl ChatPlace {
+impl ChatPlacement {
     fn of(message: &Message) -> Self {
         let fields = &message.fields;
         Self { chat_id: fields.chat_id.clone(), occurred_at: message.occurred_at(), from_me: fields.from_me }
     }
 }
 
-impl From<&RecordedMessage> for ChatPlace {
+impl From<&RecordedMessage> for ChatPlacement {
     fn from(message: &RecordedMessage) -> Self {
         Self { chat_id: message.chat_id.clone(), occurred_at: message.occurred_at(), from_me: message.from_me }
     }
@@ -176,15 +178,15 @@ impl From<&RecordedMessage> for ChatPlace {
 
 /// A message that was there before, as later copies made it, and the place it had.
 #[derive(Clone, Debug)]
-pub struct Rewritten {
+pub struct UpdatedMessage {
     pub message: Message,
-    pub before: ChatPlace,
+    pub before: ChatPlacement,
 }
 
-impl Rewritten {
+impl UpdatedMessage {
     /// True if the place of the message has changed.
     pub fn has_moved(&self) -> bool {
-        self.before != ChatPlace::of(&self.message)
+        self.before != ChatPlacement::of(&self.message)
     }
 
     fn chat_before(&self) -> Option<ChatKey> {
@@ -192,79 +194,79 @@ impl Rewritten {
     }
 }
 
-/// The chats that a batch touches: load those of [`Chats::keys`], apply the messages, look up the vacancies, then
-/// the turns, and save.
+/// The chats that a batch touches: load those of [`TouchedChats::keys`], apply the messages, look up the stale, then
+/// the arrived, and save.
 #[derive(Debug)]
-pub struct Chats {
-    chats: BTreeMap<ChatKey, Touched>,
+pub struct TouchedChats {
+    chats: BTreeMap<ChatKey, TouchedChat>,
 }
 
 /// A chat that a batch touches.
 #[derive(Debug)]
-struct Touched {
+struct TouchedChat {
     chat: Chat,
     /// As it was before the batch.
     before: Chat,
-    vacancies: Vacancies,
+    stale: StaleChatFields,
     /// The messages that came.
-    turns: BTreeSet<ChatMessage>,
+    arrived: BTreeSet<ChatMessage>,
     /// The seconds that a message left, or came to from elsewhere: with one of these, what the row said does not count.
-    moves: BTreeSet<i64>,
+    moved_seconds: BTreeSet<i64>,
 }
 
-impl Chats {
+impl TouchedChats {
     /// The chats that the messages are in, or were in before.
-    pub fn keys(inserted: &[Message], rewritten: &[Rewritten]) -> BTreeSet<ChatKey> {
-        let now = inserted.iter().chain(rewritten.iter().map(|it| &it.message)).filter_map(chat_key);
-        now.chain(rewritten.iter().filter_map(Rewritten::chat_before)).collect()
+    pub fn keys(inserted: &[Message], updated: &[UpdatedMessage]) -> BTreeSet<ChatKey> {
+        let now = inserted.iter().chain(updated.iter().map(|it| &it.message)).filter_map(chat_key);
+        now.chain(updated.iter().filter_map(UpdatedMessage::chat_before)).collect()
     }
 
     /// `loaded` are the rows that exist already.
     pub fn new(keys: BTreeSet<ChatKey>, loaded: Vec<Chat>) -> Self {
         let fresh = keys.into_iter().map(Chat::new);
-        let chats = fresh.chain(loaded).map(|chat| (chat.key(), Touched::new(chat))).collect();
+        let chats = fresh.chain(loaded).map(|chat| (chat.key(), TouchedChat::new(chat))).collect();
         Self { chats }
     }
 
     /// Counts a message whose row is new.
     pub fn insert(&mut self, message: &Message) {
-        if let Some(touched) = self.now(message) {
+        if let Some(touched) = self.chat_of(message) {
             touched.include(message);
-            touched.turns.insert(ChatMessage::new(message.fields.from_me, Mark::of(message)));
+            touched.arrived.insert(ChatMessage::new(message.fields.from_me, MessagePosition::of(message)));
         }
     }
 
     /// Moves a message that was there before to where it now belongs.
-    pub fn relocate(&mut self, rewritten: &Rewritten) {
-        let Rewritten { message, before } = rewritten;
-        let (moved, chat_before) = (rewritten.has_moved(), rewritten.chat_before());
-        let mut released = Released::default();
+    pub fn relocate(&mut self, updated: &UpdatedMessage) {
+        let UpdatedMessage { message, before } = updated;
+        let (moved, chat_before) = (updated.has_moved(), updated.chat_before());
+        let mut cleared = ClearedFields::default();
         if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
             touched.chat.message_count -= 1;
-            released = touched.chat.release(&message.id);
-            touched.moves.extend(moved.then_some(before.occurred_at.seconds()));
+            cleared = touched.chat.clear(&message.id);
+            touched.moved_seconds.extend(moved.then_some(before.occurred_at.seconds()));
         }
-        if let Some(touched) = self.now(message) {
+        if let Some(touched) = self.chat_of(message) {
             touched.include(message);
-            touched.moves.extend(moved.then_some(message.occurred_at().seconds()));
+            touched.moved_seconds.extend(moved.then_some(message.occurred_at().seconds()));
         }
         if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
-            touched.vacancies = touched.vacancies.or(touched.chat.vacated(released));
+            touched.stale = touched.stale.or(touched.chat.stale_since(cleared));
         }
     }
 
     /// The chat that the message is in.
-    fn now(&mut self, message: &Message) -> Option<&mut Touched> {
+    fn chat_of(&mut self, message: &Message) -> Option<&mut TouchedChat> {
         self.chats.get_mut(&chat_key(message)?)
     }
 
     /// The chats of which something is to be looked up.
-    pub fn vacancies(&self) -> Vec<(ChatKey, Vacancies)> {
-        let vacant = self.chats.iter().filter(|(_, touched)| touched.vacancies.any());
-        vacant.map(|(key, touched)| (key.clone(), touched.vacancies)).collect()
+    pub fn stale_fields(&self) -> Vec<(ChatKey, StaleChatFields)> {
+        let stale = self.chats.iter().filter(|(_, touched)| touched.stale.any());
+        stale.map(|(key, touched)| (key.clone(), touched.stale)).collect()
     }
 
-    /// Fills vacancies with what was found.
+    /// Fills stale with what was found.
     pub fn refill(&mut self, latest: Vec<Chat>) {
         for latest in latest {
             if let Some(touched) = self.chats.get_mut(&latest.key()) {
@@ -274,21 +276,21 @@ impl Chats {
     }
 
     /// Says who waits and who was answered, as far as that can be said without a look at the messages. Once, when there
-    /// are no vacancies any more.
-    pub fn turns(&mut self) -> ResponseChanges {
-        let mut turns = ResponseChanges::default();
+    /// are no stale any more.
+    pub fn response_changes(&mut self) -> ResponseChanges {
+        let mut changes = ResponseChanges::default();
         for (key, touched) in self.chats.iter_mut().filter(|((_, chat_id), _)| chat_id::can_wait(chat_id)) {
             let followed = touched.follow();
-            touched.chat.waiting = turns.add(key, followed, touched.chat.last_outgoing.as_ref());
+            touched.chat.waiting = changes.add(key, followed, touched.chat.last_outgoing.as_ref());
         }
-        turns
+        changes
     }
 
     /// Takes who waits in the chats of which that was looked up.
-    pub fn wait(&mut self, found: Vec<(ChatKey, Mark)>) {
-        for (key, mark) in found {
+    pub fn set_waiting(&mut self, found: Vec<(ChatKey, MessagePosition)>) {
+        for (key, position) in found {
             if let Some(touched) = self.chats.get_mut(&key) {
-                touched.chat.waiting = Some(mark);
+                touched.chat.waiting = Some(position);
             }
         }
     }
@@ -301,10 +303,16 @@ impl Chats {
     }
 }
 
-impl Touched {
+impl TouchedChat {
     fn new(chat: Chat) -> Self {
         let before = chat.clone();
-        Self { chat, before, vacancies: Vacancies::default(), turns: BTreeSet::new(), moves: BTreeSet::new() }
+        Self {
+            chat,
+            before,
+            stale: StaleChatFields::default(),
+            arrived: BTreeSet::new(),
+            moved_seconds: BTreeSet::new(),
+        }
     }
 
     fn include(&mut self, message: &Message) {
@@ -313,12 +321,14 @@ impl Touched {
     }
 
     fn follow(&mut self) -> TrackedResponses {
-        let turns = std::mem::take(&mut self.turns);
-        if self.moves.is_empty() {
+        let arrived = std::mem::take(&mut self.arrived);
+        if self.moved_seconds.is_empty() {
             let Chat { waiting, last_incoming, last_outgoing, .. } = self.before.clone();
-            return ResponseTracker::new(waiting, last_incoming.as_ref(), last_outgoing).follow(turns);
+            return ResponseTracker::new(waiting, last_incoming.as_ref(), last_outgoing).follow(arrived);
         }
-        TrackedResponses::unknown(self.moves.iter().copied().chain(turns.iter().map(ChatMessage::second)).collect())
+        TrackedResponses::unknown(
+            self.moved_seconds.iter().copied().chain(arrived.iter().map(ChatMessage::second)).collect(),
+        )
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ChatKey, Mark};
+use super::{ChatKey, MessagePosition};
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
@@ -17,12 +17,12 @@ use crate::time::timestamp::Timestamp;
 pub struct Response {
     pub instance_id: InstanceId,
     pub chat_id: String,
-    pub incoming: Mark,
-    pub outgoing: Mark,
+    pub incoming: MessagePosition,
+    pub outgoing: MessagePosition,
 }
 
 impl Response {
-    fn new((instance_id, chat_id): ChatKey, incoming: Mark, outgoing: Mark) -> Self {
+    fn new((instance_id, chat_id): ChatKey, incoming: MessagePosition, outgoing: MessagePosition) -> Self {
         Self { instance_id, chat_id, incoming, outgoing }
     }
 
@@ -42,12 +42,12 @@ impl Response {
 pub struct ChatMessage {
     second: i64,
     from_me: bool,
-    mark: Mark,
+    position: MessagePosition,
 }
 
 impl ChatMessage {
-    pub fn new(from_me: bool, mark: Mark) -> Self {
-        Self { second: mark.occurred_at.seconds(), from_me, mark }
+    pub fn new(from_me: bool, position: MessagePosition) -> Self {
+        Self { second: position.occurred_at.seconds(), from_me, position }
     }
 
     pub fn second(&self) -> i64 {
@@ -56,20 +56,20 @@ impl ChatMessage {
 }
 
 /// Follows a chat from what its row says through the messages that come to it, without a look at those it has. What
-/// comes in its order needs none; for the rest, the course says what is to be looked up.
+/// comes in its order needs none; for the rest, the tracker says what is to be looked up.
 #[derive(Debug, Default)]
 pub struct ResponseTracker {
     waiting: WaitState,
-    last_outgoing: Option<Mark>,
+    last_outgoing: Option<MessagePosition>,
     /// The second of the latest incoming message before those that are followed.
     last_incoming: Option<i64>,
-    answered: Vec<(Mark, Mark)>,
-    touched: BTreeSet<i64>,
+    answered: Vec<(MessagePosition, MessagePosition)>,
+    affected: BTreeSet<i64>,
 }
 
 #[derive(Debug)]
 enum WaitState {
-    Known(Option<Mark>),
+    Known(Option<MessagePosition>),
     Unknown,
 }
 
@@ -79,77 +79,83 @@ impl Default for WaitState {
     }
 }
 
-/// What a course came to.
+/// What a tracker came to.
 #[derive(Debug)]
 pub struct TrackedResponses {
     /// Who waits now, if that is known.
-    pub waiting: Option<Option<Mark>>,
+    pub waiting: Option<Option<MessagePosition>>,
     /// Each question with its answer.
-    pub answered: Vec<(Mark, Mark)>,
+    pub answered: Vec<(MessagePosition, MessagePosition)>,
     /// The seconds around which the answers are to be looked up.
-    pub touched: BTreeSet<i64>,
+    pub affected: BTreeSet<i64>,
 }
 
 impl TrackedResponses {
     /// Of a chat whose row says nothing: everything is looked up.
-    pub fn unknown(touched: BTreeSet<i64>) -> Self {
-        Self { waiting: None, answered: vec![], touched }
+    pub fn unknown(affected: BTreeSet<i64>) -> Self {
+        Self { waiting: None, answered: vec![], affected }
     }
 }
 
 impl ResponseTracker {
     /// Begins with what a chat's row says.
-    pub fn new(waiting: Option<Mark>, last_incoming: Option<&Mark>, last_outgoing: Option<Mark>) -> Self {
-        let last_incoming = last_incoming.map(|mark| mark.occurred_at.seconds());
+    pub fn new(
+        waiting: Option<MessagePosition>,
+        last_incoming: Option<&MessagePosition>,
+        last_outgoing: Option<MessagePosition>,
+    ) -> Self {
+        let last_incoming = last_incoming.map(|position| position.occurred_at.seconds());
         Self { waiting: WaitState::Known(waiting), last_incoming, last_outgoing, ..Self::default() }
     }
 
-    pub fn follow(mut self, turns: BTreeSet<ChatMessage>) -> TrackedResponses {
-        turns.into_iter().for_each(|turn| self.take(turn));
+    pub fn follow(mut self, messages: BTreeSet<ChatMessage>) -> TrackedResponses {
+        messages.into_iter().for_each(|message| self.add(message));
         let waiting = match self.waiting {
             WaitState::Known(waiting) => Some(waiting),
             WaitState::Unknown => None,
         };
-        TrackedResponses { waiting, answered: self.answered, touched: self.touched }
+        TrackedResponses { waiting, answered: self.answered, affected: self.affected }
     }
 
-    fn take(&mut self, turn: ChatMessage) {
-        let last = self.last_outgoing.as_ref().map(|mark| mark.occurred_at.seconds());
-        let is_last = last.is_none_or(|last| turn.second > last);
-        match (is_last, turn.from_me) {
-            (true, false) => self.ask(turn.mark),
-            (true, true) => self.answer(turn),
+    fn add(&mut self, message: ChatMessage) {
+        let last = self.last_outgoing.as_ref().map(|position| position.occurred_at.seconds());
+        let is_last = last.is_none_or(|last| message.second > last);
+        match (is_last, message.from_me) {
+            (true, false) => self.add_incoming(message.position),
+            (true, true) => self.add_outgoing(message),
             // It is not the first message of its answer, and changes nothing of it.
-            (false, true) if self.last_outgoing.as_ref() < Some(&turn.mark) => self.last_outgoing = Some(turn.mark),
+            (false, true) if self.last_outgoing.as_ref() < Some(&message.position) => {
+                self.last_outgoing = Some(message.position)
+            }
             (false, _) => {
-                self.touched.insert(turn.second);
+                self.affected.insert(message.second);
             }
         }
     }
 
-    fn ask(&mut self, mark: Mark) {
+    fn add_incoming(&mut self, position: MessagePosition) {
         if let WaitState::Known(waiting) = &mut self.waiting {
-            let earlier = waiting.take().filter(|earlier| *earlier < mark);
-            *waiting = Some(earlier.unwrap_or(mark));
+            let earlier = waiting.take().filter(|earlier| *earlier < position);
+            *waiting = Some(earlier.unwrap_or(position));
         }
     }
 
-    fn answer(&mut self, turn: ChatMessage) {
+    fn add_outgoing(&mut self, message: ChatMessage) {
         match &mut self.waiting {
             WaitState::Unknown => {
-                self.touched.insert(turn.second);
+                self.affected.insert(message.second);
             }
             WaitState::Known(waiting) => {
-                let asked = waiting.take_if(|asked| asked.occurred_at.seconds() <= turn.second);
-                if let Some(asked) = asked {
-                    self.answered.push((asked, turn.mark.clone()));
-                    if self.last_incoming > Some(turn.second) {
+                let question = waiting.take_if(|question| question.occurred_at.seconds() <= message.second);
+                if let Some(question) = question {
+                    self.answered.push((question, message.position.clone()));
+                    if self.last_incoming > Some(message.second) {
                         self.waiting = WaitState::Unknown;
                     }
                 }
             }
         }
-        self.last_outgoing = Some(turn.mark);
+        self.last_outgoing = Some(message.position);
     }
 }
 
@@ -157,9 +163,9 @@ impl ResponseTracker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerSecond {
     /// The first message that was sent in that second.
-    pub outgoing: Mark,
+    pub outgoing: MessagePosition,
     /// The first message that it answers.
-    pub incoming: Option<Mark>,
+    pub incoming: Option<MessagePosition>,
 }
 
 /// What stands around a second in which a message came, went or changed its direction. No other answers than these
@@ -210,22 +216,27 @@ impl AnswersAround {
 pub struct ResponseChanges {
     pub responses: Vec<Response>,
     /// The chats and the beginnings of the seconds around which the answers are to be looked up.
-    pub touched: Vec<(ChatKey, Timestamp)>,
+    pub affected: Vec<(ChatKey, Timestamp)>,
     /// The chats of which it is to be looked up who waits: the first incoming message from this time on.
-    pub unknown: Vec<(ChatKey, Timestamp)>,
+    pub unknown_waits: Vec<(ChatKey, Timestamp)>,
 }
 
 impl ResponseChanges {
-    /// Adds what a chat's course came to; `last_outgoing` is the latest outgoing message after all. Returns who waits,
+    /// Adds what a chat's tracker came to; `last_outgoing` is the latest outgoing message after all. Returns who waits,
     /// if that is known.
-    pub fn add(&mut self, chat: &ChatKey, followed: TrackedResponses, last_outgoing: Option<&Mark>) -> Option<Mark> {
+    pub fn add(
+        &mut self,
+        chat: &ChatKey,
+        tracked: TrackedResponses,
+        last_outgoing: Option<&MessagePosition>,
+    ) -> Option<MessagePosition> {
         let response = |(incoming, outgoing)| Response::new(chat.clone(), incoming, outgoing);
-        self.responses.extend(followed.answered.into_iter().map(response));
-        let touched = followed.touched.into_iter().map(|second| (chat.clone(), Timestamp::from_seconds(second)));
-        self.touched.extend(touched);
-        followed.waiting.unwrap_or_else(|| {
-            let since = last_outgoing.map_or(Timestamp::MIN, |mark| mark.occurred_at.next_second());
-            self.unknown.push((chat.clone(), since));
+        self.responses.extend(tracked.answered.into_iter().map(response));
+        let affected = tracked.affected.into_iter().map(|second| (chat.clone(), Timestamp::from_seconds(second)));
+        self.affected.extend(affected);
+        tracked.waiting.unwrap_or_else(|| {
+            let since = last_outgoing.map_or(Timestamp::MIN, |position| position.occurred_at.next_second());
+            self.unknown_waits.push((chat.clone(), since));
             None
         })
     }
@@ -244,42 +255,42 @@ impl ResponseChanges {
 mod tests {
     use super::*;
 
-    fn mark(millis: i64) -> Mark {
-        Mark { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
+    fn position(millis: i64) -> MessagePosition {
+        MessagePosition { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
     }
 
-    fn turns(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<ChatMessage> {
-        let asked = incoming.iter().map(|millis| ChatMessage::new(false, mark(*millis)));
-        asked.chain(outgoing.iter().map(|millis| ChatMessage::new(true, mark(*millis)))).collect()
+    fn messages(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<ChatMessage> {
+        let question = incoming.iter().map(|millis| ChatMessage::new(false, position(*millis)));
+        question.chain(outgoing.iter().map(|millis| ChatMessage::new(true, position(*millis)))).collect()
     }
 
     #[test]
     fn what_comes_in_its_order_needs_no_look() {
         let followed =
-            ResponseTracker::default().follow(turns(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
-        assert_eq!(followed.waiting, Some(Some(mark(9_000))));
-        assert_eq!(followed.answered, [(mark(1_000), mark(3_000)), (mark(7_900), mark(7_100))]);
-        assert!(followed.touched.is_empty());
-        let never_answered = ResponseTracker::new(Some(mark(5_000)), Some(&mark(90_000)), None);
-        let followed = never_answered.follow(turns(&[4_000, 91_000], &[]));
-        assert_eq!((followed.waiting, followed.touched.len()), (Some(Some(mark(4_000))), 0));
+            ResponseTracker::default().follow(messages(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
+        assert_eq!(followed.waiting, Some(Some(position(9_000))));
+        assert_eq!(followed.answered, [(position(1_000), position(3_000)), (position(7_900), position(7_100))]);
+        assert!(followed.affected.is_empty());
+        let never_answered = ResponseTracker::new(Some(position(5_000)), Some(&position(90_000)), None);
+        let followed = never_answered.follow(messages(&[4_000, 91_000], &[]));
+        assert_eq!((followed.waiting, followed.affected.len()), (Some(Some(position(4_000))), 0));
     }
 
     #[test]
     fn what_comes_late_is_looked_up_around_its_second() {
-        let course = || ResponseTracker::new(None, Some(&mark(1_000)), Some(mark(5_500)));
-        assert_eq!(course().follow(turns(&[3_000], &[])).touched, [3].into());
-        assert_eq!(course().follow(turns(&[5_999], &[])).touched, [5].into());
-        assert_eq!(course().follow(turns(&[], &[5_100])).touched, [5].into());
-        assert_eq!(course().follow(turns(&[], &[5_600])).touched, [].into());
+        let tracker = || ResponseTracker::new(None, Some(&position(1_000)), Some(position(5_500)));
+        assert_eq!(tracker().follow(messages(&[3_000], &[])).affected, [3].into());
+        assert_eq!(tracker().follow(messages(&[5_999], &[])).affected, [5].into());
+        assert_eq!(tracker().follow(messages(&[], &[5_100])).affected, [5].into());
+        assert_eq!(tracker().follow(messages(&[], &[5_600])).affected, [].into());
     }
 
     #[test]
     fn an_answer_between_questions_leaves_open_who_waits() {
-        let course = ResponseTracker::new(Some(mark(2_000)), Some(&mark(9_000)), None);
-        let followed = course.follow(turns(&[], &[5_000, 7_000]));
+        let tracker = ResponseTracker::new(Some(position(2_000)), Some(&position(9_000)), None);
+        let followed = tracker.follow(messages(&[], &[5_000, 7_000]));
         assert_eq!(followed.waiting, None);
-        assert_eq!(followed.answered, [(mark(2_000), mark(5_000))]);
-        assert_eq!(followed.touched, [7].into());
+        assert_eq!(followed.answered, [(position(2_000), position(5_000))]);
+        assert_eq!(followed.affected, [7].into());
     }
 }

@@ -18,7 +18,7 @@ pub struct Receipt {
     /// Whether the ledger held the very same body of the same instance before.
     pub duplicate: bool,
     /// True if the store kept the event as quarantined because of what the ledger held before.
-    pub set_aside: bool,
+    pub quarantined: bool,
 }
 
 /// One row of `events` to be written: the earliest of its exact repeats within the batch.
@@ -62,7 +62,7 @@ impl<'e> LedgerRows<'e> {
     /// The files that the repeated rows ask for again.
     pub fn media_of_repeats(&self, new: &HashSet<i64>) -> Vec<MediaJob> {
         let repeated = self.iter().filter(|row| row.deliveries > 1 || !new.contains(&row.seq));
-        let jobs = repeated.filter_map(|row| match &row.event.reading.effect {
+        let jobs = repeated.filter_map(|row| match &row.event.interpretation.effect {
             Effect::Message(copy) => copy.media_job(&row.event.instance_id, row.last_received_at),
             _ => None,
         });
@@ -70,11 +70,11 @@ impl<'e> LedgerRows<'e> {
     }
 
     /// An answer for each event, in the order in which they were given; of the new rows, some were set aside.
-    pub fn receipts(&self, new: &HashSet<i64>, set_aside: &HashSet<i64>) -> Vec<Receipt> {
+    pub fn receipts(&self, new: &HashSet<i64>, quarantined: &HashSet<i64>) -> Vec<Receipt> {
         let mut unseen = new.clone();
         let receipt = |event| {
             let seq = self.rows[&key(event)].seq;
-            Receipt { duplicate: !unseen.remove(&seq), set_aside: set_aside.contains(&seq) }
+            Receipt { duplicate: !unseen.remove(&seq), quarantined: quarantined.contains(&seq) }
         };
         self.events.iter().map(receipt).collect()
     }
@@ -100,7 +100,7 @@ impl<'e> LedgerRow<'e> {
         self.last_received_at = self.last_received_at.max(earlier.last_received_at);
     }
 
-    fn placed(&self, copy: &Arc<MessageCopy>) -> LedgerCopy {
+    fn ledger_copy(&self, copy: &Arc<MessageCopy>) -> LedgerCopy {
         LedgerCopy {
             instance_id: self.event.instance_id.clone(),
             copy: copy.clone(),
@@ -112,11 +112,11 @@ impl<'e> LedgerRow<'e> {
 }
 
 /// The copies of messages among new rows of the ledger, sorted by message.
-pub fn copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> {
+pub fn message_copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> {
     let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     for row in rows {
-        if let Effect::Message(copy) = &row.event.reading.effect {
-            let copy = row.placed(copy);
+        if let Effect::Message(copy) = &row.event.interpretation.effect {
+            let copy = row.ledger_copy(copy);
             copies.entry(copy.key()).or_default().push(copy);
         }
     }
@@ -125,14 +125,14 @@ pub fn copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> 
 
 /// The changes that new rows of the ledger make to tables other than `messages`: one row for each key, sorted by key.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct TableChanges {
     /// What copies state and what events of their own do.
     pub acks: Vec<MessageAck>,
     pub reactions: Vec<MessageReaction>,
     pub media: Vec<MediaJob>,
 }
 
-impl Changes {
+impl TableChanges {
     pub fn of<'r>(rows: impl Iterator<Item = &'r LedgerRow<'r>>) -> Self {
         let mut changes = Self::default();
         rows.for_each(|row| changes.add(row));
@@ -144,7 +144,7 @@ impl Changes {
     }
 
     fn add(&mut self, row: &LedgerRow<'_>) {
-        match &row.event.reading.effect {
+        match &row.event.interpretation.effect {
             Effect::Nothing => {}
             Effect::Message(copy) => {
                 let (instance_id, at) = (&row.event.instance_id, row.event.received_at);

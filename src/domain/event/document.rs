@@ -18,11 +18,11 @@ use crate::time::timestamp::Timestamp;
 const REPLACEMENT: char = '\u{FFFD}';
 
 /// A body as text: without a byte order mark, and U+FFFD where it is no UTF-8.
-pub struct Text<'b> {
+pub struct BodyText<'b> {
     text: Cow<'b, str>,
 }
 
-impl<'b> Text<'b> {
+impl<'b> BodyText<'b> {
     pub fn of(body: &'b [u8]) -> Self {
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
         Self { text: String::from_utf8_lossy(body) }
@@ -54,18 +54,18 @@ enum Field {
 }
 
 /// A field that is there and is no text.
-struct NoText;
+struct NotText;
 
 /// Why a field is no id.
-enum IdFlaw {
+enum InvalidId {
     /// It never was one: broken text, a fraction, neither text nor number.
-    NoId,
+    NotAnId,
     /// With a NUL, or a number beyond 64 bits.
-    Unholdable,
+    NotStorable,
 }
 
 impl<'t> Document<'t> {
-    pub fn parse(text: &'t Text<'_>) -> Result<Self, Defect> {
+    pub fn parse(text: &'t BodyText<'_>) -> Result<Self, Defect> {
         let lossy = matches!(text.text, Cow::Owned(_));
         match serde_json::from_str(&text.text) {
             Ok(fields) => Ok(Self { fields, lossy, unusable: vec![], repaired: vec![] }),
@@ -87,35 +87,35 @@ impl<'t> Document<'t> {
     /// The instance that the body names, if it names one.
     pub fn instance_id(&self) -> Result<Option<InstanceId>, Defect> {
         const FIELD: &str = "instance_id";
-        let Some(id) = self.exact(FIELD).map_err(|_| Defect::Unusable(FIELD))? else { return Ok(None) };
+        let Some(id) = self.exact_id(FIELD).map_err(|_| Defect::Unusable(FIELD))? else { return Ok(None) };
         let id = InstanceId::new(&id).map_err(|_| Defect::TooLong(FIELD))?;
         Ok(Some(id).filter(|id| !id.is_unstated()))
     }
 
     /// An id that the event cannot do without.
     pub fn required_id(&self, field: &'static str) -> Result<String, Defect> {
-        let id = self.exact(field).map_err(|_| Defect::Unusable(field))?;
+        let id = self.exact_id(field).map_err(|_| Defect::Unusable(field))?;
         within(field, MAX_ID_BYTES, id)?.ok_or(Defect::Missing(field))
     }
 
     /// An id that may be absent. One that was never an id counts as absent; one that no column can hold as it is sets
     /// the event aside.
     pub fn optional_id(&mut self, field: &'static str) -> Result<Option<String>, Defect> {
-        match self.exact(field) {
+        match self.exact_id(field) {
             Ok(id) => within(field, MAX_ID_BYTES, id),
-            Err(IdFlaw::NoId) => Ok(self.note_unusable(field)),
-            Err(IdFlaw::Unholdable) => Err(Defect::Unusable(field)),
+            Err(InvalidId::NotAnId) => Ok(self.note_unusable(field)),
+            Err(InvalidId::NotStorable) => Err(Defect::Unusable(field)),
         }
     }
 
     /// An id, if it can be read and held as it is.
     pub fn readable_id(&self, field: &'static str) -> Option<String> {
-        self.exact(field).ok().flatten().filter(|id| id.len() <= MAX_ID_BYTES)
+        self.exact_id(field).ok().flatten().filter(|id| id.len() <= MAX_ID_BYTES)
     }
 
     /// Text that the event turns on and that stands in a unique key: `None` if it is absent or null.
     pub fn key_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
-        let text = self.readable(field).map_err(|NoText| Defect::Unusable(field))?;
+        let text = self.readable(field).map_err(|NotText| Defect::Unusable(field))?;
         within(field, max_bytes, text)
     }
 
@@ -127,7 +127,7 @@ impl<'t> Document<'t> {
 
     /// Text that may be left out.
     pub fn text(&mut self, field: &'static str) -> Option<String> {
-        self.readable(field).unwrap_or_else(|NoText| self.note_unusable(field))
+        self.readable(field).unwrap_or_else(|NotText| self.note_unusable(field))
     }
 
     /// The same, and unusable beyond so many bytes.
@@ -137,11 +137,11 @@ impl<'t> Document<'t> {
     }
 
     /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
-    fn readable(&mut self, field: &'static str) -> Result<Option<String>, NoText> {
+    fn readable(&mut self, field: &'static str) -> Result<Option<String>, NotText> {
         match self.field(field) {
             Field::Absent | Field::Flag(false) => Ok(None),
             Field::Number(digits) => Ok(Some(digits)),
-            Field::Flag(true) | Field::Other => Err(NoText),
+            Field::Flag(true) | Field::Other => Err(NotText),
             Field::Text { text, repaired } => {
                 if repaired || text.contains('\0') {
                     self.repaired.push(field);
@@ -202,11 +202,11 @@ impl<'t> Document<'t> {
 
     /// An id as it came: text or a whole number; empty counts as absent. What would have to be changed to be kept is
     /// refused, because two different ids could become the same.
-    fn exact(&self, field: &'static str) -> Result<Option<String>, IdFlaw> {
+    fn exact_id(&self, field: &'static str) -> Result<Option<String>, InvalidId> {
         match self.field(field) {
             Field::Absent => Ok(None),
-            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(IdFlaw::NoId),
-            Field::Text { text, .. } if text.contains('\0') => Err(IdFlaw::Unholdable),
+            Field::Text { repaired: true, .. } | Field::Flag(_) | Field::Other => Err(InvalidId::NotAnId),
+            Field::Text { text, .. } if text.contains('\0') => Err(InvalidId::NotStorable),
             Field::Text { text, .. } => Ok(Some(text).filter(|text| !text.is_empty())),
             Field::Number(digits) => whole_number(&digits).map(Some),
         }
@@ -257,16 +257,16 @@ fn decode_text(raw: &str) -> Option<(String, bool)> {
 }
 
 /// A JSON number as an id: whole and within 64 bits, `123.0` and `1e3` among them.
-fn whole_number(digits: &str) -> Result<String, IdFlaw> {
+fn whole_number(digits: &str) -> Result<String, InvalidId> {
     /// From here on a double skips whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
         return Ok(digits.to_owned());
     }
     match digits.parse::<f64>() {
-        Ok(number) if number.abs() >= EXACT => Err(IdFlaw::Unholdable),
+        Ok(number) if number.abs() >= EXACT => Err(InvalidId::NotStorable),
         Ok(number) if number.fract() == 0.0 => Ok((number as i64).to_string()),
-        _ => Err(IdFlaw::NoId),
+        _ => Err(InvalidId::NotAnId),
     }
 }
 

@@ -8,14 +8,13 @@ use super::instance::{InstanceId, attribute};
 use super::message::MessageCopy;
 use crate::access::signature::{Keyring, Signer};
 use crate::event::defect::Defect;
-use crate::event::document::{Document, Text};
+use crate::event::document::{BodyText, Document};
 use crate::message::ack::MessageAck;
 use crate::message::reaction::MessageReaction;
 use crate::time::timestamp::Timestamp;
 
 pub mod batch;
 pub mod defect;
-pub mod disposition;
 pub mod document;
 
 /// The longest `event_type` that is taken for one. The guide's have up to 16 bytes.
@@ -60,7 +59,7 @@ pub enum Effect {
     Reaction(MessageReaction),
 }
 
-/// What an event is about, as far as it can be read: also of one that is ignored or quarantined.
+/// What an event is subject, as far as it can be read: also of one that is ignored or quarantined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventSubject {
     pub event_type: Option<String>,
@@ -72,7 +71,7 @@ pub struct EventSubject {
 /// from the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interpretation {
-    pub about: EventSubject,
+    pub subject: EventSubject,
     pub state: EventState,
     pub reason: Option<String>,
     pub effect: Effect,
@@ -83,19 +82,19 @@ pub struct Interpretation {
 pub struct Event {
     pub instance_id: InstanceId,
     /// The instance that the body names, if it names one that the event is not kept under.
-    pub contradicts: Option<InstanceId>,
+    pub mismatched_instance: Option<InstanceId>,
     pub body: Vec<u8>,
     pub body_sha256: [u8; 32],
     pub received_at: Timestamp,
     /// Whether a signature was verified.
     pub signed: bool,
-    pub reading: Interpretation,
+    pub interpretation: Interpretation,
 }
 
 impl Event {
     /// Whether a file is to be saved because of it.
     pub fn asks_for_media(&self) -> bool {
-        matches!(&self.reading.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
+        matches!(&self.interpretation.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
     }
 
     /// Reads a verified body: whose it is, and what it says. Never fails: what cannot be understood is quarantined.
@@ -106,45 +105,45 @@ impl Event {
         body: Vec<u8>,
         received_at: Timestamp,
     ) -> Self {
-        let text = Text::of(&body);
+        let text = BodyText::of(&body);
         let document = Document::parse(&text);
         let stated = document.as_ref().ok().and_then(|document| document.instance_id().ok().flatten());
         let instance_id = attribute(keyring, path, signer, stated.as_ref());
-        let reading = Interpretation::of(document, &instance_id, received_at);
+        let interpretation = Interpretation::of(document, &instance_id, received_at);
         Self {
-            contradicts: stated.filter(|stated| *stated != instance_id),
+            mismatched_instance: stated.filter(|stated| *stated != instance_id),
             body_sha256: Sha256::digest(&body).into(),
             signed: *signer != Signer::Nobody,
             instance_id,
             body,
             received_at,
-            reading,
+            interpretation,
         }
     }
 
     /// Reads a row of the ledger again.
     pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
-        let reading = Interpretation::of_ledger(&body, &instance_id, received_at);
+        let interpretation = Interpretation::of_ledger(&body, &instance_id, received_at);
         let body_sha256 = Sha256::digest(&body).into();
-        Self { instance_id, contradicts: None, body, body_sha256, received_at, signed, reading }
+        Self { instance_id, mismatched_instance: None, body, body_sha256, received_at, signed, interpretation }
     }
 
     /// The instance that a body names, believed or not.
     pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
-        let text = Text::of(body);
+        let text = BodyText::of(body);
         Document::parse(&text).ok()?.instance_id().ok()?
     }
 
     /// The same event set aside with `reason`, for a store that cannot hold what it says: nothing but its bytes.
     pub fn quarantined(self, reason: &str) -> Self {
-        Self { reading: Interpretation::quarantined(EventSubject::default(), reason.to_owned()), ..self }
+        Self { interpretation: Interpretation::quarantined(EventSubject::default(), reason.to_owned()), ..self }
     }
 }
 
 impl Interpretation {
     /// Reads a ledger row again.
     pub fn of_ledger(body: &[u8], instance_id: &InstanceId, received_at: Timestamp) -> Self {
-        let text = Text::of(body);
+        let text = BodyText::of(body);
         Self::of(Document::parse(&text), instance_id, received_at)
     }
 
@@ -155,16 +154,16 @@ impl Interpretation {
         };
         let event_type = document.key_text("event_type", MAX_EVENT_TYPE_BYTES);
         let event_type = event_type.map(|event_type| event_type.filter(|event_type| !event_type.is_empty()));
-        let about = EventSubject::of(&document, event_type.clone().unwrap_or_default());
+        let subject = EventSubject::of(&document, event_type.clone().unwrap_or_default());
         let effect = event_type
             .and_then(|event_type| Effect::of(event_type.as_deref(), &mut document, instance_id, received_at));
         match effect {
             Ok(effect) => {
-                let known = effect != Effect::Nothing || about.event_type.as_deref() == Some(TEST_WEBHOOK);
+                let known = effect != Effect::Nothing || subject.event_type.as_deref() == Some(TEST_WEBHOOK);
                 let state = if known { EventState::Applied } else { EventState::Ignored };
-                Self { about, state, reason: document.notes(), effect }
+                Self { subject, state, reason: document.notes(), effect }
             }
-            Err(defect) => Self::quarantined(about, defect.reason()),
+            Err(defect) => Self::quarantined(subject, defect.reason()),
         }
     }
 
@@ -180,8 +179,8 @@ impl Interpretation {
         }
     }
 
-    fn quarantined(about: EventSubject, reason: String) -> Self {
-        Self { about, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
+    fn quarantined(subject: EventSubject, reason: String) -> Self {
+        Self { subject, state: EventState::Quarantined, reason: Some(reason), effect: Effect::Nothing }
     }
 }
 
@@ -265,10 +264,10 @@ mod tests {
     }
 
     fn quarantine(body: &str) -> String {
-        let reading = read(body);
-        assert_eq!(reading.state, EventState::Quarantined, "{body}");
-        assert_eq!(reading.effect, Effect::Nothing, "{body}");
-        reading.reason.unwrap()
+        let interpretation = read(body);
+        assert_eq!(interpretation.state, EventState::Quarantined, "{body}");
+        assert_eq!(interpretation.effect, Effect::Nothing, "{body}");
+        interpretation.reason.unwrap()
     }
 
     #[test]
@@ -350,8 +349,8 @@ mod tests {
         let shown = format!(r#"{{"event_type":"message_sent","id":"A","sender_name":"{name}","reaction":"{emoji}"}}"#);
         assert_eq!(read(&shown).reason.as_deref(), Some("unusable:sender_name,reaction"));
         let body = r#"{"event_type":"message_received","id":"A","latitude":"north","timestamp":5,"body":"a\u0000"}"#;
-        let reading = read(body);
-        assert_eq!(reading.state, EventState::Applied);
-        assert_eq!(reading.reason.as_deref(), Some("unusable:timestamp,latitude repaired:body"));
+        let interpretation = read(body);
+        assert_eq!(interpretation.state, EventState::Applied);
+        assert_eq!(interpretation.reason.as_deref(), Some("unusable:timestamp,latitude repaired:body"));
     }
 }

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::event::disposition;
+use super::content_disposition;
 
 /// What file systems take for one name.
 const MAX_BYTES: usize = 255;
@@ -13,7 +13,7 @@ const MAX_EXTENSION_BYTES: usize = 16;
 /// The original name: from the answer's `Content-Disposition`, else the last part of the URL's path (as it stands in
 /// the URL, percent-encoded). `None` if neither leaves a usable name.
 pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
-    let stated = disposition.and_then(disposition::file_name).and_then(|name| sanitised(&name));
+    let stated = disposition.and_then(content_disposition::file_name).and_then(|name| sanitised(&name));
     stated.or_else(|| {
         let (_, last) = url_path.rsplit_once('/').unwrap_or(("", url_path));
         sanitised(&percent_decode_str(last).decode_utf8_lossy())

@@ -13,6 +13,7 @@ use super::instance::InstanceId;
 use crate::media::object_key::ObjectKey;
 use crate::time::timestamp::Timestamp;
 
+mod content_disposition;
 pub mod file_name;
 pub mod media_type;
 pub mod object_key;
@@ -99,7 +100,7 @@ impl fmt::Display for MediaState {
 
 /// The jobs of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Jobs {
+pub struct MediaJobCount {
     pub state: MediaState,
     pub count: u64,
     /// When the oldest of their messages was.
@@ -144,23 +145,23 @@ pub struct Settlement {
     pub lease: Lease,
     /// As the job was claimed. Fewer in the row mean that it was made due again since.
     pub attempts: u32,
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     Stored {
         file: StoredFile,
         at: Timestamp,
     },
     /// Pending, until then.
-    Again {
+    Retry {
         at: Timestamp,
         reason: String,
         denied: bool,
     },
     /// Given up.
-    Ended {
+    GivenUp {
         state: MediaState,
         reason: String,
     },
@@ -173,26 +174,26 @@ pub enum Outcome {
     Released,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// True if nothing more is done for the file, unless somebody asks for it again.
     pub fn ends_job(&self) -> bool {
-        matches!(self, Self::Stored { .. } | Self::Ended { .. })
+        matches!(self, Self::Stored { .. } | Self::GivenUp { .. })
     }
 }
 
 /// Why a file could not be had, by what follows from it. The texts are for the owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum MediaFailure {
     /// It may pass: the host is away or overloaded, the answer broke off, our own store does not answer.
     #[error("{reason}")]
-    Passing {
+    Transient {
         reason: String,
         /// What the server's Retry-After asks for.
         retry_after: Option<Duration>,
     },
     /// 404 or 410.
     #[error("the gateway no longer has the file (it answered {status})")]
-    Gone { status: u16 },
+    NotFound { status: u16 },
     /// Another answer that is no file.
     #[error("{0}")]
     Denied(String),
@@ -202,15 +203,15 @@ pub enum Failure {
     TooLarge(String),
     /// No fault of the job's.
     #[error("there is no room for it on the disk")]
-    NoRoom,
+    DiskFull,
     /// No fault of the job's, nor would another file be taken.
     #[error("the bucket is full")]
-    StoreFull,
+    BucketFull,
 }
 
-impl Failure {
-    pub fn passing(reason: impl Into<String>) -> Self {
-        Self::Passing { reason: reason.into(), retry_after: None }
+impl MediaFailure {
+    pub fn transient(reason: impl Into<String>) -> Self {
+        Self::Transient { reason: reason.into(), retry_after: None }
     }
 }
 
@@ -225,7 +226,7 @@ pub struct RetryPolicy {
 const MAX_DENIALS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// After that there may be room, for this file too; up to twice as long.
-const NO_ROOM_DELAY: Duration = Duration::from_secs(60);
+const FULL_DELAY: Duration = Duration::from_secs(60);
 const MAX_DELAY: Duration = Duration::from_secs(10 * 60);
 /// A server may not put us off for longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -236,33 +237,33 @@ impl RetryPolicy {
 
     /// What follows from a failed attempt. `jitter` is a random number from 0 to 1: jobs that failed together come
     /// again apart.
-    pub fn outcome(&self, job: &LeasedJob, failure: &Failure, now: Timestamp, jitter: f64) -> Outcome {
-        let ended = |state| Outcome::Ended { state, reason: failure.to_string() };
+    pub fn outcome(&self, job: &LeasedJob, failure: &MediaFailure, now: Timestamp, jitter: f64) -> AttemptOutcome {
+        let given_up = |state| AttemptOutcome::GivenUp { state, reason: failure.to_string() };
         match failure {
-            Failure::NoRoom | Failure::StoreFull => {
-                Outcome::Postponed { at: now + NO_ROOM_DELAY.mul_f64(1.0 + jitter), reason: failure.to_string() }
+            MediaFailure::DiskFull | MediaFailure::BucketFull => {
+                AttemptOutcome::Postponed { at: now + FULL_DELAY.mul_f64(1.0 + jitter), reason: failure.to_string() }
             }
-            Failure::Refused(_) => ended(MediaState::Refused),
-            Failure::TooLarge(_) => ended(MediaState::TooLarge),
-            Failure::Gone { .. } if job.denials + 1 >= MAX_DENIALS => ended(MediaState::Expired),
-            Failure::Denied(_) if job.denials + 1 >= MAX_DENIALS => ended(MediaState::Failed),
-            Failure::Gone { .. } | Failure::Denied(_) => {
-                again(now, delay(job.denials + 1, jitter), failure.to_string(), true)
+            MediaFailure::Refused(_) => given_up(MediaState::Refused),
+            MediaFailure::TooLarge(_) => given_up(MediaState::TooLarge),
+            MediaFailure::NotFound { .. } if job.denials + 1 >= MAX_DENIALS => given_up(MediaState::Expired),
+            MediaFailure::Denied(_) if job.denials + 1 >= MAX_DENIALS => given_up(MediaState::Failed),
+            MediaFailure::NotFound { .. } | MediaFailure::Denied(_) => {
+                retry(now, delay(job.denials + 1, jitter), failure.to_string(), true)
             }
-            Failure::Passing { reason, .. } if job.attempts >= self.max_attempts => Outcome::Ended {
+            MediaFailure::Transient { reason, .. } if job.attempts >= self.max_attempts => AttemptOutcome::GivenUp {
                 state: MediaState::Failed,
                 reason: format!("given up after {} attempts; the last time {reason}", job.attempts),
             },
-            Failure::Passing { reason, retry_after } => {
+            MediaFailure::Transient { reason, retry_after } => {
                 let asked = retry_after.map_or(Duration::ZERO, |asked| asked.min(MAX_RETRY_AFTER));
-                again(now, delay(job.attempts, jitter).max(asked), reason.clone(), false)
+                retry(now, delay(job.attempts, jitter).max(asked), reason.clone(), false)
             }
         }
     }
 }
 
-fn again(now: Timestamp, delay: Duration, reason: String, denied: bool) -> Outcome {
-    Outcome::Again { at: now + delay, reason, denied }
+fn retry(now: Timestamp, delay: Duration, reason: String, denied: bool) -> AttemptOutcome {
+    AttemptOutcome::Retry { at: now + delay, reason, denied }
 }
 
 /// Twice as long after each attempt, up to [`MAX_DELAY`]; the half of it random.
@@ -287,32 +288,32 @@ mod tests {
     }
 
     /// The seconds until the next attempt, with all of the jitter.
-    fn seconds(attempts: u32, denials: u32, failure: Failure) -> Option<i64> {
+    fn seconds(attempts: u32, denials: u32, failure: MediaFailure) -> Option<i64> {
         match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
-            Outcome::Again { at, .. } => Some((at.millis() - NOW.millis()) / 1_000),
+            AttemptOutcome::Retry { at, .. } => Some((at.millis() - NOW.millis()) / 1_000),
             _ => None,
         }
     }
 
-    fn state(attempts: u32, denials: u32, failure: Failure) -> Option<(MediaState, String)> {
+    fn state(attempts: u32, denials: u32, failure: MediaFailure) -> Option<(MediaState, String)> {
         match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
-            Outcome::Ended { state, reason } => Some((state, reason)),
+            AttemptOutcome::GivenUp { state, reason } => Some((state, reason)),
             _ => None,
         }
     }
 
     #[test]
     fn what_may_pass_is_tried_for_days_and_ever_more_rarely() {
-        let waits: Vec<_> = (1..=12).map(|attempt| seconds(attempt, 0, Failure::passing("away"))).collect();
+        let waits: Vec<_> = (1..=12).map(|attempt| seconds(attempt, 0, MediaFailure::transient("away"))).collect();
         let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600];
         assert_eq!(waits, expected.map(Some));
-        let longest: i64 = (1..600).filter_map(|attempt| seconds(attempt, 0, Failure::passing("away"))).sum();
+        let longest: i64 = (1..600).filter_map(|attempt| seconds(attempt, 0, MediaFailure::transient("away"))).sum();
         assert_eq!(
             longest * 3 / 4 / 86_400,
             3,
             "half of each wait is random, so three quarters of them pass in the mean"
         );
-        let (state, reason) = state(600, 0, Failure::passing("the host did not answer")).expect("it ends");
+        let (state, reason) = state(600, 0, MediaFailure::transient("the host did not answer")).expect("it ends");
         assert_eq!(state, MediaState::Failed);
         assert_eq!(reason, "given up after 600 attempts; the last time the host did not answer");
     }
@@ -326,8 +327,10 @@ mod tests {
 
     #[test]
     fn a_server_that_asks_for_time_has_it_up_to_an_hour() {
-        let asked =
-            |seconds| Failure::Passing { reason: "429".to_owned(), retry_after: Some(Duration::from_secs(seconds)) };
+        let asked = |seconds| MediaFailure::Transient {
+            reason: "429".to_owned(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
         assert_eq!(seconds(1, 0, asked(120)), Some(120));
         assert_eq!(seconds(5, 0, asked(3)), Some(16));
         assert_eq!(seconds(1, 0, asked(1_000_000)), Some(3_600));
@@ -335,24 +338,24 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_has_a_few_quick_tries_however_long_the_host_was_away() {
-        let gone = || Failure::Gone { status: 404 };
+        let gone = || MediaFailure::NotFound { status: 404 };
         assert_eq!([0, 1, 2].map(|denials| seconds(300, denials, gone())), [Some(1), Some(2), Some(4)]);
         let reason = "the gateway no longer has the file (it answered 404)".to_owned();
         assert_eq!(state(4, 3, gone()), Some((MediaState::Expired, reason)));
-        let denied = || Failure::Denied("the server answered 403 Forbidden".to_owned());
+        let denied = || MediaFailure::Denied("the server answered 403 Forbidden".to_owned());
         assert_eq!(seconds(1, 0, denied()), Some(1));
         assert_eq!(state(4, 3, denied()), Some((MediaState::Failed, "the server answered 403 Forbidden".to_owned())));
     }
 
     #[test]
     fn a_forbidden_address_and_a_file_that_is_too_large_end_at_once_and_one_without_room_never() {
-        assert_eq!(state(1, 0, Failure::Refused("no".to_owned())), Some((MediaState::Refused, "no".to_owned())));
-        assert_eq!(state(1, 0, Failure::TooLarge("no".to_owned())), Some((MediaState::TooLarge, "no".to_owned())));
-        let postponed = Outcome::Postponed {
+        assert_eq!(state(1, 0, MediaFailure::Refused("no".to_owned())), Some((MediaState::Refused, "no".to_owned())));
+        assert_eq!(state(1, 0, MediaFailure::TooLarge("no".to_owned())), Some((MediaState::TooLarge, "no".to_owned())));
+        let postponed = AttemptOutcome::Postponed {
             at: NOW + Duration::from_secs(120),
             reason: "there is no room for it on the disk".to_owned(),
         };
-        assert_eq!(POLICY.outcome(&job(600, 3), &Failure::NoRoom, NOW, 1.0), postponed);
+        assert_eq!(POLICY.outcome(&job(600, 3), &MediaFailure::DiskFull, NOW, 1.0), postponed);
     }
 
     #[test]

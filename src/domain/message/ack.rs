@@ -17,17 +17,17 @@ pub const READ: i16 = 5;
 
 /// How far a message has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Standing {
+pub struct AckStatus {
     pub rank: i16,
     pub ack: String,
 }
 
-impl Standing {
+impl AckStatus {
     /// The highest of what was stated; of equal rank, the greater bytes. Words without a rank do not count, and
     /// without any other a message is pending.
     pub fn highest<'a>(stated: impl Iterator<Item = &'a str>) -> Self {
         let stated = stated.map(|ack| Self { rank: rank(ack), ack: ack.to_owned() });
-        let highest = stated.filter(|standing| standing.rank > 0).max();
+        let highest = stated.filter(|status| status.rank > 0).max();
         highest.unwrap_or_else(|| Self { rank: 0, ack: IMPLIED.to_owned() })
     }
 }
@@ -65,12 +65,12 @@ impl MessageAck {
     }
 }
 
-/// The standing to which the acks stated of a message raise it.
+/// The status to which the acks stated of a message raise it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckRaise {
     pub instance_id: InstanceId,
     pub message_id: String,
-    pub standing: Standing,
+    pub status: AckStatus,
     /// The arrival of the first ack that says that the message was delivered, or more.
     pub delivered_at: Option<Timestamp>,
     /// The arrival of the first ack that says that the message was read, or more.
@@ -81,7 +81,7 @@ impl AckRaise {
     /// One for each message, sorted by it. A word without a rank raises nothing.
     pub fn fold<'a>(acks: impl Iterator<Item = &'a MessageAck>) -> Vec<Self> {
         let mut of_messages = BTreeMap::<MessageKey, Self>::new();
-        for raise in acks.map(Self::of).filter(|raise| raise.standing.rank > 0) {
+        for raise in acks.map(Self::of).filter(|raise| raise.status.rank > 0) {
             let key = (raise.instance_id.clone(), raise.message_id.clone());
             of_messages.entry(key).and_modify(|known| known.merge(&raise)).or_insert(raise);
         }
@@ -89,19 +89,19 @@ impl AckRaise {
     }
 
     fn of(ack: &MessageAck) -> Self {
-        let standing = Standing::highest(std::iter::once(ack.ack.as_str()));
-        let from = |rank| (standing.rank >= rank).then_some(ack.received_at);
+        let status = AckStatus::highest(std::iter::once(ack.ack.as_str()));
+        let from = |rank| (status.rank >= rank).then_some(ack.received_at);
         let (delivered_at, read_at) = (from(DELIVERED), from(READ));
         let (instance_id, message_id) = ack.message_key();
-        Self { instance_id, message_id, standing, delivered_at, read_at }
+        Self { instance_id, message_id, status, delivered_at, read_at }
     }
 
     fn merge(&mut self, other: &Self) {
         let earlier = |a: Option<Timestamp>, b: Option<Timestamp>| a.into_iter().chain(b).min();
         self.delivered_at = earlier(self.delivered_at, other.delivered_at);
         self.read_at = earlier(self.read_at, other.read_at);
-        if other.standing > self.standing {
-            self.standing = other.standing.clone();
+        if other.status > self.status {
+            self.status = other.status.clone();
         }
     }
 }
@@ -136,11 +136,11 @@ mod tests {
 
     #[test]
     fn a_message_stands_where_the_highest_word_puts_it_verbatim() {
-        let standing = |stated: &[&str]| Standing::highest(stated.iter().copied()).ack;
-        assert_eq!(standing(&[]), "pending");
-        assert_eq!(standing(&["Pending"]), "Pending");
-        assert_eq!(standing(&["zzz"]), "pending");
-        assert_eq!(standing(&["READ", "sent", "Read"]), "Read");
+        let status = |stated: &[&str]| AckStatus::highest(stated.iter().copied()).ack;
+        assert_eq!(status(&[]), "pending");
+        assert_eq!(status(&["Pending"]), "Pending");
+        assert_eq!(status(&["zzz"]), "pending");
+        assert_eq!(status(&["READ", "sent", "Read"]), "Read");
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let acks = [ack("Read", 7), ack("sent", 1), ack("READ", 9), ack("delivered", 8), ack("odd", 2)];
         let raises = AckRaise::fold(acks.iter());
         let [raise] = raises.as_slice() else { panic!("{raises:?}") };
-        assert_eq!(raise.standing, Standing { rank: READ, ack: "Read".to_owned() });
+        assert_eq!(raise.status, AckStatus { rank: READ, ack: "Read".to_owned() });
         assert_eq!(
             (raise.delivered_at, raise.read_at),
             (Some(Timestamp::from_millis(7)), Some(Timestamp::from_millis(7)))

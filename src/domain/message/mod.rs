@@ -4,7 +4,7 @@
 //! media's URL. Ordered by (`sent_at`, unknown first; `body_sha256`), of each field the last copy that fills it wins,
 //! so that neither order of arrival nor repetition matters.
 //!
-//! A copy that comes after all others in that order is laid over what they made ([`Message::over`]), which costs the same
+//! A copy that comes after all others in that order is laid over what they made ([`Message::laid_over`]), which costs the same
 //! however many they are. Only one that comes out of its order needs the others again ([`Message::fold`]).
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::search::first_words;
 use crate::chat::chat_id;
 use crate::event::defect::Defect;
 use crate::event::document::Document;
-use crate::message::ack::{MessageAck, Standing};
+use crate::message::ack::{AckStatus, MessageAck};
 use crate::time::timestamp::Timestamp;
 
 pub mod ack;
@@ -30,8 +30,8 @@ const MAX_NAME_BYTES: usize = 1_024;
 
 /// The maximum number of copies of a message that are folded anew, and the maximum size of their bodies. Two copies are
 /// always folded.
-pub const FOLDED_COPIES: i64 = 1_000;
-pub const FOLDED_BYTES: i64 = 8 * 1024 * 1024;
+pub const MAX_FOLDED_COPIES: i64 = 1_000;
+pub const MAX_FOLDED_BYTES: i64 = 8 * 1024 * 1024;
 
 /// The word for the column `reason` of a copy that came out of its order, after more copies than are folded anew.
 pub const TOO_MANY_COPIES: &str = "too_many_copies";
@@ -102,7 +102,7 @@ pub struct Message {
     pub fields: MessageFields,
     /// Of its body, for a search.
     pub words: String,
-    pub ack: Standing,
+    pub ack: AckStatus,
     /// The earliest copy's arrival.
     pub received_at: Timestamp,
     /// The number in the ledger of the copy that is last in their order.
@@ -135,7 +135,7 @@ pub struct CopySizes {
 impl CopySizes {
     /// True if the copies may be read again while other events wait.
     pub fn can_be_folded(self) -> bool {
-        self.copies <= 2 || (self.copies <= FOLDED_COPIES && self.bytes <= FOLDED_BYTES)
+        self.copies <= 2 || (self.copies <= MAX_FOLDED_COPIES && self.bytes <= MAX_FOLDED_BYTES)
     }
 }
 
@@ -254,17 +254,17 @@ impl LedgerCopy {
 
 /// Those of a message's copies that say what it is: folded together with others, they have the fields of all. Each brings
 /// at least one field, so they are few.
-pub fn telling(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
+pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
     copies.sort_by_key(LedgerCopy::order);
-    let (mut fields, mut telling) = (MessageFields::default(), Vec::new());
+    let (mut fields, mut essential) = (MessageFields::default(), Vec::new());
     for copy in copies.into_iter().rev() {
         let with_it = copy.copy.fields.clone().overlay(&fields);
-        if with_it != fields || telling.is_empty() {
+        if with_it != fields || essential.is_empty() {
             fields = with_it;
-            telling.push(copy);
+            essential.push(copy);
         }
     }
-    telling
+    essential
 }
 
 impl Message {
@@ -279,7 +279,7 @@ impl Message {
         let last = copies.last().expect(THERE);
         let ((instance_id, id), event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
-        let ack = Standing::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
+        let ack = AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
         let (mut fields, mut words) = (MessageFields::default(), "");
         for LedgerCopy { copy, .. } in &copies {
             if copy.fields.body.is_some() {
@@ -293,7 +293,7 @@ impl Message {
     /// Lays the message, which is folded of later copies, over what earlier ones made. Texts that it does not fill stay as
     /// they are recorded.
     #[must_use]
-    pub fn over(self, recorded: &RecordedMessage) -> Self {
+    pub fn laid_over(self, recorded: &RecordedMessage) -> Self {
         let earlier = MessageFields {
             chat_id: recorded.chat_id.clone(),
             from_me: recorded.from_me,

@@ -41,7 +41,7 @@ pub struct Cursor<K> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wire<K> {
+struct CursorJson<K> {
     list: String,
     key: K,
     backwards: bool,
@@ -54,16 +54,16 @@ pub struct UnknownCursor;
 impl<K: Serialize + DeserializeOwned> Cursor<K> {
     /// As opaque text, which is good for the list of this name alone.
     pub fn encode(&self, list: &str) -> String {
-        let wire = Wire { list: list.to_owned(), key: &self.key, backwards: self.backwards };
-        let json = serde_json::to_vec(&wire).expect("keys are JSON");
+        let json = CursorJson { list: list.to_owned(), key: &self.key, backwards: self.backwards };
+        let json = serde_json::to_vec(&json).expect("keys are JSON");
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 
     /// Takes nothing but the very text that [`Cursor::encode`] gives: JSON can say the same in many forms.
     pub fn decode(list: &str, text: &str) -> Result<Self, UnknownCursor> {
         let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnknownCursor)?;
-        let wire: Wire<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
-        let cursor = Self { key: wire.key, backwards: wire.backwards };
+        let json: CursorJson<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
+        let cursor = Self { key: json.key, backwards: json.backwards };
         (cursor.encode(list) == text).then_some(cursor).ok_or(UnknownCursor)
     }
 }
@@ -103,7 +103,7 @@ impl<K> Paging<K> {
     }
 
     /// How many rows are to be read: one more than are shown, to know whether there is another page.
-    pub fn reach(&self) -> u32 {
+    pub fn rows_to_read(&self) -> u32 {
         self.limit + 1
     }
 

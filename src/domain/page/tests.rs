@@ -33,7 +33,7 @@ fn read(paging: &Paging<SortKey>) -> Vec<Row> {
     if !paging.ascending() {
         rows.reverse();
     }
-    rows.truncate(paging.reach() as usize);
+    rows.truncate(paging.rows_to_read() as usize);
     rows
 }
 

@@ -65,7 +65,7 @@ impl Facet {
     }
 
     /// What no message has.
-    pub(super) fn nowhere() -> Self {
+    pub(super) fn matches_nothing() -> Self {
         Self("N".to_owned())
     }
 

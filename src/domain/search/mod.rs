@@ -10,7 +10,7 @@ pub mod week;
 mod words;
 
 pub use entry::{Facet, SearchEntry};
-pub use query::{Narrowing, SearchQuery, SearchQueryError};
+pub use query::{SearchFilter, SearchQuery, SearchQueryError};
 pub use week::Week;
 pub use words::{MAX_UNFOLDED_BYTES, first_words};
 

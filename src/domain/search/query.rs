@@ -20,7 +20,7 @@ pub enum SearchQueryError {
 
 /// Where a search looks: for each of the groups, a message has at least one of its facets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Narrowing {
+pub struct SearchFilter {
     groups: Vec<Vec<Facet>>,
 }
 
@@ -60,12 +60,12 @@ impl SearchQuery {
     }
 }
 
-impl Narrowing {
+impl SearchFilter {
     /// Adds a group. Without any facet in it, nothing is found.
     pub fn and_any_of(mut self, facets: impl IntoIterator<Item = Facet>) -> Self {
         let mut group = Vec::from_iter(facets);
         if group.is_empty() {
-            group.push(Facet::nowhere());
+            group.push(Facet::matches_nothing());
         }
         self.groups.push(group);
         self
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn an_empty_group_is_one_that_no_message_is_in() {
-        let narrowing = Narrowing::default().and_any_of([]);
-        assert_eq!(narrowing.groups(), [[Facet::nowhere()]]);
-        assert!(Narrowing::default().groups().is_empty());
+        let filter = SearchFilter::default().and_any_of([]);
+        assert_eq!(filter.groups(), [[Facet::matches_nothing()]]);
+        assert!(SearchFilter::default().groups().is_empty());
     }
 }

@@ -24,9 +24,9 @@ const WEEK_SECONDS: i64 = 7 * DAY_SECONDS;
 const MONDAY_SECONDS: i64 = 3 * DAY_SECONDS;
 
 /// A quarter, whose clocks may go back by an hour.
-const MOST_OF_HOURS: i64 = 92 * DAY_SECONDS + HOUR_SECONDS;
+const MAX_SECONDS_BY_HOUR: i64 = 92 * DAY_SECONDS + HOUR_SECONDS;
 /// Ten years, three of them leap years.
-const MOST: i64 = 3_653 * DAY_SECONDS;
+const MAX_SECONDS: i64 = 3_653 * DAY_SECONDS;
 
 /// From `since` on, before `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Grid {
 
 /// Where something was counted: the index of a slice, and the number of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BucketPlace {
+pub struct BucketKey {
     pub slice: usize,
     pub number: i64,
 }
@@ -91,7 +91,7 @@ pub struct Bucket {
 pub struct Calendar {
     grid: Grid,
     buckets: Vec<Bucket>,
-    places: HashMap<BucketPlace, usize>,
+    by_key: HashMap<BucketKey, usize>,
 }
 
 impl Period {
@@ -99,7 +99,7 @@ impl Period {
         let period = Self { since, until };
         match period.millis() {
             ..=0 => Err(InvalidPeriod::Empty),
-            millis if millis > MOST * 1_000 => Err(InvalidPeriod::TooLong),
+            millis if millis > MAX_SECONDS * 1_000 => Err(InvalidPeriod::TooLong),
             _ => Ok(period),
         }
     }
@@ -159,19 +159,19 @@ impl Grid {
     /// A period as a whole.
     pub fn undivided(period: Period) -> Self {
         let shift = -period.since.millis().div_euclid(1_000);
-        Self { slices: vec![Slice { period, shift }], width: MOST + 1 }
+        Self { slices: vec![Slice { period, shift }], width: MAX_SECONDS + 1 }
     }
 }
 
 impl Calendar {
     /// The units of `period` in `zone`.
     pub fn new(zone: &Zone, period: Period, unit: CalendarUnit) -> Result<Self, InvalidPeriod> {
-        if unit == CalendarUnit::Hour && period.millis() > MOST_OF_HOURS * 1_000 {
+        if unit == CalendarUnit::Hour && period.millis() > MAX_SECONDS_BY_HOUR * 1_000 {
             return Err(InvalidPeriod::TooManyHours);
         }
         let grid = Grid { slices: slices(zone, period, unit.shift()), width: unit.width() };
-        let mut calendar = Self { grid, buckets: vec![], places: HashMap::new() };
-        calendar.fill(unit);
+        let mut calendar = Self { grid, buckets: vec![], by_key: HashMap::new() };
+        calendar.fill_buckets(unit);
         Ok(calendar)
     }
 
@@ -185,12 +185,12 @@ impl Calendar {
     }
 
     /// The index of the bucket of a place. `None` outside the period.
-    pub fn bucket(&self, place: BucketPlace) -> Option<usize> {
-        self.places.get(&place).copied()
+    pub fn bucket(&self, key: BucketKey) -> Option<usize> {
+        self.by_key.get(&key).copied()
     }
 
     /// A day or week that goes on in the next slice is one; an hour is not the same after its clocks have changed.
-    fn fill(&mut self, unit: CalendarUnit) {
+    fn fill_buckets(&mut self, unit: CalendarUnit) {
         let mut begun = HashMap::new();
         for (index, slice) in self.grid.slices.iter().enumerate() {
             for (number, period) in slice.units(self.grid.width) {
@@ -200,23 +200,23 @@ impl Calendar {
                     Some(bucket) => bucket.period.until = period.until,
                     None => self.buckets.push(Bucket { period, label: unit.label(number) }),
                 }
-                self.places.insert(BucketPlace { slice: index, number }, bucket);
+                self.by_key.insert(BucketKey { slice: index, number }, bucket);
             }
         }
         if unit == CalendarUnit::Hour {
-            self.tell_apart();
+            self.distinguish_repeated_hours();
         }
     }
 
     /// Adds the offset to the labels of hours that come twice.
-    fn tell_apart(&mut self) {
+    fn distinguish_repeated_hours(&mut self) {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for bucket in &self.buckets {
             *seen.entry(&bucket.label).or_default() += 1;
         }
         let twice = |bucket: &Bucket| seen[bucket.label.as_str()] > 1;
-        let offsets = self.places.iter().filter(|(_, bucket)| twice(&self.buckets[**bucket]));
-        let offsets: Vec<_> = offsets.map(|(place, bucket)| (*bucket, self.grid.slices[place.slice].shift)).collect();
+        let offsets = self.by_key.iter().filter(|(_, bucket)| twice(&self.buckets[**bucket]));
+        let offsets: Vec<_> = offsets.map(|(key, bucket)| (*bucket, self.grid.slices[key.slice].shift)).collect();
         for (bucket, shift) in offsets {
             self.buckets[bucket].label += &offset(shift);
         }

@@ -42,7 +42,7 @@ impl Expiry {
     ///
     /// # Errors
     /// It is not in the future, or beyond the year 9999.
-    pub fn from(self, now: Timestamp, zone: &Zone) -> Result<Timestamp, InvalidExpiry> {
+    pub fn resolve(self, now: Timestamp, zone: &Zone) -> Result<Timestamp, InvalidExpiry> {
         let end = match self {
             Self::EndOf(day) => zone.end_of(day).ok_or(InvalidExpiry::TooFar)?,
             Self::At(end) => end,
@@ -75,7 +75,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_724_716_800_000);
 
     fn ends(text: &str) -> Result<String, InvalidExpiry> {
-        Expiry::parse(text)?.from(NOW, &Zone::utc()).map(Timestamp::to_rfc3339)
+        Expiry::parse(text)?.resolve(NOW, &Zone::utc()).map(Timestamp::to_rfc3339)
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_day_ends_when_it_does_in_the_zone() {
         let ends = |zone: &str, text: &str| {
-            let end = Expiry::parse(text).unwrap().from(NOW, &Zone::parse(zone).unwrap());
+            let end = Expiry::parse(text).unwrap().resolve(NOW, &Zone::parse(zone).unwrap());
             end.map(Timestamp::to_rfc3339)
         };
         assert_eq!(ends("America/Bogota", "2027-01-31").unwrap(), "2027-02-01T04:59:59.999Z");

@@ -72,17 +72,17 @@ impl Zone {
     /// When a date begins. `None` beyond the years that a calendar has.
     pub fn start_of(&self, date: Date) -> Option<Timestamp> {
         let start = date.to_zoned(self.0.clone()).ok()?;
-        Some(shown(start.timestamp()))
+        Some(from_jiff(start.timestamp()))
     }
 
     /// The date at a moment.
     pub fn date_of(&self, at: Timestamp) -> Date {
-        instant(at).to_zoned(self.0.clone()).date()
+        to_jiff(at).to_zoned(self.0.clone()).date()
     }
 
     /// The day of the week at a moment, Monday is 0, and the hour of that day.
     pub fn hour_of_week(&self, at: Timestamp) -> (usize, usize) {
-        let local = instant(at).to_zoned(self.0.clone());
+        let local = to_jiff(at).to_zoned(self.0.clone());
         let from_zero = |number: i8| usize::try_from(number).expect("calendars count up from 0");
         (from_zero(local.weekday().to_monday_zero_offset()), from_zero(local.hour()))
     }
@@ -96,13 +96,13 @@ impl Zone {
 
     /// The offset at `since`, and each one after it before `until`.
     pub fn offsets(&self, since: Timestamp, until: Timestamp) -> Vec<Offset> {
-        let (from, to) = (instant(since), instant(until));
+        let (from, to) = (to_jiff(since), to_jiff(until));
         let first = Offset { since, seconds: self.0.to_offset(from).seconds() };
         let changes = self
             .0
             .following(from)
             .take_while(|change| change.timestamp() < to)
-            .map(|change| Offset { since: shown(change.timestamp()), seconds: change.offset().seconds() });
+            .map(|change| Offset { since: from_jiff(change.timestamp()), seconds: change.offset().seconds() });
         std::iter::once(first).chain(changes).collect()
     }
 
@@ -112,18 +112,18 @@ impl Zone {
     /// # Panics
     /// In the year 9999.
     pub fn first_day(&self, since: Timestamp) -> Date {
-        let local = instant(since).to_zoned(self.0.clone());
+        let local = to_jiff(since).to_zoned(self.0.clone());
         let beginning = local.start_of_day().expect("it is a year of ours");
         let date = local.date();
         if beginning.timestamp() >= local.timestamp() { date } else { date.tomorrow().expect("it is a year of ours") }
     }
 }
 
-fn instant(at: Timestamp) -> jiff::Timestamp {
+fn to_jiff(at: Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.millis()).expect("it is a year of ours")
 }
 
-fn shown(at: jiff::Timestamp) -> Timestamp {
+fn from_jiff(at: jiff::Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millisecond())
 }
 

@@ -15,7 +15,7 @@ use crate::http::limits::answers::Answer;
 use crate::http::openapi::problem_docs::ListProblems;
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
-use domain::statistics::{BucketTraffic, DeliveryFunnel, Responses, WeekHours};
+use domain::statistics::{BucketTraffic, DeliveryFunnel, ResponseDurations, WeekHours};
 use domain::time::calendar::{Calendar, CalendarUnit, Grid, InvalidPeriod, Period};
 use domain::time::zone::Zone;
 use platform::clock::Clock;
@@ -202,7 +202,7 @@ pub async fn responses(
     let (range, wanted) = (asked.range(), asked.instance_id);
     let (times, waiting) =
         archive.ask(|store| async move { store.count_responses(&reader.scope, wanted.as_ref(), &grid).await }).await?;
-    let data = (&Responses::of(&times)).into();
+    let data = (&ResponseDurations::of(&times)).into();
     answer.json(&ResponseStatistics { range, data, waiting_now: waiting.into() })
 }
 

@@ -9,7 +9,7 @@ use crate::http::api::answer;
 use crate::http::api::store_handle::StoreHandle;
 use crate::http::limits::peer;
 use crate::http::problem::Problem;
-use domain::access::identity::{Challenge, IdentityClaims, QUESTION_HEADER};
+use domain::access::identity::{CHALLENGE_HEADER, Challenge, IdentityClaims};
 use domain::access::token::TokenDigest;
 
 /// Who this process is.
@@ -29,8 +29,8 @@ impl Identity {
 
     /// The question, if it is the owner's.
     fn asked(&self, request: &HttpRequest) -> Option<Challenge> {
-        let question = Challenge::parse(request.headers().get(QUESTION_HEADER)?.to_str().ok()?)?;
-        question.is_of(&self.token).then_some(question)
+        let question = Challenge::parse(request.headers().get(CHALLENGE_HEADER)?.to_str().ok()?)?;
+        question.is_proven_by(&self.token).then_some(question)
     }
 
     async fn statement(&self, request: &HttpRequest) -> IdentityClaims {

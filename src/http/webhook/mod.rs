@@ -175,11 +175,11 @@ enum Remarks {
 impl Remarks {
     fn of(event: &Event) -> Self {
         let instance = event.instance_id.clone();
-        let is = |event_type| event.reading.about.event_type.as_deref() == Some(event_type);
-        match (&event.contradicts, event.reading.state) {
+        let is = |event_type| event.interpretation.subject.event_type.as_deref() == Some(event_type);
+        match (&event.mismatched_instance, event.interpretation.state) {
             (Some(stated), _) => Self::Mismatch { instance, body_instance: stated.clone() },
             (None, EventState::Quarantined) => {
-                Self::Quarantined { instance, reason: event.reading.reason.clone().unwrap_or_default() }
+                Self::Quarantined { instance, reason: event.interpretation.reason.clone().unwrap_or_default() }
             }
             _ if is(TEST_WEBHOOK) => Self::Test { instance, signed: event.signed },
             _ if is(SECRET_CHECK) => Self::SecretCheck { instance },

@@ -62,14 +62,14 @@ impl Events {
 }
 
 fn place(event: &Event) -> usize {
-    let stated = event.reading.about.event_type.as_deref();
+    let stated = event.interpretation.subject.event_type.as_deref();
     EVENT_TYPES.iter().position(|known| Some(*known) == stated).unwrap_or(EVENT_TYPES.len())
 }
 
 fn outcome(event: &Event, receipt: &Receipt) -> usize {
-    match event.reading.state {
+    match event.interpretation.state {
         _ if receipt.duplicate => DUPLICATE,
-        _ if receipt.set_aside => QUARANTINED,
+        _ if receipt.quarantined => QUARANTINED,
         EventState::Applied => 0,
         EventState::Ignored => 1,
         EventState::Quarantined => QUARANTINED,

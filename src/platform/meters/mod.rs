@@ -14,7 +14,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use domain::instance::InstanceId;
-use domain::media::{Jobs, MediaState, Outcome};
+use domain::media::{AttemptOutcome, MediaJobCount, MediaState};
 use domain::time::timestamp::Timestamp;
 
 mod catalog;
@@ -106,16 +106,16 @@ impl Meters {
     }
 
     /// Counts what became of a job by an attempt.
-    pub fn settle(&self, outcome: &Outcome) {
+    pub fn settle(&self, outcome: &AttemptOutcome) {
         let word = match outcome {
-            Outcome::Stored { file, .. } => {
+            AttemptOutcome::Stored { file, .. } => {
                 self.media_bytes.increment(file.size);
                 "stored"
             }
-            Outcome::Again { .. } => "again",
-            Outcome::Postponed { .. } => "postponed",
-            Outcome::Ended { state, .. } => state.as_str(),
-            Outcome::Released => return,
+            AttemptOutcome::Retry { .. } => "again",
+            AttemptOutcome::Postponed { .. } => "postponed",
+            AttemptOutcome::GivenUp { state, .. } => state.as_str(),
+            AttemptOutcome::Released => return,
         };
         counter(&self.recorder, &catalog::MEDIA_ATTEMPTS, &[("outcome", word)]).increment(1);
     }
@@ -146,7 +146,7 @@ impl Meters {
     }
 
     /// All jobs; a state that is not named has none.
-    pub fn show_media(&self, jobs: &[Jobs], now: Timestamp) {
+    pub fn show_media(&self, jobs: &[MediaJobCount], now: Timestamp) {
         let of = |state: MediaState| jobs.iter().find(|it| it.state == state);
         for state in MediaState::ALL {
             let count = of(state).map_or(0, |it| it.count);

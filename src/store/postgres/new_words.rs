@@ -39,7 +39,7 @@ impl NewWords {
 
     /// These were committed.
     pub(super) fn add(&self, events: &[Event]) {
-        let words = events.iter().map(|event| match &event.reading.effect {
+        let words = events.iter().map(|event| match &event.interpretation.effect {
             Effect::Message(copy) if !copy.words.is_empty() => copy.words.split(' ').count() + FACETS,
             _ => 0,
         });

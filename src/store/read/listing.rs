@@ -149,7 +149,7 @@ pub(crate) struct PageQuery<'a> {
 
 impl<'a> PageQuery<'a> {
     pub(crate) fn new(targets: &'a [KeyRange], conditions: &'a [Condition], paging: &Paging<SortKey>) -> Self {
-        Self { targets, conditions, ascending: paging.ascending(), limit: paging.reach() }
+        Self { targets, conditions, ascending: paging.ascending(), limit: paging.rows_to_read() }
     }
 }
 
@@ -182,7 +182,7 @@ pub(crate) async fn targets(
 pub(crate) fn merge<T>(paging: &Paging<SortKey>, rows: Vec<T>, key: impl Fn(&T) -> SortKey) -> Page<T, SortKey> {
     let mut keyed: Vec<(SortKey, T)> = rows.into_iter().map(|row| (key(&row), row)).collect();
     keyed.sort_by(|(a, _), (b, _)| if paging.ascending() { a.cmp(b) } else { b.cmp(a) });
-    keyed.truncate(paging.reach() as usize);
+    keyed.truncate(paging.rows_to_read() as usize);
     paging.page(keyed, |(key, _)| key.clone()).map(|(_, row)| row)
 }
 

@@ -7,14 +7,14 @@ use crate::write::media::{count, unreadable};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
-use domain::media::{Jobs, MediaState, StoredFile};
+use domain::media::{MediaJobCount, MediaState, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about files.
 #[async_trait]
 pub trait MediaReports: Send + Sync {
     /// The jobs of each state that has some. Counts them all, which takes its time where there are many.
-    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError>;
+    async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError>;
 
     /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
     /// stored. Returns how many those are.
@@ -59,9 +59,9 @@ pub(crate) struct JobsRow<T> {
 }
 
 impl<T> JobsRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<Jobs, StoreError> {
+    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MediaJobCount, StoreError> {
         let count = self.count.try_into().map_err(|_| unreadable("count"))?;
-        Ok(Jobs { state: state(&self.state)?, count, oldest: time(self.oldest)? })
+        Ok(MediaJobCount { state: state(&self.state)?, count, oldest: time(self.oldest)? })
     }
 }
 

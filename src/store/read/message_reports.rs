@@ -16,7 +16,7 @@ use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
 use domain::message::{Location, MessageFields, MessageKey};
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
-use domain::search::{Facet, Narrowing, SearchQuery};
+use domain::search::{Facet, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about messages.
@@ -165,7 +165,7 @@ async fn found(
     query: &SearchQuery,
     paging: &Paging<SortKey>,
 ) -> Result<Page<MessageKey, SortKey>, StoreError> {
-    let mut narrowing = Narrowing::default();
+    let mut narrowing = SearchFilter::default();
     if filter.instance_id.is_some() || *scope != Scope::All {
         narrowing = narrowing.and_any_of(instances.iter().map(Facet::instance));
     }
@@ -184,7 +184,7 @@ async fn found(
         after,
         before,
         ascending: paging.ascending(),
-        limit: paging.reach(),
+        limit: paging.rows_to_read(),
         time: SEARCH_TIME,
     };
     let found = search::find(queries, &ask).await?;

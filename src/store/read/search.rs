@@ -13,7 +13,7 @@ use crate::StoreError;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::SortKey;
-use domain::search::{Narrowing, SearchEntry, SearchQuery, Week};
+use domain::search::{SearchEntry, SearchFilter, SearchQuery, Week};
 use domain::time::timestamp::Timestamp;
 
 /// How long a search may take: then its page is shown, with what was found so far.
@@ -28,7 +28,7 @@ const WIDEST: i32 = 256;
 /// A page of what is found.
 pub(crate) struct SearchAsk<'a> {
     pub(crate) query: &'a SearchQuery,
-    pub(crate) narrowing: Narrowing,
+    pub(crate) narrowing: SearchFilter,
     /// The instances that are searched, for the times of their messages.
     pub(crate) instances: &'a [InstanceId],
     /// What holds of the messages besides.
@@ -183,13 +183,13 @@ mod tests {
         let (after, before) = paging.span(1);
         let ask = SearchAsk {
             query: &SearchQuery::parse("hola").unwrap(),
-            narrowing: Narrowing::default(),
+            narrowing: SearchFilter::default(),
             instances: &[InstanceId::new("7").unwrap()],
             conditions: &[],
             after,
             before,
             ascending: paging.ascending(),
-            limit: paging.reach(),
+            limit: paging.rows_to_read(),
             time,
         };
         let found = find(&mut Fake, &ask).await.unwrap();

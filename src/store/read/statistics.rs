@@ -7,7 +7,7 @@ use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, AckStep, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
-use domain::time::calendar::{BucketPlace, Grid};
+use domain::time::calendar::{BucketKey, Grid};
 
 /// The contract of statistics: of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts
 /// where the [`Grid`] puts its time.
@@ -159,8 +159,8 @@ pub(crate) struct ResponseCountRow {
 
 impl From<MessageCountRow> for MessageCount {
     fn from(row: MessageCountRow) -> Self {
-        let (place, messages) = (place(row.slice, row.number), natural(row.messages));
-        Self { place, from_me: row.from_me, kind: row.kind, messages }
+        let (bucket, messages) = (bucket_key(row.slice, row.number), natural(row.messages));
+        Self { bucket, from_me: row.from_me, kind: row.kind, messages }
     }
 }
 
@@ -173,10 +173,10 @@ impl From<HourCountRow> for HourCount {
 pub(crate) fn deliveries(rows: Vec<DeliveryCountRow>) -> (Vec<AckCount>, Vec<DeliveryTime>) {
     let (mut acks, mut times) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
-        let place = place(row.slice, row.number);
-        acks.push(AckCount { place, ack_rank: row.ack_rank, messages: natural(row.messages) });
+        let bucket = bucket_key(row.slice, row.number);
+        acks.push(AckCount { bucket, ack_rank: row.ack_rank, messages: natural(row.messages) });
         for (step, seconds) in [(AckStep::Delivered, row.delivered), (AckStep::Read, row.read)] {
-            let time = |seconds| DeliveryTime { place, step, seconds: natural(seconds), messages: 1 };
+            let time = |seconds| DeliveryTime { bucket, step, seconds: natural(seconds), messages: 1 };
             times.extend(seconds.into_iter().map(time));
         }
     }
@@ -189,8 +189,8 @@ impl From<ResponseCountRow> for ResponseTime {
     }
 }
 
-fn place(slice: i64, number: i64) -> BucketPlace {
-    BucketPlace { slice: index(slice), number }
+fn bucket_key(slice: i64, number: i64) -> BucketKey {
+    BucketKey { slice: index(slice), number }
 }
 
 /// What we numbered from 0.

@@ -7,9 +7,9 @@ use super::messages::{IfPresent, MessageRows};
 use super::written::{MESSAGES, all_written, insert_words};
 use crate::StoreError;
 use crate::read::search::SearchRows;
-use domain::chat::{ChatPlace, Rewritten};
+use domain::chat::{ChatPlacement, UpdatedMessage};
 use domain::message::{
-    CopySizes, FOLDED_BYTES, FOLDED_COPIES, LedgerCopy, Message, MessageKey, RecordedMessage, telling,
+    CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage, essential_copies,
 };
 use domain::search::{SearchEntry, first_words};
 use domain::time::timestamp::Timestamp;
@@ -35,7 +35,7 @@ pub(crate) enum FoldLimit {
 pub(crate) struct Written {
     pub(crate) inserted: Vec<Message>,
     /// Without their texts.
-    pub(crate) rewritten: Vec<Rewritten>,
+    pub(crate) rewritten: Vec<UpdatedMessage>,
     /// The numbers of the copies that came out of their order after too many others, and change nothing.
     pub(crate) set_aside: HashSet<i64>,
 }
@@ -113,9 +113,9 @@ async fn overlay(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
     limit: FoldLimit,
-) -> Result<Vec<Rewritten>, StoreError> {
+) -> Result<Vec<UpdatedMessage>, StoreError> {
     let laid = messages.into_iter().filter(|it| !it.later.is_empty());
-    let laid = laid.map(|it| (Message::fold(&it.later).over(&it.recorded), ChatPlace::from(&it.recorded)));
+    let laid = laid.map(|it| (Message::fold(&it.later).laid_over(&it.recorded), ChatPlacement::from(&it.recorded)));
     rewrite(rows, laid.collect(), limit).await
 }
 
@@ -137,7 +137,7 @@ async fn fold_anew(
     let total = |size: fn(&CopySizes) -> i64| {
         folded.iter().filter_map(|it| sizes.get(&it.recorded.key())).map(size).sum::<i64>()
     };
-    let is_too_much = total(|it| it.copies) > FOLDED_COPIES || total(|it| it.bytes) > FOLDED_BYTES;
+    let is_too_much = total(|it| it.copies) > MAX_FOLDED_COPIES || total(|it| it.bytes) > MAX_FOLDED_BYTES;
     if limit == FoldLimit::Bounded && folded.len() > 1 && is_too_much {
         return Err(StoreError::TooMuch);
     }
@@ -157,7 +157,7 @@ fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>
         match pieces.last_mut() {
             Some(piece) if room >= 0 => piece.push(message),
             _ => {
-                room = FOLDED_BYTES - bytes(&message);
+                room = MAX_FOLDED_BYTES - bytes(&message);
                 pieces.push(vec![message]);
             }
         }
@@ -171,21 +171,21 @@ async fn fold_piece(
     messages: Vec<Known>,
     last: i64,
     limit: FoldLimit,
-) -> Result<Vec<Rewritten>, StoreError> {
+) -> Result<Vec<UpdatedMessage>, StoreError> {
     let keys: Vec<MessageKey> = messages.iter().map(|it| it.recorded.key()).collect();
     let mut told = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     let mut reached = Some(0);
     while let Some(after) = reached.filter(|reached| *reached < last) {
         let page = rows.copies(&keys, after, last).await?;
         page.copies.into_iter().for_each(|copy| told.entry(copy.key()).or_default().push(copy));
-        told.values_mut().for_each(|copies| *copies = telling(std::mem::take(copies)));
+        told.values_mut().for_each(|copies| *copies = essential_copies(std::mem::take(copies)));
         reached = page.reached;
     }
     let folded = messages.into_iter().filter_map(|it| {
         let message = Message::fold(&told.remove(&it.recorded.key())?);
         let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
         let received_at = arrivals.fold(message.received_at, Timestamp::min);
-        Some((Message { received_at, ..message }.over(&it.recorded), ChatPlace::from(&it.recorded)))
+        Some((Message { received_at, ..message }.laid_over(&it.recorded), ChatPlacement::from(&it.recorded)))
     });
     rewrite(rows, folded.collect(), limit).await
 }
@@ -193,37 +193,37 @@ async fn fold_piece(
 /// Writes messages over what is recorded of them, and their words.
 async fn rewrite(
     rows: &mut (impl MessageRows + SearchRows),
-    messages: Vec<(Message, ChatPlace)>,
+    messages: Vec<(Message, ChatPlacement)>,
     limit: FoldLimit,
-) -> Result<Vec<Rewritten>, StoreError> {
+) -> Result<Vec<UpdatedMessage>, StoreError> {
     if messages.is_empty() {
         return Ok(vec![]);
     }
-    let (messages, places): (Vec<Message>, Vec<ChatPlace>) = messages.into_iter().unzip();
+    let (messages, places): (Vec<Message>, Vec<ChatPlacement>) = messages.into_iter().unzip();
     let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
     all_written(MESSAGES, messages.len(), written.len() as u64)?;
-    let rewritten = messages.into_iter().zip(places).map(|(message, before)| Rewritten { message, before });
-    let rewritten: Vec<Rewritten> = rewritten.collect();
+    let rewritten = messages.into_iter().zip(places).map(|(message, before)| UpdatedMessage { message, before });
+    let rewritten: Vec<UpdatedMessage> = rewritten.collect();
     index_anew(rows, &rewritten, limit).await?;
-    let without_texts = |it: Rewritten| Rewritten { message: it.message.without_texts(), ..it };
+    let without_texts = |it: UpdatedMessage| UpdatedMessage { message: it.message.without_texts(), ..it };
     Ok(rewritten.into_iter().map(without_texts).collect())
 }
 
 /// Writes the words anew of the messages with another text or another place.
 async fn index_anew(
     rows: &mut (impl MessageRows + SearchRows),
-    rewritten: &[Rewritten],
+    rewritten: &[UpdatedMessage],
     limit: FoldLimit,
 ) -> Result<(), StoreError> {
-    let has_text = |it: &&Rewritten| it.message.fields.body.is_some();
-    let touched: Vec<&Rewritten> = rewritten.iter().filter(|it| has_text(it) || it.has_moved()).collect();
+    let has_text = |it: &&UpdatedMessage| it.message.fields.body.is_some();
+    let touched: Vec<&UpdatedMessage> = rewritten.iter().filter(|it| has_text(it) || it.has_moved()).collect();
     if touched.is_empty() {
         return Ok(());
     }
     let untold: Vec<MessageKey> = touched.iter().filter(|it| !has_text(it)).map(|it| it.message.key()).collect();
     let mut recorded = recorded_words(rows, &untold, limit).await?;
     rows.delete_words(&Vec::from_iter(touched.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
-    let entries = touched.into_iter().filter_map(|Rewritten { message, .. }| {
+    let entries = touched.into_iter().filter_map(|UpdatedMessage { message, .. }| {
         let words = recorded.remove(&message.key()).unwrap_or_else(|| message.words.clone());
         SearchEntry::new(message.key(), message.fields.chat_id.as_deref(), message.occurred_at(), words)
     });

@@ -8,7 +8,7 @@ use super::events::EventRows;
 use super::written::take_numbers;
 use crate::StoreError;
 use domain::instance::InstanceId;
-use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, MediaState, Outcome, Settlement, StoredFile};
+use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of media jobs.
@@ -144,8 +144,8 @@ pub(crate) async fn settled_columns<'s>(
     Ok(settlements.iter().map(columns).collect())
 }
 
-impl<'s> From<&'s Outcome> for SettledColumns<'s> {
-    fn from(outcome: &'s Outcome) -> Self {
+impl<'s> From<&'s AttemptOutcome> for SettledColumns<'s> {
+    fn from(outcome: &'s AttemptOutcome) -> Self {
         let pending = Self {
             state: MediaState::Pending,
             reason: None,
@@ -157,17 +157,17 @@ impl<'s> From<&'s Outcome> for SettledColumns<'s> {
             settled_seq: None,
         };
         match outcome {
-            Outcome::Stored { file, at } => {
+            AttemptOutcome::Stored { file, at } => {
                 Self { state: MediaState::Stored, file: Some(file), stored_at: Some(*at), ..pending }
             }
-            Outcome::Again { at, reason, denied } => {
+            AttemptOutcome::Retry { at, reason, denied } => {
                 Self { reason: Some(reason), denied: (*denied).into(), next_attempt_at: Some(*at), ..pending }
             }
-            Outcome::Ended { state, reason } => Self { state: *state, reason: Some(reason), ..pending },
-            Outcome::Postponed { at, reason } => {
+            AttemptOutcome::GivenUp { state, reason } => Self { state: *state, reason: Some(reason), ..pending },
+            AttemptOutcome::Postponed { at, reason } => {
                 Self { reason: Some(reason), uncounted: 1, next_attempt_at: Some(*at), ..pending }
             }
-            Outcome::Released => Self { uncounted: 1, ..pending },
+            AttemptOutcome::Released => Self { uncounted: 1, ..pending },
         }
     }
 }

@@ -18,10 +18,10 @@ use super::written::{
 };
 use crate::StoreError;
 use crate::read::search::SearchRows;
-use domain::chat::Chats;
+use domain::chat::TouchedChats;
 use domain::chat::response_tracker::AnswersAround;
 use domain::event::Event;
-use domain::event::batch::{Changes, LedgerRow, LedgerRows, Receipt, copies, fold_acks};
+use domain::event::batch::{LedgerRow, LedgerRows, Receipt, TableChanges, fold_acks, message_copies};
 use domain::message::ack::{AckRaise, MessageAck};
 use domain::message::{Message, MessageKey, TOO_MANY_COPIES};
 use domain::search::SearchEntry;
@@ -60,12 +60,12 @@ pub(crate) async fn apply(
     new: &[&LedgerRow<'_>],
     limit: FoldLimit,
 ) -> Result<HashSet<i64>, StoreError> {
-    let written = write_messages(rows, copies(new), limit).await?;
+    let written = write_messages(rows, message_copies(new), limit).await?;
     if !written.set_aside.is_empty() {
         let seqs = Vec::from_iter(written.set_aside.iter().copied());
         all_written("events", seqs.len(), rows.set_aside(&seqs, TOO_MANY_COPIES).await?)?;
     }
-    let changes = Changes::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
+    let changes = TableChanges::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
     state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {
         let written = rows.upsert_reactions(&changes.reactions).await?;
@@ -98,7 +98,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
         written.inserted.iter().map(|message| (message.key(), message)).collect();
     let says_so = |raise: &AckRaise| {
         let message = stated.get(&(raise.instance_id.clone(), raise.message_id.clone()));
-        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.standing)
+        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.status)
     };
     let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
     raises.retain(|raise| !says_so(raise));
@@ -157,15 +157,15 @@ fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAc
 }
 
 async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }: &Written) -> Result<(), StoreError> {
-    let keys = Chats::keys(inserted, rewritten);
+    let keys = TouchedChats::keys(inserted, rewritten);
     if keys.is_empty() {
         return Ok(());
     }
     let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await?;
-    let mut chats = Chats::new(keys, loaded);
+    let mut chats = TouchedChats::new(keys, loaded);
     inserted.iter().for_each(|message| chats.insert(message));
     rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
-    let vacant = chats.vacancies();
+    let vacant = chats.stale_fields();
     if !vacant.is_empty() {
         chats.refill(rows.latest_in_chats(&vacant).await?);
     }
@@ -181,14 +181,14 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
 }
 
 /// Works out who waits in the chats, and who was answered.
-async fn take_turns(rows: &mut impl Rows, chats: &mut Chats) -> Result<(), StoreError> {
-    let turns = chats.turns();
-    if !turns.unknown.is_empty() {
-        chats.wait(rows.first_incoming(&turns.unknown).await?);
+async fn take_turns(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
+    let turns = chats.response_changes();
+    if !turns.unknown_waits.is_empty() {
+        chats.set_waiting(rows.first_incoming(&turns.unknown_waits).await?);
     }
     let mut found = vec![];
-    if !turns.touched.is_empty() {
-        found = rows.around(&turns.touched).await?;
+    if !turns.affected.is_empty() {
+        found = rows.around(&turns.affected).await?;
         rows.delete_responses(&Vec::from_iter(found.iter().map(AnswersAround::span))).await?;
     }
     let responses = turns.responses(found);

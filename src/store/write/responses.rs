@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::StoreError;
 use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
-use domain::chat::{ChatKey, Mark};
+use domain::chat::{ChatKey, MessagePosition};
 use domain::time::timestamp::Timestamp;
 
 /// The statements on `responses`, and the look-ups for them, within a transaction.
@@ -15,7 +15,10 @@ pub(crate) trait ResponseRows {
 
     /// The first incoming message of each chat from a time on; chats without one are left out. Quick where no outgoing
     /// ones follow that time.
-    async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError>;
+    async fn first_incoming(
+        &mut self,
+        since: &[(ChatKey, Timestamp)],
+    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError>;
 
     async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError>;
 

@@ -4,7 +4,7 @@ const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);
 
 /// Parses `body`, reads it with `read`, and gives the answer with the notes.
 fn read<T>(body: &[u8], read: impl FnOnce(&mut Document<'_>) -> T) -> (T, Option<String>) {
-    let text = Text::of(body);
+    let text = BodyText::of(body);
     let mut document = Document::parse(&text).unwrap();
     let value = read(&mut document);
     (value, document.notes())
@@ -16,7 +16,7 @@ fn noted(note: &str) -> Option<String> {
 
 #[test]
 fn only_an_object_is_a_document() {
-    let defect = |body: &[u8]| Document::parse(&Text::of(body)).unwrap_err();
+    let defect = |body: &[u8]| Document::parse(&BodyText::of(body)).unwrap_err();
     for not_json in [&b""[..], b"hola", b"{\"id\":", b"{} {}", b"{'id':1}", b"\0"] {
         assert_eq!(defect(not_json), Defect::NotJson, "{not_json:?}");
     }

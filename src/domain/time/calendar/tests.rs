@@ -157,7 +157,7 @@ proptest! {
         let within = |period: &Period| period.since.millis() <= moment && moment < period.until.millis();
         let slice = grid.slices.iter().position(|slice| within(&slice.period)).unwrap();
         let number = (moment.div_euclid(1_000) + grid.slices[slice].shift).div_euclid(grid.width);
-        let bucket = &calendar.buckets()[calendar.bucket(BucketPlace { slice, number }).unwrap()];
+        let bucket = &calendar.buckets()[calendar.bucket(BucketKey { slice, number }).unwrap()];
         let local = jiff::Timestamp::from_millisecond(moment).unwrap().to_zoned(zone.as_jiff().clone());
         let label = match unit {
             CalendarUnit::Hour => local.strftime("%Y-%m-%dT%H:00").to_string(),

@@ -6,7 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::api::answer::shown;
-use domain::statistics::{BucketTraffic, DeliveryFunnel, Durations, MessageTally, Responses, WaitingChats, WeekHours};
+use domain::statistics::{
+    BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, WeekHours,
+};
 use domain::time::calendar::{Bucket, Calendar};
 
 /// What a statistic is about.
@@ -273,8 +275,8 @@ impl DeliverySpan {
     }
 }
 
-impl From<&Responses> for ResponseBreakdown {
-    fn from(responses: &Responses) -> Self {
+impl From<&ResponseDurations> for ResponseBreakdown {
+    fn from(responses: &ResponseDurations) -> Self {
         let hours = responses.by_hour.iter().enumerate();
         let weekdays = (1..).zip(&responses.by_weekday);
         Self {

@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::admin::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 use crate::postgres::{BEGIN, COMMIT, keys};
 use domain::chat::response_tracker::ChatMessage;
-use domain::chat::{ChatKey, Mark};
+use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -108,7 +108,7 @@ impl FillRows for PgConnection {
         .fetch_all(self)
         .await?;
         let turns = rows.into_iter().map(|row| {
-            let mark = Mark { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
+            let mark = MessagePosition { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
             ((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark))
         });
         Ok(turns.collect())

@@ -10,12 +10,12 @@ use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaRe
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
-use domain::media::{Jobs, MediaState, StoredFile};
+use domain::media::{MediaJobCount, MediaState, StoredFile};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl MediaReports for PostgresStore {
-    async fn count_media(&self) -> Result<Vec<Jobs>, StoreError> {
+    async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError> {
         let rows = sqlx::query_as!(
             JobsRow::<OffsetDateTime>,
             r#"

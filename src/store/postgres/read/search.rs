@@ -12,7 +12,7 @@ use crate::postgres::column;
 use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
+use domain::search::{Facet, SearchEntry, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
 /// PostgreSQL keeps no more places of one word.
@@ -36,7 +36,7 @@ fn vector(entry: &SearchEntry) -> String {
 
 /// What is asked, as PostgreSQL reads a `tsquery`. Words hold no quotes, so that nothing of a query is ever an
 /// operator.
-fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
+fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
     let phrases = query.phrases().iter().map(|phrase| (phrase.iter().map(String::as_str).collect(), " <-> "));
     let groups = narrowing.groups().iter().map(|group| (group.iter().map(Facet::as_str).collect(), " | "));
     let all = phrases.chain(groups).map(|(words, operator): (Vec<&str>, &str)| {

@@ -157,8 +157,8 @@ impl AckRows for PgConnection {
             "#,
             column(raises, |it| it.instance_id.as_str()) as _,
             column(raises, |it| it.message_id.as_str()) as _,
-            column(raises, |it| it.standing.ack.as_str()) as _,
-            &column(raises, |it| it.standing.rank),
+            column(raises, |it| it.status.ack.as_str()) as _,
+            &column(raises, |it| it.status.rank),
             column(raises, |it| it.delivered_at.map(Timestamp::to_utc)) as _,
             column(raises, |it| it.read_at.map(Timestamp::to_utc)) as _,
         )

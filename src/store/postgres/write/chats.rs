@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::postgres::{column, keys};
 use crate::write::chats::ChatRows;
 use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, ChatName, Mark, Vacancies};
+use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -29,9 +29,9 @@ struct ChatRow {
 impl From<ChatRow> for Chat {
     fn from(row: ChatRow) -> Self {
         let mark = |at: Option<OffsetDateTime>, message_id: Option<String>| {
-            Some(Mark { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
+            Some(MessagePosition { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
         };
-        let named = |mark: Mark| Some(ChatName { mark, name: row.name? });
+        let named = |mark: MessagePosition| Some(ChatName { position: mark, name: row.name? });
         Self {
             instance_id: InstanceId::from_store(&row.instance_id),
             chat_id: row.chat_id,
@@ -66,7 +66,7 @@ impl ChatRows for PgConnection {
         Ok(rows.into_iter().map(Chat::from).collect())
     }
 
-    async fn latest_in_chats(&mut self, vacant: &[(ChatKey, Vacancies)]) -> Result<Vec<Chat>, StoreError> {
+    async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
         let rows = sqlx::query_as!(
             ChatRow,
             r#"
@@ -124,10 +124,10 @@ impl ChatRows for PgConnection {
     }
 
     async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
-        fn at(mark: Option<&Mark>) -> Option<OffsetDateTime> {
+        fn at(mark: Option<&MessagePosition>) -> Option<OffsetDateTime> {
             mark.map(|mark| mark.occurred_at.to_utc())
         }
-        fn id(mark: Option<&Mark>) -> Option<&str> {
+        fn id(mark: Option<&MessagePosition>) -> Option<&str> {
             mark.map(|mark| mark.message_id.as_str())
         }
         let written = sqlx::query!(
@@ -161,8 +161,8 @@ impl ChatRows for PgConnection {
             column(chats, |it| it.instance_id.as_str()) as _,
             column(chats, |it| it.chat_id.as_str()) as _,
             column(chats, |it| it.name.as_ref().map(|name| name.name.as_str())) as _,
-            column(chats, |it| at(it.name.as_ref().map(|name| &name.mark))) as _,
-            column(chats, |it| id(it.name.as_ref().map(|name| &name.mark))) as _,
+            column(chats, |it| at(it.name.as_ref().map(|name| &name.position))) as _,
+            column(chats, |it| id(it.name.as_ref().map(|name| &name.position))) as _,
             &column(chats, |it| it.message_count),
             column(chats, |it| at(it.last_message())) as _,
             column(chats, |it| id(it.last_message())) as _,

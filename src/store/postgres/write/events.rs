@@ -38,17 +38,17 @@ impl EventRows for PgConnection {
             "#,
             &column(rows, |row| row.seq),
             column(rows, |row| row.event.instance_id.as_str()) as _,
-            column(rows, |row| row.event.reading.about.event_type.as_deref()) as _,
-            column(rows, |row| row.event.reading.about.message_id.as_deref()) as _,
-            column(rows, |row| row.event.reading.about.chat_id.as_deref()) as _,
+            column(rows, |row| row.event.interpretation.subject.event_type.as_deref()) as _,
+            column(rows, |row| row.event.interpretation.subject.message_id.as_deref()) as _,
+            column(rows, |row| row.event.interpretation.subject.chat_id.as_deref()) as _,
             column(rows, |row| row.event.body.as_slice()) as _,
             column(rows, |row| row.event.body_sha256.as_slice()) as _,
             &column(rows, |row| row.event.received_at.to_utc()),
             &column(rows, |row| row.deliveries),
             &column(rows, |row| row.last_received_at.to_utc()),
             &column(rows, |row| row.event.signed),
-            column(rows, |row| row.event.reading.state.as_str()) as _,
-            column(rows, |row| row.event.reading.reason.as_deref()) as _,
+            column(rows, |row| row.event.interpretation.state.as_str()) as _,
+            column(rows, |row| row.event.interpretation.reason.as_deref()) as _,
         )
         .fetch_all(self)
         .await?;

@@ -9,7 +9,7 @@ use crate::admin::fill::ENOUGH_OF_A_BODY;
 use crate::postgres::{column, keys};
 use crate::write::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
 use domain::instance::InstanceId;
-use domain::message::{CopySizes, FOLDED_BYTES, FOLDED_COPIES, Message, MessageKey, RecordedMessage};
+use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -161,7 +161,7 @@ impl MessageRows for PgConnection {
             "#,
             instance_ids as _,
             ids as _,
-            FOLDED_COPIES + 1,
+            MAX_FOLDED_COPIES + 1,
         )
         .fetch_all(self)
         .await?;
@@ -201,7 +201,7 @@ impl MessageRows for PgConnection {
             ids as _,
             after,
             last,
-            FOLDED_BYTES,
+            MAX_FOLDED_BYTES,
         )
         .fetch_all(self)
         .await?;

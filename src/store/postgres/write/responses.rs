@@ -6,15 +6,15 @@ use crate::StoreError;
 use crate::postgres::column;
 use crate::write::responses::ResponseRows;
 use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
-use domain::chat::{ChatKey, Mark};
+use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-fn mark(at: Option<OffsetDateTime>, message_id: Option<String>) -> Option<Mark> {
-    Some(Mark { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
+fn mark(at: Option<OffsetDateTime>, message_id: Option<String>) -> Option<MessagePosition> {
+    Some(MessagePosition { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
 }
 
-fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<AnswerSecond> {
+fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
     Some(AnswerSecond { outgoing: outgoing?, incoming })
 }
 
@@ -107,7 +107,10 @@ impl ResponseRows for PgConnection {
         Ok(around.collect())
     }
 
-    async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError> {
+    async fn first_incoming(
+        &mut self,
+        since: &[(ChatKey, Timestamp)],
+    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT key.instance_id AS "instance_id!", key.chat_id AS "chat_id!", first.occurred_at, first.id
@@ -130,7 +133,7 @@ impl ResponseRows for PgConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = Mark { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
+            let mark = MessagePosition { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
             ((InstanceId::from_store(&row.instance_id), row.chat_id), mark)
         });
         Ok(found.collect())

@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::admin::fill::{ENOUGH_OF_A_BODY, FillRows, Unfilled};
 use crate::sqlite::{BEGIN, COMMIT, keys, timestamp};
 use domain::chat::response_tracker::ChatMessage;
-use domain::chat::{ChatKey, Mark};
+use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 
 #[async_trait]
@@ -111,7 +111,7 @@ impl FillRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let turns = rows.into_iter().map(|row| {
-            let mark = Mark { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
+            let mark = MessagePosition { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
             Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark)))
         });
         turns.collect()

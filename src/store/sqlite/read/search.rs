@@ -11,7 +11,7 @@ use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
 use crate::sqlite::{json, timestamp};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::search::{Facet, Narrowing, SearchEntry, SearchQuery};
+use domain::search::{Facet, SearchEntry, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
 /// The lower bits of a key tell messages of one millisecond apart.
@@ -65,7 +65,7 @@ struct Sought<'k> {
 }
 
 /// What is asked, as FTS5 reads it. Words hold no quotes, so that nothing of a query is ever an operator.
-fn expression(query: &SearchQuery, narrowing: &Narrowing) -> String {
+fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
     let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
     let words = format!("words : ({})", phrases.join(" AND "));
     let groups = narrowing.groups().iter().map(|group| {

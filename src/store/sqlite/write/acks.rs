@@ -48,8 +48,8 @@ impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
         Self {
             instance_id: raise.instance_id.as_str(),
             message_id: &raise.message_id,
-            ack: &raise.standing.ack,
-            ack_rank: raise.standing.rank,
+            ack: &raise.status.ack,
+            ack_rank: raise.status.rank,
             delivered_at: raise.delivered_at.map(Timestamp::to_rfc3339),
             read_at: raise.read_at.map(Timestamp::to_rfc3339),
         }

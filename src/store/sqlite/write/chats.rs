@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::sqlite::{json, keys, timestamp};
 use crate::write::chats::ChatRows;
 use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, ChatName, Mark, Vacancies};
+use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
 use domain::instance::InstanceId;
 
 /// A row of `chats`.
@@ -33,11 +33,11 @@ struct ChatRow {
 
 impl From<&Chat> for ChatRow {
     fn from(chat: &Chat) -> Self {
-        let columns = |mark: Option<&Mark>| match mark {
+        let columns = |mark: Option<&MessagePosition>| match mark {
             Some(mark) => (Some(mark.occurred_at.to_rfc3339()), Some(mark.message_id.clone())),
             None => (None, None),
         };
-        let (name_at, name_message_id) = columns(chat.name.as_ref().map(|name| &name.mark));
+        let (name_at, name_message_id) = columns(chat.name.as_ref().map(|name| &name.position));
         let (last_message_at, last_message_id) = columns(chat.last_message());
         let (last_incoming_at, last_incoming_id) = columns(chat.last_incoming.as_ref());
         let (last_outgoing_at, last_outgoing_id) = columns(chat.last_outgoing.as_ref());
@@ -69,10 +69,10 @@ impl TryFrom<ChatRow> for Chat {
 
     fn try_from(row: ChatRow) -> Result<Self, StoreError> {
         let mark = |at: Option<String>, message_id: Option<String>| match (at, message_id) {
-            (Some(at), Some(message_id)) => Ok(Some(Mark { occurred_at: timestamp(&at)?, message_id })),
+            (Some(at), Some(message_id)) => Ok(Some(MessagePosition { occurred_at: timestamp(&at)?, message_id })),
             _ => Ok::<_, StoreError>(None),
         };
-        let named = |mark: Mark| Some(ChatName { mark, name: row.name? });
+        let named = |mark: MessagePosition| Some(ChatName { position: mark, name: row.name? });
         Ok(Self {
             instance_id: InstanceId::from_store(&row.instance_id),
             chat_id: row.chat_id,
@@ -95,8 +95,8 @@ struct VacantRow<'v> {
     name: bool,
 }
 
-impl<'v> From<&'v (ChatKey, Vacancies)> for VacantRow<'v> {
-    fn from(((instance_id, chat_id), vacancies): &'v (ChatKey, Vacancies)) -> Self {
+impl<'v> From<&'v (ChatKey, StaleChatFields)> for VacantRow<'v> {
+    fn from(((instance_id, chat_id), vacancies): &'v (ChatKey, StaleChatFields)) -> Self {
         Self {
             instance_id: instance_id.as_str(),
             chat_id,
@@ -143,7 +143,7 @@ impl ChatRows for SqliteConnection {
         rows.into_iter().map(Chat::try_from).collect()
     }
 
-    async fn latest_in_chats(&mut self, vacant: &[(ChatKey, Vacancies)]) -> Result<Vec<Chat>, StoreError> {
+    async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
         let keys = json(vacant.iter().map(VacantRow::from));
         let rows = sqlx::query!(
             r#"

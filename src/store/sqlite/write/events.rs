@@ -38,9 +38,9 @@ impl<'e> EventRow<'e> {
         Self {
             seq: row.seq,
             instance_id: event.instance_id.as_str(),
-            event_type: event.reading.about.event_type.as_deref(),
-            message_id: event.reading.about.message_id.as_deref(),
-            chat_id: event.reading.about.chat_id.as_deref(),
+            event_type: event.interpretation.subject.event_type.as_deref(),
+            message_id: event.interpretation.subject.message_id.as_deref(),
+            chat_id: event.interpretation.subject.chat_id.as_deref(),
             start,
             length: event.body.len(),
             body_sha256: hex::encode(event.body_sha256),
@@ -48,8 +48,8 @@ impl<'e> EventRow<'e> {
             deliveries: row.deliveries,
             last_received_at: row.last_received_at.to_rfc3339(),
             signed: event.signed,
-            state: event.reading.state.as_str(),
-            reason: event.reading.reason.as_deref(),
+            state: event.interpretation.state.as_str(),
+            reason: event.interpretation.reason.as_deref(),
         }
     }
 }

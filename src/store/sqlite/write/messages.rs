@@ -9,7 +9,7 @@ use crate::admin::fill::ENOUGH_OF_A_BODY;
 use crate::sqlite::{json, keys, timestamp};
 use crate::write::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
 use domain::instance::InstanceId;
-use domain::message::{CopySizes, FOLDED_BYTES, FOLDED_COPIES, Message, MessageKey, RecordedMessage};
+use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
 
 /// A row of `messages`.
@@ -226,7 +226,7 @@ impl MessageRows for SqliteConnection {
     /// read.
     async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
         let keys = keys(messages);
-        let at_most = FOLDED_COPIES + 1;
+        let at_most = MAX_FOLDED_COPIES + 1;
         let rows = sqlx::query!(
             r#"
             WITH sized AS MATERIALIZED (
@@ -301,7 +301,7 @@ impl MessageRows for SqliteConnection {
             keys,
             after,
             last,
-            FOLDED_BYTES,
+            MAX_FOLDED_BYTES,
         )
         .fetch_all(self)
         .await?;

@@ -6,7 +6,7 @@ use crate::StoreError;
 use crate::sqlite::{json, timestamp};
 use crate::write::responses::ResponseRows;
 use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
-use domain::chat::{ChatKey, Mark};
+use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -69,14 +69,14 @@ impl<'r> From<&'r Response> for ResponseRow<'r> {
     }
 }
 
-fn mark(at: Option<String>, message_id: Option<String>) -> Result<Option<Mark>, StoreError> {
+fn mark(at: Option<String>, message_id: Option<String>) -> Result<Option<MessagePosition>, StoreError> {
     match (at, message_id) {
-        (Some(at), Some(message_id)) => Ok(Some(Mark { occurred_at: timestamp(&at)?, message_id })),
+        (Some(at), Some(message_id)) => Ok(Some(MessagePosition { occurred_at: timestamp(&at)?, message_id })),
         _ => Ok(None),
     }
 }
 
-fn answer(outgoing: Option<Mark>, incoming: Option<Mark>) -> Option<AnswerSecond> {
+fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
     Some(AnswerSecond { outgoing: outgoing?, incoming })
 }
 
@@ -165,7 +165,10 @@ impl ResponseRows for SqliteConnection {
         around.collect()
     }
 
-    async fn first_incoming(&mut self, since: &[(ChatKey, Timestamp)]) -> Result<Vec<(ChatKey, Mark)>, StoreError> {
+    async fn first_incoming(
+        &mut self,
+        since: &[(ChatKey, Timestamp)],
+    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
         let places = json(since.iter().map(PlaceRow::from));
         let rows = sqlx::query!(
             r#"
@@ -191,7 +194,7 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = Mark { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
+            let mark = MessagePosition { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
             Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), mark))
         });
         found.collect()
