@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
+use buzon::domain::message::MessageKey;
 use buzon::store::{Feed, FeedEvent, FeedFilter, FeedItem, Store};
 use serde_json::json;
 
@@ -51,7 +52,8 @@ pub(super) async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFil
 pub(super) fn shown(item: &FeedItem) -> String {
     match item {
         FeedItem::Event(event) => {
-            let changes: Vec<String> = event.changes.iter().map(|(instance, id)| format!("{instance}/{id}")).collect();
+            let changes: Vec<String> =
+                event.changes.iter().map(|key| format!("{}/{}", key.instance_id, key.id)).collect();
             let kind = event.event_type.as_deref().unwrap_or("?");
             format!("{}/{kind}: {}", event.instance_id, changes.join(" ")).trim_end().to_owned()
         }
@@ -166,7 +168,7 @@ async fn an_ack_before_its_message_is_not_missed() {
         assert_eq!((before.items.len(), before.next_since, before.more), (0, 1, false));
         record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
         let after = feed(&store, &of(&["7"]), &everything(), before.next_since, 9).await;
-        assert_eq!(the_event(&after.items[0]).changes, [(id("7"), "A".to_owned())]);
+        assert_eq!(the_event(&after.items[0]).changes, [MessageKey { instance_id: id("7"), id: "A".to_owned() }]);
         assert_eq!(world.value("SELECT ack FROM messages").await, "read");
     })
     .await;

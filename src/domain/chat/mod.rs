@@ -15,7 +15,11 @@ pub mod response_tracker;
 const MAX_NAME_CHARACTERS: usize = 256;
 
 /// The columns of a chat's primary key.
-pub type ChatKey = (InstanceId, String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChatKey {
+    pub instance_id: InstanceId,
+    pub chat_id: String,
+}
 
 /// A message's place in its chat. The greater one is the later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +73,7 @@ pub struct StaleChatFields {
 }
 
 impl Chat {
-    pub fn new((instance_id, chat_id): ChatKey) -> Self {
+    pub fn new(ChatKey { instance_id, chat_id }: ChatKey) -> Self {
         Self {
             instance_id,
             chat_id,
@@ -82,7 +86,7 @@ impl Chat {
     }
 
     pub fn key(&self) -> ChatKey {
-        (self.instance_id.clone(), self.chat_id.clone())
+        ChatKey { instance_id: self.instance_id.clone(), chat_id: self.chat_id.clone() }
     }
 
     /// The latest message of all.
@@ -190,7 +194,7 @@ impl UpdatedMessage {
     }
 
     fn chat_before(&self) -> Option<ChatKey> {
-        Some((self.message.instance_id.clone(), self.before.chat_id.clone()?))
+        Some(ChatKey { instance_id: self.message.instance_id.clone(), chat_id: self.before.chat_id.clone()? })
     }
 }
 
@@ -276,10 +280,10 @@ impl TouchedChats {
     }
 
     /// Says who waits and who was answered, as far as that can be said without a look at the messages. Once, when there
-    /// are no stale any more.
+    /// are no stale fields any more.
     pub fn response_changes(&mut self) -> ResponseChanges {
         let mut changes = ResponseChanges::default();
-        for (key, touched) in self.chats.iter_mut().filter(|((_, chat_id), _)| chat_id::can_wait(chat_id)) {
+        for (key, touched) in self.chats.iter_mut().filter(|(key, _)| chat_id::can_wait(&key.chat_id)) {
             let followed = touched.follow();
             touched.chat.waiting = changes.add(key, followed, touched.chat.last_outgoing.as_ref());
         }
@@ -333,5 +337,5 @@ impl TouchedChat {
 }
 
 fn chat_key(message: &Message) -> Option<ChatKey> {
-    Some((message.instance_id.clone(), message.fields.chat_id.clone()?))
+    Some(ChatKey { instance_id: message.instance_id.clone(), chat_id: message.fields.chat_id.clone()? })
 }

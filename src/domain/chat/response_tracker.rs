@@ -22,7 +22,7 @@ pub struct Response {
 }
 
 impl Response {
-    fn new((instance_id, chat_id): ChatKey, incoming: MessagePosition, outgoing: MessagePosition) -> Self {
+    fn new(ChatKey { instance_id, chat_id }: ChatKey, incoming: MessagePosition, outgoing: MessagePosition) -> Self {
         Self { instance_id, chat_id, incoming, outgoing }
     }
 

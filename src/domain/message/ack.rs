@@ -61,7 +61,7 @@ impl MessageAck {
 
     /// Of which message it was stated.
     pub fn message_key(&self) -> MessageKey {
-        (self.instance_id.clone(), self.message_id.clone())
+        MessageKey { instance_id: self.instance_id.clone(), id: self.message_id.clone() }
     }
 }
 
@@ -82,17 +82,21 @@ impl AckRaise {
     pub fn fold<'a>(acks: impl Iterator<Item = &'a MessageAck>) -> Vec<Self> {
         let mut of_messages = BTreeMap::<MessageKey, Self>::new();
         for raise in acks.map(Self::of).filter(|raise| raise.status.rank > 0) {
-            let key = (raise.instance_id.clone(), raise.message_id.clone());
-            of_messages.entry(key).and_modify(|known| known.merge(&raise)).or_insert(raise);
+            of_messages.entry(raise.message_key()).and_modify(|known| known.merge(&raise)).or_insert(raise);
         }
         of_messages.into_values().collect()
+    }
+
+    /// The message that it raises.
+    pub fn message_key(&self) -> MessageKey {
+        MessageKey { instance_id: self.instance_id.clone(), id: self.message_id.clone() }
     }
 
     fn of(ack: &MessageAck) -> Self {
         let status = AckStatus::highest(std::iter::once(ack.ack.as_str()));
         let from = |rank| (status.rank >= rank).then_some(ack.received_at);
         let (delivered_at, read_at) = (from(DELIVERED), from(READ));
-        let (instance_id, message_id) = ack.message_key();
+        let MessageKey { instance_id, id: message_id } = ack.message_key();
         Self { instance_id, message_id, status, delivered_at, read_at }
     }
 

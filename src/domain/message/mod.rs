@@ -92,7 +92,11 @@ pub struct LedgerCopy {
 pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
 
 /// The columns of a message's primary key.
-pub type MessageKey = (InstanceId, String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKey {
+    pub instance_id: InstanceId,
+    pub id: String,
+}
 
 /// A row of `messages`. Its ack is what its copies state; what else was stated stands in `message_acks`.
 #[derive(Clone, Debug, PartialEq)]
@@ -244,7 +248,7 @@ impl LedgerCopy {
     }
 
     pub fn key(&self) -> MessageKey {
-        (self.instance_id.clone(), self.copy.id.clone())
+        MessageKey { instance_id: self.instance_id.clone(), id: self.copy.id.clone() }
     }
 
     pub fn order(&self) -> CopyOrder {
@@ -277,7 +281,7 @@ impl Message {
         let mut copies: Vec<&LedgerCopy> = copies.iter().collect();
         copies.sort_by_key(|copy| copy.order());
         let last = copies.last().expect(THERE);
-        let ((instance_id, id), event_seq) = (last.key(), last.seq);
+        let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
         let ack = AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
         let (mut fields, mut words) = (MessageFields::default(), "");
@@ -315,7 +319,7 @@ impl Message {
     }
 
     pub fn key(&self) -> MessageKey {
-        (self.instance_id.clone(), self.id.clone())
+        MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
     /// When it happened: when it was sent, or else when it arrived. What lists are ordered by.
@@ -331,7 +335,7 @@ impl Message {
 
 impl RecordedMessage {
     pub fn key(&self) -> MessageKey {
-        (self.instance_id.clone(), self.id.clone())
+        MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
     pub fn occurred_at(&self) -> Timestamp {

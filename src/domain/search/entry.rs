@@ -34,7 +34,7 @@ impl SearchEntry {
 
     /// `None` where there is no word.
     pub fn new(
-        (instance_id, id): MessageKey,
+        MessageKey { instance_id, id }: MessageKey,
         chat_id: Option<&str>,
         occurred_at: Timestamp,
         words: String,
@@ -80,7 +80,7 @@ mod tests {
     use crate::search::first_words;
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
-        let key = (InstanceId::new("7").unwrap(), "A".to_owned());
+        let key = MessageKey { instance_id: InstanceId::new("7").unwrap(), id: "A".to_owned() };
         SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), first_words(body))
     }
 

@@ -184,13 +184,13 @@ impl From<store::FeedFile> for FeedFile {
             message_id: file.message_id.clone(),
             state: file.state.as_str(),
             reason: file.reason,
-            changes: vec![(file.instance_id, file.message_id).into()],
+            changes: vec![MessageKey { instance_id: file.instance_id, id: file.message_id }.into()],
         }
     }
 }
 
 impl From<MessageKey> for FeedChange {
-    fn from((instance_id, message_id): MessageKey) -> Self {
+    fn from(MessageKey { instance_id, id: message_id }: MessageKey) -> Self {
         Self { instance_id: instance_id.as_str().to_owned(), message_id }
     }
 }

@@ -112,7 +112,9 @@ impl Progress {
 async fn fill_messages(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> Result<Progress, StoreError> {
     let messages = rows.messages_after(after, MESSAGES).await?;
     let keys: Vec<MessageKey> = messages.iter().map(|message| message.key.clone()).collect();
-    let Some((instance_id, id)) = keys.last() else { return Ok(Progress::Chats(String::new(), String::new())) };
+    let Some(MessageKey { instance_id, id }) = keys.last() else {
+        return Ok(Progress::Chats(String::new(), String::new()));
+    };
     take_over_acks(rows, &keys).await?;
     let with_media: Vec<MessageKey> =
         messages.iter().filter(|message| message.has_media).map(|message| message.key.clone()).collect();
@@ -142,9 +144,9 @@ impl Unfilled {
 
 async fn fill_chats(rows: &mut (impl Rows + FillRows), after: (&str, &str)) -> Result<Option<Progress>, StoreError> {
     let keys = first_chats(rows.chats_after(after, CHATS).await?);
-    let Some((instance_id, chat_id)) = keys.last() else { return Ok(None) };
+    let Some(ChatKey { instance_id, chat_id }) = keys.last() else { return Ok(None) };
     let mut chats = rows.chats(&keys).await?;
-    let waiting: Vec<ChatKey> = keys.iter().filter(|(_, chat_id)| chat_id::can_wait(chat_id)).cloned().collect();
+    let waiting: Vec<ChatKey> = keys.iter().filter(|key| chat_id::can_wait(&key.chat_id)).cloned().collect();
     if !waiting.is_empty() {
         take_all_turns(rows, &mut chats, waiting).await?;
     }

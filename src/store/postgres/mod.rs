@@ -15,12 +15,12 @@ use crate::admin::examination::warn_of;
 use crate::admin::fill::fill;
 use crate::admin::schema;
 use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
+use crate::write::keys::InstanceKey;
 use crate::write::record::record;
 use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};
 use domain::event::Event;
 use domain::event::batch::Receipt;
-use domain::instance::InstanceId;
 use new_words::NewWords;
 
 mod dial;
@@ -276,6 +276,6 @@ fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
 }
 
 /// The two columns of keys that lead with an instance.
-fn keys(keys: &[(InstanceId, String)]) -> (Vec<&str>, Vec<&str>) {
-    keys.iter().map(|(instance_id, id)| (instance_id.as_str(), id.as_str())).unzip()
+fn keys(keys: &[impl InstanceKey]) -> (Vec<&str>, Vec<&str>) {
+    keys.iter().map(|key| (key.instance_id().as_str(), key.id())).unzip()
 }

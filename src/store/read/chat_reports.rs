@@ -97,7 +97,8 @@ impl<S: Readable> ChatReports for S {
 
     async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let mut reading = self.reading().await?;
-        let mut chat = reading.chat_row(&(instance_id.clone(), chat_id.to_owned())).await?;
+        let key = ChatKey { instance_id: instance_id.clone(), chat_id: chat_id.to_owned() };
+        let mut chat = reading.chat_row(&key).await?;
         add_messages(&mut reading, chat.as_mut_slice()).await?;
         reading.end().await?;
         Ok(chat)
@@ -114,7 +115,9 @@ async fn add_messages(queries: &mut impl Queries, chats: &mut [ChatReport]) -> R
 }
 
 fn last_messages(chats: &[ChatReport]) -> Vec<MessageKey> {
-    chats.iter().map(|chat| (chat.instance_id.clone(), chat.last_message_id.clone())).collect()
+    let key =
+        |chat: &ChatReport| MessageKey { instance_id: chat.instance_id.clone(), id: chat.last_message_id.clone() };
+    chats.iter().map(key).collect()
 }
 
 impl ChatFilter {

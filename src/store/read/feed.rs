@@ -226,7 +226,8 @@ impl<'v> View<'v> {
         let applied = event.state == EventState::Applied.as_str();
         let changed = std::iter::once(&event.instance_id).chain(owners_of(owners, &event));
         let changed = changed.filter(|instance| applied && self.scope.allows(instance));
-        let key = |instance: &InstanceId| Some((instance.clone(), event.message_id.clone()?));
+        let key =
+            |instance: &InstanceId| Some(MessageKey { instance_id: instance.clone(), id: event.message_id.clone()? });
         FeedEvent {
             changes: changed.filter_map(key).take(CHANGES).collect(),
             seq: event.seq,
@@ -246,8 +247,8 @@ async fn owners(queries: &mut impl Queries, events: &[EventReport]) -> Result<Ow
     let ids: BTreeSet<String> = events.iter().filter_map(|event| states_elsewhere(event).cloned()).collect();
     let mut owners = Owners::new();
     if !ids.is_empty() {
-        for (instance, id) in queries.outgoing(&Vec::from_iter(ids)).await? {
-            owners.entry(id).or_default().insert(instance);
+        for MessageKey { instance_id, id } in queries.outgoing(&Vec::from_iter(ids)).await? {
+            owners.entry(id).or_default().insert(instance_id);
         }
     }
     Ok(owners)

@@ -126,7 +126,7 @@ impl<S: Readable> MessageReports for S {
 
     async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
         let mut reading = self.reading().await?;
-        let detail = detail(&mut reading, (instance_id.clone(), id.to_owned())).await?;
+        let detail = detail(&mut reading, MessageKey { instance_id: instance_id.clone(), id: id.to_owned() }).await?;
         reading.end().await?;
         Ok(detail)
     }
@@ -152,7 +152,7 @@ async fn keys(
     for ListPart { targets, conditions } in filter.parts(&listing, targets) {
         rows.extend(queries.message_keys(&listing, &PageQuery::new(&targets, &conditions, paging)).await?);
     }
-    let page = merge(paging, rows, |((instance_id, id), at)| SortKey::new(*at, instance_id, vec![id.clone()]));
+    let page = merge(paging, rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
     Ok(page.map(|(key, _)| key))
 }
 
@@ -188,7 +188,7 @@ async fn found(
         time: SEARCH_TIME,
     };
     let found = search::find(queries, &ask).await?;
-    let page = merge(paging, found.rows, |((instance_id, id), at)| SortKey::new(*at, instance_id, vec![id.clone()]));
+    let page = merge(paging, found.rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
     let page = page.map(|(key, _)| key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
@@ -203,8 +203,8 @@ async fn places(
         return Ok(instances.into_iter().map(|instance| (instance, filter.chat_id.clone())).collect());
     };
     let chats = queries.chats_with(&instances, contact).await?;
-    let wanted = |chat: &ChatKey| filter.chat_id.as_ref().is_none_or(|wanted| *wanted == chat.1);
-    Ok(chats.into_iter().filter(wanted).map(|(instance, chat)| (instance, Some(chat))).collect())
+    let wanted = |chat: &ChatKey| filter.chat_id.as_ref().is_none_or(|wanted| *wanted == chat.chat_id);
+    Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
 /// The bytes that these messages are made of, as far as they have no small limit.
@@ -223,15 +223,16 @@ pub(crate) async fn reports(
     }
     let messages = queries.messages_with(keys).await?;
     let mut messages: HashMap<MessageKey, MessageReport> =
-        messages.into_iter().map(|message| ((message.instance_id.clone(), message.id.clone()), message)).collect();
+        messages.into_iter().map(|message| (message.key(), message)).collect();
     for job in queries.media_of(keys).await? {
-        if let Some(message) = messages.get_mut(&(InstanceId::from_store(&job.instance_id), job.message_id.clone())) {
+        let key = MessageKey { instance_id: InstanceId::from_store(&job.instance_id), id: job.message_id.clone() };
+        if let Some(message) = messages.get_mut(&key) {
             message.media.get_or_insert(job);
         }
     }
     let mut reactions: HashMap<MessageKey, Vec<MessageReaction>> = HashMap::new();
     for reaction in queries.reactions_to(keys).await? {
-        let key = (reaction.instance_id.clone(), reaction.message_id.clone());
+        let key = MessageKey { instance_id: reaction.instance_id.clone(), id: reaction.message_id.clone() };
         reactions.entry(key).or_default().push(reaction);
     }
     for (key, rows) in reactions {
@@ -243,6 +244,10 @@ pub(crate) async fn reports(
 }
 
 impl MessageReport {
+    pub fn key(&self) -> MessageKey {
+        MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
+    }
+
     /// Takes its rows of reactions, as [`MessageQueries::reactions_to`] reads them. Where there are more, those of the
     /// last person may be incomplete, and which reaction is current cannot be told.
     fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
@@ -257,7 +262,8 @@ impl MessageReport {
 
 async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
     let Some(message) = reports(queries, std::slice::from_ref(&key)).await?.remove(&key) else { return Ok(None) };
-    let quoted = message.fields.quoted_message_id.clone().map(|quoted| (key.0.clone(), quoted));
+    let quoted_id = message.fields.quoted_message_id.clone();
+    let quoted = quoted_id.map(|id| MessageKey { instance_id: key.instance_id.clone(), id });
     let quoted = match quoted {
         Some(quoted) => reports(queries, std::slice::from_ref(&quoted)).await?.remove(&quoted),
         None => None,

@@ -17,12 +17,12 @@ use crate::admin::fill::fill;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::schema;
 use crate::admin::schema::MIGRATIONS_TABLE;
+use crate::write::keys::InstanceKey;
 use crate::write::record::record;
 use crate::write::writer::Writer;
 use checkpoints::{Checkpoints, LONG_LOG};
 use domain::event::Event;
 use domain::event::batch::Receipt;
-use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 use lock::Lock;
 use write::writing::{WritingConnection, WritingUnit};
@@ -253,8 +253,8 @@ struct KeyRow<'k> {
     id: &'k str,
 }
 
-fn keys(keys: &[(InstanceId, String)]) -> String {
-    json(keys.iter().map(|(instance_id, id)| KeyRow { instance_id: instance_id.as_str(), id }))
+fn keys(keys: &[impl InstanceKey]) -> String {
+    json(keys.iter().map(|key| KeyRow { instance_id: key.instance_id().as_str(), id: key.id() }))
 }
 
 /// A time as the columns hold it.

@@ -4,6 +4,7 @@ pub(crate) mod acks;
 pub(crate) mod chats;
 pub(crate) mod events;
 pub(crate) mod folding;
+pub(crate) mod keys;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod objects;

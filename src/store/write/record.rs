@@ -97,7 +97,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
     let stated: HashMap<MessageKey, &Message> =
         written.inserted.iter().map(|message| (message.key(), message)).collect();
     let says_so = |raise: &AckRaise| {
-        let message = stated.get(&(raise.instance_id.clone(), raise.message_id.clone()));
+        let message = stated.get(&raise.message_key());
         raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.status)
     };
     let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
@@ -124,7 +124,7 @@ async fn claim_acks(
     let mut owners: Vec<MessageKey> =
         written.inserted.iter().chain(turned).filter(outgoing).map(Message::key).collect();
     let mut unclaimed: Vec<MessageAck> = acks.iter().filter(|ack| ack.instance_id.is_unstated()).cloned().collect();
-    let (sought, acked) = (ids(owners.iter().map(|key| &key.1)), ids(unclaimed.iter().map(|ack| &ack.message_id)));
+    let (sought, acked) = (ids(owners.iter().map(|key| &key.id)), ids(unclaimed.iter().map(|ack| &ack.message_id)));
     if !sought.is_empty() {
         unclaimed.extend(rows.unstated_acks(&sought).await?);
     }
@@ -148,7 +148,7 @@ fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAc
     for ack in unclaimed {
         by_id.entry(ack.message_id.clone()).or_default().push(ack);
     }
-    let claim = |(instance_id, id): MessageKey| {
+    let claim = |MessageKey { instance_id, id }: MessageKey| {
         let acks = by_id.get(&id).map(Vec::as_slice).unwrap_or_default();
         let own = |ack: &MessageAck| MessageAck { instance_id: instance_id.clone(), ..ack.clone() };
         acks.iter().map(own).collect::<Vec<_>>()

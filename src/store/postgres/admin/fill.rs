@@ -7,6 +7,7 @@ use crate::postgres::{BEGIN, COMMIT, keys};
 use domain::chat::response_tracker::ChatMessage;
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
+use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
 
 /// A batch must not keep others waiting, but one large chat is filled in one piece.
@@ -64,7 +65,7 @@ impl FillRows for PgConnection {
         .fetch_all(self)
         .await?;
         let messages = rows.into_iter().map(|row| Unfilled {
-            key: (InstanceId::from_store(&row.instance_id), row.id),
+            key: MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id },
             chat_id: row.chat_id,
             occurred_at: Timestamp::from_utc(row.occurred_at),
             body: row.body,
@@ -88,7 +89,7 @@ impl FillRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let chat = |instance_id: &str, chat_id| (InstanceId::from_store(instance_id), chat_id);
+        let chat = |instance_id: &str, chat_id| ChatKey { instance_id: InstanceId::from_store(instance_id), chat_id };
         Ok(rows.into_iter().map(|row| (chat(&row.instance_id, row.chat_id), row.message_count)).collect())
     }
 
@@ -109,7 +110,10 @@ impl FillRows for PgConnection {
         .await?;
         let turns = rows.into_iter().map(|row| {
             let mark = MessagePosition { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
-            ((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark))
+            (
+                ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
+                ChatMessage::new(row.from_me, mark),
+            )
         });
         Ok(turns.collect())
     }

@@ -31,9 +31,9 @@ impl MessageQueries for ReadTransaction {
         ask: &PageQuery<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let rows = list::<(String, String, OffsetDateTime)>(self, listing, ask).await?;
-        let keyed = rows
-            .into_iter()
-            .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
+        let keyed = rows.into_iter().map(|(instance_id, id, at)| {
+            (MessageKey { instance_id: InstanceId::from_store(&instance_id), id }, Timestamp::from_utc(at))
+        });
         Ok(keyed.collect())
     }
 
@@ -135,7 +135,7 @@ impl MessageQueries for ReadTransaction {
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 
-    async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
+    async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT ack, ack_rank, received_at
@@ -167,7 +167,10 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.chat_id)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id })
+            .collect())
     }
 }
 
@@ -178,7 +181,7 @@ impl ChatQueries for ReadTransaction {
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 
-    async fn chat_row(&mut self, (instance_id, chat_id): &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+    async fn chat_row(&mut self, ChatKey { instance_id, chat_id }: &ChatKey) -> Result<Option<ChatReport>, StoreError> {
         let row = sqlx::query_as!(
             ChatReportRow::<OffsetDateTime>,
             r#"

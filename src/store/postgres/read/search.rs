@@ -106,9 +106,9 @@ impl SearchQueries for ReadTransaction {
         }
         query.push(" LIMIT ").push_bind(i64::from(limit));
         let rows: Vec<(String, String, OffsetDateTime)> = query.build_query_as().fetch_all(&mut **self).await?;
-        let keyed = rows
-            .into_iter()
-            .map(|(instance_id, id, at)| ((InstanceId::from_store(&instance_id), id), Timestamp::from_utc(at)));
+        let keyed = rows.into_iter().map(|(instance_id, id, at)| {
+            (MessageKey { instance_id: InstanceId::from_store(&instance_id), id }, Timestamp::from_utc(at))
+        });
         Ok(keyed.collect())
     }
 }
@@ -142,9 +142,9 @@ impl SearchRows for PgConnection {
                 AND message_search.occurred_at = sought.occurred_at
                 AND message_search.id = sought.id
             "#,
-            column(messages, |((instance_id, _), _)| instance_id.as_str()) as _,
+            column(messages, |(key, _)| key.instance_id.as_str()) as _,
             &column(messages, |(_, at)| at.to_utc()),
-            column(messages, |((_, id), _)| id.as_str()) as _,
+            column(messages, |(key, _)| key.id.as_str()) as _,
         )
         .execute(self)
         .await?;

@@ -49,7 +49,10 @@ impl AckRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
+            .collect())
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {

@@ -112,8 +112,8 @@ impl ChatRows for PgConnection {
                 LIMIT 1
             ) AS named ON true
             "#,
-            column(vacant, |((instance_id, _), _)| instance_id.as_str()) as _,
-            column(vacant, |((_, chat_id), _)| chat_id.as_str()) as _,
+            column(vacant, |(key, _)| key.instance_id.as_str()) as _,
+            column(vacant, |(key, _)| key.chat_id.as_str()) as _,
             &column(vacant, |(_, vacancies)| vacancies.incoming),
             &column(vacant, |(_, vacancies)| vacancies.outgoing),
             &column(vacant, |(_, vacancies)| vacancies.name),

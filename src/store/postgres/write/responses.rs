@@ -92,14 +92,14 @@ impl ResponseRows for PgConnection {
                 LIMIT 1
             ) AS asked_after ON true
             "#,
-            column(touched, |((instance_id, _), _)| instance_id.as_str()) as _,
-            column(touched, |((_, chat_id), _)| chat_id.as_str()) as _,
+            column(touched, |(key, _)| key.instance_id.as_str()) as _,
+            column(touched, |(key, _)| key.chat_id.as_str()) as _,
             &column(touched, |(_, second)| second.to_utc()),
         )
         .fetch_all(self)
         .await?;
         let around = rows.into_iter().map(|row| AnswersAround {
-            chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
+            chat: ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
             before: row.before.map(Timestamp::from_utc),
             next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
             after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
@@ -126,15 +126,15 @@ impl ResponseRows for PgConnection {
                 LIMIT 1
             ) AS first
             "#,
-            column(since, |((instance_id, _), _)| instance_id.as_str()) as _,
-            column(since, |((_, chat_id), _)| chat_id.as_str()) as _,
+            column(since, |(key, _)| key.instance_id.as_str()) as _,
+            column(since, |(key, _)| key.chat_id.as_str()) as _,
             &column(since, |(_, at)| at.to_utc()),
         )
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
             let mark = MessagePosition { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
-            ((InstanceId::from_store(&row.instance_id), row.chat_id), mark)
+            (ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id }, mark)
         });
         Ok(found.collect())
     }
@@ -150,8 +150,8 @@ impl ResponseRows for PgConnection {
                 AND responses.waiting_since >= span.since
                 AND responses.waiting_since < span.until
             "#,
-            column(spans, |it| it.chat.0.as_str()) as _,
-            column(spans, |it| it.chat.1.as_str()) as _,
+            column(spans, |it| it.chat.instance_id.as_str()) as _,
+            column(spans, |it| it.chat.chat_id.as_str()) as _,
             &column(spans, |it| it.from.to_utc()),
             &column(spans, |it| it.until.to_utc()),
         )

@@ -7,6 +7,7 @@ use crate::sqlite::{BEGIN, COMMIT, keys, timestamp};
 use domain::chat::response_tracker::ChatMessage;
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
+use domain::message::MessageKey;
 
 #[async_trait]
 impl FillRows for SqliteConnection {
@@ -63,7 +64,7 @@ impl FillRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let messages = rows.into_iter().map(|row| {
-            let key = (InstanceId::from_store(&row.instance_id), row.id);
+            let key = MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id };
             let occurred_at = timestamp(&row.occurred_at)?;
             Ok(Unfilled { key, chat_id: row.chat_id, occurred_at, body: row.body, has_media: row.has_media })
         });
@@ -88,7 +89,7 @@ impl FillRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let chat = |instance_id: &str, chat_id| (InstanceId::from_store(instance_id), chat_id);
+        let chat = |instance_id: &str, chat_id| ChatKey { instance_id: InstanceId::from_store(instance_id), chat_id };
         Ok(rows.into_iter().map(|row| (chat(&row.instance_id, row.chat_id), row.message_count)).collect())
     }
 
@@ -112,7 +113,10 @@ impl FillRows for SqliteConnection {
         .await?;
         let turns = rows.into_iter().map(|row| {
             let mark = MessagePosition { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
-            Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), ChatMessage::new(row.from_me, mark)))
+            Ok((
+                ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
+                ChatMessage::new(row.from_me, mark),
+            ))
         });
         turns.collect()
     }

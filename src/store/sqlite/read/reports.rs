@@ -30,9 +30,9 @@ impl MessageQueries for ReadTransaction {
         ask: &PageQuery<'_>,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let rows = list::<(String, String, String)>(self, listing, ask).await?;
-        let keyed = rows
-            .into_iter()
-            .map(|(instance_id, id, at)| Ok(((InstanceId::from_store(&instance_id), id), timestamp(&at)?)));
+        let keyed = rows.into_iter().map(|(instance_id, id, at)| {
+            Ok((MessageKey { instance_id: InstanceId::from_store(&instance_id), id }, timestamp(&at)?))
+        });
         keyed.collect()
     }
 
@@ -180,7 +180,7 @@ impl MessageQueries for ReadTransaction {
         Ok(reactions)
     }
 
-    async fn acks_of(&mut self, (instance_id, id): &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
+    async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
         let (instance_id, shown) = (instance_id.as_str(), ACKS + 1);
         let rows = sqlx::query!(
             r#"
@@ -215,7 +215,10 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.chat_id)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id })
+            .collect())
     }
 }
 
@@ -226,7 +229,7 @@ impl ChatQueries for ReadTransaction {
         rows.into_iter().map(|row| row.read(time)).collect()
     }
 
-    async fn chat_row(&mut self, (instance_id, chat_id): &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+    async fn chat_row(&mut self, ChatKey { instance_id, chat_id }: &ChatKey) -> Result<Option<ChatReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let row = sqlx::query_as!(
             ChatReportRow::<String>,

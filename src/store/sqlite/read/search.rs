@@ -177,7 +177,10 @@ async fn found(
     let rows: Vec<(String, String, String)> = query.build_query_as().fetch_all(connection).await?;
     rows.into_iter()
         .map(|(instance_id, id, at)| {
-            Ok(FoundRow { key: (InstanceId::from_store(&instance_id), id), at: timestamp(&at)? })
+            Ok(FoundRow {
+                key: MessageKey { instance_id: InstanceId::from_store(&instance_id), id },
+                at: timestamp(&at)?,
+            })
         })
         .collect()
 }
@@ -224,7 +227,7 @@ impl SearchRows for SqliteConnection {
     }
 
     async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
-        let sought = json(messages.iter().map(|((instance_id, id), at)| Sought {
+        let sought = json(messages.iter().map(|(MessageKey { instance_id, id }, at)| Sought {
             instance_id: instance_id.as_str(),
             id,
             first_key: first_key(*at),

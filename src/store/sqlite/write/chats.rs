@@ -96,13 +96,13 @@ struct VacantRow<'v> {
 }
 
 impl<'v> From<&'v (ChatKey, StaleChatFields)> for VacantRow<'v> {
-    fn from(((instance_id, chat_id), vacancies): &'v (ChatKey, StaleChatFields)) -> Self {
+    fn from((ChatKey { instance_id, chat_id }, stale): &'v (ChatKey, StaleChatFields)) -> Self {
         Self {
             instance_id: instance_id.as_str(),
             chat_id,
-            incoming: vacancies.incoming,
-            outgoing: vacancies.outgoing,
-            name: vacancies.name,
+            incoming: stale.incoming,
+            outgoing: stale.outgoing,
+            name: stale.name,
         }
     }
 }

@@ -145,7 +145,10 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(written.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+        Ok(written
+            .into_iter()
+            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
+            .collect())
     }
 
     async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
@@ -204,7 +207,10 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| ((InstanceId::from_store(&row.instance_id), row.id), row.body)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id }, row.body))
+            .collect())
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
@@ -259,7 +265,7 @@ impl MessageRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let sizes = rows.into_iter().map(|row| {
-            let key = (InstanceId::from_store(&row.instance_id), row.id);
+            let key = MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id };
             (key, CopySizes { copies: row.copies, bytes: row.bytes })
         });
         Ok(sizes.collect())
@@ -320,6 +326,9 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| (InstanceId::from_store(&row.instance_id), row.id)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
+            .collect())
     }
 }

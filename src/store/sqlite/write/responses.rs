@@ -19,7 +19,7 @@ struct PlaceRow<'p> {
 }
 
 impl<'p> From<&'p (ChatKey, Timestamp)> for PlaceRow<'p> {
-    fn from(((instance_id, chat_id), at): &'p (ChatKey, Timestamp)) -> Self {
+    fn from((ChatKey { instance_id, chat_id }, at): &'p (ChatKey, Timestamp)) -> Self {
         Self { instance_id: instance_id.as_str(), chat_id, at: at.to_rfc3339() }
     }
 }
@@ -35,8 +35,8 @@ struct SpanRow<'s> {
 impl<'s> From<&'s WaitSpan> for SpanRow<'s> {
     fn from(span: &'s WaitSpan) -> Self {
         Self {
-            instance_id: span.chat.0.as_str(),
-            chat_id: &span.chat.1,
+            instance_id: span.chat.instance_id.as_str(),
+            chat_id: &span.chat.chat_id,
             from: span.from.to_rfc3339(),
             until: span.until.to_rfc3339(),
         }
@@ -156,7 +156,7 @@ impl ResponseRows for SqliteConnection {
         .await?;
         let around = rows.into_iter().map(|row| {
             Ok(AnswersAround {
-                chat: (InstanceId::from_store(&row.instance_id), row.chat_id),
+                chat: ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
                 before: row.before.as_deref().map(timestamp).transpose()?,
                 next: answer(mark(row.next_at, row.next_id)?, mark(row.asked_at, row.asked_id)?),
                 after: answer(mark(row.after_at, row.after_id)?, mark(row.asked_after_at, row.asked_after_id)?),
@@ -195,7 +195,7 @@ impl ResponseRows for SqliteConnection {
         .await?;
         let found = rows.into_iter().map(|row| {
             let mark = MessagePosition { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
-            Ok(((InstanceId::from_store(&row.instance_id), row.chat_id), mark))
+            Ok((ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id }, mark))
         });
         found.collect()
     }
