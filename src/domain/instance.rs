@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use crate::access::signature::{Keyring, Signer};
@@ -91,6 +92,13 @@ impl InstanceId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// The id as it is.
+impl Serialize for InstanceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
@@ -39,6 +40,13 @@ impl Timestamp {
 
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
+    }
+
+    /// Reads the milliseconds of a stored time; `None` outside the years 0 to 9999, which no time of ours is.
+    pub fn from_store(millis: i64) -> Option<Self> {
+        const YEAR_0: i64 = datetime!(0000-01-01 00:00 UTC).unix_timestamp() * MILLIS_PER_SECOND;
+        const YEAR_10000: i64 = (Timestamp::MAX.seconds() + 1) * MILLIS_PER_SECOND;
+        (YEAR_0..YEAR_10000).contains(&millis).then_some(Self(millis))
     }
 
     pub const fn millis(self) -> i64 {
@@ -113,6 +121,13 @@ impl Timestamp {
     }
 }
 
+/// As text, in the form of [`Timestamp::to_rfc3339`].
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_rfc3339())
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -156,6 +171,16 @@ mod tests {
         }
         assert!(read("1230768000").is_some());
         assert!(read("1724889601").is_some());
+    }
+
+    #[test]
+    fn a_stored_time_is_one_that_can_be_written() {
+        let written = |text: &str| Timestamp::from_store(Timestamp::from_rfc3339(text).unwrap().millis());
+        assert_eq!(written("9999-12-31T23:59:59.999Z").unwrap().to_rfc3339(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(written("0000-01-01T00:00:00Z").unwrap().to_rfc3339(), "0000-01-01T00:00:00.000Z");
+        for damaged in [i64::MIN, -62_167_219_200_001, 253_402_300_800_000, i64::MAX] {
+            assert_eq!(Timestamp::from_store(damaged), None, "{damaged}");
+        }
     }
 
     #[test]
