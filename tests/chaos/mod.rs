@@ -18,6 +18,7 @@ mod ledger;
 mod loader;
 mod meaning;
 mod media;
+mod migration;
 mod offer;
 mod overload;
 mod postgres;
@@ -26,7 +27,6 @@ mod replicas;
 mod shutdown;
 mod slow;
 mod source;
-mod upgrade;
 mod vanishing;
 
 use std::path::{Path, PathBuf};

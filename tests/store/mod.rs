@@ -21,7 +21,7 @@ mod media_reports;
 mod messages;
 mod new_words;
 mod objects;
-pub mod open;
+mod open;
 mod order;
 mod plans;
 mod reactions;

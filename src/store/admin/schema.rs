@@ -69,3 +69,63 @@ impl From<MigrateError> for OpenError {
         }
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use sqlx::migrate::{Migration, MigrationType};
+    use sqlx::{Connection, Executor, SqlSafeStr, SqliteConnection};
+
+    use super::*;
+
+    fn migrations(statements: &[&'static str]) -> Migrator {
+        let migration = |(at, sql): (usize, &&'static str)| {
+            Migration::new(at as i64 + 1, "test".into(), MigrationType::Simple, sql.into_sql_str(), false)
+        };
+        let mut migrator = Migrator::with_migrations(statements.iter().enumerate().map(migration).collect());
+        migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+        migrator
+    }
+
+    async fn tables(connection: &mut SqliteConnection) -> Vec<String> {
+        sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            .fetch_all(connection)
+            .await
+            .unwrap()
+    }
+
+    const FIRST: &str = "CREATE TABLE kept (id INTEGER)";
+    const SECOND: &str = "ALTER TABLE kept ADD COLUMN word TEXT NOT NULL DEFAULT 'new'";
+
+    /// Returns a database with the first migration and a row.
+    async fn older() -> SqliteConnection {
+        let mut older = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        assert_eq!(prepare(&mut older, &migrations(&[FIRST]), &[], Pending::Run).await.unwrap(), 1);
+        older.execute("INSERT INTO kept VALUES (7)").await.unwrap();
+        older
+    }
+
+    #[tokio::test]
+    async fn an_older_schema_is_brought_up_with_its_rows_unless_migrations_are_refused() {
+        let mut connection = older().await;
+        let (both, found) = (migrations(&[FIRST, SECOND]), tables(&mut connection).await);
+        let refused = prepare(&mut connection, &both, &found, Pending::Refuse).await;
+        assert!(matches!(refused, Err(OpenError::MigrationsPending { missing: 1 })), "{refused:?}");
+        assert_eq!(prepare(&mut connection, &both, &found, Pending::Run).await.unwrap(), 1);
+        assert_eq!(prepare(&mut connection, &both, &found, Pending::Refuse).await.unwrap(), 0);
+        let rows: (i64, String) = sqlx::query_as("SELECT id, word FROM kept").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(rows, (7, "new".to_owned()));
+        let older = prepare(&mut connection, &migrations(&[FIRST]), &found, Pending::Run).await;
+        assert!(matches!(older, Err(OpenError::NewerSchema { found: 2, known: 1 })), "{older:?}");
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_fails_leaves_nothing_behind_and_can_run_again() {
+        let mut connection = older().await;
+        let found = tables(&mut connection).await;
+        let failing = migrations(&[FIRST, "CREATE TABLE half (id INTEGER); INSERT INTO nowhere VALUES (1)"]);
+        let failed = prepare(&mut connection, &failing, &found, Pending::Run).await;
+        assert!(matches!(&failed, Err(OpenError::Migration(said)) if said.starts_with("number 2")), "{failed:?}");
+        assert_eq!(tables(&mut connection).await, found);
+        assert_eq!(prepare(&mut connection, &migrations(&[FIRST, SECOND]), &found, Pending::Run).await.unwrap(), 1);
+    }
+}

@@ -1,11 +1,173 @@
--- The views that people build on, and the time zone for their days and hours. The same names and columns as in
--- migrations/postgres/0005_views.sql; docs/sql.md says what each column means.
---
--- A join here finds one row at most, by a key, so that a query which asks for none of its columns does without it.
+-- The schema of the SQLite database. The tables, columns and views are the same as in migrations/postgres/0001_schema.sql;
+-- docs/schema.md says what each column means.
 
--- In which zone people read days and hours. Its offsets are written from the program's own data, so that both databases
--- and every version of them give the same local times.
-ALTER TABLE installation ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC';
+-- Tables.
+
+-- One row: the number of the latest event. A batch begins by taking its numbers here and holds the row until its
+-- commit. So there is one writing transaction at a time, and no event ever appears below a visible seq.
+CREATE TABLE ledger_clock (
+    id  INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT;
+INSERT INTO ledger_clock (id, seq) VALUES (1, 0);
+
+CREATE TABLE events (
+    seq              INTEGER PRIMARY KEY,
+    instance_id      TEXT    NOT NULL,
+    event_type       TEXT,
+    message_id       TEXT,
+    chat_id          TEXT,
+    body             BLOB,
+    body_sha256      BLOB    NOT NULL,
+    received_at      TEXT    NOT NULL,
+    deliveries       INTEGER NOT NULL,
+    last_received_at TEXT    NOT NULL,
+    signed           INTEGER NOT NULL,
+    state            TEXT    NOT NULL,
+    reason           TEXT,
+    UNIQUE (instance_id, body_sha256)
+) STRICT;
+
+CREATE TABLE messages (
+    instance_id       TEXT    NOT NULL,
+    id                TEXT    NOT NULL,
+    chat_id           TEXT,
+    from_id           TEXT,
+    to_id             TEXT,
+    from_me           INTEGER NOT NULL,
+    sender_name       TEXT,
+    body              TEXT,
+    type              TEXT,
+    sent_at           TEXT,
+    is_group          INTEGER NOT NULL,
+    quoted_message_id TEXT,
+    reaction          TEXT,
+    media_url         TEXT,
+    latitude          REAL,
+    longitude         REAL,
+    vcard             TEXT,
+    status            TEXT,
+    ack               TEXT    NOT NULL,
+    ack_rank          INTEGER NOT NULL,
+    group_sender      TEXT,
+    received_at       TEXT    NOT NULL,
+    occurred_at       TEXT    NOT NULL,
+    event_seq         INTEGER NOT NULL,
+    delivered_at      TEXT,
+    read_at           TEXT,
+    PRIMARY KEY (instance_id, id)
+) STRICT;
+
+CREATE TABLE message_acks (
+    instance_id TEXT    NOT NULL,
+    message_id  TEXT    NOT NULL,
+    ack         TEXT    NOT NULL,
+    ack_rank    INTEGER NOT NULL,
+    received_at TEXT    NOT NULL,
+    PRIMARY KEY (instance_id, message_id, ack)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message_reactions (
+    instance_id TEXT NOT NULL,
+    message_id  TEXT NOT NULL,
+    from_number TEXT NOT NULL,
+    reaction    TEXT NOT NULL,
+    reacted_at  TEXT NOT NULL,
+    received_at TEXT NOT NULL,
+    PRIMARY KEY (instance_id, message_id, from_number, reaction, reacted_at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE chats (
+    instance_id      TEXT    NOT NULL,
+    chat_id          TEXT    NOT NULL,
+    name             TEXT,
+    name_at          TEXT,
+    name_message_id  TEXT,
+    message_count    INTEGER NOT NULL,
+    last_message_at  TEXT    NOT NULL,
+    last_message_id  TEXT    NOT NULL,
+    last_incoming_at TEXT,
+    last_incoming_id TEXT,
+    last_outgoing_at TEXT,
+    last_outgoing_id TEXT,
+    contact          TEXT,
+    is_group         INTEGER NOT NULL DEFAULT 0,
+    search           TEXT    NOT NULL DEFAULT '',
+    waiting_since    TEXT,
+    waiting_id       TEXT,
+    PRIMARY KEY (instance_id, chat_id)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each time that somebody waited for an answer and got it.
+CREATE TABLE responses (
+    instance_id   TEXT    NOT NULL,
+    chat_id       TEXT    NOT NULL,
+    waiting_since TEXT    NOT NULL,
+    incoming_id   TEXT    NOT NULL,
+    answered_at   TEXT    NOT NULL,
+    outgoing_id   TEXT    NOT NULL,
+    seconds       INTEGER NOT NULL,
+    PRIMARY KEY (instance_id, chat_id, waiting_since)
+) STRICT, WITHOUT ROWID;
+
+-- The words of the messages' bodies, without case and accents. The upper bits of search_key hold the message's time, so
+-- that matches come in the order of time. Messages arrive in that order, too: a batch changes few pages of the table and
+-- of its index, however many messages there are. A unique index of (instance_id, id) would take that advantage away.
+CREATE TABLE message_search (
+    search_key  INTEGER PRIMARY KEY,
+    instance_id TEXT    NOT NULL,
+    id          TEXT    NOT NULL,
+    occurred_at TEXT    NOT NULL,
+    words       TEXT    NOT NULL,
+    facets      TEXT    NOT NULL
+) STRICT;
+CREATE VIRTUAL TABLE message_words USING fts5 (
+    words, facets, content = 'message_search', content_rowid = 'search_key', tokenize = 'ascii', columnsize = 0
+);
+
+-- The jobs of the media worker, one for each file of a message.
+CREATE TABLE media (
+    instance_id     TEXT    NOT NULL,
+    message_id      TEXT    NOT NULL,
+    source_sha256   BLOB    NOT NULL,
+    source_url      TEXT    NOT NULL,
+    source_host     TEXT    NOT NULL,
+    occurred_at     TEXT    NOT NULL,
+    state           TEXT    NOT NULL,
+    reason          TEXT,
+    attempts        INTEGER NOT NULL,
+    denials         INTEGER NOT NULL,
+    next_attempt_at TEXT    NOT NULL,
+    lease_until     TEXT,
+    lease_token     INTEGER NOT NULL,
+    object_key      TEXT,
+    size            INTEGER,
+    content_type    TEXT,
+    file_name       TEXT,
+    stored_at       TEXT,
+    settled_seq     INTEGER,
+    PRIMARY KEY (instance_id, message_id, source_sha256)
+) STRICT;
+
+-- Objects that a process is about to delete or to put again. No other process may do either meanwhile.
+CREATE TABLE media_object_locks (
+    object_key   TEXT PRIMARY KEY,
+    locked_until TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row. database_id names this database in the marker of a media store, so that the objects of another database are
+-- never swept. time_zone is the zone in which people read days and hours.
+CREATE TABLE installation (
+    id            INTEGER PRIMARY KEY,
+    database_id   TEXT    NOT NULL,
+    derived       INTEGER NOT NULL DEFAULT 0,
+    derived_up_to TEXT,
+    time_zone     TEXT    NOT NULL DEFAULT 'UTC'
+) STRICT;
+INSERT INTO installation (id, database_id, derived) VALUES (1, lower(hex(randomblob(16))), 1);
+
+-- The offsets of that zone. They are written from the program's own data, so that both databases, and every version of
+-- them, give the same local times.
 CREATE TABLE time_zone_offsets (
     since          TEXT PRIMARY KEY,
     offset_seconds INTEGER NOT NULL,
@@ -13,9 +175,103 @@ CREATE TABLE time_zone_offsets (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO time_zone_offsets (since, offset_seconds, first_day) VALUES ('1970-01-01T00:00:00.000Z', 0, '1970-01-01');
 
--- What was said lately, or on a day, whatever the instance; and a person by their number.
+-- The tokens that may read the API. A token itself is not stored, only its SHA-256.
+CREATE TABLE api_tokens (
+    id           INTEGER PRIMARY KEY,
+    name         TEXT    NOT NULL,
+    prefix       TEXT    NOT NULL,
+    sha256       BLOB    NOT NULL,
+    instances    TEXT,
+    created_at   TEXT    NOT NULL,
+    expires_at   TEXT,
+    revoked_at   TEXT,
+    last_used_at TEXT
+) STRICT;
+
+-- Indexes.
+--
+-- Each index serves a way to ask. Every event pays for each index that takes its rows, so those on a word leave out the
+-- words that most rows have: a list by such a word finds enough rows by time. Those on the sender and the recipient leave
+-- out the messages between a person and us, which a list finds in the person's chat. Conditions say IS NOT where
+-- PostgreSQL's say IS DISTINCT FROM: any program that opens the file parses the whole schema, IS DISTINCT FROM came with
+-- SQLite 3.39, and Ubuntu 22.04 has 3.37.
+
+CREATE INDEX events_message ON events (instance_id, message_id);
+CREATE INDEX events_instance ON events (instance_id, seq);
+CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
+
+CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
+CREATE INDEX messages_received ON messages (instance_id, received_at, id);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
+CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
+    WHERE quoted_message_id IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me)
+    WHERE from_me;
+-- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group) WHERE type <> 'text';
+CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id)
+    WHERE status NOT IN ('received', 'sent');
+CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id, type)
+    WHERE (from_me OR ack <> 'pending');
+CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id, type) WHERE from_id IS NOT chat_id;
+CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id, type) WHERE to_id IS NOT chat_id;
+
+CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
+CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id)
+    WHERE ack NOT IN ('pending', 'sent', 'delivered', 'read');
+CREATE INDEX message_reactions_reacted
+    ON message_reactions (instance_id, reacted_at, message_id, from_number, reaction);
+CREATE INDEX message_reactions_person
+    ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
+
+CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id);
+CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) WHERE waiting_since IS NOT NULL;
+-- A person by their number, in one instance and in all of them.
+CREATE INDEX chats_contact ON chats (instance_id, contact) WHERE contact IS NOT NULL;
 CREATE INDEX chats_person ON chats (contact) WHERE contact IS NOT NULL;
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since, seconds);
+
+CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
+CREATE INDEX media_leased ON media (lease_until) WHERE lease_until IS NOT NULL;
+CREATE INDEX media_occurred ON media (occurred_at, state);
+CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT NULL;
+-- The feed walks over the files whose jobs have ended, either all of them or those of an instance.
+CREATE INDEX media_settled ON media (settled_seq) WHERE settled_seq IS NOT NULL;
+CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_seq IS NOT NULL;
+CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256, content_type, size);
+CREATE INDEX media_listed_by_type
+    ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256, content_type);
+CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
+-- This index says whether an instance has a file, and under which name first, without a look at all the messages that the
+-- file came with.
+CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
+
+CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
+
+-- Views.
+--
+-- People build on them: their names and columns are the same on both databases, and docs/sql.md says what each column
+-- means. A join in a view finds at most one row, by a key, so that the planner drops the join from a query which asks for
+-- none of its columns.
+
+-- Each person's current reaction to a message: the latest one, unless that is a removal.
+CREATE VIEW v_current_reactions AS
+SELECT instance_id, message_id, from_number, reaction, reacted_at
+FROM (
+    SELECT
+        instance_id, message_id, from_number, reaction, reacted_at,
+        row_number() OVER (
+            PARTITION BY instance_id, message_id, from_number
+            ORDER BY reacted_at DESC, (reaction <> '') DESC, reaction DESC
+        ) AS place
+    FROM message_reactions
+) AS placed
+WHERE place = 1 AND reaction <> '';
 
 CREATE VIEW v_messages AS
 SELECT
@@ -159,7 +415,8 @@ FROM (
 ) AS r
 LEFT JOIN chats AS c ON c.instance_id = r.instance_id AND c.chat_id = r.chat_id;
 
--- As v_current_reactions, but a condition on the message reaches the index wherever it comes from.
+-- The same reactions as in v_current_reactions. Here a condition on the message reaches the index, wherever the condition
+-- comes from.
 CREATE VIEW v_reactions AS
 SELECT
     r.instance_id,
@@ -228,10 +485,10 @@ FROM (
 JOIN messages AS m ON m.instance_id = f.instance_id AND m.id = f.message_id
 LEFT JOIN chats AS c ON c.instance_id = m.instance_id AND c.chat_id = m.chat_id;
 
--- A body is text where its bytes are UTF-8, as the Unicode standard's table 3-7 has it, without a NUL. SQLite would give
--- any bytes as text, and programs that read it fail on those. The walk goes from one character to the next, or over 64
--- ASCII ones at once; where no character stands, it ends with NULL. It takes the body in pieces of 2,048 bytes and 3 of
--- the next, because to look at one place SQLite loads all of a value.
+-- The body is shown as text where its bytes are UTF-8, as table 3-7 of the Unicode standard defines it, without a NUL.
+-- SQLite would return any bytes as text, and client programs fail on invalid ones. The recursion walks from one character
+-- to the next, or over 64 ASCII characters at once; where no valid character stands, it ends with NULL. It takes the body
+-- in pieces of 2,048 bytes and 3 of the next, because SQLite loads a whole value to look at one place in it.
 CREATE VIEW v_quarantine AS
 SELECT
     e.seq,
@@ -281,7 +538,7 @@ SELECT
 FROM events AS e
 WHERE e.state <> 'applied' AND e.state = 'quarantined';
 
--- The local days from the first message's to today, how long ago each is, and when it begins and ends.
+-- The local days from the first message's day to today: how long ago each was, and when it begins and ends.
 CREATE VIEW v_days AS
 WITH RECURSIVE
     span (first, last, now) AS (
@@ -326,7 +583,7 @@ SELECT
     ) AS ends_at
 FROM day;
 
--- CROSS JOIN, so that the days come first and each finds its messages by the index.
+-- SQLite does not reorder a CROSS JOIN: the days come first, and each finds its messages by the index.
 CREATE VIEW v_daily AS
 SELECT
     m.instance_id,
@@ -347,7 +604,8 @@ CROSS JOIN messages AS m
 WHERE m.occurred_at >= d.starts_at AND m.occurred_at < d.ends_at
 GROUP BY m.instance_id, d.local_day;
 
--- One row: what "today" means, so that no query needs a database's own way to ask for the time.
+-- One row that says what "today" means, so that a query needs no function for the time, which each database spells
+-- differently.
 CREATE VIEW v_today AS
 SELECT
     day.now,
@@ -398,3 +656,8 @@ FROM (
         JOIN time_zone_offsets ON since = (SELECT max(since) FROM time_zone_offsets WHERE since <= now)
     ) AS clock
 ) AS day;
+
+-- The words of each message, for people who search with SQL. The columns are the same on both databases.
+CREATE VIEW v_words AS
+SELECT instance_id, id, occurred_at, words
+FROM message_search;
