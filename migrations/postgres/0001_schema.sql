@@ -154,13 +154,11 @@ CREATE TABLE media_object_locks (
 -- One row. database_id names this database in the marker of a media store, so that the objects of another database are
 -- never swept. time_zone is the zone in which people read days and hours.
 CREATE TABLE installation (
-    id            INT4 PRIMARY KEY,
-    database_id   TEXT COLLATE "C" NOT NULL,
-    derived       INT4 NOT NULL DEFAULT 0,
-    derived_up_to TEXT COLLATE "C",
-    time_zone     TEXT COLLATE "C" NOT NULL DEFAULT 'UTC'
+    id          INT4 PRIMARY KEY,
+    database_id TEXT COLLATE "C" NOT NULL,
+    time_zone   TEXT COLLATE "C" NOT NULL DEFAULT 'UTC'
 );
-INSERT INTO installation (id, database_id, derived) VALUES (1, replace(gen_random_uuid()::text, '-', ''), 1);
+INSERT INTO installation (id, database_id) VALUES (1, replace(gen_random_uuid()::text, '-', ''));
 
 -- The offsets of that zone. They are written from the program's own data, so that both databases, and every version of
 -- them, give the same local times.

@@ -158,13 +158,11 @@ CREATE TABLE media_object_locks (
 -- One row. database_id names this database in the marker of a media store, so that the objects of another database are
 -- never swept. time_zone is the zone in which people read days and hours.
 CREATE TABLE installation (
-    id            INTEGER PRIMARY KEY,
-    database_id   TEXT    NOT NULL,
-    derived       INTEGER NOT NULL DEFAULT 0,
-    derived_up_to TEXT,
-    time_zone     TEXT    NOT NULL DEFAULT 'UTC'
+    id          INTEGER PRIMARY KEY,
+    database_id TEXT    NOT NULL,
+    time_zone   TEXT    NOT NULL DEFAULT 'UTC'
 ) STRICT;
-INSERT INTO installation (id, database_id, derived) VALUES (1, lower(hex(randomblob(16))), 1);
+INSERT INTO installation (id, database_id) VALUES (1, lower(hex(randomblob(16))));
 
 -- The offsets of that zone. They are written from the program's own data, so that both databases, and every version of
 -- them, give the same local times.

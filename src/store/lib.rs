@@ -279,8 +279,7 @@ pub async fn examine(database: &Database, allow_managed_pg: bool) -> Result<Exam
     }
 }
 
-/// Brings the schema to this version, and returns how many migrations that took. What they leave to be worked out is
-/// worked out too.
+/// Brings the schema to this version, and returns how many migrations that took.
 pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
     match database {
         #[cfg(feature = "sqlite")]

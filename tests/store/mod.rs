@@ -11,7 +11,6 @@ mod events;
 mod examination;
 mod feed;
 mod files_in_feed;
-mod fill;
 mod instances;
 mod ledger;
 mod listing;

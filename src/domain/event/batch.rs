@@ -167,7 +167,7 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
 }
 
 /// One row for each key, with the earliest of both times: they may be those of two copies.
-pub fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
+fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     let mut folded = BTreeMap::<MediaKey, MediaJob>::new();
     for job in jobs {
         let known = folded.entry(job.key.clone()).or_insert_with(|| job.clone());

@@ -70,8 +70,10 @@ impl From<MigrateError> for OpenError {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(feature = "sqlite")]
+
     use sqlx::migrate::{Migration, MigrationType};
     use sqlx::{Connection, Executor, SqlSafeStr, SqliteConnection};
 

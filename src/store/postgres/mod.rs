@@ -12,7 +12,6 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
-use crate::admin::fill::fill;
 use crate::admin::schema;
 use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
 use crate::write::keys::InstanceKey;
@@ -141,9 +140,6 @@ async fn open_writer(
     prepare(options, pending).await?;
     if access == OpenMode::Serve {
         warn_of(&admin::examination::triggers(&mut writer).await?);
-        if pending == Pending::Run {
-            fill(&mut writer).await?;
-        }
     }
     Ok(writer)
 }
@@ -164,16 +160,7 @@ async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Resul
 
 pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
-    locks::named(&options, migrate_and_fill(&options).await).await
-}
-
-async fn migrate_and_fill(options: &PgConnectOptions) -> Result<usize, OpenError> {
-    let done = prepare(options, Pending::Run).await?;
-    let mut connection = dial(options).await?;
-    connection.execute(SETTINGS).await.map_err(StoreError::from)?;
-    fill(&mut connection).await?;
-    connection.close().await.map_err(StoreError::from)?;
-    Ok(done)
+    locks::named(&options, prepare(&options, Pending::Run).await).await
 }
 
 /// On a connection of its own, which takes the lock of migrations with it.

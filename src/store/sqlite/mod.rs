@@ -13,7 +13,6 @@ use tracing::error;
 
 use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
-use crate::admin::fill::fill;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::schema;
 use crate::admin::schema::MIGRATIONS_TABLE;
@@ -80,9 +79,6 @@ impl SqliteStore {
         let mut writer = WritingConnection::open(&options).await?;
         if access == OpenMode::Serve {
             warn_of(&admin::examination::triggers(&mut writer).await?);
-            if pending == Pending::Run {
-                fill(&mut *writer).await?;
-            }
         }
         let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
         let read_pool = pool(READERS).connect_lazy_with(options.clone().read_only(true));
@@ -177,9 +173,8 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, Sto
 pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     let _lock = hold(path).await?;
     let done = prepare(path, Pending::Run, OpenMode::Serve).await?;
-    let mut connection = connect(&options(path)).await?;
-    fill(&mut connection).await?;
-    connection.close().await.map_err(StoreError::from)?;
+    // This connection gives the file its write-ahead log, and refuses a file that cannot have one.
+    connect(&options(path)).await?.close().await.map_err(StoreError::from)?;
     Ok(done)
 }
 

@@ -54,9 +54,6 @@ pub(crate) trait MediaRows {
     /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored. They leave the
     /// feed until they end again.
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
-
-    /// Writes anew what these jobs have of their messages, if they are there.
-    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
 }
 
 /// A claimed row.

@@ -8,7 +8,12 @@ use crate::StoreError;
 use domain::event::EventState;
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, LedgerCopy, Message, MessageKey, RecordedMessage};
+use domain::search::MAX_UNFOLDED_BYTES;
 use domain::time::timestamp::Timestamp;
+
+/// The number of characters of a body that its indexed words can take. A character has at least a byte; there is one
+/// character more, so that a longer body is seen to be cut.
+pub(crate) const ENOUGH_OF_A_BODY: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
 
 /// What becomes of a message that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 pub(crate) mod adhoc;
 pub(crate) mod copies;
 pub(crate) mod examination;
-pub(crate) mod fill;
 pub(crate) mod programs;
 pub(crate) mod readers;
 pub(crate) mod restore;

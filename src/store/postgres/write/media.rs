@@ -84,29 +84,6 @@ impl MediaRows for PgConnection {
         .await?;
         Ok(())
     }
-
-    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
-        let keys = KeyColumns::new(jobs, |job| &job.key);
-        sqlx::query!(
-            r#"
-            UPDATE media
-            SET source_host = job.source_host, occurred_at = job.occurred_at
-            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
-                AS job (instance_id, message_id, source_sha256, source_host, occurred_at)
-            WHERE media.instance_id = job.instance_id
-                AND media.message_id = job.message_id
-                AND media.source_sha256 = job.source_sha256
-            "#,
-            &keys.instance_ids as _,
-            &keys.message_ids as _,
-            &keys.source_sha256s as _,
-            column(jobs, |it| it.source_host.as_str()) as _,
-            &column(jobs, |it| it.occurred_at.to_utc()),
-        )
-        .execute(self)
-        .await?;
-        Ok(())
-    }
 }
 
 #[async_trait]

@@ -5,9 +5,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::admin::fill::ENOUGH_OF_A_BODY;
 use crate::postgres::{column, keys};
-use crate::write::messages::{CopyPage, CopyRow, IfPresent, MessageRows};
+use crate::write::messages::{CopyPage, CopyRow, ENOUGH_OF_A_BODY, IfPresent, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;

@@ -3,6 +3,5 @@
 pub(crate) mod adhoc;
 pub(crate) mod copies;
 pub(crate) mod examination;
-pub(crate) mod fill;
 pub(crate) mod tokens;
 pub(crate) mod zones;

@@ -155,24 +155,6 @@ impl MediaRows for SqliteConnection {
         .await?;
         Ok(())
     }
-
-    async fn describe_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
-        let rows = json(jobs.iter().map(JobRow::from));
-        sqlx::query!(
-            r#"
-            UPDATE media
-            SET source_host = job.value ->> 'source_host', occurred_at = job.value ->> 'occurred_at'
-            FROM jsonb_each(?1) AS job
-            WHERE media.instance_id = job.value ->> 'instance_id'
-                AND media.message_id = job.value ->> 'message_id'
-                AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
-            "#,
-            rows,
-        )
-        .execute(self)
-        .await?;
-        Ok(())
-    }
 }
 
 #[async_trait]
