@@ -27,14 +27,10 @@ pub struct Buzon {
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
-/// What a broken build is to do wrong (`src/broken.rs`).
-const BROKEN: &str = "BUZON_TEST_BROKEN";
-
 /// The program with nothing in its environment but `settings`, in `folder`.
 pub fn command(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_buzon"));
     command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder).kill_on_drop(true);
-    command.envs(std::env::var_os(BROKEN).map(|fault| (BROKEN, fault)));
     command.stdin(Stdio::null());
     command
 }
