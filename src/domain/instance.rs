@@ -1,4 +1,5 @@
-//! Whose event is it: the instance of an event, which leads every key.
+//! Instances (WhatsApp numbers at the gateway), and which one an event belongs to. The instance comes first in every
+//! key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,30 +10,31 @@ use url::Url;
 
 use crate::access::signature::{Keyring, Signer};
 
-/// The id of an instance (a WhatsApp number at the gateway): 1 to 64 bytes without NUL, or [`InstanceId::unstated`].
+/// The id of an instance: 1 to 64 bytes without NUL, or [`InstanceId::unstated`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(Arc<str>);
 
-/// Why a text is no instance id.
+/// The error for a text that cannot be an instance id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an instance id has 1 to {} bytes and no NUL", InstanceId::MAX_BYTES)]
 pub struct InvalidInstanceId;
 
-/// The id cannot stand in the URL of a webhook.
+/// The error for an id that cannot be part of a webhook's URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotUrlSafe {
     #[error(transparent)]
     Invalid(#[from] InvalidInstanceId),
     #[error("an instance with the id {0} has no URL of its own: {1} do not reach a server in a path as they are")]
-    Lost(InstanceId, &'static str),
+    Altered(InstanceId, &'static str),
     #[error("an instance with the id {0} has no URL of its own: braces stand in one for an id that is to be filled in")]
     Placeholder(InstanceId),
 }
 
-/// All but what RFC 3986 calls unreserved (section 2.3): nobody on the way takes these for anything else.
+/// The characters to encode: all except those that RFC 3986 calls unreserved (section 2.3), which no proxy or server
+/// interprets.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The URL of the webhook of a buzon at `base`: an instance's own, or the one for all.
+/// Returns the webhook's URL of a buzon at `base`: the instance's own one, or the one that all instances share.
 pub fn webhook_url(base: &Url, instance: Option<&InstanceId>) -> Url {
     let mut url = base.clone();
     let folder = base.path().trim_end_matches('/');
@@ -44,7 +46,7 @@ pub fn webhook_url(base: &Url, instance: Option<&InstanceId>) -> Url {
 }
 
 impl InstanceId {
-    /// It stands in every unique key, beside ids of 512 bytes.
+    /// The limit is low because the id is part of every unique key, next to ids of up to 512 bytes.
     pub const MAX_BYTES: usize = 64;
 
     const UNSTATED: &'static str = "-";
@@ -54,34 +56,34 @@ impl InstanceId {
         usable.then(|| Self(id.into())).ok_or(InvalidInstanceId)
     }
 
-    /// An id that can stand in the path of a webhook's URL, percent-encoded. Proxies and clients change slashes,
-    /// control characters and the segments `.` and `..` however they are encoded.
+    /// Checks that the id can be part of a webhook's URL, percent-encoded. Proxies and clients change slashes, control
+    /// characters and the segments `.` and `..`, however these are encoded.
     pub fn for_url(id: &str) -> Result<Self, NotUrlSafe> {
         let instance = Self::new(id)?;
-        let lost = match id {
+        let altered = match id {
             "." | ".." => Some("dots alone"),
             _ if id.contains(['/', '\\']) => Some("slashes"),
             _ if id.contains(char::is_control) => Some("control characters"),
             _ => None,
         };
-        match lost {
-            Some(lost) => Err(NotUrlSafe::Lost(instance, lost)),
+        match altered {
+            Some(altered) => Err(NotUrlSafe::Altered(instance, altered)),
             None if id.contains(['{', '}']) => Err(NotUrlSafe::Placeholder(instance)),
             None => Ok(instance),
         }
     }
 
-    /// The id as a segment of a URL's path.
+    /// Returns the id as a segment of a URL's path.
     pub fn path_segment(&self) -> String {
         utf8_percent_encode(&self.0, RESERVED).to_string()
     }
 
-    /// An id from a store, which holds only what was one when it was written.
+    /// Takes an id from the database without checks: it was checked before it was written.
     pub fn from_store(id: &str) -> Self {
         Self(id.into())
     }
 
-    /// `-`: the events that name no instance, such as the guide's `ack_update`.
+    /// Returns `-`, the id of events that name no instance, such as the guide's `ack_update`.
     pub fn unstated() -> Self {
         Self(Self::UNSTATED.into())
     }
@@ -95,26 +97,32 @@ impl InstanceId {
     }
 }
 
-/// The id as it is.
+/// Writes the id as it is.
 impl Serialize for InstanceId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-/// For people and logs: control characters escaped, so that an id cannot forge a line. Data is [`InstanceId::as_str`].
+/// Writes the id for people and logs. Control characters are escaped, so that an id cannot forge a line of a log. For
+/// data, use [`InstanceId::as_str`].
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.escape_debug().fmt(f)
     }
 }
 
-/// The instance of an event, in this order: the URL's path; the body's own word; the instance whose secret verified
-/// it; the only configured instance, unless it has secrets of its own, which then speak for it; else `-`.
+/// Decides which instance an event belongs to. The first of these that is known decides:
 ///
-/// A body that contradicts the path or the secret is kept under theirs, and a body signed with the secret for all is
-/// not believed when it names an instance that has secrets of its own; [`super::event`] then quarantines it, because
-/// the instance it is kept under is not the one it names.
+/// 1. the path of the URL;
+/// 2. the instance whose own secret verified the event;
+/// 3. the instance that the body states, unless that instance has secrets of its own: the event was then not signed
+///    with one of them;
+/// 4. without a stated instance, the only configured one, with the same exception.
+///
+/// Otherwise it is `-`.
+///
+/// If the body states another instance than the one that was decided on, [`super::event`] quarantines the event.
 pub fn attribute(
     keyring: &Keyring,
     path: Option<&InstanceId>,
@@ -153,20 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn the_path_comes_first_then_the_body_then_the_secret_then_the_only_instance() {
+    fn the_path_decides_first_then_the_secret_then_the_body_then_the_only_instance() {
         let ring = ring(&["7"], &[]);
         let (seven, eight, nine) = (id("7"), id("8"), id("9"));
-        let whose = |path, signer: &Signer, stated| attribute(&ring, path, signer, stated).to_string();
-        assert_eq!(whose(Some(&eight), &Signer::Shared, Some(&nine)), "8");
-        assert_eq!(whose(None, &Signer::Shared, Some(&nine)), "9");
-        assert_eq!(whose(None, &Signer::Instance(seven.clone()), Some(&seven)), "7");
-        assert_eq!(whose(None, &Signer::Instance(seven.clone()), None), "7");
-        assert_eq!(whose(None, &Signer::Shared, None), "7");
-        assert_eq!(whose(None, &Signer::Nobody, None), "7");
+        let instance = |path, signer: &Signer, stated| attribute(&ring, path, signer, stated).to_string();
+        assert_eq!(instance(Some(&eight), &Signer::Shared, Some(&nine)), "8");
+        assert_eq!(instance(None, &Signer::Shared, Some(&nine)), "9");
+        assert_eq!(instance(None, &Signer::Instance(seven.clone()), Some(&seven)), "7");
+        assert_eq!(instance(None, &Signer::Instance(seven.clone()), None), "7");
+        assert_eq!(instance(None, &Signer::Shared, None), "7");
+        assert_eq!(instance(None, &Signer::Nobody, None), "7");
     }
 
     #[test]
-    fn with_several_instances_and_no_word_it_is_not_stated() {
+    fn an_event_that_states_no_instance_has_none_if_several_are_configured() {
         assert!(attribute(&ring(&["7", "8"], &[]), None, &Signer::Shared, None).is_unstated());
     }
 
@@ -178,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_for_all_does_not_speak_for_an_instance_with_secrets_of_its_own() {
+    fn the_shared_secret_is_not_enough_for_an_instance_with_secrets_of_its_own() {
         let ring = ring(&["7"], &["7"]);
         assert!(attribute(&ring, None, &Signer::Shared, Some(&id("7"))).is_unstated());
         assert!(attribute(&ring, None, &Signer::Shared, None).is_unstated());
     }
 
     #[test]
-    fn a_url_has_the_id_percent_encoded_and_no_id_that_would_not_arrive() {
+    fn a_url_has_the_id_percent_encoded_and_ids_that_would_be_altered_are_refused() {
         let url = |base: &str, instance: Option<&str>| {
             let instance = instance.map(|id| InstanceId::for_url(id).unwrap());
             webhook_url(&Url::parse(base).unwrap(), instance.as_ref()).to_string()
@@ -195,14 +203,14 @@ mod tests {
         assert_eq!(url("https://b.example.com/x/", Some("a-b_c.d~")), "https://b.example.com/x/webhook/a-b_c.d~");
         let odd = "https://b.example.com/webhook/100%25%20%2B%20%C3%B1%2525%3F%23%40";
         assert_eq!(url("https://b.example.com", Some("100% + ñ%25?#@")), odd);
-        for lost in [".", "..", "a/b", "../x", "a\\b", "a\nb", "\u{7f}", "{instance_id}", "a}"] {
-            assert!(InstanceId::for_url(lost).is_err(), "{lost}");
+        for unsafe_id in [".", "..", "a/b", "../x", "a\\b", "a\nb", "\u{7f}", "{instance_id}", "a}"] {
+            assert!(InstanceId::for_url(unsafe_id).is_err(), "{unsafe_id}");
         }
         assert_eq!(InstanceId::for_url(""), Err(NotUrlSafe::Invalid(InvalidInstanceId)));
     }
 
     #[test]
-    fn an_id_is_neither_empty_nor_longer_than_its_limit_nor_holds_a_nul() {
+    fn an_id_that_is_empty_too_long_or_holds_a_nul_is_refused() {
         for unusable in ["", &"7".repeat(65), "7\0"] {
             assert_eq!(InstanceId::new(unusable), Err(InvalidInstanceId));
         }

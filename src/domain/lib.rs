@@ -1,9 +1,12 @@
-//! Plain types and the rules for events. Nothing here knows of HTTP, tasks or SQL, but for
-//! how the types stand in a query (`sql`).
+//! The rules of buzon as plain types. Nothing here knows HTTP, async tasks or SQL, except that [`sql`] says how the
+//! types stand in a query.
 //!
-//! The way of an event: [`signature`] verifies it, [`instance`] says whose it is, [`document`] and
-//! [`event`] read it, [`batch`] folds a batch to one row for each key, and the aggregates
-//! ([`message`], [`ack`], [`reaction`], [`chat`], [`media`]) hold the rules of their tables.
+//! An event takes this path: [`access::signature`] verifies it, [`instance`] decides which instance it belongs to,
+//! [`event::document`] and [`event`] read it, [`event::batch`] folds a batch into one row per key, and [`message`]
+//! (with its acks and reactions), [`chat`] and [`media`] hold the rules of their tables.
+//!
+//! For reading, [`page`] has the cursors of lists, [`search`] the words of texts, [`statistics`] the figures, and
+//! [`time`] the time zones and calendars. [`access`] also decides who may read what.
 
 pub mod access;
 pub mod chat;

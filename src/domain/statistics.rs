@@ -1,4 +1,4 @@
-//! What is counted of messages and answers, and how counts become figures.
+//! Counts of messages, deliveries and responses as a database returns them, and the figures that are made of them.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::time::timestamp::Timestamp;
 pub const WEEKDAYS: usize = 7;
 pub const HOURS: usize = 24;
 
-/// What stands for the type of a message that states none.
+/// The type that is shown for messages that state none.
 const UNKNOWN_TYPE: &str = "unknown";
 
-/// So many messages of a direction and type.
+/// The number of messages of one direction and type in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageCount {
     pub bucket: BucketKey,
@@ -21,7 +21,7 @@ pub struct MessageCount {
     pub messages: u64,
 }
 
-/// So many messages of a direction, at an hour of the week: 0 is Monday's first.
+/// The number of messages of one direction at an hour of the week. Hour 0 is the first of Monday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HourCount {
     pub hour_of_week: usize,
@@ -29,7 +29,7 @@ pub struct HourCount {
     pub messages: u64,
 }
 
-/// So many outgoing messages that have come this far.
+/// The number of outgoing messages in a bucket whose ack has this rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AckCount {
     pub bucket: BucketKey,
@@ -37,7 +37,7 @@ pub struct AckCount {
     pub messages: u64,
 }
 
-/// So many outgoing messages that took this many whole seconds to be delivered or read.
+/// The number of outgoing messages in a bucket that took this many whole seconds to be delivered or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryTime {
     pub bucket: BucketKey,
@@ -46,13 +46,14 @@ pub struct DeliveryTime {
     pub messages: u64,
 }
 
+/// The step that a [`DeliveryTime`] ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckStep {
     Delivered,
     Read,
 }
 
-/// So many times somebody who wrote at this hour of the week was answered after this many seconds.
+/// The number of times that somebody began to wait at this hour of the week and was answered after this many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseTime {
     pub hour_of_week: usize,
@@ -60,15 +61,15 @@ pub struct ResponseTime {
     pub responses: u64,
 }
 
-/// The chats in which somebody waits for an answer now.
+/// The number of chats in which somebody waits for an answer now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WaitingChats {
     pub chats: u64,
-    /// Since when the one who has waited longest does.
+    /// The time since which the longest of them has waited.
     pub since: Option<Timestamp>,
 }
 
-/// Messages by direction.
+/// Numbers of messages by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageTally {
     pub incoming: u64,
@@ -81,7 +82,7 @@ impl MessageTally {
     }
 }
 
-/// The messages of a bucket.
+/// The messages of a bucket, in total and by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketTraffic {
     pub total: MessageTally,
@@ -89,7 +90,7 @@ pub struct BucketTraffic {
 }
 
 impl BucketTraffic {
-    /// One for each bucket of the calendar, in its order.
+    /// Sums up the counts of each bucket of the calendar, in the order of the buckets.
     pub fn of(calendar: &Calendar, counts: Vec<MessageCount>) -> Vec<Self> {
         let mut traffic = vec![Self::default(); calendar.buckets().len()];
         for MessageCount { bucket: key, from_me, kind, messages } in counts {
@@ -102,7 +103,7 @@ impl BucketTraffic {
     }
 }
 
-/// Messages by weekday, from Monday, and hour.
+/// Messages by weekday (from Monday) and hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WeekHours(pub [[MessageTally; HOURS]; WEEKDAYS]);
 
@@ -121,7 +122,7 @@ fn weekday_and_hour(hour_of_week: usize) -> (usize, usize) {
     (hour_of_week / HOURS % WEEKDAYS, hour_of_week % HOURS)
 }
 
-/// How often something took how many seconds.
+/// A histogram of durations in whole seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durations(BTreeMap<u64, u64>);
 
@@ -134,8 +135,8 @@ impl Durations {
         self.0.values().sum()
     }
 
-    /// The seconds that `percent` of a hundred did not exceed, by the nearest rank: always one that occurred. `None`
-    /// where nothing did.
+    /// Returns the percentile by the nearest-rank method, which always gives a duration that occurred. `None` if there
+    /// is no duration.
     pub fn percentile(&self, percent: u64) -> Option<u64> {
         let rank = (self.count() * percent).div_ceil(100).max(1);
         let mut reached = 0;
@@ -146,7 +147,8 @@ impl Durations {
     }
 }
 
-/// How far outgoing messages have come. Whatever was read was delivered, and whatever was delivered was sent.
+/// The delivery states of outgoing messages. A message that was read also counts as delivered and sent, and one that
+/// was delivered also counts as sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Funnel {
     pub pending: u64,
@@ -176,7 +178,7 @@ impl Funnel {
     }
 }
 
-/// The way of outgoing messages.
+/// The delivery states of outgoing messages, and how long the steps took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFunnel {
     pub funnel: Funnel,
@@ -185,7 +187,7 @@ pub struct DeliveryFunnel {
 }
 
 impl DeliveryFunnel {
-    /// All of them, wherever they were counted.
+    /// Sums up the counts of all buckets.
     pub fn of(acks: &[AckCount], times: &[DeliveryTime]) -> Self {
         let mut delivery = Self::default();
         acks.iter().for_each(|count| delivery.funnel.add(count.ack_rank, count.messages));
@@ -193,7 +195,7 @@ impl DeliveryFunnel {
         delivery
     }
 
-    /// One for each bucket of the calendar, in its order.
+    /// Sums up the counts of each bucket of the calendar, in the order of the buckets.
     pub fn by_bucket(calendar: &Calendar, acks: &[AckCount], times: &[DeliveryTime]) -> Vec<Self> {
         let mut deliveries = vec![Self::default(); calendar.buckets().len()];
         for count in acks {
@@ -216,12 +218,12 @@ impl DeliveryFunnel {
     }
 }
 
-/// How long people waited for an answer, by when they began to wait.
+/// The times that people waited for an answer, grouped by when they began to wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDurations {
     pub all: Durations,
     pub by_hour: [Durations; HOURS],
-    /// From Monday.
+    /// The weekdays, from Monday.
     pub by_weekday: [Durations; WEEKDAYS],
 }
 
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_read_was_delivered_and_sent_and_one_that_failed_was_none_of_it() {
+    fn a_read_message_counts_as_delivered_and_sent_and_a_failed_one_as_neither() {
         let bucket = BucketKey { slice: 0, number: 0 };
         let acks = ["", "pending", "sent", "failed", "delivered", "read", "played"].map(|word| AckCount {
             bucket,

@@ -1,8 +1,10 @@
-//! How a buzon shows its owner that it is theirs, through whatever stands before it.
+//! A challenge and its signed answer, by which a buzon proves to its owner, through any proxies in front of it, that it
+//! is the owner's.
 //!
-//! The owner's token proves the challenge, and the answer; it is sent in neither. A stranger's challenge is answered like
-//! any other request: nobody learns anything about a buzon, or has anything signed by it, without the token that opens
-//! it anyway. A nonce that strangers may choose, signed with the webhook's secret, would be a way to have events signed.
+//! The owner's token signs both the challenge and the answer, and is sent in neither. A challenge that the token did not
+//! sign is treated like any other request, so that nobody learns anything about a buzon, or has anything signed by it,
+//! without the token that opens it anyway. The webhook's secret is not used here: if it signed nonces that strangers
+//! choose, they could have events signed.
 
 use std::net::IpAddr;
 
@@ -12,49 +14,51 @@ use sha2::Sha256;
 
 use super::token::TokenDigest;
 
-/// The header of a request that asks.
+/// The request header that carries a challenge.
 pub const CHALLENGE_HEADER: &str = "x-buzon-question";
-/// Keep the one from being taken for the other, or for a ticket, which has the same key.
+/// The prefixes of what is signed. They keep a challenge, an answer and a ticket, which are signed with the same key,
+/// from being taken for each other.
 const CHALLENGE_PURPOSE: &[u8] = b"buzon question\n";
 const CLAIMS_PURPOSE: &[u8] = b"buzon statement\n";
 const BYTES: usize = 32;
 
-/// Who are you? Random, so that an answer is to this challenge alone.
+/// A random nonce, signed with the owner's token. An answer is valid for one challenge only.
 #[derive(Clone, Debug)]
 pub struct Challenge {
     nonce: [u8; BYTES],
     proof: [u8; BYTES],
 }
 
-/// What a running buzon says of itself, and of the way that the challenge came.
+/// The claims of a running buzon about itself, and about the connection on which the challenge arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityClaims {
     pub version: String,
-    /// Random, of this process.
+    /// A random id of this process.
     pub process: String,
-    /// The id of its database, if that answers.
+    /// The id of its database, if the database answers.
     pub database: Option<String>,
     /// The address at the other end of the connection.
     pub peer: Option<IpAddr>,
-    /// Whether that is a trusted proxy.
+    /// True if the peer is a trusted proxy.
     pub trusted: bool,
-    /// Whether somebody said on whose behalf the challenge came (`X-Forwarded-For`).
+    /// True if the request named the client that it was forwarded for (`X-Forwarded-For`).
     pub forwarded_for: bool,
-    /// The client's address, as far as that can be believed.
+    /// The client's address, as far as it can be trusted.
     pub client: Option<IpAddr>,
 }
 
-/// An answer: the statement as it was signed, and what proves it.
+/// The answer to a challenge: the claims as the JSON text that was signed, and their HMAC.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignedIdentity {
-    statement: String,
+    #[serde(rename = "statement")]
+    claims: String,
     proof: String,
 }
 
 impl Challenge {
     pub const RANDOM_BYTES: usize = BYTES;
 
-    /// The owner's challenge.
+    /// Signs the nonce with the owner's token.
     pub fn new(nonce: [u8; BYTES], token: &TokenDigest) -> Self {
         let proof = mac(token, CHALLENGE_PURPOSE, &[&nonce]).finalize().into_bytes().into();
         Self { nonce, proof }
@@ -73,29 +77,29 @@ impl Challenge {
         format!("{}.{}", hex::encode(self.nonce), hex::encode(self.proof))
     }
 
-    /// Whether the bearer of this token asks. In constant time.
+    /// Returns whether the challenge was signed with this token. The comparison takes constant time.
     pub fn is_proven_by(&self, token: &TokenDigest) -> bool {
         mac(token, CHALLENGE_PURPOSE, &[&self.nonce]).verify_slice(&self.proof).is_ok()
     }
 
-    pub fn answer(&self, statement: &IdentityClaims, token: &TokenDigest) -> SignedIdentity {
-        let statement = serde_json::to_string(statement).expect("texts and flags are JSON");
-        let proof = hex::encode(self.claims_mac(&statement, token).finalize().into_bytes());
-        SignedIdentity { statement, proof }
+    pub fn answer(&self, claims: &IdentityClaims, token: &TokenDigest) -> SignedIdentity {
+        let claims = serde_json::to_string(claims).expect("texts and flags are JSON");
+        let proof = hex::encode(self.claims_mac(&claims, token).finalize().into_bytes());
+        SignedIdentity { claims, proof }
     }
 
-    fn claims_mac(&self, statement: &str, token: &TokenDigest) -> Hmac<Sha256> {
-        mac(token, CLAIMS_PURPOSE, &[&self.nonce, statement.as_bytes()])
+    fn claims_mac(&self, claims: &str, token: &TokenDigest) -> Hmac<Sha256> {
+        mac(token, CLAIMS_PURPOSE, &[&self.nonce, claims.as_bytes()])
     }
 }
 
 impl SignedIdentity {
-    /// What was said, if a buzon that has this token said it to this challenge.
+    /// Returns the claims if a buzon with this token signed them in answer to this challenge.
     pub fn verify(&self, challenge: &Challenge, token: &TokenDigest) -> Option<IdentityClaims> {
         let mut proof = [0; BYTES];
         hex::decode_to_slice(&self.proof, &mut proof).ok()?;
-        challenge.claims_mac(&self.statement, token).verify_slice(&proof).ok()?;
-        serde_json::from_str(&self.statement).ok()
+        challenge.claims_mac(&self.claims, token).verify_slice(&proof).ok()?;
+        serde_json::from_str(&self.claims).ok()
     }
 }
 
@@ -110,7 +114,7 @@ fn mac(token: &TokenDigest, purpose: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    fn statement() -> IdentityClaims {
+    fn claims() -> IdentityClaims {
         IdentityClaims {
             version: "1".to_owned(),
             process: "p".to_owned(),
@@ -123,27 +127,27 @@ mod tests {
     }
 
     #[test]
-    fn only_the_bearer_of_the_token_asks_and_only_one_who_has_it_answers() {
+    fn only_a_holder_of_the_token_can_sign_a_challenge_or_an_answer() {
         let (ours, theirs) = (TokenDigest::of(b"ours"), TokenDigest::of(b"theirs"));
         let challenge = Challenge::parse(&Challenge::new([7; BYTES], &ours).to_text()).unwrap();
         assert!(challenge.is_proven_by(&ours));
         assert!(!challenge.is_proven_by(&theirs));
-        assert_eq!(challenge.answer(&statement(), &ours).verify(&challenge, &ours), Some(statement()));
-        assert_eq!(challenge.answer(&statement(), &theirs).verify(&challenge, &ours), None);
+        assert_eq!(challenge.answer(&claims(), &ours).verify(&challenge, &ours), Some(claims()));
+        assert_eq!(challenge.answer(&claims(), &theirs).verify(&challenge, &ours), None);
     }
 
     #[test]
-    fn an_answer_is_to_one_question_and_cannot_be_changed() {
+    fn an_answer_is_valid_for_one_challenge_and_cannot_be_changed() {
         let token = TokenDigest::of(b"ours");
         let (challenge, another) = (Challenge::new([7; BYTES], &token), Challenge::new([8; BYTES], &token));
-        let answer = challenge.answer(&statement(), &token);
+        let answer = challenge.answer(&claims(), &token);
         assert_eq!(answer.verify(&another, &token), None);
-        let changed = SignedIdentity { statement: answer.statement.replace("203.0", "198.51"), ..answer };
+        let changed = SignedIdentity { claims: answer.claims.replace("203.0", "198.51"), ..answer };
         assert_eq!(changed.verify(&challenge, &token), None);
     }
 
     #[test]
-    fn what_is_no_question_is_none() {
+    fn malformed_challenges_are_refused() {
         for text in ["", ".", "00.00", "nonsense", &"0".repeat(129)] {
             assert!(Challenge::parse(text).is_none(), "{text}");
         }

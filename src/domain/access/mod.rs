@@ -1,4 +1,5 @@
-//! Who may send events and who may read what: signatures, tokens, tickets and scopes.
+//! Authentication and authorisation. [`signature`] verifies events; [`token`] and [`ticket`] identify callers of the
+//! API, and [`scope`] limits what they see; [`identity`] lets a buzon prove to its owner which one it is.
 
 pub mod identity;
 pub mod scope;

@@ -1,13 +1,13 @@
-//! What a reader may see.
+//! Which rows a caller of the API may see.
 
 use std::collections::BTreeSet;
 
 use crate::instance::InstanceId;
 
-/// The instances whose rows a reader may see. To a reader with a limited scope, all else does not exist.
+/// The instances whose rows a caller may see. For a caller with a limited scope, all other rows do not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything, also what came without an instance.
+    /// All rows, including those of events that name no instance.
     All,
     Instances(BTreeSet<InstanceId>),
 }

@@ -1,4 +1,5 @@
-//! `X-Whapi-Signature`: HMAC-SHA256 over the raw body, as the guide's "Endpoint de configuración" defines it.
+//! Webhook secrets and the header `X-Whapi-Signature`: HMAC-SHA256 over the raw body, as the guide's "Endpoint de
+//! configuración" defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +9,11 @@ use sha2::Sha256;
 
 use crate::instance::InstanceId;
 
-/// A webhook's secret, as it was set at the gateway. Cannot be printed.
+/// A webhook's secret, as it was set at the gateway. Its `Debug` output does not contain it.
 #[derive(Clone, Debug)]
 pub struct Secret(SecretString);
 
-/// Why a text is no webhook secret.
+/// The error for a text that cannot be a webhook secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a webhook secret has at least {} characters and no space around it; make one with: openssl rand -hex 32",
@@ -32,7 +33,7 @@ impl Secret {
         self.mac(body).verify_slice(&signature.0).is_ok()
     }
 
-    /// What the gateway puts into the header over `body`: 64 hexadecimal digits in lower case.
+    /// Returns what the gateway puts into the header for `body`: 64 hexadecimal digits in lower case.
     pub fn sign(&self, body: &[u8]) -> String {
         hex::encode(self.mac(body).finalize().into_bytes())
     }
@@ -44,27 +45,28 @@ impl Secret {
         mac
     }
 
-    /// The text itself, to be set at the gateway.
+    /// Returns the text itself, to be set at the gateway.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
-/// What the header `X-Whapi-Signature` claims: 32 bytes, not yet compared with anything.
+/// The signature in the header `X-Whapi-Signature`: 32 bytes that are not verified yet.
 #[derive(Clone, Debug)]
 pub struct Signature([u8; 32]);
 
-/// Why there is no signature to compare.
+/// The reason why a request has no usable signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureError {
-    /// No header, or an empty one.
+    /// There is no header, or it is empty.
     Missing,
-    /// Not 64 hexadecimal digits, or more than one header.
+    /// The header is not 64 hexadecimal digits, or there is more than one.
     Malformed,
 }
 
 impl Signature {
-    /// Reads the header's values: one of 64 hexadecimal digits in either case, with or without `sha256=` before them.
+    /// Reads the values of the header. There must be one, of 64 hexadecimal digits in either case, with or without the
+    /// prefix `sha256=`.
     pub fn from_headers<'h>(values: impl IntoIterator<Item = &'h [u8]>) -> Result<Self, SignatureError> {
         let mut values = values.into_iter();
         let value = values.next().unwrap_or_default().trim_ascii();
@@ -81,27 +83,27 @@ impl Signature {
     }
 }
 
-/// Who signed an event.
+/// The signer of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// Nobody: it came without a signature, where that is allowed.
+    /// Nobody. The event has no signature, where that is allowed.
     Nobody,
-    /// The secret for all instances that have none of their own.
+    /// The secret that all instances without secrets of their own share.
     Shared,
-    /// A secret of this instance's own.
+    /// A secret of this instance.
     Instance(InstanceId),
 }
 
-/// Which secret verified an event, for whoever waits for the end of a rotation.
+/// The kind of secret that verified an event. A metric shows it, so that the owner sees when a rotation is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretUsed {
-    /// None: it came without a signature, where that is allowed.
+    /// None. The event has no signature, where that is allowed.
     None,
-    /// The one for all instances that have none of their own.
+    /// The secret that all instances without secrets of their own share.
     Shared,
-    /// An instance's first one, which is to be set at the gateway.
+    /// The first secret of an instance, which should be set at the gateway.
     New,
-    /// An instance's second one, which was set there before.
+    /// The second secret of an instance, which was set at the gateway before.
     Old,
 }
 
@@ -125,7 +127,7 @@ pub struct Keyring {
     instances: BTreeMap<InstanceId, Vec<Secret>>,
 }
 
-/// Why secrets and instances do not make a keyring.
+/// The reason why secrets and instances do not make a keyring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     #[error("instance {0} is configured twice")]
@@ -137,7 +139,7 @@ pub enum KeyringError {
 }
 
 impl Keyring {
-    /// `shared` verifies the events of every instance without secrets of its own.
+    /// Checks the secrets. `shared` verifies the events of every instance without secrets of its own.
     pub fn new(shared: Option<Secret>, instances: Vec<(InstanceId, Vec<Secret>)>) -> Result<Self, KeyringError> {
         let mut seen: BTreeSet<&str> = shared.iter().map(|secret| secret.0.expose_secret()).collect();
         for (id, secrets) in &instances {
@@ -157,7 +159,7 @@ impl Keyring {
         Ok(Self { shared, instances: by_id })
     }
 
-    /// Whether no secret is configured at all, so that nothing can be verified.
+    /// Returns whether no secret is configured at all, so that nothing can be verified.
     pub fn is_empty(&self) -> bool {
         self.shared.is_none() && self.instances.values().all(Vec::is_empty)
     }
@@ -166,7 +168,7 @@ impl Keyring {
         self.instances.get(instance).is_some_and(|secrets| !secrets.is_empty())
     }
 
-    /// The configured instance, if there is exactly one.
+    /// Returns the configured instance if there is exactly one.
     pub fn only_instance(&self) -> Option<&InstanceId> {
         self.instances.keys().next().filter(|_| self.instances.len() == 1)
     }
@@ -175,23 +177,23 @@ impl Keyring {
         self.instances.keys()
     }
 
-    /// Every secret, with the instance whose own it is.
+    /// Returns every secret with the instance that it belongs to; the shared one belongs to none.
     pub fn secrets(&self) -> impl Iterator<Item = (Option<&InstanceId>, &Secret)> {
         let own = self.instances.iter().flat_map(|(id, secrets)| secrets.iter().map(move |secret| (Some(id), secret)));
         self.shared.iter().map(|secret| (None, secret)).chain(own)
     }
 
-    /// The secret with which the gateway is to sign what it sends to this path: the first of the instance's own, else
-    /// the one for all.
+    /// Returns the secret with which the gateway should sign what it sends to this path: the first one of the instance,
+    /// or else the shared one.
     pub fn signing(&self, path: Option<&InstanceId>) -> Option<&Secret> {
         let own = path.and_then(|path| self.instances.get(path)?.first());
         own.or(self.shared.as_ref())
     }
 
-    /// Whose secret made `signature` over `body`, and which one; compared in constant time.
+    /// Returns the signer of `body` and the kind of secret that made `signature`. The comparison takes constant time.
     ///
-    /// A path that names an instance with secrets of its own is verified by those only, any other path by the secret
-    /// for all; without a path every secret is tried.
+    /// If the path names an instance with secrets of its own, only those are tried. For any other path only the shared
+    /// secret is tried, and without a path every secret is.
     pub fn verify(
         &self,
         path: Option<&InstanceId>,
@@ -219,7 +221,7 @@ impl Keyring {
 mod tests {
     use super::*;
 
-    /// RFC 4231, test case 2, with its short key.
+    /// Test case 2 of RFC 4231, which has a short key.
     const RFC_KEY: &str = "Jefe";
     const RFC_DATA: &[u8] = b"what do ya want for nothing?";
     const RFC_MAC: &str = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signature_is_hmac_sha256_as_rfc_4231_has_it() {
+    fn the_signature_is_hmac_sha256_as_in_rfc_4231() {
         let secret = Secret(RFC_KEY.to_owned().into());
         assert_eq!(secret.sign(RFC_DATA), RFC_MAC);
         assert!(secret.verifies(RFC_DATA, &parse(&[RFC_MAC]).unwrap()));
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_secrets_of_its_own_is_verified_by_those_only() {
+    fn a_path_of_an_instance_with_secrets_is_verified_by_those_only() {
         let shared = secret("shared shared shared");
         let (new, old) = (secret("new new new new new"), secret("old old old old old"));
         let ring = Keyring::new(
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stands_once_and_an_instance_has_two_at_most() {
+    fn a_secret_is_used_once_and_an_instance_has_at_most_two() {
         let one = || secret("one one one one one");
         let of = |name: &str, secrets| (id(name), secrets);
         let twice = Keyring::new(None, vec![of("7", vec![one()]), of("8", vec![one()])]);

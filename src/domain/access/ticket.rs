@@ -1,8 +1,8 @@
-//! Tickets: what stands in a URL where no header can be sent, as with `<img>` and `EventSource`.
+//! Tickets: short-lived credentials for URLs, where no header can be sent, as with `<img>` and `EventSource`.
 //!
-//! A ticket says whose it is, until when it is good, and proves both for its token with a key that is in no database. So it
-//! needs no room anywhere, every process with that key knows it, and it ends with its token. A token's digest alone, as a
-//! backup holds it, makes none.
+//! A ticket names its holder and its expiry, and proves both with an HMAC over them and the digest of the holder's token,
+//! under a key that is in no database. So tickets are stored nowhere, every process with the key can verify them, and a
+//! ticket ends with its token. The digest of a token alone, which a backup contains, is not enough to make one.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use sha2::Sha256;
 use super::token::{TokenDigest, TokenId};
 use crate::time::timestamp::Timestamp;
 
-/// How long a ticket is good.
+/// The time for which a ticket is valid.
 const VALID: Duration = Duration::from_secs(5 * 60);
-/// Processes that share a key have clocks of their own, which may differ by this much.
+/// The difference that is tolerated between the clocks of processes that share a key.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// The word for the owner's own token, which has no number.
+/// The word for the owner's token, which has no number.
 const OWNER: &str = "owner";
-/// Keeps a ticket from being taken for anything else that might be signed with the same key one day.
+/// The prefix of what is signed. It keeps a ticket from being taken for anything else that is signed with the same key.
 const PURPOSE: &[u8] = b"buzon ticket\n";
 
-/// Whose a ticket is.
+/// The holder of a ticket: the bearer of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketHolder {
-    /// The bearer of the token that is configured, or was written at the first start.
+    /// The bearer of the token that is configured, or was generated at the first start.
     Owner,
     Token(TokenId),
 }
@@ -49,7 +49,7 @@ impl TicketHolder {
     }
 }
 
-/// A ticket that nobody has verified yet. Not for logs.
+/// A ticket that is not verified yet. It must not be logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ticket {
     holder: TicketHolder,
@@ -58,8 +58,8 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// Reads `holder.expiry.proof`, with the expiry in milliseconds and the proof in hexadecimal digits, in the very form
-    /// of [`Ticket::to_text`].
+    /// Reads `holder.expiry.proof`, with the expiry in milliseconds and the proof in hexadecimal digits. Only the exact
+    /// form that [`Ticket::to_text`] writes is accepted.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let (holder, expires_at, digits) = (parts.next()?, parts.next()?, parts.next()?);
@@ -70,7 +70,7 @@ impl Ticket {
         (ticket.to_text() == text).then_some(ticket)
     }
 
-    /// Whose it says that it is.
+    /// Returns the holder that the ticket names.
     pub fn holder(&self) -> TicketHolder {
         self.holder
     }
@@ -79,13 +79,13 @@ impl Ticket {
         self.expires_at
     }
 
-    /// The ticket as it stands in a URL.
+    /// Returns the ticket as it is written in a URL.
     pub fn to_text(&self) -> String {
         format!("{}.{}.{}", self.holder, self.expires_at.millis(), hex::encode(self.proof))
     }
 }
 
-/// The secret by which tickets are made and known: random, and the same in every process on a database.
+/// The secret that signs and verifies tickets. It is random, and the same in every process on a database.
 #[derive(Clone, Debug)]
 pub struct TicketKey(SecretString);
 
@@ -94,7 +94,7 @@ impl TicketKey {
         Self(secret)
     }
 
-    /// A ticket of five minutes for the bearer of the token with this digest, or less where the token ends before.
+    /// Issues a ticket of five minutes for the bearer of the token with this digest, or of less if the token ends before.
     pub fn issue(
         &self,
         holder: TicketHolder,
@@ -107,8 +107,9 @@ impl TicketKey {
         Ticket { holder, expires_at, proof }
     }
 
-    /// True if the ticket was issued to the bearer of the token with this digest, and is valid at `now`. The comparison
-    /// takes constant time. A ticket that would be valid for longer than any issued one is refused, whoever signed it.
+    /// Returns whether the ticket was issued to the bearer of the token with this digest and is valid at `now`. The
+    /// comparison takes constant time. A ticket that would be valid for longer than any issued one is refused, even if it
+    /// is signed.
     pub fn admits(&self, ticket: &Ticket, digest: &TokenDigest, now: Timestamp) -> bool {
         let proven = self.signed(ticket.holder, ticket.expires_at, digest).verify_slice(&ticket.proof).is_ok();
         proven && now < ticket.expires_at && ticket.expires_at <= now + VALID + CLOCK_SKEW
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_for_five_minutes_for_its_own_token_and_where_its_key_is_known() {
+    fn a_ticket_is_valid_for_five_minutes_with_its_own_token_and_key() {
         let (mine, other) = (TokenDigest::of(b"mine"), TokenDigest::of(b"another"));
         let (key, foreign) = (key("of this database"), key("of another"));
         for holder in [TicketHolder::Owner, TicketHolder::Token(TokenId(7))] {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_would_be_good_for_longer_than_five_minutes_is_refused_although_it_is_signed() {
+    fn a_ticket_that_would_be_valid_for_longer_than_five_minutes_is_refused_although_it_is_signed() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
         for (ahead, admitted) in [(0, true), (5, true), (6, false), (3_600, false), (100 * 365 * 86_400, false)] {
             let ticket = key.issue(TicketHolder::Owner, &digest, later(ahead), None);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_backup_holds_makes_no_ticket() {
+    fn a_ticket_cannot_be_made_from_what_a_backup_contains() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
         for known in [hex::encode(digest.as_bytes()), String::new()] {
             let forged = TicketKey::new(known.into()).issue(TicketHolder::Owner, &digest, NOW, None);
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_changes_a_ticket_has_none() {
+    fn a_changed_ticket_is_refused() {
         let (key, digest) = (key("of this database"), TokenDigest::of(b"mine"));
         let text = key.issue(TicketHolder::Token(TokenId(7)), &digest, NOW, None).to_text();
         let (rest, proof) = text.rsplit_once('.').unwrap();

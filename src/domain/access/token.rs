@@ -1,4 +1,4 @@
-//! The tokens of the read API: what one looks like, and what is kept of it.
+//! The tokens of the read API: their form, and what the database keeps of them.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use subtle::ConstantTimeEq;
 use super::scope::Scope;
 use crate::time::timestamp::Timestamp;
 
-/// What every token begins with, so that people and scanners for leaked secrets know one when they see it.
+/// The beginning of every token, by which people and scanners for leaked secrets recognise one.
 const MARKER: &str = "buzon_";
 const RANDOM_BYTES: usize = 32;
-/// How many characters of a token may be shown, to tell it from others.
+/// The number of characters of a token that may be shown to tell it from others.
 const PREFIX_CHARACTERS: usize = 14;
 
-/// A bearer token: `buzon_` and 64 hexadecimal digits. Cannot be printed by accident, and is kept nowhere.
+/// A bearer token: `buzon_` and 64 hexadecimal digits. Its `Debug` output does not contain it, and it is stored nowhere.
 #[derive(Clone, Debug)]
 pub struct Token(SecretString);
 
@@ -26,19 +26,19 @@ impl Token {
         Self(format!("{MARKER}{}", hex::encode(bytes)).into())
     }
 
-    /// `None` for anything that cannot be one of our tokens.
+    /// Returns `None` for any text that does not have the form of a token.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(MARKER)?;
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (digits.len() == 2 * RANDOM_BYTES && digits.bytes().all(digit)).then(|| Self(text.to_owned().into()))
     }
 
-    /// The whole token, for the one time that it is shown.
+    /// Returns the whole token, for the one time that it is shown.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Its first characters, which may be shown.
+    /// Returns the first characters, which may be shown.
     pub fn prefix(&self) -> &str {
         &self.expose()[..PREFIX_CHARACTERS]
     }
@@ -48,7 +48,7 @@ impl Token {
     }
 }
 
-/// The SHA-256 of a token, by which it is known. Not for printing.
+/// The SHA-256 of a token, which identifies it. Its `Debug` output does not contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
@@ -65,7 +65,7 @@ impl TokenDigest {
         &self.0
     }
 
-    /// Whether it is the same, in constant time.
+    /// Compares two digests in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -87,11 +87,11 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// What the owner calls a token: 1 to 100 characters, none of them a control character, and no space around it.
+/// The owner's name for a token: 1 to 100 characters without control characters, and without space around them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenName(String);
 
-/// Why a text is no name for a token.
+/// The error for a text that cannot be the name of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to {} characters, no space around it and no control character", TokenName::MAX_CHARACTERS)]
 pub struct InvalidTokenName;
@@ -110,7 +110,7 @@ impl TokenName {
     }
 }
 
-/// A token that is to be kept.
+/// A token that is to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewToken {
     pub name: TokenName,
@@ -118,11 +118,11 @@ pub struct NewToken {
     pub digest: TokenDigest,
     pub scope: Scope,
     pub created_at: Timestamp,
-    /// From when on it is not taken; `None` for never.
+    /// The time from which the token is not accepted any more. `None` if it does not expire.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is kept of a token.
+/// A recorded token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiToken {
     pub id: TokenId,
@@ -133,11 +133,11 @@ pub struct ApiToken {
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
-    /// Of the uses that were noted; there can have been others up to a minute later.
+    /// The last use that was recorded. There can have been others up to a minute later.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// Whether a token is taken.
+/// The state of a token. Only an active one is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     Active,
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_one_form_and_reads_back() {
+    fn a_token_has_one_form_and_can_be_parsed_again() {
         let token = Token::from_random([0xab; 32]);
         assert_eq!(token.expose(), format!("buzon_{}", "ab".repeat(32)));
         assert_eq!(token.prefix(), "buzon_abababab");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_until_it_expires_or_is_revoked() {
+    fn a_token_is_active_until_it_expires_or_is_revoked() {
         let at = Timestamp::from_millis;
         let token = |expires_at, revoked_at| ApiToken {
             id: TokenId(1),

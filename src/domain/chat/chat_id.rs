@@ -1,15 +1,15 @@
-//! What a chat's id says of the chat. An id is a name, `@` and the kind of chat: `573001112233@c.us`.
+//! The ids of chats. An id is a name, `@` and the kind of the chat: `573001112233@c.us`.
 
 const GROUP: &str = "@g.us";
 
-/// The kinds whose name is a person's number.
+/// The kinds of chats whose name is the phone number of a person.
 const PERSONS: [&str; 2] = ["c.us", "s.whatsapp.net"];
 
-/// The kinds in which nobody waits for an answer.
+/// The endings of chats in which nobody waits for an answer.
 const WITHOUT_ANSWERS: [&str; 3] = [GROUP, "@broadcast", "@newsletter"];
 
-/// The bare digits of a person's number; `None` for a group, a `@lid` and every other kind. A device that follows the
-/// number (`573001112233:3@c.us`) is cut off.
+/// Returns the digits of a person's phone number, or `None` for a group, a `@lid` and every other kind. The number of a
+/// device after it (`573001112233:3@c.us`) is left out.
 pub fn contact(chat_id: &str) -> Option<&str> {
     let (name, _) = chat_id.rsplit_once('@').filter(|(_, kind)| PERSONS.contains(kind))?;
     let number = name.split_once(':').map_or(name, |(number, _)| number);
@@ -21,12 +21,12 @@ pub fn is_group(chat_id: &str) -> bool {
     chat_id.ends_with(GROUP)
 }
 
-/// Whether somebody can wait for an answer in this chat: not in a group, a newsletter or a broadcast.
+/// Returns whether somebody can wait for an answer in this chat. Nobody does in a group, a newsletter or a broadcast.
 pub fn can_wait(chat_id: &str) -> bool {
     !WITHOUT_ANSWERS.iter().any(|kind| chat_id.ends_with(kind))
 }
 
-/// The part before the `@`; all of an id without one.
+/// Returns the part before the first `@`, or the whole id if it has none.
 pub fn name(chat_id: &str) -> &str {
     chat_id.split_once('@').map_or(chat_id, |(name, _)| name)
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_persons_number_is_known_by_the_kind_of_its_chat() {
+    fn only_chats_of_persons_have_a_phone_number() {
         for (chat_id, number) in [
             ("573001112233@c.us", Some("573001112233")),
             ("573001112233@s.whatsapp.net", Some("573001112233")),
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_one_by_its_kind() {
+    fn a_group_is_recognised_by_the_end_of_its_id() {
         assert!(is_group("1203@g.us"));
         assert!(!is_group("1203@g.us.example"));
         assert!(!is_group("573001112233@c.us"));
     }
 
     #[test]
-    fn the_name_of_an_id_ends_at_its_first_at_sign() {
+    fn the_name_in_an_id_ends_at_the_first_at_sign() {
         assert_eq!(name("573001112233@c.us"), "573001112233");
         assert_eq!(name("a@b@c.us"), "a");
         assert_eq!(name("anything"), "anything");

@@ -1,4 +1,5 @@
-//! Chats: for each, its latest messages, their number and a name, so that a list of chats need not scan messages.
+//! Chats. The row of a chat has its latest messages, their number and a name, so that a list of chats need not scan
+//! messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::time::timestamp::Timestamp;
 pub mod chat_id;
 pub mod response_tracker;
 
-/// How much of a name is searched.
+/// The number of characters of a name that a search considers.
 const MAX_NAME_CHARACTERS: usize = 256;
 
 /// The columns of a chat's primary key.
@@ -21,7 +22,7 @@ pub struct ChatKey {
     pub chat_id: String,
 }
 
-/// A message's place in its chat. The greater one is the later.
+/// The position of a message in the order of its chat. The greater one is the later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessagePosition {
     pub occurred_at: Timestamp,
@@ -46,17 +47,18 @@ pub struct ChatName {
 pub struct Chat {
     pub instance_id: InstanceId,
     pub chat_id: String,
-    /// Messages, not their copies.
+    /// The number of messages. Copies of one message count once.
     pub message_count: i64,
     pub last_incoming: Option<MessagePosition>,
     pub last_outgoing: Option<MessagePosition>,
-    /// The sender's name of the latest incoming message that has one; none in groups, where each has another.
+    /// The sender's name in the latest incoming message that has one. `None` in groups, where every sender has another.
     pub name: Option<ChatName>,
-    /// The first incoming message after the last outgoing one; none in chats in which nobody waits.
+    /// The message that waits for an answer: the first incoming one after the last outgoing one. `None` in chats in which
+    /// nobody waits.
     pub waiting: Option<MessagePosition>,
 }
 
-/// The marks of a message in the places that it held in its chat.
+/// The positions that were cleared from the fields of a chat because its message may have moved.
 #[derive(Default)]
 struct ClearedFields {
     incoming: Option<MessagePosition>,
@@ -64,7 +66,7 @@ struct ClearedFields {
     name: Option<MessagePosition>,
 }
 
-/// What is to be looked up anew of a chat, because the message that held the place has moved.
+/// The fields of a chat that must be looked up again, because the message that they named has moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StaleChatFields {
     pub incoming: bool,
@@ -89,19 +91,19 @@ impl Chat {
         ChatKey { instance_id: self.instance_id.clone(), chat_id: self.chat_id.clone() }
     }
 
-    /// The latest message of all.
+    /// Returns the latest message, incoming or outgoing.
     pub fn last_message(&self) -> Option<&MessagePosition> {
         self.last_incoming.as_ref().max(self.last_outgoing.as_ref())
     }
 
-    /// The text by which the chat is found: its name and the name in its id (a number, mostly), folded.
+    /// Returns the text that a search for chats looks in: the name and the name in the id (mostly a number), folded.
     pub fn search(&self) -> String {
         let name = self.name.as_ref().map(|name| name.name.chars().take(MAX_NAME_CHARACTERS).collect::<String>());
         let known = name.as_deref().into_iter().chain([chat_id::name(&self.chat_id)]);
         fold(&Vec::from_iter(known).join(" "))
     }
 
-    /// Takes the message's marks where they are later than those it has.
+    /// Takes the message into each field that it is later than.
     fn include(&mut self, message: &Message) {
         let position = MessagePosition::of(message);
         if message.fields.from_me {
@@ -115,7 +117,7 @@ impl Chat {
         self.last_incoming = self.last_incoming.take().max(Some(position));
     }
 
-    /// Clears the places that the message holds, and returns where it stood in them.
+    /// Clears the fields that name the message, and returns the positions that they had.
     fn clear(&mut self, message_id: &str) -> ClearedFields {
         let held = |position: &MessagePosition| position.message_id == message_id;
         ClearedFields {
@@ -125,8 +127,8 @@ impl Chat {
         }
     }
 
-    /// The places that are vacant since these marks were cleared. Whoever has come to stand there or later has the place:
-    /// nobody else did.
+    /// Returns the fields that are stale since these positions were cleared. A field is not stale if a message at the
+    /// cleared position or later has filled it: no other message can be later, because the cleared one was the latest.
     fn stale_since(&self, cleared: ClearedFields) -> StaleChatFields {
         let is_stale = |position: Option<MessagePosition>, now: Option<&MessagePosition>| {
             position.is_some_and(|position| now < Some(&position))
@@ -159,7 +161,7 @@ impl StaleChatFields {
     }
 }
 
-/// Where a message stands: what its chat knows of it.
+/// The values of a message that the row of its chat depends on: its chat, its time and its direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatPlacement {
     pub chat_id: Option<String>,
@@ -180,7 +182,7 @@ impl From<&RecordedMessage> for ChatPlacement {
     }
 }
 
-/// A message that was there before, as later copies made it, and the place it had.
+/// A recorded message after later copies changed it, and its placement before.
 #[derive(Clone, Debug)]
 pub struct UpdatedMessage {
     pub message: Message,
@@ -188,7 +190,7 @@ pub struct UpdatedMessage {
 }
 
 impl UpdatedMessage {
-    /// True if the place of the message has changed.
+    /// Returns whether the placement of the message has changed.
     pub fn has_moved(&self) -> bool {
         self.before != ChatPlacement::of(&self.message)
     }
@@ -198,34 +200,35 @@ impl UpdatedMessage {
     }
 }
 
-/// The chats that a batch touches: load those of [`TouchedChats::keys`], apply the messages, look up the stale, then
-/// the arrived, and save.
+/// The chats that a batch touches. The caller loads the rows of [`TouchedChats::keys`], applies the messages, refills
+/// [`TouchedChats::stale_fields`], looks up what [`TouchedChats::response_changes`] needs, and saves the rows.
 #[derive(Debug)]
 pub struct TouchedChats {
     chats: BTreeMap<ChatKey, TouchedChat>,
 }
 
-/// A chat that a batch touches.
+/// A chat that a batch touches, and what the batch does to it.
 #[derive(Debug)]
 struct TouchedChat {
     chat: Chat,
-    /// As it was before the batch.
+    /// The row before the batch.
     before: Chat,
     stale: StaleChatFields,
-    /// The messages that came.
+    /// The messages that are new.
     arrived: BTreeSet<ChatMessage>,
-    /// The seconds that a message left, or came to from elsewhere: with one of these, what the row said does not count.
+    /// The seconds that a recorded message has left or moved to. If there are any, the responses of the chat cannot be
+    /// tracked from its row.
     moved_seconds: BTreeSet<i64>,
 }
 
 impl TouchedChats {
-    /// The chats that the messages are in, or were in before.
+    /// Returns the chats that the messages are in or were in before.
     pub fn keys(inserted: &[Message], updated: &[UpdatedMessage]) -> BTreeSet<ChatKey> {
         let now = inserted.iter().chain(updated.iter().map(|it| &it.message)).filter_map(chat_key);
         now.chain(updated.iter().filter_map(UpdatedMessage::chat_before)).collect()
     }
 
-    /// `loaded` are the rows that exist already.
+    /// Begins with `loaded`, the rows that exist already. The other chats are empty.
     pub fn new(keys: BTreeSet<ChatKey>, loaded: Vec<Chat>) -> Self {
         let fresh = keys.into_iter().map(Chat::new);
         let chats = fresh.chain(loaded).map(|chat| (chat.key(), TouchedChat::new(chat))).collect();
@@ -240,7 +243,7 @@ impl TouchedChats {
         }
     }
 
-    /// Moves a message that was there before to where it now belongs.
+    /// Moves a message that was recorded before to its new placement.
     pub fn relocate(&mut self, updated: &UpdatedMessage) {
         let UpdatedMessage { message, before } = updated;
         let (moved, chat_before) = (updated.has_moved(), updated.chat_before());
@@ -259,18 +262,18 @@ impl TouchedChats {
         }
     }
 
-    /// The chat that the message is in.
+    /// Returns the chat that the message is in.
     fn chat_of(&mut self, message: &Message) -> Option<&mut TouchedChat> {
         self.chats.get_mut(&chat_key(message)?)
     }
 
-    /// The chats of which something is to be looked up.
+    /// Returns the chats with stale fields.
     pub fn stale_fields(&self) -> Vec<(ChatKey, StaleChatFields)> {
         let stale = self.chats.iter().filter(|(_, touched)| touched.stale.any());
         stale.map(|(key, touched)| (key.clone(), touched.stale)).collect()
     }
 
-    /// Fills stale with what was found.
+    /// Fills the stale fields with what was looked up.
     pub fn refill(&mut self, latest: Vec<Chat>) {
         for latest in latest {
             if let Some(touched) = self.chats.get_mut(&latest.key()) {
@@ -279,8 +282,8 @@ impl TouchedChats {
         }
     }
 
-    /// Says who waits and who was answered, as far as that can be said without a look at the messages. Once, when there
-    /// are no stale fields any more.
+    /// Returns the changes to waiting messages and responses, as far as they are known without reading messages. To be
+    /// called once, after the stale fields are refilled.
     pub fn response_changes(&mut self) -> ResponseChanges {
         let mut changes = ResponseChanges::default();
         for (key, touched) in self.chats.iter_mut().filter(|(key, _)| chat_id::can_wait(&key.chat_id)) {
@@ -290,7 +293,7 @@ impl TouchedChats {
         changes
     }
 
-    /// Takes who waits in the chats of which that was looked up.
+    /// Sets the message that waits in the chats for which it was looked up.
     pub fn set_waiting(&mut self, found: Vec<(ChatKey, MessagePosition)>) {
         for (key, position) in found {
             if let Some(touched) = self.chats.get_mut(&key) {
@@ -299,7 +302,7 @@ impl TouchedChats {
         }
     }
 
-    /// The rows to be saved, and the keys of those whose last message has moved elsewhere.
+    /// Returns the rows to save, and the keys of the chats to delete because their last message has moved elsewhere.
     pub fn into_rows(self) -> (Vec<Chat>, Vec<ChatKey>) {
         let (saved, emptied): (Vec<Chat>, Vec<Chat>) =
             self.chats.into_values().map(|touched| touched.chat).partition(|chat| chat.message_count > 0);

@@ -1,10 +1,14 @@
-//! Who waits for an answer, and who had one.
+//! Waiting messages and responses: which message of a chat waits for an answer, and which messages were answered when.
 //!
-//! Times are compared in whole seconds, because that is what a gateway states. Whoever waits is the first incoming
-//! message after the last outgoing one; an equal second counts as answered. An answer is a second `s` in which something
-//! was sent; with `p` for the answer before it, it answers the first incoming message later than `p` and not later than
-//! `s`, if there is one. Both are functions of the set of a chat's messages: see [`ResponseTracker`] for how they are kept without
-//! reading that set again, and [`AnswersAround`] for when that cannot be done.
+//! Times are compared in whole seconds, because gateways state whole seconds.
+//!
+//! - The message that waits is the first incoming one after the last outgoing one. An incoming message of the same second
+//!   as the outgoing one counts as answered.
+//! - An answer is a second `s` in which something was sent. Let `p` be the answer before it. It answers the first
+//!   incoming message that is later than `p` and not later than `s`, if there is one.
+//!
+//! Both are functions of the set of a chat's messages. [`ResponseTracker`] maintains them without reading that set again.
+//! Where that is not possible, [`AnswersAround`] has what must be looked up.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +16,7 @@ use super::{ChatKey, MessagePosition};
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
-/// A row of `responses`: somebody waited since `incoming`, and `outgoing` was the answer.
+/// A row of `responses`: `incoming` waited for an answer, and `outgoing` was the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub instance_id: InstanceId,
@@ -26,18 +30,19 @@ impl Response {
         Self { instance_id, chat_id, incoming, outgoing }
     }
 
-    /// The columns of its primary key.
+    /// Returns the columns of the primary key.
     pub fn key(&self) -> (&InstanceId, &str, Timestamp) {
         (&self.instance_id, &self.chat_id, self.incoming.occurred_at)
     }
 
-    /// Whole seconds from the question to the answer.
+    /// Returns the whole seconds from the question to the answer.
     pub fn seconds(&self) -> i64 {
         self.outgoing.occurred_at.seconds() - self.incoming.occurred_at.seconds()
     }
 }
 
-/// A message in its chat. In the order in which a [`ResponseTracker`] takes them: within a second, incoming ones first.
+/// A message of a chat. They sort in the order in which a [`ResponseTracker`] takes them: by second, and within a second
+/// incoming ones first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChatMessage {
     second: i64,
@@ -55,13 +60,14 @@ impl ChatMessage {
     }
 }
 
-/// Follows a chat from what its row says through the messages that come to it, without a look at those it has. What
-/// comes in its order needs none; for the rest, the tracker says what is to be looked up.
+/// Tracks who waits and who was answered in a chat, from its row and its new messages, without reading the recorded ones.
+/// New messages that are later than the last outgoing one need no look-up. For the others, the tracker says what must be
+/// looked up.
 #[derive(Debug, Default)]
 pub struct ResponseTracker {
     waiting: WaitState,
     last_outgoing: Option<MessagePosition>,
-    /// The second of the latest incoming message before those that are followed.
+    /// The second of the latest incoming message that was recorded before.
     last_incoming: Option<i64>,
     answered: Vec<(MessagePosition, MessagePosition)>,
     affected: BTreeSet<i64>,
@@ -79,26 +85,26 @@ impl Default for WaitState {
     }
 }
 
-/// What a tracker came to.
+/// The result of a [`ResponseTracker`].
 #[derive(Debug)]
 pub struct TrackedResponses {
-    /// Who waits now, if that is known.
+    /// The message that waits after all, or `None` if that must be looked up.
     pub waiting: Option<Option<MessagePosition>>,
-    /// Each question with its answer.
+    /// The questions with their answers.
     pub answered: Vec<(MessagePosition, MessagePosition)>,
-    /// The seconds around which the answers are to be looked up.
+    /// The seconds around which the answers must be looked up.
     pub affected: BTreeSet<i64>,
 }
 
 impl TrackedResponses {
-    /// Of a chat whose row says nothing: everything is looked up.
+    /// Returns the result for a chat whose row cannot be used, so that everything must be looked up.
     pub fn unknown(affected: BTreeSet<i64>) -> Self {
         Self { waiting: None, answered: vec![], affected }
     }
 }
 
 impl ResponseTracker {
-    /// Begins with what a chat's row says.
+    /// Begins with the values in the row of a chat.
     pub fn new(
         waiting: Option<MessagePosition>,
         last_incoming: Option<&MessagePosition>,
@@ -123,7 +129,7 @@ impl ResponseTracker {
         match (is_last, message.from_me) {
             (true, false) => self.add_incoming(message.position),
             (true, true) => self.add_outgoing(message),
-            // It is not the first message of its answer, and changes nothing of it.
+            // A message in the second of the last answer that is not the first of that second does not change the answer.
             (false, true) if self.last_outgoing.as_ref() < Some(&message.position) => {
                 self.last_outgoing = Some(message.position)
             }
@@ -159,17 +165,17 @@ impl ResponseTracker {
     }
 }
 
-/// A second of a chat's answers, as it was found among the messages.
+/// An answer as it was looked up among the messages of a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerSecond {
-    /// The first message that was sent in that second.
+    /// The first message that was sent in the second of the answer.
     pub outgoing: MessagePosition,
     /// The first message that it answers.
     pub incoming: Option<MessagePosition>,
 }
 
-/// What stands around a second in which a message came, went or changed its direction. No other answers than these
-/// can have changed: the next one from that second on, and the one after it, which may now begin later or earlier.
+/// The answers around a second in which a message was added, removed or changed its direction. Only two answers can have
+/// changed: the first one from that second on, and the one after it, whose range may begin later or earlier now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswersAround {
     pub chat: ChatKey,
@@ -179,7 +185,7 @@ pub struct AnswersAround {
     pub after: Option<AnswerSecond>,
 }
 
-/// A part of a chat: who waited from `from` on, and before `until`.
+/// The responses of a chat whose incoming message is in a span of time: from `from` on and before `until`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitSpan {
     pub chat: ChatKey,
@@ -194,7 +200,7 @@ impl WaitSpan {
 }
 
 impl AnswersAround {
-    /// Where rows of `responses` may be wrong: all of it is said anew by [`AnswersAround::responses`].
+    /// Returns the span in which rows of `responses` may be wrong. [`AnswersAround::responses`] gives all rows of it anew.
     pub fn span(&self) -> WaitSpan {
         let from = self.before.map(Timestamp::next_second);
         let until = self.after.as_ref().map(|answer| answer.outgoing.occurred_at.next_second());
@@ -211,19 +217,19 @@ impl AnswersAround {
     }
 }
 
-/// What a batch changes of who waits and who was answered.
+/// The changes that a batch makes to waiting messages and responses.
 #[derive(Debug, Default)]
 pub struct ResponseChanges {
     pub responses: Vec<Response>,
-    /// The chats and the beginnings of the seconds around which the answers are to be looked up.
+    /// The chats and the beginnings of the seconds around which the answers must be looked up.
     pub affected: Vec<(ChatKey, Timestamp)>,
-    /// The chats of which it is to be looked up who waits: the first incoming message from this time on.
+    /// The chats in which the waiting message must be looked up: the first incoming one from this time on.
     pub unknown_waits: Vec<(ChatKey, Timestamp)>,
 }
 
 impl ResponseChanges {
-    /// Adds what a chat's tracker came to; `last_outgoing` is the latest outgoing message after all. Returns who waits,
-    /// if that is known.
+    /// Adds the result of a chat. `last_outgoing` is the latest outgoing message after the batch. Returns the message that
+    /// waits, if it is known.
     pub fn add(
         &mut self,
         chat: &ChatKey,
@@ -241,7 +247,7 @@ impl ResponseChanges {
         })
     }
 
-    /// The rows to be saved: with those that were found, one for each key.
+    /// Returns the rows to save, together with those that were looked up: one for each key.
     pub fn responses(self, found: Vec<AnswersAround>) -> Vec<Response> {
         let mut responses = self.responses;
         responses.extend(found.into_iter().flat_map(AnswersAround::responses));
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_its_order_needs_no_look() {
+    fn messages_in_their_order_need_no_look_up() {
         let followed =
             ResponseTracker::default().follow(messages(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
         assert_eq!(followed.waiting, Some(Some(position(9_000))));
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_looked_up_around_its_second() {
+    fn late_messages_need_a_look_up_around_their_second() {
         let tracker = || ResponseTracker::new(None, Some(&position(1_000)), Some(position(5_500)));
         assert_eq!(tracker().follow(messages(&[3_000], &[])).affected, [3].into());
         assert_eq!(tracker().follow(messages(&[5_999], &[])).affected, [5].into());
@@ -286,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_between_questions_leaves_open_who_waits() {
+    fn after_an_answer_between_questions_the_waiting_message_is_unknown() {
         let tracker = ResponseTracker::new(Some(position(2_000)), Some(&position(9_000)), None);
         let followed = tracker.follow(messages(&[], &[5_000, 7_000]));
         assert_eq!(followed.waiting, None);

@@ -1,5 +1,5 @@
-//! A batch of events, folded to one row for each key before any SQL: the same key twice in one statement is an error
-//! on PostgreSQL, and silent on SQLite.
+//! A batch of events, folded into one row for each key before any SQL is run. The same key twice in one statement is an
+//! error on PostgreSQL, and goes unnoticed on SQLite.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
@@ -12,27 +12,27 @@ use crate::message::reaction::MessageReaction;
 use crate::message::{LedgerCopy, MessageCopy, MessageKey};
 use crate::time::timestamp::Timestamp;
 
-/// The answer to one event of a batch.
+/// The result of recording one event of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Whether the ledger held the very same body of the same instance before.
+    /// True if the ledger had the same body of the same instance before.
     pub duplicate: bool,
-    /// True if the store kept the event as quarantined because of what the ledger held before.
+    /// True if the store quarantined the event because of what the ledger had before.
     pub quarantined: bool,
 }
 
-/// One row of `events` to be written: the earliest of its exact repeats within the batch.
+/// A row of `events` to write: the earliest of the exact repeats of an event within the batch.
 #[derive(Clone, Debug)]
 pub struct LedgerRow<'e> {
     pub event: &'e Event,
-    /// Its number, if the row turns out to be new.
+    /// The number that the row gets if it turns out to be new.
     pub seq: i64,
-    /// 1 and the repeats within the batch.
+    /// 1 plus the number of repeats within the batch.
     pub deliveries: i64,
     pub last_received_at: Timestamp,
 }
 
-/// The rows of a batch in the order of their key, numbered in the order of arrival up to `last_seq`.
+/// The rows of a batch in the order of their keys, numbered in the order of arrival.
 #[derive(Debug)]
 pub struct LedgerRows<'e> {
     rows: BTreeMap<(&'e str, &'e [u8; 32]), LedgerRow<'e>>,
@@ -40,7 +40,7 @@ pub struct LedgerRows<'e> {
 }
 
 impl<'e> LedgerRows<'e> {
-    /// `last_seq` is the last of `events.len()` numbers that nobody else has.
+    /// Numbers the events, the last of them with `last_seq`. The caller has reserved `events.len()` numbers up to it.
     pub fn fold(events: &'e [Event], last_seq: i64) -> Self {
         let mut rows = BTreeMap::<_, LedgerRow<'e>>::new();
         for (event, seq) in events.iter().rev().zip((0..=last_seq).rev()) {
@@ -54,12 +54,12 @@ impl<'e> LedgerRows<'e> {
         self.rows.values()
     }
 
-    /// The rows that are new; `new` holds their numbers, and may hold those of older events.
+    /// Returns the rows that are new. `new` has their numbers, and may also have those of older events.
     pub fn new_rows(&self, new: &HashSet<i64>) -> Vec<&LedgerRow<'e>> {
         self.iter().filter(|row| new.contains(&row.seq)).collect()
     }
 
-    /// The files that the repeated rows ask for again.
+    /// Returns the media jobs of the repeated rows, which ask for their files again.
     pub fn media_of_repeats(&self, new: &HashSet<i64>) -> Vec<MediaJob> {
         let repeated = self.iter().filter(|row| row.deliveries > 1 || !new.contains(&row.seq));
         let jobs = repeated.filter_map(|row| match &row.event.interpretation.effect {
@@ -69,7 +69,8 @@ impl<'e> LedgerRows<'e> {
         fold_media(jobs.collect())
     }
 
-    /// An answer for each event, in the order in which they were given; of the new rows, some were set aside.
+    /// Returns a receipt for each event, in the order in which the events were given. `new` and `quarantined` have the
+    /// numbers of the rows that are new, and of those among them that were quarantined.
     pub fn receipts(&self, new: &HashSet<i64>, quarantined: &HashSet<i64>) -> Vec<Receipt> {
         let mut unseen = new.clone();
         let receipt = |event| {
@@ -85,12 +86,12 @@ fn key(event: &Event) -> (&str, &[u8; 32]) {
 }
 
 impl<'e> LedgerRow<'e> {
-    /// A row that the ledger has.
+    /// Returns the row of an event that is in the ledger already.
     pub fn of_ledger(event: &'e Event, seq: i64) -> Self {
         Self { event, seq, deliveries: 1, last_received_at: event.received_at }
     }
 
-    /// Takes a repeat into this row that came before it in the batch.
+    /// Merges a repeat that came before this row in the batch.
     fn merge_earlier(&mut self, earlier: &Self) {
         if earlier.event.received_at <= self.event.received_at {
             self.event = earlier.event;
@@ -111,7 +112,7 @@ impl<'e> LedgerRow<'e> {
     }
 }
 
-/// The copies of messages among new rows of the ledger, sorted by message.
+/// Returns the copies of messages among new rows of the ledger, sorted by message.
 pub fn message_copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<LedgerCopy>> {
     let mut copies = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     for row in rows {
@@ -123,10 +124,10 @@ pub fn message_copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<Ledge
     copies
 }
 
-/// The changes that new rows of the ledger make to tables other than `messages`: one row for each key, sorted by key.
+/// The rows that new events write to tables other than `messages`: one for each key, sorted by key.
 #[derive(Debug, Default)]
 pub struct TableChanges {
-    /// What copies state and what events of their own do.
+    /// The acks that copies of messages state, and those of `ack_update` events.
     pub acks: Vec<MessageAck>,
     pub reactions: Vec<MessageReaction>,
     pub media: Vec<MediaJob>,
@@ -157,7 +158,7 @@ impl TableChanges {
     }
 }
 
-/// One row for each key, with the earliest arrival.
+/// Returns one row for each key, the one with the earliest arrival.
 pub fn fold_acks(acks: Vec<MessageAck>) -> Vec<MessageAck> {
     earliest(acks, |a, b| a.key().cmp(&b.key()), |ack| ack.received_at)
 }
@@ -166,7 +167,7 @@ fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
 }
 
-/// One row for each key, with the earliest of both times: they may be those of two copies.
+/// Returns one row for each key, with the earliest value of each of its two times. These may come from two copies.
 fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     let mut folded = BTreeMap::<MediaKey, MediaJob>::new();
     for job in jobs {
@@ -177,7 +178,7 @@ fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     folded.into_values().collect()
 }
 
-/// Of the rows with one key, the earliest; sorted by key.
+/// Returns the earliest of the rows of each key, sorted by key.
 fn earliest<R>(mut rows: Vec<R>, by_key: impl Fn(&R, &R) -> Ordering, at: impl Fn(&R) -> Timestamp) -> Vec<R> {
     rows.sort_by(|a, b| by_key(a, b).then_with(|| at(a).cmp(&at(b))));
     rows.dedup_by(|a, b| by_key(a, b).is_eq());

@@ -1,22 +1,22 @@
-//! Why a signed body is set aside.
+//! The reasons for which the body of an event is quarantined.
 
-/// A body that cannot be used; it is kept as quarantined, for this reason.
+/// The defect of a body that cannot be used. The event is kept as quarantined, with this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
     NotJson,
     NotAnObject,
-    /// The event is kept under another instance than its body names.
+    /// The event belongs to another instance than its body states.
     InstanceMismatch,
-    /// A field that this event cannot do without is absent, null or empty.
+    /// A field that this type of event requires is absent, null or empty.
     Missing(&'static str),
-    /// A field that stands in a unique key is longer than its limit.
+    /// A field that is part of a unique key is longer than its limit.
     TooLong(&'static str),
-    /// An id that no column can hold as it is: with a NUL, of broken text, a number beyond 64 bits, no text at all.
+    /// An id cannot be stored unchanged: it has a NUL or broken text, is a number beyond 64 bits, or no text at all.
     Unusable(&'static str),
 }
 
 impl Defect {
-    /// The word for the column `reason`.
+    /// Returns the text for the column `reason`.
     pub fn reason(self) -> String {
         match self {
             Self::NotJson => "not_json".to_owned(),

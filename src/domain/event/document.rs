@@ -1,8 +1,8 @@
-//! The tolerant decoder: a JSON body's fields, each read for itself, so that one bad field harms no other.
+//! A tolerant decoder for JSON bodies. Every field is read on its own, so that a bad field does no harm to the others.
 //!
-//! Gateways send flags as 0/1, true/false or text, numbers as text and back, and leave out what is null. Only the top
-//! level is parsed as a whole; every value stays raw text until it is asked for, so that a number beyond every range or
-//! a hundred thousand brackets in a field that nobody reads are harmless.
+//! Gateways send flags as 0/1, true/false or text, send numbers as text and text as numbers, and leave out fields that
+//! are null. Only the top level is parsed as a whole. Every value stays raw text until it is read, so that a number out of
+//! every range, or a hundred thousand brackets in a field that nobody reads, is harmless.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::time::timestamp::Timestamp;
 
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// A body as text: without a byte order mark, and U+FFFD where it is no UTF-8.
+/// A body as text, without a byte order mark, and with U+FFFD in place of invalid UTF-8.
 pub struct BodyText<'b> {
     text: Cow<'b, str>,
 }
@@ -29,18 +29,18 @@ impl<'b> BodyText<'b> {
     }
 }
 
-/// A JSON object's fields, with notes of those that could not be taken as they came.
+/// The fields of a JSON object, with notes on those that could not be taken as they were.
 #[derive(Debug)]
 pub struct Document<'t> {
-    /// By the bytes of their names, which need not be text. Of a repeated name, the last.
+    /// The fields by the bytes of their names, which need not be valid text. If a name is repeated, the last field counts.
     fields: HashMap<ByteBuf, &'t RawValue>,
-    /// Whether the body was no UTF-8, so that any U+FFFD in it may stand for other bytes.
+    /// True if the body was not valid UTF-8, so that any U+FFFD in it may stand for other bytes.
     lossy: bool,
     unusable: Vec<&'static str>,
     repaired: Vec<&'static str>,
 }
 
-/// A field's text.
+/// The value of a field.
 enum Field {
     Absent,
     Text {
@@ -49,18 +49,18 @@ enum Field {
     },
     Number(String),
     Flag(bool),
-    /// An array or object, or text that no parser reads.
+    /// An array, an object, or text that cannot be parsed.
     Other,
 }
 
-/// A field that is there and is no text.
+/// The error for a field that is present and is not text.
 struct NotText;
 
-/// Why a field is no id.
+/// The reason why a field is not a usable id.
 enum InvalidId {
-    /// It never was one: broken text, a fraction, neither text nor number.
+    /// It cannot be an id at all: broken text, a fraction, or neither text nor number.
     NotAnId,
-    /// With a NUL, or a number beyond 64 bits.
+    /// It cannot be stored unchanged: it has a NUL, or is a number beyond 64 bits.
     NotStorable,
 }
 
@@ -76,7 +76,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// What could not be taken as it came, for the column `reason`: `unusable:latitude repaired:body,vcard`.
+    /// Returns the notes for the column `reason`, such as `unusable:latitude repaired:body,vcard`.
     pub fn notes(&self) -> Option<String> {
         let note = |word: &str, fields: &[&str]| (!fields.is_empty()).then(|| format!("{word}:{}", fields.join(",")));
         let notes = [note("unusable", &self.unusable), note("repaired", &self.repaired)];
@@ -84,7 +84,7 @@ impl<'t> Document<'t> {
         (!notes.is_empty()).then(|| notes.join(" "))
     }
 
-    /// The instance that the body names, if it names one.
+    /// Reads the instance that the body states, if it states one.
     pub fn instance_id(&self) -> Result<Option<InstanceId>, Defect> {
         const FIELD: &str = "instance_id";
         let Some(id) = self.exact_id(FIELD).map_err(|_| Defect::Unusable(FIELD))? else { return Ok(None) };
@@ -92,14 +92,14 @@ impl<'t> Document<'t> {
         Ok(Some(id).filter(|id| !id.is_unstated()))
     }
 
-    /// An id that the event cannot do without.
+    /// Reads an id that the event requires.
     pub fn required_id(&self, field: &'static str) -> Result<String, Defect> {
         let id = self.exact_id(field).map_err(|_| Defect::Unusable(field))?;
         within(field, MAX_ID_BYTES, id)?.ok_or(Defect::Missing(field))
     }
 
-    /// An id that may be absent. One that was never an id counts as absent; one that no column can hold as it is sets
-    /// the event aside.
+    /// Reads an optional id. A value that cannot be an id counts as absent and is noted. An id that cannot be stored
+    /// unchanged is a defect of the event.
     pub fn optional_id(&mut self, field: &'static str) -> Result<Option<String>, Defect> {
         match self.exact_id(field) {
             Ok(id) => within(field, MAX_ID_BYTES, id),
@@ -108,35 +108,37 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// An id, if it can be read and held as it is.
+    /// Reads an id if it can be stored unchanged. Nothing is noted.
     pub fn readable_id(&self, field: &'static str) -> Option<String> {
         self.exact_id(field).ok().flatten().filter(|id| id.len() <= MAX_ID_BYTES)
     }
 
-    /// Text that the event turns on and that stands in a unique key: `None` if it is absent or null.
+    /// Reads text that is part of a unique key and without which the event makes no sense. Returns `None` if it is absent
+    /// or null. Any other value than text is a defect.
     pub fn key_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
         let text = self.readable(field).map_err(|NotText| Defect::Unusable(field))?;
         within(field, max_bytes, text)
     }
 
-    /// Text that may be left out and that stands in a unique key.
+    /// Reads optional text that is part of a unique key. Text beyond the limit is a defect.
     pub fn limited_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
         let text = self.text(field);
         within(field, max_bytes, text)
     }
 
-    /// Text that may be left out.
+    /// Reads optional text. A value that is not text counts as absent and is noted.
     pub fn text(&mut self, field: &'static str) -> Option<String> {
         self.readable(field).unwrap_or_else(|NotText| self.note_unusable(field))
     }
 
-    /// The same, and unusable beyond so many bytes.
+    /// Reads optional text. Text of more than `max_bytes` counts as absent and is noted.
     pub fn short_text(&mut self, field: &'static str, max_bytes: usize) -> Option<String> {
         let text = self.text(field)?;
         if text.len() <= max_bytes { Some(text) } else { self.note_unusable(field) }
     }
 
-    /// Text, or a number as it was written; `false` counts as absent. A NUL becomes U+FFFD: PostgreSQL holds none.
+    /// Reads text, or a number as it was written. `false` counts as absent. A NUL becomes U+FFFD, because PostgreSQL
+    /// cannot store one.
     fn readable(&mut self, field: &'static str) -> Result<Option<String>, NotText> {
         match self.field(field) {
             Field::Absent | Field::Flag(false) => Ok(None),
@@ -151,7 +153,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// A flag: 0/1, true/false or text of either.
+    /// Reads a flag: 0/1, true/false, or text of either.
     pub fn flag(&mut self, field: &'static str) -> Option<bool> {
         let word = match self.field(field) {
             Field::Absent => return None,
@@ -167,23 +169,23 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// A number of at most `limit` either way: a coordinate in degrees, to 9 decimals (0.1 mm). With more of them,
-    /// SQLite reads the last digit otherwise than PostgreSQL.
+    /// Reads a coordinate in degrees, between `-limit` and `limit`. It is rounded to 9 decimals (0.1 mm): with more, SQLite
+    /// and PostgreSQL would differ in the last digit.
     pub fn coordinate(&mut self, field: &'static str, limit: f64) -> Option<f64> {
         const DECIMALS: f64 = 1e9;
         self.parsed(field, |word| {
             let degrees = word.trim().parse::<f64>().ok().filter(|degrees| degrees.abs() <= limit)?;
-            // Added to, a negative zero is a plain one.
+            // Adding 0.0 turns a negative zero into a positive one.
             Some((degrees * DECIMALS).round() / DECIMALS + 0.0)
         })
     }
 
-    /// A time in any form that [`Timestamp::from_provider`] understands.
+    /// Reads a time in any form that [`Timestamp::from_provider`] understands.
     pub fn time(&mut self, field: &'static str, arrival: Timestamp) -> Option<Timestamp> {
         self.parsed(field, |word| Timestamp::from_provider(word, arrival))
     }
 
-    /// Notes that `field` is there and cannot be used.
+    /// Notes that `field` is present and cannot be used.
     pub fn note_unusable<T>(&mut self, field: &'static str) -> Option<T> {
         self.unusable.push(field);
         None
@@ -200,8 +202,8 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// An id as it came: text or a whole number; empty counts as absent. What would have to be changed to be kept is
-    /// refused, because two different ids could become the same.
+    /// Reads an id unchanged: text or a whole number. Empty text counts as absent. An id that could only be stored in
+    /// another form is refused, because two different ids could become the same.
     fn exact_id(&self, field: &'static str) -> Result<Option<String>, InvalidId> {
         match self.field(field) {
             Field::Absent => Ok(None),
@@ -231,7 +233,8 @@ impl<'t> Document<'t> {
     }
 }
 
-/// Message, chat and person ids: WhatsApp's have up to about 120 bytes, and a btree key takes 2,704.
+/// The limit for the ids of messages, chats and persons. WhatsApp's have up to about 120 bytes, and a btree key of
+/// PostgreSQL has room for 2,704.
 pub const MAX_ID_BYTES: usize = 512;
 
 fn within(field: &'static str, max_bytes: usize, text: Option<String>) -> Result<Option<String>, Defect> {
@@ -241,12 +244,12 @@ fn within(field: &'static str, max_bytes: usize, text: Option<String>) -> Result
     }
 }
 
-/// Decodes a JSON string; says whether lone surrogates had to be replaced.
+/// Decodes a JSON string, and returns whether lone surrogates had to be replaced.
 fn decode_text(raw: &str) -> Option<(String, bool)> {
     if let Ok(text) = serde_json::from_str(raw) {
         return Some((text, false));
     }
-    // As bytes, serde_json lets a lone surrogate through in its three-byte form, which no UTF-8 has.
+    // Into bytes, serde_json decodes a lone surrogate to three bytes that are not valid UTF-8.
     let mut bytes = serde_json::from_str::<ByteBuf>(raw).ok()?.into_vec();
     for at in 0..bytes.len().saturating_sub(2) {
         if bytes[at] == 0xED && bytes[at + 1] >= 0xA0 {
@@ -256,9 +259,9 @@ fn decode_text(raw: &str) -> Option<(String, bool)> {
     Some((String::from_utf8(bytes).ok()?, true))
 }
 
-/// A JSON number as an id: whole and within 64 bits, `123.0` and `1e3` among them.
+/// Reads a JSON number as an id: a whole number within 64 bits, which includes `123.0` and `1e3`.
 fn whole_number(digits: &str) -> Result<String, InvalidId> {
-    /// From here on a double skips whole numbers.
+    /// From 2^53 on, a double cannot represent every whole number.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
         return Ok(digits.to_owned());

@@ -1,4 +1,5 @@
-//! The five events of the guide and the unknown: from a verified body to what it changes.
+//! Events: the five types of the guide, and unknown ones. An [`Event`] is a verified body with its [`Interpretation`],
+//! which says what the event changes.
 
 use std::sync::Arc;
 
@@ -17,25 +18,25 @@ pub mod batch;
 pub mod defect;
 pub mod document;
 
-/// The longest `event_type` that is taken for one. The guide's have up to 16 bytes.
+/// The limit for `event_type`. The guide's types have up to 16 bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
-/// Acks and reactions stand in unique keys.
+/// The limits for acks and reactions, which are part of unique keys.
 pub const MAX_ACK_BYTES: usize = 64;
 pub(crate) const MAX_REACTION_BYTES: usize = 256;
 
-/// What became of an event.
+/// The result of interpreting an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventState {
-    /// Understood; the other tables hold what it says.
+    /// The event was understood, and the other tables hold what it says.
     Applied,
-    /// Of a type that buzon does not know: in the ledger only.
+    /// The type of the event is unknown. It is in the ledger only.
     Ignored,
-    /// Not usable; in the ledger only, with the reason.
+    /// The event cannot be used. It is in the ledger only, with the reason.
     Quarantined,
 }
 
 impl EventState {
-    /// The word for the column `state`.
+    /// Returns the word for the column `state`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
@@ -44,13 +45,13 @@ impl EventState {
         }
     }
 
-    /// The state of this word.
+    /// Returns the state that has this word.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Applied, Self::Ignored, Self::Quarantined].into_iter().find(|state| state.as_str() == word)
     }
 }
 
-/// What an applied event changes beside the ledger.
+/// The change that an applied event makes to tables other than the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Nothing,
@@ -59,7 +60,7 @@ pub enum Effect {
     Reaction(MessageReaction),
 }
 
-/// What an event is subject, as far as it can be read: also of one that is ignored or quarantined.
+/// The type, message and chat of an event, as far as they can be read. Ignored and quarantined events have them too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventSubject {
     pub event_type: Option<String>,
@@ -67,8 +68,8 @@ pub struct EventSubject {
     pub chat_id: Option<String>,
 }
 
-/// What an event says: a pure function of its body, its instance and its arrival, so that the tables can be rebuilt
-/// from the ledger.
+/// The meaning of an event. It is a pure function of the event's body, instance and time of arrival, so that the tables
+/// can be rebuilt from the ledger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Interpretation {
     pub subject: EventSubject,
@@ -77,27 +78,28 @@ pub struct Interpretation {
     pub effect: Effect,
 }
 
-/// An event as it came, and what it says. One that [`Event::read`] gives is ready for the ledger.
+/// A received event and its interpretation, ready for the ledger.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub instance_id: InstanceId,
-    /// The instance that the body names, if it names one that the event is not kept under.
+    /// The instance that the body states, if the event belongs to another one.
     pub mismatched_instance: Option<InstanceId>,
     pub body: Vec<u8>,
     pub body_sha256: [u8; 32],
     pub received_at: Timestamp,
-    /// Whether a signature was verified.
+    /// True if a signature was verified.
     pub signed: bool,
     pub interpretation: Interpretation,
 }
 
 impl Event {
-    /// Whether a file is to be saved because of it.
+    /// Returns whether the event has a file to save.
     pub fn asks_for_media(&self) -> bool {
         matches!(&self.interpretation.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
     }
 
-    /// Reads a verified body: whose it is, and what it says. Never fails: what cannot be understood is quarantined.
+    /// Decides which instance a verified body belongs to, and interprets it. This never fails: a body that cannot be
+    /// understood is quarantined.
     pub fn read(
         keyring: &Keyring,
         path: Option<&InstanceId>,
@@ -121,27 +123,27 @@ impl Event {
         }
     }
 
-    /// Reads a row of the ledger again.
+    /// Interprets a row of the ledger again.
     pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
         let interpretation = Interpretation::of_ledger(&body, &instance_id, received_at);
         let body_sha256 = Sha256::digest(&body).into();
         Self { instance_id, mismatched_instance: None, body, body_sha256, received_at, signed, interpretation }
     }
 
-    /// The instance that a body names, believed or not.
+    /// Reads the instance that a body states, without deciding whether to believe it.
     pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
         let text = BodyText::of(body);
         Document::parse(&text).ok()?.instance_id().ok()?
     }
 
-    /// The same event set aside with `reason`, for a store that cannot hold what it says: nothing but its bytes.
+    /// Returns the event as quarantined with `reason`, for a store that can hold its bytes but not its interpretation.
     pub fn quarantined(self, reason: &str) -> Self {
         Self { interpretation: Interpretation::quarantined(EventSubject::default(), reason.to_owned()), ..self }
     }
 }
 
 impl Interpretation {
-    /// Reads a ledger row again.
+    /// Interprets the body in a row of the ledger again.
     pub fn of_ledger(body: &[u8], instance_id: &InstanceId, received_at: Timestamp) -> Self {
         let text = BodyText::of(body);
         Self::of(Document::parse(&text), instance_id, received_at)
@@ -167,7 +169,7 @@ impl Interpretation {
         }
     }
 
-    /// Returns whether the time that the sender stated can be used, or `None` if there is no such time.
+    /// Returns whether the time that the sender stated can be used, or `None` if the sender stated no time.
     pub fn has_usable_time(&self) -> Option<bool> {
         let notes = self.reason.as_deref().unwrap_or_default().split(' ');
         let mut unusable = notes.filter_map(|note| note.strip_prefix("unusable:")).flat_map(|fields| fields.split(','));
@@ -211,16 +213,16 @@ impl Effect {
     }
 }
 
-/// The field with the time of a message or a reaction.
+/// The field with the time of a message or reaction.
 const TIMESTAMP: &str = "timestamp";
 
 const MESSAGE_REACTION: &str = "message_reaction";
 
-/// The event that the panel's "Test Webhook" sends.
+/// The event that "Test Webhook" in the gateway's panel sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
 
-/// The event with which `buzon gateway register` tries a secret here, before the gateway is told of it. It is not the
-/// gateway's, and so of another type.
+/// The event with which `buzon gateway register` tests a secret here before it is set at the gateway. It has a type of its
+/// own because it is not from the gateway.
 pub const SECRET_CHECK: &str = "buzon_secret_check";
 
 /// The types of the guide's five events.
@@ -231,7 +233,7 @@ fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Resul
 }
 
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
-    document.optional_id("chat_id")?; // for its limit and its note
+    document.optional_id("chat_id")?; // only checks the limit and makes the note
     let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
     Ok(Effect::Ack(MessageAck {
         instance_id: instance_id.clone(),
@@ -242,7 +244,7 @@ fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp
 }
 
 fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
-    document.optional_id("chat_id")?; // for its limit and its note
+    document.optional_id("chat_id")?; // only checks the limit and makes the note
     Ok(Effect::Reaction(MessageReaction {
         instance_id: instance_id.clone(),
         message_id: document.required_id("message_id")?,
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_event_cannot_do_without_is_asked_for_by_name() {
+    fn the_reason_names_the_required_field_that_is_missing_or_unusable() {
         for (body, reason) in [
             (r#"{}"#, "missing:event_type"),
             (r#"{"event_type":null}"#, "missing:event_type"),
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_a_key_has_a_limit() {
+    fn fields_in_keys_have_a_limit() {
         let long = |n: usize| "x".repeat(n);
         let body = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
         for field in ["id", "chat_id", "from", "to", "group_sender", "quoted_message_id"] {
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_under_another_instance_than_it_names_is_not_applied() {
+    fn an_event_that_states_another_instance_than_its_own_is_not_applied() {
         assert_eq!(
             quarantine(r#"{"event_type":"ack_update","id":"A","ack":"read","instance_id":124}"#),
             "instance_mismatch"
@@ -323,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_is_applied_and_an_unknown_type_ignored_and_neither_changes_a_thing() {
+    fn a_test_is_applied_and_an_unknown_type_ignored_and_neither_changes_anything() {
         let test = read(r#"{"event_type":"test_webhook","message":"This is a test"}"#);
         assert_eq!((test.state, test.effect), (EventState::Applied, Effect::Nothing));
         let unknown = read(r#"{"event_type":"message_deleted","id":"A"}"#);
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reaction_without_an_emoji_is_a_removal_and_without_a_time_is_of_its_arrival() {
+    fn a_reaction_without_an_emoji_is_a_removal_and_one_without_a_time_has_that_of_its_arrival() {
         let body = r#"{"event_type":"message_reaction","message_id":"A","from_number":573001112233,"reaction":null}"#;
         let Effect::Reaction(reaction) = read(body).effect else { panic!("{body}") };
         assert_eq!(reaction.reaction, "");
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_optional_field_is_null_with_a_word_in_the_reason() {
+    fn a_bad_optional_field_is_null_and_named_in_the_reason() {
         let long = "x".repeat(129);
         let wordy = read(&format!(r#"{{"event_type":"message_sent","id":"A","type":"{long}","status":"{long}"}}"#));
         assert_eq!(wordy.state, EventState::Applied);

@@ -1,10 +1,11 @@
-//! The file name in an answer's `Content-Disposition` (RFC 6266), read as leniently as servers write it.
+//! A lenient parser for the file name in `Content-Disposition` (RFC 6266), because servers write it in many forms.
 
 use percent_encoding::percent_decode_str;
 
-/// The name as it stands there, not fit for use yet: `filename*` before `filename` (section 4.3), whatever the type is.
+/// Returns the name as it is in the header; it is not safe to use yet. `filename*` is preferred to `filename`
+/// (section 4.3), and the disposition type does not matter.
 ///
-/// No crate is used: those for mail prefer `filename`, as mail does.
+/// Crates for mail are not used here, because they prefer `filename`, as mail does.
 pub fn file_name(header: &str) -> Option<String> {
     let parameters = parameters(header);
     let value = |name: &str| parameters.iter().find(|parameter| parameter.0 == name).map(|parameter| &parameter.1);
@@ -12,7 +13,7 @@ pub fn file_name(header: &str) -> Option<String> {
     extended.or_else(|| value("filename").cloned())
 }
 
-/// Names in lower case, with their values.
+/// Splits a header into the names of its parameters, in lower case, and their values.
 fn parameters(header: &str) -> Vec<(String, String)> {
     let mut parameters = Vec::new();
     let mut rest = header;
@@ -25,7 +26,7 @@ fn parameters(header: &str) -> Vec<(String, String)> {
     parameters
 }
 
-/// The value that `text` begins with, and what comes after it.
+/// Returns the value that `text` begins with, and the rest of the text.
 fn value(text: &str) -> (String, &str) {
     match text.strip_prefix('"') {
         Some(quoted) => unquoted(quoted),
@@ -36,8 +37,8 @@ fn value(text: &str) -> (String, &str) {
     }
 }
 
-/// Up to the closing quote, or the end. A backslash escapes only a quote or another one: in `"C:\menu.pdf"`, which
-/// browsers on Windows used to send, it is none.
+/// Reads up to the closing quote, or to the end. A backslash escapes only a quote or a backslash: in `"C:\menu.pdf"`,
+/// which browsers on Windows used to send, it is part of the name.
 fn unquoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices().peekable();
@@ -54,7 +55,8 @@ fn unquoted(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// RFC 8187: charset, language, percent-encoded text. UTF-8 is the only charset that it asks for.
+/// Decodes an extended value (RFC 8187): charset, language and percent-encoded text. UTF-8 is the only charset that the
+/// RFC requires.
 fn extended(value: &str) -> Option<String> {
     let (charset, rest) = value.split_once('\'')?;
     let (_language, text) = rest.split_once('\'')?;
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extended_name_goes_first_if_it_can_be_read() {
+    fn the_extended_name_is_preferred_if_it_can_be_read() {
         assert_names(&[
             ("attachment; filename*=UTF-8''men%C3%BA.pdf", Some("menú.pdf")),
             (
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_read_as_far_as_it_goes() {
+    fn a_malformed_header_is_read_as_far_as_possible() {
         assert_names(&[
             ("", None),
             ("attachment", None),

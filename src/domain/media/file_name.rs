@@ -1,17 +1,17 @@
-//! What a downloaded file was called, made safe to show, to send in a header and to save under.
+//! The original name of a downloaded file, made safe to show, to send in a header and to save the file under.
 
 use percent_encoding::percent_decode_str;
 
 use super::content_disposition;
 
-/// What file systems take for one name.
+/// The limit of file systems for a name.
 const MAX_BYTES: usize = 255;
 
-/// A longer ending is no extension that must be kept.
+/// A longer ending is not treated as an extension.
 const MAX_EXTENSION_BYTES: usize = 16;
 
-/// The original name: from the answer's `Content-Disposition`, else the last part of the URL's path (as it stands in
-/// the URL, percent-encoded). `None` if neither leaves a usable name.
+/// Returns the original name from the header `Content-Disposition`, or else from the last part of the URL's path, which
+/// is percent-encoded. `None` if neither gives a usable name.
 pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
     let stated = disposition.and_then(content_disposition::file_name).and_then(|name| sanitised(&name));
     stated.or_else(|| {
@@ -20,8 +20,8 @@ pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
     })
 }
 
-/// The name without folders, invisible characters and what file systems refuse, in at most 255 bytes. `None` if nothing
-/// is left.
+/// Returns the name without folders, invisible characters and characters that file systems refuse, in at most 255 bytes.
+/// `None` if nothing is left.
 pub fn sanitised(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let visible: String = last.chars().filter(|character| !is_invisible(*character)).map(allowed).collect();
@@ -29,8 +29,9 @@ pub fn sanitised(name: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// Control characters, and Unicode's formatting ones: they turn `exe.jpg` around on the screen, or make two names look
-/// the same. The joiner in an emoji of several people is one of them: they then stand side by side.
+/// Returns whether the character is a control character or one of Unicode's formatting characters. Those can reverse
+/// `exe.jpg` on the screen, or make two names look the same. The joiner of emojis is one of them, so an emoji of several
+/// people becomes one emoji for each.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -39,7 +40,8 @@ fn is_invisible(character: char) -> bool {
             | '\u{FFF9}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Windows refuses these in names; the replacement character stands for bytes that were no UTF-8.
+/// Replaces characters that Windows refuses in names, and the replacement character, which stands for bytes that were not
+/// valid UTF-8.
 fn allowed(character: char) -> char {
     if matches!(character, '"' | ':' | '*' | '?' | '<' | '>' | '|' | char::REPLACEMENT_CHARACTER) {
         '_'
@@ -48,12 +50,13 @@ fn allowed(character: char) -> char {
     }
 }
 
-/// A dot in front hides a file, and Windows drops dots and spaces at the end.
+/// Returns whether the character is removed at both ends of a name. A dot at the beginning hides a file, and Windows drops
+/// dots and spaces at the end.
 fn is_edge(character: char) -> bool {
     character == '.' || character.is_whitespace()
 }
 
-/// Cut between two characters, before the extension.
+/// Cuts a long name between two characters and keeps its extension.
 fn shortened(name: &str) -> String {
     if name.len() <= MAX_BYTES {
         return name.to_owned();
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_names_the_file_and_else_the_url_does() {
+    fn the_name_is_from_the_header_or_else_from_the_url() {
         let original = |disposition, path| original(disposition, path);
         assert_eq!(original(Some("inline; filename*=UTF-8''men%C3%BA.pdf"), "/x.bin").as_deref(), Some("menú.pdf"));
         assert_eq!(original(Some("inline"), "/uploads/men%C3%BA.pdf").as_deref(), Some("menú.pdf"));
@@ -112,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_dropped() {
+    fn invisible_characters_are_dropped() {
         assert_sanitised(&[
             ("x\0.jpg", Some("x.jpg")),
             ("a\r\nSet-Cookie: x.jpg", Some("aSet-Cookie_ x.jpg")),
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_windows_refuses_is_replaced() {
+    fn characters_that_windows_refuses_are_replaced() {
         assert_sanitised(&[("a\"b:c*d?e<f>g|h", Some("a_b_c_d_e_f_g_h")), ("men\u{FFFD}.pdf", Some("men_.pdf"))]);
     }
 

@@ -1,10 +1,10 @@
-//! What may be done with a file of which media type.
+//! The media types that may be shown in a browser.
 
-/// The types that a browser shows without running anything in them. Not SVG and HTML, which carry scripts.
+/// The types that a browser shows without running code in them. SVG and HTML are missing because they can contain scripts.
 const INLINE_SAFE: [&str; 7] =
     ["image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "audio/ogg", "audio/mpeg"];
 
-/// Whether a file of this type may be shown in the page. Any other is handed out as an attachment.
+/// Returns whether a file of this type may be shown in the page. Any other is served as an attachment.
 pub fn is_inline_safe(content_type: &str) -> bool {
     INLINE_SAFE.contains(&content_type)
 }
@@ -21,7 +21,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_is_an_attachment() {
+    fn files_of_other_types_are_attachments() {
         for other in [
             "image/svg+xml",
             "text/html",

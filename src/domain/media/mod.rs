@@ -1,7 +1,8 @@
-//! Media jobs: every `media_url` that a message ever carried is a file to be saved before the gateway deletes it.
+//! Media jobs: every `media_url` of a message names a file that is to be saved before the gateway deletes it.
 //!
-//! A job is a row of `media`. It is pending until its file is stored, or until it is given up for a reason that a
-//! person understands. A worker holds it by a lease, whose token fences off a worker that comes back too late.
+//! A job is a row of `media`. It is pending until its file is stored, or until it is given up with a reason that is
+//! written for people. A worker holds a job by a lease. The lease has a fencing token, so that a worker that returns after
+//! its lease has run out cannot change the job.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,16 +19,15 @@ pub mod file_name;
 pub mod media_type;
 pub mod object_key;
 
-/// A row of `media` as it begins: state `pending`, due at once.
+/// A new row of `media`, in the state `pending` and due at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaJob {
     pub key: MediaKey,
-    /// Verbatim; may be relative to the gateway's own address.
+    /// The URL as it was received. It may be relative to the gateway's address.
     pub source_url: String,
-    /// The host that it names; empty for a relative one. Bounds how much is asked of one host at once.
+    /// The host in the URL, or empty for a relative URL. It limits how many files are requested from one host at once.
     pub source_host: String,
-    /// When the message was, by the earliest of its copies that name the file: the earlier, the sooner the gateway
-    /// deletes it.
+    /// The time of the message, by the earliest of its copies that name the file. The gateway deletes older files first.
     pub occurred_at: Timestamp,
     /// The arrival of the event that asks for the file.
     pub due_at: Timestamp,
@@ -38,7 +38,7 @@ pub struct MediaJob {
 pub struct MediaKey {
     pub instance_id: InstanceId,
     pub message_id: String,
-    /// SHA-256 of the source URL: a URL is too long for a unique key.
+    /// The SHA-256 of the source URL, because a URL is too long for a unique key.
     pub source_sha256: [u8; 32],
 }
 
@@ -56,19 +56,19 @@ impl MediaJob {
     }
 }
 
-/// Where a job stands: the column `state`.
+/// The state of a job, for the column `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MediaState {
-    /// To be fetched, or being fetched.
+    /// The file is to be downloaded, or is being downloaded.
     Pending,
     Stored,
     /// The gateway no longer has the file.
     Expired,
-    /// Its address is one that must not be asked.
+    /// The address is one that must not be requested.
     Refused,
-    /// Larger than the limit.
+    /// The file is larger than the limit.
     TooLarge,
-    /// All its attempts were used up.
+    /// All attempts failed.
     Failed,
 }
 
@@ -98,16 +98,16 @@ impl fmt::Display for MediaState {
     }
 }
 
-/// The jobs of a state.
+/// The number of jobs in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MediaJobCount {
     pub state: MediaState,
     pub count: u64,
-    /// When the oldest of their messages was.
+    /// The time of the oldest of their messages.
     pub oldest: Timestamp,
 }
 
-/// A worker's hold on a job. Every claim of a job has another token, so that a lease which ran out is worth nothing.
+/// A worker's lease of a job. Every lease of a job has a new token, so that one that ran out has no effect.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lease {
     pub key: MediaKey,
@@ -121,90 +121,92 @@ pub struct LeasedJob {
     pub source_url: String,
     pub source_host: String,
     pub occurred_at: Timestamp,
-    /// With this one.
+    /// The number of attempts, including this one.
     pub attempts: u32,
-    /// How many of the earlier ones the server answered with a no.
+    /// The number of earlier attempts that the server denied.
     pub denials: u32,
 }
 
-/// A file that is safe in the store.
+/// A file in the blob store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
     pub object_key: ObjectKey,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// What the first bytes say that it is.
+    /// The media type, by the first bytes of the file.
     pub content_type: String,
-    /// Its original name, made harmless.
+    /// The original name, sanitised.
     pub file_name: Option<String>,
 }
 
-/// How an attempt ended, for the row.
+/// The end of an attempt, to be written to the row of the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub lease: Lease,
-    /// As the job was claimed. Fewer in the row mean that it was made due again since.
+    /// The number of attempts when the job was leased. If the row has fewer, the job was made due again since then.
     pub attempts: u32,
     pub outcome: AttemptOutcome,
 }
 
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
     Stored {
         file: StoredFile,
         at: Timestamp,
     },
-    /// Pending, until then.
+    /// The job stays pending, and is due again at this time.
     Retry {
         at: Timestamp,
         reason: String,
         denied: bool,
     },
-    /// Given up.
+    /// The job has ended without a file.
     GivenUp {
         state: MediaState,
         reason: String,
     },
-    /// Pending until then, and not counted as an attempt.
+    /// The job stays pending, is due again at this time, and this does not count as an attempt.
     Postponed {
         at: Timestamp,
         reason: String,
     },
-    /// Given back untried; due as before.
+    /// The job was returned without an attempt, and is due as before.
     Released,
 }
 
 impl AttemptOutcome {
-    /// True if nothing more is done for the file, unless somebody asks for it again.
+    /// Returns whether the job has ended, so that nothing more is done for the file unless somebody requests it again.
     pub fn ends_job(&self) -> bool {
         matches!(self, Self::Stored { .. } | Self::GivenUp { .. })
     }
 }
 
-/// Why a file could not be had, by what follows from it. The texts are for the owner.
+/// The failure of an attempt, by its consequence. The texts are for the owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaFailure {
-    /// It may pass: the host is away or overloaded, the answer broke off, our own store does not answer.
+    /// A failure that may pass: the host is unreachable or overloaded, the response broke off, or the store of buzon does
+    /// not answer.
     #[error("{reason}")]
     Transient {
         reason: String,
-        /// What the server's Retry-After asks for.
+        /// The wait that the server's `Retry-After` asks for.
         retry_after: Option<Duration>,
     },
-    /// 404 or 410.
+    /// The server answered 404 or 410.
     #[error("the gateway no longer has the file (it answered {status})")]
     NotFound { status: u16 },
-    /// Another answer that is no file.
+    /// The server gave another answer without the file.
     #[error("{0}")]
     Denied(String),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
     TooLarge(String),
-    /// No fault of the job's.
+    /// There is no space for the file. The job is not at fault.
     #[error("there is no room for it on the disk")]
     DiskFull,
-    /// No fault of the job's, nor would another file be taken.
+    /// The bucket takes no file at all. The job is not at fault.
     #[error("the bucket is full")]
     BucketFull,
 }
@@ -215,28 +217,29 @@ impl MediaFailure {
     }
 }
 
-/// When an attempt is followed by another.
+/// The rule for when a failed attempt is followed by another.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// How often a file is asked for before it is given up.
+    /// The number of attempts after which a job is given up.
     pub max_attempts: u32,
 }
 
-/// How often a server may say no. A file can be announced a moment before it is there.
+/// The number of denials after which a job is given up. It is more than one because a file can be announced a moment
+/// before it exists.
 const MAX_DENIALS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// After that there may be room, for this file too; up to twice as long.
+/// The minimum delay when there is no space; the maximum is twice as long. By then there may be space again.
 const FULL_DELAY: Duration = Duration::from_secs(60);
 const MAX_DELAY: Duration = Duration::from_secs(10 * 60);
-/// A server may not put us off for longer.
+/// The limit on the delay that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl RetryPolicy {
-    /// No attempt is further away than that.
+    /// The longest time between two attempts.
     pub const MAX_WAIT: Duration = MAX_RETRY_AFTER;
 
-    /// What follows from a failed attempt. `jitter` is a random number from 0 to 1: jobs that failed together come
-    /// again apart.
+    /// Decides what follows a failed attempt. `jitter` is a random number from 0 to 1, so that jobs that failed together
+    /// are tried again at different times.
     pub fn outcome(&self, job: &LeasedJob, failure: &MediaFailure, now: Timestamp, jitter: f64) -> AttemptOutcome {
         let given_up = |state| AttemptOutcome::GivenUp { state, reason: failure.to_string() };
         match failure {
@@ -266,7 +269,7 @@ fn retry(now: Timestamp, delay: Duration, reason: String, denied: bool) -> Attem
     AttemptOutcome::Retry { at: now + delay, reason, denied }
 }
 
-/// Twice as long after each attempt, up to [`MAX_DELAY`]; the half of it random.
+/// Returns the delay, which doubles after each attempt up to [`MAX_DELAY`]. Half of it is random.
 fn delay(attempts: u32, jitter: f64) -> Duration {
     let doublings = attempts.saturating_sub(1).min(16);
     let full = (FIRST_DELAY * 2u32.pow(doublings)).min(MAX_DELAY);
@@ -287,7 +290,7 @@ mod tests {
         LeasedJob { lease: Lease { key, token: 1 }, source_url, source_host, occurred_at: NOW, attempts, denials }
     }
 
-    /// The seconds until the next attempt, with all of the jitter.
+    /// Returns the seconds until the next attempt, with the maximum jitter.
     fn seconds(attempts: u32, denials: u32, failure: MediaFailure) -> Option<i64> {
         match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
             AttemptOutcome::Retry { at, .. } => Some((at.millis() - NOW.millis()) / 1_000),
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_for_days_and_ever_more_rarely() {
+    fn after_transient_failures_a_job_is_tried_for_days_with_growing_delays() {
         let waits: Vec<_> = (1..=12).map(|attempt| seconds(attempt, 0, MediaFailure::transient("away"))).collect();
         let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600];
         assert_eq!(waits, expected.map(Some));
@@ -311,7 +314,7 @@ mod tests {
         assert_eq!(
             longest * 3 / 4 / 86_400,
             3,
-            "half of each wait is random, so three quarters of them pass in the mean"
+            "half of each delay is random, so on average three quarters of it pass"
         );
         let (state, reason) = state(600, 0, MediaFailure::transient("the host did not answer")).expect("it ends");
         assert_eq!(state, MediaState::Failed);
@@ -319,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn the_half_of_every_wait_is_random() {
+    fn half_of_every_delay_is_random() {
         assert_eq!(delay(4, 0.0), Duration::from_secs(4));
         assert_eq!(delay(4, 0.5), Duration::from_secs(6));
         assert_eq!(delay(4, 1.0), Duration::from_secs(8));
     }
 
     #[test]
-    fn a_server_that_asks_for_time_has_it_up_to_an_hour() {
+    fn a_server_may_ask_for_a_delay_of_up_to_an_hour() {
         let asked = |seconds| MediaFailure::Transient {
             reason: "429".to_owned(),
             retry_after: Some(Duration::from_secs(seconds)),
@@ -337,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_has_a_few_quick_tries_however_long_the_host_was_away() {
+    fn a_missing_file_has_a_few_quick_attempts_however_long_the_host_was_unreachable() {
         let gone = || MediaFailure::NotFound { status: 404 };
         assert_eq!([0, 1, 2].map(|denials| seconds(300, denials, gone())), [Some(1), Some(2), Some(4)]);
         let reason = "the gateway no longer has the file (it answered 404)".to_owned();
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forbidden_address_and_a_file_that_is_too_large_end_at_once_and_one_without_room_never() {
+    fn a_forbidden_address_or_too_large_a_file_ends_a_job_at_once_and_a_full_disk_never_does() {
         assert_eq!(state(1, 0, MediaFailure::Refused("no".to_owned())), Some((MediaState::Refused, "no".to_owned())));
         assert_eq!(state(1, 0, MediaFailure::TooLarge("no".to_owned())), Some((MediaState::TooLarge, "no".to_owned())));
         let postponed = AttemptOutcome::Postponed {
@@ -359,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_knows_the_host_that_it_asks() {
+    fn a_job_has_the_host_of_its_url() {
         let host = |url: &str| {
             let instance_id = InstanceId::new("7").expect("it is an id");
             MediaJob::new(instance_id, "A".to_owned(), url.to_owned(), NOW, NOW).source_host

@@ -1,4 +1,4 @@
-//! The name of a stored file.
+//! The key of a file in the blob store.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 const DIGITS: usize = 64;
 
-/// The SHA-256 of a file's content, in lower-case hexadecimal digits: its name in the store.
+/// The key of a file in the blob store: the SHA-256 of its content, in lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
@@ -16,7 +16,7 @@ impl ObjectKey {
         Self(hex::encode(digest))
     }
 
-    /// `None` for anything but 64 lower-case hexadecimal digits: a file has one name only.
+    /// Accepts only 64 lower-case hexadecimal digits, so that a file has one key only.
     pub fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == DIGITS && text.bytes().all(digit)).then(|| Self(text.to_owned()))
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_has_one_name_and_it_reads_back() {
+    fn a_digest_has_one_key_and_it_can_be_parsed_again() {
         let key = ObjectKey::of_digest([0xab; 32]);
         assert_eq!(key.as_str(), "ab".repeat(32));
         assert_eq!(ObjectKey::parse(key.as_str()), Some(key));
     }
 
     #[test]
-    fn what_is_not_64_lower_case_digits_is_no_key() {
+    fn a_key_is_64_lower_case_digits_and_nothing_else() {
         for text in ["", "ab", &"AB".repeat(32), &"0g".repeat(32), &"ab".repeat(33), &format!("{}é", "a".repeat(62))] {
             assert_eq!(ObjectKey::parse(text), None, "{text}");
         }

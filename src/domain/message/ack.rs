@@ -1,4 +1,4 @@
-//! How far a message has come: pending → sent → delivered → read.
+//! Acks, which say how far a message has come: pending → sent → delivered → read.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::MessageKey;
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
-/// What a message's `ack` says as long as nothing was stated.
+/// The `ack` of a message for which none was stated.
 const IMPLIED: &str = "pending";
 
-/// From this rank on, a message is with its recipient.
+/// The rank from which on a message is delivered.
 pub const DELIVERED: i16 = 4;
 
-/// From this rank on, its recipient has seen it.
+/// The rank from which on a message is read.
 pub const READ: i16 = 5;
 
-/// How far a message has come.
+/// The ack of a message, with its rank.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AckStatus {
     pub rank: i16,
@@ -23,8 +23,8 @@ pub struct AckStatus {
 }
 
 impl AckStatus {
-    /// The highest of what was stated; of equal rank, the greater bytes. Words without a rank do not count, and
-    /// without any other a message is pending.
+    /// Returns the stated ack with the highest rank, and of acks of equal rank the one with the greater bytes. Words
+    /// without a rank do not count. If there is no other, the message is pending.
     pub fn highest<'a>(stated: impl Iterator<Item = &'a str>) -> Self {
         let stated = stated.map(|ack| Self { rank: rank(ack), ack: ack.to_owned() });
         let highest = stated.filter(|status| status.rank > 0).max();
@@ -32,53 +32,53 @@ impl AckStatus {
     }
 }
 
-/// One row of `message_acks`: a word that was stated of a message, and when it first was.
+/// A row of `message_acks`: an ack that was stated for a message, and when it first was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageAck {
     pub instance_id: InstanceId,
     pub message_id: String,
-    /// Verbatim, as the gateway wrote it.
+    /// The word as the gateway wrote it.
     pub ack: String,
     /// The earliest arrival of this word.
     pub received_at: Timestamp,
 }
 
-/// A word that was stated of a message.
+/// An ack that was stated for a message, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatedAck {
-    /// Verbatim.
+    /// The word as the gateway wrote it.
     pub ack: String,
     pub rank: i16,
-    /// When it was first stated.
+    /// The earliest arrival of this word.
     pub received_at: Timestamp,
 }
 
 impl MessageAck {
-    /// The columns of its unique key, in their order.
+    /// Returns the columns of the unique key, in their order.
     pub fn key(&self) -> (&InstanceId, &str, &str) {
         (&self.instance_id, &self.message_id, &self.ack)
     }
 
-    /// Of which message it was stated.
+    /// Returns the key of the message.
     pub fn message_key(&self) -> MessageKey {
         MessageKey { instance_id: self.instance_id.clone(), id: self.message_id.clone() }
     }
 }
 
-/// The status to which the acks stated of a message raise it.
+/// The status to which the acks of a message raise it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckRaise {
     pub instance_id: InstanceId,
     pub message_id: String,
     pub status: AckStatus,
-    /// The arrival of the first ack that says that the message was delivered, or more.
+    /// The arrival of the first ack that says that the message was at least delivered.
     pub delivered_at: Option<Timestamp>,
-    /// The arrival of the first ack that says that the message was read, or more.
+    /// The arrival of the first ack that says that the message was at least read.
     pub read_at: Option<Timestamp>,
 }
 
 impl AckRaise {
-    /// One for each message, sorted by it. A word without a rank raises nothing.
+    /// Returns one raise for each message, sorted by message. A word without a rank raises nothing.
     pub fn fold<'a>(acks: impl Iterator<Item = &'a MessageAck>) -> Vec<Self> {
         let mut of_messages = BTreeMap::<MessageKey, Self>::new();
         for raise in acks.map(Self::of).filter(|raise| raise.status.rank > 0) {
@@ -110,10 +110,11 @@ impl AckRaise {
     }
 }
 
-/// How far `ack` has come, for `ack_rank`: a message takes the highest. Compared trimmed and in lower case.
+/// Returns the rank of an ack, for the column `ack_rank`. A message has the highest of its ranks. Case and surrounding
+/// space do not matter.
 ///
-/// The order is the guide's (pending, sent, delivered, read) with the engines' `failed`, `error` and `played` put in
-/// their places. Words that nobody documented rank 0: they are kept, and never move a message.
+/// The order is the guide's (pending, sent, delivered, read), with the words `failed`, `error` and `played` of the engines
+/// added. Undocumented words have rank 0: they are recorded, and never change the ack of a message.
 pub fn rank(ack: &str) -> i16 {
     match ack.trim().to_lowercase().as_str() {
         "pending" => 1,
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acks_rank_in_the_guides_order_whatever_their_case() {
+    fn acks_rank_in_the_order_of_the_guide_whatever_their_case() {
         let order = ["pending", "sent", "failed", "delivered", "read", "played"];
         assert!(order.is_sorted_by_key(|ack| rank(ack)));
         assert_eq!(rank(" READ "), rank("read"));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_stands_where_the_highest_word_puts_it_verbatim() {
+    fn a_message_has_the_highest_ack_verbatim() {
         let status = |stated: &[&str]| AckStatus::highest(stated.iter().copied()).ack;
         assert_eq!(status(&[]), "pending");
         assert_eq!(status(&["Pending"]), "Pending");
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_message_raise_it_by_the_highest_and_the_earliest_of_each() {
+    fn acks_raise_a_message_to_the_highest_of_them_at_the_earliest_times() {
         let ack = |ack: &str, millis| MessageAck {
             instance_id: InstanceId::unstated(),
             message_id: "A".to_owned(),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_or_a_bare_number_moves_nothing() {
+    fn an_unknown_word_or_a_number_has_no_rank() {
         for word in ["", "3", "server_ack", "leído"] {
             assert!(rank(word) < rank("pending"), "{word}");
         }

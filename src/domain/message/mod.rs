@@ -1,11 +1,12 @@
-//! A message is a function of the set of its copies in the ledger.
+//! Messages. A message is a function of the set of its copies in the ledger.
 //!
-//! A gateway may send one message more than once: an empty stub before the real one, a later copy that brings the
-//! media's URL. Ordered by (`sent_at`, unknown first; `body_sha256`), of each field the last copy that fills it wins,
-//! so that neither order of arrival nor repetition matters.
+//! A gateway may send one message more than once: an empty stub before the real message, or a later copy that adds the URL
+//! of the media. Copies are ordered by `sent_at` (unknown first), then by `body_sha256`. Each field has the value of the
+//! last copy that fills it, so that neither the order of arrival nor repetition matters.
 //!
-//! A copy that comes after all others in that order is laid over what they made ([`Message::laid_over`]), which costs the same
-//! however many they are. Only one that comes out of its order needs the others again ([`Message::fold`]).
+//! A copy that is last in that order is laid over the recorded message ([`Message::laid_over`]), at a cost that does not
+//! depend on the number of copies. Only for a copy that arrives out of order, all copies are read again and folded
+//! ([`Message::fold`]).
 
 use std::sync::Arc;
 
@@ -22,39 +23,39 @@ use crate::time::timestamp::Timestamp;
 pub mod ack;
 pub mod reaction;
 
-/// The longest `type` and `status` that is taken for one: lists find messages by them. The guide's have up to 8 bytes.
+/// The limit for `type` and `status`, by which lists find messages. The guide's values have up to 8 bytes.
 const MAX_WORD_BYTES: usize = 128;
-/// The longest `sender_name` that is taken for one: it is read, written and shown with its chat. WhatsApp's have up to 25
-/// characters.
+/// The limit for `sender_name`, which is read, written and shown with its chat. WhatsApp's names have up to 25 characters.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// The maximum number of copies of a message that are folded anew, and the maximum size of their bodies. Two copies are
+/// The limits on the number of copies of a message that are folded again, and on the size of their bodies. Two copies are
 /// always folded.
 pub const MAX_FOLDED_COPIES: i64 = 1_000;
 pub const MAX_FOLDED_BYTES: i64 = 8 * 1024 * 1024;
 
-/// The word for the column `reason` of a copy that came out of its order, after more copies than are folded anew.
+/// The `reason` of a copy that arrived out of order when its message had more copies than are folded again.
 pub const TOO_MANY_COPIES: &str = "too_many_copies";
 
-/// What one `message_received` or `message_sent` says of a message. Empty text counts as absent.
+/// A copy of a message: the content of one `message_received` or `message_sent`. Empty text counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageCopy {
     pub id: String,
     pub fields: MessageFields,
-    /// Of its body, for a search. They are worked out by whoever reads the event: there is one writer, and many of these.
+    /// The words of the body, for searches. They are computed where the event is read, and not in the writer, because there
+    /// is only one writer.
     pub words: String,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
 }
 
-/// A message's fields under the guide's names, but `from_id`, `to_id` (its `from`, `to`), `kind` (its `type`) and
-/// `sent_at` (its `timestamp`).
+/// The fields of a message. They have the guide's names, except for `from_id` (`from`), `to_id` (`to`), `kind` (`type`) and
+/// `sent_at` (`timestamp`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageFields {
     pub chat_id: Option<String>,
     pub from_id: Option<String>,
     pub to_id: Option<String>,
-    /// True if any copy says so, or is a `message_sent`.
+    /// True if any copy states it or is a `message_sent`.
     pub from_me: bool,
     pub sender_name: Option<String>,
     pub body: Option<String>,
@@ -71,14 +72,14 @@ pub struct MessageFields {
     pub group_sender: Option<String>,
 }
 
-/// Degrees; the two belong together.
+/// A place in degrees. There is no latitude without a longitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Location {
     pub latitude: f64,
     pub longitude: f64,
 }
 
-/// A copy and its place in the ledger.
+/// A copy of a message, with its event in the ledger.
 #[derive(Clone, Debug)]
 pub struct LedgerCopy {
     pub instance_id: InstanceId,
@@ -98,22 +99,22 @@ pub struct MessageKey {
     pub id: String,
 }
 
-/// A row of `messages`. Its ack is what its copies state; what else was stated stands in `message_acks`.
+/// A row of `messages`. Its ack is the one that its copies state. Acks from other events are in `message_acks`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: MessageFields,
-    /// Of its body, for a search.
+    /// The words of the body, for searches.
     pub words: String,
     pub ack: AckStatus,
-    /// The earliest copy's arrival.
+    /// The arrival of the earliest copy.
     pub received_at: Timestamp,
     /// The number in the ledger of the copy that is last in their order.
     pub event_seq: i64,
 }
 
-/// A message as it is recorded, without the texts that only the database needs to lay a later copy over it.
+/// A recorded message, without the texts. Laying a later copy over those is done in the database.
 #[derive(Clone, Debug)]
 pub struct RecordedMessage {
     pub instance_id: InstanceId,
@@ -121,15 +122,15 @@ pub struct RecordedMessage {
     pub chat_id: Option<String>,
     pub from_me: bool,
     pub sender_name: Option<String>,
-    /// That of the last copy, too.
+    /// The time of the message, which is also that of its last copy.
     pub sent_at: Option<Timestamp>,
     pub is_group: bool,
     pub received_at: Timestamp,
     pub event_seq: i64,
 }
 
-/// The number of copies of a message in the ledger, and the size of their bodies. If there are more than can be folded,
-/// not all are counted.
+/// The number of copies of a message in the ledger, and the size of their bodies. Counting stops when there are more than
+/// can be folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopySizes {
     pub copies: i64,
@@ -137,7 +138,7 @@ pub struct CopySizes {
 }
 
 impl CopySizes {
-    /// True if the copies may be read again while other events wait.
+    /// Returns whether the copies may be read again while other events wait.
     pub fn can_be_folded(self) -> bool {
         self.copies <= 2 || (self.copies <= MAX_FOLDED_COPIES && self.bytes <= MAX_FOLDED_BYTES)
     }
@@ -177,13 +178,13 @@ impl MessageCopy {
         Ok(Self { id: document.required_id("id")?, fields, words, ack })
     }
 
-    /// The ack that it states, as a row of `message_acks`.
+    /// Returns the ack that the copy states, as a row of `message_acks`.
     pub(crate) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
         let ack = self.ack.clone()?;
         Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
     }
 
-    /// The file that it asks to be saved.
+    /// Returns the job to save the file that the copy names.
     pub fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
         let source_url = self.fields.media_url.clone()?;
         let occurred_at = self.fields.sent_at.unwrap_or(due_at);
@@ -205,7 +206,7 @@ impl Location {
 }
 
 impl MessageFields {
-    /// Lays a later copy over the earlier ones: what it fills wins, what it leaves empty stays.
+    /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay.
     fn overlay(self, later: &MessageFields) -> Self {
         fn last<T: Clone>(later: &Option<T>, earlier: Option<T>) -> Option<T> {
             later.clone().or(earlier)
@@ -232,7 +233,7 @@ impl MessageFields {
 }
 
 impl LedgerCopy {
-    /// Reads a ledger row of an applied message again; `None` if it is no such row.
+    /// Reads the copy in a row of the ledger again. `None` if the row is not that of an applied message.
     pub fn of_ledger(
         instance_id: InstanceId,
         body: &[u8],
@@ -256,8 +257,8 @@ impl LedgerCopy {
     }
 }
 
-/// Those of a message's copies that say what it is: folded together with others, they have the fields of all. Each brings
-/// at least one field, so they are few.
+/// Returns the copies of a message that its fields come from. Folding them, with further copies or without, gives the same
+/// fields as folding all. Each of them contributes at least one field, so they are few.
 pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
     copies.sort_by_key(LedgerCopy::order);
     let (mut fields, mut essential) = (MessageFields::default(), Vec::new());
@@ -294,8 +295,8 @@ impl Message {
         Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
     }
 
-    /// Lays the message, which is folded of later copies, over what earlier ones made. Texts that it does not fill stay as
-    /// they are recorded.
+    /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as they
+    /// are recorded.
     #[must_use]
     pub fn laid_over(self, recorded: &RecordedMessage) -> Self {
         let earlier = MessageFields {
@@ -310,7 +311,7 @@ impl Message {
         Self { fields: earlier.overlay(&self.fields), received_at, ..self }
     }
 
-    /// Keeps only what the chat of the message needs to know. The long texts are left out.
+    /// Keeps only the fields that the chat of the message needs, without the long texts.
     #[must_use]
     pub fn without_texts(self) -> Self {
         let MessageFields { chat_id, from_me, sender_name, sent_at, is_group, .. } = self.fields;
@@ -322,12 +323,12 @@ impl Message {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
-    /// When it happened: when it was sent, or else when it arrived. What lists are ordered by.
+    /// Returns when the message was sent, or else when it arrived. Lists are ordered by this time.
     pub fn occurred_at(&self) -> Timestamp {
         self.fields.sent_at.unwrap_or(self.received_at)
     }
 
-    /// True if the message was sent in a group.
+    /// Returns whether the message was sent in a group.
     pub fn is_group(&self) -> bool {
         self.fields.is_group.unwrap_or(false)
     }

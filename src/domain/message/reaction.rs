@@ -1,4 +1,4 @@
-//! Reactions: one row for each reaction event, and which one of each person is current.
+//! Reactions to messages. There is one row for each reaction event, and at most one of each person is current.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -6,30 +6,30 @@ use std::collections::HashSet;
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
-/// One row of `message_reactions`.
+/// A row of `message_reactions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageReaction {
     pub instance_id: InstanceId,
     pub message_id: String,
     pub from_number: String,
-    /// The emoji; empty for a removal.
+    /// The emoji, or empty text for a removal.
     pub reaction: String,
-    /// The gateway's timestamp, else the arrival.
+    /// The gateway's timestamp, or else the time of arrival.
     pub reacted_at: Timestamp,
     /// The earliest arrival.
     pub received_at: Timestamp,
 }
 
 impl MessageReaction {
-    /// The columns of its unique key, in their order.
+    /// Returns the columns of the unique key, in their order.
     pub fn key(&self) -> (&InstanceId, &str, &str, &str, Timestamp) {
         (&self.instance_id, &self.message_id, &self.from_number, &self.reaction, self.reacted_at)
     }
 }
 
-/// Each person's current reaction to each message, in the order in which they were made: the latest, unless that is a
-/// removal. At the same time an emoji comes before a removal, and the greater bytes before the lesser. The view
-/// `v_current_reactions` says the same in SQL.
+/// Returns each person's current reaction to each message, in the order in which they were made. The current reaction is
+/// the latest one, unless that is a removal. Of reactions at the same time, an emoji wins over a removal, and greater bytes
+/// win over lesser ones. The view `v_current_reactions` has the same rule in SQL.
 pub fn current(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     reactions.sort_by_cached_key(|it| Reverse((it.reacted_at, !it.reaction.is_empty(), it.reaction.clone())));
     let mut seen = HashSet::new();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_persons_latest_reaction_counts_unless_it_is_a_removal() {
+    fn the_latest_reaction_of_each_person_is_current_unless_it_is_a_removal() {
         let reaction = |person: &str, emoji: &str, at: i64| MessageReaction {
             instance_id: InstanceId::new("123").unwrap(),
             message_id: "A".to_owned(),

@@ -39,7 +39,7 @@ fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
 }
 
 #[test]
-fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
+fn if_copies_disagree_the_later_sent_wins_and_then_the_greater_hash() {
     let body = |seq, sent_at, text| copy(seq, sent_at, MessageFields { body: some(text), ..MessageFields::default() });
     let fold = |copies: &[LedgerCopy]| Message::fold(copies).fields.body.unwrap();
     assert_eq!(fold(&[body(1, Some(20), "later"), body(2, Some(10), "earlier")]), "later");
@@ -48,14 +48,14 @@ fn of_two_copies_that_disagree_the_later_sent_wins_and_then_the_greater_hash() {
 }
 
 #[test]
-fn once_outgoing_always_outgoing() {
+fn a_message_is_outgoing_if_any_copy_is() {
     let mine = copy(1, None, MessageFields { from_me: true, ..MessageFields::default() });
     let theirs = copy(2, Some(10), MessageFields::default());
     assert!(Message::fold(&[mine, theirs]).fields.from_me);
 }
 
 #[test]
-fn a_group_is_known_by_its_chat_where_a_copy_does_not_say() {
+fn a_group_is_recognised_by_its_chat_if_a_copy_does_not_state_it() {
     let is_group = |body: &str| {
         let instance = InstanceId::new("123").unwrap();
         let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), &[0; 32], Timestamp::from_millis(0), 1);
@@ -70,7 +70,7 @@ fn a_group_is_known_by_its_chat_where_a_copy_does_not_say() {
 }
 
 #[test]
-fn a_name_beyond_its_limit_is_none() {
+fn a_name_beyond_the_limit_counts_as_absent() {
     let read = |name: &str| {
         let body = format!(r#"{{"event_type":"message_received","id":"A","sender_name":"{name}"}}"#);
         let reading = Interpretation::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
@@ -86,7 +86,7 @@ type Text = Option<String>;
 /// The random values of a copy: its time, flags, chat, body and latitude, and its other texts.
 type Drawn = ((Option<i64>, bool, Option<bool>, Text, Text, Option<f64>), Vec<Text>);
 
-/// A few values of each field, so that copies agree, differ and leave fields empty.
+/// Generates copies with few values for each field, so that copies agree, differ and leave fields empty.
 fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
     let text = || prop::option::of(prop_oneof![Just("x".to_owned()), Just("y".to_owned())]);
     let place = || prop::option::of((0..2_u8).prop_map(f64::from));
@@ -125,7 +125,7 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
     })
 }
 
-/// Returns the row after the message was written over the earlier one: the columns that the message fills are replaced.
+/// Returns the row after the message was written over the earlier one. The columns that the message fills are replaced.
 fn written(message: Message, earlier: &Message) -> Message {
     let words = if message.fields.body.is_some() { &message.words } else { &earlier.words };
     let fields = earlier.fields.clone().overlay(&message.fields);
@@ -139,14 +139,14 @@ fn recorded(message: &Message) -> RecordedMessage {
     RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, event_seq }
 }
 
-/// Returns the message as a row holds it: an unknown `is_group` is stored as false.
+/// Returns the message as a row holds it, where an unknown `is_group` is false.
 fn row(message: Message) -> Message {
     Message { fields: MessageFields { is_group: Some(message.is_group()), ..message.fields.clone() }, ..message }
 }
 
 proptest! {
     #[test]
-    fn later_copies_laid_over_what_earlier_ones_made_are_the_fold_of_all(mut copies in copies(), at in 0..8_usize) {
+    fn laying_later_copies_over_a_recorded_message_equals_folding_all_copies(mut copies in copies(), at in 0..8_usize) {
         copies.sort_by_key(LedgerCopy::order);
         let (earlier, later) = copies.split_at(at.clamp(1, copies.len()));
         let earlier = row(Message::fold(earlier));
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn copies_that_tell_something_are_few_and_stand_for_all(copies in copies(), at in 0..8_usize) {
+    fn essential_copies_are_few_and_fold_to_the_same_message_as_all(copies in copies(), at in 0..8_usize) {
         let (some, others) = copies.split_at(at.min(copies.len()));
         let kept = essential_copies([essential_copies(some.to_vec()), others.to_vec()].concat());
         prop_assert!(kept.len() <= 17, "one for each field, and the last");
@@ -174,7 +174,7 @@ proptest! {
 }
 
 #[test]
-fn two_copies_can_always_be_folded_and_more_within_bounds() {
+fn two_copies_can_always_be_folded_and_more_within_limits() {
     let can = |copies, bytes| CopySizes { copies, bytes }.can_be_folded();
     assert!(can(2, MAX_FOLDED_BYTES * 2) && can(MAX_FOLDED_COPIES, MAX_FOLDED_BYTES));
     assert!(!can(3, MAX_FOLDED_BYTES + 1) && !can(MAX_FOLDED_COPIES + 1, 0));

@@ -1,5 +1,5 @@
-//! Pages of a list by keyset cursors: a page begins where another ended, by the sort key of a row and not by a number of
-//! rows, so that a walk neither loses nor repeats a row while others arrive.
+//! Pages of a list by keyset cursors. A page begins at the sort key of the row where another page ended, and not after a
+//! number of rows, so that walking through the pages neither misses nor repeats a row while others arrive.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::time::timestamp::Timestamp;
 
 pub mod scan;
 
-/// In which order a list is shown.
+/// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
     #[default]
@@ -19,7 +19,7 @@ pub enum SortOrder {
     OldestFirst,
 }
 
-/// The sort key of a row: a time, the instance, and what tells apart rows of the same time and instance.
+/// The sort key of a row: its time, its instance, and the columns that distinguish rows of the same time and instance.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SortKey {
     at: i64,
@@ -33,7 +33,7 @@ impl SortKey {
     }
 }
 
-/// Where a page begins: after the row with this key, or before it.
+/// The beginning of a page: after the row with this key or, backwards, before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<K> {
     pub key: K,
@@ -52,14 +52,14 @@ struct CursorJson<K> {
 pub struct UnknownCursor;
 
 impl<K: Serialize + DeserializeOwned> Cursor<K> {
-    /// As opaque text, which is good for the list of this name alone.
+    /// Returns the cursor as opaque text, which is valid only for the list of this name.
     pub fn encode(&self, list: &str) -> String {
         let json = CursorJson { list: list.to_owned(), key: &self.key, backwards: self.backwards };
         let json = serde_json::to_vec(&json).expect("keys are JSON");
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 
-    /// Takes nothing but the very text that [`Cursor::encode`] gives: JSON can say the same in many forms.
+    /// Reads the exact text that [`Cursor::encode`] writes. Other JSON with the same meaning is refused.
     pub fn decode(list: &str, text: &str) -> Result<Self, UnknownCursor> {
         let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| UnknownCursor)?;
         let json: CursorJson<K> = serde_json::from_slice(&json).map_err(|_| UnknownCursor)?;
@@ -68,23 +68,23 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
     }
 }
 
-/// Which page of a list is wanted.
+/// A request for a page of a list.
 #[derive(Clone, Debug)]
 pub struct Paging<K> {
     pub order: SortOrder,
-    /// How many rows at most.
+    /// The maximum number of rows.
     pub limit: u32,
     pub cursor: Option<Cursor<K>>,
-    /// From this time on.
+    /// Only rows from this time on.
     pub since: Option<Timestamp>,
-    /// Before this time.
+    /// Only rows before this time.
     pub until: Option<Timestamp>,
 }
 
 /// The maximum size of the rows of a page, in bytes. A single row may be larger.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The rows of a page in the order of the list, and where the next and the previous page begin.
+/// The rows of a page in the order of the list, with the cursors of the next and the previous page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, K> {
     pub rows: Vec<T>,
@@ -92,22 +92,22 @@ pub struct Page<T, K> {
     pub previous: Option<Cursor<K>>,
     /// The sort keys of the rows.
     keys: Vec<K>,
-    /// The page was reached by a cursor that leads back, so its last row was read first.
+    /// True if the page was reached by a backwards cursor, so that its last row was read first.
     backwards: bool,
 }
 
 impl<K> Paging<K> {
-    /// Whether the database reads the rows from small keys to great ones.
+    /// Returns whether the database reads the rows in the ascending order of their keys.
     pub fn ascending(&self) -> bool {
         (self.order == SortOrder::OldestFirst) != self.is_backwards()
     }
 
-    /// How many rows are to be read: one more than are shown, to know whether there is another page.
+    /// Returns the number of rows to read: one more than are shown, to find out whether there is another page.
     pub fn rows_to_read(&self) -> u32 {
         self.limit + 1
     }
 
-    /// Makes a page of the rows that were read, in the order in which they were.
+    /// Makes a page of the rows, which are in the order of reading.
     pub fn page<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Page<T, K> {
         let more = rows.len() > self.limit as usize;
         rows.truncate(self.limit as usize);
@@ -125,14 +125,14 @@ impl<K> Paging<K> {
         Page { rows, next, previous, keys, backwards: self.is_backwards() }
     }
 
-    /// True if the cursor leads back.
+    /// Returns whether the cursor is a backwards one.
     pub fn is_backwards(&self) -> bool {
         self.cursor.as_ref().is_some_and(|cursor| cursor.backwards)
     }
 }
 
 impl<K: Clone> Page<K, K> {
-    /// A page of nothing but sort keys, in the order of the list.
+    /// Makes a page of sort keys only, in the order of the list.
     pub fn of_keys(keys: Vec<K>, backwards: bool, next: Option<Cursor<K>>, previous: Option<Cursor<K>>) -> Self {
         Self { rows: keys.clone(), next, previous, keys, backwards }
     }
@@ -143,7 +143,7 @@ impl<T, K> Page<T, K> {
         self.filter_map(|row| Some(turn(row)))
     }
 
-    /// Leaves out the rows for which there is nothing.
+    /// Maps the rows, and leaves out those for which `turn` returns `None`.
     pub fn filter_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Page<U, K> {
         let Self { rows, next, previous, keys, backwards } = self;
         let kept = rows.into_iter().zip(keys).filter_map(|(row, key)| Some((turn(row)?, key)));
@@ -153,8 +153,8 @@ impl<T, K> Page<T, K> {
 }
 
 impl<T, K: Clone> Page<T, K> {
-    /// Ends the page where its rows have more than `most` bytes, but never before its first row. The next page begins
-    /// after the last row that is left, or before it on the way back. `sizes` are the bytes of each row.
+    /// Cuts the page so that its rows have at most `most` bytes, but keeps at least the row that was read first. The page
+    /// that follows begins at the last row that is left. `sizes` has the number of bytes of each row.
     pub fn within(mut self, most: usize, sizes: &[usize]) -> Self {
         let len = self.rows.len();
         if self.backwards {
@@ -176,7 +176,7 @@ impl<T, K: Clone> Page<T, K> {
     }
 }
 
-/// Returns how many of the first things have at most `most` bytes together: at least one, if there is one.
+/// Returns how many of the first items have at most `most` bytes together, but at least one if there is any.
 pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize {
     let mut total = 0_usize;
     let fits = |(place, size): &(usize, &usize)| {
@@ -186,7 +186,8 @@ pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize
     sizes.enumerate().take_while(fits).count()
 }
 
-/// One side of a range: a time, and what tells apart the rows of that time. No row has empty text there.
+/// One end of a range: a time, and the columns that distinguish rows of that time. No row has empty text in those, so
+/// that empty text comes before all rows of the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeysetBound {
     pub at: Timestamp,
@@ -201,7 +202,8 @@ pub struct KeysetRange {
 }
 
 impl Paging<SortKey> {
-    /// The rows of `instance` that can be on the page. `width` is how many columns follow the instance in a key.
+    /// Returns the range of rows of `instance` that can be on the page. `width` is the number of columns that follow the
+    /// instance in a key.
     pub fn range(&self, instance: &InstanceId, width: usize) -> KeysetRange {
         let bound = |at| KeysetBound { at, rest: vec![String::new(); width] };
         let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
@@ -218,7 +220,7 @@ impl Paging<SortKey> {
 }
 
 impl Paging<SortKey> {
-    /// The keys strictly between which the rows of the page lie, for a list that all instances have in one order.
+    /// Returns the two keys strictly between which the rows of the page lie, for a list of all instances in one order.
     /// `width` is as in [`Paging::range`].
     pub fn span(&self, width: usize) -> (SortKey, SortKey) {
         let edge =
@@ -237,12 +239,12 @@ impl Paging<SortKey> {
         (after, before)
     }
 
-    /// Lets a page that is not full go on from `at`, up to which its rows were read.
+    /// Makes an unfinished page continue at `at`, the time up to which its rows were read.
     pub fn unfinished<T>(&self, page: Page<T, SortKey>, at: Timestamp) -> Page<T, SortKey> {
         let key = SortKey { at: at.millis(), instance_id: String::new(), rest: vec![] };
         let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
         match self.is_backwards() {
-            // Without a row, the way forth begins where the way back was broken off.
+            // Without a row, the forward direction begins where reading backwards was broken off.
             true => Page { previous: cursor(true), next: page.next.or_else(|| cursor(false)), ..page },
             false => Page {
                 next: cursor(false),
@@ -254,7 +256,7 @@ impl Paging<SortKey> {
 }
 
 impl SortKey {
-    /// Cut to the times that a row can have.
+    /// Returns the time, clamped to the times that a row can have.
     pub fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()))
     }
@@ -267,12 +269,13 @@ impl SortKey {
         &self.rest
     }
 
-    /// Where the rows of `instance` stand that come before or after this key in a list of all instances.
+    /// Returns the bound, among the rows of `instance`, between those that come before and after this key in a list of all
+    /// instances.
     fn bound(&self, instance: &InstanceId, width: usize) -> KeysetBound {
         let at = self.at();
         let empty = vec![String::new(); width];
         match instance.as_str().cmp(self.instance_id.as_str()) {
-            // Its rows of the same time come before the key: all of them lie below the next millisecond.
+            // The instance's rows of the same time come before the key, and all of them are below the next millisecond.
             std::cmp::Ordering::Less => KeysetBound { at: at.next(), rest: empty },
             std::cmp::Ordering::Equal => KeysetBound { at, rest: padded(&self.rest, width) },
             std::cmp::Ordering::Greater => KeysetBound { at, rest: empty },
@@ -280,7 +283,8 @@ impl SortKey {
     }
 }
 
-/// A cursor comes from outside: its key may have any number of parts, and characters that no column holds.
+/// Makes `width` parts of the parts in a cursor, without NULs. A cursor comes from outside, so its key may have any number
+/// of parts and characters that no column can hold.
 fn padded(rest: &[String], width: usize) -> Vec<String> {
     let clean = rest.iter().map(|part| part.replace('\0', ""));
     clean.chain(std::iter::repeat(String::new())).take(width).collect()

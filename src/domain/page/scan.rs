@@ -1,29 +1,28 @@
-//! Reading the ledger by its numbers, a bounded stretch at a time: some sources are each read as far as a limit, and what
-//! counts is the stretch that all of them cover.
+//! Bounded scans of the ledger by its numbers. Several sources are each read up to a limit, and the result counts only as
+//! far as all of them were read.
 
 use super::{Cursor, Page, Paging};
 
-/// What reading a source came to.
+/// The part of one source that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanWindow {
-    /// The number that it was read up to; `None` if there is nothing further.
+    /// The number up to which the source was read. `None` if it was read to its end.
     pub reached: Option<i64>,
-    /// What was looked for, up to there, in any order.
+    /// The numbers that were found up to there, in any order.
     pub found: Vec<i64>,
 }
 
-/// What reading all sources came to.
+/// The merged result of reading all sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScanResult {
-    /// In the order of reading, each number once.
+    /// The numbers that were found, each once, in the order of reading.
     pub found: Vec<i64>,
-    /// The number that every source was read up to; `None` if there is nothing further.
+    /// The number up to which every source was read. `None` if all were read to their ends.
     pub reached: Option<i64>,
 }
 
 impl ScanResult {
-    /// Puts windows together, which were read from small numbers to great ones if `ascending`. No more than `limit`
-    /// numbers are taken.
+    /// Merges windows that were read in `ascending` or descending order of the numbers. At most `limit` numbers are taken.
     pub fn merge(windows: Vec<ScanWindow>, ascending: bool, limit: u32) -> Self {
         let ends = windows.iter().filter_map(|window| window.reached);
         let mut reached = if ascending { ends.min() } else { ends.max() };
@@ -41,12 +40,12 @@ impl ScanResult {
         Self { found, reached }
     }
 
-    /// As a page of a list. It can have fewer rows than asked for, even none, and yet another page that follows.
+    /// Makes a page of a list. It can have fewer rows than the limit, even none, although another page follows.
     pub fn page(mut self, paging: &Paging<i64>) -> Page<i64, i64> {
         let backwards = paging.is_backwards();
         let further = self.reached.map(|key| Cursor { key, backwards });
         let back = paging.cursor.as_ref().map(|cursor| {
-            // A page without rows begins where the one before ended, with that row.
+            // A page without rows begins where the page before ended, and includes that row.
             let beyond = if paging.ascending() { cursor.key.saturating_add(1) } else { cursor.key.saturating_sub(1) };
             Cursor { key: self.found.first().copied().unwrap_or(beyond), backwards: !backwards }
         });
@@ -65,11 +64,11 @@ mod tests {
     use super::*;
     use crate::page::SortOrder;
 
-    /// Sources of numbers of which only those that end in 0 are looked for.
+    /// Sources of numbers. The test looks for those that end in 0.
     const SOURCES: [&[i64]; 3] = [&[10, 11, 12, 13, 40, 41, 70, 80], &[20, 21, 22, 60], &[15, 30, 50]];
     const SOUGHT: [i64; 8] = [10, 20, 30, 40, 50, 60, 70, 80];
 
-    /// What a store does: reads so many of each source that lie strictly between two numbers.
+    /// Reads as a store does: up to `window` numbers of each source that lie strictly between two numbers.
     fn read(after: i64, before: i64, ascending: bool, window: usize) -> Vec<ScanWindow> {
         let source = |source: &[i64]| {
             let mut rows: Vec<i64> = source.iter().copied().filter(|seq| (after + 1..before).contains(seq)).collect();
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_by_windows_meets_everything_once_there_and_back() {
+    fn walking_forth_and_back_in_windows_finds_every_number_once() {
         for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             for (limit, window) in [(1, 2), (2, 3), (3, 4), (8, 2), (50, 2), (50, 51)] {
                 let mut pages = vec![page(order, limit, None, window)];
@@ -106,7 +105,7 @@ mod tests {
                 let mut previous = last.previous;
                 while let Some(cursor) = previous {
                     let page = page(order, limit, Some(cursor), window);
-                    assert!(page.next.is_some(), "one can turn round");
+                    assert!(page.next.is_some(), "a backwards page has a next one");
                     back.splice(0..0, page.rows);
                     previous = page.previous;
                 }
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_source_has_not_reached_is_left_for_the_next_time() {
+    fn numbers_beyond_the_reach_of_one_source_are_left_for_the_next_page() {
         let windows = || {
             vec![
                 ScanWindow { reached: Some(20), found: vec![10, 20] },

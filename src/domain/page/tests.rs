@@ -18,14 +18,14 @@ fn key((at, instance, id): &Row) -> SortKey {
     SortKey::new(Timestamp::from_millis(*at), &InstanceId::new(instance).unwrap(), vec![(*id).to_owned()])
 }
 
-/// Reads as a store does: the rows of each instance in its range, merged, in the order of reading.
+/// Reads as a store does: merges the rows of each instance in its range, in the order of reading.
 fn read(paging: &Paging<SortKey>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for instance in ["1", "2", "3"] {
         let range = paging.range(&InstanceId::new(instance).unwrap(), 1);
         let inside = |row: &&Row| {
-            let place = KeysetBound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
-            row.1 == instance && place > range.after && place < range.before
+            let bound = KeysetBound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
+            row.1 == instance && bound > range.after && bound < range.before
         };
         rows.extend(ROWS.iter().filter(inside));
     }
@@ -42,7 +42,7 @@ fn paging(order: SortOrder, limit: u32, cursor: Option<Cursor<SortKey>>) -> Pagi
 }
 
 #[test]
-fn a_walk_there_and_back_meets_every_row_once() {
+fn walking_forth_and_back_finds_every_row_once() {
     for (order, limit) in [(SortOrder::NewestFirst, 1), (SortOrder::NewestFirst, 4), (SortOrder::OldestFirst, 2)] {
         let mut expected = ROWS.to_vec();
         if order == SortOrder::NewestFirst {
@@ -73,7 +73,7 @@ fn a_walk_there_and_back_meets_every_row_once() {
 }
 
 #[test]
-fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back() {
+fn walking_forth_and_back_in_pages_cut_by_bytes_finds_every_row_once() {
     let size = |(at, _, id): &Row| if at % 2 == 0 { 40 } else { 5 + id.len() };
     for (order, most) in [(SortOrder::NewestFirst, 50), (SortOrder::OldestFirst, 1), (SortOrder::NewestFirst, 90)] {
         let page = |cursor| {
@@ -98,7 +98,7 @@ fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back()
         let (mut seen, mut back) = (last.rows, last.previous);
         while let Some(cursor) = back {
             let page = page(Some(cursor));
-            assert!(page.next.is_some(), "one can turn round");
+            assert!(page.next.is_some(), "a backwards page has a next one");
             seen.splice(0..0, page.rows);
             back = page.previous;
         }
@@ -107,7 +107,7 @@ fn a_walk_of_pages_that_end_by_their_bytes_meets_every_row_once_there_and_back()
 }
 
 #[test]
-fn since_is_inside_and_until_is_not() {
+fn since_is_included_and_until_is_not() {
     let between = |since: i64, until: i64| Paging {
         since: Some(Timestamp::from_millis(since)),
         until: Some(Timestamp::from_millis(until)),
@@ -118,7 +118,7 @@ fn since_is_inside_and_until_is_not() {
 }
 
 #[test]
-fn a_cursor_is_good_for_its_own_list_alone() {
+fn a_cursor_is_valid_for_its_own_list_only() {
     let text = Cursor { key: key(&ROWS[0]), backwards: true }.encode("rows");
     assert_eq!(Cursor::<SortKey>::decode("rows", &text).unwrap().key, key(&ROWS[0]));
     let json = BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap();
@@ -136,7 +136,7 @@ fn a_cursor_is_good_for_its_own_list_alone() {
 }
 
 #[test]
-fn a_forged_cursor_does_no_harm() {
+fn a_forged_cursor_is_clamped_to_times_and_columns_that_a_row_can_have() {
     let before = |at| {
         let forged = SortKey { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
         let cursor = Some(Cursor { key: forged, backwards: false });

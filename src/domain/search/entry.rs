@@ -1,3 +1,5 @@
+//! The index entries that searches look in: the words of a message, and facets for its instance, chat and week.
+
 use sha2::{Digest, Sha256};
 
 use super::week::Week;
@@ -5,34 +7,34 @@ use crate::instance::InstanceId;
 use crate::message::{Message, MessageKey};
 use crate::time::timestamp::Timestamp;
 
-/// What a search finds a message by: a row of `message_search`.
+/// The index entry of a message: a row of `message_search`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchEntry {
     pub instance_id: InstanceId,
     pub id: String,
     pub occurred_at: Timestamp,
-    /// The words of the body in their order, folded, with a space between two; at least one.
+    /// The folded words of the body in their order, separated by spaces. There is at least one.
     pub words: String,
-    /// Sorted.
+    /// The facets in ascending order.
     pub facets: Vec<Facet>,
 }
 
-/// One word that says where or when a message was, for a search to be narrowed by. It begins with a capital, which no
-/// word of a text does, and holds ASCII letters and digits alone.
+/// An index word for the instance, chat or week of a message, by which a search is filtered. It begins with a capital
+/// letter, which no word of a text does, and has only ASCII letters and digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Facet(String);
 
-/// Bytes of the hash that stands for a chat.
+/// The number of bytes of the hash in the facet of a chat.
 const CHAT_BYTES: usize = 10;
 
 impl SearchEntry {
-    /// `None` where the body has no word.
+    /// Returns the entry of a message, or `None` if its body has no word.
     pub fn of(message: &Message) -> Option<Self> {
         let (key, chat_id) = (message.key(), message.fields.chat_id.as_deref());
         Self::new(key, chat_id, message.occurred_at(), message.words.clone())
     }
 
-    /// `None` where there is no word.
+    /// Returns an entry, or `None` if there is no word.
     pub fn new(
         MessageKey { instance_id, id }: MessageKey,
         chat_id: Option<&str>,
@@ -55,7 +57,7 @@ impl Facet {
     }
 
     pub fn chat(instance_id: &InstanceId, chat_id: &str) -> Self {
-        // An instance's id holds no NUL, so that no two chats are hashed as one text.
+        // The id of an instance has no NUL, so that two chats are never hashed as the same text.
         let hash = Sha256::new().chain_update(instance_id.as_str()).chain_update([0]).chain_update(chat_id).finalize();
         Self(format!("C{}", hex::encode(&hash[..CHAT_BYTES])))
     }
@@ -64,7 +66,7 @@ impl Facet {
         Self(format!("W{}", week.number()))
     }
 
-    /// What no message has.
+    /// Returns a facet that no message has.
     pub(super) fn matches_nothing() -> Self {
         Self("N".to_owned())
     }
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_its_words_in_their_order_and_says_where_and_when_it_was() {
+    fn an_entry_has_the_words_in_their_order_and_facets_for_chat_instance_and_week() {
         let found = entry(Some("573001112233@c.us"), "Hola, ¡hola!").unwrap();
         assert_eq!(found.words, "hola hola");
         let facets: Vec<&str> = found.facets.iter().map(Facet::as_str).collect();
@@ -100,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn chats_of_two_instances_are_told_apart() {
+    fn chats_of_two_instances_have_different_facets() {
         let chat = |instance: &str, chat: &str| Facet::chat(&InstanceId::new(instance).unwrap(), chat);
         assert_ne!(chat("7", "1@c.us"), chat("71", "@c.us"));
         assert_ne!(chat("7", "1@c.us"), chat("8", "1@c.us"));
     }
 
     #[test]
-    fn of_a_long_text_the_first_64_kib_are_taken_and_no_word_in_part() {
+    fn the_first_64_kib_of_a_long_text_are_indexed_up_to_a_whole_word() {
         let words = |body: &str| entry(None, body).unwrap().words;
         assert_eq!(words(&"palabra ".repeat(20_000)), ["palabra"; 8_192].join(" "));
         assert_eq!(words(&format!(" {}", "palabra ".repeat(20_000))), ["palabra"; 8_192 - 1].join(" "));

@@ -1,5 +1,5 @@
-//! Finding text without regard to case and accents: the same folding for what is stored and for what is asked, so that
-//! *menu* finds *Menú* on both databases without an extension.
+//! Full-text search without regard to case and accents. Stored text and searched text are folded by the same function, so
+//! that *menu* finds *Menú* on both databases without an extension.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
@@ -14,22 +14,23 @@ pub use query::{SearchFilter, SearchQuery, SearchQueryError};
 pub use week::Week;
 pub use words::{MAX_UNFOLDED_BYTES, first_words};
 
-/// The text without case and accents. Folding it again changes nothing.
+/// Returns the text without case and accents. Folding the result again changes nothing.
 pub fn fold(text: &str) -> String {
     folded(text).collect()
 }
 
-/// Compatible forms become one (`ﬁ` is `fi`, `²` is `2`); case and accents go; letters that no decomposition takes
-/// apart are written as a keyboard without them would (`ß` as `ss`, `ø` as `o`, the dotless `ı` as `i`).
+/// Folds characters. Compatibility forms are unified (`ﬁ` becomes `fi`, `²` becomes `2`), case and accents are removed, and
+/// letters that have no decomposition are written as on a keyboard without them (`ß` as `ss`, `ø` as `o`, the dotless `ı`
+/// as `i`).
 fn folded(text: &str) -> impl Iterator<Item = char> {
     let lower = text.chars().flat_map(char::to_lowercase);
     let bare = lower.nfkd().filter(|character| !is_accent(*character));
-    // What was decomposed may be a capital: `Ⓐ` and `㎎` have no lower case of their own.
+    // Decomposition can give a capital: `Ⓐ` and `㎎` have no lower case of their own.
     bare.flat_map(char::to_lowercase).filter(|character| !is_accent(*character)).flat_map(plain)
 }
 
-/// A mark that goes with a letter. The vowel signs of the scripts of India and of Thai are marks too, but letters to
-/// those who read them.
+/// Returns whether the character is an accent, a mark that belongs to a letter. The vowel signs of Indian scripts and of
+/// Thai are marks in Unicode too, but readers treat them as letters.
 fn is_accent(character: char) -> bool {
     !character.is_ascii()
         && is_combining_mark(character)
@@ -81,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_folded_stays_as_it_is(text: String) {
+        fn folding_twice_is_the_same_as_folding_once(text: String) {
             let once = fold(&text);
             prop_assert_eq!(fold(&once), once);
         }

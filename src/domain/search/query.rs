@@ -1,13 +1,15 @@
+//! Search queries as people type them, and the filters that narrow a search.
+
 use super::entry::Facet;
 use super::words::words;
 
-/// What is searched for: phrases that must all be found, each of one or more folded words that follow each other.
+/// A search query: phrases that must all be found. Each has one or more folded words that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchQuery {
     phrases: Vec<Vec<String>>,
 }
 
-/// Why a text is no query.
+/// The error for a text that is not a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SearchQueryError {
     #[error("a search has at most {MAX_CHARACTERS} characters")]
@@ -18,7 +20,7 @@ pub enum SearchQueryError {
     NoWords,
 }
 
-/// Where a search looks: for each of the groups, a message has at least one of its facets.
+/// A filter by facets. A message passes if it has at least one facet of each group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchFilter {
     groups: Vec<Vec<Facet>>,
@@ -27,12 +29,12 @@ pub struct SearchFilter {
 const MAX_CHARACTERS: usize = 1_000;
 const MAX_WORDS: usize = 32;
 
-/// What opens and closes a phrase, on keyboards of phones too.
+/// The quotation marks that open and close a phrase, including those of phone keyboards.
 const QUOTES: [char; 4] = ['"', '“', '”', '„'];
 
 impl SearchQuery {
-    /// Words must all be found, `"quoted phrases"` word by word. A quote that nobody closes runs to the end. Nothing
-    /// else has a meaning: punctuation separates words, as it does in what is searched.
+    /// Parses a query. All words must be found, and those of a `"quoted phrase"` must follow each other. A quote that is not
+    /// closed extends to the end. There is no other syntax: punctuation separates words, as in the texts that are searched.
     pub fn parse(text: &str) -> Result<Self, SearchQueryError> {
         if text.chars().nth(MAX_CHARACTERS).is_some() {
             return Err(SearchQueryError::TooLong);
@@ -53,15 +55,15 @@ impl SearchQuery {
         }
     }
 
-    /// Each has at least one word, of lower-case letters and digits or of one symbol: neither a space nor ASCII
-    /// punctuation.
+    /// Returns the phrases. Each has at least one word. A word is made of lower-case letters and digits, or is one symbol; it
+    /// has neither spaces nor ASCII punctuation.
     pub fn phrases(&self) -> &[Vec<String>] {
         &self.phrases
     }
 }
 
 impl SearchFilter {
-    /// Adds a group. Without any facet in it, nothing is found.
+    /// Adds a group. If it has no facet, nothing is found.
     pub fn and_any_of(mut self, facets: impl IntoIterator<Item = Facet>) -> Self {
         let mut group = Vec::from_iter(facets);
         if group.is_empty() {
@@ -71,7 +73,7 @@ impl SearchFilter {
         self
     }
 
-    /// Each has at least one facet.
+    /// Returns the groups. Each has at least one facet.
     pub fn groups(&self) -> &[Vec<Facet>] {
         &self.groups
     }
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn words_stand_alone_and_quoted_ones_together() {
+    fn every_word_is_a_phrase_and_quoted_words_are_one_phrase() {
         for (text, phrases) in [
             ("Menú día", &["menu", "dia"][..]),
             (r#"hola "Menú del día" 👍"#, &["hola", "menu del dia", "👍"]),
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_query_is_refused_with_the_reason() {
+    fn a_text_that_is_not_a_query_is_refused_with_the_reason() {
         for empty in ["", "  ", r#""""#, "…!?", "\u{301}"] {
             assert_eq!(parse(empty), Err(SearchQueryError::NoWords), "{empty}");
         }
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_group_is_one_that_no_message_is_in() {
+    fn an_empty_group_matches_no_message() {
         let filter = SearchFilter::default().and_any_of([]);
         assert_eq!(filter.groups(), [[Facet::matches_nothing()]]);
         assert!(SearchFilter::default().groups().is_empty());

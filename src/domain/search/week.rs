@@ -1,14 +1,16 @@
+//! Weeks in UTC, by which the search index is divided.
+
 use time::Date;
 
 use crate::time::timestamp::Timestamp;
 
-/// A week in UTC, from Monday on.
+/// A week in UTC that begins on Monday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Week(i32);
 
 impl Week {
     pub fn of(at: Timestamp) -> Self {
-        // Day 0 of the Julian calendar was a Monday.
+        // Day 0 of the Julian day numbers was a Monday.
         Self(at.to_utc().to_julian_day().div_euclid(7))
     }
 
@@ -17,7 +19,7 @@ impl Week {
         monday.map_or(Timestamp::MAX, |monday| Timestamp::from_utc(monday.midnight().assume_utc()))
     }
 
-    /// When the next week begins.
+    /// Returns the beginning of the next week.
     pub fn ends(self) -> Timestamp {
         self.plus(1).begins()
     }
@@ -26,12 +28,12 @@ impl Week {
         Self(self.0.saturating_add(weeks))
     }
 
-    /// Counted from some week long ago.
+    /// Returns the number of the week, counted from the beginning of the Julian day numbers.
     pub fn number(self) -> i32 {
         self.0
     }
 
-    /// From this week to the last, both included.
+    /// Returns the weeks from this one to `last`, both included.
     pub fn to(self, last: Self) -> impl Iterator<Item = Self> {
         (self.0..=last.0).map(Self)
     }
@@ -46,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_week_goes_from_monday_to_monday() {
+    fn a_week_lasts_from_monday_to_monday() {
         let week = Week::of(at("2026-11-20T12:00:00Z"));
         assert_eq!((week.begins(), week.ends()), (at("2026-11-16T00:00:00Z"), at("2026-11-23T00:00:00Z")));
         assert_eq!(Week::of(week.begins()), week);

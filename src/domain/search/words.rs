@@ -1,32 +1,35 @@
+//! The split of a text into the words that a search finds.
+
 use unicode_normalization::char::is_combining_mark;
 
 use super::folded;
 
-/// The words of a text, folded: runs of letters and digits, and each emoji or other symbol by itself (a flag is a pair
-/// of characters, and one word). What joins or varies emojis is left out, and punctuation separates. A word holds
-/// neither ASCII punctuation nor capitals.
+/// An iterator over the words of a folded text. Words are runs of letters and digits, and single emojis and other symbols
+/// (a flag is one word of two characters). Characters that join or vary emojis are left out, and punctuation separates
+/// words. A word has neither ASCII punctuation nor capitals.
 pub(super) struct FoldedWords<I: Iterator<Item = char>> {
     characters: std::iter::Peekable<I>,
 }
 
-/// The longest word that is kept whole. PostgreSQL takes 2,046 bytes.
+/// The limit for a word; a longer one is cut. PostgreSQL allows 2,046 bytes.
 const MAX_WORD_BYTES: usize = 255;
 
-/// PostgreSQL gives no word a greater position, and finds no phrases beyond it.
+/// The limit on the number of words. It is the greatest position of a word in PostgreSQL, which finds no phrases beyond it.
 const MAX_WORDS: usize = 16_383;
 
-/// How much of a folded text is indexed.
+/// The number of bytes of a folded text that are indexed.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// How much of a text is folded for that. Only one of hardly anything but accents does not fill the limit with it.
+/// The number of bytes of a text that are folded for that. Only a text that is almost all accents gives fewer indexed bytes
+/// than the limit.
 pub const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
 
 pub(super) fn words(text: &str) -> FoldedWords<impl Iterator<Item = char>> {
     FoldedWords { characters: folded(text).peekable() }
 }
 
-/// The words of the beginning of a text, as many as are indexed, with a space between two; the last is a whole one. The rest
-/// of the text costs nothing.
+/// Returns the words of a text that are indexed, separated by spaces. They are from its beginning, and the last one is
+/// whole. The rest of the text costs no time.
 pub fn first_words(text: &str) -> String {
     let beginning = beginning(&text[..text.floor_char_boundary(MAX_UNFOLDED_BYTES)]);
     FoldedWords { characters: beginning.chars().peekable() }.take(MAX_WORDS).collect::<Vec<String>>().join(" ")
@@ -37,7 +40,7 @@ fn beginning(text: &str) -> String {
     for character in folded(text) {
         if beginning.len() + character.len_utf8() > MAX_BYTES {
             let whole = beginning.trim_end_matches(char::is_alphanumeric).len();
-            // A longer run is cut anyway.
+            // A longer word is cut in any case.
             if beginning.len() - whole <= MAX_WORD_BYTES {
                 beginning.truncate(whole);
             }
@@ -68,7 +71,7 @@ impl<I: Iterator<Item = char>> Iterator for FoldedWords<I> {
 }
 
 impl<I: Iterator<Item = char>> FoldedWords<I> {
-    /// The rest of a run of letters and digits; what is too long is passed over.
+    /// Reads the rest of a run of letters and digits. Letters beyond the limit are skipped.
     fn run_from(&mut self, first: char) -> String {
         let mut word = String::from(first);
         let mut full = false;
@@ -86,11 +89,11 @@ impl<I: Iterator<Item = char>> FoldedWords<I> {
     }
 }
 
-/// What a folded character is for a search.
+/// The class of a folded character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CharClass {
     Letter,
-    /// Half a flag.
+    /// A regional indicator. Two of them make a flag.
     Flag,
     Symbol,
     Nothing,
@@ -108,8 +111,8 @@ impl CharClass {
     }
 }
 
-/// Punctuation beyond ASCII of the scripts that chats are written in, and the characters that format, join and vary
-/// others.
+/// Returns whether the character is non-ASCII punctuation of a script that chats are written in, or one that formats, joins
+/// or varies others.
 fn is_punctuation(character: char) -> bool {
     matches!(character,
         '¡' | '§' | '«' | '\u{AD}' | '¶' | '·' | '»' | '¿' // Latin
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_emoji_is_a_word_and_what_joins_them_is_not() {
+    fn each_emoji_is_a_word_and_joiners_are_not() {
         assert_eq!(split("ok👍👍🏽!"), ["ok", "👍", "👍", "🏽"]);
         assert_eq!(split("👨‍👩‍👧 ❤️"), ["👨", "👩", "👧", "❤"]);
         assert_eq!(split("1\u{FE0F}\u{20E3}"), ["1"]);
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_mark_is_no_word() {
+    fn a_lone_mark_is_not_a_word() {
         assert_eq!(split("\u{301} \u{93E} \u{20DD}"), Vec::<String>::new());
     }
 
@@ -169,7 +172,7 @@ mod tests {
     }
 
     proptest! {
-        /// What both databases' notations for words rely on.
+        /// The syntax for words in both databases relies on this.
         #[test]
         fn a_word_has_at_least_one_character_and_no_capital_space_or_punctuation(text: String) {
             for word in words(&text) {

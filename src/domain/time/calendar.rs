@@ -1,9 +1,9 @@
-//! Hours, days and weeks of a time zone, in a form in which a database that knows no time zones can count by them.
+//! Hours, days and weeks of a time zone, in a form that a database without time zones can group by.
 //!
-//! Between two changes of the clocks, local time is UTC plus a constant, and the number of a local hour, day or week is
-//! a division. So a [`Calendar`] cuts its period where the clocks change; a database counts by the number within each of
-//! the [`Slice`]s, and the calendar knows which [`Bucket`] that is. A day of 23 or 25 hours is one bucket; an hour that
-//! comes twice is two.
+//! Between two clock changes, local time is UTC plus a constant, and the number of a local hour, day or week is the result
+//! of a division. So a [`Calendar`] cuts its period at the clock changes into [`Slice`]s. A database groups rows by slice
+//! and number, and the calendar maps these to a [`Bucket`]. A day of 23 or 25 hours is one bucket, and an hour that occurs
+//! twice is two buckets.
 
 use std::collections::HashMap;
 
@@ -20,31 +20,31 @@ const HOUR: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day
 const HOUR_SECONDS: i64 = 3_600;
 const DAY_SECONDS: i64 = 24 * HOUR_SECONDS;
 const WEEK_SECONDS: i64 = 7 * DAY_SECONDS;
-/// From a Monday to 1970-01-01, which was a Thursday.
+/// The seconds from a Monday to 1970-01-01, which was a Thursday.
 const MONDAY_SECONDS: i64 = 3 * DAY_SECONDS;
 
-/// A quarter, whose clocks may go back by an hour.
+/// The limit for a period that is divided into hours: a quarter in which the clocks may go back by an hour.
 const MAX_SECONDS_BY_HOUR: i64 = 92 * DAY_SECONDS + HOUR_SECONDS;
-/// Ten years, three of them leap years.
+/// The limit for a period: ten years, three of them leap years.
 const MAX_SECONDS: i64 = 3_653 * DAY_SECONDS;
 
-/// From `since` on, before `until`.
+/// A period of time: from `since` on and before `until`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
     pub since: Timestamp,
     pub until: Timestamp,
 }
 
-/// By what time is divided.
+/// A unit into which time is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalendarUnit {
     Hour,
     Day,
-    /// From Monday on, as in ISO 8601.
+    /// A week that begins on Monday, as in ISO 8601.
     Week,
 }
 
-/// Why a period cannot be counted over.
+/// The error for a period that cannot be counted over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPeriod {
     #[error("it must be before until")]
@@ -55,7 +55,7 @@ pub enum InvalidPeriod {
     TooLong,
 }
 
-/// A part of a period in which the clocks do not change. A moment in it is in the unit with the number
+/// A part of a period without clock changes. A moment in it belongs to the unit with the number
 /// (seconds since 1970-01-01T00:00:00Z + `shift`) / [width](Grid::width), rounded down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -63,30 +63,30 @@ pub struct Slice {
     pub shift: i64,
 }
 
-/// How a database counts over a period: in each of its slices, by units of this many seconds.
+/// The slices of a period, and the seconds in a unit. A database groups rows by both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
     pub slices: Vec<Slice>,
     pub width: i64,
 }
 
-/// Where something was counted: the index of a slice, and the number of a unit.
+/// The key by which a database groups rows: the index of a slice, and the number of a unit in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BucketKey {
     pub slice: usize,
     pub number: i64,
 }
 
-/// An hour, day or week, or as much of it as is in the period.
+/// An hour, day or week, or the part of it that is in the period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     pub period: Period,
-    /// Its local time: `2024-08-27T13:00` of an hour (with the offset, `2024-04-06T23:00-03:00`, where it comes twice),
-    /// `2024-08-27` of a day; of a week its Monday.
+    /// The local time: `2024-08-27T13:00` for an hour (with the offset if it occurs twice: `2024-04-06T23:00-03:00`),
+    /// `2024-08-27` for a day, and the Monday for a week.
     pub label: String,
 }
 
-/// The units of a period.
+/// The buckets of a period, and the grid by which a database counts them.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     grid: Grid,
@@ -104,7 +104,7 @@ impl Period {
         }
     }
 
-    /// The last `days` days of `zone` that end with `until`, which is in the last of them.
+    /// Returns the last `days` local days up to `until`. The last of them is the day of `until`, and may be incomplete.
     pub fn last_days(zone: &Zone, until: Timestamp, days: i32) -> Result<Self, InvalidPeriod> {
         let last = zone.date_of(Timestamp::from_millis(until.millis() - 1));
         let first = last.saturating_sub(jiff::Span::new().days(days - 1));
@@ -138,7 +138,7 @@ impl CalendarUnit {
         }
     }
 
-    /// What is added to local time, so that its units begin at multiples of its width.
+    /// Returns the seconds to add to local time, so that units begin at multiples of their width.
     fn shift(self) -> i64 {
         if self == Self::Week { MONDAY_SECONDS } else { 0 }
     }
@@ -146,17 +146,17 @@ impl CalendarUnit {
     fn label(self, number: i64) -> String {
         let local = OffsetDateTime::from_unix_timestamp(number * self.width() - self.shift());
         let format = if self == Self::Hour { HOUR } else { DATE };
-        local.expect("it is a year of ours").format(format).expect("it has these parts")
+        local.expect("the year has four digits").format(format).expect("it has these parts")
     }
 }
 
 impl Grid {
-    /// The hours since a Monday began: the remainder by 168 is the hour of the week.
+    /// Returns a grid of hours since the beginning of a Monday. The remainder by 168 is the hour of the week.
     pub fn hours_of_week(zone: &Zone, period: Period) -> Self {
         Self { slices: slices(zone, period, MONDAY_SECONDS), width: HOUR_SECONDS }
     }
 
-    /// A period as a whole.
+    /// Returns a grid with the whole period as one unit.
     pub fn undivided(period: Period) -> Self {
         let shift = -period.since.millis().div_euclid(1_000);
         Self { slices: vec![Slice { period, shift }], width: MAX_SECONDS + 1 }
@@ -164,7 +164,7 @@ impl Grid {
 }
 
 impl Calendar {
-    /// The units of `period` in `zone`.
+    /// Divides `period` into units of local time in `zone`.
     pub fn new(zone: &Zone, period: Period, unit: CalendarUnit) -> Result<Self, InvalidPeriod> {
         if unit == CalendarUnit::Hour && period.millis() > MAX_SECONDS_BY_HOUR * 1_000 {
             return Err(InvalidPeriod::TooManyHours);
@@ -179,17 +179,18 @@ impl Calendar {
         &self.grid
     }
 
-    /// In the order of time.
+    /// Returns the buckets in the order of time.
     pub fn buckets(&self) -> &[Bucket] {
         &self.buckets
     }
 
-    /// The index of the bucket of a place. `None` outside the period.
+    /// Returns the index of the bucket with this key. `None` if it is outside the period.
     pub fn bucket(&self, key: BucketKey) -> Option<usize> {
         self.by_key.get(&key).copied()
     }
 
-    /// A day or week that goes on in the next slice is one; an hour is not the same after its clocks have changed.
+    /// Makes the buckets. A day or week that continues in the next slice is one bucket. An hour before and after a clock
+    /// change is two.
     fn fill_buckets(&mut self, unit: CalendarUnit) {
         let mut begun = HashMap::new();
         for (index, slice) in self.grid.slices.iter().enumerate() {
@@ -208,7 +209,7 @@ impl Calendar {
         }
     }
 
-    /// Adds the offset to the labels of hours that come twice.
+    /// Adds the offset to the labels of hours that occur twice.
     fn distinguish_repeated_hours(&mut self) {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for bucket in &self.buckets {
@@ -224,7 +225,7 @@ impl Calendar {
 }
 
 impl Slice {
-    /// When the unit begins in which the slice does.
+    /// Returns the beginning of the unit in which the slice begins.
     pub fn origin(self, width: i64) -> Timestamp {
         self.start(self.number(self.period.since, width), width)
     }
@@ -237,7 +238,7 @@ impl Slice {
         Timestamp::from_millis((number * width - self.shift) * 1_000)
     }
 
-    /// Each unit that has a part in the slice, by its number, with that part.
+    /// Returns the number of each unit that overlaps the slice, with the part in the slice.
     fn units(self, width: i64) -> impl Iterator<Item = (i64, Period)> {
         let last = Timestamp::from_millis(self.period.until.millis() - 1);
         let (first, last) = (self.number(self.period.since, width), self.number(last, width));
@@ -248,10 +249,10 @@ impl Slice {
     }
 }
 
-/// Cuts a period where the clocks change. `shift` is added to their offset from UTC.
+/// Cuts a period at the clock changes. `shift` is added to the offsets from UTC.
 fn slices(zone: &Zone, period: Period, shift: i64) -> Vec<Slice> {
     let mut offsets = zone.offsets(period.since, period.until);
-    // A zone can change its name for the same time.
+    // A zone can have a transition that changes only the name of its offset.
     offsets.dedup_by_key(|offset| offset.seconds);
     let ends = offsets.iter().skip(1).map(|offset| offset.since).chain([period.until]);
     let slice = |(offset, until): (&super::zone::Offset, Timestamp)| Slice {
@@ -261,7 +262,7 @@ fn slices(zone: &Zone, period: Period, shift: i64) -> Vec<Slice> {
     offsets.iter().zip(ends).map(slice).collect()
 }
 
-/// `-03:00`
+/// Formats an offset as `-03:00`.
 fn offset(seconds: i64) -> String {
     let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)

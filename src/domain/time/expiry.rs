@@ -1,4 +1,4 @@
-//! When something ends, as a person says it.
+//! Expiry times as people write them.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use time::macros::datetime;
 use super::timestamp::Timestamp;
 use super::zone::Zone;
 
-/// The last moment that can be written as text.
+/// The latest time that can be written as text.
 const LATEST: Timestamp = Timestamp::from_millis(datetime!(9999-12-31 23:59:59.999 UTC).unix_timestamp() * 1_000 + 999);
 
-/// An end: that of a day, a moment, or some time from now.
+/// An expiry: the end of a day, a moment, or a span from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
     EndOf(Date),
@@ -19,7 +19,7 @@ pub enum Expiry {
     After(Duration),
 }
 
-/// Why a text is no end.
+/// The error for a text that is not a usable expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExpiry {
     #[error("expected a day such as 2027-01-31, a time such as 2027-01-31T18:00:00-05:00, or 30d, 12h, 8w")]
@@ -38,10 +38,10 @@ impl Expiry {
         span(text).map(Self::After).or_else(day).or_else(moment).ok_or(InvalidExpiry::Form)
     }
 
-    /// The moment, seen from `now`; days are those of `zone`.
+    /// Returns the moment of the expiry, seen from `now`. Days are those of `zone`.
     ///
     /// # Errors
-    /// It is not in the future, or beyond the year 9999.
+    /// If the moment is not in the future, or is beyond the year 9999.
     pub fn resolve(self, now: Timestamp, zone: &Zone) -> Result<Timestamp, InvalidExpiry> {
         let end = match self {
             Self::EndOf(day) => zone.end_of(day).ok_or(InvalidExpiry::TooFar)?,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_a_day_a_moment_or_a_span() {
+    fn an_expiry_is_a_day_a_moment_or_a_span() {
         assert_eq!(ends("2027-01-31").unwrap(), "2027-01-31T23:59:59.999Z");
         assert_eq!(ends("2027-01-31T18:00:00-05:00").unwrap(), "2027-01-31T23:00:00.000Z");
         assert_eq!(ends("12h").unwrap(), "2024-08-27T12:00:00.000Z");
@@ -90,20 +90,20 @@ mod tests {
     }
 
     #[test]
-    fn a_day_ends_when_it_does_in_the_zone() {
+    fn a_day_ends_at_its_end_in_the_zone() {
         let ends = |zone: &str, text: &str| {
             let end = Expiry::parse(text).unwrap().resolve(NOW, &Zone::parse(zone).unwrap());
             end.map(Timestamp::to_rfc3339)
         };
         assert_eq!(ends("America/Bogota", "2027-01-31").unwrap(), "2027-02-01T04:59:59.999Z");
-        // It is still the 26th there, and no longer in Auckland.
+        // It is still the 26th in Bogota, and the 27th in Auckland.
         assert_eq!(ends("America/Bogota", "2024-08-26").unwrap(), "2024-08-27T04:59:59.999Z");
         assert_eq!(ends("Pacific/Auckland", "2024-08-26"), Err(InvalidExpiry::Past));
         assert_eq!(ends("America/Bogota", "2024-08-27T00:00:01Z").unwrap(), "2024-08-27T00:00:01.000Z");
     }
 
     #[test]
-    fn what_is_over_too_far_or_something_else_is_refused() {
+    fn a_past_or_too_distant_moment_or_any_other_text_is_refused() {
         for past in ["2024-08-26", "2024-08-27T00:00:00Z", "0d"] {
             assert_eq!(ends(past), Err(InvalidExpiry::Past), "{past}");
         }

@@ -1,4 +1,5 @@
-//! Times: of events, of zones and calendars, and until when something holds.
+//! Points in time ([`timestamp`]), time zones ([`zone`]) and their calendars ([`calendar`]), and the forms in which people
+//! and servers write times ([`expiry`], [`retry_after`]).
 
 pub mod calendar;
 pub mod expiry;

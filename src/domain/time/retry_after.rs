@@ -1,14 +1,14 @@
-//! `Retry-After` (RFC 9110, section 10.2.3): when a server wants to be asked again.
+//! The header `Retry-After` (RFC 9110, section 10.2.3), with which a server asks for a delay before the next request.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::timestamp::Timestamp;
 
-/// A server that names a longer time is taken to mean this one, so that whoever adds it to a time need not fear what a
-/// stranger has written.
+/// The limit on the delay. A longer one is cut to it, so that adding the delay to a time cannot overflow, whatever a
+/// stranger has sent.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Returns how long to wait after `now`, a day at most. The header holds seconds or a date; anything else is `None`.
+/// Returns how long to wait after `now`, at most a day. The header has seconds or a date. Anything else gives `None`.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_says_in_seconds_or_with_a_date_when_to_come_again() {
+    fn a_delay_is_given_in_seconds_or_as_a_date() {
         let now = Timestamp::from_rfc3339("2024-08-27T00:00:00Z").expect("it is a time");
         let seconds = |value: &str| retry_after(value, now).map(|wait| wait.as_secs());
         assert_eq!(seconds("120"), Some(120));
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_time_is_a_day() {
+    fn an_absurd_delay_is_cut_to_a_day() {
         let now = Timestamp::from_rfc3339("2024-08-27T00:00:00Z").expect("it is a time");
         let absurd = [&u64::MAX.to_string(), "99999999999999999999999", "86401", "Fri, 31 Dec 9999 23:59:59 GMT"];
         for value in absurd {

@@ -1,4 +1,4 @@
-//! Points in time, in whole milliseconds: the precision that both databases keep exactly.
+//! Points in time in whole milliseconds, which both databases store exactly.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use time::macros::{datetime, format_description};
 const MILLIS_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// WhatsApp's first year: no event can be older.
+/// The first year of WhatsApp. No event can be older.
 const EARLIEST: Timestamp = Timestamp(datetime!(2009-01-01 00:00 UTC).unix_timestamp() * MILLIS_PER_SECOND);
 
-/// How far ahead of ours a sender's clock may be before its timestamp is unusable.
+/// The limit on how far a sender's clock may be ahead of ours. A later timestamp is unusable.
 const AHEAD_MILLIS: i64 = 2 * 24 * 60 * 60 * MILLIS_PER_SECOND;
 
-/// From here on a bare number is taken for milliseconds: as seconds it would be the year 5138.
+/// From this number on, a plain number means milliseconds: as seconds, it would be in the year 5138.
 const MILLIS_FROM: f64 = 1e11;
 
 const MILLIS_PER_SECOND: i64 = 1_000;
@@ -28,12 +28,12 @@ const MILLIS_PER_SECOND: i64 = 1_000;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// Before everything that was ever recorded.
+    /// A time before all recorded ones.
     pub const MIN: Self = Self(0);
-    /// After everything that will be: the last of the years that have four digits.
+    /// A time after all recorded ones: the end of the last year with four digits.
     pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59 UTC).unix_timestamp() * MILLIS_PER_SECOND);
 
-    /// The next millisecond; none is between the two.
+    /// Returns the next millisecond, which is the next possible timestamp.
     pub fn next(self) -> Self {
         Self(self.0 + 1).min(Self::MAX)
     }
@@ -57,28 +57,28 @@ impl Timestamp {
         Self(seconds * MILLIS_PER_SECOND)
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z.
+    /// Returns the whole seconds since 1970-01-01T00:00:00Z.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(MILLIS_PER_SECOND)
     }
 
-    /// The beginning of the second after this one.
+    /// Returns the beginning of the next second.
     pub const fn next_second(self) -> Self {
         Self::from_seconds(self.seconds() + 1)
     }
 
-    /// `YYYY-MM-DDTHH:MM:SS.sssZ`: always 24 characters, so that text sorts as time does.
+    /// Returns `YYYY-MM-DDTHH:MM:SS.sssZ`, which always has 24 characters, so that the text sorts in the order of time.
     pub fn to_rfc3339(self) -> String {
         self.to_utc().format(MILLIS_FORMAT).expect("a UTC time within the years 0 to 9999 has this form")
     }
 
-    /// Reads RFC 3339 text in any offset; finer fractions are cut off.
+    /// Reads RFC 3339 text with any offset. Fractions of milliseconds are cut off.
     pub fn from_rfc3339(text: &str) -> Option<Self> {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_utc)
     }
 
-    /// Reads what a gateway may send as an event's time: seconds, milliseconds (from 1e11 on) or text of either or
-    /// of RFC 3339. `None` for anything outside 2009 … `arrival` + 2 days, which no event of ours can carry.
+    /// Reads the time of an event in the forms that gateways send: seconds, milliseconds (from 1e11 on), text of either, or
+    /// RFC 3339. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an event.
     pub fn from_provider(text: &str, arrival: Timestamp) -> Option<Self> {
         let text = text.trim();
         let stated = match text.parse::<f64>() {
@@ -89,8 +89,8 @@ impl Timestamp {
         (EARLIEST..=latest).contains(&stated).then_some(stated)
     }
 
-    /// Reads a time as a person gives it: seconds or milliseconds since 1970 as [`Timestamp::from_provider`] does, or
-    /// RFC 3339. What lies outside the years 1970 to 9999 is taken for their beginning or end.
+    /// Reads a time as people write it: seconds or milliseconds since 1970, as in [`Timestamp::from_provider`], or
+    /// RFC 3339. Times outside the years 1970 to 9999 become the beginning or end of these years.
     pub fn from_person(text: &str) -> Option<Self> {
         let text = text.trim();
         let at = match text.parse::<i128>() {
@@ -103,21 +103,21 @@ impl Timestamp {
 
     fn from_number(number: f64) -> Option<Self> {
         let millis = if number.abs() < MILLIS_FROM { number * 1e3 } else { number };
-        // Beyond 2^53 a double no longer holds whole milliseconds; the range check would refuse it anyway.
+        // Beyond 2^53, a double cannot represent every millisecond. The range check would refuse such times in any case.
         (millis.is_finite() && millis.abs() < 9e15).then_some(Self(millis as i64))
     }
 
-    /// Cuts what exceeds whole milliseconds.
+    /// Converts a time of the `time` crate. Fractions of milliseconds are cut off.
     pub fn from_utc(at: OffsetDateTime) -> Self {
         Self((at.unix_timestamp_nanos().div_euclid(1_000_000)) as i64)
     }
 
-    /// The same instant in the `time` crate's type.
+    /// Converts to the `time` crate's type.
     ///
     /// # Panics
-    /// Outside the years ±9999, which neither a clock nor [`Timestamp::from_provider`] gives.
+    /// If the time is outside the years ±9999, which neither a clock nor [`Timestamp::from_provider`] gives.
     pub fn to_utc(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).expect("it is a year of ours")
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).expect("the year has four digits")
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_milliseconds_and_text_are_understood() {
+    fn seconds_milliseconds_and_text_are_read() {
         let noon = Some("2024-08-27T00:00:00.000Z".to_owned());
         assert_eq!(read("1724716800"), noon);
         assert_eq!(read(" 1724716800.0 "), noon);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_2009_to_two_days_after_the_arrival_is_unusable() {
+    fn a_time_before_2009_or_more_than_two_days_after_the_arrival_is_unusable() {
         for unusable in ["0", "-1", "1230767999", "1724889602", "1e400", "NaN", "inf", "1e18", "mañana", ""] {
             assert_eq!(read(unusable), None, "{unusable}");
         }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn text_sorts_as_time_does() {
+    fn text_sorts_in_the_order_of_time() {
         let earlier = Timestamp::from_millis(1_724_716_800_000).to_rfc3339();
         let later = Timestamp::from_millis(1_724_716_800_500).to_rfc3339();
         assert_eq!((earlier.len(), later.len()), (24, 24));

@@ -1,4 +1,5 @@
-//! Time zones by their IANA names, from the data that is built in: the same on every machine and for both databases.
+//! Time zones by their IANA names. The time zone data is built in, so that it is the same on every machine and for both
+//! databases.
 
 use std::fmt;
 
@@ -8,16 +9,16 @@ use time::macros::datetime;
 
 use super::timestamp::Timestamp;
 
-/// `2024-08-27`
+/// The length of `2024-08-27`.
 const DATE_LENGTH: usize = 10;
-/// The zones' own calendar ends some hours before the last year does.
+/// The limit for times that people write. The calendar of a zone ends some hours before the end of the year 9999.
 const LATEST: Timestamp = Timestamp::from_millis(datetime!(9999-01-01 00:00 UTC).unix_timestamp() * 1_000);
 
 /// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
-/// From `since` on, until the next of its kind, local time is this many seconds ahead of UTC.
+/// An offset from UTC: from `since` on, until the next offset, local time is this many seconds ahead of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
     pub since: Timestamp,
@@ -33,7 +34,7 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
-    /// Finds a zone by its name, whatever its case.
+    /// Finds a zone by its name, in any case.
     pub fn parse(name: &str) -> Result<Self, UnknownZone> {
         TimeZoneDatabase::bundled().get(name).map(Self).map_err(|_| UnknownZone)
     }
@@ -46,8 +47,8 @@ impl Zone {
         &self.0
     }
 
-    /// Reads a time as a person in this zone gives it: a date is the moment in which it begins, and anything else is
-    /// what [`Timestamp::from_person`] takes it for. `None` outside the years 1970 to 9998.
+    /// Reads a time as people in this zone write it. A date means the moment at which it begins, and anything else is read by
+    /// [`Timestamp::from_person`]. `None` outside the years 1970 to 9998.
     pub fn read(&self, text: &str) -> Option<Timestamp> {
         let at = match Self::date(text) {
             Some(date) => self.start_of(date)?,
@@ -63,38 +64,38 @@ impl Zone {
         if is_date { text.parse().ok() } else { None }
     }
 
-    /// The last millisecond of a date. `None` beyond the years that a calendar has.
+    /// Returns the last millisecond of a date. `None` beyond the years of the calendar.
     pub fn end_of(&self, date: Date) -> Option<Timestamp> {
         let next = self.start_of(date.tomorrow().ok()?)?;
         Some(Timestamp::from_millis(next.millis() - 1))
     }
 
-    /// When a date begins. `None` beyond the years that a calendar has.
+    /// Returns the beginning of a date. `None` beyond the years of the calendar.
     pub fn start_of(&self, date: Date) -> Option<Timestamp> {
         let start = date.to_zoned(self.0.clone()).ok()?;
         Some(from_jiff(start.timestamp()))
     }
 
-    /// The date at a moment.
+    /// Returns the local date at a moment.
     pub fn date_of(&self, at: Timestamp) -> Date {
         to_jiff(at).to_zoned(self.0.clone()).date()
     }
 
-    /// The day of the week at a moment, Monday is 0, and the hour of that day.
+    /// Returns the local day of the week (Monday is 0) and the local hour at a moment.
     pub fn hour_of_week(&self, at: Timestamp) -> (usize, usize) {
         let local = to_jiff(at).to_zoned(self.0.clone());
         let from_zero = |number: i8| usize::try_from(number).expect("calendars count up from 0");
         (from_zero(local.weekday().to_monday_zero_offset()), from_zero(local.hour()))
     }
 
-    /// When the local day of `at` begins, and when the next one does.
+    /// Returns when the local day of `at` begins, and when the next one does.
     pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
         let date = self.date_of(at);
         let begins = |date| self.start_of(date).unwrap_or(at);
         (begins(date), begins(date.tomorrow().unwrap_or(date)))
     }
 
-    /// The offset at `since`, and each one after it before `until`.
+    /// Returns the offset at `since`, and each later one that begins before `until`.
     pub fn offsets(&self, since: Timestamp, until: Timestamp) -> Vec<Offset> {
         let (from, to) = (to_jiff(since), to_jiff(until));
         let first = Offset { since, seconds: self.0.to_offset(from).seconds() };
@@ -106,21 +107,25 @@ impl Zone {
         std::iter::once(first).chain(changes).collect()
     }
 
-    /// The first local day that begins at `since` or after it. Where clocks are put forward at midnight, a day begins
-    /// later than that.
+    /// Returns the first local day that begins at `since` or later. A day begins after midnight if clocks are put forward at
+    /// midnight.
     ///
     /// # Panics
-    /// In the year 9999.
+    /// If `since` is in the year 9999.
     pub fn first_day(&self, since: Timestamp) -> Date {
         let local = to_jiff(since).to_zoned(self.0.clone());
-        let beginning = local.start_of_day().expect("it is a year of ours");
+        let beginning = local.start_of_day().expect("the year has four digits");
         let date = local.date();
-        if beginning.timestamp() >= local.timestamp() { date } else { date.tomorrow().expect("it is a year of ours") }
+        if beginning.timestamp() >= local.timestamp() {
+            date
+        } else {
+            date.tomorrow().expect("the year has four digits")
+        }
     }
 }
 
 fn to_jiff(at: Timestamp) -> jiff::Timestamp {
-    jiff::Timestamp::from_millisecond(at.millis()).expect("it is a year of ours")
+    jiff::Timestamp::from_millisecond(at.millis()).expect("the year has four digits")
 }
 
 fn from_jiff(at: jiff::Timestamp) -> Timestamp {
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_found_by_its_name_alone() {
+    fn a_zone_is_found_only_by_its_name() {
         assert_eq!(Zone::parse("america/bogota").unwrap().name(), "America/Bogota");
         assert_eq!(Zone::parse("UTC").unwrap().name(), "UTC");
         for unknown in ["", "Bogota", "-05:00", "EST5EDT,M3.2.0,M11.1.0", "America/Bogotá"] {
@@ -151,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_the_moment_in_which_it_begins_there() {
+    fn a_date_is_the_moment_at_which_it_begins_in_the_zone() {
         let read = |zone: &str, text: &str| Zone::parse(zone).unwrap().read(text);
         assert_eq!(read("America/Bogota", "2024-08-27"), Some(at("2024-08-27T05:00:00Z")));
-        // That night has no midnight: the clocks go from 23:59:59 to 01:00.
+        // That night has no midnight: the clocks went from 23:59:59 to 01:00.
         assert_eq!(read("America/Santiago", " 2024-09-08 "), Some(at("2024-09-08T04:00:00Z")));
         assert_eq!(read("America/Bogota", "1724716800"), Some(at("2024-08-27T00:00:00Z")));
         assert_eq!(read("America/Bogota", "2024-08-27T00:00:00-03:00"), Some(at("2024-08-27T03:00:00Z")));
@@ -166,25 +171,25 @@ mod tests {
     }
 
     #[test]
-    fn the_hour_of_the_week_is_the_one_that_clocks_show() {
+    fn the_hour_of_the_week_is_that_of_local_clocks() {
         let hour = |zone: &str, time| Zone::parse(zone).unwrap().hour_of_week(at(time));
         assert_eq!(hour("UTC", "2024-08-26T00:00:00Z"), (0, 0));
         assert_eq!(hour("America/Bogota", "2024-08-26T00:00:00Z"), (6, 19));
     }
 
     #[test]
-    fn a_day_begins_when_clocks_say_so() {
+    fn the_first_day_is_the_first_that_begins_at_the_moment_or_later() {
         let first_day = |zone: &str, since| Zone::parse(zone).unwrap().first_day(at(since)).to_string();
         assert_eq!(first_day("UTC", "2024-08-27T00:00:00Z"), "2024-08-27");
         assert_eq!(first_day("UTC", "2024-08-27T00:00:00.001Z"), "2024-08-28");
         assert_eq!(first_day("America/Bogota", "2024-08-27T04:59:59Z"), "2024-08-27");
-        // Santiago leaves out the first hour of one day, and has the last of another twice.
+        // Santiago skips the first hour of one day, and repeats the last hour of another.
         assert_eq!(first_day("America/Santiago", "2024-09-08T04:00:00Z"), "2024-09-08");
         assert_eq!(first_day("America/Santiago", "2024-04-07T03:00:00Z"), "2024-04-07");
     }
 
     #[test]
-    fn a_zone_knows_when_its_clocks_change() {
+    fn the_offsets_of_a_period_are_those_between_clock_changes() {
         let offsets = |zone: &str, since, until| Zone::parse(zone).unwrap().offsets(at(since), at(until));
         let bogota = offsets("America/Bogota", "2009-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
         assert_eq!(bogota, [Offset { since: at("2009-01-01T00:00:00Z"), seconds: -5 * 3600 }]);
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_the_local_one_also_when_it_has_no_midnight() {
+    fn a_day_is_the_local_one_even_if_it_has_no_midnight() {
         let day = |zone: &str, noon| Zone::parse(zone).unwrap().day(at(noon));
         let bogota = (at("2024-08-26T05:00:00Z"), at("2024-08-27T05:00:00Z"));
         assert_eq!(day("America/Bogota", "2024-08-27T04:59:59.999Z"), bogota);

@@ -2,7 +2,7 @@ use crate::event::document::*;
 
 const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_716_801_204);
 
-/// Parses `body`, reads it with `read`, and gives the answer with the notes.
+/// Parses `body`, reads it with `read`, and returns the value with the notes.
 fn read<T>(body: &[u8], read: impl FnOnce(&mut Document<'_>) -> T) -> (T, Option<String>) {
     let text = BodyText::of(body);
     let mut document = Document::parse(&text).unwrap();
@@ -26,7 +26,7 @@ fn only_an_object_is_a_document() {
 }
 
 #[test]
-fn a_byte_order_mark_is_stripped_and_of_a_repeated_name_the_last_counts() {
+fn a_byte_order_mark_is_stripped_and_the_last_field_of_a_repeated_name_counts() {
     let body = b"\xEF\xBB\xBF{\"id\":\"first\",\"id\":\"last\"}";
     assert_eq!(read(body, |it| it.required_id("id")), (Ok("last".to_owned()), None));
 }
@@ -55,15 +55,15 @@ fn ids_are_text_or_whole_numbers_within_64_bits() {
 }
 
 #[test]
-fn an_optional_id_of_the_wrong_kind_is_noted_and_one_that_would_be_changed_is_refused() {
+fn an_optional_id_of_the_wrong_type_is_noted_and_one_that_would_be_changed_is_refused() {
     let chat = |json: &str| read(format!(r#"{{"chat_id":{json}}}"#).as_bytes(), |it| it.optional_id("chat_id"));
     assert_eq!(chat(r#"{"_serialized":"x"}"#), (Ok(None), noted("unusable:chat_id")));
-    for never_one in ["1.5", r#""\ud800""#, "true", "[]"] {
-        assert_eq!(chat(never_one), (Ok(None), noted("unusable:chat_id")), "{never_one}");
+    for not_an_id in ["1.5", r#""\ud800""#, "true", "[]"] {
+        assert_eq!(chat(not_an_id), (Ok(None), noted("unusable:chat_id")), "{not_an_id}");
     }
     assert_eq!(chat("null"), (Ok(None), None));
-    for unholdable in [r#""a\u0000""#, "1e400", "123456789012345678901234567890"] {
-        assert_eq!(chat(unholdable).0, Err(Defect::Unusable("chat_id")), "{unholdable}");
+    for not_storable in [r#""a\u0000""#, "1e400", "123456789012345678901234567890"] {
+        assert_eq!(chat(not_storable).0, Err(Defect::Unusable("chat_id")), "{not_storable}");
     }
 }
 
@@ -83,14 +83,14 @@ fn broken_text_is_repaired_and_noted() {
 }
 
 #[test]
-fn a_name_that_is_no_text_harms_no_other_field() {
+fn a_field_name_that_is_not_text_does_no_harm_to_other_fields() {
     let body = br#"{"\ud800":1,"id":"A","\u0069nstance_id":7}"#;
     assert_eq!(read(body, |it| it.required_id("id")), (Ok("A".to_owned()), None));
     assert_eq!(read(body, |it| it.required_id("instance_id")), (Ok("7".to_owned()), None));
 }
 
 #[test]
-fn false_is_no_text() {
+fn false_counts_as_absent_text_and_true_as_unusable() {
     let text = |json: &str| read(format!(r#"{{"body":{json}}}"#).as_bytes(), |it| it.text("body"));
     assert_eq!(text("false"), (None, None));
     assert_eq!(text("true"), (None, noted("unusable:body")));
@@ -98,7 +98,7 @@ fn false_is_no_text() {
 }
 
 #[test]
-fn flags_come_in_every_dress() {
+fn flags_are_read_in_every_form() {
     let flag = |json: &str| read(format!(r#"{{"from_me":{json}}}"#).as_bytes(), |it| it.flag("from_me"));
     for yes in ["1", "true", r#""1""#, r#""True""#] {
         assert_eq!(flag(yes), (Some(true), None), "{yes}");
@@ -126,7 +126,7 @@ fn coordinates_are_kept_to_nine_decimals_and_within_their_limit() {
 }
 
 #[test]
-fn a_bad_optional_field_harms_no_other() {
+fn a_bad_optional_field_does_no_harm_to_others() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let body = format!(r#"{{"latitude":1e400,"timestamp":"soon","body":{deep},"extra":{deep},"type":"text"}}"#);
     let (values, notes) = read(body.as_bytes(), |it| {

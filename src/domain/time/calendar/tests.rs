@@ -11,7 +11,7 @@ fn calendar(zone: &str, since: &str, until: &str, unit: CalendarUnit) -> Calenda
     Calendar::new(&Zone::parse(zone).unwrap(), period, unit).unwrap()
 }
 
-/// Each bucket as its label, beginning and hours.
+/// Returns each bucket as its label, beginning and hours.
 fn shown(calendar: &Calendar) -> Vec<(String, String, f64)> {
     let bucket = |bucket: &Bucket| {
         let hours = bucket.period.millis() as f64 / 3_600_000.0;
@@ -39,7 +39,7 @@ fn a_day_on_which_the_clocks_change_has_23_or_25_hours() {
 }
 
 #[test]
-fn an_hour_that_comes_twice_is_two_buckets_and_one_that_is_left_out_is_none() {
+fn an_hour_that_occurs_twice_is_two_buckets_and_a_skipped_one_is_none() {
     let twice = calendar("America/Santiago", "2024-04-07T01:00:00Z", "2024-04-07T05:00:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&twice),
@@ -58,7 +58,7 @@ fn an_hour_that_comes_twice_is_two_buckets_and_one_that_is_left_out_is_none() {
 }
 
 #[test]
-fn clocks_that_change_by_half_an_hour_make_an_hour_of_half() {
+fn clocks_that_change_by_half_an_hour_make_a_bucket_of_half_an_hour() {
     let back = calendar("Australia/Lord_Howe", "2024-04-06T14:00:00Z", "2024-04-06T16:30:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&back),
@@ -71,7 +71,7 @@ fn clocks_that_change_by_half_an_hour_make_an_hour_of_half() {
 }
 
 #[test]
-fn hours_and_days_begin_where_the_zone_says_and_end_with_the_period() {
+fn hours_begin_at_those_of_the_zone_and_end_with_the_period() {
     let hours = calendar("Asia/Kolkata", "2024-08-27T00:00:00Z", "2024-08-27T01:45:00Z", CalendarUnit::Hour);
     assert_eq!(
         shown(&hours),
@@ -97,14 +97,14 @@ fn a_week_begins_on_its_monday_also_over_new_year() {
 }
 
 #[test]
-fn a_day_that_a_zone_left_out_is_no_bucket() {
+fn a_day_that_a_zone_skipped_has_no_bucket() {
     let days = calendar("Pacific/Apia", "2011-12-29T10:00:00Z", "2012-01-01T10:00:00Z", CalendarUnit::Day);
     let labels: Vec<&str> = days.buckets().iter().map(|bucket| bucket.label.as_str()).collect();
     assert_eq!(labels, ["2011-12-29", "2011-12-31", "2012-01-01"]);
 }
 
 #[test]
-fn what_is_too_long_to_count_over_is_refused() {
+fn empty_and_too_long_periods_are_refused() {
     let period = |since: &str, until: &str| Period::new(at(since), at(until));
     assert_eq!(period("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"), Err(InvalidPeriod::Empty));
     assert_eq!(period("2024-01-02T00:00:00Z", "2024-01-01T00:00:00Z"), Err(InvalidPeriod::Empty));
@@ -118,7 +118,7 @@ fn what_is_too_long_to_count_over_is_refused() {
 }
 
 #[test]
-fn the_last_days_are_whole_but_for_the_last() {
+fn the_last_days_are_whole_except_for_the_last() {
     let last = |zone: &str, until: &str, days| {
         Period::last_days(&Zone::parse(zone).unwrap(), at(until), days).unwrap().since.to_rfc3339()
     };
@@ -128,7 +128,7 @@ fn the_last_days_are_whole_but_for_the_last() {
 }
 
 #[test]
-fn a_period_that_is_not_divided_has_one_place() {
+fn a_period_that_is_not_divided_has_one_unit() {
     let period = Period::new(at("2016-01-01T00:00:00.500Z"), at("2026-01-01T00:00:00Z")).unwrap();
     let grid = Grid::undivided(period);
     for moment in [period.since.millis(), period.until.millis() - 1] {
@@ -137,7 +137,7 @@ fn a_period_that_is_not_divided_has_one_place() {
 }
 
 proptest! {
-    /// Another way to the same: jiff's own civil time.
+    /// Compares with jiff's own civil time.
     #[test]
     fn every_moment_is_in_the_bucket_of_its_local_time(
         zone in prop::sample::select(vec![
