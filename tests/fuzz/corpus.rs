@@ -1,4 +1,4 @@
-//! The seeds: `corpus/TARGET/` has one in each file, or in each line of `corpus/TARGET/lines`.
+//! The seeds. `corpus/TARGET/` has one in each file, or in each line of `corpus/TARGET/lines`.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub fn lines(target: &str) -> Vec<Vec<u8>> {
     lines.collect()
 }
 
-/// The guide's samples, the bodies that have broken others, and those that were added to them.
+/// Returns the samples of the guide, bodies that have broken other parsers, and those that were added to them.
 pub fn bodies() -> Vec<Vec<u8>> {
     let guide = GUIDE.iter().map(|(_, body)| *body).chain(GUIDE_CURL).map(<[u8]>::to_vec);
     let hostile = hostile().into_iter().map(|(body, _)| body);

@@ -1,4 +1,4 @@
-//! Cursors: what we give is understood again, in no other form, and whatever is in one, the page that it begins is one.
+//! Cursors: each is understood again in one form only, and every readable cursor begins a page.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ fn list() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&LISTS[..])
 }
 
-/// Of a row that a database may hold.
+/// Generates the key of a row that a database may have.
 fn key() -> impl Strategy<Value = SortKey> {
     let id = || prop_oneof!["[0-9A-Z]{1,12}", "[^\0]{1,64}"];
     (0..253_402_300_799_000_i64, id(), prop::collection::vec(id(), 0..3)).prop_map(|(at, instance, rest)| {
@@ -30,7 +30,7 @@ fn cursor<K: std::fmt::Debug>(key: impl Strategy<Value = K>) -> impl Strategy<Va
     (key, any::<bool>()).prop_map(|(key, backwards)| Cursor { key, backwards })
 }
 
-/// A text from outside: base64 of something like our JSON, changed before or after.
+/// Generates a text from outside: base64 of something like the JSON of a cursor, changed before or after the encoding.
 fn text() -> impl Strategy<Value = String> {
     (mutated_text(corpus::lines("cursors")), edits(), prop::bool::weighted(0.3)).prop_map(|(json, edits, harmed)| {
         let text = BASE64_URL_SAFE_NO_PAD.encode(json).into_bytes();
@@ -39,7 +39,7 @@ fn text() -> impl Strategy<Value = String> {
     })
 }
 
-/// Reads a text, which is then the only one for what it says.
+/// Decodes a text, and checks that it is the only one with its meaning.
 fn read<K: Serialize + DeserializeOwned>(text: &str) -> Result<Option<(&'static str, Cursor<K>)>, TestCaseError> {
     let mut readings = LISTS.iter().filter_map(|list| Some((*list, Cursor::decode(list, text).ok()?)));
     let Some((list, cursor)) = readings.next() else { return Ok(None) };
@@ -68,7 +68,7 @@ fn another_text_than_the_one_that_we_give_is_no_cursor() {
     });
 }
 
-/// Databases are asked for what lies between the edges of a page.
+/// The store asks the database for the rows between the bounds of a page.
 #[test]
 fn the_edges_of_a_page_are_such_as_a_database_takes_whatever_its_cursor_holds() {
     let order = prop::sample::select(&[SortOrder::NewestFirst, SortOrder::OldestFirst][..]);

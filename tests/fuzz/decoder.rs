@@ -1,4 +1,4 @@
-//! The decoder: it never fails, what it says follows from the bytes alone, and no column refuses it.
+//! The decoder never fails, its result depends on the bytes only, and every column accepts its result.
 
 use buzon::domain::access::signature::{Keyring, Secret, Signer};
 use buzon::domain::event::{Effect, Event, EventState, Interpretation, TEST_WEBHOOK};
@@ -16,12 +16,12 @@ use super::{corpus, hold};
 use crate::store::anything::FIELDS;
 use crate::support::clock::ARRIVAL;
 
-/// A change of a body's fields, as it has them in their order.
+/// A change of the fields of a body, in their order.
 #[derive(Clone, Debug)]
 enum Change {
     Set(&'static str, String),
     Remove(Index),
-    /// Once more, with another value.
+    /// Repeats a field with another value.
     Again(Index, String),
     Rename(Index, &'static str),
     Swap(Index, Index),
@@ -29,7 +29,7 @@ enum Change {
     Move(Index, Index),
 }
 
-/// As JSON text, not all of it right.
+/// Returns a value as JSON text, which may be invalid.
 fn value() -> impl Strategy<Value = String> {
     let known = corpus::lines("values").into_iter().map(|line| String::from_utf8(line).expect("it is text"));
     prop_oneof![
@@ -84,7 +84,7 @@ impl Change {
     }
 }
 
-/// A body's fields with their values as text; none if it is no object.
+/// Returns the fields of a body with their values as text, or none if the body is not an object.
 fn fields(body: &[u8]) -> Vec<(String, String)> {
     let fields: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     fields.into_iter().map(|(name, value)| (name, value.to_string())).collect()
@@ -96,7 +96,7 @@ fn object(fields: &[(String, String)]) -> Vec<u8> {
     format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
-/// A body from outside: a seed with other fields, with other bytes, or with both; now and then any bytes at all.
+/// Generates a body from outside: a seed with other fields, other bytes, or both, and sometimes arbitrary bytes.
 pub fn body() -> impl Strategy<Value = Bytes> {
     let seeds = corpus::bodies();
     let seeded = (any::<Index>(), prop::collection::vec(change(), 0..6), edits(), prop::bool::weighted(0.3));
@@ -116,14 +116,14 @@ fn id(text: &str) -> InstanceId {
     InstanceId::new(text).expect("it is an id")
 }
 
-/// Instance 7 has a secret of its own, and 8 has not.
+/// Instance 7 has a secret of its own, and instance 8 has none.
 fn keyring() -> Keyring {
     let secret = |text: &str| Secret::new(text.to_owned()).expect("it is long enough");
     let instances = vec![(id("7"), vec![secret("the secret of instance 7")]), (id("8"), vec![])];
     Keyring::new(Some(secret("the secret of all others")), instances).expect("the secrets differ")
 }
 
-/// How an event can have come: by which path, signed by whom.
+/// Generates the path by which an event came, and its signer.
 fn way() -> impl Strategy<Value = (Option<InstanceId>, Signer)> {
     let ways = [
         (None, Signer::Nobody),
@@ -145,7 +145,7 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
         prop_assert_eq!(event.body_sha256, hash);
         prop_assert_eq!(event.signed, signer != Signer::Nobody);
         prop_assert_eq!(event.mismatched_instance.as_ref() == Some(&event.instance_id), false);
-        // Neither the body nor what is wrong with it moves an event away from whom its path or its secret names.
+        // Neither the body nor a defect in it changes the instance that the path or the secret names.
         match (&path, &signer) {
             (Some(path), _) => prop_assert_eq!(&event.instance_id, path),
             (None, Signer::Instance(owner)) => prop_assert_eq!(&event.instance_id, owner),
@@ -183,20 +183,20 @@ fn the_state_the_reason_and_the_effect_of_a_reading_agree() {
     });
 }
 
-/// Text of at most so many bytes that every column holds.
+/// Checks that a text has at most this many bytes and can be stored in every column.
 fn fits(text: Option<&str>, max_bytes: usize) -> Result<(), TestCaseError> {
     let fits = text.is_none_or(|text| text.len() <= max_bytes && !text.contains('\0'));
     prop_assert!(fits, "{:.600?}", text);
     Ok(())
 }
 
-/// The same of an id that must be there.
+/// Checks the same for a required id.
 fn is_id(text: &str) -> Result<(), TestCaseError> {
     prop_assert!(!text.is_empty());
     fits(Some(text), 512)
 }
 
-/// Whether a message is one that both databases hold as it is.
+/// Checks that both databases can store a message unchanged.
 fn holds(copy: &MessageCopy) -> Result<(), TestCaseError> {
     let fields = &copy.fields;
     is_id(&copy.id)?;
@@ -241,7 +241,7 @@ fn every_column_holds_what_is_read() {
     });
 }
 
-/// An id as another reader of JSON has it, where both must say the same.
+/// Reads an id as another JSON parser does, where both must agree.
 fn plain_id(value: Option<&Value>) -> Option<Option<String>> {
     match value {
         None | Some(Value::Null) => Some(None),
@@ -254,7 +254,7 @@ fn plain_id(value: Option<&Value>) -> Option<Option<String>> {
     }
 }
 
-/// Where serde_json reads all of a body, values and all, it reads the same.
+/// If serde_json can parse a whole body with all its values, the decoder reads the same.
 #[test]
 fn a_body_says_what_any_reader_of_json_says_that_it_says() {
     hold(&body(), |body| {

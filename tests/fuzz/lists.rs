@@ -1,4 +1,4 @@
-//! The read API: whatever is asked, both databases say the same, and it is never our fault.
+//! The read API: both databases give the same answer to every request, and never one that is an error of the server.
 
 use buzon::domain::event::Event;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use crate::support::world::{Backend, World, record};
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
-/// A few of everything that is asked for.
+/// Data of every kind that can be requested.
 fn events() -> Vec<Event> {
     let message = |n: i64| {
         let id = format!("{}{n}", if n % 2 == 0 { "A" } else { "ñ" });
@@ -28,7 +28,7 @@ fn events() -> Vec<Event> {
     bodies.map(|(n, body)| event(instance(n), body, later(n as i64))).collect()
 }
 
-/// The status, and the answer but for what depends on the moment.
+/// Returns the status, and the answer without what depends on the moment.
 async fn ask(service: &Service, token: &str, question: &str) -> (u16, Option<Value>) {
     let response = service.get(&format!("/api/v1/{question}")).bearer_auth(token).send().await;
     let response = response.expect("it answers");
@@ -52,7 +52,7 @@ fn whatever_is_asked_has_the_same_answer_on_both_databases_and_is_never_our_faul
     });
     let tokens = services.each_ref().map(Service::token);
     hold_slowly(300, &mutated_text(corpus::lines("lists")), |question| {
-        // A stream has no end, and a path that climbs is another's.
+        // Streams have no end, and a path with `..` leads to another route.
         prop_assume!(!question.contains("..") && !question.starts_with("stream"));
         let answers = [0, 1].map(|n| runtime.block_on(ask(&services[n], &tokens[n], &question)));
         prop_assert_eq!(&answers[0], &answers[1]);

@@ -1,7 +1,8 @@
-//! What comes from outside, mutated from seeds until it is hardly any more what it was: a file for each thing that is read.
+//! Fuzz tests of everything that is read from outside. Seeds are mutated until they hardly resemble themselves. There
+//! is a file for each target.
 //!
-//! Each target tries a few hundred cases in an ordinary run. `FUZZ_CASES` says how many instead; the targets that ask a database
-//! try a hundredth of them. A case that fails is made as small as it gets, and printed.
+//! Each target tries a few hundred cases in an ordinary run. `FUZZ_CASES` sets another number. Targets that use a
+//! database try a hundredth of it. A failing case is shrunk and printed.
 
 mod corpus;
 mod cursors;
@@ -16,18 +17,18 @@ mod webhook;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
-/// Of a target without a database, in an ordinary run.
+/// The number of cases of a target without a database in an ordinary run.
 const USUAL: u32 = 500;
 
-/// How many cases a target with a database has for each of those without.
+/// The number of cases without a database for which a target with a database tries one.
 const DATABASE_SHARE: u32 = 100;
 
-/// Tries a property of a pure function.
+/// Tests a property of a pure function.
 fn hold<S: Strategy>(inputs: &S, property: impl Fn(S::Value) -> TestCaseResult) {
     run(asked().unwrap_or(USUAL), inputs, property);
 }
 
-/// Tries a property of what a database has part in, `usual` times in an ordinary run.
+/// Tests a property that involves a database, with `usual` cases in an ordinary run.
 fn hold_slowly<S: Strategy>(usual: u32, inputs: &S, property: impl Fn(S::Value) -> TestCaseResult) {
     run(asked().map_or(usual, |cases| (cases / DATABASE_SHARE).max(usual)), inputs, property);
 }
@@ -37,7 +38,7 @@ fn asked() -> Option<u32> {
 }
 
 fn run<S: Strategy>(cases: u32, inputs: &S, property: impl Fn(S::Value) -> TestCaseResult) {
-    // What the property asks for in vain is no case.
+    // Failures to make a case are not counted as cases.
     let config = Config { cases, failure_persistence: None, max_global_rejects: u32::MAX, ..Config::default() };
     if let Err(failure) = TestRunner::new(config).run(inputs, property) {
         panic!("{failure}");

@@ -1,10 +1,10 @@
-//! How a seed becomes something else.
+//! Mutations of seeds.
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// A change of a stretch of bytes.
+/// A change of a range of bytes.
 #[derive(Clone, Debug)]
 pub struct Edit {
     from: Index,
@@ -12,14 +12,14 @@ pub struct Edit {
     by: By,
 }
 
-/// What comes in the stretch's place.
+/// The replacement of the range.
 #[derive(Clone, Debug)]
 enum By {
     Nothing,
     Itself(usize),
     Token(&'static [u8]),
     Bytes(Vec<u8>),
-    /// All of another seed, or its stretch of the same length.
+    /// All of another seed, or the same range of it.
     Seed(Index, bool),
     FlippedBit(u8),
     Brackets(usize),
@@ -69,7 +69,7 @@ const TOKENS: [&[u8]; 40] = [
     "İ".as_bytes(),
 ];
 
-/// A few changes, most of them small.
+/// Generates a few changes, most of them small.
 pub fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(edit(), 0..6)
 }
@@ -112,12 +112,12 @@ pub fn edited(mut text: Vec<u8>, edits: &[Edit], seeds: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// One of the seeds, changed.
+/// Generates a mutated seed.
 pub fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Bytes> {
     (any::<Index>(), edits()).prop_map(move |(seed, edits)| edited(seed.get(&seeds).clone(), &edits, &seeds).into())
 }
 
-/// The same as text.
+/// Generates a mutated seed as text.
 pub fn mutated_text(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = String> {
     mutated(seeds).prop_map(|text| String::from_utf8_lossy(&text).into_owned())
 }

@@ -1,4 +1,4 @@
-//! Search: whatever somebody types is a query that both databases answer alike, or is none.
+//! Search: every text that somebody types is either a query that both databases answer alike, or is refused.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{corpus, hold, hold_slowly};
 use crate::store::search::{found_by, said};
 use crate::support::world::{Backend, World, record};
 
-/// What somebody might type, or paste, or try.
+/// Generates texts that somebody might type or paste, including attacks.
 fn typed() -> impl Strategy<Value = String> {
     prop_oneof![
         1 => any::<String>(),
@@ -23,7 +23,7 @@ fn typed() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The query as somebody would type it who knows what it came to.
+/// Writes a parsed query in the simplest form that means the same.
 fn printed(query: &SearchQuery) -> String {
     let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
     phrases.join(" ")

@@ -1,4 +1,4 @@
-//! `X-Whapi-Signature`: what verifies is the HMAC of the very bytes, and nothing else.
+//! `X-Whapi-Signature`: only the HMAC of the exact bytes is verified.
 
 use buzon::domain::access::signature::{Keyring, Secret, SecretUsed, Signature, SignatureError, Signer};
 use buzon::domain::instance::InstanceId;
@@ -11,7 +11,7 @@ use super::mutation::{Edit, edited, edits, mutated};
 use super::{corpus, hold};
 use crate::support::events::{SECRET, sign};
 
-/// Instance 7 has these two, the new and the old one; all others share [`SECRET`].
+/// Instance 7 has these two secrets, the new and the old one. All other instances share [`SECRET`].
 const OWN: [&str; 2] = ["the new secret of instance 7", "the old secret of instance 7"];
 
 fn id(text: &str) -> InstanceId {
@@ -24,21 +24,21 @@ fn keyring() -> Keyring {
     Keyring::new(Some(secret(SECRET)), vec![own, (id("8"), vec![])]).expect("the secrets differ")
 }
 
-/// Short ones: what is hashed does not depend on their length.
+/// The bodies are short, because verification does not depend on their length.
 fn body() -> impl Strategy<Value = Bytes> {
     let short: Vec<_> = corpus::bodies().into_iter().filter(|body| body.len() < 2_000).collect();
     mutated(short)
 }
 
-/// A line of the corpus, with the signature in its place, changed.
+/// Generates a mutated line of the corpus, with the signature in its place.
 fn header(template: &[u8], signature: &str, edits: &[Edit], seeds: &[Vec<u8>]) -> Vec<u8> {
     let template = String::from_utf8_lossy(template);
     let header = template.replace("{good}", signature).replace("{GOOD}", &signature.to_uppercase());
     edited(header.into_bytes(), edits, seeds)
 }
 
-/// What the header claims, read in another way than the source does: exactly one value, space around it, `sha256=` or
-/// not, and 64 hexadecimal digits in either case.
+/// Reads the header in another way than the source does: exactly one value, surrounding space, an optional `sha256=`,
+/// and 64 hexadecimal digits in either case.
 fn claimed(values: &[Vec<u8>]) -> Result<String, SignatureError> {
     let [value] = values else {
         return Err(if values.is_empty() { SignatureError::Missing } else { SignatureError::Malformed });
@@ -54,7 +54,7 @@ fn claimed(values: &[Vec<u8>]) -> Result<String, SignatureError> {
     }
 }
 
-/// Who may have signed what comes by this path, with the secrets.
+/// Returns who may have signed an event on this path, with the secrets.
 fn signers(path: Option<&InstanceId>) -> Vec<(&'static str, (Signer, SecretUsed))> {
     let used = [SecretUsed::New, SecretUsed::Old].into_iter();
     let own = OWN.into_iter().zip(used.map(|used| (Signer::Instance(id("7")), used)));

@@ -1,4 +1,4 @@
-//! Tickets and tokens: each has one form.
+//! Tickets and tokens have one form each.
 
 use buzon::domain::access::ticket::{Ticket, TicketHolder, TicketKey};
 use buzon::domain::access::token::{Token, TokenDigest, TokenId};

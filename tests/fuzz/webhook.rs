@@ -1,4 +1,4 @@
-//! R10: any body within the limit whose signature is good is answered 200 and kept byte for byte.
+//! R10: every body within the limit that has a valid signature is answered 200 and kept byte for byte.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn any_signed_body_is_answered_200_and_kept_byte_for_byte() {
         let service = runtime.block_on(Service::start_with(&world, SETTINGS));
         let sent = std::cell::RefCell::new(BTreeSet::new());
         let paths = prop::sample::select(&["/webhook", "/webhook/7", "/webhook/8"][..]);
-        // At the same time, so that they share batches.
+        // They are sent at the same time, so that they share batches.
         let bodies = prop::collection::vec((paths, body()), 1..40);
         hold_slowly(30, &bodies, |bodies| {
             let deliveries = bodies.iter().map(|(path, body)| service.deliver(path, body));

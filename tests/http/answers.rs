@@ -1,4 +1,4 @@
-//! Answers are bounded in bytes: each page, what hangs on a row, and all that are under way.
+//! Answers have a limit in bytes: for each page, for the rows that belong to a row, and for all answers in progress.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::support::tokens::token;
 use crate::support::world::{Backend, World, on_both, record};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
-/// The maximum size of a page, in bytes. A single row may be larger.
+/// The maximum size of a page in bytes. A single row may be larger.
 const PAGE: usize = 4 * 1024 * 1024;
 
 async fn start(world: &World, answers: AnswerLimits) -> (Service, Arc<dyn Store>) {
@@ -27,8 +27,8 @@ async fn start(world: &World, answers: AnswerLimits) -> (Service, Arc<dyn Store>
     (Service::start_limited(world, store.clone(), SIGNED, answers), store)
 }
 
-/// Messages of one second each, with bodies of many sizes: small ones, the longest that people send, some that are twice
-/// as long as JSON, and two of which each is longer than a page.
+/// Makes messages of one second each, with bodies of many sizes: small ones, the longest that people send, some that
+/// are twice as long in JSON, and two that are each larger than a page.
 async fn fill(store: &Arc<dyn Store>) {
     for n in 0..160_usize {
         let body = match n {
@@ -41,7 +41,7 @@ async fn fill(store: &Arc<dyn Store>) {
         let fields = json!({"chat_id": chat, "from": chat, "body": body, "timestamp": 1_724_716_800 + n / 2});
         record(store, &[event("7", received(&format!("A{n}"), fields), later(n as i64))]).await;
     }
-    // Each of them as JSON is six times as long.
+    // Each of these characters is six times as long in JSON.
     for n in 0..120_usize {
         let body = [b"\x01".repeat(16_384), n.to_string().into_bytes()].concat();
         record(store, &[event("7", body, later(200))]).await;
@@ -60,7 +60,7 @@ async fn page(service: &Service, path: &str) -> Page {
     Page { len: text.len(), body: serde_json::from_str(&text).expect("it is JSON") }
 }
 
-/// The rows of all pages from this one on, in the order of the list, as what tells them apart; and the last page.
+/// Returns the keys of the rows of all pages from this one on, in the order of the list, and the last page.
 async fn walk(service: &Service, list: &str, direction: &str, mut page_now: Page) -> (Vec<String>, Page) {
     let mut met = vec![];
     loop {
@@ -110,8 +110,8 @@ async fn what_hangs_on_a_message_is_bounded_and_says_so() {
             event("7", reaction(id, from, json!(emoji), json!(1_724_716_800 + at)), ARRIVAL)
         };
         record(&store, &["A", "B", "C"].map(|id| event("7", received(id, json!({"ack": ""})), ARRIVAL))).await;
-        // As many persons as are shown react to A, and one more to B. On C, one person changes their mind before a
-        // second one reacts.
+        // The limit of persons react to A, and one more to B. On C, one person changes a reaction before a second
+        // person reacts.
         let mut reactions: Vec<_> = (0..200).map(|n| reacted("A", &person(n), "👍", n)).collect();
         reactions.extend((0..201).map(|n| reacted("B", &person(n), "👍", n)));
         reactions.extend((0..150).map(|n| reacted("C", &person(0), "👍", n)));
@@ -186,7 +186,7 @@ async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
     .await;
 }
 
-/// A client that asks for a page and reads nothing of it but its beginning.
+/// A client that requests a page and reads only its beginning.
 async fn unread(address: SocketAddr, token: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.set_recv_buffer_size(1_024).expect("the socket takes it");
@@ -199,7 +199,7 @@ async fn unread(address: SocketAddr, token: &str) -> TcpStream {
     stream
 }
 
-/// More than a page of messages.
+/// Makes more messages than one page has.
 async fn long_messages(store: &Arc<dyn Store>) {
     for n in 0..70 {
         let fields = json!({"body": "x".repeat(65_536), "timestamp": 1_724_716_800 + n});
@@ -212,7 +212,7 @@ async fn status(service: &Service, token: &str) -> u16 {
     service.get(path).bearer_auth(token).send().await.expect("it answers").status().as_u16()
 }
 
-/// A quarter is 6 MiB: room for one page.
+/// A quarter of the limit is 6 MiB, which is enough for one page.
 const LITTLE: AnswerLimits =
     AnswerLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
 
@@ -256,7 +256,7 @@ async fn an_answer_that_is_read_too_slowly_is_cut_and_makes_room() {
         let mut slow = unread(service.api_address, seven.text()).await;
         eventually("its time is up", async || status(&service, seven.text()).await == 200).await;
         let mut rest = Vec::new();
-        // However it ends: by an end or by a reset.
+        // The connection may end in either way, closed or reset.
         let _ = slow.read_to_end(&mut rest).await;
         assert!(rest.len() < 4_000_000, "{}", rest.len());
         service.stop().await;

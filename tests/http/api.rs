@@ -1,4 +1,4 @@
-//! The read API's token, and the health of the service.
+//! The token of the read API, and the health of the service.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Whose event it is.
+//! The instance that an event belongs to.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ const OLD: &str = "the old secret of seven";
 const NEW: &str = "the new secret of seven";
 const EIGHT: &str = "the only secret of eight";
 
-/// Two instances with secrets of their own, and a secret for the rest.
+/// Two instances with secrets of their own, and a secret for the others.
 async fn service(world: &World) -> Service {
     let file = world.folder.path().join("buzon.toml");
     let instances = format!(
@@ -71,7 +71,7 @@ async fn a_body_that_contradicts_its_path_or_secret_is_kept_and_never_applied() 
         let foreign = |n: u8| sent("A", json!({"instance_id": 8, "body": n.to_string()}));
         assert!(!deliver(&service, "/webhook/7", NEW, &foreign(1)).await.accepted());
         assert!(!deliver(&service, "/webhook", NEW, &foreign(2)).await.accepted());
-        // The secret for all does not speak for an instance that has its own.
+        // The shared secret is not enough for an instance that has secrets of its own.
         assert!(!deliver(&service, "/webhook", SECRET, &foreign(3)).await.accepted());
         let kept = "quarantined|instance_mismatch";
         assert_eq!(world.rows(LEDGER).await, [format!("7|{kept}"), format!("7|{kept}"), format!("-|{kept}")]);

@@ -1,4 +1,4 @@
-//! Answers are compressed for who can read that, and requests are never inflated.
+//! Answers are compressed for clients that accept it, and request bodies are never decompressed.
 
 use std::io::{Read, Write};
 
@@ -72,13 +72,13 @@ async fn a_compressed_event_is_never_inflated() {
     let service = Service::start(&world).await;
     let plain = received("A", json!({}));
     let packed = packed(&plain);
-    // Whatever is signed, it is refused for what its head says.
+    // The request is refused for its headers, whether it is signed or not.
     for signature in [sign(SECRET, &packed), sign(SECRET, &plain)] {
         let request = service.post("/webhook/7", &packed).header("Content-Encoding", "gzip");
         let refused = answer(request.header("X-Whapi-Signature", signature)).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (415, "content_encoding"));
     }
-    // Where its head says nothing, its bytes are the event, and the signature is over them.
+    // If the headers name no encoding, the bytes are the event, and the signature is over them.
     let request = service.post("/webhook/7", &packed).header("X-Whapi-Signature", sign(SECRET, &plain));
     assert_eq!(answer(request).await.code(), "signature_mismatch");
     assert_eq!(world.value("SELECT count(*) FROM events").await, "0");
@@ -88,7 +88,7 @@ async fn a_compressed_event_is_never_inflated() {
     service.stop().await;
 }
 
-/// The bodies of 194 KB that would have 200 MB each.
+/// Makes bodies of 194 KB that would decompress to 200 MB each.
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_take_no_more_memory_than_they_have_bytes() {
     const BOMBS: usize = 8;

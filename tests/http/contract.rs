@@ -1,4 +1,4 @@
-//! The contract: what `/openapi.json` says is what there is, and all that there is.
+//! The contract: `/openapi.json` describes exactly the API that exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each operation with its path and method.
+/// Returns each operation with its path and method.
 fn operations(contract: &Value) -> Vec<(String, Value)> {
     let paths = contract["paths"].as_object().expect("there are paths");
     let all = paths.iter().flat_map(|(path, item)| {
@@ -83,7 +83,7 @@ fn everything_in_the_contract_is_described_with_an_example() {
     }
 }
 
-/// Whether there is an example: of the whole, or of each field of the schema. Bytes have none.
+/// Returns whether there is an example, of the whole or of each field of the schema. Bytes have none.
 fn is_shown(contract: &Value, kind: &str, content: &Value) -> bool {
     !content["example"].is_null()
         || !matches!(kind, "application/json" | "application/problem+json")
@@ -121,7 +121,7 @@ async fn the_page_to_try_it_shows_every_part_and_asks_nobody_else() {
     service.stop().await;
 }
 
-/// Swagger UI takes each of these for the value that is to be sent.
+/// Swagger UI sends these values if the user does not change them.
 #[test]
 fn no_parameter_that_can_be_left_out_is_filled_in_on_the_page() {
     for (operation, item) in operations(&contract()) {
@@ -136,10 +136,11 @@ fn no_parameter_that_can_be_left_out_is_filled_in_on_the_page() {
     }
 }
 
-/// The page in a real browser, with a script that presses the button, against a server that sees what it sends.
+/// Opens the page in a real browser, with a script that presses the button, against a server that records the
+/// requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn execute_on_the_page_asks_for_everything() {
-    // Again and again, for at first the page is not ready to be pressed.
+    // The script tries again and again, because the page is not ready at first.
     const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
     let world = World::new(Backend::Sqlite).await;
     let (service, stand_in) = (Service::start(&world).await, Gateway::start().await);
@@ -155,7 +156,7 @@ async fn execute_on_the_page_asks_for_everything() {
     stand_in.reply("/docs/", Reply::with_headers("Content-Type: text/html; charset=utf-8\r\n", page.as_bytes()));
     let list = Reply::with_headers("Content-Type: application/json\r\n", br#"{"data":["all of them"]}"#);
     stand_in.reply("/api/v1/messages", list);
-    // On a busy machine the browser may stop before the page is ready to be pressed.
+    // On a busy machine the browser may stop before the page is ready.
     eventually_within(4 * PATIENCE, "the page shows the answer", async || {
         let shown = browser::open(&stand_in.url("/docs/#/Messages/list_messages")).await;
         shown.expect("it is shown").contains("all of them")
@@ -167,7 +168,7 @@ async fn execute_on_the_page_asks_for_everything() {
     service.stop().await;
 }
 
-/// Whoever opens the page has to know where to get what it asks for.
+/// The page has to say where to get the token that it asks for.
 #[test]
 fn the_page_says_where_a_token_comes_from() {
     let contract = contract();
@@ -187,7 +188,7 @@ async fn whatever_the_contract_allows_is_answered_as_it_says() {
             .arg(format!("http://{}/openapi.json", service.api_address))
             .args(["--header", &format!("Authorization: Bearer {}", service.token())])
             .args(["--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color", "--workers", "2"])
-            // A stream has no end; tests/http/stream.rs is about it.
+            // A stream has no end. It is tested in tests/http/stream.rs.
             .args(["--generation-database", "none", "--exclude-path", "/api/v1/stream"])
             .current_dir(root())
             .stdin(Stdio::null())
@@ -202,7 +203,7 @@ async fn whatever_the_contract_allows_is_answered_as_it_says() {
     .await;
 }
 
-/// What the examples of the contract name.
+/// The ids that the examples of the contract name.
 async fn fill(service: &Service) {
     for body in [
         received("ABCD1234", json!({"body": "Hola"})),

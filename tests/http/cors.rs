@@ -1,4 +1,4 @@
-//! Pages of other origins.
+//! Requests from web pages of other origins.
 
 use reqwest::{Method, RequestBuilder};
 
@@ -17,14 +17,14 @@ async fn service(world: &World, origins: &str) -> Service {
     Service::start_with(world, &settings).await
 }
 
-/// What a browser asks before it sends a request with a token.
+/// Sends the preflight request of a browser before a request with a token.
 fn preflight(service: &Service, path: &str, origin: &str, method: &str, headers: &str) -> RequestBuilder {
     let url = format!("http://{}{path}", service.api_address);
     let request = client().request(Method::OPTIONS, url).header("Origin", origin);
     request.header("Access-Control-Request-Method", method).header("Access-Control-Request-Headers", headers)
 }
 
-/// The words of a list in a header, in lower case and in order.
+/// Returns the words of a list in a header, in lower case and sorted.
 fn words(given: &Given, name: &str) -> Vec<String> {
     let mut words: Vec<String> = given.header(name).split(',').map(|word| word.trim().to_lowercase()).collect();
     words.sort();
@@ -107,7 +107,7 @@ async fn a_page_that_may_not_is_told_which_setting_would_let_it() {
     }
 }
 
-/// They are no strangers who try tokens.
+/// These requests are not attempts to guess a token.
 #[tokio::test]
 async fn pages_that_may_not_read_use_up_no_ones_tries() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,4 +1,4 @@
-//! Who may come in at all, and how often: strangers are kept short, and what is rightly signed never is.
+//! Which clients are served, and how often. Strangers are limited, and correctly signed events never are.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,9 +12,9 @@ use crate::support::service::{Answer, Service, answer};
 use crate::support::world::{Backend, World};
 
 const HEADER: &str = "X-Whapi-Signature";
-/// The tests come from loopback, and say on whose behalf.
+/// The tests connect from loopback, and name the client that they forward for.
 const BEHIND_A_PROXY: [(&str, &str); 2] = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
-/// More refusals than an address is told about at once, and than it may have while they are sent.
+/// More refusals than an address may have before it is told to wait, and than it may have while they are sent.
 const MANY: usize = 200;
 
 fn settings(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
@@ -27,7 +27,7 @@ async fn signed(service: &Service, id: &str, forwarded: &[&str]) -> Answer {
     answer(forwarded.iter().fold(request, |request, value| request.header("X-Forwarded-For", *value))).await
 }
 
-/// Sends a head that announces a body which never comes, and reads the answer.
+/// Sends the head of a request whose body never comes, and reads the answer.
 async fn without_its_body(service: &Service, headers: &str) -> String {
     let mut stream = TcpStream::connect(service.address).await.expect("the server listens");
     let head = format!("POST /webhook/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n{headers}\r\n");
@@ -57,7 +57,7 @@ async fn events_come_from_the_networks_that_are_named_and_no_header_makes_a_stra
         &["203.0.114.9"],
         &["203.0.113.9, nonsense"],
         &[""],
-        // The proxy itself.
+        // This one is the proxy itself.
         &[],
     ];
     for forwarded in strangers {
@@ -106,7 +106,7 @@ async fn an_address_that_is_refused_too_often_is_told_to_wait_and_its_signed_eve
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
     let body = received("A", json!({}));
-    // Unsigned, and wrongly signed.
+    // Some requests are unsigned, and some have a wrong signature.
     for (address, signature) in [("203.0.113.9", None), ("2001:db8::1", Some(sign("another secret, as long", &body)))] {
         let attempt = async |address: &str| {
             let request = service.post("/webhook/7", &body).header("X-Forwarded-For", address);
@@ -134,7 +134,7 @@ async fn an_address_that_is_refused_too_often_is_told_to_wait_and_its_signed_eve
     service.stop().await;
 }
 
-/// A customer of IPv6 has as many addresses as there are grains of sand.
+/// A customer with IPv6 has a whole network of addresses.
 #[tokio::test]
 async fn the_addresses_of_one_network_of_ipv6_are_counted_as_one() {
     let world = World::new(Backend::Sqlite).await;

@@ -12,7 +12,7 @@ async fn get(service: &Service, token: &str, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(token)).await
 }
 
-/// A service over some events, with a token for instance 7.
+/// A service with some events, and a token for instance 7.
 async fn start(world: &World, settings: &[(&str, &str)]) -> (Service, String) {
     let store = world.open().await;
     let broken = [b"{\"a\": \"".to_vec(), vec![b'x'; 16 * 1024 - 8], "ñ\u{0}".as_bytes().to_vec()].concat();
@@ -177,7 +177,7 @@ async fn instances_are_those_with_events_and_those_that_are_configured() {
     .await;
 }
 
-/// Counted in the zone's day: a message of this moment is of today.
+/// Days are those of the zone, so a message of this moment is one of today.
 #[tokio::test]
 async fn messages_of_today_are_counted() {
     on_both(async |world| {

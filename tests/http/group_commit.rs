@@ -1,4 +1,4 @@
-//! While one batch is being committed, what arrives becomes the next.
+//! While a batch is being committed, the events that arrive become the next batch.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::support::eventually;
 use crate::support::service::Service;
 use crate::support::world::{Backend, World, on_both};
 
-/// A real store behind a gate, with a count of its batches.
+/// A real store behind a gate, which counts its batches.
 struct Watched {
     store: Arc<dyn Store>,
     batches: AtomicUsize,
@@ -98,7 +98,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
     .await;
 }
 
-/// It would be stored when its client has gone, in the place of one whose client waits.
+/// Such an event would be stored after its client has gone, in place of one whose client waits.
 #[tokio::test]
 async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
     let world = World::new(Backend::Sqlite).await;
@@ -183,7 +183,7 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
     .await;
 }
 
-/// The media worker need not look for what nobody asks for, nor wait until it looks.
+/// The media worker is woken only when there is a file to fetch, and does not wait for its next look.
 #[tokio::test]
 async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does() {
     on_both(async |world| {

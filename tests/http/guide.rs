@@ -1,4 +1,4 @@
-//! The guide's samples, byte for byte.
+//! The samples of the guide, byte for byte.
 
 use crate::support::events::{GUIDE, GUIDE_CURL};
 use crate::support::service::Service;
@@ -38,7 +38,7 @@ async fn the_samples_twice_and_in_any_order_give_the_same_rows() {
     }
 }
 
-/// The guide's own receivers take `id` for the key of every event, and so drop this ack.
+/// The guide's own receivers use `id` as the key of every event, and therefore drop this ack.
 #[tokio::test]
 async fn an_ack_that_shares_its_id_with_its_message_is_not_taken_for_a_repeat() {
     on_both(async |world| {

@@ -1,4 +1,4 @@
-//! Whatever a signed body holds, it is answered 200, kept byte for byte, and harms no neighbour.
+//! A signed body is answered 200 and kept byte for byte, whatever it contains, and does no harm to other events.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored(
         let service = Service::start(&world).await;
         let hostile = hostile();
         let neighbours: Vec<Vec<u8>> = (0..hostile.len()).map(|n| received(&format!("N{n}"), json!({}))).collect();
-        // At the same time, so that they share batches.
+        // They are sent at the same time, so that they share batches.
         let deliveries = hostile.iter().zip(&neighbours).flat_map(|((poison, _), neighbour)| [poison, neighbour]);
         let answers = join_all(deliveries.map(|body| service.deliver("/webhook/7", body))).await;
         assert!(answers.iter().all(|answer| !answer.accepted()));
@@ -37,7 +37,7 @@ async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored(
     .await;
 }
 
-/// Makes the database refuse rows of `table` for which `condition` holds, as an owner's own trigger could.
+/// Makes the database refuse rows of `table` for which `condition` holds, as a trigger of the owner could.
 async fn refuse(world: &World, table: &str, condition: &str) {
     let statements = match world.backend {
         Backend::Sqlite => format!(
@@ -52,7 +52,7 @@ async fn refuse(world: &World, table: &str, condition: &str) {
     world.execute(&statements).await;
 }
 
-/// Nothing can be done for it, and the gateway keeps it.
+/// Such an event cannot be stored in any way, and the gateway keeps it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_even_as_quarantined_is_503_and_harms_no_neighbour() {
     on_both(async |world| {
@@ -85,7 +85,7 @@ async fn swallow(world: &World, table: &str, condition: &str) {
     world.execute(&statements).await;
 }
 
-/// The gateway sends it again until somebody has removed the trigger.
+/// The gateway sends the event again until somebody has removed the trigger.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_which_a_row_is_swallowed_is_503_until_the_trigger_is_gone_and_harms_no_neighbour() {
     on_both(async |world| {
@@ -112,7 +112,7 @@ async fn an_event_of_which_a_row_is_swallowed_is_503_until_the_trigger_is_gone_a
     .await;
 }
 
-/// A body that passes every check of ours, and that the database still will not hold.
+/// The body passes all checks of buzon, but the database does not accept it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_is_kept_as_quarantined_and_harms_no_neighbour() {
     on_both(async |world| {

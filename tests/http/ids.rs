@@ -1,4 +1,4 @@
-//! Ids with every sign that a path has another use for: percent-encoded they work in each path.
+//! Ids with characters that have a meaning in paths. Percent-encoded, they work in every path.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::support::gateway::{Gateway, Reply};
 use crate::support::service::{Answer, Service, answer};
 use crate::support::world::{Backend, World, on_both};
 
-/// Writes every byte of UTF-8 that is no letter and no digit as `%` and two digits.
+/// Percent-encodes every byte of UTF-8 that is not a letter or a digit.
 fn encoded(id: &str) -> String {
     let byte =
         |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
@@ -17,7 +17,7 @@ fn encoded(id: &str) -> String {
 }
 
 const INSTANCES: [&str; 9] = ["a/b", "100%", "50%25", "%2F", "a+b", "a b", "ñandú", "a?b#c;d=e&f", "..%2f@:"];
-/// The first is what WhatsApp's own library makes.
+/// The first id is in the form of WhatsApp's own library.
 const MESSAGES: [&str; 6] = ["true_573001112233@c.us_3EB0/AB+C=", "%41", "a%2Fb", "a b\tc", "../../etc", "ñ \"q\" \\"];
 const CHATS: [&str; 3] = ["573001112233@c.us", "1/2+3%@g.us", "a%2Fb"];
 
@@ -91,7 +91,7 @@ async fn messages_chats_and_files_are_found_under_their_ids() {
     .await;
 }
 
-/// A URL that is read off the screen and registered must lead here.
+/// A URL that is copied from the screen and registered must lead here.
 #[tokio::test]
 async fn the_url_that_is_printed_for_an_instance_is_its_own() {
     let world = World::new(Backend::Sqlite).await;

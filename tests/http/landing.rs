@@ -43,7 +43,7 @@ async fn another_client_is_shown_the_same_as_text() {
     for path in PAGES {
         let page = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
         let links = links(&page.text().await.expect("it is text"));
-        // curl accepts anything, and some clients do not say.
+        // curl accepts anything, and some clients send no `Accept` header.
         for request in [service.get(path).header("Accept", "*/*"), service.get(path)] {
             let shown = request.send().await.expect("the server answers");
             assert_eq!(shown.headers()["content-type"], "text/plain; charset=utf-8", "{path}");

@@ -1,4 +1,4 @@
-//! What is refused before it is an event, and how.
+//! Requests that are refused before they become events, and how.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +12,7 @@ use crate::support::world::{Backend, World};
 
 const LIMIT: usize = 4 * 1024 * 1024;
 
-/// Sends raw bytes and reads until the other end closes or says no more.
+/// Sends raw bytes, and reads until the other end closes or sends no more.
 async fn raw(service: &Service, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(service.address).await.expect("the server listens");
     // The server may answer and close before it has read everything.

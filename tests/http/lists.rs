@@ -1,4 +1,4 @@
-//! The lists of the read API as a dashboard meets them.
+//! The lists of the read API, used as a dashboard uses them.
 
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::http::stream::streams::StreamPace;
@@ -13,14 +13,14 @@ async fn get(service: &Service, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(service.token())).await
 }
 
-/// The ids of a page.
+/// Returns the ids of a page.
 fn ids(answer: &Answer, name: &str) -> Vec<String> {
     assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
     let rows = answer.body["data"].as_array().expect("a list has data");
     rows.iter().map(|row| row[name].as_str().expect("it is text").to_owned()).collect()
 }
 
-/// A conversation of three, another chat that waits, and a group.
+/// Starts a service with a conversation of three messages, another chat that waits, and a group.
 async fn conversation(service: &Service) {
     for body in [
         received("A", json!({"body": "¿Tienen menú?", "timestamp": 1_724_716_800})),
@@ -125,7 +125,7 @@ async fn each_parameter_narrows_the_list() {
     .await;
 }
 
-/// Bogotá is five hours behind UTC, and Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
+/// Bogotá is five hours behind UTC. Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
 #[tokio::test]
 async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
     for (zone, date, next, begins) in [
@@ -320,7 +320,7 @@ async fn a_search_of_any_size_is_answered_or_refused_clearly() {
         assert_eq!(ids(&get(&service, &words(16)).await, "id"), ["A"]);
         let many = get(&service, &words(10_000)).await;
         assert_eq!((many.status.as_u16(), many.code()), (400, "invalid_parameter"));
-        // No URL of this length reaches the service; what does its part of HTTP says no more than a status.
+        // A URL of this length does not reach the service. The HTTP library answers it with a status and nothing more.
         let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", words(13_200));
         let refusal = String::from_utf8(raw::exchange(service.address, request).await).expect("it is text");
         assert!(["HTTP/1.1 400 ", "HTTP/1.1 431 "].iter().any(|status| refusal.starts_with(status)), "{refusal}");

@@ -1,4 +1,4 @@
-//! `GET /metrics`: every counter moves with what it counts, and nothing tells of people.
+//! `GET /metrics`: every counter moves with what it counts, and nothing in it is about persons.
 
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -72,7 +72,7 @@ async fn events_are_counted_by_type_and_by_what_became_of_them() {
             );
         }
         assert_eq!(after.sum(EVENTS, &[]), 13.0);
-        // Each came alone.
+        // Each event was alone in its batch.
         for histogram in ["buzon_batch_events", "buzon_commit_seconds", "buzon_receive_to_commit_seconds"] {
             assert_eq!(after.value(&format!("{histogram}_count"), &[]), 13.0, "{histogram}");
             assert_eq!(after.value(&format!("{histogram}_bucket"), &[("le", "+Inf")]), 13.0, "{histogram}");
@@ -130,7 +130,7 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
         assert_eq!(shown.all(LAST_EVENT, &[]).len(), MAX_INSTANCES);
         assert_eq!(shown.value("buzon_instances_unlisted", &[]), 3.0);
         assert_eq!(shown.all(LAST_EVENT, &[("instance_id", "zuletzt")]).len(), 1);
-        // Whoever comes first by its id later takes nobody's place.
+        // An instance whose id sorts first does not take the place of an earlier one.
         service.deliver("/webhook/00000-new", "{}").await.accepted();
         let counted = async || scrape(&service).await.value("buzon_instances_unlisted", &[]) == 4.0;
         eventually("it is counted", counted).await;
@@ -172,7 +172,8 @@ async fn what_is_refused_is_counted_by_its_reason() {
     .await;
 }
 
-/// A database that answers nothing at all until the gate, which is a channel, is dropped; not even to be given up.
+/// A database that answers nothing until the gate, which is a channel, is dropped. Its requests cannot be cancelled
+/// either.
 struct Stuck {
     store: Arc<dyn Store>,
     gate: Mutex<Receiver<()>>,
@@ -286,7 +287,7 @@ async fn on_another_address_it_wants_a_token_that_sees_everything() {
             assert_eq!(answer.status(), StatusCode::OK);
             assert!(answer.text().await.expect("it is whole").contains("buzon_build_info"));
         }
-        // Where events are received, it is not served at all.
+        // The listener for events does not serve it at all.
         let webhook = format!("http://{}/metrics", service.address);
         assert_eq!(answer(client.get(webhook)).await.status.as_u16(), 404);
         service.stop().await;
@@ -330,7 +331,7 @@ async fn nothing_of_an_event_or_a_request_stands_in_it_and_nobody_can_make_it_gr
         all_end(&world).await;
         let jobs = async || scrape(&service).await.sum("buzon_media_attempts_total", &[("outcome", "refused")]) == 1.0;
         eventually("its file is refused", jobs).await;
-        // The second scrape knows the first, which was a request to a route of its own.
+        // The second scrape counts the first, which was a request to a route of its own.
         let series = scrape(&service).await.series();
         for n in 1..10 {
             send(n).await;
@@ -364,7 +365,7 @@ async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
         })
         .await;
         let shown = scrape(&service).await;
-        // The message is of August 2024.
+        // The message is from August 2024.
         assert!(shown.value("buzon_media_oldest_pending_seconds", &[]) > 86_400.0, "{}", shown.text);
         held.open();
         eventually("the slow one is saved", async || jobs("stored").await == 2.0).await;

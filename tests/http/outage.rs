@@ -1,4 +1,4 @@
-//! When the store is away or slow: 503, and the gateway comes again.
+//! When the store is unavailable or slow, events are answered 503, and the gateway sends them again.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {
         assert!(["store_unavailable", "commit_timeout"].contains(&refused.code()), "{refused:?}");
         assert_eq!(refused.header("retry-after"), "5");
         blocker.release().await;
-        // The repeat is new or not: the first may have been stored after all.
+        // The repeat may be a duplicate or not, because the first delivery may have been stored.
         service.deliver("/webhook/7", &body).await.accepted();
         assert_eq!(world.rows("SELECT id FROM messages").await, ["A"]);
         service.stop().await;
@@ -44,7 +44,7 @@ async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
     assert!(!service.deliver("/webhook/7", sent("A", json!({}))).await.accepted());
     assert!(readiness(200).await);
 
-    // Every connection is cut once, and the next batch finds a new one by itself.
+    // Every connection is cut once, and the next batch opens a new one.
     proxy.cut();
     assert!(!service.deliver("/webhook/7", sent("B", json!({}))).await.accepted());
 
@@ -63,7 +63,7 @@ async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
     assert_eq!(world.rows("SELECT id FROM messages ORDER BY id").await, ["A", "B", "C"]);
 }
 
-/// Others are stored meanwhile, and yet the event is not to blame.
+/// Other events are stored meanwhile, and yet this one is not to blame.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_whose_table_somebody_else_locks_is_refused_and_never_set_aside() {
     let world = World::new(Backend::Postgres).await;
@@ -82,7 +82,7 @@ async fn an_event_whose_table_somebody_else_locks_is_refused_and_never_set_aside
     service.stop().await;
 }
 
-/// A store whose next batch is the writer's death.
+/// A store that makes the writer panic at its next batch.
 struct Deadly;
 
 #[async_trait]
@@ -92,7 +92,7 @@ impl EventStore for Deadly {
     }
 }
 
-/// Better no service than one that can store nothing: whoever supervises it starts it again.
+/// A service that cannot store anything should stop, so that its supervisor starts it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_dies_ends_the_service() {
     let world = World::new(Backend::Sqlite).await;

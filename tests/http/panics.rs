@@ -1,4 +1,4 @@
-//! A mistake of ours in one request is no other request's trouble.
+//! A panic in one request does not affect other requests.
 
 use std::sync::Arc;
 

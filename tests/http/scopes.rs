@@ -1,5 +1,5 @@
-//! To a token for some instances the others do not exist: whatever is asked about them is answered as it is for what is
-//! nowhere.
+//! For a token for some instances, the others do not exist. Requests about them have the same answers as requests
+//! about things that do not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,8 @@ use crate::support::service::{Service, answer};
 use crate::support::tokens::token;
 use crate::support::world::{World, on_both};
 
-/// Every route that can name what is another's. `{instance}`, `{message}`, `{chat}` and `{hash}` stand for ids.
+/// Every route that can name something of another instance. `{instance}`, `{message}`, `{chat}` and `{hash}` stand for
+/// ids.
 const ROUTES: [&str; 23] = [
     "/api/v1/media/{hash}",
     "/api/v1/messages/{instance}/{message}/media",
@@ -42,7 +43,7 @@ const ROUTES: [&str; 23] = [
     "/api/v1/stats/hours?instance_id={instance}&since=2024-08-01&until=2024-09-01",
 ];
 
-/// Every route that shows what there is without being told whose.
+/// Every route that lists what exists without naming an instance.
 const LISTS: [&str; 13] = [
     "/api/v1/messages",
     "/api/v1/messages?time=received&order=asc",
@@ -59,10 +60,10 @@ const LISTS: [&str; 13] = [
     "/api/v1/instances",
 ];
 
-/// The file of instance 8 alone.
+/// The content of a file that only instance 8 has.
 const THEIRS: &[u8] = b"%PDF-1.7\n%of instance 8";
 
-/// What stands in the place of a route's ids.
+/// The ids to put into a route.
 #[derive(Clone)]
 struct Ids {
     instance: &'static str,
@@ -78,7 +79,7 @@ impl Ids {
         parts.iter().fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
     }
 
-    /// A text without these ids, to be compared with one about others.
+    /// Removes these ids from a text, so that it can be compared with one about others.
     fn out_of(&self, text: &str) -> String {
         let quoted = |id: &str| format!("{id:?}");
         [self.hash.as_str(), self.chat]
@@ -88,7 +89,7 @@ impl Ids {
     }
 }
 
-/// The ids of instance 8: of a message whose file is stored, and of one whose file is not.
+/// The ids of instance 8: those of a message whose file is stored, and of one whose file is not.
 fn theirs() -> [Ids; 2] {
     let chat = "573002220000@c.us";
     let stored = Ids { instance: "8", message: "THEIRS", chat, hash: key(THEIRS).to_string() };
@@ -99,7 +100,7 @@ fn nowhere() -> Ids {
     Ids { instance: "9", message: "NOBODYS", chat: "573009990000@c.us", hash: key(b"nowhere").to_string() }
 }
 
-/// Instance 7, whose reader asks, and instance 8, which has everything that can be asked for.
+/// Instance 7, for which the caller has a token, and instance 8, which has everything that can be requested.
 async fn start(world: &World) -> (Service, Gateway) {
     let gateway = Gateway::start().await;
     gateway.reply("/mine.jpg", Reply::file(JPEG));
@@ -132,7 +133,7 @@ async fn start(world: &World) -> (Service, Gateway) {
     (service, gateway)
 }
 
-/// All that an answer tells, but for what differs from one request to the next.
+/// Returns all that an answer says, without what differs between requests.
 fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
     let own = |name: &str| ["date", "x-request-id"].contains(&name);
     let headers = given.headers.iter().filter(|(name, _)| !own(name.as_str()));
@@ -140,7 +141,7 @@ fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
     (given.status, headers.collect(), ids.out_of(&String::from_utf8_lossy(&given.body)))
 }
 
-/// The ways in which a client can ask, each of which could betray something of its own.
+/// The kinds of requests, each of which could reveal something of its own.
 fn ways(ids: &Ids) -> Vec<(Method, &'static str, String)> {
     vec![
         (Method::GET, "Accept", "*/*".to_owned()),

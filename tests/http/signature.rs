@@ -1,4 +1,4 @@
-//! Only signed events, when there is a secret.
+//! If there is a secret, only signed events are accepted.
 
 use crate::support::events::{SECRET, received, sign};
 use crate::support::service::{Answer, Service, answer};

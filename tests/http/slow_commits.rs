@@ -1,4 +1,4 @@
-//! Batches that run out of time: whose fault that is, and who waits for it.
+//! Batches that time out, which event is at fault, and who waits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::support::clock::ARRIVAL;
 use crate::support::events::{event, received};
 use crate::support::eventually;
 
-/// So many events of this kind are too much for one batch.
+/// The number of events of this kind that is too much for one batch.
 const HEAVY: (&str, usize) = ("HEAVY", 4);
 
-/// A store that gets no batch done with an event in it that is like this, until it is told to get none done at all.
+/// A store that never finishes a batch with a marked event, until it is told to finish no batch at all.
 struct Stuck {
     /// The text in the bodies of the events that the store never commits.
     at: &'static str,
     down: AtomicBool,
-    /// The committed events: the body, and the reason for the quarantine, if any.
+    /// The committed events: the body, and the reason if it was quarantined.
     committed: Mutex<Vec<(Vec<u8>, Option<String>)>>,
 }
 
@@ -99,7 +99,7 @@ async fn an_event_that_takes_too_long_harms_no_neighbour_and_is_set_aside_the_se
     eventually("all others are stored", async || store.committed() == 255).await;
     assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()));
 
-    // Until the event itself was tried alone.
+    // This is refused until the event itself was tried alone.
     sleep(Duration::from_secs(30)).await;
     ingest.submit(message("B")).await.expect("it is stored");
     assert_eq!(store.committed(), 256);
@@ -115,7 +115,7 @@ async fn a_slow_database_is_no_events_fault_however_often() {
     for outage in 1..4 {
         store.down.store(true, Ordering::Relaxed);
         assert!(submit_all(&ingest, ids()).await.iter().all(Result::is_err));
-        // Alone as well.
+        // This happens for an event that is alone in its batch, too.
         assert!(ingest.submit(message("A0")).await.is_err());
         sleep(Duration::from_secs(60)).await;
         store.down.store(false, Ordering::Relaxed);

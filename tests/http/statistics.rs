@@ -1,4 +1,4 @@
-//! Statistics as a dashboard asks for them.
+//! Statistics, used as a dashboard uses them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::support::service::{Answer, Service, answer};
 use crate::support::tokens::token;
 use crate::support::world::{Backend, World, on_both, record};
 
-/// A service, and the store that it reads.
+/// A service and the store that it reads.
 struct Desk {
     service: Service,
     store: Arc<dyn Store>,
@@ -34,7 +34,7 @@ impl Desk {
         answer.body
     }
 
-    /// Records messages of an instance: ids with their times, types and whether they are outgoing.
+    /// Records messages of an instance, given by their ids, times, types and directions.
     async fn record(&self, instance: &str, messages: &[(&str, &str, &str, bool)]) {
         let events: Vec<_> = messages
             .iter()
@@ -48,7 +48,7 @@ impl Desk {
     }
 }
 
-/// Three days in Bogotá, five hours behind UTC.
+/// Three days in Bogotá, which is five hours behind UTC.
 const DAYS: &str = "since=2024-08-25&until=2024-08-28&time_zone=America/Bogota";
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
     on_both(async |world| {
         let desk = Desk::open(&world).await;
         desk.record("7", &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
-        // Monday 26, 23:30 and Tuesday 27, 08:00 in Bogotá; and long ago.
+        // The times are Monday 26, 23:30 and Tuesday 27, 08:00 in Bogotá, and one long ago.
         world
             .execute(
                 "DELETE FROM responses; \

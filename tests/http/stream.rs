@@ -1,4 +1,4 @@
-//! The stream, with a client that sees every line of it.
+//! The stream, with a client that reads every line of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ async fn deliver(service: &Service, id: &str) {
 #[tokio::test]
 async fn what_is_committed_comes_at_once_with_its_number() {
     on_both(async |world| {
-        // Nobody looks at the ledger by the clock.
+        // The ledger is not polled by the clock.
         let pace = StreamPace { poll: Duration::from_secs(3_600), ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         deliver(&service, "before").await;
@@ -61,7 +61,7 @@ async fn what_is_committed_comes_at_once_with_its_number() {
     .await;
 }
 
-/// A browser has handlers of its own for some names, and a line break would begin another field.
+/// A browser has handlers of its own for some event names, and a line break would begin another field.
 #[tokio::test]
 async fn no_event_chooses_the_name_under_which_it_is_sent() {
     on_both(async |world| {
@@ -134,7 +134,7 @@ async fn a_client_that_connects_again_and_again_misses_nothing_and_repeats_nothi
         });
         let (mut seen, mut last) = (Vec::new(), 0);
         while seen.len() < 120 {
-            // What the URL says is older news than what the header does.
+            // The number in the URL is older than the one in the header.
             let request = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token());
             let mut stream = Stream::open(request.header("Last-Event-ID", last)).await;
             for _ in 0..7 {
@@ -180,7 +180,7 @@ async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
     .await;
 }
 
-/// So that a client with a narrow filter need not go the whole way again.
+/// A client with a narrow filter must not begin from the start of the ledger again.
 #[tokio::test]
 async fn a_long_way_without_events_is_told() {
     on_both(async |world| {
@@ -245,7 +245,7 @@ async fn a_revoked_token_ends_its_streams_and_no_others() {
     .await;
 }
 
-/// A token is asked again every four seconds, and so has no more than five.
+/// Tokens are checked again every four seconds, so that a revoked one ends its stream within five.
 #[test]
 fn the_pace_keeps_the_promises() {
     let pace = StreamPace::default();
@@ -269,7 +269,7 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
         let refused = answer(another()).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
         assert!(!refused.header("retry-after").is_empty());
-        // More than all buffers on the way hold.
+        // This is more than all buffers on the way can hold.
         let long = |n: usize| format!("{n:0>500}");
         let sender = tokio::spawn({
             let store = store.clone();
@@ -296,7 +296,7 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
 #[tokio::test]
 async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
     on_both(async |world| {
-        // Nothing is said that would find a client gone.
+        // Nothing is sent that would reveal that a client has gone.
         let silent = Duration::from_secs(3_600);
         let pace = StreamPace { streams: 8, heartbeat: silent, poll: silent, ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
@@ -315,7 +315,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
         let refused = answer(request(tokens[3].text())).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
         assert!(!refused.header("retry-after").is_empty());
-        // A ticket is its token.
+        // A ticket counts as its token.
         let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(tokens[0].text())).await;
         let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
         let ticketed = service.get(&format!("/api/v1/stream?ticket={ticket}"));

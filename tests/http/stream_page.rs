@@ -1,4 +1,4 @@
-//! The page of the contract's example, in a real browser.
+//! The example page of the contract, in a real browser.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use crate::support::service::{Service, answer};
 use crate::support::world::{Backend, World};
 use crate::support::{browser, eventually};
 
-/// Shows a page at `/page`, hands everything else on to the API, and notes what was asked.
+/// Serves a page at `/page`, forwards all other requests to the API, and records them.
 struct Door {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -39,7 +39,7 @@ impl Door {
     }
 }
 
-/// One request for each connection, so that every one is seen.
+/// Handles one request for each connection, so that every request is recorded.
 async fn pass(mut client: TcpStream, api: SocketAddr, page: String, asked: Arc<Mutex<Vec<String>>>) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -65,7 +65,7 @@ async fn pass(mut client: TcpStream, api: SocketAddr, page: String, asked: Arc<M
     Some(())
 }
 
-/// The script of the stream's description.
+/// Returns the script in the description of the stream.
 async fn example(service: &Service) -> String {
     let contract = answer(service.get("/openapi.json")).await.body;
     let description = contract["paths"]["/api/v1/stream"]["get"]["description"].as_str().expect("it is text");
@@ -81,7 +81,7 @@ async fn the_documented_page_shows_every_item_whatever_the_events_call_themselve
     for kind in kinds {
         service.deliver("/webhook/7", json!({"event_type": kind}).to_string()).await.accepted();
     }
-    // Without a gateway it is refused, and that is news of a file.
+    // The file is refused because there is no gateway, and the stream has an item about that.
     let picture = received("A", json!({"type": "image", "media_url": "/menu.jpg"}));
     service.deliver("/webhook/7", picture).await.accepted();
     let script = example(&service).await.replacen("let since = '';", "let since = '0';", 1);
@@ -95,7 +95,7 @@ async fn the_documented_page_shows_every_item_whatever_the_events_call_themselve
     let shown = tokio::spawn(async move { browser::open(&url).await.expect("it is a page") });
     eventually("every item is shown", async || door.asked("/shown") >= kinds.len() + 2).await;
     assert_eq!(door.asked("/api/v1/stream"), 1, "the page has stayed on its first stream");
-    // The browser waits for the stream's end; whatever follows finds nobody.
+    // The browser waits for the end of the stream. It connects again to nobody.
     service.stop().await;
     let shown = shown.await.expect("the browser is there");
     for kind in kinds {

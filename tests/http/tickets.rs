@@ -1,4 +1,4 @@
-//! Tickets: what stands in a URL where no header can be sent.
+//! Tickets, which are used in URLs where no header can be sent.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn issued(service: &Service, token: &str) -> Answer {
     answer(service.post("/api/v1/tickets", "").bearer_auth(token)).await
 }
 
-/// The text of a new ticket.
+/// Requests a new ticket, and returns its text.
 async fn ticket(service: &Service, token: &str) -> String {
     issued(service, token).await.body["ticket"].as_str().expect("it is text").to_owned()
 }
@@ -70,7 +70,7 @@ async fn a_ticket_opens_files_without_a_header_for_five_minutes() {
                 assert_eq!(given(client().head(&url)).await.status, 200);
                 let part = given(client().get(&url).header("Range", "bytes=1-2")).await;
                 assert_eq!((part.status, part.body.as_slice()), (206, &JPEG[1..3]));
-                // As from a browser behind a proxy that asks for a password of its own.
+                // This is the request of a browser behind a proxy that asks for a password of its own.
                 assert_eq!(given(client().get(&url).header("Authorization", "Basic YTpi")).await.status, 200);
             }
         }
@@ -155,7 +155,7 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
     .await;
 }
 
-/// Somebody who has a backup, or may read the column of digests, could try this.
+/// Somebody who has a backup, or can read the column of digests, could try this.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_knows_makes_no_ticket() {
     on_both(async |world| {
@@ -189,7 +189,7 @@ async fn a_ticket_is_good_at_every_replica_that_has_its_key() {
     assert_eq!(status(&third, OF_MESSAGE, &ticket(&second, owners).await).await, 200);
     assert_eq!(status(&first, OF_MESSAGE, &ticket(&second, owners).await).await, 401, "it has another owner's token");
 
-    // On another machine, the folder is another, and the setting makes the key the same.
+    // Another machine has another folder, and the setting makes the key the same.
     let key = std::fs::read_to_string(world.data_dir().join("ticket-key")).expect("the first start wrote one");
     let elsewhere = world.folder.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).expect("it can be made");

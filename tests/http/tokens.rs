@@ -1,4 +1,4 @@
-//! The tokens that the owner has made for others.
+//! Tokens that the owner has made for others.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::support::service::{Answer, Service, answer};
 use crate::support::tokens::{revoke, token, token_until};
 use crate::support::world::{Backend, World, on_both};
 
-/// A request that is answered 404 to whoever is let in.
+/// A request that an accepted token answers 404.
 fn ask(service: &Service, token: &str) -> RequestBuilder {
     service.get("/api/v1/nothing").bearer_auth(token)
 }
@@ -165,7 +165,7 @@ async fn every_answer_has_an_id_and_those_of_the_api_are_for_their_reader_alone(
     service.stop().await;
 }
 
-/// A clock that goes when it is told.
+/// A clock that the test sets.
 struct Told(Mutex<Timestamp>);
 
 impl Clock for Told {

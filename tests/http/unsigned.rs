@@ -1,4 +1,4 @@
-//! Without a secret: events from this machine only, unless the owner says otherwise.
+//! Without a secret, events are accepted from this machine only, unless the owner allows others.
 
 use crate::support::events::{GUIDE, sign};
 use crate::support::service::{Service, answer};

@@ -1,4 +1,4 @@
-//! A client that goes away harms nobody, and what it sent whole is stored.
+//! A client that disconnects does no harm to others, and an event that it sent completely is stored.
 
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
@@ -31,7 +31,7 @@ async fn a_reset_after_the_last_byte_does_not_stop_the_commit() {
     let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
     blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
     send_and_reset(service.address, &request(&received("A", json!({})))).await;
-    // The writer waits for the blocker: it has the event, and the client is gone.
+    // The writer waits for the blocker: it has the event, and the client has gone.
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually("the writer waits", async || world.value(waits).await == "1").await;
     blocker.close().await.expect("it closes");

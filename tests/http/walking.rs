@@ -1,4 +1,4 @@
-//! Walks over the lists while as many events arrive as the service takes.
+//! Walks through the lists while events arrive as fast as the service accepts them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use crate::support::service::{Service, answer};
 use crate::support::world::on_both;
 
 const SENDERS: usize = 32;
-/// Events that arrive meanwhile.
+/// The events that arrive during a walk.
 const ENOUGH: usize = 20 * SENDERS;
 
-/// Before, between and behind all that is walked over.
+/// The times of these events: before, between and after those of all rows that are walked over.
 const TIMES: [i64; 3] = [1_724_716_000, 1_724_716_850, 1_724_719_000];
 
 /// Conversations of three instances, with acks, reactions and files.
@@ -32,7 +32,7 @@ async fn converse(service: &Service) {
     assert!(join_all(sent).await.iter().all(|answer| answer.status.as_u16() == 200));
 }
 
-/// Sends until it is told to stop.
+/// Sends events until it is told to stop.
 async fn send(service: &Service, sender: usize, over: &AtomicBool, taken: &AtomicUsize) {
     for n in 0.. {
         if over.load(Ordering::Relaxed) {
@@ -51,8 +51,8 @@ async fn send(service: &Service, sender: usize, over: &AtomicBool, taken: &Atomi
     }
 }
 
-/// What a walk meets, in its order, each row as those of its columns that tell it apart: until it has met all that is
-/// looked for, or to its end.
+/// Returns the keys of the rows of a walk in their order. The walk ends when all wanted rows were found, or at the end
+/// of the list.
 async fn walk(
     service: &Service,
     list: &str,

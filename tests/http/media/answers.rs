@@ -6,7 +6,7 @@ use crate::media::{JPEG, key};
 use crate::support::raw::exchange;
 use crate::support::service::answer;
 
-/// Large enough to fill every buffer on the way.
+/// The size of a file that is large enough to fill every buffer on its way.
 fn large() -> Vec<u8> {
     (0..20 * 1024 * 1024u32).map(|n| (n ^ (n >> 11)) as u8).collect()
 }
@@ -42,7 +42,7 @@ async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
     .await;
 }
 
-/// The head of the answer without what differs from one to the next, and the body.
+/// Returns the head of the answer without the headers that differ between answers, and the body.
 async fn exchanged(shelf: &NamedBlobs, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
     let token = shelf.service.token();
     let request = format!(
@@ -66,7 +66,7 @@ async fn head_is_answered_with_the_headers_of_get_and_no_body() {
             assert_eq!(body, JPEG);
             assert!(head.contains(&"content-length: 14".to_owned()), "{head:?}");
             assert_eq!(exchanged(&shelf, "HEAD", &path, "").await, (head.clone(), vec![]));
-            // A part can only be had with GET (RFC 9110, section 14.2).
+            // Only GET can request a part (RFC 9110, section 14.2).
             for range in ["Range: bytes=0-0\r\n", "Range: bytes=99-\r\n"] {
                 assert_eq!(exchanged(&shelf, "HEAD", &path, range).await, (head.clone(), vec![]));
             }
@@ -124,7 +124,7 @@ async fn a_large_file_streams_whole() {
     .await;
 }
 
-/// Takes the beginning of a file, and resets the connection.
+/// Reads the beginning of a file, and resets the connection.
 async fn vanish(shelf: &NamedBlobs, path: &str) {
     let mut stream = TcpStream::connect(shelf.service.api_address).await.expect("the server listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", shelf.service.token());
@@ -135,7 +135,7 @@ async fn vanish(shelf: &NamedBlobs, path: &str) {
     stream.set_zero_linger().expect("the socket takes it");
 }
 
-/// How many files this process holds open in a folder.
+/// Returns the number of files that this process has open in a folder.
 fn open_files(shelf: &NamedBlobs) -> usize {
     let folder = shelf.world.data_dir().join("media").canonicalize().expect("the folder is there");
     let descriptors = std::fs::read_dir("/proc/self/fd").expect("they can be listed");

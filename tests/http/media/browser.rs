@@ -1,4 +1,5 @@
-//! S3: what strangers sent cannot run in a real browser, nor reach anybody from there; and what is harmless is shown.
+//! S3: files that strangers sent cannot run in a real browser, nor send requests from it, and harmless files are
+//! shown.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,8 +15,8 @@ use crate::support::{browser, eventually};
 const DISPOSITION: &str = "content-disposition";
 const POLICY: &str = "content-security-policy";
 
-/// Hands requests on to the API with the token, which a browser that opens a page cannot send, and answers on to the
-/// browser as they are, except for one header.
+/// Forwards requests to the API with the token, which a browser that opens a page cannot send, and returns the answers
+/// unchanged except for one header.
 struct Door {
     address: SocketAddr,
     opened: Arc<Mutex<Vec<String>>>,
@@ -67,7 +68,7 @@ async fn pass(
     client.shutdown().await.ok()
 }
 
-/// The lines before the first empty one.
+/// Returns the lines before the first empty one.
 async fn head(stream: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
     let mut head = Vec::new();
     loop {
@@ -80,17 +81,17 @@ async fn head(stream: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
     }
 }
 
-/// A file whose sender wants to know who opens it.
+/// A file that reports to its sender when somebody opens it.
 struct Hostile {
     name: &'static str,
     content: Vec<u8>,
-    /// What a server says of it that goes by the end of its name.
+    /// The media type that a server would state by the extension of the name.
     natural_type: &'static str,
-    /// Whether it then reaches its sender: this shows what our headers are good for.
+    /// True if it reaches its sender when served with that type. This shows that the headers of buzon are effective.
     dangerous: bool,
 }
 
-/// Each asks for its own name there.
+/// Each file requests its own name from its sender.
 fn hostile(canary: &Gateway) -> Vec<Hostile> {
     let file = |name: &'static str, natural_type, dangerous, content: &str| {
         let content = content.replace("SCRIPT", "new Image().src='URL';fetch('URL')").replace("URL", &canary.url(name));
@@ -138,12 +139,12 @@ fn hostile(canary: &Gateway) -> Vec<Hostile> {
     ]
 }
 
-/// A page with these files as frames and as scripts.
+/// Makes a page with these files as frames and as scripts.
 fn embedding(urls: &[String]) -> String {
     urls.iter().map(|url| format!("<iframe src='{url}'></iframe><script src='{url}'></script>")).collect()
 }
 
-/// The other ways to have a file in a page.
+/// Makes a page that includes the files in the other possible ways.
 fn as_objects(urls: &[String]) -> String {
     urls.iter().map(|url| format!("<object data='{url}'></object><img src='{url}'>")).collect()
 }
@@ -153,7 +154,8 @@ fn html(body: &str) -> Reply {
     Reply::with_headers("Content-Type: text/html\r\n", page.as_bytes())
 }
 
-/// Stored hostile files, the one whom they want to reach, and a server that says of them what their names say.
+/// Hostile files that are stored, the sender that they try to reach, and a server that states the types that their
+/// names suggest.
 async fn setting() -> (NamedBlobs, Gateway, Gateway, Vec<Hostile>) {
     let (shelf, canary, naive) = (NamedBlobs::simple().await, Gateway::start().await, Gateway::start().await);
     let files = hostile(&canary);
@@ -167,7 +169,7 @@ async fn setting() -> (NamedBlobs, Gateway, Gateway, Vec<Hostile>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_file_within_a_page_reaches_nobody() {
     let (shelf, canary, naive, files) = setting().await;
-    // The headers guard twice: each of these two would do by itself.
+    // Two headers protect, and each of them would be enough.
     let doors = [None, Some(DISPOSITION), Some(POLICY)].map(|without| Door::start(&shelf.service, without));
     let doors = futures_util::future::join_all(doors).await;
     let paths: Vec<String> = files.iter().map(|file| by_hash(&file.content)).collect();
@@ -224,7 +226,7 @@ async fn a_picture_is_shown_in_place() {
     let (jpeg, png) = tokio::join!(browser::open(&jpeg), browser::open(&png));
     for page in [jpeg, png] {
         let page = page.expect("it is shown");
-        // The browser's own page for a picture, with the size that it has found.
+        // The title is from the browser's own page for a picture, and has the picture's size.
         assert!(page.contains("<img ") && page.contains("(3×2)</title>"), "{page}");
     }
     shelf.stop().await;

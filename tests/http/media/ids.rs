@@ -10,7 +10,7 @@ use crate::support::gateway::Reply;
 use crate::support::service::{Answer, answer};
 use crate::support::world::{Backend, World, on_both};
 
-/// Percent-encoded, every byte of it.
+/// Percent-encodes every byte.
 fn encoded(id: &str) -> String {
     id.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }

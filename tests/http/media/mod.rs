@@ -24,7 +24,7 @@ struct NamedBlobs {
     world: World,
     gateway: Gateway,
     service: Service,
-    /// Where they are, if not in a folder.
+    /// The bucket of the files, if they are not in a folder.
     s3: Option<S3Server>,
 }
 
@@ -57,12 +57,12 @@ impl NamedBlobs {
         Self { world, gateway, service, s3: Some(s3) }
     }
 
-    /// One in a folder, and SQLite.
+    /// Starts a service on SQLite with files in a folder.
     async fn simple() -> Self {
         Self::in_folder(World::new(Backend::Sqlite).await).await
     }
 
-    /// Stores the file of message `id`, by way of the gateway, which has it at `path`.
+    /// Stores the file of message `id` through the gateway, which has it at `path`.
     async fn put(&self, id: &str, path: &str, content: &[u8]) {
         self.put_as(id, path, Reply::file(content)).await;
     }
@@ -73,7 +73,7 @@ impl NamedBlobs {
         all_end(&self.world).await;
     }
 
-    /// A request with the token.
+    /// Makes a request with the token.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("http://{}{path}", self.service.api_address);
         client().request(method, url).bearer_auth(self.service.token())
@@ -95,12 +95,12 @@ pub(super) async fn given(request: RequestBuilder) -> Given {
     Given { status, headers, body }
 }
 
-/// The URL of a content.
+/// Returns the URL of a content.
 fn by_hash(content: &[u8]) -> String {
     format!("/api/v1/media/{}", key(content))
 }
 
-/// The URL of the file of a message, whose id needs no escaping.
+/// Returns the URL of the file of a message whose id needs no escaping.
 fn of_message(id: &str) -> String {
     format!("/api/v1/messages/7/{id}/media")
 }

@@ -28,7 +28,7 @@ async fn only_what_cannot_run_is_shown_in_place() {
     ];
     for (n, (disposition, kind, content)) in types.iter().enumerate() {
         let id = n.to_string();
-        // Neither the name nor the gateway's word counts. The path names no file.
+        // Neither the name nor the gateway's media type counts. The path has no file name.
         let reply = Reply::with_headers("Content-Type: image/jpeg\r\n", content);
         shelf.put_as(&id, &format!("/f/{n}/"), reply).await;
         let file = given(shelf.get(&of_message(&id))).await;
@@ -68,7 +68,7 @@ async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
     shelf.stop().await;
 }
 
-/// Whatever stands in the row: an older version, or somebody else, may have written it.
+/// The row may have any name, because an older version or another program may have written it.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_name_breaks_out_of_its_header() {
     let shelf = NamedBlobs::simple().await;

@@ -46,7 +46,7 @@ async fn a_part_that_there_is_not_is_refused_with_the_size() {
     shelf.stop().await;
 }
 
-/// As RFC 9110, section 14.2, allows or asks for.
+/// RFC 9110, section 14.2, allows or requires each of these.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_parts_and_what_is_no_range_are_answered_with_the_whole() {
     let shelf = NamedBlobs::simple().await;

@@ -1,4 +1,4 @@
-//! Where the bucket serves the files itself.
+//! Files that the bucket serves itself.
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
@@ -12,7 +12,7 @@ async fn redirecting(world: World) -> NamedBlobs {
     NamedBlobs::in_bucket(world, &[("BUZON_MEDIA_REDIRECT", "true")]).await
 }
 
-/// The first answer, as it is.
+/// Returns the first answer without following it.
 async fn redirect(shelf: &NamedBlobs, path: &str) -> Given {
     let client = Client::builder().redirect(Policy::none()).build().expect("it can be built");
     let url = format!("http://{}{path}", shelf.service.api_address);
@@ -62,7 +62,7 @@ async fn nobody_is_redirected_without_the_token_or_to_what_he_has() {
     shelf.stop().await;
 }
 
-/// The bucket would refuse it: the URL is signed for GET.
+/// The bucket would refuse HEAD, because the URL is signed for GET.
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_answered_here() {
     let shelf = redirecting(World::new(Backend::Sqlite).await).await;

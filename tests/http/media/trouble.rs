@@ -1,4 +1,4 @@
-//! A file that is not where it was put.
+//! Files that are missing from the store or damaged.
 
 use reqwest::Method;
 
@@ -8,7 +8,7 @@ use crate::support::s3::Operation;
 use crate::support::service::answer;
 use crate::support::world::{Backend, World};
 
-/// Where the file lies.
+/// Returns the path of the file in the folder.
 fn file(shelf: &NamedBlobs, content: &[u8]) -> std::path::PathBuf {
     let folder = match &shelf.s3 {
         Some(s3) => s3.bucket().join("saved"),
@@ -63,7 +63,7 @@ async fn while_the_bucket_fails_its_files_are_unavailable_and_afterwards_they_ar
         let detail = refused.body["detail"].as_str().expect("it is text");
         assert_eq!(detail, "the media store does not answer; come again", "hosts and paths are for the log");
         assert_eq!(given(shelf.request(Method::HEAD, &path)).await.status, 503);
-        // What does not need the bucket works.
+        // Requests that do not need the bucket work.
         let known = shelf.get(&path).header("If-None-Match", format!("\"{}\"", key(JPEG)));
         assert_eq!(given(known).await.status, 304);
     }
