@@ -39,7 +39,7 @@ fn text() -> impl Strategy<Value = String> {
     })
 }
 
-/// Decodes a text, and checks that it is the only one with its meaning.
+/// Decodes a text, and checks that no other text has the same meaning and that it is valid for one list only.
 fn read<K: Serialize + DeserializeOwned>(text: &str) -> Result<Option<(&'static str, Cursor<K>)>, TestCaseError> {
     let mut readings = LISTS.iter().filter_map(|list| Some((*list, Cursor::decode(list, text).ok()?)));
     let Some((list, cursor)) = readings.next() else { return Ok(None) };

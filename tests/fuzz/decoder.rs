@@ -29,7 +29,7 @@ enum Change {
     Move(Index, Index),
 }
 
-/// Returns a value as JSON text, which may be invalid.
+/// Generates a value as JSON text, which may be invalid.
 fn value() -> impl Strategy<Value = String> {
     let known = corpus::lines("values").into_iter().map(|line| String::from_utf8(line).expect("it is text"));
     prop_oneof![
@@ -116,7 +116,7 @@ fn id(text: &str) -> InstanceId {
     InstanceId::new(text).expect("it is an id")
 }
 
-/// Instance 7 has a secret of its own, and instance 8 has none.
+/// Returns a keyring in which instance 7 has a secret of its own, and instance 8 has none.
 fn keyring() -> Keyring {
     let secret = |text: &str| Secret::new(text.to_owned()).expect("it is long enough");
     let instances = vec![(id("7"), vec![secret("the secret of instance 7")]), (id("8"), vec![])];

@@ -24,13 +24,13 @@ fn keyring() -> Keyring {
     Keyring::new(Some(secret(SECRET)), vec![own, (id("8"), vec![])]).expect("the secrets differ")
 }
 
-/// The bodies are short, because verification does not depend on their length.
+/// Generates a body. It is short, because verification does not depend on its length.
 fn body() -> impl Strategy<Value = Bytes> {
     let short: Vec<_> = corpus::bodies().into_iter().filter(|body| body.len() < 2_000).collect();
     mutated(short)
 }
 
-/// Generates a mutated line of the corpus, with the signature in its place.
+/// Returns a line of the corpus with the signature in its place, mutated.
 fn header(template: &[u8], signature: &str, edits: &[Edit], seeds: &[Vec<u8>]) -> Vec<u8> {
     let template = String::from_utf8_lossy(template);
     let header = template.replace("{good}", signature).replace("{GOOD}", &signature.to_uppercase());

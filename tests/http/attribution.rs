@@ -10,7 +10,7 @@ const OLD: &str = "the old secret of seven";
 const NEW: &str = "the new secret of seven";
 const EIGHT: &str = "the only secret of eight";
 
-/// Two instances with secrets of their own, and a secret for the others.
+/// Starts a service with two instances that have secrets of their own, and a secret for the others.
 async fn service(world: &World) -> Service {
     let file = world.folder.path().join("buzon.toml");
     let instances = format!(

@@ -88,7 +88,7 @@ async fn a_compressed_event_is_never_inflated() {
     service.stop().await;
 }
 
-/// Makes bodies of 194 KB that would decompress to 200 MB each.
+/// The bodies have 194 KB, and would decompress to 200 MB each.
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_take_no_more_memory_than_they_have_bytes() {
     const BOMBS: usize = 8;

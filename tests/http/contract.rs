@@ -203,7 +203,7 @@ async fn whatever_the_contract_allows_is_answered_as_it_says() {
     .await;
 }
 
-/// The ids that the examples of the contract name.
+/// Delivers events with the ids that the examples of the contract name.
 async fn fill(service: &Service) {
     for body in [
         received("ABCD1234", json!({"body": "Hola"})),

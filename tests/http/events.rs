@@ -12,7 +12,7 @@ async fn get(service: &Service, token: &str, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(token)).await
 }
 
-/// A service with some events, and a token for instance 7.
+/// Starts a service with some events, and makes a token for instance 7.
 async fn start(world: &World, settings: &[(&str, &str)]) -> (Service, String) {
     let store = world.open().await;
     let broken = [b"{\"a\": \"".to_vec(), vec![b'x'; 16 * 1024 - 8], "ñ\u{0}".as_bytes().to_vec()].concat();

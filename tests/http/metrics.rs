@@ -130,7 +130,7 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
         assert_eq!(shown.all(LAST_EVENT, &[]).len(), MAX_INSTANCES);
         assert_eq!(shown.value("buzon_instances_unlisted", &[]), 3.0);
         assert_eq!(shown.all(LAST_EVENT, &[("instance_id", "zuletzt")]).len(), 1);
-        // An instance whose id sorts first does not take the place of an earlier one.
+        // An instance whose id sorts first does not replace one that is already exported.
         service.deliver("/webhook/00000-new", "{}").await.accepted();
         let counted = async || scrape(&service).await.value("buzon_instances_unlisted", &[]) == 4.0;
         eventually("it is counted", counted).await;

@@ -89,7 +89,7 @@ impl Ids {
     }
 }
 
-/// The ids of instance 8: those of a message whose file is stored, and of one whose file is not.
+/// Returns the ids of instance 8: those of a message whose file is stored, and of one whose file is not.
 fn theirs() -> [Ids; 2] {
     let chat = "573002220000@c.us";
     let stored = Ids { instance: "8", message: "THEIRS", chat, hash: key(THEIRS).to_string() };
@@ -100,7 +100,8 @@ fn nowhere() -> Ids {
     Ids { instance: "9", message: "NOBODYS", chat: "573009990000@c.us", hash: key(b"nowhere").to_string() }
 }
 
-/// Instance 7, for which the caller has a token, and instance 8, which has everything that can be requested.
+/// Starts a service with instance 7, for which the caller has a token, and instance 8, which has everything that can be
+/// requested.
 async fn start(world: &World) -> (Service, Gateway) {
     let gateway = Gateway::start().await;
     gateway.reply("/mine.jpg", Reply::file(JPEG));
@@ -141,7 +142,7 @@ fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
     (given.status, headers.collect(), ids.out_of(&String::from_utf8_lossy(&given.body)))
 }
 
-/// The kinds of requests, each of which could reveal something of its own.
+/// Returns the kinds of requests, each of which could reveal something in its own way.
 fn ways(ids: &Ids) -> Vec<(Method, &'static str, String)> {
     vec![
         (Method::GET, "Accept", "*/*".to_owned()),

@@ -99,7 +99,7 @@ async fn an_event_that_takes_too_long_harms_no_neighbour_and_is_set_aside_the_se
     eventually("all others are stored", async || store.committed() == 255).await;
     assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()));
 
-    // This is refused until the event itself was tried alone.
+    // By then, the event itself was tried alone.
     sleep(Duration::from_secs(30)).await;
     ingest.submit(message("B")).await.expect("it is stored");
     assert_eq!(store.committed(), 256);
@@ -115,7 +115,7 @@ async fn a_slow_database_is_no_events_fault_however_often() {
     for outage in 1..4 {
         store.down.store(true, Ordering::Relaxed);
         assert!(submit_all(&ingest, ids()).await.iter().all(Result::is_err));
-        // This happens for an event that is alone in its batch, too.
+        // An event that is alone in its batch fails, too.
         assert!(ingest.submit(message("A0")).await.is_err());
         sleep(Duration::from_secs(60)).await;
         store.down.store(false, Ordering::Relaxed);

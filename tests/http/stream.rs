@@ -296,7 +296,7 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
 #[tokio::test]
 async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
     on_both(async |world| {
-        // Nothing is sent that would reveal that a client has gone.
+        // Nothing is sent, so that a failed write cannot reveal that a client has gone.
         let silent = Duration::from_secs(3_600);
         let pace = StreamPace { streams: 8, heartbeat: silent, poll: silent, ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;

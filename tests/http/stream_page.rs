@@ -95,7 +95,7 @@ async fn the_documented_page_shows_every_item_whatever_the_events_call_themselve
     let shown = tokio::spawn(async move { browser::open(&url).await.expect("it is a page") });
     eventually("every item is shown", async || door.asked("/shown") >= kinds.len() + 2).await;
     assert_eq!(door.asked("/api/v1/stream"), 1, "the page has stayed on its first stream");
-    // The browser waits for the end of the stream. It connects again to nobody.
+    // The browser waits for the end of the stream, and finds no server when it connects again.
     service.stop().await;
     let shown = shown.await.expect("the browser is there");
     for kind in kinds {

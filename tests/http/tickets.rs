@@ -24,7 +24,7 @@ fn by_hash() -> String {
     format!("/api/v1/media/{}", key(JPEG))
 }
 
-/// A service in which instance 7 has a file.
+/// Starts a service in which instance 7 has a file.
 async fn with_a_file(world: &World) -> (Service, Gateway) {
     let gateway = Gateway::start().await;
     gateway.reply("/a.jpg", Reply::file(JPEG));

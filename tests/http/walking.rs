@@ -11,7 +11,7 @@ use crate::support::service::{Service, answer};
 use crate::support::world::on_both;
 
 const SENDERS: usize = 32;
-/// The events that arrive during a walk.
+/// The number of events that arrive during a walk.
 const ENOUGH: usize = 20 * SENDERS;
 
 /// The times of these events: before, between and after those of all rows that are walked over.

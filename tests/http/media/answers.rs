@@ -6,7 +6,7 @@ use crate::media::{JPEG, key};
 use crate::support::raw::exchange;
 use crate::support::service::answer;
 
-/// The size of a file that is large enough to fill every buffer on its way.
+/// Returns a file that is large enough to fill every buffer on its way.
 fn large() -> Vec<u8> {
     (0..20 * 1024 * 1024u32).map(|n| (n ^ (n >> 11)) as u8).collect()
 }

@@ -91,7 +91,7 @@ struct Hostile {
     dangerous: bool,
 }
 
-/// Each file requests its own name from its sender.
+/// Returns the hostile files. Each of them requests its own name from its sender.
 fn hostile(canary: &Gateway) -> Vec<Hostile> {
     let file = |name: &'static str, natural_type, dangerous, content: &str| {
         let content = content.replace("SCRIPT", "new Image().src='URL';fetch('URL')").replace("URL", &canary.url(name));
@@ -154,8 +154,8 @@ fn html(body: &str) -> Reply {
     Reply::with_headers("Content-Type: text/html\r\n", page.as_bytes())
 }
 
-/// Hostile files that are stored, the sender that they try to reach, and a server that states the types that their
-/// names suggest.
+/// Stores the hostile files. Returns the service, the sender that they try to reach, a server that states the types that
+/// their names suggest, and the files.
 async fn setting() -> (NamedBlobs, Gateway, Gateway, Vec<Hostile>) {
     let (shelf, canary, naive) = (NamedBlobs::simple().await, Gateway::start().await, Gateway::start().await);
     let files = hostile(&canary);
