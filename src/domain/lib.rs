@@ -1,4 +1,4 @@
-//! The rules of buzon as plain types. Nothing here knows HTTP, async tasks or SQL, except that [`sql`] says how the
+//! The rules of buzon as plain types. Nothing here knows HTTP, async tasks or SQL, except that `sql.rs` says how the
 //! types stand in a query.
 //!
 //! An event takes this path: [`access::signature`] verifies it, [`instance`] decides which instance it belongs to,
