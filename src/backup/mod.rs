@@ -31,7 +31,7 @@ pub enum BackupStep {
     /// The copy of the database is being written or read, and has so many bytes.
     Database(u64),
     /// So many files of these.
-    FileStore { done: u64, of: u64 },
+    Files { done: u64, of: u64 },
 }
 
 /// Is told how far the work has come.

@@ -113,7 +113,7 @@ pub(super) async fn each<'o, W: Future<Output = Result<Option<FileFlaw>, BackupE
     let (mut done, mut lacking) = (0, Vec::new());
     while let Some((object, flaw)) = worked.try_next().await? {
         done += 1;
-        progress(BackupStep::FileStore { done, of });
+        progress(BackupStep::Files { done, of });
         lacking.extend(flaw.map(|flaw| Lacking { key: object.key.clone(), size: object.size, flaw }));
     }
     lacking.sort_by(|one, other| one.key.cmp(&other.key));

@@ -287,7 +287,7 @@ impl Bar {
             BackupStep::Database(bytes) => {
                 self.0.set_message(format!("the database, {}", indicatif::HumanBytes(bytes)))
             }
-            BackupStep::FileStore { done, of } => {
+            BackupStep::Files { done, of } => {
                 self.0.set_length(of);
                 self.0.set_position(done);
                 self.0.set_message("media");

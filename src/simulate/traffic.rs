@@ -68,7 +68,7 @@ pub struct TrafficGenerator {
 }
 
 enum Planned {
-    SendAnswer { instance: usize, chat: SimulatedChat },
+    Answer { instance: usize, chat: SimulatedChat },
     Ack { instance: usize, id: String, ack: &'static str },
     Reaction { instance: usize, id: String, from: String },
     Again(SimulatedDelivery),
@@ -93,7 +93,7 @@ impl TrafficGenerator {
 
     fn follow(&mut self, planned: Planned, at: Timestamp) -> SimulatedDelivery {
         match planned {
-            Planned::SendAnswer { instance, chat } => self.answer(instance, &chat, at),
+            Planned::Answer { instance, chat } => self.answer(instance, &chat, at),
             Planned::Ack { instance, id, ack } => {
                 // The guide's form names no instance.
                 self.delivery(instance, EventKind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
@@ -139,7 +139,7 @@ impl TrafficGenerator {
         }
         if self.dice.in_thousand(ANSWERED) {
             let after = self.minutes(1, 20);
-            self.plan(at + after, Planned::SendAnswer { instance, chat });
+            self.plan(at + after, Planned::Answer { instance, chat });
         }
         SimulatedDelivery { has_file: content.url.is_some(), ..self.delivery(instance, EventKind::Message, &body) }
     }

@@ -58,7 +58,7 @@ impl LineFormat {
                 let stated = fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
                 let fields: Map<String, Value> =
                     [("message".to_owned(), message.into())].into_iter().chain(stated).collect();
-                let target = "crate::telemetry";
+                let target = "buzon::telemetry";
                 let line = json!({"timestamp": at, "level": level.as_str(), "fields": fields, "target": target});
                 format!("{line}\n")
             }

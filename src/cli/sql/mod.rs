@@ -34,7 +34,7 @@ pub(super) struct SqlArgs {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How to print what it answers
-    #[arg(long, value_enum, default_value_t = Format::TextTable)]
+    #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// How long it may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -44,7 +44,7 @@ pub(super) struct SqlArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people; on a terminal, cut to its width
-    TextTable,
+    Table,
     /// For spreadsheets; text that one would take for a formula gets a ' before it
     Csv,
     /// One array of objects
@@ -124,7 +124,7 @@ const MAX_QUERY: u64 = 1024 * 1024;
 /// Prints an answer until it ends.
 fn print(format: Format, mut answers: Receiver<QueryPart>) -> io::Result<()> {
     let mut output: Box<dyn AnswerWriter> = match format {
-        Format::TextTable => Box::new(TextTable::new()),
+        Format::Table => Box::new(TextTable::new()),
         Format::Csv => Box::new(Delimited::new(terminal::data(EscapeForm::Text))),
         Format::Json => Box::new(Json::array(terminal::data(EscapeForm::Json))),
         Format::Ndjson => Box::new(Json::lines(terminal::data(EscapeForm::Json))),
