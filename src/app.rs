@@ -1,4 +1,4 @@
-//! Wires everything: a configuration in, a running service out. The program and the tests call the same.
+//! Builds a running service from a configuration, for the program and for the tests.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use futures_util::future::OptionFuture;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::blob::Blobs;
@@ -47,21 +48,35 @@ use platform::meters::Meters;
 use platform::supervisor;
 use store::{EventStore, Store};
 
-/// How long everything may take after the signal to stop.
-const ALL_END: Duration = Duration::from_secs(7);
+/// How long the whole shutdown may take.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(7);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// A service that listens, and is to be [run](Application::run).
+/// A service that listens. [`run`](Application::run) makes it serve.
 pub struct Application {
     listening: Listening,
-    readiness: Arc<Readiness>,
     writer: ingest::IngestWriter,
     media: Option<media::MediaWorker>,
-    replayer: Option<Replayer>,
-    streams: Arc<Streams>,
-    /// Background tasks, which nobody waits for.
-    background: JoinSet<()>,
+    /// Tasks that nothing waits for. They are aborted when this is dropped.
+    _background: JoinSet<()>,
+    _replayer: Option<Replayer>,
     store: Arc<dyn Store>,
+    stop: StopTokens,
+}
+
+/// The tokens that end the tasks of the service, in two steps.
+struct StopTokens {
+    /// Ends the writer of events, which has to store what the requests under way have brought.
+    all: CancellationToken,
+    /// A child of `all`, cancelled first, which ends everything else.
+    all_but_writer: CancellationToken,
+}
+
+impl StopTokens {
+    fn new() -> Self {
+        let all = CancellationToken::new();
+        Self { all_but_writer: all.child_token(), all }
+    }
 }
 
 impl Application {
@@ -70,7 +85,7 @@ impl Application {
         Self::build_on(config, store.clone(), store, clock, StreamPace::default(), AnswerLimits::default())
     }
 
-    /// The same, with events recorded by `ledger`, streams of this pace, and these limits of answers.
+    /// Does the same with events recorded by `ledger`, streams of this pace, and these limits of answers.
     pub fn build_on(
         config: &Config,
         ledger: Arc<dyn EventStore>,
@@ -90,19 +105,21 @@ impl Application {
         let tickets = TicketKey::new(ticket_key);
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
         let downloads = config.media.downloads > 0;
-        let room = downloads.then(|| Arc::new(room(config, &blobs)));
-        let told = ingest::CommitListeners::default();
-        let (ingest, writer) = ingest::start(ledger.clone(), told.clone(), disk(config));
-        let meters = told.meters.clone();
+        let capacity = downloads.then(|| Arc::new(media_capacity(config, &blobs)));
+        let stop = StopTokens::new();
+        let first = &stop.all_but_writer;
+        let listeners = ingest::CommitListeners::default();
+        let (ingest, writer) = ingest::start(ledger.clone(), listeners.clone(), ledger_disk(config), stop.all.clone());
+        let meters = listeners.meters.clone();
         meters.show_build(config.database.kind().word());
-        let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), room.clone()));
+        let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), capacity.clone(), first.clone()));
         let archive = StoreHandle::new(store.clone());
         let proxies = &config.trusted_proxies;
         let strangers = Arc::new(AuthFailureLimiter::new(proxies.clone()));
         let owner = token.expose_secret();
         let access = Arc::new(Access::new(archive.clone(), clock.clone(), owner, tickets, strangers.clone()));
-        let identity = Identity::new(random_name()?, token.expose_secret(), archive.clone(), proxies.clone());
-        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace));
+        let identity = Identity::new(process_id()?, owner, archive.clone(), proxies.clone());
+        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace, first.clone()));
         let roster = ConfiguredInstances::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
         let files = MediaFiles::new(archive.clone(), blobs.clone(), config.media.redirect);
         let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
@@ -112,7 +129,7 @@ impl Application {
             meters: meters.clone(),
             readiness: readiness.clone(),
             ingest: ingest.clone(),
-            room: room.clone(),
+            room: capacity.clone(),
             stock: Arc::new(stock),
             is_local: config.api_listen.unwrap_or(config.listen).ip().to_canonical().is_loopback(),
         };
@@ -128,8 +145,8 @@ impl Application {
             meters: meters.clone(),
             strangers,
         };
-        let both = AppState {
-            readiness: readiness.clone(),
+        let state = AppState {
+            readiness,
             meters: meters.clone(),
             webhook: Some(Arc::new(receiver)),
             identity: Arc::new(identity),
@@ -148,29 +165,22 @@ impl Application {
         };
         let guests = ConnectionLimiter::new(proxies.clone(), config.max_connections_per_address, clock.clone());
         let limits = ServerLimits { connections: config.max_connections, guests: Arc::new(guests) };
-        let listening = server::listen(config.listen, config.api_listen, both, &limits)?;
+        let listening = server::listen(config.listen, config.api_listen, state, &limits)?;
         let lookup = Arc::new(SystemLookup);
-        let media = room.map(|room| {
-            let (store, clock) = (store.clone(), clock.clone());
-            let parts =
-                media::MediaParts { store, blobs, clock, lookup, room, wake: told.media, meters: told.meters.clone() };
-            media::start(media_settings(config), parts)
+        let media = capacity.map(|capacity| {
+            let (store, clock, wake, meters) = (store.clone(), clock.clone(), listeners.media.clone(), meters.clone());
+            let parts = media::MediaParts { store, blobs, clock, lookup, capacity, wake, meters };
+            media::start(media_settings(config), parts, first.clone())
         });
         let media = media.transpose()?;
         let replayed = |(gateway, accounts)| {
-            let (store, outage, meters) = (store.clone(), told.outage.clone(), meters.clone());
-            Replayer::start(gateway::ReplayerParts { gateway, accounts, ledger, store, outage, meters })
+            let (store, outage, meters) = (store.clone(), listeners.outage.clone(), meters.clone());
+            let parts = gateway::ReplayerParts { gateway, accounts, ledger, store, outage, meters };
+            Replayer::start(parts, first.clone())
         };
-        let (tally, now) = (told.tally, clock.clone());
-        let replayer = replaying(config, clock)?.map(replayed).transpose()?;
-        let mut background = JoinSet::new();
-        let (watched, committed) = (streams.clone(), told.committed);
-        let watch = move || Streams::watch(watched.clone(), committed.clone());
-        background.spawn(supervisor::keep("watcher of the streams", Arc::default(), watch));
-        background.spawn(supervisor::keep("upkeep of the metrics", Arc::default(), move || upkeep(meters.clone())));
-        let tell = move || ingest::tell(tally.clone(), now.clone());
-        background.spawn(supervisor::keep("tally of what is stored", Arc::default(), tell));
-        Ok(Self { listening, readiness, writer, media, replayer, streams, background, store })
+        let replayer = gateway_accounts(config, clock.clone())?.map(replayed).transpose()?;
+        let background = background(streams, listeners, clock, first);
+        Ok(Self { listening, writer, media, _background: background, _replayer: replayer, store, stop })
     }
 
     /// Where the webhook is received.
@@ -183,10 +193,10 @@ impl Application {
         self.listening.api
     }
 
-    /// Serves until `stop` is ready; then finishes the requests under way and the queue, and closes the store.
+    /// Serves until `stop` is ready. Then finishes the requests under way and the queue, and closes the store.
     ///
     /// # Errors
-    /// If a listener or the writer ended by itself: nothing would be stored any more.
+    /// If a listener or the writer ended by itself, so that nothing would be stored any more.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (outcome, writer_lives) = tokio::select! {
             () = stop => (Ok(()), true),
@@ -194,28 +204,42 @@ impl Application {
             error = self.listening.ended() => (Err(anyhow!(error).context("a listener ended by itself")), true),
         };
         info!("stopping: finishing the requests under way");
-        let ended = timeout(ALL_END, self.end(writer_lives)).await;
+        let ended = timeout(SHUTDOWN_LIMIT, self.end(writer_lives)).await;
         let ended = ended.unwrap_or_else(|_| {
-            warn!("not everything was finished in time; what was answered 200 is safe");
+            warn!("not everything was finished in time; every event that was answered 200 is safe");
             Ok(())
         });
         outcome.and(ended)
     }
 
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
-        self.readiness.stop();
-        self.streams.stop();
-        drop(self.replayer.take());
-        self.background.abort_all();
-        let media = OptionFuture::from(self.media.as_mut().map(media::MediaWorker::stop));
+        self.stop.all_but_writer.cancel();
+        let media = OptionFuture::from(self.media.as_mut().map(media::MediaWorker::ended));
         tokio::join!(self.listening.stop(), media);
+        self.stop.all.cancel();
         if writer_lives {
-            self.writer.close();
             self.writer.ended().await.context("the writer died while it finished the queue")?;
         }
         self.store.close().await;
         Ok(())
     }
+}
+
+/// Starts the tasks that have nothing to finish when the service stops.
+fn background(
+    streams: Arc<Streams>,
+    listeners: ingest::CommitListeners,
+    clock: Arc<dyn Clock>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let ingest::CommitListeners { committed, meters, summary, .. } = listeners;
+    let mut tasks = JoinSet::new();
+    let watch = move || streams.clone().watch(committed.clone());
+    tasks.spawn(supervisor::keep_until("watcher of the streams", stop.clone(), watch));
+    tasks.spawn(supervisor::keep_until("upkeep of the metrics", stop.clone(), move || upkeep(meters.clone())));
+    let log = move || ingest::log_summaries(summary.clone(), clock.clone());
+    tasks.spawn(supervisor::keep_until("tally of what is stored", stop.clone(), log));
+    tasks
 }
 
 async fn upkeep(meters: Arc<Meters>) {
@@ -226,25 +250,25 @@ async fn upkeep(meters: Arc<Meters>) {
     }
 }
 
-/// By which this process is told from others.
-fn random_name() -> anyhow::Result<String> {
+/// Returns a random id, which tells this process from others.
+fn process_id() -> anyhow::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
     Ok(hex::encode(random))
 }
 
-/// How a task ended that never does by itself. Not what it said: that can quote a message.
+/// Says how a task ended that never does by itself. A panic's message is left out, because it can quote an event.
 fn how(ended: Result<(), JoinError>) -> &'static str {
     if ended.is_ok() { "it ended" } else { "it panicked; the log says where" }
 }
 
-/// Where events go. The disk of a PostgreSQL server is its own.
-fn disk(config: &Config) -> Disk {
+/// Returns the disk that events are written to. The disk of a PostgreSQL server is its own business.
+fn ledger_disk(config: &Config) -> Disk {
     Disk::new(config.database.folder().map(Path::to_owned).into_iter().collect(), config.min_free)
 }
 
-/// Downloads go through the data folder, and end in the folder of the media store if that is one.
-fn room(config: &Config, blobs: &Blobs) -> MediaCapacity {
+/// Downloads go through the data folder, and end in the folder of the media store if it is one.
+fn media_capacity(config: &Config, blobs: &Blobs) -> MediaCapacity {
     let folders = [Some(config.data_dir.as_path()), blobs.folder()];
     MediaCapacity::new(
         folders.into_iter().flatten().map(Path::to_owned).collect(),
@@ -253,13 +277,13 @@ fn room(config: &Config, blobs: &Blobs) -> MediaCapacity {
     )
 }
 
-/// Where failed deliveries are asked for, and for whom; if they are.
-fn replaying(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Option<(Gateway, Vec<Account>)>> {
+/// Returns the gateway to ask for failed deliveries and the accounts to ask for, unless that is switched off.
+fn gateway_accounts(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Option<(Gateway, Vec<Account>)>> {
     let Some(url) = config.replays_at() else { return Ok(None) };
     let account =
         |(instance, token): (&InstanceId, &SecretString)| Account { instance: instance.clone(), token: token.clone() };
-    let told = |wait: Duration| info!(wait.seconds = wait.as_secs(), "the gateway wants to be asked more slowly");
-    let gateway = Gateway::new(url.clone(), clock, Arc::new(told))?;
+    let notice = |wait: Duration| info!(wait.seconds = wait.as_secs(), "the gateway wants to be asked more slowly");
+    let gateway = Gateway::new(url.clone(), clock, Arc::new(notice))?;
     Ok(Some((gateway, config.gateway.tokens.iter().map(account).collect())))
 }
 
@@ -277,7 +301,7 @@ fn media_settings(config: &Config) -> media::MediaSettings {
     }
 }
 
-/// With an origin configured, only those; without one, the public internet.
+/// Allows only the configured origins, or the public internet where there are none.
 fn guard(config: &Config) -> Guard {
     let mut origins = config.gateway.url.iter().chain(&config.media.origins).peekable();
     if origins.peek().is_some() { Guard::origins(origins) } else { Guard::internet() }

@@ -1,13 +1,13 @@
 //! Storing a file. Memory stays flat: 16 MiB for small files, and 8 MiB for each of four large ones, however many
 //! callers there are; the others wait.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::sync::Arc;
 
 use object_store::path::Path as ObjectPath;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Blobs;
@@ -75,10 +75,10 @@ impl Blobs {
     async fn put_large(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
         let turn = Arc::clone(&self.limits.large_files).acquire_owned().await.expect("it is never closed");
         let store = Arc::clone(&self.store);
-        // Goes with this future.
-        let (_caller, gone) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let _stopped_on_drop = stop.clone().drop_guard();
         let task = tokio::spawn(async move {
-            let done = upload(store.as_ref(), &path, file, size, gone).await;
+            let done = upload(store.as_ref(), &path, file, size, stop).await;
             drop(turn);
             done
         });
@@ -92,12 +92,12 @@ async fn upload(
     path: &ObjectPath,
     file: Arc<File>,
     size: u64,
-    caller_gone: oneshot::Receiver<Infallible>,
+    stop: CancellationToken,
 ) -> Result<(), BlobError> {
     let mut upload = within(ANSWER, store.put_multipart(path)).await?;
     let sent = tokio::select! {
         sent = send(upload.as_mut(), file, size) => sent,
-        _ = caller_gone => Err(BlobError::Unavailable("nobody waits for the upload any more".to_owned())),
+        () = stop.cancelled() => Err(BlobError::Unavailable("nobody waits for the upload any more".to_owned())),
     };
     let done = match sent {
         Ok(()) => within(COMPLETION, upload.complete()).await.map(drop),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Account, FailedDelivery, Gateway, GatewayError, oldest_first};
@@ -57,31 +57,25 @@ pub struct ReplayerParts {
     pub meters: Arc<Meters>,
 }
 
-/// The task. It ends when it is dropped.
+/// The thread of the replayer. It ends when this is dropped.
 pub struct Replayer {
-    task: JoinHandle<()>,
     _threads: Threads,
 }
 
 impl Replayer {
-    /// Begins, as after an outage: the process was away.
+    /// Starts the replayer, which asks as after an outage, because the process was away, and ends when `stop` is
+    /// cancelled.
     ///
     /// # Errors
     /// If its thread cannot be started.
-    pub fn start(parts: ReplayerParts) -> std::io::Result<Self> {
+    pub fn start(parts: ReplayerParts, stop: CancellationToken) -> std::io::Result<Self> {
         let threads = Threads::start("gateway", 1)?;
         let ReplayerParts { gateway, accounts, ledger, store, outage, meters } = parts;
         let watch = Watch { ledger, store, outage, meters, runtime: Handle::current() };
         let asking = Arc::new(Asking { gateway, accounts, watch });
         let run = move || run(asking.clone());
-        let task = threads.handle().spawn(supervisor::keep("replayer", Arc::default(), run));
-        Ok(Self { task, _threads: threads })
-    }
-}
-
-impl Drop for Replayer {
-    fn drop(&mut self) {
-        self.task.abort();
+        threads.handle().spawn(supervisor::keep_until("replayer", stop, run));
+        Ok(Self { _threads: threads })
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use disk_guard::DiskGuard;
 use domain::event::Event;
@@ -24,7 +25,7 @@ mod suspects;
 mod writer;
 
 use batch_latency::BatchLatency;
-pub use stored_summary::{StoredSummary, tell};
+pub use stored_summary::{StoredSummary, log_summaries};
 use writer::{BATCH_BYTES, BATCH_EVENTS};
 
 /// Events that wait or are being committed.
@@ -69,16 +70,13 @@ struct Queued {
 pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
-    floor: Arc<DiskGuard>,
-    pace: Arc<BatchLatency>,
+    disk_guard: Arc<DiskGuard>,
+    batch_latency: Arc<BatchLatency>,
     outage: Arc<Outage>,
 }
 
-/// The writer task. It ends when the queue is closed and empty.
-pub struct IngestWriter {
-    task: JoinHandle<()>,
-    closing: Arc<Notify>,
-}
+/// The writer task. It ends when its token is cancelled and the queue is empty.
+pub struct IngestWriter(JoinHandle<()>);
 
 /// Whom the writer tells of its commits.
 #[derive(Clone, Default)]
@@ -91,19 +89,29 @@ pub struct CommitListeners {
     pub outage: Arc<Outage>,
     /// Of every commit.
     pub meters: Arc<Meters>,
-    /// Counts the events of every commit.
-    pub tally: Arc<StoredSummary>,
+    /// Counts the events of every commit for the log.
+    pub summary: Arc<StoredSummary>,
 }
 
-/// Starts the writer, and returns it with the way into its queue. `disk` is what the database is written to, as far as that
-/// is known.
-pub fn start(store: Arc<dyn EventStore>, told: CommitListeners, disk: Disk) -> (Ingest, IngestWriter) {
+/// Starts the writer, and returns it with the way into its queue. `disk` is the one that the database is on, as far as
+/// that is known. Once `stop` is cancelled, no more events are taken, and the writer ends when it has committed those
+/// that wait.
+pub fn start(
+    store: Arc<dyn EventStore>,
+    listeners: CommitListeners,
+    disk: Disk,
+    stop: CancellationToken,
+) -> (Ingest, IngestWriter) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
-    let (closing, pace) = (Arc::new(Notify::new()), Arc::new(BatchLatency::default()));
-    let (bytes, floor) = (Arc::new(Semaphore::new(QUEUE_BYTES)), Arc::new(DiskGuard::new(disk)));
-    let ingest = Ingest { queue, bytes, floor, pace: pace.clone(), outage: told.outage.clone() };
-    let task = tokio::spawn(writer::run(store, waiting, told, closing.clone(), pace));
-    (ingest, IngestWriter { task, closing })
+    let ingest = Ingest {
+        queue,
+        bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        disk_guard: Arc::new(DiskGuard::new(disk)),
+        batch_latency: Arc::default(),
+        outage: listeners.outage.clone(),
+    };
+    let task = tokio::spawn(writer::run(store, waiting, listeners, stop, ingest.batch_latency.clone()));
+    (ingest, IngestWriter(task))
 }
 
 impl Ingest {
@@ -120,8 +128,8 @@ impl Ingest {
         let (events, bytes) = self.waiting();
         let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
         let batches_before = (events / BATCH_EVENTS).max(bytes / BATCH_BYTES);
-        let late = self.pace.of(batches_before) > ADMITTED_WAIT;
-        if full || late { Err(IngestError::QueueFull) } else { self.floor.check() }
+        let late = self.batch_latency.of(batches_before) > ADMITTED_WAIT;
+        if full || late { Err(IngestError::QueueFull) } else { self.disk_guard.check() }
     }
 
     /// Whether the disk has room for events.
@@ -129,7 +137,7 @@ impl Ingest {
     /// # Errors
     /// [`IngestError::DiskLow`].
     pub fn has_room(&self) -> Result<(), IngestError> {
-        self.floor.check()
+        self.disk_guard.check()
     }
 
     /// How many events wait, and the bytes of their bodies and of those that are being committed.
@@ -139,7 +147,7 @@ impl Ingest {
 
     /// What the database is written to, as far as that is known.
     pub fn disk(&self) -> &Disk {
-        self.floor.disk()
+        self.disk_guard.disk()
     }
 
     /// Hands an event to the writer and waits until it is committed and on disk.
@@ -164,16 +172,11 @@ impl Ingest {
 }
 
 impl IngestWriter {
-    /// Takes no more events, and lets the task finish those that wait.
-    pub fn close(&self) {
-        self.closing.notify_one();
-    }
-
     /// Waits for the end of the task.
     ///
     /// # Errors
     /// If the task panicked; nothing can be stored any more then.
     pub async fn ended(&mut self) -> Result<(), tokio::task::JoinError> {
-        (&mut self.task).await
+        (&mut self.0).await
     }
 }

@@ -65,14 +65,14 @@ impl StoredSummary {
     }
 
     /// Says in the log what was counted since the last time, and what is wrong with the clock.
-    fn tell(&self, now: Timestamp) {
+    fn log(&self, now: Timestamp) {
         let (stored, times) = {
             let mut counts = self.lock();
             let is_enough = counts.times.stated >= ENOUGH_TIMES;
             let times = if is_enough { std::mem::take(&mut counts.times) } else { Times::default() };
             (std::mem::take(&mut counts.stored), times)
         };
-        stored.tell();
+        stored.log();
         if times.are_mostly_unusable() {
             warn!(
                 times.stated,
@@ -102,7 +102,7 @@ impl Stored {
         }
     }
 
-    fn tell(self) {
+    fn log(self) {
         if self == Self::default() {
             return;
         }
@@ -126,11 +126,11 @@ impl Times {
 }
 
 /// Tells of what comes until it is dropped.
-pub async fn tell(tally: Arc<StoredSummary>, clock: Arc<dyn Clock>) {
+pub async fn log_summaries(summary: Arc<StoredSummary>, clock: Arc<dyn Clock>) {
     loop {
-        tally.counted.notified().await;
+        summary.counted.notified().await;
         sleep(GATHERED).await;
-        tally.tell(clock.now());
+        summary.log(clock.now());
         sleep(REST).await;
     }
 }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn each_event_is_counted_by_what_it_is() {
-        let tally = StoredSummary::default();
+        let summary = StoredSummary::default();
         let events = [
             message("1724716800"),
             message("1724716800"),
@@ -165,8 +165,8 @@ mod tests {
             event("no event"),
         ];
         let receipts = [&[NEW, Receipt { duplicate: true, quarantined: false }], [NEW; 5].as_slice()].concat();
-        tally.count(&events, &receipts);
-        let counts = tally.lock();
+        summary.count(&events, &receipts);
+        let counts = summary.lock();
         let expected = Stored { messages: 1, acks: 1, reactions: 1, others: 2, quarantined: 1, repeats: 1 };
         assert_eq!((&counts.stored, &counts.times), (&expected, &Times { stated: 1, unusable: 0 }));
     }
@@ -174,10 +174,10 @@ mod tests {
     #[test]
     fn a_clock_is_suspected_when_most_of_the_times_cannot_be_used() {
         let suspected = |timestamps: &[&str]| {
-            let tally = StoredSummary::default();
+            let summary = StoredSummary::default();
             let events: Vec<Event> = timestamps.iter().map(|timestamp| message(timestamp)).collect();
-            tally.count(&events, &vec![NEW; events.len()]);
-            let times = std::mem::take(&mut tally.lock().times);
+            summary.count(&events, &vec![NEW; events.len()]);
+            let times = std::mem::take(&mut summary.lock().times);
             times.are_mostly_unusable()
         };
         let (good, from_the_future) = ("1724716800", "1924716800");

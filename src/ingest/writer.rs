@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::batch_latency::BatchLatency;
@@ -42,16 +43,16 @@ const TOOK_TOO_LONG: &str = "took_too_long";
 pub(super) async fn run(
     store: Arc<dyn EventStore>,
     mut waiting: mpsc::Receiver<Queued>,
-    told: CommitListeners,
-    closing: Arc<Notify>,
-    pace: Arc<BatchLatency>,
+    listeners: CommitListeners,
+    stop: CancellationToken,
+    batch_latency: Arc<BatchLatency>,
 ) {
-    let mut committer = Committer::new(store, told);
+    let mut committer = Committer::new(store, listeners);
     let (mut left_over, mut waited) = (None, false);
     loop {
         let first = match left_over.take() {
             Some(queued) => Some(queued),
-            None if committer.delayed.is_empty() => match next(&mut waiting, &closing).await {
+            None if committer.delayed.is_empty() => match next(&mut waiting, &stop).await {
                 Some(queued) => Some(queued),
                 None => return,
             },
@@ -62,7 +63,7 @@ pub(super) async fn run(
             let batch = gather(first, &mut waiting, &mut left_over);
             let started = Instant::now();
             committer.commit(BatchPart::new(batch)).await;
-            pace.note(started.elapsed());
+            batch_latency.note(started.elapsed());
         }
         // After a batch that ran out of time, the next goes first: its clients have waited all the while.
         waited = !waited && committer.delayed.len() > delayed;
@@ -73,10 +74,10 @@ pub(super) async fn run(
 }
 
 /// Waits for an event; `None` when the queue is closed and empty.
-async fn next(waiting: &mut mpsc::Receiver<Queued>, closing: &Notify) -> Option<Queued> {
+async fn next(waiting: &mut mpsc::Receiver<Queued>, stop: &CancellationToken) -> Option<Queued> {
     tokio::select! {
         queued = waiting.recv() => return queued,
-        () = closing.notified() => waiting.close(),
+        () = stop.cancelled() => waiting.close(),
     }
     waiting.recv().await
 }
@@ -100,7 +101,7 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
 /// Commits parts of batches and answers their clients, each as soon as its event is safe.
 struct Committer {
     store: Arc<dyn EventStore>,
-    told: CommitListeners,
+    listeners: CommitListeners,
     /// Halves of batches that took too long or were too much at once. One of their events may be at fault.
     delayed: VecDeque<BatchPart>,
     /// Events that ran out of time alone.
@@ -110,8 +111,8 @@ struct Committer {
 }
 
 impl Committer {
-    fn new(store: Arc<dyn EventStore>, told: CommitListeners) -> Self {
-        Self { store, told, delayed: VecDeque::new(), suspects: Suspects::default(), slow: 0 }
+    fn new(store: Arc<dyn EventStore>, listeners: CommitListeners) -> Self {
+        Self { store, listeners, delayed: VecDeque::new(), suspects: Suspects::default(), slow: 0 }
     }
 
     /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
@@ -161,12 +162,12 @@ impl Committer {
     fn committed(&mut self, mut part: BatchPart, receipts: Vec<Receipt>, took: Duration) {
         self.slow = 0;
         self.suspects.note_commit();
-        self.told.meters.events.commit(&part.events, &receipts, took);
-        self.told.tally.count(&part.events, &receipts);
-        self.told.committed.notify_one();
-        self.told.outage.store();
+        self.listeners.meters.events.commit(&part.events, &receipts, took);
+        self.listeners.summary.count(&part.events, &receipts);
+        self.listeners.committed.notify_one();
+        self.listeners.outage.store();
         if part.events.iter().any(Event::asks_for_media) {
-            self.told.media.notify_one();
+            self.listeners.media.notify_one();
         }
         // The next batch does not wait for the answers.
         tokio::spawn(async move { part.answer(receipts) });

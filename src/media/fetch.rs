@@ -38,7 +38,7 @@ pub(super) struct Fetcher {
     max_size: u64,
     timeout: Duration,
     spool: PathBuf,
-    room: Arc<MediaCapacity>,
+    capacity: Arc<MediaCapacity>,
     clock: Arc<dyn Clock>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Fetched {
 impl Fetcher {
     pub(super) fn new(
         settings: super::MediaSettings,
-        room: Arc<MediaCapacity>,
+        capacity: Arc<MediaCapacity>,
         lookup: Arc<dyn Lookup>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, reqwest::Error> {
@@ -63,7 +63,7 @@ impl Fetcher {
             max_size: settings.max_size,
             timeout: settings.timeout,
             spool: settings.spool,
-            room,
+            capacity,
             clock,
         })
     }
@@ -123,7 +123,7 @@ impl Fetcher {
         if length > self.max_size {
             return Err(self.too_large());
         }
-        self.room.fits(length).map_err(|_| MediaFailure::DiskFull)?;
+        self.capacity.fits(length).map_err(|_| MediaFailure::DiskFull)?;
         let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
         let mut room_until = ROOM_EVERY;
         while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
@@ -132,7 +132,7 @@ impl Fetcher {
             }
             spool.write(&chunk).await.map_err(unwritten)?;
             if spool.size() >= room_until {
-                self.room.disk().map_err(|_| MediaFailure::DiskFull)?;
+                self.capacity.disk().map_err(|_| MediaFailure::DiskFull)?;
                 room_until = spool.size() + ROOM_EVERY;
             }
         }

@@ -47,7 +47,7 @@ async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure>
         Some(_) => put_again(parts, fetched).await,
         None => {
             put(parts, fetched).await?;
-            parts.room.add(spooled.size);
+            parts.capacity.add(spooled.size);
             Ok(())
         }
     }
@@ -76,7 +76,7 @@ async fn put(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> 
     let spooled = &fetched.spooled;
     let in_folder = parts.blobs.folder().is_some();
     if in_folder {
-        parts.room.fits(spooled.size).map_err(|_| MediaFailure::DiskFull)?;
+        parts.capacity.fits(spooled.size).map_err(|_| MediaFailure::DiskFull)?;
     }
     let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
     put.map_err(|error| match error {

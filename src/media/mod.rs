@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::blob::Blobs;
@@ -66,7 +67,7 @@ pub struct MediaParts {
     pub blobs: Blobs,
     pub clock: Arc<dyn Clock>,
     pub lookup: Arc<dyn Lookup>,
-    pub room: Arc<MediaCapacity>,
+    pub capacity: Arc<MediaCapacity>,
     /// Woken when a job was committed.
     pub wake: Arc<Notify>,
     pub meters: Arc<Meters>,
@@ -87,42 +88,38 @@ pub enum StartError {
 /// The tasks that fetch and sweep.
 pub struct MediaWorker {
     task: JoinHandle<()>,
-    sweeper: JoinHandle<()>,
-    closing: Arc<Notify>,
     blobs: Blobs,
     _threads: Threads,
 }
 
-/// Starts fetching and sweeping.
+/// Starts fetching and sweeping. Once `stop` is cancelled, the downloads under way are broken off, and their jobs are given
+/// back for the next start or another process.
 ///
 /// # Errors
 /// If the HTTP client or the threads cannot be made.
-pub fn start(settings: MediaSettings, parts: MediaParts) -> Result<MediaWorker, StartError> {
+pub fn start(settings: MediaSettings, parts: MediaParts, stop: CancellationToken) -> Result<MediaWorker, StartError> {
     tls::install_provider();
     let threads = Threads::start("media", THREADS)?;
-    let closing = Arc::new(Notify::new());
     let blobs = parts.blobs.clone();
     let context = Arc::new(worker::Context::new(settings, parts.clone(), threads.handle())?);
-    let sweeper = tokio::spawn(supervisor::keep("media sweeper", Arc::default(), move || sweeper::run(parts.clone())));
-    let closed = closing.clone();
-    let run = move || worker::run(context.clone(), closed.clone());
-    let task = tokio::spawn(supervisor::keep("media worker", closing.clone(), run));
-    Ok(MediaWorker { task, sweeper, closing, blobs, _threads: threads })
+    tokio::spawn(supervisor::keep_until("media sweeper", stop.clone(), move || sweeper::run(parts.clone())));
+    let stopped = stop.clone();
+    let run = move || worker::run(context.clone(), stopped.clone());
+    let task = tokio::spawn(supervisor::keep("media worker", stop, run));
+    Ok(MediaWorker { task, blobs, _threads: threads })
 }
 
 impl MediaWorker {
-    /// Breaks off the downloads under way and gives their jobs back, for the next start or another process. What a late
-    /// one holds ends by itself. The threads live on until the worker is dropped: connections to the bucket that others
-    /// use may have been opened there.
-    pub async fn stop(&mut self) {
-        self.sweeper.abort();
-        self.closing.notify_one();
+    /// Waits until the worker has ended, but not for long: a lease that could not be given back runs out by itself. The
+    /// threads live on until the worker is dropped, because connections to the bucket that others use may have been
+    /// opened there.
+    pub async fn ended(&mut self) {
         let ended = async {
-            // One that panics has nothing to give back.
+            // A worker that panicked has nothing to give back.
             let _ = (&mut self.task).await;
             self.blobs.finish_uploads().await;
         };
-        // What is late holds up nobody else's end.
+        // A late one must not hold up the others.
         let _ = timeout(STOP_WAIT, ended).await;
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::capacity::Shortage;
@@ -49,8 +49,8 @@ impl Context {
         let downloads = settings.downloads as usize;
         let downloads_per_host = settings.downloads_per_host as usize;
         let gateway_host = settings.gateway_url.as_ref().and_then(|url| url.host_str()).unwrap_or_default().to_owned();
-        let (room, lookup, clock) = (parts.room.clone(), parts.lookup.clone(), parts.clock.clone());
-        let fetcher = Arc::new(Fetcher::new(settings, room, lookup, clock)?);
+        let (capacity, lookup, clock) = (parts.capacity.clone(), parts.lookup.clone(), parts.clock.clone());
+        let fetcher = Arc::new(Fetcher::new(settings, capacity, lookup, clock)?);
         Ok(Self { parts, fetcher, retry, downloads, downloads_per_host, gateway_host, runtime })
     }
 }
@@ -83,8 +83,8 @@ struct JobRunner {
     away: bool,
 }
 
-/// Works until `closing`, then gives back what it holds.
-pub(super) async fn run(context: Arc<Context>, closing: Arc<Notify>) {
+/// Works until `stop` is cancelled, and then gives back the jobs that it holds.
+pub(super) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let wake = context.parts.wake.clone();
     let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
     let mut worker = JobRunner {
@@ -106,7 +106,7 @@ pub(super) async fn run(context: Arc<Context>, closing: Arc<Notify>) {
             () = sleep(pause) => {}
             () = sleep_until(worker.renew_at) => worker.renew().await,
             () = sleep_until(worker.count_at) => worker.count().await,
-            () = closing.notified() => break,
+            () = stop.cancelled() => break,
         }
     }
     worker.end().await;
@@ -116,7 +116,7 @@ impl JobRunner {
     /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
     async fn claim(&mut self) -> Duration {
         loop {
-            match self.context.parts.room.look() {
+            match self.context.parts.capacity.look() {
                 Ok(()) => self.recounted = false,
                 // Files that came together may have been counted more than once.
                 Err(Shortage::Quota) if !self.recounted => {
@@ -232,7 +232,7 @@ impl JobRunner {
         };
         let Some(held) = self.held.get_mut(&id) else { return };
         if attempt == Err(MediaFailure::BucketFull) {
-            self.context.parts.room.full();
+            self.context.parts.capacity.full();
         }
         let now = self.context.parts.clock.now();
         held.outcome = Some(match attempt {
@@ -244,7 +244,7 @@ impl JobRunner {
     /// Counts the stored files, if there is a quota.
     async fn count(&mut self) {
         self.count_at = Instant::now() + COUNT_EVERY;
-        self.context.parts.room.count(&*self.context.parts.store).await;
+        self.context.parts.capacity.count(&*self.context.parts.store).await;
     }
 
     /// Writes how attempts ended, all that did. Returns whether nothing is left to be written.

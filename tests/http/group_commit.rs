@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use buzon::domain::event::Event;
 use buzon::domain::event::batch::Receipt;
-use buzon::ingest::{CommitListeners, IngestError};
+use buzon::ingest::{CommitListeners, Ingest, IngestError, IngestWriter};
 use buzon::platform::disk::Disk;
 use buzon::store::{EventStore, Store, StoreError};
 use futures_util::stream;
@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{SECRET, ack, event, received};
@@ -44,6 +45,13 @@ impl Watched {
     }
 }
 
+/// A writer, the way into its queue, and the token that stops it.
+fn start(store: Arc<dyn EventStore>) -> (Ingest, IngestWriter, CancellationToken) {
+    let stop = CancellationToken::new();
+    let (ingest, writer) = buzon::ingest::start(store, CommitListeners::default(), Disk::default(), stop.clone());
+    (ingest, writer, stop)
+}
+
 #[async_trait]
 impl EventStore for Watched {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
@@ -57,12 +65,12 @@ impl EventStore for Watched {
 async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
+        let (ingest, mut writer, stop) = start(store.clone());
         for n in 0..600 {
             let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         }
-        writer.close();
+        stop.cancel();
         store.open_gate();
         writer.ended().await.expect("it ends in order");
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "600");
@@ -77,7 +85,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
-        let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
+        let (ingest, mut writer, stop) = start(store.clone());
         let mut waiting = Vec::new();
         let refused = loop {
             let body = received(&waiting.len().to_string(), json!({"body": "x".repeat(4_000_000)}));
@@ -90,7 +98,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
         assert_eq!(refused, Err(IngestError::QueueFull));
         assert_eq!(waiting.len(), 16, "of 4 MB, 16 fit into 64 MiB");
         drop(waiting);
-        writer.close();
+        stop.cancel();
         store.open_gate();
         writer.ended().await.expect("it ends in order");
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "16");
@@ -103,7 +111,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
 async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, mut writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
+    let (ingest, mut writer, stop) = start(store.clone());
     for n in 0..3_400 {
         let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -115,7 +123,7 @@ async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
     eventually("that is too slow for so many", async || ingest.admit() == Err(IngestError::QueueFull)).await;
     store.open_gate();
     eventually("hardly any wait", async || ingest.admit() == Ok(())).await;
-    writer.close();
+    stop.cancel();
     writer.ended().await.expect("it ends in order");
     assert_eq!(world.value("SELECT count(*) FROM messages").await, "3400");
 }
@@ -153,7 +161,7 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
 async fn no_more_events_wait_than_the_queue_holds() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
-    let (ingest, _writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
+    let (ingest, _writer, _stop) = start(store.clone());
     let mut refused = 0;
     for n in 0..4_100 {
         let mut submit = Box::pin(ingest.submit(event("7", received(&n.to_string(), json!({})), ARRIVAL)));
@@ -192,6 +200,7 @@ async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does(
             world.open().await,
             CommitListeners { media: media.clone(), ..CommitListeners::default() },
             Disk::default(),
+            CancellationToken::new(),
         );
         let woken = || media.notified().now_or_never().is_some();
         let with_file = received("A", json!({"media_url": "/a.jpg"}));

@@ -15,6 +15,7 @@ use buzon::store::{EventStore, StoreError};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::clock::ARRIVAL;
 use crate::support::events::{event, received};
@@ -30,12 +31,16 @@ struct Stuck {
     down: AtomicBool,
     /// The committed events: the body, and the reason if it was quarantined.
     committed: Mutex<Vec<(Vec<u8>, Option<String>)>>,
+    /// Stops the writer.
+    stop: CancellationToken,
 }
 
 impl Stuck {
     fn start(at: &'static str) -> (Arc<Self>, Ingest, buzon::ingest::IngestWriter) {
-        let store = Arc::new(Self { at, down: AtomicBool::new(false), committed: Mutex::default() });
-        let (ingest, writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default());
+        let stop = CancellationToken::new();
+        let (down, committed) = (AtomicBool::new(false), Mutex::default());
+        let store = Arc::new(Self { at, down, committed, stop: stop.clone() });
+        let (ingest, writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default(), stop);
         (store, ingest, writer)
     }
 
@@ -151,7 +156,7 @@ async fn what_is_still_to_be_tried_is_finished_when_the_queue_is_closed() {
     let answers = submit_all(&ingest, ids);
     let closing = async {
         sleep(Duration::from_secs(1)).await;
-        writer.close();
+        store.stop.cancel();
         writer.ended().await.expect("it ends in order");
     };
     let (answers, ()) = tokio::join!(answers, closing);

@@ -15,6 +15,7 @@ use buzon::media::special_addresses::SPECIAL;
 use buzon::media::{self, MediaCapacity, MediaParts, MediaSettings, MediaWorker};
 use buzon::platform::clock::SystemClock;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{JPEG, all_end, deliver, service};
 use crate::support::clock::ARRIVAL;
@@ -162,7 +163,10 @@ const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A worker for which 127.0.0.2 belongs to the public internet, and nothing else of this machine does.
-async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store::Store>, MediaWorker) {
+async fn worker(
+    world: &World,
+    lookup: Arc<dyn Lookup>,
+) -> (Arc<dyn buzon::store::Store>, MediaWorker, CancellationToken) {
     let deny = SPECIAL.iter().filter(|network| !network.contains(&PUBLIC)).copied();
     let deny = deny.chain([PRIVATE.into()]).collect();
     let store = world.open().await;
@@ -182,11 +186,12 @@ async fn worker(world: &World, lookup: Arc<dyn Lookup>) -> (Arc<dyn buzon::store
         blobs: Blobs::open(&folder, &S3Options::default()).expect("the folder can be made"),
         clock: Arc::new(SystemClock),
         lookup,
-        room: Arc::new(MediaCapacity::new(vec![], 0, None)),
+        capacity: Arc::new(MediaCapacity::new(vec![], 0, None)),
         wake: Arc::default(),
         meters: Arc::default(),
     };
-    (store, media::start(settings, parts).expect("the worker starts"))
+    let stop = CancellationToken::new();
+    (store, media::start(settings, parts, stop.clone()).expect("the worker starts"), stop)
 }
 
 async fn fetch(store: &Arc<dyn buzon::store::Store>, url: &str) {
@@ -209,13 +214,14 @@ async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         let others = IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let (store, mut worker) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
+        let (store, mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         let row = world.value("SELECT state, attempts, reason FROM media").await;
         assert!(row.starts_with("refused|1|the file is at 127.0.0.1, which is not on the public internet"), "{row}");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 0));
-        worker.stop().await;
+        stop.cancel();
+        worker.ended().await;
     })
     .await;
 }
@@ -225,12 +231,13 @@ async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
-        let (store, mut worker) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
+        let (store, mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
-        worker.stop().await;
+        stop.cancel();
+        worker.ended().await;
     })
     .await;
 }
@@ -242,13 +249,14 @@ async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
         gateway.reply("/a.jpg", Reply::redirect("/b.jpg"));
         gateway.reply("/b.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, mut worker) = worker(&world, lookup.clone()).await;
+        let (store, mut worker, stop) = worker(&world, lookup.clone()).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state, attempts FROM media").await, "refused|1");
         assert_eq!(lookup.left(), 1, "both answers were given");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
-        worker.stop().await;
+        stop.cancel();
+        worker.ended().await;
     })
     .await;
 }
@@ -260,13 +268,14 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, mut worker) = worker(&world, lookup.clone()).await;
+        let (store, mut worker, stop) = worker(&world, lookup.clone()).await;
         fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
         assert_eq!(lookup.left(), 1, "the first answer was given");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
-        worker.stop().await;
+        stop.cancel();
+        worker.ended().await;
     })
     .await;
 }
@@ -274,11 +283,12 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_has_no_address_is_tried_again() {
     let world = World::new(Backend::Sqlite).await;
-    let (store, mut worker) = worker(&world, Scripted::new(&[])).await;
+    let (store, mut worker, stop) = worker(&world, Scripted::new(&[])).await;
     fetch(&store, "http://files.example.com/a.jpg").await;
     all_end(&world).await;
     let row = world.value("SELECT state, attempts, reason FROM media").await;
     let reason = "given up after 2 attempts; the last time the server files.example.com:80 cannot be reached";
     assert!(row.starts_with(&format!("failed|2|{reason}")), "{row}");
-    worker.stop().await;
+    stop.cancel();
+    worker.ended().await;
 }

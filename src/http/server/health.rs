@@ -1,7 +1,6 @@
 //! `/health/live` and `/health/ready`: for whatever watches the service.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -10,6 +9,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::http::api::answer;
 use crate::http::problem::Problem;
@@ -30,30 +30,23 @@ pub struct Readiness {
     room: Option<Arc<MediaCapacity>>,
     /// Where the store's connections live: the request's own runtime may end before them.
     runtime: Handle,
-    stopping: AtomicBool,
+    stop: CancellationToken,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Readiness {
-    /// Asks in the runtime that this is called in.
-    pub fn new(store: Arc<dyn Store>, ingest: Ingest, room: Option<Arc<MediaCapacity>>) -> Self {
-        Self {
-            store,
-            ingest,
-            room,
-            runtime: Handle::current(),
-            stopping: AtomicBool::new(false),
-            last: Mutex::new(None),
-        }
-    }
-
-    /// From now on, says no.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// Asks in the runtime that this is called in. Says no from the moment when `stop` is cancelled.
+    pub fn new(
+        store: Arc<dyn Store>,
+        ingest: Ingest,
+        room: Option<Arc<MediaCapacity>>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { store, ingest, room, runtime: Handle::current(), stop, last: Mutex::new(None) }
     }
 
     async fn check(&self) -> Result<(), Problem> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.stop.is_cancelled() {
             return Err(Problem::NotReady("it is shutting down"));
         }
         if self.ingest.has_room().is_err() {

@@ -52,7 +52,7 @@ impl Follower {
             Err(Slow) = self.follow() => {}
             () = chunks.closed() => {}
             () = streams.expelled(&reader) => {}
-            () = streams.stopped() => {}
+            () = streams.stop.cancelled() => {}
         }
     }
 

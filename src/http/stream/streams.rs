@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::feed::{self, FeedAnswer, FeedPage};
 use crate::http::api::store_handle::StoreHandle;
@@ -66,11 +67,12 @@ pub struct Streams {
     latest: watch::Sender<i64>,
     /// Somebody began to look at `latest`.
     joined: Notify,
-    stopping: watch::Sender<bool>,
+    /// Ends all streams when it is cancelled.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Streams {
-    pub fn new(archive: StoreHandle, access: Arc<Access>, pace: StreamPace) -> Self {
+    pub fn new(archive: StoreHandle, access: Arc<Access>, pace: StreamPace, stop: CancellationToken) -> Self {
         Self {
             pace,
             archive,
@@ -79,25 +81,13 @@ impl Streams {
             reading: Semaphore::new(READING),
             latest: watch::Sender::new(0),
             joined: Notify::new(),
-            stopping: watch::Sender::new(false),
+            stop,
         }
     }
 
-    /// Watches the ledger until [`Streams::stop`], while anybody follows it. `committed` is notified of the commits of
-    /// this process.
+    /// Watches the ledger while anybody follows it, and never ends. `committed` is notified of the commits of this
+    /// process.
     pub async fn watch(self: Arc<Self>, committed: Arc<Notify>) {
-        tokio::select! {
-            () = self.look(&committed) => {}
-            () = self.stopped() => {}
-        }
-    }
-
-    /// Ends all streams, and the watching.
-    pub fn stop(&self) {
-        self.stopping.send_replace(true);
-    }
-
-    async fn look(&self, committed: &Notify) {
         loop {
             if self.latest.receiver_count() == 0 {
                 self.joined.notified().await;
@@ -150,12 +140,6 @@ impl Streams {
                 return;
             }
         }
-    }
-
-    /// Waits until all streams are to end.
-    pub(crate) async fn stopped(&self) {
-        // It cannot fail: the other side is here.
-        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use crate::StoreError;
@@ -22,19 +23,20 @@ pub(crate) trait MaintenanceTask: Send + 'static {
 /// The task. It ends when it is told to, or dropped.
 pub(crate) struct Maintenance {
     committed: Arc<Notify>,
-    closing: Arc<Notify>,
+    stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
+    _stopped_on_drop: DropGuard,
 }
 
 impl Maintenance {
     /// Starts the task; `name` is for the log.
     pub(crate) fn start(name: &'static str, chore: impl MaintenanceTask) -> Self {
-        let (committed, closing) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (committed, stop) = (Arc::<Notify>::default(), CancellationToken::new());
         let chore = Arc::new(tokio::sync::Mutex::new(chore));
-        let (woken, closed) = (committed.clone(), closing.clone());
-        let run = move || run(chore.clone(), woken.clone(), closed.clone());
-        let task = tokio::spawn(supervisor::keep(name, closing.clone(), run));
-        Self { committed, closing, task: Mutex::new(Some(task)) }
+        let (woken, stopped) = (committed.clone(), stop.clone());
+        let run = move || run(chore.clone(), woken.clone(), stopped.clone());
+        let task = tokio::spawn(supervisor::keep(name, stop.clone(), run));
+        Self { committed, task: Mutex::new(Some(task)), _stopped_on_drop: stop.clone().drop_guard(), stop }
     }
 
     /// Something was committed.
@@ -44,7 +46,7 @@ impl Maintenance {
 
     /// Waits for what is under way.
     pub(crate) async fn close(&self) {
-        self.closing.notify_one();
+        self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             // It is of no use any more either way.
@@ -53,18 +55,12 @@ impl Maintenance {
     }
 }
 
-impl Drop for Maintenance {
-    fn drop(&mut self) {
-        self.closing.notify_one();
-    }
-}
-
-async fn run(chore: Arc<tokio::sync::Mutex<impl MaintenanceTask>>, committed: Arc<Notify>, closing: Arc<Notify>) {
+async fn run(chore: Arc<tokio::sync::Mutex<impl MaintenanceTask>>, committed: Arc<Notify>, stop: CancellationToken) {
     let mut chore = chore.lock().await;
     loop {
         tokio::select! {
             biased;
-            () = closing.notified() => break,
+            () = stop.cancelled() => break,
             () = committed.notified() => {}
         }
         if let Err(error) = chore.run().await {
