@@ -58,33 +58,33 @@ struct Chat {
 
 /// The event at this place.
 pub fn request(index: u64, files: &str) -> Request {
-    let mut dice = dice_of(index);
-    match kind(&mut dice) {
-        Kind::Repeat if index > 0 => request(index - 1 - dice.below(index.min(RECENT)), files),
-        Kind::Sent => message(index, true, &mut dice, files),
-        Kind::Ack => ack(index, &mut dice),
-        Kind::Reaction => reaction(index, &mut dice),
+    let mut rng = rng_of(index);
+    match kind(&mut rng) {
+        Kind::Repeat if index > 0 => request(index - 1 - rng.below(index.min(RECENT)), files),
+        Kind::Sent => message(index, true, &mut rng, files),
+        Kind::Ack => ack(index, &mut rng),
+        Kind::Reaction => reaction(index, &mut rng),
         Kind::Other => other(index),
-        Kind::Repeat | Kind::Received => message(index, false, &mut dice, files),
+        Kind::Repeat | Kind::Received => message(index, false, &mut rng, files),
     }
 }
 
 /// A message with a file, whatever the sequence has at this place.
 pub fn file(index: u64, files: &str) -> Request {
-    let mut body = plain(index, false, &mut dice_of(index));
+    let mut body = plain(index, false, &mut rng_of(index));
     attach(&mut body, index, files);
     Request { instance: chat(index).instance, body: body.to_string() }
 }
 
-fn dice_of(index: u64) -> SeededRng {
+fn rng_of(index: u64) -> SeededRng {
     SeededRng::new(index.wrapping_mul(0xD129_0D3F_5F9A_3E61))
 }
 
-fn kind(dice: &mut SeededRng) -> Kind {
-    if dice.in_thousand(50) {
+fn kind(rng: &mut SeededRng) -> Kind {
+    if rng.in_thousand(50) {
         return Kind::Repeat;
     }
-    match dice.below(100) {
+    match rng.below(100) {
         0..60 => Kind::Received,
         60..80 => Kind::Sent,
         80..95 => Kind::Ack,
@@ -95,10 +95,10 @@ fn kind(dice: &mut SeededRng) -> Kind {
 
 /// The chat of the message at this place: few of them have most of the messages.
 fn chat(index: u64) -> Chat {
-    let mut dice = SeededRng::new(!index);
-    let number = dice.zipf(CHATS, 20.0);
+    let mut rng = SeededRng::new(!index);
+    let number = rng.zipf(CHATS, 20.0);
     let is_group = number % 10 == 3;
-    let member = if is_group { dice.below(40) } else { 0 };
+    let member = if is_group { rng.below(40) } else { 0 };
     let person = format!("57300{:07}@c.us", number * 40 + member);
     let id = if is_group { format!("1203630{number:011}@g.us") } else { person.clone() };
     Chat { instance: 1_001 + number % INSTANCES, id, person, is_group }
@@ -108,21 +108,21 @@ fn id(index: u64) -> String {
     format!("3EB0{:016X}", SeededRng::new(index).roll())
 }
 
-fn message(index: u64, from_me: bool, dice: &mut SeededRng, files: &str) -> Request {
-    let has_file = dice.in_thousand(100);
-    let mut body = plain(index, from_me, dice);
+fn message(index: u64, from_me: bool, rng: &mut SeededRng, files: &str) -> Request {
+    let has_file = rng.in_thousand(100);
+    let mut body = plain(index, from_me, rng);
     if has_file {
         attach(&mut body, index, files);
     }
     Request { instance: chat(index).instance, body: body.to_string() }
 }
 
-fn plain(index: u64, from_me: bool, dice: &mut SeededRng) -> Value {
+fn plain(index: u64, from_me: bool, rng: &mut SeededRng) -> Value {
     let chat = chat(index);
     let own = format!("573009998{:03}@c.us", chat.instance);
     let (from, to) = if from_me { (&own, &chat.id) } else { (&chat.id, &own) };
-    let name = format!("{} {}", word(dice.below(200)), word(dice.below(2_000)));
-    let quoted = dice.in_thousand(80).then(|| id(recent(index, dice)));
+    let name = format!("{} {}", word(rng.below(200)), word(rng.below(2_000)));
+    let quoted = rng.in_thousand(80).then(|| id(recent(index, rng)));
     json!({
         "event_type": if from_me { "message_sent" } else { "message_received" },
         "id": id(index),
@@ -132,7 +132,7 @@ fn plain(index: u64, from_me: bool, dice: &mut SeededRng) -> Value {
         "to": to,
         "from_me": u8::from(from_me),
         "sender_name": (!from_me).then_some(name),
-        "body": text(dice),
+        "body": text(rng),
         "type": "text",
         "timestamp": BEGAN + index,
         "is_group": u8::from(chat.is_group),
@@ -153,23 +153,23 @@ fn attach(body: &mut Value, index: u64, files: &str) {
     body["media_url"] = json!(format!("{files}/uploads/whatsapp/{index}.jpg"));
 }
 
-fn ack(index: u64, dice: &mut SeededRng) -> Request {
-    let about = sent_before(index, dice);
-    let ack = dice.pick(&["sent", "delivered", "delivered", "read", "read"]);
+fn ack(index: u64, rng: &mut SeededRng) -> Request {
+    let about = sent_before(index, rng);
+    let ack = rng.pick(&["sent", "delivered", "delivered", "read", "read"]);
     let chat = chat(about);
     let body = json!({"event_type": "ack_update", "id": id(about), "ack": ack, "chat_id": chat.id});
     Request { instance: chat.instance, body: body.to_string() }
 }
 
-fn reaction(index: u64, dice: &mut SeededRng) -> Request {
-    let about = sent_before(index, dice);
+fn reaction(index: u64, rng: &mut SeededRng) -> Request {
+    let about = sent_before(index, rng);
     let chat = chat(about);
     let body = json!({
         "event_type": "message_reaction",
         "instance_id": chat.instance.to_string(),
         "message_id": id(about),
         "from_number": chat.person,
-        "reaction": dice.pick(&["👍", "❤️", "😂", "🙏"]),
+        "reaction": rng.pick(&["👍", "❤️", "😂", "🙏"]),
         "timestamp": BEGAN + index,
     });
     Request { instance: chat.instance, body: body.to_string() }
@@ -181,24 +181,24 @@ fn other(index: u64) -> Request {
     Request { instance, body: body.to_string() }
 }
 
-fn recent(index: u64, dice: &mut SeededRng) -> u64 {
-    index.saturating_sub(1 + dice.below(RECENT))
+fn recent(index: u64, rng: &mut SeededRng) -> u64 {
+    index.saturating_sub(1 + rng.below(RECENT))
 }
 
 /// The place of some outgoing message shortly before this one.
-fn sent_before(index: u64, dice: &mut SeededRng) -> u64 {
-    let from = recent(index, dice);
-    (0..=from).rev().find(|place| kind(&mut dice_of(*place)) == Kind::Sent).unwrap_or_default()
+fn sent_before(index: u64, rng: &mut SeededRng) -> u64 {
+    let from = recent(index, rng);
+    (0..=from).rev().find(|place| kind(&mut rng_of(*place)) == Kind::Sent).unwrap_or_default()
 }
 
 /// Mostly a line, seldom a page.
-fn text(dice: &mut SeededRng) -> String {
-    let words = match dice.below(100) {
-        0..80 => 3 + dice.below(12),
-        80..95 => 20 + dice.below(60),
-        _ => 100 + dice.below(120),
+fn text(rng: &mut SeededRng) -> String {
+    let words = match rng.below(100) {
+        0..80 => 3 + rng.below(12),
+        80..95 => 20 + rng.below(60),
+        _ => 100 + rng.below(120),
     };
-    let words: Vec<String> = (0..words).map(|_| word(dice.zipf(WORDS, 2.0))).collect();
+    let words: Vec<String> = (0..words).map(|_| word(rng.zipf(WORDS, 2.0))).collect();
     words.join(" ")
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::support::s3::Operation;
 
 /// A site whose media store can be stopped, with one complete backup and something new to be backed up.
-async fn prepared(backend: Backend, dest_in_bucket: bool, s3: &S3Server) -> (Site, Buzon, Gateway) {
+async fn prepared(backend: Backend, dest_in_bucket: bool, s3: &S3Server) -> (Site, Buzon, FileServer) {
     let mut site = Site::in_bucket(backend, s3).await;
     if !dest_in_bucket {
         site.dest = "backups".to_owned();

@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, ack, reaction, received, sent, sign};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::{Buzon, command, run};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::{Buzon, command, run};
 use crate::support::s3::S3Server;
-use crate::support::world::{Backend, World};
 use crate::support::{borrowed, eventually};
 
 mod interrupted;
-mod keeping;
-mod killed;
 mod refusals;
-mod whole;
+mod restore_killed;
+mod retention;
+mod round_trip;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -141,8 +141,8 @@ fn damage(path: &Path) {
 }
 
 /// A gateway with a picture for each of some messages.
-async fn gateway(pictures: usize) -> (Gateway, Settings) {
-    let gateway = Gateway::start().await;
+async fn gateway(pictures: usize) -> (FileServer, Settings) {
+    let gateway = FileServer::start().await;
     for n in 0..pictures {
         gateway.reply(&format!("/{n}.jpg"), Reply::file(&picture(n)));
     }
@@ -170,13 +170,13 @@ async fn deliver_some(site: &Site, buzon: &Buzon, pictures: std::ops::Range<usiz
 }
 
 /// Events without end, until it is told to stop.
-struct Load {
+struct BackgroundLoad {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
-impl Load {
+impl BackgroundLoad {
     fn start(buzon: &Buzon) -> Self {
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
         let (stopped, noted, url) = (stop.clone(), acknowledged.clone(), format!("http://{}/webhook/7", buzon.address));

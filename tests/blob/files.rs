@@ -2,7 +2,7 @@ use buzon::blob::{BlobError, Blobs, Owner, S3Options};
 use buzon::domain::media::object_key::ObjectKey;
 use futures_util::TryStreamExt;
 
-use super::{MIB, Place, bytes, key, on_both, temporary};
+use super::{MIB, TestBlobs, bytes, key, on_both, temporary};
 use crate::support::s3::Operation;
 
 async fn listed(blobs: &Blobs) -> Vec<(ObjectKey, u64)> {
@@ -88,7 +88,7 @@ async fn a_large_file_goes_up_in_parts_and_comes_back_the_same() {
 
 #[tokio::test]
 async fn up_to_8_mib_go_up_at_once() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let content = bytes(4, 8 * MIB);
     place.put(&content).await.expect("it is stored");
     assert_eq!((place.server().arrived(Operation::Put), place.server().arrived(Operation::CreateUpload)), (1, 0));
@@ -145,7 +145,7 @@ async fn the_list_has_our_files_and_nothing_else() {
 
 #[tokio::test]
 async fn prefixes_of_a_bucket_do_not_see_each_others_files() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let server = place.server();
     let root = Blobs::open(&server.location(""), &server.options()).expect("the options are right");
     let key = place.put(b"content").await.expect("it is stored");
@@ -157,7 +157,7 @@ async fn prefixes_of_a_bucket_do_not_see_each_others_files() {
 
 #[tokio::test]
 async fn trouble_is_told_without_keys_and_without_what_the_server_says() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     place.server().fail(|_| true);
     let error = place.put(b"content").await.expect_err("the server fails").to_string();
     let address = place.server().endpoint.as_str();

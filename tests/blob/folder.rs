@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 use buzon::blob::{BlobError, BlobLocation, Blobs, S3Options};
 use buzon::domain::time::timestamp::Timestamp;
 
-use super::{Place, bytes};
+use super::{TestBlobs, bytes};
 
 #[tokio::test]
 async fn the_folder_is_made_for_its_owner_alone() {
-    let place = Place::folder();
+    let place = TestBlobs::folder();
     let folder = place.blobs.folder().expect("it is a folder");
     assert_eq!(folder, place.path().canonicalize().expect("it is there"));
     assert_eq!(fs::metadata(folder).expect("it is there").permissions().mode() & 0o777, 0o700);
-    assert!(Place::bucket().await.blobs.folder().is_none());
+    assert!(TestBlobs::bucket().await.blobs.folder().is_none());
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 
 #[tokio::test]
 async fn what_a_dead_process_left_goes_and_everything_else_stays() {
-    let place = Place::folder();
+    let place = TestBlobs::folder();
     let key = place.put(&bytes(1, 10)).await.expect("it is stored");
     let shard = place.path().join(&key.as_str()[..2]);
     let start = Timestamp::from_millis(1_724_716_800_000);
@@ -49,5 +49,5 @@ async fn what_a_dead_process_left_goes_and_everything_else_stays() {
     assert_eq!(place.blobs.sweep_unfinished(start).expect("the disk works"), 2);
     assert_eq!(place.names().len(), stay, "{:?}", place.names());
     assert_eq!(place.blobs.sweep_unfinished(start).expect("the disk works"), 0);
-    assert_eq!(Place::bucket().await.blobs.sweep_unfinished(start).expect("nothing to do"), 0);
+    assert_eq!(TestBlobs::bucket().await.blobs.sweep_unfinished(start).expect("nothing to do"), 0);
 }

@@ -2,12 +2,12 @@
 
 use tokio::task::JoinSet;
 
-use super::{MIB, Place, bytes, key, temporary};
+use super::{MIB, TestBlobs, bytes, key, temporary};
 use crate::support::eventually;
 use crate::support::s3::Operation;
 
 /// Stores this many files of this size at once.
-fn put_all(place: &Place, files: u64, size: usize) -> JoinSet<()> {
+fn put_all(place: &TestBlobs, files: u64, size: usize) -> JoinSet<()> {
     let put = |seed| {
         let (blobs, content) = (place.blobs.clone(), bytes(seed, size));
         async move {
@@ -20,7 +20,7 @@ fn put_all(place: &Place, files: u64, size: usize) -> JoinSet<()> {
 
 #[tokio::test]
 async fn a_fifth_large_file_waits_until_one_of_four_is_done() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let server = place.server();
     let gate = server.hold(Operation::CompleteUpload, 1);
     let puts = put_all(&place, 5, 8 * MIB + 1);
@@ -36,7 +36,7 @@ async fn a_fifth_large_file_waits_until_one_of_four_is_done() {
 
 #[tokio::test]
 async fn small_files_wait_when_16_mib_are_under_way() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let server = place.server();
     let gate = server.hold(Operation::Put, 1);
     let puts = put_all(&place, 8, 3 * MIB);

@@ -24,14 +24,14 @@ mod uploads;
 const MIB: usize = 1024 * 1024;
 
 /// An empty place for files.
-struct Place {
+struct TestBlobs {
     blobs: Blobs,
     /// Where a bucket is served.
     server: Option<S3Server>,
     folder: TempDir,
 }
 
-impl Place {
+impl TestBlobs {
     fn folder() -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let location = BlobLocation::Folder(folder.path().join("made/media"));
@@ -84,11 +84,11 @@ impl Place {
 }
 
 /// Runs `test` with a folder and with a bucket.
-async fn on_both(mut test: impl AsyncFnMut(Place)) {
+async fn on_both(mut test: impl AsyncFnMut(TestBlobs)) {
     println!("in a folder");
-    test(Place::folder()).await;
+    test(TestBlobs::folder()).await;
     println!("in a bucket");
-    test(Place::bucket().await).await;
+    test(TestBlobs::bucket().await).await;
 }
 
 fn last_two(path: &Path) -> String {

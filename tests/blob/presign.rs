@@ -4,18 +4,18 @@ use buzon::domain::media::object_key::ObjectKey;
 use reqwest::StatusCode;
 use url::Url;
 
-use super::Place;
+use super::TestBlobs;
 
 const DISPOSITION: &str = "attachment; filename=\"a b.pdf\"; filename*=UTF-8''%C3%A1.pdf";
 
-async fn presign(place: &Place, key: &ObjectKey) -> Option<Url> {
+async fn presign(place: &TestBlobs, key: &ObjectKey) -> Option<Url> {
     let url = place.blobs.presign(key, "application/pdf", DISPOSITION, Duration::from_secs(90)).await;
     url.expect("it can be signed")
 }
 
 #[tokio::test]
 async fn a_signed_url_gives_the_file_to_anyone_with_its_type_and_disposition() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let key = place.put(b"content").await.expect("it is stored");
     let url = presign(&place, &key).await.expect("a bucket has URLs");
     assert!(url.query_pairs().any(|(name, value)| name == "X-Amz-Expires" && value == "90"));
@@ -28,7 +28,7 @@ async fn a_signed_url_gives_the_file_to_anyone_with_its_type_and_disposition() {
 
 #[tokio::test]
 async fn a_url_that_is_not_signed_or_was_changed_gives_nothing() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let key = place.put(b"content").await.expect("it is stored");
     let url = presign(&place, &key).await.expect("a bucket has URLs");
     let changed = url.as_str().replace("application%2Fpdf", "text%2Fhtml").parse().expect("it is a URL");
@@ -46,7 +46,7 @@ async fn a_url_that_is_not_signed_or_was_changed_gives_nothing() {
 
 #[tokio::test]
 async fn a_folder_has_no_urls() {
-    let place = Place::folder();
+    let place = TestBlobs::folder();
     let key = place.put(b"content").await.expect("it is stored");
     assert_eq!(presign(&place, &key).await, None);
 }

@@ -3,11 +3,11 @@
 use buzon::blob::BlobError;
 use buzon::domain::media::object_key::ObjectKey;
 
-use super::{MIB, Place, bytes, key, temporary};
+use super::{MIB, TestBlobs, bytes, key, temporary};
 use crate::support::eventually;
 use crate::support::s3::{Operation, S3Server};
 
-async fn assert_clean(place: &Place, key: &ObjectKey) {
+async fn assert_clean(place: &TestBlobs, key: &ObjectKey) {
     let server = place.server();
     eventually("the upload is aborted", async || server.answered(Operation::AbortUpload) == 1).await;
     assert_eq!(server.unfinished(), [""; 0]);
@@ -15,7 +15,7 @@ async fn assert_clean(place: &Place, key: &ObjectKey) {
 }
 
 /// Starts an upload, and drops it once `reached`.
-async fn put_and_vanish(place: &Place, content: &[u8], reached: impl AsyncFnMut() -> bool) {
+async fn put_and_vanish(place: &TestBlobs, content: &[u8], reached: impl AsyncFnMut() -> bool) {
     let key = key(content);
     let put = place.blobs.put(&key, temporary(content), content.len() as u64);
     vanish(put, reached).await;
@@ -30,7 +30,7 @@ async fn vanish(put: impl Future<Output = Result<(), BlobError>>, reached: impl 
 
 #[tokio::test]
 async fn one_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(1, 20 * MIB));
     server.hold(Operation::UploadPart, 2);
     put_and_vanish(&place, &content, async || server.arrived(Operation::UploadPart) == 2).await;
@@ -40,7 +40,7 @@ async fn one_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
 
 #[tokio::test]
 async fn one_whose_caller_vanishes_before_the_server_has_given_it_a_name_is_aborted() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(2, 9 * MIB));
     let gate = server.hold(Operation::CreateUpload, 1);
     put_and_vanish(&place, &content, async || server.arrived(Operation::CreateUpload) == 1).await;
@@ -50,7 +50,7 @@ async fn one_whose_caller_vanishes_before_the_server_has_given_it_a_name_is_abor
 
 #[tokio::test]
 async fn one_whose_caller_vanishes_while_it_is_completed_is_complete() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(3, 9 * MIB));
     let gate = server.hold(Operation::CompleteUpload, 1);
     put_and_vanish(&place, &content, async || server.arrived(Operation::CompleteUpload) == 1).await;
@@ -62,7 +62,7 @@ async fn one_whose_caller_vanishes_while_it_is_completed_is_complete() {
 
 #[tokio::test]
 async fn one_to_a_folder_whose_caller_vanishes_leaves_no_file() {
-    let place = Place::folder();
+    let place = TestBlobs::folder();
     let (file, key) = (temporary(b""), key(b"so large that it takes a while"));
     let size = 1024 * MIB as u64;
     file.set_len(size).expect("a hole takes no room");
@@ -71,7 +71,7 @@ async fn one_to_a_folder_whose_caller_vanishes_leaves_no_file() {
 }
 
 async fn assert_aborts(fail: impl Fn(&S3Server)) {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let content = bytes(5, 9 * MIB);
     fail(place.server());
     let put = place.put(&content).await;
@@ -92,7 +92,7 @@ async fn one_that_cannot_be_completed_is_aborted() {
 
 #[tokio::test]
 async fn one_of_a_file_that_shrinks_meanwhile_is_aborted() {
-    let place = Place::bucket().await;
+    let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(6, 20 * MIB));
     let gate = server.hold(Operation::UploadPart, 1);
     let (file, key) = (temporary(&content), key(&content));

@@ -3,41 +3,22 @@
 //! Each fault is tried a few times in an ordinary run. `CHAOS_ROUNDS` says how often instead, `CHAOS_EVENTS` how many events may
 //! come between two faults, and `CHAOS_SEED` repeats the events and moments of a run that went wrong; each case prints its own.
 
-mod answers;
-pub mod auditor;
-mod bombs;
-mod clocks;
-mod copies;
-mod crowd;
-mod device;
-mod disk;
-mod fsync;
-mod hindrances;
-mod kill;
-mod ledger;
-mod loader;
-mod meaning;
-mod media;
+mod clients;
+mod database;
+pub mod harness;
+mod machine;
+mod processes;
 mod migration;
-mod offer;
-mod overload;
-mod postgres;
-mod power;
-mod replicas;
-mod shutdown;
-mod slow;
-mod source;
-mod vanishing;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use auditor::audit;
-use ledger::Sent;
-use loader::Loader;
+use harness::auditor::audit;
+use harness::ledger::SentEvents;
+use harness::loader::Loader;
 
+use crate::support::database::world::World;
 use crate::support::events::SECRET;
-use crate::support::world::World;
 use buzon::simulate::SeededRng;
 
 /// Of the program that is harmed. Files are announced, and nobody fetches them.
@@ -66,24 +47,24 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Holds what is stored against what was sent.
-async fn assert_nothing_lost(world: &World, sent: &Sent, faults: u64) {
+async fn assert_nothing_lost(world: &World, sent: &SentEvents, faults: u64) {
     let audit = audit(world, sent).await;
     let bound = 3.0 / faults as f64;
     println!("{audit} after {faults} faults; with none lost, the chance of a loss is below {bound:.4} (95 %)");
 }
 
 /// Compiles a library that is loaded before the system's, and returns where it lies in `folder`.
-fn preloaded(source: &str, folder: &Path) -> PathBuf {
+fn compile_preload(source: &str, folder: &Path) -> PathBuf {
     let library = folder.join(source).with_extension("so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos").join(source);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos/machine").join(source);
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
     assert!(compiler.status().expect("there is a C compiler").success());
     library
 }
 
-/// A moment, so that the load has got somewhere: by what was acknowledged, not by a clock. So many events more than
+/// A events_until_fault, so that the load has got somewhere: by what was acknowledged, not by a clock. So many events more than
 /// `at_least`, if not `usual` ones, are the most.
-fn moment(dice: &mut SeededRng, at_least: u64, usual: u64) -> u64 {
-    at_least + dice.below(setting("CHAOS_EVENTS").unwrap_or(usual))
+fn events_until_fault(rng: &mut SeededRng, at_least: u64, usual: u64) -> u64 {
+    at_least + rng.below(setting("CHAOS_EVENTS").unwrap_or(usual))
 }

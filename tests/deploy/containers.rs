@@ -9,8 +9,8 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::process::Command;
 
 use super::{project, text, yaml};
-use crate::support::postgres::{self, Server};
-use crate::support::process::run;
+use crate::support::database::postgres::{self, Server};
+use crate::support::program::process::run;
 
 const COMPOSE: &str = "deploy/compose.yaml";
 

@@ -1,9 +1,9 @@
 //! What is in `deploy/`, with the programs that it is for.
 
-mod beginning;
 mod containers;
-mod front;
+mod inicio_guide;
 mod proxies;
+mod reverse_proxy;
 mod unit;
 
 use std::path::PathBuf;

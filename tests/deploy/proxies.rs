@@ -4,28 +4,28 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::front::{Front, OWNER, Proxy, STRANGER, Upstreams};
+use super::reverse_proxy::{OWNER, Proxy, RunningProxy, STRANGER, Upstreams};
 use super::{project, text};
+use crate::support::clients::sse::Stream;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
-use crate::support::service::answer;
-use crate::support::sse::Stream;
-use crate::support::world::{Backend, World};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
+use crate::support::program::service::answer;
 
 const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
 const SETTINGS: [(&str, &str); 3] =
     [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", TOKEN), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
 
 /// Runs `test` behind each proxy, with the listeners that the shipped files are for.
-async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Front)) {
+async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &RunningProxy)) {
     let settings = [&[("BUZON_API_LISTEN", "127.0.0.2:0")], settings].concat();
     for proxy in [Proxy::Nginx, Proxy::Caddy] {
         println!("behind {proxy:?}");
         let world = World::new(Backend::Sqlite).await;
         let buzon = Buzon::serve(&world, &settings).await;
-        let front = Front::start(proxy, Upstreams { webhook: buzon.address, api: buzon.api_address }).await;
+        let front = RunningProxy::start(proxy, Upstreams { webhook: buzon.address, api: buzon.api_address }).await;
         test(&world, &front).await;
         buzon.kill().await;
     }
@@ -176,7 +176,7 @@ fn odd_paths() -> Vec<String> {
 }
 
 /// Returns the paths that reached a listener, exactly as they reached it.
-fn paths(listener: &Gateway) -> Vec<String> {
+fn paths(listener: &FileServer) -> Vec<String> {
     let targets = listener.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
     targets.map(|target| target.split('?').next().unwrap_or_default().to_owned()).collect()
 }
@@ -187,11 +187,11 @@ async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_wr
     for (proxy, version) in
         [Proxy::Nginx, Proxy::Caddy].into_iter().flat_map(|proxy| [(proxy, "http1.1"), (proxy, "http2")])
     {
-        let (webhook, api) = (Gateway::start().await, Gateway::start().await);
+        let (webhook, api) = (FileServer::start().await, FileServer::start().await);
         for listener in [&webhook, &api] {
             listener.reply_to_all(|_| Reply::file(b"passed on"));
         }
-        let front = Front::start(proxy, Upstreams { webhook: webhook.address, api: api.address }).await;
+        let front = RunningProxy::start(proxy, Upstreams { webhook: webhook.address, api: api.address }).await;
         for from in [STRANGER, OWNER] {
             let plain = ["/webhook/7", "/webhook/a%2Fb", "/api/v1/chats/7/573%40c.us"].map(str::to_owned);
             front.ask_verbatim(from, version, &[odd_paths(), plain.to_vec()].concat()).await;

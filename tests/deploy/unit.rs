@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::text;
-use crate::support::process::run;
+use crate::support::program::process::run;
 
 const UNIT: &str = "deploy/buzon.service";
 const PROGRAM: &str = "/usr/local/bin/buzon";

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::mutation::{edited, edits};
 use super::{corpus, hold};
-use crate::store::anything::FIELDS;
+use crate::store::write::arbitrary_values::FIELDS;
 use crate::support::clock::ARRIVAL;
 
 /// A change of the fields of a body, in their order.

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::mutation::mutated_text;
 use super::{corpus, hold_slowly};
 use crate::support::clock::later;
+use crate::support::database::world::{Backend, World, record};
 use crate::support::events::{SECRET, ack, event, reaction, received, sent};
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, record};
+use crate::support::program::service::Service;
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::mutation::mutated_text;
 use super::{corpus, hold, hold_slowly};
-use crate::store::search::{found_by, said};
-use crate::support::world::{Backend, World, record};
+use crate::store::read::search::{found_by, said};
+use crate::support::database::world::{Backend, World, record};
 
 /// Generates texts that somebody might type or paste, including attacks.
 fn typed() -> impl Strategy<Value = String> {

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::decoder::body;
 use super::hold_slowly;
-use crate::chaos::auditor::consistent;
+use crate::chaos::harness::auditor::assert_consistent;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::SECRET;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World};
+use crate::support::program::service::Service;
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 
@@ -35,7 +35,7 @@ fn any_signed_body_is_answered_200_and_kept_byte_for_byte() {
         runtime.block_on(service.stop());
         let kept = runtime.block_on(world.rows("SELECT body FROM events"));
         assert_eq!(BTreeSet::from_iter(kept), sent.into_inner());
-        runtime.block_on(consistent(&world));
+        runtime.block_on(assert_consistent(&world));
         let states = runtime.block_on(world.rows("SELECT DISTINCT state FROM events"));
         assert_eq!(
             BTreeSet::from_iter(states),

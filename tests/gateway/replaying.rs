@@ -6,13 +6,13 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::blocker::Blocker;
+use crate::support::database::blocker::Blocker;
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
-use crate::support::fake_gateway::{FakeGateway, TOKEN};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
-use crate::support::service::{Service, config};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
+use crate::support::program::service::{Service, config};
 use crate::support::{eventually, eventually_within};
 
 const LIST: &str = "GET /api/webhook-dlq";
@@ -25,7 +25,7 @@ async fn service(world: &World, keeper: &FakeGateway) -> Service {
     std::fs::write(&file, keeper.settings()).expect("it can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
     let service = Service::start_with(world, &settings).await;
-    keeper.turn_to(Some(service.address));
+    keeper.set_buzon(Some(service.address));
     service
 }
 
@@ -42,7 +42,7 @@ async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_olde
         }
         std::fs::write(world.folder.path().join("buzon.toml"), keeper.settings()).expect("it can be written");
         let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "trace")]).await;
-        keeper.turn_to(Some(buzon.address));
+        keeper.set_buzon(Some(buzon.address));
         eventually("everything is here", async || stored(&world).await == 5 && keeper.kept() == 0).await;
         assert_eq!(keeper.replayed(), [1, 2, 3, 4, 5]);
         assert!(buzon.greeting.iter().any(|line| line.contains("failed deliveries")), "{:?}", buzon.greeting);
@@ -97,7 +97,7 @@ async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let path = format!("/api/webhook-dlq?instanceId=7&token={TOKEN}&limit=500");
     gateway.reply(&path, Reply::early_hints_for_ever());
     let file = world.folder.path().join("buzon.toml");
@@ -116,7 +116,7 @@ async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let path = format!("/api/webhook-dlq?instanceId=7&token={TOKEN}&limit=500");
     gateway.reply(&path, Reply::status_with(429, "Retry-After: 18446744073709551615\r\n"));
     let file = world.folder.path().join("buzon.toml");

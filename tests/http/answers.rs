@@ -12,11 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::clock::{ARRIVAL, later};
+use crate::support::database::tokens::token;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, ack, event, reaction, received};
 use crate::support::eventually;
-use crate::support::service::{Service, answer};
-use crate::support::tokens::token;
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::program::service::{Service, answer};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
 /// The maximum size of a page in bytes. A single row may be larger.

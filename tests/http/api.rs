@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received, sign};
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::{Service, answer};
 
 #[tokio::test]
 async fn the_read_api_always_asks_for_the_token() {

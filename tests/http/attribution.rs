@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use crate::support::database::world::{World, on_both};
 use crate::support::events::{SECRET, ack, received, sent, sign};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{World, on_both};
+use crate::support::program::service::{Answer, Service, answer};
 
 const OLD: &str = "the old secret of seven";
 const NEW: &str = "the new secret of seven";

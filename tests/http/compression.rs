@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::media::given;
 use crate::media::{all_end, deliver, key};
 use crate::support::client;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received, sign};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
+use crate::support::program::service::{Service, answer};
 
 fn packed(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(vec![], Compression::best());
@@ -51,7 +51,7 @@ async fn json_is_compressed_for_who_asks_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_out_as_it_is() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let content = format!("%PDF-1.7\n{}", "well compressible ".repeat(1000)).into_bytes();
     gateway.reply("/a.pdf", Reply::file(&content));
     let service = crate::media::service(&world, &gateway, &[]).await;

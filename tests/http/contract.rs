@@ -8,11 +8,12 @@ use buzon::http::openapi;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::support::clients::browser;
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{ack, reaction, received, sent};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World, on_both};
-use crate::support::{PATIENCE, browser, eventually_within};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Service, answer};
+use crate::support::{PATIENCE, eventually_within};
 
 const METHODS: [&str; 2] = ["get", "post"];
 
@@ -143,7 +144,7 @@ async fn execute_on_the_page_asks_for_everything() {
     // The script tries again and again, because the page is not ready at first.
     const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
     let world = World::new(Backend::Sqlite).await;
-    let (service, stand_in) = (Service::start(&world).await, Gateway::start().await);
+    let (service, stand_in) = (Service::start(&world).await, FileServer::start().await);
     let index = service.get("/docs/").send().await.expect("the server answers").text().await.expect("it is text");
     let parts = index.split('"').filter_map(|part| part.strip_prefix("./")).filter(|part| !part.ends_with(".png"));
     for path in parts.map(|part| format!("/docs/{part}")).chain(["/openapi.json".to_owned()]) {

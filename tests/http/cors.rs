@@ -4,9 +4,9 @@ use reqwest::{Method, RequestBuilder};
 
 use super::media::{Given, given};
 use crate::support::client;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::SECRET;
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::program::service::{Service, answer};
 
 const PANEL: &str = "https://panel.example.com";
 const LOCAL: &str = "http://localhost:5173";

@@ -6,10 +6,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::PATIENCE;
+use crate::support::clients::raw_http::Connection;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received, sign};
-use crate::support::raw::Connection;
-use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::program::service::{Answer, Service, answer};
 
 const HEADER: &str = "X-Whapi-Signature";
 /// The tests connect from loopback, and name the client that they forward for.

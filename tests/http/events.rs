@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
+use crate::support::database::tokens::token;
+use crate::support::database::world::{World, on_both, record};
 use crate::support::events::{SECRET, ack, event, received, sent};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::tokens::token;
-use crate::support::world::{World, on_both, record};
+use crate::support::program::service::{Answer, Service, answer};
 
 async fn get(service: &Service, token: &str, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(token)).await

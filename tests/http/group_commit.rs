@@ -22,10 +22,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::clock::ARRIVAL;
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, ack, event, received};
 use crate::support::eventually;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::Service;
 
 /// A real store behind a gate, which counts its batches.
 struct Watched {

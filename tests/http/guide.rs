@@ -1,12 +1,12 @@
 //! The samples of the guide, byte for byte.
 
+use crate::support::database::world::on_both;
 use crate::support::events::{GUIDE, GUIDE_CURL};
-use crate::support::service::Service;
-use crate::support::world::on_both;
+use crate::support::program::service::Service;
 
 const MESSAGES: &str = "SELECT instance_id, id, ack FROM messages ORDER BY id";
 
-async fn assert_rows(world: &crate::support::world::World) {
+async fn assert_rows(world: &crate::support::database::world::World) {
     assert_eq!(world.rows(MESSAGES).await, ["123|ABCD1234|pending", "123|WXYZ5678|delivered"]);
     let reactions = world.rows("SELECT instance_id, message_id, from_number, reaction FROM v_current_reactions").await;
     assert_eq!(reactions, ["123|WXYZ5678|573001112233@c.us|👍"]);
@@ -58,7 +58,7 @@ async fn the_curl_lines_work_without_a_secret_from_this_machine() {
         let service = Service::start_with(&world, &[]).await;
         for body in GUIDE_CURL {
             let request = service.post("/webhook", body).header("Content-Type", "application/json");
-            assert!(!crate::support::service::answer(request).await.accepted());
+            assert!(!crate::support::program::service::answer(request).await.accepted());
         }
         assert_eq!(world.rows(MESSAGES).await, ["123|SIM-1|pending"]);
         assert_eq!(world.rows("SELECT instance_id, ack FROM message_acks ORDER BY 1").await, ["-|read", "123|pending"]);

@@ -3,10 +3,10 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::received;
 use crate::support::hostile::hostile;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::Service;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hostile_body_is_kept_byte_for_byte_and_its_neighbours_are_stored() {

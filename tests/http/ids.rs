@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use crate::media::JPEG;
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Answer, Service, answer};
 
 /// Percent-encodes every byte of UTF-8 that is not a letter or a digit.
 fn encoded(id: &str) -> String {
@@ -52,7 +52,7 @@ async fn an_instance_is_what_the_path_says_decoded_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_chats_and_files_are_found_under_their_ids() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/menu.jpg", Reply::file(JPEG));
         let origin = gateway.url("");
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
@@ -101,7 +101,7 @@ async fn the_url_that_is_printed_for_an_instance_is_its_own() {
     std::fs::write(&file, entries).expect("it can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
     let service = Service::start_with(&world, &settings).await;
-    let config = crate::support::service::config(&settings);
+    let config = crate::support::program::service::config(&settings);
     for instance in &config.instances {
         let url = config.webhook_url(Some(&instance.id));
         let path = url.strip_prefix("https://YOUR-HOST").expect("no host is known");

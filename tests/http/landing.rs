@@ -1,8 +1,9 @@
 //! The page for somebody who opens the address of the service in a browser and does not know where to go.
 
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
-use crate::support::{browser, client};
+use crate::support::client;
+use crate::support::clients::browser;
+use crate::support::database::world::{Backend, World};
+use crate::support::program::service::{Service, answer};
 
 const PAGES: [&str; 5] = ["/", "/api/v1", "/api/v1/", "/health", "/health/"];
 /// The `Accept` header of Chromium.

@@ -6,9 +6,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::PATIENCE;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received, sign};
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::program::service::{Service, answer};
 
 const LIMIT: usize = 4 * 1024 * 1024;
 

@@ -4,10 +4,10 @@ use buzon::domain::time::timestamp::Timestamp;
 use buzon::http::stream::streams::StreamPace;
 use serde_json::{Value, json};
 
+use crate::support::clients::raw_http;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, ack, event, reaction, received, sent};
-use crate::support::raw;
-use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::program::service::{Answer, Service, answer};
 
 async fn get(service: &Service, path: &str) -> Answer {
     answer(service.get(path).bearer_auth(service.token())).await
@@ -322,7 +322,7 @@ async fn a_search_of_any_size_is_answered_or_refused_clearly() {
         assert_eq!((many.status.as_u16(), many.code()), (400, "invalid_parameter"));
         // A URL of this length does not reach the service. The HTTP library answers it with a status and nothing more.
         let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", words(13_200));
-        let refusal = String::from_utf8(raw::exchange(service.address, request).await).expect("it is text");
+        let refusal = String::from_utf8(raw_http::exchange(service.address, request).await).expect("it is text");
         assert!(["HTTP/1.1 400 ", "HTTP/1.1 431 "].iter().any(|status| refusal.starts_with(status)), "{refusal}");
         assert_eq!(ids(&get(&service, &words(1)).await, "id"), ["A"]);
         service.stop().await;

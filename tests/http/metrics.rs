@@ -13,16 +13,17 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::media::{JPEG, all_end, deliver, service as with_files};
+use crate::support::clients::prometheus::Exposition;
 use crate::support::clock::{ARRIVAL, later};
+use crate::support::database::proxy::Proxy;
+use crate::support::database::tokens;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{GUIDE, SECRET, event, received, sign};
-use crate::support::fake_gateway::FakeGateway;
 use crate::support::gate::Gate;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::prometheus::Exposition;
-use crate::support::proxy::Proxy;
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World, on_both, record};
-use crate::support::{eventually, eventually_within, tokens};
+use crate::support::gateway::fake_gateway::FakeGateway;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Service, answer};
+use crate::support::{eventually, eventually_within};
 
 async fn scrape(service: &Service) -> Exposition {
     let response = service.get("/metrics").send().await.expect("it answers");
@@ -350,7 +351,7 @@ async fn nothing_of_an_event_or_a_request_stands_in_it_and_nobody_can_make_it_gr
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let held = Gate::closed();
         gateway.reply("/a.jpg", Reply::file(JPEG));
         gateway.reply("/gone.jpg", Reply::status(410));
@@ -423,7 +424,7 @@ async fn what_the_gateway_is_asked_for_by_itself_is_counted_by_its_answer() {
     std::fs::write(&file, keeper.settings()).expect("it can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
     let service = Service::start_with(&world, &settings).await;
-    keeper.turn_to(Some(service.address));
+    keeper.set_buzon(Some(service.address));
     let asked = async |request: &str, outcome: &str| {
         let labels = [("request", request), ("outcome", outcome)];
         scrape(&service).await.sum("buzon_replay_requests_total", &labels)

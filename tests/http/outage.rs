@@ -8,12 +8,12 @@ use buzon::domain::event::batch::Receipt;
 use buzon::store::{EventStore, StoreError};
 use serde_json::json;
 
-use crate::support::blocker::Blocker;
+use crate::support::database::blocker::Blocker;
+use crate::support::database::proxy::Proxy;
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{reaction, received, sent};
 use crate::support::eventually;
-use crate::support::proxy::Proxy;
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::{Service, answer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {

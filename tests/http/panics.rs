@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::support::clock::Brittle;
+use crate::support::clock::PanickingClock;
+use crate::support::database::world::on_both;
 use crate::support::events::{SECRET, received};
-use crate::support::service::Service;
-use crate::support::world::on_both;
+use crate::support::program::service::Service;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_panics_answers_500_and_the_next_event_is_stored() {
     on_both(async |world| {
-        let clock = Arc::new(Brittle::default());
+        let clock = Arc::new(PanickingClock::default());
         let service = Service::start_clocked(&world, clock.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         clock.arm(true);
         for _ in 0..3 {

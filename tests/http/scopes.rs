@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::media::{Given, given};
 use crate::media::{JPEG, key};
 use crate::support::client;
+use crate::support::database::tokens::token;
+use crate::support::database::world::{World, on_both};
 use crate::support::events::{ack, reaction, received, sent};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::{Service, answer};
-use crate::support::tokens::token;
-use crate::support::world::{World, on_both};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Service, answer};
 
 /// Every route that can name something of another instance. `{instance}`, `{message}`, `{chat}` and `{hash}` stand for
 /// ids.
@@ -102,8 +102,8 @@ fn nowhere() -> Ids {
 
 /// Starts a service with instance 7, for which the caller has a token, and instance 8, which has everything that can be
 /// requested.
-async fn start(world: &World) -> (Service, Gateway) {
-    let gateway = Gateway::start().await;
+async fn start(world: &World) -> (Service, FileServer) {
+    let gateway = FileServer::start().await;
     gateway.reply("/mine.jpg", Reply::file(JPEG));
     gateway.reply("/theirs.pdf", Reply::file(THEIRS));
     gateway.reply("/again.jpg", Reply::file(JPEG));
@@ -250,7 +250,7 @@ async fn what_two_instances_have_each_sees_as_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_without_an_instance_is_for_a_token_that_sees_everything() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let service = crate::media::service(&world, &gateway, &[]).await;
         let fields = json!({"type": "image", "media_url": "/a.jpg"});

@@ -1,8 +1,8 @@
 //! If there is a secret, only signed events are accepted.
 
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received, sign};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::program::service::{Answer, Service, answer};
 use serde_json::json;
 
 const HEADER: &str = "X-Whapi-Signature";

@@ -6,10 +6,10 @@ use buzon::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::clock::ARRIVAL;
+use crate::support::database::tokens::token;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{event, received, sent};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::tokens::token;
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::program::service::{Answer, Service, answer};
 
 /// A service and the store that it reads.
 struct Desk {

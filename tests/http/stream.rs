@@ -12,13 +12,13 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::media::JPEG;
+use crate::support::clients::sse::Stream;
 use crate::support::clock::ARRIVAL;
+use crate::support::database::tokens::{revoke, token};
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, ack, event, received, sent};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::{Service, answer};
-use crate::support::sse::Stream;
-use crate::support::tokens::{revoke, token};
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Service, answer};
 use crate::support::{PATIENCE, eventually};
 
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
@@ -86,7 +86,7 @@ async fn no_event_chooses_the_name_under_which_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stream_tells_what_became_of_a_file_and_again_to_whoever_was_away() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/menu.jpg", Reply::file(JPEG));
         let origin = gateway.url("");
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];

@@ -7,10 +7,11 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::clients::browser;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received};
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
-use crate::support::{browser, eventually};
+use crate::support::eventually;
+use crate::support::program::service::{Service, answer};
 
 /// Serves a page at `/page`, forwards all other requests to the API, and records them.
 struct Door {

@@ -12,11 +12,11 @@ use sha2::Sha256;
 use super::media::given;
 use crate::media::{JPEG, all_end, deliver, key};
 use crate::support::client;
+use crate::support::database::tokens::{StoredToken, revoke, token, token_until};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::SECRET;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::{Answer, Service, answer};
-use crate::support::tokens::{Known, revoke, token, token_until};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::{Answer, Service, answer};
 
 const OF_MESSAGE: &str = "/api/v1/messages/7/A/media";
 
@@ -25,8 +25,8 @@ fn by_hash() -> String {
 }
 
 /// Starts a service in which instance 7 has a file.
-async fn with_a_file(world: &World) -> (Service, Gateway) {
-    let gateway = Gateway::start().await;
+async fn with_a_file(world: &World) -> (Service, FileServer) {
+    let gateway = FileServer::start().await;
     gateway.reply("/a.jpg", Reply::file(JPEG));
     let service = crate::media::service(world, &gateway, &[]).await;
     deliver(&service, "A", "/a.jpg").await;
@@ -113,7 +113,7 @@ async fn where_there_is_a_token_too_the_token_counts() {
     let world = World::new(Backend::Sqlite).await;
     let (service, _gateway) = with_a_file(&world).await;
     let (mine, other) = (token(&world, &["7"]).await, token(&world, &["8"]).await);
-    let both = async |token: &Known, ticket: &str| {
+    let both = async |token: &StoredToken, ticket: &str| {
         given(service.get(&format!("{OF_MESSAGE}?ticket={ticket}")).bearer_auth(token.text())).await.status
     };
     assert_eq!(both(&mine, "no-ticket").await, 200);

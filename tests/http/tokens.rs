@@ -14,13 +14,13 @@ use buzon::platform::clock::{Clock, SystemClock};
 use reqwest::RequestBuilder;
 
 use super::media::given;
-use crate::support::blocker::Blocker;
+use crate::support::database::blocker::Blocker;
+use crate::support::database::proxy::Proxy;
+use crate::support::database::tokens::{revoke, token, token_until};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::SECRET;
 use crate::support::eventually;
-use crate::support::proxy::Proxy;
-use crate::support::service::{Answer, Service, answer};
-use crate::support::tokens::{revoke, token, token_until};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::{Answer, Service, answer};
 
 /// A request that an accepted token answers 404.
 fn ask(service: &Service, token: &str) -> RequestBuilder {

@@ -1,8 +1,8 @@
 //! Without a secret, events are accepted from this machine only, unless the owner allows others.
 
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{GUIDE, sign};
-use crate::support::service::{Service, answer};
-use crate::support::world::{Backend, World};
+use crate::support::program::service::{Service, answer};
 
 #[tokio::test]
 async fn what_comes_through_a_proxy_a_tunnel_or_a_browser_is_not_from_this_machine() {

@@ -3,11 +3,11 @@
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
+use crate::support::clients::raw_http::{request, send_and_reset};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::received;
 use crate::support::eventually;
-use crate::support::raw::{request, send_and_reset};
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both};
+use crate::support::program::service::Service;
 
 #[tokio::test]
 async fn a_request_that_breaks_off_leaves_nothing_and_the_next_one_is_served() {

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::database::world::on_both;
 use crate::support::events::{SECRET, ack, reaction, received, sent};
-use crate::support::service::{Service, answer};
-use crate::support::world::on_both;
+use crate::support::program::service::{Service, answer};
 
 const SENDERS: usize = 32;
 /// The number of events that arrive during a walk.

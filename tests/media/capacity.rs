@@ -3,19 +3,19 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::{JPEG, all_end, deliver, service};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
-use crate::support::room::namespace;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::mount_namespace::namespace;
+use crate::support::program::process::Buzon;
+use crate::support::program::service::answer;
 use crate::support::s3::{Operation, S3Server};
-use crate::support::service::answer;
-use crate::support::world::{Backend, World, on_both};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_below_its_floor_stops_downloads_and_not_messages() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let service = service(&world, &gateway, &[("BUZON_MEDIA_MIN_FREE", "1000000TiB")]).await;
         deliver(&service, "A", "/a.jpg").await;
@@ -34,7 +34,7 @@ async fn a_disk_below_its_floor_stops_downloads_and_not_messages() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let start = async |quota: &'static str| {
             let settings = [("BUZON_MEDIA_QUOTA", quota), ("BUZON_MEDIA_DOWNLOADS", "1")];
             service(&world, &gateway, &settings).await
@@ -44,7 +44,7 @@ async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
             gateway.reply(&format!("/{n}"), Reply::file(&[n; 15]));
             deliver(&running, &n.to_string(), &format!("/{n}")).await;
         }
-        let media = async |service: &crate::support::service::Service| {
+        let media = async |service: &crate::support::program::service::Service| {
             answer(service.get("/health/ready")).await.body["media"].clone()
         };
         eventually("it is said", async || media(&running).await == "quota_reached").await;
@@ -64,7 +64,7 @@ async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let service = service(&world, &gateway, &[("BUZON_MEDIA_DOWNLOADS", "0")]).await;
     deliver(&service, "A", "/a.jpg").await;
     assert_eq!(answer(service.get("/health/ready")).await.body, json!({"status": "ready", "media": "off"}));
@@ -74,7 +74,7 @@ async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
 
 /// The program with a file system of its own, of this size, under the folder of the media; and that folder as it sees
 /// it.
-async fn serve_in_little_room(world: &World, gateway: &Gateway, size: &str) -> (Buzon, PathBuf) {
+async fn serve_in_little_room(world: &World, gateway: &FileServer, size: &str) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
     let origin = gateway.url("");
@@ -107,7 +107,7 @@ async fn media(buzon: &Buzon) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_no_message_and_no_file_and_heals_by_itself() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let (buzon, inside) = serve_in_little_room(&world, &gateway, "40m").await;
     std::fs::write(inside.join("filler"), vec![0; 38_000_000]).expect("there is room for it");
     gateway.reply("/small", Reply::file(&[7; 100_000]));
@@ -128,7 +128,7 @@ const NO_ROOM: &str = "there is no room for it on the disk";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let (buzon, inside) = serve_in_little_room(&world, &gateway, "40m").await;
     gateway.reply("/large", Reply::file(&vec![7; 60_000_000]));
     gateway.reply("/chunked", Reply::chunked(&vec![7; 60_000_000]));
@@ -152,7 +152,7 @@ async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_full_stops_downloads_until_it_takes_files_again() {
     let world = World::new(Backend::Sqlite).await;
-    let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+    let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
     gateway.reply("/a.jpg", Reply::file(JPEG));
     let settings = s3.settings();
     let service = service(&world, &gateway, &crate::support::borrowed(&settings)).await;
@@ -174,7 +174,7 @@ async fn a_bucket_that_is_full_stops_downloads_until_it_takes_files_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_file_counts_once_for_the_quota() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let service = service(&world, &gateway, &[("BUZON_MEDIA_QUOTA", "20")]).await;
     for n in 0..12 {
         gateway.reply(&format!("/{n}"), Reply::file(JPEG));

@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{JPEG, all_end, deliver, service};
 use crate::support::clock::ARRIVAL;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, event, received};
-use crate::support::gateway::{Canary, Gateway, Reply};
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::gateway::file_server::{Canary, FileServer, Reply};
+use crate::support::program::service::Service;
 
 /// Ways to write the address of this machine's port, and of others that are nobody's business.
 fn spellings(port: u16) -> Vec<String> {
@@ -94,7 +94,7 @@ async fn without_a_configured_origin_no_spelling_reaches_this_machine_or_its_net
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_elsewhere() {
     on_both(async |world| {
-        let (gateway, canary) = (Gateway::start().await, Canary::start().await);
+        let (gateway, canary) = (FileServer::start().await, Canary::start().await);
         let service = service(&world, &gateway, &[]).await;
         let port = canary.address.port();
         let elsewhere = spellings(port).into_iter().filter(|url| url != "/uploads/whatsapp/x.jpg");
@@ -125,7 +125,7 @@ async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_el
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_within_the_configured_origins_is_followed() {
     let world = World::new(Backend::Sqlite).await;
-    let (gateway, other) = (Gateway::start().await, Gateway::start().await);
+    let (gateway, other) = (FileServer::start().await, FileServer::start().await);
     gateway.reply("/a", Reply::redirect("/b"));
     gateway.reply("/b", Reply::redirect(&other.url("/menu.jpg")));
     other.reply("/menu.jpg", Reply::file(JPEG));
@@ -200,9 +200,9 @@ async fn fetch(store: &Arc<dyn buzon::store::Store>, url: &str) {
 }
 
 /// A public and a private server at the same port.
-async fn servers() -> (Gateway, Canary) {
+async fn servers() -> (FileServer, Canary) {
     loop {
-        let gateway = Gateway::start_at(SocketAddr::new(PUBLIC, 0)).await;
+        let gateway = FileServer::start_at(SocketAddr::new(PUBLIC, 0)).await;
         if let Some(canary) = Canary::try_start_at(SocketAddr::new(PRIVATE, gateway.address.port())).await {
             return (gateway, canary);
         }

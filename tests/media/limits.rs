@@ -3,18 +3,18 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{JPEG, all_end, deliver, service};
+use crate::support::database::world::{Backend, World};
 use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
-use crate::support::world::{Backend, World};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
 use crate::support::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_host() {
     let world = World::new(Backend::Sqlite).await;
     // Another name of the same machine is another host.
-    let (gateway, other) = (Gateway::start().await, Gateway::start_at(([127, 0, 0, 2], 0).into()).await);
+    let (gateway, other) = (FileServer::start().await, FileServer::start_at(([127, 0, 0, 2], 0).into()).await);
     let gate = Gate::closed();
     let settings = [
         ("BUZON_MEDIA_ORIGINS", other.url("")),
@@ -47,7 +47,7 @@ async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_hos
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
     let world = World::new(Backend::Sqlite).await;
-    let (gateway, dead) = (Gateway::start().await, Gateway::start_at(([127, 0, 0, 2], 0).into()).await);
+    let (gateway, dead) = (FileServer::start().await, FileServer::start_at(([127, 0, 0, 2], 0).into()).await);
     let origins = dead.url("");
     let service = service(&world, &gateway, &[("BUZON_MEDIA_ORIGINS", &origins)]).await;
     let gate = Gate::closed();
@@ -69,7 +69,7 @@ async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_answers_delays_no_message() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     gateway.reply("/flood", Reply::early_hints_for_ever());
     let origin = gateway.url("");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
@@ -93,7 +93,7 @@ async fn a_flood_of_answers_delays_no_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_has_its_places_once_however_it_is_named() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let gate = Gate::closed();
     let service = service(&world, &gateway, &[("BUZON_MEDIA_DOWNLOADS_PER_HOST", "2")]).await;
     for n in 0..6 {

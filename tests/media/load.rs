@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
+use crate::support::database::world::{World, on_both};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::gate::Gate;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
+use crate::support::program::service::answer;
 use crate::support::s3::S3Server;
-use crate::support::service::answer;
-use crate::support::world::{World, on_both};
 use crate::support::{eventually, eventually_within};
 
 const MEGABYTE: usize = 1_000_000;
@@ -24,7 +24,7 @@ fn is_heavy() -> bool {
 }
 
 /// Delivers messages with these files, and returns the program when every job has ended.
-async fn save(world: &World, gateway: &Gateway, settings: &[(&str, &str)], paths: &[String]) -> Buzon {
+async fn save(world: &World, gateway: &FileServer, settings: &[(&str, &str)], paths: &[String]) -> Buzon {
     let origin = gateway.url("");
     let base = [
         ("BUZON_WEBHOOK_SECRET", SECRET),
@@ -63,7 +63,7 @@ async fn save(world: &World, gateway: &Gateway, settings: &[(&str, &str)], paths
 async fn ten_thousand_small_files_all_end_once_in_little_memory() {
     let files = if is_heavy() { 10_000 } else { 500 };
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let (gate, mut content) = (Gate::closed(), vec![7; 20_000]);
         let paths: Vec<String> = (0..files).map(|n| format!("/{n}.jpg")).collect();
         for (n, path) in paths.iter().enumerate() {
@@ -87,7 +87,7 @@ async fn ten_thousand_small_files_all_end_once_in_little_memory() {
 async fn a_large_file_goes_through_in_little_memory_to_a_folder_and_to_a_bucket() {
     let size = if is_heavy() { 500 * MEGABYTE } else { 60 * MEGABYTE };
     on_both(async |world| {
-        let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+        let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
         let content: Vec<u8> = (0..size).map(|n| (n ^ (n >> 9)) as u8).collect();
         gateway.reply("/large.bin", Reply::file(&content));
         let settings = s3.settings();

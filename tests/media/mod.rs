@@ -1,23 +1,23 @@
 //! Media files, from the event to the store.
 
 mod capacity;
-mod endings;
+pub mod exactly_once;
 mod guard;
 mod limits;
 mod load;
+mod outcomes;
 mod saving;
-pub mod steps;
 mod sweeping;
 
 use buzon::domain::media::object_key::ObjectKey;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::support::database::world::World;
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
-use crate::support::gateway::Gateway;
-use crate::support::service::Service;
-use crate::support::world::World;
+use crate::support::gateway::file_server::FileServer;
+use crate::support::program::service::Service;
 
 pub const JPEG: &[u8] = b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01\x01\x00";
 
@@ -37,7 +37,7 @@ pub async fn all_end(world: &World) {
 }
 
 /// A service that takes files from this gateway.
-pub async fn service(world: &World, gateway: &Gateway, settings: &[(&str, &str)]) -> Service {
+pub async fn service(world: &World, gateway: &FileServer, settings: &[(&str, &str)]) -> Service {
     let origin = gateway.url("");
     let base = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
     Service::start_with(world, &[&base, settings].concat()).await

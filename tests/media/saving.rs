@@ -1,18 +1,18 @@
 use serde_json::json;
 
 use super::{JPEG, all_end, deliver, files, key, service};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
 use crate::support::gate::Gate;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::Buzon;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::Buzon;
 use crate::support::s3::S3Server;
-use crate::support::world::{Backend, World, on_both};
 use crate::support::{borrowed, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_of_a_message_is_saved_with_what_is_known_of_it() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/uploads/whatsapp/men%C3%BA.jpg", Reply::file(JPEG));
         let service = service(&world, &gateway, &[]).await;
         deliver(&service, "A", "/uploads/whatsapp/men%C3%BA.jpg").await;
@@ -35,7 +35,7 @@ async fn the_file_of_a_message_is_saved_with_what_is_known_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_that_the_gateway_gives_a_file_counts_before_the_one_in_its_url() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let disposition = "Content-Disposition: attachment; filename*=UTF-8''factura%20n%C2%BA%207.pdf\r\n";
         gateway.reply("/f/0001", Reply::with_headers(disposition, b"%PDF-1.7\n%\x00"));
         let hostile = "Content-Disposition: attachment; filename=\"../../etc/cron.d/x\"\r\n";
@@ -54,7 +54,7 @@ async fn the_name_that_the_gateway_gives_a_file_counts_before_the_one_in_its_url
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_picture_in_many_chats_is_stored_once() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let service = service(&world, &gateway, &[]).await;
         for n in 0..20 {
             gateway.reply(&format!("/{n}.jpg"), Reply::file(JPEG));
@@ -71,7 +71,7 @@ async fn the_same_picture_in_many_chats_is_stored_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_there_before_its_file_and_does_not_wait_for_it() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let gate = Gate::closed();
         gateway.reply("/slow.jpg", Reply::halved(JPEG, &gate));
         let service = service(&world, &gateway, &[]).await;
@@ -93,7 +93,7 @@ async fn a_message_is_there_before_its_file_and_does_not_wait_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_go_to_a_bucket_in_the_same_way() {
     on_both(async |world| {
-        let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+        let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
         let large: Vec<u8> = (0..9 * 1024 * 1024u32).map(|n| (n ^ (n >> 11)) as u8).collect();
         gateway.reply("/small.jpg", Reply::file(JPEG));
         gateway.reply("/large.bin", Reply::file(&large));
@@ -120,7 +120,7 @@ async fn files_go_to_a_bucket_in_the_same_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_of_a_bucket_can_come_from_the_environment_of_amazons_tools() {
     let world = World::new(Backend::Sqlite).await;
-    let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+    let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
     gateway.reply("/a.jpg", Reply::file(JPEG));
     let mut settings = s3.settings();
     for (name, _) in &mut settings {

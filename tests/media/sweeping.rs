@@ -9,11 +9,11 @@ use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::Store;
 
 use super::{JPEG, all_end, deliver, files, key, service};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::eventually;
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::process::run;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::process::run;
 use crate::support::s3::S3Server;
-use crate::support::world::{Backend, World, on_both};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -86,7 +86,7 @@ async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_with_a_row_stays_however_old_it_is() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let service = service(&world, &gateway, &[]).await;
         deliver(&service, "A", "/a.jpg").await;
@@ -142,7 +142,7 @@ async fn an_object_that_somebody_puts_again_is_left_to_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes() {
     on_both(async |world| {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let place = Place {
             blobs: Blobs::open(&BlobLocation::Folder(world.data_dir().join("media")), &S3Options::default())
                 .expect("the folder can be made"),
@@ -172,7 +172,7 @@ async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_object_is_being_removed_comes_again() {
     let world = World::new(Backend::Sqlite).await;
-    let gateway = Gateway::start().await;
+    let gateway = FileServer::start().await;
     let service = service(&world, &gateway, &[]).await;
     gateway.reply("/a", Reply::file(JPEG));
     deliver(&service, "A", "/a").await;
@@ -195,7 +195,7 @@ async fn a_job_whose_object_is_being_removed_comes_again() {
 #[tokio::test]
 async fn the_command_sweeps_beside_a_running_service_and_says_what_it_did() {
     on_both(async |world| {
-        let buzon = crate::support::process::Buzon::serve(&world, &[]).await;
+        let buzon = crate::support::program::process::Buzon::serve(&world, &[]).await;
         let data = world.folder.path().join("data");
         let marker = data.join("media").join("buzon-database");
         eventually("the service has swept", async || marker.exists()).await;

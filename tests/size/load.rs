@@ -3,10 +3,10 @@
 use buzon::domain::time::timestamp::Timestamp;
 use tokio::sync::mpsc;
 
+use super::history::{Happening, History, Key, Message};
 use super::rows::Batch;
-use super::story::{Key, Message, Story, What};
 use super::{Scale, postgres, sqlite};
-use crate::support::world::{Backend, World};
+use crate::support::database::world::{Backend, World};
 
 /// How many events are written together.
 const TOGETHER: i64 = 20_000;
@@ -71,7 +71,7 @@ impl Loader {
 }
 
 fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
-    let (mut story, mut batch, mut seq, mut messages) = (Story::new(scale), Batch::default(), 0, 0);
+    let (mut story, mut batch, mut seq, mut messages) = (History::new(scale), Batch::default(), 0, 0);
     let step = (scale.messages / REMEMBERED).max(1);
     let greatest_chat = story.chats()[0].id.to_string();
     let mut memory = Memory { messages: vec![], step, greatest_chat };
@@ -79,7 +79,7 @@ fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
     for arrival in story.by_ref() {
         seq += 1;
         batch.add(&arrival, seq, scale.bodies());
-        if let What::Message(message) = &arrival.what {
+        if let Happening::Message(message) = &arrival.what {
             messages += 1;
             if messages % step == 0 {
                 memory.messages.push(Remembered::of(message, seq));

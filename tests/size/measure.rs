@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::questions::Question;
-use crate::support::service::Service;
+use crate::support::program::service::Service;
 use buzon::simulate::SeededRng;
 
 /// The answers to one question, asked with other parameters each time.
@@ -35,11 +35,11 @@ pub async fn measure<'q, 'm: 'q>(
 }
 
 async fn ask_often(service: &Service, question: &Question<'_>, times: usize) -> Times {
-    let mut dice = SeededRng::new(7);
+    let mut rng = SeededRng::new(7);
     let mut measured =
         Times { name: question.name, limit: question.limit, taken: vec![], slowest: String::new(), rows: 0 };
     for _ in 0..=times {
-        let path = (question.path)(&mut dice);
+        let path = (question.path)(&mut rng);
         let (taken, rows) = ask(service, &path).await;
         if measured.taken.iter().all(|known| *known < taken) {
             measured.slowest = path;

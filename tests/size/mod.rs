@@ -5,6 +5,7 @@
 //! each, and the times are printed: `docs/performance.md` has the command. `BUZON_TEST_SIZE_DATABASE` names a database
 //! to be filled and kept; one that a run has filled is asked again as it is.
 
+mod history;
 mod load;
 mod measure;
 mod people;
@@ -14,20 +15,19 @@ mod questions;
 mod report;
 mod rows;
 mod sqlite;
-mod story;
 mod words;
 
 use std::time::Instant;
 
+use crate::support::database::postgres::Server;
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, event};
-use crate::support::postgres::Server;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both, record};
+use crate::support::program::service::Service;
+use history::History;
 use load::{Memory, load};
 use measure::measure;
 use questions::questions;
 use report::report;
-use story::Story;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ async fn the_rows_that_are_loaded_are_those_that_the_program_makes_of_the_events
     on_both(async |world| {
         let recorded = World::new(world.backend).await;
         let store = recorded.open().await;
-        let arrivals: Vec<_> = Story::new(Scale::SMALL).map(|it| event(it.instance(), it.body(), it.at)).collect();
+        let arrivals: Vec<_> = History::new(Scale::SMALL).map(|it| event(it.instance(), it.body(), it.at)).collect();
         for events in arrivals.chunks(200) {
             record(&store, events).await;
         }

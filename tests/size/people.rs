@@ -73,16 +73,16 @@ pub struct Chat {
 
 impl Chat {
     pub fn new(place: u64, scale: &Scale) -> Self {
-        let mut dice = SeededRng::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
-        let instance = dice.zipf(scale.instances, 1.0);
+        let mut rng = SeededRng::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
+        let instance = rng.zipf(scale.instances, 1.0);
         // The first is the one with the most messages: a person.
-        let (is_group, is_lid) = (place > 0 && dice.in_thousand(GROUPS), place > 0 && dice.in_thousand(WITHOUT_NUMBER));
+        let (is_group, is_lid) = (place > 0 && rng.in_thousand(GROUPS), place > 0 && rng.in_thousand(WITHOUT_NUMBER));
         let id = match (is_group, is_lid) {
             (true, _) => format!("120363{:012}@g.us", place * 7_919),
             (false, true) => format!("9{:014}@lid", place * 7_919),
             (false, false) => person(place),
         };
-        let name = (!is_group && !dice.in_thousand(WITHOUT_NAME)).then(|| name(&mut dice).into());
+        let name = (!is_group && !rng.in_thousand(WITHOUT_NAME)).then(|| name(&mut rng).into());
         Self {
             instance_id: InstanceId::new(&format!("{}", 1_001 + instance)).expect("it is an instance id"),
             id: id.into(),
@@ -98,8 +98,8 @@ impl Chat {
     }
 
     /// Somebody of the group, with a name.
-    pub fn member(&self, dice: &mut SeededRng) -> (String, String) {
-        let member = dice.below(GROUP_SIZE);
+    pub fn member(&self, rng: &mut SeededRng) -> (String, String) {
+        let member = rng.below(GROUP_SIZE);
         let place = self.id.bytes().fold(member, |sum, byte| sum * 31 % 1_000_000 + u64::from(byte));
         (person(900_000 + place), name(&mut SeededRng::new(place)))
     }
@@ -124,6 +124,6 @@ fn person(place: u64) -> String {
     format!("{}@c.us", 573_000_000_000 + place * 17)
 }
 
-fn name(dice: &mut SeededRng) -> String {
-    format!("{} {}", dice.pick(&FIRST_NAMES), dice.pick(&LAST_NAMES))
+fn name(rng: &mut SeededRng) -> String {
+    format!("{} {}", rng.pick(&FIRST_NAMES), rng.pick(&LAST_NAMES))
 }

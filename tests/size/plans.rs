@@ -5,9 +5,9 @@ use sqlx::{Connection, PgConnection};
 use super::measure::{ask, measure};
 use super::questions::questions;
 use super::{Scale, serve};
-use crate::support::postgres::Server;
-use crate::support::service::Service;
-use crate::support::world::World;
+use crate::support::database::postgres::Server;
+use crate::support::database::world::World;
+use crate::support::program::service::Service;
 
 /// Every plan goes to the log, and the log to a file that a statement can read.
 pub const EXPLAINED: &str = "-c logging_collector=on -c session_preload_libraries=auto_explain";

@@ -5,8 +5,8 @@ use std::time::Duration;
 use buzon::domain::page::{Cursor, SortKey};
 use buzon::domain::time::timestamp::Timestamp;
 
+use super::history::END;
 use super::load::{Memory, Remembered};
-use super::story::END;
 use super::words::{NEVER_TOGETHER, PHRASE, RARE};
 use buzon::simulate::SeededRng;
 
@@ -33,7 +33,7 @@ impl<'m> Questions<'m> {
     /// About one of the messages.
     fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&Remembered, &mut SeededRng) -> String + 'm) {
         let memory = self.memory;
-        self.asking(name, limit, move |dice| path(dice.pick(&memory.messages), dice));
+        self.asking(name, limit, move |rng| path(rng.pick(&memory.messages), rng));
     }
 
     /// About one of the messages that `choice` lets through.
@@ -44,11 +44,11 @@ impl<'m> Questions<'m> {
         path: impl Fn(&Remembered) -> String + 'm,
     ) {
         let some: Vec<&Remembered> = self.memory.messages.iter().filter(|message| choice(message)).collect();
-        self.asking(name, PROMPT, move |dice| path(some[dice.below(some.len() as u64) as usize]));
+        self.asking(name, PROMPT, move |rng| path(some[rng.below(some.len() as u64) as usize]));
     }
 
     fn asking(&mut self, name: &'static str, limit: u64, path: impl Fn(&mut SeededRng) -> String + 'm) {
-        let path = move |dice: &mut SeededRng| format!("/api/v1{}", path(dice));
+        let path = move |rng: &mut SeededRng| format!("/api/v1{}", path(rng));
         self.list.push(Question { name, limit: Some(Duration::from_millis(limit)), path: Box::new(path) });
     }
 }
@@ -81,8 +81,8 @@ fn items_and_chats(questions: &mut Questions<'_>) {
     });
     questions.about_some("the chat with a number", is_person, |it| format!("/chats?contact={}", digits(&it.chat_id)));
     questions.asking("chats of groups", PROMPT, |_| "/chats?is_group=true".to_owned());
-    questions.asking("chats by a name", 100, |dice| {
-        format!("/chats?q={}", dice.pick(&["perez", "Muñoz", "lucia", "ana ortiz", "nobody"]))
+    questions.asking("chats by a name", 100, |rng| {
+        format!("/chats?q={}", rng.pick(&["perez", "Muñoz", "lucia", "ana ortiz", "nobody"]))
     });
 }
 
@@ -90,14 +90,14 @@ fn items_and_chats(questions: &mut Questions<'_>) {
 fn pages(questions: &mut Questions<'_>) {
     questions.asking("the first page of all messages", PROMPT, |_| "/messages".to_owned());
     let memory = questions.memory;
-    questions.asking("the 10,000th page of all messages", PROMPT, move |dice| {
-        format!("/messages?cursor={}", cursor(memory.at_depth(500_000 + dice.below(50_000))))
+    questions.asking("the 10,000th page of all messages", PROMPT, move |rng| {
+        format!("/messages?cursor={}", cursor(memory.at_depth(500_000 + rng.below(50_000))))
     });
     questions.about("a page of all messages anywhere", PROMPT, |it, _| format!("/messages?cursor={}", cursor(it)));
     questions.about("the same, backwards", PROMPT, |it, _| format!("/messages?cursor={}", backwards(it)));
     questions.about("the same, oldest first", PROMPT, |it, _| format!("/messages?order=asc&cursor={}", cursor(it)));
-    questions.asking("a page of the greatest chat anywhere", PROMPT, move |dice| {
-        let (greatest, at) = (memory.of_greatest_chat(), dice.pick(&memory.messages));
+    questions.asking("a page of the greatest chat anywhere", PROMPT, move |rng| {
+        let (greatest, at) = (memory.of_greatest_chat(), rng.pick(&memory.messages));
         format!("/chats/{}/{}/messages?cursor={}", greatest.key.0, greatest.chat_id, cursor(at))
     });
     questions.asking("a page of 200", 100, |_| "/messages?limit=200".to_owned());
@@ -110,12 +110,12 @@ fn filters(questions: &mut Questions<'_>) {
     questions.about("chat_id", PROMPT, |it, _| format!("/messages?chat_id={}", it.chat_id));
     questions.about("from", PROMPT, |it, _| format!("/messages?from={}", it.from));
     questions.about("to", PROMPT, |it, _| format!("/messages?to={}", it.from));
-    questions.asking("from_me", PROMPT, |dice| format!("/messages?from_me={}", dice.in_thousand(500)));
-    questions.asking("is_group", PROMPT, |dice| format!("/messages?is_group={}", dice.in_thousand(500)));
-    questions.asking("type", PROMPT, |dice| format!("/messages?type={}", dice.pick(&TYPES)));
+    questions.asking("from_me", PROMPT, |rng| format!("/messages?from_me={}", rng.in_thousand(500)));
+    questions.asking("is_group", PROMPT, |rng| format!("/messages?is_group={}", rng.in_thousand(500)));
+    questions.asking("type", PROMPT, |rng| format!("/messages?type={}", rng.pick(&TYPES)));
     questions.asking("type that nobody sends", PROMPT, |_| "/messages?type=poll".to_owned());
-    questions.asking("ack", PROMPT, |dice| format!("/messages?ack={}", dice.pick(&ACKS)));
-    questions.asking("status", PROMPT, |dice| format!("/messages?status={}", dice.pick(&["sent", "received", "no"])));
+    questions.asking("ack", PROMPT, |rng| format!("/messages?ack={}", rng.pick(&ACKS)));
+    questions.asking("status", PROMPT, |rng| format!("/messages?status={}", rng.pick(&["sent", "received", "no"])));
     questions.asking("has_media=true", PROMPT, |_| "/messages?has_media=true".to_owned());
     questions.asking("has_media=false", 100, |_| "/messages?has_media=false".to_owned());
     questions.about_some(
@@ -130,8 +130,8 @@ fn filters(questions: &mut Questions<'_>) {
 
 /// Typical ones.
 fn pairs(questions: &mut Questions<'_>) {
-    questions.about("chat_id and type", PROMPT, |it, dice| {
-        format!("/messages?chat_id={}&type={}", it.chat_id, dice.pick(&TYPES))
+    questions.about("chat_id and type", PROMPT, |it, rng| {
+        format!("/messages?chat_id={}&type={}", it.chat_id, rng.pick(&TYPES))
     });
     questions.about_some("contact and has_media", is_person, |it| {
         format!("/messages?contact={}&has_media=true", digits(&it.chat_id))
@@ -140,34 +140,32 @@ fn pairs(questions: &mut Questions<'_>) {
         format!("/messages?contact={}&from_me=true", digits(&it.chat_id))
     });
     questions.about("chat_id by arrival", 100, |it, _| format!("/messages?time=received&chat_id={}", it.chat_id));
-    questions
-        .about("from and type", PROMPT, |it, dice| format!("/messages?from={}&type={}", it.from, dice.pick(&TYPES)));
+    questions.about("from and type", PROMPT, |it, rng| format!("/messages?from={}&type={}", it.from, rng.pick(&TYPES)));
     questions.about("from and has_media", PROMPT, |it, _| format!("/messages?from={}&has_media=true", it.from));
-    questions.about("instance_id and type in an hour", PROMPT, |it, dice| {
-        format!("/messages?instance_id={}&type={}&{}", it.key.0, dice.pick(&TYPES), an_hour(it))
+    questions.about("instance_id and type in an hour", PROMPT, |it, rng| {
+        format!("/messages?instance_id={}&type={}&{}", it.key.0, rng.pick(&TYPES), an_hour(it))
     });
-    questions.asking("from_me and ack", 100, |dice| format!("/messages?from_me=true&ack={}", dice.pick(&ACKS)));
-    questions.about("ack in an hour", PROMPT, |it, dice| format!("/messages?ack={}&{}", dice.pick(&ACKS), an_hour(it)));
-    questions.asking("from_me and type", 100, |dice| format!("/messages?from_me=true&type={}", dice.pick(&TYPES)));
+    questions.asking("from_me and ack", 100, |rng| format!("/messages?from_me=true&ack={}", rng.pick(&ACKS)));
+    questions.about("ack in an hour", PROMPT, |it, rng| format!("/messages?ack={}&{}", rng.pick(&ACKS), an_hour(it)));
+    questions.asking("from_me and type", 100, |rng| format!("/messages?from_me=true&type={}", rng.pick(&TYPES)));
     questions.asking("is_group and has_media", 100, |_| "/messages?is_group=true&has_media=true".to_owned());
-    questions
-        .asking("type and ack", 100, |dice| format!("/messages?type={}&ack={}", dice.pick(&TYPES), dice.pick(&ACKS)));
+    questions.asking("type and ack", 100, |rng| format!("/messages?type={}&ack={}", rng.pick(&TYPES), rng.pick(&ACKS)));
 }
 
 fn other_lists(questions: &mut Questions<'_>) {
     questions.asking("acks", PROMPT, |_| "/acks".to_owned());
     questions.about("acks of a message", PROMPT, |it, _| format!("/acks?message_id={}", it.key.1));
-    questions.asking("acks of a word", 100, |dice| format!("/acks?ack={}", dice.pick(&ACKS)));
+    questions.asking("acks of a word", 100, |rng| format!("/acks?ack={}", rng.pick(&ACKS)));
     questions.about("acks in an hour", PROMPT, |it, _| format!("/acks?{}", an_hour(it)));
     questions.asking("reactions", PROMPT, |_| "/reactions".to_owned());
     questions.about("reactions to a message", PROMPT, |it, _| format!("/reactions?message_id={}", it.key.1));
     questions.about("reactions of a person", 100, |it, _| format!("/reactions?from_number={}", it.from));
     questions.asking("media", PROMPT, |_| "/media".to_owned());
-    questions.asking("media by state", PROMPT, |dice| {
-        format!("/media?state={}", dice.pick(&["stored", "expired", "failed", "too_large", "pending"]))
+    questions.asking("media by state", PROMPT, |rng| {
+        format!("/media?state={}", rng.pick(&["stored", "expired", "failed", "too_large", "pending"]))
     });
-    questions.asking("media by type", 100, |dice| {
-        format!("/media?type={}", dice.pick(&["image/", "audio/ogg", "application/pdf", "text/"]))
+    questions.asking("media by type", 100, |rng| {
+        format!("/media?type={}", rng.pick(&["image/", "audio/ogg", "application/pdf", "text/"]))
     });
     questions.asking("media by size", 100, |_| "/media?min_size=600000".to_owned());
     questions.about("media of a message", PROMPT, |it, _| format!("/media?message_id={}", it.key.1));
@@ -180,8 +178,8 @@ fn ledger(questions: &mut Questions<'_>) {
     questions.about("events of a message", PROMPT, |it, _| format!("/events?message_id={}", it.key.1));
     questions.about("events in an hour", PROMPT, |it, _| format!("/events?{}", an_hour(it)));
     questions.asking("quarantined events", PROMPT, |_| "/events?state=quarantined".to_owned());
-    questions.asking("events of a type", 100, |dice| {
-        format!("/events?event_type={}", dice.pick(&["message_sent", "ack_update", "message_reaction"]))
+    questions.asking("events of a type", 100, |rng| {
+        format!("/events?event_type={}", rng.pick(&["message_sent", "ack_update", "message_reaction"]))
     });
     questions.about("the feed", PROMPT, |it, _| format!("/events?since_seq={}", it.seq));
     questions.about("the feed of an instance", PROMPT, |it, _| {
@@ -193,13 +191,13 @@ fn ledger(questions: &mut Questions<'_>) {
 fn searches(questions: &mut Questions<'_>) {
     const SEARCH: u64 = 100;
     let page = |words: &str| format!("/messages?q={}", words.replace(' ', "%20").replace('"', "%22"));
-    questions.asking("search: a common word", SEARCH, move |dice| {
-        let word = dice.pick(&["de", "MENU", "señor", "gracias"]);
+    questions.asking("search: a common word", SEARCH, move |rng| {
+        let word = rng.pick(&["de", "MENU", "señor", "gracias"]);
         page(word)
     });
     questions.asking("search: two common words", SEARCH, move |_| page("que para"));
-    questions.asking("search: a word of a few in a hundred", SEARCH, move |dice| {
-        let word = dice.pick(&NEVER_TOGETHER);
+    questions.asking("search: a word of a few in a hundred", SEARCH, move |rng| {
+        let word = rng.pick(&NEVER_TOGETHER);
         page(word)
     });
     questions.asking("search: a rare word", SEARCH, move |_| page(RARE));
@@ -207,7 +205,7 @@ fn searches(questions: &mut Questions<'_>) {
     questions.asking("search: a phrase of common words that is rare", SEARCH, move |_| page("\"año semana\""));
     questions.asking("search: two words that never meet", SEARCH, move |_| page(&NEVER_TOGETHER.join(" ")));
     questions
-        .asking("search: a word that nobody wrote", SEARCH, move |dice| page(&format!("nadie{}", dice.below(1_000))));
+        .asking("search: a word that nobody wrote", SEARCH, move |rng| page(&format!("nadie{}", rng.below(1_000))));
     questions.about("search in a chat", SEARCH, move |it, _| format!("{}&chat_id={}", page("menu"), it.chat_id));
     questions.about("search in an instance", SEARCH, move |it, _| format!("{}&instance_id={}", page("menu"), it.key.0));
     questions.about("search in the past", SEARCH, move |it, _| format!("{}&until={}", page("menu"), seconds(it.at)));
@@ -218,9 +216,9 @@ fn searches(questions: &mut Questions<'_>) {
 fn statistics(questions: &mut Questions<'_>) {
     const STATISTICS: u64 = 300;
     const ZONES: [&str; 3] = ["UTC", "America/Bogota", "Asia/Kolkata"];
-    let month = |dice: &mut SeededRng| {
-        let until = END - 24 * HOUR * dice.below(30) as u32;
-        let zone = dice.pick(&ZONES);
+    let month = |rng: &mut SeededRng| {
+        let until = END - 24 * HOUR * rng.below(30) as u32;
+        let zone = rng.pick(&ZONES);
         format!("since={}&until={}&time_zone={zone}", seconds(until - 30 * 24 * HOUR), seconds(until))
     };
     for (name, path) in [
@@ -231,10 +229,10 @@ fn statistics(questions: &mut Questions<'_>) {
         ("answers", "responses?"),
         ("the busiest hours", "hours?"),
     ] {
-        questions.asking(name, STATISTICS, move |dice| format!("/stats/{path}&{}", month(dice)));
+        questions.asking(name, STATISTICS, move |rng| format!("/stats/{path}&{}", month(rng)));
     }
-    questions.about("messages of an instance by day", STATISTICS, move |it, dice| {
-        format!("/stats/messages?by=day&instance_id={}&{}", it.key.0, month(dice))
+    questions.about("messages of an instance by day", STATISTICS, move |it, rng| {
+        format!("/stats/messages?by=day&instance_id={}&{}", it.key.0, month(rng))
     });
 }
 

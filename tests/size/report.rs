@@ -10,9 +10,9 @@ use serde_json::json;
 use super::measure::{HEAD, Times, measure};
 use super::plans;
 use super::questions::Question;
+use crate::support::database::world::{Backend, World};
 use crate::support::events::received;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World};
+use crate::support::program::service::Service;
 
 /// What a dashboard asks while events arrive.
 const MEANWHILE: [&str; 12] = [
@@ -54,7 +54,7 @@ async fn send(service: &Service, sender: u64, sent: &AtomicU64) {
     for number in 0u64.. {
         again.tick().await;
         let chat_id = format!("{}@c.us", 573_000_000_000 + (number * SENDERS + sender) % 1_000 * 17);
-        let fields = json!({"chat_id": chat_id, "from": chat_id, "timestamp": super::story::END.millis() / 1_000});
+        let fields = json!({"chat_id": chat_id, "from": chat_id, "timestamp": super::history::END.millis() / 1_000});
         let id = format!("NEW{run}-{sender}-{number}");
         assert!(!service.deliver("/webhook/1001", received(&id, fields)).await.accepted());
         sent.fetch_add(1, Ordering::Relaxed);

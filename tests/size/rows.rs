@@ -11,8 +11,8 @@ use buzon::domain::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::history::{Arrival, Happening, Key, Message};
 use super::people::{Chat, Mark};
-use super::story::{Arrival, Key, Message, What};
 
 /// A value of a column.
 pub enum Cell {
@@ -125,14 +125,14 @@ impl Batch {
     pub fn add(&mut self, arrival: &Arrival, seq: i64, bodies: bool) {
         self.push("events", EVENTS, event(arrival, seq, bodies));
         match &arrival.what {
-            What::Message(message) => self.add_message(message, arrival.at, seq),
-            What::Ack { of, ack } => self.push("message_acks", ACKS, stated(of, ack, arrival.at)),
-            What::Reaction { to: (instance_id, id), from, reaction, reacted_at } => {
+            Happening::Message(message) => self.add_message(message, arrival.at, seq),
+            Happening::Ack { of, ack } => self.push("message_acks", ACKS, stated(of, ack, arrival.at)),
+            Happening::Reaction { to: (instance_id, id), from, reaction, reacted_at } => {
                 let texts = [instance_id.as_str().into(), id.into(), from.into(), Cell::from(*reaction)];
                 let times = [*reacted_at, arrival.at].map(Cell::from);
                 self.push("message_reactions", REACTIONS, texts.into_iter().chain(times).collect());
             }
-            What::Unusable { .. } => {}
+            Happening::Unusable { .. } => {}
         }
     }
 
@@ -169,24 +169,24 @@ impl Batch {
 impl Arrival {
     pub fn instance(&self) -> &str {
         match &self.what {
-            What::Message(message) => message.key.0.as_str(),
-            What::Ack { of: (instance_id, _), .. } | What::Reaction { to: (instance_id, _), .. } => {
+            Happening::Message(message) => message.key.0.as_str(),
+            Happening::Ack { of: (instance_id, _), .. } | Happening::Reaction { to: (instance_id, _), .. } => {
                 instance_id.as_str()
             }
-            What::Unusable { instance_id, .. } => instance_id.as_str(),
+            Happening::Unusable { instance_id, .. } => instance_id.as_str(),
         }
     }
 
     /// As the gateway sends it.
     pub fn body(&self) -> Vec<u8> {
         let body = match &self.what {
-            What::Message(message) => message_body(message),
-            What::Ack { of: (_, id), ack } => json!({"event_type": "ack_update", "id": **id, "ack": ack}),
-            What::Reaction { to: (_, id), from, reaction, reacted_at } => json!({
+            Happening::Message(message) => message_body(message),
+            Happening::Ack { of: (_, id), ack } => json!({"event_type": "ack_update", "id": **id, "ack": ack}),
+            Happening::Reaction { to: (_, id), from, reaction, reacted_at } => json!({
                 "event_type": "message_reaction", "message_id": **id, "from_number": **from, "reaction": reaction,
                 "timestamp": reacted_at.millis() / 1_000,
             }),
-            What::Unusable { number, .. } => return format!("event {number} is no JSON").into_bytes(),
+            Happening::Unusable { number, .. } => return format!("event {number} is no JSON").into_bytes(),
         };
         body.to_string().into_bytes()
     }
@@ -222,13 +222,13 @@ fn status(message: &Message) -> &'static str {
 fn event(arrival: &Arrival, seq: i64, bodies: bool) -> Vec<Cell> {
     let body = arrival.body();
     let (event_type, message_id, chat_id) = match &arrival.what {
-        What::Message(message) if message.from_me => {
+        Happening::Message(message) if message.from_me => {
             (Some("message_sent"), Some(&message.key.1), Some(&message.chat_id))
         }
-        What::Message(message) => (Some("message_received"), Some(&message.key.1), Some(&message.chat_id)),
-        What::Ack { of: (_, id), .. } => (Some("ack_update"), Some(id), None),
-        What::Reaction { to: (_, id), .. } => (Some("message_reaction"), Some(id), None),
-        What::Unusable { .. } => (None, None, None),
+        Happening::Message(message) => (Some("message_received"), Some(&message.key.1), Some(&message.chat_id)),
+        Happening::Ack { of: (_, id), .. } => (Some("ack_update"), Some(id), None),
+        Happening::Reaction { to: (_, id), .. } => (Some("message_reaction"), Some(id), None),
+        Happening::Unusable { .. } => (None, None, None),
     };
     let usable = event_type.is_some();
     let digest = Sha256::digest(&body).to_vec();

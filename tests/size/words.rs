@@ -112,12 +112,12 @@ pub const NEVER_TOGETHER: [&str; 2] = ["factura", "pasaporte"];
 pub const RARE: &str = "ornitorrinco";
 
 /// The words of message number `number` of `all`; `opening` where it begins a conversation.
-pub fn sentence(dice: &mut SeededRng, number: u64, all: u64, opening: bool) -> String {
-    let mut words: Vec<String> = (0..3 + dice.below(10)).map(|_| word(dice.zipf(VOCABULARY, 0.0))).collect();
-    if opening && dice.in_thousand(400) {
+pub fn sentence(rng: &mut SeededRng, number: u64, all: u64, opening: bool) -> String {
+    let mut words: Vec<String> = (0..3 + rng.below(10)).map(|_| word(rng.zipf(VOCABULARY, 0.0))).collect();
+    if opening && rng.in_thousand(400) {
         words.insert(0, PHRASE.to_owned());
     }
-    if dice.in_thousand(40) {
+    if rng.in_thousand(40) {
         words.push(NEVER_TOGETHER[(number % 2) as usize].to_owned());
     }
     if number.is_multiple_of((all / 10).max(1)) {

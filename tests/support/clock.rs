@@ -13,12 +13,12 @@ pub fn later(millis: i64) -> Timestamp {
 
 /// The machine's clock; whoever asks it while it is armed panics.
 #[derive(Default)]
-pub struct Brittle {
+pub struct PanickingClock {
     armed: AtomicBool,
     panics: AtomicUsize,
 }
 
-impl Brittle {
+impl PanickingClock {
     pub fn arm(&self, armed: bool) {
         self.armed.store(armed, Ordering::SeqCst);
     }
@@ -28,7 +28,7 @@ impl Brittle {
     }
 }
 
-impl Clock for Brittle {
+impl Clock for PanickingClock {
     fn now(&self) -> Timestamp {
         if self.armed.load(Ordering::SeqCst) {
             self.panics.fetch_add(1, Ordering::SeqCst);

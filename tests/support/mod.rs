@@ -1,26 +1,14 @@
 //! The world of a test, set up in one line.
 
-pub mod blocker;
-pub mod browser;
+pub mod clients;
 pub mod clock;
+pub mod database;
 pub mod events;
-pub mod fake_gateway;
-pub mod files;
 pub mod gate;
 pub mod gateway;
 pub mod hostile;
-pub mod pooler;
-pub mod postgres;
-pub mod process;
-pub mod prometheus;
-pub mod proxy;
-pub mod raw;
-pub mod room;
+pub mod program;
 pub mod s3;
-pub mod service;
-pub mod sse;
-pub mod tokens;
-pub mod world;
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@ use tokio::net::TcpStream;
 
 use super::{NamedBlobs, by_hash, everywhere, given, in_both, of_message};
 use crate::media::{JPEG, key};
-use crate::support::raw::exchange;
-use crate::support::service::answer;
+use crate::support::clients::raw_http::exchange;
+use crate::support::program::service::answer;
 
 /// Returns a file that is large enough to fill every buffer on its way.
 fn large() -> Vec<u8> {

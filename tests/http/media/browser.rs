@@ -8,9 +8,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{NamedBlobs, by_hash};
-use crate::support::gateway::{Gateway, Reply};
-use crate::support::service::Service;
-use crate::support::{browser, eventually};
+use crate::support::clients::browser;
+use crate::support::eventually;
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::Service;
 
 const DISPOSITION: &str = "content-disposition";
 const POLICY: &str = "content-security-policy";
@@ -92,7 +93,7 @@ struct Hostile {
 }
 
 /// Returns the hostile files. Each of them requests its own name from its sender.
-fn hostile(canary: &Gateway) -> Vec<Hostile> {
+fn hostile(canary: &FileServer) -> Vec<Hostile> {
     let file = |name: &'static str, natural_type, dangerous, content: &str| {
         let content = content.replace("SCRIPT", "new Image().src='URL';fetch('URL')").replace("URL", &canary.url(name));
         Hostile { name, content: content.into_bytes(), natural_type, dangerous }
@@ -156,8 +157,8 @@ fn html(body: &str) -> Reply {
 
 /// Stores the hostile files. Returns the service, the sender that they try to reach, a server that states the types that
 /// their names suggest, and the files.
-async fn setting() -> (NamedBlobs, Gateway, Gateway, Vec<Hostile>) {
-    let (shelf, canary, naive) = (NamedBlobs::simple().await, Gateway::start().await, Gateway::start().await);
+async fn setting() -> (NamedBlobs, FileServer, FileServer, Vec<Hostile>) {
+    let (shelf, canary, naive) = (NamedBlobs::simple().await, FileServer::start().await, FileServer::start().await);
     let files = hostile(&canary);
     for file in &files {
         shelf.put(file.name, file.name, &file.content).await;

@@ -3,12 +3,12 @@ use serde_json::json;
 
 use super::{NamedBlobs, by_hash, given, of_message};
 use crate::media::{JPEG, deliver, key};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::received;
 use crate::support::eventually;
 use crate::support::gate::Gate;
-use crate::support::gateway::Reply;
-use crate::support::service::{Answer, answer};
-use crate::support::world::{Backend, World, on_both};
+use crate::support::gateway::file_server::Reply;
+use crate::support::program::service::{Answer, answer};
 
 /// Percent-encodes every byte.
 fn encoded(id: &str) -> String {

@@ -14,15 +14,15 @@ use reqwest::{Method, RequestBuilder};
 
 use crate::media::{all_end, deliver, key, service};
 use crate::support::client;
-use crate::support::gateway::{Gateway, Reply};
+use crate::support::database::world::{Backend, World, on_both};
+use crate::support::gateway::file_server::{FileServer, Reply};
+use crate::support::program::service::Service;
 use crate::support::s3::S3Server;
-use crate::support::service::Service;
-use crate::support::world::{Backend, World, on_both};
 
 /// A service with files.
 struct NamedBlobs {
     world: World,
-    gateway: Gateway,
+    gateway: FileServer,
     service: Service,
     /// The bucket of the files, if they are not in a folder.
     s3: Option<S3Server>,
@@ -44,13 +44,13 @@ impl Given {
 
 impl NamedBlobs {
     async fn in_folder(world: World) -> Self {
-        let gateway = Gateway::start().await;
+        let gateway = FileServer::start().await;
         let service = service(&world, &gateway, &[]).await;
         Self { world, gateway, service, s3: None }
     }
 
     async fn in_bucket(world: World, settings: &[(&str, &str)]) -> Self {
-        let (gateway, s3) = (Gateway::start().await, S3Server::start().await);
+        let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
         let of_s3 = s3.settings();
         let of_s3 = crate::support::borrowed(&of_s3);
         let service = service(&world, &gateway, &[&of_s3, settings].concat()).await;

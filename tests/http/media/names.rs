@@ -1,6 +1,6 @@
 use super::{NamedBlobs, given, of_message};
 use crate::media::JPEG;
-use crate::support::gateway::Reply;
+use crate::support::gateway::file_server::Reply;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_cannot_run_is_shown_in_place() {

@@ -1,6 +1,6 @@
 use super::{NamedBlobs, by_hash, given, in_both};
 use crate::media::{JPEG, key};
-use crate::support::service::answer;
+use crate::support::program::service::answer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_a_file_can_be_asked_for() {

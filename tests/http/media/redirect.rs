@@ -5,8 +5,8 @@ use reqwest::{Client, Method};
 
 use super::{Given, NamedBlobs, by_hash, given, of_message};
 use crate::media::{JPEG, key};
-use crate::support::service::answer;
-use crate::support::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both};
+use crate::support::program::service::answer;
 
 async fn redirecting(world: World) -> NamedBlobs {
     NamedBlobs::in_bucket(world, &[("BUZON_MEDIA_REDIRECT", "true")]).await

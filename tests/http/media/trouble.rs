@@ -4,9 +4,9 @@ use reqwest::Method;
 
 use super::{NamedBlobs, by_hash, given, in_both, of_message};
 use crate::media::{JPEG, key};
+use crate::support::database::world::{Backend, World};
+use crate::support::program::service::answer;
 use crate::support::s3::Operation;
-use crate::support::service::answer;
-use crate::support::world::{Backend, World};
 
 /// Returns the path of the file in the folder.
 fn file(shelf: &NamedBlobs, content: &[u8]) -> std::path::PathBuf {

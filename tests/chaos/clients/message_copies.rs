@@ -1,0 +1,42 @@
+//! One message that comes in ever new copies, as large as they may be.
+
+use serde_json::json;
+
+use crate::chaos::harness::ledger::{Fate, SentEvents, note};
+use crate::chaos::harness::traffic::SimulatedDelivery;
+use crate::chaos::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
+use crate::support::database::world::on_both;
+use crate::support::program::process::Buzon;
+
+const LETTERS: usize = 3_900_000;
+/// So many hold more than the process may take.
+const COPIES: i64 = 60;
+const MAX_MEMORY: u64 = 400_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_in_ever_new_copies_is_felt_by_nobody_else() {
+    on_both(async |world| {
+        let (rounds, mut sent) = (rounds(1), SentEvents::new());
+        let buzon = Buzon::serve(&world, SETTINGS).await;
+        let loader = Loader::start(seed(), buzon.address);
+        for n in 0..COPIES * rounds as i64 {
+            // By turns in their order, and before all others.
+            let second = if n % 2 == 0 { n } else { -n };
+            let fields = json!({"n": n, "timestamp": 1_724_716_800 + second, "body": "x".repeat(LETTERS)});
+            let copy = SimulatedDelivery::message("in copies", fields);
+            buzon.deliver_to(&copy.path(), copy.body.clone()).await.accepted();
+            note(&mut sent, &copy, Fate::Acked);
+        }
+        loader.wait_for_acks(100).await;
+        assert_eq!(loader.failed(), 0, "no event was refused");
+        sent.extend(loader.end().await);
+        let peak = buzon.peak_memory();
+        println!("at most {} MB of memory", peak / 1_000_000);
+        assert!(peak < MAX_MEMORY, "{peak}");
+        assert_nothing_lost(&world, &sent, rounds).await;
+        let aside = "SELECT count(*) FROM events WHERE message_id = 'in copies' AND reason = 'too_many_copies'";
+        assert_eq!(world.value(aside).await, (COPIES * rounds as i64 / 2 - 1).to_string());
+        buzon.kill().await;
+    })
+    .await;
+}

@@ -1,0 +1,4 @@
+//! Faults of the database and of its sessions.
+
+mod interference;
+mod postgres;

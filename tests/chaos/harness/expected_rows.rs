@@ -1,0 +1,101 @@
+//! What events mean, in words of the tests' own: nothing here asks the program what it thinks of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::ledger::{Fate, SentEvents};
+use crate::support::database::world::World;
+
+/// The rows that an event stands for, as [`World::rows`] shows them.
+#[derive(Clone, Debug, Default)]
+pub struct ExpectedRows(Vec<(Table, String)>);
+
+/// The tables that follow from the ledger, by the columns that name a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    Messages,
+    /// Of the messages, what their latest copies say: one of the copies that were sent.
+    Contents,
+    /// Of the messages, those that were sent from here.
+    Outgoing,
+    Acks,
+    Reactions,
+    Media,
+}
+
+/// Each with its rows, and whether every acknowledged one must be among them.
+const TABLES: [(Table, &str, bool); 6] = [
+    (Table::Messages, "SELECT instance_id, id FROM messages", true),
+    (Table::Contents, "SELECT instance_id, id, chat_id, length(body) FROM messages", false),
+    (Table::Outgoing, "SELECT instance_id, id FROM messages WHERE from_me", true),
+    (Table::Acks, "SELECT instance_id, message_id, ack FROM message_acks", true),
+    (
+        Table::Reactions,
+        "SELECT instance_id, message_id, from_number, reaction, reacted_at FROM message_reactions",
+        true,
+    ),
+    (Table::Media, "SELECT instance_id, message_id, source_url FROM media", true),
+];
+
+impl ExpectedRows {
+    pub fn row(&mut self, table: Table, row: String) {
+        self.0.push((table, row));
+    }
+}
+
+/// The rows of a table that must be there, because what they follow from was acknowledged, and those that may.
+#[derive(Default)]
+struct Rows {
+    must: HashSet<String>,
+    may: HashSet<String>,
+}
+
+/// Holds every table against what was sent: all that was acknowledged is there, once, and nothing else than what was sent.
+///
+/// # Panics
+/// If anything is missing, there twice, or there and never sent.
+pub async fn assert_rows(world: &World, sent: &SentEvents) {
+    let mut expected = HashMap::<Table, Rows>::new();
+    for event in sent.values() {
+        for (table, row) in &event.meaning.0 {
+            let rows = expected.entry(*table).or_default();
+            rows.may.insert(row.clone());
+            if event.fate == Fate::Acked {
+                rows.must.insert(row.clone());
+            }
+        }
+    }
+    copy_unclaimed_acks(&mut expected);
+    for (table, query, complete) in TABLES {
+        let rows = expected.remove(&table).unwrap_or_default();
+        let found = world.rows(query).await;
+        let unique: HashSet<&String> = found.iter().collect();
+        assert_eq!(unique.len(), found.len(), "{table:?} has a row twice");
+        let invented: BTreeSet<_> = found.iter().filter(|row| !rows.may.contains(*row)).collect();
+        assert!(invented.is_empty(), "{table:?} has {} rows of nothing sent: {:?}", invented.len(), invented.first());
+        let lost: BTreeSet<_> = rows.must.iter().filter(|row| complete && !unique.contains(row)).collect();
+        assert!(lost.is_empty(), "{table:?} lacks {} acknowledged rows: {:?}", lost.len(), lost.first());
+    }
+}
+
+/// An ack that came without an instance is also one of the outgoing message with its id.
+fn copy_unclaimed_acks(expected: &mut HashMap<Table, Rows>) {
+    let mut owners = HashMap::<String, Vec<(String, bool)>>::new();
+    if let Some(outgoing) = expected.get(&Table::Outgoing) {
+        for row in &outgoing.may {
+            let (instance, id) = row.split_once('|').expect("an id follows");
+            owners.entry(id.to_owned()).or_default().push((instance.to_owned(), outgoing.must.contains(row)));
+        }
+    }
+    let Some(acks) = expected.get_mut(&Table::Acks) else { return };
+    let unclaimed: Vec<String> = acks.may.iter().filter(|row| row.starts_with("-|")).cloned().collect();
+    for row in unclaimed {
+        let (id, word) = row[2..].split_once('|').expect("a word follows");
+        for (instance, owner_must) in owners.get(id).into_iter().flatten() {
+            let copy = format!("{instance}|{id}|{word}");
+            if *owner_must && acks.must.contains(&row) {
+                acks.must.insert(copy.clone());
+            }
+            acks.may.insert(copy);
+        }
+    }
+}

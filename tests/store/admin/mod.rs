@@ -1,0 +1,12 @@
+//! Opening, examining and maintaining a database, and what people do with it beside the service.
+
+mod adhoc;
+mod checkpoints;
+mod documented;
+mod examination;
+mod locks;
+mod new_words;
+pub mod open;
+mod tampering;
+pub mod tokens;
+mod zones;

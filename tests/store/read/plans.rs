@@ -1,0 +1,125 @@
+//! How the databases find their rows. SQLite has no statistics unless somebody runs ANALYZE, and then chooses by the form of a
+//! statement alone: an index too many can turn each of ten thousand look-ups into a walk over ten thousand rows.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use crate::support::clock::later;
+use crate::support::database::world::{Backend, World, record};
+use crate::support::events::{event, received};
+
+/// Statements for a person at a terminal, and for a count once a minute: they may walk over all of a table.
+const MAY_SCAN: [&str; 4] =
+    ["GROUP BY state", "(?1 IS NULL OR state = ?1)", "state <> 'stored'\n", "SELECT DISTINCT object_key"];
+
+const TABLES: [&str; 8] =
+    ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
+
+/// The statements for SQLite, as the program sends them.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let files = std::fs::read_dir(folder).expect("the folder is there");
+    let queries = files.map(|file| {
+        let text = std::fs::read_to_string(file.expect("it can be read").path()).expect("it is text");
+        serde_json::from_str::<Value>(&text).expect("it is JSON")
+    });
+    let sqlite = queries.filter(|query| query["db_name"] == "SQLite");
+    sqlite.map(|query| query["query"].as_str().expect("it is text").to_owned()).collect()
+}
+
+async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explained = format!("EXPLAIN QUERY PLAN {statement}");
+    let rows = sqlx::query(AssertSqlSafe(explained)).fetch_all(connection).await.expect("the statement is right");
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+#[tokio::test]
+async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_order() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
+    let statements = statements();
+    assert!(statements.len() > 30, "{statements:?}");
+    for table in TABLES {
+        for statement in &statements {
+            if MAY_SCAN.iter().any(|text| statement.contains(text)) {
+                continue;
+            }
+            let plan = plan(&mut connection, statement).await;
+            let walk = format!("SCAN {table}");
+            let by_state = plan.iter().any(|step| step.contains("(state=?)"));
+            let walks = plan.iter().any(|step| *step == walk || step.starts_with(&format!("{walk} ")));
+            assert!(!walks && !by_state, "{statement}\n{plan:#?}");
+        }
+    }
+    let of = async |connection: &mut SqliteConnection, text: &str| {
+        let chosen: Vec<_> = statements.iter().filter(|statement| statement.contains(text)).collect();
+        assert_eq!(chosen.len(), 1, "{text}");
+        plan(connection, chosen[0]).await.join("\n")
+    };
+    for text in ["lease_token = lease_token + 1", "next_attempt_at > ?1"] {
+        let plan = of(&mut connection, text).await;
+        assert!(plan.contains("USING INDEX media_due") || plan.contains("USING COVERING INDEX media_due"), "{plan}");
+    }
+    let around = of(&mut connection, "LEFT JOIN messages AS asked_after").await;
+    assert_eq!(around.matches("USING INDEX messages_answers").count(), 3, "{around}");
+    assert_eq!(around.matches("INDEX messages_chat ").count(), 2, "{around}");
+    assert!(!around.contains("TEMP B-TREE"), "{around}");
+    for text in ["ORDER BY instance_id, stored_at", "object_key = ?1 AND instance_id = instance.value"] {
+        let plan = of(&mut connection, text).await;
+        assert!(
+            plan.contains("USING INDEX media_owners") || plan.contains("USING COVERING INDEX media_owners"),
+            "{plan}"
+        );
+    }
+    connection.close().await.expect("it closes");
+}
+
+/// PostgreSQL counts look-ups when a connection ends. Of empty tables it takes any index that has the columns, and a
+/// plan is kept.
+#[tokio::test]
+async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_began() {
+    let world = World::new(Backend::Postgres).await;
+    let store = world.open().await;
+    // Which would tell it the same, but not within a minute.
+    world.execute("ALTER TABLE chats SET (autovacuum_enabled = off)").await;
+    for batch in 0..64_i64 {
+        let chat = |place: i64| json!({"chat_id": format!("{batch}-{place}@c.us")});
+        let message =
+            |place| event("7", received(&format!("{batch} {place}"), chat(place)), later(batch * 100 + place));
+        record(&store, &Vec::from_iter((0..64).map(message))).await;
+    }
+    store.close().await;
+    let look_ups = "SELECT sum(idx_scan)::int8 FROM pg_stat_user_indexes WHERE relname = 'chats'";
+    let by_others = format!("{look_ups} AND indexrelname <> 'chats_pkey'");
+    // Each chat is looked for, and looked for again where it is inserted.
+    while world.value(look_ups).await.parse::<u64>().unwrap() < 2 * 64 * 64 {
+        tokio::task::yield_now().await;
+    }
+    let by_others: u64 = world.value(&by_others).await.parse().unwrap();
+    assert!(by_others < 3_000, "{by_others} of {} look-ups were not by the key", 64 * 64);
+}
+
+#[tokio::test]
+async fn statistics_read_ranges_of_time() {
+    let world = World::new(Backend::Sqlite).await;
+    world.open().await.close().await;
+    let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
+    let statements: Vec<String> = statements().into_iter().filter(|text| text.contains("FROM slice")).collect();
+    assert_eq!(statements.len(), 4, "{statements:?}");
+    for statement in statements {
+        let plan = plan(&mut connection, &statement).await;
+        let ranges: Vec<_> = plan.iter().filter(|step| step.starts_with("SEARCH ")).collect();
+        let indexes = [
+            "COVERING INDEX messages_occurred",
+            "COVERING INDEX responses_waiting",
+            "COVERING INDEX messages_delivery",
+        ];
+        let ranged = |step: &str| step.contains(">? AND ") && step.ends_with("<?)");
+        let right = |step: &&String| indexes.iter().any(|index| step.contains(index)) && ranged(step);
+        assert!(!ranges.is_empty() && ranges.iter().all(right), "{statement}\n{plan:#?}");
+    }
+    connection.close().await.expect("it closes");
+}

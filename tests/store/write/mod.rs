@@ -1,0 +1,14 @@
+//! Recording events, folding messages, working out tables again.
+
+mod acks;
+pub mod arbitrary_values;
+mod chats;
+mod dropped_rows;
+mod events;
+mod media_jobs;
+mod message_copies;
+mod messages;
+mod objects;
+mod order;
+mod reactions;
+mod rebuild;

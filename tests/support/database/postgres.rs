@@ -1,0 +1,223 @@
+//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a throw-away one for this process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::support::eventually;
+
+/// A server of one's own; it ends when its standard input does, at the latest with this process.
+pub struct Server {
+    pub url: String,
+    _process: Child,
+}
+
+impl Server {
+    /// Starts a server with `options` for `postgres`, such as `-c fsync=off`.
+    pub fn start(options: &str) -> Self {
+        Self::start_in(&std::env::temp_dir(), options)
+    }
+
+    /// Starts it with its data under a folder.
+    pub fn start_in(folder: &Path, options: &str) -> Self {
+        let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
+            .args(options.split_whitespace())
+            .env("TMPDIR", folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("scripts/postgres can be started");
+        let mut url = String::new();
+        let stdout = process.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut url).expect("it prints text");
+        if url.is_empty() {
+            let mut problem = String::new();
+            let mut stderr = process.stderr.take().expect("it is piped");
+            stderr.read_to_string(&mut problem).expect("it prints text");
+            panic!("there is no PostgreSQL to test with: {problem}");
+        }
+        Self { url: url.trim_end().to_owned(), _process: process }
+    }
+}
+
+/// How a server can end without being asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Crash {
+    /// All processes at once, without a checkpoint.
+    Immediate,
+    /// `kill -9` of the process that started all others.
+    Postmaster,
+    /// `kill -9` of the one that serves this connection, whereupon the server starts all anew by itself.
+    Backend(i32),
+}
+
+/// A server's own folders and user.
+pub struct ServerControl {
+    bin: PathBuf,
+    data: PathBuf,
+    /// How it was started, as its own file says, which a power cut would take.
+    options: String,
+}
+
+impl ServerControl {
+    /// Of a server on this machine that answers.
+    pub async fn of(url: &str) -> Self {
+        let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+        let row = "SELECT (SELECT setting FROM pg_config WHERE name = 'BINDIR'), current_setting('data_directory')";
+        let (bin, data): (String, String) =
+            sqlx::query_as(row).fetch_one(&mut connection).await.expect("we are its owner");
+        connection.close().await.expect("the connection closes");
+        let started = std::fs::read_to_string(Path::new(&data).join("postmaster.opts")).expect("it was started");
+        let (_, options) = started.trim().split_once(' ').expect("the program comes first");
+        Self { bin: bin.into(), data: data.into(), options: options.to_owned() }
+    }
+
+    /// The server asks for passwords over TCP, from the next time that it reads its settings.
+    pub fn ask_for_passwords(&self) {
+        let rules = "local all all trust\nhost all all all scram-sha-256\n";
+        std::fs::write(self.data.join("pg_hba.conf"), rules).expect("it can be written");
+    }
+
+    pub async fn crash(&self, crash: Crash) {
+        match crash {
+            Crash::Immediate => assert!(self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await, "the server stops"),
+            Crash::Postmaster => signal(self.postmaster(), Signal::KILL),
+            Crash::Backend(pid) => signal(Pid::from_raw(pid).expect("it is one"), Signal::KILL),
+        }
+    }
+
+    /// Starts it as it was started before. After a crash its processes may take a moment to end.
+    pub async fn start(&self) {
+        self.start_with(&[]).await;
+    }
+
+    /// Starts it, or starts it again, with this in its environment.
+    pub async fn start_with(&self, environment: &[(&str, String)]) {
+        let started = async || {
+            self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await;
+            self.pg_ctl(&["--wait", "--options", &self.options, "start"], environment).await
+        };
+        eventually("the server starts", started).await;
+    }
+
+    /// Stops all processes where they are, and returns them.
+    pub fn freeze(&self) -> Vec<Pid> {
+        let postmaster = self.postmaster();
+        signal(postmaster, Signal::STOP);
+        let others: Vec<Pid> = children(postmaster).into_iter().inspect(|pid| signal(*pid, Signal::STOP)).collect();
+        [vec![postmaster], others].concat()
+    }
+
+    /// Ends processes that were stopped.
+    pub async fn end(&self, processes: &[Pid]) {
+        processes.iter().for_each(|pid| signal(*pid, Signal::KILL));
+        let gone = async || processes.iter().all(|pid| parent(*pid).is_none());
+        eventually("the server's processes end", gone).await;
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn runs(&self) -> bool {
+        self.find_postmaster().is_some_and(|pid| parent(pid).is_some())
+    }
+
+    fn postmaster(&self) -> Pid {
+        self.find_postmaster().expect("it runs")
+    }
+
+    fn find_postmaster(&self) -> Option<Pid> {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        Pid::from_raw(file.lines().next()?.parse().ok()?)
+    }
+
+    async fn pg_ctl(&self, arguments: &[&str], environment: &[(&str, String)]) -> bool {
+        // The server refuses to run as root.
+        let owner = std::fs::metadata(&self.data).expect("the folder is there").uid();
+        let mut command = tokio::process::Command::new(self.bin.join("pg_ctl"));
+        command.arg("--pgdata").arg(&self.data).args(["--silent", "--log"]).arg(self.data.with_file_name("log"));
+        command
+            .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if rustix::process::getuid().is_root() {
+            command.uid(owner);
+        }
+        command.status().await.expect("pg_ctl can be started").success()
+    }
+}
+
+/// To a process of a server on this machine, as `pg_stat_activity` names it.
+pub fn signal_backend(pid: i32, signal: Signal) {
+    self::signal(Pid::from_raw(pid).expect("it is one"), signal);
+}
+
+fn signal(process: Pid, signal: Signal) {
+    // It may have ended by itself.
+    let _ = kill_process(process, signal);
+}
+
+fn children(of: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").expect("this is Linux");
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    names.filter_map(Pid::from_raw).filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// Of a process that runs. What stands after the name and its parentheses are the state and the parent.
+fn parent(process: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_pid())).ok()?;
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    words.next().filter(|state| *state != "Z")?;
+    words.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?))
+}
+
+/// The URL of the server for all tests.
+pub fn server() -> &'static str {
+    static URL: OnceLock<String> = OnceLock::new();
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    URL.get_or_init(|| borrowed().unwrap_or_else(|| SERVER.get_or_init(|| Server::start("")).url.clone()))
+}
+
+/// The server that the tests were given.
+fn borrowed() -> Option<String> {
+    std::env::var("BUZON_TEST_POSTGRES_URL").ok()
+}
+
+/// The name of the database that a URL names.
+pub fn name(url: &str) -> String {
+    url::Url::parse(url).expect("it is a URL").path().trim_start_matches('/').to_owned()
+}
+
+/// Removes a database from a server that the tests were given.
+pub fn drop_if_borrowed(url: &str) {
+    let Some((server, name)) = borrowed().map(|server| (server, name(url))) else { return };
+    let removal = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
+        runtime.block_on(execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+    });
+    // A test that fails is not to fail again here.
+    let _ = removal.join();
+}
+
+/// Makes a new, empty database with these options of `CREATE DATABASE`, and returns its URL.
+pub async fn database(server: &str, options: &str) -> String {
+    let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
+    execute(server, &format!("CREATE DATABASE {name} {options}")).await;
+    let mut url = url::Url::parse(server).expect("the server has a URL");
+    url.set_path(&name);
+    url.into()
+}
+
+/// Runs a statement on a connection of its own.
+pub async fn execute(url: &str, statement: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    connection.execute(AssertSqlSafe(statement)).await.expect("the statement is right");
+    connection.close().await.expect("the connection closes");
+}
