@@ -1,6 +1,11 @@
-//! The tests, in one binary: `store` holds both databases to the contract, `blob` a folder and a bucket, `http` speaks to
-//! a real server in this process, `process` to the program itself, `deploy` to what is in front of it, `chaos` does its worst
-//! to it, `backup` makes copies of its data and restores them, and `fuzz` sends whatever comes to mind.
+//! The tests, in one binary.
+//!
+//! - `store` tests both databases against one contract, `blob` a folder and a bucket.
+//! - `http` talks to a real server in this process, `process` to the program itself.
+//! - `deploy` tests the proxies in front of it, and the files around it.
+//! - `media` and `gateway` test downloads and replays, `backup` copies and restores.
+//! - `chaos` causes faults, `fuzz` sends arbitrary input, `size` measures answers from large databases.
+//! - `architecture` checks rules of the source itself.
 
 mod architecture;
 mod backup;

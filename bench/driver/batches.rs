@@ -1,4 +1,4 @@
-//! The writer's own statements from a tight loop.
+//! The writer's own statements in a tight loop.
 
 use std::time::{Duration, Instant};
 
@@ -14,20 +14,20 @@ use super::{times, traffic};
 #[derive(clap::Args)]
 pub struct Arguments {
     database: String,
-    /// The place of the first event.
+    /// The position of the first event.
     first: u64,
-    /// Events in a transaction.
+    /// Events in one transaction.
     #[arg(long, default_value_t = 256)]
     batch: u64,
-    /// Ends after so many seconds in the database.
+    /// Ends after this many seconds in the database.
     #[arg(long, default_value_t = f64::INFINITY)]
     seconds: f64,
-    /// Ends after so many events.
+    /// Ends after this many events.
     #[arg(long, default_value_t = u64::MAX)]
     count: u64,
 }
 
-/// Only the time in the database counts: the events are made between the transactions.
+/// Records events. Only the time in the database counts, because the events are made between the transactions.
 pub async fn run(arguments: Arguments) -> Value {
     let options = Options {
         database: Database::parse(&arguments.database).expect("it is a database URL"),

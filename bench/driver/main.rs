@@ -1,5 +1,5 @@
-//! What the benchmark needs of Rust: the events that are sent, the database's own limit, an open loop, and the servers
-//! that media come from and go to. `bench/run` calls it.
+//! The parts of the benchmark that are written in Rust: the events that are sent, the limit of the database alone, an
+//! open loop, and the servers that media come from and go to. `bench/run` calls it.
 
 mod batches;
 mod pace;
@@ -10,33 +10,33 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Parser;
 
-/// One part of the benchmark; prints lines for `bench/run`.
+/// One part of the benchmark, which prints lines for `bench/run`.
 #[derive(Parser)]
 enum Command {
-    /// Prints signed events, one a line: path, signature and body, with tabs between them.
+    /// Prints signed events, one per line: path, signature and body, separated by tabs.
     Requests {
         #[command(flatten)]
         range: Range,
     },
-    /// Records events in a tight loop, without HTTP: what the database alone can take.
+    /// Records events in a tight loop, without HTTP, which shows the limit of the database alone.
     Batches(batches::Arguments),
     /// Sends events at a steady rate, however slow the answers are.
     Pace(pace::Arguments),
-    /// Serves files of this many bytes until standard input ends. Prints its URL.
+    /// Serves files of this many bytes until standard input is closed. Prints its URL.
     Files { size: usize },
-    /// Serves a bucket until standard input ends. Prints the settings that reach it.
+    /// Serves a bucket until standard input is closed. Prints the settings that reach it.
     Bucket,
 }
 
-/// Which events, by their places in the one sequence that is the same in every run.
+/// A range of events by their positions in the one sequence that is the same in every run.
 #[derive(clap::Args)]
 struct Range {
     first: u64,
     count: u64,
-    /// Where the files of the events lie.
+    /// The origin of the events' files.
     #[arg(long, default_value = "http://127.0.0.1:9")]
     files: String,
-    /// Nothing but messages with files.
+    /// Makes messages with files only.
     #[arg(long)]
     only_files: bool,
 }
@@ -45,7 +45,8 @@ struct Range {
 async fn main() {
     match Command::parse() {
         Command::Requests { range } => requests(&range).expect("standard output takes it"),
-        // On a thread of the pool, as the service's writer is: the main thread would hear of each answer by way of another.
+        // The task runs on a thread of the pool, as the service's writer does. On the main thread, every answer would
+        // arrive by way of another thread.
         Command::Batches(arguments) => {
             println!("{}", tokio::spawn(batches::run(arguments)).await.expect("it does not panic"));
         }
@@ -67,13 +68,13 @@ fn requests(range: &Range) -> io::Result<()> {
     out.flush()
 }
 
-/// The value below which so many of a thousand lie, in milliseconds.
+/// Returns the value below which this many of a thousand lie, in milliseconds.
 fn percentile(sorted: &[std::time::Duration], of_thousand: usize) -> f64 {
     let place = (sorted.len() * of_thousand / 1_000).min(sorted.len().saturating_sub(1));
     sorted.get(place).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
 }
 
-/// How long each of many took.
+/// Returns the number and the percentiles of these times.
 fn times(mut times: Vec<std::time::Duration>) -> serde_json::Value {
     times.sort_unstable();
     let [p50, p99, p999] = [500, 990, 999].map(|of_thousand| percentile(&times, of_thousand));

@@ -1,5 +1,5 @@
-//! An open loop: an event is sent when its time has come, whether or not those before it were answered, and its time is
-//! counted from when it should have been sent.
+//! An open loop: an event is sent when it is due, whether or not the ones before were answered, and its latency counts
+//! from when it was due.
 
 use std::future::pending;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::traffic::{self, Request};
 pub struct Arguments {
     /// Such as http://127.0.0.1:8080.
     url: String,
-    /// The place of the first event.
+    /// The position of the first event.
     first: u64,
-    /// Events in a second.
+    /// Events per second.
     rate: u32,
-    /// Without them, until standard input ends.
+    /// Ends after this many seconds; by default, when standard input is closed.
     #[arg(long)]
     seconds: Option<u32>,
 }
@@ -39,7 +39,7 @@ pub async fn run(arguments: &Arguments) -> Value {
     tokio::pin!(end);
     let (began, mut answers) = (Instant::now(), JoinSet::new());
     for place in 0..count {
-        // It is there before its time has come.
+        // The request is prepared before it is due.
         let request = traffic::request(arguments.first + u64::from(place), "http://127.0.0.1:9");
         let due = began + Duration::from_secs(1) * place / arguments.rate;
         tokio::select! {
@@ -60,7 +60,7 @@ pub async fn run(arguments: &Arguments) -> Value {
     })
 }
 
-/// How long the answer took, and whether it was a 200.
+/// Sends an event, and returns its latency and whether it was accepted.
 async fn send(client: Client, url: String, request: Request, due: Instant) -> (Duration, bool) {
     let post = client.post(format!("{url}{}", request.path())).header("X-Whapi-Signature", request.signature());
     let answer = post.header("Content-Type", "application/json").body(request.body).send().await;

@@ -1,4 +1,4 @@
-//! Where media come from, and a bucket where they go to.
+//! A server that media come from, and a bucket that they go to.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -13,10 +13,10 @@ mod gate;
 #[expect(dead_code, reason = "the tests ask more of it")]
 mod s3;
 
-/// A file is sent in pieces of so many bytes.
+/// The size of the pieces in which a file is sent.
 const PIECE: usize = 64 * 1024;
 
-/// Serves at each path a file of its own, which looks like a picture.
+/// Serves a different file at each path, which looks like a picture.
 pub async fn files(size: usize) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
     println!("http://{}", listener.local_addr().expect("it is bound"));
@@ -28,7 +28,7 @@ pub async fn files(size: usize) {
     end_of_input().await;
 }
 
-/// Answers one request after the other; a client that goes away needs no more answers.
+/// Answers requests one after the other. A client may disconnect at any point.
 async fn serve(client: TcpStream, size: usize) -> io::Result<()> {
     let (reader, mut writer) = client.into_split();
     let mut lines = BufReader::new(reader).lines();

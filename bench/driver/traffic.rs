@@ -1,5 +1,5 @@
-//! Events as in life: an endless sequence in which each is a function of its place, so that any part of it can be made
-//! anywhere.
+//! Realistic events: an endless sequence in which each event is a function of its position, so that any part of it can
+//! be made anywhere.
 //!
 //! 60 % received, 20 % sent, 15 % acks, 3 % reactions, 2 % others; 5 % are exact repeats; one message in ten has a
 //! file. Messages are 0.4 to 2 KB; acks and reactions are as short as the guide has them.
@@ -16,9 +16,9 @@ pub const SECRET: &str = "the secret of the benchmark";
 const INSTANCES: u64 = 8;
 const CHATS: u64 = 20_000;
 const WORDS: u64 = 30_000;
-/// When the first message was sent; the others follow one second after the other.
+/// The time of the first message; the others follow at intervals of one second.
 const BEGAN: u64 = 1_750_000_000;
-/// Repeats, acks and reactions are about events so many places ago at most.
+/// The maximum distance of repeats, acks and reactions from the events that they refer to.
 const RECENT: u64 = 2_000;
 
 pub struct Request {
@@ -48,7 +48,7 @@ enum Kind {
     Other,
 }
 
-/// Who talks to whom in a chat.
+/// The two sides of a chat.
 struct Chat {
     instance: u64,
     id: String,
@@ -56,7 +56,7 @@ struct Chat {
     is_group: bool,
 }
 
-/// The event at this place.
+/// Returns the event at this position.
 pub fn request(index: u64, files: &str) -> Request {
     let mut rng = rng_of(index);
     match kind(&mut rng) {
@@ -69,7 +69,7 @@ pub fn request(index: u64, files: &str) -> Request {
     }
 }
 
-/// A message with a file, whatever the sequence has at this place.
+/// Returns a message with a file, whatever the sequence has at this position.
 pub fn file(index: u64, files: &str) -> Request {
     let mut body = plain(index, false, &mut rng_of(index));
     attach(&mut body, index, files);
@@ -93,7 +93,7 @@ fn kind(rng: &mut SeededRng) -> Kind {
     }
 }
 
-/// The chat of the message at this place: few of them have most of the messages.
+/// Returns the chat of the message at this position. A few chats have most of the messages.
 fn chat(index: u64) -> Chat {
     let mut rng = SeededRng::new(!index);
     let number = rng.zipf(CHATS, 20.0);
@@ -185,13 +185,13 @@ fn recent(index: u64, rng: &mut SeededRng) -> u64 {
     index.saturating_sub(1 + rng.below(RECENT))
 }
 
-/// The place of some outgoing message shortly before this one.
+/// Returns the position of an outgoing message shortly before this one.
 fn sent_before(index: u64, rng: &mut SeededRng) -> u64 {
     let from = recent(index, rng);
     (0..=from).rev().find(|place| kind(&mut rng_of(*place)) == Kind::Sent).unwrap_or_default()
 }
 
-/// Mostly a line, seldom a page.
+/// Returns a text: usually a line, seldom a page.
 fn text(rng: &mut SeededRng) -> String {
     let words = match rng.below(100) {
         0..80 => 3 + rng.below(12),
@@ -202,7 +202,7 @@ fn text(rng: &mut SeededRng) -> String {
     words.join(" ")
 }
 
-/// The word of this number, short for the frequent ones.
+/// Returns the word of this rank. Frequent words are short.
 fn word(number: u64) -> String {
     const SYLLABLES: [&str; 24] = [
         "ma", "lo", "ne", "ti", "so", "ra", "pe", "cu", "di", "ga", "bo", "ve", "ñi", "tá", "cho", "lla", "pre", "tri",

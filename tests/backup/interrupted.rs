@@ -1,7 +1,7 @@
 use super::*;
 use crate::support::s3::Operation;
 
-/// A site whose media store can be stopped, with one complete backup and something new to be backed up.
+/// Returns a site whose media store can be held, with one complete backup and new files to be backed up.
 async fn prepared(backend: Backend, dest_in_bucket: bool, s3: &S3Server) -> (Site, Buzon, FileServer) {
     let mut site = Site::in_bucket(backend, s3).await;
     if !dest_in_bucket {
@@ -17,14 +17,14 @@ async fn prepared(backend: Backend, dest_in_bucket: bool, s3: &S3Server) -> (Sit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_killed_in_the_middle_never_counts_and_the_next_clears_it_away() {
+async fn a_backup_that_is_killed_in_the_middle_never_counts_and_the_next_one_removes_it() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         for dest_in_bucket in [false, true] {
             println!("on {backend:?}, in a bucket: {dest_in_bucket}");
             let s3 = S3Server::start().await;
             let (site, buzon, _gateway) = prepared(backend, dest_in_bucket, &s3).await;
             let whole = site.backups().remove(0);
-            // The first of the new files is asked for when the copy of the database is there.
+            // The copy of the database is made before the first of the new files is requested.
             let key = site.world.value("SELECT object_key FROM media WHERE message_id = 'P1'").await;
             let asked = s3.arrived(Operation::Head);
             let gate = s3.hold(Operation::Head, asked + 1);

@@ -1,4 +1,4 @@
-//! `buzon backup` and `buzon restore`: the program itself, of both databases, into folders and buckets.
+//! `buzon backup` and `buzon restore`: the program itself, on both databases, into folders and buckets.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -28,23 +28,23 @@ type Settings = Vec<(&'static str, String)>;
 /// A world with a place for its backups.
 struct Site {
     world: World,
-    /// What the program is told beside the database.
+    /// The program's settings besides the database.
     settings: Settings,
-    /// Where backups go, as an argument.
+    /// The destination of backups, as an argument.
     dest: String,
-    /// The same, as a folder of files.
+    /// The destination as a folder of files.
     files: PathBuf,
 }
 
 impl Site {
-    /// Media in the data folder, backups in another folder.
+    /// Creates a site with its media in the data folder and its backups in another folder.
     async fn in_folders(backend: Backend) -> Self {
         let world = World::new(backend).await;
         let files = world.folder.path().join("backups");
         Self { settings: vec![], dest: "backups".to_owned(), files, world }
     }
 
-    /// Both in a bucket.
+    /// Creates a site with its media and its backups in a bucket.
     async fn in_bucket(backend: Backend, s3: &S3Server) -> Self {
         let world = World::new(backend).await;
         Self {
@@ -55,7 +55,7 @@ impl Site {
         }
     }
 
-    /// An empty place for what this one has backed up.
+    /// Returns an empty site into which this one's backups can be restored.
     async fn empty_twin(&self) -> Self {
         let world = World::new(self.world.backend).await;
         let settings =
@@ -64,7 +64,7 @@ impl Site {
         Self { world, settings, dest, files: self.files.clone() }
     }
 
-    /// Settings of the program, with the database's.
+    /// Returns the settings of the program, including the database.
     fn all(&self, further: &[(&'static str, String)]) -> Settings {
         let database = ("BUZON_DATABASE_URL", self.world.url.clone());
         let common = [database, ("BUZON_WEBHOOK_SECRET", SECRET.to_owned()), ("BUZON_API_TOKEN", TOKEN.to_owned())];
@@ -75,19 +75,19 @@ impl Site {
         Buzon::serve_default(&self.world, &borrowed(&self.all(further))).await
     }
 
-    /// Runs a command on it.
+    /// Runs a command on the site.
     async fn run(&self, arguments: &[&str]) -> Output {
         run(self.world.folder.path(), arguments, &borrowed(&self.all(&[]))).await
     }
 
-    /// What a command says that succeeds, and warns of nothing.
+    /// Runs a command that must succeed without a warning, and returns its output.
     async fn said(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).expect("it is text")
     }
 
-    /// What a command says that fails in one line, and how.
+    /// Runs a command that must fail with this exit code and one line, and returns the line.
     async fn refused(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         let said = String::from_utf8(output.stderr).expect("it is text");
@@ -100,18 +100,18 @@ impl Site {
         self.said(&["backup", &self.dest]).await
     }
 
-    /// The names of all backups, complete or not, the oldest first.
+    /// Returns the names of all backups, complete or not, the oldest first.
     fn backups(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(&self.files) else { return vec![] };
         let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("it is text"));
-        // The server of the tests keeps folders of which a bucket knows nothing.
+        // The tests' S3 server keeps empty folders, which do not exist in a bucket.
         let holds = |name: &String| !files_below(&self.files.join(name)).is_empty();
         let mut names: Vec<String> = names.filter(|name| name.starts_with("20")).filter(holds).collect();
         names.sort();
         names
     }
 
-    /// The media files of all backups.
+    /// Returns the media files of all backups.
     fn objects(&self) -> Vec<PathBuf> {
         let mut objects = files_below(&self.files.join("media"));
         objects.retain(|path| path.file_name().is_some_and(|name| name.len() == 64));
@@ -119,7 +119,7 @@ impl Site {
         objects
     }
 
-    /// The copy of the database in a backup.
+    /// Returns the copy of the database in a backup.
     fn copy(&self, name: &str) -> PathBuf {
         let file = if self.world.backend == Backend::Sqlite { "database.sqlite" } else { "database.pgdump" };
         self.files.join(name).join(file)
@@ -132,7 +132,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// Changes one byte in the middle.
+/// Changes one byte in the middle of a file.
 fn damage(path: &Path) {
     let mut content = std::fs::read(path).expect("it is there");
     let middle = content.len() / 2;
@@ -140,7 +140,7 @@ fn damage(path: &Path) {
     std::fs::write(path, content).expect("it can be written");
 }
 
-/// A gateway with a picture for each of some messages.
+/// Starts a file server with a picture for each message.
 async fn gateway(pictures: usize) -> (FileServer, Settings) {
     let gateway = FileServer::start().await;
     for n in 0..pictures {
@@ -154,7 +154,7 @@ fn picture(n: usize) -> Vec<u8> {
     format!("\u{0}picture number {n}").repeat(n + 1).into_bytes()
 }
 
-/// One of everything, and so many messages with pictures, which are stored when this returns.
+/// Delivers one event of each kind, and messages with these pictures. Returns when the pictures are stored.
 async fn deliver_some(site: &Site, buzon: &Buzon, pictures: std::ops::Range<usize>) {
     for n in pictures.clone() {
         let body =
@@ -169,7 +169,7 @@ async fn deliver_some(site: &Site, buzon: &Buzon, pictures: std::ops::Range<usiz
     eventually("the pictures are stored", async || site.world.value(stored).await == wanted).await;
 }
 
-/// Events without end, until it is told to stop.
+/// A client that delivers events until it is stopped.
 struct BackgroundLoad {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<String>>>,
@@ -206,12 +206,12 @@ impl BackgroundLoad {
     }
 }
 
-/// Ends a backup in the middle.
+/// Kills a backup that is running.
 async fn kill(mut backup: tokio::process::Child) {
     backup.kill().await.expect("it can be killed");
 }
 
-/// Starts a command on it.
+/// Starts a command on the site.
 fn started(site: &Site, arguments: &[&str]) -> tokio::process::Child {
     let settings = site.all(&[]);
     let mut command = command(site.world.folder.path(), arguments, &borrowed(&settings));
@@ -219,7 +219,7 @@ fn started(site: &Site, arguments: &[&str]) -> tokio::process::Child {
     command.spawn().expect("the program can be started")
 }
 
-/// Runs a test with each database, and backups in a folder and in a bucket.
+/// Runs a test with each database, and with backups in a folder and in a bucket.
 async fn on_all(mut test: impl AsyncFnMut(Site)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}, in folders");

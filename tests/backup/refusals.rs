@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// A site with a backup, and nothing that runs.
+/// Returns a site with a backup, on which nothing runs.
 async fn backed_up(site: Site) -> Site {
     let (_gateway, origin) = gateway(2).await;
     let buzon = site.serve(&origin).await;
@@ -66,7 +66,7 @@ async fn a_place_that_is_not_empty_is_left_as_it_is() {
         let said = site.refused(2, &["restore", &site.dest, "--take-over"]).await;
         assert!(said.contains("is not empty"), "{said}");
         let twin = site.empty_twin().await;
-        // A file of the same name, and with another content.
+        // The new file has the same name and other content.
         let key = site.world.value("SELECT object_key FROM media WHERE message_id = 'P0'").await;
         let folder = match site.dest.contains("://") {
             true => site.files.with_file_name("restored"),
@@ -79,7 +79,7 @@ async fn a_place_that_is_not_empty_is_left_as_it_is() {
         let said = twin.refused(2, &["restore", &twin.dest]).await;
         assert!(said.contains(&key) && said.contains("restore into an empty place"), "{said}");
         assert_eq!(std::fs::read(&path).expect("it is there"), b"something else");
-        // The files of another database.
+        // The marker says that the files belong to another database.
         std::fs::write(folder.join("buzon-database"), "somebody else").expect("it can be written");
         let said = twin.refused(2, &["restore", &twin.dest]).await;
         assert!(said.contains("the files of another database"), "{said}");
@@ -118,7 +118,7 @@ async fn a_backup_of_one_kind_of_database_is_not_restored_into_the_other() {
 async fn places_that_make_no_sense_are_refused_in_one_line() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = backed_up(Site::in_folders(backend).await).await;
-        // Where the service has its own files.
+        // The service keeps its own files in this folder.
         let said = site.refused(2, &["backup", "data"]).await;
         assert!(said.contains("where the service has its own files"), "{said}");
         for arguments in
@@ -159,7 +159,7 @@ async fn a_pg_dump_that_is_missing_or_too_old_is_named_with_the_remedy_and_leave
     assert_eq!(site.backups(), before);
 }
 
-/// One that fails in the middle of its work, and would quote a row.
+/// This `pg_dump` fails in the middle of its work, with a message that quotes a row.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pg_dump_that_fails_makes_no_backup_and_its_error_is_told() {
     let site = backed_up(Site::in_folders(Backend::Postgres).await).await;

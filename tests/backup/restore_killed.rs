@@ -1,16 +1,16 @@
-//! A restore into PostgreSQL that is killed: its program goes on by itself.
+//! A restore into PostgreSQL that is killed while its `pg_restore` continues by itself.
 
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::*;
 
-/// A `pg_restore` that stops where it is told to, until it may go on.
+/// A `pg_restore` that pauses where it is told to, until it may continue.
 struct Restorer {
     folder: tempfile::TempDir,
 }
 
 impl Restorer {
-    /// `script` has `$real` for the program, and `pause`.
+    /// The `script` can use `$real` for the real program, and `pause`.
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let sought = ["-c", "ls /usr/lib/postgresql/*/bin/pg_restore | tail -n 1"];
@@ -29,7 +29,7 @@ impl Restorer {
         Self { folder }
     }
 
-    /// Starts a restore, and kills it when its program pauses.
+    /// Starts a restore, and kills it when its `pg_restore` pauses.
     async fn kill_a_restore(&self, site: &Site) {
         let bin = self.folder.path().display().to_string();
         let restore = started(site, &["restore", &site.dest, "--pg-bin", &bin]);
@@ -43,7 +43,7 @@ impl Restorer {
     }
 }
 
-/// A site on PostgreSQL with a backup.
+/// Returns a site on PostgreSQL with a backup.
 async fn backed_up() -> Site {
     let site = Site::in_folders(Backend::Postgres).await;
     let (_gateway, origin) = gateway(1).await;
@@ -57,7 +57,7 @@ async fn backed_up() -> Site {
 const BEFORE: &str = "pause; exec $real \"$@\"";
 const AFTER: &str = "$real \"$@\"; code=$?; pause; exit $code";
 
-/// Its program goes on when it is dead, and commits a database by the original's name.
+/// After the restore is killed, its `pg_restore` continues, and commits a database with the original's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_at_any_step_leaves_nothing_that_serves_and_can_be_done_again() {
     let site = backed_up().await;
@@ -92,7 +92,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_nothing_that_serves_and_can
     }
 }
 
-/// A `pg_restore` can still be in its transaction when the restore is run again.
+/// A killed restore's `pg_restore` can still be in its transaction when the restore runs again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_killed_restore_left_behind_is_ended_by_the_next() {
     let site = backed_up().await;
@@ -107,7 +107,7 @@ async fn a_session_that_a_killed_restore_left_behind_is_ended_by_the_next() {
     assert_eq!(twin.world.dump().await, site.world.dump().await);
 }
 
-/// The mark of another user says nothing of what stands beside it.
+/// A mark that another user set says nothing about the tables beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_that_somebody_else_has_made_empties_no_database() {
     let site = backed_up().await;
@@ -123,7 +123,7 @@ async fn a_mark_that_somebody_else_has_made_empties_no_database() {
     site.world.execute(&format!("DROP OWNED BY {stranger}; DROP ROLE {stranger}")).await;
 }
 
-/// A copy that the database refuses leaves nothing, the mark neither.
+/// A copy that the database refuses leaves nothing behind, not even the mark.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_the_database_refuses_leaves_an_empty_database() {
     let site = backed_up().await;

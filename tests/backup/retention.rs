@@ -18,7 +18,7 @@ async fn a_second_backup_copies_only_the_files_that_are_new() {
         let lines: Vec<&str> = list.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].contains("; 3 media files") && lines[1].contains("; 5 media files"), "{list}");
-        // Each of them is whole.
+        // Each backup is complete.
         for (name, files) in site.backups().iter().zip([3, 5]) {
             let said = site.said(&["backup", "verify", &site.dest, "--backup", name]).await;
             assert_eq!(said, format!("{name} is as it was written: the database and {files} media files\n"));
@@ -40,7 +40,7 @@ async fn older_backups_go_and_with_them_the_files_that_no_other_needs() {
         site.backup().await;
         deliver_some(&site, &buzon, 2..3).await;
         site.backup().await;
-        // The first one's alone.
+        // Only the first backup has this file.
         site.world.execute("DELETE FROM media WHERE message_id = 'P0'").await;
         site.backup().await;
         let names = site.backups();
@@ -67,7 +67,7 @@ async fn nothing_goes_when_the_new_one_fails_or_an_old_one_cannot_be_read() {
         site.backup().await;
         site.backup().await;
         let (names, objects) = (site.backups(), site.objects());
-        // The new one fails: its database is no longer there.
+        // The new backup fails because its database no longer exists.
         let elsewhere = ["backup", &site.dest, "--keep", "1", "--database-url"];
         let nowhere = match backend {
             Backend::Sqlite => "sqlite://nowhere.db".to_owned(),

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-/// The same questions to a service, and its answers.
+/// Asks a service a fixed list of questions, and returns its answers.
 async fn answers(buzon: &Buzon, pictures: usize) -> Vec<Vec<u8>> {
     let lists =
         ["messages", "messages?q=menu", "chats", "acks", "reactions", "media", "events", "chats?unanswered=true"];
@@ -62,7 +62,7 @@ async fn a_restored_service_gives_the_same_answers_and_files_byte_for_byte_and_g
         assert!(said.contains("It is a copy with a name of its own"), "{said}");
         let restored = twin.serve(&origin).await;
         assert_eq!((answers(&restored, 4).await, twin.world.dump().await), expected);
-        // By a name of its own, it leaves the files of the original alone, and its backups.
+        // Under its own name, the copy leaves the original's files and backups alone.
         let id = "SELECT database_id FROM installation";
         assert_ne!(twin.world.value(id).await, site.world.value(id).await);
         twin.said(&["media", "sweep"]).await;
@@ -86,7 +86,7 @@ async fn what_takes_the_originals_place_uses_its_media_store_and_goes_on_in_its_
         site.backup().await;
         buzon.kill().await;
         let mut twin = site.empty_twin().await;
-        // The same media store as the original's.
+        // The twin uses the original's media store.
         twin.settings = site.settings.clone();
         if twin.settings.is_empty() {
             let folder = site.world.data_dir().join("media");
@@ -130,7 +130,7 @@ async fn nobody_else_can_read_a_backup_or_what_is_restored() {
     }
 }
 
-/// What a file says that is to be done by hand.
+/// The document whose manual steps are followed.
 const DOCUMENT: &str = include_str!("../../docs/backup.md");
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ async fn an_empty_file_is_a_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_told_apart_from_trouble() {
+async fn a_missing_file_is_distinguished_from_an_error() {
     on_both(async |place| {
         for range in [0..0, 0..1] {
             assert!(matches!(place.read(&key(b"nothing"), range).await, Err(BlobError::NotFound)));
@@ -156,7 +156,7 @@ async fn prefixes_of_a_bucket_do_not_see_each_others_files() {
 }
 
 #[tokio::test]
-async fn trouble_is_told_without_keys_and_without_what_the_server_says() {
+async fn errors_contain_neither_keys_nor_the_servers_message() {
     let place = TestBlobs::bucket().await;
     place.server().fail(|_| true);
     let error = place.put(b"content").await.expect_err("the server fails").to_string();

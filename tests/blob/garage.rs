@@ -1,5 +1,5 @@
-//! Garage, a real S3 server that is another program: `cargo install garage`, then
-//! `BUZON_TEST_GARAGE=PATH cargo test --test suite blob::garage -- --ignored`.
+//! Garage, a real S3 server from another project: `cargo install garage`, then `BUZON_TEST_GARAGE=PATH cargo test
+//! --test suite blob::garage -- --ignored`.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -23,7 +23,7 @@ struct Garage {
 
 impl Drop for Garage {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

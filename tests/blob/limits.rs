@@ -1,4 +1,4 @@
-//! How much is under way at once, however many callers there are.
+//! The limits on concurrent transfers, whatever the number of callers.
 
 use tokio::task::JoinSet;
 

@@ -23,7 +23,7 @@ async fn the_first_database_owns_the_files_and_any_other_is_refused() {
 }
 
 #[tokio::test]
-async fn of_two_databases_that_come_at_once_one_is_the_owner_from_their_second_coming() {
+async fn of_two_databases_that_claim_at_once_one_is_the_owner_from_their_second_claim() {
     let place = super::TestBlobs::bucket().await;
     let gate = place.server().hold(Operation::Put, 1);
     let claims = async { futures_util::join!(place.blobs.claim("first"), place.blobs.claim("second")) };

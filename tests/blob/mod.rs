@@ -1,4 +1,4 @@
-//! Files in a folder and in a bucket: each case runs on both, unless it is about one of them.
+//! Files in a folder and in a bucket. Each case runs on both, unless it is about one of them.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,10 +23,10 @@ mod uploads;
 
 const MIB: usize = 1024 * 1024;
 
-/// An empty place for files.
+/// An empty store of files, in a folder or in a bucket.
 struct TestBlobs {
     blobs: Blobs,
-    /// Where a bucket is served.
+    /// The server of the bucket.
     server: Option<S3Server>,
     folder: TempDir,
 }
@@ -49,7 +49,7 @@ impl TestBlobs {
         self.server.as_ref().expect("it is a bucket")
     }
 
-    /// Where our files lie on this machine's disk, wherever they are for us.
+    /// Returns the folder that holds the files on this machine's disk.
     fn path(&self) -> PathBuf {
         match &self.server {
             Some(server) => server.bucket().join("some/prefix"),
@@ -57,7 +57,7 @@ impl TestBlobs {
         }
     }
 
-    /// The names of all files on the disk, with the last folder before them.
+    /// Returns the names of all files on the disk, each with its parent folder.
     fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut folders = vec![self.path()];
@@ -100,14 +100,14 @@ fn key(content: &[u8]) -> ObjectKey {
     ObjectKey::of_digest(Sha256::digest(content).into())
 }
 
-/// A file without a name.
+/// Returns a file without a name.
 fn temporary(content: &[u8]) -> Arc<File> {
     let mut file = tempfile::tempfile().expect("there is a temporary folder");
     file.write_all(content).expect("there is room");
     Arc::new(file)
 }
 
-/// Bytes of which no two parts are alike, different for each seed.
+/// Returns bytes without repetition, which differ for each seed.
 fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let words = std::iter::repeat_with(|| {

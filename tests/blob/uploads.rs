@@ -1,4 +1,4 @@
-//! Uploads that do not come to their end leave nothing behind.
+//! Uploads that do not finish leave nothing behind.
 
 use buzon::blob::BlobError;
 use buzon::domain::media::object_key::ObjectKey;
@@ -14,7 +14,7 @@ async fn assert_clean(place: &TestBlobs, key: &ObjectKey) {
     assert_eq!(place.blobs.find(key).await.expect("the store answers"), None);
 }
 
-/// Starts an upload, and drops it once `reached`.
+/// Starts an upload, and drops it when `reached` holds.
 async fn put_and_vanish(place: &TestBlobs, content: &[u8], reached: impl AsyncFnMut() -> bool) {
     let key = key(content);
     let put = place.blobs.put(&key, temporary(content), content.len() as u64);
@@ -29,7 +29,7 @@ async fn vanish(put: impl Future<Output = Result<(), BlobError>>, reached: impl 
 }
 
 #[tokio::test]
-async fn one_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
+async fn an_upload_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(1, 20 * MIB));
     server.hold(Operation::UploadPart, 2);
@@ -39,7 +39,7 @@ async fn one_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
 }
 
 #[tokio::test]
-async fn one_whose_caller_vanishes_before_the_server_has_given_it_a_name_is_aborted() {
+async fn an_upload_whose_caller_vanishes_before_the_server_has_named_it_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(2, 9 * MIB));
     let gate = server.hold(Operation::CreateUpload, 1);
@@ -49,7 +49,7 @@ async fn one_whose_caller_vanishes_before_the_server_has_given_it_a_name_is_abor
 }
 
 #[tokio::test]
-async fn one_whose_caller_vanishes_while_it_is_completed_is_complete() {
+async fn an_upload_whose_caller_vanishes_while_it_is_completed_is_complete() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(3, 9 * MIB));
     let gate = server.hold(Operation::CompleteUpload, 1);
@@ -61,7 +61,7 @@ async fn one_whose_caller_vanishes_while_it_is_completed_is_complete() {
 }
 
 #[tokio::test]
-async fn one_to_a_folder_whose_caller_vanishes_leaves_no_file() {
+async fn an_upload_to_a_folder_whose_caller_vanishes_leaves_no_file() {
     let place = TestBlobs::folder();
     let (file, key) = (temporary(b""), key(b"so large that it takes a while"));
     let size = 1024 * MIB as u64;
@@ -81,17 +81,17 @@ async fn assert_aborts(fail: impl Fn(&S3Server)) {
 }
 
 #[tokio::test]
-async fn one_of_which_a_part_fails_is_aborted() {
+async fn an_upload_of_which_a_part_fails_is_aborted() {
     assert_aborts(|server| server.fail(|operation| operation == Operation::UploadPart)).await;
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_completed_is_aborted() {
+async fn an_upload_that_cannot_be_completed_is_aborted() {
     assert_aborts(|server| server.fail(|operation| operation == Operation::CompleteUpload)).await;
 }
 
 #[tokio::test]
-async fn one_of_a_file_that_shrinks_meanwhile_is_aborted() {
+async fn an_upload_of_a_file_that_shrinks_meanwhile_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(6, 20 * MIB));
     let gate = server.hold(Operation::UploadPart, 1);

@@ -1,5 +1,5 @@
-//! The image and the services around it. There is no Docker to try them with: what they say is held against the program and
-//! the project.
+//! The image and the services around it. No Docker is available to run them, so the files are checked against the
+//! program and the project.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn list(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The block of the guide that makes the secrets, run in a folder.
+/// Runs the guide's commands that create the secrets, in a folder.
 async fn make_secrets(folder: &Path) {
     let guide = text("docs/deploy.md");
     let block = guide.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -34,7 +34,7 @@ async fn make_secrets(folder: &Path) {
 }
 
 #[tokio::test]
-async fn every_service_is_shut_in_watched_and_started_again() {
+async fn every_service_is_confined_health_checked_and_restarted() {
     let compose = yaml(COMPOSE).await;
     let services: Vec<_> = entries(&compose["services"]).collect();
     assert_eq!(
@@ -46,7 +46,7 @@ async fn every_service_is_shut_in_watched_and_started_again() {
         assert_eq!(service["restart"], "unless-stopped", "{name}");
         assert_eq!(list(&service["cap_drop"]), ["ALL"], "{name}");
         assert_eq!(list(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
-        // buzon's is in its image.
+        // The health check of buzon is part of its image.
         assert!(name == "buzon" || !list(&service["healthcheck"]["test"]).is_empty(), "{name}");
         for port in list(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name} is on this machine alone: {port}");
@@ -59,7 +59,7 @@ async fn every_service_is_shut_in_watched_and_started_again() {
     assert!(wait.and_then(|wait| wait.parse::<u64>().ok()).is_some_and(|wait| wait > 8));
 }
 
-/// Elsewhere in a container, a file that everybody can read is warned of.
+/// In any other folder of a container, a secret file would cause the warning about files that everybody can read.
 #[test]
 fn secrets_are_where_containers_have_them() {
     for (file, least) in [(COMPOSE, 5), ("docs/deploy.md", 1)] {
@@ -108,7 +108,7 @@ async fn every_file_and_secret_that_the_services_name_is_there() {
     assert!(said.contains("/run/secrets/api_token") && said.contains("buzon:8081"), "{said}");
 }
 
-/// With the secrets of the guide, in the places where the containers have them.
+/// The secrets are those of the guide, in the places where the containers have them.
 #[tokio::test]
 async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -135,7 +135,7 @@ async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
     assert!(said.contains("s3://media") && said.contains("postgres://") && said.contains("0.0.0.0:8080"), "{said}");
 }
 
-/// The script of the image of PostgreSQL, on a server whose superuser is called as there.
+/// Runs the script for the PostgreSQL image on a server whose superuser has the same name as there.
 #[tokio::test]
 async fn the_database_is_buzons_own_and_its_user_may_do_nothing_else() {
     let server = Server::start("");
@@ -195,7 +195,7 @@ async fn the_database_is_buzons_own_and_its_user_may_do_nothing_else() {
     reader.execute("SELECT * FROM v_messages").await.expect("it reads");
 }
 
-/// The variables that the image has.
+/// Returns the variables that the image sets.
 fn image_settings() -> BTreeMap<String, String> {
     let dockerfile = text("Dockerfile");
     let set = dockerfile.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('='));
@@ -220,7 +220,7 @@ fn the_image_is_what_scripts_dist_makes_and_nothing_else() {
         assert!(image.contains(line), "{line}");
     }
     assert_eq!(image_settings().get("BUZON_DATA_DIR").map(String::as_str), Some("/data"));
-    // What is built in the image is built of what is in the project, and not of what lies around.
+    // The image is built from the files of the project alone, whatever else lies in the folder.
     let ignored = text(".dockerignore");
     for name in ["target", "data", "dist", "buzon.toml", "deploy/secrets", ".git"] {
         assert!(ignored.lines().any(|line| line == name), "{name}");

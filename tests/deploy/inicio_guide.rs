@@ -1,4 +1,5 @@
-//! docs/inicio.md, followed word by word as far as one machine goes: what is marked `bash` there needs the internet or root.
+//! docs/inicio.md, followed word by word as far as possible on one machine: blocks marked `bash` need the internet or
+//! root.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -14,25 +15,25 @@ use crate::support::eventually;
 use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN};
 use crate::support::program::service::answer;
 
-/// Somebody who has a gateway with instance 7, and this machine.
+/// A reader of the guide who has a gateway with instance 7, and this machine.
 struct Reader {
     home: tempfile::TempDir,
-    keeper: FakeGateway,
+    gateway: FakeGateway,
     ports: [String; 2],
 }
 
 impl Reader {
     async fn new() -> Self {
         let home = tempfile::tempdir().expect("there is a temporary folder");
-        // Held together, so that they are two.
+        // Both ports are held at the same time, so that they differ.
         let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
         let ports = held.each_ref().map(|it| it.local_addr().expect("it is bound").to_string());
-        Self { home, keeper: FakeGateway::start().await, ports }
+        Self { home, gateway: FakeGateway::start().await, ports }
     }
 
-    /// A block with the reader's own data.
+    /// Returns a block with the reader's own values filled in.
     fn own(&self, block: &str) -> String {
-        let block = block.replace("https://TU-GATEWAY", &self.keeper.url()).replace("123", "7");
+        let block = block.replace("https://TU-GATEWAY", &self.gateway.url()).replace("123", "7");
         let block = block.replace("127.0.0.1:8081", &self.ports[1]);
         block.replace("TU-DOMINIO", "buzon.example.com")
     }
@@ -53,7 +54,7 @@ impl Reader {
         String::from_utf8(output.stdout).expect("it is text")
     }
 
-    /// Runs it at a terminal of its own, which `script` makes, and types this when it asks.
+    /// Runs a block at a terminal that `script` creates, and types this text when asked.
     async fn run_and_type(&self, block: &str, typed: &str) -> String {
         let shell = self.shell(block);
         let environment = shell.as_std().get_envs().filter_map(|(name, value)| Some((name, value?)));
@@ -96,16 +97,16 @@ async fn it_leads_from_nothing_to_a_stored_message() {
     let running = answer(crate::support::client().get(url("/webhook"))).await;
     assert!(running.body.to_string().contains("this receives POSTs; it is running"), "{running:?}");
     assert!(guide.contains("this receives POSTs; it is running"));
-    // The tunnel shows what listens there, and that is not the read API.
+    // The tunnel exposes the webhook alone, and not the read API.
     assert_eq!(answer(crate::support::client().get(url("/api/v1/messages"))).await.status, 404);
 
     let said = reader.run_and_type(register, &format!("{TOKEN}\n")).await;
     assert!(said.contains("https://buzon.example.com/webhook/7") && !said.contains(TOKEN), "{said}");
-    let registered = reader.keeper.webhooks();
+    let registered = reader.gateway.webhooks();
     assert_eq!((registered.len(), &registered[0]["url"]), (1, &json!("https://buzon.example.com/webhook/7")));
     let secret = registered[0]["secret"].as_str().expect("it is text");
 
-    // The gateway's own test, and a message to the number.
+    // The gateway's own test event, and a message to the number.
     let test = br#"{"event_type":"test_webhook","instance_id":7,"message":"This is a test"}"#.to_vec();
     for body in [test, received("A", json!({"instance_id": "7", "body": "Hola desde otro teléfono"}))] {
         let post = crate::support::client().post(url("/webhook/7")).header("X-Whapi-Signature", sign(secret, &body));
@@ -115,7 +116,7 @@ async fn it_leads_from_nothing_to_a_stored_message() {
     let log = async || std::fs::read_to_string(reader.home.path().join("log")).is_ok_and(|log| log.contains(line));
     eventually("the log says so", log).await;
     assert!(guide.contains(line));
-    // Sent by hand, by `register` to see whether its secret is taken, by the gateway, and a message.
+    // The events are: one sent by hand, one from `register` to test its secret, the gateway's test, and a message.
     let events = reader.run(look).await;
     let events: Vec<_> = events.lines().filter_map(|line| line.split_once('|')).map(|(_, event)| event).collect();
     assert_eq!(
@@ -126,9 +127,9 @@ async fn it_leads_from_nothing_to_a_stored_message() {
     serving.kill().await.expect("it ends");
 }
 
-/// A mistake is looked up by what buzon says.
+/// A reader looks up a mistake by the text that buzon prints.
 #[test]
-fn what_it_says_of_mistakes_is_what_buzon_says() {
+fn its_error_texts_are_those_that_buzon_prints() {
     let guide = text("docs/inicio.md");
     let (_, mistakes) = guide.split_once("\n## Si algo no sale\n").expect("there is a section");
     let sources = ["src/http/refusals.rs", "src/http/webhook.rs", "src/http/problem.rs", "src/http/server.rs"];

@@ -1,4 +1,4 @@
-//! What is in `deploy/`, with the programs that it is for.
+//! The files in `deploy/`, tested with the programs that they are for.
 
 mod containers;
 mod inicio_guide;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// A file of the project.
+/// Returns the path of a file of the project.
 fn project(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -22,7 +22,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What a file of YAML says.
+/// Reads a YAML file.
 async fn yaml(path: &str) -> Value {
     const READ: &str = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
     let mut command = Command::new(project("scripts/schemathesis"));
@@ -48,7 +48,7 @@ fn the_changelog_knows_this_version_and_its_schema() {
     assert!(changelog.contains(&format!("Its schema is {postgres} on PostgreSQL, {sqlite} on SQLite.")), "{sqlite}");
 }
 
-/// One port for events and one for the API, in every file and guide that names them.
+/// Every file and guide names the same ports for events and for the API.
 #[test]
 fn the_api_has_the_same_port_everywhere() {
     let api = "127.0.0.1:8081";

@@ -1,4 +1,4 @@
-//! What the world reaches of a buzon behind the shipped configurations.
+//! What the internet can reach of a buzon behind the shipped proxy configurations.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
 const SETTINGS: [(&str, &str); 3] =
     [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", TOKEN), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
 
-/// Runs `test` behind each proxy, with the listeners that the shipped files are for.
+/// Runs `test` behind each proxy, with the listeners that the shipped files expect.
 async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &RunningProxy)) {
     let settings = [&[("BUZON_API_LISTEN", "127.0.0.2:0")], settings].concat();
     for proxy in [Proxy::Nginx, Proxy::Caddy] {
@@ -47,7 +47,7 @@ async fn signed_events_of_anybody_arrive_at_each_url_that_can_be_registered() {
 }
 
 #[tokio::test]
-async fn ids_with_signs_of_their_own_in_a_url_arrive_as_they_are() {
+async fn ids_with_reserved_characters_in_a_url_arrive_unchanged() {
     behind_each(&SETTINGS, async |world, front| {
         for (n, instance) in ["50%25", "100%25%20%2B%C3%B1", "a%3Fb%23c"].iter().enumerate() {
             let post = front.post(&format!("/webhook/{instance}"), received(&format!("{n} +%"), json!({})));
@@ -82,7 +82,7 @@ async fn a_large_event_goes_through_and_one_that_is_too_large_is_told_so() {
         let sized = |size: usize| received("A", json!({"body": "x".repeat(size - 4096)}));
         assert!(!answer(front.post("/webhook/7", sized(4 * MIB))).await.accepted());
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "1");
-        // The proxy lets it through, and buzon says what is wrong with it.
+        // The proxy lets the request through, and buzon explains the problem.
         let refused = answer(front.post("/webhook/7", sized(5 * MIB))).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (413, "body_too_large"));
         let refused = front.post("/webhook/7", sized(6 * MIB)).send().await.expect("it answers");
@@ -136,7 +136,7 @@ async fn the_api_is_for_ones_own_networks_and_always_asks_for_a_token() {
     .await;
 }
 
-/// The same place, as one may write the way from `from` to it: with slashes and dots that are encoded, doubled or neither.
+/// Returns spellings of one path from `from` to `to`, with slashes and dots that are encoded, doubled or neither.
 fn spellings(from: &str, up: usize, to: &str) -> Vec<String> {
     const SLASHES: [&str; 10] = ["/", "%2f", "%2F", "%252f", "//", "/./", "/%2e/", ";/", "\\", "%5c"];
     const DOTS: [&str; 5] = ["..", "%2e%2e", ".%2E", "%252e%252e", "..;"];
@@ -181,7 +181,7 @@ fn paths(listener: &FileServer) -> Vec<String> {
     targets.map(|target| target.split('?').next().unwrap_or_default().to_owned()).collect()
 }
 
-/// Both listeners are stand-ins that see what is passed on.
+/// Both listeners are stand-ins that record what is passed on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_written() {
     for (proxy, version) in
@@ -235,7 +235,7 @@ async fn the_stream_is_not_held_back() {
     behind_each(&SETTINGS, async |_, front| {
         let mut stream = Stream::open(front.get("/api/v1/stream?since_seq=0").bearer_auth(TOKEN)).await;
         assert_eq!(stream.header("content-type"), "text/event-stream");
-        // One after the other: what is small does not wait until there is more.
+        // A small event is passed on at once, before the next one exists.
         for id in ["A", "B", "C"] {
             assert!(!answer(front.post("/webhook/7", received(id, json!({})))).await.accepted());
             let data = stream.event().await.data.expect("it is an event");
@@ -245,13 +245,14 @@ async fn the_stream_is_not_held_back() {
     .await;
 }
 
-/// Whom the whole lines of the log name.
+/// Returns the client addresses in the complete lines of a log.
 fn clients(log: &str) -> Vec<String> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.filter_map(|line| Some(line["fields"]["client.address"].as_str()?.to_owned())).collect()
 }
 
-/// A client on this machine, as a tunnel is, would be believed if the proxy passed on what it says.
+/// buzon trusts a client on this machine, such as a tunnel. It would therefore believe a claimed address that the proxy
+/// passed on.
 #[tokio::test]
 async fn the_log_names_the_clients_own_address_whatever_it_claims() {
     for from in [STRANGER, OWNER] {

@@ -1,4 +1,4 @@
-//! nginx and Caddy in front of a buzon, with the files that are shipped: nothing but addresses and certificates is another.
+//! nginx and Caddy in front of a buzon, with the shipped files, in which only addresses and certificates are replaced.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -17,9 +17,9 @@ use crate::support::eventually;
 const HOST: &str = "buzon.example.com";
 /// The certificate that clients trust, in the proxy's folder.
 const AUTHORITY: &str = "authority.pem";
-/// An address that is none of those that may read.
+/// An address that may not use the read API.
 pub const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-/// One of those.
+/// An address that may use the read API.
 pub const OWNER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Upstreams {
     pub api: SocketAddr,
 }
 
-/// A proxy that runs; killed when it is dropped.
+/// A running proxy, which is killed when it is dropped.
 pub struct RunningProxy {
     http: u16,
     https: u16,
@@ -45,7 +45,8 @@ pub struct RunningProxy {
 }
 
 impl RunningProxy {
-    /// A port can be taken by somebody else between the choice and the start: another two will do then.
+    /// Starts a proxy on two free ports. Another process can take a port between the choice and the start; the proxy
+    /// then starts on two others.
     pub async fn start(proxy: Proxy, upstreams: Upstreams) -> Self {
         for _ in 0..3 {
             if let Some(front) = Self::start_once(proxy, upstreams).await {
@@ -55,7 +56,7 @@ impl RunningProxy {
         panic!("{proxy:?} ends at each start");
     }
 
-    /// `None` if the proxy ended.
+    /// Returns `None` if the proxy ended.
     async fn start_once(proxy: Proxy, upstreams: Upstreams) -> Option<Self> {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let (http, https) = (free_port(), free_port());
@@ -66,7 +67,7 @@ impl RunningProxy {
         };
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn();
         let process = process.unwrap_or_else(|error| panic!("{proxy:?} is not here, scripts/test --install: {error}"));
-        // Caddy makes the file first, and then writes it.
+        // Caddy creates the file before it writes the content.
         let end = "-----END CERTIFICATE-----";
         let written = async || std::fs::read_to_string(&authority).is_ok_and(|pem| pem.contains(end));
         eventually("there is a certificate", written).await;
@@ -88,7 +89,7 @@ impl RunningProxy {
         format!("https://{HOST}:{}{path}", self.https)
     }
 
-    /// A client with TLS that speaks from this address.
+    /// Returns a client with TLS that connects from this address.
     pub fn client(&self, from: IpAddr) -> Client {
         tls::install_provider();
         let client = Client::builder().tls_certs_only([self.authority.clone()]).local_address(from).no_proxy();
@@ -96,18 +97,18 @@ impl RunningProxy {
         client.resolve(HOST, here).build().expect("it can be made")
     }
 
-    /// A GET as the owner.
+    /// Prepares a GET from the owner's address.
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.client(OWNER).get(self.url(path))
     }
 
-    /// A POST of a stranger, signed with [`SECRET`].
+    /// Prepares a POST from a stranger's address, signed with [`SECRET`].
     pub fn post(&self, path: &str, body: Vec<u8>) -> RequestBuilder {
         let post = self.client(STRANGER).post(self.url(path));
         post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)
     }
 
-    /// Asks for each of these paths as it stands: an HTTP library would normalise them.
+    /// Requests each of these paths without changing it: an HTTP library would normalise them.
     pub async fn ask_verbatim(&self, from: IpAddr, version: &str, paths: &[String]) {
         let port = self.https;
         let request = |path: &String| {
@@ -125,7 +126,7 @@ impl RunningProxy {
         assert!(asked.expect("curl is there").success(), "every request is answered");
     }
 
-    /// A GET as the owner, without TLS.
+    /// Prepares a GET from the owner's address, without TLS.
     pub fn plain(&self, path: &str) -> RequestBuilder {
         self.plainly(reqwest::Method::GET, path)
     }
@@ -138,14 +139,15 @@ impl RunningProxy {
     }
 }
 
-/// One below those that the system gives to clients: of these it would give one away between the choice and the start.
+/// Returns a free port below the range for outgoing connections. The system could give away a port of that range
+/// between the choice and the start.
 fn free_port() -> u16 {
     let candidates = std::iter::repeat_with(|| 20_000 + (uuid::Uuid::now_v7().as_u64_pair().1 % 12_000) as u16);
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     candidates.take(1_000).find(free).expect("a port is free")
 }
 
-/// A shipped file with each of these in the place of the other, which must be there.
+/// Returns a shipped file with these replacements, each of which must apply.
 fn shipped(path: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text(path), |text, (from, to)| {
         assert!(text.contains(from), "{path} has {from}");
@@ -153,7 +155,7 @@ fn shipped(path: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// One process, which needs no root and writes nothing outside its folder.
+/// Prepares nginx as one process, which needs no root and writes nothing outside its folder.
 fn nginx(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
     let certificate = self_signed(folder);
@@ -177,7 +179,7 @@ fn nginx(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Com
     );
     std::fs::write(folder.join("site"), site).expect("it can be written");
     std::fs::write(folder.join("nginx.conf"), around).expect("it can be written");
-    // Debian keeps it out of the path of those who are not root.
+    // Debian's nginx is not in the path of ordinary users.
     let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].into_iter().find(|path| Path::new(path).exists());
     let mut command = Command::new(program.unwrap_or("nginx"));
     command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(folder.join("nginx.conf"));
@@ -189,14 +191,14 @@ fn self_signed(folder: &Path) -> std::path::PathBuf {
     let mut command = std::process::Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
     command.args(["-subj", &format!("/CN={HOST}"), "-addext", &format!("subjectAltName=DNS:{HOST}")]);
-    // It stands for itself, as the one that signed it.
+    // The certificate is its own authority.
     command.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(key).arg("-out").arg(&certificate);
     let made = command.stderr(Stdio::null()).status().expect("openssl is there");
     assert!(made.success(), "the certificate is made");
     certificate
 }
 
-/// Its own authority makes the certificate, instead of one on the internet.
+/// Prepares Caddy with its own certificate authority instead of one on the internet.
 fn caddy(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
     let site = shipped(

@@ -1,4 +1,4 @@
-//! The service for systemd, as systemd's own tools see it.
+//! The systemd service, as systemd's own tools see it.
 
 use std::process::Output;
 
@@ -12,7 +12,7 @@ const UNIT: &str = "deploy/buzon.service";
 const PROGRAM: &str = "/usr/local/bin/buzon";
 const SETTINGS: &str = "/etc/buzon/buzon.toml";
 
-/// The unit in a folder of its own, with the program that was built.
+/// Returns a folder with the unit, changed to run the program that was built.
 fn unit() -> TempDir {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let unit = text(UNIT);
@@ -28,7 +28,7 @@ async fn analyze(folder: &TempDir, arguments: &[&str]) -> Output {
     command.expect("systemd-analyze is there; scripts/test --install brings it")
 }
 
-/// How a unit says something, once.
+/// Returns the value of a key, which the unit must contain once.
 fn value(key: &str) -> String {
     let text = text(UNIT);
     let values: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(&format!("{key}="))).collect();
@@ -44,7 +44,8 @@ async fn systemd_finds_nothing_wrong_with_it() {
 
 #[tokio::test]
 async fn it_can_do_little_to_the_machine() {
-    // In tenths: from 0, which can do nothing, to 100. What is left is the network, which it is for.
+    // The threshold is in tenths, from 0 for a service that can do nothing to 100. The remaining exposure is the
+    // network, which the service is for.
     let output = analyze(&unit(), &["security", "--offline=true", "--no-pager", "--threshold=15"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -1,3 +1,3 @@
-//! What buzon asks of the gateway by itself.
+//! Requests that buzon makes to the gateway by itself.
 
 mod replaying;

@@ -1,4 +1,4 @@
-//! A gateway that keeps failed deliveries gets them replayed after an outage without anyone asking.
+//! After an outage, failed deliveries that a gateway keeps are replayed without anyone asking.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ const LIST: &str = "GET /api/webhook-dlq";
 /// Two rounds of an outage, and the wait after it.
 const ROUNDS: Duration = Duration::from_secs(90);
 
-/// A buzon in this process that may ask `keeper`.
-async fn service(world: &World, keeper: &FakeGateway) -> Service {
+/// Starts a buzon in this process that may ask `gateway`.
+async fn service(world: &World, gateway: &FakeGateway) -> Service {
     let file = world.folder.path().join("buzon.toml");
-    std::fs::write(&file, keeper.settings()).expect("it can be written");
+    std::fs::write(&file, gateway.settings()).expect("it can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
     let service = Service::start_with(world, &settings).await;
-    keeper.set_buzon(Some(service.address));
+    gateway.set_buzon(Some(service.address));
     service
 }
 
@@ -36,15 +36,15 @@ async fn stored(world: &World) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_oldest_first() {
     on_both(async |world| {
-        let keeper = FakeGateway::start().await;
+        let gateway = FakeGateway::start().await;
         for n in 0..5 {
-            assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
+            assert!(!gateway.deliver(received(&format!("A{n}"), json!({}))).await);
         }
-        std::fs::write(world.folder.path().join("buzon.toml"), keeper.settings()).expect("it can be written");
+        std::fs::write(world.folder.path().join("buzon.toml"), gateway.settings()).expect("it can be written");
         let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "trace")]).await;
-        keeper.set_buzon(Some(buzon.address));
-        eventually("everything is here", async || stored(&world).await == 5 && keeper.kept() == 0).await;
-        assert_eq!(keeper.replayed(), [1, 2, 3, 4, 5]);
+        gateway.set_buzon(Some(buzon.address));
+        eventually("everything is here", async || stored(&world).await == 5 && gateway.kept() == 0).await;
+        assert_eq!(gateway.replayed(), [1, 2, 3, 4, 5]);
         assert!(buzon.greeting.iter().any(|line| line.contains("failed deliveries")), "{:?}", buzon.greeting);
         eventually("it is logged", async || Buzon::log(&world).await.contains("\"replay.sent\":5")).await;
         buzon.signal(rustix::process::Signal::TERM);
@@ -58,20 +58,21 @@ async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_olde
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back() {
     on_both(async |world| {
-        let keeper = FakeGateway::start().await;
-        let service = service(&world, &keeper).await;
-        eventually("the start is looked after", async || keeper.asked(LIST) == 1).await;
+        let gateway = FakeGateway::start().await;
+        let service = service(&world, &gateway).await;
+        eventually("the start is looked after", async || gateway.asked(LIST) == 1).await;
         let blocker = Blocker::new(&world, "ledger_clock").await;
         let mut deliveries = JoinSet::new();
         for n in 0..3 {
-            let keeper = keeper.clone();
-            deliveries.spawn(async move { keeper.deliver(received(&format!("A{n}"), json!({}))).await });
+            let gateway = gateway.clone();
+            deliveries.spawn(async move { gateway.deliver(received(&format!("A{n}"), json!({}))).await });
         }
         assert_eq!(deliveries.join_all().await, [false; 3]);
-        // While it is away, nobody is asked for anything.
-        assert_eq!((keeper.kept(), keeper.asked(LIST), keeper.replayed().len()), (3, 1, 0));
+        // While the store is away, nothing is replayed.
+        assert_eq!((gateway.kept(), gateway.asked(LIST), gateway.replayed().len()), (3, 1, 0));
         blocker.release().await;
-        eventually_within(ROUNDS, "everything is here", async || stored(&world).await == 3 && keeper.kept() == 0).await;
+        eventually_within(ROUNDS, "everything is here", async || stored(&world).await == 3 && gateway.kept() == 0)
+            .await;
         service.stop().await;
     })
     .await;
@@ -80,17 +81,17 @@ async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up_no_other() {
     let world = World::new(Backend::Sqlite).await;
-    let keeper = FakeGateway::start().await;
-    let stuck = [keeper.keep_stuck(), keeper.keep_stuck()];
+    let gateway = FakeGateway::start().await;
+    let stuck = [gateway.keep_stuck(), gateway.keep_stuck()];
     for n in 0..3 {
-        keeper.deliver(received(&format!("A{n}"), json!({}))).await;
+        gateway.deliver(received(&format!("A{n}"), json!({}))).await;
     }
-    let service = service(&world, &keeper).await;
-    eventually("a first round", async || keeper.replayed().len() == 5).await;
-    let last = keeper.keep_stuck();
-    eventually_within(ROUNDS, "a second round", async || keeper.replayed().contains(&last)).await;
-    assert_eq!(keeper.replayed(), [stuck[0], stuck[1], 3, 4, 5, last]);
-    assert_eq!((stored(&world).await, keeper.kept()), (3, 3));
+    let service = service(&world, &gateway).await;
+    eventually("a first round", async || gateway.replayed().len() == 5).await;
+    let last = gateway.keep_stuck();
+    eventually_within(ROUNDS, "a second round", async || gateway.replayed().contains(&last)).await;
+    assert_eq!(gateway.replayed(), [stuck[0], stuck[1], 3, 4, 5, last]);
+    assert_eq!((stored(&world).await, gateway.kept()), (3, 3));
     service.stop().await;
 }
 
@@ -112,7 +113,7 @@ async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
     assert!(timeout(Duration::from_secs(8), buzon.wait()).await.expect("it ends within 8 seconds").success());
 }
 
-/// A time that no clock can hold.
+/// The gateway's wait is longer than any clock can hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() {
     let world = World::new(Backend::Sqlite).await;

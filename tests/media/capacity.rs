@@ -72,8 +72,8 @@ async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
     assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
 }
 
-/// The program with a file system of its own, of this size, under the folder of the media; and that folder as it sees
-/// it.
+/// Starts the program with a file system of this size mounted on its media folder. Returns it with that folder as it
+/// sees it.
 async fn serve_in_little_room(world: &World, gateway: &FileServer, size: &str) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
@@ -97,13 +97,13 @@ async fn announce(buzon: &Buzon, id: &str, path: &str) {
     assert!(!buzon.deliver(body).await.accepted());
 }
 
-/// What `/health/ready` says of the media.
+/// Returns the media part of `/health/ready`.
 async fn media(buzon: &Buzon) -> Value {
     let ready = crate::support::client().get(format!("http://{}/health/ready", buzon.address));
     answer(ready).await.body["media"].clone()
 }
 
-/// R7
+/// R7: a full disk loses nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_no_message_and_no_file_and_heals_by_itself() {
     let world = World::new(Backend::Sqlite).await;
@@ -124,7 +124,7 @@ async fn a_full_disk_loses_no_message_and_no_file_and_heals_by_itself() {
 
 const NO_ROOM: &str = "there is no room for it on the disk";
 
-/// Once it says how large it is, and once it does not.
+/// One file states its length, and the other does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,5 +1,5 @@
-//! R14: a job ends exactly once, wherever its worker dies, freezes or is overtaken. Each step is held from outside: by
-//! the gateway, by the bucket, or by a lock in the database; nothing in the program knows of it.
+//! R14: a job ends exactly once, wherever its worker dies, freezes or is overtaken. Each step is held from outside, by
+//! the gateway, by the bucket, or by a lock in the database; the program knows nothing of the test.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::support::program::process::Buzon;
 use crate::support::s3::{Operation, S3Server};
 use crate::support::{borrowed, eventually};
 
-/// Makes every lease end now, as if its time had passed.
+/// Makes every lease expire now, as if its time had passed.
 pub const LEASES_END: &str = "UPDATE media SET lease_until = '2024-01-01T00:00:00.000Z' WHERE lease_until IS NOT NULL";
 
 /// A gateway, a bucket, and the settings for both.
@@ -37,7 +37,7 @@ impl Setting {
         Buzon::serve(world, &borrowed(&self.settings)).await
     }
 
-    /// What is in the bucket, its marker apart.
+    /// Returns the objects in the bucket, without its marker.
     fn objects(&self) -> Vec<String> {
         let Ok(shards) = std::fs::read_dir(self.s3.bucket().join("saved")) else { return vec![] };
         let shards = shards.map(|entry| entry.expect("it can be read").path()).filter(|path| path.is_dir());
@@ -51,8 +51,8 @@ async fn deliver(buzon: &Buzon, id: &str, path: &str) {
     assert!(!buzon.deliver(body).await.accepted());
 }
 
-/// Kills the program when `reached`, starts it again, and sees the job end once.
-async fn dies(world: &World, setting: &Setting, reached: impl AsyncFnOnce(), release: impl AsyncFnOnce()) {
+/// Kills the program when `reached`, starts it again, and asserts that the job ends once.
+async fn kill_and_restart(world: &World, setting: &Setting, reached: impl AsyncFnOnce(), release: impl AsyncFnOnce()) {
     let buzon = setting.serve(world).await;
     deliver(&buzon, "A", "/a.jpg").await;
     reached().await;
@@ -69,18 +69,18 @@ async fn dies(world: &World, setting: &Setting, reached: impl AsyncFnOnce(), rel
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_before_the_answer_is_succeeded() {
+async fn a_job_whose_worker_dies_before_the_answer_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
         setting.gateway.reply("/a.jpg", Reply::file(JPEG).held(&Gate::closed()));
         let asked = async || eventually("it is asked", async || setting.gateway.asked("/a.jpg") == 1).await;
-        dies(&world, &setting, asked, async || {}).await;
+        kill_and_restart(&world, &setting, asked, async || {}).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_in_the_middle_of_a_file_is_succeeded_and_no_half_file_is_seen() {
+async fn a_job_whose_worker_dies_in_the_middle_of_a_file_is_taken_over_and_no_half_file_is_seen() {
     on_both(async |world| {
         let setting = Setting::new().await;
         setting.gateway.reply("/a.jpg", Reply::halved(JPEG, &Gate::closed()));
@@ -88,26 +88,26 @@ async fn a_worker_that_dies_in_the_middle_of_a_file_is_succeeded_and_no_half_fil
             eventually("it is asked", async || setting.gateway.asked("/a.jpg") == 1).await;
             assert_eq!(setting.objects(), [""; 0]);
         };
-        dies(&world, &setting, asked, async || {}).await;
+        kill_and_restart(&world, &setting, asked, async || {}).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_while_it_stores_is_succeeded() {
+async fn a_job_whose_worker_dies_while_it_stores_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
         setting.gateway.reply("/a.jpg", Reply::file(JPEG));
         let gate = setting.s3.hold(Operation::Put, 1);
-        // The other one is the bucket's marker.
+        // The first put is the bucket's marker.
         let storing = async || eventually("it is put", async || setting.s3.arrived(Operation::Put) == 2).await;
-        dies(&world, &setting, storing, async || gate.open()).await;
+        kill_and_restart(&world, &setting, storing, async || gate.open()).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_between_storing_and_saying_so_is_succeeded() {
+async fn a_job_whose_worker_dies_between_storing_and_recording_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
         let gate = Gate::closed();
@@ -121,7 +121,7 @@ async fn a_worker_that_dies_between_storing_and_saying_so_is_succeeded() {
             assert_eq!(world.value("SELECT state FROM media").await, "pending");
         };
         let release = async || lock.take().expect("it was taken").release().await;
-        dies(&world, &setting, storing, release).await;
+        kill_and_restart(&world, &setting, storing, release).await;
     })
     .await;
 }
@@ -140,7 +140,8 @@ async fn a_server_that_is_killed_again_and_again_saves_every_file_and_nothing_el
         for n in 0..files {
             deliver(&buzon, &n.to_string(), &format!("/{n}.jpg")).await;
             if n % 5 == 4 {
-                // After as many answers as come in that moment: each time at another step of several jobs.
+                // The kill comes after as many answers as arrive in that moment, so several jobs are at different steps
+                // each time.
                 buzon.kill().await;
                 world.execute(LEASES_END).await;
                 buzon = setting.serve(&world).await;
@@ -182,7 +183,7 @@ async fn a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes()
     successor.kill().await;
 }
 
-/// As after an outage of the database, or when the machine slept.
+/// A lease expires like this after an outage of the database, or when the machine slept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_own_lease_ran_out_goes_on_with_what_it_has() {
     on_both(async |world| {
@@ -206,7 +207,7 @@ async fn a_server_whose_own_lease_ran_out_goes_on_with_what_it_has() {
     .await;
 }
 
-/// A large file is on its way to the bucket in parts.
+/// A large file is being uploaded to the bucket in parts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_in_the_middle_of_an_upload_leaves_nothing_of_it() {
     let world = World::new(Backend::Sqlite).await;
@@ -240,7 +241,7 @@ async fn several_servers_on_one_database_fetch_every_file_once() {
     }
 }
 
-/// Whoever is told to stop gives its jobs back at once, for the next.
+/// A server that stops gives its jobs back at once, for the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_gives_its_jobs_back_untried() {
     on_both(async |world| {

@@ -1,4 +1,4 @@
-//! S2: whatever an event says, nothing that the owner did not name is asked.
+//! S2: whatever an event says, no host is asked that the owner did not configure.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +24,7 @@ use crate::support::events::{SECRET, event, received};
 use crate::support::gateway::file_server::{Canary, FileServer, Reply};
 use crate::support::program::service::Service;
 
-/// Ways to write the address of this machine's port, and of others that are nobody's business.
+/// Returns spellings of this machine's address with this port, and of other addresses that must not be asked.
 fn spellings(port: u16) -> Vec<String> {
     let hosts = [
         "127.0.0.1",
@@ -111,7 +111,7 @@ async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_el
         let states = world.rows("SELECT DISTINCT state FROM media WHERE message_id NOT LIKE 'redirect-%'").await;
         let others = "SELECT message_id, state, reason FROM media
                       WHERE message_id LIKE 'redirect-%' AND state <> 'refused' ORDER BY 1";
-        // A relative address, as `http:127.0.0.1` is to an http one, leads back to the gateway.
+        // A relative address, such as `http:127.0.0.1` below an http origin, leads back to the gateway.
         for row in world.rows(others).await {
             assert!(row.contains("|expired|") || row.contains("without a usable address"), "{row}");
         }
@@ -137,7 +137,7 @@ async fn a_redirect_within_the_configured_origins_is_followed() {
     service.stop().await;
 }
 
-/// Answers from a list, and the last of it for ever.
+/// Answers from a list, whose last entry stays in force.
 struct Scripted(Mutex<VecDeque<Vec<IpAddr>>>);
 
 impl Scripted {
@@ -162,7 +162,7 @@ impl Lookup for Scripted {
 const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A worker for which 127.0.0.2 belongs to the public internet, and nothing else of this machine does.
+/// Returns a worker for which 127.0.0.2 belongs to the public internet, and no other address of this machine does.
 async fn worker(
     world: &World,
     lookup: Arc<dyn Lookup>,
@@ -199,7 +199,7 @@ async fn fetch(store: &Arc<dyn buzon::store::Store>, url: &str) {
     record(store, &[event("7", body, ARRIVAL)]).await;
 }
 
-/// A public and a private server at the same port.
+/// Starts a public and a private server at the same port.
 async fn servers() -> (FileServer, Canary) {
     loop {
         let gateway = FileServer::start_at(SocketAddr::new(PUBLIC, 0)).await;
@@ -261,7 +261,8 @@ async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
     .await;
 }
 
-/// What was checked is what is connected to: there is one look-up for a connection, not one for each.
+/// Exactly the checked address is connected to: there is one look-up for the check and the connection, not one for
+/// each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
     on_both(async |world| {

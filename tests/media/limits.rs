@@ -13,7 +13,7 @@ use crate::support::{PATIENCE, eventually};
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_host() {
     let world = World::new(Backend::Sqlite).await;
-    // Another name of the same machine is another host.
+    // Another address of the same machine counts as another host.
     let (gateway, other) = (FileServer::start().await, FileServer::start_at(([127, 0, 0, 2], 0).into()).await);
     let gate = Gate::closed();
     let settings = [
@@ -43,7 +43,7 @@ async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_hos
     service.stop().await;
 }
 
-/// A host that is dead, or slow, has no more than its places.
+/// A dead or slow host takes no more than its share of the places.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
     let world = World::new(Backend::Sqlite).await;
@@ -65,7 +65,7 @@ async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
     assert_eq!(world.value("SELECT count(*) FROM media WHERE attempts > 0 AND state = 'pending'").await, "0");
 }
 
-/// A server that sends without an end keeps the threads of downloads busy, and not those that take events.
+/// A server that sends without an end keeps the download threads busy, but not those that take events.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_answers_delays_no_message() {
     let world = World::new(Backend::Sqlite).await;
@@ -89,7 +89,7 @@ async fn a_flood_of_answers_delays_no_message() {
     assert!(buzon.wait().await.success());
 }
 
-/// A relative address and an absolute one of the gateway ask the same host.
+/// A relative and an absolute address of the gateway count as one host.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateway_has_its_places_once_however_it_is_named() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,5 +1,5 @@
-//! Many files, and a large one: all end once, and the memory stays flat. With `BUZON_TEST_LOAD=1` at the size of a bad
-//! day, otherwise smaller; the figures are printed.
+//! Many files, and a large one: each job ends once, and memory stays flat. `BUZON_TEST_LOAD=1` runs them at the size of
+//! a bad day, and the figures are printed.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::support::s3::S3Server;
 use crate::support::{eventually, eventually_within};
 
 const MEGABYTE: usize = 1_000_000;
-/// Of the whole program, in bytes.
+/// The maximum memory of the whole program, in bytes.
 const MOST_MEMORY: u64 = 100 * MEGABYTE as u64;
 
 fn is_heavy() -> bool {

@@ -25,7 +25,7 @@ pub fn key(content: &[u8]) -> ObjectKey {
     ObjectKey::of_digest(Sha256::digest(content).into())
 }
 
-/// A message with a file there.
+/// Delivers a message whose file is at `url`.
 pub async fn deliver(service: &Service, id: &str, url: &str) {
     let body = received(id, json!({"type": "image", "body": "", "media_url": url}));
     service.deliver("/webhook/7", body).await.accepted();
@@ -36,14 +36,14 @@ pub async fn all_end(world: &World) {
     eventually("every job ends", async || world.value(pending).await == "0").await;
 }
 
-/// A service that takes files from this gateway.
+/// Starts a service that downloads files from this gateway.
 pub async fn service(world: &World, gateway: &FileServer, settings: &[(&str, &str)]) -> Service {
     let origin = gateway.url("");
     let base = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
     Service::start_with(world, &[&base, settings].concat()).await
 }
 
-/// The names of all stored files, and of anything else that lies about.
+/// Returns the names of all stored files, and of any others in the media folder.
 pub fn files(world: &World) -> Vec<String> {
     let folders = std::fs::read_dir(world.data_dir().join("media")).expect("the folder is there");
     let folders = folders.map(|entry| entry.expect("it can be read").path()).filter(|path| path.is_dir());

@@ -9,9 +9,9 @@ use crate::support::gate::Gate;
 use crate::support::gateway::file_server::{FileServer, Reply, StoppedFileServer};
 use crate::support::program::service::Service;
 
-/// Files that fail in each way for good, with the end that each comes to.
+/// The files fail permanently, each in another way, and each job gets the state and reason of its failure.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_fail_has_its_end_and_a_reason_that_a_person_understands() {
+async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understands() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
         let moved = Reply::redirect(&gateway.url("/moved"));
@@ -169,7 +169,7 @@ async fn a_bucket_that_is_away_loses_nothing() {
     service.stop().await;
 }
 
-/// A trigger of the owner's, for example. The neighbours in the same statement are stored.
+/// The owner may have added a trigger, for example. Other files in the same statement are stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_the_database_refuses_harms_no_other() {
     on_both(async |world| {
@@ -205,7 +205,7 @@ async fn a_file_that_the_database_refuses_harms_no_other() {
     .await;
 }
 
-/// A mistake in buzon costs files a moment, and the service goes on.
+/// A panic delays files for a moment, and the service continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_panics_is_started_again_and_files_are_saved() {
     on_both(async |world| {

@@ -17,13 +17,13 @@ use crate::support::s3::S3Server;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes a file as old as this.
+/// Sets the modification time of a file to this long ago.
 fn age(path: &Path, by: Duration) {
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_millis(SystemClock.now().millis() as u64) - by;
     File::options().write(true).open(path).and_then(|file| file.set_modified(long_ago)).expect("it is ours");
 }
 
-/// A place for files, and where its objects lie on a disk.
+/// A store of files, and the folder that holds its objects.
 struct Place {
     blobs: Blobs,
     root: PathBuf,
@@ -57,7 +57,7 @@ impl Place {
         self.path(content).exists()
     }
 
-    /// The first sweep marks the files as the database's.
+    /// Runs the first sweep, which marks the files as the database's.
     async fn mark(&self, store: &Arc<dyn Store>) {
         assert_eq!(self.sweep(store).await, Swept::default());
     }
@@ -138,7 +138,7 @@ async fn an_object_that_somebody_puts_again_is_left_to_them() {
     .await;
 }
 
-/// Whoever finds an object that may soon be swept does not rely on it.
+/// A job does not rely on an object that may soon be swept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes() {
     on_both(async |world| {
@@ -179,7 +179,7 @@ async fn a_job_whose_object_is_being_removed_comes_again() {
     all_end(&world).await;
     let hash = key(JPEG);
     age(&world.data_dir().join("media").join(&hash.as_str()[..2]).join(hash.as_str()), 8 * DAY);
-    // As if the one who stored it had died before it could say so.
+    // This is the state after a process died between storing the file and recording it.
     world.execute("DELETE FROM media").await;
     let lock = format!("INSERT INTO media_object_locks VALUES ('{hash}', '2999-01-01T00:00:00.000Z')");
     world.execute(&lock).await;

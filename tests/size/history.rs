@@ -1,5 +1,5 @@
-//! What happens in three years, in the order in which its events arrive: conversations of some minutes, more of them
-//! every day, their acks and reactions, and a few events that nobody can use.
+//! Three years of traffic in the order of its arrival: conversations of some minutes, more of them every day, with acks
+//! and reactions, and a few events that cannot be interpreted.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,12 +18,12 @@ use buzon::simulate::SeededRng;
 pub const END: Timestamp = Timestamp::from_millis(1_793_491_200_000);
 const DAY: f64 = 86_400.0;
 const DAYS: f64 = 3.0 * 365.0;
-/// How the days' traffic grows: twice as many in the last year as in the first.
+/// The growth of the daily traffic: the last year has twice as much as the first.
 const GROWTH: f64 = 0.6;
-/// Flattens the head, so that the greatest of 50,000 chats has one of a hundred messages.
+/// Flattens the head of the distribution, so that the busiest of 50,000 chats has one message in a hundred.
 const SHIFT: f64 = 10.5;
 
-/// Of how many of a thousand.
+/// The number of messages in a thousand that have this type.
 const IMAGES: u64 = 80;
 const REACTIONS: u64 = 40;
 const QUOTES: u64 = 80;
@@ -32,12 +32,12 @@ pub struct History {
     scale: Scale,
     rng: SeededRng,
     chats: Vec<Chat>,
-    /// Messages so far.
+    /// The number of messages so far.
     written: u64,
-    /// What was begun and has not arrived yet.
+    /// Events that are planned and have not arrived yet.
     coming: BinaryHeap<Reverse<Arrival>>,
-    /// What arrives before this is all there.
-    told: Timestamp,
+    /// All events that arrive before this time have been planned.
+    planned: Timestamp,
 }
 
 /// An event.
@@ -56,7 +56,7 @@ pub enum Happening {
 /// An instance and a message's id.
 pub type Key = (InstanceId, Arc<str>);
 
-/// A message and what will have become of it.
+/// A message with its later acks and reactions.
 pub struct Message {
     pub key: Key,
     pub chat_id: Arc<str>,
@@ -73,25 +73,31 @@ pub struct Message {
     pub location: Option<(f64, f64)>,
     pub group_sender: Option<String>,
     pub acks: Vec<(&'static str, Timestamp)>,
-    /// Whom it answers.
+    /// The message that this one answers.
     pub answers: Option<Mark>,
 }
 
 impl History {
     pub fn new(scale: Scale) -> Self {
         let chats = (0..scale.chats).map(|place| Chat::new(place, &scale)).collect();
-        let mut story =
-            Self { scale, rng: SeededRng::new(4), chats, written: 0, coming: BinaryHeap::new(), told: Timestamp::MIN };
-        story.told = story.now();
-        story
+        let mut history = Self {
+            scale,
+            rng: SeededRng::new(4),
+            chats,
+            written: 0,
+            coming: BinaryHeap::new(),
+            planned: Timestamp::MIN,
+        };
+        history.planned = history.now();
+        history
     }
 
-    /// The chats, as the story so far leaves them.
+    /// Returns the chats after the events so far.
     pub fn chats(&self) -> &[Chat] {
         &self.chats
     }
 
-    /// When the next conversation begins.
+    /// Returns the time at which the next conversation begins.
     fn now(&self) -> Timestamp {
         let days = DAYS * (self.written as f64 / self.scale.messages as f64).powf(GROWTH);
         let seconds = days.floor() * DAY + time_of_day(days.fract());
@@ -112,7 +118,7 @@ impl History {
             before = Some(message.key.clone());
             self.follow(message);
         }
-        self.told = self.now();
+        self.planned = self.now();
     }
 
     fn message(&mut self, chat: usize, at: Timestamp, before: Option<&Key>, opening: bool) -> Message {
@@ -156,7 +162,7 @@ impl History {
         message
     }
 
-    /// Has the message arrive, and what follows from it.
+    /// Plans the arrival of a message and the events that follow from it.
     fn follow(&mut self, message: Message) {
         let (of, rng) = (message.key.clone(), &mut self.rng);
         let mut coming = Vec::new();
@@ -190,7 +196,7 @@ impl Iterator for History {
     fn next(&mut self) -> Option<Arrival> {
         loop {
             let complete = self.written == self.scale.messages;
-            let next = self.coming.peek().filter(|Reverse(next)| complete || next.at < self.told);
+            let next = self.coming.peek().filter(|Reverse(next)| complete || next.at < self.planned);
             if next.is_some() || complete {
                 return self.coming.pop().map(|Reverse(arrival)| arrival);
             }
@@ -199,7 +205,7 @@ impl Iterator for History {
     }
 }
 
-/// Most of a day's traffic lies between 7 and 21 hours.
+/// Returns a time of day. Most of the traffic lies between 7 and 21 hours.
 fn time_of_day(part: f64) -> f64 {
     let hours = match part {
         night if night < 0.05 => night / 0.05 * 7.0,
@@ -209,7 +215,7 @@ fn time_of_day(part: f64) -> f64 {
     hours * 3_600.0
 }
 
-/// A type, and how the names of its files end.
+/// Returns a type, and the extension of its files.
 fn kind(rng: &mut SeededRng) -> (&'static str, Option<&'static str>) {
     match rng.below(1_000) {
         place if place < IMAGES => ("image", Some("jpg")),
@@ -226,7 +232,7 @@ fn degrees(rng: &mut SeededRng, whole: i64) -> f64 {
     (whole * 1_000_000 + rng.below(1_000_000) as i64) as f64 / 1e6
 }
 
-/// What will be stated of a message, and when.
+/// Returns the acks that a message will get, and when.
 fn acks(rng: &mut SeededRng, from_me: bool, kind: &str, sent_at: Timestamp) -> Vec<(&'static str, Timestamp)> {
     if !from_me {
         return vec![("pending", sent_at)];

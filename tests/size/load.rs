@@ -1,4 +1,4 @@
-//! A database with everything that happened.
+//! Fills a database with the whole history.
 
 use buzon::domain::time::timestamp::Timestamp;
 use tokio::sync::mpsc;
@@ -8,21 +8,21 @@ use super::rows::Batch;
 use super::{Scale, postgres, sqlite};
 use crate::support::database::world::{Backend, World};
 
-/// How many events are written together.
+/// The number of events that are written together.
 const TOGETHER: i64 = 20_000;
-/// How many messages are remembered, to ask about.
-const REMEMBERED: u64 = 2_000;
+/// The number of messages that are remembered for questions.
+const SAMPLED: u64 = 2_000;
 
-/// Some of the messages, to ask about.
-pub struct Memory {
-    /// In the order of arrival.
-    pub messages: Vec<Remembered>,
-    /// One of so many.
+/// A sample of the messages, for questions about them.
+pub struct MessageSample {
+    /// The messages in the order of their arrival.
+    pub messages: Vec<SampledMessage>,
+    /// One message in this many is remembered.
     pub step: u64,
     pub greatest_chat: String,
 }
 
-pub struct Remembered {
+pub struct SampledMessage {
     pub seq: i64,
     pub key: Key,
     pub chat_id: String,
@@ -36,12 +36,12 @@ enum Loader {
     Postgres(postgres::Loader),
 }
 
-/// Fills a database that was migrated, unless it was filled before.
-pub async fn load(world: &World, scale: Scale) -> Memory {
+/// Fills a migrated database, unless it was filled before.
+pub async fn load(world: &World, scale: Scale) -> MessageSample {
     let (sender, mut batches) = mpsc::channel::<Batch>(2);
     let mut loader = Loader::open(world).await;
-    // Rows are made while others are written.
-    let told = tokio::task::spawn_blocking(move || tell(scale, &sender));
+    // Rows are made on one thread while others are written.
+    let told = tokio::task::spawn_blocking(move || generate(scale, &sender));
     while let Some(batch) = batches.recv().await {
         match &mut loader {
             Some(Loader::Sqlite(loader)) => loader.write(&batch).await,
@@ -49,13 +49,13 @@ pub async fn load(world: &World, scale: Scale) -> Memory {
             None => {}
         }
     }
-    let (memory, last_seq) = told.await.expect("the story ends");
+    let (sample, last_seq) = told.await.expect("the history ends");
     match loader {
         Some(Loader::Sqlite(loader)) => loader.finish(last_seq).await,
         Some(Loader::Postgres(loader)) => loader.finish(last_seq).await,
         None => {}
     }
-    memory
+    sample
 }
 
 impl Loader {
@@ -70,31 +70,31 @@ impl Loader {
     }
 }
 
-fn tell(scale: Scale, batches: &mpsc::Sender<Batch>) -> (Memory, i64) {
-    let (mut story, mut batch, mut seq, mut messages) = (History::new(scale), Batch::default(), 0, 0);
-    let step = (scale.messages / REMEMBERED).max(1);
-    let greatest_chat = story.chats()[0].id.to_string();
-    let mut memory = Memory { messages: vec![], step, greatest_chat };
+fn generate(scale: Scale, batches: &mpsc::Sender<Batch>) -> (MessageSample, i64) {
+    let (mut history, mut batch, mut seq, mut messages) = (History::new(scale), Batch::default(), 0, 0);
+    let step = (scale.messages / SAMPLED).max(1);
+    let greatest_chat = history.chats()[0].id.to_string();
+    let mut sample = MessageSample { messages: vec![], step, greatest_chat };
     let send = |batch| batches.blocking_send(batch).expect("rows are written");
-    for arrival in story.by_ref() {
+    for arrival in history.by_ref() {
         seq += 1;
         batch.add(&arrival, seq, scale.bodies());
         if let Happening::Message(message) = &arrival.what {
             messages += 1;
             if messages % step == 0 {
-                memory.messages.push(Remembered::of(message, seq));
+                sample.messages.push(SampledMessage::of(message, seq));
             }
         }
         if seq % TOGETHER == 0 {
             send(std::mem::take(&mut batch));
         }
     }
-    batch.add_chats(story.chats());
+    batch.add_chats(history.chats());
     send(batch);
-    (memory, seq)
+    (sample, seq)
 }
 
-impl Remembered {
+impl SampledMessage {
     fn of(message: &Message, seq: i64) -> Self {
         Self {
             seq,

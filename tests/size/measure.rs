@@ -1,4 +1,4 @@
-//! How long answers take, as a client of the service sees it.
+//! The latency of answers, as a client of the service sees it.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,18 @@ use super::questions::Question;
 use crate::support::program::service::Service;
 use buzon::simulate::SeededRng;
 
-/// The answers to one question, asked with other parameters each time.
+/// The latencies of one question, asked with other parameters each time.
 pub struct Times {
     pub name: &'static str,
     limit: Option<Duration>,
     taken: Vec<Duration>,
-    /// What took the longest.
+    /// The path that took the longest.
     pub slowest: String,
-    /// How many rows the answers had at most.
+    /// The maximum number of rows in an answer.
     pub rows: usize,
 }
 
-/// Asks each question so many times, after one that does not count.
+/// Asks each question this many times, after one time that does not count.
 pub async fn measure<'q, 'm: 'q>(
     service: &Service,
     questions: impl IntoIterator<Item = &'q Question<'m>>,
@@ -47,13 +47,13 @@ async fn ask_often(service: &Service, question: &Question<'_>, times: usize) -> 
         measured.taken.push(taken);
         measured.rows = measured.rows.max(rows);
     }
-    // The first has the connections opened, and pages read.
+    // The first answer includes opening connections and reading pages.
     measured.taken.remove(0);
     measured.taken.sort();
     measured
 }
 
-/// How long the whole answer took, and how many rows it has; one, if it is no list.
+/// Returns the latency of the whole answer, and its number of rows; 1 if it is not a list.
 pub async fn ask(service: &Service, path: &str) -> (Duration, usize) {
     let request = service.get(path).bearer_auth(service.token());
     let began = Instant::now();
@@ -71,13 +71,13 @@ impl Times {
         self.limit.is_some_and(|limit| self.at(0.99) >= limit)
     }
 
-    /// By nearest rank.
+    /// Returns a percentile by nearest rank.
     fn at(&self, part: f64) -> Duration {
         let rank = (self.taken.len() as f64 * part).ceil() as usize;
         self.taken[rank.max(1) - 1]
     }
 
-    /// A row of a table, in milliseconds.
+    /// Returns a row of a table, in milliseconds.
     fn line(&self) -> String {
         let millis = |taken: Duration| format!("{:.1}", taken.as_secs_f64() * 1e3);
         let limit = self.limit.map_or(String::new(), |limit| limit.as_millis().to_string());

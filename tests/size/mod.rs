@@ -1,9 +1,9 @@
-//! Fast at size: a generator of messages by the million, and how long the answers to questions about them take.
+//! Performance at size: a generator of messages by the million, and the latency of questions about them.
 //!
-//! An ordinary run makes a few thousand messages and looks at plans and answers, never at a clock. With
-//! `BUZON_TEST_SIZE=full` there are 10 million messages on PostgreSQL and 2 million on SQLite, with a number so many on
-//! each, and the times are printed: `docs/performance.md` has the command. `BUZON_TEST_SIZE_DATABASE` names a database
-//! to be filled and kept; one that a run has filled is asked again as it is.
+//! An ordinary run makes a few thousand messages and checks plans and answers, never times. With `BUZON_TEST_SIZE=full`
+//! there are 10 million messages on PostgreSQL and 2 million on SQLite, or any given number on both, and the times are
+//! printed: `docs/performance.md` has the command. `BUZON_TEST_SIZE_DATABASE` names a database to be filled and kept;
+//! one that a run has filled is used again as it is.
 
 mod history;
 mod load;
@@ -24,12 +24,12 @@ use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{SECRET, event};
 use crate::support::program::service::Service;
 use history::History;
-use load::{Memory, load};
+use load::{MessageSample, load};
 use measure::measure;
 use questions::questions;
 use report::report;
 
-/// How much there is.
+/// The amount of data.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     pub messages: u64,
@@ -44,7 +44,7 @@ impl Scale {
         Self { messages, chats: (messages / 200).clamp(120, 50_000), instances: 40 }
     }
 
-    /// What `BUZON_TEST_SIZE` asks for; nothing in an ordinary run.
+    /// Returns the size that `BUZON_TEST_SIZE` asks for; `None` in an ordinary run.
     fn asked(backend: Backend) -> Option<Self> {
         let asked = std::env::var("BUZON_TEST_SIZE").ok()?;
         match (asked.as_str(), backend) {
@@ -54,21 +54,21 @@ impl Scale {
         }
     }
 
-    /// Beyond some millions, the bytes of applied events are left out of the ledger: no question reads them, and the
-    /// disk has its limits.
+    /// Returns whether the ledger keeps the bodies of applied events. Beyond some millions they are left out: no
+    /// question reads them, and the disk is limited.
     fn bodies(&self) -> bool {
         self.messages <= 2_000_000
     }
 }
 
-/// A world with everything that happened, served.
-async fn serve(world: &World, scale: Scale) -> (Service, Memory) {
+/// Loads the history into a world, and serves it.
+async fn serve(world: &World, scale: Scale) -> (Service, MessageSample) {
     world.open().await.close().await;
     let began = Instant::now();
-    let memory = load(world, scale).await;
+    let sample = load(world, scale).await;
     println!("{scale:?} on {:?} after {:.0?}", world.backend, began.elapsed());
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
-    (Service::start_with(world, &settings).await, memory)
+    (Service::start_with(world, &settings).await, sample)
 }
 
 #[tokio::test]
@@ -95,11 +95,11 @@ async fn the_rows_that_are_loaded_are_those_that_the_program_makes_of_the_events
     .await;
 }
 
-/// At the size that is asked for, with its times; otherwise at a small one.
+/// Asks all questions at the requested size and reports their times, or at a small size by default.
 async fn answer_all(world: &World) {
     let asked = Scale::asked(world.backend);
-    let (service, memory) = serve(world, asked.unwrap_or(Scale::SMALL)).await;
-    let questions = questions(&memory);
+    let (service, sample) = serve(world, asked.unwrap_or(Scale::SMALL)).await;
+    let questions = questions(&sample);
     println!("{}", measure::HEAD);
     let answered = measure(&service, &questions, if asked.is_some() { 200 } else { 2 }).await;
     if asked.is_some() {
@@ -111,7 +111,7 @@ async fn answer_all(world: &World) {
     service.stop().await;
 }
 
-/// The few messages of a small size that are asked about need not have one.
+/// Questions that need not find a row at a small size.
 const MAY_BE_EMPTY: [&str; 5] = [
     "type that nobody sends",
     "reactions to a message",
@@ -120,7 +120,7 @@ const MAY_BE_EMPTY: [&str; 5] = [
     "search: a word that nobody wrote",
 ];
 
-/// The database that is to be kept.
+/// Returns the database that is to be kept.
 fn kept(backend: Backend) -> Option<World> {
     let url = std::env::var("BUZON_TEST_SIZE_DATABASE").ok()?;
     let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -146,7 +146,7 @@ async fn each_question_is_answered_on_postgresql() {
     answer_all(&World::on_server(&server.url, "").await).await;
 }
 
-/// All indexes and keys.
+/// Returns all indexes and keys.
 async fn schema(world: &World) -> Vec<String> {
     let mut schema = world
         .rows(match world.backend {

@@ -1,4 +1,4 @@
-//! Who talks to whom.
+//! The chats, their members, and their progress.
 
 use std::sync::Arc;
 
@@ -45,10 +45,10 @@ const LAST_NAMES: [&str; 16] = [
     "Rojas",
     "Marín",
 ];
-/// How many people are in a group.
+/// The number of people in a group.
 const GROUP_SIZE: u64 = 20;
 
-/// Of how many of a thousand chats.
+/// The number of chats in a thousand that are groups.
 const GROUPS: u64 = 100;
 const WITHOUT_NUMBER: u64 = 30;
 const WITHOUT_NAME: u64 = 30;
@@ -56,7 +56,7 @@ const WITHOUT_NAME: u64 = 30;
 /// A message's time and id.
 pub type Mark = (Timestamp, Arc<str>);
 
-/// A chat, and how far it has come.
+/// A chat, and its state so far.
 pub struct Chat {
     pub instance_id: InstanceId,
     pub id: Arc<str>,
@@ -75,7 +75,7 @@ impl Chat {
     pub fn new(place: u64, scale: &Scale) -> Self {
         let mut rng = SeededRng::new(place.wrapping_mul(0x5851_F42D_4C95_7F2D));
         let instance = rng.zipf(scale.instances, 1.0);
-        // The first is the one with the most messages: a person.
+        // The first chat has the most messages, and is with one person.
         let (is_group, is_lid) = (place > 0 && rng.in_thousand(GROUPS), place > 0 && rng.in_thousand(WITHOUT_NUMBER));
         let id = match (is_group, is_lid) {
             (true, _) => format!("120363{:012}@g.us", place * 7_919),
@@ -97,14 +97,14 @@ impl Chat {
         }
     }
 
-    /// Somebody of the group, with a name.
+    /// Returns a member of the group, with a name.
     pub fn member(&self, rng: &mut SeededRng) -> (String, String) {
         let member = rng.below(GROUP_SIZE);
         let place = self.id.bytes().fold(member, |sum, byte| sum * 31 % 1_000_000 + u64::from(byte));
         (person(900_000 + place), name(&mut SeededRng::new(place)))
     }
 
-    /// Takes a message that is later than all that it has, and returns since when somebody waited for it.
+    /// Adds a message that is later than all before, and returns the message that it answers.
     pub fn take(&mut self, from_me: bool, mark: &Mark) -> Option<Mark> {
         self.messages += 1;
         self.last = Some(mark.clone());

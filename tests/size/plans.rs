@@ -1,4 +1,4 @@
-//! How PostgreSQL finds its rows, by its own account of the service's own statements.
+//! The plans by which PostgreSQL finds rows, as it reports them for the service's own statements.
 
 use sqlx::{Connection, PgConnection};
 
@@ -13,10 +13,10 @@ use crate::support::program::service::Service;
 pub const EXPLAINED: &str = "-c logging_collector=on -c session_preload_libraries=auto_explain";
 const ALWAYS: &str = "-c auto_explain.log_min_duration=0 -c auto_explain.log_analyze=on -c auto_explain.log_buffers=on";
 
-/// Of so few messages, these are so large a part that a walk over all is the shorter way.
+/// At this number of messages, the page is such a large part of the table that a scan is cheaper.
 const LARGE_PAGE: &str = "a page of 200";
 
-/// Columns that an index ends with, so that a filter by them reads no row that it does not let through.
+/// The last columns of indexes: a filter on them reads no row that it does not let through.
 const LOOKED_AT_IN_THE_INDEX: [(&str, &str); 6] = [
     ("messages_chat", "type"),
     ("messages_from", "type"),
@@ -26,10 +26,10 @@ const LOOKED_AT_IN_THE_INDEX: [(&str, &str); 6] = [
     ("chats_latest", "is_group"),
 ];
 
-/// Enough that it is the shorter way for no other.
+/// The number of messages is large enough that a scan is cheaper for no other question.
 const SCALE: Scale = Scale { messages: 20_000, chats: 800, instances: 4 };
 
-/// What the server has written so far, if a statement can read it.
+/// Returns the server's log so far, if a statement can read it.
 async fn log(server: &str) -> Option<String> {
     let mut connection = PgConnection::connect(server).await.expect("PostgreSQL answers");
     let log = sqlx::query_scalar("SELECT pg_read_file(pg_current_logfile())").fetch_one(&mut connection).await;
@@ -37,7 +37,8 @@ async fn log(server: &str) -> Option<String> {
     log.expect("the log can be read")
 }
 
-/// The plans of the statements that answer this, with their times. Nothing where the server does not run with [`EXPLAINED`].
+/// Returns the plans of the statements that answer a request, with their times. They are empty where the server does
+/// not run with [`EXPLAINED`].
 pub async fn of(world: &World, service: &Service, path: &str) -> String {
     let Some(before) = log(&world.url).await else { return String::new() };
     for setting in ["log_min_duration = 0", "log_analyze = on", "log_buffers = on"] {
@@ -56,9 +57,9 @@ pub async fn of(world: &World, service: &Service, path: &str) -> String {
 async fn no_question_walks_over_a_large_table() {
     let server = Server::start(&format!("{EXPLAINED} {ALWAYS}"));
     let world = World::on_server(&server.url, "").await;
-    let (service, memory) = serve(&world, SCALE).await;
+    let (service, sample) = serve(&world, SCALE).await;
     let before = log(&server.url).await.expect("it is a file").len();
-    let questions = questions(&memory);
+    let questions = questions(&sample);
     measure(&service, questions.iter().filter(|it| it.name != LARGE_PAGE), 8).await;
     service.stop().await;
     let log = log(&server.url).await.expect("it is a file");
@@ -88,7 +89,7 @@ async fn no_question_walks_over_a_large_table() {
     }
 }
 
-/// These nodes of a plan, each with what is said of it.
+/// Returns the wanted nodes of a plan, each with its details.
 fn nodes(plan: &str, wanted: impl Fn(&str) -> bool) -> Vec<(&str, Vec<&str>)> {
     let lines: Vec<&str> = plan.lines().map(str::trim).collect();
     let details =
@@ -97,16 +98,16 @@ fn nodes(plan: &str, wanted: impl Fn(&str) -> bool) -> Vec<(&str, Vec<&str>)> {
     places.map(|place| (lines[place], details(place))).collect()
 }
 
-/// What was done with an index of a large table.
+/// The use of an index of a large table.
 #[derive(Debug)]
 struct IndexScan<'p> {
     node: &'p str,
     loops: f64,
-    /// In all loops.
+    /// The rows of all loops.
     rows: f64,
-    /// That a filter took away, in all loops.
+    /// The rows of all loops that a filter removed.
     removed: f64,
-    /// That were looked at.
+    /// The pages that were read.
     pages: f64,
 }
 
@@ -134,13 +135,14 @@ impl<'p> IndexScan<'p> {
         scans.into_iter().map(scan).collect()
     }
 
-    /// A way down the index for each loop, and for each row its page and that of its index at the most.
+    /// Returns the maximum number of pages that are needed: one descent of the index for each loop, and for each row
+    /// its page and the index's.
     fn needed(&self) -> f64 {
         6.0 * self.loops + 2.0 * (self.rows + self.removed)
     }
 }
 
-/// The number after a word; 0 without it.
+/// Returns the number after a word; 0 without the word.
 fn after(line: &str, word: &str) -> f64 {
     let Some((_, rest)) = line.split_once(word) else { return 0.0 };
     let number: String = rest.chars().take_while(|character| character.is_ascii_digit() || *character == '.').collect();

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::rows::{Batch, Cell};
 
-/// Everything that keeps rows in order, as the statement that drops it and the one that makes it.
+/// All constraints and indexes, each as the statement that drops it and the one that creates it.
 const ORDERS: &str = "
     SELECT
         format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
@@ -30,7 +30,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Indexes are made when the rows are there: that takes a fraction of the time.
+    /// Opens the database without its indexes. They are created when the rows are there, which takes a fraction of the
+    /// time.
     pub async fn open(url: &str) -> Self {
         let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
         let orders: Vec<(String, String)> =
@@ -63,7 +64,7 @@ impl Loader {
         copy.finish().await.unwrap_or_else(|error| panic!("{table}: {error}"));
     }
 
-    /// What autovacuum does within minutes: statistics, and which pages a reader of an index need not look at.
+    /// Does what autovacuum would do within minutes: statistics, and the visibility map for index-only scans.
     pub async fn finish(mut self, last_seq: i64) {
         self.run("SET maintenance_work_mem = '1GB'").await;
         for statement in std::mem::take(&mut self.makings) {
@@ -81,7 +82,7 @@ impl Loader {
     }
 }
 
-/// A line as COPY reads it.
+/// Adds a line in the format of COPY.
 fn push_row(text: &mut String, row: &[Cell]) {
     for (place, cell) in row.iter().enumerate() {
         if place > 0 {
@@ -110,7 +111,7 @@ fn push_escaped(text: &mut String, character: char) {
     }
 }
 
-/// The words with their places and the facets without, as PostgreSQL reads a `tsvector`.
+/// Returns the words with their positions and the facets without, in the form of a `tsvector`.
 fn search_row(entry: &SearchEntry) -> Vec<Cell> {
     let words = entry.words.split(' ').zip(1..).map(|(word, place)| format!("'{word}':{place}"));
     let facets = entry.facets.iter().map(Facet::as_str).map(|facet| format!("'{facet}'"));

@@ -1,4 +1,4 @@
-//! What is asked: each list, each filter alone, pairs of filters, and how long it may take.
+//! The questions: each list, each filter alone, pairs of filters, each with its time limit.
 
 use std::time::Duration;
 
@@ -6,44 +6,44 @@ use buzon::domain::page::{Cursor, SortKey};
 use buzon::domain::time::timestamp::Timestamp;
 
 use super::history::END;
-use super::load::{Memory, Remembered};
+use super::load::{MessageSample, SampledMessage};
 use super::words::{NEVER_TOGETHER, PHRASE, RARE};
 use buzon::simulate::SeededRng;
 
 /// A question that is asked with other parameters each time.
 pub struct Question<'m> {
     pub name: &'static str,
-    /// What 99 of 100 answers must not take.
+    /// The time within which 99 of 100 answers must come.
     pub limit: Option<Duration>,
     pub path: Box<dyn Fn(&mut SeededRng) -> String + 'm>,
 }
 
-/// A message, a page of a chat, the chats.
+/// The limit for a message, a page of a chat, and the chats, in milliseconds.
 const PROMPT: u64 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
 const TYPES: [&str; 6] = ["text", "image", "audio", "video", "sticker", "location"];
 const ACKS: [&str; 6] = ["pending", "sent", "failed", "delivered", "read", "played"];
 
 struct Questions<'m> {
-    memory: &'m Memory,
+    sample: &'m MessageSample,
     list: Vec<Question<'m>>,
 }
 
 impl<'m> Questions<'m> {
-    /// About one of the messages.
-    fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&Remembered, &mut SeededRng) -> String + 'm) {
-        let memory = self.memory;
-        self.asking(name, limit, move |rng| path(rng.pick(&memory.messages), rng));
+    /// Adds a question about one of the messages.
+    fn about(&mut self, name: &'static str, limit: u64, path: impl Fn(&SampledMessage, &mut SeededRng) -> String + 'm) {
+        let sample = self.sample;
+        self.asking(name, limit, move |rng| path(rng.pick(&sample.messages), rng));
     }
 
-    /// About one of the messages that `choice` lets through.
+    /// Adds a question about one of the messages that `choice` lets through.
     fn about_some(
         &mut self,
         name: &'static str,
-        choice: impl Fn(&Remembered) -> bool,
-        path: impl Fn(&Remembered) -> String + 'm,
+        choice: impl Fn(&SampledMessage) -> bool,
+        path: impl Fn(&SampledMessage) -> String + 'm,
     ) {
-        let some: Vec<&Remembered> = self.memory.messages.iter().filter(|message| choice(message)).collect();
+        let some: Vec<&SampledMessage> = self.sample.messages.iter().filter(|message| choice(message)).collect();
         self.asking(name, PROMPT, move |rng| path(some[rng.below(some.len() as u64) as usize]));
     }
 
@@ -53,8 +53,8 @@ impl<'m> Questions<'m> {
     }
 }
 
-pub fn questions(memory: &Memory) -> Vec<Question<'_>> {
-    let mut questions = Questions { memory, list: vec![] };
+pub fn questions(sample: &MessageSample) -> Vec<Question<'_>> {
+    let mut questions = Questions { sample, list: vec![] };
     items_and_chats(&mut questions);
     pages(&mut questions);
     filters(&mut questions);
@@ -86,24 +86,24 @@ fn items_and_chats(questions: &mut Questions<'_>) {
     });
 }
 
-/// Of the newest messages, and of the chat with the most.
+/// Adds pages of the newest messages, and of the largest chat.
 fn pages(questions: &mut Questions<'_>) {
     questions.asking("the first page of all messages", PROMPT, |_| "/messages".to_owned());
-    let memory = questions.memory;
+    let sample = questions.sample;
     questions.asking("the 10,000th page of all messages", PROMPT, move |rng| {
-        format!("/messages?cursor={}", cursor(memory.at_depth(500_000 + rng.below(50_000))))
+        format!("/messages?cursor={}", cursor(sample.at_depth(500_000 + rng.below(50_000))))
     });
     questions.about("a page of all messages anywhere", PROMPT, |it, _| format!("/messages?cursor={}", cursor(it)));
     questions.about("the same, backwards", PROMPT, |it, _| format!("/messages?cursor={}", backwards(it)));
     questions.about("the same, oldest first", PROMPT, |it, _| format!("/messages?order=asc&cursor={}", cursor(it)));
     questions.asking("a page of the greatest chat anywhere", PROMPT, move |rng| {
-        let (greatest, at) = (memory.of_greatest_chat(), rng.pick(&memory.messages));
+        let (greatest, at) = (sample.of_greatest_chat(), rng.pick(&sample.messages));
         format!("/chats/{}/{}/messages?cursor={}", greatest.key.0, greatest.chat_id, cursor(at))
     });
     questions.asking("a page of 200", 100, |_| "/messages?limit=200".to_owned());
 }
 
-/// Each alone.
+/// Adds each filter alone.
 fn filters(questions: &mut Questions<'_>) {
     questions.about("instance_id", PROMPT, |it, _| format!("/messages?instance_id={}", it.key.0));
     questions.about_some("contact", is_person, |it| format!("/messages?contact={}", digits(&it.chat_id)));
@@ -128,7 +128,7 @@ fn filters(questions: &mut Questions<'_>) {
     questions.asking("by arrival", PROMPT, |_| "/messages?time=received".to_owned());
 }
 
-/// Typical ones.
+/// Adds typical pairs of filters.
 fn pairs(questions: &mut Questions<'_>) {
     questions.about("chat_id and type", PROMPT, |it, rng| {
         format!("/messages?chat_id={}&type={}", it.chat_id, rng.pick(&TYPES))
@@ -212,7 +212,7 @@ fn searches(questions: &mut Questions<'_>) {
     questions.asking("search among images", SEARCH, move |_| format!("{}&type=image", page("menu")));
 }
 
-/// Over 30 days of the last 60, when there was the most.
+/// Adds statistics over 30 days within the last 60, when there was the most traffic.
 fn statistics(questions: &mut Questions<'_>) {
     const STATISTICS: u64 = 300;
     const ZONES: [&str; 3] = ["UTC", "America/Bogota", "Asia/Kolkata"];
@@ -236,33 +236,33 @@ fn statistics(questions: &mut Questions<'_>) {
     });
 }
 
-impl Memory {
-    /// About so many messages are newer, if there are twice as many.
-    fn at_depth(&self, newer: u64) -> &Remembered {
+impl MessageSample {
+    /// Returns a message with about this many newer ones, or the middle one if the sample is too small.
+    fn at_depth(&self, newer: u64) -> &SampledMessage {
         let steps = (newer / self.step) as usize;
         &self.messages[self.messages.len().saturating_sub(1 + steps).max(self.messages.len() / 2)]
     }
 
-    fn of_greatest_chat(&self) -> &Remembered {
+    fn of_greatest_chat(&self) -> &SampledMessage {
         let greatest = self.messages.iter().find(|message| message.chat_id == self.greatest_chat);
         greatest.expect("some of its many messages are remembered")
     }
 }
 
-fn cursor(at: &Remembered) -> String {
+fn cursor(at: &SampledMessage) -> String {
     encoded(at, false)
 }
 
-fn backwards(at: &Remembered) -> String {
+fn backwards(at: &SampledMessage) -> String {
     encoded(at, true)
 }
 
-fn encoded(at: &Remembered, backwards: bool) -> String {
+fn encoded(at: &SampledMessage, backwards: bool) -> String {
     let key = SortKey::new(at.at, &at.key.0, vec![at.key.1.to_string()]);
     Cursor { key, backwards }.encode("messages")
 }
 
-fn an_hour(around: &Remembered) -> String {
+fn an_hour(around: &SampledMessage) -> String {
     format!("since={}&until={}", seconds(around.at - HOUR), seconds(around.at))
 }
 
@@ -270,7 +270,7 @@ fn seconds(at: Timestamp) -> i64 {
     at.millis() / 1_000
 }
 
-fn is_person(message: &Remembered) -> bool {
+fn is_person(message: &SampledMessage) -> bool {
     message.chat_id.ends_with("@c.us")
 }
 

@@ -1,4 +1,4 @@
-//! What a run at full size says besides: times while events arrive, bytes on disk, and why what is slow is so.
+//! Further output of a run at full size: latency while events arrive, bytes on disk, and the plans of slow questions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::events::received;
 use crate::support::program::service::Service;
 
-/// What a dashboard asks while events arrive.
+/// The questions of a dashboard while events arrive.
 const MEANWHILE: [&str; 12] = [
     "a message by its id",
     "a page of a chat",
@@ -29,7 +29,7 @@ const MEANWHILE: [&str; 12] = [
     "search: a common word",
     "search: a rare word",
 ];
-/// Senders, each of which sends so many events a second.
+/// Senders, each of which sends a fixed number of events per second.
 const SENDERS: u64 = 10;
 const EACH: u64 = 20;
 
@@ -61,7 +61,7 @@ async fn send(service: &Service, sender: u64, sent: &AtomicU64) {
     }
 }
 
-/// Of each table and index, in megabytes.
+/// Prints the size of each table and index, in megabytes.
 async fn print_sizes(world: &World) {
     let sizes = match world.backend {
         Backend::Sqlite => {
@@ -77,7 +77,7 @@ async fn print_sizes(world: &World) {
     world.rows(sizes).await.iter().for_each(|line| println!("  {line}"));
 }
 
-/// Asks what took too long once more, and has PostgreSQL explain it.
+/// Repeats the questions that took too long, and prints PostgreSQL's plans for them.
 async fn print_plans(world: &World, service: &Service, answered: &[Times]) {
     for over in answered.iter().filter(|times| times.is_over()) {
         println!("over its limit: {}: {}", over.name, over.slowest);

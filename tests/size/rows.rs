@@ -1,4 +1,4 @@
-//! The rows that the program would make of what happens.
+//! The rows that the program would make of the history.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// Rows to be written together.
+/// Rows that are written together.
 #[derive(Default)]
 pub struct Batch {
     pub tables: Vec<Table>,
@@ -121,7 +121,7 @@ const CHATS: &[&str] = &[
 ];
 
 impl Batch {
-    /// Adds the rows of an event whose number is `seq`. Its bytes stand in the ledger if `bodies` says so.
+    /// Adds the rows of the event with the number `seq`. The ledger keeps its bytes if `bodies` says so.
     pub fn add(&mut self, arrival: &Arrival, seq: i64, bodies: bool) {
         self.push("events", EVENTS, event(arrival, seq, bodies));
         match &arrival.what {
@@ -177,7 +177,7 @@ impl Arrival {
         }
     }
 
-    /// As the gateway sends it.
+    /// Returns the body as the gateway sends it.
     pub fn body(&self) -> Vec<u8> {
         let body = match &self.what {
             Happening::Message(message) => message_body(message),
@@ -250,7 +250,7 @@ fn event(arrival: &Arrival, seq: i64, bodies: bool) -> Vec<Cell> {
 }
 
 fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell> {
-    // An incoming message states its ack itself, and nothing ever follows.
+    // An incoming message states its own ack, and no other ever follows.
     let stated = message.acks.iter().map(|(ack, at)| (ack::rank(ack), *ack, *at));
     let (rank, ack, _) = stated.clone().max().expect("something is stated of each message");
     let since = |least: i16| stated.clone().filter(|(rank, ..)| *rank >= least).map(|(.., at)| at).min();
@@ -300,7 +300,7 @@ fn response(message: &Message) -> Option<Vec<Cell>> {
     ])
 }
 
-/// Most files were stored; some had been deleted, or were refused, before they could be.
+/// Returns the row of a file. Most files were stored; some were deleted or refused before they could be.
 fn media(message: &Message) -> Option<Vec<Cell>> {
     let (key, url) = (&message.key, message.media_url.clone()?);
     let job = MediaJob::new(key.0.clone(), key.1.to_string(), url, message.sent_at, message.sent_at);
@@ -342,7 +342,7 @@ fn content_type(kind: &str) -> &'static str {
     }
 }
 
-/// `None` for a chat in which nobody ever wrote.
+/// Returns `None` for a chat without messages.
 fn chat(chat: &Chat) -> Option<Vec<Cell>> {
     let last = chat.last.as_ref()?;
     let named = chat.last_incoming.as_ref().filter(|_| chat.name.is_some());

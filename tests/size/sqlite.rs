@@ -10,12 +10,12 @@ use sqlx::{AssertSqlSafe, Connection, Executor, QueryBuilder, Sqlite, SqliteConn
 
 use super::rows::{Batch, Cell};
 
-/// Indexes that the migrations named; those of keys stay.
+/// The indexes that the migrations name; those of keys stay.
 const INDEXES: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
 /// A statement takes 32,766 parameters.
 const ROWS: usize = 1_000;
 
-/// The upper bits of a key of `message_search` are a time, the lower ones tell apart what is of one.
+/// The upper bits of a key of `message_search` are a time, and the lower ones distinguish entries of that time.
 const ORDINAL_BITS: u32 = 22;
 const KEYS_SINCE: i64 = 1_230_768_000_000;
 const SEARCH: &[&str] = &["search_key", "instance_id", "id", "occurred_at", "words", "facets"];
@@ -27,7 +27,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Without any care for a crash: the file is of no use until it is complete.
+    /// Opens the database without protection from crashes: the file is useless until it is complete.
     pub async fn open(url: &str) -> Self {
         let options = SqliteConnectOptions::from_str(url).expect("the URL is right");
         let options = options.journal_mode(SqliteJournalMode::Off).synchronous(SqliteSynchronous::Off);
@@ -62,7 +62,7 @@ impl Loader {
         done.unwrap_or_else(|error| panic!("{table}: {error}"));
     }
 
-    /// Entries come nearly in the order of their times; each takes the next free key.
+    /// Returns the row of an entry. Entries arrive nearly in the order of their times; each takes the next free key.
     fn search_row(&mut self, entry: &SearchEntry) -> Vec<Cell> {
         let at: Timestamp = entry.occurred_at;
         let first = (at.millis() - KEYS_SINCE) << ORDINAL_BITS;
@@ -78,7 +78,7 @@ impl Loader {
         ]
     }
 
-    /// Nobody runs ANALYZE on a database of the program's.
+    /// Finishes without ANALYZE, which the program never runs on its databases.
     pub async fn finish(mut self, last_seq: i64) {
         self.run("COMMIT").await;
         for statement in std::mem::take(&mut self.makings) {

@@ -1,4 +1,4 @@
-//! What people write: a few words very often, and most of them hardly ever.
+//! The texts of messages: a few words are very frequent, and most are rare.
 
 use buzon::simulate::SeededRng;
 
@@ -104,14 +104,14 @@ const VOCABULARY: u64 = 30_000;
 const CONSONANTS: [&str; 14] = ["b", "c", "d", "f", "g", "l", "m", "n", "ñ", "p", "r", "s", "t", "ll"];
 const VOWELS: [&str; 7] = ["a", "e", "i", "o", "u", "á", "ó"];
 
-/// What many conversations begin with.
+/// The beginning of many conversations.
 pub const PHRASE: &str = "buenos días";
-/// Each in some of a hundred messages, and never both in one.
+/// Words of which each is in about one message in a hundred, and which are never together in one.
 pub const NEVER_TOGETHER: [&str; 2] = ["factura", "pasaporte"];
-/// In about ten messages of all.
+/// A word in about ten messages of all.
 pub const RARE: &str = "ornitorrinco";
 
-/// The words of message number `number` of `all`; `opening` where it begins a conversation.
+/// Returns the words of message number `number` of `all`; `opening` if it begins a conversation.
 pub fn sentence(rng: &mut SeededRng, number: u64, all: u64, opening: bool) -> String {
     let mut words: Vec<String> = (0..3 + rng.below(10)).map(|_| word(rng.zipf(VOCABULARY, 0.0))).collect();
     if opening && rng.in_thousand(400) {
@@ -126,7 +126,7 @@ pub fn sentence(rng: &mut SeededRng, number: u64, all: u64, opening: bool) -> St
     words.join(" ")
 }
 
-/// The word of this rank. Those beyond the common ones are made of syllables.
+/// Returns the word of this rank. Words beyond the common ones are made of syllables.
 fn word(rank: u64) -> String {
     if let Some(word) = COMMON.get(rank as usize) {
         return (*word).to_owned();

@@ -3,15 +3,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::platform::clock::{Clock, SystemClock};
 
-/// The arrival of the guide's samples: a little after the last of them.
+/// The arrival of the guide's samples, shortly after the last of them.
 pub const ARRIVAL: Timestamp = Timestamp::from_millis(1_724_717_200_004);
 
-/// Some milliseconds after [`ARRIVAL`].
+/// Returns a time this many milliseconds after [`ARRIVAL`].
 pub fn later(millis: i64) -> Timestamp {
     Timestamp::from_millis(ARRIVAL.millis() + millis)
 }
 
-/// The machine's clock; whoever asks it while it is armed panics.
+/// The machine's clock, which panics when it is read while it is armed.
 #[derive(Default)]
 pub struct PanickingClock {
     armed: AtomicBool,

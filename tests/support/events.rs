@@ -26,21 +26,21 @@ pub const GUIDE_CURL: [&[u8]; 2] = [
     include_bytes!("../fixtures/guide/curl_ack_update.json"),
 ];
 
-/// The signature over `body`, in lower-case hexadecimal digits.
+/// Returns the signature of `body`, in lower-case hexadecimal digits.
 pub fn sign(secret: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes any key");
     mac.update(body);
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// An event of `instance` as the store is given it.
+/// Returns an event of `instance` as the store receives it.
 pub fn event(instance: &str, body: impl AsRef<[u8]>, received_at: Timestamp) -> Event {
     let path = InstanceId::new(instance).expect("it is an instance id");
     let path = Some(path).filter(|path| !path.is_unstated());
     Event::read(&Keyring::default(), path.as_ref(), &Signer::Shared, body.as_ref().to_vec(), received_at)
 }
 
-/// A `message_received` with `fields` laid over a plain one.
+/// Returns a `message_received` with `fields` laid over a plain one.
 pub fn received(id: &str, fields: Value) -> Vec<u8> {
     let plain = json!({
         "event_type": "message_received", "id": id, "chat_id": "573001112233@c.us", "from": "573001112233@c.us",
@@ -50,7 +50,7 @@ pub fn received(id: &str, fields: Value) -> Vec<u8> {
     overlaid(plain, fields)
 }
 
-/// A `message_sent` with `fields` laid over a plain one.
+/// Returns a `message_sent` with `fields` laid over a plain one.
 pub fn sent(id: &str, fields: Value) -> Vec<u8> {
     let plain = json!({
         "event_type": "message_sent", "id": id, "chat_id": "573001112233@c.us", "from": "573009998877@c.us",
@@ -59,7 +59,7 @@ pub fn sent(id: &str, fields: Value) -> Vec<u8> {
     overlaid(plain, fields)
 }
 
-/// An `ack_update` in the guide's form: without an instance.
+/// Returns an `ack_update` in the guide's form, which has no instance.
 pub fn ack(id: &str, ack: &str) -> Vec<u8> {
     json!({"event_type": "ack_update", "id": id, "ack": ack}).to_string().into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Holds whoever comes, until it is told otherwise.
+//! A gate that holds callers until the test lets them pass.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets so many pass.
+    /// Lets this many callers pass.
     pub fn let_pass(&self, requests: usize) {
         self.0.add_permits(requests);
     }
 
-    /// Lets all pass from now on.
+    /// Lets all callers pass from now on.
     pub fn open(&self) {
-        // A closed semaphore refuses nobody: see below.
+        // A closed semaphore lets everybody pass: see below.
         self.0.close();
     }
 

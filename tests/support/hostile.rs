@@ -1,6 +1,6 @@
 //! Bodies that have broken decoders and databases.
 
-/// Bodies with what becomes of them: state and reason.
+/// Returns bodies with the state and the reason that the ledger must give them.
 pub fn hostile() -> Vec<(Vec<u8>, &'static str)> {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let message = |fields: &str| format!(r#"{{"event_type":"message_received",{fields}}}"#).into_bytes();

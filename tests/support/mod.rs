@@ -1,4 +1,4 @@
-//! The world of a test, set up in one line.
+//! The environment of a test, set up in one line.
 
 pub mod clients;
 pub mod clock;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use buzon::platform::tls;
 
-/// How long anything may take before a test gives it up. Never waited for in full when all is well.
+/// The time after which a test gives up waiting. It is never spent in full when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
@@ -22,7 +22,7 @@ pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
     eventually_within(PATIENCE, what, condition).await;
 }
 
-/// The same with another patience.
+/// Waits until `condition` holds, at most this long.
 pub async fn eventually_within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let mut again = tokio::time::interval(Duration::from_millis(10));
     let waited = tokio::time::timeout(patience, async {
@@ -33,12 +33,12 @@ pub async fn eventually_within(patience: Duration, what: &str, mut condition: im
     waited.await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
 }
 
-/// Settings as a process takes them.
+/// Borrows settings for a process.
 pub fn borrowed<'s>(settings: &'s [(&'static str, String)]) -> Vec<(&'s str, &'s str)> {
     settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-/// An HTTP client for one test.
+/// Returns an HTTP client for one test.
 pub fn client() -> reqwest::Client {
     tls::install_provider();
     reqwest::Client::new()

@@ -1,4 +1,4 @@
-//! An S3 server in this process that can be told to fail and to wait.
+//! An S3 server in this process that can be made to fail and to wait.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,14 +24,14 @@ const BUCKET: &str = "media";
 const ACCESS_KEY_ID: &str = "an-access-key";
 pub const SECRET_ACCESS_KEY: &str = "a secret access key";
 
-/// Serves a bucket until the test ends.
+/// A server of one bucket, which runs until the test ends.
 pub struct S3Server {
     pub endpoint: Url,
     root: TempDir,
     script: Arc<Mutex<Script>>,
 }
 
-/// What a request is for.
+/// The operation of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     Put,
@@ -45,10 +45,10 @@ pub enum Operation {
     Delete,
 }
 
-/// A status, and what is answered with it.
+/// A status, and the operations that are answered with it.
 type Failing = (u16, fn(Operation) -> bool);
 
-/// What has come in, and what is to be done with it.
+/// The requests that have arrived, and what is to be done with further ones.
 #[derive(Default)]
 struct Script {
     arrived: HashMap<Operation, usize>,
@@ -75,7 +75,7 @@ impl S3Server {
         S3Options { endpoint: Some(self.endpoint.clone()), keys: Some(keys), ..S3Options::default() }
     }
 
-    /// The same, as a process has them.
+    /// Returns the same options as settings of a process.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("BUZON_MEDIA_STORE", self.location("saved").to_string()),
@@ -85,29 +85,29 @@ impl S3Server {
         ]
     }
 
-    /// A part of the bucket.
+    /// Returns a location in the bucket.
     pub fn location(&self, prefix: &str) -> BlobLocation {
         BlobLocation::Bucket { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() }
     }
 
-    /// Where the bucket's objects lie as files.
+    /// Returns the folder that holds the bucket's objects as files.
     pub fn bucket(&self) -> PathBuf {
         self.root.path().join(BUCKET)
     }
 
-    /// The parts and records of uploads that have neither been completed nor aborted.
+    /// Returns the parts and records of uploads that were neither completed nor aborted.
     pub fn unfinished(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.root.path()).expect("the folder is there");
         let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("it is text"));
         names.filter(|name| name.starts_with(".upload") || name.contains(".upload-")).collect()
     }
 
-    /// Answers with 503 what `chosen` says.
+    /// Answers the chosen operations with 503.
     pub fn fail(&self, chosen: fn(Operation) -> bool) {
         self.fail_with(503, chosen);
     }
 
-    /// Answers with another status what `chosen` says.
+    /// Answers the chosen operations with this status.
     pub fn fail_with(&self, status: u16, chosen: fn(Operation) -> bool) {
         self.script().failing = Some((status, chosen));
     }
@@ -123,7 +123,7 @@ impl S3Server {
         gate
     }
 
-    /// How many requests of this kind have come in, held ones too.
+    /// Returns how many requests of this kind have arrived, including held ones.
     pub fn arrived(&self, operation: Operation) -> usize {
         self.script().arrived.get(&operation).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Requests that are made to be expensive, many at the same time.
+//! Requests that are designed to be expensive, many of them at the same time.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -20,30 +20,30 @@ use crate::support::database::world::on_both;
 use crate::support::events::{SECRET, sign};
 use crate::support::program::process::Buzon;
 
-/// The largest body.
+/// The largest body that is accepted.
 const LIMIT: usize = 4 * 1024 * 1024;
-/// So many of each come at the same time.
+/// How many copies of each request are sent at the same time.
 const COPIES: usize = 4;
-/// 64 MiB may be on their way in and 64 MiB may wait, each of them in several copies while it is stored.
+/// 64 MiB of bodies may be arriving and another 64 MiB waiting; each event exists in several copies while it is stored.
 const MAX_MEMORY: u64 = 600_000_000;
 
 struct Bomb {
     what: &'static str,
     bytes: Vec<u8>,
-    /// The answers that it may have.
+    /// The statuses that are allowed.
     answers: &'static [u16],
-    /// Of which it may be stored.
+    /// The event, if it may be stored.
     delivery: Option<SimulatedDelivery>,
 }
 
-/// Where too many large bodies come at once, any event can be asked to come again, whatever else is wrong with it.
+/// When too many large bodies arrive at once, any event may be told to try again later, whatever else is wrong with it.
 const COME_AGAIN: u16 = 503;
-/// So many bytes at once may not all come within 10 seconds on a machine that has much to do.
+/// On a busy machine, this many bytes may not all arrive within 10 seconds.
 const TOO_SLOW: u16 = 408;
-/// An answer can be lost when the connection is cut under a client that still sends.
+/// The answer can be lost when the connection is cut under a client that is still sending.
 const CUT: u16 = 0;
 
-/// Events that nobody can store, or only as what they are not.
+/// Events that cannot be stored, or only with some of their fields.
 fn events(n: usize) -> Vec<(&'static str, SimulatedDelivery)> {
     let message = |name: &str, letters: Option<usize>, fields: &str| {
         let mut meaning = ExpectedRows::default();
@@ -116,19 +116,19 @@ fn bombs(n: usize) -> Vec<Bomb> {
     bombs
 }
 
-/// 16 MiB in chunks, and no last one.
+/// Returns 16 MiB in chunks, without a last chunk.
 fn endless(head: &str) -> Vec<u8> {
     let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
     [head.as_bytes(), chunk.repeat(256).as_bytes()].concat()
 }
 
-/// The status of the answer, or [`CUT`].
+/// Returns the status of the answer, or [`CUT`].
 async fn throw(address: SocketAddr, bytes: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     let (mut from, mut to) = stream.split();
     let mut line = [0; 12];
     let answered = timeout(PATIENCE, async {
-        // It may be refused before it was sent.
+        // The request may be refused before all of it was sent.
         tokio::join!(to.write_all(bytes), from.read_exact(&mut line)).1
     });
     let status = answered.await.expect("there is an end").ok().and_then(|_| std::str::from_utf8(&line[9..]).ok());

@@ -1,4 +1,4 @@
-//! People and their dashboards, who ask for the most that there is.
+//! Dashboards that ask the most expensive questions that there are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,10 +18,10 @@ use crate::support::program::process::Buzon;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const READERS: usize = 32;
-/// Of the pace at which events are taken when nobody reads.
+/// The share of the pace without readers that must remain.
 const LEAST_SHARE: f64 = 0.2;
 
-/// What costs the most.
+/// The most expensive questions.
 const QUESTIONS: [&str; 10] = [
     "messages?limit=200",
     "messages?q=hola&limit=200",
@@ -35,7 +35,7 @@ const QUESTIONS: [&str; 10] = [
     "events?since_seq=0&limit=200",
 ];
 
-/// Clients that ask as fast as they are answered.
+/// Clients that ask again as soon as they are answered.
 struct Dashboards {
     clients: JoinSet<()>,
     answers: Arc<AtomicU64>,
@@ -53,7 +53,7 @@ impl Dashboards {
                 for question in QUESTIONS.iter().cycle().skip(reader % QUESTIONS.len()) {
                     let answer = http.get(format!("{api}/{question}")).bearer_auth(TOKEN).send().await;
                     let answer = answer.expect("it answers");
-                    // A question may be asked to come again.
+                    // The service may ask a client to come again later.
                     assert!([200, 503, 504].contains(&answer.status().as_u16()), "{question}: {}", answer.status());
                     answers.fetch_add(u64::from(answer.status() == 200), Ordering::Relaxed);
                     answer.bytes().await.expect("the answer is whole");
@@ -74,7 +74,7 @@ impl Dashboards {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_reads_does_not_keep_events_out() {
+async fn readers_do_not_keep_events_out() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(1));
         let (before, events) = if is_long() { (20_000, 3_000) } else { (1_000, 200) };
@@ -104,7 +104,7 @@ async fn whoever_reads_does_not_keep_events_out() {
     .await;
 }
 
-/// Acknowledged in a second, over so many.
+/// Returns how many events are acknowledged in a second, measured over this many.
 async fn pace(loader: &Loader, events: u64) -> f64 {
     let since = Instant::now();
     loader.wait_for_acks(events).await;

@@ -1,4 +1,4 @@
-//! Clients that go away at any point of a request, many at once, beside those that stay.
+//! Clients that disconnect at any point of a request, many at once, beside others that stay.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::support::database::world::{Backend, World, on_both};
 use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
-/// At the same time.
+/// How many clients disconnect at the same time.
 const CLIENTS: u64 = 24;
 
-/// How far a client comes before it goes.
+/// The point at which a client disconnects.
 #[derive(Clone, Copy)]
 enum Point {
     InTheHead,
     AfterTheHead,
     InTheBody,
     AfterTheLastByte,
-    /// About when its batch is committed.
+    /// About when the client's batch is committed.
     InTheCommit,
-    /// When the first byte of the answer is there.
+    /// When the first byte of the answer has arrived.
     InTheAnswer,
 }
 
@@ -43,13 +43,13 @@ const POINTS: [Point; 6] = [
     Point::InTheAnswer,
 ];
 
-/// A client that will go.
+/// A client that is going to disconnect.
 struct DisconnectingClient {
     point: Point,
-    /// With a reset, or in order.
+    /// Whether the client resets the connection or closes it in order.
     resets: bool,
     request: Vec<u8>,
-    /// How many bytes it sends.
+    /// How many bytes the client sends.
     sends: usize,
 }
 
@@ -70,7 +70,7 @@ impl DisconnectingClient {
 
     async fn go(self, server: SocketAddr, loader: &Loader) {
         let mut stream = TcpStream::connect(server).await.expect("the server listens");
-        // A server that has had enough may be the first to close.
+        // The server may refuse the request, and close the connection first.
         let _ = stream.write_all(&self.request[..self.sends]).await;
         match self.point {
             Point::InTheCommit => loader.wait_for_acks(1).await,
@@ -107,8 +107,9 @@ async fn clients_that_vanish_at_any_point_lose_nothing_and_stop_nobody() {
     .await;
 }
 
-/// sqlx 0.9.0 gives a connection back whose transaction has begun when nobody waits for it any more: what is written on it next
-/// is never committed, or together with half of another's work (its issues 4385 and 4393).
+/// sqlx 0.9.0 returns a connection with an open transaction to the pool when the future that waits for it is dropped.
+/// Later statements on it are then never committed, or committed together with half of another transaction (sqlx issues
+/// 4385 and 4393).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_in_the_middle_of_a_transaction_takes_nobody_with_it() {
     let mut world = World::new(Backend::Postgres).await;
@@ -120,13 +121,13 @@ async fn a_client_that_vanishes_in_the_middle_of_a_transaction_takes_nobody_with
     let mut sent = SentEvents::new();
     proxy.delay(Duration::from_millis(4));
     for _ in 0..rounds {
-        // Nobody else is there, so the next transaction is this client's.
+        // No other client is connected, so the next transaction is this client's.
         let event = source.next();
         note(&mut sent, &event, Fate::Unknown);
         let mut stream = TcpStream::connect(buzon.address).await.expect("the server listens");
         let statements = proxy.statements_after_begin(rng.below(8));
         stream.write_all(&request_to(&event.path(), &event.body)).await.expect("it reads");
-        // An event that nobody can use takes few.
+        // An event that cannot be interpreted takes fewer statements.
         let stored = async {
             tokio::select! {
                 () = statements => {}

@@ -1,4 +1,4 @@
-//! One message that comes in ever new copies, as large as they may be.
+//! One message that arrives in many copies, each as large as a body may be.
 
 use serde_json::json;
 
@@ -9,18 +9,18 @@ use crate::support::database::world::on_both;
 use crate::support::program::process::Buzon;
 
 const LETTERS: usize = 3_900_000;
-/// So many hold more than the process may take.
+/// Together, these copies exceed the memory that the process may take.
 const COPIES: i64 = 60;
 const MAX_MEMORY: u64 = 400_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_in_ever_new_copies_is_felt_by_nobody_else() {
+async fn a_message_in_many_copies_affects_no_other() {
     on_both(async |world| {
         let (rounds, mut sent) = (rounds(1), SentEvents::new());
         let buzon = Buzon::serve(&world, SETTINGS).await;
         let loader = Loader::start(seed(), buzon.address);
         for n in 0..COPIES * rounds as i64 {
-            // By turns in their order, and before all others.
+            // Every second copy is newer than all others; the rest are older than all others.
             let second = if n % 2 == 0 { n } else { -n };
             let fields = json!({"n": n, "timestamp": 1_724_716_800 + second, "body": "x".repeat(LETTERS)});
             let copy = SimulatedDelivery::message("in copies", fields);

@@ -17,23 +17,23 @@ use crate::support::eventually;
 use crate::support::program::open_files::allow_open_files;
 use crate::support::program::process::Buzon;
 
-/// What is offered, as parts of what can be stored.
+/// The offered load, as multiples of what can be stored.
 const STEPS: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
-/// What the program and its database may take, and each connection on which an event waits: the HTTP library has two
-/// buffers of 8 KiB for it, and while a request is under way 7 KB for its headers.
+/// Memory for the program and its database, and for each connection on which an event waits: the HTTP library keeps two
+/// buffers of 8 KiB for it, and 7 KB for the headers while a request is under way.
 const MAX_MEMORY: u64 = 80_000_000 + 32_000 * OUTSTANDING as u64;
 
 /// How much is sent at each step.
 struct Scale {
     steps: &'static [f64],
     seconds: f64,
-    /// From which it is told how much can be stored.
+    /// The number of events with which the capacity is measured.
     events: usize,
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offered_more_than_it_can_store_it_refuses_the_rest_and_goes_on() {
-    // A connection has two ends, and one of them is here.
+    // Both ends of each connection are open files of this machine, and one end is in this process.
     allow_open_files(2 * OUTSTANDING as u64);
     let scale = match is_long() {
         true => Scale { steps: &STEPS, seconds: 6.0, events: 5_000 },
@@ -54,7 +54,8 @@ async fn offered_more_than_it_can_store_it_refuses_the_rest_and_goes_on() {
     .await;
 }
 
-/// Takes the steps. What can be stored is measured before and after each, for the machine has other things to do.
+/// Offers each step's load. The capacity is measured before and after each step, because the machine has other work
+/// too.
 async fn climb(buzon: &Buzon, scale: &Scale, source: &mut TrafficSource, sent: &mut SentEvents) {
     let mut before = ask(buzon.address, prepare(source, scale.events), sent).await.goodput;
     for &step in scale.steps {
@@ -75,9 +76,9 @@ async fn climb(buzon: &Buzon, scale: &Scale, source: &mut TrafficSource, sent: &
     }
 }
 
-/// As many bytes as may wait, and a database that takes none of them.
+/// The queue holds as many bytes as it may, and the database accepts none of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_hears_it_whatever_it_was_sending_and_goes_on_where_it_can() {
+async fn a_refused_client_gets_its_answer_whatever_it_was_sending_and_keeps_its_connection_where_possible() {
     let world = World::new(Backend::Sqlite).await;
     let (rounds, mut sent) = (rounds(1), SentEvents::new());
     let buzon = Buzon::serve(&world, SETTINGS).await;
@@ -108,7 +109,7 @@ async fn who_is_refused_hears_it_whatever_it_was_sending_and_goes_on_where_it_ca
     buzon.kill().await;
 }
 
-/// Of the answer on a connection that takes the next request.
+/// Returns the status of the answer. The connection must stay open for the next request.
 async fn status(connection: &mut Connection, request: &[u8]) -> u16 {
     connection.send(request).await.expect("it reads");
     let reply = connection.reply().await.expect("it answers");
@@ -116,7 +117,7 @@ async fn status(connection: &mut Connection, request: &[u8]) -> u16 {
     reply.status
 }
 
-/// Sends two megabytes in two seconds, and only then reads what it was told long before.
+/// Sends two megabytes in two seconds, and only then reads the answer that was sent long before.
 async fn large_and_refused(buzon: &Buzon) {
     let mut connection = Connection::open(buzon.address).await.expect("it listens");
     let mut tick = interval(Duration::from_millis(500));

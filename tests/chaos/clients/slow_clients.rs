@@ -1,4 +1,4 @@
-//! Clients that take their time, and never come to an end.
+//! Clients that send slowly and never finish.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,17 +19,19 @@ use crate::support::{client, eventually};
 
 const CLIENTS: usize = 500;
 const MAX_MEMORY: u64 = 150_000_000;
-/// Longer than the service keeps any connection on which it says nothing.
+/// Longer than the service keeps any connection on which it sends nothing.
 const LONG_PATIENCE: Duration = Duration::from_secs(150);
 
-/// What a client sends first and then a little of every second, and what it is told before it is cut off.
+/// What a client sends first, what it then sends every second, and the answers that it gets before the connection is
+/// closed.
 struct Slow {
     beginning: Vec<u8>,
     then: &'static [u8],
     told: &'static [&'static str],
 }
 
-/// Clients of the first three kinds are given up within 10 seconds, the others after more than a minute.
+/// Returns the kinds of slow clients. The first three are disconnected within 10 seconds, the others after more than a
+/// minute.
 fn kinds() -> Vec<Slow> {
     let whole = request(&received("slow", json!({"body": "x".repeat(2_000)})));
     let chunked = |path: &str| {
@@ -54,7 +56,7 @@ fn kinds() -> Vec<Slow> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_clients_harm_nobody_and_are_given_up() {
+async fn slow_clients_harm_nobody_and_are_disconnected() {
     open_files::allow_open_files(CLIENTS as u64);
     let world = World::new(Backend::Sqlite).await;
     let rounds = rounds(1);
@@ -86,14 +88,14 @@ async fn slow_clients_harm_nobody_and_are_given_up() {
     buzon.kill().await;
 }
 
-/// Returns the statuses that it was told until the other end closed.
+/// Returns the statuses that the client got until the server closed the connection.
 async fn trickle(address: SocketAddr, kind: &Slow) -> Vec<String> {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(&kind.beginning).await.expect("the server reads");
     let (mut from, mut to) = stream.split();
     let mut answers = Vec::new();
     let sends = async {
-        // It is told that nobody reads it any more by an error.
+        // A failed write tells the client that the server has closed the connection.
         while to.write_all(kind.then).await.is_ok() {
             sleep(Duration::from_secs(1)).await;
         }
@@ -101,7 +103,7 @@ async fn trickle(address: SocketAddr, kind: &Slow) -> Vec<String> {
     let reads = from.read_to_end(&mut answers);
     let ended = timeout(LONG_PATIENCE, async {
         tokio::select! {
-            // How it was closed is no matter: what was said came before.
+            // The way in which the connection was closed does not matter: the answers came before.
             _ = reads => {}
             () = sends => {}
         }

@@ -1,4 +1,4 @@
-//! Readers who ask for the most that there is, and read nothing of it.
+//! Readers who ask for the largest answers and read nothing of them.
 
 use std::net::SocketAddr;
 
@@ -20,14 +20,14 @@ use crate::support::{PATIENCE, client};
 
 const OWNER: &str = "0123456789abcdef0123456789abcdef";
 const READERS: usize = 120;
-/// The instance of these messages alone; the loader's are others.
+/// The instance of these messages alone; the loader uses others.
 const INSTANCE: &str = "long";
 const MESSAGES: usize = 200;
 const LETTERS: usize = 65_536;
-/// The maximum memory of the whole process in bytes, with the loader's events.
+/// The maximum memory of the whole process in bytes, including the loader's events.
 const MAX_MEMORY: u64 = 200_000_000;
 
-/// Asks, and reads no more than the status.
+/// Sends the request, and reads no more of the answer than its status.
 async fn ask(address: SocketAddr, token: String, encoding: &'static str) -> (u16, TcpStream) {
     let socket = TcpSocket::new_v4().expect("there are sockets");
     socket.set_recv_buffer_size(1_024).expect("the socket takes it");
@@ -43,7 +43,7 @@ async fn ask(address: SocketAddr, token: String, encoding: &'static str) -> (u16
     (status.expect("it is a status"), stream)
 }
 
-/// A message of letters that hardly compress, so that compression does not hide how much is under way.
+/// Returns a message whose letters hardly compress, so that compression does not hide how many bytes are under way.
 fn message(n: usize) -> SimulatedDelivery {
     let mut rng = SeededRng::new(n as u64);
     let letters: String = (0..LETTERS).map(|_| char::from(b'a' + rng.below(26) as u8)).collect();
@@ -74,7 +74,7 @@ async fn answers_that_nobody_reads_take_a_bounded_memory_and_keep_out_neither_ev
         }
         let loader = Loader::start(seed, buzon.address);
         for _ in 0..rounds {
-            // One token that all of them have, and then four.
+            // The readers share one token at first, and then four.
             let mut open = Vec::new();
             for tokens in [&tokens[..1], &tokens] {
                 let ask = |n: usize| {

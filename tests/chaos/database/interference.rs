@@ -1,5 +1,5 @@
-//! What happens around a database on any day: processes that are stopped for a while, sessions that are ended, tables that
-//! somebody else locks, a database that is made read-only, a machine out of file descriptors.
+//! Faults that happen around a database on any day: stopped processes, ended sessions, tables locked by another client,
+//! a database made read-only, a machine out of file descriptors.
 
 use rustix::process::Signal;
 use sqlx::{Connection, Executor, PgConnection};
@@ -13,7 +13,7 @@ use crate::support::program::process::Buzon;
 use crate::support::{PATIENCE, eventually};
 use buzon::simulate::SeededRng;
 
-/// The sessions of the program on its database, the oldest first: the writer's.
+/// The sessions of the program on its database, the oldest first, which is the writer's.
 const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY backend_start";
 
@@ -43,7 +43,7 @@ async fn a_process_that_was_stopped_for_a_while_goes_on_where_it_was() {
     .await;
 }
 
-/// Waits until events are refused because of what was just done.
+/// Waits until events are refused because of the fault that was just caused.
 async fn refused(loader: &Loader) {
     let failed = loader.failed();
     eventually("events are refused", async || loader.failed() > failed + 10).await;
@@ -113,7 +113,7 @@ async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_re
     buzon.kill().await;
 }
 
-/// Strangers who connect and say nothing take what there is; when they go, all goes on.
+/// Silent connections take all file descriptors. When they go, the service continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_file_descriptors_it_waits_for_some() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,4 +1,4 @@
-//! A PostgreSQL that crashes, is away, or loses the answer to a COMMIT.
+//! A PostgreSQL server that crashes, is unreachable, or loses the answer to a COMMIT.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ async fn a_commit_without_an_answer_is_never_taken_for_one() {
     buzon.kill().await;
 }
 
-/// As long as `CHAOS_AWAY` says, in seconds.
+/// The server is unreachable for `CHAOS_AWAY` seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_taken() {
     let mut world = World::new(Backend::Postgres).await;

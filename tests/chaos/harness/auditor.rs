@@ -1,4 +1,4 @@
-//! What must hold of the database after every fault.
+//! The conditions that the database must meet after every fault.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::expected_rows;
 use super::ledger::{Fate, SentEvents};
 use crate::support::database::world::{Backend, World};
 
-/// What was found, when all was as it should be.
+/// The numbers of an audit that found nothing wrong.
 #[derive(Debug)]
 pub struct Audit {
     sent: usize,
@@ -28,14 +28,14 @@ impl fmt::Display for Audit {
     }
 }
 
-/// The place of an ack in the guide's order, said here once more.
+/// Returns an SQL expression for an ack's rank in the guide's order. It is deliberately not taken from the program.
 fn rank(ack: &str) -> String {
     let places = ["pending", "sent", "delivered", "read", "played"].into_iter().enumerate();
     let places: String = places.map(|(place, word)| format!(" WHEN '{word}' THEN {}", place + 1)).collect();
     format!("CASE {ack}{places} ELSE 0 END")
 }
 
-/// How many rows are what no row may be.
+/// Returns queries that count rows that must not exist.
 fn forbidden_rows() -> [(&'static str, String); 4] {
     let stated = "instance_id = messages.instance_id AND message_acks.message_id = messages.id";
     let (own, highest) = (rank("messages.ack"), rank("message_acks.ack"));
@@ -66,7 +66,7 @@ fn forbidden_rows() -> [(&'static str, String); 4] {
     ]
 }
 
-/// Holds acknowledged ⊆ stored ⊆ sent, and everything that follows.
+/// Asserts acknowledged ⊆ stored ⊆ sent, and everything that follows from it.
 ///
 /// # Panics
 /// If anything does not hold.
@@ -88,7 +88,7 @@ pub async fn audit(world: &World, sent: &SentEvents) -> Audit {
     Audit { sent: sent.len(), acked: acked.len(), failed, stored: stored.len() }
 }
 
-/// Holds the database to its own check, and every table to the ledger.
+/// Asserts that the database passes its own check, and that every table is what the ledger says.
 ///
 /// # Panics
 /// If anything does not hold.
@@ -101,7 +101,7 @@ pub async fn assert_consistent(world: &World) {
     }
 }
 
-/// The instances of the bodies in the ledger, by the hash of each, which the ledger has too.
+/// Returns the instance of every body in the ledger by the body's hash, which must be the hash that the ledger states.
 async fn stored(world: &World) -> HashMap<[u8; 32], String> {
     const EVENTS: &str = "SELECT body, body_sha256, instance_id FROM events";
     let mut stored = HashMap::new();
@@ -129,7 +129,7 @@ async fn stored(world: &World) -> HashMap<[u8; 32], String> {
     stored
 }
 
-/// The database's own opinion of itself.
+/// Runs the database's own consistency check.
 async fn assert_sound(world: &World) {
     match world.backend {
         Backend::Sqlite => assert_eq!(world.rows("PRAGMA integrity_check").await, ["ok"]),

@@ -1,19 +1,19 @@
-//! A file system of one's own on a device of one's own, which is a file. That needs root.
+//! A file system of its own on a device that is a file. It needs root.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A file system in a file, whose journal is written when it is asked for and hardly ever else.
+/// A file system in a file. Its journal is written on request and hardly ever otherwise.
 pub struct Disk {
-    /// The images, and the folder where the last is mounted.
+    /// Holds the images, and the folder where the last image is mounted.
     folder: TempDir,
     images: u32,
 }
 
 impl Disk {
-    /// For a database that sees so many faults; `None` where that is not allowed.
+    /// Creates a disk for a database that survives this many faults. Returns `None` where mounting is not allowed.
     pub fn create(faults: u64) -> Option<Self> {
         let disk = Self { folder: tempfile::tempdir().expect("there is a temporary folder"), images: 0 };
         std::fs::create_dir(disk.path()).expect("it can be made");
@@ -41,7 +41,7 @@ impl Disk {
         mounted && run("chmod", &["1777".as_ref(), self.path().as_ref()])
     }
 
-    /// Takes what the device has at this moment.
+    /// Copies what the device holds at this moment.
     pub fn copy(&mut self) {
         let image = self.image();
         self.images += 1;
@@ -50,7 +50,7 @@ impl Disk {
         std::fs::remove_file(image).expect("it is there");
     }
 
-    /// Puts the copy where the disk was.
+    /// Mounts the copy in place of the disk.
     pub fn replace(&self) {
         self.unmount();
         assert!(self.mount(), "the copy is a file system");

@@ -1,28 +1,28 @@
-//! What events mean, in words of the tests' own: nothing here asks the program what it thinks of them.
+//! What events mean, stated independently: nothing here asks the program for its interpretation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::ledger::{Fate, SentEvents};
 use crate::support::database::world::World;
 
-/// The rows that an event stands for, as [`World::rows`] shows them.
+/// The rows that follow from an event, in the form of [`World::rows`].
 #[derive(Clone, Debug, Default)]
 pub struct ExpectedRows(Vec<(Table, String)>);
 
-/// The tables that follow from the ledger, by the columns that name a row.
+/// The tables that follow from the ledger, by the columns that identify a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
     Messages,
-    /// Of the messages, what their latest copies say: one of the copies that were sent.
+    /// The contents of messages as their latest copies state them. Any of the copies that were sent may be the latest.
     Contents,
-    /// Of the messages, those that were sent from here.
+    /// The messages that the instance sent.
     Outgoing,
     Acks,
     Reactions,
     Media,
 }
 
-/// Each with its rows, and whether every acknowledged one must be among them.
+/// Each table with the query for its rows, and whether every acknowledged row must be among them.
 const TABLES: [(Table, &str, bool); 6] = [
     (Table::Messages, "SELECT instance_id, id FROM messages", true),
     (Table::Contents, "SELECT instance_id, id, chat_id, length(body) FROM messages", false),
@@ -42,17 +42,17 @@ impl ExpectedRows {
     }
 }
 
-/// The rows of a table that must be there, because what they follow from was acknowledged, and those that may.
+/// The rows of a table that must exist because their event was acknowledged, and those that may exist.
 #[derive(Default)]
 struct Rows {
     must: HashSet<String>,
     may: HashSet<String>,
 }
 
-/// Holds every table against what was sent: all that was acknowledged is there, once, and nothing else than what was sent.
+/// Asserts that every table holds all that was acknowledged, once, and nothing that was not sent.
 ///
 /// # Panics
-/// If anything is missing, there twice, or there and never sent.
+/// If a row is missing, exists twice, or follows from nothing that was sent.
 pub async fn assert_rows(world: &World, sent: &SentEvents) {
     let mut expected = HashMap::<Table, Rows>::new();
     for event in sent.values() {
@@ -77,7 +77,7 @@ pub async fn assert_rows(world: &World, sent: &SentEvents) {
     }
 }
 
-/// An ack that came without an instance is also one of the outgoing message with its id.
+/// Adds the copies of acks without an instance: such an ack also belongs to every outgoing message with its id.
 fn copy_unclaimed_acks(expected: &mut HashMap<Table, Rows>) {
     let mut owners = HashMap::<String, Vec<(String, bool)>>::new();
     if let Some(outgoing) = expected.get(&Table::Outgoing) {

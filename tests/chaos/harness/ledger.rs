@@ -1,4 +1,4 @@
-//! The loader's own ledger, outside the system: what was sent is on disk before its bytes leave.
+//! The loader's own ledger, outside the system under test. An event is on disk here before its first byte is sent.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,21 +12,21 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::expected_rows::ExpectedRows;
 use super::traffic::SimulatedDelivery;
 
-/// What became of an event that was sent.
+/// The outcome of an event that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Nobody knows yet, or ever.
+    /// The outcome is not known, at least not yet.
     Unknown,
-    /// The server answered 200, and its answer was read whole.
+    /// The server answered 200, and its answer was read completely.
     Acked,
-    /// The server said that it did not take it.
+    /// The server said that it did not accept the event.
     Failed,
 }
 
 /// An event that was sent.
 pub struct Event {
     pub fate: Fate,
-    /// `-` where its URL names none.
+    /// The instance that the URL names, or `-` if it names none.
     pub instance: &'static str,
     pub meaning: ExpectedRows,
 }
@@ -34,7 +34,7 @@ pub struct Event {
 /// Every event that was sent, by the SHA-256 of its body.
 pub type SentEvents = HashMap<[u8; 32], Event>;
 
-/// A line to be written, and who waits until it is on disk.
+/// A line to be written, and the sender that reports when it is on disk.
 type Line = (String, oneshot::Sender<()>);
 
 pub struct Ledger {
@@ -50,7 +50,7 @@ impl Ledger {
         Self { lines, writer: spawn_blocking(move || write(file, written)), sent: Mutex::default() }
     }
 
-    /// Notes that an event is about to be sent. On disk when it returns.
+    /// Notes that an event is about to be sent, and returns when the note is on disk.
     pub async fn sending(&self, delivery: &SimulatedDelivery) {
         note(&mut self.sent.lock().expect("nobody panics with it"), delivery, Fate::Unknown);
         self.write(format!("SENT {}\n", hex::encode(delivery.hash()))).await;
@@ -80,7 +80,7 @@ impl Ledger {
     }
 }
 
-/// Notes what became of an event. One that was acknowledged once stays so.
+/// Notes the outcome of an event. An event that was acknowledged once stays acknowledged.
 pub fn note(sent: &mut SentEvents, delivery: &SimulatedDelivery, fate: Fate) {
     let new = || Event { fate, instance: delivery.instance.unwrap_or("-"), meaning: delivery.meaning.clone() };
     let known = sent.entry(delivery.hash()).or_insert_with(new);
@@ -89,14 +89,14 @@ pub fn note(sent: &mut SentEvents, delivery: &SimulatedDelivery, fate: Fate) {
     }
 }
 
-/// All lines that wait go to disk together.
+/// Writes all waiting lines to disk together.
 fn write(mut file: File, mut lines: mpsc::UnboundedReceiver<Line>) {
     let mut together = Vec::new();
     while lines.blocking_recv_many(&mut together, 1_000) > 0 {
         let text: String = together.iter().map(|(line, _)| line.as_str()).collect();
         file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).expect("there is room for the ledger");
         for (_, done) in together.drain(..) {
-            // Who no longer waits needs no answer.
+            // The caller may no longer be waiting.
             let _ = done.send(());
         }
     }

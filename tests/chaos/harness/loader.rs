@@ -1,4 +1,4 @@
-//! Clients that send what a source makes, without end, wherever the server is at the moment.
+//! Clients that keep sending what a traffic source makes, wherever the server is at the moment.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,12 +18,12 @@ use crate::support::eventually_within;
 
 const CLIENTS: usize = 24;
 
-/// For a server that is coming back.
+/// The time that a server may take to come back.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 const REST: Duration = Duration::from_millis(20);
 
-/// A client that hears nothing for so long goes on with the next event.
+/// A client that gets no answer within this time goes on with the next event.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 
 pub struct Loader {
@@ -46,7 +46,7 @@ impl Loader {
         Self::start_on(seed, vec![server])
     }
 
-    /// Sends every event to each of the servers, and to all at once.
+    /// Sends every event to all of the servers at once.
     pub fn start_on(seed: u64, servers: Vec<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let ledger = Ledger::create(&folder.path().join("ledger"));
@@ -66,12 +66,12 @@ impl Loader {
         Self { shared, clients, addresses, _folder: folder }
     }
 
-    /// Notes what somebody else sends beside the clients, and may never hear of again.
+    /// Notes an event that the caller sends itself and whose answer may never be known.
     pub async fn note(&self, delivery: &SimulatedDelivery) {
         self.shared.ledger.sending(delivery).await;
     }
 
-    /// The servers are elsewhere now.
+    /// Sends all further events to these servers.
     pub fn send_to(&self, servers: Vec<SocketAddr>) {
         self.addresses.send_replace(servers);
     }
@@ -80,18 +80,18 @@ impl Loader {
         self.shared.acked.load(Ordering::Relaxed)
     }
 
-    /// How often a server said that it did not take an event.
+    /// Returns how often a server said that it did not accept an event.
     pub fn failed(&self) -> u64 {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more events are acknowledged.
+    /// Waits until this many more events are acknowledged.
     pub async fn wait_for_acks(&self, events: u64) {
         let goal = self.acked() + events;
         eventually_within(PATIENCE, "events are acknowledged", async || self.acked() >= goal).await;
     }
 
-    /// Lets every client end what it is at, and returns what was sent.
+    /// Lets every client finish its request, and returns what was sent.
     pub async fn end(self) -> SentEvents {
         self.shared.over.store(true, Ordering::Relaxed);
         self.clients.join_all().await;
@@ -111,7 +111,7 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
         let addresses = addresses.borrow().clone();
         shared.ledger.sending(&delivery).await;
         let fates = join_all(addresses.into_iter().map(|address| post(&http, address, &delivery, patience))).await;
-        // What one of them has taken is safe.
+        // The event is safe if any of the servers accepted it.
         let fate = [Fate::Acked, Fate::Unknown, Fate::Failed].into_iter().find(|fate| fates.contains(fate));
         let fate = fate.expect("there is a server");
         shared.ledger.answered(&delivery, fate).await;
@@ -122,13 +122,13 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
         }
         shared.source.lock().expect("nobody panics with it").send_again_later(delivery);
         if impatience.is_none() {
-            // A server that is away is not asked a thousand times a second.
+            // The pause keeps the clients from asking an unreachable server a thousand times a second.
             tokio::time::sleep(REST).await;
         }
     }
 }
 
-/// A client that loses its patience closes its connection, wherever the server is with its request.
+/// Posts an event. A client that loses its patience closes its connection, wherever the server is with the request.
 async fn post(http: &Client, address: SocketAddr, delivery: &SimulatedDelivery, patience: Duration) -> Fate {
     let request = http.post(format!("http://{address}{}", delivery.path()));
     let request = request.header("X-Whapi-Signature", sign(SECRET, &delivery.body)).timeout(patience);

@@ -1,6 +1,7 @@
-//! Requests that come by the clock, whether the ones before are answered or not.
+//! An open loop: requests are sent on schedule, whether or not the ones before are answered.
 //!
-//! The requests are made and signed before the clock starts, for whoever offers them shares the machine with the program.
+//! The requests are prepared and signed before the clock starts, because the sender shares the machine with the
+//! program.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,18 +16,18 @@ use super::traffic::{SimulatedDelivery, TrafficSource};
 use crate::support::PATIENCE;
 use crate::support::clients::raw_http::{Connection, request_to};
 
-/// More requests than this are not under way at the same time.
+/// The maximum number of requests under way at the same time.
 pub const OUTSTANDING: usize = 5_000;
-/// Connections of those who wait for an answer before they send the next event.
+/// The number of connections in the closed loop, where each waits for an answer before it sends the next event.
 const WAITING: usize = 256;
 
-/// An event, and the request with it.
+/// An event with the bytes of its request.
 pub struct PreparedRequest {
     delivery: SimulatedDelivery,
     bytes: Vec<u8>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 struct Outcome {
     delivery: SimulatedDelivery,
     fate: Fate,
@@ -34,12 +35,12 @@ struct Outcome {
     answered: Instant,
 }
 
-/// What became of many.
+/// The outcomes of many requests.
 pub struct Tally {
     pub refused: usize,
-    /// Due when as many as may were under way, and never sent.
+    /// Requests that were never sent because the maximum was under way when they were due.
     pub held_back: usize,
-    /// Acknowledged in each second, while requests came.
+    /// Events acknowledged per second while requests were being sent.
     pub goodput: f64,
     took: Vec<Duration>,
 }
@@ -53,7 +54,7 @@ pub fn prepare(source: &mut TrafficSource, count: usize) -> Vec<PreparedRequest>
     (0..count).map(ready).collect()
 }
 
-/// Sends all of them as fast as they are answered.
+/// Sends all requests, each connection as fast as it is answered.
 pub async fn ask(address: SocketAddr, ready: Vec<PreparedRequest>, sent: &mut SentEvents) -> Tally {
     let (ready, next) = (Arc::new(ready), Arc::new(AtomicUsize::new(0)));
     let started = Instant::now();
@@ -72,7 +73,7 @@ pub async fn ask(address: SocketAddr, ready: Vec<PreparedRequest>, sent: &mut Se
     Tally::of(&outcomes, started, Instant::now(), sent)
 }
 
-/// Sends all of them at so many in a second, and waits for what is still under way then.
+/// Sends all requests at this rate per second, then waits for those that are still under way.
 pub async fn offer(address: SocketAddr, ready: Vec<PreparedRequest>, rate: f64, sent: &mut SentEvents) -> Tally {
     let (count, idle) = (ready.len(), Arc::new(Mutex::new(Vec::new())));
     let mut requests = JoinSet::new();
@@ -105,10 +106,10 @@ pub async fn offer(address: SocketAddr, ready: Vec<PreparedRequest>, rate: f64, 
     Tally { held_back, ..Tally::of(&outcomes, started, over, sent) }
 }
 
-/// Sends a request over the connection that is kept, or over a new one, and keeps it if it takes another.
+/// Sends a request over the kept connection or a new one, and keeps the connection if it accepts another request.
 ///
 /// # Panics
-/// If the answer is neither 200 nor a 503 that says when to come again.
+/// If the answer is neither 200 nor a 503 with a Retry-After header.
 async fn deliver(address: SocketAddr, kept: &mut Option<Connection>, ready: &PreparedRequest, due: Instant) -> Outcome {
     let answered = timeout(PATIENCE, async {
         let mut connection = match kept.take() {
@@ -144,12 +145,12 @@ impl Tally {
         }
     }
 
-    /// Of those that were sent.
+    /// Returns the refused share of the requests that were sent.
     pub fn share_refused(&self) -> f64 {
         self.refused as f64 / self.took.len() as f64
     }
 
-    /// How long so many of a hundred took at most, from when they were due.
+    /// Returns the given percentile of the latency, counted from when each request was due.
     pub fn percentile(&self, percent: usize) -> Duration {
         self.took[(self.took.len() - 1) * percent / 100]
     }

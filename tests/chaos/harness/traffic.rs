@@ -10,10 +10,10 @@ use buzon::simulate::SeededRng;
 
 const INSTANCES: [&str; 4] = ["7", "8", "9", "10"];
 const ACKS: [&str; 5] = ["pending", "sent", "delivered", "read", "played"];
-/// The seconds of the messages begin here.
+/// The base of the messages' timestamps, in seconds.
 const EPOCH: u64 = 1_724_716_800;
 
-/// Signed bodies that nobody can use, or not as they are meant.
+/// Signed bodies that cannot be interpreted, or not as they are meant.
 const POISON: [&[u8]; 12] = [
     b"not JSON at all",
     b"[1, 2, 3]",
@@ -29,17 +29,17 @@ const POISON: [&[u8]; 12] = [
     b"{}",
 ];
 
-/// What is posted, and what it means.
+/// A body that is posted, and the rows that follow from it.
 #[derive(Clone)]
 pub struct SimulatedDelivery {
-    /// The instance that its URL names, if it names one.
+    /// The instance that the URL names, if it names one.
     pub instance: Option<&'static str>,
     pub body: Vec<u8>,
     pub meaning: ExpectedRows,
 }
 
 impl SimulatedDelivery {
-    /// A message that instance 7 received, with these fields laid over a plain one.
+    /// Returns a message that instance 7 received, with these fields laid over a plain one.
     pub fn message(id: &str, fields: Value) -> Self {
         let body = received(id, fields);
         let event: Value = serde_json::from_slice(&body).expect("it is JSON");
@@ -51,7 +51,7 @@ impl SimulatedDelivery {
         Self { instance: Some("7"), body, meaning }
     }
 
-    /// Of its body.
+    /// Returns the SHA-256 of the body.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.body).into()
     }
@@ -61,21 +61,21 @@ impl SimulatedDelivery {
     }
 }
 
-/// Never ends; the same from the same seed.
+/// An endless source of events, which is the same for the same seed.
 pub struct TrafficSource {
     rng: SeededRng,
     seed: u64,
-    /// No two sources make the same ids.
+    /// A prefix of ids that no other source uses.
     name: String,
     made: u64,
-    /// Some of what was made, to be sent again or to be answered late.
+    /// Some of the earlier deliveries, to be sent again or to be referred to later.
     past: Vec<SimulatedDelivery>,
     messages: Vec<(String, &'static str)>,
-    /// What nobody has acknowledged, and the gateway therefore sends again.
+    /// Deliveries that were not acknowledged and that the gateway therefore sends again.
     owed: Vec<SimulatedDelivery>,
 }
 
-/// How much of the past is remembered.
+/// The number of earlier deliveries that are remembered.
 const MEMORY: usize = 2_000;
 
 impl TrafficSource {
@@ -99,13 +99,13 @@ impl TrafficSource {
         delivery
     }
 
-    /// Nobody acknowledged it: it comes again some time.
+    /// Queues a delivery that was not acknowledged. It is made again at some later time.
     pub fn send_again_later(&mut self, delivery: SimulatedDelivery) {
         let place = self.rng.below(MEMORY as u64) as usize;
         keep(&mut self.owed, place, delivery);
     }
 
-    /// Whether a client loses its patience with the next delivery, and after how many milliseconds.
+    /// Returns after how many milliseconds the client of the next delivery loses its patience, if it does.
     pub fn impatience(&mut self) -> Option<u64> {
         self.rng.in_thousand(20).then(|| self.rng.below(8))
     }
@@ -126,7 +126,7 @@ impl TrafficSource {
     }
 
     fn message(&mut self, instance: &'static str) -> SimulatedDelivery {
-        // Now and then another copy of a message that is known, with something else in it.
+        // Sometimes the message is another copy of a known one, with other contents.
         let again = !self.messages.is_empty() && self.rng.in_thousand(50);
         let (id, instance) = if again { self.rng.pick(&self.messages).clone() } else { (self.id(), instance) };
         let outgoing = self.rng.in_thousand(250);
@@ -149,7 +149,7 @@ impl TrafficSource {
             meaning.row(Table::Outgoing, format!("{instance}|{id}"));
             sent(&id, fields)
         } else {
-            // It states its own ack, as the guide's sample does.
+            // A received message states its own ack, as the guide's sample does.
             meaning.row(Table::Acks, format!("{instance}|{id}|pending"));
             received(&id, fields)
         };
@@ -177,7 +177,7 @@ impl TrafficSource {
         SimulatedDelivery { instance: Some(instance), body, meaning }
     }
 
-    /// What the ledger keeps, and nothing else.
+    /// Returns an event that only the ledger keeps.
     fn idle(&mut self, instance: &'static str, body: Vec<u8>) -> SimulatedDelivery {
         SimulatedDelivery { instance: Some(instance), body: self.unique(body), meaning: ExpectedRows::default() }
     }
@@ -190,7 +190,7 @@ impl TrafficSource {
         format!("{}-{}", self.name, self.made)
     }
 
-    /// The same event in a body of its own: with source and number as white space, which JSON allows after the last brace.
+    /// Makes a body unique by appending the seed and a number as white space, which JSON allows after the last brace.
     fn unique(&self, mut body: Vec<u8>) -> Vec<u8> {
         for number in [self.seed, self.made] {
             body.extend((0..u64::BITS).map(|bit| if number >> bit & 1 == 1 { b'\t' } else { b' ' }));

@@ -20,7 +20,7 @@ use buzon::simulate::SeededRng;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// The clock of the programs that are started with it.
+/// A fake clock for the programs that are started with it.
 struct Clock {
     folder: TempDir,
     offset: File,
@@ -35,7 +35,7 @@ impl Clock {
         clock
     }
 
-    /// Is so many seconds ahead of the machine's from now on.
+    /// Sets the clock this many seconds ahead of the machine's.
     fn set(&self, ahead: i64) {
         self.offset.write_all_at(&ahead.to_ne_bytes(), 0).expect("it can be written");
     }
@@ -54,7 +54,7 @@ async fn get(world: &World, buzon: &Buzon, path: &str) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.expect("answers are JSON"))
 }
 
-/// How much of a processor it takes while nobody asks for anything, from 0 to 1 for each.
+/// Returns the share of a processor that an idle program takes; 1 stands for one processor.
 async fn idle_share(buzon: &Buzon) -> f64 {
     const LOOK: Duration = Duration::from_secs(1);
     let (before, since) = (buzon.processor_time(), Instant::now());
@@ -89,7 +89,8 @@ async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
     .await;
 }
 
-/// The lease of a file that is under way is over, or lasts for a day; the wait for another is over.
+/// The clock jumps while a file is under way. Forwards, its lease expires, and so does the wait for a retry; backwards,
+/// its lease lasts for another day.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_saved_once_although_the_clock_is_set_meanwhile() {
     on_both(async |world| {

@@ -1,4 +1,4 @@
-//! A disk that says that it could not write, or not make it last: at the first call, the second, and so on.
+//! A disk that reports a failed write or sync: at the first call, the second, and so on.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::eventually;
 use crate::support::program::process::Buzon;
 
-/// The library that is loaded before the system's, and the files that speak with it.
+/// A library that is loaded before the system's, and the files through which it is controlled.
 struct Shim {
     folder: TempDir,
 }
@@ -19,7 +19,7 @@ impl Shim {
     fn build() -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         compile_preload("shim.c", folder.path());
-        // A server of another user writes here too.
+        // The PostgreSQL server writes here too, and runs as another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open).expect("it is ours");
         Self { folder }
@@ -29,7 +29,8 @@ impl Shim {
         self.folder.path().join(name)
     }
 
-    /// For the `nth` call of this kind, `sync` or `write`, on a path that holds `path`.
+    /// Returns the environment in which the `nth` call of this kind, `sync` or `write`, fails on a path that contains
+    /// `path`.
     fn environment(&self, call: &'static str, nth: u64, path: &str) -> Vec<(&'static str, String)> {
         let file = |name| self.file(name).display().to_string();
         vec![
@@ -80,7 +81,7 @@ async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was()
     buzon.kill().await;
 }
 
-/// PostgreSQL ends all its processes rather than go on, and begins again by itself.
+/// PostgreSQL ends all its processes rather than continue, and restarts by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_postgresql_could_not_write_is_not_acknowledged() {
     let (seed, rounds) = (seed(), rounds(3));

@@ -1,4 +1,4 @@
-//! A disk that is full, and then is not.
+//! A disk that is full, and later is not.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,14 @@ use crate::support::eventually;
 use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::Buzon;
 
-/// Leaves so much room and no more, until it is dropped.
+/// A file that leaves only this much space free, until it is dropped.
 struct Filler(PathBuf);
 
 impl Filler {
     fn leave(folder: &Path, bytes: u64) -> Self {
         let path = folder.join("filler");
         let free = rustix::fs::statvfs(folder).map(|it| it.f_bavail * it.f_frsize).expect("the disk is there");
-        // Somebody else may take some of it meanwhile: then nothing is left.
+        // Another process may take space meanwhile. The write then fails, and nothing is left either.
         let _ = std::fs::write(&path, vec![0; free.saturating_sub(bytes) as usize]);
         Self(path)
     }
@@ -31,7 +31,7 @@ impl Drop for Filler {
     }
 }
 
-/// The program with a file system of its own for its database, of which so much stays free; and that folder as it sees it.
+/// Starts the program with a small file system of its own for its database. Returns it with that folder as it sees it.
 async fn serve_on_a_small_disk(world: &mut World, min_free: &str) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
@@ -44,8 +44,9 @@ async fn serve_on_a_small_disk(world: &mut World, min_free: &str) -> (Buzon, Pat
     (buzon, inside)
 }
 
-/// Nobody else sees the disk, and it goes with the process, which may still write what its clients gave up.
-async fn take_what_is_left(buzon: Buzon, inside: &Path, world: &mut World) {
+/// Copies the database from the small disk while the program is stopped. The disk is visible to the program alone and
+/// vanishes with it, and the program may still be writing what its clients gave up on.
+async fn rescue_database(buzon: Buzon, inside: &Path, world: &mut World) {
     buzon.signal(Signal::STOP);
     for name in ["buzon.db", "buzon.db-wal"] {
         std::fs::copy(inside.join(name), world.folder.path().join(name)).expect("it is there");
@@ -75,7 +76,7 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
         loader.wait_for_acks(50).await;
     }
     let sent = loader.end().await;
-    take_what_is_left(buzon, &inside, &mut world).await;
+    rescue_database(buzon, &inside, &mut world).await;
     assert_nothing_lost(&world, &sent, rounds).await;
 }
 
@@ -100,11 +101,11 @@ async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_f
     assert_eq!(said("events are refused: the disk").await, rounds);
     assert_eq!(said("were not stored").await, 0, "the database never failed");
     let sent = loader.end().await;
-    take_what_is_left(buzon, &inside, &mut world).await;
+    rescue_database(buzon, &inside, &mut world).await;
     assert_nothing_lost(&world, &sent, rounds).await;
 }
 
-/// The server may end itself for want of room; whoever runs it starts it again when there is some.
+/// The server may shut itself down for lack of space. Its operator starts it again when there is some.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_postgresql_has_nothing_acknowledged_that_it_does_not_keep() {
     let rounds = rounds(2);

@@ -1,7 +1,7 @@
-//! The power goes: what the device had is all that is left.
+//! A power cut: only what had reached the device survives.
 //!
-//! The database lies on a file system in a file. Its processes are stopped, the file is copied, which has only what reached the
-//! "device", and from the copy they start again.
+//! The database lies on a file system in a file. Its processes are stopped, the file is copied, which holds only what
+//! had reached the "device", and the processes start again from the copy.
 
 use rustix::process::Signal;
 

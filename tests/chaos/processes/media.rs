@@ -1,4 +1,5 @@
-//! R14: files are saved while the processes that save them die and stand still. `tests/media/exactly_once.rs` has each step by itself.
+//! R14: files are saved while the processes that save them die and freeze. `tests/media/exactly_once.rs` tries each
+//! step by itself.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,21 +19,21 @@ use crate::support::program::process::Buzon;
 use crate::support::s3::S3Server;
 use buzon::simulate::SeededRng;
 
-/// What the gateway has there: some bytes, or some hundred thousand.
+/// Returns the content that the gateway has at this path: some bytes, or some hundred thousand.
 fn content(path: &str) -> Vec<u8> {
     let hash = Sha256::digest(path);
     let times = if hash[0].is_multiple_of(4) { 10_000 } else { 3 };
     hash.repeat(times)
 }
 
-/// Where the files go to.
+/// Where the files are saved.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Folder,
     Bucket,
 }
 
-/// The objects, and nothing that an upload left unfinished.
+/// Returns the objects without those that an unfinished upload left behind.
 fn objects(root: &Path) -> Vec<PathBuf> {
     let entries =
         |path: &Path| std::fs::read_dir(path).map_or_else(|_| vec![], |entries| Vec::from_iter(entries.flatten()));
@@ -45,8 +46,9 @@ fn name(path: &Path) -> String {
     path.file_name().expect("it has a name").to_string_lossy().into_owned()
 }
 
-/// Every job has ended with the right bytes, and no object is anything but a file of some job.
-async fn are_saved(world: &World, root: &Path) -> usize {
+/// Asserts that every job ended with the right bytes, and that every object belongs to a job. Returns the number of
+/// jobs.
+async fn assert_saved(world: &World, root: &Path) -> usize {
     let rows = world.rows("SELECT DISTINCT source_url, state, object_key FROM media").await;
     let mut wanted = BTreeSet::new();
     for row in &rows {
@@ -67,8 +69,8 @@ async fn are_saved(world: &World, root: &Path) -> usize {
     rows.len()
 }
 
-/// Kills one of the processes, or lets it stand still until its leases are over and others have done its work.
-async fn harm(
+/// Kills one of the processes, or freezes it until its leases have expired and others have done its work.
+async fn kill_or_freeze(
     world: &World,
     processes: &mut Vec<Buzon>,
     settings: &[(&str, &str)],
@@ -110,7 +112,7 @@ async fn every_file_is_saved_once_and_whole_whoever_dies_or_stands_still() {
         let loader = Loader::start_on(seed, processes.iter().map(|buzon| buzon.address).collect());
         for _ in 0..rounds {
             loader.wait_for_acks(events_until_fault(&mut rng, 40, 120)).await;
-            harm(&world, &mut processes, &settings, &loader, &mut rng).await;
+            kill_or_freeze(&world, &mut processes, &settings, &loader, &mut rng).await;
         }
         loader.wait_for_acks(50).await;
         let sent = loader.end().await;
@@ -120,7 +122,7 @@ async fn every_file_is_saved_once_and_whole_whoever_dies_or_stands_still() {
             Place::Folder => world.data_dir().join("media"),
             Place::Bucket => s3.bucket().join("saved"),
         };
-        println!("{} files are saved", are_saved(&world, &root).await);
+        println!("{} files are saved", assert_saved(&world, &root).await);
         assert_nothing_lost(&world, &sent, rounds).await;
         join_all(processes.into_iter().map(Buzon::kill)).await;
     }

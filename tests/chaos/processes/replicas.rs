@@ -1,4 +1,4 @@
-//! Several processes on one PostgreSQL, of which one after the other dies.
+//! Several processes on one PostgreSQL server, killed one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
     join_all(processes.into_iter().map(Buzon::kill)).await;
 }
 
-/// Reads the ledger while it grows: no event ever appears below one that was visible. Returns how many were seen.
+/// Reads the ledger while it grows, and asserts that no event appears below a visible one. Returns how many were seen.
 async fn watch(url: String, over: Arc<AtomicBool>) -> usize {
     let mut connection = PgConnection::connect(&url).await.expect("PostgreSQL answers");
     let (mut last, mut seen) = (0_i64, 0);

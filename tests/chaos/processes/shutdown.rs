@@ -1,4 +1,4 @@
-//! Told to end while much is going on.
+//! The program is told to stop while it is busy.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-/// What is promised.
+/// The documented limit.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
-/// Clients that stand still, each at another point.
+/// Clients that stall, each at another point of a request.
 struct Stalled {
     _connections: Vec<Connection>,
     _stream: Stream,
@@ -49,9 +49,9 @@ impl Stalled {
     }
 }
 
-/// In every second pair of rounds somebody else holds the database at that moment.
+/// In every second pair of rounds, another client holds the database's lock at that moment.
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_end_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged() {
+async fn told_to_stop_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(4));
         let settings = [SETTINGS, &[("BUZON_API_TOKEN", TOKEN)]].concat();

@@ -1,4 +1,4 @@
-//! What a person types.
+//! The commands as a person uses them.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -210,7 +210,7 @@ async fn help_is_for_people() {
     assert_eq!(unknown.status.code(), Some(2));
 }
 
-/// As on a machine of somebody named José.
+/// The folder's name has accents, as in the home of somebody named José.
 #[tokio::test]
 async fn a_data_folder_may_have_any_name() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,4 +1,4 @@
-//! `buzon doctor`, as the owner of a small business runs it: each thing that is wrong is named, with what to do.
+//! `buzon doctor`, as the owner of a small business runs it: each problem is named together with its remedy.
 
 use std::net::SocketAddr;
 use std::process::Output;
@@ -19,10 +19,10 @@ use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::{Buzon, command, run};
 
 const STRONG: &str = "4f1c3b2f7f0a4a55a1a3c5f3f1d0c9e8";
-/// Leaves nothing about the disk of the machine that runs the tests.
+/// Settings that keep the checks independent of the disk of the machine that runs the tests.
 const ROOM: [(&str, &str); 2] = [("BUZON_MIN_FREE", "1"), ("BUZON_MEDIA_MIN_FREE", "1")];
 
-/// What is around a buzon of which everything is as it must be.
+/// The environment of a buzon in which every check passes.
 struct Shop {
     buzon: Buzon,
     gateway: FileServer,
@@ -53,7 +53,7 @@ impl Shop {
         shop.into_iter().chain(ROOM.map(|(name, value)| (name, value.to_owned()))).collect()
     }
 
-    /// The report, with other settings in the place of the shop's.
+    /// Returns the report, with these settings in place of the shop's.
     async fn report(&self, world: &World, others: &[(&'static str, &str)]) -> Report {
         let mut settings = self.settings(world);
         for (name, value) in others {
@@ -64,14 +64,14 @@ impl Shop {
     }
 }
 
-/// A gateway whose clock is so many seconds ahead.
+/// Returns the reply of a gateway whose clock is this many seconds ahead.
 fn at(seconds: i64) -> Reply {
     let millis = SystemClock.now().millis() + seconds * 1_000;
     let date = UNIX_EPOCH + Duration::from_millis(millis.try_into().expect("it is after 1970"));
     Reply::with_headers(&format!("Date: {}\r\n", httpdate::fmt_http_date(date)), b"a gateway")
 }
 
-/// What `buzon doctor --json` said.
+/// The output of `buzon doctor --json`.
 struct Report {
     code: Option<i32>,
     json: Value,
@@ -87,7 +87,7 @@ impl Report {
         self.json["checks"].as_array().expect("there are checks").iter().collect()
     }
 
-    /// The worst line about it: `status: detail → remedy`.
+    /// Returns the worst line of this check: `status: detail → remedy`.
     #[track_caller]
     fn of_check(&self, check: &str) -> String {
         let mut lines = self.checks();
@@ -99,7 +99,7 @@ impl Report {
         format!("{}: {} → {}", text("status"), text("detail"), text("remedy"))
     }
 
-    /// Whether the line about `check` has these words, and no line of another is a failure but of `also`.
+    /// Asserts that the line of `check` contains these words.
     #[track_caller]
     fn says(&self, check: &str, words: &[&str]) -> &Self {
         let line = self.of_check(check);
@@ -109,7 +109,7 @@ impl Report {
         self
     }
 
-    /// The checks that are not well.
+    /// Returns the names of the checks that are not well.
     fn troubles(&self) -> Vec<&str> {
         let troubled = self.checks().into_iter().filter(|line| line["status"] != "ok");
         troubled.map(|line| line["check"].as_str().expect("it has a name")).collect()
@@ -120,7 +120,7 @@ async fn report(world: &World, settings: &[(&str, &str)]) -> Report {
     Report::of(&run(world.folder.path(), &["doctor", "--json"], settings).await)
 }
 
-/// A proxy before `target` that adds these header lines, and its address.
+/// Starts a proxy in front of `target` that adds these header lines, and returns its address.
 async fn proxy(target: SocketAddr, headers: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
@@ -144,11 +144,11 @@ async fn pass_on(mut client: TcpStream, target: SocketAddr, headers: &str) {
     for part in [&head[..line], headers.as_bytes(), &head[line..]] {
         server.write_all(part).await.expect("buzon reads");
     }
-    // Whoever ends first ends it.
+    // The connection ends when either side closes it.
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
-/// Said at the start of a service too.
+/// The start of the service prints the same warning.
 #[tokio::test]
 async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() {
     on_both(async |world| {
@@ -213,7 +213,7 @@ async fn where_all_is_well_every_line_says_ok() {
 }
 
 #[tokio::test]
-async fn for_people_it_is_a_line_for_each_and_what_to_do_and_no_secret() {
+async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secret() {
     let world = World::new(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let wrong = shop.gateway.url("/elsewhere");
@@ -276,7 +276,7 @@ async fn another_buzon_at_the_public_url_is_not_taken_for_this_one() {
 }
 
 #[tokio::test]
-async fn one_with_the_same_token_and_other_data_is_another_and_a_replica_is_not() {
+async fn a_service_with_the_same_token_and_other_data_is_another_one_and_a_replica_is_not() {
     let token = ("BUZON_API_TOKEN", "0123456789abcdef0123456789abcdef");
     on_both(async |world| {
         let shop = Shop::open_with(&world, &[token]).await;
@@ -469,7 +469,7 @@ async fn a_proxy_that_hides_who_connects_is_named() {
         ("127.0.0.1", "", ["warning: the proxy at 127.0.0.1 hides who connects", "proxy_set_header X-Forwarded-For"]),
         ("10.0.0.0/8", says_who, ["warning:", "is not believed"]),
         ("127.0.0.1", says_who, ["ok: the proxy at 127.0.0.1 is trusted", "this machine is 203.0.113.9"]),
-        // A proxy on this machine, where the public name leads to loopback.
+        // A proxy on this machine, where the public name resolves to loopback.
         ("127.0.0.1", "X-Forwarded-For: 127.0.0.1\r\n", ["ok:", "this machine is 127.0.0.1"]),
     ] {
         let proxies = [("BUZON_TRUSTED_PROXIES", trusted)];

@@ -6,7 +6,7 @@ use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, StoppedFileServer};
 use crate::support::program::process::{Buzon, run};
 
-/// The exit code, and the one line.
+/// Returns the exit code and the only line.
 async fn check(world: &World, arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = run(world.folder.path(), &[&["healthcheck"], arguments].concat(), settings).await;
     let said = [output.stdout, output.stderr].concat();
@@ -43,7 +43,7 @@ async fn without_its_database_it_is_alive_and_not_healthy() {
 }
 
 #[tokio::test]
-async fn nobody_something_else_and_wrong_settings_are_1() {
+async fn no_service_another_service_and_wrong_settings_exit_with_1() {
     let world = World::new(Backend::Sqlite).await;
     let (nobody, other) = (StoppedFileServer::new(), FileServer::start().await);
     for (listen, word) in [

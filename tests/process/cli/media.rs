@@ -77,7 +77,7 @@ async fn what_a_terminal_would_obey_is_not_printed() {
 }
 
 #[tokio::test]
-async fn a_wrong_use_is_refused_in_one_breath_and_changes_nothing() {
+async fn a_wrong_use_is_refused_in_one_line_and_changes_nothing() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
     for arguments in [&["media", "retry"][..], &["media", "list", "--state", "lost"], &["media"]] {

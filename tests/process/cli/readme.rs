@@ -1,4 +1,4 @@
-//! The README does what it says: its commands are run, and its queries give the answers that stand below them.
+//! The README is true: its commands are run, and its queries give the answers that it shows.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::support::program::process::Buzon;
 const README: &str = include_str!("../../../README.md");
 const MEDIA: &str = include_str!("../../../docs/media.md");
 
-/// The text of the blocks in `language`, in their order, each with the one that follows it.
+/// Returns the README's code blocks in their order, each with its language.
 fn blocks() -> Vec<(&'static str, &'static str)> {
     let fenced = README.split("```").skip(1).step_by(2);
     fenced.filter_map(|block| block.split_once('\n')).collect()
@@ -55,7 +55,7 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
         for ((language, query), (answer_language, answer)) in blocks().into_iter().zip(blocks().into_iter().skip(1)) {
             if (language, answer_language) == ("sql", "text") {
                 let shown: Vec<&str> = answer.lines().collect();
-                // sqlite3 shows nothing for NULL.
+                // sqlite3 prints nothing for NULL.
                 let rows = world.rows(query).await;
                 let rows: Vec<String> = rows.iter().map(|row| row.replace("NULL", "")).collect();
                 assert_eq!(rows, shown, "{query}");
@@ -100,7 +100,7 @@ async fn deliver(world: &World, scripts: &[&str]) {
     buzon.kill().await;
 }
 
-/// The block of a section that holds this.
+/// Returns the block that contains this text.
 fn block_with(part: &str) -> &'static str {
     let found: Vec<_> = blocks().into_iter().filter(|(_, script)| script.contains(part)).collect();
     assert_eq!(found.len(), 1, "{part}");
@@ -113,7 +113,7 @@ fn it_installs_what_was_tested_with_a_compiler_that_can() {
     let wanted = manifest["package"]["rust-version"].as_str().expect("it is stated");
     assert!(README.contains(&format!("Rust {wanted} or newer")), "{wanted}");
     let lines: Vec<&str> = block_with("git clone").lines().collect();
-    // Nobody can know from where it is read.
+    // The README cannot know the URL of the repository, so it has a placeholder.
     let start = "cargo run --release --locked -- serve";
     assert_eq!(lines, ["git clone URL-OF-THIS-REPOSITORY buzon", "cd buzon", start]);
     assert!(README.contains("`cargo install --locked --path .`"));
@@ -126,7 +126,7 @@ async fn its_database_of_postgresql_is_made_and_taken() {
     let name = format!("buzon_readme_{}", uuid::Uuid::now_v7().simple());
     let world = World::new(Backend::Sqlite).await;
     let script = block_with("sudo -u postgres createuser").replace("template0 buzon", &format!("template0 {name}"));
-    // The user of the system is the database's superuser's, here, and a service that is started does not end.
+    // The URL names the new user, because the system user is the superuser here; `serve` would not end, so `migrate` runs.
     let script = script.replace("postgres:///buzon ", &format!("postgres:///{name}?user={name} "));
     let around = format!(
         "set -euo pipefail\nsudo() {{ [ \"$1 $2\" = '-u postgres' ]; shift 2; \"$@\"; }}\n\
@@ -146,7 +146,7 @@ async fn its_database_of_postgresql_is_made_and_taken() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// An error must not be saved as if it were a picture.
+/// An error answer must not be saved as if it were a picture.
 #[tokio::test]
 async fn its_command_for_a_file_saves_nothing_where_there_is_none() {
     let world = World::in_folder("data/buzon.db");
@@ -189,7 +189,7 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
     }
 }
 
-/// With what the section before it has set up: a secret in `buzon.toml`.
+/// The block depends on the section before it, which sets up a secret in `buzon.toml`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_shows_to_be_tried_out_works() {
     on_both(async |world| {
@@ -219,7 +219,7 @@ async fn what_it_shows_to_be_tried_out_works() {
     .await;
 }
 
-/// What is backed up in one place is restored in another, which is empty.
+/// The backup is restored into another place, which is empty.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_backup_is_made_and_restored() {
     on_both(async |world| {

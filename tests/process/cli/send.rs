@@ -32,7 +32,7 @@ async fn a_body_is_signed_sent_and_answered() {
             (&["A", "--instance", "7"][..], false),
             (&["A", "--instance", "7"], true),
             (&["A", "--instance", "8"], false),
-            // Its own word says whose secret it is signed with.
+            // The event's own instance determines the secret with which it is signed.
             (&["B"], false),
         ] {
             let output = send(&world, arguments, &settings).await;

@@ -10,7 +10,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it is text")
 }
 
-/// The names of the commands below these, as the help lists them.
+/// Returns the names of the subcommands of these, as the help lists them.
 async fn commands(of: &[&str]) -> Vec<String> {
     let help = text(&run(Path::new("/"), &[of, &["--help"]].concat(), &[]).await.stdout);
     let Some((_, commands)) = help.split_once("\nCommands:\n") else { return vec![] };

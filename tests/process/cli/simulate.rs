@@ -1,4 +1,4 @@
-//! `buzon simulate`: a shop's traffic for a buzon that is tried out.
+//! `buzon simulate`: a shop's traffic for trying out a buzon.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -58,7 +58,7 @@ async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
         assert_eq!(states, ["applied"], "buzon understands all of it");
         assert_ne!(world.value("SELECT count(*) FROM messages WHERE ack = 'read'").await, "0");
 
-        // The same again is nothing new.
+        // A repetition with the same arguments adds nothing new.
         let again = simulate(&world, &buzon, &["--instances", "3", "--files", &files]).await;
         assert_eq!(line(&text(&again.stdout), "accepted"), "0", "{again:?}");
         assert_eq!(world.value("SELECT count(*) FROM events").await, events);

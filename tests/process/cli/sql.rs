@@ -1,4 +1,4 @@
-//! `buzon sql` as a person types it.
+//! `buzon sql`, as a person uses it.
 
 use std::process::{Output, Stdio};
 
@@ -121,7 +121,7 @@ async fn what_is_wrong_is_said_in_one_line() {
     assert!(refusal(&sql(&none, &["SELECT 1"]).await, 2).contains("there is no database at"));
 }
 
-/// A query with rows without end.
+/// Returns a query with an endless number of rows.
 fn endless(world: &World) -> &'static str {
     match world.backend {
         Backend::Sqlite => "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT n FROM n",
@@ -136,7 +136,7 @@ async fn the_time_limit_and_ctrl_c_end_a_query() {
         let counted = format!("SELECT count(*) FROM ({}) AS endless", endless(&world));
         let late = sql(&world, &[&counted, "--timeout", "1"]).await;
         assert!(refusal(&late, 1).contains("longer than 1 seconds"));
-        // The first of its rows shows that it runs.
+        // The first of its rows shows that the query is running.
         let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
         let arguments = ["sql", endless(&world), "--format", "csv"];
         let mut command = command(world.folder.path(), &arguments, &settings);
@@ -145,7 +145,7 @@ async fn the_time_limit_and_ctrl_c_end_a_query() {
         child.stdout.as_mut().expect("it is piped").read_exact(&mut first).await.expect("it prints");
         assert_eq!(&first, b"n\n1\n");
         let process = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it runs");
-        // Nobody reads on: it must end although it cannot print.
+        // The reader has stopped reading. The program must end although it cannot print.
         kill_process(process, Signal::INT).expect("it can be signalled");
         let status = tokio::time::timeout(crate::support::PATIENCE, child.wait()).await.expect("it ends");
         assert_eq!(status.expect("it ends").code(), Some(130));
@@ -159,7 +159,7 @@ async fn the_time_limit_and_ctrl_c_end_a_query() {
 }
 
 #[tokio::test]
-async fn who_reads_the_first_lines_alone_is_no_failure() {
+async fn a_reader_that_stops_after_the_first_lines_is_no_failure() {
     on_both(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;

@@ -1,4 +1,4 @@
-//! docs/sql.md does what it says: each of its queries gives the answer that stands below it, on both databases.
+//! docs/sql.md is true: each of its queries gives the answer that it shows, on both databases.
 
 use buzon::domain::event::Event;
 use buzon::domain::time::timestamp::Timestamp;
@@ -14,7 +14,7 @@ const DOCUMENT: &str = include_str!("../../../docs/sql.md");
 const GROUP: &str = "120363000000000000@g.us";
 const ZONE: &str = "America/Bogota";
 
-/// The queries, each with the answer below it.
+/// Returns the queries, each with the answer below it.
 fn questions() -> Vec<(&'static str, &'static str)> {
     let (_, section) = DOCUMENT.split_once("\n## Two dozen questions\n").expect("there is a section");
     let (section, _) = section.split_once("\n## ").expect("another follows");
@@ -26,17 +26,17 @@ fn questions() -> Vec<(&'static str, &'static str)> {
     pairs.collect()
 }
 
-/// An event of instance 123 that arrives at once.
+/// Returns an event of instance 123 that arrives as soon as it was sent.
 fn now_or_then(body: Vec<u8>, at: Timestamp) -> Event {
     event("123", body, at)
 }
 
-/// A time in Bogotá.
+/// Parses a time in Bogotá.
 fn local(text: &str) -> Timestamp {
     Timestamp::from_rfc3339(&format!("{text}-05:00")).expect("it is a time")
 }
 
-/// A message from or to a person, with `fields` laid over it.
+/// Returns a message from or to a person, with `fields` laid over it.
 fn said(id: &str, (name, number): (&str, &str), at: Timestamp, body: &str, fields: Value) -> Event {
     let chat = format!("{number}@c.us");
     let outgoing = fields["out"] == true;
@@ -62,7 +62,7 @@ fn ack(id: &str, word: &str, at: Timestamp) -> Event {
     now_or_then(body.to_string().into_bytes(), at)
 }
 
-/// The week of a small shop, somebody who wrote yesterday, and somebody new.
+/// Returns the week of a small shop, with one person who wrote yesterday and one who is new.
 fn events() -> Vec<Event> {
     let (ana, juan) = (("Ana", "573004445566"), ("Juan Pérez", "573001112233"));
     let (luisa, pedro, marta) = (("Luisa", "573007778899"), ("Pedro", "573002223344"), ("Marta", "573005556677"));
@@ -116,7 +116,7 @@ fn events() -> Vec<Event> {
     ]
 }
 
-/// What the media worker would have done.
+/// Statements that record what the media worker would have done.
 const FILES: [&str; 2] = [
     "UPDATE media SET state = 'stored', content_type = 'image/jpeg', size = 48213, file_name = 'mesa.jpg', \
      object_key = '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08', \
@@ -134,7 +134,7 @@ async fn shop(world: &World) {
     }
 }
 
-/// The query under the heading "Words by the index" that is for this database.
+/// Returns the query for this database under the heading "Words by the index".
 fn by_the_index(backend: Backend) -> &'static str {
     let (_, section) = DOCUMENT.split_once("\n### Words by the index\n").expect("there is a section");
     let name = match backend {
@@ -145,7 +145,7 @@ fn by_the_index(backend: Backend) -> &'static str {
     query.split("```").next().expect("it ends")
 }
 
-/// The questions whose answers are others than the document shows.
+/// Returns the questions whose answers differ from those that the document shows.
 async fn differences(world: &World) -> String {
     let mut differences = String::new();
     for (query, shown) in questions() {
@@ -164,7 +164,7 @@ async fn differences(world: &World) -> String {
 async fn each_question_has_the_answer_that_the_document_shows() {
     assert_eq!(questions().len(), 27);
     on_both(async |mut world| {
-        // Of days that change midway, nothing can be said.
+        // The run is repeated if the day changes in the middle of it.
         loop {
             shop(&world).await;
             let today = world.value("SELECT today FROM v_today").await;

@@ -29,7 +29,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("it is text")
 }
 
-/// Roles are the whole server's, which other tests use too.
+/// Returns a name that no other test uses: roles belong to the whole server.
 fn role_name() -> String {
     format!("reader_{}", uuid::Uuid::now_v7().simple())
 }
@@ -38,7 +38,7 @@ async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url.trim()).await.expect("the role can connect")
 }
 
-/// The code of what PostgreSQL says to it.
+/// Runs a statement, and returns PostgreSQL's error code.
 async fn code(connection: &mut PgConnection, statement: &str) -> String {
     let refused = connection.execute(AssertSqlSafe(statement)).await.expect_err(statement);
     refused.as_database_error().and_then(|error| error.code()).expect("the server says it").into_owned()
@@ -52,7 +52,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
     record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
-    // As every database had it before PostgreSQL 15; and tokens, whose hashes are nobody's.
+    // This grant was the default before PostgreSQL 15. Nobody may read tokens, which hold hashes.
     world.execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await;
     world.execute("CREATE TABLE IF NOT EXISTS api_tokens (sha256 BYTEA)").await;
     let name = role_name();
@@ -64,7 +64,8 @@ async fn the_role_reads_everything_and_writes_nothing() {
     assert_eq!(row.get::<String, _>(0), "Hola");
     reader.fetch_one("SELECT count(*) FROM events").await.expect("it reads tables");
     assert_eq!(code(&mut reader, "SELECT * FROM api_tokens").await, DENIED);
-    // Read-only is how its transactions begin. It is not what protects the data, for the role may change it.
+    // The role's transactions are read-only by default. The role may change that, so the default does not protect the
+    // data.
     for default in [READ_ONLY, DENIED] {
         for write in [
             "INSERT INTO chats (instance_id) VALUES ('7')",
@@ -79,7 +80,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
         }
         reader.execute("SET default_transaction_read_only = off").await.expect("anybody may");
     }
-    // The owner's alone, however one asks.
+    // Only the owner may do this, whatever the statement.
     for write in ["DROP TABLE messages", "ALTER TABLE messages ADD COLUMN x int", "DROP VIEW v_messages"] {
         assert_eq!(code(&mut reader, write).await, DENIED, "{write}");
     }
@@ -87,7 +88,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
         let row = reader.fetch_one(AssertSqlSafe(format!("SHOW {setting}"))).await.expect("it is shown");
         assert_eq!(row.get::<String, _>(0), value);
     }
-    // Nor does it fill the disk: the user of the tests is a superuser, who can see to that.
+    // The role cannot fill the disk either: the tests' user is a superuser, who can revoke these functions.
     for filling in ["SELECT lo_creat(-1)", "SELECT lo_create(0)", "SELECT lo_from_bytea(0, 'x')"] {
         assert_eq!(code(&mut reader, filling).await, DENIED, "{filling}");
     }
@@ -96,7 +97,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
     assert_eq!(code(&mut reader, "SET temp_file_limit = -1").await, DENIED);
     reader.execute("SET statement_timeout = '10ms'").await.expect("anybody may");
     assert_eq!(code(&mut reader, "SELECT pg_sleep(60)").await, "57014");
-    // What a later version makes can be read too; but not its tokens.
+    // Tables of a later version can be read too, except its tokens.
     world.execute("CREATE TABLE later (x int); DROP TABLE api_tokens; CREATE TABLE api_tokens (sha256 BYTEA)").await;
     reader.fetch_all("SELECT * FROM later").await.expect("it reads");
     store.close().await;
@@ -132,7 +133,7 @@ async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alo
     }
 }
 
-/// In a new database, everybody has rights that only a superuser can take from a role.
+/// In a new database, PUBLIC has privileges that only a superuser can take from a role.
 #[tokio::test]
 async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
     let world = World::new(Backend::Postgres).await;
@@ -180,7 +181,7 @@ async fn a_user_who_may_make_no_roles_prints_the_statements_for_one_who_may() {
     let mut reader = connect(connection).await;
     reader.fetch_one("SELECT count(*) FROM v_messages").await.expect("it reads");
     reader.close().await.expect("it closes");
-    // What its owner makes later can be read as well.
+    // Tables that the owner creates later can be read as well.
     world.execute(&format!("SET ROLE {owner}; CREATE TABLE later (x int)")).await;
     let mut reader = connect(connection).await;
     reader.fetch_all("SELECT * FROM later").await.expect("it reads");

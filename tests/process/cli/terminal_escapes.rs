@@ -1,4 +1,4 @@
-//! Text that somebody sent does nothing to the terminal of whoever reads it.
+//! Text from events has no effect on the terminal of a person who reads it.
 
 use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::support::events::{event, received};
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::{run, run_at_terminal};
 
-/// Clears the screen, twice; rings; turns the text around; and hides a part of it.
+/// Text that clears the screen twice, rings the bell, reverses the direction of text, and hides a part of it.
 const EVIL: &str = "a\u{1b}[2J\u{9b}2J\u{7}\u{202e}gpj\u{2066}\u{200b}z";
 const SHOWN: &str = "a\\u{1b}[2J\\u{9b}2J\\u{7}\\u{202e}gpj\\u{2066}\\u{200b}z";
 const OBEYED: [char; 6] = ['\u{1b}', '\u{9b}', '\u{7}', '\u{202e}', '\u{2066}', '\u{200b}'];
 
-/// A database in which every name and text is evil.
+/// Fills a database in which every name and text contains such sequences.
 async fn shop(world: &World) {
     let store = world.open().await;
     let fields = json!({"body": EVIL, "sender_name": EVIL, "media_url": "/a.jpg", "type": "image"});
@@ -57,7 +57,7 @@ async fn what_people_read_is_escaped_wherever_it_goes() {
             let said = [output.stdout, output.stderr].concat();
             is_harmless(&String::from_utf8(said).expect("it is text"), &arguments);
         }
-        // clap reports errors of the command line itself, and leaves some of the text out.
+        // clap itself reports errors of the command line, and leaves out some of the text.
         let refused = run(folder, &["media", "list", "--state", EVIL], &settings).await;
         let said = String::from_utf8(refused.stderr).expect("it is text");
         assert!(said.contains("it is one of pending") && !said.contains(OBEYED), "{said:?}");

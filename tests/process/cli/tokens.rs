@@ -23,7 +23,7 @@ async fn done(world: &World, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it is text")
 }
 
-/// The exit code and the one line that says why.
+/// Returns the exit code and the line with the reason.
 async fn refused(world: &World, arguments: &[&str]) -> (i32, String) {
     let output = token(world, arguments).await;
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -92,7 +92,7 @@ async fn a_token_is_found_by_id_name_beginning_or_itself_and_only_if_one_is_mean
     done(&world, &["revoke", &whole]).await;
     let (code, line) = refused(&world, &["revoke", "c"]).await;
     assert_eq!((code, line.contains("revoked before")), (1, true), "{line}");
-    // Its name is free, and the new one is the one that is meant.
+    // The name of the revoked token is free, and now refers to the new one.
     create(&world, &["--name", "c"]).await;
     assert_eq!(done(&world, &["revoke", "c"]).await, "token 4 (c) is revoked\n");
     assert_eq!(world.rows("SELECT id FROM api_tokens WHERE revoked_at IS NULL ORDER BY id").await, ["1", "2"]);

@@ -1,4 +1,4 @@
-//! How many connections an address may have, in a network of its own where peers have addresses of the world.
+//! The limit on connections per address, in a network namespace where peers have public addresses.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::Buzon;
 
-/// Prints the status line of an answer on each of its connections, or `closed`.
+/// A script that prints the status line of an answer on each of its connections, or `closed`.
 const CLIENT: &str = r#"
     trap '' PIPE
     ask() {

@@ -1,4 +1,5 @@
-//! A damaged SQLite file is left to a person: nothing of it is touched at the start, and nothing is written to it later.
+//! A damaged SQLite file is left to a person: a start changes nothing in it, and a running service writes nothing more
+//! to it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,19 +17,19 @@ use buzon::simulate::SeededRng;
 
 const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
 const PAGE: u64 = 4_096;
-/// So few that the log is not begun anew.
+/// The number is so low that the log is not restarted.
 const EVENTS: usize = 30;
 
-/// How the process ended that wrote the database.
+/// The way in which the process ended that wrote the database.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
-    /// Its log is written into the file, and gone.
+    /// The log was written into the file and removed.
     Orderly,
-    /// Its log is there.
+    /// The log remains.
     Killed,
 }
 
-/// A database with some events.
+/// Returns a database with some events.
 async fn written(end: End) -> World {
     let world = World::new(Backend::Sqlite).await;
     let mut buzon = Buzon::serve(&world, SETTINGS).await;
@@ -50,7 +51,7 @@ fn database(world: &World, ending: &str) -> PathBuf {
     world.folder.path().join(format!("buzon.db{ending}"))
 }
 
-/// The database's files, but for the lock.
+/// Returns the database's files, except the lock.
 fn files(world: &World) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(world.folder.path()).expect("the folder is there");
     let names = entries.map(|entry| entry.expect("it can be read").file_name().into_string().expect("it is text"));
@@ -70,7 +71,7 @@ fn overwrite(path: &Path, from: u64, bytes: usize) {
     file.write_all_at(&noise, from).expect("it can be written");
 }
 
-/// What a person is told, in one line. Nothing is touched, by any of the commands that would write.
+/// Asserts that a start and all writing commands refuse the database and change nothing. Returns the error's only line.
 async fn refused(world: &World) -> String {
     let before = files(world);
     let settings = [SETTINGS, &[("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:0")]].concat();
@@ -82,7 +83,7 @@ async fn refused(world: &World) -> String {
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains(&database(world, "").display().to_string()), "{told}");
         let mut after = files(world);
-        // Where a log is left, its index is SQLite's own, made anew by whoever reads.
+        // The index of a remaining log belongs to SQLite, and every reader creates it again.
         after.retain(|name, _| {
             before.contains_key(name) || !(name.ends_with("-shm") && before.contains_key("buzon.db-wal"))
         });
@@ -108,7 +109,7 @@ async fn a_file_whose_beginning_is_overwritten_is_refused_and_left_as_it_is() {
     refused_as_damaged(&world, "file is not a database").await;
 }
 
-/// What was overwritten stands in the log.
+/// The log still has the pages that were overwritten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_whose_log_has_what_it_lacks_is_whole() {
     let world = written(End::Killed).await;
@@ -128,7 +129,7 @@ async fn a_file_that_is_cut_is_refused_and_left_as_it_is() {
     }
 }
 
-/// Any page that holds rows or keys; what is free holds nothing.
+/// Any page that holds rows or keys is checked; a free page holds nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_with_an_overwritten_page_is_refused_and_left_as_it_is() {
     let world = written(End::Orderly).await;
@@ -144,7 +145,7 @@ async fn a_file_with_an_overwritten_page_is_refused_and_left_as_it_is() {
     Buzon::serve(&world, SETTINGS).await.kill().await;
 }
 
-/// SQLite takes it for empty, and would begin another in its place.
+/// SQLite takes the file for empty, and would start a new database in its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_overwritten_is_refused_and_left_as_it_is() {
     let world = written(End::Killed).await;
@@ -165,7 +166,7 @@ async fn a_log_that_is_overwritten_is_refused_and_left_as_it_is() {
     assert_eq!(messages(&world).await, EVENTS);
 }
 
-/// So ends the log of a process that died with the power: its last commit was never acknowledged.
+/// The log of a process ends like this after a power cut. Its last commit was never acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_ends_in_the_middle_of_a_commit_is_none_that_is_damaged() {
     let world = written(End::Killed).await;
@@ -176,7 +177,8 @@ async fn a_log_that_ends_in_the_middle_of_a_commit_is_none_that_is_damaged() {
     assert_eq!(messages(&world).await, EVENTS - 1);
 }
 
-/// A commit whose last write to disk failed is written over by the next, and a shorter one leaves the end of it.
+/// A commit whose last write failed is overwritten by the next one. If that one is shorter, the end of the failed one
+/// remains.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_commits_left_in_the_log_is_no_damage() {
     let world = written(End::Killed).await;

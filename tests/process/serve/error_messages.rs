@@ -1,4 +1,4 @@
-//! An error names what cannot be reached or taken, and the remedy. The tests compare the whole line.
+//! An error names what cannot be reached or accepted, and the remedy. The tests compare the whole line.
 
 use std::os::unix::fs::chown;
 use std::process::Output;
@@ -10,7 +10,7 @@ use crate::support::gateway::file_server::StoppedFileServer;
 use crate::support::program::process::run;
 use crate::support::s3::S3Server;
 
-/// The only line of a command that fails.
+/// Returns the only line of a command that fails.
 #[track_caller]
 fn line(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).expect("it is text");
@@ -27,7 +27,7 @@ async fn migrate(url: &str) -> Output {
     run(folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", url)]).await
 }
 
-/// The user of the system who runs the tests.
+/// Returns the system user who runs the tests.
 fn system_user() -> String {
     let output = std::process::Command::new("id").arg("-un").output().expect("it runs");
     String::from_utf8(output.stdout).expect("it is text").trim().to_owned()
@@ -71,7 +71,7 @@ async fn a_database_and_a_user_that_are_missing_are_told_with_what_makes_them() 
     );
 }
 
-/// psql takes the same user. The driver by itself would take one called "anonymous".
+/// psql uses the same user. The driver by itself would use the name "anonymous".
 #[tokio::test]
 async fn a_url_without_a_user_means_that_of_the_system() {
     let world = World::new(Backend::Postgres).await;
@@ -142,7 +142,7 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Citus makes such a certificate for itself.
+/// Citus creates such a certificate for itself.
 #[tokio::test]
 async fn a_certificate_of_version_1_is_named_as_one() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -169,7 +169,7 @@ async fn a_certificate_of_version_1_is_named_as_one() {
 }
 
 #[tokio::test]
-async fn a_backups_place_is_named_as_itself() {
+async fn the_destination_of_a_backup_is_named() {
     let world = World::new(Backend::Sqlite).await;
     world.open().await.close().await;
     let folder = world.folder.path();

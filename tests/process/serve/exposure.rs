@@ -22,7 +22,7 @@ fn write(folder: &Path, name: &str, text: &str, mode: u32) {
 /// Returns the warnings of doctor under `secrets` and `api_token`, with the remedies.
 async fn warnings(world: &World, arguments: &[&str]) -> Vec<String> {
     let arguments = [&["doctor", "--json"], arguments].concat();
-    // One that nothing else is warned of.
+    // These settings cause no other warning.
     let settings = [("BUZON_WEBHOOK_ALLOW_FROM", "127.0.0.1"), ("BUZON_LISTEN", "127.0.0.1:1")];
     let output = run(world.folder.path(), &arguments, &settings).await;
     let said = String::from_utf8(output.stdout).expect("it is text");

@@ -1,4 +1,4 @@
-//! What the log says, and what it never does.
+//! The lines that are logged, and the secrets and texts that never are.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
             "body": CANARY_TEXT, "sender_name": CANARY_TEXT, "chat_id": format!("{CANARY_PERSON}@c.us"),
             "from": format!("{CANARY_PERSON}@c.us"), "media_url": format!("/{CANARY_TEXT}"),
         });
-        // Applied, repeated, quarantined, refused.
+        // The events are applied, repeated, quarantined, and refused.
         let good = received("A", fields.clone());
         let bad = format!("{CANARY_TEXT} {CANARY_PERSON}").into_bytes();
         let deliveries =
@@ -47,7 +47,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
             let request = client.post(url("/webhook/7")).header("X-Whapi-Signature", signature).body(body.clone());
             assert_eq!(request.send().await.expect("it answers").status(), status);
         }
-        // Refused by the guard, and not there.
+        // One file is refused by the guard, and the other does not exist.
         for (id, file) in [("B", format!("http://10.0.0.1/{CANARY_TEXT}")), ("C", format!("/{CANARY_TEXT}-gone"))] {
             let body = received(id, json!({"media_url": file}));
             let post = client.post(url("/webhook/7")).header("X-Whapi-Signature", sign(SECRET, &body));
@@ -189,7 +189,7 @@ async fn a_contradiction_is_warned_of_with_both_ids() {
     .await;
 }
 
-/// The lines that say so.
+/// Returns the lines that contain this text.
 fn lines<'l>(log: &'l str, said: &str) -> Vec<&'l str> {
     log.lines().filter(|line| line.contains(said)).collect()
 }
@@ -227,7 +227,7 @@ async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted(
 async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "info,actix_server=debug")];
-    // Each of actix's workers has some of its own.
+    // Each of actix's workers has some files of its own.
     let few = 48 + 8 * std::thread::available_parallelism().map_or(1, usize::from);
     let limit = format!("ulimit -n {few}; exec \"$@\"");
     let buzon = Buzon::serve_under("sh", &["-c", limit.as_str(), "sh"], &world, &settings).await;

@@ -1,4 +1,5 @@
-//! What a running buzon exports is what the documents, the alerts and the dashboard speak of; Prometheus's own tool agrees.
+//! The metrics of a running buzon are those in the documents, the alerts and the dashboard, and Prometheus's own tool
+//! accepts them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus")
 }
 
-/// What is exported once events, a file and requests have come.
+/// Returns the metrics after events, a file and requests.
 async fn exported(world: &World) -> Exposition {
     let gateway = FileServer::start().await;
     gateway.reply("/a.jpg", Reply::file(b"a file"));
@@ -41,7 +42,7 @@ async fn exported(world: &World) -> Exposition {
     exported
 }
 
-/// The rows of the document's table: name, type, labels.
+/// Returns the rows of the document's table: name, type, labels.
 fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `buzon_"));
     let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
@@ -108,7 +109,7 @@ fn every_alert_is_explained_and_no_other() {
     }
 }
 
-/// Every query of the dashboard, its variables among them.
+/// Returns every query of the dashboard, including those of its variables.
 fn queries() -> Vec<String> {
     fn collect(value: &Value, queries: &mut Vec<String>) {
         match value {
@@ -132,13 +133,13 @@ fn dashboard() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_series_of_the_alerts_and_of_the_dashboard_is_exported_by_its_name_and_labels() {
-    // The disk of the database is known with SQLite alone.
+    // The metrics of the database's disk exist with SQLite alone.
     let exported = exported(&World::new(crate::support::database::world::Backend::Sqlite).await).await;
     let asked: Vec<_> = [ALERTS.to_owned()].into_iter().chain(queries()).flat_map(|query| selectors(&query)).collect();
     assert!(asked.len() > 40, "{}", asked.len());
     for (series, labels) in &asked {
         assert!(exported.types.contains_key(exported.metric(series)), "{series} is not exported");
-        // What Prometheus adds, and what is chosen in the dashboard.
+        // These labels are added by Prometheus, or chosen in the dashboard.
         let own = labels.iter().filter(|(label, ..)| !["job", "instance"].contains(&label.as_str()));
         for (label, operator, words) in own {
             for word in words.split('|').filter(|_| !operator.starts_with('!')) {

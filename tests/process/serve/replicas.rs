@@ -1,4 +1,4 @@
-//! Several processes on one PostgreSQL.
+//! Several processes on one PostgreSQL server.
 
 use futures_util::future::join_all;
 use reqwest::Client;
@@ -26,7 +26,7 @@ async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
         let (id, words) = (format!("A{n}"), ["delivered", "read"]);
         async move {
             let (message, acks) = if n % 2 == 0 { (one, two) } else { (two, one) };
-            // The guide's form, without an instance, and the form with one in the path.
+            // Some acks have the guide's form without an instance, others name one in the path.
             let path = if n % 3 == 0 { "/webhook" } else { "/webhook/7" };
             tokio::join!(
                 deliver(client, message, "/webhook/7", sent(&id, json!({}))),

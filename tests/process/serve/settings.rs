@@ -1,4 +1,5 @@
-//! Settings that are wrong, unsafe or contradict each other: one clear line, exit 2, nothing started.
+//! Settings that are wrong, unsafe or contradictory: the program prints one clear line and exits with 2, and starts
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ const SHORT: &str = "fifteen letters";
 const LONG: &str = "a secret that is long enough";
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Starts the program with these settings and this file, and returns its one line.
+/// Starts the program with these settings and this file, and returns its only line.
 async fn refusal(settings: &[(&str, &str)], file: &str) -> String {
     let world = World::new(Backend::Sqlite).await;
     let folder = world.folder.path();
@@ -69,7 +70,7 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_API_TOKEN", &TOKEN[1..], "openssl rand -hex 32"),
         ("BUZON_TICKET_KEY", &TOKEN[1..], "openssl rand -hex 32"),
         ("BUZON_TICKET_KEY_FILE", "no-such-file", "no-such-file"),
-        // What a header cannot carry would never match.
+        // A value that no header can carry would never match.
         ("BUZON_API_TOKEN", &format!(" {TOKEN} "), "no space"),
         ("BUZON_ALLOW_UNSIGNED", "yes please", "expected true or false"),
         ("BUZON_GATEWAY_URL", "gateway.example.com", "such as https://gateway.example.com"),
@@ -154,7 +155,7 @@ async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_s
 }
 
 #[tokio::test]
-async fn the_file_is_held_to_the_same() {
+async fn the_settings_file_is_checked_in_the_same_way() {
     let instance = |fields: &str| format!("[[instances]]\nid = \"7\"\n{fields}\n");
     for (file, problem) in [
         ("listen = \"127.0.0.1:1\"\nlisten_to = 1\n".to_owned(), "listen_to"),
@@ -193,7 +194,7 @@ async fn the_file_is_held_to_the_same() {
     }
 }
 
-/// The values in a line of a guide, as a setting or a variable.
+/// Returns the values in a line of a guide, as a setting or a variable.
 fn values(line: &str) -> impl Iterator<Item = &str> {
     let setting = line.split_once(" = \"").and_then(|(_, rest)| rest.split('"').next());
     let variables = line.split("BUZON_").skip(1).filter_map(|rest| {

@@ -1,4 +1,4 @@
-//! How it ends, and how it is kept from beginning. What it keeps then is tried in `tests/chaos/`.
+//! How the process stops, and what keeps it from starting. `tests/chaos/` tests that it loses nothing then.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
     timeout(PATIENCE, first.kill()).await.expect("it can be killed");
 }
 
-/// Another process may hold the schema for long; a person must still be able to end this one.
+/// Another process may hold the schema's lock for long. A person must still be able to stop this one.
 #[tokio::test]
-async fn told_to_end_while_it_waits_for_the_database_it_does() {
+async fn told_to_stop_while_it_waits_for_the_database_it_does() {
     let world = World::new(Backend::Postgres).await;
     world.open().await.close().await;
     let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
@@ -53,7 +53,7 @@ async fn told_to_end_while_it_waits_for_the_database_it_does() {
 
 /// Streams do not end by themselves.
 #[tokio::test]
-async fn told_to_end_it_ends_the_streams_too() {
+async fn told_to_stop_it_ends_the_streams_too() {
     on_both(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_API_TOKEN", TOKEN)]).await;
         let request = crate::support::client().get(format!("http://{}/api/v1/stream", buzon.address));

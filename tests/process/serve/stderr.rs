@@ -1,4 +1,4 @@
-//! Whatever becomes of the log, events are stored and answered, and the process ends when it is told to.
+//! Whatever happens to the log, events are stored and answered, and the process stops when it is told to.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
@@ -18,7 +18,7 @@ use crate::support::eventually;
 use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::Buzon;
 
-/// More is logged than a pipe holds.
+/// At this level, more is logged than a pipe holds.
 const SETTINGS: [(&str, &str); 2] = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "trace")];
 const END: Duration = Duration::from_secs(8);
 
@@ -27,8 +27,8 @@ async fn status(buzon: &Buzon, path: &str) -> u16 {
     get.send().await.expect("it answers").status().as_u16()
 }
 
-/// Events of the gateway's and of strangers, an end in order, and everything is there.
-async fn goes_on_to_its_end(mut buzon: Buzon, world: &World) {
+/// Delivers events of the gateway and of strangers, stops the program in order, and asserts that everything was stored.
+async fn assert_works_to_its_end(mut buzon: Buzon, world: &World) {
     for n in 0..50 {
         buzon.deliver(received(&format!("A{n}"), json!({}))).await.accepted();
         let unsigned = crate::support::client().post(format!("http://{}/webhook/7", buzon.address)).body("{}");
@@ -46,7 +46,7 @@ async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
     on_both(async |world| {
         let full = File::options().write(true).open("/dev/full").expect("Linux has it");
         let buzon = Buzon::serve_logging_to(full, &world, &SETTINGS).await;
-        goes_on_to_its_end(buzon, &world).await;
+        assert_works_to_its_end(buzon, &world).await;
     })
     .await;
 }
@@ -57,12 +57,12 @@ async fn a_reader_that_has_gone_ends_nothing() {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
         let buzon = Buzon::serve_logging_to(writer, &world, &SETTINGS).await;
         drop(reader);
-        goes_on_to_its_end(buzon, &world).await;
+        assert_works_to_its_end(buzon, &world).await;
     })
     .await;
 }
 
-/// Fills a pipe to its last byte, and leaves it as it was.
+/// Fills a pipe to its last byte, and restores its flags.
 fn fill(mut writer: &PipeWriter) {
     let flags = fcntl_getfl(writer).expect("it is open");
     fcntl_setfl(writer, flags | OFlags::NONBLOCK).expect("it can be set");
@@ -76,13 +76,13 @@ async fn a_reader_that_does_not_read_holds_up_nothing() {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
         fill(&writer);
         let buzon = Buzon::serve_logging_to(writer, &world, &SETTINGS).await;
-        goes_on_to_its_end(buzon, &world).await;
+        assert_works_to_its_end(buzon, &world).await;
         drop(reader);
     })
     .await;
 }
 
-/// A terminal and the end that shows what is written to it.
+/// Returns a terminal, and the end from which its output can be read.
 fn terminal() -> (OwnedFd, File) {
     let shown = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
     grantpt(&shown).and_then(|()| unlockpt(&shown)).expect("it can be used");
@@ -97,7 +97,7 @@ async fn a_terminal_that_is_closed_ends_nothing() {
         let (terminal, shown) = terminal();
         let buzon = Buzon::serve_logging_to(terminal, &world, &SETTINGS).await;
         drop(shown);
-        goes_on_to_its_end(buzon, &world).await;
+        assert_works_to_its_end(buzon, &world).await;
     })
     .await;
 }
@@ -113,7 +113,7 @@ async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_count
         BufReader::new(shown)
             .lines()
             .map(|line| line.expect("it is text").trim_end().to_owned())
-            // The first line says that a database was made.
+            // The first line says that a database was created.
             .skip(1)
             .take(2)
             .collect::<Vec<_>>()
@@ -127,7 +127,7 @@ async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_count
     buzon.kill().await;
 }
 
-/// The program with a disk of its own for its log, and that disk as it sees it.
+/// Starts the program with a small disk for its log. Returns it with that disk as it sees it.
 async fn serve_with_a_small_disk_for_the_log(world: &World) -> (Buzon, PathBuf) {
     let mounted = world.folder.path().join("small");
     std::fs::create_dir(&mounted).expect("it can be made");
@@ -171,7 +171,7 @@ async fn what_a_full_disk_cost_the_log_is_counted_and_said_when_there_is_room() 
         let log = log();
         let lines: Vec<&str> = log.lines().collect();
         let said = lines.iter().position(|line| line.contains("log lines were lost")).expect("it is said");
-        // The torn line stands on a line of its own.
+        // A line that was cut off is followed by a line break.
         let whole = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line} in {log}"));
         assert_eq!((&whole(lines[said])["level"], &whole(lines[said - 1])["level"]), (&json!("WARN"), &json!("INFO")));
         buzon.kill().await;

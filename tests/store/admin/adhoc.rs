@@ -1,4 +1,4 @@
-//! A person's query: whatever it is, nothing is written and nothing panics.
+//! Ad-hoc queries of a person: whatever the query, nothing is written and nothing panics.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{event, received};
 use crate::support::{PATIENCE, eventually};
 
-/// Asks, and returns the names of the columns and the rows.
+/// Runs a query, and returns the names of the columns and the rows.
 async fn ask(world: &World, query: &str) -> Result<(Vec<String>, Vec<Vec<Value>>), QueryError> {
     let database = Database::parse(&world.url).expect("the URL is right");
     let session = store::session(&database).await.expect("the database is there");
@@ -32,7 +32,7 @@ async fn ask(world: &World, query: &str) -> Result<(Vec<String>, Vec<Vec<Value>>
     outcome.map(|()| (columns, rows))
 }
 
-/// Whether somebody could write with it, on some database.
+/// Statements with which some database could be changed.
 const ATTEMPTS: [&str; 41] = [
     "DELETE FROM messages",
     "-- read\nDELETE FROM messages",
@@ -98,7 +98,7 @@ async fn nothing_that_writes_is_done() {
         assert_eq!(world.dump().await, before);
         assert_eq!(files(), files_before);
         if world.backend == Backend::Postgres {
-            // The first says what it would do; the second does it in spite of all, and is never committed.
+            // The first only explains the statement; the second executes it, and is never committed.
             for explained in ["EXPLAIN DELETE FROM messages", "EXPLAIN (ANALYZE) CREATE TABLE theirs AS SELECT 1"] {
                 ask(&world, explained).await.expect("it is explained");
             }
@@ -206,7 +206,7 @@ async fn a_value_of_any_type_is_shown() {
     ask(&postgres, "SELECT relpartbound::text FROM pg_class").await.expect("it is text now");
 }
 
-/// A query that does not end by itself.
+/// Returns a query that does not end by itself.
 fn endless(world: &World) -> &'static str {
     match world.backend {
         Backend::Sqlite => "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n",
@@ -225,7 +225,7 @@ async fn a_query_ends_at_its_time_limit_and_when_it_is_stopped() {
             let limit = if limited { Duration::from_millis(1) } else { PATIENCE };
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let stopped = async {
-                // Dropped or sent, it comes to the same.
+                // Dropping the sender has the same effect as sending.
                 let _ = stopped.await;
             };
             let asked = tokio::spawn(store::ask(session, endless(&world), limit, stopped, sender));
@@ -247,7 +247,7 @@ async fn a_query_ends_at_its_time_limit_and_when_it_is_stopped() {
     .await;
 }
 
-/// How many endless queries the server works on.
+/// Returns how many endless queries the server is working on.
 async fn running(world: &World) -> String {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
                  AND state = 'active' AND query LIKE '%generate_series(1, 10000%'";

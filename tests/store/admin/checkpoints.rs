@@ -1,4 +1,4 @@
-//! SQLite's log is copied into the file beside the writer, and has an end.
+//! SQLite's log is copied into the file beside the writer, and stays bounded.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::support::database::world::{Backend, World, record};
 use crate::support::events::{event, received};
 use crate::support::eventually;
 
-/// Of SQLite.
+/// The page size of SQLite.
 const PAGE: u64 = 4_096;
 
 fn log_of(world: &World) -> u64 {
@@ -23,14 +23,14 @@ async fn the_log_is_copied_into_the_file_while_events_come_and_begins_anew() {
     let world = World::new(Backend::Sqlite).await;
     let store = world.open().await;
     let mut other = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-    // Of no column but the event's body.
+    // The text goes into no column but the event's body.
     let long = ".".repeat(50_000);
     let mut batches = (0..).map(|batch| {
         let message = |n| received(&format!("{batch}-{n}"), json!({ "more": long }));
         (0..100).map(|n| event("7", message(n), later(batch * 100 + n))).collect::<Vec<_>>()
     });
 
-    // Long before the writer would do it.
+    // The writer itself would checkpoint only much later.
     while log_of(&world) < 5_000 * PAGE {
         record(&store, &batches.next().expect("there is no last one")).await;
     }

@@ -1,4 +1,4 @@
-//! `docs/schema.md` and `docs/sql.md` name every table, view and column, and none that is not there.
+//! `docs/schema.md` and `docs/sql.md` name every table, view and column, and no others.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::support::database::world::{Backend, World, on_both};
 
 const DOCUMENTS: [&str; 2] = [include_str!("../../../docs/schema.md"), include_str!("../../../docs/sql.md")];
 
-/// `table.column` for every row of a table below a heading that names a table, as this database should have it.
+/// Returns `table.column` for every row of a table below a heading that names a table, as this database should have it.
 fn documented(backend: Backend) -> BTreeSet<String> {
     let sections =
         DOCUMENTS.iter().flat_map(|text| text.split("\n## ").skip(1)).filter_map(|section| section.split_once('\n'));
@@ -42,10 +42,10 @@ async fn the_document_and_the_databases_agree_on_every_column() {
     .await;
 }
 
-/// What the words of a schema may hold since 3.38 and 3.39, and what no words of ours hold besides.
+/// Syntax that SQLite accepts since 3.38 or 3.39, and that no statement of ours otherwise contains.
 const LATER: [&str; 5] = ["IS DISTINCT FROM", "IS NOT DISTINCT FROM", "->", "RIGHT JOIN", "FULL JOIN"];
 
-/// Whoever opens the file reads its whole schema, and fails at the first word that they do not know.
+/// Any program that opens the file parses the whole schema, and fails at the first syntax that it does not know.
 #[tokio::test]
 async fn a_program_with_sqlite_3_37_can_open_the_file() {
     let world = World::new(Backend::Sqlite).await;

@@ -1,4 +1,4 @@
-//! A look at a database changes nothing, whether or not a server works on it.
+//! An examination changes nothing in a database, whether or not a server uses it.
 
 use buzon::store::{Database, Examination, OpenError, StoreError, examine};
 

@@ -1,4 +1,4 @@
-//! A lock that somebody else holds ends a start, and is named with its holder.
+//! A lock that another session holds ends a start, and the error names the holder.
 
 use std::str::FromStr;
 
@@ -10,10 +10,10 @@ use crate::support::PATIENCE;
 use crate::support::database::world::{Backend, World};
 use crate::support::program::process::run;
 
-/// The number of the lock of migrations.
+/// The advisory lock of migrations.
 const MIGRATION: &str = "SELECT pg_advisory_lock(7094711406997536770)";
 
-/// A session that runs these statements and stays, and its process.
+/// Opens a session that runs these statements and stays open. Returns it with its process id.
 async fn session(url: &str, statements: &str) -> (PgConnection, i32) {
     let options = PgConnectOptions::from_str(url).expect("it is a URL").application_name("a \"bell\"");
     let mut session = options.connect().await.expect("PostgreSQL answers");
@@ -23,7 +23,7 @@ async fn session(url: &str, statements: &str) -> (PgConnection, i32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_may_only_connect_and_holds_the_lock_of_migrations_is_named() {
+async fn a_user_who_may_only_connect_and_holds_the_migration_lock_is_named() {
     let world = World::new(Backend::Postgres).await;
     let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
     world.execute(&format!("CREATE ROLE {stranger} LOGIN")).await;
@@ -41,14 +41,14 @@ async fn whoever_may_only_connect_and_holds_the_lock_of_migrations_is_named() {
     session.close().await.expect("it closes");
     let migrated = migrate(&world.options().database).await.expect("the lock is free");
     assert!(migrated > 0);
-    // That lock is nobody's concern if nothing is to be migrated.
+    // This lock does not matter when there is nothing to migrate.
     let (session, _) = self::session(url.as_str(), MIGRATION).await;
     world.open().await.close().await;
     session.close().await.expect("it closes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_keeps_everybody_out_of_a_table_is_named() {
+async fn a_session_that_locks_a_table_is_named() {
     for table in ["installation", "_buzon_migrations"] {
         let world = World::new(Backend::Postgres).await;
         world.open().await.close().await;
@@ -68,9 +68,9 @@ async fn whoever_keeps_everybody_out_of_a_table_is_named() {
     }
 }
 
-/// Two processes that begin at once on an empty database wait for each other, and no longer.
+/// Two processes that start at once on an empty database wait for each other, and for nothing else.
 #[tokio::test(flavor = "multi_thread")]
-async fn those_that_begin_together_all_begin() {
+async fn processes_that_start_together_all_start() {
     let world = World::new(Backend::Postgres).await;
     let (one, two, three) = tokio::join!(world.try_open(), world.try_open(), world.try_open());
     for opened in [one, two, three] {

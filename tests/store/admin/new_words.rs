@@ -1,4 +1,4 @@
-//! PostgreSQL's list of new words goes into their index beside the writer.
+//! PostgreSQL's list of pending words is merged into their index beside the writer.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ async fn the_list_of_new_words_is_merged_long_before_the_writer_would_do_it() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
     world.execute("CREATE EXTENSION pageinspect").await;
-    // Which would merge the list too.
+    // Autovacuum would merge the list too.
     world.execute("ALTER TABLE message_search SET (autovacuum_enabled = off)").await;
     let pages = async || world.value(PAGES).await.parse::<u64>().expect("it is a number");
     let message = |n: i64| {
@@ -26,7 +26,7 @@ async fn the_list_of_new_words_is_merged_long_before_the_writer_would_do_it() {
     }
     let some = pages().await;
     assert!(some > 40, "{some}");
-    // In all, half of what the writer lets it become.
+    // Together, the batches fill half of what the writer lets the list become.
     for batch in 4..10 {
         record(&store, &Vec::from_iter((0..100).map(|place| message(batch * 100 + place)))).await;
     }

@@ -129,7 +129,7 @@ async fn sqlite_keeps_a_write_ahead_log() {
 async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
     let world = World::new(Backend::Sqlite).await;
     world.open().await.close().await;
-    // While somebody holds the file in another journal's way, SQLite keeps that journal.
+    // While another connection has the file open in another journal mode, SQLite keeps that mode.
     world.execute("PRAGMA journal_mode = delete").await;
     let mut holder = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
     holder.execute("BEGIN; SELECT count(*) FROM events").await.expect("it begins");

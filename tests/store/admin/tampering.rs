@@ -1,4 +1,5 @@
-//! Others may have changed buzon's tables or its file. Such a change is refused by name where a commit would not last.
+//! Other programs may have changed buzon's tables or its file. A change that would undermine commits is refused by
+//! name.
 
 use buzon::store::{Database, OpenError, OpenMode, Options, StoreError, Trigger, examine, open, session};
 use serde_json::json;
@@ -107,7 +108,7 @@ async fn the_triggers_of_others_are_found_and_a_fresh_database_has_none() {
     .await;
 }
 
-/// A rebuild copies tables and indexes, and what others have made of them stays where it is.
+/// A rebuild copies tables and indexes, and leaves what other programs attached to them in place.
 #[tokio::test]
 async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
     on_both(async |world| {
@@ -151,7 +152,7 @@ async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
     world.open().await.close().await;
 }
 
-/// A stranger who may make tables beside buzon's cannot keep it from starting by a name.
+/// Another user who may create tables beside buzon's cannot keep it from starting by choosing a name.
 #[tokio::test]
 async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
     let world = World::new(Backend::Postgres).await;
@@ -166,7 +167,7 @@ async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
     world.execute(&format!("DROP OWNED BY {stranger}; DROP ROLE {stranger}")).await;
 }
 
-/// SQLite would end the process there, or damage the index.
+/// Without the refusal, SQLite would end the process or damage the index.
 #[tokio::test]
 async fn a_trigger_on_the_tables_in_which_sqlite_keeps_words_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;

@@ -82,7 +82,7 @@ async fn two_active_tokens_do_not_have_one_name() {
         assert!(taken(2).await);
         assert!(create(&store, &new("Panel", 3, Scope::All, None)).await.is_some());
         assert!(store.revoke_token(first, ARRIVAL).await.expect("the store answers"));
-        // One that ends in this very moment has ended.
+        // A token that expires at this very moment has expired.
         assert!(create(&store, &new("panel", 4, Scope::All, Some(ARRIVAL))).await.is_some());
         assert!(create(&store, &new("panel", 5, Scope::All, Some(later(1)))).await.is_some());
         assert!(taken(6).await);

@@ -25,7 +25,7 @@ async fn the_zone_is_utc_until_another_is_set_and_is_written_only_when_it_change
         let rows =
             world.rows("SELECT since, offset_seconds, first_day FROM time_zone_offsets ORDER BY since DESC").await;
         assert_eq!(rows[0], "1993-02-07T04:00:00.000Z|-18000|1993-02-07");
-        // As after an update of the time-zone data.
+        // The stored offsets are outdated, as after an update of the time-zone data.
         world.execute("UPDATE time_zone_offsets SET offset_seconds = 0").await;
         assert!(store.set_time_zone(&zone("America/Bogota")).await.expect("it is set"));
         let offset = world.value("SELECT offset_seconds FROM time_zone_offsets ORDER BY since DESC LIMIT 1").await;
@@ -34,7 +34,7 @@ async fn the_zone_is_utc_until_another_is_set_and_is_written_only_when_it_change
     .await;
 }
 
-/// Instants around every change of clocks of three years, and some that are nothing special.
+/// Returns instants around every clock change of three years, and some ordinary ones.
 fn instants(zone: &Zone) -> Vec<Timestamp> {
     let from = Timestamp::from_rfc3339("2021-12-31T23:59:59.999Z").expect("it is a time");
     let until = Timestamp::from_rfc3339("2024-08-27T00:00:00Z").expect("it is a time");
@@ -49,7 +49,7 @@ fn instants(zone: &Zone) -> Vec<Timestamp> {
 async fn local_times_are_those_of_the_zone_on_both_databases() {
     on_both(async |world| {
         let store = world.open().await;
-        // Clocks that change at midnight, by half an hour, by none, and east of Greenwich.
+        // The zones change their clocks at midnight, by half an hour, not at all, and east of Greenwich.
         for name in ["America/Santiago", "Australia/Lord_Howe", "America/Bogota", "Europe/Dublin", "Asia/Kathmandu"] {
             let zone = zone(name);
             store.set_time_zone(&zone).await.expect("it is set");

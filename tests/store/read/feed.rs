@@ -30,7 +30,7 @@ pub(super) async fn feed(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFil
     store.feed(scope, filter, since, limit).await.expect("the store answers")
 }
 
-/// A whole walk, as `instance/type: instance/message …` for each item.
+/// Walks through the whole feed, and returns `instance/type: instance/message …` for each item.
 pub(super) async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &FeedFilter, limit: u32) -> Vec<String> {
     let (mut items, mut since) = (Vec::new(), 0);
     loop {
@@ -158,7 +158,7 @@ async fn a_wish_for_an_instance_includes_the_acks_that_came_without_one() {
     .await;
 }
 
-/// The reader was past the ack when its message came; the message itself then tells them to look.
+/// The reader had passed the ack before its message arrived; the message itself then tells the reader to look.
 #[tokio::test]
 async fn an_ack_before_its_message_is_not_missed() {
     on_both(async |world| {
@@ -185,7 +185,7 @@ async fn a_number_from_the_future_goes_on_from_now() {
     .await;
 }
 
-/// Thousands of acks of other people's messages lie between two events of a reader.
+/// Thousands of acks of other instances' messages lie between two events that the reader may see.
 #[tokio::test]
 async fn the_work_for_a_page_is_bounded_and_the_walk_arrives() {
     on_both(async |world| {
@@ -208,7 +208,7 @@ async fn the_work_for_a_page_is_bounded_and_the_walk_arrives() {
     .await;
 }
 
-/// Two processes record; whoever follows sees every event once, in order, though they look all the time.
+/// Two processes record. A reader that polls all the time sees every event once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_beside_two_writers_misses_nothing_and_repeats_nothing() {
     let world = World::new(Backend::Postgres).await;
@@ -248,7 +248,7 @@ async fn a_walk_beside_two_writers_misses_nothing_and_repeats_nothing() {
     let of_eight = numbers(&world, "SELECT seq FROM events WHERE instance_id = '8' ORDER BY seq").await;
     let [everything, both, eight] = followers;
     assert_eq!(everything.await.expect("it does not panic"), all);
-    // Every ack came in one batch with its message, so it is never seen before it.
+    // Every ack was in one batch with its message, so it is never visible before it.
     assert_eq!(both.await.expect("it does not panic"), all);
     let eight = eight.await.expect("it does not panic");
     assert!(eight.is_sorted_by(|a, b| a < b), "{eight:?}");

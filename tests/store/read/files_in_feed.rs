@@ -1,4 +1,4 @@
-//! The feed tells what has become of files, too.
+//! The feed also reports the outcome of files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +16,13 @@ use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{ack, event, received, sent};
 
-/// Messages of an instance, each with a file.
+/// Records messages of an instance, each with a file.
 async fn with_files(store: &Arc<dyn Store>, instance: &str, ids: &[&str]) {
     let message = |id: &&str| event(instance, received(id, json!({"media_url": format!("/{id}.jpg")})), ARRIVAL);
     record(store, &ids.iter().map(message).collect::<Vec<_>>()).await;
 }
 
-/// The jobs that are due, in the order of their messages' ids.
+/// Claims the jobs that are due, in the order of their messages' ids.
 async fn claim(store: &Arc<dyn Store>, limit: u32) -> Vec<LeasedJob> {
     let now = later(1);
     let hours = Duration::from_secs(36_000);
@@ -109,7 +109,7 @@ async fn a_file_is_in_the_feed_when_its_job_has_ended_and_for_its_own_readers_al
     .await;
 }
 
-/// Whoever has seen its first end is told of the next one, and whoever comes later sees that one alone.
+/// A reader that saw the first outcome is told of the second, and a later reader sees the second alone.
 #[tokio::test]
 async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
     on_both(async |world| {
@@ -124,7 +124,7 @@ async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
         let files = FeedFilter { event_types: vec![FeedFilter::FILES.to_owned()], ..everything() };
         let first = feed(&store, &Scope::All, &files, 0, 9).await;
         assert_eq!(first.items.iter().map(FeedItem::seq).collect::<Vec<_>>(), [4, 5, 6]);
-        // A repeat of the event, and a person.
+        // A job is made due again by a repeat of the event, and by a person.
         with_files(&store, "7", &["A", "C"]).await;
         let filter = JobFilter { message_id: Some("B".to_owned()), ..JobFilter::default() };
         assert_eq!(store.retry_media(&filter, ARRIVAL).await.expect("the store answers"), 1);
@@ -139,7 +139,7 @@ async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
     .await;
 }
 
-/// One process records, two settle; whoever follows sees each file once, however the three take turns.
+/// One process records, two settle. A reader sees each file once, however the three interleave.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_walk_beside_writers_of_events_and_of_files_misses_no_file() {
     const FILES: usize = 90;
@@ -197,7 +197,7 @@ async fn a_walk_beside_writers_of_events_and_of_files_misses_no_file() {
     assert_eq!(seen.len(), FILES);
 }
 
-/// Somebody else is changing the job, for as long as they like.
+/// Another session is changing the job, and takes as long as it likes.
 #[tokio::test]
 async fn events_do_not_wait_for_a_file_that_cannot_be_settled_yet() {
     let world = World::new(Backend::Postgres).await;

@@ -29,7 +29,7 @@ fn first_page(limit: u32) -> Paging<i64> {
     Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None }
 }
 
-/// The pages of a walk from the first to the last.
+/// Returns the pages of a walk from the first to the last.
 async fn walk(store: &Arc<dyn Store>, scope: &Scope, filter: &EventFilter, first: Paging<i64>) -> Vec<EventReport> {
     let mut events = Vec::new();
     let mut paging = first;
@@ -46,7 +46,7 @@ fn ids(events: &[EventReport]) -> Vec<&str> {
     events.iter().map(|event| event.message_id.as_deref().unwrap_or("?")).collect()
 }
 
-/// Events of every kind, in the order of the letters, an hour from each to the next.
+/// Records events of every kind in alphabetical order, one hour apart.
 async fn mixed(world: &World) -> Arc<dyn Store> {
     let store = world.open().await;
     let unknown = |id: &str| json!({"event_type": "presence", "id": id}).to_string().into_bytes();
@@ -125,7 +125,7 @@ async fn since_and_until_are_about_the_arrival() {
     .await;
 }
 
-/// They waited while the database was away, and were not stored in the order in which they came.
+/// The events waited while the database was away, and were not stored in the order of their arrival.
 #[tokio::test]
 async fn events_that_were_stored_in_another_order_than_they_came_are_found_by_their_time() {
     on_both(async |world| {
@@ -165,7 +165,7 @@ async fn a_walk_back_meets_what_the_walk_there_met() {
     .await;
 }
 
-/// Each page looks through so many rows and no more, and the walk still finds the needle.
+/// Each page examines a limited number of rows, and the walk still finds the rare event.
 #[tokio::test]
 async fn what_is_rare_is_found_over_several_pages() {
     on_both(async |world| {
@@ -191,7 +191,7 @@ async fn what_is_rare_is_found_over_several_pages() {
             assert_eq!((first.rows.len(), first.next.is_some()), (0, true), "20,000 rows are no needle");
             assert_eq!(ids(&walk(&store, &scope, &filter, first_page(50)).await), ["needle"]);
         }
-        // An index has it.
+        // An index answers this filter.
         let ignored = EventFilter { state: Some(EventState::Ignored), ..EventFilter::default() };
         let page = store.list_events(&Scope::All, &ignored, &first_page(50)).await.expect("the store answers");
         assert_eq!((ids(&page.rows), page.next), (vec!["needle"], None));

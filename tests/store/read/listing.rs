@@ -1,4 +1,4 @@
-//! Lists and their cursors, against every message read by hand.
+//! Lists and their cursors, compared with a full read of all messages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ const PEOPLE: [&str; 3] = ["573001112233", "573004445566", "34600111222"];
 const GROUP: &str = "120363041234567890@g.us";
 const KINDS: [&str; 3] = ["text", "image", "audio"];
 
-/// A number that looks random, and is the same in every run.
+/// Returns a number that looks random and is the same in every run.
 fn scramble(n: u64, below: usize) -> usize {
     let mixed = n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ (mixed >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 33) as usize % below
 }
 
-/// Messages of several instances and chats, many of them of the same second.
+/// Records messages of several instances and chats, many of them in the same second.
 async fn fill(store: &Arc<dyn Store>, count: u64) {
     let events: Vec<_> = (0..count)
         .map(|n| {
@@ -70,7 +70,7 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Whether a filter should let a message through.
+/// A predicate that states whether a filter should let a message through.
 type LetsThrough = fn(&MessageReport) -> bool;
 
 fn filters() -> Vec<(MessageFilter, LetsThrough)> {
@@ -147,7 +147,7 @@ async fn a_walk_by_cursors_meets_every_message_that_the_filter_lets_through_once
     .await;
 }
 
-/// From the first page to the last, and back; both must meet the same.
+/// Walks from the first page to the last, and back. Both ways must meet the same messages.
 async fn walk(
     store: &Arc<dyn Store>,
     scope: &Scope,
@@ -196,7 +196,7 @@ async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
                 let page = store.list_messages(&Scope::All, &MessageFilter::default(), &paging).await;
                 let page = page.expect("the store answers");
                 met.extend(page.rows.iter().map(|it| place(it, false)));
-                // One before where the walk is, and one behind.
+                // One message is older than the walk's position, and one is newer.
                 let arriving = [1_724_716_799, 1_724_716_900].map(|at| {
                     let id = format!("B{order:?}{round}{at}");
                     event("10", received(&id, json!({"timestamp": at})), later(round))
@@ -308,7 +308,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
     .await;
 }
 
-/// Somebody's view that never ends stands for a question that is too large.
+/// A view that never ends stands for a question that is too large.
 #[tokio::test]
 async fn a_question_that_takes_too_long_is_given_up_and_the_next_is_answered() {
     on_both(async |world| {

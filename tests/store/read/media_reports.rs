@@ -18,7 +18,7 @@ fn key(content: u8) -> ObjectKey {
     ObjectKey::of_digest([content; 32])
 }
 
-/// A message of `instance` whose file, of this name and content, is stored so many milliseconds after the arrival.
+/// Records a message whose file, of this name and content, is stored this many milliseconds after the arrival.
 async fn stored(store: &Arc<dyn Store>, instance: &str, name: &str, content: u8, millis: i64) {
     let message = received(name, json!({"type": "image", "media_url": format!("/{name}")}));
     record(store, &[event(instance, message, ARRIVAL)]).await;

@@ -1,5 +1,6 @@
-//! How the databases find their rows. SQLite has no statistics unless somebody runs ANALYZE, and then chooses by the form of a
-//! statement alone: an index too many can turn each of ten thousand look-ups into a walk over ten thousand rows.
+//! The plans by which the databases find rows. SQLite has no statistics unless somebody runs ANALYZE, and then chooses
+//! by the form of a statement alone: one index too many can turn each of ten thousand look-ups into a scan of ten
+//! thousand rows.
 
 use std::path::Path;
 
@@ -10,14 +11,14 @@ use crate::support::clock::later;
 use crate::support::database::world::{Backend, World, record};
 use crate::support::events::{event, received};
 
-/// Statements for a person at a terminal, and for a count once a minute: they may walk over all of a table.
+/// Statements that a person runs at a terminal, or that run once a minute. They may scan a whole table.
 const MAY_SCAN: [&str; 4] =
     ["GROUP BY state", "(?1 IS NULL OR state = ?1)", "state <> 'stored'\n", "SELECT DISTINCT object_key"];
 
 const TABLES: [&str; 8] =
     ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
 
-/// The statements for SQLite, as the program sends them.
+/// Returns the statements for SQLite, as the program sends them.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let files = std::fs::read_dir(folder).expect("the folder is there");
@@ -77,13 +78,13 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
     connection.close().await.expect("it closes");
 }
 
-/// PostgreSQL counts look-ups when a connection ends. Of empty tables it takes any index that has the columns, and a
-/// plan is kept.
+/// PostgreSQL reports its look-ups when a connection ends. For an empty table it chooses any index that has the
+/// columns, and keeps that plan.
 #[tokio::test]
 async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_began() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
-    // Which would tell it the same, but not within a minute.
+    // Autovacuum would update the statistics too, but not within a minute.
     world.execute("ALTER TABLE chats SET (autovacuum_enabled = off)").await;
     for batch in 0..64_i64 {
         let chat = |place: i64| json!({"chat_id": format!("{batch}-{place}@c.us")});
@@ -94,7 +95,7 @@ async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_bega
     store.close().await;
     let look_ups = "SELECT sum(idx_scan)::int8 FROM pg_stat_user_indexes WHERE relname = 'chats'";
     let by_others = format!("{look_ups} AND indexrelname <> 'chats_pkey'");
-    // Each chat is looked for, and looked for again where it is inserted.
+    // Each chat is looked up once, and once more when it is inserted.
     while world.value(look_ups).await.parse::<u64>().unwrap() < 2 * 64 * 64 {
         tokio::task::yield_now().await;
     }

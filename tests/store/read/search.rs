@@ -187,20 +187,20 @@ async fn thousands_of_messages_of_one_second_are_told_apart() {
     .await;
 }
 
-/// FTS5 begins a new segment at a key that is below the one before, and all segments have to be merged.
+/// FTS5 starts a new segment at a key that is lower than the previous one, and all segments have to be merged.
 #[tokio::test]
 async fn sqlite_is_given_the_words_of_a_batch_in_the_order_of_time() {
     let world = World::new(Backend::Sqlite).await;
     let store = world.open().await;
     let message = |n: i64| said("7", &format!("{n:03}"), json!({"timestamp": 1_724_716_799 - n}));
     record(&store, &Vec::from_iter((0..100).map(message))).await;
-    // The first ten describe the index.
+    // The first ten rows describe the index.
     let pieces = "SELECT count(*) FROM message_words_data WHERE id > 10";
     assert_eq!(world.value(pieces).await, "1");
     store.close().await;
 }
 
-/// A tsvector has limits that such a text would break.
+/// The text exceeds the limits of a tsvector.
 #[tokio::test]
 async fn a_text_of_any_length_is_kept_and_its_beginning_is_found() {
     on_both(async |world| {

@@ -1,4 +1,4 @@
-//! What the databases count, held against counting by hand.
+//! Statistics of the databases, compared with counts made here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use crate::support::database::world::{Backend, World, on_both};
 
-/// A message, and what followed it.
+/// A message with its later events.
 #[derive(Clone, Debug)]
 struct Row {
     instance: &'static str,
@@ -25,15 +25,15 @@ struct Row {
     from_me: bool,
     kind: Option<&'static str>,
     ack_rank: i16,
-    /// Milliseconds after it was sent; the clocks of sender and gateway can differ.
+    /// Milliseconds from sending to delivery; the clocks of sender and gateway can differ.
     delivered: Option<i64>,
     read: Option<i64>,
-    /// Seconds until somebody answered.
+    /// Seconds until the answer.
     answered: Option<u64>,
     waits: bool,
 }
 
-/// What is asked for.
+/// The parameters of a question.
 #[derive(Clone, Debug)]
 struct Question {
     scope: Scope,
@@ -62,8 +62,8 @@ fn after(at: Timestamp, millis: i64) -> Timestamp {
     Timestamp::from_millis(at.millis() + millis)
 }
 
-/// Around the night in which Santiago's clocks go back and a week before Madrid's have gone forth; on the full hour
-/// more often than chance would have it.
+/// Generates times around the night in which Santiago's clocks go back, a week before Madrid's go forward. Full hours
+/// are more frequent than by chance.
 fn time() -> impl Strategy<Value = Timestamp> {
     const APRIL_7: i64 = 1_712_448_000_000;
     let hours = (-10 * 24..3 * 24_i64).prop_map(|hour| hour * 3_600_000);
@@ -141,7 +141,7 @@ async fn fill(world: &World, rows: &[Row]) {
     world.execute(&statements.join("; ")).await;
 }
 
-/// A literal of some bytes.
+/// Returns a literal of this many bytes.
 fn bytes(backend: Backend, n: usize) -> String {
     match backend {
         Backend::Sqlite => format!("X'{n:04x}'"),
@@ -190,7 +190,7 @@ fn delivery<'r>(rows: impl Iterator<Item = &'r Row>) -> DeliveryFunnel {
     delivery
 }
 
-/// The weekday, from Monday, and the hour of a row on the clocks of a zone.
+/// Returns the weekday, from Monday, and the hour of a row in a zone's local time.
 fn local(zone: &Zone, row: &Row) -> (usize, usize) {
     let at = jiff::Timestamp::from_millisecond(row.at.millis()).expect("it is a time").to_zoned(zone.as_jiff().clone());
     (at.weekday().to_monday_zero_offset() as usize, at.hour() as usize)
@@ -243,7 +243,7 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
 }
 
 #[test]
-fn whatever_is_asked_the_databases_count_what_one_counts_by_hand() {
+fn both_databases_count_what_a_count_by_hand_finds() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });

@@ -1,8 +1,9 @@
-//! How both databases find the rows of the views: by an index, for each condition that docs/sql.md promises.
+//! The plans by which both databases answer queries on the views: an index is used for each condition that docs/sql.md
+//! promises.
 
 use crate::support::database::world::{Backend, World, on_both};
 
-/// Conditions that must not walk over all messages.
+/// Conditions that must not scan all messages.
 const FAST: [&str; 16] = [
     "SELECT * FROM v_messages WHERE instance_id = '7' AND id = 'A'",
     "SELECT * FROM v_messages WHERE instance_id = '7' AND chat_id = 'C' ORDER BY occurred_at",
@@ -26,7 +27,7 @@ const FAST: [&str; 16] = [
 async fn plan(world: &World, query: &str) -> String {
     match world.backend {
         Backend::Sqlite => world.rows(&format!("EXPLAIN QUERY PLAN {query}")).await.join("\n"),
-        // Empty tables are walked over whatever there is, unless that is dear.
+        // Empty tables are always scanned unless scans are made expensive.
         Backend::Postgres => {
             let name = crate::support::database::postgres::name(&world.url);
             world.execute(&format!("ALTER DATABASE {name} SET enable_seqscan = off")).await;
@@ -71,7 +72,7 @@ async fn a_days_messages_are_found_by_their_time_alone_or_with_their_instance() 
     .await;
 }
 
-/// A query pays for what it asks for: none of the joins of a view is made for a column that nobody wants.
+/// A query pays only for what it selects: the joins of a view are not made for columns that are not selected.
 #[tokio::test]
 async fn postgresql_leaves_out_the_joins_that_a_query_does_not_need() {
     let world = World::new(Backend::Postgres).await;

@@ -1,4 +1,4 @@
-//! The views that people build on.
+//! The views that users build on.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ fn at(seconds: i64) -> Value {
     json!({"timestamp": 1_724_716_800 + seconds})
 }
 
-/// An ack of instance 7.
+/// Returns an ack of instance 7.
 fn ack(id: &str, ack: &str) -> Vec<u8> {
     json!({"event_type": "ack_update", "instance_id": "7", "id": id, "ack": ack}).to_string().into_bytes()
 }
@@ -107,7 +107,7 @@ async fn reactions_are_the_current_ones_whatever_the_order_and_the_ties() {
         let emojis = ["👍", "❤️", "", "😂"];
         let reactions = (0..50_i64).map(|n| {
             let (message, person) = (format!("M{}", n % 5), format!("{}@c.us", n % 3));
-            // Few different times, so that many are the same.
+            // There are few different times, so that many are equal.
             let body = reaction(&message, &person, json!(emojis[(n * 7 % 4) as usize]), json!(1_724_716_800 + n % 9));
             event("7", body, later(n))
         });
@@ -188,7 +188,7 @@ async fn each_day_counts_its_messages_once() {
         let events = (0..400_i64).map(|n| {
             let fields = json!({
                 "chat_id": format!("{}@c.us", n % 7), "from_me": n % 3 == 0, "ack": words[(n % 8) as usize],
-                // Over the day in April that has 25 hours.
+                // The range covers the day in April that has 25 hours.
                 "timestamp": 1_712_361_600 + n * 1_201,
             });
             event(if n % 5 == 0 { "8" } else { "7" }, received(&n.to_string(), fields), ARRIVAL)
@@ -216,7 +216,7 @@ async fn each_day_counts_its_messages_once() {
     .await;
 }
 
-/// Bodies around every border of what UTF-8 is.
+/// Returns bodies around every border of valid UTF-8.
 fn bodies() -> Vec<Vec<u8>> {
     let borders = [0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF4, 0xFF];
     let mut bodies = vec![vec![], "Ñandú 👍🏽 – ¿qué?".into(), b"\xEF\xBB\xBFa".to_vec()];
@@ -229,7 +229,7 @@ fn bodies() -> Vec<Vec<u8>> {
             bodies.push([&[b'x'; 62], &[lead, second, 0x80][..], "é".as_bytes()].concat());
         }
     }
-    // Long ones, with and without one wrong byte at their end, and characters across every border of pieces.
+    // The long ones end with and without one invalid byte, and have characters across every border of the pieces.
     for end in ["ñ".as_bytes(), b"\xC3"] {
         bodies.push([b"a".repeat(100_001), end.to_vec()].concat());
         bodies.push(["mañana ".repeat(2_000).as_bytes(), end].concat());
@@ -266,7 +266,7 @@ async fn a_quarantined_body_is_shown_as_text_where_it_is_utf_8_and_never_makes_a
     .await;
 }
 
-/// Bytes in hexadecimal digits, and text, of each quarantined event.
+/// Returns the bytes in hexadecimal digits and the text of each quarantined event.
 async fn quarantine(world: &World) -> BTreeMap<String, String> {
     let rows = world.rows("SELECT body_hex, body FROM v_quarantine").await;
     let pair = |row: &String| row.split_once('|').map(|(hex, text)| (hex.to_owned(), text.to_owned()));

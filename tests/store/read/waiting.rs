@@ -1,4 +1,4 @@
-//! Who waits for an answer and who had one, held against the definition.
+//! Chats that wait for an answer and responses that were given, compared with the definition.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::support::events::{event, received, sent};
 /// A message as a row: its time, its id, and whether it is outgoing.
 type Row = (String, String, bool);
 
-/// The second of a time in text.
+/// Returns the second of a time as text.
 fn second(time: &str) -> &str {
     &time[..19]
 }
@@ -25,7 +25,7 @@ fn seconds(time: &str) -> i64 {
     Timestamp::from_rfc3339(time).expect("it is a time").millis().div_euclid(1_000)
 }
 
-/// The rows of `responses` and who waits, of one chat, by the whole set of its messages in their order.
+/// Returns the rows of `responses` and the waiting columns of one chat, computed from all of its messages in order.
 fn defined(messages: &[Row]) -> (Vec<String>, String) {
     let first = |outgoing: bool, after: Option<&str>, until: Option<&str>| {
         messages.iter().find(|(at, _, from_me)| {
@@ -46,8 +46,8 @@ fn defined(messages: &[Row]) -> (Vec<String>, String) {
     (responses, waiting.map_or("NULL|NULL".to_owned(), |(since, id, _)| format!("{since}|{id}")))
 }
 
-/// Holds the chats that a condition chooses against the definition.
-pub async fn is_as_defined(world: &World, condition: &str) {
+/// Asserts that the chats that a condition selects are as defined.
+pub async fn assert_as_defined(world: &World, condition: &str) {
     let mut chats = BTreeMap::<String, Vec<Row>>::new();
     let messages = format!(
         "SELECT instance_id, chat_id, occurred_at, id, from_me FROM messages
@@ -76,7 +76,8 @@ pub async fn is_as_defined(world: &World, condition: &str) {
     assert_eq!(found, waiting);
 }
 
-/// Messages of few ids, in few seconds and fewer chats, so that they move and meet. Some carry milliseconds.
+/// Generates messages with few ids, in few seconds and fewer chats, so that they move and collide. Some times have
+/// milliseconds.
 fn message() -> impl Strategy<Value = Value> {
     let chat = prop_oneof![6 => Just("p@c.us"), 1 => Just("q@lid"), 1 => Just("g@g.us"), 1 => Just("s@broadcast")];
     let id = prop::sample::select(&["A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L"][..]);
@@ -110,7 +111,7 @@ fn in_any_order_and_any_batches_who_waits_and_who_was_answered_is_as_defined() {
             for batch in events.chunks(size) {
                 runtime.block_on(record(store, batch));
             }
-            runtime.block_on(is_as_defined(world, &format!("instance_id = '{case}'")));
+            runtime.block_on(assert_as_defined(world, &format!("instance_id = '{case}'")));
         }
         Ok(())
     });

@@ -118,7 +118,7 @@ async fn an_incoming_message_never_takes_an_ack_without_an_instance() {
         let store = world.open().await;
         record(&store, &[event("-", ack("A", "read"), ARRIVAL), event("8", received("A", json!({})), ARRIVAL)]).await;
         assert_eq!(world.value("SELECT ack FROM messages").await, "pending");
-        // The same id is outgoing in another instance, whose ack it is.
+        // Another instance has an outgoing message with the same id, and the ack belongs to it.
         record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
         assert_eq!(world.rows("SELECT instance_id, ack FROM messages ORDER BY 1").await, ["7|read", "8|pending"]);
     })
@@ -168,7 +168,7 @@ async fn a_message_knows_when_it_was_first_said_to_be_delivered_and_read() {
         assert_eq!(world.rows(TIMES).await, ["NULL|NULL"]);
         record(&store, &[event("7", ack("A", "played"), later(50))]).await;
         assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.054Z|2024-08-27T00:06:40.054Z"]);
-        // What is said later, and does not raise the ack, can have come earlier.
+        // An ack that is recorded later and does not raise the rank may state an earlier time.
         record(&store, &[event("7", ack("A", "Delivered"), later(20))]).await;
         record(&store, &[event("7", ack("A", "delivered"), later(30)), event("7", ack("A", "error"), later(2))]).await;
         assert_eq!(world.rows(TIMES).await, ["2024-08-27T00:06:40.024Z|2024-08-27T00:06:40.054Z"]);

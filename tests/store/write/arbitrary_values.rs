@@ -1,4 +1,4 @@
-//! Whatever the decoder lets through, both databases hold; and whatever comes, it comes to an end.
+//! Both databases store whatever the decoder accepts, in the same way, and no input keeps them busy for ever.
 
 use buzon::domain::event::Event;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use crate::support::clock::later;
 use crate::support::database::world::{Backend, World, record};
 use crate::support::events::event;
 
-/// That events have, and one that they have not.
+/// Names of fields that events have, and one that they do not have.
 pub const FIELDS: [&str; 24] = [
     "event_type",
     "id",
@@ -36,7 +36,7 @@ pub const FIELDS: [&str; 24] = [
     "unheard_of",
 ];
 
-/// JSON text, not all of it right: the fragments that have broken other decoders, and any characters at all.
+/// Generates JSON text that is not always valid: fragments that have broken other decoders, and arbitrary characters.
 fn value() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
@@ -57,7 +57,7 @@ fn value() -> impl Strategy<Value = String> {
     prop_oneof![4 => text, 2 => number, 2 => other.prop_map(str::to_owned)]
 }
 
-/// A body: an event of a known type with any fields, or such a one cut off, or any bytes.
+/// Generates a body: an event of a known type with any fields, one that is cut off, or arbitrary bytes.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     const KINDS: [&str; 5] = ["message_received", "message_sent", "ack_update", "message_reaction", "test_webhook"];
     let fields = || prop::collection::vec((prop::sample::select(&FIELDS[..]), value()), 0..12);
@@ -73,7 +73,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn a_batch_of_anything_is_recorded_and_both_databases_hold_the_same() {
+fn a_batch_of_arbitrary_values_is_recorded_and_both_databases_hold_the_same() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });

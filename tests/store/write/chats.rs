@@ -17,7 +17,7 @@ async fn a_chat_knows_its_latest_messages_and_how_many_there_are() {
         let store = world.open().await;
         let first = [event("7", received("in-1", at(10)), ARRIVAL), event("7", sent("out-1", at(20)), ARRIVAL)];
         record(&store, &first).await;
-        // What comes late does not become the latest.
+        // A message that arrives late does not become the latest.
         record(
             &store,
             &[event("7", received("in-0", at(5)), later(1)), event("7", received("in-2", at(15)), later(1))],
@@ -64,7 +64,7 @@ async fn a_chat_has_the_name_of_its_latest_incoming_message_with_one_and_a_group
 async fn a_message_that_moves_back_in_time_gives_up_its_place() {
     on_both(async |world| {
         let store = world.open().await;
-        // A stub without a time counts as of its arrival, until the real copy says when it was sent.
+        // A stub without a time counts by its arrival, until the complete copy says when it was sent.
         let stub = received("moves", json!({"timestamp": null, "sender_name": "Late"}));
         let events = [event("7", stub, ARRIVAL), event("7", received("stays", at(50)), ARRIVAL)];
         record(&store, &events).await;

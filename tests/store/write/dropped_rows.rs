@@ -1,4 +1,4 @@
-//! A trigger can drop a row without an error. What it drops is never acknowledged.
+//! A trigger can drop a row without an error. An event whose rows are dropped is never acknowledged.
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::event::Event;
@@ -10,19 +10,19 @@ use crate::support::clock::ARRIVAL;
 use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{ack, event, reaction, received, sent};
 
-/// Makes a table drop the rows that are written by a kind of statement.
-async fn swallow(world: &World, table: &str, verb: &str) {
+/// Makes a table drop the rows that statements of this kind write.
+async fn drop_rows(world: &World, table: &str, verb: &str) {
     let statements = match world.backend {
         Backend::Sqlite => format!("CREATE TRIGGER swallow BEFORE {verb} ON {table} BEGIN SELECT RAISE(IGNORE); END"),
         Backend::Postgres => format!(
-            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
-             CREATE TRIGGER swallow BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()"
+            "CREATE FUNCTION drop_rows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+             CREATE TRIGGER swallow BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION drop_rows()"
         ),
     };
     world.execute(&statements).await;
 }
 
-async fn relent(world: &World) {
+async fn keep_rows(world: &World) {
     let statement = match world.backend {
         Backend::Sqlite => "DROP TRIGGER swallow",
         Backend::Postgres => "DROP FUNCTION swallow CASCADE",
@@ -34,7 +34,8 @@ fn of(body: Vec<u8>) -> Event {
     event("7", body, ARRIVAL)
 }
 
-/// One of everything: a question and its answer, an ack that is known before its message, a reaction, a file.
+/// Returns one event of each kind: a question and its answer, an ack that is known before its message, a reaction, a
+/// file.
 fn one_of_everything() -> Vec<Event> {
     let bodies = [
         received("A", json!({"body": "¿Hay menú?", "media_url": "/a.jpg"})),
@@ -45,7 +46,7 @@ fn one_of_everything() -> Vec<Event> {
     bodies.into_iter().map(of).collect()
 }
 
-/// The same messages again, as other copies, and what changes their rows.
+/// Returns other copies of the same messages, and events that change their rows.
 fn changes() -> Vec<(&'static str, Vec<Event>)> {
     vec![
         ("ledger_clock", one_of_everything()),
@@ -69,28 +70,28 @@ fn changes() -> Vec<(&'static str, Vec<Event>)> {
 }
 
 #[tokio::test]
-async fn a_batch_of_which_a_row_is_swallowed_is_refused_with_the_tables_name_and_leaves_nothing() {
+async fn a_batch_of_which_a_row_is_dropped_is_refused_with_the_tables_name_and_leaves_nothing() {
     on_both(async |world| {
         let store = world.open().await;
         let before = world.dump().await;
         for table in
             ["events", "messages", "message_acks", "message_reactions", "chats", "responses", "message_search", "media"]
         {
-            swallow(&world, table, "INSERT").await;
+            drop_rows(&world, table, "INSERT").await;
             let refused = store.record_batch(&one_of_everything()).await.expect_err(table);
             assert!(matches!(refused, StoreError::Swallowed { table: named } if named == table), "{table}: {refused}");
             assert!(refused.to_string().contains(&format!("on the table {table} swallowed a row")), "{refused}");
-            relent(&world).await;
+            keep_rows(&world).await;
             assert_eq!(world.dump().await, before, "{table}");
         }
         record(&store, &one_of_everything()).await;
         record(&store, &[of(sent("C", json!({})))]).await;
         let before = world.dump().await;
         for (table, events) in changes() {
-            swallow(&world, table, "UPDATE").await;
+            drop_rows(&world, table, "UPDATE").await;
             let refused = store.record_batch(&events).await.expect_err(table);
             assert!(matches!(refused, StoreError::Swallowed { table: named } if named == table), "{table}: {refused}");
-            relent(&world).await;
+            keep_rows(&world).await;
             assert_eq!(world.dump().await, before, "{table}");
         }
         store.close().await;
@@ -98,22 +99,22 @@ async fn a_batch_of_which_a_row_is_swallowed_is_refused_with_the_tables_name_and
     .await;
 }
 
-/// Somebody believes that a token which got out is closed.
+/// A trigger that undoes a revocation would leave a leaked token valid.
 #[tokio::test]
 async fn a_token_that_is_not_kept_or_not_ended_is_an_error() {
     on_both(async |world| {
         let store = world.open().await;
         let token = new("panel", 1, Scope::All, None);
-        swallow(&world, "api_tokens", "INSERT").await;
+        drop_rows(&world, "api_tokens", "INSERT").await;
         let refused = store.create_token(&token).await.expect_err("it is not kept");
         assert!(matches!(refused, StoreError::Swallowed { table: "api_tokens" }), "{refused}");
-        relent(&world).await;
+        keep_rows(&world).await;
         let id = store.create_token(&token).await.expect("it is kept").expect("its name is free");
         assert_eq!(store.create_token(&token).await.expect("it is asked"), None, "the name is taken");
-        swallow(&world, "api_tokens", "UPDATE").await;
+        drop_rows(&world, "api_tokens", "UPDATE").await;
         let refused = store.revoke_token(id, ARRIVAL).await.expect_err("it is active");
         assert!(matches!(refused, StoreError::Swallowed { table: "api_tokens" }), "{refused}");
-        relent(&world).await;
+        keep_rows(&world).await;
         assert!(store.revoke_token(id, ARRIVAL).await.expect("it is ended"));
         assert!(!store.revoke_token(id, ARRIVAL).await.expect("it was ended before"));
         store.close().await;
@@ -121,9 +122,9 @@ async fn a_token_that_is_not_kept_or_not_ended_is_an_error() {
     .await;
 }
 
-/// Rows that were there before are none that were dropped.
+/// Existing rows are not taken for dropped ones.
 #[tokio::test]
-async fn what_is_there_already_is_not_taken_for_swallowed() {
+async fn existing_rows_are_not_taken_for_dropped() {
     on_both(async |world| {
         let store = world.open().await;
         record(&store, &one_of_everything()).await;
@@ -138,9 +139,9 @@ async fn what_is_there_already_is_not_taken_for_swallowed() {
     .await;
 }
 
-/// Such as one that only tells others of a row.
+/// Such a trigger may only notify others of a row.
 #[tokio::test]
-async fn a_trigger_that_lets_the_row_pass_is_no_hindrance() {
+async fn a_trigger_that_lets_the_row_pass_is_no_problem() {
     on_both(async |world| {
         world.open().await.close().await;
         let statements = match world.backend {

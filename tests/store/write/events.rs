@@ -48,7 +48,7 @@ async fn the_ledger_keeps_every_body_byte_for_byte() {
         let bodies = [&b""[..], b"\0", b"\xFF\xFE", b"{\"event_type\":\"x\"}", &[b'x'; 300_000], GUIDE[0].1];
         let events: Vec<_> = bodies.iter().map(|body| event("7", body, ARRIVAL)).collect();
         record(&store, &events).await;
-        // Alone in its batch, an empty body is all the bytes that there are.
+        // Alone in its batch, an empty body makes the batch's bytes empty.
         record(&store, &[event("8", b"", ARRIVAL)]).await;
         let kept = world.rows("SELECT body FROM events ORDER BY seq").await;
         let sent: Vec<_> = bodies.iter().chain([&&b""[..]]).map(hex::encode).collect();
@@ -102,7 +102,7 @@ async fn an_event_of_the_largest_body_is_recorded() {
 #[tokio::test]
 async fn batches_from_many_tasks_and_stores_neither_deadlock_nor_number_twice() {
     on_both(async |world| {
-        // A second server is refused on SQLite, so there the tasks share one.
+        // A second server is refused on SQLite, so its tasks share one store.
         let stores = match world.backend {
             Backend::Sqlite => vec![world.open().await],
             Backend::Postgres => vec![world.open().await, world.open().await, world.open().await],
@@ -112,7 +112,7 @@ async fn batches_from_many_tasks_and_stores_neither_deadlock_nor_number_twice() 
             let store = stores[task % stores.len()].clone();
             tasks.spawn(async move {
                 for round in 0..10 {
-                    // The same messages from every task, in another order from each.
+                    // Every task records the same messages, each in another order.
                     let ids = (0..8).map(|n| (n * 5 + task) % 8);
                     let events: Vec<_> = ids
                         .flat_map(|n| [sent(&format!("{round}-{n}"), json!({})), ack(&format!("{round}-{n}"), "read")])
@@ -155,8 +155,8 @@ async fn no_event_ever_appears_below_a_visible_number() {
     assert_eq!(world.value("SELECT count(*) FROM events").await, "160");
 }
 
-/// What sqlx issues 4385 and 4393 lose: a future that is dropped while `BEGIN` is on the wire leaves a transaction
-/// open, and a later write falls into it.
+/// sqlx issues 4385 and 4393: a future that is dropped while `BEGIN` is on the wire leaves a transaction open, and a
+/// later write falls into it.
 #[tokio::test]
 async fn a_batch_that_is_dropped_midway_swallows_no_later_one() {
     on_both(async |world| {
@@ -174,14 +174,14 @@ async fn a_batch_that_is_dropped_midway_swallows_no_later_one() {
             let kept = [event("7", received(&format!("kept-{polls}"), json!({})), ARRIVAL)];
             record(&store, &kept).await;
         }
-        // Another connection sees them all: they are committed.
+        // Another connection sees them all, so they are committed.
         assert_eq!(world.value("SELECT count(*) FROM messages WHERE id LIKE 'kept-%'").await, "60");
         store.ping().await.expect("the store answers");
     })
     .await;
 }
 
-/// A plan that was made while the tables were empty would scan them when they are not.
+/// A plan that was made while the tables were empty would scan them when they are full.
 #[tokio::test]
 async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_connection() {
     let world = World::new(Backend::Postgres).await;
@@ -189,7 +189,7 @@ async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_conn
     for table in ["events", "messages", "message_acks", "chats"] {
         world.execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = false)")).await;
     }
-    // Plans are kept from the sixth time on that a statement runs.
+    // PostgreSQL keeps a generic plan from the sixth execution of a statement on.
     let copies = async |from: usize, to: usize| {
         for n in from..to {
             let again = event("7", sent(&n.to_string(), json!({"body": format!("again {n}")})), ARRIVAL);
@@ -203,7 +203,7 @@ async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_conn
         record(&store, batch).await;
     }
     copies(10, 310).await;
-    // A connection reports what it read when it ends.
+    // A connection reports its reads when it ends.
     store.close().await;
     let scanned =
         "SELECT coalesce(sum(seq_tup_read), 0)::int8 FROM pg_stat_user_tables WHERE relname <> 'ledger_clock'";
@@ -214,7 +214,7 @@ async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_conn
     assert!(scanned < 300_000, "{scanned} rows were read by scanning");
 }
 
-/// Whoever wants to know whether something can be written asks with one.
+/// An empty batch tests whether the database accepts writes.
 #[tokio::test]
 async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
     on_both(async |world| {
@@ -231,9 +231,9 @@ async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
     .await;
 }
 
-/// SQLite works on a thread of its own, and PostgreSQL in a process: each must be told that nobody waits any more.
+/// SQLite works on its own thread, and PostgreSQL in its own process. Each must be told that its caller is gone.
 #[tokio::test]
-async fn a_batch_that_is_given_up_is_in_nobodys_way() {
+async fn a_batch_whose_caller_is_gone_blocks_nobody() {
     on_both(async |world| {
         let store = world.open().await;
         let endless = match world.backend {

@@ -15,21 +15,21 @@ use crate::support::database::world::{on_both, record};
 use crate::support::events::{event, received};
 
 const JOBS: &str = "SELECT source_url, state, reason, attempts, next_attempt_at FROM media ORDER BY source_url";
-/// How the columns show that nobody holds a job.
+/// Lists the jobs that nobody holds, by their columns.
 const FREE: &str = "SELECT message_id FROM media WHERE lease_until IS NULL ORDER BY message_id";
 
 fn with_media(url: &str) -> Value {
     json!({"type": "image", "body": "", "media_url": url})
 }
 
-/// Messages with these ids, each with a file of its name.
+/// Records messages with these ids, each with a file of that name.
 async fn messages(store: &Arc<dyn Store>, ids: &[&str]) {
     let events: Vec<_> =
         ids.iter().map(|id| event("7", received(id, with_media(&format!("/{id}.jpg"))), ARRIVAL)).collect();
     record(store, &events).await;
 }
 
-/// The first page of a list.
+/// Returns the paging of a list's first page.
 fn first(limit: u32) -> Paging<SortKey> {
     Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None }
 }
@@ -55,7 +55,7 @@ fn ids(jobs: &[LeasedJob]) -> Vec<&str> {
     jobs.iter().map(|job| job.lease.key.message_id.as_str()).collect()
 }
 
-/// Settles, and returns whether it was written.
+/// Settles a job, and returns whether the outcome was written.
 async fn settle(store: &Arc<dyn Store>, job: &LeasedJob, outcome: AttemptOutcome) -> bool {
     let settlement = Settlement { lease: job.lease.clone(), attempts: job.attempts, outcome };
     store.settle_media(&[settlement]).await.expect("the store answers").contains(&job.lease)
@@ -328,7 +328,7 @@ async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed(
     .await;
 }
 
-/// Its file may have come back since the attempt began.
+/// The file may have come back since the attempt began.
 #[tokio::test]
 async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {
     on_both(async |world| {

@@ -1,4 +1,5 @@
-//! A message in many copies: what comes in its order costs the same however many came before, and what does not has a bound.
+//! A message in many copies: a copy that arrives in order costs the same however many came before, and the work for
+//! others is bounded.
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{ack, event, received, sent};
 
 const SECOND: i64 = 1_724_716_800;
-/// The maximum number of copies that are folded anew.
+/// The maximum number of copies that are folded again.
 const FOLDED: i64 = 1_000;
 
-/// A copy of message A, sent `second` seconds after the first, which arrives as the `n`th.
+/// Returns a copy of message A, sent `second` seconds after the first, which arrives as the `n`th.
 fn copy(n: i64, second: i64, fields: Value) -> Event {
     let mut all = json!({"timestamp": SECOND + second, "n": n});
     for (name, value) in fields.as_object().expect("fields are an object") {
@@ -37,7 +38,7 @@ async fn record_all(store: &Arc<dyn Store>, events: &[Event]) -> Vec<Receipt> {
     receipts
 }
 
-/// The tables are what the ledger says.
+/// Asserts that the tables are what the ledger says.
 async fn check(world: &World) {
     let options = Options { pending: Pending::Refuse, ..world.options() };
     for difference in store::rebuild(&options, Aim::Check, &|_| ()).await.expect("the ledger can be read") {
@@ -69,7 +70,7 @@ async fn a_live_location_of_a_day_ends_at_its_last_position() {
     .await;
 }
 
-/// The earlier rows need not even be there, so they cost nothing.
+/// The earlier rows are removed here, which shows that they are not read.
 #[tokio::test]
 async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
     on_both(async |world| {
@@ -84,7 +85,7 @@ async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
         let events = "UPDATE events SET body = NULL, message_id = 'elsewhere' WHERE seq <> 2";
         world.execute(&format!("{events}; DELETE FROM message_acks; DELETE FROM media")).await;
 
-        // At a later time, and at the same with a hash that is greater.
+        // One copy has a later time; the other has the same time and a greater hash.
         record(&store, &[copy(2, 2, json!({"body": "", "type": "video"}))]).await;
         let greater = (3..).map(|n| copy(n, 2, json!({"body": "", "status": "seen"})));
         let second = copy(2, 2, json!({"body": "", "type": "video"})).body_sha256;
@@ -129,7 +130,7 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
         now.retain(|row| !row.starts_with("events"));
         assert_eq!(now, tables, "nothing of it is applied");
 
-        // The copies of a batch that come in order are applied, and the others are not.
+        // The copies of a batch that are in order are applied, and the others are not.
         let batch = [
             copy(FOLDED + 2, FOLDED + 1, json!({"type": "image"})),
             copy(FOLDED + 3, -3, json!({"type": "video", "ack": "played"})),
@@ -160,8 +161,8 @@ async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
     .await;
 }
 
-/// A batch lays its copies over the message in their order; a rebuild that meets them in two pieces must fold the message
-/// anew, however many copies it has.
+/// A batch lays its copies over the message in their order. A rebuild that meets them in two pieces must fold the
+/// message again, however many copies it has.
 #[tokio::test]
 async fn a_rebuild_has_no_bound() {
     on_both(async |world| {
@@ -217,7 +218,7 @@ async fn a_copy_that_makes_a_message_outgoing_claims_its_acks() {
     .await;
 }
 
-/// The last of its chat moves on, by copies that come in their order: nobody else can have its place.
+/// The last message of its chat changes by copies that arrive in order, so no other message can take its place.
 #[tokio::test]
 async fn the_last_message_of_a_chat_that_moves_on_or_back_is_where_it_belongs() {
     on_both(async |world| {
@@ -236,7 +237,7 @@ async fn the_last_message_of_a_chat_that_moves_on_or_back_is_where_it_belongs() 
     .await;
 }
 
-/// One instance's copies that need much of what it sent before are not a batch with everybody's events.
+/// A batch must not fail everybody's events because one instance's copies need many of its earlier ones.
 #[tokio::test]
 async fn a_batch_that_needs_too_much_of_what_was_before_is_to_be_halved() {
     on_both(async |world| {

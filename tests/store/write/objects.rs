@@ -14,7 +14,7 @@ fn key(content: u8) -> ObjectKey {
     ObjectKey::of_digest([content; 32])
 }
 
-/// Messages whose files have this content and size.
+/// Records messages whose files have this content and size.
 async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
     for (id, content, size) in files {
         let message = received(id, json!({"type": "image", "media_url": format!("/{id}")}));

@@ -13,10 +13,11 @@ use crate::support::clock::later;
 use crate::support::database::world::{Backend, World, record};
 use crate::support::events::event;
 
-/// An event as it came: its instance, body and arrival.
+/// An event as it arrived: its instance, body and arrival.
 type Fixed = (String, String, Timestamp);
 
-/// The values are few, so that events meet: the same ids in several instances, the same times, the same words.
+/// Generates bodies with few values, so that events collide: the same ids in several instances, the same times, the
+/// same words.
 fn body() -> impl Strategy<Value = Value> {
     let id = || prop_oneof![Just("A"), Just("B")];
     let time = || prop_oneof![Just(json!(null)), (0..4).prop_map(|second| json!(1_724_716_800 + second))];
@@ -61,7 +62,7 @@ fn body() -> impl Strategy<Value = Value> {
     prop_oneof![6 => message, 3 => ack, 2 => reaction, 1 => odd]
 }
 
-/// A set of events; the same body of the same instance arrives at one time only.
+/// Generates a set of events. The same body of the same instance arrives at one time only.
 fn events() -> impl Strategy<Value = Vec<Fixed>> {
     let one = (prop_oneof![Just("7"), Just("8"), Just("-")], body(), 0..20_i64);
     prop::collection::vec(one, 1..14).prop_map(|events| {
@@ -73,7 +74,7 @@ fn events() -> impl Strategy<Value = Vec<Fixed>> {
     })
 }
 
-/// The same events in another order, some of them twice or more, and the sizes of the batches they come in.
+/// Generates the same events in another order, some of them repeated, and the sizes of their batches.
 fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Fixed>, Vec<usize>)> {
     let shuffled = events().prop_flat_map(|events| {
         let repeated = prop::sample::subsequence(events.clone(), 0..=events.len());
@@ -128,7 +129,7 @@ fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases()
             dumps.push(runtime.block_on(rows_after(world, std::iter::once(events.as_slice()))));
             dumps.push(runtime.block_on(rows_after(world, events.chunks(1))));
             dumps.push(runtime.block_on(rows_after(world, in_batches(&deliveries, &sizes).into_iter())));
-            runtime.block_on(waiting::is_as_defined(world, "true"));
+            runtime.block_on(waiting::assert_as_defined(world, "true"));
         }
         for dump in &dumps[1..] {
             prop_assert_eq!(&dumps[0], dump);

@@ -1,4 +1,4 @@
-//! Every table but the ledger, worked out from it again.
+//! Every table but the ledger, worked out from the ledger again.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::support::events::{ack, event, reaction, received, sent};
 
 const MINUTE: i64 = 60_000;
 
-/// Events of every kind, out of order and more than once.
-async fn lived(world: &World) -> Arc<dyn Store> {
+/// Records events of every kind, out of order and more than once.
+async fn filled(world: &World) -> Arc<dyn Store> {
     let store = world.open().await;
     for n in 0..40_i64 {
         let person = format!("57300{}@c.us", n % 3);
@@ -59,7 +59,7 @@ async fn every_row(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn what_was_recorded_is_what_the_ledger_says() {
     on_both(async |world| {
-        let store = lived(&world).await;
+        let store = filled(&world).await;
         let before = every_row(&world).await;
         assert!(before.len() > 200);
         assert_eq!(run(&world, Aim::Check).await, [], "beside the store");
@@ -73,7 +73,7 @@ async fn what_was_recorded_is_what_the_ledger_says() {
 #[tokio::test]
 async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing() {
     on_both(async |world| {
-        lived(&world).await.close().await;
+        filled(&world).await.close().await;
         let before = every_row(&world).await;
         let harm = [
             ("messages", "DELETE FROM messages WHERE id = 'A1'", (-1, 0, 0)),
@@ -101,7 +101,7 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
             let differences = run(&world, Aim::Check).await;
             let [difference] = differences.as_slice() else { panic!("{statement}: {differences:?}") };
             let found = (difference.missing, difference.surplus, difference.different);
-            // A negative number stands for some.
+            // A negative number stands for "some".
             let sign = |found: i64, expected: i64| if expected < 0 { -i64::from(found > 0) } else { found };
             let signs = (sign(found.0, expected.0), sign(found.1, expected.1), sign(found.2, expected.2));
             assert_eq!((difference.table, signs), (table, expected), "{statement}: {difference:?}");
@@ -115,11 +115,11 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
     .await;
 }
 
-/// On PostgreSQL, a key forbids it.
+/// On PostgreSQL, a key forbids this.
 #[tokio::test]
 async fn words_that_are_there_twice_on_sqlite_are_surplus() {
     let world = World::new(Backend::Sqlite).await;
-    lived(&world).await.close().await;
+    filled(&world).await.close().await;
     let before = every_row(&world).await;
     let twice = "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
                  SELECT search_key + 1000, instance_id, id, occurred_at, words, facets FROM message_search LIMIT 1";
@@ -135,7 +135,7 @@ async fn words_that_are_there_twice_on_sqlite_are_surplus() {
 #[tokio::test]
 async fn from_the_ledger_alone_everything_comes_back() {
     on_both(async |world| {
-        lived(&world).await.close().await;
+        filled(&world).await.close().await;
         let before = every_row(&world).await;
         for table in ["messages", "message_acks", "message_reactions", "chats", "responses", "media"] {
             world.execute(&format!("DELETE FROM {table}")).await;
@@ -153,7 +153,7 @@ async fn from_the_ledger_alone_everything_comes_back() {
 #[tokio::test]
 async fn what_has_become_of_files_stays() {
     on_both(async |world| {
-        lived(&world).await.close().await;
+        filled(&world).await.close().await;
         let stored =
             "UPDATE media SET state = 'stored', object_key = 'k', size = 3, attempts = 2 WHERE message_id = 'A4'";
         world.execute(stored).await;

@@ -1,4 +1,4 @@
-//! A real browser without a window: Chromium.
+//! Chromium without a window.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long a page may take; many programs start for one, on a machine that runs other tests too.
+/// The time limit for a page. Opening one starts many processes, on a machine that runs other tests too.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// Now and then Chromium hangs, whatever page it is to open; another one does not.
+/// Chromium sometimes hangs, whatever the page; a new process does not.
 const TRIES: usize = 4;
 
-/// Opens a page, lets everything in it load and every script run, and returns what it then consists of; `None` if the
-/// browser does not show it: it would be a download.
+/// Opens a page, lets everything load and every script run, and returns the resulting document. Returns `None` if the
+/// browser does not show the page because it would be a download.
 pub async fn open(url: &str) -> Option<String> {
     let mut said = String::new();
     for _ in 0..TRIES {
@@ -31,13 +31,13 @@ async fn start(url: &str) -> Result<Option<String>, String> {
     let profile = tempfile::tempdir().expect("there is a temporary folder");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut browser = Command::new(program(&path))
-        // Downloads and whatever else it leaves go with the profile.
+        // Downloads and anything else that the browser leaves behind are removed with the profile.
         .env_clear()
         .env("PATH", &path)
         .env("HOME", profile.path())
         .env("TMPDIR", profile.path())
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-        // Nothing beyond loopback is asked, neither for itself nor for a page.
+        // The browser connects to nothing but loopback, neither for itself nor for a page.
         .args(["--no-proxy-server", "--disable-background-networking", "--disable-component-update"])
         .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
         .args(["--virtual-time-budget=2000", "--dump-dom", url])
@@ -53,7 +53,7 @@ async fn start(url: &str) -> Result<Option<String>, String> {
     let (mut page, mut said) = (String::new(), Vec::new());
     let refused = async {
         while let Ok(Some(line)) = stderr.next_line().await {
-            // It waits for ever after that.
+            // Chromium waits for ever after this message.
             if line.contains("Page load failed: net::ERR_ABORTED") {
                 return true;
             }
@@ -69,7 +69,7 @@ async fn start(url: &str) -> Result<Option<String>, String> {
     });
     let shown = shown.await;
     browser.kill().await.expect("it can be ended");
-    // Its other processes write into the profile until they end, and with them this.
+    // The browser's other processes write into the profile until they end, and close this pipe when they do.
     let _ = timeout(PATIENCE, async { while let Ok(Some(_)) = stderr.next_line().await {} }).await;
     match shown {
         Ok(false) => Ok(None),

@@ -1,4 +1,4 @@
-//! What a Prometheus would read, and its `promtool`.
+//! The metrics as Prometheus reads them, and `promtool`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,15 +9,15 @@ use tokio::process::Command;
 
 pub type Labels = BTreeMap<String, String>;
 
-/// A label, what stands between it and its value, and that value.
+/// A label, the operator, and the value.
 pub type Matcher = (String, String, String);
 
 /// An answer of `/metrics`.
 pub struct Exposition {
     pub text: String,
-    /// By name, as the samples have it.
+    /// The samples by the name of their series.
     samples: BTreeMap<String, Vec<(Labels, f64)>>,
-    /// Of every metric.
+    /// The type of every metric.
     pub types: BTreeMap<String, String>,
 }
 
@@ -38,26 +38,26 @@ impl Exposition {
         Self { text, samples, types }
     }
 
-    /// The metric that a series is of: the name without what a histogram adds.
+    /// Returns the metric of a series: the name without the suffix that a histogram adds.
     pub fn metric<'n>(&self, series: &'n str) -> &'n str {
         let mut parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|part| series.strip_suffix(part));
         let histogram = parts.find(|name| self.types.get(*name).is_some_and(|kind| kind == "histogram"));
         histogram.unwrap_or(series)
     }
 
-    /// All samples with these labels, and any others.
+    /// Returns all samples that have these labels, whatever other labels they have.
     pub fn all(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         let has = |of: &Labels| labels.iter().all(|(name, value)| of.get(*name).is_some_and(|it| it == value));
         let samples = self.samples.get(name).map(Vec::as_slice).unwrap_or_default();
         samples.iter().filter(|(of, _)| has(of)).map(|(_, value)| *value).collect()
     }
 
-    /// Their sum; 0 where there is none.
+    /// Returns the sum of these samples; 0 if there are none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.all(name, labels).iter().sum()
     }
 
-    /// The only sample with these labels.
+    /// Returns the only sample with these labels.
     #[track_caller]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let all = self.all(name, labels);
@@ -65,7 +65,7 @@ impl Exposition {
         all[0]
     }
 
-    /// The labels of a series, but for the bounds of buckets.
+    /// Returns the label names of a metric, without `le`, the bound of a bucket.
     pub fn labels(&self, name: &str) -> BTreeSet<&str> {
         let samples = self.samples.iter().filter(|(series, _)| self.metric(series) == name);
         let labels = samples.flat_map(|(_, samples)| samples).flat_map(|(labels, _)| labels.keys());
@@ -83,7 +83,7 @@ fn selector(text: &str) -> (String, Vec<Matcher>) {
     let mut rest = rest.strip_suffix('}').expect("it ends");
     let mut labels = Vec::new();
     while let Some((label, after)) = rest.split_once('"') {
-        // Nothing that is tested has a quote in a value.
+        // No tested value contains a quote.
         let (value, after) = after.split_once('"').expect("a value ends");
         let label = label.trim_start_matches([',', ' ']);
         let operator = label.find(['=', '!']).expect("there is an operator");
@@ -93,7 +93,7 @@ fn selector(text: &str) -> (String, Vec<Matcher>) {
     (name.to_owned(), labels)
 }
 
-/// Every series of buzon's that a query names, with its labels.
+/// Returns every series of buzon that a query names, with its labels.
 pub fn selectors(query: &str) -> Vec<(String, Vec<Matcher>)> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let starts = query.match_indices("buzon_").map(|(at, _)| at);
@@ -107,7 +107,7 @@ pub fn selectors(query: &str) -> Vec<(String, Vec<Matcher>)> {
     named.collect()
 }
 
-/// Runs `promtool` of the Debian package `prometheus`, and returns what it says.
+/// Runs `promtool` of the Debian package `prometheus`, and returns its output.
 pub async fn promtool(folder: &Path, arguments: &[&str], input: &str) -> String {
     let mut command = Command::new("promtool");
     command.args(arguments).current_dir(folder).kill_on_drop(true);

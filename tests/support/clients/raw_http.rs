@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use crate::support::PATIENCE;
 use crate::support::events::{SECRET, sign};
 
-/// A whole request that posts a signed body for instance 7.
+/// Returns a complete request that posts a signed body for instance 7.
 pub fn request(body: &[u8]) -> Vec<u8> {
     request_to("/webhook/7", body)
 }
 
-/// A whole request that posts a signed body to this path.
+/// Returns a complete request that posts a signed body to this path.
 pub fn request_to(path: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nX-Whapi-Signature: {}\r\nContent-Length: {}\r\n\r\n",
@@ -25,13 +25,13 @@ pub fn request_to(path: &str, body: &[u8]) -> Vec<u8> {
     [head.into_bytes(), body.to_vec()].concat()
 }
 
-/// A connection that is used again, at hardly any cost.
+/// A connection that is reused and costs very little.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// What came back: the head is text with small letters.
+/// An answer. The head is text in lower case.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -48,7 +48,7 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// The next answer, whose length its head must say.
+    /// Reads the next answer, whose head must state its length.
     ///
     /// # Errors
     /// If the connection ends before the answer does.
@@ -78,7 +78,10 @@ impl Connection {
         }
     }
 
-    /// Waits until the other end closes in order, and says how it did.
+    /// Waits until the other end closes the connection in order.
+    ///
+    /// # Errors
+    /// If the connection is reset.
     pub async fn closed(&mut self) -> io::Result<()> {
         while self.stream.read_buf(&mut self.buffer).await? > 0 {
             self.buffer.clear();
@@ -88,7 +91,7 @@ impl Connection {
 }
 
 impl Reply {
-    /// Whether the connection takes no more requests.
+    /// Returns whether the server closes the connection after this answer.
     pub fn closes(&self) -> bool {
         self.head.contains("\r\nconnection: close\r\n")
     }
@@ -101,7 +104,7 @@ pub async fn send_and_reset(address: SocketAddr, bytes: &[u8]) {
     stream.set_zero_linger().expect("the socket takes it");
 }
 
-/// Sends bytes and reads until the server closes.
+/// Sends bytes and reads until the server closes the connection.
 pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(bytes.as_ref()).await.expect("the server reads");

@@ -6,13 +6,13 @@ use tokio::time::timeout;
 
 use crate::support::PATIENCE;
 
-/// A stream that was opened.
+/// An open stream.
 pub struct Stream {
     response: Response,
     text: String,
 }
 
-/// What stands between two empty lines.
+/// The lines between two empty lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
     pub id: Option<i64>,
@@ -23,7 +23,7 @@ pub struct Frame {
 }
 
 impl Stream {
-    /// Opens it; the answer must be a stream.
+    /// Opens the stream, and asserts that the answer is one.
     pub async fn open(request: RequestBuilder) -> Self {
         let response = timeout(PATIENCE, request.send()).await.expect("it answers").expect("it answers");
         assert_eq!(response.status(), 200);
@@ -34,7 +34,7 @@ impl Stream {
         self.response.headers().get(name).map_or("", |value| value.to_str().expect("it is text"))
     }
 
-    /// The next frame; `None` at the stream's orderly end.
+    /// Returns the next frame, or `None` at the stream's orderly end.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.text.split_once("\n\n") {
@@ -51,7 +51,7 @@ impl Stream {
         }
     }
 
-    /// The next frame that is an event.
+    /// Returns the next frame that is an event.
     pub async fn event(&mut self) -> Frame {
         loop {
             let frame = self.frame().await.expect("the stream does not end");
@@ -61,7 +61,7 @@ impl Stream {
         }
     }
 
-    /// The numbers of the next events, up to this one.
+    /// Returns the numbers of the next events, up to and including this one.
     pub async fn numbers_to(&mut self, last: i64) -> Vec<i64> {
         let mut numbers = Vec::new();
         while numbers.last() != Some(&last) {

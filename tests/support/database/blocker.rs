@@ -1,4 +1,4 @@
-//! A transaction of somebody else's that lets nobody write.
+//! Another client's transaction that blocks all writes.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
@@ -11,12 +11,13 @@ pub enum Blocker {
 }
 
 impl Blocker {
-    /// Holds this table; on SQLite all of them.
+    /// Locks this table; on SQLite, the whole database.
     pub async fn new(world: &World, table: &str) -> Self {
         match world.backend {
             Backend::Sqlite => {
                 let mut connection = SqliteConnection::connect(&world.url).await.expect("SQLite opens");
-                // A busy writer leaves little between its transactions, and SQLite itself looks ever more rarely.
+                // A busy writer leaves only short gaps between its transactions, and SQLite's own retries become too
+                // rare to hit one.
                 connection.execute("PRAGMA busy_timeout = 0").await.expect("it is set");
                 eventually("it begins", async || connection.execute("BEGIN IMMEDIATE").await.is_ok()).await;
                 Self::Sqlite(connection)

@@ -1,4 +1,4 @@
-//! PgBouncer before a PostgreSQL server.
+//! PgBouncer in front of a PostgreSQL server.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::eventually;
 
-/// It ends when this is dropped.
+/// A running PgBouncer, which is killed when this is dropped.
 pub struct PgBouncer {
     pub port: u16,
     process: Child,
@@ -14,7 +14,7 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Before the server and database of a URL, with these further settings.
+    /// Starts it in front of the server and database of a URL, with these additional settings.
     pub async fn start(url: &str, settings: &str) -> Self {
         let url = url::Url::parse(url).expect("it is a URL");
         let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -23,7 +23,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = user={} host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\n{settings}\n",
-            // With any authentication, a pooler uses one user for all.
+            // With `auth_type = any`, PgBouncer uses one user for all connections.
             url.username(),
             url.host_str().expect("it has a host"),
             url.port().expect("it has a port"),
@@ -37,7 +37,7 @@ impl PgBouncer {
         pooler
     }
 
-    /// It refuses to run as root.
+    /// Returns the command that starts PgBouncer, as another user if necessary: it refuses to run as root.
     fn command(file: &Path, folder: &Path) -> Command {
         let mut command = Command::new("/usr/sbin/pgbouncer");
         if rustix::process::getuid().is_root() {
@@ -49,7 +49,7 @@ impl PgBouncer {
         command
     }
 
-    /// The same database through the pooler.
+    /// Returns the URL of the same database through PgBouncer.
     pub fn url(&self, of: &str) -> String {
         let mut url = url::Url::parse(of).expect("it is a URL");
         url.set_port(Some(self.port)).expect("it takes one");
@@ -59,7 +59,7 @@ impl PgBouncer {
 
 impl Drop for PgBouncer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

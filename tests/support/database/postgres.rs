@@ -1,4 +1,4 @@
-//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a throw-away one for this process.
+//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a temporary one for this process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::eventually;
 
-/// A server of one's own; it ends when its standard input does, at the latest with this process.
+/// A server for one test. It ends when its standard input is closed, at the latest with this process.
 pub struct Server {
     pub url: String,
     _process: Child,
@@ -23,7 +23,7 @@ impl Server {
         Self::start_in(&std::env::temp_dir(), options)
     }
 
-    /// Starts it with its data under a folder.
+    /// Starts a server with its data in this folder.
     pub fn start_in(folder: &Path, options: &str) -> Self {
         let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"))
             .args(options.split_whitespace())
@@ -46,27 +46,27 @@ impl Server {
     }
 }
 
-/// How a server can end without being asked.
+/// A way in which a server can end unexpectedly.
 #[derive(Clone, Copy, Debug)]
 pub enum Crash {
-    /// All processes at once, without a checkpoint.
+    /// All processes end at once, without a checkpoint.
     Immediate,
-    /// `kill -9` of the process that started all others.
+    /// `kill -9` of the postmaster.
     Postmaster,
-    /// `kill -9` of the one that serves this connection, whereupon the server starts all anew by itself.
+    /// `kill -9` of the backend with this process id, whereupon the server restarts all its processes.
     Backend(i32),
 }
 
-/// A server's own folders and user.
+/// Control over a server on this machine: its folders and its processes.
 pub struct ServerControl {
     bin: PathBuf,
     data: PathBuf,
-    /// How it was started, as its own file says, which a power cut would take.
+    /// The options from the server's own file, kept here because a power cut could lose the file.
     options: String,
 }
 
 impl ServerControl {
-    /// Of a server on this machine that answers.
+    /// Takes control of a running server.
     pub async fn of(url: &str) -> Self {
         let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
         let row = "SELECT (SELECT setting FROM pg_config WHERE name = 'BINDIR'), current_setting('data_directory')";
@@ -78,7 +78,7 @@ impl ServerControl {
         Self { bin: bin.into(), data: data.into(), options: options.to_owned() }
     }
 
-    /// The server asks for passwords over TCP, from the next time that it reads its settings.
+    /// Makes the server ask for passwords over TCP, once it reads its settings again.
     pub fn ask_for_passwords(&self) {
         let rules = "local all all trust\nhost all all all scram-sha-256\n";
         std::fs::write(self.data.join("pg_hba.conf"), rules).expect("it can be written");
@@ -92,12 +92,12 @@ impl ServerControl {
         }
     }
 
-    /// Starts it as it was started before. After a crash its processes may take a moment to end.
+    /// Starts the server as it was started before. After a crash, its processes may take a moment to end.
     pub async fn start(&self) {
         self.start_with(&[]).await;
     }
 
-    /// Starts it, or starts it again, with this in its environment.
+    /// Starts or restarts the server with these variables in its environment.
     pub async fn start_with(&self, environment: &[(&str, String)]) {
         let started = async || {
             self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await;
@@ -106,7 +106,7 @@ impl ServerControl {
         eventually("the server starts", started).await;
     }
 
-    /// Stops all processes where they are, and returns them.
+    /// Stops all processes with SIGSTOP, and returns them.
     pub fn freeze(&self) -> Vec<Pid> {
         let postmaster = self.postmaster();
         signal(postmaster, Signal::STOP);
@@ -114,14 +114,14 @@ impl ServerControl {
         [vec![postmaster], others].concat()
     }
 
-    /// Ends processes that were stopped.
+    /// Kills processes that were stopped, and waits for their end.
     pub async fn end(&self, processes: &[Pid]) {
         processes.iter().for_each(|pid| signal(*pid, Signal::KILL));
         let gone = async || processes.iter().all(|pid| parent(*pid).is_none());
         eventually("the server's processes end", gone).await;
     }
 
-    /// Whether it has not ended by itself.
+    /// Returns whether the server is still running.
     pub fn runs(&self) -> bool {
         self.find_postmaster().is_some_and(|pid| parent(pid).is_some())
     }
@@ -154,13 +154,13 @@ impl ServerControl {
     }
 }
 
-/// To a process of a server on this machine, as `pg_stat_activity` names it.
+/// Sends a signal to a server process by its id from `pg_stat_activity`.
 pub fn signal_backend(pid: i32, signal: Signal) {
     self::signal(Pid::from_raw(pid).expect("it is one"), signal);
 }
 
 fn signal(process: Pid, signal: Signal) {
-    // It may have ended by itself.
+    // The process may have ended by itself.
     let _ = kill_process(process, signal);
 }
 
@@ -170,7 +170,8 @@ fn children(of: Pid) -> Vec<Pid> {
     names.filter_map(Pid::from_raw).filter(|pid| parent(*pid) == Some(of)).collect()
 }
 
-/// Of a process that runs. What stands after the name and its parentheses are the state and the parent.
+/// Returns the parent of a running process. In `/proc/PID/stat`, the state and the parent follow the name in
+/// parentheses.
 fn parent(process: Pid) -> Option<Pid> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_pid())).ok()?;
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
@@ -178,35 +179,35 @@ fn parent(process: Pid) -> Option<Pid> {
     words.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?))
 }
 
-/// The URL of the server for all tests.
+/// Returns the URL of the server that all tests share.
 pub fn server() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
     static SERVER: OnceLock<Server> = OnceLock::new();
     URL.get_or_init(|| borrowed().unwrap_or_else(|| SERVER.get_or_init(|| Server::start("")).url.clone()))
 }
 
-/// The server that the tests were given.
+/// Returns the server that the environment names.
 fn borrowed() -> Option<String> {
     std::env::var("BUZON_TEST_POSTGRES_URL").ok()
 }
 
-/// The name of the database that a URL names.
+/// Returns the name of the database in a URL.
 pub fn name(url: &str) -> String {
     url::Url::parse(url).expect("it is a URL").path().trim_start_matches('/').to_owned()
 }
 
-/// Removes a database from a server that the tests were given.
+/// Drops a database if it is on a server that the environment names.
 pub fn drop_if_borrowed(url: &str) {
     let Some((server, name)) = borrowed().map(|server| (server, name(url))) else { return };
     let removal = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
         runtime.block_on(execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
     });
-    // A test that fails is not to fail again here.
+    // A failing test must not panic again here.
     let _ = removal.join();
 }
 
-/// Makes a new, empty database with these options of `CREATE DATABASE`, and returns its URL.
+/// Creates an empty database with these options of `CREATE DATABASE`, and returns its URL.
 pub async fn database(server: &str, options: &str) -> String {
     let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
     execute(server, &format!("CREATE DATABASE {name} {options}")).await;
@@ -215,7 +216,7 @@ pub async fn database(server: &str, options: &str) -> String {
     url.into()
 }
 
-/// Runs a statement on a connection of its own.
+/// Runs a statement on its own connection.
 pub async fn execute(url: &str, statement: &str) {
     let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
     connection.execute(AssertSqlSafe(statement)).await.expect("the statement is right");

@@ -1,4 +1,4 @@
-//! A way to the database that can be cut.
+//! A proxy in front of a database that can cut and delay connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast};
 
-/// Passes every connection on, as long as it is open.
+/// A proxy that forwards connections while it is open.
 pub struct Proxy {
     state: Arc<State>,
 }
@@ -17,17 +17,17 @@ pub struct Proxy {
 struct State {
     open: AtomicBool,
     cut: Notify,
-    /// How many commits are to be passed on without their answers.
+    /// How many COMMITs are still to be forwarded without their answers.
     commits_to_cut: AtomicU64,
     commits_cut: AtomicU64,
-    /// Of whatever is said, each way, in milliseconds.
+    /// The delay of all data in each direction, in milliseconds.
     delay: AtomicU64,
-    /// What the service says, one piece after the other: whether a transaction begins with it.
+    /// Sends one value for each piece of data from the service: whether a transaction begins with it.
     said: broadcast::Sender<bool>,
 }
 
 impl Proxy {
-    /// Puts itself before the server that `url` names.
+    /// Starts a proxy in front of the server in `url`, and changes `url` to the proxy's address.
     pub async fn start(url: &mut String) -> Self {
         let mut through = url::Url::parse(url).expect("the server has a URL");
         let server = format!("127.0.0.1:{}", through.port().expect("the URL has a port"));
@@ -47,7 +47,7 @@ impl Proxy {
         Self { state }
     }
 
-    /// Cuts every connection; new ones are passed on.
+    /// Cuts every connection; new ones are forwarded.
     pub fn cut(&self) {
         self.state.cut.notify_waiters();
     }
@@ -58,7 +58,7 @@ impl Proxy {
         self.cut();
     }
 
-    /// Passes on the next COMMIT, and cuts its connection before the answer.
+    /// Forwards the next COMMIT, and cuts its connection before the answer.
     pub fn cut_in_commit(&self) {
         self.state.commits_to_cut.fetch_add(1, Ordering::SeqCst);
     }
@@ -67,12 +67,13 @@ impl Proxy {
         self.state.commits_cut.load(Ordering::SeqCst)
     }
 
-    /// From now on, all that is said takes so long, each way.
+    /// Delays all data by this much from now on, in each direction.
     pub fn delay(&self, by: Duration) {
         self.state.delay.store(by.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// Is ready when a transaction has begun, from now on, and so many more statements are on their way.
+    /// Returns a future that is ready when the next transaction has begun and this many more statements are on their
+    /// way.
     pub fn statements_after_begin(&self, statements: u64) -> impl Future<Output = ()> {
         let mut said = self.state.said.subscribe();
         async move {
@@ -99,13 +100,13 @@ async fn accept(listener: TcpListener, server: String, state: Arc<State>) {
 async fn pass(mut client: TcpStream, server: String, state: Arc<State>) {
     let mut server = TcpStream::connect(server).await.expect("the server listens");
     tokio::select! {
-        // A connection that ends by itself is no business of the proxy's.
+        // A connection that ends by itself needs no handling.
         _ = both_ways(&mut client, &mut server, &state) => {}
         () = state.cut.notified() => {}
     }
 }
 
-/// Passes on what either side says, until one of them has no more to say or a commit is cut.
+/// Forwards data in both directions until one side closes or a commit is cut.
 async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State) -> std::io::Result<()> {
     let (mut said, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
@@ -136,13 +137,13 @@ async fn both_ways(client: &mut TcpStream, server: &mut TcpStream, state: &State
 
 /// A simple query of this text.
 const COMMIT: &[u8] = b"COMMIT\0";
-/// A simple query that begins so.
+/// The beginning of a simple query.
 const BEGIN: &[u8] = b"BEGIN ";
 
 impl State {
     fn hear(&self, words: &[u8]) {
         let begins = words.windows(BEGIN.len()).any(|word| word == BEGIN);
-        // Nobody need be listening.
+        // There may be no subscriber.
         let _ = self.said.send(begins);
     }
 

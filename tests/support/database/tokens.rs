@@ -1,4 +1,4 @@
-//! Tokens of the read API, made and ended beside a running service.
+//! Tokens of the read API, created and revoked beside a running service.
 
 use std::sync::Arc;
 
@@ -11,31 +11,31 @@ use buzon::store::{self, OpenMode, Options, Pending, Store};
 
 use super::world::World;
 
-/// A token that the database knows.
+/// A token in the database.
 pub struct StoredToken {
     pub id: TokenId,
     pub token: Token,
 }
 
 impl StoredToken {
-    /// What is sent.
+    /// Returns the token as a client sends it.
     pub fn text(&self) -> &str {
         self.token.expose()
     }
 }
 
-/// A store beside the one that serves.
+/// Opens the store beside the server that uses it.
 pub async fn open_beside_server(world: &World) -> Arc<dyn Store> {
     let options = Options { pending: Pending::Refuse, access: OpenMode::Beside, ..world.options() };
     store::open(&options).await.expect("the store opens")
 }
 
-/// A token for these instances, or for everything where there are none.
+/// Creates a token for these instances, or for all if there are none.
 pub async fn token(world: &World, instances: &[&str]) -> StoredToken {
     token_until(world, instances, None).await
 }
 
-/// The same with an end, which may be over.
+/// Creates a token that expires at this time, which may be in the past.
 pub async fn token_until(world: &World, instances: &[&str], expires_at: Option<Timestamp>) -> StoredToken {
     let token = Token::from_random(*uuid::Uuid::now_v7().as_bytes().repeat(2).first_chunk().expect("it is as long"));
     let ids = instances.iter().map(|id| InstanceId::new(id).expect("it is an id"));

@@ -21,7 +21,7 @@ pub enum Backend {
     Postgres,
 }
 
-/// An empty database, and a folder that goes when it does.
+/// The world of a test: an empty database, and a folder that is removed with it.
 pub struct World {
     pub backend: Backend,
     pub url: String,
@@ -44,14 +44,14 @@ impl World {
         }
     }
 
-    /// A SQLite database of this path in the world's folder.
+    /// Returns a world with a SQLite database of this path in its folder.
     pub fn in_folder(path: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let url = format!("sqlite://{}", folder.path().join(path).display());
         Self { backend: Backend::Sqlite, url, folder }
     }
 
-    /// A new database of this server, with these options of `CREATE DATABASE`.
+    /// Creates a database on this server with these options of `CREATE DATABASE`.
     pub async fn on_server(server: &str, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         Self { backend: Backend::Postgres, url: postgres::database(server, options).await, folder }
@@ -78,8 +78,8 @@ impl World {
         self.folder.path().join("data")
     }
 
-    /// The rows of a query that both databases understand, as text: columns with `|` between them, NULL as `NULL`,
-    /// flags as 0 and 1, bytes in hexadecimal digits, times as in SQLite.
+    /// Runs a query that both databases understand, and returns its rows as text: columns separated by `|`, NULL as
+    /// `NULL`, flags as 0 and 1, bytes in hexadecimal, times in SQLite's form.
     pub async fn rows(&self, query: &str) -> Vec<String> {
         match self.backend {
             Backend::Sqlite => {
@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// The only value of a query.
+    /// Returns the only value of a query.
     pub async fn value(&self, query: &str) -> String {
         let rows = self.rows(query).await;
         assert_eq!(rows.len(), 1, "{query}");
@@ -120,7 +120,8 @@ impl World {
         }
     }
 
-    /// Every row of every table that follows from the set of events: without numbers, repeats and the state of jobs.
+    /// Returns every row of every table that follows from the set of events, without numbers, repeats and the state of
+    /// jobs.
     pub async fn dump(&self) -> Vec<String> {
         const TABLES: [(&str, &str); 7] = [
             (
@@ -155,8 +156,8 @@ impl World {
         dump
     }
 
-    /// The columns of `message_search`, the words in their order and the facets in theirs. SQLite's index of them is held
-    /// against them.
+    /// Returns the columns of `message_search`, with words and facets in their order. On SQLite, the full-text index is
+    /// checked against them.
     async fn words(&self) -> &'static str {
         match self.backend {
             Backend::Sqlite => {
@@ -174,7 +175,7 @@ impl World {
 }
 
 impl Drop for World {
-    /// A server of our own goes with its databases; somebody else's is left as it was.
+    /// Drops the database if it is on a server that the environment names. A temporary server ends with its databases.
     fn drop(&mut self) {
         if self.backend == Backend::Postgres {
             postgres::drop_if_borrowed(&self.url);
@@ -182,7 +183,7 @@ impl Drop for World {
     }
 }
 
-/// Records one batch; again when another transaction was in the way, as the contract asks of a caller.
+/// Records one batch, and tries again after a conflict with another transaction, as the contract asks of a caller.
 pub async fn record(store: &Arc<dyn Store>, events: &[Event]) -> Vec<Receipt> {
     loop {
         match store.record_batch(events).await {

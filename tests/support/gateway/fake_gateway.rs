@@ -1,5 +1,5 @@
-//! The gateway's own API: a real server that delivers events, keeps those that failed, and sends one again when it is
-//! asked. It can also be told to answer everything with something else.
+//! The gateway's own API: a real server that delivers events, keeps those that failed, and replays one when asked. It
+//! can also be scripted to answer with anything else.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,13 +11,13 @@ use tokio::sync::watch;
 
 use crate::support::events::{SECRET, sign};
 
-/// The token of instance 7, the only one that it knows.
+/// The token of instance 7, the only one that the gateway knows.
 pub const TOKEN: &str = "canary-token-of-the-gateway";
 
 #[derive(Clone)]
 pub struct FakeGateway {
     pub address: SocketAddr,
-    /// Where buzon is, if it is anywhere.
+    /// The address of buzon, while it is reachable.
     buzon: Arc<watch::Sender<Option<SocketAddr>>>,
     state: Arc<Mutex<State>>,
 }
@@ -25,15 +25,15 @@ pub struct FakeGateway {
 #[derive(Default)]
 struct State {
     kept: Vec<Kept>,
-    /// Ids, in the order in which they were asked for.
+    /// The ids that were replayed, in the order of the requests.
     replayed: Vec<u64>,
     /// Method and path of every request, without the query.
     requests: Vec<String>,
-    /// What was registered.
+    /// The bodies of the registrations.
     webhooks: Vec<Value>,
-    /// Ids that are never delivered.
+    /// Ids whose delivery always fails.
     stuck: Vec<u64>,
-    /// Answers to the next requests instead of its own, the last of them for ever.
+    /// Answers that replace the gateway's own for the next requests; the last one stays in force.
     scripted: Vec<String>,
     made: u64,
 }
@@ -55,7 +55,7 @@ impl FakeGateway {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let gateway = serving.clone();
-                // A client that goes away in the middle is its own business.
+                // A client may disconnect in the middle of a request.
                 tokio::spawn(async move { gateway.serve(stream).await.ok() });
             }
         });
@@ -66,17 +66,17 @@ impl FakeGateway {
         format!("http://{}", self.address)
     }
 
-    /// The file of settings for a buzon that may ask it for what failed.
+    /// Returns a settings file for a buzon that may ask this gateway for failed deliveries.
     pub fn settings(&self) -> String {
         format!("gateway_url = \"{}\"\n[[instances]]\nid = \"7\"\ntoken = \"{TOKEN}\"\n", self.url())
     }
 
-    /// From now on, buzon is there; or nowhere.
+    /// Sets the address of buzon; `None` makes it unreachable.
     pub fn set_buzon(&self, buzon: Option<SocketAddr>) {
         self.buzon.send_replace(buzon);
     }
 
-    /// Delivers an event to instance 7, and keeps it if it is not taken. Whether it was.
+    /// Delivers an event to instance 7, and keeps it if the delivery fails. Returns whether it succeeded.
     pub async fn deliver(&self, body: Vec<u8>) -> bool {
         let buzon = *self.buzon.borrow();
         let outcome = self.post(buzon, &body).await;
@@ -84,13 +84,13 @@ impl FakeGateway {
             let mut state = self.state();
             state.made += 1;
             let id = state.made;
-            // The newest first, as lists are.
+            // Lists are sorted by age, the newest first.
             state.kept.insert(0, Kept { id, body, attempts: 1, error: error.clone() });
         }
         outcome.is_ok()
     }
 
-    /// Keeps an event that can never be delivered, the oldest of all. Its id.
+    /// Adds the oldest event of all, whose delivery always fails, and returns its id.
     pub fn keep_stuck(&self) -> u64 {
         let mut state = self.state();
         state.made += 1;
@@ -100,8 +100,8 @@ impl FakeGateway {
         id
     }
 
-    /// Answers the next requests with these, each a whole answer, and all after them with the last; with none, by itself
-    /// again.
+    /// Answers the next requests with these complete answers, and all later ones with the last of them. An empty list
+    /// ends the script.
     pub fn script(&self, answers: &[String]) {
         self.state().scripted = answers.to_vec();
     }
@@ -118,7 +118,7 @@ impl FakeGateway {
         self.state().webhooks.clone()
     }
 
-    /// How many requests began like this, such as `GET /api/webhook-dlq`.
+    /// Returns how many requests began like this, such as `GET /api/webhook-dlq`.
     pub fn asked(&self, beginning: &str) -> usize {
         self.state().requests.iter().filter(|request| request.starts_with(beginning)).count()
     }
@@ -159,7 +159,7 @@ impl FakeGateway {
         stream.get_mut().shutdown().await
     }
 
-    /// Notes the request.
+    /// Notes the request, and returns its scripted answer, if there is one.
     fn scripted(&self, method: &str, target: &str) -> Option<String> {
         let mut state = self.state();
         state.requests.push(format!("{method} {}", target.split('?').next().unwrap_or_default()));
@@ -208,7 +208,7 @@ impl FakeGateway {
         let Some(kept) = kept else { return reply(404, &json!({"error": "not found"})) };
         self.state().replayed.push(kept.id);
         let is_stuck = self.state().stuck.contains(&kept.id);
-        // A test that starts a buzon knows only then where it is.
+        // A test knows the address only after it has started buzon.
         let buzon = *self.buzon.subscribe().wait_for(Option::is_some).await.expect("the gateway lives");
         match self.post(buzon, &kept.body).await {
             Ok(()) if !is_stuck => {
@@ -224,7 +224,7 @@ fn reply(status: u16, body: &Value) -> String {
     answer(status, "Content-Type: application/json\r\n", &body.to_string())
 }
 
-/// A whole answer, with header lines that each have their line break.
+/// Returns a complete answer, with header lines that each end in a line break.
 pub fn answer(status: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }

@@ -1,4 +1,4 @@
-//! The gateway's file server: a real one on loopback, that can be slow, cut off, lie, redirect and refuse.
+//! The gateway's file server: a real one on loopback that can be slow, break off, lie, redirect and refuse.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::gate::Gate;
 
-/// Answers every path as it was told to, 404 where it was told nothing, one request for each connection.
+/// A file server that answers every path as configured, 404 by default, with one request for each connection.
 #[derive(Clone)]
 pub struct FileServer {
     pub address: SocketAddr,
@@ -19,7 +19,7 @@ pub struct FileServer {
 #[derive(Default)]
 struct State {
     replies: HashMap<String, Reply>,
-    /// For all other paths.
+    /// The reply for all other paths.
     otherwise: Option<fn(&str) -> Reply>,
     /// The heads of all requests.
     requests: Vec<String>,
@@ -27,7 +27,7 @@ struct State {
     most_at_once: usize,
 }
 
-/// A gateway that is away: connections to its port, which is nobody else's, are refused.
+/// A file server that is down: connections to its port, which no other program has, are refused.
 pub struct StoppedFileServer(TcpSocket);
 
 impl StoppedFileServer {
@@ -50,16 +50,16 @@ impl StoppedFileServer {
     }
 }
 
-/// What is sent for a request, one step after the other; then the connection is closed.
+/// The steps of an answer. After the last one, the connection is closed.
 #[derive(Clone)]
 pub struct Reply(Vec<Step>);
 
 #[derive(Clone)]
 enum Step {
     Send(Vec<u8>),
-    /// Goes on when the gate is opened.
+    /// Continues when the gate is opened.
     Wait(Gate),
-    /// Until the client has enough.
+    /// Repeats until the client closes the connection.
     SendForEver(Vec<u8>),
     Reset,
 }
@@ -69,7 +69,7 @@ impl Reply {
         Self::with_headers("", content)
     }
 
-    /// A file with further header lines, each with its line break.
+    /// Returns a file with further header lines, each with its line break.
     pub fn with_headers(headers: &str, content: &[u8]) -> Self {
         let length = content.len();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n");
@@ -80,7 +80,7 @@ impl Reply {
         Self::status_with(status, "")
     }
 
-    /// A status with further header lines, each with its line break.
+    /// Returns a status with further header lines, each with its line break.
     pub fn status_with(status: u16, headers: &str) -> Self {
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n{headers}Connection: close\r\n\r\nno");
         Self(vec![Step::Send(head.into_bytes())])
@@ -90,32 +90,32 @@ impl Reply {
         Self::status_with(302, &format!("Location: {location}\r\n"))
     }
 
-    /// Says another length than it sends.
+    /// States another length than it sends.
     pub fn lying(length: usize, content: &[u8]) -> Self {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         Self(vec![Step::Send([head.as_bytes(), content].concat())])
     }
 
-    /// Whole, and its length is not said.
+    /// Sends a complete file whose length is not stated.
     pub fn chunked(content: &[u8]) -> Self {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
         let head = format!("{head}{:x}\r\n", content.len());
         Self(vec![Step::Send([head.as_bytes(), content, b"\r\n0\r\n\r\n"].concat())])
     }
 
-    /// Chunked, without an end.
+    /// Sends chunks without an end.
     pub fn endless() -> Self {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
         let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
         Self(vec![Step::Send(head.to_vec()), Step::SendForEver(chunk.into_bytes())])
     }
 
-    /// Answers that announce an answer, without an end.
+    /// Sends informational responses without an end.
     pub fn early_hints_for_ever() -> Self {
         Self(vec![Step::SendForEver(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(200))])
     }
 
-    /// Chunked, and cut off where a chunk is whole.
+    /// Sends a complete chunk, and breaks off before the last one.
     pub fn cut_off() -> Self {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nhalf\r\n";
         Self(vec![Step::Send(head.as_bytes().to_vec())])
@@ -125,7 +125,7 @@ impl Reply {
         Self(vec![Step::Reset])
     }
 
-    /// The first half, and the rest when the gate is opened.
+    /// Sends the first half, and the rest when the gate is opened.
     pub fn halved(content: &[u8], gate: &Gate) -> Self {
         let Self(mut steps) = Self::file(content);
         let Some(Step::Send(whole)) = steps.pop() else { panic!("a file is one step") };
@@ -133,7 +133,7 @@ impl Reply {
         Self(vec![Step::Send(first.to_vec()), Step::Wait(gate.clone()), Step::Send(second.to_vec())])
     }
 
-    /// Nothing until the gate is opened.
+    /// Sends nothing until the gate is opened.
     pub fn held(self, gate: &Gate) -> Self {
         Self([vec![Step::Wait(gate.clone())], self.0].concat())
     }
@@ -161,32 +161,32 @@ impl FileServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on, answers `path` like this.
+    /// Answers `path` like this from now on.
     pub fn reply(&self, path: &str, reply: Reply) {
         self.state().replies.insert(path.to_owned(), reply);
     }
 
-    /// From now on, answers all other paths like this.
+    /// Answers all other paths like this from now on.
     pub fn reply_to_all(&self, reply: fn(&str) -> Reply) {
         self.state().otherwise = Some(reply);
     }
 
-    /// How often `path` was asked for.
+    /// Returns how often `path` was requested.
     pub fn asked(&self, path: &str) -> usize {
         self.state().requests.iter().filter(|head| head.split(' ').nth(1) == Some(path)).count()
     }
 
-    /// The heads of all requests.
+    /// Returns the heads of all requests.
     pub fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
 
-    /// Counts from zero again.
+    /// Forgets all requests.
     pub fn forget(&self) {
         self.state().requests.clear();
     }
 
-    /// How many requests were under way at the same time, at most.
+    /// Returns the maximum number of requests that were under way at the same time.
     pub fn most_at_once(&self) -> usize {
         self.state().most_at_once
     }
@@ -195,7 +195,7 @@ impl FileServer {
         self.state.lock().expect("no test panics with it")
     }
 
-    /// Notes the request, and finds its reply.
+    /// Notes the request, and returns its reply.
     fn begin(&self, head: String) -> Reply {
         let mut state = self.state();
         let path = head.split(' ').nth(1).unwrap_or_default();
@@ -222,7 +222,7 @@ impl FileServer {
             }
         }
         self.state().at_once -= 1;
-        // Half-closed first, so that what was sent arrives.
+        // Closing only this direction first lets everything that was sent arrive.
         let _ = stream.get_mut().shutdown().await;
     }
 }
@@ -251,7 +251,7 @@ async fn accept(listener: TcpListener, gateway: FileServer) {
     }
 }
 
-/// A port whose every connection counts: nobody is to come.
+/// A port that must not be connected to, and counts the connections.
 pub struct Canary {
     pub address: SocketAddr,
     connections: Arc<Mutex<usize>>,
@@ -262,7 +262,7 @@ impl Canary {
         Self::try_start_at((Ipv4Addr::LOCALHOST, 0).into()).await.expect("a port is free")
     }
 
-    /// `None` if the port is taken.
+    /// Returns `None` if the port is taken.
     pub async fn try_start_at(address: SocketAddr) -> Option<Self> {
         let listener = TcpListener::bind(address).await.ok()?;
         let address = listener.local_addr().expect("it is bound");

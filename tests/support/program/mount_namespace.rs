@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-/// What gives `unshare` a mount table of its own: as an ordinary user where that is allowed, else as root.
+/// Returns the arguments that give `unshare` its own mount table: as an ordinary user where that is allowed, else as
+/// root.
 pub fn namespace() -> &'static [&'static str] {
     let ways: [&[&str]; 2] = [&["--user", "--map-root-user", "--mount"], &["--mount"]];
     let works = |way: &&[&str]| Command::new("unshare").args(*way).arg("true").status().is_ok_and(|it| it.success());

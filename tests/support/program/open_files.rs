@@ -1,11 +1,12 @@
-//! Files that may be open.
+//! The limit on open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Lets this process, and those that it starts, have so many files open beside their ordinary ones.
+/// Raises the limit for this process and its children, so that they can have this many files open beside their ordinary
+/// ones.
 ///
 /// # Panics
-/// If the system does not let it.
+/// If the system does not allow it.
 pub fn allow_open_files(files: u64) {
     const ORDINARY: u64 = 500;
     let limits = getrlimit(Resource::Nofile);

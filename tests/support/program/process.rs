@@ -17,17 +17,17 @@ use crate::support::PATIENCE;
 use crate::support::database::world::World;
 use crate::support::events::{SECRET, sign};
 
-/// A running `buzon serve`; killed when it is dropped.
+/// A running `buzon serve`, which is killed when it is dropped.
 pub struct Buzon {
     pub address: SocketAddr,
     pub api_address: SocketAddr,
-    /// What it printed at the start.
+    /// The lines printed at the start.
     pub greeting: Vec<String>,
     child: Child,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
-/// The program with nothing in its environment but `settings`, in `folder`.
+/// Returns the program with nothing but `settings` in its environment, in `folder`.
 pub fn command(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_buzon"));
     command.args(arguments).env_clear().envs(settings.iter().copied()).current_dir(folder).kill_on_drop(true);
@@ -46,7 +46,7 @@ pub async fn run(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -
     timeout(PATIENCE, output).await.expect("the program ends").expect("the program can be started")
 }
 
-/// Runs the program to its end at a terminal of its own, which `script` makes, and returns all that it shows.
+/// Runs the program to its end at a terminal that `script` creates, and returns everything shown there.
 pub async fn run_at_terminal(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let quoted = |argument: &&str| format!("'{}'", argument.replace('\'', "'\\''"));
     let line = [env!("CARGO_BIN_EXE_buzon")].iter().chain(arguments).map(quoted).collect::<Vec<_>>().join(" ");
@@ -60,17 +60,17 @@ pub async fn run_at_terminal(folder: &Path, arguments: &[&str], settings: &[(&st
 }
 
 impl Buzon {
-    /// Serves the world's database from its folder, on a free port. Its log goes to `log` there.
+    /// Serves the world's database from its folder, on a free port. The log goes to the file `log` there.
     pub async fn serve(world: &World, settings: &[(&str, &str)]) -> Self {
         Self::serve_default(world, &[&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat()).await
     }
 
-    /// Serves whatever database these settings give, in the same way.
+    /// Serves the database that these settings name in the same way.
     pub async fn serve_default(world: &World, settings: &[(&str, &str)]) -> Self {
         Self::start(world, Self::served(world, settings), log_file(world)).await
     }
 
-    /// Serves the world's database with its log going there.
+    /// Serves the world's database with its log going to `log`.
     pub async fn serve_logging_to(log: impl Into<Stdio>, world: &World, settings: &[(&str, &str)]) -> Self {
         let settings = [&[("BUZON_DATABASE_URL", world.url.as_str())], settings].concat();
         Self::start(world, Self::served(world, &settings), log).await
@@ -122,7 +122,7 @@ impl Buzon {
         Self { address, api_address, greeting, child, _stdout: stdout }
     }
 
-    /// Everything that was logged so far.
+    /// Returns everything that was logged so far.
     pub async fn log(world: &World) -> String {
         fs::read_to_string(world.folder.path().join("log")).await.expect("there is a log")
     }
@@ -138,12 +138,12 @@ impl Buzon {
         answer(post.header("X-Whapi-Signature", sign(SECRET, &body)).body(body)).await
     }
 
-    /// The file system as the program sees it.
+    /// Returns the root of the file system as the program sees it.
     pub fn root(&self) -> PathBuf {
         format!("/proc/{}/root", self.child.id().expect("it runs")).into()
     }
 
-    /// The most memory that it ever had, in bytes.
+    /// Returns the peak memory of the program in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id().expect("it runs"));
         let status = std::fs::read_to_string(status).expect("Linux tells");
@@ -151,19 +151,19 @@ impl Buzon {
         peak.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("it is a number") * 1_024
     }
 
-    /// How many files and connections it has open.
+    /// Returns how many files and connections the program has open.
     pub fn open_files(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id().expect("it runs"));
         std::fs::read_dir(folder).expect("Linux tells").count()
     }
 
-    /// How long processors have worked for it.
+    /// Returns the processor time of the program.
     pub fn processor_time(&self) -> Duration {
-        /// Of Linux, in a second, whatever the processor's own are.
+        /// Clock ticks per second, which Linux fixes at this value for user space.
         const TICKS: f64 = 100.0;
         let stat = format!("/proc/{}/stat", self.child.id().expect("it runs"));
         let stat = std::fs::read_to_string(stat).expect("Linux tells");
-        // What stands after the name and its parentheses begins with the third field; the times are the 14th and 15th.
+        // The third field follows the name in parentheses; the times are the 14th and 15th.
         let fields = stat.rsplit_once(')').expect("it has a name").1.split_whitespace().skip(11).take(2);
         let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("it is a number")).sum();
         Duration::from_secs_f64(ticks as f64 / TICKS)
@@ -178,7 +178,7 @@ impl Buzon {
         timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it can be waited for")
     }
 
-    /// `kill -9`.
+    /// Kills the program with `kill -9`.
     pub async fn kill(mut self) {
         self.signal(Signal::KILL);
         self.wait().await;

@@ -29,7 +29,7 @@ pub struct Service {
     client: reqwest::Client,
 }
 
-/// What the server said.
+/// An answer of the server.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -42,14 +42,14 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
     }
 
-    /// The stable word of a problem.
+    /// Returns the stable code of a problem.
     pub fn code(&self) -> &str {
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], self.status.as_u16());
         self.body["code"].as_str().expect("a problem has a code")
     }
 
-    /// Whether it is the answer to an event that is safe: and if so, whether the event was there before.
+    /// Asserts that the event was accepted, and returns whether it was a duplicate.
     #[track_caller]
     pub fn accepted(&self) -> bool {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
@@ -58,7 +58,7 @@ impl Answer {
     }
 }
 
-/// A configuration from variables, as a process would have them.
+/// Returns a configuration from variables, as a process would have them.
 pub fn config(variables: &[(&str, &str)]) -> Config {
     let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::new(&SettingSources::gather(None, vec![], variables).expect("the settings are known"))
@@ -71,7 +71,7 @@ impl Service {
         Self::start_with(world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await
     }
 
-    /// Serves the world's database with these settings, and no secret unless they have one.
+    /// Serves the world's database with these settings, and no secret unless they contain one.
     pub async fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
         Self::start_paced(world, store, settings, StreamPace::default())
@@ -92,7 +92,7 @@ impl Service {
         Self::start_all(world, store.clone(), store, settings, StreamPace::default(), answers, Arc::new(SystemClock))
     }
 
-    /// Serves the world's database by this clock.
+    /// Serves the world's database with this clock.
     pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
         Self::start_all(world, store.clone(), store, settings, StreamPace::default(), AnswerLimits::default(), clock)
@@ -127,13 +127,13 @@ impl Service {
         let (address, api_address) = (application.webhook_address(), application.api_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(application.run(async {
-            // A dropped sender stops the service too.
+            // Dropping the sender stops the service too.
             let _ = stopped.await;
         }));
         Self { address, api_address, data_dir, stop, task, client: crate::support::client() }
     }
 
-    /// The API's token, as the first start wrote it.
+    /// Returns the API token that the first start wrote.
     pub fn token(&self) -> String {
         buzon::config::data_dir::token(&self.data_dir).expect("it was written").expose_secret().to_owned()
     }
@@ -153,12 +153,12 @@ impl Service {
         answer(self.post(path, body).header("X-Whapi-Signature", signature)).await
     }
 
-    /// How it ends by itself.
+    /// Waits until the service ends by itself, and returns its result.
     pub async fn ended(self) -> anyhow::Result<()> {
         self.task.await.expect("the service does not panic")
     }
 
-    /// Ends in an orderly way.
+    /// Stops the service in order.
     pub async fn stop(self) {
         self.stop.send(()).expect("the service runs");
         self.task.await.expect("the service does not panic").expect("the service ends in order");
