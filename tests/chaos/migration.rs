@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{SETTINGS, rounds, seed};
+use crate::support::database::world::{Backend, World};
 use crate::support::events::received;
-use crate::support::process::{Buzon, command};
-use crate::support::world::{Backend, World};
+use crate::support::program::process::{Buzon, command};
 use buzon::simulate::SeededRng;
 
 /// Lets a command run for a moment and kills it, unless it has ended. Returns whether the command was killed.

@@ -8,8 +8,8 @@ mod clients;
 mod database;
 pub mod harness;
 mod machine;
-mod processes;
 mod migration;
+mod processes;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

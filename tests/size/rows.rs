@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use buzon::domain::chat::chat_id;
 use buzon::domain::media::MediaJob;
-use buzon::domain::message::ack;
+use buzon::domain::message::{MessageKey, ack};
 use buzon::domain::search::{SearchEntry, first_words, fold};
 use buzon::domain::time::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ impl Batch {
             self.push("responses", RESPONSES, response);
         }
         if let Some(body) = &message.body {
-            let key = (message.key.0.clone(), message.key.1.to_string());
+            let key = MessageKey { instance_id: message.key.0.clone(), id: message.key.1.to_string() };
             self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, first_words(body)));
         }
         self.push("messages", MESSAGES, message_row(message, received_at, seq));

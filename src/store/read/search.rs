@@ -170,7 +170,10 @@ mod tests {
             }
             found.truncate(limit as usize);
             let instance = InstanceId::new("7").unwrap();
-            Ok(found.into_iter().map(|at| ((instance.clone(), at.millis().to_string()), at)).collect())
+            Ok(found
+                .into_iter()
+                .map(|at| (MessageKey { instance_id: instance.clone(), id: at.millis().to_string() }, at))
+                .collect())
         }
     }
 
