@@ -10,7 +10,7 @@ fn path(target: &str) -> std::path::PathBuf {
 }
 
 pub fn lines(target: &str) -> Vec<Vec<u8>> {
-    let text = std::fs::read(path(target).join("lines")).expect("the corpus is there");
+    let text = std::fs::read(path(target).join("lines")).expect("the corpus exists");
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
     lines.collect()
 }
@@ -19,9 +19,9 @@ pub fn lines(target: &str) -> Vec<Vec<u8>> {
 pub fn bodies() -> Vec<Vec<u8>> {
     let guide = GUIDE.iter().map(|(_, body)| *body).chain(GUIDE_CURL).map(<[u8]>::to_vec);
     let hostile = hostile().into_iter().map(|(body, _)| body);
-    let files = std::fs::read_dir(path("decoder")).expect("the corpus is there");
-    let mut files: Vec<_> = files.map(|entry| entry.expect("it can be read").path()).collect();
+    let files = std::fs::read_dir(path("decoder")).expect("the corpus exists");
+    let mut files: Vec<_> = files.map(|entry| entry.expect("the file can be read").path()).collect();
     files.sort();
-    let ours = files.iter().map(|path| std::fs::read(path).expect("it can be read"));
+    let ours = files.iter().map(|path| std::fs::read(path).expect("the file can be read"));
     guide.chain(hostile).chain(ours).collect()
 }

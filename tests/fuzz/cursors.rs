@@ -43,13 +43,13 @@ fn text() -> impl Strategy<Value = String> {
 fn read<K: Serialize + DeserializeOwned>(text: &str) -> Result<Option<(&'static str, Cursor<K>)>, TestCaseError> {
     let mut readings = LISTS.iter().filter_map(|list| Some((*list, Cursor::decode(list, text).ok()?)));
     let Some((list, cursor)) = readings.next() else { return Ok(None) };
-    prop_assert!(readings.next().is_none(), "{} is good for two lists", text);
+    prop_assert!(readings.next().is_none(), "{} is valid for two lists", text);
     prop_assert_eq!(cursor.encode(list), text);
     Ok(Some((list, cursor)))
 }
 
 #[test]
-fn a_cursor_that_we_give_is_understood_for_its_own_list_alone() {
+fn an_encoded_cursor_can_be_decoded_for_its_own_list_only() {
     hold(&(cursor(key()), cursor(any::<i64>()), list(), list()), |(by_key, by_number, own, other)| {
         let read = (Cursor::decode(own, &by_key.encode(own)), Cursor::decode(own, &by_number.encode(own)));
         prop_assert_eq!(&read, &(Ok(by_key.clone()), Ok(by_number)));
@@ -60,7 +60,7 @@ fn a_cursor_that_we_give_is_understood_for_its_own_list_alone() {
 }
 
 #[test]
-fn another_text_than_the_one_that_we_give_is_no_cursor() {
+fn only_the_exact_encoding_of_a_cursor_is_accepted() {
     hold(&text(), |text| {
         let (by_key, by_number) = (read::<SortKey>(&text)?, read::<i64>(&text)?);
         prop_assert!(by_key.is_none() || by_number.is_none());
@@ -70,7 +70,7 @@ fn another_text_than_the_one_that_we_give_is_no_cursor() {
 
 /// The store asks the database for the rows between the bounds of a page.
 #[test]
-fn the_edges_of_a_page_are_such_as_a_database_takes_whatever_its_cursor_holds() {
+fn the_bounds_of_a_page_are_valid_for_a_database_whatever_the_cursor() {
     let order = prop::sample::select(&[SortOrder::NewestFirst, SortOrder::OldestFirst][..]);
     let at = || prop::option::of((0..253_402_300_799_000_i64).prop_map(Timestamp::from_millis));
     hold(

@@ -31,7 +31,7 @@ enum Change {
 
 /// Generates a value as JSON text, which may be invalid.
 fn value() -> impl Strategy<Value = String> {
-    let known = corpus::lines("values").into_iter().map(|line| String::from_utf8(line).expect("it is text"));
+    let known = corpus::lines("values").into_iter().map(|line| String::from_utf8(line).expect("the value is text"));
     prop_oneof![
         6 => prop::sample::select(Vec::from_iter(known)),
         1 => any::<i64>().prop_map(|number| number.to_string()),
@@ -113,12 +113,12 @@ pub fn body() -> impl Strategy<Value = Bytes> {
 }
 
 fn id(text: &str) -> InstanceId {
-    InstanceId::new(text).expect("it is an id")
+    InstanceId::new(text).expect("the text is an instance id")
 }
 
 /// Returns a keyring in which instance 7 has a secret of its own, and instance 8 has none.
 fn keyring() -> Keyring {
-    let secret = |text: &str| Secret::new(text.to_owned()).expect("it is long enough");
+    let secret = |text: &str| Secret::new(text.to_owned()).expect("the secret is long enough");
     let instances = vec![(id("7"), vec![secret("the secret of instance 7")]), (id("8"), vec![])];
     Keyring::new(Some(secret("the secret of all others")), instances).expect("the secrets differ")
 }
@@ -136,7 +136,7 @@ fn way() -> impl Strategy<Value = (Option<InstanceId>, Signer)> {
 }
 
 #[test]
-fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
+fn every_body_is_read_and_its_interpretation_depends_on_its_bytes_only() {
     let keyring = keyring();
     hold(&(body(), way()), |(body, (path, signer))| {
         let event = Event::read(&keyring, path.as_ref(), &signer, body.to_vec(), ARRIVAL);
@@ -149,7 +149,7 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
         match (&path, &signer) {
             (Some(path), _) => prop_assert_eq!(&event.instance_id, path),
             (None, Signer::Instance(owner)) => prop_assert_eq!(&event.instance_id, owner),
-            (None, _) => prop_assert!(event.instance_id != id("7"), "it is not believed"),
+            (None, _) => prop_assert!(event.instance_id != id("7"), "the shared secret is not enough for instance 7"),
         }
         prop_assert!(event.mismatched_instance.is_none() || event.interpretation.state == EventState::Quarantined);
         let again = Event::of_ledger(event.instance_id.clone(), body.to_vec(), ARRIVAL, event.signed);
@@ -162,7 +162,7 @@ fn whatever_comes_is_read_and_what_it_says_follows_from_its_bytes_alone() {
 }
 
 #[test]
-fn the_state_the_reason_and_the_effect_of_a_reading_agree() {
+fn the_state_the_reason_and_the_effect_of_an_interpretation_agree() {
     hold(&body(), |body| {
         let interpretation = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         let words = interpretation.reason.as_deref().unwrap_or_default();
@@ -216,14 +216,14 @@ fn holds(copy: &MessageCopy) -> Result<(), TestCaseError> {
         prop_assert!(place.latitude.abs() <= 90.0 && place.longitude.abs() <= 180.0, "{:?}", place);
         prop_assert!(!(place.latitude == 0.0 && place.latitude.is_sign_negative()), "{:?}", place);
     }
-    let whatsapp_began = Timestamp::from_rfc3339("2009-01-01T00:00:00Z").expect("it is a time");
+    let whatsapp_began = Timestamp::from_rfc3339("2009-01-01T00:00:00Z").expect("the value is a time");
     let in_two_days = Timestamp::from_millis(ARRIVAL.millis() + 2 * 86_400_000);
     prop_assert!(fields.sent_at.is_none_or(|at| (whatsapp_began..=in_two_days).contains(&at)), "{:?}", fields.sent_at);
     Ok(())
 }
 
 #[test]
-fn every_column_holds_what_is_read() {
+fn every_column_can_store_what_is_read() {
     hold(&body(), |body| {
         let Interpretation { subject, reason, effect, .. } = Interpretation::of_ledger(&body, &id("9"), ARRIVAL);
         fits(subject.event_type.as_deref(), 64)?;
@@ -256,7 +256,7 @@ fn plain_id(value: Option<&Value>) -> Option<Option<String>> {
 
 /// If serde_json can parse a whole body with all its values, the decoder reads the same.
 #[test]
-fn a_body_says_what_any_reader_of_json_says_that_it_says() {
+fn a_body_is_read_as_other_json_parsers_read_it() {
     hold(&body(), |body| {
         let plain = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         let Ok(Value::Object(fields)) = serde_json::from_slice(plain) else { return Ok(()) };

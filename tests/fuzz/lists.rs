@@ -31,7 +31,7 @@ fn events() -> Vec<Event> {
 /// Returns the status, and the answer without what depends on the moment.
 async fn ask(service: &Service, token: &str, question: &str) -> (u16, Option<Value>) {
     let response = service.get(&format!("/api/v1/{question}")).bearer_auth(token).send().await;
-    let response = response.expect("it answers");
+    let response = response.expect("the server answers");
     let status = response.status().as_u16();
     let timeless = status == 200 && !question.starts_with("stats") && !question.starts_with("instances");
     let body = if timeless { response.json().await.ok() } else { None };
@@ -39,8 +39,8 @@ async fn ask(service: &Service, token: &str, question: &str) -> (u16, Option<Val
 }
 
 #[test]
-fn whatever_is_asked_has_the_same_answer_on_both_databases_and_is_never_our_fault() {
-    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+fn every_request_has_the_same_answer_on_both_databases_and_never_a_server_error() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let services = worlds.each_ref().map(|world| {
         runtime.block_on(async {

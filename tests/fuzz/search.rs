@@ -30,7 +30,7 @@ fn printed(query: &SearchQuery) -> String {
 }
 
 #[test]
-fn what_is_no_operator_for_us_is_none_for_a_database() {
+fn text_that_is_not_an_operator_for_buzon_is_none_for_a_database() {
     hold(&typed(), |text| {
         let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
         let words: Vec<&String> = query.phrases().iter().flatten().collect();
@@ -50,8 +50,8 @@ fn what_is_no_operator_for_us_is_none_for_a_database() {
 }
 
 #[test]
-fn any_text_at_all_is_a_query_that_both_databases_answer_alike_or_is_none() {
-    let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+fn every_text_is_a_query_that_both_databases_answer_alike_or_is_refused() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
     let instance = prop::sample::select(&[None, Some("7"), Some("\" OR I37"), Some("nobody")][..]);

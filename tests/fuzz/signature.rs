@@ -15,11 +15,11 @@ use crate::support::events::{SECRET, sign};
 const OWN: [&str; 2] = ["the new secret of instance 7", "the old secret of instance 7"];
 
 fn id(text: &str) -> InstanceId {
-    InstanceId::new(text).expect("it is an id")
+    InstanceId::new(text).expect("the text is an instance id")
 }
 
 fn keyring() -> Keyring {
-    let secret = |text: &str| Secret::new(text.to_owned()).expect("it is long enough");
+    let secret = |text: &str| Secret::new(text.to_owned()).expect("the secret is long enough");
     let own = (id("7"), OWN.map(secret).to_vec());
     Keyring::new(Some(secret(SECRET)), vec![own, (id("8"), vec![])]).expect("the secrets differ")
 }
@@ -98,7 +98,7 @@ fn a_header_verifies_exactly_if_it_is_one_hash_of_the_body_by_a_secret_of_its_pa
 }
 
 fn verifies(keyring: &Keyring, body: &[u8], signature: &str) -> bool {
-    let signature = Signature::from_headers([signature.as_bytes()]).expect("it is a hash");
+    let signature = Signature::from_headers([signature.as_bytes()]).expect("the text is a hash");
     keyring.verify(Some(&id("9")), body, &signature).is_some()
 }
 
@@ -109,7 +109,7 @@ fn one_flipped_bit_of_the_body_or_of_the_signature_never_verifies() {
         let good = sign(SECRET, &body);
         prop_assert!(verifies(&keyring, &body, &good));
         prop_assert!(verifies(&keyring, &body, &good.to_uppercase()));
-        let mut hash = hex::decode(&good).expect("it is a hash");
+        let mut hash = hex::decode(&good).expect("the text is a hash");
         hash[of_hash / 8] ^= 1 << (of_hash % 8);
         prop_assert!(!verifies(&keyring, &body, &hex::encode(hash)));
         if let Some(at) = (!body.is_empty()).then(|| byte.index(body.len())) {
@@ -127,7 +127,7 @@ fn a_body_that_means_the_same_in_other_bytes_does_not_verify() {
     hold(&body(), |body| {
         let Ok(value) = serde_json::from_slice::<Value>(&body) else { return Ok(()) };
         let written = [serde_json::to_vec(&value), serde_json::to_vec_pretty(&value)];
-        for other in written.map(|written| written.expect("it is JSON")).iter().filter(|other| **other != body) {
+        for other in written.map(|written| written.expect("the value is JSON")).iter().filter(|other| **other != body) {
             prop_assert!(!verifies(&keyring, other, &sign(SECRET, &body)));
         }
         Ok(())

@@ -13,7 +13,7 @@ fn holder() -> impl Strategy<Value = TicketHolder> {
 }
 
 #[test]
-fn a_ticket_has_one_form_and_whoever_changes_it_has_none() {
+fn a_ticket_has_one_form_and_a_changed_one_is_refused() {
     let key = TicketKey::new("0123456789abcdef0123456789abcdef".to_owned().into());
     let now = 0..253_402_300_799_000_i64;
     hold(&(holder(), any::<[u8; 8]>(), now, edits()), |(holder, token, now, edits)| {
@@ -27,7 +27,7 @@ fn a_ticket_has_one_form_and_whoever_changes_it_has_none() {
         let Some(read) = Ticket::parse(&changed) else { return Ok(()) };
         prop_assert_eq!(&read.to_text(), &changed);
         let too_early = Timestamp::from_millis(read.expires_at().millis().saturating_sub(305_001));
-        prop_assert!(!key.admits(&read, &digest, too_early), "{} is good for too long", changed);
+        prop_assert!(!key.admits(&read, &digest, too_early), "{} is valid for too long", changed);
         let before_its_end = Timestamp::from_millis(read.expires_at().millis().saturating_sub(1));
         prop_assert!(changed == text || !key.admits(&read, &digest, before_its_end), "{} for {}", changed, text);
         Ok(())

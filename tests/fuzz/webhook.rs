@@ -17,7 +17,7 @@ const SETTINGS: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_ME
 #[test]
 fn any_signed_body_is_answered_200_and_kept_byte_for_byte() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
         let world = runtime.block_on(World::new(backend));
         let service = runtime.block_on(Service::start_with(&world, SETTINGS));
         let sent = std::cell::RefCell::new(BTreeSet::new());

@@ -54,10 +54,10 @@ struct Page {
 }
 
 async fn page(service: &Service, path: &str) -> Page {
-    let response = service.get(path).bearer_auth(service.token()).send().await.expect("it answers");
+    let response = service.get(path).bearer_auth(service.token()).send().await.expect("the server answers");
     assert_eq!(response.status(), 200, "{path}");
-    let text = response.text().await.expect("it is whole");
-    Page { len: text.len(), body: serde_json::from_str(&text).expect("it is JSON") }
+    let text = response.text().await.expect("the answer is complete");
+    Page { len: text.len(), body: serde_json::from_str(&text).expect("the value is JSON") }
 }
 
 /// Returns the keys of the rows of all pages from this one on, in the order of the list, and the last page.
@@ -77,7 +77,7 @@ async fn walk(service: &Service, list: &str, direction: &str, mut page_now: Page
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_ends_at_4_mib_and_a_walk_loses_and_repeats_nothing_there_and_back() {
+async fn a_page_ends_at_4_mib_and_walking_forth_and_back_misses_and_repeats_nothing() {
     on_both(async |world| {
         let (service, store) = start(&world, AnswerLimits::default()).await;
         fill(&store).await;
@@ -102,7 +102,7 @@ async fn a_page_ends_at_4_mib_and_a_walk_loses_and_repeats_nothing_there_and_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_hangs_on_a_message_is_bounded_and_says_so() {
+async fn acks_and_reactions_of_a_message_are_limited_and_marked_as_truncated() {
     on_both(async |world| {
         let (service, store) = start(&world, AnswerLimits::default()).await;
         let person = |n: usize| format!("57300{n:07}@c.us");
@@ -123,23 +123,23 @@ async fn what_hangs_on_a_message_is_bounded_and_says_so() {
         let one = async |id: &str| page(&service, &format!("/api/v1/messages/7/{id}")).await.body;
         for (id, shown, truncated) in [("A", 200, false), ("B", 200, true), ("C", 1, true)] {
             let message = one(id).await;
-            assert_eq!(message["reactions"].as_array().expect("there are some").len(), shown, "{id}");
+            assert_eq!(message["reactions"].as_array().expect("the message has some").len(), shown, "{id}");
             assert_eq!(message["reactions_truncated"], truncated, "{id}");
         }
         let message = one("B").await;
-        assert_eq!(message["acks"].as_array().expect("there are some").len(), 200);
+        assert_eq!(message["acks"].as_array().expect("the message has some").len(), 200);
         assert_eq!((&message["acks_truncated"], &one("A").await["acks_truncated"]), (&json!(true), &json!(false)));
         let chat = page(&service, "/api/v1/chats?limit=1").await.body;
         assert_eq!(chat["data"][0]["last_message"]["reactions_truncated"], true);
         let rest = page(&service, "/api/v1/reactions?message_id=B&limit=200").await.body;
-        assert!(rest["next_cursor"].is_string(), "the list has the rest");
+        assert!(rest["next_cursor"].is_string(), "the list has another page");
         service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_text_is_shown_in_base64() {
+async fn a_body_that_is_not_text_is_shown_in_base64() {
     on_both(async |world| {
         let (service, store) = start(&world, AnswerLimits::default()).await;
         for body in [b"a\tb\r\nc".as_slice(), b"a\x01b", b"\xff"] {
@@ -188,13 +188,13 @@ async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
 
 /// A client that requests a page and reads only its beginning.
 async fn unread(address: SocketAddr, token: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().expect("there are sockets");
-    socket.set_recv_buffer_size(1_024).expect("the socket takes it");
-    let mut stream = socket.connect(address).await.expect("it listens");
+    let socket = TcpSocket::new_v4().expect("a socket can be opened");
+    socket.set_recv_buffer_size(1_024).expect("the socket accepts the option");
+    let mut stream = socket.connect(address).await.expect("the server listens");
     let head = format!("GET /api/v1/messages?limit=200 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(head.as_bytes()).await.expect("the server reads");
     let mut status = [0; 12];
-    stream.read_exact(&mut status).await.expect("it answers");
+    stream.read_exact(&mut status).await.expect("the server answers");
     assert_eq!(&status, b"HTTP/1.1 200");
     stream
 }
@@ -209,7 +209,7 @@ async fn long_messages(store: &Arc<dyn Store>) {
 
 async fn status(service: &Service, token: &str) -> u16 {
     let path = "/api/v1/messages?limit=1";
-    service.get(path).bearer_auth(token).send().await.expect("it answers").status().as_u16()
+    service.get(path).bearer_auth(token).send().await.expect("the server answers").status().as_u16()
 }
 
 /// A quarter of the limit is 6 MiB, which is enough for one page.
@@ -217,7 +217,7 @@ const LITTLE: AnswerLimits =
     AnswerLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_whose_answers_are_not_read_waits_and_the_owner_never_does() {
+async fn a_token_whose_answers_are_not_read_must_wait_and_the_owner_never_must() {
     on_both(async |world| {
         let (service, store) = start(&world, LITTLE).await;
         long_messages(&store).await;
@@ -229,32 +229,33 @@ async fn a_token_whose_answers_are_not_read_waits_and_the_owner_never_does() {
         let refused = answer(service.get("/api/v1/chats").bearer_auth(tokens[0].text())).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_answers"));
         assert!(!refused.header("retry-after").is_empty());
-        assert_eq!(status(&service, tokens[1].text()).await, 200, "another token has room");
+        assert_eq!(status(&service, tokens[1].text()).await, 200, "another token has its own share");
         let second = unread(service.api_address, tokens[1].text()).await;
         let _others =
             [unread(service.api_address, tokens[2].text()).await, unread(service.api_address, tokens[3].text()).await];
-        assert_eq!(status(&service, tokens[4].text()).await, 503, "the rest is the owner's");
+        assert_eq!(status(&service, tokens[4].text()).await, 503, "the rest is reserved for the owner");
         assert_eq!(status(&service, &service.token()).await, 200);
         let reading = tokio::spawn(async move { first.read_to_end(&mut Vec::new()).await });
-        eventually("an answer that was read makes room", async || status(&service, tokens[0].text()).await == 200)
+        eventually("an answer that was read frees its share", async || status(&service, tokens[0].text()).await == 200)
             .await;
         reading.abort();
         drop(second);
-        eventually("a client that has gone makes room", async || status(&service, tokens[1].text()).await == 200).await;
+        eventually("a client that has gone frees its share", async || status(&service, tokens[1].text()).await == 200)
+            .await;
         service.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_read_too_slowly_is_cut_and_makes_room() {
+async fn an_answer_that_is_read_too_slowly_is_aborted_and_frees_its_memory() {
     on_both(async |world| {
         let limits = AnswerLimits { time: Duration::from_millis(200), ..LITTLE };
         let (service, store) = start(&world, limits).await;
         long_messages(&store).await;
         let seven = token(&world, &["7"]).await;
         let mut slow = unread(service.api_address, seven.text()).await;
-        eventually("its time is up", async || status(&service, seven.text()).await == 200).await;
+        eventually("the slow answer is aborted", async || status(&service, seven.text()).await == 200).await;
         let mut rest = Vec::new();
         // The connection may end in either way, closed or reset.
         let _ = slow.read_to_end(&mut rest).await;

@@ -7,10 +7,10 @@ use crate::support::events::{SECRET, received, sign};
 use crate::support::program::service::{Service, answer};
 
 #[tokio::test]
-async fn the_read_api_always_asks_for_the_token() {
+async fn the_read_api_always_needs_the_token() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
-    let token = std::fs::read_to_string(world.data_dir().join("api-token")).expect("the first start wrote one");
+    let token = std::fs::read_to_string(world.data_dir().join("api-token")).expect("the first start generated a token");
     let token = token.trim();
     assert_eq!(token.len(), 64);
     for (authorization, code) in [
@@ -32,7 +32,7 @@ async fn the_read_api_always_asks_for_the_token() {
 }
 
 #[tokio::test]
-async fn what_a_person_is_answered_at_a_terminal_ends_with_a_line_end() {
+async fn answers_end_with_a_line_break_for_people_at_a_terminal() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let (token, body) = (service.token(), received("A", json!({})));
@@ -49,9 +49,9 @@ async fn what_a_person_is_answered_at_a_terminal_ends_with_a_line_end() {
         (service.get("/health/ready"), 200),
         (service.get("/nothing"), 404),
     ] {
-        let response = request.send().await.expect("it answers");
+        let response = request.send().await.expect("the server answers");
         let (url, answered) = (response.url().clone(), response.status().as_u16());
-        let text = response.text().await.expect("it is text");
+        let text = response.text().await.expect("the value is text");
         assert_eq!(answered, status, "{url}");
         assert!(text.ends_with("}\n"), "{url}: {text:?}");
     }
@@ -91,7 +91,7 @@ async fn a_service_that_can_store_is_live_and_ready() {
         assert_eq!(answer(service.get("/health/live")).await.body["status"], "live");
         assert_eq!(answer(service.get("/health/ready")).await.body["status"], "ready");
         let head = crate::support::client().head(format!("http://{}/health/ready", service.address)).send().await;
-        assert_eq!(head.expect("it answers").status().as_u16(), 200);
+        assert_eq!(head.expect("the server answers").status().as_u16(), 200);
         service.stop().await;
     })
     .await;

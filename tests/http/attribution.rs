@@ -18,7 +18,7 @@ async fn service(world: &World) -> Service {
          [[instances]]\nid = \"8\"\nsecrets = [{EIGHT:?}]\n"
     );
     std::fs::write(&file, instances).expect("the file can be written");
-    Service::start_with(world, &[("BUZON_CONFIG", file.to_str().expect("it is text"))]).await
+    Service::start_with(world, &[("BUZON_CONFIG", file.to_str().expect("the value is text"))]).await
 }
 
 async fn deliver(service: &Service, path: &str, secret: &str, body: &[u8]) -> Answer {
@@ -28,7 +28,7 @@ async fn deliver(service: &Service, path: &str, secret: &str, body: &[u8]) -> An
 const LEDGER: &str = "SELECT instance_id, state, reason FROM events ORDER BY seq";
 
 #[tokio::test]
-async fn the_path_then_the_body_then_the_secret_says_whose_it_is() {
+async fn the_path_the_body_or_the_secret_decides_the_instance_of_an_event() {
     on_both(async |world| {
         let service = service(&world).await;
         let body = |instance: &str, n: u8| received("A", json!({"instance_id": instance, "body": n.to_string()}));
@@ -51,7 +51,7 @@ async fn the_path_then_the_body_then_the_secret_says_whose_it_is() {
 }
 
 #[tokio::test]
-async fn a_path_with_secrets_of_its_own_takes_no_other() {
+async fn a_path_of_an_instance_with_secrets_accepts_no_other_secret() {
     on_both(async |world| {
         let service = service(&world).await;
         for (path, secret) in [("/webhook/7", SECRET), ("/webhook/7", EIGHT), ("/webhook/9", EIGHT)] {
@@ -65,7 +65,7 @@ async fn a_path_with_secrets_of_its_own_takes_no_other() {
 }
 
 #[tokio::test]
-async fn a_body_that_contradicts_its_path_or_secret_is_kept_and_never_applied() {
+async fn a_body_that_contradicts_its_path_or_secret_is_kept_but_not_applied() {
     on_both(async |world| {
         let service = service(&world).await;
         let foreign = |n: u8| sent("A", json!({"instance_id": 8, "body": n.to_string()}));
@@ -82,12 +82,12 @@ async fn a_body_that_contradicts_its_path_or_secret_is_kept_and_never_applied() 
 }
 
 #[tokio::test]
-async fn the_only_configured_instance_owns_what_names_none() {
+async fn an_event_that_names_no_instance_belongs_to_the_only_configured_one() {
     on_both(async |world| {
         let file = world.folder.path().join("buzon.toml");
         std::fs::write(&file, format!("webhook_secret = {SECRET:?}\n[[instances]]\nid = \"123\"\n"))
-            .expect("it can be written");
-        let service = Service::start_with(&world, &[("BUZON_CONFIG", file.to_str().expect("it is text"))]).await;
+            .expect("the file can be written");
+        let service = Service::start_with(&world, &[("BUZON_CONFIG", file.to_str().expect("the value is text"))]).await;
         service.deliver("/webhook", ack("A", "read")).await.accepted();
         service.deliver("/webhook", received("A", json!({"instance_id": "9"}))).await.accepted();
         assert_eq!(world.rows("SELECT instance_id FROM events ORDER BY seq").await, ["123", "9"]);
@@ -97,7 +97,7 @@ async fn the_only_configured_instance_owns_what_names_none() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_no_instance_id_is_404() {
+async fn a_path_that_is_not_an_instance_id_is_404() {
     on_both(async |world| {
         let service = service(&world).await;
         for path in [

@@ -19,12 +19,12 @@ use crate::support::program::service::{Service, answer};
 
 fn packed(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(vec![], Compression::best());
-    encoder.write_all(plain).expect("memory takes it");
-    encoder.finish().expect("memory takes it")
+    encoder.write_all(plain).expect("writing to memory does not fail");
+    encoder.finish().expect("writing to memory does not fail")
 }
 
 #[tokio::test]
-async fn json_is_compressed_for_who_asks_for_it() {
+async fn json_is_compressed_for_clients_that_accept_it() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let ask = async |encoding: &str| {
@@ -39,17 +39,17 @@ async fn json_is_compressed_for_who_asks_for_it() {
         assert!(given.header("vary").eq_ignore_ascii_case("accept-encoding"), "{encoding}: {given:?}");
         let mut plain = String::new();
         match answered {
-            "gzip" => GzDecoder::new(given.body.as_slice()).read_to_string(&mut plain).expect("it is gzip"),
-            _ => given.body.as_slice().read_to_string(&mut plain).expect("it is text"),
+            "gzip" => GzDecoder::new(given.body.as_slice()).read_to_string(&mut plain).expect("the body is gzip"),
+            _ => given.body.as_slice().read_to_string(&mut plain).expect("the value is text"),
         };
-        let body: Value = serde_json::from_str(&plain).expect("it is JSON");
+        let body: Value = serde_json::from_str(&plain).expect("the value is JSON");
         assert_eq!(body["code"], "not_found");
     }
     service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_goes_out_as_it_is() {
+async fn a_file_is_served_without_compression() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
     let content = format!("%PDF-1.7\n{}", "well compressible ".repeat(1000)).into_bytes();
@@ -67,7 +67,7 @@ async fn a_file_goes_out_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_compressed_event_is_never_inflated() {
+async fn a_compressed_event_is_never_decompressed() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let plain = received("A", json!({}));
@@ -90,13 +90,14 @@ async fn a_compressed_event_is_never_inflated() {
 
 /// The bodies have 194 KB, and would decompress to 200 MB each.
 #[tokio::test(flavor = "multi_thread")]
-async fn bombs_take_no_more_memory_than_they_have_bytes() {
+async fn compression_bombs_take_no_more_memory_than_they_have_bytes() {
     const BOMBS: usize = 8;
     let world = World::new(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     let bomb = packed(&vec![b' '; 200_000_000]);
     assert!((190_000..200_000).contains(&bomb.len()), "{}", bomb.len());
-    let token = std::fs::read_to_string(world.folder.path().join("data/api-token")).expect("there is one");
+    let token =
+        std::fs::read_to_string(world.folder.path().join("data/api-token")).expect("the start generated a token");
     let bombs = (0..BOMBS).flat_map(|n| {
         let url = |path: &str| format!("http://{}{path}", buzon.address);
         let body = [bomb.as_slice(), &[n as u8]].concat();
@@ -112,6 +113,6 @@ async fn bombs_take_no_more_memory_than_they_have_bytes() {
     futures_util::future::join_all(sent).await;
     assert_eq!(world.value("SELECT count(*) FROM events").await, BOMBS.to_string());
     let peak = buzon.peak_memory();
-    assert!(peak < 200_000_000, "{peak}: less than one of them");
+    assert!(peak < 200_000_000, "{peak}: less than one decompressed body");
     buzon.kill().await;
 }

@@ -18,7 +18,7 @@ use crate::support::{PATIENCE, eventually_within};
 const METHODS: [&str; 2] = ["get", "post"];
 
 fn contract() -> Value {
-    serde_json::from_str(&openapi::contract()).expect("it is JSON")
+    serde_json::from_str(&openapi::contract()).expect("the value is JSON")
 }
 
 fn root() -> &'static Path {
@@ -35,13 +35,13 @@ fn operations(contract: &Value) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn the_copy_that_is_kept_is_the_contract_of_today() {
-    let kept = std::fs::read_to_string(root().join("docs/openapi.json")).expect("there is a copy");
+fn the_committed_contract_is_up_to_date() {
+    let kept = std::fs::read_to_string(root().join("docs/openapi.json")).expect("the committed contract exists");
     assert!(kept == openapi::contract(), "docs/openapi.json is stale; run: cargo run -- openapi > docs/openapi.json");
 }
 
 #[test]
-fn every_url_of_the_api_is_in_the_contract_and_the_other_way_round() {
+fn the_contract_has_exactly_the_urls_of_the_api() {
     let source = include_str!("../../src/http/mod.rs");
     let named = |call: &str, method: &str| {
         let calls = source.split(call).skip(1).filter_map(|rest| rest.split('"').next());
@@ -57,12 +57,15 @@ fn every_url_of_the_api_is_in_the_contract_and_the_other_way_round() {
 #[test]
 fn everything_in_the_contract_is_described_with_an_example() {
     let contract = contract();
-    assert!(contract["openapi"].as_str().expect("it has a version").starts_with("3.1"));
+    assert!(contract["openapi"].as_str().expect("the contract has a version").starts_with("3.1"));
     let mut ids = BTreeSet::new();
     for (operation, item) in operations(&contract) {
-        assert!(ids.insert(item["operationId"].as_str().map(str::to_owned)), "{operation}: another has its id");
+        assert!(
+            ids.insert(item["operationId"].as_str().map(str::to_owned)),
+            "{operation}: another operation has the same id"
+        );
         assert!(item["summary"].is_string(), "{operation}");
-        assert!(!item["security"].as_array().expect("it asks for a token").is_empty(), "{operation}");
+        assert!(!item["security"].as_array().expect("the operation needs a token").is_empty(), "{operation}");
         for parameter in item["parameters"].as_array().into_iter().flatten() {
             let said = parameter["description"].as_str().or(parameter["schema"]["description"].as_str());
             let name = &parameter["name"];
@@ -71,7 +74,7 @@ fn everything_in_the_contract_is_described_with_an_example() {
                 if parameter["required"] == true { &parameter["example"] } else { &parameter["schema"]["examples"][0] };
             assert!(!example.is_null() || name == "cursor" || name == "ticket", "{operation}: {name} has no example");
         }
-        let responses = item["responses"].as_object().expect("it answers");
+        let responses = item["responses"].as_object().expect("the operation has responses");
         for (status, response) in responses {
             assert!(response["description"].as_str().is_some_and(|it| !it.is_empty()), "{operation} {status}");
             for (kind, content) in response["content"].as_object().into_iter().flatten() {
@@ -107,14 +110,15 @@ fn has_examples(contract: &Value, schema: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn the_page_to_try_it_shows_every_part_and_asks_nobody_else() {
+async fn the_documentation_page_shows_every_part_and_requests_nothing_from_others() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let to_page = service.get("/docs").send().await.expect("the server answers");
     assert!(to_page.url().path().ends_with("/docs/"), "{}", to_page.url());
-    let policy = to_page.headers()["content-security-policy"].to_str().expect("it is text").to_owned();
+    let policy = to_page.headers()["content-security-policy"].to_str().expect("the value is text").to_owned();
     assert!(policy.starts_with("default-src 'self';") && !policy.contains("http"), "{policy}");
-    let page = browser::open(&format!("http://{}/docs/", service.api_address)).await.expect("it is shown");
+    let page =
+        browser::open(&format!("http://{}/docs/", service.api_address)).await.expect("the browser shows the page");
     for part in ["Messages", "Chats", "Media", "Tickets", "/api/v1/chats/{instance_id}/{chat_id}/messages"] {
         let shown = page.replace("<wbr>", "").replace('\u{200b}', "");
         assert!(shown.contains(part), "{part}: {shown}");
@@ -124,7 +128,7 @@ async fn the_page_to_try_it_shows_every_part_and_asks_nobody_else() {
 
 /// Swagger UI sends these values if the user does not change them.
 #[test]
-fn no_parameter_that_can_be_left_out_is_filled_in_on_the_page() {
+fn no_optional_parameter_is_filled_in_on_the_documentation_page() {
     for (operation, item) in operations(&contract()) {
         let parameters = item["parameters"].as_array().into_iter().flatten();
         for parameter in parameters.filter(|parameter| parameter["required"] != true) {
@@ -140,18 +144,19 @@ fn no_parameter_that_can_be_left_out_is_filled_in_on_the_page() {
 /// Opens the page in a real browser, with a script that presses the button, against a server that records the
 /// requests.
 #[tokio::test(flavor = "multi_thread")]
-async fn execute_on_the_page_asks_for_everything() {
+async fn execute_on_the_documentation_page_requests_the_whole_list() {
     // The script tries again and again, because the page is not ready at first.
     const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
     let world = World::new(Backend::Sqlite).await;
     let (service, stand_in) = (Service::start(&world).await, FileServer::start().await);
-    let index = service.get("/docs/").send().await.expect("the server answers").text().await.expect("it is text");
+    let index =
+        service.get("/docs/").send().await.expect("the server answers").text().await.expect("the value is text");
     let parts = index.split('"').filter_map(|part| part.strip_prefix("./")).filter(|part| !part.ends_with(".png"));
     for path in parts.map(|part| format!("/docs/{part}")).chain(["/openapi.json".to_owned()]) {
         let part = service.get(&path).send().await.expect("the server answers");
         assert_eq!(part.status(), 200, "{path}");
-        let kind = format!("Content-Type: {}\r\n", part.headers()["content-type"].to_str().expect("it is text"));
-        stand_in.reply(&path, Reply::with_headers(&kind, &part.bytes().await.expect("it arrives")));
+        let kind = format!("Content-Type: {}\r\n", part.headers()["content-type"].to_str().expect("the value is text"));
+        stand_in.reply(&path, Reply::with_headers(&kind, &part.bytes().await.expect("the body arrives")));
     }
     let page = format!("{index}{PRESS}");
     stand_in.reply("/docs/", Reply::with_headers("Content-Type: text/html; charset=utf-8\r\n", page.as_bytes()));
@@ -160,7 +165,7 @@ async fn execute_on_the_page_asks_for_everything() {
     // On a busy machine the browser may stop before the page is ready.
     eventually_within(4 * PATIENCE, "the page shows the answer", async || {
         let shown = browser::open(&stand_in.url("/docs/#/Messages/list_messages")).await;
-        shown.expect("it is shown").contains("all of them")
+        shown.expect("the browser shows the page").contains("all of them")
     })
     .await;
     let asked = stand_in.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
@@ -171,10 +176,10 @@ async fn execute_on_the_page_asks_for_everything() {
 
 /// The page has to say where to get the token that it asks for.
 #[test]
-fn the_page_says_where_a_token_comes_from() {
+fn the_documentation_page_says_where_a_token_comes_from() {
     let contract = contract();
     for said in [&contract["info"]["description"], &contract["components"]["securitySchemes"]["token"]["description"]] {
-        let said = said.as_str().expect("it is described");
+        let said = said.as_str().expect("there is a description");
         assert!(said.contains("`cat data/api-token`") && said.contains("`buzon token create"), "{said}");
     }
 }
@@ -195,7 +200,7 @@ async fn whatever_the_contract_allows_is_answered_as_it_says() {
             .stdin(Stdio::null())
             .output()
             .await
-            .expect("it can be started");
+            .expect("the program can be started");
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         assert!(said.contains("Test cases:"), "{said}");

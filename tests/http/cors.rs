@@ -54,7 +54,7 @@ async fn a_page_of_a_configured_origin_may_read_with_its_token() {
                 ["accept-ranges", "content-disposition", "content-range", "etag", "retry-after", "x-request-id"];
             assert_eq!(words(&read, "access-control-expose-headers"), exposed);
             assert_eq!(read.header("access-control-allow-credentials"), "");
-            let varies = read.headers.get_all("vary").iter().map(|value| value.to_str().expect("it is text"));
+            let varies = read.headers.get_all("vary").iter().map(|value| value.to_str().expect("the value is text"));
             let varies = varies.collect::<Vec<_>>().join(",").to_lowercase();
             assert!(varies.contains("origin"), "{varies}");
         }
@@ -63,7 +63,7 @@ async fn a_page_of_a_configured_origin_may_read_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_page_of_any_other_origin_may_not() {
+async fn a_page_of_any_other_origin_may_not_read() {
     let world = World::new(Backend::Sqlite).await;
     let service = service(&world, PANEL).await;
     for origin in [STRANGER, "null", "http://panel.example.com", "https://panel.example.com:8443", "*"] {
@@ -82,7 +82,7 @@ async fn a_page_of_any_other_origin_may_not() {
 }
 
 #[tokio::test]
-async fn a_page_that_may_not_is_told_which_setting_would_let_it() {
+async fn the_answer_to_a_page_that_may_not_read_names_the_setting_for_it() {
     let (world, other) = (World::new(Backend::Sqlite).await, World::new(Backend::Sqlite).await);
     for service in [Service::start(&world).await, service(&other, LOCAL).await] {
         for (path, method) in [("/api/v1/messages", "GET"), ("/api/v1/tickets", "POST"), ("/openapi.json", "GET")] {
@@ -96,20 +96,20 @@ async fn a_page_that_may_not_is_told_which_setting_would_let_it() {
             ] {
                 let asked = answer(preflight(&service, path, origin, method, "authorization")).await;
                 assert_eq!((asked.status.as_u16(), asked.code()), (400, "cors_refused"), "{path} {origin}");
-                let detail = asked.body["detail"].as_str().expect("it is text");
+                let detail = asked.body["detail"].as_str().expect("the value is text");
                 assert!(detail.contains(named), "{detail}");
                 assert_eq!(asked.header("www-authenticate"), "");
             }
         }
         let plain = client().request(Method::OPTIONS, format!("http://{}/api/v1/messages", service.api_address));
-        assert_eq!(answer(plain).await.code(), "token_missing", "it is no browser that asks beforehand");
+        assert_eq!(answer(plain).await.code(), "token_missing", "the request is not a preflight request");
         service.stop().await;
     }
 }
 
 /// These requests are not attempts to guess a token.
 #[tokio::test]
-async fn pages_that_may_not_read_use_up_no_ones_tries() {
+async fn pages_that_may_not_read_do_not_count_as_failed_attempts() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     for _ in 0..100 {
@@ -121,7 +121,7 @@ async fn pages_that_may_not_read_use_up_no_ones_tries() {
 }
 
 #[tokio::test]
-async fn without_the_setting_and_outside_the_api_no_page_may() {
+async fn without_the_setting_and_outside_the_api_no_page_may_read() {
     let world = World::new(Backend::Sqlite).await;
     let (with, other) = (service(&world, PANEL).await, World::new(Backend::Sqlite).await);
     let without = Service::start(&other).await;

@@ -31,17 +31,17 @@ async fn signed(service: &Service, id: &str, forwarded: &[&str]) -> Answer {
 async fn without_its_body(service: &Service, headers: &str) -> String {
     let mut stream = TcpStream::connect(service.address).await.expect("the server listens");
     let head = format!("POST /webhook/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n{headers}\r\n");
-    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(head.as_bytes()).await.expect("the server reads");
     let mut said = Vec::new();
     while !said.ends_with(b"}\n") {
-        let read = timeout(PATIENCE, stream.read_buf(&mut said)).await.expect("an answer comes");
-        assert!(read.expect("it answers") > 0, "it answers before it closes");
+        let read = timeout(PATIENCE, stream.read_buf(&mut said)).await.expect("an answer arrives");
+        assert!(read.expect("the server answers") > 0, "the server answers before it closes");
     }
     String::from_utf8_lossy(&said).into_owned()
 }
 
 #[tokio::test]
-async fn events_come_from_the_networks_that_are_named_and_no_header_makes_a_stranger_one_of_them() {
+async fn events_are_accepted_from_the_allowed_networks_and_no_header_adds_a_stranger_to_them() {
     let world = World::new(Backend::Sqlite).await;
     let settings = settings(&[("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.0/24, ::ffff:192.0.2.0/120, 2001:db8::/32")]);
     let service = Service::start_with(&world, &settings).await;
@@ -66,12 +66,12 @@ async fn events_come_from_the_networks_that_are_named_and_no_header_makes_a_stra
     }
     assert_eq!(world.value("SELECT count(*) FROM messages").await, named.len().to_string());
     let read = service.get("/api/v1/messages").bearer_auth(service.token());
-    assert_eq!(answer(read).await.status, 200, "the API is not concerned");
+    assert_eq!(answer(read).await.status, 200, "the rule does not apply to the API");
     service.stop().await;
 }
 
 #[tokio::test]
-async fn without_a_trusted_proxy_the_peer_is_the_client_whatever_it_says() {
+async fn without_a_trusted_proxy_the_peer_is_the_client_whatever_its_headers() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.9")];
     let service = Service::start_with(&world, &settings).await;
@@ -84,7 +84,7 @@ async fn without_a_trusted_proxy_the_peer_is_the_client_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn what_cannot_become_an_event_is_refused_before_its_body() {
+async fn a_request_that_cannot_become_an_event_is_refused_before_its_body() {
     let world = World::new(Backend::Sqlite).await;
     let settings = settings(&[("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.9")]);
     let service = Service::start_with(&world, &settings).await;
@@ -102,7 +102,7 @@ async fn what_cannot_become_an_event_is_refused_before_its_body() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_refused_too_often_is_told_to_wait_and_its_signed_events_are_taken_all_the_same() {
+async fn an_address_that_is_refused_too_often_must_wait_and_its_signed_events_are_still_accepted() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
     let body = received("A", json!({}));
@@ -123,20 +123,20 @@ async fn an_address_that_is_refused_too_often_is_told_to_wait_and_its_signed_eve
             }
             assert_eq!(refused.code(), told);
         }
-        let limited = limited.expect("it is too often");
+        let limited = limited.expect("the limit is reached");
         assert_eq!(limited.code(), "too_many_refused");
-        assert!(limited.header("retry-after").parse::<u32>().expect("it is a number of seconds") >= 1);
+        assert!(limited.header("retry-after").parse::<u32>().expect("the header has a number of seconds") >= 1);
         for n in 0..MANY / 4 {
             signed(&service, &format!("{address} {n}"), &[address]).await.accepted();
         }
-        assert_eq!(attempt("198.51.100.1").await.status, 401, "another address is not concerned");
+        assert_eq!(attempt("198.51.100.1").await.status, 401, "another address is not limited");
     }
     service.stop().await;
 }
 
 /// A customer with IPv6 has a whole network of addresses.
 #[tokio::test]
-async fn the_addresses_of_one_network_of_ipv6_are_counted_as_one() {
+async fn the_addresses_of_an_ipv6_network_are_counted_as_one() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
     let mut statuses = vec![];
@@ -149,7 +149,7 @@ async fn the_addresses_of_one_network_of_ipv6_are_counted_as_one() {
 }
 
 #[tokio::test]
-async fn an_address_with_too_many_bad_tokens_is_told_to_wait_and_its_good_one_opens() {
+async fn an_address_with_too_many_bad_tokens_must_wait_and_its_valid_token_is_accepted() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
     let ask = |token: &str, address: &'static str| {
@@ -180,33 +180,36 @@ async fn programs_on_this_machine_are_not_counted() {
 }
 
 #[tokio::test]
-async fn more_connections_than_there_may_be_wait_until_one_ends() {
+async fn connections_beyond_the_limit_wait_until_another_ends() {
     const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_MAX_CONNECTIONS", "1")]).await;
     let mut first = Connection::open(service.address).await.expect("the server listens");
-    first.send(LIVE).await.expect("it reads");
-    assert_eq!(first.reply().await.expect("it answers").status, 200);
-    let mut second = Connection::open(service.address).await.expect("the system takes it");
-    second.send(LIVE).await.expect("the system takes it");
+    first.send(LIVE).await.expect("the server reads");
+    assert_eq!(first.reply().await.expect("the server answers").status, 200);
+    let mut second = Connection::open(service.address).await.expect("the socket accepts the option");
+    second.send(LIVE).await.expect("the socket accepts the option");
     {
         let mut waiting = std::pin::pin!(second.reply());
         for _ in 0..20 {
-            first.send(LIVE).await.expect("it reads");
+            first.send(LIVE).await.expect("the server reads");
             tokio::select! {
                 biased;
-                _ = &mut waiting => panic!("there is no room for it"),
-                reply = first.reply() => assert_eq!(reply.expect("it answers").status, 200),
+                _ = &mut waiting => panic!("the connection beyond the limit waits"),
+                reply = first.reply() => assert_eq!(reply.expect("the server answers").status, 200),
             }
         }
     }
     drop(first);
-    assert_eq!(timeout(PATIENCE, second.reply()).await.expect("it comes").expect("it answers").status, 200);
+    assert_eq!(
+        timeout(PATIENCE, second.reply()).await.expect("an answer arrives").expect("the server answers").status,
+        200
+    );
     service.stop().await;
 }
 
 #[tokio::test]
-async fn who_answers_here_is_told_to_the_owner_alone() {
+async fn only_the_owner_can_have_the_service_prove_its_identity() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let zeros = "0".repeat(64);

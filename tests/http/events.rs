@@ -31,11 +31,11 @@ async fn start(world: &World, settings: &[(&str, &str)]) -> (Service, String) {
 
 fn seqs(answer: &Answer) -> Vec<i64> {
     let data = answer.body["data"].as_array().unwrap_or_else(|| panic!("{answer:?}"));
-    data.iter().map(|event| event["seq"].as_i64().expect("it has a number")).collect()
+    data.iter().map(|event| event["seq"].as_i64().expect("the event has a number")).collect()
 }
 
 #[tokio::test]
-async fn the_ledger_is_a_list_with_what_is_not_applied_in_it() {
+async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let owner = service.token();
@@ -79,12 +79,15 @@ async fn the_ledger_is_a_list_with_what_is_not_applied_in_it() {
 }
 
 #[tokio::test]
-async fn an_event_has_all_of_its_body_for_those_who_see_its_instance() {
+async fn an_event_is_shown_with_its_whole_body_to_tokens_for_its_instance() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let owner = service.token();
         let text = get(&service, &seven, "/api/v1/events/1").await;
-        assert_eq!(text.body["body"].as_str(), Some(std::str::from_utf8(&sent("A", json!({}))).expect("it is text")));
+        assert_eq!(
+            text.body["body"].as_str(),
+            Some(std::str::from_utf8(&sent("A", json!({}))).expect("the value is text"))
+        );
         assert_eq!(text.body["body_base64"], Value::Null);
         let long = get(&service, &seven, "/api/v1/events/4").await;
         assert!(long.body["body"].as_str().is_some_and(|body| body.ends_with("xñ\u{0}")));
@@ -97,14 +100,14 @@ async fn an_event_has_all_of_its_body_for_those_who_see_its_instance() {
         }
         let etag = text.header("etag");
         let again = service.get("/api/v1/events/1").bearer_auth(&seven).header("If-None-Match", etag).send().await;
-        assert_eq!(again.expect("it answers").status().as_u16(), 304);
+        assert_eq!(again.expect("the server answers").status().as_u16(), 304);
         service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_feed_goes_on_from_a_number() {
+async fn the_feed_continues_after_a_number() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let first = get(&service, &seven, "/api/v1/events?since_seq=0&limit=1").await;
@@ -139,15 +142,15 @@ async fn the_feed_goes_on_from_a_number() {
 }
 
 #[tokio::test]
-async fn instances_are_those_with_events_and_those_that_are_configured() {
+async fn the_instances_are_those_with_events_and_the_configured_ones() {
     on_both(async |world| {
         let file = world.folder.path().join("buzon.toml");
         let text = "[[instances]]\nid = \"7\"\nname = \"Ventas\"\n[[instances]]\nid = \"new\"\nname = \"Soporte\"\n";
-        std::fs::write(&file, text).expect("it can be written");
-        let file = file.to_str().expect("it is text");
+        std::fs::write(&file, text).expect("the file can be written");
+        let file = file.to_str().expect("the value is text");
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file)]).await;
         let all = get(&service, &service.token(), "/api/v1/instances").await;
-        let names: Vec<_> = all.body["data"].as_array().expect("it is a list").iter().collect();
+        let names: Vec<_> = all.body["data"].as_array().expect("the value is a list").iter().collect();
         let names: Vec<_> = names.iter().map(|it| (it["instance_id"].as_str(), it["name"].as_str())).collect();
         let expected =
             [(Some("-"), None), (Some("7"), Some("Ventas")), (Some("8"), None), (Some("new"), Some("Soporte"))];

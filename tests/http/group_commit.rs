@@ -62,7 +62,7 @@ impl EventStore for Watched {
 }
 
 #[tokio::test]
-async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone() {
+async fn a_closed_queue_is_finished_even_if_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
         let (ingest, mut writer, stop) = start(store.clone());
@@ -72,7 +72,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
         }
         stop.cancel();
         store.open_gate();
-        writer.ended().await.expect("it ends in order");
+        writer.ended().await.expect("the writer ends without an error");
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "600");
         assert_eq!(store.batches.load(Ordering::Relaxed), 3, "256, 256 and 88 events");
         let late = ingest.submit(event("7", received("late", json!({})), ARRIVAL)).await;
@@ -82,7 +82,7 @@ async fn a_queue_that_is_closed_is_finished_first_though_every_client_has_gone()
 }
 
 #[tokio::test]
-async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_stored() {
+async fn events_beyond_the_limit_are_refused_at_once_and_accepted_ones_are_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
         let (ingest, mut writer, stop) = start(store.clone());
@@ -100,7 +100,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
         drop(waiting);
         stop.cancel();
         store.open_gate();
-        writer.ended().await.expect("it ends in order");
+        writer.ended().await.expect("the writer ends without an error");
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "16");
     })
     .await;
@@ -108,7 +108,7 @@ async fn what_is_more_than_may_wait_is_refused_at_once_and_what_was_taken_is_sto
 
 /// Such an event would be stored after its client has gone, in place of one whose client waits.
 #[tokio::test]
-async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
+async fn an_event_that_would_wait_too_long_is_refused_although_there_is_space() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
     let (ingest, mut writer, stop) = start(store.clone());
@@ -116,20 +116,21 @@ async fn an_event_that_would_wait_too_long_is_refused_though_there_is_room() {
         let mut waiting = pin!(ingest.submit(event("7", received(&format!("A{n}"), json!({})), ARRIVAL)));
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     }
-    assert_eq!(ingest.admit(), Ok(()), "nobody knows yet how long it will take");
+    assert_eq!(ingest.admit(), Ok(()), "the time of a batch is not known yet");
     let begun = Instant::now();
     eventually("a batch takes a second", async || begun.elapsed() > Duration::from_secs(1)).await;
     store.gate.add_permits(1);
-    eventually("that is too slow for so many", async || ingest.admit() == Err(IngestError::QueueFull)).await;
+    eventually("the queue refuses because batches are slow", async || ingest.admit() == Err(IngestError::QueueFull))
+        .await;
     store.open_gate();
-    eventually("hardly any wait", async || ingest.admit() == Ok(())).await;
+    eventually("the queue is almost empty", async || ingest.admit() == Ok(())).await;
     stop.cancel();
-    writer.ended().await.expect("it ends in order");
+    writer.ended().await.expect("the writer ends without an error");
     assert_eq!(world.value("SELECT count(*) FROM messages").await, "3400");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_read() {
+async fn when_the_queue_is_almost_full_an_event_is_refused_before_its_body_is_read() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
     let service = Service::start_on(&world, store.clone(), store.store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)]);
@@ -142,8 +143,8 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
     let refused = eventually("an event is refused", async || {
         let unproven = format!("x-whapi-signature: {}", "0".repeat(64));
         let head = format!("POST /webhook/7 HTTP/1.1\r\nhost: x\r\n{unproven}\r\ncontent-length: 100\r\n\r\n");
-        let mut client = TcpStream::connect(service.address).await.expect("it listens");
-        client.write_all(head.as_bytes()).await.expect("it reads");
+        let mut client = TcpStream::connect(service.address).await.expect("the server listens");
+        client.write_all(head.as_bytes()).await.expect("the server reads");
         let mut answer = [0; 12];
         let answered = timeout(Duration::from_millis(300), client.read_exact(&mut answer)).await;
         answered.is_ok_and(|read| read.is_ok()) && answer == *b"HTTP/1.1 503"
@@ -154,11 +155,11 @@ async fn when_hardly_any_more_may_wait_an_event_is_refused_before_its_body_is_re
     };
     futures_util::join!(waiting, all);
     let stored = async || world.value("SELECT count(*) FROM messages").await == "15";
-    eventually("all that were taken are stored", stored).await;
+    eventually("all accepted events are stored", stored).await;
 }
 
 #[tokio::test]
-async fn no_more_events_wait_than_the_queue_holds() {
+async fn the_queue_has_a_maximum_number_of_events() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
     let (ingest, _writer, _stop) = start(store.clone());
@@ -171,7 +172,7 @@ async fn no_more_events_wait_than_the_queue_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
+async fn a_thousand_events_over_64_connections_need_far_fewer_transactions() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
         store.open_gate();
@@ -193,7 +194,7 @@ async fn a_thousand_events_over_64_connections_take_far_fewer_transactions() {
 
 /// The media worker is woken only when there is a file to fetch, and does not wait for its next look.
 #[tokio::test]
-async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does() {
+async fn only_a_commit_with_a_file_to_fetch_wakes_the_media_worker() {
     on_both(async |world| {
         let media = Arc::new(Notify::new());
         let (ingest, _writer) = buzon::ingest::start(
@@ -207,7 +208,7 @@ async fn a_commit_that_asks_for_a_file_wakes_the_media_worker_and_no_other_does(
         for (body, wakes) in
             [(received("T", json!({})), false), (with_file.clone(), true), (ack("A", "read"), false), (with_file, true)]
         {
-            ingest.submit(event("7", body, ARRIVAL)).await.expect("it is stored");
+            ingest.submit(event("7", body, ARRIVAL)).await.expect("the event is stored");
             assert_eq!(woken(), wakes);
         }
     })

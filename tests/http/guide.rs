@@ -20,7 +20,7 @@ async fn assert_rows(world: &crate::support::database::world::World) {
 }
 
 #[tokio::test]
-async fn the_samples_twice_and_in_any_order_give_the_same_rows() {
+async fn the_samples_repeated_and_in_any_order_give_the_same_rows() {
     let orders = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 3, 4, 1]];
     for order in orders {
         on_both(async |world| {
@@ -69,7 +69,7 @@ async fn the_curl_lines_work_without_a_secret_from_this_machine() {
 }
 
 #[tokio::test]
-async fn a_service_that_was_stopped_goes_on_where_it_was() {
+async fn a_service_that_was_stopped_continues_after_its_start() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         assert!(!service.deliver("/webhook", GUIDE[1].1).await.accepted());

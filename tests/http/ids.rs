@@ -22,7 +22,7 @@ const MESSAGES: [&str; 6] = ["true_573001112233@c.us_3EB0/AB+C=", "%41", "a%2Fb"
 const CHATS: [&str; 3] = ["573001112233@c.us", "1/2+3%@g.us", "a%2Fb"];
 
 #[tokio::test]
-async fn an_instance_is_what_the_path_says_decoded_once() {
+async fn the_instance_is_the_part_of_the_path_decoded_once() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         for (n, instance) in INSTANCES.iter().enumerate() {
@@ -67,7 +67,7 @@ async fn messages_chats_and_files_are_found_under_their_ids() {
         let pending = "SELECT count(*) FROM media WHERE state = 'pending'";
         eventually("every file is stored", async || world.value(pending).await == "0").await;
         let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(&token)).await;
-        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        let ticket = ticket.body["ticket"].as_str().expect("the value is text").to_owned();
         let get = async |path: &str| -> Answer { answer(service.get(path).bearer_auth(&token)).await };
         for instance in INSTANCES {
             let of = encoded(instance);
@@ -75,14 +75,15 @@ async fn messages_chats_and_files_are_found_under_their_ids() {
                 let path = format!("/api/v1/messages/{of}/{}", encoded(message));
                 let found = get(&path).await.body;
                 assert_eq!((&found["instance_id"], &found["id"]), (&json!(instance), &json!(message)), "{path}");
-                let file = service.get(&format!("{path}/media?ticket={ticket}")).send().await.expect("it answers");
+                let file =
+                    service.get(&format!("{path}/media?ticket={ticket}")).send().await.expect("the server answers");
                 assert_eq!(file.bytes().await.expect("it has a body"), JPEG, "{path}");
                 let chat_id = CHATS[n % CHATS.len()];
                 let path = format!("/api/v1/chats/{of}/{}", encoded(chat_id));
                 assert_eq!(get(&path).await.body["chat_id"], chat_id, "{path}");
                 let messages = get(&format!("{path}/messages?limit=200")).await;
                 let ids: Vec<_> =
-                    messages.body["data"].as_array().expect("a list").iter().map(|it| &it["id"]).collect();
+                    messages.body["data"].as_array().expect("the value is a list").iter().map(|it| &it["id"]).collect();
                 assert!(ids.contains(&&json!(message)), "{path} {ids:?}");
             }
         }
@@ -98,13 +99,13 @@ async fn the_url_that_is_printed_for_an_instance_is_its_own() {
     let file = world.folder.path().join("buzon.toml");
     let ids = ["100% +ñ", "50%25", "a?b#c"];
     let entries: String = ids.iter().map(|id| format!("[[instances]]\nid = \"{id}\"\n")).collect();
-    std::fs::write(&file, entries).expect("it can be written");
-    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
+    std::fs::write(&file, entries).expect("the file can be written");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("the value is text"))];
     let service = Service::start_with(&world, &settings).await;
     let config = crate::support::program::service::config(&settings);
     for instance in &config.instances {
         let url = config.webhook_url(Some(&instance.id));
-        let path = url.strip_prefix("https://YOUR-HOST").expect("no host is known");
+        let path = url.strip_prefix("https://YOUR-HOST").expect("the public URL is unknown");
         service.deliver(path, received("A", json!({}))).await.accepted();
     }
     let mut expected = ids.to_vec();

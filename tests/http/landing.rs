@@ -21,11 +21,11 @@ async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
     for path in PAGES {
         let shown = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
         assert_eq!(shown.status(), 200, "{path}");
-        let header = |name: &str| shown.headers()[name].to_str().expect("it is text").to_owned();
+        let header = |name: &str| shown.headers()[name].to_str().expect("the value is text").to_owned();
         assert_eq!(header("content-type"), "text/html; charset=utf-8");
         assert_eq!(header("vary"), "Accept");
         assert!(header("content-security-policy").starts_with("default-src 'none';"), "{path}");
-        let page = shown.text().await.expect("it is text");
+        let page = shown.text().await.expect("the value is text");
         assert!(page.contains("<p>") && !page.contains(&service.token()), "{path}: {page}");
         let links = links(&page);
         assert!(!links.is_empty(), "{path}: {page}");
@@ -43,28 +43,32 @@ async fn another_client_is_shown_the_same_as_text() {
     let service = Service::start(&world).await;
     for path in PAGES {
         let page = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
-        let links = links(&page.text().await.expect("it is text"));
+        let links = links(&page.text().await.expect("the value is text"));
         // curl accepts anything, and some clients send no `Accept` header.
         for request in [service.get(path).header("Accept", "*/*"), service.get(path)] {
             let shown = request.send().await.expect("the server answers");
             assert_eq!(shown.headers()["content-type"], "text/plain; charset=utf-8", "{path}");
-            let text = shown.text().await.expect("it is text");
+            let text = shown.text().await.expect("the value is text");
             assert!(!text.contains('<') && text.ends_with('\n'), "{path}: {text}");
             assert!(links.iter().all(|link| text.contains(link)), "{path}: {text}");
         }
         let head = client().head(format!("http://{}{path}", service.address)).send().await.expect("the server answers");
-        assert_eq!((head.status().as_u16(), head.text().await.expect("it is text").as_str()), (200, ""), "{path}");
+        assert_eq!(
+            (head.status().as_u16(), head.text().await.expect("the value is text").as_str()),
+            (200, ""),
+            "{path}"
+        );
     }
     service.stop().await;
 }
 
 /// This is the listener that a tunnel publishes.
 #[tokio::test]
-async fn a_listener_for_events_alone_says_that_it_runs_and_nothing_else() {
+async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0")]).await;
     let webhook = |path: &str| client().get(format!("http://{}{path}", service.address)).header("Accept", BROWSER);
-    let page = webhook("/").send().await.expect("the server answers").text().await.expect("it is text");
+    let page = webhook("/").send().await.expect("the server answers").text().await.expect("the value is text");
     assert!(page.contains("<p>This receives webhooks; it is running.</p>"), "{page}");
     for told in ["buzon", env!("CARGO_PKG_VERSION"), "href"] {
         assert!(!page.contains(told), "{told}: {page}");
@@ -73,7 +77,7 @@ async fn a_listener_for_events_alone_says_that_it_runs_and_nothing_else() {
         assert_eq!(answer(webhook(path)).await.code(), "not_found", "{path}");
     }
     let api = service.get("/").header("Accept", BROWSER).send().await.expect("the server answers");
-    assert!(api.text().await.expect("it is text").contains("href=\"/docs/\""));
+    assert!(api.text().await.expect("the value is text").contains("href=\"/docs/\""));
     service.stop().await;
 }
 
@@ -81,7 +85,7 @@ async fn a_listener_for_events_alone_says_that_it_runs_and_nothing_else() {
 async fn a_real_browser_shows_it() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
-    let page = browser::open(&format!("http://{}/", service.api_address)).await.expect("it is shown");
+    let page = browser::open(&format!("http://{}/", service.api_address)).await.expect("the browser shows the page");
     assert!(page.contains("<title>buzon</title>") && page.contains("<a href=\"/docs/\">/docs/</a>"), "{page}");
     service.stop().await;
 }

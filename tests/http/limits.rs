@@ -20,7 +20,7 @@ async fn raw(service: &Service, bytes: &[u8]) -> String {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
     while !String::from_utf8_lossy(&answer).contains("\r\n\r\n{") {
-        match timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer comes") {
+        match timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer arrives") {
             Ok(0) | Err(_) => break,
             Ok(read) => answer.extend_from_slice(&buffer[..read]),
         }
@@ -34,7 +34,7 @@ fn of_length(length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_the_limit_is_taken_and_a_larger_one_is_413() {
+async fn a_body_of_exactly_the_limit_is_accepted_and_a_larger_one_is_413() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     assert!(!service.deliver("/webhook/7", of_length(LIMIT)).await.accepted());
@@ -55,7 +55,7 @@ async fn a_body_of_exactly_the_limit_is_taken_and_a_larger_one_is_413() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_counted_as_it_comes() {
+async fn a_body_without_a_length_is_counted_as_it_arrives() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let head = format!(
@@ -118,7 +118,7 @@ async fn a_body_in_pieces_is_one_body() {
 }
 
 #[tokio::test]
-async fn a_mistyped_url_or_method_is_told_what_to_do() {
+async fn the_answer_to_a_wrong_url_or_method_says_what_to_do() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com/")];
     let service = Service::start_with(&world, &settings).await;

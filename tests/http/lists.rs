@@ -17,7 +17,7 @@ async fn get(service: &Service, path: &str) -> Answer {
 fn ids(answer: &Answer, name: &str) -> Vec<String> {
     assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
     let rows = answer.body["data"].as_array().expect("a list has data");
-    rows.iter().map(|row| row[name].as_str().expect("it is text").to_owned()).collect()
+    rows.iter().map(|row| row[name].as_str().expect("the value is text").to_owned()).collect()
 }
 
 /// Starts a service with a conversation of three messages, another chat that waits, and a group.
@@ -46,7 +46,7 @@ async fn conversation(service: &Service) {
 }
 
 #[tokio::test]
-async fn a_message_is_told_under_the_providers_names_and_what_is_known_besides() {
+async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
     on_both(async |world| {
         let service = Service::start_with(
             &world,
@@ -64,7 +64,7 @@ async fn a_message_is_told_under_the_providers_names_and_what_is_known_besides()
             "quoted_message_id": "A", "reaction": null, "location": null, "vcard": null, "status": "sent",
             "ack": "read", "group_sender": null,
         });
-        for (name, value) in expected.as_object().expect("it is an object") {
+        for (name, value) in expected.as_object().expect("the value is an object") {
             assert_eq!(message[name], *value, "{name}");
         }
         assert_eq!(message["media"]["state"], "pending");
@@ -127,7 +127,7 @@ async fn each_parameter_narrows_the_list() {
 
 /// Bogotá is five hours behind UTC. Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
 #[tokio::test]
-async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
+async fn a_date_is_the_moment_at_which_it_begins_in_the_time_zone() {
     for (zone, date, next, begins) in [
         ("America/Bogota", "2024-08-27", "2024-08-28", "2024-08-27T05:00:00Z"),
         ("America/Santiago", "2024-09-08", "2024-09-09", "2024-09-08T04:00:00Z"),
@@ -135,7 +135,7 @@ async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
     ] {
         let world = World::new(Backend::Sqlite).await;
         let store = world.open().await;
-        let begins = Timestamp::from_rfc3339(begins).expect("it is a time");
+        let begins = Timestamp::from_rfc3339(begins).expect("the value is a time");
         for (id, millis) in [("before", -1_000), ("first", 0)] {
             let at = Timestamp::from_millis(begins.millis() + millis);
             let fields = json!({"timestamp": at.seconds(), "media_url": format!("/{id}.jpg"), "ack": "read"});
@@ -159,7 +159,7 @@ async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
             assert_eq!(asked(&format!("since={date}&until={next}")).await, ["first"], "{zone} {list}");
         }
         let events = get(&service, &format!("/api/v1/events?since={date}")).await;
-        assert_eq!(events.body["data"].as_array().expect("it is a list").len(), 2, "{zone}");
+        assert_eq!(events.body["data"].as_array().expect("the value is a list").len(), 2, "{zone}");
         let chats = get(&service, &format!("/api/v1/chats?until={date}")).await;
         assert_eq!(chats.body["data"], json!([]), "its latest message is of that day");
         service.stop().await;
@@ -167,7 +167,7 @@ async fn a_date_is_the_moment_in_which_it_begins_in_the_time_zone() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_refused_by_name() {
+async fn an_invalid_parameter_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     for (path, code, named) in [
@@ -196,7 +196,7 @@ async fn what_is_not_understood_is_refused_by_name() {
     ] {
         let refused = get(&service, &format!("/api/v1/{path}")).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (400, code), "{path}");
-        assert!(refused.body["detail"].as_str().expect("it is text").contains(named), "{refused:?}");
+        assert!(refused.body["detail"].as_str().expect("the value is text").contains(named), "{refused:?}");
     }
     let foreign = get(&service, "/api/v1/messages?order=asc").await;
     assert_eq!(foreign.body, json!({"data": [], "next_cursor": null, "prev_cursor": null}));
@@ -204,7 +204,7 @@ async fn what_is_not_understood_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn cursors_lead_there_and_back_and_belong_to_their_list() {
+async fn cursors_lead_forth_and_back_and_belong_to_their_list() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         conversation(&service).await;
@@ -266,7 +266,7 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
 }
 
 #[tokio::test]
-async fn acks_reactions_and_files_can_be_asked_for_by_what_they_are() {
+async fn acks_reactions_and_files_can_be_filtered() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
         let service = Service::start_with(&world, &settings).await;
@@ -292,7 +292,7 @@ async fn acks_reactions_and_files_can_be_asked_for_by_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_message_already_is_told_so() {
+async fn a_client_that_has_the_message_already_is_answered_304() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     conversation(&service).await;
@@ -322,7 +322,7 @@ async fn a_search_of_any_size_is_answered_or_refused_clearly() {
         assert_eq!((many.status.as_u16(), many.code()), (400, "invalid_parameter"));
         // A URL of this length does not reach the service. The HTTP library answers it with a status and nothing more.
         let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", words(13_200));
-        let refusal = String::from_utf8(raw_http::exchange(service.address, request).await).expect("it is text");
+        let refusal = String::from_utf8(raw_http::exchange(service.address, request).await).expect("the value is text");
         assert!(["HTTP/1.1 400 ", "HTTP/1.1 431 "].iter().any(|status| refusal.starts_with(status)), "{refusal}");
         assert_eq!(ids(&get(&service, &words(1)).await, "id"), ["A"]);
         service.stop().await;

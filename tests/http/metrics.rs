@@ -26,11 +26,11 @@ use crate::support::program::service::{Service, answer};
 use crate::support::{eventually, eventually_within};
 
 async fn scrape(service: &Service) -> Exposition {
-    let response = service.get("/metrics").send().await.expect("it answers");
+    let response = service.get("/metrics").send().await.expect("the server answers");
     assert_eq!(response.status(), StatusCode::OK);
-    let content_type = response.headers()["content-type"].to_str().expect("it is text").to_owned();
+    let content_type = response.headers()["content-type"].to_str().expect("the value is text").to_owned();
     assert_eq!(content_type, "text/plain; version=0.0.4; charset=utf-8");
-    Exposition::parse(response.text().await.expect("it is whole"))
+    Exposition::parse(response.text().await.expect("the answer is complete"))
 }
 
 const EVENTS: &str = "buzon_events_total";
@@ -38,12 +38,12 @@ const REFUSED: &str = "buzon_events_refused_total";
 const LAST_EVENT: &str = "buzon_instance_last_event_timestamp_seconds";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_are_counted_by_type_and_by_what_became_of_them() {
+async fn events_are_counted_by_type_and_outcome() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_DATABASE_URL", world.url.as_str())];
         let service = Service::start_with(&world, &settings).await;
         let before = scrape(&service).await;
-        assert_eq!((before.sum(EVENTS, &[]), before.all(EVENTS, &[]).len()), (0.0, 6 * 4), "all begin with 0");
+        assert_eq!((before.sum(EVENTS, &[]), before.all(EVENTS, &[]).len()), (0.0, 6 * 4), "all counters begin at 0");
         for (_, body) in GUIDE {
             assert!(!service.deliver("/webhook/123", body).await.accepted());
         }
@@ -93,7 +93,7 @@ async fn events_are_counted_by_type_and_by_what_became_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_event_of_an_instance_is_its_time_also_after_a_restart() {
+async fn the_time_of_an_instances_last_event_survives_a_restart() {
     on_both(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", received("A", json!({})), ARRIVAL), event("-", "x", later(2_500))]).await;
@@ -105,7 +105,7 @@ async fn the_last_event_of_an_instance_is_its_time_also_after_a_restart() {
         assert_eq!(before.value(LAST_EVENT, &[("instance_id", "-")]), seconds(2_500));
         service.deliver("/webhook/7", received("B", json!({}))).await.accepted();
         let moved = async || scrape(&service).await.value(LAST_EVENT, &[("instance_id", "7")]) > seconds(0);
-        eventually("it is a new one", moved).await;
+        eventually("the time is a new one", moved).await;
         service.stop().await;
     })
     .await;
@@ -122,11 +122,11 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
         record(&store, &[event("zuletzt", "{}", ARRIVAL)]).await;
         store.close().await;
         let file = world.folder.path().join("buzon.toml");
-        std::fs::write(&file, "[[instances]]\nid = \"zuletzt\"\n").expect("it can be written");
-        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
+        std::fs::write(&file, "[[instances]]\nid = \"zuletzt\"\n").expect("the file can be written");
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("the value is text"))];
         let service = Service::start_with(&world, &settings).await;
         let known = async || !scrape(&service).await.all(LAST_EVENT, &[]).is_empty();
-        eventually("the database has said it", known).await;
+        eventually("the database has answered", known).await;
         let shown = scrape(&service).await;
         assert_eq!(shown.all(LAST_EVENT, &[]).len(), MAX_INSTANCES);
         assert_eq!(shown.value("buzon_instances_unlisted", &[]), 3.0);
@@ -134,7 +134,7 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
         // An instance whose id sorts first does not replace one that is already exported.
         service.deliver("/webhook/00000-new", "{}").await.accepted();
         let counted = async || scrape(&service).await.value("buzon_instances_unlisted", &[]) == 4.0;
-        eventually("it is counted", counted).await;
+        eventually("the instance is counted", counted).await;
         let shown = scrape(&service).await;
         assert_eq!(shown.all(LAST_EVENT, &[]).len(), MAX_INSTANCES);
         assert_eq!(shown.all(LAST_EVENT, &[("instance_id", "00000-new")]).len(), 0);
@@ -144,7 +144,7 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_counted_by_its_reason() {
+async fn refused_requests_are_counted_by_reason() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let body = received("A", json!({}));
@@ -183,14 +183,14 @@ struct Stuck {
 #[async_trait]
 impl EventStore for Stuck {
     async fn record_batch(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
-        let closed = || self.gate.lock().expect("nobody panics with it").recv().is_err();
+        let closed = || self.gate.lock().expect("the lock is not poisoned").recv().is_err();
         assert!(tokio::task::block_in_place(closed));
         self.store.record_batch(events).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_fills_is_seen_and_counted_when_it_refuses() {
+async fn the_length_of_the_queue_and_its_refusals_are_exported() {
     on_both(async |world| {
         let (gate, closed) = mpsc::channel();
         let stuck = Arc::new(Stuck { store: world.open().await, gate: Mutex::new(closed) });
@@ -205,7 +205,7 @@ async fn a_queue_that_fills_is_seen_and_counted_when_it_refuses() {
         let seen = async move {
             let unproven = || service.post("/webhook/7", "{}").header("X-Whapi-Signature", "0".repeat(64));
             let full = async || answer(unproven()).await.code() == "queue_full";
-            eventually("it is full", full).await;
+            eventually("the queue is full", full).await;
             let shown = scrape(service).await;
             assert!(shown.value("buzon_queue_bytes", &[]) > 56e6, "{}", shown.text);
             assert!(shown.value("buzon_queue_events", &[]) > 10.0, "{}", shown.text);
@@ -214,20 +214,20 @@ async fn a_queue_that_fills_is_seen_and_counted_when_it_refuses() {
         };
         futures_util::join!(waiting, seen);
         let empty = async || scrape(service).await.value("buzon_queue_bytes", &[]) == 0.0;
-        eventually("it is empty", empty).await;
+        eventually("the queue is empty", empty).await;
         running.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_seen_which_secret_the_gateway_signs_with() {
+async fn signatures_are_counted_by_the_secret_that_the_gateway_uses() {
     let world = World::new(Backend::Sqlite).await;
     let (new, old) = ("the new secret of instance 7", "the old secret of instance 7");
     let file = world.folder.path().join("buzon.toml");
     let text = format!("webhook_secret = \"{SECRET}\"\n[[instances]]\nid = 7\nsecrets = [\"{new}\", \"{old}\"]\n");
-    std::fs::write(&file, text).expect("it can be written");
-    let service = Service::start_with(&world, &[("BUZON_CONFIG", file.to_str().expect("it is text"))]).await;
+    std::fs::write(&file, text).expect("the file can be written");
+    let service = Service::start_with(&world, &[("BUZON_CONFIG", file.to_str().expect("the value is text"))]).await;
     for (n, (path, secret)) in
         [("7", old), ("7", old), ("7", old), ("7", new), ("7", new), ("8", SECRET)].into_iter().enumerate()
     {
@@ -247,7 +247,7 @@ async fn it_is_seen_which_secret_the_gateway_signs_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_loopback_a_program_of_this_machine_needs_no_token_and_whoever_comes_through_a_proxy_does() {
+async fn on_loopback_a_local_program_needs_no_token_and_a_request_through_a_proxy_does() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     scrape(&service).await;
@@ -257,7 +257,7 @@ async fn on_loopback_a_program_of_this_machine_needs_no_token_and_whoever_comes_
         let refused = answer(service.get("/metrics").header(header, value)).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (401, "token_missing"), "{header}");
         let with_token = service.get("/metrics").header(header, value).bearer_auth(service.token());
-        assert_eq!(with_token.send().await.expect("it answers").status(), StatusCode::OK);
+        assert_eq!(with_token.send().await.expect("the server answers").status(), StatusCode::OK);
     }
     let asked = answer(service.get("/metrics?name=x")).await;
     assert_eq!((asked.status.as_u16(), asked.code()), (400, "unknown_parameter"));
@@ -267,7 +267,7 @@ async fn on_loopback_a_program_of_this_machine_needs_no_token_and_whoever_comes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_another_address_it_wants_a_token_that_sees_everything() {
+async fn on_another_address_metrics_need_a_token_for_everything() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_LISTEN", "0.0.0.0:0")];
         let service = Service::start_with(&world, &settings).await;
@@ -284,9 +284,9 @@ async fn on_another_address_it_wants_a_token_that_sees_everything() {
             assert_eq!((refused.status.as_u16(), refused.code()), (status, code));
         }
         for token in [everything.text(), &service.token()] {
-            let answer = client.get(&url).bearer_auth(token).send().await.expect("it answers");
+            let answer = client.get(&url).bearer_auth(token).send().await.expect("the server answers");
             assert_eq!(answer.status(), StatusCode::OK);
-            assert!(answer.text().await.expect("it is whole").contains("buzon_build_info"));
+            assert!(answer.text().await.expect("the answer is complete").contains("buzon_build_info"));
         }
         // The listener for events does not serve it at all.
         let webhook = format!("http://{}/metrics", service.address);
@@ -297,7 +297,7 @@ async fn on_another_address_it_wants_a_token_that_sees_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_an_event_or_a_request_stands_in_it_and_nobody_can_make_it_grow() {
+async fn metrics_contain_nothing_of_events_or_requests_and_nobody_can_make_them_grow() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let send = async |n: usize| {
@@ -321,17 +321,17 @@ async fn nothing_of_an_event_or_a_request_stands_in_it_and_nobody_can_make_it_gr
             assert_eq!(answer(service.post("/webhook", unsigned)).await.status.as_u16(), 401);
             for path in [format!("/{text}"), format!("/api/v1/{text}"), format!("/api/v1/messages/7/{text}?q={text}")] {
                 let asked = service.get(&path).bearer_auth(service.token());
-                assert!(asked.send().await.expect("it answers").status().is_client_error());
+                assert!(asked.send().await.expect("the server answers").status().is_client_error());
             }
-            let method = reqwest::Method::from_bytes(text.to_uppercase().as_bytes()).expect("it is a word");
+            let method = reqwest::Method::from_bytes(text.to_uppercase().as_bytes()).expect("the method is a word");
             let url = format!("http://{}/webhook", service.address);
-            let odd = crate::support::client().request(method, url).send().await.expect("it answers");
+            let odd = crate::support::client().request(method, url).send().await.expect("the server answers");
             assert_eq!(odd.status().as_u16(), 405);
         };
         send(0).await;
         all_end(&world).await;
         let jobs = async || scrape(&service).await.sum("buzon_media_attempts_total", &[("outcome", "refused")]) == 1.0;
-        eventually("its file is refused", jobs).await;
+        eventually("the file is refused", jobs).await;
         // The second scrape counts the first, which was a request to a route of its own.
         let series = scrape(&service).await.series();
         for n in 1..10 {
@@ -372,12 +372,12 @@ async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
         eventually("the slow one is saved", async || jobs("stored").await == 2.0).await;
         let stored = [("outcome", "stored")];
         let counted = async || scrape(&service).await.value("buzon_media_attempts_total", &stored) == 2.0;
-        eventually("and counted", counted).await;
+        eventually("the attempts are counted", counted).await;
         let shown = scrape(&service).await;
         assert_eq!(shown.value("buzon_media_oldest_pending_seconds", &[]), 0.0);
         let ended = |outcome| shown.value("buzon_media_attempts_total", &[("outcome", outcome)]);
         assert_eq!((ended("stored"), ended("expired"), ended("failed")), (2.0, 1.0, 0.0));
-        assert!(ended("again") >= 1.0, "it was asked for more than once");
+        assert!(ended("again") >= 1.0, "the file was requested more than once");
         assert_eq!(shown.value("buzon_media_stored_bytes_total", &[]), 2.0 * JPEG.len() as f64);
         assert_eq!(shown.value("buzon_media_download_seconds_count", &[("outcome", "stored")]), 2.0);
         let failed = shown.value("buzon_media_download_seconds_count", &[("outcome", "failed")]);
@@ -393,7 +393,7 @@ async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_is_away_is_seen_and_what_it_said_before_stays() {
+async fn an_unavailable_database_is_exported_and_its_last_values_stay() {
     let mut world = World::new(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
     let service = Service::start(&world).await;
@@ -403,17 +403,17 @@ async fn a_database_that_is_away_is_seen_and_what_it_said_before_stays() {
     let refused = service.deliver("/webhook/7", received("B", json!({}))).await;
     assert_eq!(refused.code(), "store_unavailable");
     let up = async |is: f64| scrape(&service).await.value("buzon_store_up", &[]) == is;
-    eventually("it is away", async || up(0.0).await).await;
+    eventually("the database is unavailable", async || up(0.0).await).await;
     let shown = scrape(&service).await;
     assert_eq!(shown.value(REFUSED, &[("reason", "store_unavailable")]), 1.0);
     assert_eq!(shown.all(LAST_EVENT, &[("instance_id", "7")]).len(), 1);
     proxy.resume();
-    eventually("it is back", async || up(1.0).await).await;
+    eventually("the database is available again", async || up(1.0).await).await;
     service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_gateway_is_asked_for_by_itself_is_counted_by_its_answer() {
+async fn automatic_replay_requests_are_counted_by_the_gateways_answer() {
     let world = World::new(Backend::Sqlite).await;
     let keeper = FakeGateway::start().await;
     keeper.keep_stuck();
@@ -421,8 +421,8 @@ async fn what_the_gateway_is_asked_for_by_itself_is_counted_by_its_answer() {
         assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
     }
     let file = world.folder.path().join("buzon.toml");
-    std::fs::write(&file, keeper.settings()).expect("it can be written");
-    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("it is text"))];
+    std::fs::write(&file, keeper.settings()).expect("the file can be written");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("the value is text"))];
     let service = Service::start_with(&world, &settings).await;
     keeper.set_buzon(Some(service.address));
     let asked = async |request: &str, outcome: &str| {
@@ -430,7 +430,7 @@ async fn what_the_gateway_is_asked_for_by_itself_is_counted_by_its_answer() {
         scrape(&service).await.sum("buzon_replay_requests_total", &labels)
     };
     eventually("all are asked for", async || keeper.replayed().len() == 4).await;
-    eventually("and counted", async || asked("replay", "ok").await == 3.0).await;
+    eventually("the requests are counted", async || asked("replay", "ok").await == 3.0).await;
     assert!(asked("list", "ok").await >= 1.0);
     let failed = scrape(&service).await.sum("buzon_replay_requests_total", &[("request", "replay")]);
     assert_eq!(failed, 4.0, "the one that cannot be delivered has another outcome");

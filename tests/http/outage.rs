@@ -16,7 +16,7 @@ use crate::support::eventually;
 use crate::support::program::service::{Service, answer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {
+async fn a_commit_that_takes_too_long_is_503_and_the_repeat_is_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let blocker = Blocker::new(&world, "ledger_clock").await;
@@ -35,7 +35,7 @@ async fn a_commit_that_does_not_come_in_time_is_503_and_later_all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
+async fn after_an_outage_of_the_database_server_the_service_recovers_by_itself() {
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();
     let proxy = Proxy::start(&mut world.url).await;
@@ -65,7 +65,7 @@ async fn a_server_that_goes_away_and_comes_back_needs_no_help() {
 
 /// Other events are stored meanwhile, and yet this one is not to blame.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_whose_table_somebody_else_locks_is_refused_and_never_set_aside() {
+async fn an_event_whose_table_is_locked_is_refused_and_never_quarantined() {
     let world = World::new(Backend::Postgres).await;
     let service = Service::start(&world).await;
     let blocker = Blocker::new(&world, "messages").await;
@@ -94,7 +94,7 @@ impl EventStore for Deadly {
 
 /// A service that cannot store anything should stop, so that its supervisor starts it again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_dies_ends_the_service() {
+async fn a_panic_of_the_writer_ends_the_service() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET)];
     let service = Service::start_on(&world, Arc::new(Deadly), world.open().await, &settings);

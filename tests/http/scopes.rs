@@ -130,7 +130,7 @@ async fn start(world: &World) -> (Service, FileServer) {
         service.deliver(&path, answered).await.accepted();
     }
     let tried = "SELECT count(*) FROM media WHERE state = 'stored' OR reason IS NOT NULL";
-    crate::support::eventually("each file was tried", async || world.value(tried).await == "4").await;
+    crate::support::eventually("each file was attempted", async || world.value(tried).await == "4").await;
     (service, gateway)
 }
 
@@ -138,7 +138,8 @@ async fn start(world: &World) -> (Service, FileServer) {
 fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
     let own = |name: &str| ["date", "x-request-id"].contains(&name);
     let headers = given.headers.iter().filter(|(name, _)| !own(name.as_str()));
-    let headers = headers.map(|(name, value)| (name.to_string(), ids.out_of(value.to_str().expect("it is text"))));
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), ids.out_of(value.to_str().expect("the value is text"))));
     (given.status, headers.collect(), ids.out_of(&String::from_utf8_lossy(&given.body)))
 }
 
@@ -161,12 +162,12 @@ fn request(service: &Service, method: &Method, path: &str) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_another_instances_is_answered_as_if_it_did_not_exist() {
+async fn requests_about_other_instances_are_answered_as_if_these_did_not_exist() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
         let mine = token(&world, &["7"]).await;
         let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(mine.text())).await;
-        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        let ticket = ticket.body["ticket"].as_str().expect("the value is text").to_owned();
         for (route, theirs) in ROUTES.iter().flat_map(|route| theirs().map(|ids| (route, ids))) {
             let nowhere = nowhere();
             let mut differs_for_the_owner = false;
@@ -194,7 +195,7 @@ async fn whatever_is_another_instances_is_answered_as_if_it_did_not_exist() {
                 differs_for_the_owner |=
                     ask(&theirs, &value, owner).await != ask(&nowhere, &value_nowhere, owner).await;
             }
-            assert!(differs_for_the_owner, "{route}: there is nothing to be seen, so this proves nothing");
+            assert!(differs_for_the_owner, "{route}: there is nothing to see, so this proves nothing");
         }
         service.stop().await;
     })
@@ -202,7 +203,7 @@ async fn whatever_is_another_instances_is_answered_as_if_it_did_not_exist() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_show_what_the_token_may_see_and_nothing_else() {
+async fn lists_show_only_rows_that_the_token_may_see() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
         let mine = token(&world, &["7"]).await;
@@ -210,8 +211,9 @@ async fn lists_show_what_the_token_may_see_and_nothing_else() {
             let seen = async |token: &str| answer(service.get(list).bearer_auth(token)).await.body["data"].clone();
             let (own, all) = (seen(mine.text()).await, seen(&service.token()).await);
             let instances = |rows: &Value| {
-                let rows = rows.as_array().expect("it is a list").iter();
-                rows.map(|row| row["instance_id"].as_str().expect("it has one").to_owned()).collect::<BTreeSet<_>>()
+                let rows = rows.as_array().expect("the value is a list").iter();
+                rows.map(|row| row["instance_id"].as_str().expect("the row has an instance").to_owned())
+                    .collect::<BTreeSet<_>>()
             };
             assert_eq!(instances(&own), BTreeSet::from(["7".to_owned()]), "{list}");
             assert_eq!(instances(&all).len(), 2, "{list}");
@@ -227,7 +229,7 @@ async fn lists_show_what_the_token_may_see_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_two_instances_have_each_sees_as_its_own() {
+async fn an_id_that_two_instances_have_is_for_each_its_own() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
         let path = format!("/api/v1/media/{}", key(JPEG));
@@ -248,7 +250,7 @@ async fn what_two_instances_have_each_sees_as_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_without_an_instance_is_for_a_token_that_sees_everything() {
+async fn events_without_an_instance_need_a_token_for_everything() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));

@@ -32,14 +32,14 @@ async fn a_good_signature_passes_in_either_case_and_with_its_prefix() {
 }
 
 #[tokio::test]
-async fn anything_else_is_401_and_leaves_nothing_behind() {
+async fn any_other_signature_is_401_and_nothing_is_stored() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let body = received("A", json!({}));
     let good = sign(SECRET, &body);
     let mut flipped = good.clone().into_bytes();
     flipped[10] = if flipped[10] == b'0' { b'1' } else { b'0' };
-    let flipped = String::from_utf8(flipped).expect("it is text");
+    let flipped = String::from_utf8(flipped).expect("the value is text");
     let long = "a".repeat(10_000);
     for (signatures, code) in [
         (&[][..], "signature_missing"),
@@ -62,7 +62,7 @@ async fn anything_else_is_401_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_signature_is_over_the_bytes_and_not_over_what_they_mean() {
+async fn the_signature_is_over_the_bytes_and_not_over_their_meaning() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let body = br#"{"event_type":"test_webhook","n":1}"#;

@@ -55,7 +55,7 @@ impl Stuck {
     }
 
     fn reasons(&self) -> BTreeSet<(String, Option<String>)> {
-        let committed = self.committed.lock().expect("nobody panics with it");
+        let committed = self.committed.lock().expect("the lock is not poisoned");
         committed.iter().map(|(body, reason)| (String::from_utf8_lossy(body).into_owned(), reason.clone())).collect()
     }
 
@@ -73,7 +73,7 @@ impl EventStore for Stuck {
         if Self::is_too_much(events) {
             return Err(StoreError::TooMuch);
         }
-        let mut committed = self.committed.lock().expect("nobody panics with it");
+        let mut committed = self.committed.lock().expect("the lock is not poisoned");
         committed.extend(events.iter().map(|event| {
             let quarantined = event.interpretation.state == EventState::Quarantined;
             (event.body.clone(), event.interpretation.reason.clone().filter(|_| quarantined))
@@ -91,11 +91,11 @@ async fn submit_all(ingest: &Ingest, ids: impl Iterator<Item = String>) -> Vec<R
 }
 
 fn body(id: &str) -> String {
-    String::from_utf8(received(id, json!({}))).expect("it is text")
+    String::from_utf8(received(id, json!({}))).expect("the value is text")
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_takes_too_long_harms_no_neighbour_and_is_set_aside_the_second_time() {
+async fn an_event_that_takes_too_long_is_quarantined_the_second_time_and_other_events_are_stored() {
     let (store, ingest, _writer) = Stuck::start("POISON");
     let ids = (0..256).map(|n| if n == 77 { "POISON".to_owned() } else { format!("A{n}") });
     let answers = submit_all(&ingest, ids).await;
@@ -106,15 +106,15 @@ async fn an_event_that_takes_too_long_harms_no_neighbour_and_is_set_aside_the_se
 
     // By then, the event itself was tried alone.
     sleep(Duration::from_secs(30)).await;
-    ingest.submit(message("B")).await.expect("it is stored");
+    ingest.submit(message("B")).await.expect("the event is stored");
     assert_eq!(store.committed(), 256);
-    ingest.submit(message("POISON")).await.expect("it is kept, and its client still waits");
+    ingest.submit(message("POISON")).await.expect("the event is quarantined while its client waits");
     assert!(store.reasons().contains(&(body("POISON"), Some("took_too_long".to_owned()))));
     assert_eq!(store.committed(), 257);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_database_is_no_events_fault_however_often() {
+async fn no_event_is_quarantined_because_the_database_is_slow_however_often() {
     let (store, ingest, _writer) = Stuck::start("nothing is like this");
     let ids = || (0..600).map(|n| format!("A{n}"));
     for outage in 1..4 {
@@ -124,11 +124,11 @@ async fn a_slow_database_is_no_events_fault_however_often() {
         assert!(ingest.submit(message("A0")).await.is_err());
         sleep(Duration::from_secs(60)).await;
         store.down.store(false, Ordering::Relaxed);
-        ingest.submit(message(&format!("between {outage}"))).await.expect("it is stored");
-        assert_eq!(store.committed(), outage, "what failed is not stored later");
+        ingest.submit(message(&format!("between {outage}"))).await.expect("the event is stored");
+        assert_eq!(store.committed(), outage, "failed events are not stored later");
     }
     assert!(submit_all(&ingest, ids()).await.iter().all(Result::is_ok));
-    assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()), "nothing was set aside");
+    assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()), "no event was quarantined");
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,19 +145,19 @@ async fn while_a_batch_is_tried_in_parts_later_events_are_stored_in_time() {
     }));
     let (_, later) = tokio::join!(first, later);
     let refused = later.iter().filter(|answer| answer.is_err()).count();
-    assert_eq!(refused, 0, "each has its answer within its client's patience");
+    assert_eq!(refused, 0, "each event is answered while its client waits");
     eventually("all others are stored", async || store.committed() == 255 + 120).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_still_to_be_tried_is_finished_when_the_queue_is_closed() {
+async fn events_that_are_still_to_be_tried_are_finished_when_the_queue_is_closed() {
     let (store, ingest, mut writer) = Stuck::start("POISON");
     let ids = (0..16).map(|n| if n == 5 { "POISON".to_owned() } else { format!("A{n}") });
     let answers = submit_all(&ingest, ids);
     let closing = async {
         sleep(Duration::from_secs(1)).await;
         store.stop.cancel();
-        writer.ended().await.expect("it ends in order");
+        writer.ended().await.expect("the writer ends without an error");
     };
     let (answers, ()) = tokio::join!(answers, closing);
     assert!(answers[5].is_err());
@@ -165,7 +165,7 @@ async fn what_is_still_to_be_tried_is_finished_when_the_queue_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_much_for_one_batch_is_stored_in_parts_and_after_what_others_sent() {
+async fn a_batch_that_is_too_heavy_is_stored_in_parts_after_later_events() {
     let (store, ingest, _writer) = Stuck::start("nothing is like this");
     let heavy = join_all((0..100).map(|n| ingest.submit(message(&format!("HEAVY{n}")))));
     let others = join_all((0..100).map(|n| {
@@ -175,7 +175,10 @@ async fn what_is_too_much_for_one_batch_is_stored_in_parts_and_after_what_others
     let (heavy, others) = tokio::join!(heavy, others);
     assert!(heavy.iter().chain(&others).all(Result::is_ok));
     assert_eq!(store.committed(), 200);
-    let committed = store.committed.lock().expect("nobody panics with it");
+    let committed = store.committed.lock().expect("the lock is not poisoned");
     let is_heavy = |body: &[u8]| String::from_utf8_lossy(body).contains(HEAVY.0);
-    assert!(committed[..100].iter().all(|(body, _)| !is_heavy(body)), "the others did not wait for it");
+    assert!(
+        committed[..100].iter().all(|(body, _)| !is_heavy(body)),
+        "the other events did not wait for the heavy ones"
+    );
 }

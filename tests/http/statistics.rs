@@ -12,12 +12,12 @@ use crate::support::events::{event, received, sent};
 use crate::support::program::service::{Answer, Service, answer};
 
 /// A service and the store that it reads.
-struct Desk {
+struct StatisticsService {
     service: Service,
     store: Arc<dyn Store>,
 }
 
-impl Desk {
+impl StatisticsService {
     async fn open(world: &World) -> Self {
         let store = world.open().await;
         let service = Service::start_on(world, store.clone(), store.clone(), &[]);
@@ -52,17 +52,17 @@ impl Desk {
 const DAYS: &str = "since=2024-08-25&until=2024-08-28&time_zone=America/Bogota";
 
 #[tokio::test]
-async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_left_out() {
+async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_missing() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
+        let statistics = StatisticsService::open(&world).await;
         let messages = [
             ("a", "2024-08-25T23:59:59-05:00", "text", false),
             ("b", "2024-08-27T00:00:00-05:00", "image", false),
             ("c", "2024-08-27T00:00:00-05:00", "text", true),
             ("d", "2024-08-28T00:00:00-05:00", "text", true),
         ];
-        desk.record("7", &messages).await;
-        desk.record("8", &[("e", "2024-08-27T23:59:59-05:00", "text", true)]).await;
+        statistics.record("7", &messages).await;
+        statistics.record("8", &[("e", "2024-08-27T23:59:59-05:00", "text", true)]).await;
         let expected = json!({
             "since": "2024-08-25T05:00:00Z", "until": "2024-08-28T05:00:00Z", "time_zone": "America/Bogota",
             "instance_id": null,
@@ -82,32 +82,33 @@ async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_left
                 },
             ],
         });
-        assert_eq!(desk.ask(&format!("messages?{DAYS}")).await, expected);
-        assert_eq!(desk.ask(&format!("messages?{DAYS}&by=day")).await, expected);
-        let weeks = desk.ask(&format!("messages?{DAYS}&by=week&instance_id=7")).await;
-        let labels: Vec<_> = weeks["data"].as_array().expect("a list").iter().map(|week| &week["label"]).collect();
+        assert_eq!(statistics.ask(&format!("messages?{DAYS}")).await, expected);
+        assert_eq!(statistics.ask(&format!("messages?{DAYS}&by=day")).await, expected);
+        let weeks = statistics.ask(&format!("messages?{DAYS}&by=week&instance_id=7")).await;
+        let labels: Vec<_> =
+            weeks["data"].as_array().expect("the value is a list").iter().map(|week| &week["label"]).collect();
         assert_eq!(labels, ["2024-08-19", "2024-08-26"]);
         assert_eq!((&weeks["instance_id"], &weeks["data"][1]["outgoing"]), (&json!("7"), &json!(1)));
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_hour_that_comes_twice_is_counted_as_two() {
+async fn an_hour_that_occurs_twice_is_counted_as_two() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
+        let statistics = StatisticsService::open(&world).await;
         let messages =
             [("a", "2024-04-06T23:30:00-03:00", "text", false), ("b", "2024-04-06T23:30:00-04:00", "text", true)];
-        desk.record("7", &messages).await;
+        statistics.record("7", &messages).await;
         let range = "since=2024-04-06T22:00:00-03:00&until=2024-04-07T01:00:00-04:00&time_zone=America/Santiago";
-        let hours = desk.ask(&format!("messages?{range}&by=hour")).await;
+        let hours = statistics.ask(&format!("messages?{range}&by=hour")).await;
         let hours: Vec<_> = hours["data"]
             .as_array()
-            .expect("a list")
+            .expect("the value is a list")
             .iter()
             .map(|hour| {
-                (hour["label"].as_str().expect("it is text"), hour["incoming"].clone(), hour["outgoing"].clone())
+                (hour["label"].as_str().expect("the value is text"), hour["incoming"].clone(), hour["outgoing"].clone())
             })
             .collect();
         let expected = [
@@ -117,15 +118,15 @@ async fn the_hour_that_comes_twice_is_counted_as_two() {
             ("2024-04-07T00:00", 0, 0),
         ];
         assert_eq!(hours, expected.map(|(label, incoming, outgoing)| (label, json!(incoming), json!(outgoing))));
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn outgoing_messages_alone_go_through_the_funnel() {
+async fn the_funnel_has_outgoing_messages_only() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
+        let statistics = StatisticsService::open(&world).await;
         let messages = [
             ("in", "2024-08-27T12:00:00Z", "text", false),
             ("pending", "2024-08-27T12:00:00Z", "text", true),
@@ -133,7 +134,7 @@ async fn outgoing_messages_alone_go_through_the_funnel() {
             ("delivered", "2024-08-26T12:00:00Z", "text", true),
             ("read", "2024-08-27T12:00:00Z", "text", true),
         ];
-        desk.record("7", &messages).await;
+        statistics.record("7", &messages).await;
         world
             .execute(
                 "UPDATE messages SET ack_rank = 0; \
@@ -143,14 +144,14 @@ async fn outgoing_messages_alone_go_through_the_funnel() {
                  read_at = '2024-08-27T12:01:00.000Z' WHERE id = 'read'",
             )
             .await;
-        let all = desk.ask(&format!("delivery?{DAYS}")).await;
+        let all = statistics.ask(&format!("delivery?{DAYS}")).await;
         let expected = json!({
             "total": 4, "sent": 2, "delivered": 2, "read": 1, "failed": 1, "pending": 1,
             "rates": {"sent": 0.5, "delivered": 0.5, "read": 0.25, "failed": 0.25},
             "seconds_to_delivered": {"p50": 0, "p90": 10}, "seconds_to_read": {"p50": 60, "p90": 60},
         });
         assert_eq!((&all["data"], &all["series"]), (&expected, &json!([])));
-        let days = desk.ask(&format!("delivery?{DAYS}&by=day")).await;
+        let days = statistics.ask(&format!("delivery?{DAYS}&by=day")).await;
         assert_eq!(days["data"], expected);
         let nothing = json!({
             "label": "2024-08-25", "since": "2024-08-25T05:00:00Z", "until": "2024-08-26T05:00:00Z",
@@ -161,7 +162,7 @@ async fn outgoing_messages_alone_go_through_the_funnel() {
         assert_eq!(days["series"][0], nothing);
         assert_eq!(days["series"][1]["seconds_to_delivered"], json!({"p50": 10, "p90": 10}));
         assert_eq!(days["series"][2]["total"], 3);
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }
@@ -169,8 +170,8 @@ async fn outgoing_messages_alone_go_through_the_funnel() {
 #[tokio::test]
 async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wait() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
-        desk.record("7", &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
+        let statistics = StatisticsService::open(&world).await;
+        statistics.record("7", &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
         // The times are Monday 26, 23:30 and Tuesday 27, 08:00 in Bogotá, and one long ago.
         world
             .execute(
@@ -184,19 +185,19 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
                  UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
             )
             .await;
-        let responses = desk.ask(&format!("responses?{DAYS}")).await;
+        let responses = statistics.ask(&format!("responses?{DAYS}")).await;
         let data = &responses["data"];
         assert_eq!((&data["count"], &data["seconds"]), (&json!(3), &json!({"p50": 10, "p90": 60})));
-        let hours = data["by_hour"].as_array().expect("a list");
+        let hours = data["by_hour"].as_array().expect("the value is a list");
         assert_eq!(hours.len(), 24);
         assert_eq!(hours[8], json!({"hour": 8, "count": 2, "seconds": {"p50": 5, "p90": 10}}));
         assert_eq!(hours[23], json!({"hour": 23, "count": 1, "seconds": {"p50": 60, "p90": 60}}));
         assert_eq!(hours[4], json!({"hour": 4, "count": 0, "seconds": {"p50": null, "p90": null}}));
-        let weekdays = data["by_weekday"].as_array().expect("a list");
+        let weekdays = data["by_weekday"].as_array().expect("the value is a list");
         let counts: Vec<_> = weekdays.iter().map(|day| (&day["weekday"], &day["count"])).collect();
         assert_eq!(json!(counts), json!([[1, 1], [2, 2], [3, 0], [4, 0], [5, 0], [6, 0], [7, 0]]));
         assert_eq!(responses["waiting_now"], json!({"chats": 1, "longest_since": "2024-01-01T00:00:00Z"}));
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }
@@ -204,46 +205,46 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
 #[tokio::test]
 async fn the_busiest_hours_are_a_week_from_monday() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
+        let statistics = StatisticsService::open(&world).await;
         let messages = [
             ("sunday", "2024-08-25T23:00:00-05:00", "text", false),
             ("monday", "2024-08-26T00:59:59-05:00", "text", false),
             ("mine", "2024-08-26T00:00:00-05:00", "text", true),
         ];
-        desk.record("7", &messages).await;
-        let hours = desk.ask(&format!("hours?{DAYS}")).await;
+        statistics.record("7", &messages).await;
+        let hours = statistics.ask(&format!("hours?{DAYS}")).await;
         let (mut incoming, mut outgoing) = ([[0; 24]; 7], [[0; 24]; 7]);
         incoming[6][23] = 1;
         incoming[0][0] = 1;
         outgoing[0][0] = 1;
         assert_eq!(hours["data"], json!({"incoming": incoming, "outgoing": outgoing}));
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn without_a_range_it_is_the_last_30_days_in_the_configured_zone() {
+async fn without_a_range_the_last_30_days_in_the_configured_zone_are_counted() {
     let world = World::new(Backend::Sqlite).await;
-    let desk = Desk::open(&world).await;
-    let answer = desk.ask("messages").await;
-    let days = answer["data"].as_array().expect("a list");
+    let statistics = StatisticsService::open(&world).await;
+    let answer = statistics.ask("messages").await;
+    let days = answer["data"].as_array().expect("the value is a list");
     assert_eq!((days.len(), &answer["time_zone"]), (30, &json!("UTC")));
     assert_eq!((&days[0]["since"], &days[29]["until"]), (&answer["since"], &answer["until"]));
-    assert!(answer["since"].as_str().expect("it is text").ends_with("T00:00:00Z"), "{answer}");
+    assert!(answer["since"].as_str().expect("the value is text").ends_with("T00:00:00Z"), "{answer}");
     for query in ["delivery", "responses", "hours"] {
-        assert_eq!(desk.ask(query).await["since"], answer["since"]);
+        assert_eq!(statistics.ask(query).await["since"], answer["since"]);
     }
-    let until = desk.ask("messages?until=2024-08-27").await;
+    let until = statistics.ask("messages?until=2024-08-27").await;
     assert_eq!((&until["since"], &until["data"][29]["label"]), (&json!("2024-07-28T00:00:00Z"), &json!("2024-08-26")));
-    desk.service.stop().await;
+    statistics.service.stop().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_refused_by_name() {
+async fn a_range_that_cannot_be_counted_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
-    let desk = Desk::open(&world).await;
-    let token = desk.service.token();
+    let statistics = StatisticsService::open(&world).await;
+    let token = statistics.service.token();
     for (query, code, detail) in [
         ("messages?by=month", "invalid_parameter", "by: expected hour, day or week"),
         ("messages?by=hour&since=2024-01-01&until=2024-05-01", "invalid_parameter", "by: hours are counted over"),
@@ -259,23 +260,23 @@ async fn what_cannot_be_counted_is_refused_by_name() {
         ("responses?limit=3", "unknown_parameter", "limit"),
         ("messages?since=1&since=2", "invalid_parameter", "since: it is given twice"),
     ] {
-        let refused = desk.ask_as(&token, query).await;
+        let refused = statistics.ask_as(&token, query).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (400, code), "{query}");
-        let text = refused.body["detail"].as_str().expect("it is text");
+        let text = refused.body["detail"].as_str().expect("the value is text");
         assert!(text.contains(detail), "{query}: {text}");
     }
-    assert_eq!(desk.ask_as(&token, "nothing").await.code(), "not_found");
-    assert_eq!(desk.ask("hours?until=-0").await["until"], "1970-01-01T00:00:00Z");
-    desk.service.stop().await;
+    assert_eq!(statistics.ask_as(&token, "nothing").await.code(), "not_found");
+    assert_eq!(statistics.ask("hours?until=-0").await["until"], "1970-01-01T00:00:00Z");
+    statistics.service.stop().await;
 }
 
 #[tokio::test]
-async fn a_token_counts_its_instances_alone_and_a_foreign_one_is_like_one_that_is_not_there() {
+async fn a_token_counts_its_instances_only_and_others_are_as_if_they_did_not_exist() {
     on_both(async |world| {
-        let desk = Desk::open(&world).await;
+        let statistics = StatisticsService::open(&world).await;
         for instance in ["7", "8", "-"] {
-            desk.record(instance, &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
-            desk.record(instance, &[("out", "2024-08-26T12:00:05Z", "text", true)]).await;
+            statistics.record(instance, &[("in", "2024-08-26T12:00:00Z", "text", false)]).await;
+            statistics.record(instance, &[("out", "2024-08-26T12:00:05Z", "text", true)]).await;
         }
         world
             .execute(
@@ -286,7 +287,7 @@ async fn a_token_counts_its_instances_alone_and_a_foreign_one_is_like_one_that_i
             )
             .await;
         let token = token(&world, &["7"]).await;
-        let ask = async |query: &str| desk.ask_as(token.text(), query).await.body;
+        let ask = async |query: &str| statistics.ask_as(token.text(), query).await.body;
         assert_eq!(ask(&format!("messages?{DAYS}")).await["data"][1]["incoming"], 1);
         assert_eq!(ask(&format!("delivery?{DAYS}")).await["data"]["total"], 1);
         assert_eq!(ask(&format!("hours?{DAYS}")).await["data"]["incoming"][0][7], 1);
@@ -304,7 +305,7 @@ async fn a_token_counts_its_instances_alone_and_a_foreign_one_is_like_one_that_i
             assert_eq!(of("8").await, unknown);
             assert_eq!(of("-").await, unknown);
         }
-        desk.service.stop().await;
+        statistics.service.stop().await;
     })
     .await;
 }

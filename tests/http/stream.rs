@@ -37,7 +37,7 @@ async fn deliver(service: &Service, id: &str) {
 }
 
 #[tokio::test]
-async fn what_is_committed_comes_at_once_with_its_number() {
+async fn a_committed_event_is_streamed_at_once_with_its_number() {
     on_both(async |world| {
         // The ledger is not polled by the clock.
         let pace = StreamPace { poll: Duration::from_secs(3_600), ..StreamPace::default() };
@@ -47,12 +47,12 @@ async fn what_is_committed_comes_at_once_with_its_number() {
         let headers = ["content-type", "cache-control", "x-accel-buffering", "content-encoding"];
         let headers = headers.map(|name| stream.header(name).to_owned());
         assert_eq!(headers, ["text/event-stream", "no-store", "no", "identity"]);
-        let first = stream.frame().await.expect("it begins");
+        let first = stream.frame().await.expect("the stream begins");
         assert_eq!((first.retry.as_deref(), first.id, first.data), (Some("2000"), Some(1), None));
         deliver(&service, "A").await;
         let event = stream.event().await;
         assert_eq!((event.id, event.event.as_deref()), (Some(2), Some("event")));
-        let data = event.data.expect("it has data");
+        let data = event.data.expect("the event has data");
         assert_eq!(data["changes"], json!([{"instance_id": "7", "message_id": "A"}]));
         let feed = answer(service.get("/api/v1/events?since_seq=1").bearer_auth(service.token())).await;
         assert_eq!(feed.body["data"], json!([data]));
@@ -70,13 +70,13 @@ async fn no_event_chooses_the_name_under_which_it_is_sent() {
         for kind in ["error", "open", "message", "media", "a\nb\rdata: c"] {
             service.deliver("/webhook/7", json!({"event_type": kind}).to_string()).await.accepted();
             let event = stream.event().await;
-            let data = event.data.expect("it has data");
+            let data = event.data.expect("the event has data");
             assert_eq!((event.event.as_deref(), &data["kind"]), (Some("event"), &json!("event")));
             assert_eq!(data["event_type"], kind);
         }
         service.deliver("/webhook/7", b"not json").await.accepted();
         let event = stream.event().await;
-        let data = event.data.expect("it has data");
+        let data = event.data.expect("the event has data");
         assert_eq!((event.event.as_deref(), &data["event_type"]), (Some("event"), &json!(null)));
         service.stop().await;
     })
@@ -84,7 +84,7 @@ async fn no_event_chooses_the_name_under_which_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stream_tells_what_became_of_a_file_and_again_to_whoever_was_away() {
+async fn the_stream_has_the_states_of_files_and_repeats_them_to_clients_that_reconnect() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
         gateway.reply("/menu.jpg", Reply::file(JPEG));
@@ -106,20 +106,24 @@ async fn the_stream_tells_what_became_of_a_file_and_again_to_whoever_was_away() 
         drop(stream);
         service.deliver("/webhook/7", picture("B", "https://elsewhere.example.com/x.jpg")).await.accepted();
         let request = service.get("/api/v1/stream?event=media").bearer_auth(service.token());
-        let mut stream = Stream::open(request.header("Last-Event-ID", first.id.expect("it has one"))).await;
-        let second = stream.event().await.data.expect("it has data");
+        let mut stream = Stream::open(request.header("Last-Event-ID", first.id.expect("the event has a number"))).await;
+        let second = stream.event().await.data.expect("the event has data");
         assert_eq!((&second["message_id"], &second["state"]), (&json!("B"), &json!("refused")));
         assert!(second["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{second}");
         service.deliver("/webhook/8", sent("C", json!({}))).await.accepted();
-        let seen = theirs.event().await.data.expect("it has data");
-        assert_eq!(seen["changes"], json!([{"instance_id": "8", "message_id": "C"}]), "of files of others nothing");
+        let seen = theirs.event().await.data.expect("the event has data");
+        assert_eq!(
+            seen["changes"],
+            json!([{"instance_id": "8", "message_id": "C"}]),
+            "a stream has no files of other instances"
+        );
         service.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_connects_again_and_again_misses_nothing_and_repeats_nothing() {
+async fn a_client_that_reconnects_again_and_again_misses_and_repeats_nothing() {
     on_both(async |world| {
         let service = Arc::new(Service::start(&world).await);
         let sent = Arc::new(AtomicUsize::new(0));
@@ -139,21 +143,21 @@ async fn a_client_that_connects_again_and_again_misses_nothing_and_repeats_nothi
             let mut stream = Stream::open(request.header("Last-Event-ID", last)).await;
             for _ in 0..7 {
                 if seen.len() < 120 {
-                    last = stream.event().await.id.expect("it has a number");
+                    last = stream.event().await.id.expect("the event has a number");
                     seen.push(last);
                 }
             }
         }
-        deliveries.await.expect("it does not panic");
+        deliveries.await.expect("the task does not panic");
         let numbers = world.rows("SELECT seq FROM events ORDER BY seq").await;
         assert_eq!(seen.iter().map(i64::to_string).collect::<Vec<_>>(), numbers);
-        Arc::into_inner(service).expect("nobody else has it").stop().await;
+        Arc::into_inner(service).expect("nobody else uses the service").stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
+async fn a_stream_shows_only_what_its_token_and_its_filter_allow() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
         let seven = token(&world, &["7"]).await;
@@ -173,7 +177,7 @@ async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
         assert_eq!(Stream::open(ticketed).await.numbers_to(5).await, [3, 5]);
         assert_eq!(open(&service, "?since_seq=0&instance_id=8,nowhere").await.numbers_to(6).await, [2, 4, 6]);
         let mut silent = Stream::open(theirs("?since_seq=0&instance_id=8")).await;
-        assert_eq!(silent.frame().await.expect("it begins").id, Some(0));
+        assert_eq!(silent.frame().await.expect("the stream begins").id, Some(0));
         service.stop().await;
         silent.end().await;
     })
@@ -182,7 +186,7 @@ async fn a_stream_shows_what_its_token_and_its_filter_let_through() {
 
 /// A client with a narrow filter must not begin from the start of the ledger again.
 #[tokio::test]
-async fn a_long_way_without_events_is_told() {
+async fn a_stream_without_matching_events_reports_its_progress() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
         let seven = token(&world, &["7"]).await;
@@ -193,7 +197,7 @@ async fn a_long_way_without_events_is_told() {
         let mut stream = Stream::open(service.get("/api/v1/stream?since_seq=0").bearer_auth(seven.text())).await;
         let mut ids = Vec::new();
         while ids.last() != Some(&Some(2_000)) {
-            let frame = stream.frame().await.expect("it does not end");
+            let frame = stream.frame().await.expect("the stream does not end");
             assert_eq!(frame.data, None);
             ids.push(frame.id);
         }
@@ -204,20 +208,20 @@ async fn a_long_way_without_events_is_told() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_says_that_it_is_there_and_where() {
+async fn a_stream_without_events_sends_heartbeats_with_its_position() {
     on_both(async |world| {
         let pace = StreamPace { heartbeat: Duration::from_millis(10), ..StreamPace::default() };
         let (service, _) = start(&world, pace).await;
         let mut stream = open(&service, "?event=nothing").await;
-        assert_eq!(stream.frame().await.expect("it begins").comment, None);
-        let beat = stream.frame().await.expect("it goes on");
+        assert_eq!(stream.frame().await.expect("the stream begins").comment, None);
+        let beat = stream.frame().await.expect("the stream continues");
         assert_eq!((beat.comment.as_deref(), beat.id, beat.data), (Some("still here"), Some(0), None));
         deliver(&service, "A").await;
         let mut id = Some(0);
         while id == Some(0) {
-            id = stream.frame().await.expect("it goes on").id;
+            id = stream.frame().await.expect("the stream continues").id;
         }
-        assert_eq!(id, Some(1), "an event that is not shown moves it too");
+        assert_eq!(id, Some(1), "an event that is not shown advances the position too");
         service.stop().await;
     })
     .await;
@@ -247,24 +251,24 @@ async fn a_revoked_token_ends_its_streams_and_no_others() {
 
 /// Tokens are checked again every four seconds, so that a revoked one ends its stream within five.
 #[test]
-fn the_pace_keeps_the_promises() {
+fn the_default_pace_keeps_the_documented_times() {
     let pace = StreamPace::default();
     assert!(pace.recheck <= Duration::from_secs(4));
     assert_eq!((pace.heartbeat, pace.patience, pace.streams), (Duration::from_secs(15), Duration::from_secs(30), 256));
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
+async fn a_client_that_does_not_read_is_disconnected_and_frees_its_stream() {
     on_both(async |world| {
         let pace = StreamPace { patience: Duration::from_millis(50), streams: 1, ..StreamPace::default() };
         let (service, store) = start(&world, pace).await;
-        let socket = TcpSocket::new_v4().expect("there are sockets");
-        socket.set_recv_buffer_size(1_024).expect("the socket takes it");
-        let mut slow = socket.connect(service.api_address).await.expect("it listens");
+        let socket = TcpSocket::new_v4().expect("a socket can be opened");
+        socket.set_recv_buffer_size(1_024).expect("the socket accepts the option");
+        let mut slow = socket.connect(service.api_address).await.expect("the server listens");
         let token = service.token();
         let head = format!("GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
-        slow.write_all(head.as_bytes()).await.expect("it reads");
-        slow.readable().await.expect("it answers");
+        slow.write_all(head.as_bytes()).await.expect("the server reads");
+        slow.readable().await.expect("the server answers");
         let another = || service.get("/api/v1/stream").bearer_auth(&token);
         let refused = answer(another()).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
@@ -281,20 +285,23 @@ async fn a_client_that_does_not_read_is_dropped_and_makes_room() {
                 }
             }
         });
-        eventually("there is room for another", async || another().send().await.expect("it answers").status() == 200)
-            .await;
+        eventually("there is room for another", async || {
+            another().send().await.expect("the server answers").status() == 200
+        })
+        .await;
         sender.abort();
         let mut rest = Vec::new();
-        let read = timeout(PATIENCE, slow.read_to_end(&mut rest)).await.expect("its stream has ended");
-        read.expect("it ends in order");
-        assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "what was under way arrives, and then the end");
+        let read =
+            timeout(PATIENCE, slow.read_to_end(&mut rest)).await.expect("the stream of the slow client has ended");
+        read.expect("the writer ends without an error");
+        assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "sent data arrives, and then the end");
         service.stop().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
+async fn a_token_has_a_quarter_of_the_streams_and_a_quarter_is_reserved_for_the_owner() {
     on_both(async |world| {
         // Nothing is sent, so that a failed write cannot reveal that a client has gone.
         let silent = Duration::from_secs(3_600);
@@ -310,21 +317,25 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
             for _ in 0..2 {
                 streams.push(Stream::open(request(token.text())).await);
             }
-            assert_eq!(answer(request(token.text())).await.code(), "too_many_streams", "it has its quarter");
+            assert_eq!(
+                answer(request(token.text())).await.code(),
+                "too_many_streams",
+                "the token has used its quarter"
+            );
         }
         let refused = answer(request(tokens[3].text())).await;
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "too_many_streams"));
         assert!(!refused.header("retry-after").is_empty());
         // A ticket counts as its token.
         let ticket = answer(service.post("/api/v1/tickets", "").bearer_auth(tokens[0].text())).await;
-        let ticket = ticket.body["ticket"].as_str().expect("it is text").to_owned();
+        let ticket = ticket.body["ticket"].as_str().expect("the value is text").to_owned();
         let ticketed = service.get(&format!("/api/v1/stream?ticket={ticket}"));
         assert_eq!(answer(ticketed).await.code(), "too_many_streams");
         let owners = [open(&service, "").await, open(&service, "").await];
         assert_eq!(answer(request(&service.token())).await.code(), "too_many_streams");
         drop(streams.swap_remove(0));
-        eventually("a stream that has ended makes room", async || {
-            request(tokens[3].text()).send().await.expect("it answers").status() == 200
+        eventually("a stream that has ended frees its place", async || {
+            request(tokens[3].text()).send().await.expect("the server answers").status() == 200
         })
         .await;
         drop((streams, owners));
@@ -334,7 +345,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_the_owners_quarter_is_kept() {
 }
 
 #[tokio::test]
-async fn a_chunk_has_32_kib_at_most_and_the_next_one_goes_on_after_it() {
+async fn a_chunk_has_at_most_32_kib_and_the_next_one_continues_after_it() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
         let long = |n: usize| format!("{n:0>500}");
@@ -342,14 +353,16 @@ async fn a_chunk_has_32_kib_at_most_and_the_next_one_goes_on_after_it() {
             (0..200).map(|n| event("7", sent(&long(n), json!({"chat_id": long(0)})), ARRIVAL)).collect();
         record(&store, &events).await;
         let response = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token()).send().await;
-        let mut response = response.expect("it answers");
+        let mut response = response.expect("the server answers");
         let (mut text, mut events) = (String::new(), 0);
         while events < 200 {
-            let chunk =
-                timeout(PATIENCE, response.chunk()).await.expect("there is more").expect("it does not break off");
-            let chunk = chunk.expect("it does not end");
+            let chunk = timeout(PATIENCE, response.chunk())
+                .await
+                .expect("there is more")
+                .expect("the stream does not break off");
+            let chunk = chunk.expect("the stream does not end");
             assert!(chunk.len() <= 40 * 1024, "{}", chunk.len());
-            text.push_str(std::str::from_utf8(&chunk).expect("it is text"));
+            text.push_str(std::str::from_utf8(&chunk).expect("the value is text"));
             events = text.matches("\ndata: ").count();
         }
         let numbers: Vec<i64> = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
@@ -360,7 +373,7 @@ async fn a_chunk_has_32_kib_at_most_and_the_next_one_goes_on_after_it() {
 }
 
 #[tokio::test]
-async fn the_service_ends_all_streams_when_it_ends() {
+async fn the_service_ends_all_streams_when_it_stops() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let mut streams = Vec::new();
@@ -376,7 +389,7 @@ async fn the_service_ends_all_streams_when_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_service_commits_the_streams_of_another_show() {
+async fn events_that_one_service_commits_are_in_the_streams_of_another() {
     let world = World::new(Backend::Postgres).await;
     let services = [Service::start(&world).await, Service::start(&world).await];
     let mut streams = [open(&services[0], "").await, open(&services[1], "").await];
@@ -385,7 +398,7 @@ async fn what_one_service_commits_the_streams_of_another_show() {
         deliver(&services[n % 2], &format!("A{n}")).await;
     }
     let numbers = world.rows("SELECT seq FROM events ORDER BY seq").await;
-    let numbers: Vec<i64> = numbers.iter().map(|seq| seq.parse().expect("it is a number")).collect();
+    let numbers: Vec<i64> = numbers.iter().map(|seq| seq.parse().expect("the value is a number")).collect();
     assert_eq!(numbers.len(), count);
     for stream in &mut streams {
         assert_eq!(stream.numbers_to(numbers[count - 1]).await, numbers);
@@ -396,7 +409,7 @@ async fn what_one_service_commits_the_streams_of_another_show() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_is_refused_by_name() {
+async fn an_invalid_parameter_of_a_stream_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let request = |query: &str| service.get(&format!("/api/v1/stream{query}")).bearer_auth(service.token());
@@ -408,7 +421,7 @@ async fn what_cannot_be_followed_is_refused_by_name() {
     assert_eq!(answer(request("?limit=5")).await.code(), "unknown_parameter");
     assert_eq!(answer(service.get("/api/v1/stream")).await.code(), "token_missing");
     let head = crate::support::client().head(format!("http://{}/api/v1/stream", service.api_address));
-    let head = head.bearer_auth(service.token()).send().await.expect("it answers");
+    let head = head.bearer_auth(service.token()).send().await.expect("the server answers");
     assert_eq!((head.status().as_u16(), head.text().await.expect("it ends")), (200, String::new()));
     service.stop().await;
 }

@@ -14,15 +14,15 @@ use crate::support::eventually;
 use crate::support::program::service::{Service, answer};
 
 /// Serves a page at `/page`, forwards all other requests to the API, and records them.
-struct Door {
+struct RecordingProxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Door {
+impl RecordingProxy {
     async fn start(api: SocketAddr, page: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener has an address");
         let asked = Arc::new(Mutex::new(vec![]));
         tokio::spawn({
             let asked = asked.clone();
@@ -36,7 +36,7 @@ impl Door {
     }
 
     fn asked(&self, beginning: &str) -> usize {
-        self.asked.lock().expect("nobody panics with it").iter().filter(|path| path.starts_with(beginning)).count()
+        self.asked.lock().expect("the lock is not poisoned").iter().filter(|path| path.starts_with(beginning)).count()
     }
 }
 
@@ -48,7 +48,7 @@ async fn pass(mut client: TcpStream, api: SocketAddr, page: String, asked: Arc<M
     }
     let head = String::from_utf8(head).ok()?;
     let path = head.split(' ').nth(1)?.to_owned();
-    asked.lock().expect("nobody panics with it").push(path.clone());
+    asked.lock().expect("the lock is not poisoned").push(path.clone());
     match path.as_str() {
         "/page" | "/shown" => {
             let body = if path == "/page" { page } else { String::new() };
@@ -69,13 +69,13 @@ async fn pass(mut client: TcpStream, api: SocketAddr, page: String, asked: Arc<M
 /// Returns the script in the description of the stream.
 async fn example(service: &Service) -> String {
     let contract = answer(service.get("/openapi.json")).await.body;
-    let description = contract["paths"]["/api/v1/stream"]["get"]["description"].as_str().expect("it is text");
-    let (_, script) = description.split_once("```js\n").expect("it has an example");
-    script.split_once("```").expect("which ends").0.to_owned()
+    let description = contract["paths"]["/api/v1/stream"]["get"]["description"].as_str().expect("the value is text");
+    let (_, script) = description.split_once("```js\n").expect("the description has an example");
+    script.split_once("```").expect("the example has an end").0.to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_page_shows_every_item_whatever_the_events_call_themselves() {
+async fn the_documented_page_shows_every_item_whatever_the_types_of_the_events() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     let kinds = ["error", "open", "close", "message"];
@@ -91,14 +91,14 @@ async fn the_documented_page_shows_every_item_whatever_the_events_call_themselve
          const show = item => {{ out.textContent += JSON.stringify(item) + '\\n'; fetch('/shown'); }};\n{script}</script>",
         service.token()
     );
-    let door = Door::start(service.api_address, page).await;
-    let url = format!("http://{}/page", door.address);
-    let shown = tokio::spawn(async move { browser::open(&url).await.expect("it is a page") });
-    eventually("every item is shown", async || door.asked("/shown") >= kinds.len() + 2).await;
-    assert_eq!(door.asked("/api/v1/stream"), 1, "the page has stayed on its first stream");
+    let proxy = RecordingProxy::start(service.api_address, page).await;
+    let url = format!("http://{}/page", proxy.address);
+    let shown = tokio::spawn(async move { browser::open(&url).await.expect("the browser shows the page") });
+    eventually("every item is shown", async || proxy.asked("/shown") >= kinds.len() + 2).await;
+    assert_eq!(proxy.asked("/api/v1/stream"), 1, "the page has stayed on its first stream");
     // The browser waits for the end of the stream, and finds no server when it connects again.
     service.stop().await;
-    let shown = shown.await.expect("the browser is there");
+    let shown = shown.await.expect("the browser task does not panic");
     for kind in kinds {
         assert!(shown.contains(&format!("\"event_type\":\"{kind}\"")), "{shown}");
     }

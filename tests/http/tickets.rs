@@ -40,7 +40,7 @@ async fn issued(service: &Service, token: &str) -> Answer {
 
 /// Requests a new ticket, and returns its text.
 async fn ticket(service: &Service, token: &str) -> String {
-    issued(service, token).await.body["ticket"].as_str().expect("it is text").to_owned()
+    issued(service, token).await.body["ticket"].as_str().expect("the value is text").to_owned()
 }
 
 async fn status(service: &Service, path: &str, ticket: &str) -> u16 {
@@ -57,11 +57,12 @@ async fn a_ticket_opens_files_without_a_header_for_five_minutes() {
             let issued = issued(&service, token).await;
             let after = SystemClock.now();
             assert_eq!((issued.status.as_u16(), issued.header("cache-control")), (201, "no-store"));
-            assert_eq!(issued.body.as_object().expect("it is an object").len(), 2);
-            let end = issued.body["expires_at"].as_str().and_then(Timestamp::from_rfc3339).expect("it is a time");
+            assert_eq!(issued.body.as_object().expect("the value is an object").len(), 2);
+            let end =
+                issued.body["expires_at"].as_str().and_then(Timestamp::from_rfc3339).expect("the value is a time");
             let five_minutes = Duration::from_secs(300);
             assert!(before + five_minutes <= end && end <= after + five_minutes, "{end:?}");
-            let ticket = issued.body["ticket"].as_str().expect("it is text");
+            let ticket = issued.body["ticket"].as_str().expect("the value is text");
             assert!(ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), "{ticket}");
             for path in [by_hash(), OF_MESSAGE.to_owned()] {
                 let url = format!("http://{}{path}?ticket={ticket}", service.api_address);
@@ -94,7 +95,7 @@ async fn a_ticket_sees_what_its_token_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_taken_for_files_and_streams_alone() {
+async fn a_ticket_is_accepted_only_for_files_and_streams() {
     let world = World::new(Backend::Sqlite).await;
     let (service, _gateway) = with_a_file(&world).await;
     let ticket = ticket(&service, &service.token()).await;
@@ -109,7 +110,7 @@ async fn a_ticket_is_taken_for_files_and_streams_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_a_token_too_the_token_counts() {
+async fn if_there_is_also_a_token_the_token_counts() {
     let world = World::new(Backend::Sqlite).await;
     let (service, _gateway) = with_a_file(&world).await;
     let (mine, other) = (token(&world, &["7"]).await, token(&world, &["8"]).await);
@@ -122,16 +123,18 @@ async fn where_there_is_a_token_too_the_token_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused() {
+async fn a_ticket_that_is_expired_changed_or_of_an_ended_token_is_refused() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
         let (mine, other) = (token(&world, &["7"]).await, token(&world, &[]).await);
         let now = SystemClock.now();
         let digest = mine.token.digest();
         let holder = TicketHolder::Token(mine.id);
-        let key = TicketKey::new(buzon::config::data_dir::ticket_key(&world.data_dir()).expect("the start wrote one"));
+        let key = TicketKey::new(
+            buzon::config::data_dir::ticket_key(&world.data_dir()).expect("the start generated a token"),
+        );
         let good = key.issue(holder, &digest, now, None).to_text();
-        assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "it has this form");
+        assert_eq!(status(&service, OF_MESSAGE, &good).await, 200, "the token has this form");
         let expired = key.issue(holder, &digest, now - Duration::from_secs(301), None).to_text();
         let of_another = key.issue(TicketHolder::Token(other.id), &digest, now, None).to_text();
         let of_the_owner = key.issue(TicketHolder::Owner, &digest, now, None).to_text();
@@ -157,16 +160,16 @@ async fn a_ticket_that_is_over_changed_or_of_a_token_that_has_ended_is_refused()
 
 /// Somebody who has a backup, or can read the column of digests, could try this.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_database_knows_makes_no_ticket() {
+async fn a_ticket_cannot_be_made_from_what_the_database_contains() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
         let mine = token(&world, &["7"]).await;
         let end = (SystemClock.now() + Duration::from_secs(240)).millis();
         let digest = world.value("SELECT sha256 FROM api_tokens").await;
         let statement = format!("{}.{end}", mine.id);
-        for secret in [hex::decode(&digest).expect("it is hexadecimal"), digest.clone().into_bytes(), vec![]] {
+        for secret in [hex::decode(&digest).expect("the text is hexadecimal"), digest.clone().into_bytes(), vec![]] {
             for body in [statement.clone(), format!("buzon ticket\n{statement}")] {
-                let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("it takes any key");
+                let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("HMAC takes a key of any length");
                 mac.update(body.as_bytes());
                 let forged = format!("{statement}.{}", hex::encode(mac.finalize().into_bytes()));
                 assert_eq!(status(&service, OF_MESSAGE, &forged).await, 401, "{forged}");
@@ -178,7 +181,7 @@ async fn what_the_database_knows_makes_no_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_is_good_at_every_replica_that_has_its_key() {
+async fn a_ticket_is_valid_at_every_replica_with_its_key() {
     let world = World::new(Backend::Postgres).await;
     let owners = "0123456789abcdef0123456789abcdef";
     let (first, _gateway) = with_a_file(&world).await;
@@ -187,17 +190,25 @@ async fn a_ticket_is_good_at_every_replica_that_has_its_key() {
     let known = token(&world, &["7"]).await;
     assert_eq!(status(&second, OF_MESSAGE, &ticket(&first, known.text()).await).await, 200);
     assert_eq!(status(&third, OF_MESSAGE, &ticket(&second, owners).await).await, 200);
-    assert_eq!(status(&first, OF_MESSAGE, &ticket(&second, owners).await).await, 401, "it has another owner's token");
+    assert_eq!(
+        status(&first, OF_MESSAGE, &ticket(&second, owners).await).await,
+        401,
+        "the replica has another owner's token"
+    );
 
     // Another machine has another folder, and the setting makes the key the same.
-    let key = std::fs::read_to_string(world.data_dir().join("ticket-key")).expect("the first start wrote one");
+    let key = std::fs::read_to_string(world.data_dir().join("ticket-key")).expect("the first start generated a token");
     let elsewhere = world.folder.path().join("elsewhere");
-    std::fs::create_dir(&elsewhere).expect("it can be made");
+    std::fs::create_dir(&elsewhere).expect("the folder can be made");
     let media = format!("file://{}/media", world.data_dir().display());
     let elsewhere =
-        [("BUZON_DATA_DIR", elsewhere.to_str().expect("it is text")), ("BUZON_MEDIA_STORE", media.as_str())];
+        [("BUZON_DATA_DIR", elsewhere.to_str().expect("the value is text")), ("BUZON_MEDIA_STORE", media.as_str())];
     let alone = Service::start_with(&world, &[&settings[..], &elsewhere].concat()).await;
-    assert_eq!(status(&alone, OF_MESSAGE, &ticket(&first, known.text()).await).await, 401, "it has a key of its own");
+    assert_eq!(
+        status(&alone, OF_MESSAGE, &ticket(&first, known.text()).await).await,
+        401,
+        "the service has a key of its own"
+    );
     let shared = ("BUZON_TICKET_KEY", key.trim_end());
     let fourth = Service::start_with(&world, &[&settings[..], &elsewhere, &[shared]].concat()).await;
     assert_eq!(status(&fourth, OF_MESSAGE, &ticket(&first, known.text()).await).await, 200);

@@ -35,7 +35,7 @@ const LET_IN: (u16, &str) = (404, "not_found");
 const NOT_VALID: (u16, &str) = (401, "token_invalid");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_taken_until_it_is_revoked_or_expires() {
+async fn a_token_is_accepted_until_it_is_revoked_or_expires() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let now = SystemClock.now();
@@ -51,9 +51,9 @@ async fn a_token_is_taken_until_it_is_revoked_or_expires() {
         for refused in [&revoked, &expired, &unknown] {
             assert_eq!(said(refused), NOT_VALID);
             assert_eq!(refused.header("www-authenticate"), "Bearer");
-            assert_eq!(refused.body, unknown.body, "they tell nothing of each other");
+            assert_eq!(refused.body, unknown.body, "a token reveals nothing of another");
         }
-        assert_eq!(said(&answer(ask(&service, lasting.text())).await), LET_IN, "others are as they were");
+        assert_eq!(said(&answer(ask(&service, lasting.text())).await), LET_IN, "other tokens are unchanged");
         assert_eq!(said(&answer(ask(&service, &service.token())).await), LET_IN);
         service.stop().await;
     })
@@ -61,7 +61,7 @@ async fn a_token_is_taken_until_it_is_revoked_or_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_taken_whole_and_in_the_header_alone() {
+async fn a_token_is_accepted_only_whole_and_in_the_header() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let known = token(&world, &[]).await;
@@ -78,7 +78,7 @@ async fn a_token_is_taken_whole_and_in_the_header_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_in_the_url_is_refused_whatever_stands_in_the_header() {
+async fn a_token_in_the_url_is_refused_whatever_the_header() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
     let known = token(&world, &[]).await;
@@ -100,7 +100,7 @@ async fn a_token_in_the_url_is_refused_whatever_stands_in_the_header() {
         for request in [service.get(&path), service.get(&path).bearer_auth(text)] {
             let refused = answer(request).await;
             assert_eq!(said(&refused), (400, "token_in_query"), "{query}");
-            let detail = refused.body["detail"].as_str().expect("it is text");
+            let detail = refused.body["detail"].as_str().expect("the value is text");
             assert!(detail.contains("Authorization: Bearer TOKEN") && !detail.contains(text), "{detail}");
         }
     }
@@ -109,16 +109,20 @@ async fn a_token_in_the_url_is_refused_whatever_stands_in_the_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_use_is_noted_once_a_minute_and_no_request_waits_for_it() {
+async fn the_use_of_a_token_is_recorded_once_a_minute_and_no_request_waits_for_it() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let known = token(&world, &[]).await;
         let used_at = async || world.value("SELECT last_used_at FROM api_tokens").await;
         let blocker = Blocker::new(&world, "api_tokens").await;
-        assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN, "while nobody can write");
+        assert_eq!(
+            said(&answer(ask(&service, known.text())).await),
+            LET_IN,
+            "while the database is locked for writing"
+        );
         assert_eq!(used_at().await, "NULL");
         blocker.release().await;
-        eventually("the use is noted", async || used_at().await != "NULL").await;
+        eventually("the use is recorded", async || used_at().await != "NULL").await;
         let noted = used_at().await;
         for _ in 0..20 {
             assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN);
@@ -130,7 +134,7 @@ async fn a_use_is_noted_once_a_minute_and_no_request_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_no_token_is_called_wrong() {
+async fn while_the_database_is_unavailable_no_token_is_called_invalid() {
     let mut world = World::new(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
     let service = Service::start(&world).await;
@@ -138,14 +142,15 @@ async fn while_the_database_is_away_no_token_is_called_wrong() {
     assert_eq!(said(&answer(ask(&service, known.text())).await), LET_IN);
     proxy.stop();
     assert_eq!(said(&answer(ask(&service, known.text())).await), (503, "store_unavailable"));
-    assert_eq!(said(&answer(ask(&service, &service.token())).await), LET_IN, "the owner's is in no database");
+    assert_eq!(said(&answer(ask(&service, &service.token())).await), LET_IN, "the owner's token needs no database");
     proxy.resume();
-    eventually("it is let in again", async || said(&answer(ask(&service, known.text())).await) == LET_IN).await;
+    eventually("the token is accepted again", async || said(&answer(ask(&service, known.text())).await) == LET_IN)
+        .await;
     service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_has_an_id_and_those_of_the_api_are_for_their_reader_alone() {
+async fn every_answer_has_an_id_and_those_of_the_api_are_private() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     let mut ids = std::collections::BTreeSet::new();
@@ -170,12 +175,12 @@ struct Told(Mutex<Timestamp>);
 
 impl Clock for Told {
     fn now(&self) -> Timestamp {
-        *self.0.lock().expect("nobody panicked")
+        *self.0.lock().expect("the lock is not poisoned")
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_can_ask_whether_its_reader_would_still_be_let_in() {
+async fn a_stream_can_check_whether_its_token_is_still_accepted() {
     on_both(async |world| {
         let store = world.open().await;
         let start = SystemClock.now();
@@ -191,7 +196,7 @@ async fn a_stream_can_ask_whether_its_reader_would_still_be_let_in() {
         assert_eq!(of_all().await, [true, true, true]);
         revoke(&world, &revoked).await;
         assert_eq!(of_all().await, [true, false, true]);
-        *clock.0.lock().expect("nobody panicked") = start + Duration::from_secs(60);
+        *clock.0.lock().expect("the lock is not poisoned") = start + Duration::from_secs(60);
         assert_eq!(of_all().await, [true, false, false]);
         assert!(!admitted(Some(TokenId(99))).await);
     })

@@ -5,7 +5,7 @@ use crate::support::events::{GUIDE, sign};
 use crate::support::program::service::{Service, answer};
 
 #[tokio::test]
-async fn what_comes_through_a_proxy_a_tunnel_or_a_browser_is_not_from_this_machine() {
+async fn requests_through_a_proxy_a_tunnel_or_a_browser_are_not_from_this_machine() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[]).await;
     for (header, value) in [
@@ -26,7 +26,7 @@ async fn what_comes_through_a_proxy_a_tunnel_or_a_browser_is_not_from_this_machi
 }
 
 #[tokio::test]
-async fn by_the_owners_word_they_come_from_anywhere_and_a_signature_proves_nothing() {
+async fn if_the_owner_allows_it_unsigned_events_come_from_anywhere_and_a_signature_proves_nothing() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_ALLOW_UNSIGNED", "true")]).await;
     let request = service.post("/webhook", GUIDE[0].1).header("X-Forwarded-For", "203.0.113.9");

@@ -10,7 +10,7 @@ use crate::support::eventually;
 use crate::support::program::service::Service;
 
 #[tokio::test]
-async fn a_request_that_breaks_off_leaves_nothing_and_the_next_one_is_served() {
+async fn a_request_that_breaks_off_stores_nothing_and_the_next_one_is_served() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         let request = request(&received("broken", json!({})));
@@ -29,12 +29,12 @@ async fn a_reset_after_the_last_byte_does_not_stop_the_commit() {
     let world = World::new(Backend::Postgres).await;
     let service = Service::start(&world).await;
     let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
-    blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("it begins");
+    blocker.execute("BEGIN; UPDATE ledger_clock SET seq = seq").await.expect("the stream begins");
     send_and_reset(service.address, &request(&received("A", json!({})))).await;
     // The writer waits for the blocker: it has the event, and the client has gone.
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     eventually("the writer waits", async || world.value(waits).await == "1").await;
-    blocker.close().await.expect("it closes");
+    blocker.close().await.expect("the connection can be closed");
     eventually("the event is stored", async || world.rows("SELECT id FROM messages").await == ["A"]).await;
     service.stop().await;
 }

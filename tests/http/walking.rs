@@ -79,7 +79,7 @@ async fn walk(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_walk_loses_and_repeats_nothing_while_events_arrive_as_fast_as_they_are_taken() {
+async fn a_walk_misses_and_repeats_nothing_while_events_arrive_as_fast_as_they_are_accepted() {
     on_both(async |world| {
         let service =
             Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")]).await;

@@ -1,7 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{NamedBlobs, by_hash, everywhere, given, in_both, of_message};
+use super::{MediaService, by_hash, everywhere, given, in_both, of_message};
 use crate::media::{JPEG, key};
 use crate::support::clients::raw_http::exchange;
 use crate::support::program::service::answer;
@@ -12,12 +12,12 @@ fn large() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
-    everywhere(async |shelf| {
-        shelf.put("A", "/f/foto.jpg", JPEG).await;
+async fn a_file_is_served_whole_with_the_headers_that_a_browser_needs() {
+    everywhere(async |media| {
+        media.put("A", "/f/foto.jpg", JPEG).await;
         let paths = [(by_hash(JPEG), "private, max-age=31536000, immutable"), (of_message("A"), "private, no-cache")];
         for (path, caching) in paths {
-            let file = given(shelf.get(&path)).await;
+            let file = given(media.get(&path)).await;
             assert_eq!(file.status, 200, "{file:?}");
             assert_eq!(file.body, JPEG);
             let etag = format!("\"{}\"", key(JPEG));
@@ -37,18 +37,18 @@ async fn a_file_is_served_whole_with_all_that_a_browser_must_know_of_it() {
                 assert_eq!(file.header(name), value, "{path} {name}");
             }
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
 
 /// Returns the head of the answer without the headers that differ between answers, and the body.
-async fn exchanged(shelf: &NamedBlobs, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
-    let token = shelf.service.token();
+async fn exchanged(media: &MediaService, method: &str, path: &str, headers: &str) -> (Vec<String>, Vec<u8>) {
+    let token = media.service.token();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}Connection: close\r\n\r\n"
     );
-    let answer = exchange(shelf.service.api_address, request).await;
+    let answer = exchange(media.service.api_address, request).await;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head has an end");
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let own = |line: &str| line.starts_with("date:") || line.starts_with("x-request-id:");
@@ -59,104 +59,104 @@ async fn exchanged(shelf: &NamedBlobs, method: &str, path: &str, headers: &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn head_is_answered_with_the_headers_of_get_and_no_body() {
-    in_both(async |shelf| {
-        shelf.put("A", "/f/foto.jpg", JPEG).await;
+    in_both(async |media| {
+        media.put("A", "/f/foto.jpg", JPEG).await;
         for path in [by_hash(JPEG), of_message("A")] {
-            let (head, body) = exchanged(&shelf, "GET", &path, "").await;
+            let (head, body) = exchanged(&media, "GET", &path, "").await;
             assert_eq!(body, JPEG);
             assert!(head.contains(&"content-length: 14".to_owned()), "{head:?}");
-            assert_eq!(exchanged(&shelf, "HEAD", &path, "").await, (head.clone(), vec![]));
+            assert_eq!(exchanged(&media, "HEAD", &path, "").await, (head.clone(), vec![]));
             // Only GET can request a part (RFC 9110, section 14.2).
             for range in ["Range: bytes=0-0\r\n", "Range: bytes=99-\r\n"] {
-                assert_eq!(exchanged(&shelf, "HEAD", &path, range).await, (head.clone(), vec![]));
+                assert_eq!(exchanged(&media, "HEAD", &path, range).await, (head.clone(), vec![]));
             }
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_for_the_bearer_of_the_token() {
-    let shelf = NamedBlobs::simple().await;
-    shelf.put("A", "/f/foto.jpg", JPEG).await;
+async fn files_need_the_token() {
+    let media = MediaService::simple().await;
+    media.put("A", "/f/foto.jpg", JPEG).await;
     for path in [by_hash(JPEG), of_message("A")] {
-        let without = answer(shelf.service.get(&path)).await;
+        let without = answer(media.service.get(&path)).await;
         assert_eq!((without.status.as_u16(), without.code()), (401, "token_missing"));
-        let token = shelf.service.token().replace(|c| c != '0', "0");
-        let wrong = answer(shelf.service.get(&path).bearer_auth(token)).await;
+        let token = media.service.token().replace(|c| c != '0', "0");
+        let wrong = answer(media.service.get(&path).bearer_auth(token)).await;
         assert_eq!((wrong.status.as_u16(), wrong.code()), (401, "token_invalid"));
-        let in_the_url = format!("{path}?token={0}&access_token={0}", shelf.service.token());
-        assert_eq!(answer(shelf.service.get(&in_the_url)).await.code(), "token_in_query");
+        let in_the_url = format!("{path}?token={0}&access_token={0}", media.service.token());
+        assert_eq!(answer(media.service.get(&in_the_url)).await.code(), "token_in_query");
     }
-    shelf.stop().await;
+    media.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_can_be_written() {
+async fn files_cannot_be_written_over_http() {
     use reqwest::Method;
-    let shelf = NamedBlobs::simple().await;
-    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    let media = MediaService::simple().await;
+    media.put("A", "/f/foto.jpg", JPEG).await;
     for path in [by_hash(JPEG), of_message("A")] {
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
-            let refused = answer(shelf.request(method.clone(), &path).body("x")).await;
+            let refused = answer(media.request(method.clone(), &path).body("x")).await;
             assert_eq!((refused.status.as_u16(), refused.code()), (405, "method_not_allowed"), "{method}");
             assert_eq!(refused.header("allow"), "GET, HEAD");
         }
-        assert_eq!(given(shelf.get(&path)).await.body, JPEG);
+        assert_eq!(given(media.get(&path)).await.body, JPEG);
     }
-    shelf.stop().await;
+    media.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_streams_whole() {
     let large = large();
-    in_both(async |shelf| {
-        shelf.put("A", "/f/video.bin", &large).await;
-        let file = given(shelf.get(&by_hash(&large))).await;
+    in_both(async |media| {
+        media.put("A", "/f/video.bin", &large).await;
+        let file = given(media.get(&by_hash(&large))).await;
         assert_eq!(file.header("content-length"), "20971520");
         assert!(file.body == large);
-        let part = given(shelf.get(&by_hash(&large)).header("Range", "bytes=7340033-15728641")).await;
+        let part = given(media.get(&by_hash(&large)).header("Range", "bytes=7340033-15728641")).await;
         assert_eq!(part.header("content-range"), "bytes 7340033-15728641/20971520");
         assert!(part.body == large[7_340_033..=15_728_641]);
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
 
 /// Reads the beginning of a file, and resets the connection.
-async fn vanish(shelf: &NamedBlobs, path: &str) {
-    let mut stream = TcpStream::connect(shelf.service.api_address).await.expect("the server listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", shelf.service.token());
+async fn vanish(media: &MediaService, path: &str) {
+    let mut stream = TcpStream::connect(media.service.api_address).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", media.service.token());
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut beginning = [0; 2000];
     stream.read_exact(&mut beginning).await.expect("the server answers");
     assert!(beginning.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    stream.set_zero_linger().expect("the socket takes it");
+    stream.set_zero_linger().expect("the socket accepts the option");
 }
 
 /// Returns the number of files that this process has open in a folder.
-fn open_files(shelf: &NamedBlobs) -> usize {
-    let folder = shelf.world.data_dir().join("media").canonicalize().expect("the folder is there");
-    let descriptors = std::fs::read_dir("/proc/self/fd").expect("they can be listed");
+fn open_files(media: &MediaService) -> usize {
+    let folder = media.world.data_dir().join("media").canonicalize().expect("the folder exists");
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("the folder can be listed");
     let targets = descriptors.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
     targets.filter(|target| target.starts_with(&folder)).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_vanishes_in_the_middle_harms_nobody() {
+async fn a_client_that_disconnects_during_a_download_does_no_harm() {
     let large = large();
     let path = by_hash(&large);
-    in_both(async |shelf| {
-        shelf.put("A", "/f/video.bin", &large).await;
+    in_both(async |media| {
+        media.put("A", "/f/video.bin", &large).await;
         for _ in 0..40 {
-            vanish(&shelf, &path).await;
+            vanish(&media, &path).await;
         }
-        assert!(given(shelf.get(&path)).await.body == large);
-        if shelf.s3.is_none() {
-            crate::support::eventually("no file stays open", async || open_files(&shelf) == 0).await;
+        assert!(given(media.get(&path)).await.body == large);
+        if media.s3.is_none() {
+            crate::support::eventually("no file stays open", async || open_files(&media) == 0).await;
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{NamedBlobs, by_hash};
+use super::{MediaService, by_hash};
 use crate::support::clients::browser;
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -18,15 +18,15 @@ const POLICY: &str = "content-security-policy";
 
 /// Forwards requests to the API with the token, which a browser that opens a page cannot send, and returns the answers
 /// unchanged except for one header.
-struct Door {
+struct RecordingProxy {
     address: SocketAddr,
     opened: Arc<Mutex<Vec<String>>>,
 }
 
-impl Door {
+impl RecordingProxy {
     async fn start(service: &Service, without: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.local_addr().expect("the listener has an address");
         let opened = Arc::new(Mutex::new(vec![]));
         let (api, token, paths) = (service.api_address, service.token(), opened.clone());
         tokio::spawn(async move {
@@ -42,7 +42,7 @@ impl Door {
     }
 
     fn opened(&self, path: &str) -> bool {
-        self.opened.lock().expect("nobody panics with it").iter().any(|opened| opened == path)
+        self.opened.lock().expect("the lock is not poisoned").iter().any(|opened| opened == path)
     }
 }
 
@@ -63,7 +63,7 @@ async fn pass(
     let lines: Vec<String> = head(&mut server).await?.into_iter().filter(kept).collect();
     let mut body = Vec::new();
     server.read_to_end(&mut body).await.ok()?;
-    opened.lock().expect("nobody panics with it").push(path);
+    opened.lock().expect("the lock is not poisoned").push(path);
     client.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes()).await.ok()?;
     client.write_all(&body).await.ok()?;
     client.shutdown().await.ok()
@@ -157,53 +157,53 @@ fn html(body: &str) -> Reply {
 
 /// Stores the hostile files. Returns the service, the sender that they try to reach, a server that states the types that
 /// their names suggest, and the files.
-async fn setting() -> (NamedBlobs, FileServer, FileServer, Vec<Hostile>) {
-    let (shelf, canary, naive) = (NamedBlobs::simple().await, FileServer::start().await, FileServer::start().await);
+async fn setting() -> (MediaService, FileServer, FileServer, Vec<Hostile>) {
+    let (media, canary, naive) = (MediaService::simple().await, FileServer::start().await, FileServer::start().await);
     let files = hostile(&canary);
     for file in &files {
-        shelf.put(file.name, file.name, &file.content).await;
+        media.put(file.name, file.name, &file.content).await;
         naive.reply(file.name, Reply::with_headers(&format!("Content-Type: {}\r\n", file.natural_type), &file.content));
     }
-    (shelf, canary, naive, files)
+    (media, canary, naive, files)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_file_within_a_page_reaches_nobody() {
-    let (shelf, canary, naive, files) = setting().await;
+    let (media, canary, naive, files) = setting().await;
     // Two headers protect, and each of them would be enough.
-    let doors = [None, Some(DISPOSITION), Some(POLICY)].map(|without| Door::start(&shelf.service, without));
-    let doors = futures_util::future::join_all(doors).await;
+    let proxies = [None, Some(DISPOSITION), Some(POLICY)].map(|without| RecordingProxy::start(&media.service, without));
+    let proxies = futures_util::future::join_all(proxies).await;
     let paths: Vec<String> = files.iter().map(|file| by_hash(&file.content)).collect();
-    let urls: Vec<String> = doors.iter().flat_map(|door| paths.iter().map(|path| door.url(path))).collect();
+    let urls: Vec<String> = proxies.iter().flat_map(|proxy| paths.iter().map(|path| proxy.url(path))).collect();
     naive.reply("/ours", html(&(embedding(&urls) + &as_objects(&urls[..paths.len()]))));
-    let page = browser::open(&naive.url("/ours")).await.expect("it is a page");
+    let page = browser::open(&naive.url("/ours")).await.expect("the browser shows the page");
     assert!(page.contains("<title>a page</title>"), "{page}");
-    for (door, path) in doors.iter().flat_map(|door| paths.iter().map(move |path| (door, path))) {
-        assert!(door.opened(path), "the browser did not ask for {path}");
+    for (proxy, path) in proxies.iter().flat_map(|proxy| paths.iter().map(move |path| (proxy, path))) {
+        assert!(proxy.opened(path), "the browser did not ask for {path}");
     }
     assert_eq!(canary.requests(), [""; 0]);
     let urls: Vec<String> = files.iter().map(|file| naive.url(file.name)).collect();
     naive.reply("/theirs", html(&embedding(&urls)));
-    browser::open(&naive.url("/theirs")).await.expect("it is a page");
+    browser::open(&naive.url("/theirs")).await.expect("the browser shows the page");
     for file in files.iter().filter(|file| file.dangerous) {
         eventually(&format!("{} reaches its sender", file.name), async || canary.asked(file.name) > 0).await;
     }
-    shelf.stop().await;
+    media.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_file_that_is_opened_reaches_nobody() {
-    let (shelf, canary, naive, files) = setting().await;
-    let door = Door::start(&shelf.service, None).await;
-    let without_disposition = Door::start(&shelf.service, Some(DISPOSITION)).await;
+    let (media, canary, naive, files) = setting().await;
+    let proxy = RecordingProxy::start(&media.service, None).await;
+    let without_disposition = RecordingProxy::start(&media.service, Some(DISPOSITION)).await;
     let opened = files.iter().filter(|file| matches!(file.name, "/x.svg" | "/x.html"));
     for file in opened.clone() {
         let path = by_hash(&file.content);
-        let (download, page) = (door.url(&path), without_disposition.url(&path));
+        let (download, page) = (proxy.url(&path), without_disposition.url(&path));
         let (download, page) = tokio::join!(browser::open(&download), browser::open(&page));
         assert_eq!(download, None, "{} is a download", file.name);
-        assert!(page.expect("it is shown").contains("new Image()"), "{}", file.name);
-        assert!(door.opened(&path) && without_disposition.opened(&path));
+        assert!(page.expect("the browser shows the page").contains("new Image()"), "{}", file.name);
+        assert!(proxy.opened(&path) && without_disposition.opened(&path));
         assert_eq!(canary.requests(), [""; 0], "{}", file.name);
     }
     let naive_urls: Vec<String> = opened.clone().map(|file| naive.url(file.name)).collect();
@@ -211,24 +211,24 @@ async fn a_hostile_file_that_is_opened_reaches_nobody() {
     for file in opened {
         eventually(&format!("{} reaches its sender", file.name), async || canary.asked(file.name) > 0).await;
     }
-    shelf.stop().await;
+    media.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_shown_in_place() {
-    let shelf = NamedBlobs::simple().await;
-    let door = Door::start(&shelf.service, None).await;
+    let media = MediaService::simple().await;
+    let proxy = RecordingProxy::start(&media.service, None).await;
     let pictures: [&[u8]; 2] =
         [include_bytes!("../../fixtures/pictures/3x2.jpg"), include_bytes!("../../fixtures/pictures/3x2.png")];
     for (id, picture) in ["A", "B"].into_iter().zip(pictures) {
-        shelf.put(id, &format!("/f/{id}"), picture).await;
+        media.put(id, &format!("/f/{id}"), picture).await;
     }
-    let [jpeg, png] = pictures.map(|picture| door.url(&by_hash(picture)));
+    let [jpeg, png] = pictures.map(|picture| proxy.url(&by_hash(picture)));
     let (jpeg, png) = tokio::join!(browser::open(&jpeg), browser::open(&png));
     for page in [jpeg, png] {
-        let page = page.expect("it is shown");
+        let page = page.expect("the browser shows the page");
         // The title is from the browser's own page for a picture, and has the picture's size.
         assert!(page.contains("<img ") && page.contains("(3×2)</title>"), "{page}");
     }
-    shelf.stop().await;
+    media.stop().await;
 }

@@ -1,15 +1,15 @@
 use reqwest::Method;
 
-use super::{NamedBlobs, by_hash, everywhere, given, of_message};
+use super::{MediaService, by_hash, everywhere, given, of_message};
 use crate::media::{JPEG, key};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_the_file_is_not_sent_it_again() {
-    everywhere(async |shelf| {
-        shelf.put("A", "/f/foto.jpg", JPEG).await;
+    everywhere(async |media| {
+        media.put("A", "/f/foto.jpg", JPEG).await;
         let hash = key(JPEG);
         for path in [by_hash(JPEG), of_message("A")] {
-            let whole = given(shelf.get(&path)).await;
+            let whole = given(media.get(&path)).await;
             for known in [
                 whole.header("etag"),
                 &format!("W/\"{hash}\""),
@@ -18,7 +18,7 @@ async fn a_client_that_has_the_file_is_not_sent_it_again() {
                 "*",
             ] {
                 for method in [Method::GET, Method::HEAD] {
-                    let request = shelf.request(method, &path).header("If-None-Match", known);
+                    let request = media.request(method, &path).header("If-None-Match", known);
                     let answer = given(request.header("Range", "bytes=99-")).await;
                     assert_eq!((answer.status, answer.body.len()), (304, 0), "{known}");
                     for name in ["etag", "cache-control"] {
@@ -27,24 +27,24 @@ async fn a_client_that_has_the_file_is_not_sent_it_again() {
                 }
             }
             let twice =
-                shelf.get(&path).header("If-None-Match", "\"x\"").header("If-None-Match", format!("\"{hash}\""));
+                media.get(&path).header("If-None-Match", "\"x\"").header("If-None-Match", format!("\"{hash}\""));
             assert_eq!(given(twice).await.status, 304);
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_has_another_file_is_sent_this_one() {
-    let shelf = NamedBlobs::simple().await;
-    shelf.put("A", "/f/foto.jpg", JPEG).await;
+    let media = MediaService::simple().await;
+    media.put("A", "/f/foto.jpg", JPEG).await;
     let (hash, other) = (key(JPEG), key(b"x"));
     for unknown in
         [&format!("\"{other}\""), &format!("\"{hash}0\""), &hash.to_string(), "\"\"", "\"x\", \"y\"", "", "\"", "**"]
     {
-        let file = given(shelf.get(&by_hash(JPEG)).header("If-None-Match", unknown)).await;
+        let file = given(media.get(&by_hash(JPEG)).header("If-None-Match", unknown)).await;
         assert_eq!((file.status, file.body.as_slice()), (200, JPEG), "{unknown}");
     }
-    shelf.stop().await;
+    media.stop().await;
 }

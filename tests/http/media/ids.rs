@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{NamedBlobs, by_hash, given, of_message};
+use super::{MediaService, by_hash, given, of_message};
 use crate::media::{JPEG, deliver, key};
 use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::received;
@@ -15,23 +15,23 @@ fn encoded(id: &str) -> String {
     id.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-async fn not_found(shelf: &NamedBlobs, path: &str) -> Answer {
-    let head = given(shelf.request(Method::HEAD, path)).await;
-    let answer = answer(shelf.get(path)).await;
+async fn not_found(media: &MediaService, path: &str) -> Answer {
+    let head = given(media.request(Method::HEAD, path)).await;
+    let answer = answer(media.get(path)).await;
     assert_eq!((answer.status.as_u16(), head.status), (404, 404), "{path} {answer:?}");
     answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_there_is_not_is_not_found() {
+async fn files_and_messages_that_do_not_exist_are_not_found() {
     on_both(async |world| {
-        let shelf = NamedBlobs::in_folder(world).await;
-        shelf.put("A", "/f/foto.jpg", JPEG).await;
-        shelf.service.deliver("/webhook/7", received("text", json!({}))).await.accepted();
+        let media = MediaService::in_folder(world).await;
+        media.put("A", "/f/foto.jpg", JPEG).await;
+        media.service.deliver("/webhook/7", received("text", json!({}))).await.accepted();
         let hash = key(JPEG).to_string();
         let (upper, long) = (hash.to_uppercase(), "x".repeat(5000));
         for hash in [key(b"x").as_str(), &upper, &hash[1..], &format!("{hash}0"), "..%2F..%2Fapi-token", "%00", "%FF"] {
-            assert_eq!(not_found(&shelf, &format!("/api/v1/media/{hash}")).await.code(), "not_found", "{hash}");
+            assert_eq!(not_found(&media, &format!("/api/v1/media/{hash}")).await.code(), "not_found", "{hash}");
         }
         for (instance, id) in [
             ("7", "B"),
@@ -48,12 +48,12 @@ async fn what_there_is_not_is_not_found() {
             (&long, "A"),
         ] {
             let path = format!("/api/v1/messages/{instance}/{id}/media");
-            assert_eq!(not_found(&shelf, &path).await.code(), "not_found", "{path}");
+            assert_eq!(not_found(&media, &path).await.code(), "not_found", "{path}");
         }
         for path in ["/api/v1/media/", &format!("{}/", by_hash(JPEG)), "/api/v1/messages/7//media"] {
-            assert_eq!(not_found(&shelf, path).await.code(), "not_found", "{path}");
+            assert_eq!(not_found(&media, path).await.code(), "not_found", "{path}");
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
@@ -61,64 +61,64 @@ async fn what_there_is_not_is_not_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_found_whatever_characters_its_id_has() {
     on_both(async |world| {
-        let shelf = NamedBlobs::in_folder(world).await;
+        let media = MediaService::in_folder(world).await;
         let ids =
             ["true_57300@c.us_ABC/1", "100%", "%2F", "%252F", "a b", "a+b", "ñandú 📷", "a?b#c", "a/../b", "'\"\\;"];
         for (n, id) in ids.iter().enumerate() {
-            shelf.put(id, &format!("/f/{n}.jpg"), &[JPEG, &[n as u8]].concat()).await;
+            media.put(id, &format!("/f/{n}.jpg"), &[JPEG, &[n as u8]].concat()).await;
         }
         for (n, id) in ids.iter().enumerate() {
-            let file = given(shelf.get(&of_message(&encoded(id)))).await;
+            let file = given(media.get(&of_message(&encoded(id)))).await;
             assert_eq!((file.status, file.body), (200, [JPEG, &[n as u8]].concat()), "{id}");
         }
-        shelf.stop().await;
+        media.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_stored_says_what_became_of_it() {
+async fn the_answer_for_a_file_that_is_not_stored_has_its_state() {
     on_both(async |world| {
-        let shelf = NamedBlobs::in_folder(world).await;
+        let media = MediaService::in_folder(world).await;
         let detail = async |id: &str| {
-            let answer = not_found(&shelf, &of_message(id)).await;
+            let answer = not_found(&media, &of_message(id)).await;
             assert_eq!(answer.code(), "media_not_stored");
-            answer.body["detail"].as_str().expect("it is text").to_owned()
+            answer.body["detail"].as_str().expect("the value is text").to_owned()
         };
         let gate = Gate::closed();
-        shelf.gateway.reply("/f/slow.jpg", Reply::file(JPEG).held(&gate));
-        deliver(&shelf.service, "slow", "/f/slow.jpg").await;
+        media.gateway.reply("/f/slow.jpg", Reply::file(JPEG).held(&gate));
+        deliver(&media.service, "slow", "/f/slow.jpg").await;
         assert_eq!(detail("slow").await, "the file is pending");
-        deliver(&shelf.service, "gone", "/f/gone.jpg").await;
+        deliver(&media.service, "gone", "/f/gone.jpg").await;
         let ended = "UPDATE media SET state = 'expired', reason = 'the gateway no longer has the file' \
                      WHERE message_id = 'gone'";
-        shelf.world.execute(ended).await;
+        media.world.execute(ended).await;
         assert_eq!(detail("gone").await, "the file is expired: the gateway no longer has the file");
         gate.open();
         let state = "SELECT state FROM media WHERE message_id = 'slow'";
-        eventually("it is stored", async || shelf.world.value(state).await == "stored").await;
-        assert_eq!(given(shelf.get(&of_message("slow"))).await.body, JPEG);
-        shelf.stop().await;
+        eventually("the slow file is stored", async || media.world.value(state).await == "stored").await;
+        assert_eq!(given(media.get(&of_message("slow"))).await.body, JPEG);
+        media.stop().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_files_of_a_message_the_one_that_was_stored_last_is_served() {
+async fn the_file_of_a_message_that_was_stored_last_is_served() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
-        let shelf = NamedBlobs::in_folder(World::new(backend).await).await;
+        let media = MediaService::in_folder(World::new(backend).await).await;
         for (path, content) in [("/f/1.bin", b"first".as_slice()), ("/f/2.bin", b"second"), ("/f/3.bin", b"third")] {
-            shelf.put("A", path, content).await;
+            media.put("A", path, content).await;
         }
-        deliver(&shelf.service, "A", "/f/none.bin").await;
+        deliver(&media.service, "A", "/f/none.bin").await;
         for (stored_last, content) in [("/f/2.bin", "second"), ("/f/1.bin", "first"), ("/f/3.bin", "third")] {
             let set = format!(
                 "UPDATE media SET stored_at = '2024-01-01T00:00:00.000Z' WHERE stored_at IS NOT NULL;
                  UPDATE media SET stored_at = '2024-01-02T00:00:00.000Z' WHERE source_url = '{stored_last}'"
             );
-            shelf.world.execute(&set).await;
-            assert_eq!(given(shelf.get(&of_message("A"))).await.body, content.as_bytes());
+            media.world.execute(&set).await;
+            assert_eq!(given(media.get(&of_message("A"))).await.body, content.as_bytes());
         }
-        shelf.stop().await;
+        media.stop().await;
     }
 }

@@ -20,7 +20,7 @@ use crate::support::program::service::Service;
 use crate::support::s3::S3Server;
 
 /// A service with files.
-struct NamedBlobs {
+struct MediaService {
     world: World,
     gateway: FileServer,
     service: Service,
@@ -38,11 +38,11 @@ pub(super) struct Given {
 
 impl Given {
     pub(super) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("the value is text"))
     }
 }
 
-impl NamedBlobs {
+impl MediaService {
     async fn in_folder(world: World) -> Self {
         let gateway = FileServer::start().await;
         let service = service(&world, &gateway, &[]).await;
@@ -91,7 +91,7 @@ impl NamedBlobs {
 pub(super) async fn given(request: RequestBuilder) -> Given {
     let response = request.send().await.expect("the server answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.bytes().await.expect("the answer is whole").to_vec();
+    let body = response.bytes().await.expect("the answer is complete").to_vec();
     Given { status, headers, body }
 }
 
@@ -106,16 +106,16 @@ fn of_message(id: &str) -> String {
 }
 
 /// Runs `test` with a folder and with a bucket, on SQLite.
-async fn in_both(mut test: impl AsyncFnMut(NamedBlobs)) {
+async fn in_both(mut test: impl AsyncFnMut(MediaService)) {
     println!("in a folder");
-    test(NamedBlobs::simple().await).await;
+    test(MediaService::simple().await).await;
     println!("in a bucket");
-    test(NamedBlobs::in_bucket(World::new(Backend::Sqlite).await, &[]).await).await;
+    test(MediaService::in_bucket(World::new(Backend::Sqlite).await, &[]).await).await;
 }
 
 /// Runs `test` with each database and both stores.
-async fn everywhere(mut test: impl AsyncFnMut(NamedBlobs)) {
-    on_both(async |world| test(NamedBlobs::in_folder(world).await).await).await;
+async fn everywhere(mut test: impl AsyncFnMut(MediaService)) {
+    on_both(async |world| test(MediaService::in_folder(world).await).await).await;
     println!("in a bucket");
-    on_both(async |world| test(NamedBlobs::in_bucket(world, &[]).await).await).await;
+    on_both(async |world| test(MediaService::in_bucket(world, &[]).await).await).await;
 }

@@ -1,10 +1,10 @@
-use super::{NamedBlobs, given, of_message};
+use super::{MediaService, given, of_message};
 use crate::media::JPEG;
 use crate::support::gateway::file_server::Reply;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_cannot_run_is_shown_in_place() {
-    let shelf = NamedBlobs::simple().await;
+async fn only_files_that_cannot_run_are_shown_in_place() {
+    let media = MediaService::simple().await;
     let types: [(&str, &str, &[u8]); 19] = [
         ("inline", "image/jpeg", JPEG),
         ("inline", "image/png", b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR"),
@@ -30,17 +30,17 @@ async fn only_what_cannot_run_is_shown_in_place() {
         let id = n.to_string();
         // Neither the name nor the gateway's media type counts. The path has no file name.
         let reply = Reply::with_headers("Content-Type: image/jpeg\r\n", content);
-        shelf.put_as(&id, &format!("/f/{n}/"), reply).await;
-        let file = given(shelf.get(&of_message(&id))).await;
+        media.put_as(&id, &format!("/f/{n}/"), reply).await;
+        let file = given(media.get(&of_message(&id))).await;
         assert_eq!((file.header("content-type"), file.header("content-disposition")), (*kind, *disposition), "{n}");
         assert_eq!(file.body, *content);
     }
-    shelf.stop().await;
+    media.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
-    let shelf = NamedBlobs::simple().await;
+    let media = MediaService::simple().await;
     let (long, accents) = (format!("{}.jpg", "a".repeat(251)), format!("{}.jpg", "ñ".repeat(125)));
     let cases = [
         ("filename*=UTF-8''men%C3%BA.jpg".to_owned(), "filename*=UTF-8''men%C3%BA.jpg".to_owned()),
@@ -58,21 +58,21 @@ async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
     for (n, (stated, sent)) in cases.iter().enumerate() {
         let id = n.to_string();
         let reply = Reply::with_headers(&format!("Content-Disposition: attachment; {stated}\r\n"), JPEG);
-        shelf.put_as(&id, &format!("/f/{n}.jpg"), reply).await;
-        let file = given(shelf.get(&of_message(&id))).await;
+        media.put_as(&id, &format!("/f/{n}.jpg"), reply).await;
+        let file = given(media.get(&of_message(&id))).await;
         assert_eq!(file.header("content-disposition"), format!("inline; {sent}"), "{stated}");
     }
-    shelf.put("url", "/f/men%C3%BA%20(1).jpg", JPEG).await;
-    let file = given(shelf.get(&of_message("url"))).await;
+    media.put("url", "/f/men%C3%BA%20(1).jpg", JPEG).await;
+    let file = given(media.get(&of_message("url"))).await;
     assert_eq!(file.header("content-disposition"), "inline; filename*=UTF-8''men%C3%BA%20%281%29.jpg");
-    shelf.stop().await;
+    media.stop().await;
 }
 
 /// The row may have any name, because an older version or another program may have written it.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_name_breaks_out_of_its_header() {
-    let shelf = NamedBlobs::simple().await;
-    shelf.put("A", "/f/foto.jpg", JPEG).await;
+async fn no_file_name_breaks_out_of_its_header() {
+    let media = MediaService::simple().await;
+    media.put("A", "/f/foto.jpg", JPEG).await;
     for (name, sent) in [
         ("a\"b;c.jpg", "filename=\"a\\\"b;c.jpg\""),
         ("a\\b\\.jpg", "filename=\"a\\\\b\\\\.jpg\""),
@@ -87,15 +87,15 @@ async fn no_name_breaks_out_of_its_header() {
         ("", "filename=\"\""),
     ] {
         let set = format!("UPDATE media SET file_name = CAST(x'{}' AS TEXT)", hex::encode(name));
-        shelf.world.execute(&set).await;
-        for request in [shelf.get(&of_message("A")), shelf.request(reqwest::Method::HEAD, &of_message("A"))] {
+        media.world.execute(&set).await;
+        for request in [media.get(&of_message("A")), media.request(reqwest::Method::HEAD, &of_message("A"))] {
             let file = given(request).await;
             assert_eq!(file.status, 200, "{name:?} {file:?}");
             assert_eq!(file.header("content-disposition"), format!("inline; {sent}"), "{name:?}");
             assert!(!file.headers.contains_key("x-evil"));
             assert_eq!(file.header("content-security-policy"), "sandbox; default-src 'none'");
         }
-        assert_eq!(given(shelf.get(&of_message("A"))).await.body, JPEG);
+        assert_eq!(given(media.get(&of_message("A"))).await.body, JPEG);
     }
-    shelf.stop().await;
+    media.stop().await;
 }
