@@ -124,21 +124,21 @@ fn keyring() -> Keyring {
 }
 
 /// Generates the path by which an event came, and its signer.
-fn way() -> impl Strategy<Value = (Option<InstanceId>, Signer)> {
-    let ways = [
+fn origin() -> impl Strategy<Value = (Option<InstanceId>, Signer)> {
+    let origins = [
         (None, Signer::Nobody),
         (None, Signer::Shared),
         (None, Signer::Instance(id("7"))),
         (Some(id("7")), Signer::Instance(id("7"))),
         (Some(id("9")), Signer::Shared),
     ];
-    prop::sample::select(ways.to_vec())
+    prop::sample::select(origins.to_vec())
 }
 
 #[test]
 fn every_body_is_read_and_its_interpretation_depends_on_its_bytes_only() {
     let keyring = keyring();
-    hold(&(body(), way()), |(body, (path, signer))| {
+    hold(&(body(), origin()), |(body, (path, signer))| {
         let event = Event::read(&keyring, path.as_ref(), &signer, body.to_vec(), ARRIVAL);
         prop_assert_eq!(&event.body, &body);
         let hash: [u8; 32] = Sha256::digest(&body).into();

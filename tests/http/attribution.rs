@@ -43,8 +43,8 @@ async fn the_path_the_body_or_the_secret_decides_the_instance_of_an_event() {
         ] {
             assert!(!deliver(&service, path, secret, &body).await.accepted(), "{path}");
         }
-        let whose = world.rows("SELECT instance_id FROM events ORDER BY seq").await;
-        assert_eq!(whose, ["7", "7", "9", "9", "7", "8", "-"]);
+        let instances = world.rows("SELECT instance_id FROM events ORDER BY seq").await;
+        assert_eq!(instances, ["7", "7", "9", "9", "7", "8", "-"]);
         service.stop().await;
     })
     .await;

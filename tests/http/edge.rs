@@ -112,8 +112,8 @@ async fn an_address_that_is_refused_too_often_must_wait_and_its_signed_events_ar
             let request = service.post("/webhook/7", &body).header("X-Forwarded-For", address);
             answer(signature.iter().fold(request, |request, signature| request.header(HEADER, signature))).await
         };
-        let told = if signature.is_some() { "signature_mismatch" } else { "signature_missing" };
-        assert_eq!(attempt(address).await.code(), told);
+        let expected = if signature.is_some() { "signature_mismatch" } else { "signature_missing" };
+        assert_eq!(attempt(address).await.code(), expected);
         let mut limited = None;
         for _ in 0..MANY {
             let refused = attempt(address).await;
@@ -121,7 +121,7 @@ async fn an_address_that_is_refused_too_often_must_wait_and_its_signed_events_ar
                 limited = Some(refused);
                 break;
             }
-            assert_eq!(refused.code(), told);
+            assert_eq!(refused.code(), expected);
         }
         let limited = limited.expect("the limit is reached");
         assert_eq!(limited.code(), "too_many_refused");

@@ -70,8 +70,8 @@ async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     let webhook = |path: &str| client().get(format!("http://{}{path}", service.address)).header("Accept", BROWSER);
     let page = webhook("/").send().await.expect("the server answers").text().await.expect("the value is text");
     assert!(page.contains("<p>This receives webhooks; it is running.</p>"), "{page}");
-    for told in ["buzon", env!("CARGO_PKG_VERSION"), "href"] {
-        assert!(!page.contains(told), "{told}: {page}");
+    for revealing in ["buzon", env!("CARGO_PKG_VERSION"), "href"] {
+        assert!(!page.contains(revealing), "{revealing}: {page}");
     }
     for path in ["/api/v1", "/api/v1/", "/docs/"] {
         assert_eq!(answer(webhook(path)).await.code(), "not_found", "{path}");

@@ -415,27 +415,27 @@ async fn an_unavailable_database_is_exported_and_its_last_values_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn automatic_replay_requests_are_counted_by_the_gateways_answer() {
     let world = World::new(Backend::Sqlite).await;
-    let keeper = FakeGateway::start().await;
-    keeper.keep_stuck();
+    let gateway = FakeGateway::start().await;
+    gateway.keep_stuck();
     for n in 0..3 {
-        assert!(!keeper.deliver(received(&format!("A{n}"), json!({}))).await);
+        assert!(!gateway.deliver(received(&format!("A{n}"), json!({}))).await);
     }
     let file = world.folder.path().join("buzon.toml");
-    std::fs::write(&file, keeper.settings()).expect("the file can be written");
+    std::fs::write(&file, gateway.settings()).expect("the file can be written");
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_CONFIG", file.to_str().expect("the value is text"))];
     let service = Service::start_with(&world, &settings).await;
-    keeper.set_buzon(Some(service.address));
+    gateway.set_buzon(Some(service.address));
     let asked = async |request: &str, outcome: &str| {
         let labels = [("request", request), ("outcome", outcome)];
         scrape(&service).await.sum("buzon_replay_requests_total", &labels)
     };
-    eventually("all are asked for", async || keeper.replayed().len() == 4).await;
+    eventually("all are asked for", async || gateway.replayed().len() == 4).await;
     eventually("the requests are counted", async || asked("replay", "ok").await == 3.0).await;
     assert!(asked("list", "ok").await >= 1.0);
     let failed = scrape(&service).await.sum("buzon_replay_requests_total", &[("request", "replay")]);
     assert_eq!(failed, 4.0, "the one that cannot be delivered has another outcome");
     // The next round is refused.
-    keeper.script(&["HTTP/1.1 401 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}".to_owned()]);
+    gateway.script(&["HTTP/1.1 401 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}".to_owned()]);
     let refused = async || asked("list", "token_refused").await == 1.0;
     eventually_within(Duration::from_secs(90), "the token is refused", refused).await;
     service.stop().await;

@@ -135,7 +135,7 @@ async fn start(world: &World) -> (Service, FileServer) {
 }
 
 /// Returns all that an answer says, without what differs between requests.
-fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
+fn summary(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
     let own = |name: &str| ["date", "x-request-id"].contains(&name);
     let headers = given.headers.iter().filter(|(name, _)| !own(name.as_str()));
     let headers =
@@ -144,7 +144,7 @@ fn told(given: &Given, ids: &Ids) -> (u16, BTreeMap<String, String>, String) {
 }
 
 /// Returns the kinds of requests, each of which could reveal something in its own way.
-fn ways(ids: &Ids) -> Vec<(Method, &'static str, String)> {
+fn requests(ids: &Ids) -> Vec<(Method, &'static str, String)> {
     vec![
         (Method::GET, "Accept", "*/*".to_owned()),
         (Method::HEAD, "Accept", "*/*".to_owned()),
@@ -171,19 +171,19 @@ async fn requests_about_other_instances_are_answered_as_if_these_did_not_exist()
         for (route, theirs) in ROUTES.iter().flat_map(|route| theirs().map(|ids| (route, ids))) {
             let nowhere = nowhere();
             let mut differs_for_the_owner = false;
-            for (way, (method, header, value)) in ways(&theirs).into_iter().enumerate() {
+            for (n, (method, header, value)) in requests(&theirs).into_iter().enumerate() {
                 // An answer that repeats the question is compressed to other bytes.
                 if value == "gzip" && route.contains("/stats/") {
                     continue;
                 }
-                let (_, _, value_nowhere) = ways(&nowhere).remove(way);
+                let (_, _, value_nowhere) = requests(&nowhere).remove(n);
                 let ask = async |ids: &Ids, value: &str, token: Option<&str>| {
                     let path = ids.in_place(route);
                     let request = match token {
                         Some(token) => request(&service, &method, &path).bearer_auth(token),
                         None => request(&service, &method, &format!("{path}?ticket={ticket}")),
                     };
-                    told(&given(request.header(header, value)).await, ids)
+                    summary(&given(request.header(header, value)).await, ids)
                 };
                 for token in [Some(mine.text()), None] {
                     let (about, unknown) =
@@ -217,11 +217,8 @@ async fn lists_show_only_rows_that_the_token_may_see() {
             };
             assert_eq!(instances(&own), BTreeSet::from(["7".to_owned()]), "{list}");
             assert_eq!(instances(&all).len(), 2, "{list}");
-            let told = own.to_string();
-            assert!(
-                !["THEIRS", "AGAIN", "PENDING", "573002220000"].iter().any(|id| told.contains(id)),
-                "{list}: {told}"
-            );
+            let row = own.to_string();
+            assert!(!["THEIRS", "AGAIN", "PENDING", "573002220000"].iter().any(|id| row.contains(id)), "{list}: {row}");
         }
         service.stop().await;
     })

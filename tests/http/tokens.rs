@@ -185,9 +185,9 @@ async fn a_stream_can_check_whether_its_token_is_still_accepted() {
         let store = world.open().await;
         let start = SystemClock.now();
         let clock = Arc::new(Told(Mutex::new(start)));
-        let (tickets, strangers) =
+        let (tickets, failures) =
             (TicketKey::new("a key".to_owned().into()), Arc::new(AuthFailureLimiter::new(vec![])));
-        let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, strangers);
+        let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, failures);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
         let reader = |token: Option<TokenId>| Caller { scope: Scope::All, token };

@@ -201,8 +201,8 @@ impl Keyring {
         signature: &Signature,
     ) -> Option<(Signer, SecretUsed)> {
         let own = |id: &InstanceId, secrets: &[Secret]| {
-            let place = secrets.iter().position(|secret| secret.verifies(body, signature))?;
-            let used = if place == 0 { SecretUsed::New } else { SecretUsed::Old };
+            let index = secrets.iter().position(|secret| secret.verifies(body, signature))?;
+            let used = if index == 0 { SecretUsed::New } else { SecretUsed::Old };
             Some((Signer::Instance(id.clone()), used))
         };
         let shared = || {

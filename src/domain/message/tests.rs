@@ -73,9 +73,10 @@ fn a_group_is_recognised_by_its_chat_if_a_copy_does_not_state_it() {
 fn a_name_beyond_the_limit_counts_as_absent() {
     let read = |name: &str| {
         let body = format!(r#"{{"event_type":"message_received","id":"A","sender_name":"{name}"}}"#);
-        let reading = Interpretation::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
-        let Effect::Message(copy) = reading.effect else { panic!("{body}") };
-        (copy.fields.sender_name.clone(), reading.reason)
+        let interpretation =
+            Interpretation::of_ledger(body.as_bytes(), &InstanceId::unstated(), Timestamp::from_millis(0));
+        let Effect::Message(copy) = interpretation.effect else { panic!("{body}") };
+        (copy.fields.sender_name.clone(), interpretation.reason)
     };
     let longest = "x".repeat(MAX_NAME_BYTES);
     assert_eq!(read(&longest), (Some(longest.clone()), None));
@@ -89,14 +90,14 @@ type Drawn = ((Option<i64>, bool, Option<bool>, Text, Text, Option<f64>), Vec<Te
 /// Generates copies with few values for each field, so that copies agree, differ and leave fields empty.
 fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
     let text = || prop::option::of(prop_oneof![Just("x".to_owned()), Just("y".to_owned())]);
-    let place = || prop::option::of((0..2_u8).prop_map(f64::from));
-    let one = (prop::option::of(0..3_i64), any::<bool>(), prop::option::of(any::<bool>()), text(), text(), place());
+    let latitude = || prop::option::of((0..2_u8).prop_map(f64::from));
+    let one = (prop::option::of(0..3_i64), any::<bool>(), prop::option::of(any::<bool>()), text(), text(), latitude());
     prop::collection::vec((one, prop::collection::vec(text(), 9)), 1..8).prop_map(|copies| {
         let copies = copies.into_iter().zip(1..);
-        let made = |(((sent_at, from_me, is_group, chat_id, body, place), texts), seq): (Drawn, i64)| {
+        let made = |(((sent_at, from_me, is_group, chat_id, body, latitude), texts), seq): (Drawn, i64)| {
             let [from_id, to_id, sender_name, kind, quoted_message_id, reaction, media_url, vcard, status] =
                 <[Text; 9]>::try_from(texts).unwrap();
-            let location = place.map(|latitude| Location { latitude, longitude: 0.0 });
+            let location = latitude.map(|latitude| Location { latitude, longitude: 0.0 });
             let group_sender = from_id.clone();
             copy(
                 seq,

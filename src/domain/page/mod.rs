@@ -139,14 +139,14 @@ impl<K: Clone> Page<K, K> {
 }
 
 impl<T, K> Page<T, K> {
-    pub fn map<U>(self, mut turn: impl FnMut(T) -> U) -> Page<U, K> {
-        self.filter_map(|row| Some(turn(row)))
+    pub fn map<U>(self, mut convert: impl FnMut(T) -> U) -> Page<U, K> {
+        self.filter_map(|row| Some(convert(row)))
     }
 
-    /// Maps the rows, and leaves out those for which `turn` returns `None`.
-    pub fn filter_map<U>(self, mut turn: impl FnMut(T) -> Option<U>) -> Page<U, K> {
+    /// Maps the rows, and leaves out those for which `convert` returns `None`.
+    pub fn filter_map<U>(self, mut convert: impl FnMut(T) -> Option<U>) -> Page<U, K> {
         let Self { rows, next, previous, keys, backwards } = self;
-        let kept = rows.into_iter().zip(keys).filter_map(|(row, key)| Some((turn(row)?, key)));
+        let kept = rows.into_iter().zip(keys).filter_map(|(row, key)| Some((convert(row)?, key)));
         let (rows, keys) = kept.unzip();
         Page { rows, next, previous, keys, backwards }
     }
@@ -179,9 +179,9 @@ impl<T, K: Clone> Page<T, K> {
 /// Returns how many of the first items have at most `most` bytes together, but at least one if there is any.
 pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize {
     let mut total = 0_usize;
-    let fits = |(place, size): &(usize, &usize)| {
+    let fits = |(index, size): &(usize, &usize)| {
         total = total.saturating_add(**size);
-        *place == 0 || total <= most
+        *index == 0 || total <= most
     };
     sizes.enumerate().take_while(fits).count()
 }

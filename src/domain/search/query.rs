@@ -40,8 +40,8 @@ impl SearchQuery {
             return Err(SearchQueryError::TooLong);
         }
         let mut phrases = Vec::new();
-        for (place, part) in text.split(QUOTES).enumerate() {
-            let quoted = place % 2 == 1;
+        for (index, part) in text.split(QUOTES).enumerate() {
+            let quoted = index % 2 == 1;
             match quoted {
                 true => phrases.push(words(part).collect()),
                 false => phrases.extend(words(part).map(|word| vec![word])),
@@ -113,8 +113,8 @@ mod tests {
         assert_eq!(parse(&"a ".repeat(33)), Err(SearchQueryError::TooManyWords));
         assert_eq!(parse(&format!("\"{}\"", "a ".repeat(33))), Err(SearchQueryError::TooManyWords));
         assert_eq!(parse(&"a ".repeat(32)).unwrap().len(), 32);
-        let said = SearchQueryError::TooLong.to_string();
-        assert_eq!(said, "a search has at most 1000 characters");
+        let message = SearchQueryError::TooLong.to_string();
+        assert_eq!(message, "a search has at most 1000 characters");
     }
 
     #[test]
