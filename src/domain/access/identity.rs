@@ -1,10 +1,10 @@
 //! A challenge and its signed answer, by which a buzon proves to its owner, through any proxies in front of it, that it
 //! is the owner's.
 //!
-//! The owner's token signs both the challenge and the answer, and is sent in neither. A challenge that the token did not
-//! sign is treated like any other request, so that nobody learns anything about a buzon, or has anything signed by it,
-//! without the token that opens it anyway. The webhook's secret is not used here: if it signed nonces that strangers
-//! choose, they could have events signed.
+//! The owner's token signs both the challenge and the answer, and is sent in neither. A challenge that the token did
+//! not sign is treated like any other request, so that nobody learns anything about a buzon, or has anything signed by
+//! it, without the token that opens it anyway. The webhook's secret is not used here: if it signed nonces that
+//! strangers choose, they could have events signed.
 
 use std::net::IpAddr;
 

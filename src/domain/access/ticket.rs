@@ -1,8 +1,9 @@
 //! Tickets: short-lived credentials for URLs, where no header can be sent, as with `<img>` and `EventSource`.
 //!
-//! A ticket names its holder and its expiry, and proves both with an HMAC over them and the digest of the holder's token,
-//! under a key that is in no database. So tickets are stored nowhere, every process with the key can verify them, and a
-//! ticket ends with its token. The digest of a token alone, which a backup contains, is not enough to make one.
+//! A ticket names its holder and its expiry, and proves both with an HMAC over them and the digest of the holder's
+//! token, under a key that is in no database. So tickets are stored nowhere, every process with the key can verify
+//! them, and a ticket ends with its token. The digest of a token alone, which a backup contains, is not enough to make
+//! one.
 
 use std::fmt;
 use std::time::Duration;
@@ -94,7 +95,8 @@ impl TicketKey {
         Self(secret)
     }
 
-    /// Issues a ticket of five minutes for the bearer of the token with this digest, or of less if the token ends before.
+    /// Issues a ticket of five minutes for the bearer of the token with this digest, or of less if the token ends
+    /// before.
     pub fn issue(
         &self,
         holder: TicketHolder,
@@ -108,8 +110,8 @@ impl TicketKey {
     }
 
     /// Returns whether the ticket was issued to the bearer of the token with this digest and is valid at `now`. The
-    /// comparison takes constant time. A ticket that would be valid for longer than any issued one is refused, even if it
-    /// is signed.
+    /// comparison takes constant time. A ticket that would be valid for longer than any issued one is refused, even if
+    /// it is signed.
     pub fn admits(&self, ticket: &Ticket, digest: &TokenDigest, now: Timestamp) -> bool {
         let proven = self.signed(ticket.holder, ticket.expires_at, digest).verify_slice(&ticket.proof).is_ok();
         proven && now < ticket.expires_at && ticket.expires_at <= now + VALID + CLOCK_SKEW

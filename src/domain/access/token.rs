@@ -15,7 +15,8 @@ const RANDOM_BYTES: usize = 32;
 /// The number of characters of a token that may be shown to tell it from others.
 const PREFIX_CHARACTERS: usize = 14;
 
-/// A bearer token: `buzon_` and 64 hexadecimal digits. Its `Debug` output does not contain it, and it is stored nowhere.
+/// A bearer token: `buzon_` and 64 hexadecimal digits. Its `Debug` output does not contain it, and it is stored
+/// nowhere.
 #[derive(Clone, Debug)]
 pub struct Token(SecretString);
 

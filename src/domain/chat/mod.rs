@@ -53,8 +53,8 @@ pub struct Chat {
     pub last_outgoing: Option<MessagePosition>,
     /// The sender's name in the latest incoming message that has one. `None` in groups, where every sender has another.
     pub name: Option<ChatName>,
-    /// The message that waits for an answer: the first incoming one after the last outgoing one. `None` in chats in which
-    /// nobody waits.
+    /// The message that waits for an answer: the first incoming one after the last outgoing one. `None` in chats in
+    /// which nobody waits.
     pub waiting: Option<MessagePosition>,
 }
 

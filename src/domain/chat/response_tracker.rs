@@ -2,13 +2,13 @@
 //!
 //! Times are compared in whole seconds, because gateways state whole seconds.
 //!
-//! - The message that waits is the first incoming one after the last outgoing one. An incoming message of the same second
-//!   as the outgoing one counts as answered.
+//! - The message that waits is the first incoming one after the last outgoing one. An incoming message of the same
+//!   second as the outgoing one counts as answered.
 //! - An answer is a second `s` in which something was sent. Let `p` be the answer before it. It answers the first
 //!   incoming message that is later than `p` and not later than `s`, if there is one.
 //!
-//! Both are functions of the set of a chat's messages. [`ResponseTracker`] maintains them without reading that set again.
-//! Where that is not possible, [`AnswersAround`] has what must be looked up.
+//! Both are functions of the set of a chat's messages. [`ResponseTracker`] maintains them without reading that set
+//! again. Where that is not possible, [`AnswersAround`] has what must be looked up.
 
 use std::collections::BTreeSet;
 
@@ -41,8 +41,8 @@ impl Response {
     }
 }
 
-/// A message of a chat. They sort in the order in which a [`ResponseTracker`] takes them: by second, and within a second
-/// incoming ones first.
+/// A message of a chat. They sort in the order in which a [`ResponseTracker`] takes them: by second, and within a
+/// second incoming ones first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChatMessage {
     second: i64,
@@ -60,9 +60,9 @@ impl ChatMessage {
     }
 }
 
-/// Tracks who waits and who was answered in a chat, from its row and its new messages, without reading the recorded ones.
-/// New messages that are later than the last outgoing one need no look-up. For the others, the tracker says what must be
-/// looked up.
+/// Tracks who waits and who was answered in a chat, from its row and its new messages, without reading the recorded
+/// ones. New messages that are later than the last outgoing one need no look-up. For the others, the tracker says what
+/// must be looked up.
 #[derive(Debug, Default)]
 pub struct ResponseTracker {
     waiting: WaitState,
@@ -129,7 +129,8 @@ impl ResponseTracker {
         match (is_last, message.from_me) {
             (true, false) => self.add_incoming(message.position),
             (true, true) => self.add_outgoing(message),
-            // A message in the second of the last answer that is not the first of that second does not change the answer.
+            // A message in the second of the last answer that is not the first of that second does not change the
+            // answer.
             (false, true) if self.last_outgoing.as_ref() < Some(&message.position) => {
                 self.last_outgoing = Some(message.position)
             }
@@ -174,8 +175,8 @@ pub struct AnswerSecond {
     pub incoming: Option<MessagePosition>,
 }
 
-/// The answers around a second in which a message was added, removed or changed its direction. Only two answers can have
-/// changed: the first one from that second on, and the one after it, whose range may begin later or earlier now.
+/// The answers around a second in which a message was added, removed or changed its direction. Only two answers can
+/// have changed: the first one from that second on, and the one after it, whose range may begin later or earlier now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswersAround {
     pub chat: ChatKey,
@@ -200,7 +201,8 @@ impl WaitSpan {
 }
 
 impl AnswersAround {
-    /// Returns the span in which rows of `responses` may be wrong. [`AnswersAround::responses`] gives all rows of it anew.
+    /// Returns the span in which rows of `responses` may be wrong. [`AnswersAround::responses`] gives all rows of it
+    /// anew.
     pub fn span(&self) -> WaitSpan {
         let from = self.before.map(Timestamp::next_second);
         let until = self.after.as_ref().map(|answer| answer.outgoing.occurred_at.next_second());
@@ -228,8 +230,8 @@ pub struct ResponseChanges {
 }
 
 impl ResponseChanges {
-    /// Adds the result of a chat. `last_outgoing` is the latest outgoing message after the batch. Returns the message that
-    /// waits, if it is known.
+    /// Adds the result of a chat. `last_outgoing` is the latest outgoing message after the batch. Returns the message
+    /// that waits, if it is known.
     pub fn add(
         &mut self,
         chat: &ChatKey,

@@ -1,8 +1,8 @@
 //! A tolerant decoder for JSON bodies. Every field is read on its own, so that a bad field does no harm to the others.
 //!
 //! Gateways send flags as 0/1, true/false or text, send numbers as text and text as numbers, and leave out fields that
-//! are null. Only the top level is parsed as a whole. Every value stays raw text until it is read, so that a number out of
-//! every range, or a hundred thousand brackets in a field that nobody reads, is harmless.
+//! are null. Only the top level is parsed as a whole. Every value stays raw text until it is read, so that a number out
+//! of every range, or a hundred thousand brackets in a field that nobody reads, is harmless.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,7 +32,8 @@ impl<'b> BodyText<'b> {
 /// The fields of a JSON object, with notes on those that could not be taken as they were.
 #[derive(Debug)]
 pub struct Document<'t> {
-    /// The fields by the bytes of their names, which need not be valid text. If a name is repeated, the last field counts.
+    /// The fields by the bytes of their names, which need not be valid text. If a name is repeated, the last field
+    /// counts.
     fields: HashMap<ByteBuf, &'t RawValue>,
     /// True if the body was not valid UTF-8, so that any U+FFFD in it may stand for other bytes.
     lossy: bool,
@@ -113,8 +114,8 @@ impl<'t> Document<'t> {
         self.exact_id(field).ok().flatten().filter(|id| id.len() <= MAX_ID_BYTES)
     }
 
-    /// Reads text that is part of a unique key and without which the event makes no sense. Returns `None` if it is absent
-    /// or null. Any other value than text is a defect.
+    /// Reads text that is part of a unique key and without which the event makes no sense. Returns `None` if it is
+    /// absent or null. Any other value than text is a defect.
     pub fn key_text(&mut self, field: &'static str, max_bytes: usize) -> Result<Option<String>, Defect> {
         let text = self.readable(field).map_err(|NotText| Defect::Unusable(field))?;
         within(field, max_bytes, text)
@@ -169,8 +170,8 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Reads a coordinate in degrees, between `-limit` and `limit`. It is rounded to 9 decimals (0.1 mm): with more, SQLite
-    /// and PostgreSQL would differ in the last digit.
+    /// Reads a coordinate in degrees, between `-limit` and `limit`. It is rounded to 9 decimals (0.1 mm): with more,
+    /// SQLite and PostgreSQL would differ in the last digit.
     pub fn coordinate(&mut self, field: &'static str, limit: f64) -> Option<f64> {
         const DECIMALS: f64 = 1e9;
         self.parsed(field, |word| {

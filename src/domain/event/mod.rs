@@ -221,8 +221,8 @@ const MESSAGE_REACTION: &str = "message_reaction";
 /// The event that "Test Webhook" in the gateway's panel sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
 
-/// The event with which `buzon gateway register` tests a secret here before it is set at the gateway. It has a type of its
-/// own because it is not from the gateway.
+/// The event with which `buzon gateway register` tests a secret here before it is set at the gateway. It has a type of
+/// its own because it is not from the gateway.
 pub const SECRET_CHECK: &str = "buzon_secret_check";
 
 /// The types of the guide's five events.

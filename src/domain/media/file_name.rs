@@ -20,8 +20,8 @@ pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
     })
 }
 
-/// Returns the name without folders, invisible characters and characters that file systems refuse, in at most 255 bytes.
-/// `None` if nothing is left.
+/// Returns the name without folders, invisible characters and characters that file systems refuse, in at most 255
+/// bytes. `None` if nothing is left.
 pub fn sanitised(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let visible: String = last.chars().filter(|character| !is_invisible(*character)).map(allowed).collect();
@@ -30,8 +30,8 @@ pub fn sanitised(name: &str) -> Option<String> {
 }
 
 /// Returns whether the character is a control character or one of Unicode's formatting characters. Those can reverse
-/// `exe.jpg` on the screen, or make two names look the same. The joiner of emojis is one of them, so an emoji of several
-/// people becomes one emoji for each.
+/// `exe.jpg` on the screen, or make two names look the same. The joiner of emojis is one of them, so an emoji of
+/// several people becomes one emoji for each.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -40,8 +40,8 @@ fn is_invisible(character: char) -> bool {
             | '\u{FFF9}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Replaces characters that Windows refuses in names, and the replacement character, which stands for bytes that were not
-/// valid UTF-8.
+/// Replaces characters that Windows refuses in names, and the replacement character, which stands for bytes that were
+/// not valid UTF-8.
 fn allowed(character: char) -> char {
     if matches!(character, '"' | ':' | '*' | '?' | '<' | '>' | '|' | char::REPLACEMENT_CHARACTER) {
         '_'
@@ -50,8 +50,8 @@ fn allowed(character: char) -> char {
     }
 }
 
-/// Returns whether the character is removed at both ends of a name. A dot at the beginning hides a file, and Windows drops
-/// dots and spaces at the end.
+/// Returns whether the character is removed at both ends of a name. A dot at the beginning hides a file, and Windows
+/// drops dots and spaces at the end.
 fn is_edge(character: char) -> bool {
     character == '.' || character.is_whitespace()
 }

@@ -1,6 +1,7 @@
 //! The media types that may be shown in a browser.
 
-/// The types that a browser shows without running code in them. SVG and HTML are missing because they can contain scripts.
+/// The types that a browser shows without running code in them. SVG and HTML are missing because they can contain
+/// scripts.
 const INLINE_SAFE: [&str; 7] =
     ["image/jpeg", "image/png", "image/gif", "image/webp", "video/mp4", "audio/ogg", "audio/mpeg"];
 

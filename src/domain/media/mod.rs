@@ -1,8 +1,8 @@
 //! Media jobs: every `media_url` of a message names a file that is to be saved before the gateway deletes it.
 //!
 //! A job is a row of `media`. It is pending until its file is stored, or until it is given up with a reason that is
-//! written for people. A worker holds a job by a lease. The lease has a fencing token, so that a worker that returns after
-//! its lease has run out cannot change the job.
+//! written for people. A worker holds a job by a lease. The lease has a fencing token, so that a worker that returns
+//! after its lease has run out cannot change the job.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,7 +27,8 @@ pub struct MediaJob {
     pub source_url: String,
     /// The host in the URL, or empty for a relative URL. It limits how many files are requested from one host at once.
     pub source_host: String,
-    /// The time of the message, by the earliest of its copies that name the file. The gateway deletes older files first.
+    /// The time of the message, by the earliest of its copies that name the file. The gateway deletes older files
+    /// first.
     pub occurred_at: Timestamp,
     /// The arrival of the event that asks for the file.
     pub due_at: Timestamp,
@@ -185,8 +186,8 @@ impl AttemptOutcome {
 /// The failure of an attempt, by its consequence. The texts are for the owner.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaFailure {
-    /// A failure that may pass: the host is unreachable or overloaded, the response broke off, or the store of buzon does
-    /// not answer.
+    /// A failure that may pass: the host is unreachable or overloaded, the response broke off, or the store of buzon
+    /// does not answer.
     #[error("{reason}")]
     Transient {
         reason: String,
@@ -238,8 +239,8 @@ impl RetryPolicy {
     /// The longest time between two attempts.
     pub const MAX_WAIT: Duration = MAX_RETRY_AFTER;
 
-    /// Decides what follows a failed attempt. `jitter` is a random number from 0 to 1, so that jobs that failed together
-    /// are tried again at different times.
+    /// Decides what follows a failed attempt. `jitter` is a random number from 0 to 1, so that jobs that failed
+    /// together are tried again at different times.
     pub fn outcome(&self, job: &LeasedJob, failure: &MediaFailure, now: Timestamp, jitter: f64) -> AttemptOutcome {
         let given_up = |state| AttemptOutcome::GivenUp { state, reason: failure.to_string() };
         match failure {

@@ -113,8 +113,8 @@ impl AckRaise {
 /// Returns the rank of an ack, for the column `ack_rank`. A message has the highest of its ranks. Case and surrounding
 /// space do not matter.
 ///
-/// The order is the guide's (pending, sent, delivered, read), with the words `failed`, `error` and `played` of the engines
-/// added. Undocumented words have rank 0: they are recorded, and never change the ack of a message.
+/// The order is the guide's (pending, sent, delivered, read), with the words `failed`, `error` and `played` of the
+/// engines added. Undocumented words have rank 0: they are recorded, and never change the ack of a message.
 pub fn rank(ack: &str) -> i16 {
     match ack.trim().to_lowercase().as_str() {
         "pending" => 1,

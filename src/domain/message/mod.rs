@@ -1,11 +1,11 @@
 //! Messages. A message is a function of the set of its copies in the ledger.
 //!
-//! A gateway may send one message more than once: an empty stub before the real message, or a later copy that adds the URL
-//! of the media. Copies are ordered by `sent_at` (unknown first), then by `body_sha256`. Each field has the value of the
-//! last copy that fills it, so that neither the order of arrival nor repetition matters.
+//! A gateway may send one message more than once: an empty stub before the real message, or a later copy that adds the
+//! URL of the media. Copies are ordered by `sent_at` (unknown first), then by `body_sha256`. Each field has the value
+//! of the last copy that fills it, so that neither the order of arrival nor repetition matters.
 //!
-//! A copy that is last in that order is laid over the recorded message ([`Message::laid_over`]), at a cost that does not
-//! depend on the number of copies. Only for a copy that arrives out of order, all copies are read again and folded
+//! A copy that is last in that order is laid over the recorded message ([`Message::laid_over`]), at a cost that does
+//! not depend on the number of copies. Only for a copy that arrives out of order, all copies are read again and folded
 //! ([`Message::fold`]).
 
 use std::sync::Arc;
@@ -25,11 +25,12 @@ pub mod reaction;
 
 /// The limit for `type` and `status`, by which lists find messages. The guide's values have up to 8 bytes.
 const MAX_WORD_BYTES: usize = 128;
-/// The limit for `sender_name`, which is read, written and shown with its chat. WhatsApp's names have up to 25 characters.
+/// The limit for `sender_name`, which is read, written and shown with its chat. WhatsApp's names have up to 25
+/// characters.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// The limits on the number of copies of a message that are folded again, and on the size of their bodies. Two copies are
-/// always folded.
+/// The limits on the number of copies of a message that are folded again, and on the size of their bodies. Two copies
+/// are always folded.
 pub const MAX_FOLDED_COPIES: i64 = 1_000;
 pub const MAX_FOLDED_BYTES: i64 = 8 * 1024 * 1024;
 
@@ -41,15 +42,15 @@ pub const TOO_MANY_COPIES: &str = "too_many_copies";
 pub struct MessageCopy {
     pub id: String,
     pub fields: MessageFields,
-    /// The words of the body, for searches. They are computed where the event is read, and not in the writer, because there
-    /// is only one writer.
+    /// The words of the body, for searches. They are computed where the event is read, and not in the writer, because
+    /// there is only one writer.
     pub words: String,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
 }
 
-/// The fields of a message. They have the guide's names, except for `from_id` (`from`), `to_id` (`to`), `kind` (`type`) and
-/// `sent_at` (`timestamp`).
+/// The fields of a message. They have the guide's names, except for `from_id` (`from`), `to_id` (`to`), `kind` (`type`)
+/// and `sent_at` (`timestamp`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageFields {
     pub chat_id: Option<String>,
@@ -129,8 +130,8 @@ pub struct RecordedMessage {
     pub event_seq: i64,
 }
 
-/// The number of copies of a message in the ledger, and the size of their bodies. Counting stops when there are more than
-/// can be folded.
+/// The number of copies of a message in the ledger, and the size of their bodies. Counting stops when there are more
+/// than can be folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopySizes {
     pub copies: i64,
@@ -257,8 +258,8 @@ impl LedgerCopy {
     }
 }
 
-/// Returns the copies of a message that its fields come from. Folding them, with further copies or without, gives the same
-/// fields as folding all. Each of them contributes at least one field, so they are few.
+/// Returns the copies of a message that its fields come from. Folding them, with further copies or without, gives the
+/// same fields as folding all. Each of them contributes at least one field, so they are few.
 pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
     copies.sort_by_key(LedgerCopy::order);
     let (mut fields, mut essential) = (MessageFields::default(), Vec::new());
@@ -295,8 +296,8 @@ impl Message {
         Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
     }
 
-    /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as they
-    /// are recorded.
+    /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as
+    /// they are recorded.
     #[must_use]
     pub fn laid_over(self, recorded: &RecordedMessage) -> Self {
         let earlier = MessageFields {

@@ -27,9 +27,9 @@ impl MessageReaction {
     }
 }
 
-/// Returns each person's current reaction to each message, in the order in which they were made. The current reaction is
-/// the latest one, unless that is a removal. Of reactions at the same time, an emoji wins over a removal, and greater bytes
-/// win over lesser ones. The view `v_current_reactions` has the same rule in SQL.
+/// Returns each person's current reaction to each message, in the order in which they were made. The current reaction
+/// is the latest one, unless that is a removal. Of reactions at the same time, an emoji wins over a removal, and
+/// greater bytes win over lesser ones. The view `v_current_reactions` has the same rule in SQL.
 pub fn current(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
     reactions.sort_by_cached_key(|it| Reverse((it.reacted_at, !it.reaction.is_empty(), it.reaction.clone())));
     let mut seen = HashSet::new();

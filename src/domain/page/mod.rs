@@ -1,5 +1,5 @@
-//! Pages of a list by keyset cursors. A page begins at the sort key of the row where another page ended, and not after a
-//! number of rows, so that walking through the pages neither misses nor repeats a row while others arrive.
+//! Pages of a list by keyset cursors. A page begins at the sort key of the row where another page ended, and not after
+//! a number of rows, so that walking through the pages neither misses nor repeats a row while others arrive.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -153,8 +153,8 @@ impl<T, K> Page<T, K> {
 }
 
 impl<T, K: Clone> Page<T, K> {
-    /// Cuts the page so that its rows have at most `most` bytes, but keeps at least the row that was read first. The page
-    /// that follows begins at the last row that is left. `sizes` has the number of bytes of each row.
+    /// Cuts the page so that its rows have at most `most` bytes, but keeps at least the row that was read first. The
+    /// page that follows begins at the last row that is left. `sizes` has the number of bytes of each row.
     pub fn within(mut self, most: usize, sizes: &[usize]) -> Self {
         let len = self.rows.len();
         if self.backwards {
@@ -202,8 +202,8 @@ pub struct KeysetRange {
 }
 
 impl Paging<SortKey> {
-    /// Returns the range of rows of `instance` that can be on the page. `width` is the number of columns that follow the
-    /// instance in a key.
+    /// Returns the range of rows of `instance` that can be on the page. `width` is the number of columns that follow
+    /// the instance in a key.
     pub fn range(&self, instance: &InstanceId, width: usize) -> KeysetRange {
         let bound = |at| KeysetBound { at, rest: vec![String::new(); width] };
         let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
@@ -269,8 +269,8 @@ impl SortKey {
         &self.rest
     }
 
-    /// Returns the bound, among the rows of `instance`, between those that come before and after this key in a list of all
-    /// instances.
+    /// Returns the bound, among the rows of `instance`, between those that come before and after this key in a list of
+    /// all instances.
     fn bound(&self, instance: &InstanceId, width: usize) -> KeysetBound {
         let at = self.at();
         let empty = vec![String::new(); width];
@@ -283,8 +283,8 @@ impl SortKey {
     }
 }
 
-/// Makes `width` parts of the parts in a cursor, without NULs. A cursor comes from outside, so its key may have any number
-/// of parts and characters that no column can hold.
+/// Makes `width` parts of the parts in a cursor, without NULs. A cursor comes from outside, so its key may have any
+/// number of parts and characters that no column can hold.
 fn padded(rest: &[String], width: usize) -> Vec<String> {
     let clean = rest.iter().map(|part| part.replace('\0', ""));
     clean.chain(std::iter::repeat(String::new())).take(width).collect()

@@ -1,5 +1,5 @@
-//! Bounded scans of the ledger by its numbers. Several sources are each read up to a limit, and the result counts only as
-//! far as all of them were read.
+//! Bounded scans of the ledger by its numbers. Several sources are each read up to a limit, and the result counts only
+//! as far as all of them were read.
 
 use super::{Cursor, Page, Paging};
 
@@ -22,7 +22,8 @@ pub struct ScanResult {
 }
 
 impl ScanResult {
-    /// Merges windows that were read in `ascending` or descending order of the numbers. At most `limit` numbers are taken.
+    /// Merges windows that were read in `ascending` or descending order of the numbers. At most `limit` numbers are
+    /// taken.
     pub fn merge(windows: Vec<ScanWindow>, ascending: bool, limit: u32) -> Self {
         let ends = windows.iter().filter_map(|window| window.reached);
         let mut reached = if ascending { ends.min() } else { ends.max() };

@@ -1,5 +1,5 @@
-//! Full-text search without regard to case and accents. Stored text and searched text are folded by the same function, so
-//! that *menu* finds *Menú* on both databases without an extension.
+//! Full-text search without regard to case and accents. Stored text and searched text are folded by the same function,
+//! so that *menu* finds *Menú* on both databases without an extension.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
@@ -19,9 +19,9 @@ pub fn fold(text: &str) -> String {
     folded(text).collect()
 }
 
-/// Folds characters. Compatibility forms are unified (`ﬁ` becomes `fi`, `²` becomes `2`), case and accents are removed, and
-/// letters that have no decomposition are written as on a keyboard without them (`ß` as `ss`, `ø` as `o`, the dotless `ı`
-/// as `i`).
+/// Folds characters. Compatibility forms are unified (`ﬁ` becomes `fi`, `²` becomes `2`), case and accents are removed,
+/// and letters that have no decomposition are written as on a keyboard without them (`ß` as `ss`, `ø` as `o`, the
+/// dotless `ı` as `i`).
 fn folded(text: &str) -> impl Iterator<Item = char> {
     let lower = text.chars().flat_map(char::to_lowercase);
     let bare = lower.nfkd().filter(|character| !is_accent(*character));
@@ -29,8 +29,8 @@ fn folded(text: &str) -> impl Iterator<Item = char> {
     bare.flat_map(char::to_lowercase).filter(|character| !is_accent(*character)).flat_map(plain)
 }
 
-/// Returns whether the character is an accent, a mark that belongs to a letter. The vowel signs of Indian scripts and of
-/// Thai are marks in Unicode too, but readers treat them as letters.
+/// Returns whether the character is an accent, a mark that belongs to a letter. The vowel signs of Indian scripts and
+/// of Thai are marks in Unicode too, but readers treat them as letters.
 fn is_accent(character: char) -> bool {
     !character.is_ascii()
         && is_combining_mark(character)

@@ -33,8 +33,9 @@ const MAX_WORDS: usize = 32;
 const QUOTES: [char; 4] = ['"', '“', '”', '„'];
 
 impl SearchQuery {
-    /// Parses a query. All words must be found, and those of a `"quoted phrase"` must follow each other. A quote that is not
-    /// closed extends to the end. There is no other syntax: punctuation separates words, as in the texts that are searched.
+    /// Parses a query. All words must be found, and those of a `"quoted phrase"` must follow each other. A quote that
+    /// is not closed extends to the end. There is no other syntax: punctuation separates words, as in the texts that
+    /// are searched.
     pub fn parse(text: &str) -> Result<Self, SearchQueryError> {
         if text.chars().nth(MAX_CHARACTERS).is_some() {
             return Err(SearchQueryError::TooLong);
@@ -55,8 +56,8 @@ impl SearchQuery {
         }
     }
 
-    /// Returns the phrases. Each has at least one word. A word is made of lower-case letters and digits, or is one symbol; it
-    /// has neither spaces nor ASCII punctuation.
+    /// Returns the phrases. Each has at least one word. A word is made of lower-case letters and digits, or is one
+    /// symbol; it has neither spaces nor ASCII punctuation.
     pub fn phrases(&self) -> &[Vec<String>] {
         &self.phrases
     }

@@ -1,4 +1,4 @@
-//! Weeks in UTC, by which the search index is divided.
+//! Weeks in UTC. Each is a facet of the search index, so that a search can be limited to some weeks.
 
 use time::Date;
 

@@ -4,9 +4,9 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::folded;
 
-/// An iterator over the words of a folded text. Words are runs of letters and digits, and single emojis and other symbols
-/// (a flag is one word of two characters). Characters that join or vary emojis are left out, and punctuation separates
-/// words. A word has neither ASCII punctuation nor capitals.
+/// An iterator over the words of a folded text. Words are runs of letters and digits, and single emojis and other
+/// symbols (a flag is one word of two characters). Characters that join or vary emojis are left out, and punctuation
+/// separates words. A word has neither ASCII punctuation nor capitals.
 pub(super) struct FoldedWords<I: Iterator<Item = char>> {
     characters: std::iter::Peekable<I>,
 }
@@ -14,14 +14,15 @@ pub(super) struct FoldedWords<I: Iterator<Item = char>> {
 /// The limit for a word; a longer one is cut. PostgreSQL allows 2,046 bytes.
 const MAX_WORD_BYTES: usize = 255;
 
-/// The limit on the number of words. It is the greatest position of a word in PostgreSQL, which finds no phrases beyond it.
+/// The limit on the number of words. It is the greatest position of a word in PostgreSQL, which finds no phrases beyond
+/// it.
 const MAX_WORDS: usize = 16_383;
 
 /// The number of bytes of a folded text that are indexed.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The number of bytes of a text that are folded for that. Only a text that is almost all accents gives fewer indexed bytes
-/// than the limit.
+/// The number of bytes of a text that are folded for that. Only a text that is almost all accents gives fewer indexed
+/// bytes than the limit.
 pub const MAX_UNFOLDED_BYTES: usize = 8 * MAX_BYTES;
 
 pub(super) fn words(text: &str) -> FoldedWords<impl Iterator<Item = char>> {
@@ -111,8 +112,8 @@ impl CharClass {
     }
 }
 
-/// Returns whether the character is non-ASCII punctuation of a script that chats are written in, or one that formats, joins
-/// or varies others.
+/// Returns whether the character is non-ASCII punctuation of a script that chats are written in, or one that formats,
+/// joins or varies others.
 fn is_punctuation(character: char) -> bool {
     matches!(character,
         '¡' | '§' | '«' | '\u{AD}' | '¶' | '·' | '»' | '¿' // Latin

@@ -1,9 +1,9 @@
 //! Hours, days and weeks of a time zone, in a form that a database without time zones can group by.
 //!
-//! Between two clock changes, local time is UTC plus a constant, and the number of a local hour, day or week is the result
-//! of a division. So a [`Calendar`] cuts its period at the clock changes into [`Slice`]s. A database groups rows by slice
-//! and number, and the calendar maps these to a [`Bucket`]. A day of 23 or 25 hours is one bucket, and an hour that occurs
-//! twice is two buckets.
+//! Between two clock changes, local time is UTC plus a constant, and the number of a local hour, day or week is the
+//! result of a division. So a [`Calendar`] cuts its period at the clock changes into [`Slice`]s. A database groups rows
+//! by slice and number, and the calendar maps these to a [`Bucket`]. A day of 23 or 25 hours is one bucket, and an hour
+//! that occurs twice is two buckets.
 
 use std::collections::HashMap;
 
@@ -189,8 +189,8 @@ impl Calendar {
         self.by_key.get(&key).copied()
     }
 
-    /// Makes the buckets. A day or week that continues in the next slice is one bucket. An hour before and after a clock
-    /// change is two.
+    /// Makes the buckets. A day or week that continues in the next slice is one bucket. An hour before and after a
+    /// clock change is two.
     fn fill_buckets(&mut self, unit: CalendarUnit) {
         let mut begun = HashMap::new();
         for (index, slice) in self.grid.slices.iter().enumerate() {

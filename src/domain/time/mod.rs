@@ -1,5 +1,5 @@
-//! Points in time ([`timestamp`]), time zones ([`zone`]) and their calendars ([`calendar`]), and the forms in which people
-//! and servers write times ([`expiry`], [`retry_after`]).
+//! Points in time ([`timestamp`]), time zones ([`zone`]) and their calendars ([`calendar`]), and the forms in which
+//! people and servers write times ([`expiry`], [`retry_after`]).
 
 pub mod calendar;
 pub mod expiry;

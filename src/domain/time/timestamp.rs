@@ -77,8 +77,9 @@ impl Timestamp {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_utc)
     }
 
-    /// Reads the time of an event in the forms that gateways send: seconds, milliseconds (from 1e11 on), text of either, or
-    /// RFC 3339. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an event.
+    /// Reads the time of an event in the forms that gateways send: seconds, milliseconds (from 1e11 on), text of
+    /// either, or RFC 3339. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an
+    /// event.
     pub fn from_provider(text: &str, arrival: Timestamp) -> Option<Self> {
         let text = text.trim();
         let stated = match text.parse::<f64>() {
@@ -103,7 +104,8 @@ impl Timestamp {
 
     fn from_number(number: f64) -> Option<Self> {
         let millis = if number.abs() < MILLIS_FROM { number * 1e3 } else { number };
-        // Beyond 2^53, a double cannot represent every millisecond. The range check would refuse such times in any case.
+        // Beyond 2^53, a double cannot represent every millisecond. The range check would refuse such times in any
+        // case.
         (millis.is_finite() && millis.abs() < 9e15).then_some(Self(millis as i64))
     }
 

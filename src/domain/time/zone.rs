@@ -47,8 +47,8 @@ impl Zone {
         &self.0
     }
 
-    /// Reads a time as people in this zone write it. A date means the moment at which it begins, and anything else is read by
-    /// [`Timestamp::from_person`]. `None` outside the years 1970 to 9998.
+    /// Reads a time as people in this zone write it. A date means the moment at which it begins, and anything else is
+    /// read by [`Timestamp::from_person`]. `None` outside the years 1970 to 9998.
     pub fn read(&self, text: &str) -> Option<Timestamp> {
         let at = match Self::date(text) {
             Some(date) => self.start_of(date)?,
@@ -107,8 +107,8 @@ impl Zone {
         std::iter::once(first).chain(changes).collect()
     }
 
-    /// Returns the first local day that begins at `since` or later. A day begins after midnight if clocks are put forward at
-    /// midnight.
+    /// Returns the first local day that begins at `since` or later. A day begins after midnight if clocks are put
+    /// forward at midnight.
     ///
     /// # Panics
     /// If `since` is in the year 9999.
