@@ -18,23 +18,22 @@ use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
 use crate::gateway::{self, Account, Gateway, Replayer};
-use crate::http::api::media::MediaFiles;
-use crate::http::api::statistics::LocalTime;
-use crate::http::api::store_handle::StoreHandle;
+use crate::http::api::media_files::MediaFiles;
+use crate::http::api::time::LocalTime;
 use crate::http::auth::access::Access;
 use crate::http::auth::auth_failure_limiter::AuthFailureLimiter;
-use crate::http::limits::answers::{AnswerLimits, Answers};
 use crate::http::limits::connection_limiter::ConnectionLimiter;
+use crate::http::limits::response_memory::{ResponseLimits, ResponseMemory};
 use crate::http::limits::throttled_warning::ThrottledWarning;
 use crate::http::server::health::Readiness;
 use crate::http::server::scrape::{Scrape, StoreGauges};
 use crate::http::server::{self, Listening, ServerLimits};
+use crate::http::store_handle::StoreHandle;
 use crate::http::stream::streams::{StreamPace, Streams};
 use crate::http::webhook::Receiver;
 use crate::http::webhook::body::BodyReader;
 use crate::http::webhook::identity::Identity;
-use crate::http::webhook::instances::ConfiguredInstances;
-use crate::http::{Api, AppState, WebhookUrl};
+use crate::http::{ApiState, AppState, WebhookUrl};
 use crate::ingest;
 use crate::media::guard::Guard;
 use crate::media::resolver::SystemLookup;
@@ -82,17 +81,17 @@ impl StopTokens {
 impl Application {
     /// Binds the listeners and starts the writer. Port 0 takes a free one.
     pub fn build(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        Self::build_on(config, store.clone(), store, clock, StreamPace::default(), AnswerLimits::default())
+        Self::build_on(config, store.clone(), store, clock, StreamPace::default(), ResponseLimits::default())
     }
 
-    /// Does the same with events recorded by `ledger`, streams of this pace, and these limits of answers.
+    /// Does the same with events recorded by `ledger`, streams of this pace, and these limits of responses.
     pub fn build_on(
         config: &Config,
         ledger: Arc<dyn EventStore>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         pace: StreamPace,
-        answers: AnswerLimits,
+        responses: ResponseLimits,
     ) -> anyhow::Result<Self> {
         let token = match &config.api_token {
             Some(token) => token.clone(),
@@ -112,59 +111,57 @@ impl Application {
         let (ingest, writer) = ingest::start(ledger.clone(), listeners.clone(), ledger_disk(config), stop.all.clone());
         let meters = listeners.meters.clone();
         meters.show_build(config.database.kind().word());
-        let readiness = Arc::new(Readiness::new(store.clone(), ingest.clone(), capacity.clone(), first.clone()));
-        let archive = StoreHandle::new(store.clone());
+        let handle = StoreHandle::new(store.clone());
+        let readiness = Arc::new(Readiness::new(handle.clone(), ingest.clone(), capacity.clone(), first.clone()));
         let proxies = &config.trusted_proxies;
-        let strangers = Arc::new(AuthFailureLimiter::new(proxies.clone()));
+        let failures = Arc::new(AuthFailureLimiter::new(proxies.clone()));
         let owner = token.expose_secret();
-        let access = Arc::new(Access::new(archive.clone(), clock.clone(), owner, tickets, strangers.clone()));
-        let identity = Identity::new(process_id()?, owner, archive.clone(), proxies.clone());
-        let streams = Arc::new(Streams::new(archive.clone(), access.clone(), pace, first.clone()));
-        let roster = ConfiguredInstances::new(config.instances.clone(), config.time_zone.clone(), clock.clone());
-        let files = MediaFiles::new(archive.clone(), blobs.clone(), config.media.redirect);
-        let local_time = Arc::new(LocalTime { clock: clock.clone(), zone: config.time_zone.clone() });
+        let access = Arc::new(Access::new(handle.clone(), clock.clone(), owner, tickets, failures.clone()));
+        let identity = Identity::new(process_id()?, owner, handle.clone(), proxies.clone());
+        let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
+        let files = MediaFiles::new(handle.clone(), blobs.clone(), config.media.redirect);
         let configured = config.instances.iter().map(|instance| instance.id.clone());
-        let stock = StoreGauges::new(store.clone(), meters.clone(), clock.clone(), configured);
+        let gauges = StoreGauges::new(handle.clone(), meters.clone(), clock.clone(), configured);
         let scrape = Scrape {
             meters: meters.clone(),
             readiness: readiness.clone(),
             ingest: ingest.clone(),
-            room: capacity.clone(),
-            stock: Arc::new(stock),
+            media: capacity.clone(),
+            gauges: Arc::new(gauges),
             is_local: config.api_listen.unwrap_or(config.listen).ip().to_canonical().is_loopback(),
         };
         let receiver = Receiver {
-            reader: BodyReader::default(),
+            body_reader: BodyReader::default(),
             ingest,
             clock: clock.clone(),
             keyring: config.keyring.clone(),
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: proxies.clone(),
             allow_from: config.webhook_allow_from.clone(),
-            refusals: ThrottledWarning::default(),
+            warning: ThrottledWarning::default(),
             meters: meters.clone(),
-            strangers,
+            failures,
         };
         let state = AppState {
             readiness,
             meters: meters.clone(),
             webhook: Some(Arc::new(receiver)),
             identity: Arc::new(identity),
-            api: Some(Api {
+            api: Some(Arc::new(ApiState {
                 access,
-                answers: Arc::new(Answers::new(answers)),
-                archive,
-                files: Arc::new(files),
-                local_time,
+                memory: Arc::new(ResponseMemory::new(responses)),
+                store: handle,
+                files,
+                local_time: LocalTime { clock: clock.clone(), zone: config.time_zone.clone() },
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
-                roster: Arc::new(roster),
-                scrape: Arc::new(scrape),
-            }),
+                configured_instances: config.instances.clone(),
+                scrape,
+            })),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url(None))),
         };
-        let guests = ConnectionLimiter::new(proxies.clone(), config.max_connections_per_address, clock.clone());
-        let limits = ServerLimits { connections: config.max_connections, guests: Arc::new(guests) };
+        let limiter = ConnectionLimiter::new(proxies.clone(), config.max_connections_per_address, clock.clone());
+        let limits = ServerLimits { connections: config.max_connections, per_address: Arc::new(limiter) };
         let listening = server::listen(config.listen, config.api_listen, state, &limits)?;
         let lookup = Arc::new(SystemLookup);
         let media = capacity.map(|capacity| {

@@ -1,4 +1,4 @@
-//! The only place with actix. Every URL is on this screen.
+//! The HTTP server, the only place with actix. This file has every URL.
 
 use std::sync::Arc;
 
@@ -10,100 +10,106 @@ use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
 
 pub mod api;
 pub mod auth;
+pub mod conditional;
+pub mod json;
 pub mod limits;
 pub mod openapi;
+pub mod peer;
 pub mod problem;
 pub mod server;
+pub mod store_handle;
 pub mod stream;
 pub mod webhook;
 
-use api::{acks, chats, events, media, media_lists, messages, reactions, statistics, store_handle};
-use auth::{access, tickets};
-use limits::answers;
+use api::time::LocalTime;
+use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use auth::access::{self, Access};
+use limits::response_memory::ResponseMemory;
 use problem::Problem;
 use server::landing::LandingPage;
 use server::{cors, health, landing, scrape};
-use stream::streams;
-use webhook::{identity, instances};
+use store_handle::StoreHandle;
+use stream::streams::Streams;
+use webhook::identity;
 
+use crate::config::ConfiguredInstance;
 use platform::meters::Meters;
 
-/// Of an answer that is for one reader, and may be another next time.
-const ASK_AGAIN: &str = "private, no-cache";
+/// The `Cache-Control` of a response that is for one caller, and may be different next time.
+const REVALIDATE: &str = "private, no-cache";
 
-/// What a listener serves. One address for both is the default.
+/// The state of a listener. By default one listener serves both the webhook and the API.
 #[derive(Clone)]
 pub struct AppState {
     pub readiness: Arc<health::Readiness>,
     pub meters: Arc<Meters>,
     pub webhook: Option<Arc<webhook::Receiver>>,
-    /// What is told to the owner who asks at the webhook.
+    /// The proof of identity for the owner, at the webhook.
     pub identity: Arc<identity::Identity>,
-    pub api: Option<Api>,
-    /// The URL to register, for those who mistyped it.
+    pub api: Option<Arc<ApiState>>,
+    /// The URL to register, for the hint in a 404.
     pub webhook_url: Arc<WebhookUrl>,
 }
 
-/// The read API, and what it reads.
-#[derive(Clone)]
-pub struct Api {
-    pub access: Arc<access::Access>,
-    pub answers: Arc<answers::Answers>,
-    pub archive: store_handle::StoreHandle,
-    pub files: Arc<media::MediaFiles>,
-    pub local_time: Arc<statistics::LocalTime>,
+/// The state of the read API.
+pub struct ApiState {
+    pub access: Arc<Access>,
+    pub memory: Arc<ResponseMemory>,
+    pub store: StoreHandle,
+    pub files: media_files::MediaFiles,
+    pub local_time: LocalTime,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
-    pub streams: Arc<streams::Streams>,
-    pub roster: Arc<instances::ConfiguredInstances>,
-    pub scrape: Arc<scrape::Scrape>,
+    pub streams: Arc<Streams>,
+    pub configured_instances: Vec<ConfiguredInstance>,
+    pub scrape: scrape::Scrape,
 }
 
 /// The URL to register at the gateway, with `{instance_id}` for the instance.
 pub struct WebhookUrl(pub String);
 
-/// Adds the routes of `surface`.
-pub fn routes(config: &mut ServiceConfig, surface: &AppState) {
-    config.app_data(Data::from(surface.readiness.clone())).app_data(Data::from(surface.webhook_url.clone()));
-    config.app_data(Data::from(surface.meters.clone()));
-    let root = if surface.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };
+/// Adds the routes of a listener.
+pub fn routes(config: &mut ServiceConfig, state: &AppState) {
+    config.app_data(Data::from(state.readiness.clone())).app_data(Data::from(state.webhook_url.clone()));
+    config.app_data(Data::from(state.meters.clone()));
+    let root = if state.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };
     config.service(landing_page(&["/"], root));
     config.service(landing_page(&["/health", "/health/"], &landing::HEALTH));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
-    if let Some(receiver) = &surface.webhook {
-        config.app_data(Data::from(receiver.clone())).app_data(Data::from(surface.identity.clone()));
+    if let Some(receiver) = &state.webhook {
+        config.app_data(Data::from(receiver.clone())).app_data(Data::from(state.identity.clone()));
         for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
             let receive = web::resource(path).route(web::post().to(webhook::receive));
-            let receive = receive.route(web::get().to(identity::tell));
+            let receive = receive.route(web::get().to(identity::prove));
             config.service(receive.default_service(web::to(webhook_takes_posts)));
         }
     }
-    if let Some(api) = &surface.api {
-        reading_routes(config, api);
+    if let Some(api) = &state.api {
+        api_routes(config, api);
     }
     config.default_service(web::to(not_found));
 }
 
-/// Adds the routes of the read API.
-fn reading_routes(config: &mut ServiceConfig, api: &Api) {
-    config.app_data(Data::from(api.access.clone())).app_data(Data::new(api.archive.clone()));
-    config.app_data(Data::from(api.files.clone())).app_data(Data::from(api.local_time.clone()));
-    config.app_data(Data::from(api.streams.clone())).app_data(Data::from(api.roster.clone()));
-    config.app_data(Data::from(api.scrape.clone())).app_data(Data::from(api.answers.clone()));
+/// Adds the routes of the read API. Those of files and of the stream accept tickets.
+fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
+    config.app_data(Data::from(api.clone()));
     config.service(landing_page(&["/api/v1", "/api/v1/"], &landing::API));
+    let by_ticket = || from_fn(access::by_token_or_ticket);
     let scope = web::scope("/api/v1")
-        .wrap(from_fn(access::require))
-        .wrap(DefaultHeaders::new().add((CACHE_CONTROL, ASK_AGAIN)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
+        .wrap(DefaultHeaders::new().add((CACHE_CONTROL, REVALIDATE)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
         .wrap(cors::allow(&api.cors_origins))
         .wrap(from_fn(cors::explain))
-        .service(reading("/stream").route(read().to(stream::follow)))
-        .service(reading("/media/{sha256}").route(read().to(media::by_key)))
-        .service(reading("/messages/{instance_id}/{id}/media").route(read().to(media::of_message)));
-    // JSON is compressed. Of files and streams every byte goes out as it is, and at once.
+        .service(reading("/stream").route(read().to(stream::follow)).wrap(by_ticket()))
+        .service(reading("/media/{sha256}").route(read().to(media_files::by_key)).wrap(by_ticket()))
+        .service(
+            reading("/messages/{instance_id}/{id}/media").route(read().to(media_files::of_message)).wrap(by_ticket()),
+        );
+    // JSON is compressed. The bytes of files and streams are sent unchanged, and at once.
     let json = web::scope("")
         .wrap(Compress::default())
         .wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding")))
+        .wrap(from_fn(access::by_token))
         .service(reading("/messages").route(read().to(messages::list)))
         .service(reading("/messages/{instance_id}/{id}").route(read().to(messages::one)))
         .service(reading("/chats").route(read().to(chats::list)))
@@ -118,7 +124,7 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
         .service(reading("/stats/delivery").route(read().to(statistics::delivery)))
         .service(reading("/stats/responses").route(read().to(statistics::responses)))
         .service(reading("/stats/hours").route(read().to(statistics::hours)))
-        .service(reading("/media").route(read().to(media_lists::list)))
+        .service(reading("/media").route(read().to(media::list)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
     let contract = reading("/openapi.json").route(read().to(openapi::document));
@@ -128,23 +134,23 @@ fn reading_routes(config: &mut ServiceConfig, api: &Api) {
     config.service(reading("/docs/{file:.*}").route(read().to(openapi::page)));
 }
 
-/// A GET, or the HEAD that stands for it.
+/// Returns a route for GET and HEAD.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A page that says what is here.
+/// Returns the resource of a landing page.
 fn landing_page(paths: &[&str], page: &'static LandingPage) -> Resource {
-    let show = move |request: HttpRequest| async move { page.answer(&request) };
+    let show = move |request: HttpRequest| async move { page.respond(&request) };
     web::resource(paths.to_vec()).route(read().to(show)).default_service(web::to(not_found))
 }
 
-/// A resource of the API that has something made.
+/// Returns a resource of the API that creates something.
 fn posting(path: &str) -> Resource {
     web::resource(path).default_service(web::to(this_takes_posts))
 }
 
-/// A resource of the API, which is read-only.
+/// Returns a read-only resource of the API.
 fn reading(path: &str) -> Resource {
     web::resource(path).default_service(web::to(api_is_read_only))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon::http::limits::answers::AnswerLimits;
+use buzon::http::limits::response_memory::ResponseLimits;
 use buzon::store::Store;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,7 @@ const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
 /// The maximum size of a page in bytes. A single row may be larger.
 const PAGE: usize = 4 * 1024 * 1024;
 
-async fn start(world: &World, answers: AnswerLimits) -> (Service, Arc<dyn Store>) {
+async fn start(world: &World, answers: ResponseLimits) -> (Service, Arc<dyn Store>) {
     let store = world.open().await;
     (Service::start_limited(world, store.clone(), SIGNED, answers), store)
 }
@@ -79,7 +79,7 @@ async fn walk(service: &Service, list: &str, direction: &str, mut page_now: Page
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_ends_at_4_mib_and_walking_forth_and_back_misses_and_repeats_nothing() {
     on_both(async |world| {
-        let (service, store) = start(&world, AnswerLimits::default()).await;
+        let (service, store) = start(&world, ResponseLimits::default()).await;
         fill(&store).await;
         for (list, count) in [
             ("messages?limit=200", 160),
@@ -104,7 +104,7 @@ async fn a_page_ends_at_4_mib_and_walking_forth_and_back_misses_and_repeats_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn acks_and_reactions_of_a_message_are_limited_and_marked_as_truncated() {
     on_both(async |world| {
-        let (service, store) = start(&world, AnswerLimits::default()).await;
+        let (service, store) = start(&world, ResponseLimits::default()).await;
         let person = |n: usize| format!("57300{n:07}@c.us");
         let reacted = |id: &str, from: &str, emoji: &str, at: usize| {
             event("7", reaction(id, from, json!(emoji), json!(1_724_716_800 + at)), ARRIVAL)
@@ -141,7 +141,7 @@ async fn acks_and_reactions_of_a_message_are_limited_and_marked_as_truncated() {
 #[tokio::test]
 async fn a_body_that_is_not_text_is_shown_in_base64() {
     on_both(async |world| {
-        let (service, store) = start(&world, AnswerLimits::default()).await;
+        let (service, store) = start(&world, ResponseLimits::default()).await;
         for body in [b"a\tb\r\nc".as_slice(), b"a\x01b", b"\xff"] {
             record(&store, &[event("7", body, ARRIVAL)]).await;
         }
@@ -160,7 +160,7 @@ async fn a_body_that_is_not_text_is_shown_in_base64() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
     on_both(async |world| {
-        let (service, store) = start(&world, AnswerLimits::default()).await;
+        let (service, store) = start(&world, ResponseLimits::default()).await;
         record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
         let number = match world.backend {
             Backend::Sqlite => "CAST(n AS TEXT)",
@@ -213,8 +213,8 @@ async fn status(service: &Service, token: &str) -> u16 {
 }
 
 /// A quarter of the limit is 6 MiB, which is enough for one page.
-const LITTLE: AnswerLimits =
-    AnswerLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
+const LITTLE: ResponseLimits =
+    ResponseLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_whose_answers_are_not_read_must_wait_and_the_owner_never_must() {
@@ -250,7 +250,7 @@ async fn a_token_whose_answers_are_not_read_must_wait_and_the_owner_never_must()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_read_too_slowly_is_aborted_and_frees_its_memory() {
     on_both(async |world| {
-        let limits = AnswerLimits { time: Duration::from_millis(200), ..LITTLE };
+        let limits = ResponseLimits { time: Duration::from_millis(200), ..LITTLE };
         let (service, store) = start(&world, limits).await;
         long_messages(&store).await;
         let seven = token(&world, &["7"]).await;

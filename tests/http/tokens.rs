@@ -7,9 +7,9 @@ use buzon::domain::access::scope::Scope;
 use buzon::domain::access::ticket::TicketKey;
 use buzon::domain::access::token::TokenId;
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::http::api::store_handle::StoreHandle;
 use buzon::http::auth::access::{Access, Caller};
 use buzon::http::auth::auth_failure_limiter::AuthFailureLimiter;
+use buzon::http::store_handle::StoreHandle;
 use buzon::platform::clock::{Clock, SystemClock};
 use reqwest::RequestBuilder;
 

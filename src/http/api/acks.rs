@@ -1,38 +1,34 @@
 //! Acks: `GET /api/v1/acks`.
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{ListAnswer, shown};
-use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
-use super::statistics::LocalTime;
-use super::store_handle::StoreHandle;
-use crate::http::auth::access::Caller;
-use crate::http::limits::answers::Answer;
-use crate::http::openapi::problem_docs::ListProblems;
+use super::pages::{ListResponse, PageParameters};
+use super::parameters::{instance, text};
+use super::request::ListRequest;
+use super::time::rfc3339;
+use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
+use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use store::{AckFilter, AckReport};
 
-const LIST: &str = "acks";
-
-/// A word that was stated of a message.
+/// An ack of a message.
 #[derive(Serialize, ToSchema)]
-pub struct AckView {
-    /// Verbatim.
+pub struct AckOfMessage {
+    /// The gateway's word, verbatim.
     #[schema(example = "delivered")]
     pub ack: String,
     /// `received_at` in seconds since 1970.
     #[schema(example = 1724716803)]
     pub timestamp: i64,
-    /// When it was first stated.
+    /// When the ack first arrived.
     #[schema(example = "2024-08-27T00:00:03.100Z", format = DateTime)]
     pub received_at: String,
 }
 
-/// A word that was stated of a message, and the message.
+/// An ack, and the message that it is about.
 #[derive(Serialize, ToSchema)]
 pub struct Ack {
     #[schema(example = "123")]
@@ -40,64 +36,50 @@ pub struct Ack {
     #[schema(example = "ABCD1234")]
     pub message_id: String,
     #[serde(flatten)]
-    pub stated: AckView,
+    pub ack: AckOfMessage,
 }
 
-/// Which acks.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct AckParameters {
-    /// Of this instance; `-` for those that came without one.
-    #[param(example = "123")]
-    instance_id: Option<String>,
-    /// Of this message.
+    /// Only acks of this instance; `-` stands for those that came without one.
+    #[serde(deserialize_with = "instance")]
+    #[param(value_type = Option<String>, example = "123")]
+    instance_id: Option<InstanceId>,
+    /// Only acks of this message.
+    #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// This word, verbatim.
+    /// Only acks with this word, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "read")]
     ack: Option<String>,
-    /// Acks stated from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
-    since: Option<String>,
-    /// Acks stated before this time; a date is not included.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
-    until: Option<String>,
-    /// `desc` (newest first) or `asc`.
-    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
-    order: Option<String>,
-    /// How many at most; 50 where nobody says.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
-    limit: Option<String>,
-    /// `next_cursor` or `prev_cursor` of an answer.
-    cursor: Option<String>,
 }
 
 /// `GET /api/v1/acks`
 #[utoipa::path(
     operation_id = "list_acks",
-    get, path = "/api/v1/acks", tag = "Messages", params(AckParameters), security(("token" = [])),
-    summary = "What was stated of messages, each word once, the newest first",
-    responses((status = 200, description = "A page of acks", body = ListAnswer<Ack>), ListProblems),
+    get, path = "/api/v1/acks", tag = "Messages", params(AckParameters, PageParameters), security(("token" = [])),
+    summary = "Acks of messages, newest first",
+    description = "Each word of a message is listed once, at the time when it first arrived.",
+    responses((status = 200, description = "A page of acks", body = ListResponse<Ack>), ListProblems),
 )]
-pub async fn list(
-    archive: Data<StoreHandle>,
-    local: Data<LocalTime>,
-    reader: Caller,
-    answer: Answer,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let AckParameters { instance_id, message_id, ack, since, until, order, limit, cursor } =
-        &parameters::read(&request)?;
-    let filter = AckFilter { instance_id: instance(instance_id), message_id: text(message_id), ack: text(ack) };
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
-    let page = archive.ask(|store| async move { store.list_acks(&reader.scope, &filter, &paging).await }).await?;
-    answer.list(LIST, page.map(Ack::from))
+pub async fn list(ListRequest { filter, request }: ListRequest<AckParameters>) -> Result<HttpResponse, Problem> {
+    let AckParameters { instance_id, message_id, ack } = filter;
+    let filter = AckFilter { instance_id, message_id, ack };
+    request
+        .page(
+            "acks",
+            |store, scope, paging| Box::pin(async move { store.list_acks(&scope, &filter, &paging).await }),
+            Ack::from,
+        )
+        .await
 }
 
-impl From<StatedAck> for AckView {
+impl From<StatedAck> for AckOfMessage {
     fn from(stated: StatedAck) -> Self {
-        Self { ack: stated.ack, timestamp: stated.received_at.seconds(), received_at: shown(stated.received_at) }
+        Self { ack: stated.ack, timestamp: stated.received_at.seconds(), received_at: rfc3339(stated.received_at) }
     }
 }
 
@@ -106,7 +88,7 @@ impl From<AckReport> for Ack {
         Self {
             instance_id: report.instance_id.as_str().to_owned(),
             message_id: report.message_id,
-            stated: report.stated.into(),
+            ack: report.stated.into(),
         }
     }
 }

@@ -1,241 +1,121 @@
-//! Stored files: their bytes, for whoever may see a message that came with them.
-//!
-//! Strangers chose what is in them. Nothing may run in the owner's browser: the type is what the bytes say, never
-//! sniffed again, only a few types are shown in place, and everything is sandboxed.
+//! The list of the files that came with messages: `GET /api/v1/media`. [`super::media_files`] sends their bytes.
 
-use std::ops::Range;
-use std::time::Duration;
+use actix_web::HttpResponse;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use actix_web::body::SizedStream;
-use actix_web::http::header::{
-    ACCEPT_RANGES, ByteRangeSpec, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Charset, ContentDisposition,
-    ContentRange, ContentRangeSpec, DispositionParam, DispositionType, ETag, EntityTag, ExtendedValue, Header, IfRange,
-    LOCATION, REFERRER_POLICY, Range as RangeHeader, X_CONTENT_TYPE_OPTIONS,
-};
-use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
-use futures_util::TryStreamExt;
-use serde::Deserialize;
-use tracing::warn;
-use utoipa::IntoParams;
-
-use super::conditional::is_known;
-use super::parameters;
-use super::store_handle::StoreHandle;
-use crate::blob::Blobs;
-use crate::http::ASK_AGAIN;
-use crate::http::auth::access::Caller;
-use crate::http::openapi::problem_docs::FileAnswers;
+use super::messages::MessageFile;
+use super::pages::{ListResponse, PageParameters};
+use super::parameters::{instance, parsed, text};
+use super::request::ListRequest;
+use super::time::rfc3339;
+use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
-use domain::media::StoredFile;
-use domain::media::media_type::is_inline_safe;
-use domain::media::object_key::ObjectKey;
+use domain::media::MediaState;
+use store::{JobReport, MediaFilter};
 
-/// How long a redirect to the bucket is good for.
-const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
-/// Content never changes under its hash.
-const FOREVER: &str = "private, max-age=31536000, immutable";
-
-/// Where files are read from.
-pub struct MediaFiles {
-    archive: StoreHandle,
-    blobs: Blobs,
-    /// Answer with a redirect to the bucket.
-    redirect: bool,
+/// The file of a message, and the message.
+#[derive(Serialize, ToSchema)]
+pub struct MediaItem {
+    #[schema(example = "123")]
+    pub instance_id: String,
+    #[schema(example = "ABCD1234")]
+    pub message_id: String,
+    #[serde(flatten)]
+    pub file: MessageFile,
+    /// The number of download attempts so far.
+    #[schema(example = 1)]
+    pub attempts: u32,
+    /// The time of the message.
+    #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
+    pub occurred_at: String,
+    #[schema(example = "2024-08-27T00:00:02.512Z", format = DateTime)]
+    pub stored_at: Option<String>,
 }
 
-impl MediaFiles {
-    pub fn new(archive: StoreHandle, blobs: Blobs, redirect: bool) -> Self {
-        Self { archive, blobs, redirect }
-    }
+/// The state of a file.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum FileState {
+    Pending,
+    Stored,
+    Expired,
+    Refused,
+    TooLarge,
+    Failed,
 }
 
-/// What may stand in the URL of a file.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-struct FileParameters {
-    /// A ticket, for an `<img>`, which cannot send a token.
-    ticket: Option<String>,
+pub struct MediaParameters {
+    /// Only files of this instance.
+    #[serde(deserialize_with = "instance")]
+    #[param(value_type = Option<String>, example = "123")]
+    instance_id: Option<InstanceId>,
+    /// Only files of this message.
+    #[serde(deserialize_with = "text")]
+    #[param(example = "ABCD1234")]
+    message_id: Option<String>,
+    /// Only files in this state: pending, stored, expired, refused, too_large or failed.
+    #[serde(deserialize_with = "state")]
+    #[param(inline, value_type = Option<FileState>, example = "stored")]
+    state: Option<MediaState>,
+    /// Only files of this content type: `image/jpeg`, or the first part of several (`image`).
+    #[serde(deserialize_with = "text")]
+    #[param(example = "image")]
+    r#type: Option<String>,
+    /// The minimum size in bytes.
+    #[serde(deserialize_with = "bytes")]
+    #[param(value_type = Option<u64>, example = 1000)]
+    min_size: Option<i64>,
+    /// The maximum size in bytes.
+    #[serde(deserialize_with = "bytes")]
+    #[param(value_type = Option<u64>, example = 1000000)]
+    max_size: Option<i64>,
 }
 
-/// `GET /api/v1/media/{sha256}`
+fn state<'de, D: Deserializer<'de>>(value: D) -> Result<Option<MediaState>, D::Error> {
+    let expected = || format!("expected one of {}", MediaState::ALL.map(MediaState::as_str).join(", "));
+    parsed(value, |text| MediaState::parse(text).ok_or_else(expected))
+}
+
+fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
+    let bytes = parsed(value, |text| text.parse::<u64>().map_err(|_| "expected a number of bytes"))?;
+    Ok(bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)))
+}
+
+/// `GET /api/v1/media`
 #[utoipa::path(
-    operation_id = "get_file",
-    get, path = "/api/v1/media/{sha256}", tag = "Media", security(("token" = []), ("ticket" = [])),
-    summary = "A stored file by its hash",
-    description = "With `Range` and `If-Range`. Pictures, sound and video are shown in place; all else is a download.",
-    params((
-        "sha256" = String, Path, description = "The hash of its content: the end of `media.url` of a message",
-        example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    )),
-    responses(FileAnswers),
+    operation_id = "list_media",
+    get, path = "/api/v1/media", tag = "Media", params(MediaParameters, PageParameters), security(("token" = [])),
+    summary = "Files that came with messages, those of the newest messages first",
+    description = "Ordered by `occurred_at`, the time of the message.",
+    responses((status = 200, description = "A page of files", body = ListResponse<MediaItem>), ListProblems),
 )]
-pub async fn by_key(
-    files: Data<MediaFiles>,
-    reader: Caller,
-    key: Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    parameters::read::<FileParameters>(&request)?;
-    let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
-    let file = files.archive.ask(|store| async move { store.stored_file(&key, &reader.scope).await }).await?;
-    answer(&files, &request, &file.ok_or_else(unknown_file)?, FOREVER).await
+pub async fn list(ListRequest { filter, request }: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
+    let MediaParameters { instance_id, message_id, state, r#type, min_size, max_size } = filter;
+    let content_type = r#type.map(|text| if text.contains('/') { text } else { text + "/" });
+    let filter = MediaFilter { instance_id, message_id, state, content_type, min_size, max_size };
+    request
+        .page(
+            "media",
+            |store, scope, paging| Box::pin(async move { store.list_media(&scope, &filter, &paging).await }),
+            MediaItem::from,
+        )
+        .await
 }
 
-/// `GET /api/v1/messages/{instance_id}/{id}/media`
-#[utoipa::path(
-    operation_id = "get_message_file",
-    get, path = "/api/v1/messages/{instance_id}/{id}/media", tag = "Media", security(("token" = []), ("ticket" = [])),
-    summary = "The stored file of a message",
-    description = "As by its hash, without having to know it.",
-    params(
-        ("instance_id" = String, Path, description = "The message's instance", example = "123"),
-        ("id" = String, Path, description = "The message's id", example = "ABCD1234"),
-    ),
-    responses(FileAnswers),
-)]
-pub async fn of_message(
-    files: Data<MediaFiles>,
-    reader: Caller,
-    message: Path<(String, String)>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    parameters::read::<FileParameters>(&request)?;
-    let (instance_id, id) = message.into_inner();
-    let instance_id = InstanceId::new(&instance_id).map_err(|_| unknown_message())?;
-    // No id has a NUL, and PostgreSQL refuses the very question.
-    if !reader.scope.allows(&instance_id) || id.contains('\0') {
-        return Err(unknown_message());
+impl From<JobReport> for MediaItem {
+    fn from(job: JobReport) -> Self {
+        Self {
+            instance_id: job.instance_id.clone(),
+            message_id: job.message_id.clone(),
+            attempts: job.attempts,
+            occurred_at: rfc3339(job.occurred_at),
+            stored_at: job.stored_at.map(rfc3339),
+            file: job.into(),
+        }
     }
-    let jobs = files.archive.ask(|store| async move { store.media_of_message(&instance_id, &id).await }).await?;
-    let job = jobs.into_iter().next().ok_or_else(unknown_message)?;
-    let Some(file) = job.file else {
-        let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        return Err(Problem::MediaNotStored(format!("the file is {}{reason}", job.state)));
-    };
-    answer(&files, &request, &file, ASK_AGAIN).await
-}
-
-fn unknown_file() -> Problem {
-    Problem::NotFound("there is no file with this hash".to_owned())
-}
-
-fn unknown_message() -> Problem {
-    Problem::NotFound("there is no message with this id, or it came without a file".to_owned())
-}
-
-async fn answer(
-    files: &MediaFiles,
-    request: &HttpRequest,
-    file: &StoredFile,
-    caching: &'static str,
-) -> Result<HttpResponse, Problem> {
-    let etag = EntityTag::new_strong(file.object_key.to_string());
-    if is_known(request, &etag) {
-        return Ok(HttpResponse::NotModified()
-            .insert_header(ETag(etag))
-            .insert_header((CACHE_CONTROL, caching))
-            .finish());
-    }
-    // The bucket's URL is signed for GET alone.
-    if files.redirect && request.method() == Method::GET {
-        return redirect(files, file).await;
-    }
-    let range = wanted(request, &etag, file.size)?;
-    let mut response = HttpResponse::build(match range {
-        Some(_) => StatusCode::PARTIAL_CONTENT,
-        None => StatusCode::OK,
-    });
-    describe(&mut response, file).insert_header(ETag(etag)).insert_header((CACHE_CONTROL, caching));
-    if let Some(range) = &range {
-        let range = Some((range.start, range.end - 1));
-        response.insert_header(ContentRange(ContentRangeSpec::Bytes { range, instance_length: Some(file.size) }));
-    }
-    body(files, request, file, range.unwrap_or(0..file.size), response).await
-}
-
-/// What a file is, and that it may do nothing.
-fn describe<'r>(response: &'r mut HttpResponseBuilder, file: &StoredFile) -> &'r mut HttpResponseBuilder {
-    response
-        .insert_header((CONTENT_TYPE, file.content_type.as_str()))
-        .insert_header(disposition(file))
-        .insert_header((ACCEPT_RANGES, "bytes"))
-        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'"))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-}
-
-async fn body(
-    files: &MediaFiles,
-    request: &HttpRequest,
-    file: &StoredFile,
-    range: Range<u64>,
-    mut response: HttpResponseBuilder,
-) -> Result<HttpResponse, Problem> {
-    let length = range.end - range.start;
-    // For a HEAD the file is looked for, and nothing of it read.
-    let range = if request.method() == Method::HEAD { 0..0 } else { range };
-    let (blobs, key) = (files.blobs.clone(), file.object_key.clone());
-    let bytes = files.archive.run(async move { blobs.read(&key, range).await }).await?;
-    let bytes = bytes.inspect_err(|error| warn!(%error, "a file broke off while it was sent"));
-    Ok(response.body(SizedStream::new(length, bytes)))
-}
-
-async fn redirect(files: &MediaFiles, file: &StoredFile) -> Result<HttpResponse, Problem> {
-    let (blobs, file, disposition) = (files.blobs.clone(), file.clone(), disposition(file).to_string());
-    let url = files
-        .archive
-        .run(async move { blobs.presign(&file.object_key, &file.content_type, &disposition, REDIRECT_VALID).await });
-    let url = url.await?.ok_or(Problem::MediaMissing)?;
-    let mut response = HttpResponse::TemporaryRedirect();
-    Ok(response.insert_header((LOCATION, url.as_str())).insert_header((CACHE_CONTROL, "no-store")).finish())
-}
-
-/// `inline` for the few types that are safe to show, with the original name.
-fn disposition(file: &StoredFile) -> ContentDisposition {
-    let disposition = match is_inline_safe(&file.content_type) {
-        true => DispositionType::Inline,
-        false => DispositionType::Attachment,
-    };
-    let parameters = file.file_name.iter().map(|name| match is_printable(name) {
-        true => DispositionParam::Filename(name.clone()),
-        false => DispositionParam::FilenameExt(ExtendedValue {
-            charset: Charset::Ext("UTF-8".to_owned()),
-            language_tag: None,
-            value: name.clone().into_bytes(),
-        }),
-    });
-    ContentDisposition { disposition, parameters: parameters.collect() }
-}
-
-/// Whether a quoted text in a header can hold it. What comes from the gateway has no control characters; the row is read
-/// with suspicion all the same.
-fn is_printable(name: &str) -> bool {
-    name.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
-/// The part that is asked for; `None` for the whole. Several parts at once are answered with the whole, which RFC 9110
-/// allows; and it asks that a HEAD be told of the whole (section 14.2).
-fn wanted(request: &HttpRequest, etag: &EntityTag, size: u64) -> Result<Option<Range<u64>>, Problem> {
-    if request.method() != Method::GET {
-        return Ok(None);
-    }
-    let Ok(RangeHeader::Bytes(parts)) = RangeHeader::parse(request) else { return Ok(None) };
-    let [part] = parts.as_slice() else { return Ok(None) };
-    if matches!(part, ByteRangeSpec::FromTo(first, last) if first > last) {
-        return Ok(None);
-    }
-    let other_version = match IfRange::parse(request) {
-        Ok(IfRange::EntityTag(tag)) => !tag.strong_eq(etag),
-        Ok(IfRange::Date(_)) => true,
-        Err(_) => request.headers().contains_key("if-range"),
-    };
-    if other_version {
-        return Ok(None);
-    }
-    let (first, last) = part.to_satisfiable_range(size).ok_or(Problem::RangeNotSatisfiable(size))?;
-    Ok(Some(first..last + 1))
 }

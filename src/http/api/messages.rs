@@ -1,32 +1,28 @@
-//! Messages: `GET /api/v1/messages` and what hangs on it.
+//! Messages: `GET /api/v1/messages` and `GET /api/v1/messages/{instance_id}/{id}`.
 
-use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use actix_web::HttpResponse;
+use actix_web::web::Path;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::acks::AckView;
-use super::answer::{ListAnswer, shown};
-use super::parameters::{self, ListOrder, ListParameters, PointInTime, flag, instance, number, text};
-use super::statistics::LocalTime;
-use super::store_handle::StoreHandle;
-use crate::http::auth::access::Caller;
-use crate::http::limits::answers::Answer;
-use crate::http::openapi::problem_docs::{ItemProblems, ListProblems};
+use super::acks::AckOfMessage;
+use super::pages::{ListResponse, PageParameters};
+use super::parameters::{flag, instance, invalid, parsed, phone_number, text};
+use super::request::{ApiRequest, ListRequest, visible};
+use super::time::rfc3339;
+use crate::http::openapi::problems::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
 use domain::instance::InstanceId;
 use domain::message::reaction::MessageReaction;
-use domain::page::{Paging, SortKey};
 use domain::search::SearchQuery;
 use domain::time::timestamp::Timestamp;
-use domain::time::zone::Zone;
 use store::{JobReport, MessageDetail, MessageFilter, MessageReport};
 
-/// A message under the provider's names, and what buzon knows besides.
+/// A message with the gateway's field names, and what buzon adds.
 #[derive(Serialize, ToSchema)]
 pub struct Message {
-    /// The instance that it came through; `-` where nobody stated one.
+    /// The instance that the message came through; `-` if none was stated.
     #[schema(example = "123")]
     pub instance_id: String,
     #[schema(example = "ABCD1234")]
@@ -37,32 +33,32 @@ pub struct Message {
     pub from: Option<String>,
     #[schema(example = "573009998877@c.us")]
     pub to: Option<String>,
-    /// Who wrote it: in a group the person, else as `from`.
+    /// Who wrote the message: in a group the person, otherwise the same as `from`.
     #[schema(example = "573001112233@c.us")]
     pub author: Option<String>,
-    /// The number of the person whose chat it is; null in groups and where only a `@lid` is known.
+    /// The phone number of the person in the chat; null in groups and if only a `@lid` is known.
     #[schema(example = "573001112233")]
     pub contact: Option<String>,
-    /// Whether we sent it.
+    /// True for outgoing messages.
     #[schema(example = false)]
     pub from_me: bool,
     #[schema(example = "Juan Pérez")]
     pub sender_name: Option<String>,
     #[schema(example = "Hola")]
     pub body: Option<String>,
-    /// text, image, video, audio, document, sticker, location, vcard, or another word of the gateway's.
+    /// text, image, video, audio, document, sticker, location, vcard, or another word of the gateway.
     #[schema(example = "text")]
     pub r#type: Option<String>,
     /// `sent_at` in seconds since 1970.
     #[schema(example = 1724716800)]
     pub timestamp: Option<i64>,
-    /// When it was sent, by the gateway's word; null where that was unusable.
+    /// When the message was sent, according to the gateway; null if its time was unusable.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub sent_at: Option<String>,
-    /// `sent_at`, else `received_at`: what lists are ordered by.
+    /// `sent_at`, or `received_at` if that is null. Lists are ordered by this time.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub occurred_at: String,
-    /// When it arrived here.
+    /// When the message arrived here.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
     #[schema(example = false)]
@@ -71,25 +67,26 @@ pub struct Message {
     pub quoted_message_id: Option<String>,
     #[schema(example = json!(null))]
     pub reaction: Option<String>,
-    /// Its file; null where it came without one.
+    /// The file of the message; null if it came without one.
     pub media: Option<MessageFile>,
-    pub location: Option<MessageLocation>,
+    pub location: Option<Location>,
     #[schema(example = json!(null))]
     pub vcard: Option<String>,
     #[schema(example = "received")]
     pub status: Option<String>,
-    /// How far it has come: pending, sent, failed, delivered, read, played. Incoming ones stay pending.
+    /// How far an outgoing message has come: pending, sent, failed, delivered, read or played. Incoming messages stay
+    /// pending.
     #[schema(example = "pending")]
     pub ack: String,
-    /// When it was first known to be delivered.
+    /// When the message was first known to be delivered.
     #[schema(example = json!(null), format = DateTime)]
     pub delivered_at: Option<String>,
-    /// When it was first known to be read.
+    /// When the message was first known to be read.
     #[schema(example = json!(null), format = DateTime)]
     pub read_at: Option<String>,
     #[schema(example = json!(null))]
     pub group_sender: Option<String>,
-    /// Each person's current one, as far as 200 rows of `/reactions` of this message say.
+    /// The current reaction of each person, from at most 200 entries of `/reactions` of this message.
     pub reactions: Vec<CurrentReaction>,
     /// True if there are more reactions: `GET /api/v1/reactions?message_id=…` has them all.
     #[schema(example = false)]
@@ -102,32 +99,32 @@ pub struct MessageFile {
     /// pending, stored, expired, refused, too_large or failed
     #[schema(example = "stored")]
     pub state: String,
-    /// Why it is not stored; of a pending one, what came of the last attempt.
+    /// The reason why the file is not stored; for a pending file, the result of the last attempt.
     #[schema(example = json!(null))]
     pub reason: Option<String>,
-    /// Where its bytes are, once it is stored.
+    /// The address of the file once it is stored.
     #[schema(example = "/api/v1/media/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub url: Option<String>,
-    /// What its first bytes say that it is.
+    /// The type according to the first bytes of the file.
     #[schema(example = "image/jpeg")]
     pub content_type: Option<String>,
-    /// In bytes.
+    /// The size in bytes.
     #[schema(example = 70011)]
     pub size: Option<u64>,
     #[schema(example = "menu.jpg")]
     pub filename: Option<String>,
 }
 
-/// A place on the earth, in degrees.
+/// A geographic location in degrees.
 #[derive(Serialize, ToSchema)]
-pub struct MessageLocation {
+pub struct Location {
     #[schema(example = 4.7)]
     pub latitude: f64,
     #[schema(example = -74.1)]
     pub longitude: f64,
 }
 
-/// A person's reaction to a message.
+/// A person's current reaction to a message.
 #[derive(Serialize, ToSchema)]
 pub struct CurrentReaction {
     #[schema(example = "573001112233@c.us")]
@@ -143,159 +140,149 @@ pub struct CurrentReaction {
 pub struct MessageWithHistory {
     #[serde(flatten)]
     pub message: Message,
-    /// The acks that were stated of it, in the order in which they came; at most 200.
-    pub acks: Vec<AckView>,
+    /// The acks of the message in the order of their arrival, at most 200.
+    pub acks: Vec<AckOfMessage>,
     /// True if there are more acks: `GET /api/v1/acks?message_id=…` has them all.
     #[schema(example = false)]
     pub acks_truncated: bool,
-    /// The message that it answers, if that is known.
+    /// The message that this one quotes, if it is known.
     pub quoted_message: Option<Message>,
 }
 
-/// Which time of a message.
+/// The time of a message.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum TimeAxis {
-    /// When it was sent.
+    /// The time when the message was sent.
     Occurred,
-    /// When it arrived here.
+    /// The time when the message arrived here.
     Received,
 }
 
-/// Which messages.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct MessageParameters {
-    /// Of this instance.
-    #[param(example = "123")]
-    instance_id: Option<String>,
-    /// With the person of this phone number: `573001112233` or `+57 300 111 2233`.
+    /// Only messages of this instance.
+    #[serde(deserialize_with = "instance")]
+    #[param(value_type = Option<String>, example = "123")]
+    instance_id: Option<InstanceId>,
+    /// Only messages from or to the person with this phone number: `573001112233` or `+57 300 111 2233`.
+    #[serde(deserialize_with = "phone_number")]
     #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
-    /// In this chat.
+    /// Only messages in this chat.
+    #[serde(deserialize_with = "text")]
     #[param(example = "573001112233@c.us")]
     chat_id: Option<String>,
-    /// `from`, verbatim.
+    /// Only messages with this `from`, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "573001112233@c.us")]
     from: Option<String>,
-    /// `to`, verbatim.
+    /// Only messages with this `to`, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "573009998877@c.us")]
     to: Option<String>,
-    /// Whether we sent it.
-    #[param(value_type = Option<bool>, example = false)]
-    from_me: Option<String>,
-    /// text, image, video, audio, document, sticker, location, vcard …
+    /// Only outgoing messages (`true`), or only incoming ones (`false`).
+    #[serde(deserialize_with = "flag")]
+    #[param(example = false)]
+    from_me: Option<bool>,
+    /// Only messages of this type: text, image, video, audio, document, sticker, location, vcard …
+    #[serde(deserialize_with = "text")]
     #[param(example = "text")]
     r#type: Option<String>,
-    /// pending, sent, failed, delivered, read, played, verbatim
+    /// Only messages with this `ack`: pending, sent, failed, delivered, read or played, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "read")]
     ack: Option<String>,
-    /// Verbatim.
+    /// Only messages with this `status`, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "received")]
     status: Option<String>,
-    /// Whether it is in a group.
-    #[param(value_type = Option<bool>, example = false)]
-    is_group: Option<String>,
-    /// Whether it came with a file.
-    #[param(value_type = Option<bool>, example = false)]
-    has_media: Option<String>,
-    /// Answers to this message.
+    /// Only messages in groups (`true`), or only others (`false`).
+    #[serde(deserialize_with = "flag")]
+    #[param(example = false)]
+    is_group: Option<bool>,
+    /// Only messages with a file (`true`), or only others (`false`).
+    #[serde(deserialize_with = "flag")]
+    #[param(example = false)]
+    has_media: Option<bool>,
+    /// Only replies that quote this message.
+    #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     quoted_message_id: Option<String>,
-    /// Words of the body, all of which must be there, and `"quoted phrases"`; case and accents do not matter. At most
-    /// 1,000 characters and 32 words. A page of a long search can have few rows, or none, and a `next_cursor` to go on
-    /// with.
-    #[param(example = "menú \"del día\"")]
-    q: Option<String>,
-    /// Messages from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
-    since: Option<String>,
-    /// Messages before this time; a date is not included.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
-    until: Option<String>,
-    /// Which time `since`, `until` and the order are about: `occurred` (when it was sent) or `received` (when it arrived).
+    /// Only messages whose body has all of these words and `"quoted phrases"`. Case and accents do not matter. At most
+    /// 1,000 characters and 32 words. A page of a long search can have few messages, or none, and still a `next_cursor`.
+    #[serde(deserialize_with = "search")]
+    #[param(value_type = Option<String>, example = "menú \"del día\"")]
+    q: Option<SearchQuery>,
+    /// The time that `since`, `until` and `order` are about: `occurred` (when the message was sent, the default) or
+    /// `received` (when it arrived).
+    #[serde(deserialize_with = "by_arrival")]
     #[param(inline, value_type = Option<TimeAxis>, example = "occurred")]
-    time: Option<String>,
-    /// `desc` (newest first) or `asc`.
-    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
-    order: Option<String>,
-    /// How many at most; 50 where nobody says.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
-    limit: Option<String>,
-    /// `next_cursor` or `prev_cursor` of an answer.
-    cursor: Option<String>,
+    time: Option<bool>,
+}
+
+fn search<'de, D: Deserializer<'de>>(value: D) -> Result<Option<SearchQuery>, D::Error> {
+    let query = text(value)?.as_deref().map(SearchQuery::parse);
+    query.transpose().map_err(serde::de::Error::custom)
+}
+
+fn by_arrival<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Error> {
+    parsed(value, |text| match text {
+        "occurred" => Ok(false),
+        "received" => Ok(true),
+        _ => Err("expected occurred or received"),
+    })
 }
 
 /// `GET /api/v1/messages`
 #[utoipa::path(
     operation_id = "list_messages",
-    get, path = "/api/v1/messages", tag = "Messages", params(MessageParameters), security(("token" = [])),
-    summary = "Messages, the newest first",
-    responses((status = 200, description = "A page of messages", body = ListAnswer<Message>), ListProblems),
+    get, path = "/api/v1/messages", tag = "Messages", params(MessageParameters, PageParameters),
+    security(("token" = [])),
+    summary = "Messages, newest first",
+    responses((status = 200, description = "A page of messages", body = ListResponse<Message>), ListProblems),
 )]
-pub async fn list(
-    archive: Data<StoreHandle>,
-    local: Data<LocalTime>,
-    reader: Caller,
-    answer: Answer,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let parameters: MessageParameters = parameters::read(&request)?;
-    let filter = parameters.filter()?;
+pub async fn list(ListRequest { filter, request }: ListRequest<MessageParameters>) -> Result<HttpResponse, Problem> {
+    let filter = MessageFilter::from(filter);
     if filter.search.is_some() && filter.by_arrival {
-        let expected = "what q finds is ordered by when it was sent; leave out one of the two";
-        return Err(parameters::invalid("time", expected));
+        let expected = "results of q are ordered by when messages were sent; leave out one of the two";
+        return Err(invalid("time", expected));
     }
-    let paging = parameters.paging(list_name(&filter), &local.zone)?;
-    page(&archive, reader, answer, filter, paging).await
+    page(request, filter).await
 }
 
-pub(crate) async fn page(
-    archive: &StoreHandle,
-    reader: Caller,
-    answer: Answer,
-    filter: MessageFilter,
-    paging: Paging<SortKey>,
-) -> Result<HttpResponse, Problem> {
-    let list = list_name(&filter);
-    let page = archive.ask(|store| async move { store.list_messages(&reader.scope, &filter, &paging).await }).await?;
-    answer.list(list, page.map(Message::from))
+pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFilter) -> Result<HttpResponse, Problem> {
+    // Cursors of the two orders are not interchangeable.
+    let list = if filter.by_arrival { "messages by arrival" } else { "messages" };
+    request
+        .page(
+            list,
+            |store, scope, paging| Box::pin(async move { store.list_messages(&scope, &filter, &paging).await }),
+            Message::from,
+        )
+        .await
 }
 
-/// Cursors of different orders do not mix.
-fn list_name(filter: &MessageFilter) -> &'static str {
-    if filter.by_arrival { "messages by arrival" } else { "messages" }
-}
-
-impl MessageParameters {
-    fn filter(&self) -> Result<MessageFilter, Problem> {
-        let by_arrival = parameters::parse("time", &self.time, |text| match text {
-            "occurred" => Ok(false),
-            "received" => Ok(true),
-            _ => Err("expected occurred or received"),
-        });
-        Ok(MessageFilter {
-            instance_id: instance(&self.instance_id),
-            contact: number("contact", &self.contact)?,
-            chat_id: text(&self.chat_id),
-            from_id: text(&self.from),
-            to_id: text(&self.to),
-            from_me: flag("from_me", &self.from_me)?,
-            kind: text(&self.r#type),
-            ack: text(&self.ack),
-            status: text(&self.status),
-            is_group: flag("is_group", &self.is_group)?,
-            has_media: flag("has_media", &self.has_media)?,
-            quoted_message_id: text(&self.quoted_message_id),
-            search: parameters::parse("q", &text(&self.q), SearchQuery::parse)?,
-            by_arrival: by_arrival?.unwrap_or(false),
-        })
-    }
-
-    fn paging(&self, list: &str, zone: &Zone) -> Result<Paging<SortKey>, Problem> {
-        let Self { limit, cursor, order, since, until, .. } = self;
-        ListParameters { limit, cursor, order, since, until }.paging(list, zone)
+impl From<MessageParameters> for MessageFilter {
+    fn from(parameters: MessageParameters) -> Self {
+        Self {
+            instance_id: parameters.instance_id,
+            contact: parameters.contact,
+            chat_id: parameters.chat_id,
+            from_id: parameters.from,
+            to_id: parameters.to,
+            from_me: parameters.from_me,
+            kind: parameters.r#type,
+            ack: parameters.ack,
+            status: parameters.status,
+            is_group: parameters.is_group,
+            has_media: parameters.has_media,
+            quoted_message_id: parameters.quoted_message_id,
+            search: parameters.q,
+            by_arrival: parameters.time.unwrap_or(false),
+        }
     }
 }
 
@@ -303,32 +290,19 @@ impl MessageParameters {
 #[utoipa::path(
     operation_id = "get_message",
     get, path = "/api/v1/messages/{instance_id}/{id}", tag = "Messages", security(("token" = [])),
-    summary = "A message with its reactions, acks, file and the message that it answers",
+    summary = "A message with its reactions, acks, file and the message that it quotes",
     params(
-        ("instance_id" = String, Path, description = "Its instance", example = "123"),
-        ("id" = String, Path, description = "Its id", example = "ABCD1234"),
+        ("instance_id" = String, Path, description = "The instance of the message", example = "123"),
+        ("id" = String, Path, description = "The id of the message", example = "ABCD1234"),
     ),
     responses((status = 200, description = "The message", body = MessageWithHistory), ItemProblems),
 )]
-pub async fn one(
-    archive: Data<StoreHandle>,
-    reader: Caller,
-    answer: Answer,
-    key: Path<(String, String)>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    parameters::none(&request)?;
+pub async fn one(request: ApiRequest, key: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (instance_id, id) = key.into_inner();
     let unknown = || Problem::NotFound("there is no message with this id".to_owned());
-    let instance_id = visible(&reader, &instance_id, &id).ok_or_else(unknown)?;
-    let detail = archive.ask(|store| async move { store.message(&instance_id, &id).await }).await?;
-    answer.item(&request, &MessageWithHistory::from(detail.ok_or_else(unknown)?))
-}
-
-/// The instance of a key, if the reader may see it. No column holds a NUL, and PostgreSQL refuses the very question.
-pub(crate) fn visible(reader: &Caller, instance_id: &str, id: &str) -> Option<InstanceId> {
-    let instance_id = InstanceId::new(instance_id).ok()?;
-    (reader.scope.allows(&instance_id) && !id.contains('\0')).then_some(instance_id)
+    let instance_id = visible(&request.caller, &instance_id, &id).ok_or_else(unknown)?;
+    let detail = request.ask(|store, _| Box::pin(async move { store.message(&instance_id, &id).await })).await?;
+    request.item(&MessageWithHistory::from(detail.ok_or_else(unknown)?))
 }
 
 impl From<MessageReport> for Message {
@@ -347,19 +321,19 @@ impl From<MessageReport> for Message {
             body: fields.body,
             r#type: fields.kind,
             timestamp: fields.sent_at.map(Timestamp::seconds),
-            sent_at: fields.sent_at.map(shown),
-            occurred_at: shown(report.occurred_at),
-            received_at: shown(report.received_at),
+            sent_at: fields.sent_at.map(rfc3339),
+            occurred_at: rfc3339(report.occurred_at),
+            received_at: rfc3339(report.received_at),
             is_group: report.is_group,
             quoted_message_id: fields.quoted_message_id,
             reaction: fields.reaction,
             media: report.media.map(MessageFile::from),
-            location: fields.location.map(|at| MessageLocation { latitude: at.latitude, longitude: at.longitude }),
+            location: fields.location.map(|at| Location { latitude: at.latitude, longitude: at.longitude }),
             vcard: fields.vcard,
             status: fields.status,
             ack: report.ack,
-            delivered_at: report.delivered_at.map(shown),
-            read_at: report.read_at.map(shown),
+            delivered_at: report.delivered_at.map(rfc3339),
+            read_at: report.read_at.map(rfc3339),
             group_sender: fields.group_sender,
             reactions: report.reactions.into_iter().map(CurrentReaction::from).collect(),
             reactions_truncated: report.reactions_truncated,
@@ -383,7 +357,11 @@ impl From<JobReport> for MessageFile {
 
 impl From<MessageReaction> for CurrentReaction {
     fn from(reaction: MessageReaction) -> Self {
-        Self { from_number: reaction.from_number, reaction: reaction.reaction, reacted_at: shown(reaction.reacted_at) }
+        Self {
+            from_number: reaction.from_number,
+            reaction: reaction.reaction,
+            reacted_at: rfc3339(reaction.reacted_at),
+        }
     }
 }
 
@@ -391,7 +369,7 @@ impl From<MessageDetail> for MessageWithHistory {
     fn from(detail: MessageDetail) -> Self {
         Self {
             message: detail.message.into(),
-            acks: detail.acks.into_iter().map(AckView::from).collect(),
+            acks: detail.acks.into_iter().map(AckOfMessage::from).collect(),
             acks_truncated: detail.acks_truncated,
             quoted_message: detail.quoted.map(Message::from),
         }

@@ -1,14 +1,16 @@
-//! The read API: one file for each resource.
+//! The read API: a file for each resource; `request`, `parameters`, `pages` and `time` are shared by all of them.
 
 pub mod acks;
-pub mod answer;
 pub mod chats;
-pub mod conditional;
 pub mod events;
+pub mod instances;
 pub mod media;
-pub mod media_lists;
+pub mod media_files;
 pub mod messages;
+pub mod pages;
 pub mod parameters;
 pub mod reactions;
+pub mod request;
 pub mod statistics;
-pub mod store_handle;
+pub mod tickets;
+pub mod time;

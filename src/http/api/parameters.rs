@@ -1,183 +1,142 @@
-//! Query parameters: those that a route documents and no others, each at most once, each understood or refused by name.
+//! Query parameters. A route takes those that it documents and no others, each at most once. A value that cannot be read
+//! is refused with the name of its parameter.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::future::{Ready, ready};
 
-use actix_web::HttpRequest;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use url::form_urlencoded;
+use utoipa::IntoParams;
 use utoipa::openapi::path::ParameterIn;
-use utoipa::{IntoParams, ToSchema};
 
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
-use domain::page::{Cursor, Paging, SortOrder};
-use domain::time::timestamp::Timestamp;
-use domain::time::zone::Zone;
 
-const MAX_LIMIT: u32 = 200;
-const DEFAULT_LIMIT: u32 = 50;
+/// The parameters of a route, for handlers to take as an argument.
+pub struct Query<P>(pub P);
 
-/// Reads the parameters of a route into its struct, whose fields are all optional text.
+impl<P: QueryParameters> FromRequest for Query<P> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(request).map(Query))
+    }
+}
+
+/// Parameters that a query can be read into. Every struct that derives `Deserialize` and `IntoParams` is one; its fields
+/// are optional, and their types are read by the functions below (`#[serde(deserialize_with = "flag")]`).
+pub trait QueryParameters: Sized {
+    fn names() -> Vec<String>;
+
+    /// Reads the parameters from values that have these names only.
+    ///
+    /// # Errors
+    /// A value that cannot be read.
+    fn read(values: &BTreeMap<String, Value>) -> Result<Self, Problem>;
+}
+
+impl<P: IntoParams + DeserializeOwned> QueryParameters for P {
+    fn names() -> Vec<String> {
+        P::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| parameter.name).collect()
+    }
+
+    fn read(values: &BTreeMap<String, Value>) -> Result<Self, Problem> {
+        // A value is read as soon as it is taken from the iterator, so an error is about the last one.
+        let last = Cell::new("");
+        let values = values.iter().inspect(|(name, _)| last.set(name));
+        let values = values.map(|(name, value)| (name.as_str(), value.clone()));
+        P::deserialize(MapDeserializer::new(values)).map_err(|error: serde_json::Error| invalid(last.get(), error))
+    }
+}
+
+/// The parameters of two structs together.
+pub struct Both<A, B>(pub A, pub B);
+
+impl<A: QueryParameters, B: QueryParameters> QueryParameters for Both<A, B> {
+    fn names() -> Vec<String> {
+        [A::names(), B::names()].concat()
+    }
+
+    fn read(values: &BTreeMap<String, Value>) -> Result<Self, Problem> {
+        Ok(Self(A::read(values)?, B::read(values)?))
+    }
+}
+
+/// A route without parameters.
+#[derive(Deserialize, IntoParams)]
+pub struct NoParameters {}
+
+/// Reads the parameters of a request.
 ///
 /// # Errors
-/// A parameter that the route does not have, or one that is given twice.
-pub fn read<P: IntoParams + DeserializeOwned>(request: &HttpRequest) -> Result<P, Problem> {
-    let known: Vec<String> = P::into_params(|| Some(ParameterIn::Query)).into_iter().map(|it| it.name).collect();
-    let mut values = Map::new();
+/// A parameter that the route does not have, one that is given twice, or one whose value cannot be read.
+pub fn read<P: QueryParameters>(request: &HttpRequest) -> Result<P, Problem> {
+    let known = P::names();
+    let mut values = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         if !known.iter().any(|known| *known == name) {
-            return Err(Problem::UnknownParameter { name: name.into_owned(), known: known.join(", ") });
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(Problem::UnknownParameter { name: name.into_owned(), known });
         }
-        // No column holds a NUL, and PostgreSQL refuses the very question: what is asked for is then not there.
+        // No column holds a NUL, and PostgreSQL refuses a query with one. With the replacement nothing is found.
         let value = value.replace('\0', "\u{FFFD}");
         if values.insert(name.clone().into_owned(), Value::String(value)).is_some() {
             return Err(invalid(&name, "it is given twice"));
         }
     }
-    serde_json::from_value(Value::Object(values)).map_err(|error| invalid("", error))
-}
-
-/// Refuses any parameter, for a route that has none.
-pub fn none(request: &HttpRequest) -> Result<(), Problem> {
-    #[derive(Deserialize, IntoParams)]
-    struct NoParameters {}
-    read::<NoParameters>(request).map(|_| ())
-}
-
-/// Gives a parameter its type.
-pub fn parse<T, E: Display>(
-    name: &str,
-    text: &Option<String>,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<Option<T>, Problem> {
-    text.as_deref().map(parse).transpose().map_err(|error| invalid(name, error))
+    P::read(&values)
 }
 
 pub fn invalid(name: &str, detail: impl Display) -> Problem {
     Problem::InvalidParameter { name: name.to_owned(), detail: detail.to_string() }
 }
 
-/// Text that is compared as it is; empty text counts as not given, for a form sends it so.
-pub fn text(text: &Option<String>) -> Option<String> {
-    text.clone().filter(|text| !text.is_empty())
+/// Reads a value with `parse`.
+pub fn parsed<'de, D: Deserializer<'de>, T, E: Display>(
+    value: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error> {
+    parse(&String::deserialize(value)?).map(Some).map_err(D::Error::custom)
 }
 
-pub fn flag(name: &str, value: &Option<String>) -> Result<Option<bool>, Problem> {
-    parse(name, value, |text| match text {
+/// Reads text that is compared as it is. Empty text counts as not given, because a form sends it for an empty field.
+pub fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(String::deserialize(value)?).filter(|text| !text.is_empty()))
+}
+
+/// Reads the id of an instance. Text that cannot be one is an id that does not exist.
+pub fn instance<'de, D: Deserializer<'de>>(value: D) -> Result<Option<InstanceId>, D::Error> {
+    Ok(text(value)?.map(|id| InstanceId::from_store(&id)))
+}
+
+/// Reads the elements of a list with commas between them.
+pub fn list<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
+    let text = String::deserialize(value)?;
+    let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+    Ok(Some(elements.map(str::to_owned).collect()))
+}
+
+pub fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Error> {
+    parsed(value, |text| match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err("expected true or false"),
     })
 }
 
-/// What is no instance's id is asked for like any other, and not there.
-pub fn instance(value: &Option<String>) -> Option<InstanceId> {
-    text(value).map(|id| InstanceId::from_store(&id))
-}
-
-/// A point in time, as `read` understands it.
-pub fn time(
-    name: &str,
-    value: &Option<String>,
-    read: impl FnOnce(&str) -> Option<Timestamp>,
-) -> Result<Option<Timestamp>, Problem> {
-    parse(name, value, |text| {
-        // A plus sign in a URL stands for a space.
-        let text = text.replace(' ', "+");
-        read(&text)
-            .ok_or("expected seconds since 1970, a time such as 2024-08-27T00:00:00Z, or a date such as 2024-08-27")
-    })
-}
-
-/// The digits of a phone number as people write it.
-pub fn number(name: &str, value: &Option<String>) -> Result<Option<String>, Problem> {
-    parse(name, value, |text| {
+/// Reads the digits of a phone number as people write it.
+pub fn phone_number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    parsed(value, |text| {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let number = !digits.is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
-        if number { Ok(digits) } else { Err("expected a phone number, such as 573001112233 or +57 300 111 2233") }
+        let is_number = !digits.is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
+        if is_number { Ok(digits) } else { Err("expected a phone number, such as 573001112233 or +57 300 111 2233") }
     })
-}
-
-/// The order of a list.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub enum ListOrder {
-    /// The newest first.
-    Desc,
-    /// The oldest first.
-    Asc,
-}
-
-/// RFC 3339.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = DateTime)]
-pub struct TimeText(#[expect(dead_code, reason = "it stands in the contract alone")] String);
-
-/// The moment in which that day begins in the setting `time_zone`.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Date)]
-pub struct DateText(#[expect(dead_code, reason = "it stands in the contract alone")] String);
-
-/// A point in time.
-#[derive(ToSchema)]
-#[serde(untagged)]
-pub enum PointInTime {
-    Text(#[schema(inline)] TimeText),
-    Day(#[schema(inline)] DateText),
-    /// Seconds since 1970.
-    Seconds(i64),
-}
-
-/// The parameters of every list.
-#[derive(Debug)]
-pub struct ListParameters<'p> {
-    pub limit: &'p Option<String>,
-    pub cursor: &'p Option<String>,
-    pub order: &'p Option<String>,
-    pub since: &'p Option<String>,
-    pub until: &'p Option<String>,
-}
-
-impl ListParameters<'_> {
-    /// `list` names the list for its cursors, and days begin as in `zone`.
-    pub fn paging<K: Serialize + for<'k> Deserialize<'k>>(
-        &self,
-        list: &str,
-        zone: &Zone,
-    ) -> Result<Paging<K>, Problem> {
-        // A time beyond the years of a calendar is no mistake here: it is before or after everything.
-        let time = |name: &str, value: &Option<String>| {
-            time(name, value, |text| zone.read(text).or_else(|| Timestamp::from_person(text)))
-        };
-        let (since, until) = (time("since", self.since)?, time("until", self.until)?);
-        if since.zip(until).is_some_and(|(since, until)| since >= until) {
-            return Err(invalid("since", "it must be before until, which is not included"));
-        }
-        Ok(Paging {
-            order: order(self.order)?,
-            limit: limit(self.limit)?,
-            cursor: parse("cursor", &text(self.cursor), |text| Cursor::decode(list, text))?,
-            since,
-            until,
-        })
-    }
-}
-
-pub fn limit(value: &Option<String>) -> Result<u32, Problem> {
-    let limit = parse("limit", value, |text| {
-        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        limit.ok_or_else(|| format!("expected a number from 1 to {MAX_LIMIT}"))
-    });
-    Ok(limit?.unwrap_or(DEFAULT_LIMIT))
-}
-
-fn order(value: &Option<String>) -> Result<SortOrder, Problem> {
-    let order = parse("order", value, |text| match text {
-        "desc" => Ok(SortOrder::NewestFirst),
-        "asc" => Ok(SortOrder::OldestFirst),
-        _ => Err("expected desc (newest first) or asc"),
-    });
-    Ok(order?.unwrap_or_default())
 }

@@ -1,22 +1,18 @@
 //! Reactions: `GET /api/v1/reactions`.
 
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{ListAnswer, shown};
-use super::parameters::{self, ListOrder, ListParameters, PointInTime, instance, text};
-use super::statistics::LocalTime;
-use super::store_handle::StoreHandle;
-use crate::http::auth::access::Caller;
-use crate::http::limits::answers::Answer;
-use crate::http::openapi::problem_docs::ListProblems;
+use super::pages::{ListResponse, PageParameters};
+use super::parameters::{instance, text};
+use super::request::ListRequest;
+use super::time::rfc3339;
+use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
+use domain::instance::InstanceId;
 use domain::message::reaction::MessageReaction;
 use store::ReactionFilter;
-
-const LIST: &str = "reactions";
 
 /// A reaction to a message, or its removal.
 #[derive(Serialize, ToSchema)]
@@ -39,60 +35,43 @@ pub struct Reaction {
     pub received_at: String,
 }
 
-/// Which reactions.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct ReactionParameters {
-    /// Of this instance.
-    #[param(example = "123")]
-    instance_id: Option<String>,
-    /// To this message.
+    /// Only reactions of this instance.
+    #[serde(deserialize_with = "instance")]
+    #[param(value_type = Option<String>, example = "123")]
+    instance_id: Option<InstanceId>,
+    /// Only reactions to this message.
+    #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// Of this person, verbatim.
+    /// Only reactions of this person, verbatim.
+    #[serde(deserialize_with = "text")]
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,
-    /// Reactions made from this time on: seconds since 1970, RFC 3339, or a date in the setting `time_zone`.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-27T00:00:00Z")]
-    since: Option<String>,
-    /// Reactions made before this time; a date is not included.
-    #[param(inline, value_type = Option<PointInTime>, example = "2024-08-28T00:00:00Z")]
-    until: Option<String>,
-    /// `desc` (newest first) or `asc`.
-    #[param(inline, value_type = Option<ListOrder>, example = "desc")]
-    order: Option<String>,
-    /// How many at most; 50 where nobody says.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
-    limit: Option<String>,
-    /// `next_cursor` or `prev_cursor` of an answer.
-    cursor: Option<String>,
 }
 
 /// `GET /api/v1/reactions`
 #[utoipa::path(
     operation_id = "list_reactions",
-    get, path = "/api/v1/reactions", tag = "Messages", params(ReactionParameters), security(("token" = [])),
-    summary = "Every reaction and removal, the newest first",
-    responses((status = 200, description = "A page of reactions", body = ListAnswer<Reaction>), ListProblems),
+    get, path = "/api/v1/reactions", tag = "Messages", params(ReactionParameters, PageParameters),
+    security(("token" = [])),
+    summary = "Reactions to messages and their removals, newest first",
+    description = "Ordered by `reacted_at`.",
+    responses((status = 200, description = "A page of reactions", body = ListResponse<Reaction>), ListProblems),
 )]
-pub async fn list(
-    archive: Data<StoreHandle>,
-    local: Data<LocalTime>,
-    reader: Caller,
-    answer: Answer,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let ReactionParameters { instance_id, message_id, from_number, since, until, order, limit, cursor } =
-        &parameters::read(&request)?;
-    let filter = ReactionFilter {
-        instance_id: instance(instance_id),
-        message_id: text(message_id),
-        from_number: text(from_number),
-    };
-    let paging = ListParameters { limit, cursor, order, since, until }.paging(LIST, &local.zone)?;
-    let page = archive.ask(|store| async move { store.list_reactions(&reader.scope, &filter, &paging).await }).await?;
-    answer.list(LIST, page.map(Reaction::from))
+pub async fn list(ListRequest { filter, request }: ListRequest<ReactionParameters>) -> Result<HttpResponse, Problem> {
+    let ReactionParameters { instance_id, message_id, from_number } = filter;
+    let filter = ReactionFilter { instance_id, message_id, from_number };
+    request
+        .page(
+            "reactions",
+            |store, scope, paging| Box::pin(async move { store.list_reactions(&scope, &filter, &paging).await }),
+            Reaction::from,
+        )
+        .await
 }
 
 impl From<MessageReaction> for Reaction {
@@ -103,8 +82,8 @@ impl From<MessageReaction> for Reaction {
             from_number: reaction.from_number,
             reaction: reaction.reaction,
             timestamp: reaction.reacted_at.seconds(),
-            reacted_at: shown(reaction.reacted_at),
-            received_at: shown(reaction.received_at),
+            reacted_at: rfc3339(reaction.reacted_at),
+            received_at: rfc3339(reaction.received_at),
         }
     }
 }

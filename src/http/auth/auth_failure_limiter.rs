@@ -1,7 +1,8 @@
-//! Requests that did not show who they are, counted for each client's address.
+//! A limit on failed authentication per client address.
 //!
-//! What is rightly signed, or comes with a good token, is never counted and never refused: the limit is asked when a
-//! request has failed already. Anybody could otherwise keep out the gateway, or a dashboard, that shares their address.
+//! A request with a correct signature or a valid token is never counted and never refused: the limit applies only to a
+//! request that has already failed. Otherwise anybody could keep out the gateway, or a dashboard, that shares their
+//! address.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -14,16 +15,16 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
-use crate::http::limits::peer;
+use crate::http::peer;
 use crate::http::problem::Problem;
 
-/// As many are told what is wrong at once; from then on, one in a second.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("it is not 0");
-const A_SECOND: NonZeroU32 = NonZeroU32::MIN;
-/// Refusals between two looks at which addresses can be forgotten, so that their number is bounded.
+/// The number of failures that are answered with their cause at once. After that it is one per second.
+const BURST: NonZeroU32 = NonZeroU32::new(60).expect("it is not 0");
+const PER_SECOND: NonZeroU32 = NonZeroU32::MIN;
+/// The number of failures after which old addresses are forgotten, so that memory is bounded.
 const SWEEP_AFTER: usize = 10_000;
 
-/// The addresses from which refused requests came lately.
+/// A limiter of failed authentication per client address.
 pub struct AuthFailureLimiter {
     trusted_proxies: Vec<IpNet>,
     limiter: DefaultKeyedRateLimiter<IpAddr>,
@@ -32,15 +33,15 @@ pub struct AuthFailureLimiter {
 
 impl AuthFailureLimiter {
     pub fn new(trusted_proxies: Vec<IpNet>) -> Self {
-        Self::with_quota(trusted_proxies, Quota::per_second(A_SECOND).allow_burst(AT_ONCE))
+        Self::with_quota(trusted_proxies, Quota::per_second(PER_SECOND).allow_burst(BURST))
     }
 
     fn with_quota(trusted_proxies: Vec<IpNet>, quota: Quota) -> Self {
         Self { trusted_proxies, limiter: RateLimiter::keyed(quota), counted: AtomicUsize::new(0) }
     }
 
-    /// Counts a request that is refused, and says with what: with 429 in the place of a 401 when there were too many. A
-    /// program on this machine that speaks for itself is not counted.
+    /// Counts a refused request and returns the problem to answer with: 429 in place of 401 if there were too many. Local
+    /// programs are not counted (see [`peer::is_local`]).
     pub fn refuse(&self, request: &HttpRequest, problem: Problem) -> Problem {
         if problem.status_code() != StatusCode::UNAUTHORIZED || peer::is_local(request) {
             return problem;
@@ -56,7 +57,7 @@ impl AuthFailureLimiter {
     }
 }
 
-/// Rounded up: who comes earlier is refused again.
+/// Rounds up: a request that comes earlier is refused again.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + 1
 }
@@ -74,30 +75,30 @@ mod tests {
 
     #[test]
     fn an_address_that_is_refused_too_often_is_told_to_wait_and_no_other_is() {
-        let strangers = AuthFailureLimiter::new(vec![]);
-        let told = |request: &HttpRequest| strangers.refuse(request, Problem::SignatureMismatch).code();
-        let codes: Vec<_> = (0..200).map(|_| told(&from(1))).collect();
-        assert_eq!(codes[..AT_ONCE.get() as usize], ["signature_mismatch"; AT_ONCE.get() as usize]);
+        let limiter = AuthFailureLimiter::new(vec![]);
+        let code = |request: &HttpRequest| limiter.refuse(request, Problem::SignatureMismatch).code();
+        let codes: Vec<_> = (0..200).map(|_| code(&from(1))).collect();
+        assert_eq!(codes[..BURST.get() as usize], ["signature_mismatch"; BURST.get() as usize]);
         assert!(codes.contains(&"too_many_refused"), "{codes:?}");
-        assert_eq!(told(&from(2)), "signature_mismatch");
+        assert_eq!(code(&from(2)), "signature_mismatch");
     }
 
     #[test]
     fn addresses_that_have_waited_long_enough_are_forgotten() {
-        let at_once = Quota::with_period(Duration::from_nanos(1)).expect("it is some time");
-        let strangers = AuthFailureLimiter::with_quota(vec![], at_once);
+        let quota = Quota::with_period(Duration::from_nanos(1)).expect("it is some time");
+        let limiter = AuthFailureLimiter::with_quota(vec![], quota);
         for n in 0..2 * SWEEP_AFTER {
-            strangers.refuse(&from(n), Problem::SignatureMismatch);
+            limiter.refuse(&from(n), Problem::SignatureMismatch);
         }
-        assert!(strangers.limiter.len() < SWEEP_AFTER, "{}", strangers.limiter.len());
+        assert!(limiter.limiter.len() < SWEEP_AFTER, "{}", limiter.limiter.len());
     }
 
     #[test]
-    fn what_was_not_refused_for_want_of_a_proof_is_not_counted() {
-        let strangers = AuthFailureLimiter::new(vec![]);
+    fn problems_other_than_failed_authentication_are_not_counted() {
+        let limiter = AuthFailureLimiter::new(vec![]);
         for _ in 0..200 {
-            assert_eq!(strangers.refuse(&from(1), Problem::TokenInQuery).code(), "token_in_query");
+            assert_eq!(limiter.refuse(&from(1), Problem::TokenInQuery).code(), "token_in_query");
         }
-        assert!(strangers.limiter.is_empty());
+        assert!(limiter.limiter.is_empty());
     }
 }

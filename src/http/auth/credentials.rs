@@ -1,4 +1,4 @@
-//! What a request shows to be let in.
+//! The credentials of a request.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
@@ -7,11 +7,8 @@ use url::form_urlencoded;
 use crate::http::problem::Problem;
 use domain::access::token::Token;
 
-/// The routes that take a ticket: what a page shows with `<img>` or follows with `EventSource`, which send no header.
-const TICKET_ROUTES: [&str; 3] =
-    ["/api/v1/media/{sha256}", "/api/v1/messages/{instance_id}/{id}/media", "/api/v1/stream"];
 const TICKET: &str = "ticket";
-/// Names under which people put a token into a URL.
+/// Names of query parameters in which people put a token.
 const TOKEN_NAMES: [&str; 9] = [
     "token",
     "access_token",
@@ -24,6 +21,13 @@ const TOKEN_NAMES: [&str; 9] = [
     "authorization",
 ];
 
+/// The credentials that a route accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    Tokens,
+    TokensAndTickets,
+}
+
 /// A token or a ticket, as it was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Credentials {
@@ -32,19 +36,22 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// Reads them; where there are both, the token counts.
+    /// Reads the credentials of a request. If there are both, the token counts.
     ///
     /// # Errors
-    /// A token in the URL, a ticket where none is taken, or neither of the two.
-    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    /// A token in the URL, a ticket that is not accepted here, or neither of the two.
+    pub fn of(request: &HttpRequest, accepted: Accepted) -> Result<Self, Problem> {
         let ticket = ticket(request)?;
+        if ticket.is_some() && accepted == Accepted::Tokens {
+            return Err(Problem::TicketNotHere);
+        }
         let bearer = bearer(request).map(|token| Self::Bearer(token.to_vec()));
         bearer.or(ticket.map(Self::Ticket)).ok_or(Problem::TokenMissing)
     }
 }
 
-/// URLs are kept in logs and histories. A token in one is refused even beside a good header, so that nobody gets used
-/// to it.
+/// Returns the ticket in the URL. A token there is refused even beside a valid header, so that nobody gets used to it: URLs
+/// are kept in logs and histories.
 fn ticket(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut ticket = None;
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
@@ -55,10 +62,6 @@ fn ticket(request: &HttpRequest) -> Result<Option<String>, Problem> {
         if name == TICKET {
             ticket.get_or_insert_with(|| value.into_owned());
         }
-    }
-    let here = || request.match_pattern().is_some_and(|route| TICKET_ROUTES.contains(&route.as_str()));
-    if ticket.is_some() && !here() {
-        return Err(Problem::TicketNotHere);
     }
     Ok(ticket)
 }

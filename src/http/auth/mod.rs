@@ -1,6 +1,5 @@
-//! Who asks, and what they may see.
+//! Authentication: the caller of a request, and the limit on failed attempts.
 
 pub mod access;
 pub mod auth_failure_limiter;
 pub mod credentials;
-pub mod tickets;

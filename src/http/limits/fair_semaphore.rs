@@ -1,4 +1,4 @@
-//! A semaphore that the tokens of the read API share.
+//! A semaphore whose permits the tokens of the read API share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,21 +7,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use domain::access::token::TokenId;
 
-/// A semaphore that nobody can empty for the others: a token has at most a quarter of the permits, and a quarter is kept
-/// for the owner's token, the one that is configured or was written at the first start.
+/// A semaphore that no token can empty for the others. A token has at most a quarter of the permits, and a quarter is
+/// reserved for the owner's token, which is configured or was written at the first start.
 pub struct FairSemaphore {
     quarter: u32,
     owner: Arc<Semaphore>,
     others: Arc<Semaphore>,
-    /// The quarters of the tokens that hold permits, or wait for some.
+    /// The quarters of the tokens that hold permits or wait for some.
     tokens: Mutex<HashMap<TokenId, Weak<Semaphore>>>,
 }
 
-/// Permits of a [`FairSemaphore`]. Dropping it gives them back.
+/// Permits of a [`FairSemaphore`]. Dropping this gives them back.
 #[derive(Debug)]
 pub struct FairPermit {
     permits: OwnedSemaphorePermit,
-    /// The same number of permits of the token's own quarter. `None` for the owner, who has a semaphore of its own.
+    /// The same number of permits of the token's own quarter. `None` for the owner, whose semaphore nobody shares.
     of_token: Option<OwnedSemaphorePermit>,
 }
 
@@ -42,8 +42,7 @@ impl FairSemaphore {
         self.quarter
     }
 
-    /// So many permits for a token (`None` is the owner's), as soon as there are as many. More than a quarter are never
-    /// there.
+    /// Waits for permits for a token; `None` is the owner's. More than a quarter are never available.
     pub async fn acquire(&self, token: Option<TokenId>, permits: u32) -> Option<FairPermit> {
         let (all, own) = self.semaphores(token);
         let of_token = match own {
@@ -53,7 +52,7 @@ impl FairSemaphore {
         Some(FairPermit { permits: all.acquire_many_owned(permits).await.ok()?, of_token })
     }
 
-    /// The same, if there are as many now.
+    /// Takes permits for a token if they are available now.
     pub fn try_acquire(&self, token: Option<TokenId>, permits: u32) -> Option<FairPermit> {
         let (all, own) = self.semaphores(token);
         let of_token = match own {
@@ -82,14 +81,14 @@ impl FairPermit {
         self.permits.num_permits()
     }
 
-    /// Gives back all but so many.
+    /// Gives back all permits but this number.
     pub fn keep(&mut self, permits: usize) {
         let surplus = self.count().saturating_sub(permits);
         drop(self.permits.split(surplus));
         drop(self.of_token.as_mut().and_then(|of_token| of_token.split(surplus)));
     }
 
-    /// Takes those of another permit of the same token.
+    /// Takes over the permits of another value of the same token.
     pub fn merge(&mut self, other: Self) {
         self.permits.merge(other.permits);
         if let Some((of_token, others)) = self.of_token.as_mut().zip(other.of_token) {
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_has_the_permits_when_they_are_given_back() {
+    async fn a_waiting_caller_gets_the_permits_when_they_are_given_back() {
         let semaphore = FairSemaphore::new(16);
         let permit = semaphore.acquire(token(1), 4).await.expect("it is free");
         let mut waiting = Box::pin(semaphore.acquire(token(1), 2));

@@ -1,8 +1,7 @@
-//! What one address, one token and all clients together may take.
+//! The limits on what one address, one token and all clients together may use.
 
-pub mod answer_body;
-pub mod answers;
 pub mod connection_limiter;
 pub mod fair_semaphore;
-pub mod peer;
+pub mod response_body;
+pub mod response_memory;
 pub mod throttled_warning;

@@ -1,4 +1,4 @@
-//! The contract of the read API: `GET /openapi.json`, and a page to try it at `/docs`.
+//! The OpenAPI document of the read API at `/openapi.json`, and a page to try it at `/docs`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,72 +12,71 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
-use super::problem::Problem;
-use super::stream;
-use crate::http::api::{acks, chats, events, media, media_lists, messages, reactions, statistics};
-use crate::http::auth::tickets;
-use crate::http::webhook::instances;
+use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::stream;
 
-pub mod problem_docs;
+pub mod problems;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "buzon",
-        description = "What a WhatsApp gateway's instances received and sent: messages, chats, reactions, acks and files. \
+        description = "What the instances of a WhatsApp gateway received and sent: messages, chats, reactions, acks and files. \
                        Read-only JSON.\n\n\
-                       **Tokens.** Every request has the header `Authorization: Bearer TOKEN`. The owner's token is in the \
-                       file `api-token` of the data folder (`cat data/api-token`), or is what the setting `api_token` says; \
-                       `buzon token create --name NAME` makes others. A token sees its instances only; to it, all else does \
-                       not exist.\n\n\
-                       **Lists** are newest first. A page has at most `limit` things, and `next_cursor` for the page that \
-                       follows; a walk by cursors neither loses nor repeats anything while other things arrive. A page ends \
-                       at 4 MiB, however few things it has by then, so the walk is over when `next_cursor` is null and not \
-                       before. There are no totals.\n\n\
-                       **Answers under way** have 64 MiB together, a quarter of that for one token: read one to its end \
-                       within 60 seconds, or it is cut off. When there is no room for another, a request waits for up to 5 \
-                       seconds and is then answered 503 `too_many_answers`.\n\n\
-                       **Times** are RFC 3339 in UTC. Parameters take seconds since 1970 too, and dates: `2024-08-27` is the \
-                       moment in which that day begins in the setting `time_zone`. `until` is never included, so \
+                       **Tokens.** Every request needs the header `Authorization: Bearer TOKEN`. The owner's token is in the \
+                       file `api-token` of the data folder (`cat data/api-token`), or in the setting `api_token`; \
+                       `buzon token create --name NAME` creates others. A token can see only its instances; to it, nothing \
+                       else exists.\n\n\
+                       **Lists** are newest first. A page has at most `limit` items, and `next_cursor` for the next page. \
+                       Following the cursors neither skips nor repeats items while new ones arrive. A page ends at 4 MiB, \
+                       however few items it has by then, so only a page whose `next_cursor` is null is the last one. There \
+                       are no totals.\n\n\
+                       **Responses under way** share 64 MiB, of which one token can use a quarter. Read a response to its \
+                       end within 60 seconds, or it is cut off. If there is no memory for another response, a request waits \
+                       for up to 5 seconds and is then answered 503 `too_many_answers`.\n\n\
+                       **Times** are RFC 3339 in UTC. Parameters also accept seconds since 1970, and dates: `2024-08-27` is \
+                       the moment at which that day begins in the setting `time_zone`. `until` is never included, so \
                        `since=2024-08-27&until=2024-08-28` is one day.\n\n\
                        **Ids in a path** are percent-encoded: the `/` of a message id is `%2F`. `encodeURIComponent` does \
                        that.\n\n\
                        **Errors** are `application/problem+json` (RFC 9457) with a stable `code`. An unknown parameter is \
                        refused by name.\n\n\
-                       **Pages of other origins** may read once the setting `cors_origins` names theirs. Until then a \
-                       browser that asks beforehand is answered 400 `cors_refused`, and the detail has the setting to \
-                       write. `Origin: null`, of a file on a disk or a sandboxed frame, is always refused. Answers of JSON \
-                       are compressed for who accepts it. A URL has at most 64 KiB.\n\n\
-                       The API only grows: take no offence at fields that you do not know.",
+                       **Pages of other origins** may read once the setting `cors_origins` names their origin. Until then a \
+                       preflight request is answered 400 `cors_refused`, and the detail has the setting to write. `Origin: \
+                       null`, which a file on a disk or a sandboxed frame sends, is always refused. JSON responses are \
+                       compressed for clients that accept it. A URL has at most 64 KiB.\n\n\
+                       The API only grows: clients must ignore unknown fields.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "This server")),
     tags(
-        (name = "Messages", description = "Messages, and what was said of them"),
-        (name = "Chats", description = "Conversations, and who waits for an answer"),
-        (name = "Statistics", description = "Counts, and how long things take"),
+        (name = "Messages", description = "Messages, their acks and reactions"),
+        (name = "Chats", description = "Conversations, and which of them wait for an answer"),
+        (name = "Statistics", description = "Counts and durations"),
         (name = "Media", description = "Pictures, voice notes, documents"),
-        (name = "Tickets", description = "For URLs that no header goes with"),
-        (name = "Ledger", description = "Every event as it came, what is new, and where it comes from"),
+        (name = "Tickets", description = "Credentials for URLs that are requested without headers"),
+        (name = "Ledger", description = "Every event as it came, the feed of new ones, and the instances"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
-        media_lists::list, media::by_key, media::of_message, tickets::issue,
+        media::list, media_files::by_key, media_files::of_message, tickets::issue,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
         events::list, events::one, stream::follow, instances::list,
     ),
-    modifiers(&BearerToken, &EmptyFields),
+    components(schemas(ProblemBody)),
+    modifiers(&SecuritySchemes, &EmptyFields),
 )]
 struct Contract;
 
-struct BearerToken;
+struct SecuritySchemes;
 
-impl utoipa::Modify for BearerToken {
+impl utoipa::Modify for SecuritySchemes {
     fn modify(&self, contract: &mut utoipa::openapi::OpenApi) {
         let components = contract.components.get_or_insert_default();
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
             "The owner's token is in the file `api-token` of the data folder: `cat data/api-token`. \
-             `buzon token create --name NAME` makes others.",
+             `buzon token create --name NAME` creates others.",
         ));
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
@@ -85,8 +84,8 @@ impl utoipa::Modify for BearerToken {
     }
 }
 
-/// Swagger UI types the `example` of a parameter into its field and sends it, so that a list would be filtered by every
-/// example at once. Where a parameter can be left out, its example therefore stands where the page does not look: in the
+/// Moves the examples of optional parameters. Swagger UI types the `example` of a parameter into its field and sends it, so
+/// that a list would be filtered by every example at once. The examples are therefore where the page does not look: in the
 /// schema for programs, and in the description for people.
 struct EmptyFields;
 
@@ -104,11 +103,11 @@ impl utoipa::Modify for EmptyFields {
     }
 }
 
-/// utoipa gives its example to nobody but JSON.
+/// Edits the parameter as JSON, because utoipa has no access to its example.
 fn empty_field(parameter: &mut Parameter) -> serde_json::Result<()> {
     let mut json = serde_json::to_value(&*parameter)?;
     let Some(example) = json.as_object_mut().and_then(|fields| fields.remove("example")) else { return Ok(()) };
-    // The page itself offers the words of an enumeration, and true and false.
+    // The page offers the values of an enumeration, and true and false, itself.
     let is_offered = !json["schema"]["enum"].is_null() || example.is_boolean();
     if let (false, Some(description)) = (is_offered, json["description"].as_str()) {
         let shown = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
@@ -119,18 +118,18 @@ fn empty_field(parameter: &mut Parameter) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Nothing of the page comes from, or goes to, another server.
+/// Keeps the page from loading anything from another server, and from sending anything there.
 const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    // A token that is typed in stays in the page, and goes with it.
+    // A token that is typed in stays in the page only, and is lost with it.
     Arc::new(Config::new(["/openapi.json"]).validator_url("none").try_it_out_enabled(true))
 });
 
 static CONTRACT: LazyLock<String> = LazyLock::new(contract);
 
-/// The contract as JSON, in the form in which docs/openapi.json keeps it.
+/// Returns the document as JSON, exactly as docs/openapi.json has it.
 pub fn contract() -> String {
     Contract::openapi().to_pretty_json().expect("the contract is JSON") + "\n"
 }
@@ -148,7 +147,7 @@ pub async fn to_page() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
 }
 
-/// `GET /docs/`: Swagger UI, all of it from this server, and nothing from any other.
+/// `GET /docs/`: Swagger UI, served entirely from here.
 pub async fn page(file: Path<String>) -> Result<HttpResponse, Problem> {
     let found = utoipa_swagger_ui::serve(&file, PAGE.clone()).ok().flatten();
     let found = found.ok_or_else(|| Problem::NotFound("there is no such file".to_owned()))?;

@@ -1,4 +1,4 @@
-//! A connection that comes to an end, whatever its client does.
+//! A connection that ends, whatever its client does.
 
 use std::future::Future;
 use std::io;
@@ -11,33 +11,33 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::http::limits::connection_limiter::ConnectionPermit;
 
-/// Fails when nothing could be said to the client for so long.
+/// A connection that fails if nothing could be written to the client for a time.
 ///
-/// actix has limits for the first head of a connection and for its silence between two requests, and none for the head of a
-/// second request that does not end, a chunked body that does not end after its answer, or an answer that
-/// is not read. Each of them would keep its socket for ever. What they have in common is that nothing is written any
-/// more: every request has its answer within seconds, and a stream has its heartbeat.
+/// actix limits the first head of a connection and the time between two requests. It does not limit the head of a second
+/// request that does not end, a chunked body that does not end after its response, or a response that is not read. Each
+/// of these would keep its socket forever. In all of them nothing is written any more, whereas every request has its
+/// response within seconds and a stream has its heartbeat.
 pub struct Connection<T> {
     io: T,
     limit: Duration,
     last_written: Instant,
     alarm: Pin<Box<Sleep>>,
     /// Given back when the connection ends.
-    place: Option<ConnectionPermit>,
+    permit: Option<ConnectionPermit>,
 }
 
 impl<T> Connection<T> {
     pub fn new(io: T, limit: Duration) -> Self {
-        Self { io, limit, last_written: Instant::now(), alarm: Box::pin(sleep(limit)), place: None }
+        Self { io, limit, last_written: Instant::now(), alarm: Box::pin(sleep(limit)), permit: None }
     }
 
-    /// Keeps the place among its address's connections as long as it is open.
-    pub fn holding(mut self, place: ConnectionPermit) -> Self {
-        self.place = Some(place);
+    /// Holds the permit as long as the connection is open.
+    pub fn holding(mut self, permit: ConnectionPermit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
-    /// Ready when the limit is passed.
+    /// Is ready when the limit has passed.
     fn poll_limit(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.alarm.as_mut().poll(context));
@@ -95,7 +95,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(20);
 
     #[tokio::test]
-    async fn a_client_that_sends_a_byte_now_and_then_and_is_told_nothing_does_not_keep_it() {
+    async fn a_client_that_sends_a_byte_now_and_then_and_gets_nothing_does_not_keep_it() {
         let (mut client, server) = duplex(64);
         let mut connection = Connection::new(server, LIMIT);
         let mut bytes = Vec::new();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_since_the_alarm_was_set_puts_it_off() {
+    async fn a_write_after_the_alarm_was_set_postpones_it() {
         let (_client, server) = duplex(64);
         let mut connection = Connection::new(server, LIMIT);
         sleep(LIMIT).await;

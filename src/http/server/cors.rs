@@ -1,4 +1,4 @@
-//! Pages of other origins that may read the API with a token of their own. Without a configured one, none.
+//! CORS: pages of configured origins may read the API with a token of their own.
 
 use actix_cors::{Cors, CorsError};
 use actix_web::body::MessageBody;
@@ -16,17 +16,17 @@ use super::trace::REQUEST_ID;
 use crate::http::problem::Problem;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Seconds for which a browser need not ask again.
+/// The seconds for which a browser can use the result of a preflight request again.
 const MAX_AGE: usize = 60 * 60;
 
-/// A browser sends this as the `Origin` of a page that has none: a file on a disk, or a sandboxed frame.
+/// The `Origin` that a browser sends for a page that has none: a file on a disk, or a sandboxed frame.
 const OPAQUE_ORIGIN: &str = "null";
 
-/// Lets pages of these origins read, each with the token that it sends itself: no cookie counts. It wraps what asks for
-/// the token, since a browser asks beforehand without one.
+/// Lets pages of these origins read, each with the token that it sends itself; cookies do not count. This wraps the
+/// authentication, because a preflight request has no token.
 pub fn allow(origins: &[String]) -> Cors {
     if origins.is_empty() {
-        // A browser that asks beforehand is told no, and every other answer stays as it is.
+        // Preflight requests are refused, and all other responses stay as they are.
         return Cors::default().disable_vary_header();
     }
     let cors = Cors::default()
@@ -37,7 +37,7 @@ pub fn allow(origins: &[String]) -> Cors {
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Gives the refusals of [`allow`] the form that all refusals have.
+/// Turns the refusals of [`allow`] into problems.
 pub async fn explain(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -51,7 +51,7 @@ pub async fn explain(
     }
 }
 
-/// Says why a page may not read, and which setting would let it.
+/// Explains why a page may not read, and which setting would let it.
 fn detail(refusal: &CorsError, origin: Option<&str>) -> String {
     match (refusal, origin) {
         (CorsError::OriginNotAllowed, Some(OPAQUE_ORIGIN)) => {
@@ -74,7 +74,7 @@ fn detail(refusal: &CorsError, origin: Option<&str>) -> String {
     }
 }
 
-/// True if `cors_origins` would take it.
+/// Returns true if `cors_origins` would accept the text.
 fn is_origin(text: &str) -> bool {
     Url::parse(text)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text)

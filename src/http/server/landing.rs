@@ -1,13 +1,13 @@
-//! The pages at `/`, `/api/v1` and `/health`: a sentence, and links. They show no data and need no token.
+//! The pages at `/`, `/api/v1` and `/health`: a sentence and links. They show no data and need no token.
 
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse};
 
-/// A page that is the same for everybody: HTML for a browser, and text for every other client.
+/// A page that is the same for everybody: HTML for browsers, and text for all other clients.
 pub struct LandingPage {
     title: &'static str,
     text: &'static str,
-    /// Paths on the same listener, and what each is.
+    /// Paths on the same listener, each with its description.
     links: &'static [(&'static str, &'static str)],
 }
 
@@ -24,7 +24,7 @@ pub const ROOT: LandingPage = LandingPage {
     ],
 };
 
-/// The page of a listener for events alone. Strangers can reach it, so it names nothing.
+/// The page of a listener for events only. Strangers can reach it, so it names nothing.
 pub const WEBHOOK: LandingPage =
     LandingPage { title: "Webhook", text: "This receives webhooks; it is running.", links: &[] };
 
@@ -44,11 +44,11 @@ pub const HEALTH: LandingPage = LandingPage {
     ],
 };
 
-/// The page consists of text and links, and nothing else may ever load or run in it.
+/// The page consists of text and links, and nothing else may load or run in it.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl LandingPage {
-    pub fn answer(&self, request: &HttpRequest) -> HttpResponse {
+    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
         let accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
         let is_browser = accepted.into_iter().any(|value| value.to_ascii_lowercase().contains("text/html"));
         let (content_type, body) = if is_browser { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
@@ -61,7 +61,7 @@ impl LandingPage {
             .body(body)
     }
 
-    /// The texts are ours, and hold nothing that HTML would take for its own.
+    /// The texts are constants without characters that HTML would interpret.
     fn html(&self) -> String {
         let link = |(path, what): &(&str, &str)| format!("<li><a href=\"{path}\">{path}</a>: {what}</li>\n");
         let links: String = self.links.iter().map(link).collect();

@@ -22,7 +22,7 @@ use tracing_actix_web::TracingLogger;
 use super::{AppState, routes};
 use crate::http::limits::connection_limiter::ConnectionLimiter;
 use crate::http::server::connection::Connection;
-use crate::http::server::trace::{RequestSpan, tell_request_id};
+use crate::http::server::trace::{RequestSpan, add_request_id};
 
 pub mod connection;
 pub mod cors;
@@ -33,53 +33,54 @@ pub mod scrape;
 pub mod trace;
 pub mod traffic;
 
-/// How long requests under way may take after the signal to stop.
+/// The maximum number of seconds that requests under way may take after the signal to stop.
 const REQUESTS_END: u64 = 4;
-/// How long a client may take for the head of its first request; for the next one it is [`KEEP_ALIVE`].
+/// The maximum time for the head of the first request of a connection; for the next ones it is [`KEEP_ALIVE`].
 const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// How long a client may go on sending what was refused, until it reads why.
+/// The maximum time for which a client may go on sending a refused body until it reads the refusal.
 const REFUSED_WAIT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept; gateways and proxies use theirs again.
+/// The time for which an idle connection is kept; gateways and proxies use theirs again.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a connection is kept on which nothing is answered; more than any answer takes, and than [`KEEP_ALIVE`].
+/// The time for which a connection is kept on which nothing is written. It is longer than any response takes, and than
+/// [`KEEP_ALIVE`].
 const SILENCE: Duration = Duration::from_secs(90);
-/// Connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// The servers, and where they listen.
+/// The running servers and their addresses.
 pub struct Listening {
-    /// Where the webhook is received.
+    /// The address of the webhook.
     pub webhook: SocketAddr,
-    /// Where the read API is served.
+    /// The address of the read API.
     pub api: SocketAddr,
     handles: Vec<ServerHandle>,
     running: JoinSet<io::Result<()>>,
 }
 
-/// How many connections may be open.
+/// The limits on open connections.
 pub struct ServerLimits {
-    /// Of each listener. The next ones wait until one ends.
+    /// The maximum of each listener. Further connections wait until one ends.
     pub connections: usize,
-    /// Of each address. The next ones are closed.
-    pub guests: Arc<ConnectionLimiter>,
+    /// The limiter per address. Further connections are closed.
+    pub per_address: Arc<ConnectionLimiter>,
 }
 
-/// Listens on one address for both, or on one for each. Port 0 takes a free one.
+/// Listens on one address for the webhook and the API, or on one for each. Port 0 stands for a free port.
 ///
 /// # Errors
-/// If an address cannot be had; it is named.
+/// An address that cannot be bound; it is named.
 pub fn listen(
     webhook: SocketAddr,
     api: Option<SocketAddr>,
-    both: AppState,
+    state: AppState,
     limits: &ServerLimits,
 ) -> io::Result<Listening> {
     let Some(api) = api.filter(|api| *api != webhook) else {
-        let (webhook, server) = bind(webhook, both, limits)?;
+        let (webhook, server) = bind(webhook, state, limits)?;
         return Ok(Listening::new(webhook, webhook, vec![server]));
     };
-    let (webhook, for_webhook) = bind(webhook, AppState { api: None, ..both.clone() }, limits)?;
-    let (api, for_api) = bind(api, AppState { webhook: None, ..both }, limits)?;
+    let (webhook, for_webhook) = bind(webhook, AppState { api: None, ..state.clone() }, limits)?;
+    let (api, for_api) = bind(api, AppState { webhook: None, ..state }, limits)?;
     Ok(Listening::new(webhook, api, vec![for_webhook, for_api]))
 }
 
@@ -89,7 +90,7 @@ impl Listening {
         Self { webhook, api, handles, running: servers.into_iter().collect() }
     }
 
-    /// Waits until one of them ends by itself.
+    /// Waits until one of the servers ends by itself.
     pub async fn ended(&mut self) -> io::Error {
         match self.running.join_next().await {
             Some(Ok(Err(error))) => error,
@@ -97,18 +98,18 @@ impl Listening {
         }
     }
 
-    /// Takes no more requests, and lets those under way end, for a while.
+    /// Accepts no more requests, and waits a while for those under way.
     pub async fn stop(&self) {
         join_all(self.handles.iter().map(|server| server.stop(true))).await;
     }
 }
 
-fn bind(address: SocketAddr, surface: AppState, limits: &ServerLimits) -> io::Result<(SocketAddr, Server)> {
+fn bind(address: SocketAddr, state: AppState, limits: &ServerLimits) -> io::Result<(SocketAddr, Server)> {
     let refused = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
     let listener = listener(address).map_err(refused)?;
     let bound = listener.local_addr()?;
     let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(limits.connections);
-    let guests = limits.guests.clone();
+    let limiter = limits.per_address.clone();
     let builder = Server::build().workers(workers).max_concurrent_connections(limits.connections / workers);
     let builder = builder.shutdown_timeout(REQUESTS_END);
     let stopping = builder.graceful_shutdown_signal();
@@ -118,15 +119,15 @@ fn bind(address: SocketAddr, surface: AppState, limits: &ServerLimits) -> io::Re
             .client_request_timeout(HEAD_WAIT)
             .client_disconnect_timeout(REFUSED_WAIT)
             .keep_alive(KEEP_ALIVE)
-            // A client that has closed its side has gone: a stream would keep its place until a write fails.
+            // A client that has closed its side has gone. Otherwise a stream would keep its slot until a write fails.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .finish(app(surface.clone()));
-        let guests = guests.clone();
-        fn_service(move |stream| accept(stream, guests.clone())).and_then(http)
+            .finish(app(state.clone()));
+        let limiter = limiter.clone();
+        fn_service(move |stream| accept(stream, limiter.clone())).and_then(http)
     })?;
     Ok((bound, builder.run()))
 }
@@ -140,18 +141,18 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 async fn accept(
     stream: TcpStream,
-    guests: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
 ) -> Result<(Connection<TcpStream>, Protocol, Option<SocketAddr>), DispatchError> {
-    // An answer is one write. Where it cannot be sent at once, it is sent all the same.
+    // A response is one write, which should not be delayed. A failure only makes it slower.
     let _ = stream.set_nodelay(true);
     let peer = stream.peer_addr().ok();
-    let place = guests.admit(peer).ok_or_else(|| DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))?;
-    Ok((Connection::new(stream, SILENCE).holding(place), Protocol::Http1, peer))
+    let permit = limiter.admit(peer).ok_or_else(|| DispatchError::Io(io::ErrorKind::ConnectionRefused.into()))?;
+    Ok((Connection::new(stream, SILENCE).holding(permit), Protocol::Http1, peer))
 }
 
-/// Every request's way to its handler.
+/// Returns the middleware and the routes.
 fn app(
-    surface: AppState,
+    state: AppState,
 ) -> impl ServiceFactory<
     Request,
     Config = (),
@@ -160,10 +161,10 @@ fn app(
     InitError = (),
 > {
     let app = App::new()
-        .wrap(from_fn(panics::answer))
-        .wrap(from_fn(tell_request_id))
+        .wrap(from_fn(panics::catch))
+        .wrap(from_fn(add_request_id))
         .wrap(from_fn(traffic::count))
         .wrap(TracingLogger::<RequestSpan>::new())
-        .configure(move |config| routes(config, &surface));
+        .configure(move |config| routes(config, &state));
     map_config(app.into_factory().map_err(|error| error.error_response()), |()| AppConfig::default())
 }

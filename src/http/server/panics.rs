@@ -1,5 +1,4 @@
-//! A handler that panics answers 500, and no other request notices. What panicked is in the log already; which request
-//! it was, is said here.
+//! A handler that panics answers 500, and no other request notices. The log has the panic already; this adds the request.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,8 +11,9 @@ use tracing::error;
 
 use crate::http::problem::Problem;
 
-/// What handlers share is safe to use afterwards: its locks hold nothing half done.
-pub async fn answer(
+/// Answers 500 if the handler panics. The state that handlers share is safe to use afterwards: no lock guards anything that
+/// a panic could leave half done.
+pub async fn catch(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

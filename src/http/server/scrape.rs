@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted and how things stand, for Prometheus.
+//! `GET /metrics`: counters and gauges for Prometheus.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,64 +7,61 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::health::Readiness;
-use crate::http::api::parameters;
+use crate::http::ApiState;
+use crate::http::api::parameters::{NoParameters, read};
 use crate::http::auth::access::Access;
-use crate::http::limits::peer;
+use crate::http::auth::credentials::Accepted;
+use crate::http::peer;
 use crate::http::problem::Problem;
+use crate::http::store_handle::{StoreHandle, StoreRef};
 use crate::ingest::Ingest;
 use crate::media::MediaCapacity;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
 use platform::meters::Meters;
-use store::{Store, StoreError};
+use store::StoreError;
 
-/// How long an answer waits for the database. What it has not said by then is shown as it was before.
-const STOCK_WAIT: Duration = Duration::from_secs(2);
-/// After the database was asked, it rests for so many times as long as it took: it is busy with this for a twentieth of
-/// the time at most, however often somebody asks.
-const REST: u32 = 20;
-const LONGEST_REST: Duration = Duration::from_secs(5 * 60);
+/// The maximum time that a response waits for the database. Gauges that are not updated by then keep their values.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+/// After an update, the next one is due after this many times as long as the update took: so the database is busy with
+/// updates for at most a twentieth of the time, however often the metrics are requested.
+const PAUSE_FACTOR: u32 = 20;
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// What an answer is put together from.
+/// The sources of the metrics.
 pub struct Scrape {
     pub meters: Arc<Meters>,
     pub readiness: Arc<Readiness>,
     pub ingest: Ingest,
-    /// Of the media worker, if there is one.
-    pub room: Option<Arc<MediaCapacity>>,
-    pub stock: Arc<StoreGauges>,
-    /// Whether the listener is bound to loopback: then a program on this machine needs no token.
+    /// The capacity of the media worker, if there is one.
+    pub media: Option<Arc<MediaCapacity>>,
+    pub gauges: Arc<StoreGauges>,
+    /// True if the listener is bound to loopback: then a program on this machine needs no token.
     pub is_local: bool,
 }
 
-/// What the database counts.
+/// The gauges of what the database holds.
 pub struct StoreGauges {
-    store: Arc<dyn Store>,
+    store: StoreHandle,
     meters: Arc<Meters>,
     clock: Arc<dyn Clock>,
-    /// The instances that come first, if there are more than are exported.
+    /// The instances that are exported first, if there are too many.
     configured: HashSet<InstanceId>,
-    /// Where the store's connections live.
-    runtime: Handle,
-    rests_until: Mutex<Instant>,
+    next_update: Mutex<Instant>,
 }
 
 /// `GET /metrics`
-pub async fn metrics(
-    scrape: Data<Scrape>,
-    access: Data<Access>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    scrape.admit(&access, &request).await?;
-    parameters::none(&request)?;
-    scrape.look().await;
+pub async fn metrics(api: Data<ApiState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let scrape = &api.scrape;
+    scrape.authenticate(&api.access, &request).await?;
+    read::<NoParameters>(&request)?;
+    scrape.update().await;
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -72,71 +69,71 @@ pub async fn metrics(
 }
 
 impl Scrape {
-    /// A token that sees some instances alone is told nothing of the others: to it, this is not there.
-    async fn admit(&self, access: &Access, request: &HttpRequest) -> Result<(), Problem> {
+    /// Accepts tokens that can see all instances. To other tokens this endpoint does not exist.
+    async fn authenticate(&self, access: &Access, request: &HttpRequest) -> Result<(), Problem> {
         if self.is_local && peer::is_local(request) {
             return Ok(());
         }
-        match access.admit(request).await?.scope {
+        match access.authenticate(request, Accepted::Tokens).await?.scope {
             Scope::All => Ok(()),
             Scope::Instances(_) => Err(Problem::NotFound("there is nothing here".to_owned())),
         }
     }
 
-    /// Sees how things stand.
-    async fn look(&self) {
+    /// Updates the gauges.
+    async fn update(&self) {
         let is_up = self.readiness.store_answers().await;
         self.meters.show_store(is_up);
         if is_up {
-            self.stock.take().await;
+            self.gauges.update().await;
         }
         let (events, bytes) = self.ingest.waiting();
         self.meters.show_queue(events, bytes);
-        let disks = [Some(("database", self.ingest.disk())), self.room.as_ref().map(|room| ("media", room.watched()))];
-        for (what, disk) in disks.into_iter().flatten() {
+        let disks =
+            [Some(("database", self.ingest.disk())), self.media.as_ref().map(|media| ("media", media.watched()))];
+        for (name, disk) in disks.into_iter().flatten() {
             if let Some(free) = disk.free() {
-                self.meters.show_disk(what, free, disk.min_free());
+                self.meters.show_disk(name, free, disk.min_free());
             }
         }
     }
 }
 
 impl StoreGauges {
-    /// Asks in the runtime that this is called in.
     pub fn new(
-        store: Arc<dyn Store>,
+        store: StoreHandle,
         meters: Arc<Meters>,
         clock: Arc<dyn Clock>,
         configured: impl Iterator<Item = InstanceId>,
     ) -> Self {
-        let (runtime, rests_until) = (Handle::current(), Mutex::new(Instant::now()));
-        Self { store, meters, clock, configured: configured.collect(), runtime, rests_until }
+        Self { store, meters, clock, configured: configured.collect(), next_update: Mutex::new(Instant::now()) }
     }
 
-    /// Has it counted, unless it was a short time ago. What takes too long is not waited for, and goes on.
-    async fn take(self: &Arc<Self>) {
-        let stock = self.clone();
-        // One that is late or has panicked has said nothing new.
-        let _ = timeout(STOCK_WAIT, self.runtime.spawn(async move { stock.count().await })).await;
+    /// Updates the gauges, unless that was done a short time ago. An update that takes too long goes on in the background.
+    async fn update(self: &Arc<Self>) {
+        let gauges = self.clone();
+        let update = self.store.spawn(move |store| Box::pin(async move { gauges.update_if_due(store).await }));
+        // After an update that is late or has panicked, the gauges keep their values.
+        let _ = timeout(STORE_WAIT, update).await;
     }
 
-    async fn count(&self) {
-        let mut rests_until = self.rests_until.lock().await;
+    async fn update_if_due(&self, store: StoreRef<'_>) {
+        let mut next_update = self.next_update.lock().await;
         let started = Instant::now();
-        if started < *rests_until {
+        if started < *next_update {
             return;
         }
-        if let Err(error) = self.ask().await {
-            warn!(%error, "what the database counts for /metrics is not known anew");
+        if let Err(error) = self.query(store).await {
+            warn!(%error, "the gauges of the database for /metrics could not be updated");
         }
-        *rests_until = Instant::now() + (started.elapsed() * REST).min(LONGEST_REST);
+        *next_update = Instant::now() + (started.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE);
     }
 
-    async fn ask(&self) -> Result<(), StoreError> {
-        let mut last = self.store.last_events().await?;
+    async fn query(&self, store: StoreRef<'_>) -> Result<(), StoreError> {
+        let mut last = store.last_events().await?;
         last.sort_by_key(|(instance, _)| !self.configured.contains(instance));
         self.meters.show_last_events(&last);
-        let jobs = self.store.count_media().await?;
+        let jobs = store.count_media().await?;
         self.meters.show_media(&jobs, self.clock.now());
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! One span for each request: its route's template, never its path or query, which can name people and hold tickets.
+//! One span for each request. It has the route's template, never the path or query, which can name people and hold tickets.
 
 use std::time::Instant;
 
@@ -11,25 +11,25 @@ use actix_web::{Error, HttpMessage};
 use tracing::{Level, Span, debug, enabled, info_span};
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 
-/// In every answer: the id under which the log speaks of the request.
+/// The header of every response with the id that the log has for the request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds the request's id to the answer.
-pub async fn tell_request_id(
+/// Adds the request's id to the response.
+pub async fn add_request_id(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let id = request.extensions().get::<RequestId>().map(ToString::to_string);
     let id = id.and_then(|id| HeaderValue::try_from(id).ok());
-    let tell = |headers: &mut HeaderMap| id.and_then(|id| headers.insert(REQUEST_ID, id).next());
+    let add = |headers: &mut HeaderMap| id.and_then(|id| headers.insert(REQUEST_ID, id).next());
     match next.call(request).await {
         Ok(mut response) => {
-            tell(response.headers_mut());
+            add(response.headers_mut());
             Ok(response)
         }
         Err(error) => {
             let mut response = error.error_response();
-            tell(response.headers_mut());
+            add(response.headers_mut());
             Err(InternalError::from_response(error, response).into())
         }
     }
@@ -40,7 +40,7 @@ pub struct RequestSpan;
 
 struct StartedAt(Instant);
 
-/// The template of a request's route, for whoever comes later; not there where the request has none.
+/// The template of a request's route, for later middleware. A request without a route has none.
 #[derive(Clone)]
 pub(crate) struct Route(pub(crate) String);
 

@@ -1,4 +1,4 @@
-//! Counts the requests: by words of our own, and not by what a client can make up.
+//! Counts the requests, with labels from fixed sets that clients cannot extend.
 
 use actix_web::Error;
 use actix_web::HttpMessage;
@@ -11,13 +11,13 @@ use actix_web::web::Data;
 use super::trace::Route;
 use platform::meters::Meters;
 
-/// Counts a request that is answered.
+/// Counts a request when it is answered.
 pub async fn count(
     meters: Data<Meters>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let method = word(request.method());
+    let method = method_label(request.method());
     let route = request.extensions().get::<Route>().cloned();
     let outcome = next.call(request).await;
     let status = match &outcome {
@@ -28,8 +28,8 @@ pub async fn count(
     outcome
 }
 
-/// Clients can send any word as a method.
-fn word(method: &Method) -> &'static str {
+/// Returns the label of a method. Clients can send any word as a method.
+fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

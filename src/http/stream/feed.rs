@@ -1,30 +1,30 @@
-//! The feed: `GET /api/v1/events?since_seq=`, and what the stream sends.
+//! The feed: `GET /api/v1/events?since_seq=`. The stream sends the same items.
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::de::Error;
+use serde::{Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::api::answer::shown;
-use crate::http::api::parameters;
-use crate::http::api::store_handle::StoreHandle;
-use crate::http::limits::answers::encoded_len;
+use crate::http::api::parameters::text;
+use crate::http::api::time::rfc3339;
+use crate::http::json::encoded_len;
 use crate::http::problem::Problem;
+use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::fitting;
-use store;
 use store::FeedFilter;
 
-/// A stretch of the feed.
+/// A page of the feed.
 #[derive(Serialize, ToSchema)]
-pub struct FeedAnswer {
+pub struct FeedResponse {
     pub data: Vec<FeedItem>,
-    /// Go on from here. It can be greater than the last number in `data`.
+    /// The `since_seq` of the next request. It can be greater than the last number in `data`.
     #[schema(example = 4711)]
     pub next_since_seq: i64,
-    /// Whether there is more at once. `data` can be empty all the same.
+    /// True if there are more items now. `data` can still be empty.
     #[schema(example = false)]
     pub more: bool,
 }
@@ -37,12 +37,12 @@ pub enum FeedItem {
     Media(FeedFile),
 }
 
-/// An event. `GET /api/v1/events/{seq}` has the rest, where your token sees the event's instance.
+/// An event. `GET /api/v1/events/{seq}` has the rest, if your token can see the event's instance.
 #[derive(Serialize, ToSchema)]
 pub struct FeedEvent {
     #[schema(example = 4711)]
     pub seq: i64,
-    /// Whose event it is; `-` where nobody said.
+    /// The instance of the event; `-` if none was stated.
     #[schema(example = "123")]
     pub instance_id: String,
     #[schema(example = "message_received")]
@@ -55,34 +55,34 @@ pub struct FeedEvent {
     /// `received_at` in seconds since 1970.
     #[schema(example = 1724716801)]
     pub timestamp: i64,
-    /// When it arrived.
+    /// When the event arrived.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
-    /// The messages to look at again. An ack without an instance names the outgoing messages with its id, at most 100.
+    /// The messages that changed. An ack without an instance names the outgoing messages with its id, at most 100.
     pub changes: Vec<FeedChange>,
 }
 
-/// A file that has been stored, or that was given up. Each is there once, with its latest end.
+/// A file that has been stored, or that buzon gave up. A file appears once, with its latest state.
 #[derive(Serialize, ToSchema)]
 pub struct FeedFile {
     #[schema(example = 4712)]
     pub seq: i64,
     #[schema(example = "123")]
     pub instance_id: String,
-    /// The message that it came with.
+    /// The message of the file.
     #[schema(example = "ABCD1234")]
     pub message_id: String,
     /// stored, expired, refused, too_large or failed
     #[schema(example = "stored")]
     pub state: &'static str,
-    /// The reason why the file was given up, if it was.
+    /// The reason why buzon gave up the file; null if it is stored.
     #[schema(example = json!(null))]
     pub reason: Option<String>,
-    /// The message to look at again.
+    /// The message that changed.
     pub changes: Vec<FeedChange>,
 }
 
-/// A message that something was said of.
+/// A message that changed.
 #[derive(Serialize, ToSchema)]
 pub struct FeedChange {
     #[schema(example = "123")]
@@ -91,12 +91,13 @@ pub struct FeedChange {
     pub message_id: String,
 }
 
-/// The parameter `since_seq`.
-pub fn since_seq(value: &Option<String>) -> Result<Option<i64>, Problem> {
-    parameters::parse("since_seq", &parameters::text(value), position)
+/// Reads the parameter `since_seq`. Empty text counts as not given.
+pub fn since_seq<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
+    let seq = text(value)?.as_deref().map(position).transpose();
+    seq.map_err(D::Error::custom)
 }
 
-/// A number of the ledger, as a client gives it.
+/// Reads a number of the ledger.
 pub fn position(text: &str) -> Result<i64, &'static str> {
     text.parse().ok().filter(|seq| *seq >= 0).ok_or("expected a number of the feed, or 0 for the beginning")
 }
@@ -106,10 +107,10 @@ pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedF
     FeedFilter { instances: BTreeSet::from_iter(instance), event_types: event_types.map(str::to_owned).collect() }
 }
 
-/// Which part of the feed is read.
+/// The part of the feed to read.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPage {
-    /// After this number.
+    /// Read after this number.
     pub since: i64,
     /// The maximum number of items.
     pub limit: u32,
@@ -118,22 +119,23 @@ pub struct FeedPage {
 }
 
 pub async fn read(
-    archive: &StoreHandle,
+    store: &StoreHandle,
     scope: &Scope,
     filter: &FeedFilter,
-    stretch: FeedPage,
-) -> Result<FeedAnswer, Problem> {
-    let (scope, filter, FeedPage { since, limit, bytes }) = (scope.clone(), filter.clone(), stretch);
-    let feed = archive.ask(|store| async move { store.feed(&scope, &filter, since, limit).await }).await?;
+    page: FeedPage,
+) -> Result<FeedResponse, Problem> {
+    let (scope, filter, FeedPage { since, limit, bytes }) = (scope.clone(), filter.clone(), page);
+    let query = store.ask(move |store| Box::pin(async move { store.feed(&scope, &filter, since, limit).await }));
+    let feed = query.await?;
     let data = feed.items.into_iter().map(FeedItem::from).collect();
-    Ok(FeedAnswer { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))
+    Ok(FeedResponse { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))
 }
 
-impl FeedAnswer {
-    /// Ends where the items have more than `most` bytes, but never before the first.
-    fn within(mut self, most: usize) -> Self {
+impl FeedResponse {
+    /// Ends the page where its items have more than `max` bytes, but never before the first item.
+    fn within(mut self, max: usize) -> Self {
         let sizes: Vec<usize> = self.data.iter().map(encoded_len).collect();
-        let fitting = fitting(most, sizes.iter());
+        let fitting = fitting(max, sizes.iter());
         if fitting < self.data.len() {
             self.data.truncate(fitting);
             self.next_since_seq = self.data.last().map_or(self.next_since_seq, FeedItem::seq);
@@ -170,7 +172,7 @@ impl From<store::FeedEvent> for FeedEvent {
             chat_id: event.chat_id,
             state: event.state,
             timestamp: event.received_at.seconds(),
-            received_at: shown(event.received_at),
+            received_at: rfc3339(event.received_at),
             changes: event.changes.into_iter().map(FeedChange::from).collect(),
         }
     }

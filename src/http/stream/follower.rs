@@ -1,4 +1,4 @@
-//! One stream: reads what is new and hands it to its client, chunk by chunk.
+//! One stream: reads new items and hands them to its client, chunk by chunk.
 
 use std::sync::Arc;
 
@@ -6,64 +6,66 @@ use actix_web::web::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::feed::{FeedAnswer, FeedItem};
+use super::feed::{FeedItem, FeedResponse};
 use super::streams::Streams;
 use crate::http::auth::access::Caller;
 use crate::http::limits::fair_semaphore::FairPermit;
 use store::FeedFilter;
 
-/// After how many milliseconds a client connects again.
+/// The number of milliseconds after which a client reconnects.
 const RETRY_MILLIS: u32 = 2_000;
-/// Who follows the ledger, and how far they are.
+
+/// A client that follows the ledger, and its position.
 pub struct Follower {
     streams: Arc<Streams>,
-    reader: Caller,
+    caller: Caller,
     filter: FeedFilter,
     position: i64,
     latest: watch::Receiver<i64>,
-    /// Holds one chunk: more than that and what the sockets hold is in memory for nobody.
+    /// Holds one chunk. Beside it only the sockets hold data of a client that does not read.
     chunks: mpsc::Sender<Bytes>,
-    spoke_at: Instant,
+    sent_at: Instant,
     _slot: FairPermit,
 }
 
-/// The client does not take what it is sent.
-struct Slow;
+/// The client does not read what is sent.
+struct SlowClient;
 
 impl Follower {
-    /// Follows from `position` on. The chunks come out of what is returned with it; they end when the stream does.
+    /// Follows the ledger after `position`. The receiver has the chunks, and ends with the stream.
     pub fn new(
         streams: Arc<Streams>,
-        reader: Caller,
+        caller: Caller,
         filter: FeedFilter,
         position: i64,
         slot: FairPermit,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (chunks, taken) = mpsc::channel(1);
-        let (latest, spoke_at) = (streams.latest(), Instant::now());
-        (Self { streams, reader, filter, position, latest, chunks, spoke_at, _slot: slot }, taken)
+        let (latest, sent_at) = (streams.latest(), Instant::now());
+        (Self { streams, caller, filter, position, latest, chunks, sent_at, _slot: slot }, taken)
     }
 
-    /// Until the client goes or does not read, its token ends, or the service does. The connection of one who does not
-    /// read is closed when they read again or go: until then it holds what the sockets hold, and no place of a stream.
+    /// Runs until the client disconnects or does not read, its token is no longer valid, or the service stops. The
+    /// connection of a client that does not read is closed when the client reads again or disconnects: until then it holds
+    /// the data in its sockets, but no slot of a stream.
     pub async fn run(mut self) {
-        let (streams, reader, chunks) = (self.streams.clone(), self.reader.clone(), self.chunks.clone());
+        let (streams, caller, chunks) = (self.streams.clone(), self.caller.clone(), self.chunks.clone());
         tokio::select! {
-            Err(Slow) = self.follow() => {}
+            Err(SlowClient) = self.follow() => {}
             () = chunks.closed() => {}
-            () = streams.expelled(&reader) => {}
+            () = streams.expelled(&caller) => {}
             () = streams.stop.cancelled() => {}
         }
     }
 
-    async fn follow(&mut self) -> Result<(), Slow> {
-        self.say(format!("retry: {RETRY_MILLIS}\n{}", place(self.position))).await?;
+    async fn follow(&mut self) -> Result<(), SlowClient> {
+        self.send(format!("retry: {RETRY_MILLIS}\n{}", position_frame(self.position))).await?;
         loop {
-            match self.streams.read(&self.reader.scope, &self.filter, self.position).await {
+            match self.streams.read(&self.caller.scope, &self.filter, self.position).await {
                 Ok(page) => {
                     let more = page.more;
                     self.position = page.next_since_seq;
-                    self.show(page).await?;
+                    self.send_page(page).await?;
                     if !more {
                         self.wait().await?;
                     }
@@ -71,57 +73,58 @@ impl Follower {
                 // The position stays, so nothing is lost.
                 Err(_) => {
                     sleep(self.streams.pace.retry).await;
-                    self.beat_if_due().await?;
+                    self.send_heartbeat_if_due().await?;
                 }
             }
         }
     }
 
-    /// Sends a page; of one without items, where it ended, if the way to the next items is long.
-    async fn show(&mut self, FeedAnswer { data, more, .. }: FeedAnswer) -> Result<(), Slow> {
+    /// Sends a page. If it has no items and more follow, sends its end, so that the client makes progress.
+    async fn send_page(&mut self, FeedResponse { data, more, .. }: FeedResponse) -> Result<(), SlowClient> {
         let items: String = data.iter().map(frame).collect();
-        // The client may take its time.
+        // The items are not needed while the client reads slowly.
         drop(data);
         match (items.is_empty(), more) {
-            (false, _) => self.say(items).await,
-            (true, true) => self.say(place(self.position)).await,
-            (true, false) => self.beat_if_due().await,
+            (false, _) => self.send(items).await,
+            (true, true) => self.send(position_frame(self.position)).await,
+            (true, false) => self.send_heartbeat_if_due().await,
         }
     }
 
-    /// Waits until there is something new.
-    async fn wait(&mut self) -> Result<(), Slow> {
+    /// Waits until there is a new event.
+    async fn wait(&mut self) -> Result<(), SlowClient> {
         loop {
-            let (position, heartbeat) = (self.position, self.spoke_at + self.streams.pace.heartbeat);
+            let (position, heartbeat) = (self.position, self.sent_at + self.streams.pace.heartbeat);
             let news = self.latest.wait_for(|latest| *latest > position);
             if timeout_at(heartbeat, news).await.is_ok() {
                 return Ok(());
             }
-            self.beat_if_due().await?;
+            self.send_heartbeat_if_due().await?;
         }
     }
 
-    /// Tells a client that was told nothing for a while that the stream is there, and where it is.
-    async fn beat_if_due(&mut self) -> Result<(), Slow> {
-        if Instant::now() < self.spoke_at + self.streams.pace.heartbeat {
+    /// Sends a heartbeat with the position if nothing was sent for a while.
+    async fn send_heartbeat_if_due(&mut self) -> Result<(), SlowClient> {
+        if Instant::now() < self.sent_at + self.streams.pace.heartbeat {
             return Ok(());
         }
-        self.say(format!(": still here\n{}", place(self.position))).await
+        self.send(format!(": still here\n{}", position_frame(self.position))).await
     }
 
-    async fn say(&mut self, text: String) -> Result<(), Slow> {
-        self.chunks.send_timeout(Bytes::from(text), self.streams.pace.patience).await.map_err(|_| Slow)?;
-        self.spoke_at = Instant::now();
+    async fn send(&mut self, text: String) -> Result<(), SlowClient> {
+        self.chunks.send_timeout(Bytes::from(text), self.streams.pace.patience).await.map_err(|_| SlowClient)?;
+        self.sent_at = Instant::now();
         Ok(())
     }
 }
 
-/// Where a client that connects again goes on; without data it is no event.
-fn place(position: i64) -> String {
+/// Sets the position from which a reconnecting client continues. Without data this is no event for the client.
+fn position_frame(position: i64) -> String {
     format!("id: {position}\n\n")
 }
 
-/// The name is never one that an event from outside chose: a browser has handlers of its own for `error` and `open`.
+/// Formats an item. Its name is never the type of the event, which outsiders choose: a browser has handlers of its own for
+/// `error` and `open`.
 fn frame(item: &FeedItem) -> String {
     let name = match item {
         FeedItem::Event(_) => "event",

@@ -8,17 +8,15 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::unfold;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-use super::problem::Problem;
-use crate::http::api::parameters;
-use crate::http::api::parameters::invalid;
+use crate::http::ApiState;
+use crate::http::api::parameters::{Query, invalid, list};
 use crate::http::auth::access::Caller;
-use crate::http::openapi::problem_docs::StreamProblems;
-use crate::http::stream::feed::{position, since_seq};
-use crate::http::stream::follower::Follower;
-use crate::http::stream::streams::Streams;
+use crate::http::openapi::problems::StreamProblems;
+use crate::http::problem::Problem;
 use domain::instance::InstanceId;
 use store::FeedFilter;
 
@@ -26,24 +24,35 @@ pub mod feed;
 pub mod follower;
 pub mod streams;
 
+use feed::{position, since_seq};
+use follower::Follower;
+
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 
-/// What is followed.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct StreamParameters {
-    /// Of this instance, or of these, with commas between them.
-    #[param(example = "123")]
-    instance_id: Option<String>,
-    /// Events of this type, or of these, with commas between them; `media` stands for files.
-    #[param(example = "message_received,ack_update,media")]
-    event: Option<String>,
-    /// Begin after this number. `Last-Event-ID` comes before it; without either, the stream begins now.
-    #[param(value_type = Option<i64>, minimum = 0, example = 4711)]
-    since_seq: Option<String>,
+    /// Only items of this instance, or of several, separated by commas.
+    #[serde(deserialize_with = "instances")]
+    #[param(value_type = Option<String>, example = "123")]
+    instance_id: Option<BTreeSet<InstanceId>>,
+    /// Only events of this type, or of several, separated by commas; `media` stands for files.
+    #[serde(deserialize_with = "list")]
+    #[param(value_type = Option<String>, example = "message_received,ack_update,media")]
+    event: Option<Vec<String>>,
+    /// Begin after this number. `Last-Event-ID` takes precedence; without either, the stream begins now.
+    #[serde(deserialize_with = "since_seq")]
+    #[param(minimum = 0, example = 4711)]
+    since_seq: Option<i64>,
     /// A ticket, for an `EventSource`, which cannot send a token.
     ticket: Option<String>,
+}
+
+fn instances<'de, D: Deserializer<'de>>(value: D) -> Result<Option<BTreeSet<InstanceId>>, D::Error> {
+    let ids = list(value)?.unwrap_or_default();
+    let ids = ids.iter().map(|id| InstanceId::new(id)).collect::<Result<_, _>>();
+    ids.map(Some).map_err(D::Error::custom)
 }
 
 /// `GET /api/v1/stream`
@@ -52,19 +61,19 @@ pub struct StreamParameters {
     get, path = "/api/v1/stream", tag = "Ledger", security(("token" = []), ("ticket" = [])),
     params(
         StreamParameters,
-        ("Last-Event-ID" = Option<i64>, Header, description = "What an `EventSource` sends when it connects again",
+        ("Last-Event-ID" = Option<i64>, Header, description = "The number from which an `EventSource` continues when it reconnects",
             example = 4711),
     ),
-    summary = "The feed as it happens, as server-sent events",
+    summary = "The feed in real time, as server-sent events",
     description = "Each item of the feed comes with its number as `id` and itself as `data`. Its name, after `event:`, is \
-                   `event` or `media`, and nothing else: the type of an event is in the data, as `event_type`. A `media` \
-                   item says that a file has been stored, or that it was given up; the message that it came with can then \
-                   be asked for again. A client that connects again goes on where it was, and misses nothing. Every 15 \
-                   seconds without an item there is a comment, with the `id` up to which everything was sent. A client that \
-                   does not read for 30 seconds is dropped, and a token that has ended ends its streams within 5 seconds. \
-                   There are 256 streams at most, 64 for one token, and 64 are kept for the owner's token. \
-                   A ticket is good for connecting, not for connecting again after five minutes: have another one made, \
-                   and begin where you were.\n\nIn a page:\n\n```js\nlet since = '';\n\
+                   always `event` or `media`: the type of an event is in the data, as `event_type`. A `media` item says \
+                   that a file has been stored, or that buzon gave it up; request the message of the file again to see it. \
+                   A client that reconnects continues where it was, and misses nothing. After every 15 seconds without an \
+                   item there is a comment, with the `id` up to which everything was sent. A client that does not read for \
+                   30 seconds is disconnected, and a token that is revoked or expires ends its streams within 5 seconds. \
+                   There are at most 256 streams, 64 for one token, and 64 are reserved for the owner's token. \
+                   A ticket can be used to connect for five minutes; to reconnect later, request another one and continue \
+                   from the last number.\n\nIn a page:\n\n```js\nlet since = '';\n\
                    const again = () => setTimeout(() => follow().catch(again), 2000);\n\
                    async function follow() {\n  \
                    const headers = {Authorization: 'Bearer ' + token};\n  \
@@ -77,7 +86,7 @@ pub struct StreamParameters {
                    follow().catch(again);\n```",
     responses(
         (
-            status = 200, description = "It does not end", content_type = "text/event-stream", body = String,
+            status = 200, description = "The stream; it does not end", content_type = "text/event-stream", body = String,
             example = "retry: 2000\nid: 4710\n\nid: 4711\nevent: event\ndata: {\"kind\":\"event\",\"seq\":4711,\
                        \"instance_id\":\"-\",\"event_type\":\"ack_update\",\"chat_id\":null,\"state\":\"applied\",\"timestamp\":1724716803,\
                        \"received_at\":\"2024-08-27T00:00:03.100Z\",\
@@ -89,50 +98,44 @@ pub struct StreamParameters {
         StreamProblems,
     ),
 )]
-pub async fn follow(streams: Data<Streams>, reader: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let parameters: StreamParameters = parameters::read(&request)?;
-    let filter = parameters.filter()?;
-    let since = last_event_id(&request)?.or(since_seq(&parameters.since_seq)?);
+pub async fn follow(
+    api: Data<ApiState>,
+    caller: Caller,
+    Query(parameters): Query<StreamParameters>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let since = last_event_id(&request)?.or(parameters.since_seq);
+    let filter = FeedFilter {
+        instances: parameters.instance_id.unwrap_or_default(),
+        event_types: parameters.event.into_iter().flatten().collect(),
+    };
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
-        // Nothing on the way is to hold it back, in order to compress or to buffer it.
+        // Keeps proxies from holding the stream back in order to compress or buffer it.
         .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header(("X-Accel-Buffering", "no"))
         .force_close();
     if request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let slot = streams.slot(&reader)?;
+    let streams = api.streams.clone();
+    let slot = streams.slot(&caller)?;
     let since = match since {
         Some(since) => since,
         None => streams.latest_seq().await?,
     };
-    let (follower, chunks) = Follower::new(streams.into_inner(), reader, filter, since, slot);
+    let (follower, chunks) = Follower::new(streams, caller, filter, since, slot);
     tokio::spawn(follower.run());
     let body = unfold(chunks, |mut chunks| async { Some((Ok::<_, Infallible>(chunks.recv().await?), chunks)) });
     Ok(response.streaming(body))
 }
 
-/// A browser connects again with the URL that it had, so this is later news than what the URL says.
+/// Reads the header with which a browser reconnects. It reconnects with its old URL, so the header is newer than
+/// `since_seq` in the URL.
 fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
     let value = request.headers().get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?").trim());
     let given = value.filter(|value| !value.is_empty());
     given.map(position).transpose().map_err(|expected| invalid(LAST_EVENT_ID, expected))
-}
-
-impl StreamParameters {
-    fn filter(&self) -> Result<FeedFilter, Problem> {
-        let instances = elements(&self.instance_id).map(InstanceId::new).collect::<Result<BTreeSet<_>, _>>();
-        Ok(FeedFilter {
-            instances: instances.map_err(|error| invalid("instance_id", error))?,
-            event_types: elements(&self.event).map(str::to_owned).collect(),
-        })
-    }
-}
-
-fn elements(list: &Option<String>) -> impl Iterator<Item = &str> {
-    let text = list.as_deref().unwrap_or_default();
-    text.split(',').map(str::trim).filter(|element| !element.is_empty())
 }

@@ -1,5 +1,5 @@
-//! Everybody who follows the ledger. One watcher asks the database how far the ledger has come, and all streams look at
-//! its answer; what is new, each stream reads for itself. Nobody waits for a stream, neither events nor other streams.
+//! All streams. One watcher asks the database for the number of the latest event, and all streams watch its result; each
+//! stream reads the new items itself. Nothing waits for a stream, neither events nor other streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,38 +8,38 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{self, FeedAnswer, FeedPage};
-use crate::http::api::store_handle::StoreHandle;
+use super::feed::{self, FeedPage, FeedResponse};
 use crate::http::auth::access::{Access, Caller};
 use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::problem::Problem;
+use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
 use store::FeedFilter;
 
-/// How many items a stream reads at once.
+/// The maximum number of items that a stream reads at once.
 const PAGE: u32 = 200;
-/// The maximum size of these items as JSON, in bytes. A single item may be larger. A stream holds twice that: a chunk
-/// in its connection, and one that waits. So 256 streams hold 16 MiB.
+/// The maximum size of these items as JSON, in bytes. A single item may be larger. A stream holds twice that, a chunk in
+/// its connection and one that waits, so 256 streams hold 16 MiB.
 const PAGE_BYTES: usize = 32 * 1024;
-/// How many streams read at the same time, so that other questions find a connection.
+/// The number of streams that read at the same time, so that other queries find a connection.
 const READING: usize = 2;
 
-/// How fast streams are.
+/// The intervals and limits of streams.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamPace {
-    /// How often the ledger is looked at, for what other processes recorded.
+    /// The interval of queries for events that other processes recorded.
     pub poll: Duration,
-    /// How long at least from one look to the next, however many commits there are.
+    /// The minimum time between two queries, however many commits there are.
     pub gap: Duration,
-    /// How long a stream is silent at most.
+    /// The maximum time without a chunk.
     pub heartbeat: Duration,
-    /// How long a client may take for a chunk before its stream ends.
+    /// The maximum time that a client may take for a chunk before its stream ends.
     pub patience: Duration,
-    /// How often it is asked whether a token is still good.
+    /// The interval at which the token of a stream is checked again.
     pub recheck: Duration,
-    /// How long a stream waits when the database did not answer.
+    /// The time that a stream waits after the database did not answer.
     pub retry: Duration,
-    /// The maximum number of streams. One token has a quarter of them at most, and a quarter is kept for the owner.
+    /// The maximum number of streams. One token has at most a quarter of them, and a quarter is reserved for the owner.
     pub streams: u32,
 }
 
@@ -57,25 +57,25 @@ impl Default for StreamPace {
     }
 }
 
-/// What all streams share.
+/// The state that all streams share.
 pub struct Streams {
     pub(crate) pace: StreamPace,
-    archive: StoreHandle,
+    store: StoreHandle,
     access: Arc<Access>,
     slots: FairSemaphore,
     reading: Semaphore,
     latest: watch::Sender<i64>,
-    /// Somebody began to look at `latest`.
+    /// Notified when a stream begins to watch `latest`.
     joined: Notify,
     /// Ends all streams when it is cancelled.
     pub(crate) stop: CancellationToken,
 }
 
 impl Streams {
-    pub fn new(archive: StoreHandle, access: Arc<Access>, pace: StreamPace, stop: CancellationToken) -> Self {
+    pub fn new(store: StoreHandle, access: Arc<Access>, pace: StreamPace, stop: CancellationToken) -> Self {
         Self {
             pace,
-            archive,
+            store,
             access,
             slots: FairSemaphore::new(pace.streams),
             reading: Semaphore::new(READING),
@@ -106,44 +106,44 @@ impl Streams {
         }
     }
 
-    /// The number of the latest event.
+    /// Returns the number of the latest event.
     pub(crate) async fn latest_seq(&self) -> Result<i64, Problem> {
-        self.archive.ask(|store| async move { store.latest_seq().await }).await
+        self.store.ask(|store| Box::pin(async move { store.latest_seq().await })).await
     }
 
-    /// A place for one more stream of this reader.
+    /// Takes a slot for one more stream of this caller.
     ///
     /// # Errors
-    /// 503 if there are too many.
-    pub(crate) fn slot(&self, reader: &Caller) -> Result<FairPermit, Problem> {
-        self.slots.try_acquire(reader.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))
+    /// 503 if there are too many streams.
+    pub(crate) fn slot(&self, caller: &Caller) -> Result<FairPermit, Problem> {
+        self.slots.try_acquire(caller.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))
     }
 
-    /// The number of the latest event, as the watcher sees it.
+    /// Subscribes to the number of the latest event.
     pub(crate) fn latest(&self) -> watch::Receiver<i64> {
         let latest = self.latest.subscribe();
         self.joined.notify_one();
         latest
     }
 
-    /// The next page of the feed.
-    pub(crate) async fn read(&self, scope: &Scope, filter: &FeedFilter, since: i64) -> Result<FeedAnswer, Problem> {
-        let _turn: Option<SemaphorePermit<'_>> = self.reading.acquire().await.ok();
-        feed::read(&self.archive, scope, filter, FeedPage { since, limit: PAGE, bytes: PAGE_BYTES }).await
+    /// Reads the next page of the feed.
+    pub(crate) async fn read(&self, scope: &Scope, filter: &FeedFilter, since: i64) -> Result<FeedResponse, Problem> {
+        let _permit: Option<SemaphorePermit<'_>> = self.reading.acquire().await.ok();
+        feed::read(&self.store, scope, filter, FeedPage { since, limit: PAGE, bytes: PAGE_BYTES }).await
     }
 
-    /// Waits until `reader` would not be let in any more.
-    pub(crate) async fn expelled(&self, reader: &Caller) {
+    /// Waits until `caller` would no longer be let in.
+    pub(crate) async fn expelled(&self, caller: &Caller) {
         loop {
             sleep(self.pace.recheck).await;
-            if let Ok(false) = self.access.still_admits(reader).await {
+            if let Ok(false) = self.access.still_admits(caller).await {
                 return;
             }
         }
     }
 }
 
-/// From 0 to 1, so that several processes do not ask at the same moment.
+/// Returns a random number from 0 to 1, so that several processes do not query at the same moment.
 fn jitter() -> f64 {
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

@@ -1,4 +1,4 @@
-//! The raw body from the wire: what the signature covers.
+//! The raw body from the wire, which the signature covers.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::problem::Problem;
 
-/// The largest body, in bytes.
+/// The maximum size of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-/// How long a body may take to arrive.
+/// The maximum time in which a body arrives.
 const BODY_WAIT: Duration = Duration::from_secs(10);
-/// Bytes of larger bodies that are being read at the same time.
+/// The maximum number of bytes of large bodies that are being read at the same time.
 const READING_BYTES: usize = 64 * 1024 * 1024;
-/// A body up to here is read without counting. Ordinary events are smaller, so that strangers who send large bodies
-/// slowly can keep out nothing but other large ones.
+/// The size up to which the bytes of a body are not counted. Ordinary events are smaller, so strangers that send large
+/// bodies slowly can keep out only other large ones.
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
-/// Bounds the memory and the time of bodies that nobody has verified yet.
+/// A reader of bodies that limits the memory and the time of those that are not verified yet.
 pub struct BodyReader {
     bytes: Semaphore,
     wait: Duration,
@@ -38,7 +38,7 @@ impl BodyReader {
     /// Reads the body.
     ///
     /// # Errors
-    /// 413 as soon as it is too large, by its own word or by count; 415 if it is encoded; 408 if it takes too long;
+    /// 413 as soon as the body is too large, as announced or as counted; 415 if it is encoded; 408 if it takes too long;
     /// 503 if too many bytes of large bodies are being read.
     pub async fn read<E>(
         &self,
@@ -52,7 +52,7 @@ impl BodyReader {
         }
         let deadline = Instant::now() + self.wait;
         let mut body = Vec::with_capacity(announced.min(SMALL_BODY_BYTES));
-        let mut share = None;
+        let mut permit = None;
         loop {
             let next = timeout_at(deadline, payload.next()).await;
             let Some(chunk) = next.map_err(|_| Problem::BodyTimeout(BODY_WAIT.as_secs()))? else { break };
@@ -62,42 +62,42 @@ impl BodyReader {
                 return Err(Problem::BodyTooLarge(MAX_BODY_BYTES));
             }
             if length > SMALL_BODY_BYTES {
-                self.grow(&mut share, length)?;
+                self.grow(&mut permit, length)?;
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
     }
 
-    /// Lets `share` stand for `length` bytes.
-    fn grow<'r>(&'r self, share: &mut Option<SemaphorePermit<'r>>, length: usize) -> Result<(), Problem> {
-        let held = share.as_ref().map_or(0, SemaphorePermit::num_permits);
+    /// Extends `permit` to `length` bytes.
+    fn grow<'r>(&'r self, permit: &mut Option<SemaphorePermit<'r>>, length: usize) -> Result<(), Problem> {
+        let held = permit.as_ref().map_or(0, SemaphorePermit::num_permits);
         let more = u32::try_from(length - held).map_err(|_| Problem::BodyTooLarge(MAX_BODY_BYTES))?;
         let more = self.bytes.try_acquire_many(more).map_err(|_| Problem::TooManyBodies)?;
-        match share {
-            Some(share) => share.merge(more),
-            None => *share = Some(more),
+        match permit {
+            Some(permit) => permit.merge(more),
+            None => *permit = Some(more),
         }
         Ok(())
     }
 }
 
-/// Drops what has come of a body that is not wanted. Where that is all of it, as with an ordinary event, the connection
-/// can be used again: clients that are refused and must connect anew would add to the load.
-pub async fn pass_over<E>(payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin)) {
-    // What came together with the head is in the payload when the handler has waited once.
+/// Drops what has arrived of an unwanted body. If that is all of it, as with an ordinary event, the connection can be used
+/// again: refused clients that must reconnect would add to the load.
+pub async fn discard_arrived<E>(payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin)) {
+    // Bytes that came together with the head are in the payload once the handler has waited once.
     yield_now().await;
     while let Some(Some(Ok(_))) = payload.next().now_or_never() {}
 }
 
-/// The signature covers the bytes on the wire, and a packed body could be a bomb.
+/// Refuses a compressed body: the signature covers the bytes on the wire, and the body could be a decompression bomb.
 fn refuse_encoding(request: &HttpRequest) -> Result<(), Problem> {
     let mut encodings = request.headers().get_all(CONTENT_ENCODING);
     let plain = encodings.all(|encoding| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"));
     if plain { Ok(()) } else { Err(Problem::ContentEncoding) }
 }
 
-/// The length that the head announces, or 0.
+/// Returns the length that the head announces, or 0.
 fn announced_length(request: &HttpRequest) -> usize {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     length.unwrap_or(0)
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of which this much has come; the rest never does.
+    /// A body of which this many bytes arrive; the rest never does.
     fn stalled(bytes: usize) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
         stream::iter([Ok(Bytes::from(vec![b'x'; bytes]))]).chain(pending())
     }

@@ -1,4 +1,4 @@
-//! `POST /webhook[/{instance_id}]`: where the gateway's events come in.
+//! `POST /webhook[/{instance_id}]`: receives the events of the gateway.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,12 +11,11 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::problem::Problem;
-use crate::http::api::answer;
 use crate::http::auth::auth_failure_limiter::AuthFailureLimiter;
-use crate::http::limits::peer;
+use crate::http::json::json;
 use crate::http::limits::throttled_warning::ThrottledWarning;
-use crate::http::webhook::body::BodyReader;
+use crate::http::peer;
+use crate::http::problem::Problem;
 use crate::ingest::Ingest;
 use domain::access::signature::{Keyring, SecretUsed, Signature, SignatureError, Signer};
 use domain::event::{Event, EventState, SECRET_CHECK, TEST_WEBHOOK};
@@ -26,28 +25,29 @@ use platform::meters::Meters;
 
 pub mod body;
 pub mod identity;
-pub mod instances;
 
-/// The header with the signature, as the guide names it.
+use body::BodyReader;
+
+/// The header with the signature, as the gateway's guide names it.
 const SIGNATURE_HEADER: &str = "x-whapi-signature";
 
-const UNSIGNED_REFUSED: &str = "no secret is configured, and unsigned events are taken only from a program on this machine; \
+const UNSIGNED_REFUSED: &str = "no secret is configured, and unsigned events are accepted only from a program on this machine; \
      set BUZON_WEBHOOK_SECRET here and the same secret at the gateway";
 const SIGNATURE_ABSENT: &str = "the header X-Whapi-Signature is missing; set the secret at the gateway too";
 
-/// What receiving takes.
+/// The parts that receive events.
 pub struct Receiver {
-    pub reader: BodyReader,
+    pub body_reader: BodyReader,
     pub ingest: Ingest,
     pub clock: Arc<dyn Clock>,
     pub keyring: Keyring,
     pub allow_unsigned: bool,
     pub trusted_proxies: Vec<IpNet>,
-    /// Where events may come from, if not from anywhere.
+    /// The networks that events may come from; `None` for all.
     pub allow_from: Option<Vec<IpNet>>,
-    pub refusals: ThrottledWarning,
+    pub warning: ThrottledWarning,
     pub meters: Arc<Meters>,
-    pub strangers: Arc<AuthFailureLimiter>,
+    pub failures: Arc<AuthFailureLimiter>,
 }
 
 #[derive(Serialize)]
@@ -56,96 +56,98 @@ struct Accepted {
     duplicate: bool,
 }
 
-/// Receives an event, and answers 200 when it is committed and on disk.
+/// Receives an event. Answers 200 when the event is committed and on disk.
 pub async fn receive(
     request: HttpRequest,
     mut payload: Payload,
     receiver: Data<Receiver>,
 ) -> Result<HttpResponse, Problem> {
-    let taken = take(&request, &mut payload, &receiver).await;
-    taken.inspect_err(|problem| receiver.meters.refuse(problem.code()))
+    let accepted = accept(&request, &mut payload, &receiver).await;
+    accepted.inspect_err(|problem| receiver.meters.refuse(problem.code()))
 }
 
-async fn take(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver) -> Result<HttpResponse, Problem> {
+async fn accept(request: &HttpRequest, payload: &mut Payload, receiver: &Receiver) -> Result<HttpResponse, Problem> {
     let path = path_instance(request)?;
     let path = path.as_ref();
-    let claim = match receiver.admit(request, path) {
-        Ok(claim) => claim,
+    let signature = match receiver.admit(request, path) {
+        Ok(signature) => signature,
         Err(problem) => {
-            body::pass_over(payload).await;
+            body::discard_arrived(payload).await;
             return Err(problem);
         }
     };
-    let body = receiver.reader.read(request, payload).await?;
+    let body = receiver.body_reader.read(request, payload).await?;
     let received = Instant::now();
-    let signer = receiver.authenticate(request, path, &claim, &body)?;
+    let signer = receiver.authenticate(request, path, &signature, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
-    let remarks = Remarks::of(&event);
+    let remark = LogRemark::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
     receiver.meters.events.answer(received.elapsed());
-    remarks.log(peer::client_address(request, &receiver.trusted_proxies));
-    Ok(answer::json(&mut HttpResponse::Ok(), &Accepted { ok: true, duplicate: receipt.duplicate }))
+    remark.log(peer::client_address(request, &receiver.trusted_proxies));
+    Ok(json(&mut HttpResponse::Ok(), &Accepted { ok: true, duplicate: receipt.duplicate }))
 }
 
-/// The instance that the URL names, if it names one.
+/// Returns the instance that the URL names, if it names one.
 fn path_instance(request: &HttpRequest) -> Result<Option<InstanceId>, Problem> {
     let Some(segment) = request.match_info().get("instance_id") else { return Ok(None) };
     // The router leaves %25, %2B and %2F as they are, and decodes everything else.
     let segment = percent_decode_str(segment).decode_utf8_lossy();
     if segment.contains(['{', '}']) {
-        return Err(Problem::NotFound("put the id of the instance in the place of {instance_id}".to_owned()));
+        return Err(Problem::NotFound("replace {instance_id} with the id of the instance".to_owned()));
     }
     let instance = InstanceId::new(&segment).map_err(|error| Problem::NotFound(error.to_string()))?;
     Ok(Some(instance).filter(|instance| !instance.is_unstated()))
 }
 
-/// What a request shows before its body is read.
-enum SignatureClaim {
-    /// It is not signed, and need not be.
+/// The signature of a request, not yet compared with the body.
+enum PresentedSignature {
+    /// The request is not signed and need not be.
     Unsigned,
     Signed(Signature),
 }
 
 impl Receiver {
-    /// Refuses what cannot become an event, whatever its body is.
-    fn admit(&self, request: &HttpRequest, path: Option<&InstanceId>) -> Result<SignatureClaim, Problem> {
-        let claim = self.allowed(request).and_then(|()| self.claim(request));
-        let claim = claim.map_err(|problem| self.refuse(request, problem, || path.cloned()))?;
+    /// Refuses a request that cannot become an event, whatever its body is.
+    fn admit(&self, request: &HttpRequest, path: Option<&InstanceId>) -> Result<PresentedSignature, Problem> {
+        let signature = self.check_address(request).and_then(|()| self.signature(request));
+        let signature = signature.map_err(|problem| self.refuse(request, problem, || path.cloned()))?;
         self.ingest.admit()?;
-        Ok(claim)
+        Ok(signature)
     }
 
-    /// The address is that of the client, and a header about it counts only where a trusted proxy wrote it.
-    fn allowed(&self, request: &HttpRequest) -> Result<(), Problem> {
+    /// Checks the address of the client. A header about it counts only if a trusted proxy wrote it.
+    fn check_address(&self, request: &HttpRequest) -> Result<(), Problem> {
         let Some(networks) = &self.allow_from else { return Ok(()) };
         let client = peer::client_address(request, &self.trusted_proxies);
-        let named = client.is_some_and(|client| peer::contain(networks, client));
-        if named { Ok(()) } else { Err(Problem::ClientNotAllowed) }
+        let is_allowed = client.is_some_and(|client| peer::contain(networks, client));
+        if is_allowed { Ok(()) } else { Err(Problem::ClientNotAllowed) }
     }
 
-    fn claim(&self, request: &HttpRequest) -> Result<SignatureClaim, Problem> {
+    fn signature(&self, request: &HttpRequest) -> Result<PresentedSignature, Problem> {
         if self.keyring.is_empty() {
-            let allowed = self.allow_unsigned || peer::is_local(request);
-            return allowed.then_some(SignatureClaim::Unsigned).ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
+            let is_allowed = self.allow_unsigned || peer::is_local(request);
+            return is_allowed
+                .then_some(PresentedSignature::Unsigned)
+                .ok_or(Problem::SignatureMissing(UNSIGNED_REFUSED));
         }
         let values = request.headers().get_all(SIGNATURE_HEADER).map(|value| value.as_bytes());
-        Signature::from_headers(values).map(SignatureClaim::Signed).map_err(|error| match error {
+        Signature::from_headers(values).map(PresentedSignature::Signed).map_err(|error| match error {
             SignatureError::Missing => Problem::SignatureMissing(SIGNATURE_ABSENT),
             SignatureError::Malformed => Problem::SignatureMismatch,
         })
     }
 
-    /// Who signed the body.
+    /// Verifies the signature and returns who signed the body.
     fn authenticate(
         &self,
         request: &HttpRequest,
         path: Option<&InstanceId>,
-        claim: &SignatureClaim,
+        signature: &PresentedSignature,
         body: &[u8],
     ) -> Result<Signer, Problem> {
-        let verified = match claim {
-            SignatureClaim::Unsigned => Some((Signer::Nobody, SecretUsed::None)),
-            SignatureClaim::Signed(signature) => self.keyring.verify(path, body, signature),
+        let verified = match signature {
+            PresentedSignature::Unsigned => Some((Signer::Nobody, SecretUsed::None)),
+            PresentedSignature::Signed(signature) => self.keyring.verify(path, body, signature),
         };
         let (signer, used) = verified.ok_or_else(|| {
             let claimed = || path.cloned().or_else(|| Event::stated_instance(body));
@@ -155,16 +157,24 @@ impl Receiver {
         Ok(signer)
     }
 
-    /// Notes a refusal for the owner, and counts it for the client.
+    /// Warns the owner of a refusal, at most once a minute, and counts it for the client. `claimed` finds the instance that
+    /// the request claims to be from.
     fn refuse(&self, request: &HttpRequest, problem: Problem, claimed: impl FnOnce() -> Option<InstanceId>) -> Problem {
-        let client = peer::client_address(request, &self.trusted_proxies);
-        self.refusals.note(&problem, claimed, client, self.clock.now());
-        self.strangers.refuse(request, problem)
+        if let Some(count) = self.warning.due(self.clock.now()) {
+            warn!(
+                refused.count = count,
+                refused.code = problem.code(),
+                instance.claimed = claimed().map(tracing::field::display),
+                client.address = peer::client_address(request, &self.trusted_proxies).map(tracing::field::display),
+                "webhooks were refused and nothing of them is kept: {problem}"
+            );
+        }
+        self.failures.refuse(request, problem)
     }
 }
 
-/// What the log says of an event once it is stored: nothing of its content.
-enum Remarks {
+/// A log line about an event once it is stored. It has nothing of the event's content.
+enum LogRemark {
     None,
     Test { instance: InstanceId, signed: bool },
     SecretCheck { instance: InstanceId },
@@ -172,7 +182,7 @@ enum Remarks {
     Quarantined { instance: InstanceId, reason: String },
 }
 
-impl Remarks {
+impl LogRemark {
     fn of(event: &Event) -> Self {
         let instance = event.instance_id.clone();
         let is = |event_type| event.interpretation.subject.event_type.as_deref() == Some(event_type);
@@ -187,7 +197,7 @@ impl Remarks {
         }
     }
 
-    /// `client` is who has sent it.
+    /// `client` is the sender.
     fn log(self, client: Option<IpAddr>) {
         let client = client.map(tracing::field::display);
         match self {

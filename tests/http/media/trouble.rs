@@ -61,7 +61,7 @@ async fn while_the_bucket_fails_its_files_are_unavailable_and_afterwards_they_ar
         assert_eq!((refused.status.as_u16(), refused.code()), (503, "media_unavailable"));
         assert!(!refused.header("retry-after").is_empty());
         let detail = refused.body["detail"].as_str().expect("the value is text");
-        assert_eq!(detail, "the media store does not answer; come again", "hosts and paths are in the log only");
+        assert_eq!(detail, "the media store does not answer; try again later", "hosts and paths are in the log only");
         assert_eq!(given(media.request(Method::HEAD, &path)).await.status, 503);
         // Requests that do not need the bucket work.
         let known = media.get(&path).header("If-None-Match", format!("\"{}\"", key(JPEG)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use buzon::app::Application;
 use buzon::config::{Config, SettingSources};
-use buzon::http::limits::answers::AnswerLimits;
+use buzon::http::limits::response_memory::ResponseLimits;
 use buzon::http::stream::streams::StreamPace;
 use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::{EventStore, Store};
@@ -79,7 +79,7 @@ impl Service {
 
     /// Serves this store, with streams of this pace.
     pub fn start_paced(world: &World, store: Arc<dyn Store>, settings: &[(&str, &str)], pace: StreamPace) -> Self {
-        Self::start_all(world, store.clone(), store, settings, pace, AnswerLimits::default(), Arc::new(SystemClock))
+        Self::start_all(world, store.clone(), store, settings, pace, ResponseLimits::default(), Arc::new(SystemClock))
     }
 
     /// Serves this store, with these limits of answers.
@@ -87,7 +87,7 @@ impl Service {
         world: &World,
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
-        answers: AnswerLimits,
+        answers: ResponseLimits,
     ) -> Self {
         Self::start_all(world, store.clone(), store, settings, StreamPace::default(), answers, Arc::new(SystemClock))
     }
@@ -95,7 +95,7 @@ impl Service {
     /// Serves the world's database with this clock.
     pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> Self {
         let store = world.open().await;
-        Self::start_all(world, store.clone(), store, settings, StreamPace::default(), AnswerLimits::default(), clock)
+        Self::start_all(world, store.clone(), store, settings, StreamPace::default(), ResponseLimits::default(), clock)
     }
 
     /// Serves this store, and records events in this ledger.
@@ -105,7 +105,7 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
     ) -> Self {
-        let (pace, answers, clock) = (StreamPace::default(), AnswerLimits::default(), Arc::new(SystemClock));
+        let (pace, answers, clock) = (StreamPace::default(), ResponseLimits::default(), Arc::new(SystemClock));
         Self::start_all(world, ledger, store, settings, pace, answers, clock)
     }
 
@@ -115,7 +115,7 @@ impl Service {
         store: Arc<dyn Store>,
         settings: &[(&str, &str)],
         pace: StreamPace,
-        answers: AnswerLimits,
+        answers: ResponseLimits,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let data_dir = world.data_dir();

@@ -1,38 +1,38 @@
-//! Statistics as the API shows them.
+//! The figures of statistics, as the API shows them.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::api::answer::shown;
+use crate::http::api::time::rfc3339;
 use domain::statistics::{
     BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, WeekHours,
 };
 use domain::time::calendar::{Bucket, Calendar};
 
-/// What a statistic is about.
+/// The range and the instances that a statistic is about.
 #[derive(Serialize, ToSchema)]
-pub struct ReportRange {
-    /// From this time on.
+pub struct StatisticsRange {
+    /// The start.
     #[schema(example = "2024-08-27T05:00:00Z", format = DateTime)]
     pub since: String,
-    /// Before this time.
+    /// The end, which is not included.
     #[schema(example = "2024-08-28T05:00:00Z", format = DateTime)]
     pub until: String,
-    /// Whose hours, days and weeks these are.
+    /// The time zone of hours, days and weeks.
     #[schema(example = "America/Bogota")]
     pub time_zone: String,
-    /// The instance that was asked for; null for all that the token sees.
+    /// The requested instance; null for all that the token can see.
     #[schema(example = "123", required = true)]
     pub instance_id: Option<String>,
 }
 
-/// An hour, day or week, or as much of it as is in the range.
+/// An hour, day or week, or the part of it that is in the range.
 #[derive(Serialize, ToSchema)]
-pub struct ReportSpan {
-    /// Local time: `2024-08-27T13:00` of an hour, `2024-08-27` of a day, of a week its Monday. An hour that comes twice
-    /// because the clocks go back has its offset too: `2024-04-06T23:00-03:00`.
+pub struct TimeBucket {
+    /// The local time: `2024-08-27T13:00` for an hour, `2024-08-27` for a day, the Monday for a week. An hour that comes
+    /// twice because the clocks go back also has its offset: `2024-04-06T23:00-03:00`.
     #[schema(example = "2024-08-27")]
     pub label: String,
     #[schema(example = "2024-08-27T05:00:00Z", format = DateTime)]
@@ -41,7 +41,7 @@ pub struct ReportSpan {
     pub until: String,
 }
 
-/// Messages by direction.
+/// The number of messages by direction.
 #[derive(Serialize, ToSchema)]
 pub struct Directions {
     #[schema(example = 120)]
@@ -52,25 +52,25 @@ pub struct Directions {
 
 /// The messages of an hour, day or week.
 #[derive(Serialize, ToSchema)]
-pub struct MessageFigures {
+pub struct MessageBucket {
     #[serde(flatten)]
-    pub span: ReportSpan,
+    pub bucket: TimeBucket,
     #[serde(flatten)]
     pub total: Directions,
-    /// By type, those that occur; `unknown` stands for messages that state none.
+    /// The types that occur; `unknown` stands for messages without a type.
     #[schema(example = json!({"image": {"incoming": 20, "outgoing": 5}, "text": {"incoming": 100, "outgoing": 90}}))]
     pub types: BTreeMap<String, Directions>,
 }
 
-/// `data` has every hour, day or week of the range, also those without messages.
+/// The number of messages in every hour, day or week of the range, including those without messages.
 #[derive(Serialize, ToSchema)]
 pub struct MessageStatistics {
     #[serde(flatten)]
-    pub range: ReportRange,
-    pub data: Vec<MessageFigures>,
+    pub range: StatisticsRange,
+    pub data: Vec<MessageBucket>,
 }
 
-/// Whole seconds that half of the cases, and nine of ten, did not exceed; null where there are none.
+/// The median and the 90th percentile in whole seconds; null if there are no cases.
 #[derive(Serialize, ToSchema)]
 pub struct Percentiles {
     #[schema(example = 2, required = true)]
@@ -79,7 +79,7 @@ pub struct Percentiles {
     pub p90: Option<u64>,
 }
 
-/// Shares of the total, from 0 to 1; null where there are no messages.
+/// Shares of the total, from 0 to 1; null if there are no messages.
 #[derive(Serialize, ToSchema)]
 pub struct Rates {
     #[schema(example = 0.9895, required = true)]
@@ -92,8 +92,8 @@ pub struct Rates {
     pub failed: Option<f64>,
 }
 
-/// How far outgoing messages have come. What was read counts as delivered too, and what was delivered as sent:
-/// `total` is `sent` and `failed` and `pending` together.
+/// How far outgoing messages have come. A message that was read also counts as delivered, and a delivered one as sent:
+/// `total` is the sum of `sent`, `failed` and `pending`.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryFigures {
     #[schema(example = 95)]
@@ -115,25 +115,25 @@ pub struct DeliveryFigures {
 
 /// The outgoing messages of an hour, day or week.
 #[derive(Serialize, ToSchema)]
-pub struct DeliverySpan {
+pub struct DeliveryBucket {
     #[serde(flatten)]
-    pub span: ReportSpan,
+    pub bucket: TimeBucket,
     #[serde(flatten)]
     pub figures: DeliveryFigures,
 }
 
-/// Outgoing messages alone.
+/// How far outgoing messages have come, and how long that took.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryStatistics {
     #[serde(flatten)]
-    pub range: ReportRange,
-    /// Of the whole range.
+    pub range: StatisticsRange,
+    /// The figures of the whole range.
     pub data: DeliveryFigures,
-    /// Of each hour, day or week, as `by` asks; empty without it.
-    pub series: Vec<DeliverySpan>,
+    /// The figures of each hour, day or week, as `by` says; empty without it.
+    pub series: Vec<DeliveryBucket>,
 }
 
-/// How often somebody was answered, and how long they waited for it.
+/// How often people were answered, and how long they waited.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseFigures {
     #[schema(example = 41)]
@@ -141,56 +141,57 @@ pub struct ResponseFigures {
     pub seconds: Percentiles,
 }
 
-/// Of those who began to wait in this hour.
+/// The figures of the people who began to wait in this hour.
 #[derive(Serialize, ToSchema)]
 pub struct HourFigures {
-    /// 0 to 23, local time.
+    /// The hour in local time, 0 to 23.
     #[schema(example = 13)]
     pub hour: usize,
     #[serde(flatten)]
     pub figures: ResponseFigures,
 }
 
-/// Of those who began to wait on this weekday.
+/// The figures of the people who began to wait on this weekday.
 #[derive(Serialize, ToSchema)]
 pub struct WeekdayFigures {
-    /// 1 (Monday) to 7 (Sunday), as in ISO 8601.
+    /// The weekday from 1 (Monday) to 7 (Sunday), as in ISO 8601.
     #[schema(example = 1)]
     pub weekday: usize,
     #[serde(flatten)]
     pub figures: ResponseFigures,
 }
 
+/// Response times: all of them, by hour and by weekday.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseBreakdown {
     #[serde(flatten)]
     pub all: ResponseFigures,
-    /// All 24.
+    /// All 24 hours.
     pub by_hour: Vec<HourFigures>,
-    /// All 7.
+    /// All 7 weekdays.
     pub by_weekday: Vec<WeekdayFigures>,
 }
 
-/// Chats in which somebody waits for an answer now, whatever the range. Groups never wait.
+/// The chats in which somebody waits for an answer now, independent of the range. Groups never wait.
 #[derive(Serialize, ToSchema)]
 pub struct WaitingNow {
     #[schema(example = 3)]
     pub chats: u64,
-    /// Since when the one who has waited longest does; null where nobody waits.
+    /// When the longest wait began; null if nobody waits.
     #[schema(example = "2024-08-27T13:05:00Z", format = DateTime, required = true)]
     pub longest_since: Option<String>,
 }
 
-/// How long people waited for the business's first answer. Whoever began to wait within the range counts.
+/// How long people waited for the first answer of the business. Waits that began within the range are counted.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseStatistics {
     #[serde(flatten)]
-    pub range: ReportRange,
+    pub range: StatisticsRange,
     pub data: ResponseBreakdown,
     pub waiting_now: WaitingNow,
 }
 
-/// Messages by weekday (7 rows, Monday first) and local hour (24 columns, from 0).
+/// The number of messages by weekday (7 rows, Monday first) and local hour (24 columns, from 0).
 #[derive(Serialize, ToSchema)]
 pub struct WeekFigures {
     #[schema(example = json!([[0, 0, 0, 0, 0, 0, 1, 4, 9, 12, 11, 10, 8, 9, 10, 12, 9, 7, 4, 3, 1, 0, 0, 0]]))]
@@ -199,16 +200,17 @@ pub struct WeekFigures {
     pub outgoing: Vec<Vec<u64>>,
 }
 
+/// The number of messages by weekday and hour.
 #[derive(Serialize, ToSchema)]
 pub struct HourStatistics {
     #[serde(flatten)]
-    pub range: ReportRange,
+    pub range: StatisticsRange,
     pub data: WeekFigures,
 }
 
-impl From<&Bucket> for ReportSpan {
+impl From<&Bucket> for TimeBucket {
     fn from(bucket: &Bucket) -> Self {
-        Self { label: bucket.label.clone(), since: shown(bucket.period.since), until: shown(bucket.period.until) }
+        Self { label: bucket.label.clone(), since: rfc3339(bucket.period.since), until: rfc3339(bucket.period.until) }
     }
 }
 
@@ -219,10 +221,10 @@ impl From<MessageTally> for Directions {
 }
 
 impl MessageStatistics {
-    /// `traffic` has one for each bucket of the calendar.
-    pub fn new(range: ReportRange, calendar: &Calendar, traffic: Vec<BucketTraffic>) -> Self {
-        let figures = |(bucket, traffic): (&Bucket, BucketTraffic)| MessageFigures {
-            span: bucket.into(),
+    /// `traffic` has an element for each bucket of the calendar.
+    pub fn new(range: StatisticsRange, calendar: &Calendar, traffic: Vec<BucketTraffic>) -> Self {
+        let figures = |(bucket, traffic): (&Bucket, BucketTraffic)| MessageBucket {
+            bucket: bucket.into(),
             total: traffic.total.into(),
             types: traffic.kinds.into_iter().map(|(kind, tally)| (kind, tally.into())).collect(),
         };
@@ -264,14 +266,14 @@ impl From<&DeliveryFunnel> for DeliveryFigures {
     }
 }
 
-/// To four decimals.
+/// Returns the share rounded to four decimals.
 fn share(part: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| (part as f64 / total as f64 * 10_000.0).round() / 10_000.0)
 }
 
-impl DeliverySpan {
+impl DeliveryBucket {
     pub fn new(bucket: &Bucket, delivery: &DeliveryFunnel) -> Self {
-        Self { span: bucket.into(), figures: delivery.into() }
+        Self { bucket: bucket.into(), figures: delivery.into() }
     }
 }
 
@@ -291,7 +293,7 @@ impl From<&ResponseDurations> for ResponseBreakdown {
 
 impl From<WaitingChats> for WaitingNow {
     fn from(waiting: WaitingChats) -> Self {
-        Self { chats: waiting.chats, longest_since: waiting.since.map(shown) }
+        Self { chats: waiting.chats, longest_since: waiting.since.map(rfc3339) }
     }
 }
 

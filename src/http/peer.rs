@@ -1,4 +1,4 @@
-//! Who is at the other end: what the connection says, and what headers can be believed.
+//! The address of the client: from the connection, and from the headers that can be trusted.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -6,14 +6,14 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
 use ipnet::IpNet;
 
-/// Headers that a proxy, a tunnel or a browser adds: with one of them, a loopback peer speaks for somebody else.
+/// Headers that a proxy or a tunnel adds. With one of them, a loopback peer speaks for somebody else.
 const FORWARDED_BY: [&str; 8] =
     ["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "cf-ray", "fly-client-ip"];
 const FORWARDED_PREFIX: &str = "x-forwarded";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Whether the request comes from a program on this machine that speaks for itself: a loopback peer, a loopback host,
-/// and neither a forwarding header nor the `Origin` that a browser sends for a page.
+/// Returns true if the request comes from a program on this machine that speaks for itself: a loopback peer, a loopback
+/// host, and neither a forwarding header nor the `Origin` that a browser sends for a page.
 pub fn is_local(request: &HttpRequest) -> bool {
     let headers = request.headers();
     let peer = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
@@ -48,13 +48,13 @@ fn is_loopback_name(name: &str) -> bool {
     }
 }
 
-/// Whether somebody says on whose behalf the request comes.
+/// Returns true if a header says on whose behalf the request comes.
 pub fn has_forwarded_for(request: &HttpRequest) -> bool {
     request.headers().contains_key(FORWARDED_FOR)
 }
 
-/// The client's address, for limits and for the log. A header is believed only when a trusted proxy sent it: it is walked from the
-/// right, past further trusted proxies, to the first address that none of them is.
+/// Returns the client's address, for limits and for the log. `X-Forwarded-For` counts only if a trusted proxy sent it: it is
+/// read from the right, past further trusted proxies, to the first address that is none of them.
 pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = request.peer_addr()?.ip().to_canonical();
     let values: Vec<&[u8]> = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
@@ -66,19 +66,19 @@ pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr
     Some(client)
 }
 
-/// Some proxies add the port.
+/// Reads an address from a header. Some proxies add the port.
 fn address(claim: &[u8]) -> Option<IpAddr> {
     let claim = std::str::from_utf8(claim).ok()?.trim();
     let with_port = || claim.parse::<SocketAddr>().ok().map(|claim| claim.ip());
     Some(claim.parse::<IpAddr>().ok().or_else(with_port)?.to_canonical())
 }
 
-/// Whether one of the networks has the address.
+/// Returns true if one of the networks contains the address.
 pub fn contain(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// Whom limits count an address for: with IPv6 the whole network of 64 bits, whose addresses are one customer's.
+/// Returns the key under which limits count an address: with IPv6 the /64 network, whose addresses belong to one customer.
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = !(u64::MAX as u128);
     match address.to_canonical() {

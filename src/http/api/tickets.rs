@@ -1,15 +1,16 @@
-//! Tickets for URLs: what `<img>` and `EventSource` show instead of a token.
+//! Tickets for URLs, which `<img>` and `EventSource` send instead of a token.
 
+use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::access::{Access, Caller};
-use crate::http::api::answer;
-use crate::http::api::parameters;
-use crate::http::openapi::problem_docs::ActionProblems;
+use super::parameters::{NoParameters, Query};
+use crate::http::ApiState;
+use crate::http::auth::access::Caller;
+use crate::http::json::json;
+use crate::http::openapi::problems::ActionProblems;
 use crate::http::problem::Problem;
 
 /// A ticket, to be added to a URL as `?ticket=…`.
@@ -27,13 +28,12 @@ pub struct IssuedTicket {
     operation_id = "issue_ticket",
     post, path = "/api/v1/tickets", tag = "Tickets", security(("token" = [])),
     summary = "A ticket of five minutes for an image or a stream, which cannot send a header",
-    description = "Add it as `?ticket=…` to the URL of a file or of the stream. It sees what the token sees, and ends \
-                   with it.",
+    description = "Add the ticket as `?ticket=…` to the URL of a file or of the stream. It grants what the token grants, and \
+                   ends with the token.",
     responses((status = 201, description = "The ticket", body = IssuedTicket), ActionProblems),
 )]
-pub async fn issue(access: Data<Access>, reader: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    parameters::none(&request)?;
-    let ticket = access.issue_ticket(&reader).await?;
+pub async fn issue(api: Data<ApiState>, caller: Caller, _: Query<NoParameters>) -> Result<HttpResponse, Problem> {
+    let ticket = api.access.issue_ticket(&caller).await?;
     let issued = IssuedTicket { ticket: ticket.to_text(), expires_at: ticket.expires_at().to_rfc3339() };
-    Ok(answer::json(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")), &issued))
+    Ok(json(HttpResponse::Created().insert_header((CACHE_CONTROL, "no-store")), &issued))
 }

@@ -1,9 +1,9 @@
-//! Whether a client has already what it asks for.
+//! Conditional requests: the client may already have what it asks for.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, Header, IfNoneMatch};
 
-/// Whether the request's `If-None-Match` names it.
+/// Returns true if the request's `If-None-Match` names `etag`.
 pub fn is_known(request: &HttpRequest, etag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),

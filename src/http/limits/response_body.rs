@@ -1,4 +1,4 @@
-//! An answer on its way: its bytes, and the permit for them.
+//! The body of a response on its way to the client: its bytes, and the permit for them.
 
 use std::io;
 use std::pin::Pin;
@@ -13,49 +13,50 @@ use tokio::time::sleep;
 
 use super::fair_semaphore::FairPermit;
 
-/// The bytes that are handed on at once. actix copies them and asks for more when these are nearly written, so that a
-/// client who does not read holds no more than this outside the permit.
+/// The number of bytes that are handed to actix at once. actix copies them and asks for more when these are nearly written,
+/// so a client that does not read holds no more than this outside the permit.
 pub(crate) const CHUNK: usize = 32 * 1024;
 
-/// Bytes that go out in chunks. They and their permit are let go with the last chunk, with the connection, or when the
-/// time is up, whichever comes first: actix does not ask for the next chunk of a client who does not read, so an alarm
-/// beside it lets go, and the connection ends when it is asked for.
-pub(crate) struct AnswerBody {
+/// A body that is sent in chunks. Its bytes and their permit are released with the last chunk, with the connection, or when
+/// the time is up, whichever comes first. actix does not ask for the next chunk while a client does not read, so a separate
+/// task releases them, and the connection ends when actix asks again.
+pub(crate) struct ResponseBody {
     len: u64,
     left: usize,
-    held: Arc<Mutex<Option<HeldPermit>>>,
+    unsent: Arc<Mutex<Option<Unsent>>>,
     alarm: Option<AbortHandle>,
 }
 
-struct HeldPermit {
+/// The bytes that are not sent yet, and the permit of the whole body.
+struct Unsent {
     bytes: Bytes,
     _permit: FairPermit,
 }
 
-impl AnswerBody {
-    /// Bytes that the client has not read within `time` are dropped.
+impl ResponseBody {
+    /// Drops the bytes that the client has not read within `time`.
     pub(crate) fn new(bytes: Vec<u8>, permit: FairPermit, time: Duration) -> Self {
         let (len, left) = (bytes.len() as u64, bytes.len());
-        let held = Arc::new(Mutex::new(Some(HeldPermit { bytes: bytes.into(), _permit: permit })));
+        let unsent = Arc::new(Mutex::new(Some(Unsent { bytes: bytes.into(), _permit: permit })));
         let alarm = (left > CHUNK).then(|| {
-            let held = Arc::downgrade(&held);
+            let unsent = Arc::downgrade(&unsent);
             let alarm = tokio::spawn(async move {
                 sleep(time).await;
-                if let Some(held) = held.upgrade() {
-                    release(&held);
+                if let Some(unsent) = unsent.upgrade() {
+                    release(&unsent);
                 }
             });
             alarm.abort_handle()
         });
-        Self { len, left, held, alarm }
+        Self { len, left, unsent, alarm }
     }
 }
 
-fn release(held: &Mutex<Option<HeldPermit>>) {
-    *held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+fn release(unsent: &Mutex<Option<Unsent>>) {
+    *unsent.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
-impl MessageBody for AnswerBody {
+impl MessageBody for ResponseBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
@@ -68,19 +69,19 @@ impl MessageBody for AnswerBody {
         }
         let size = self.left.min(CHUNK);
         let chunk = {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.as_mut().map(|held| held.bytes.split_to(size))
+            let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+            unsent.as_mut().map(|unsent| unsent.bytes.split_to(size))
         };
         let Some(chunk) = chunk else { return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into()))) };
         self.left -= size;
         if self.left == 0 {
-            release(&self.held);
+            release(&self.unsent);
         }
         Poll::Ready(Some(Ok(chunk)))
     }
 }
 
-impl Drop for AnswerBody {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         if let Some(alarm) = &self.alarm {
             alarm.abort();
@@ -97,13 +98,13 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn body(len: usize, time: Duration) -> (AnswerBody, FairSemaphore) {
+    fn body(len: usize, time: Duration) -> (ResponseBody, FairSemaphore) {
         let semaphore = FairSemaphore::new(4);
         let permit = semaphore.try_acquire(None, 1).expect("it is free");
-        (AnswerBody::new(vec![b'x'; len], permit, time), semaphore)
+        (ResponseBody::new(vec![b'x'; len], permit, time), semaphore)
     }
 
-    async fn next(body: &mut AnswerBody) -> Option<io::Result<Bytes>> {
+    async fn next(body: &mut ResponseBody) -> Option<io::Result<Bytes>> {
         poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await
     }
 
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_takes_too_long_gets_no_more_and_holds_nothing() {
+    async fn a_client_that_takes_too_long_gets_no_more_and_holds_nothing() {
         let (mut body, semaphore) = body(2 * CHUNK, Duration::from_millis(1));
         assert!(next(&mut body).await.is_some());
         assert!(semaphore.acquire(None, 1).await.is_some());

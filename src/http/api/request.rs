@@ -1,0 +1,123 @@
+//! What the handlers of the read API take as their argument.
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::pages::{ListResponse, PageParameters};
+use super::parameters::{Both, NoParameters, QueryParameters, read};
+use crate::http::ApiState;
+use crate::http::auth::access::Caller;
+use crate::http::limits::response_memory::ReservedResponse;
+use crate::http::problem::Problem;
+use crate::http::store_handle::{StoreFuture, StoreRef};
+use domain::access::scope::Scope;
+use domain::instance::InstanceId;
+use domain::page::{Page, Paging, SortKey};
+
+/// A request of a caller, with its parameters and the memory for its response.
+pub struct ApiRequest<P = NoParameters> {
+    pub api: Data<ApiState>,
+    pub caller: Caller,
+    pub parameters: P,
+    pub response: ReservedResponse,
+    http: HttpRequest,
+}
+
+impl<P: QueryParameters> FromRequest for ApiRequest<P> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let api = request.app_data::<Data<ApiState>>().cloned();
+        let caller = request.extensions().get::<Caller>().cloned();
+        let http = request.clone();
+        Box::pin(async move {
+            let (api, caller) = api.zip(caller).ok_or(Problem::TokenMissing)?;
+            let response = api.memory.reserve(caller.token).await?;
+            Ok(Self { api, caller, parameters: read(&http)?, response, http })
+        })
+    }
+}
+
+impl<P> ApiRequest<P> {
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// 503 if the database does not answer.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        query: impl for<'s> FnOnce(StoreRef<'s>, Scope) -> StoreFuture<'s, T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let scope = self.caller.scope.clone();
+        self.api.store.ask(|store| query(store, scope)).await
+    }
+
+    /// Answers with a single object and its `ETag`. The body is left out if the client has this version.
+    ///
+    /// # Errors
+    /// 400 if it is larger than any response; 503 if it is larger than a page, and the memory for the rest is not free.
+    pub fn item(self, item: &impl Serialize) -> Result<HttpResponse, Problem> {
+        self.response.item(&self.http, item)
+    }
+}
+
+impl ApiRequest<PageParameters> {
+    /// Answers with a page of the rows that `query` finds, each as `view` shows it. `list` names the list for its cursors.
+    ///
+    /// # Errors
+    /// Parameters that do not fit together; 503 if the database does not answer.
+    pub async fn page<R, V, K>(
+        self,
+        list: &'static str,
+        query: impl for<'s> FnOnce(StoreRef<'s>, Scope, Paging<K>) -> StoreFuture<'s, Page<R, K>> + Send + 'static,
+        view: fn(R) -> V,
+    ) -> Result<HttpResponse, Problem>
+    where
+        R: Send + 'static,
+        V: Serialize,
+        K: Serialize + DeserializeOwned + Clone + Send + 'static,
+    {
+        let paging = self.parameters.paging(list, &self.api.local_time.zone)?;
+        let page = self.ask(|store, scope| query(store, scope, paging)).await?;
+        self.response.list(list, page.map(view))
+    }
+
+    /// Answers with an empty page, if the parameters are valid for the list.
+    ///
+    /// # Errors
+    /// Parameters that do not fit together.
+    pub fn empty_page<V: Serialize>(self, list: &str) -> Result<HttpResponse, Problem> {
+        self.parameters.paging::<SortKey>(list, &self.api.local_time.zone)?;
+        self.response.json(&ListResponse::<V>::empty())
+    }
+}
+
+/// A request for a page of a list, with the filter of the list.
+pub struct ListRequest<F> {
+    pub filter: F,
+    pub request: ApiRequest<PageParameters>,
+}
+
+impl<F: QueryParameters + 'static> FromRequest for ListRequest<F> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = ApiRequest::<Both<F, PageParameters>>::from_request(request, payload);
+        Box::pin(async move {
+            let ApiRequest { api, caller, parameters: Both(filter, page), response, http } = request.await?;
+            Ok(Self { filter, request: ApiRequest { api, caller, parameters: page, response, http } })
+        })
+    }
+}
+
+/// The instance of a key in a path, if the caller may see it. No column holds a NUL, and PostgreSQL refuses a query with
+/// one.
+pub fn visible(caller: &Caller, instance_id: &str, id: &str) -> Option<InstanceId> {
+    let instance_id = InstanceId::new(instance_id).ok()?;
+    (caller.scope.allows(&instance_id) && !id.contains('\0')).then_some(instance_id)
+}

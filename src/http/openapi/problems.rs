@@ -1,0 +1,144 @@
+//! The problems that endpoints answer with, as the OpenAPI document shows them.
+
+use std::collections::BTreeMap;
+
+use actix_web::ResponseError;
+use actix_web::http::header::RETRY_AFTER;
+use serde_json::json;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
+
+use crate::http::problem::{Problem, ProblemBody};
+use crate::http::stream::streams::StreamPace;
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+/// The problems of a list.
+pub struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> Responses {
+        let mut problems = access();
+        problems.extend([unknown_parameter(), invalid_parameter()]);
+        problems.extend(queries());
+        responses(problems)
+    }
+}
+
+/// The responses of a single object other than 200.
+pub struct ItemProblems;
+
+impl IntoResponses for ItemProblems {
+    fn responses() -> Responses {
+        let mut problems = access();
+        problems.extend([unknown_parameter(), not_found()]);
+        problems.extend(queries());
+        with_not_modified(responses(problems))
+    }
+}
+
+/// The problems of an endpoint that creates something.
+pub struct ActionProblems;
+
+impl IntoResponses for ActionProblems {
+    fn responses() -> Responses {
+        let mut problems = access();
+        problems.push(Problem::StoreUnavailable);
+        responses(problems)
+    }
+}
+
+/// The responses of an endpoint that sends a file.
+pub struct FileResponses;
+
+impl IntoResponses for FileResponses {
+    fn responses() -> Responses {
+        let mut problems = access();
+        problems.extend([
+            Problem::TicketInvalid,
+            not_found(),
+            Problem::MediaNotStored("the file is expired: the gateway no longer has it".to_owned()),
+            Problem::MediaMissing,
+            Problem::RangeNotSatisfiable(5),
+            Problem::StoreUnavailable,
+            Problem::MediaUnavailable,
+        ]);
+        let mut responses = with_not_modified(responses(problems));
+        for (status, description) in [("200", "The file"), ("206", "The requested part of the file")] {
+            let file = ContentBuilder::new().schema(Some(<Vec<u8>>::schema())).build();
+            let response = ResponseBuilder::new().description(description).content("*/*", file).build();
+            responses.insert(status.to_owned(), response.into());
+        }
+        let in_bucket = "The address of the file in the bucket, if the setting `media_redirect` is on";
+        responses.insert("307".to_owned(), ResponseBuilder::new().description(in_bucket).build().into());
+        responses
+    }
+}
+
+/// The problems of the stream before it begins.
+pub struct StreamProblems;
+
+impl IntoResponses for StreamProblems {
+    fn responses() -> Responses {
+        let mut problems = access();
+        problems.extend([
+            Problem::TicketInvalid,
+            unknown_parameter(),
+            invalid_parameter(),
+            Problem::TooManyStreams(StreamPace::default().streams),
+            Problem::StoreUnavailable,
+        ]);
+        responses(problems)
+    }
+}
+
+/// The problems of every endpoint that needs a token.
+fn access() -> Vec<Problem> {
+    vec![Problem::TokenInQuery, Problem::TokenMissing, Problem::TokenInvalid, Problem::TooManyRefused(1)]
+}
+
+/// The problems of every query to the database whose result has no fixed size.
+fn queries() -> [Problem; 4] {
+    [Problem::AnswerTooLarge, Problem::StoreUnavailable, Problem::TooManyAnswers, Problem::QueryTimeout]
+}
+
+fn unknown_parameter() -> Problem {
+    Problem::UnknownParameter { name: "chatid".to_owned(), known: "chat_id, limit, cursor".to_owned() }
+}
+
+fn invalid_parameter() -> Problem {
+    let detail = "expected a number from 1 to 200".to_owned();
+    Problem::InvalidParameter { name: "limit".to_owned(), detail }
+}
+
+fn not_found() -> Problem {
+    Problem::NotFound("there is no message with this id".to_owned())
+}
+
+fn with_not_modified(mut responses: Responses) -> Responses {
+    let response = ResponseBuilder::new().description("Your `If-None-Match` names the current version.").build();
+    responses.insert("304".to_owned(), response.into());
+    responses
+}
+
+/// Describes the problems by status: each code with an example of its detail.
+fn responses(problems: Vec<Problem>) -> Responses {
+    let mut by_status = BTreeMap::<_, Vec<Problem>>::new();
+    for problem in problems {
+        by_status.entry(problem.status_code().as_u16()).or_default().push(problem);
+    }
+    by_status.into_iter().map(|(status, problems)| (status.to_string(), response(&problems).into())).collect()
+}
+
+fn response(problems: &[Problem]) -> Response {
+    let mut description: Vec<String> = problems.iter().map(|it| format!("`{}`: {it}", it.code())).collect();
+    if problems.iter().any(|problem| problem.error_response().headers().contains_key(RETRY_AFTER)) {
+        description.push("The header `Retry-After` has the seconds to wait before the next attempt.".to_owned());
+    }
+    let examples = problems.iter().map(|it| (it.code(), ExampleBuilder::new().value(Some(json!(it.body()))).build()));
+    let schema = Ref::from_schema_name(ProblemBody::name());
+    let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
+    ResponseBuilder::new().description(description.join("\n\n")).content("application/problem+json", content).build()
+}

@@ -1,0 +1,94 @@
+//! The only way from a request to the store.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::http::problem::Problem;
+use store::{Store, StoreError};
+
+/// How long a request waits for a result. The database cancels a query earlier; this is for a host that is silent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The store, lent to a query. The query cannot keep it.
+pub type StoreRef<'s> = &'s (dyn Store + 'static);
+/// A query that runs on the service's runtime.
+pub type StoreFuture<'s, T> = BoxFuture<'s, Result<T, StoreError>>;
+
+/// A handle of the store for request handlers. The store's connections live in the service's runtime, and the runtime of
+/// a request can end before them: every query therefore runs as a task of the service's runtime. It runs to its end even
+/// if the client has gone.
+#[derive(Clone)]
+pub struct StoreHandle {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+}
+
+impl StoreHandle {
+    /// Runs queries on the runtime that this is called in.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, runtime: Handle::current() }
+    }
+
+    /// Runs a query: `handle.ask(|store| Box::pin(async move { store.chat(&instance_id, &chat_id).await }))`.
+    ///
+    /// # Errors
+    /// 503 if the database does not answer. The cause is logged and not in the response: it names hosts and paths.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        query: impl for<'s> FnOnce(StoreRef<'s>) -> StoreFuture<'s, T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        wait_for(self.spawn(query)).await
+    }
+
+    /// Runs a query that nobody waits for. A failure is logged as `failure`.
+    pub fn run_in_background(
+        &self,
+        failure: &'static str,
+        query: impl for<'s> FnOnce(StoreRef<'s>) -> StoreFuture<'s, ()> + Send + 'static,
+    ) {
+        let query = self.spawn(query);
+        self.runtime.spawn(async move {
+            if let Ok(Err(error)) = query.await {
+                warn!(%error, "{failure}");
+            }
+        });
+    }
+
+    /// Starts a query, for callers that have a time limit or a log line of their own.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        query: impl for<'s> FnOnce(StoreRef<'s>) -> BoxFuture<'s, T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let store = self.store.clone();
+        self.runtime.spawn(async move { query(&*store).await })
+    }
+
+    /// Runs something else on the service's runtime, such as a read from the media store.
+    ///
+    /// # Errors
+    /// The problem that the error stands for. The error is logged.
+    pub async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Display + Into<Problem> + Send + 'static,
+    {
+        wait_for(self.runtime.spawn(work)).await
+    }
+}
+
+async fn wait_for<T, E: Display + Into<Problem>>(task: JoinHandle<Result<T, E>>) -> Result<T, Problem> {
+    let result = timeout(PATIENCE, task).await.map_err(|_| Problem::QueryTimeout)?;
+    let result = result.map_err(|_| Problem::NotReady("it is shutting down"))?;
+    result.map_err(|error| {
+        warn!(%error, "a request could not be answered");
+        error.into()
+    })
+}
