@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
+use tracing::error;
 use utoipa::ToSchema;
 
 use crate::blob::BlobError;
@@ -74,7 +75,7 @@ pub enum Problem {
     /// Holds the size of the file.
     #[error("the file has {0} bytes, and the requested range has none of them")]
     RangeNotSatisfiable(u64),
-    /// A bug in buzon.
+    /// A bug in buzon, or a row of the database that cannot be read.
     #[error("buzon failed to answer because of a bug; its log has the details under the id of this request")]
     Internal,
     #[error("the database does not answer; try again later")]
@@ -106,6 +107,10 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::TooSlow => Self::QueryTimeout,
             StoreError::TooMuch => Self::AnswerTooLarge,
+            error @ StoreError::Unreadable { .. } => {
+                error!(%error, "a request cannot be answered");
+                Self::Internal
+            }
             _ => Self::StoreUnavailable,
         }
     }

@@ -34,7 +34,8 @@ const SLOW_DATABASE: u32 = 5;
 /// Parts of batches that wait to be tried again.
 const DELAYED_PARTS: usize = 64;
 
-/// The word for the column `reason` of an event that the database would not hold.
+/// The word for the column `reason` of an event that the database would not hold, or that changes a row which cannot be
+/// read.
 const REFUSED: &str = "refused_by_database";
 /// The word for one that the database did not get done, while it did others.
 const TOOK_TOO_LONG: &str = "took_too_long";
@@ -136,7 +137,9 @@ impl Committer {
             let started = Instant::now();
             match record(&*self.store, &part.events, started + time).await {
                 Ok(receipts) => self.committed(part, receipts, started.elapsed()),
-                Err(StoreError::Refused { .. } | StoreError::Swallowed { .. }) if part.events.len() > 1 => {
+                Err(StoreError::Refused { .. } | StoreError::Unreadable { .. } | StoreError::Swallowed { .. })
+                    if part.events.len() > 1 =>
+                {
                     let second = part.halve();
                     parts.extend([second, part]);
                 }
@@ -150,7 +153,14 @@ impl Committer {
                     parts.push(part.quarantined(REFUSED));
                 }
                 Err(StoreError::TooSlow) => parts.extend(self.ran_out_of_time(part)),
-                Err(error @ (StoreError::Refused { .. } | StoreError::Swallowed { .. })) => part.fail(&error),
+                // The event is at no fault, but it would meet the row again whenever the gateway sends it.
+                Err(error @ StoreError::Unreadable { .. }) if !part.set_aside => {
+                    error!(%error, "an event cannot be applied; it is kept as quarantined");
+                    parts.push(part.quarantined(REFUSED));
+                }
+                Err(
+                    error @ (StoreError::Refused { .. } | StoreError::Unreadable { .. } | StoreError::Swallowed { .. }),
+                ) => part.fail(&error),
                 Err(error) => {
                     parts.push(part);
                     parts.drain(..).chain(self.delayed.drain(..)).for_each(|part| part.fail(&error));

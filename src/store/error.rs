@@ -22,6 +22,15 @@ pub enum StoreError {
     /// What the database has on disk is not what it wrote. Trying again does not help.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// A row holds a value that cannot be read, because somebody else wrote it. Trying again does not help.
+    #[error("a row of {} cannot be read (column {column}: {reason})", table.unwrap_or("some table"))]
+    Unreadable {
+        table: Option<&'static str>,
+        /// A name, or a position among the columns of the statement that begins with 0.
+        column: String,
+        /// Without the value.
+        reason: String,
+    },
     /// A statement came back without an error and without all of its rows.
     #[error("a trigger or rule on the table {table} swallowed a row; remove it, or let it return the row")]
     Swallowed { table: &'static str },
@@ -97,11 +106,25 @@ impl From<sqlx::Error> for StoreError {
                 Some(code) => Self::of_sqlite_code(&code, database.message()),
                 None => Self::Unavailable(database.message().to_owned()),
             },
-            sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
-                Self::Refused { code: "codec".to_owned() }
+            sqlx::Error::Encode(_) => Self::Refused { code: "codec".to_owned() },
+            sqlx::Error::ColumnDecode { index, source } => {
+                Self::Unreadable { table: None, column: index.clone(), reason: source.to_string() }
+            }
+            sqlx::Error::Decode(source) => {
+                Self::Unreadable { table: None, column: "unknown".to_owned(), reason: source.to_string() }
             }
             _ => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+/// Adds the table to the error of a row that cannot be read, because sqlx does not name it.
+pub(crate) fn in_table(table: &'static str) -> impl Fn(StoreError) -> StoreError {
+    move |error| match error {
+        StoreError::Unreadable { table: None, column, reason } => {
+            StoreError::Unreadable { table: Some(table), column, reason }
+        }
+        error => error,
     }
 }
 
@@ -109,6 +132,11 @@ impl From<sqlx::Error> for StoreError {
 const SQLSTATE_LENGTH: usize = 5;
 
 impl StoreError {
+    /// The error of a value in a column of a table that is not what buzon writes.
+    pub(crate) fn unreadable(table: &'static str, column: &str) -> Self {
+        Self::Unreadable { table: Some(table), column: column.to_owned(), reason: "not a usable value".to_owned() }
+    }
+
     /// By the classes of PostgreSQL's appendix "Error Codes".
     fn of_sqlstate(code: &str, message: &str) -> Self {
         let text = || code.to_owned();

@@ -27,6 +27,7 @@ mod stream;
 mod stream_page;
 mod tickets;
 mod tokens;
+mod unreadable;
 mod unsigned;
 mod vanishing;
 mod walking;

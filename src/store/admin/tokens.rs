@@ -82,7 +82,6 @@ fn scope(instances: Option<&str>) -> Result<Scope, StoreError> {
     Ok(Scope::Instances(ids.iter().map(|id| InstanceId::from_store(id)).collect()))
 }
 
-/// Somebody else wrote the table.
 fn unreadable(column: &str) -> StoreError {
-    StoreError::Unavailable(format!("a row of api_tokens holds an unusable value for {column}"))
+    StoreError::unreadable("api_tokens", column)
 }

@@ -254,5 +254,9 @@ fn keys(keys: &[impl InstanceKey]) -> String {
 
 /// A time as the columns hold it.
 fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_rfc3339(text).ok_or_else(|| StoreError::Unavailable(format!("a column holds {text:?} for a time")))
+    Timestamp::from_rfc3339(text).ok_or_else(|| StoreError::Unreadable {
+        table: None,
+        column: "unknown".to_owned(),
+        reason: "the text is no time of RFC 3339".to_owned(),
+    })
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::messages::{IfPresent, MessageRows};
 use super::written::{MESSAGES, all_written, insert_words};
 use crate::StoreError;
+use crate::error::in_table;
 use crate::read::search::SearchRows;
 use domain::chat::{ChatPlacement, UpdatedMessage};
 use domain::message::{
@@ -86,7 +87,7 @@ async fn known(
     rows: &mut impl MessageRows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
 ) -> Result<Vec<Known>, StoreError> {
-    let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await?;
+    let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await.map_err(in_table(MESSAGES))?;
     let of_known: Vec<(RecordedMessage, Vec<LedgerCopy>)> =
         recorded.into_iter().filter_map(|it| copies.remove(&it.key()).map(|copies| (it, copies))).collect();
     let is_tied = |(recorded, copies): &&(RecordedMessage, Vec<LedgerCopy>)| {
@@ -176,7 +177,7 @@ async fn fold_piece(
     let mut told = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     let mut reached = Some(0);
     while let Some(after) = reached.filter(|reached| *reached < last) {
-        let page = rows.copies(&keys, after, last).await?;
+        let page = rows.copies(&keys, after, last).await.map_err(in_table("events"))?;
         page.copies.into_iter().for_each(|copy| told.entry(copy.key()).or_default().push(copy));
         told.values_mut().for_each(|copies| *copies = essential_copies(std::mem::take(copies)));
         reached = page.reached;
@@ -242,7 +243,7 @@ async fn recorded_words(
 ) -> Result<HashMap<MessageKey, String>, StoreError> {
     let mut words = HashMap::<MessageKey, String>::new();
     for keys in messages.chunks(BEGINNINGS) {
-        let beginnings = rows.beginnings(keys).await?;
+        let beginnings = rows.beginnings(keys).await.map_err(in_table(MESSAGES))?;
         words.extend(beginnings.into_iter().map(|(key, text)| (key, first_words(&text))));
         let bytes: usize = words.values().map(String::len).sum();
         if limit == FoldLimit::Bounded && words.len() > 1 && bytes > BATCH_TEXT_BYTES {

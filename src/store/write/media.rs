@@ -106,9 +106,8 @@ fn lease(instance_id: &str, message_id: String, source_sha256: &[u8], token: i64
     Ok(Lease { key: MediaKey { instance_id, message_id, source_sha256 }, token })
 }
 
-/// Somebody else wrote the table.
-pub(crate) fn unreadable(what: &str) -> StoreError {
-    StoreError::Unavailable(format!("a row of media holds an unusable value for {what}"))
+pub(crate) fn unreadable(column: &str) -> StoreError {
+    StoreError::unreadable("media", column)
 }
 
 /// The columns of a row whose attempt ended; what is not set stays as it is.

@@ -14,9 +14,11 @@ use super::messages::MessageRows;
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::written::{
-    all_written, insert_words, raise_acks, save_chats, save_responses, take_numbers, take_over_acks, upsert_acks,
+    MESSAGES, all_written, insert_words, raise_acks, save_chats, save_responses, take_numbers, take_over_acks,
+    upsert_acks,
 };
 use crate::StoreError;
+use crate::error::in_table;
 use crate::read::search::SearchRows;
 use domain::chat::TouchedChats;
 use domain::chat::response_tracker::AnswersAround;
@@ -126,10 +128,10 @@ async fn claim_acks(
     let mut unclaimed: Vec<MessageAck> = acks.iter().filter(|ack| ack.instance_id.is_unstated()).cloned().collect();
     let (sought, acked) = (ids(owners.iter().map(|key| &key.id)), ids(unclaimed.iter().map(|ack| &ack.message_id)));
     if !sought.is_empty() {
-        unclaimed.extend(rows.unstated_acks(&sought).await?);
+        unclaimed.extend(rows.unstated_acks(&sought).await.map_err(in_table("message_acks"))?);
     }
     if !acked.is_empty() {
-        owners.extend(rows.outgoing_with_ids(&acked).await?);
+        owners.extend(rows.outgoing_with_ids(&acked).await.map_err(in_table(MESSAGES))?);
     }
     let claimed = claimed(unclaimed, owners);
     if !claimed.is_empty() {
@@ -161,13 +163,13 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
     if keys.is_empty() {
         return Ok(());
     }
-    let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await?;
+    let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await.map_err(in_table("chats"))?;
     let mut chats = TouchedChats::new(keys, loaded);
     inserted.iter().for_each(|message| chats.insert(message));
     rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
     let vacant = chats.stale_fields();
     if !vacant.is_empty() {
-        chats.refill(rows.latest_in_chats(&vacant).await?);
+        chats.refill(rows.latest_in_chats(&vacant).await.map_err(in_table(MESSAGES))?);
     }
     take_turns(rows, &mut chats).await?;
     let (saved, emptied) = chats.into_rows();
@@ -184,11 +186,11 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
 async fn take_turns(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
     let turns = chats.response_changes();
     if !turns.unknown_waits.is_empty() {
-        chats.set_waiting(rows.first_incoming(&turns.unknown_waits).await?);
+        chats.set_waiting(rows.first_incoming(&turns.unknown_waits).await.map_err(in_table(MESSAGES))?);
     }
     let mut found = vec![];
     if !turns.affected.is_empty() {
-        found = rows.around(&turns.affected).await?;
+        found = rows.around(&turns.affected).await.map_err(in_table(MESSAGES))?;
         rows.delete_responses(&Vec::from_iter(found.iter().map(AnswersAround::span))).await?;
     }
     let responses = turns.responses(found);
