@@ -29,89 +29,29 @@ pub use admin::schema::Pending;
 pub use admin::tokens::TokenStore;
 pub use admin::zones::ZoneStore;
 pub use error::{DatabaseUrlError, OpenError, StoreError};
-pub use read::ack_reports::{AckFilter, AckReport, AckReports};
-pub use read::chat_reports::{ChatFilter, ChatReport, ChatReports};
-pub use read::event_reports::{EventDetail, EventFilter, EventReport, EventReports, LedgerClock};
-pub use read::feed::{Feed, FeedEvent, FeedFile, FeedFilter, FeedItem, Feeds};
-pub use read::instance_reports::{InstanceReport, InstanceReports, Occurrence};
-pub use read::media_lists::{MediaFilter, MediaLists};
-pub use read::media_reports::{JobFilter, JobReport, MediaReports};
-pub use read::message_filter::MessageFilter;
-pub use read::message_reports::{MessageDetail, MessageReport, MessageReports};
-pub use read::reaction_reports::{ReactionFilter, ReactionReports};
-pub use read::statistics::Statistics;
+pub use read::acks::{AckFilter, AckReport};
+pub use read::chats::{ChatFilter, ChatReport};
+pub use read::events::{EventDetail, EventFilter, EventReport};
+pub use read::feed::{Feed, FeedEvent, FeedFile, FeedFilter, FeedItem};
+pub use read::instances::{InstanceReport, Occurrence};
+pub use read::media::{JobFilter, JobReport, MediaFilter, MediaReports};
+pub use read::messages::{MessageDetail, MessageFilter, MessageReport};
+pub use read::reactions::ReactionFilter;
 pub use write::events::EventStore;
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
 pub use write::rebuild::{Aim, Difference, RebuildStage};
 
-use read::ack_reports::AckQueries;
-use read::chat_reports::ChatQueries;
-use read::event_reports::EventQueries;
-use read::instance_reports::InstanceReportQueries;
-use read::listing::InstanceQueries;
-use read::media_lists::MediaQueries;
-use read::message_reports::MessageQueries;
-use read::reaction_reports::ReactionQueries;
-use read::search::SearchQueries;
-use read::statistics::StatisticsQueries;
+use read::Queries;
 
-/// Everything that a database does for buzon.
-pub trait Store:
-    EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Reports + Availability
-{
-}
+/// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
+#[async_trait]
+pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Availability {
+    /// Begins a question, on a connection of its own: all of its statements see the same rows.
+    async fn read(&self) -> Result<Box<dyn Queries>, StoreError>;
 
-impl<T> Store for T where
-    T: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Reports + Availability
-{
-}
-
-/// Everything that people and dashboards ask.
-pub trait Reports:
-    MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics + LedgerReports
-{
-}
-
-impl<T: MessageReports + ChatReports + AckReports + ReactionReports + MediaLists + Statistics + LedgerReports> Reports
-    for T
-{
-}
-
-/// What they ask about the ledger.
-pub trait LedgerReports: EventReports + Feeds + LedgerClock + InstanceReports {}
-
-impl<T: EventReports + Feeds + LedgerClock + InstanceReports> LedgerReports for T {}
-
-/// The statements that answer them: the one thing of a question that the databases say differently.
-trait Queries:
-    InstanceQueries
-    + MessageQueries
-    + ChatQueries
-    + AckQueries
-    + ReactionQueries
-    + MediaQueries
-    + SearchQueries
-    + StatisticsQueries
-    + EventQueries
-    + InstanceReportQueries
-    + Send
-{
-}
-
-impl<T> Queries for T where
-    T: InstanceQueries
-        + MessageQueries
-        + ChatQueries
-        + AckQueries
-        + ReactionQueries
-        + MediaQueries
-        + SearchQueries
-        + StatisticsQueries
-        + EventQueries
-        + InstanceReportQueries
-        + Send
-{
+    /// Returns the latest number of the ledger: no event or file that becomes visible later has this number or a lower one.
+    async fn latest_seq(&self) -> Result<i64, StoreError>;
 }
 
 /// Whether the database is there.

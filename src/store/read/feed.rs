@@ -6,12 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use async_trait::async_trait;
-
-use super::event_reports::{EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
-use super::listing::{Question, Readable};
+use super::Queries;
+use super::events::{EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::write::media::unreadable;
-use crate::{Queries, StoreError};
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
@@ -26,14 +24,6 @@ const UNSTATED_ROWS: u32 = 1_000;
 const CHANGES: usize = 100;
 /// The events that can state an ack, and so change a message of another instance when they came without one.
 const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];
-
-/// The contract of the feed.
-#[async_trait]
-pub trait Feeds: Send + Sync {
-    /// At most `limit` items after the number `since`, in the order of their numbers. The work is bounded: it can be
-    /// fewer, even none, and yet there is more.
-    async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError>;
-}
 
 /// The items that are wanted; an empty set lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,7 +93,7 @@ pub struct FeedFile {
 }
 
 /// A row of `media` whose job has ended.
-pub(crate) struct FeedFileRow {
+pub struct FeedFileRow {
     pub(crate) seq: i64,
     pub(crate) instance_id: String,
     pub(crate) message_id: String,
@@ -123,18 +113,19 @@ impl FeedFileRow {
     }
 }
 
-#[async_trait]
-impl<S: Readable> Feeds for S {
-    async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
-        let mut reading = self.reading().await?;
-        let clock = reading.clock().await?;
+impl dyn Store + '_ {
+    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded: it can
+    /// be fewer, even none, and yet there is more.
+    pub async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
+        let mut queries = self.read().await?;
+        let clock = queries.clock().await?;
         // A number from the future is one of another ledger, or of one that was restored from an older copy.
         let since = since.min(clock);
         let view = View::new(scope, filter);
-        let windows = view.windows(&mut reading, since, clock, limit).await?;
+        let windows = view.windows(&mut *queries, since, clock, limit).await?;
         let ScanResult { found, reached } = ScanResult::merge(windows, true, limit);
-        let items = view.items(&mut reading, &found).await?;
-        reading.end().await?;
+        let items = view.items(&mut *queries, &found).await?;
+        queries.end().await?;
         Ok(Feed { items, next_since: reached.unwrap_or(clock), more: reached.is_some() })
     }
 }
@@ -160,36 +151,32 @@ impl<'v> View<'v> {
 
     async fn windows(
         &self,
-        queries: &mut impl Queries,
+        queries: &mut dyn Queries,
         since: i64,
         clock: i64,
         limit: u32,
     ) -> Result<Vec<ScanWindow>, StoreError> {
-        let sieve = ScanFilter { event_types: self.filter.event_types.clone(), ..ScanFilter::default() };
+        let filter = ScanFilter { event_types: self.filter.event_types.clone(), ..ScanFilter::default() };
         let sources = match &self.instances {
             None => ScanSources::Ledger,
             Some(instances) => ScanSources::Instances(instances.iter().cloned().collect()),
         };
-        let rows = LedgerScan::reach(&sources, &sieve, limit);
-        let (path, ascending) = (ScanIndex::All, true);
-        let stretch = LedgerScan { sources, path, sieve, after: since, before: clock + 1, ascending, rows };
-        let mut windows = queries.windows(&stretch).await?;
+        let rows = LedgerScan::reach(&sources, &filter, limit);
+        let (index, ascending) = (ScanIndex::All, true);
+        let scan = LedgerScan { sources, index, filter, after: since, before: clock + 1, ascending, rows };
+        let mut windows = queries.windows(&scan).await?;
         if self.filter.wants_files() {
-            let (path, sieve, rows) = (ScanIndex::Settled, ScanFilter::default(), limit + 1);
-            windows.extend(queries.windows(&LedgerScan { path, sieve, rows, ..stretch.clone() }).await?);
+            let (index, filter, rows) = (ScanIndex::Settled, ScanFilter::default(), limit + 1);
+            windows.extend(queries.windows(&LedgerScan { index, filter, rows, ..scan.clone() }).await?);
         }
         if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {
-            windows.extend(self.unstated(queries, stretch).await?);
+            windows.extend(self.unstated(queries, scan).await?);
         }
         Ok(windows)
     }
 
     /// The events without an instance that changed messages of the instances that are looked at.
-    async fn unstated(
-        &self,
-        queries: &mut impl Queries,
-        stretch: LedgerScan,
-    ) -> Result<Option<ScanWindow>, StoreError> {
+    async fn unstated(&self, queries: &mut dyn Queries, scan: LedgerScan) -> Result<Option<ScanWindow>, StoreError> {
         let stating = STATING.into_iter().map(str::to_owned);
         let wanted = &self.filter.event_types;
         let event_types: Vec<String> = stating.filter(|it| wanted.is_empty() || wanted.contains(it)).collect();
@@ -197,9 +184,9 @@ impl<'v> View<'v> {
             return Ok(None);
         }
         let sources = ScanSources::Instances(vec![InstanceId::unstated()]);
-        let sieve = ScanFilter { event_types, state: Some(EventState::Applied), ..ScanFilter::default() };
-        let stretch = LedgerScan { sources, sieve, rows: UNSTATED_ROWS, ..stretch };
-        let Some(window) = queries.windows(&stretch).await?.pop() else { return Ok(None) };
+        let filter = ScanFilter { event_types, state: Some(EventState::Applied), ..ScanFilter::default() };
+        let scan = LedgerScan { sources, filter, rows: UNSTATED_ROWS, ..scan };
+        let Some(window) = queries.windows(&scan).await?.pop() else { return Ok(None) };
         let events = queries.events_with(&window.found).await?;
         let owners = owners(queries, &events).await?;
         let found = events.iter().filter(|event| owners_of(&owners, event).any(|owner| self.looks_at(owner)));
@@ -211,7 +198,7 @@ impl<'v> View<'v> {
     }
 
     /// The items with these numbers; no event and no file share one.
-    async fn items(&self, queries: &mut impl Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
+    async fn items(&self, queries: &mut dyn Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
         let events = queries.events_with(seqs).await?;
         let files = if events.len() < seqs.len() { queries.files_with(seqs).await? } else { vec![] };
         let owners = owners(queries, &events).await?;
@@ -243,7 +230,7 @@ impl<'v> View<'v> {
 /// The instances of the outgoing messages that are meant by what came without an instance, by the messages' ids.
 type Owners = HashMap<String, BTreeSet<InstanceId>>;
 
-async fn owners(queries: &mut impl Queries, events: &[EventReport]) -> Result<Owners, StoreError> {
+async fn owners(queries: &mut dyn Queries, events: &[EventReport]) -> Result<Owners, StoreError> {
     let ids: BTreeSet<String> = events.iter().filter_map(|event| states_elsewhere(event).cloned()).collect();
     let mut owners = Owners::new();
     if !ids.is_empty() {

@@ -7,52 +7,25 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+use super::Queries;
+use super::acks::AckReport;
+use super::chats::ChatReport;
+use super::index::Index;
+use super::media::JobReport;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::reaction::MessageReaction;
 use domain::page::{KeysetRange, Page, Paging, SortKey};
+use domain::time::timestamp::Timestamp;
 
-/// A store that can be asked questions.
-#[async_trait]
-pub(crate) trait Readable: Send + Sync {
-    type Reading: Question + crate::Queries;
-
-    /// Begins a question, on a connection of its own: all of its statements see the same rows.
-    async fn reading(&self) -> Result<Self::Reading, StoreError>;
-}
-
-#[async_trait]
-pub(crate) trait Question: Send {
-    /// Ends a question that was answered.
-    async fn end(self) -> Result<(), StoreError>;
-}
-
-/// The statements on no table in particular.
-#[async_trait]
-pub(crate) trait InstanceQueries {
-    /// Every instance of which there is an event, `-` among them, in the order of its bytes.
-    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError>;
-}
-
-/// What a list is read from: columns `instance_id`, `at` and `rest` are its sort key, and stand among `columns`.
+/// The table of a list. Columns `instance_id`, `at` and `rest` are its sort key, and stand among `columns`.
 pub(crate) struct ListSource {
     pub(crate) table: &'static str,
     pub(crate) columns: &'static str,
     pub(crate) at: &'static str,
     pub(crate) rest: &'static [KeyColumn],
-}
-
-impl ListSource {
-    /// Whether an index has the rows with this word in a column.
-    pub(crate) fn is_rare(&self, column: &str, word: &str) -> bool {
-        !common_words(self.table, column).contains(&word)
-    }
-
-    /// That a column has this word.
-    pub(crate) fn word(&self, column: &'static str, word: &str) -> Condition {
-        let condition = if self.is_rare(column, word) { Condition::Is } else { Condition::Has };
-        condition(column, word.to_owned())
-    }
 }
 
 /// A column of a sort key after the time: text, or bytes that a cursor holds as hexadecimal digits.
@@ -69,36 +42,53 @@ impl KeyColumn {
     }
 }
 
-/// Rows that an index has in the order of the list.
+/// A value that a column has in all rows of a range.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyValue {
+    Text(String),
+    Flag(bool),
+}
+
+impl From<&str> for KeyValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// Rows of one instance between two keys. All ranges of a query say the same columns.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRange {
     pub(crate) instance_id: InstanceId,
-    pub(crate) chat_id: Option<String>,
-    /// `from_me` and `is_group`.
-    pub(crate) direction: Option<(bool, bool)>,
+    pub(crate) equal: Vec<(&'static str, KeyValue)>,
     pub(crate) range: KeysetRange,
 }
 
 impl KeyRange {
-    pub(crate) fn new(instance_id: InstanceId, paging: &Paging<SortKey>, listing: &ListSource) -> Self {
-        let mut range = paging.range(&instance_id, listing.rest.len());
+    pub(crate) fn new(instance_id: InstanceId, paging: &Paging<SortKey>, source: &ListSource) -> Self {
+        let mut range = paging.range(&instance_id, source.rest.len());
         for bound in [&mut range.after, &mut range.before] {
             // A cursor comes from outside.
             let bytes =
-                listing.rest.iter().zip(&mut bound.rest).filter(|(rest, _)| matches!(rest, KeyColumn::Bytes(_)));
+                source.rest.iter().zip(&mut bound.rest).filter(|(column, _)| matches!(column, KeyColumn::Bytes(_)));
             bytes.filter(|(_, part)| hex::decode(part.as_str()).is_err()).for_each(|(_, part)| part.clear());
         }
-        Self { instance_id, chat_id: None, direction: None, range }
+        Self { instance_id, equal: vec![], range }
+    }
+
+    pub(crate) fn with(mut self, column: &'static str, value: KeyValue) -> Self {
+        self.equal.push((column, value));
+        self
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.equal.iter().any(|(known, _)| *known == column)
     }
 }
 
-/// What holds of every row of a list. The columns are names in our own text; values are parameters.
+/// A condition on every row of a list. The columns are names in our own text; values are parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
-    /// An index has the rows with this text in the order of the list.
     Is(&'static str, String),
-    /// Most rows have this text, or those that are found by another condition are looked at for it.
-    Has(&'static str, String),
     Flag(&'static str, bool),
     Null(&'static str),
     NotNull(&'static str),
@@ -111,51 +101,83 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// The columns that are to have a certain text.
+    /// Returns the columns that are to have a certain text.
     pub(crate) fn each<const N: usize>(texts: [(&'static str, &Option<String>); N]) -> impl Iterator<Item = Self> {
         texts.map(|(column, text)| text.clone().map(|text| Self::Is(column, text))).into_iter().flatten()
     }
-}
 
-/// The words of a column that most rows have: its index is without these rows, which the list by time meets soon.
-fn common_words(table: &str, column: &str) -> &'static [&'static str] {
-    match (table, column) {
-        ("messages", "type") => &["text"],
-        ("messages", "status") => &["received", "sent"],
-        ("message_acks", "ack") => &["pending", "sent", "delivered", "read"],
-        _ => &[],
+    /// Returns the value that the column must have.
+    fn value_of(&self, column: &str) -> Option<KeyValue> {
+        match self {
+            Self::Is(known, text) if *known == column => Some(KeyValue::Text(text.clone())),
+            Self::Flag(known, flag) if *known == column => Some(KeyValue::Flag(*flag)),
+            _ => None,
+        }
+    }
+
+    /// Returns the text that the column must have.
+    pub(crate) fn text_of(&self, column: &str) -> Option<&str> {
+        match self {
+            Self::Is(known, text) if *known == column => Some(text),
+            _ => None,
+        }
     }
 }
 
-/// What the rows of an index that begins with the instance and this column have, where it is without some: in the words
-/// of the migration, which a statement must repeat to read that index. SQLite has `IS NOT` there, which is the same to it.
-pub(crate) fn rows_of_index(table: &str, column: &str) -> Option<String> {
-    match (table, column, common_words(table, column)) {
-        ("messages", "from_id" | "to_id", _) => Some(format!("{column} IS DISTINCT FROM chat_id")),
-        ("messages", "ack", _) => Some("(from_me OR ack <> 'pending')".to_owned()),
-        (_, _, []) => None,
-        (_, _, [word]) => Some(format!("{column} <> '{word}'")),
-        (_, _, words) => Some(format!("{column} NOT IN ('{}')", words.join("', '"))),
-    }
-}
-
-/// One page of a list.
-pub(crate) struct PageQuery<'a> {
-    pub(crate) targets: &'a [KeyRange],
-    pub(crate) conditions: &'a [Condition],
+/// One page of a list, or of the part of it that an index has.
+pub struct PageQuery {
+    pub(crate) source: &'static ListSource,
+    pub(crate) index: &'static Index,
+    pub(crate) ranges: Vec<KeyRange>,
+    /// The conditions that the ranges do not say.
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
 }
 
-impl<'a> PageQuery<'a> {
-    pub(crate) fn new(targets: &'a [KeyRange], conditions: &'a [Condition], paging: &Paging<SortKey>) -> Self {
-        Self { targets, conditions, ascending: paging.ascending(), limit: paging.rows_to_read() }
+impl PageQuery {
+    /// Gives the ranges the values of the index's leading columns. An index has the rows of a flag in order if it is said
+    /// what the flag is, so where the conditions do not, both are asked for.
+    pub(crate) fn new(
+        source: &'static ListSource,
+        index: &'static Index,
+        mut ranges: Vec<KeyRange>,
+        mut conditions: Vec<Condition>,
+        paging: &Paging<SortKey>,
+    ) -> Self {
+        for column in index.leading {
+            if ranges.iter().any(|range| range.has(column)) {
+                continue;
+            }
+            let value = conditions.iter().find_map(|condition| condition.value_of(column));
+            let values = value.map_or_else(|| vec![KeyValue::Flag(false), KeyValue::Flag(true)], |value| vec![value]);
+            let each = |range: KeyRange| values.iter().map(move |value| range.clone().with(column, value.clone()));
+            ranges = ranges.into_iter().flat_map(each).collect();
+            conditions.retain(|condition| condition.value_of(column).is_none());
+        }
+        Self { source, index, ranges, conditions, ascending: paging.ascending(), limit: paging.rows_to_read() }
     }
 }
 
-/// The instances that a list is about: those that are asked for, as far as the reader may see them.
+/// The statements that list.
+#[async_trait]
+pub trait ListQueries {
+    /// The keys of the messages of a page, with the times that it is ordered by.
+    async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+
+    /// The chats of a page, without their messages.
+    async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError>;
+
+    async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError>;
+
+    async fn reaction_rows(&mut self, query: &PageQuery) -> Result<Vec<MessageReaction>, StoreError>;
+
+    async fn media_rows(&mut self, query: &PageQuery) -> Result<Vec<JobReport>, StoreError>;
+}
+
+/// Returns the instances that a list is about: those that are asked for, as far as the reader may see them.
 pub(crate) async fn instances(
-    queries: &mut impl crate::Queries,
+    queries: &mut dyn Queries,
     scope: &Scope,
     wanted: Option<&InstanceId>,
 ) -> Result<Vec<InstanceId>, StoreError> {
@@ -166,46 +188,22 @@ pub(crate) async fn instances(
     }
 }
 
-/// What a list of those instances reads.
-pub(crate) async fn targets(
-    queries: &mut impl crate::Queries,
+/// Returns the ranges of a page in those instances.
+pub(crate) async fn ranges(
+    queries: &mut dyn Queries,
     scope: &Scope,
     wanted: Option<&InstanceId>,
     paging: &Paging<SortKey>,
-    listing: &ListSource,
+    source: &ListSource,
 ) -> Result<Vec<KeyRange>, StoreError> {
     let instances = instances(queries, scope, wanted).await?;
-    Ok(instances.into_iter().map(|instance| KeyRange::new(instance, paging, listing)).collect())
+    Ok(instances.into_iter().map(|instance| KeyRange::new(instance, paging, source)).collect())
 }
 
-/// Makes a page of rows that were read for several targets.
+/// Makes a page of rows that were read for several ranges.
 pub(crate) fn merge<T>(paging: &Paging<SortKey>, rows: Vec<T>, key: impl Fn(&T) -> SortKey) -> Page<T, SortKey> {
     let mut keyed: Vec<(SortKey, T)> = rows.into_iter().map(|row| (key(&row), row)).collect();
     keyed.sort_by(|(a, _), (b, _)| if paging.ascending() { a.cmp(b) } else { b.cmp(a) });
     keyed.truncate(paging.rows_to_read() as usize);
     paging.page(keyed, |(key, _)| key.clone()).map(|(_, row)| row)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_statement_repeats_the_words_of_the_migrations_that_leave_rows_out_of_an_index() {
-        let indexes = [("messages", "from_id"), ("messages", "to_id"), ("messages", "type"), ("messages", "status")];
-        let indexes = indexes.into_iter().chain([("messages", "ack"), ("message_acks", "ack")]);
-        let rows: Vec<String> = indexes.map(|(table, column)| rows_of_index(table, column).unwrap()).collect();
-        for (database, distinct) in [("sqlite", "IS NOT"), ("postgres", "IS DISTINCT FROM")] {
-            let folder = format!("{}/../../migrations/{database}", env!("CARGO_MANIFEST_DIR"));
-            let migrations =
-                fs::read_dir(folder).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
-            let migrations = migrations.collect::<String>();
-            for rows in &rows {
-                let rows = rows.replace("IS DISTINCT FROM", distinct);
-                assert!(migrations.contains(&format!("WHERE {rows}")), "{database}: {rows}");
-            }
-        }
-    }
 }

@@ -26,7 +26,7 @@ const QUICK: Duration = Duration::from_millis(10);
 const WIDEST: i32 = 256;
 
 /// A page of what is found.
-pub(crate) struct SearchAsk<'a> {
+pub struct SearchRequest<'a> {
     pub(crate) query: &'a SearchQuery,
     pub(crate) narrowing: SearchFilter,
     /// The instances that are searched, for the times of their messages.
@@ -51,19 +51,19 @@ pub(crate) struct SearchResult {
 
 /// Weeks that are searched together.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WeekStep {
+pub struct WeekStep {
     pub(crate) first: Week,
     pub(crate) last: Week,
 }
 
 /// The statements that search.
 #[async_trait]
-pub(crate) trait SearchQueries {
+pub trait SearchQueries {
     /// The time of the first message between two times, both included, in the order of reading. It may be one of
     /// another instance.
     async fn first_time(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
@@ -71,32 +71,35 @@ pub(crate) trait SearchQueries {
     /// What is found in a step: the first `limit` in the order of reading, and any that share the time of the last.
     async fn found(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
 }
 
-pub(crate) async fn find(queries: &mut impl SearchQueries, ask: &SearchAsk<'_>) -> Result<SearchResult, StoreError> {
-    if ask.instances.is_empty() {
+pub(crate) async fn find(
+    queries: &mut (impl SearchQueries + ?Sized),
+    request: &SearchRequest<'_>,
+) -> Result<SearchResult, StoreError> {
+    if request.instances.is_empty() {
         return Ok(SearchResult { rows: vec![], unfinished: None });
     }
     let begun = Instant::now();
-    let (mut from, mut to) = (ask.after.at(), ask.before.at());
+    let (mut from, mut to) = (request.after.at(), request.before.at());
     let (mut rows, mut width, mut reached) = (Vec::new(), 1, None);
-    while let Some(at) = queries.first_time(ask, from, to).await? {
-        if reached.is_some() && begun.elapsed() >= ask.time {
+    while let Some(at) = queries.first_time(request, from, to).await? {
+        if reached.is_some() && begun.elapsed() >= request.time {
             return Ok(SearchResult { rows, unfinished: reached });
         }
-        let step = WeekStep::from(at, width, ask.ascending);
+        let step = WeekStep::from(at, width, request.ascending);
         let step_begun = Instant::now();
-        rows.extend(queries.found(ask, step, ask.limit - rows.len() as u32).await?);
-        if rows.len() >= ask.limit as usize {
+        rows.extend(queries.found(request, step, request.limit - rows.len() as u32).await?);
+        if rows.len() >= request.limit as usize {
             break;
         }
-        let edge = if ask.ascending { step.last.ends() } else { step.first.begins() };
+        let edge = if request.ascending { step.last.ends() } else { step.first.begins() };
         reached = Some(edge);
-        match ask.ascending {
+        match request.ascending {
             true => from = edge,
             false => to = edge - Duration::from_millis(1),
         }
@@ -147,25 +150,28 @@ mod tests {
     impl SearchQueries for Fake {
         async fn first_time(
             &mut self,
-            ask: &SearchAsk<'_>,
+            request: &SearchRequest<'_>,
             from: Timestamp,
             to: Timestamp,
         ) -> Result<Option<Timestamp>, StoreError> {
             let mut times = days().filter(|at| (from..=to).contains(at));
-            Ok(if ask.ascending { times.next() } else { times.next_back() })
+            Ok(if request.ascending { times.next() } else { times.next_back() })
         }
 
         async fn found(
             &mut self,
-            ask: &SearchAsk<'_>,
+            request: &SearchRequest<'_>,
             step: WeekStep,
             limit: u32,
         ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
             let found = days().step_by(100).filter(|at| {
-                key(*at) > ask.after && key(*at) < ask.before && *at >= step.first.begins() && *at < step.last.ends()
+                key(*at) > request.after
+                    && key(*at) < request.before
+                    && *at >= step.first.begins()
+                    && *at < step.last.ends()
             });
             let mut found: Vec<Timestamp> = found.collect();
-            if !ask.ascending {
+            if !request.ascending {
                 found.reverse();
             }
             found.truncate(limit as usize);
@@ -184,7 +190,7 @@ mod tests {
     ) -> (Page<Timestamp, SortKey>, bool) {
         let paging = Paging { order, limit: 3, cursor, since: None, until: None };
         let (after, before) = paging.span(1);
-        let ask = SearchAsk {
+        let request = SearchRequest {
             query: &SearchQuery::parse("hola").unwrap(),
             narrowing: SearchFilter::default(),
             instances: &[InstanceId::new("7").unwrap()],
@@ -195,7 +201,7 @@ mod tests {
             limit: paging.rows_to_read(),
             time,
         };
-        let found = find(&mut Fake, &ask).await.unwrap();
+        let found = find(&mut Fake, &request).await.unwrap();
         let page = paging.page(found.rows, |(_, at)| key(*at)).map(|(_, at)| at);
         let broken_off = found.unfinished.is_some();
         (found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)), broken_off)

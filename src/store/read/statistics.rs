@@ -2,53 +2,12 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Question, Readable, instances};
-use crate::StoreError;
+use super::listing::instances;
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, AckStep, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::{BucketKey, Grid};
-
-/// The contract of statistics: of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts
-/// where the [`Grid`] puts its time.
-#[async_trait]
-pub trait Statistics: Send + Sync {
-    /// Messages by direction and type; each place, direction and type once. Types are a gateway's words, so there can be
-    /// any number: beyond 65,536 counts the answer is [`StoreError::TooMuch`].
-    async fn count_messages(
-        &self,
-        scope: &Scope,
-        wanted: Option<&InstanceId>,
-        grid: &Grid,
-    ) -> Result<Vec<MessageCount>, StoreError>;
-
-    /// Messages by direction and hour of the week. The grid is one of [hours of the week](Grid::hours_of_week).
-    async fn count_hours(
-        &self,
-        scope: &Scope,
-        wanted: Option<&InstanceId>,
-        grid: &Grid,
-    ) -> Result<Vec<HourCount>, StoreError>;
-
-    /// Outgoing messages by how far they have come, and by how long that took. The same place and time can come more
-    /// than once.
-    async fn count_deliveries(
-        &self,
-        scope: &Scope,
-        wanted: Option<&InstanceId>,
-        grid: &Grid,
-    ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
-
-    /// Answers by how long they took and by the hour of the week in which somebody began to wait; and who waits now,
-    /// since whenever. The grid is one of [hours of the week](Grid::hours_of_week). The same hour and time can come more
-    /// than once.
-    async fn count_responses(
-        &self,
-        scope: &Scope,
-        wanted: Option<&InstanceId>,
-        grid: &Grid,
-    ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError>;
-}
 
 /// The maximum number of message counts of one query: every hour of 92 days with more than ten types both ways.
 const MESSAGE_COUNTS: i64 = 65_536;
@@ -57,7 +16,7 @@ pub(crate) const MESSAGE_COUNTS_READ: i64 = MESSAGE_COUNTS + 1;
 
 /// The statements that count. Each slice of each instance is a range of an index.
 #[async_trait]
-pub(crate) trait StatisticsQueries {
+pub trait StatisticsQueries {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError>;
     async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError>;
     async fn deliveries(
@@ -69,58 +28,67 @@ pub(crate) trait StatisticsQueries {
     async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError>;
 }
 
-#[async_trait]
-impl<S: Readable> Statistics for S {
-    async fn count_messages(
+/// Counts of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts where the [`Grid`] puts its
+/// time.
+impl dyn Store + '_ {
+    /// Counts messages by direction and type; each place, direction and type once. Types are a gateway's words, so there
+    /// can be any number: beyond 65,536 counts the answer is [`StoreError::TooMuch`].
+    pub async fn count_messages(
         &self,
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
     ) -> Result<Vec<MessageCount>, StoreError> {
-        let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, wanted).await?;
-        let counts = reading.messages(&instances, grid).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let instances = instances(&mut *queries, scope, wanted).await?;
+        let counts = queries.messages(&instances, grid).await?;
+        queries.end().await?;
         if counts.len() > MESSAGE_COUNTS as usize { Err(StoreError::TooMuch) } else { Ok(counts) }
     }
 
-    async fn count_hours(
+    /// Counts messages by direction and hour of the week. The grid is one of [hours of the week](Grid::hours_of_week).
+    pub async fn count_hours(
         &self,
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
     ) -> Result<Vec<HourCount>, StoreError> {
-        let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, wanted).await?;
-        let counts = reading.hours(&instances, grid).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let instances = instances(&mut *queries, scope, wanted).await?;
+        let counts = queries.hours(&instances, grid).await?;
+        queries.end().await?;
         Ok(counts)
     }
 
-    async fn count_deliveries(
+    /// Counts outgoing messages by how far they have come, and by how long that took. The same place and time can come
+    /// more than once.
+    pub async fn count_deliveries(
         &self,
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
-        let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, wanted).await?;
-        let deliveries = reading.deliveries(&instances, grid).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let instances = instances(&mut *queries, scope, wanted).await?;
+        let deliveries = queries.deliveries(&instances, grid).await?;
+        queries.end().await?;
         Ok(deliveries)
     }
 
-    async fn count_responses(
+    /// Counts answers by how long they took and by the hour of the week in which somebody began to wait; and who waits
+    /// now, since whenever. The grid is one of [hours of the week](Grid::hours_of_week). The same hour and time can come
+    /// more than once.
+    pub async fn count_responses(
         &self,
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
     ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError> {
-        let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, wanted).await?;
-        let times = reading.response_times(&instances, grid).await?;
-        let waiting = reading.waiting(&instances).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let instances = instances(&mut *queries, scope, wanted).await?;
+        let times = queries.response_times(&instances, grid).await?;
+        let waiting = queries.waiting(&instances).await?;
+        queries.end().await?;
         Ok((times, waiting))
     }
 }

@@ -5,11 +5,11 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::ReadTransaction;
 use super::listing::push_condition;
-use super::reading::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::column;
-use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
+use crate::read::search::{SearchQueries, SearchRequest, SearchRows, WeekStep};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::search::{Facet, SearchEntry, SearchFilter, SearchQuery};
@@ -50,7 +50,7 @@ fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
 impl SearchQueries for ReadTransaction {
     async fn first_time(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
@@ -64,41 +64,41 @@ impl SearchQueries for ReadTransaction {
                 WHERE messages.instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at <= $3
             ) AS edge
             "#,
-            column(ask.instances, InstanceId::as_str) as _,
+            column(request.instances, InstanceId::as_str) as _,
             from.to_utc(),
             to.to_utc(),
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(if ask.ascending { times.first } else { times.last }.map(Timestamp::from_utc))
+        Ok(if request.ascending { times.first } else { times.last }.map(Timestamp::from_utc))
     }
 
     /// GIN has no order: all that is found in the step is sorted.
     async fn found(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
-        let narrowing = ask.narrowing.clone().and_any_of(step.first.to(step.last).map(Facet::week));
-        let order = if ask.ascending { "ASC" } else { "DESC" };
+        let narrowing = request.narrowing.clone().and_any_of(step.first.to(step.last).map(Facet::week));
+        let order = if request.ascending { "ASC" } else { "DESC" };
         let mut query = QueryBuilder::new(
             "SELECT found.instance_id, found.id, found.occurred_at FROM message_search AS found WHERE words @@ ",
         );
-        query.push_bind(expression(ask.query, &narrowing)).push("::text::tsquery");
-        for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
+        query.push_bind(expression(request.query, &narrowing)).push("::text::tsquery");
+        for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
             query.push(" AND (found.occurred_at, found.instance_id, found.id) ").push(sign);
             query.push(" (").push_bind(edge.at().to_utc()).push(", ").push_bind(edge.instance_id().to_owned());
             query.push(", ").push_bind(edge.rest().concat()).push(")");
         }
-        if !ask.conditions.is_empty() {
+        if !request.conditions.is_empty() {
             // The message is found by its key: OFFSET keeps the other conditions out, for which there are indexes, and none
             // but the row itself has its number.
             query.push(
                 " AND EXISTS (SELECT FROM (SELECT * FROM messages WHERE messages.instance_id = found.instance_id \
                  AND messages.id = found.id AND event_seq > 0 OFFSET 0) AS messages WHERE TRUE",
             );
-            ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
+            request.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
             query.push(")");
         }
         for (sign, column) in [(" ORDER BY ", "occurred_at"), (", ", "instance_id"), (", ", "id")] {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::reading::ReadTransaction;
+use super::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::column;
 use crate::read::statistics::{

@@ -2,237 +2,151 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::reading::ReadTransaction;
+use super::ReadTransaction;
+use super::messages::time;
 use crate::StoreError;
-use crate::read::listing::{
-    Condition, InstanceQueries, KeyColumn, KeyRange, ListSource, PageQuery, Question, Readable, rows_of_index,
-};
-use crate::read::media_lists::BEGINNING;
-use crate::sqlite::SqliteStore;
+use crate::read::acks::{AckReport, AckReportRow};
+use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::index::{Index, IndexOrder};
+use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
+use crate::read::media::{JobReport, ReportRow};
+use crate::read::reactions::ReactionRow;
 use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::reaction::MessageReaction;
 use domain::page::KeysetBound;
+use domain::time::timestamp::Timestamp;
 
 #[async_trait]
-impl Readable for SqliteStore {
-    type Reading = ReadTransaction;
+impl ListQueries for ReadTransaction {
+    async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        let rows = list::<(InstanceId, String, Timestamp)>(self, query).await?;
+        Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
+    }
 
-    async fn reading(&self) -> Result<ReadTransaction, StoreError> {
-        self.begin_reading().await
+    async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
+        let rows = list::<ChatReportRow<String>>(self, query).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
+        let rows = list::<AckReportRow<String>>(self, query).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn reaction_rows(&mut self, query: &PageQuery) -> Result<Vec<MessageReaction>, StoreError> {
+        let rows = list::<ReactionRow<String>>(self, query).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
+    }
+
+    async fn media_rows(&mut self, query: &PageQuery) -> Result<Vec<JobReport>, StoreError> {
+        let rows = list::<ReportRow<String>>(self, query).await?;
+        rows.into_iter().map(|row| row.read(time)).collect()
     }
 }
 
-#[async_trait]
-impl Question for ReadTransaction {
-    async fn end(self) -> Result<(), StoreError> {
-        self.commit().await
-    }
-}
+/// How many ranges a statement has; SQLite takes 500.
+const RANGES: usize = 100;
 
-#[async_trait]
-impl InstanceQueries for ReadTransaction {
-    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
-        let ids = sqlx::query_scalar!(
-            r#"
-            WITH RECURSIVE known (instance_id) AS (
-                SELECT min(instance_id) FROM events
-                UNION ALL
-                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
-                FROM known
-                WHERE known.instance_id IS NOT NULL
-            )
-            SELECT instance_id AS "instance_id!: String" FROM known WHERE instance_id IS NOT NULL
-            "#
-        )
-        .fetch_all(&mut **self)
-        .await?;
-        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
-    }
-}
-
-/// How many targets a statement has; SQLite takes 500.
-const TARGETS: usize = 100;
-
-/// The rows that the targets have for a page.
-pub(crate) async fn list<R>(
-    connection: &mut SqliteConnection,
-    listing: &ListSource,
-    ask: &PageQuery<'_>,
-) -> Result<Vec<R>, StoreError>
+/// Returns the rows that the ranges have for a page.
+async fn list<R>(connection: &mut SqliteConnection, query: &PageQuery) -> Result<Vec<R>, StoreError>
 where
     R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
 {
-    let Some(first) = ask.targets.first() else { return Ok(vec![]) };
-    let way = Way::of(listing, first, ask.conditions);
     let mut rows = Vec::new();
-    for targets in ask.targets.chunks(way.targets()) {
-        rows.extend(statement(listing, targets, ask, way).build_query_as().fetch_all(&mut *connection).await?);
+    for ranges in query.ranges.chunks(ranges_together(query.index)) {
+        rows.extend(statement(query, ranges).build_query_as().fetch_all(&mut *connection).await?);
     }
     Ok(rows)
 }
 
+/// Rows that are sorted have no order to be merged by, so that each of their ranges is a statement of its own.
+fn ranges_together(index: &Index) -> usize {
+    match index.order {
+        IndexOrder::Sorted => 1,
+        IndexOrder::Indexed => RANGES,
+    }
+}
+
 /// SQLite merges the parts of a union that each have the order of the whole, and reads no more of them than it needs.
-fn statement(listing: &ListSource, targets: &[KeyRange], ask: &PageQuery<'_>, way: Way) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("");
-    for (place, target) in targets.iter().enumerate() {
-        query.push(if place > 0 { " UNION ALL " } else { "" });
-        push_target(&mut query, listing, target, ask, way);
+fn statement(query: &PageQuery, ranges: &[KeyRange]) -> QueryBuilder<Sqlite> {
+    let (source, plus) = (query.source, hidden(query.index));
+    let mut statement = QueryBuilder::new("");
+    for (place, range) in ranges.iter().enumerate() {
+        statement.push(if place > 0 { " UNION ALL " } else { "" });
+        push_range(&mut statement, query, range);
     }
-    let order = if ask.ascending { "ASC" } else { "DESC" };
-    let columns = [listing.at, "instance_id"].into_iter().chain(listing.rest.iter().map(KeyColumn::column));
-    let ordered: Vec<String> = columns.map(|column| format!("{} {order}", way.key(column))).collect();
-    query.push(format_args!(" ORDER BY {} LIMIT ", ordered.join(", "))).push_bind(ask.limit);
-    query
+    let order = if query.ascending { "ASC" } else { "DESC" };
+    let columns = [source.at, "instance_id"].into_iter().chain(source.rest.iter().map(KeyColumn::column));
+    let ordered: Vec<String> = columns.map(|column| format!("{plus}{column} {order}")).collect();
+    statement.push(format_args!(" ORDER BY {} LIMIT ", ordered.join(", "))).push_bind(query.limit);
+    statement
 }
 
-fn push_target(
-    query: &mut QueryBuilder<Sqlite>,
-    listing: &ListSource,
-    target: &KeyRange,
-    ask: &PageQuery<'_>,
-    way: Way,
-) {
-    let columns = std::iter::once(listing.at).chain(listing.rest.iter().map(KeyColumn::column));
-    let columns: Vec<String> = columns.map(|column| way.key(column)).collect();
-    let key = columns.join(", ");
-    let (from, index) = (listing.table, way.index());
-    query.push(format_args!("SELECT {} FROM {from}{index} WHERE instance_id = ", listing.columns));
-    query.push_bind(target.instance_id.as_str().to_owned());
-    for (sign, bound) in [(">", &target.range.after), ("<", &target.range.before)] {
-        query.push(format_args!(" AND ({key}) {sign} ("));
-        push_bound(query, listing, bound);
-        query.push(")");
+fn push_range(statement: &mut QueryBuilder<Sqlite>, query: &PageQuery, range: &KeyRange) {
+    let PageQuery { source, index, .. } = query;
+    let plus = hidden(index);
+    let columns = std::iter::once(source.at).chain(source.rest.iter().map(KeyColumn::column));
+    let key = columns.map(|column| format!("{plus}{column}")).collect::<Vec<String>>().join(", ");
+    statement.push(format_args!("SELECT {} FROM {}", source.columns, source.table));
+    if let Some(name) = index.name {
+        statement.push(format_args!(" INDEXED BY {name}"));
     }
-    if let Some(chat_id) = &target.chat_id {
-        query.push(format_args!(" AND {} = ", way.condition("chat_id"))).push_bind(chat_id.clone());
+    statement.push(" WHERE instance_id = ").push_bind(range.instance_id.as_str().to_owned());
+    for (sign, bound) in [(">", &range.range.after), ("<", &range.range.before)] {
+        statement.push(format_args!(" AND ({key}) {sign} ("));
+        push_bound(statement, source, bound);
+        statement.push(")");
     }
-    if let Some((from_me, is_group)) = target.direction {
-        query.push(format_args!(" AND {} = ", way.condition("from_me"))).push_bind(from_me);
-        query.push(" AND is_group = ").push_bind(is_group);
-    }
-    ask.conditions.iter().for_each(|condition| push_condition(query, condition, way));
-    if let Way::InOrder(column, _) = way
-        && let Some(rows) = rows_of_index(listing.table, column)
-    {
-        query.push(format_args!(" AND {rows}"));
-    }
-}
-
-/// How rows are found. Without statistics SQLite often chooses an index that leaves far more rows than another, so it is
-/// told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Way {
-    /// By what the statement says besides: of a list, in its order, by its own index.
-    Plain,
-    /// In the order of the list, by the index that begins with the instance and this column.
-    InOrder(&'static str, &'static str),
-    /// All that have this column's value, and then sorted: they are few, and may be anywhere in the list.
-    Sorted(&'static str),
-}
-
-impl Way {
-    /// The first of the ways to read the listing that there is a condition for. The fewer rows one leaves, the earlier
-    /// it stands.
-    fn of(listing: &ListSource, target: &KeyRange, conditions: &[Condition]) -> Self {
-        use Way::{InOrder, Sorted};
-        let ways: &[Self] = match (listing.table, listing.at) {
-            ("messages", "occurred_at") => &[
-                InOrder("quoted_message_id", "messages_quoted"),
-                InOrder("chat_id", "messages_chat"),
-                InOrder("from_id", "messages_from"),
-                InOrder("to_id", "messages_to"),
-                InOrder("media_url", "messages_media"),
-                InOrder("ack", "messages_ack"),
-                InOrder("type", "messages_type"),
-                InOrder("status", "messages_status"),
-                InOrder("from_me", "messages_direction"),
-            ],
-            ("messages", _) => &[Sorted("quoted_message_id"), Sorted("chat_id")],
-            ("chats", _) => &[Sorted("contact")],
-            ("media", _) => &[
-                Sorted("message_id"),
-                InOrder("state", "media_listed_by_state"),
-                InOrder(BEGINNING, "media_listed_by_type"),
-            ],
-            ("message_acks", _) => &[Sorted("message_id"), InOrder("ack", "message_acks_word")],
-            _ => &[Sorted("message_id")],
+    for (column, value) in &range.equal {
+        let plus = if index.leading.contains(column) { "" } else { plus };
+        statement.push(format_args!(" AND {plus}{column} = "));
+        match value {
+            KeyValue::Text(text) => statement.push_bind(text.clone()),
+            KeyValue::Flag(flag) => statement.push_bind(*flag),
         };
-        let asked = |way: &&Self| match way {
-            Self::InOrder("chat_id", _) | Self::Sorted("chat_id") => target.chat_id.is_some(),
-            Self::InOrder("from_me", _) => target.direction.is_some(),
-            Self::InOrder(column, _) | Self::Sorted(column) => conditions.iter().any(|it| it.finds(column)),
-            Self::Plain => true,
-        };
-        ways.iter().find(asked).copied().unwrap_or(Self::Plain)
     }
-
-    /// What follows the table's name.
-    fn index(self) -> String {
-        match self {
-            Self::InOrder(_, index) => format!(" INDEXED BY {index}"),
-            Self::Plain | Self::Sorted(_) => String::new(),
-        }
-    }
-
-    /// What is sorted has no order to be merged by: each target is a statement of its own.
-    fn targets(self) -> usize {
-        match self {
-            Self::Sorted(_) => 1,
-            Self::Plain | Self::InOrder(..) => TARGETS,
-        }
-    }
-
-    /// A column of the sort key. Behind a plus sign it is no key of an index.
-    fn key(self, column: &str) -> String {
-        match self {
-            Self::Sorted(_) => format!("+{column}"),
-            Self::Plain | Self::InOrder(..) => column.to_owned(),
-        }
-    }
-
-    /// The column of a condition.
-    fn condition(self, column: &str) -> String {
-        match self {
-            Self::Sorted(chosen) if chosen != column => format!("+{column}"),
-            _ => column.to_owned(),
-        }
+    query.conditions.iter().for_each(|condition| push_condition(statement, condition, plus));
+    if let Some(rows) = index.rows() {
+        statement.push(format_args!(" AND {rows}"));
     }
 }
 
-impl Condition {
-    /// Whether an index on `column` finds the rows.
-    fn finds(&self, column: &str) -> bool {
-        matches!(self, Self::Is(known, _) | Self::NotNull(known) if *known == column)
+/// Returns what stands before the columns that must not lead to another index: behind a plus sign a column is no key of one.
+fn hidden(index: &Index) -> &'static str {
+    match index.order {
+        IndexOrder::Sorted => "+",
+        IndexOrder::Indexed => "",
     }
 }
 
-fn push_bound(query: &mut QueryBuilder<Sqlite>, listing: &ListSource, bound: &KeysetBound) {
-    query.push_bind(bound.at.to_rfc3339());
-    for (rest, part) in listing.rest.iter().zip(&bound.rest) {
-        match rest {
-            KeyColumn::Text(_) => query.push(", ").push_bind(part.clone()),
-            KeyColumn::Bytes(_) => query.push(", unhex(").push_bind(part.clone()).push(")"),
+fn push_bound(statement: &mut QueryBuilder<Sqlite>, source: &ListSource, bound: &KeysetBound) {
+    statement.push_bind(bound.at.to_rfc3339());
+    for (column, part) in source.rest.iter().zip(&bound.rest) {
+        match column {
+            KeyColumn::Text(_) => statement.push(", ").push_bind(part.clone()),
+            KeyColumn::Bytes(_) => statement.push(", unhex(").push_bind(part.clone()).push(")"),
         };
     }
 }
 
-pub(crate) fn push_condition(query: &mut QueryBuilder<Sqlite>, condition: &Condition, way: Way) {
+/// Adds a condition; `plus` is put before a column that an index could be read by.
+pub(crate) fn push_condition(statement: &mut QueryBuilder<Sqlite>, condition: &Condition, plus: &str) {
     match condition {
-        Condition::Is(column, text) | Condition::Has(column, text) => {
-            query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(text.clone())
-        }
-        Condition::Flag(column, flag) => query.push(format_args!(" AND {} = ", way.condition(column))).push_bind(*flag),
-        Condition::Null(column) => query.push(format_args!(" AND {} IS NULL", way.condition(column))),
-        Condition::NotNull(column) => query.push(format_args!(" AND {} IS NOT NULL", way.condition(column))),
+        Condition::Is(column, text) => statement.push(format_args!(" AND {plus}{column} = ")).push_bind(text.clone()),
+        Condition::Flag(column, flag) => statement.push(format_args!(" AND {plus}{column} = ")).push_bind(*flag),
+        Condition::Null(column) => statement.push(format_args!(" AND {plus}{column} IS NULL")),
+        Condition::NotNull(column) => statement.push(format_args!(" AND {plus}{column} IS NOT NULL")),
         Condition::Contains(column, text) => {
-            query.push(format_args!(" AND instr({column}, ")).push_bind(text.clone()).push(") > 0")
+            statement.push(format_args!(" AND instr({column}, ")).push_bind(text.clone()).push(") > 0")
         }
-        Condition::Begins(column, text) => query
+        Condition::Begins(column, text) => statement
             .push(format_args!(" AND substr({column}, 1, length("))
             .push_bind(text.clone())
             .push(")) = ")
             .push_bind(text.clone()),
-        Condition::AtLeast(column, number) => query.push(format_args!(" AND {column} >= ")).push_bind(*number),
-        Condition::AtMost(column, number) => query.push(format_args!(" AND {column} <= ")).push_bind(*number),
+        Condition::AtLeast(column, number) => statement.push(format_args!(" AND {column} >= ")).push_bind(*number),
+        Condition::AtMost(column, number) => statement.push(format_args!(" AND {column} <= ")).push_bind(*number),
     };
 }
 
@@ -242,12 +156,12 @@ mod tests {
 
     use super::*;
     use crate::MessageFilter;
-    use crate::read::message_filter::ListPart;
-    use crate::read::message_reports::{BY_ARRIVAL, BY_TIME};
+    use crate::read::index::{ACK_WORD, OF_CONTACT, OF_MESSAGE, REACTIONS_OF_PERSON};
+    use crate::read::messages::{BY_ARRIVAL, BY_TIME};
     use crate::sqlite::MIGRATIONS;
     use domain::page::{Paging, SortKey, SortOrder};
 
-    /// What each condition is found by, those that leave the fewest rows first.
+    /// What each column is found by, those that leave the fewest rows first.
     const INDEXES: [(&str, &str); 7] = [
         ("quoted_message_id", "messages_quoted"),
         ("from_id", "messages_from"),
@@ -258,30 +172,24 @@ mod tests {
         ("status", "messages_status"),
     ];
 
+    const PAGING: Paging<SortKey> =
+        Paging { order: SortOrder::NewestFirst, limit: 50, cursor: None, since: None, until: None };
+
     async fn database() -> SqliteConnection {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         MIGRATIONS.run(&mut connection).await.unwrap();
         connection
     }
 
-    async fn plan(
-        connection: &mut SqliteConnection,
-        listing: &ListSource,
-        target: KeyRange,
-        conditions: &[Condition],
-    ) -> String {
-        let ask = PageQuery { targets: &[], conditions, ascending: false, limit: 51 };
-        let way = Way::of(listing, &target, conditions);
-        let targets = vec![target; way.targets().min(3)];
-        let text = format!("EXPLAIN QUERY PLAN {}", statement(listing, &targets, &ask, way).sql().as_str());
+    async fn plan(connection: &mut SqliteConnection, query: &PageQuery) -> String {
+        let ranges = vec![query.ranges[0].clone(); ranges_together(query.index).min(3)];
+        let text = format!("EXPLAIN QUERY PLAN {}", statement(query, &ranges).sql().as_str());
         let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await.unwrap();
         rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join(", ")
     }
 
-    fn target(listing: &ListSource) -> KeyRange {
-        let paging =
-            Paging::<SortKey> { order: SortOrder::NewestFirst, limit: 50, cursor: None, since: None, until: None };
-        KeyRange::new(InstanceId::new("7").unwrap(), &paging, listing)
+    fn range(source: &ListSource) -> KeyRange {
+        KeyRange::new(InstanceId::new("7").unwrap(), &PAGING, source)
     }
 
     /// Everything that messages can be filtered by, beside their chat.
@@ -306,59 +214,83 @@ mod tests {
             let mut filter = MessageFilter::default();
             let asked = FILTERS.iter().enumerate().filter(|(place, _)| chosen >> place & 1 == 1);
             asked.for_each(|(_, set)| set(&mut filter));
-            for (listing, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
-                filter.chat_id = chat.then(String::new);
-                let target = KeyRange { chat_id: filter.chat_id.clone(), ..target(listing) };
-                for ListPart { targets, conditions } in filter.parts(listing, vec![target]) {
-                    let in_chat = targets[0].chat_id.is_some();
-                    let directed = targets[0].direction.is_some();
-                    let plan = plan(&mut connection, listing, targets[0].clone(), &conditions).await;
-                    let by_arrival = listing.at == "received_at";
+            for (source, chat) in [(&BY_TIME, false), (&BY_TIME, true), (&BY_ARRIVAL, false), (&BY_ARRIVAL, true)] {
+                let range = if chat { range(source).with("chat_id", "".into()) } else { range(source) };
+                for query in filter.queries(source, vec![range], &PAGING) {
+                    let plan = plan(&mut connection, &query).await;
+                    let equal = |column: &str| query.ranges[0].equal.iter().any(|(known, _)| *known == column);
+                    let by_arrival = source.at == "received_at";
                     let few = filter.quoted_message_id.is_some();
                     assert!(plan.contains("SEARCH messages USING ") && !plan.contains("SCAN"), "{filter:?} {plan}");
                     assert_eq!(plan.contains("TEMP B-TREE"), by_arrival && (chat || few), "{filter:?} {plan}");
-                    let first = INDEXES.iter().find(|(column, _)| conditions.iter().any(|it| it.finds(column)));
+                    let with_file = filter.has_media == Some(true);
+                    let found_by = |column: &str| equal(column) || column == "media_url" && with_file;
+                    let first = INDEXES.iter().find(|(column, _)| found_by(column));
                     let index = match first {
-                        Some((_, index)) if few || !by_arrival && !in_chat => index,
-                        _ if in_chat => "messages_chat",
+                        Some((_, index)) if few || !by_arrival && !equal("chat_id") => index,
+                        _ if equal("chat_id") => "messages_chat",
                         _ if by_arrival => "messages_received",
-                        _ if directed => "messages_direction",
+                        _ if equal("from_me") => "messages_direction",
                         _ => "messages_occurred",
                     };
                     assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {index} {plan}");
                     let whole = "(instance_id=? AND from_me=? AND is_group=? AND ack=? AND (occurred_at";
                     assert!(*index != *"messages_ack" || plan.contains(whole), "{filter:?} {plan}");
+                    // The ranges and the conditions together say all that the filter does.
+                    let said = query.conditions.len() + query.ranges[0].equal.len();
+                    assert!(said >= filter.conditions().len(), "{filter:?} {:?}", query.conditions);
                 }
             }
         }
     }
 
     #[tokio::test]
-    async fn acks_of_one_word_have_an_index_in_the_order_of_their_arrival() {
+    async fn acks_of_one_word_and_reactions_of_one_person_have_an_index_in_the_order_of_the_list() {
         let mut connection = database().await;
-        let rest = &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")];
-        let listing = ListSource { table: "message_acks", columns: "*", at: "received_at", rest };
-        let plan = plan(&mut connection, &listing, target(&listing), &[Condition::Is("ack", String::new())]).await;
-        assert!(plan.contains("INDEX message_acks_word (instance_id=? AND ack=?"), "{plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        const ACKS: ListSource = ListSource {
+            table: "message_acks",
+            columns: "*",
+            at: "received_at",
+            rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")],
+        };
+        const REACTIONS: ListSource = ListSource {
+            table: "message_reactions",
+            columns: "*",
+            at: "reacted_at",
+            rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("from_number"), KeyColumn::Text("reaction")],
+        };
+        for (source, index, column) in [(&ACKS, &ACK_WORD, "ack"), (&REACTIONS, &REACTIONS_OF_PERSON, "from_number")] {
+            let conditions = vec![Condition::Is(column, String::new())];
+            let query = PageQuery::new(source, index, vec![range(source)], conditions, &PAGING);
+            let plan = plan(&mut connection, &query).await;
+            let found = format!("INDEX {} (instance_id=? AND {column}=?", index.name.unwrap());
+            assert!(plan.contains(&found), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
     }
 
     #[tokio::test]
     async fn what_belongs_to_one_message_or_one_person_is_found_by_it() {
         let mut connection = database().await;
-        const OF_MESSAGE: &[KeyColumn] = &[KeyColumn::Text("message_id")];
+        const MESSAGE: &[KeyColumn] = &[KeyColumn::Text("message_id")];
         const CHAT: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
-        for (table, at, rest, column) in [
-            ("message_acks", "received_at", OF_MESSAGE, "message_id"),
-            ("message_reactions", "reacted_at", OF_MESSAGE, "message_id"),
-            ("media", "occurred_at", OF_MESSAGE, "message_id"),
-            ("chats", "last_message_at", CHAT, "contact"),
-            ("chats", "waiting_since", CHAT, "contact"),
-        ] {
-            let listing = ListSource { table, columns: "*", at, rest };
-            let asked = [Condition::Is(column, String::new()), Condition::NotNull(at)];
-            let plan = plan(&mut connection, &listing, target(&listing), &asked).await;
-            assert!(plan.contains("instance_id=?") && plan.contains(&format!("{column}=?")), "{table} {plan}");
+        const SOURCES: [ListSource; 5] = [
+            ListSource { table: "message_acks", columns: "*", at: "received_at", rest: MESSAGE },
+            ListSource { table: "message_reactions", columns: "*", at: "reacted_at", rest: MESSAGE },
+            ListSource { table: "media", columns: "*", at: "occurred_at", rest: MESSAGE },
+            ListSource { table: "chats", columns: "*", at: "last_message_at", rest: CHAT },
+            ListSource { table: "chats", columns: "*", at: "waiting_since", rest: CHAT },
+        ];
+        for source in &SOURCES {
+            let (index, column) = match source.table {
+                "chats" => (&OF_CONTACT, "contact"),
+                _ => (&OF_MESSAGE, "message_id"),
+            };
+            let conditions = vec![Condition::Is(column, String::new()), Condition::NotNull(source.at)];
+            let query = PageQuery::new(source, index, vec![range(source)], conditions, &PAGING);
+            let plan = plan(&mut connection, &query).await;
+            let found = plan.contains("instance_id=?") && plan.contains(&format!("{column}=?"));
+            assert!(found, "{} {plan}", source.table);
         }
     }
 }

@@ -1,9 +1,50 @@
 //! The twins of `store/read`.
 
-pub(crate) mod event_reports;
-pub(crate) mod listing;
-pub(crate) mod media_reports;
-pub(crate) mod reading;
-pub(crate) mod reports;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::{Executor, Sqlite};
+
+use crate::read::Queries;
+use crate::sqlite::SqliteStore;
+use crate::{Store, StoreError};
+
+mod events;
+mod instances;
+mod listing;
+mod media;
+mod messages;
 pub(crate) mod search;
-pub(crate) mod statistics;
+mod statistics;
+
+/// How long a question may take; PostgreSQL's reading transactions say the same.
+const QUESTION_TIME: Duration = Duration::from_secs(5);
+/// How many steps of its virtual machine SQLite takes between two looks at the clock: some hundred microseconds.
+const STEPS: i32 = 10_000;
+
+type ReadTransaction = crate::read::ReadTransaction<Sqlite>;
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn read(&self) -> Result<Box<dyn Queries>, StoreError> {
+        let mut transaction = ReadTransaction::new(self.reports.acquire().await?);
+        let end = Instant::now() + QUESTION_TIME;
+        transaction.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < end);
+        transaction.execute("BEGIN").await?;
+        Ok(Box::new(transaction))
+    }
+
+    async fn latest_seq(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.read_pool).await?)
+    }
+}
+
+#[async_trait]
+impl Queries for ReadTransaction {
+    async fn end(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.execute("COMMIT").await?;
+        self.lock_handle().await?.remove_progress_handler();
+        self.give_back();
+        Ok(())
+    }
+}

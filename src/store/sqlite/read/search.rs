@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::listing::{Way, push_condition};
-use super::reading::ReadTransaction;
+use super::ReadTransaction;
+use super::listing::push_condition;
 use crate::StoreError;
-use crate::read::search::{SearchAsk, SearchQueries, SearchRows, WeekStep};
+use crate::read::search::{SearchQueries, SearchRequest, SearchRows, WeekStep};
 use crate::sqlite::{json, timestamp};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -80,14 +80,14 @@ fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
 impl SearchQueries for ReadTransaction {
     async fn first_time(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (first_key, last_key) = (first_key(from), last_key(to));
         let (from, to) = (from.to_rfc3339(), to.to_rfc3339());
         let connection = &mut **self;
-        let at = match ask.ascending {
+        let at = match request.ascending {
             true => {
                 sqlx::query_scalar!(
                     "SELECT occurred_at FROM message_search WHERE search_key >= ?1 AND search_key <= ?2 \
@@ -118,16 +118,16 @@ impl SearchQueries for ReadTransaction {
 
     async fn found(
         &mut self,
-        ask: &SearchAsk<'_>,
+        request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
-        let mut rows = found(self, ask, step, (from, to), Some(limit)).await?;
+        let mut rows = found(self, request, step, (from, to), Some(limit)).await?;
         // The words have messages of one millisecond in the order in which they came, and a page in that of their keys.
         if let Some(&FoundRow { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
             rows.retain(|row| first_key(row.at) != first_key(at));
-            rows.extend(found(self, ask, step, (first_key(at), last_key(at)), None).await?);
+            rows.extend(found(self, request, step, (first_key(at), last_key(at)), None).await?);
         }
         Ok(rows.into_iter().map(|row| (row.key, row.at)).collect())
     }
@@ -141,33 +141,33 @@ struct FoundRow {
 /// What is found in a step among these search keys, both included, in their order.
 async fn found(
     connection: &mut SqliteConnection,
-    ask: &SearchAsk<'_>,
+    request: &SearchRequest<'_>,
     step: WeekStep,
     (from, to): (i64, i64),
     limit: Option<u32>,
 ) -> Result<Vec<FoundRow>, StoreError> {
-    let order = if ask.ascending { "ASC" } else { "DESC" };
+    let order = if request.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new(
         "SELECT message_search.instance_id, message_search.id, message_search.occurred_at \
          FROM message_words CROSS JOIN message_search ON message_search.search_key = message_words.rowid \
          WHERE message_words MATCH ",
     );
-    query.push_bind(expression(ask.query, &ask.narrowing));
+    query.push_bind(expression(request.query, &request.narrowing));
     query.push(" AND message_words.rowid >= ").push_bind(from).push(" AND message_words.rowid <= ").push_bind(to);
     query.push(" AND message_search.occurred_at >= ").push_bind(step.first.begins().to_rfc3339());
     query.push(" AND message_search.occurred_at < ").push_bind(step.last.ends().to_rfc3339());
-    for (sign, edge) in [(">", &ask.after), ("<", &ask.before)] {
+    for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
         query.push(" AND (message_search.occurred_at, message_search.instance_id, message_search.id) ");
         query.push(sign).push(" (").push_bind(edge.at().to_rfc3339());
         query.push(", ").push_bind(edge.instance_id().to_owned());
         query.push(", ").push_bind(edge.rest().concat()).push(")");
     }
-    if !ask.conditions.is_empty() {
+    if !request.conditions.is_empty() {
         query.push(
             " AND EXISTS (SELECT 1 FROM messages WHERE messages.instance_id = message_search.instance_id \
              AND messages.id = message_search.id",
         );
-        ask.conditions.iter().for_each(|condition| push_condition(&mut query, condition, Way::Plain));
+        request.conditions.iter().for_each(|condition| push_condition(&mut query, condition, ""));
         query.push(")");
     }
     query.push(" ORDER BY message_words.rowid ").push(order);

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::reading::ReadTransaction;
+use super::ReadTransaction;
 use crate::StoreError;
 use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,

@@ -2,30 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::listing::{Question, Readable, instances};
-use crate::StoreError;
+use super::listing::instances;
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
 /// How far quarantined events are counted.
 pub(crate) const QUARANTINED_COUNTED: i64 = 1_000;
-
-/// The contract of what people ask about instances.
-#[async_trait]
-pub trait InstanceReports: Send + Sync {
-    /// The instances of which there is an event, in the order of their ids; messages are counted from `since` on and
-    /// before `until`.
-    async fn list_instances(
-        &self,
-        scope: &Scope,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<InstanceReport>, StoreError>;
-
-    /// When the last event of each instance came, in the order of their ids.
-    async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError>;
-}
 
 /// An instance, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +32,12 @@ pub struct Occurrence {
     pub received_at: Timestamp,
 }
 
-/// The statement that reads them.
+/// The statements about instances.
 #[async_trait]
-pub(crate) trait InstanceReportQueries {
+pub trait InstanceQueries {
+    /// Every instance of which there is an event, `-` among them, in the order of its bytes.
+    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError>;
+
     /// Those of these instances of which there is an event.
     async fn instance_reports(
         &mut self,
@@ -63,26 +50,28 @@ pub(crate) trait InstanceReportQueries {
     async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError>;
 }
 
-#[async_trait]
-impl<S: Readable> InstanceReports for S {
-    async fn list_instances(
+impl dyn Store + '_ {
+    /// Returns the instances of which there is an event, in the order of their ids; messages are counted from `since` on
+    /// and before `until`.
+    pub async fn list_instances(
         &self,
         scope: &Scope,
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError> {
-        let mut reading = self.reading().await?;
-        let instances = instances(&mut reading, scope, None).await?;
-        let mut reports = reading.instance_reports(&instances, since, until).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let instances = instances(&mut *queries, scope, None).await?;
+        let mut reports = queries.instance_reports(&instances, since, until).await?;
+        queries.end().await?;
         reports.sort_by(|a, b| a.instance_id.cmp(&b.instance_id));
         Ok(reports)
     }
 
-    async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
-        let mut reading = self.reading().await?;
-        let arrivals = reading.last_arrivals().await?;
-        reading.end().await?;
+    /// Returns when the last event of each instance came, in the order of their ids.
+    pub async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let mut queries = self.read().await?;
+        let arrivals = queries.last_arrivals().await?;
+        queries.end().await?;
         Ok(arrivals)
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
-use super::listing::{KeyColumn, KeyRange, ListSource, PageQuery, Question, Readable, instances, merge};
-use super::media_reports::JobReport;
-use super::message_filter::{ListPart, MessageFilter};
-use super::search::{self, SEARCH_TIME, SearchAsk};
-use crate::{Queries, StoreError};
+use super::Queries;
+use super::chats::ChatReport;
+use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, instances, merge};
+use super::media::JobReport;
+use super::search::{self, SEARCH_TIME, SearchRequest};
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
@@ -19,19 +20,26 @@ use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
-/// The contract of what people ask about messages.
-#[async_trait]
-pub trait MessageReports: Send + Sync {
-    /// A page of the messages that `filter` lets through.
-    async fn list_messages(
-        &self,
-        scope: &Scope,
-        filter: &MessageFilter,
-        paging: &Paging<SortKey>,
-    ) -> Result<Page<MessageReport, SortKey>, StoreError>;
-
-    /// A message with all that is known of it.
-    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError>;
+/// Which messages are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFilter {
+    pub instance_id: Option<InstanceId>,
+    /// In a chat with the person of this number, in digits.
+    pub contact: Option<String>,
+    pub chat_id: Option<String>,
+    pub from_id: Option<String>,
+    pub to_id: Option<String>,
+    pub from_me: Option<bool>,
+    pub kind: Option<String>,
+    pub ack: Option<String>,
+    pub status: Option<String>,
+    pub is_group: Option<bool>,
+    pub has_media: Option<bool>,
+    pub quoted_message_id: Option<String>,
+    /// In whose bodies this is found; in the order of when they were sent.
+    pub search: Option<SearchQuery>,
+    /// Ordered and bounded by when they arrived, instead of when they were sent.
+    pub by_arrival: bool,
 }
 
 /// A message, for a person.
@@ -73,14 +81,7 @@ pub(crate) const ACKS: i64 = 200;
 
 /// The statements that read messages and what belongs to them.
 #[async_trait]
-pub(crate) trait MessageQueries {
-    /// The keys of the messages of a page, with the times that it is ordered by.
-    async fn message_keys(
-        &mut self,
-        listing: &ListSource,
-        ask: &PageQuery<'_>,
-    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
-
+pub trait MessageQueries {
     /// The bytes of the long texts of each of these messages and of its first [`REACTIONS`], in the order of the keys.
     async fn message_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<i64>, StoreError>;
 
@@ -98,6 +99,8 @@ pub(crate) trait MessageQueries {
 
     /// The chats of these instances with the person of this number.
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError>;
+
+    async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
 }
 
 const KEY: &[KeyColumn] = &[KeyColumn::Text("id")];
@@ -106,51 +109,55 @@ pub(crate) const BY_TIME: ListSource =
 pub(crate) const BY_ARRIVAL: ListSource =
     ListSource { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
 
-#[async_trait]
-impl<S: Readable> MessageReports for S {
-    async fn list_messages(
+impl dyn Store + '_ {
+    /// Returns a page of the messages that `filter` lets through.
+    pub async fn list_messages(
         &self,
         scope: &Scope,
         filter: &MessageFilter,
         paging: &Paging<SortKey>,
     ) -> Result<Page<MessageReport, SortKey>, StoreError> {
-        let mut reading = self.reading().await?;
-        let keys = keys(&mut reading, scope, filter, paging).await?;
-        let sizes = sizes(&mut reading, &keys.rows).await?;
+        let mut queries = self.read().await?;
+        let keys = keys(&mut *queries, scope, filter, paging).await?;
+        let sizes = sizes(&mut *queries, &keys.rows).await?;
         let keys = keys.within(PAGE_BYTES, &sizes);
-        let mut messages = reports(&mut reading, &keys.rows).await?;
+        let mut messages = reports(&mut *queries, &keys.rows).await?;
         let page = keys.filter_map(|key| messages.remove(&key));
-        reading.end().await?;
+        queries.end().await?;
         Ok(page)
     }
 
-    async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
-        let mut reading = self.reading().await?;
-        let detail = detail(&mut reading, MessageKey { instance_id: instance_id.clone(), id: id.to_owned() }).await?;
-        reading.end().await?;
+    /// Returns a message with all that is known of it.
+    pub async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
+        let mut queries = self.read().await?;
+        let detail = detail(&mut *queries, MessageKey { instance_id: instance_id.clone(), id: id.to_owned() }).await?;
+        queries.end().await?;
         Ok(detail)
     }
 }
 
 async fn keys(
-    queries: &mut impl Queries,
+    queries: &mut dyn Queries,
     scope: &Scope,
     filter: &MessageFilter,
     paging: &Paging<SortKey>,
 ) -> Result<Page<MessageKey, SortKey>, StoreError> {
-    let listing = if filter.by_arrival { BY_ARRIVAL } else { BY_TIME };
+    let source = if filter.by_arrival { &BY_ARRIVAL } else { &BY_TIME };
     let instances = instances(queries, scope, filter.instance_id.as_ref()).await?;
     if let Some(query) = &filter.search {
         return found(queries, scope, instances, filter, query, paging).await;
     }
-    let places = places(queries, instances, filter).await?;
-    let targets: Vec<KeyRange> = places
-        .into_iter()
-        .map(|(instance_id, chat_id)| KeyRange { chat_id, ..KeyRange::new(instance_id, paging, &listing) })
-        .collect();
+    let range = |(instance_id, chat_id): (_, Option<String>)| {
+        let range = KeyRange::new(instance_id, paging, source);
+        match chat_id {
+            Some(chat_id) => range.with("chat_id", KeyValue::Text(chat_id)),
+            None => range,
+        }
+    };
+    let ranges = places(queries, instances, filter).await?.into_iter().map(range).collect();
     let mut rows = Vec::new();
-    for ListPart { targets, conditions } in filter.parts(&listing, targets) {
-        rows.extend(queries.message_keys(&listing, &PageQuery::new(&targets, &conditions, paging)).await?);
+    for query in filter.queries(source, ranges, paging) {
+        rows.extend(queries.message_keys(&query).await?);
     }
     let page = merge(paging, rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
     Ok(page.map(|(key, _)| key))
@@ -158,7 +165,7 @@ async fn keys(
 
 /// The keys of the messages of a page that a search finds.
 async fn found(
-    queries: &mut impl Queries,
+    queries: &mut dyn Queries,
     scope: &Scope,
     instances: Vec<InstanceId>,
     filter: &MessageFilter,
@@ -174,9 +181,9 @@ async fn found(
         let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
         narrowing = narrowing.and_any_of(chats);
     }
-    let conditions = [filter.fields(None), filter.flags()].concat();
+    let conditions = filter.conditions();
     let (after, before) = paging.span(1);
-    let ask = SearchAsk {
+    let request = SearchRequest {
         query,
         narrowing,
         instances: &instances,
@@ -187,7 +194,7 @@ async fn found(
         limit: paging.rows_to_read(),
         time: SEARCH_TIME,
     };
-    let found = search::find(queries, &ask).await?;
+    let found = search::find(queries, &request).await?;
     let page = merge(paging, found.rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
     let page = page.map(|(key, _)| key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
@@ -195,7 +202,7 @@ async fn found(
 
 /// The instances that are asked for, or the chats in them.
 async fn places(
-    queries: &mut impl Queries,
+    queries: &mut dyn Queries,
     instances: Vec<InstanceId>,
     filter: &MessageFilter,
 ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
@@ -208,14 +215,14 @@ async fn places(
 }
 
 /// The bytes that these messages are made of, as far as they have no small limit.
-pub(crate) async fn sizes(queries: &mut impl Queries, keys: &[MessageKey]) -> Result<Vec<usize>, StoreError> {
+pub(crate) async fn sizes(queries: &mut dyn Queries, keys: &[MessageKey]) -> Result<Vec<usize>, StoreError> {
     let sizes = if keys.is_empty() { vec![] } else { queries.message_sizes(keys).await? };
     Ok(sizes.into_iter().map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect())
 }
 
 /// The messages with these keys, with their files and reactions.
 pub(crate) async fn reports(
-    queries: &mut impl Queries,
+    queries: &mut dyn Queries,
     keys: &[MessageKey],
 ) -> Result<HashMap<MessageKey, MessageReport>, StoreError> {
     if keys.is_empty() {
@@ -260,7 +267,28 @@ impl MessageReport {
     }
 }
 
-async fn detail(queries: &mut impl Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
+impl MessageFilter {
+    /// The conditions besides the instance and the chat.
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        let texts = Condition::each([
+            ("from_id", &self.from_id),
+            ("to_id", &self.to_id),
+            ("type", &self.kind),
+            ("ack", &self.ack),
+            ("status", &self.status),
+            ("quoted_message_id", &self.quoted_message_id),
+        ]);
+        let media = self.has_media.map(|has_media| match has_media {
+            true => Condition::NotNull("media_url"),
+            false => Condition::Null("media_url"),
+        });
+        let flags = [("from_me", self.from_me), ("is_group", self.is_group)];
+        let flags = flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?)));
+        texts.chain(media).chain(flags).collect()
+    }
+}
+
+async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<MessageDetail>, StoreError> {
     let Some(message) = reports(queries, std::slice::from_ref(&key)).await?.remove(&key) else { return Ok(None) };
     let quoted_id = message.fields.quoted_message_id.clone();
     let quoted = quoted_id.map(|id| MessageKey { instance_id: key.instance_id.clone(), id });

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Queries;
 use super::feed::FeedFileRow;
-use super::listing::{Question, Readable, instances};
-use crate::{Queries, StoreError};
+use super::listing::instances;
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
@@ -22,32 +23,6 @@ pub(crate) const BEGINNING_BYTES: i32 = 16 * 1024;
 const LOOKED_THROUGH: u32 = 20_000;
 /// Events arrive in the order of their numbers, but for those that waited to be stored while the database was away.
 const DISORDER: Duration = Duration::from_secs(120);
-
-/// The contract of what people ask about the ledger.
-#[async_trait]
-pub trait EventReports: Send + Sync {
-    /// A page of the events that `filter` lets through, by their numbers. It can have fewer rows than asked for, even
-    /// none, and yet another page that follows: the work for a page is bounded.
-    ///
-    /// `since` and `until` are about the arrival; those who set back a clock by more than two minutes may miss events of
-    /// that time.
-    async fn list_events(
-        &self,
-        scope: &Scope,
-        filter: &EventFilter,
-        paging: &Paging<i64>,
-    ) -> Result<Page<EventReport, i64>, StoreError>;
-
-    /// An event with all of its body.
-    async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError>;
-}
-
-/// The ledger's clock.
-#[async_trait]
-pub trait LedgerClock: Send + Sync {
-    /// The latest number: no event or file that becomes visible later has this number or a lower one.
-    async fn latest_seq(&self) -> Result<i64, StoreError>;
-}
 
 /// Which events are wanted; what is not set lets all through.
 #[derive(Clone, Debug, Default)]
@@ -124,10 +99,10 @@ impl ScanFilter {
 
 /// A stretch of the ledger, of which each source is read as far as a limit.
 #[derive(Clone, Debug)]
-pub(crate) struct LedgerScan {
+pub struct LedgerScan {
     pub(crate) sources: ScanSources,
-    pub(crate) path: ScanIndex,
-    pub(crate) sieve: ScanFilter,
+    pub(crate) index: ScanIndex,
+    pub(crate) filter: ScanFilter,
     /// The numbers strictly between these two.
     pub(crate) after: i64,
     pub(crate) before: i64,
@@ -139,12 +114,12 @@ pub(crate) struct LedgerScan {
 impl LedgerScan {
     /// How many rows of each source are to be read for a page of `limit`: one more, to know whether there is another.
     /// What is rare among them is looked for further.
-    pub(crate) fn reach(sources: &ScanSources, sieve: &ScanFilter, limit: u32) -> u32 {
+    pub(crate) fn reach(sources: &ScanSources, filter: &ScanFilter, limit: u32) -> u32 {
         let count = match sources {
             ScanSources::Ledger => 1,
             ScanSources::Instances(instances) => u32::try_from(instances.len()).unwrap_or(u32::MAX).max(1),
         };
-        if sieve.is_open() { limit + 1 } else { (limit + 1).max(LOOKED_THROUGH / count) }
+        if filter.is_open() { limit + 1 } else { (limit + 1).max(LOOKED_THROUGH / count) }
     }
 
     /// The window of a source from the answer to the statement: how many rows were read, the least and the greatest
@@ -157,12 +132,12 @@ impl LedgerScan {
 
 /// The statements that read the ledger.
 #[async_trait]
-pub(crate) trait EventQueries {
+pub trait EventQueries {
     /// The latest number, as this question sees it.
     async fn clock(&mut self) -> Result<i64, StoreError>;
 
     /// Reads a stretch: a window for each of its sources.
-    async fn windows(&mut self, stretch: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError>;
+    async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError>;
 
     /// The events with these numbers, in the order of the numbers.
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
@@ -179,35 +154,40 @@ pub(crate) trait EventQueries {
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 }
 
-#[async_trait]
-impl<S: Readable> EventReports for S {
-    async fn list_events(
+impl dyn Store + '_ {
+    /// Returns a page of the events that `filter` lets through, by their numbers. It can have fewer rows than asked for,
+    /// even none, and yet another page that follows: the work for a page is bounded.
+    ///
+    /// `since` and `until` are about the arrival; those who set back a clock by more than two minutes may miss events of
+    /// that time.
+    pub async fn list_events(
         &self,
         scope: &Scope,
         filter: &EventFilter,
         paging: &Paging<i64>,
     ) -> Result<Page<EventReport, i64>, StoreError> {
-        let mut reading = self.reading().await?;
-        let page = page(&mut reading, scope, filter, paging).await?;
-        let events = reading.events_with(&page.rows).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let page = page(&mut *queries, scope, filter, paging).await?;
+        let events = queries.events_with(&page.rows).await?;
+        queries.end().await?;
         let mut events: HashMap<i64, EventReport> = events.into_iter().map(|event| (event.seq, event)).collect();
         Ok(page.filter_map(|seq| events.remove(&seq)))
     }
 
-    async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError> {
-        let mut reading = self.reading().await?;
-        let detail = match reading.events_with(&[seq]).await?.pop() {
-            Some(event) => Some(EventDetail { event, body: reading.body_of(seq).await? }),
+    /// Returns an event with all of its body.
+    pub async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError> {
+        let mut queries = self.read().await?;
+        let detail = match queries.events_with(&[seq]).await?.pop() {
+            Some(event) => Some(EventDetail { event, body: queries.body_of(seq).await? }),
             None => None,
         };
-        reading.end().await?;
+        queries.end().await?;
         Ok(detail)
     }
 }
 
 async fn page(
-    queries: &mut impl Queries,
+    queries: &mut dyn Queries,
     scope: &Scope,
     filter: &EventFilter,
     paging: &Paging<i64>,
@@ -220,20 +200,20 @@ async fn page(
             false => before = before.min(cursor.key),
         }
     }
-    let path = filter.path();
-    let sources = match (&path, scope, &filter.instance_id) {
+    let index = filter.scan_index();
+    let sources = match (&index, scope, &filter.instance_id) {
         (ScanIndex::All, Scope::All, None) => ScanSources::Ledger,
         _ => ScanSources::Instances(instances(queries, scope, filter.instance_id.as_ref()).await?),
     };
-    let sieve = filter.sieve(paging);
-    let rows = LedgerScan::reach(&sources, &sieve, paging.limit);
-    let stretch = LedgerScan { sources, path, sieve, after, before, ascending, rows };
-    let windows = queries.windows(&stretch).await?;
+    let scanned_for = filter.scan_filter(paging);
+    let rows = LedgerScan::reach(&sources, &scanned_for, paging.limit);
+    let scan = LedgerScan { sources, index, filter: scanned_for, after, before, ascending, rows };
+    let windows = queries.windows(&scan).await?;
     Ok(ScanResult::merge(windows, ascending, paging.limit).page(paging))
 }
 
 /// The numbers between which those of a time are, strictly.
-async fn between(queries: &mut impl Queries, paging: &Paging<i64>) -> Result<(i64, i64), StoreError> {
+async fn between(queries: &mut dyn Queries, paging: &Paging<i64>) -> Result<(i64, i64), StoreError> {
     let clock = queries.clock().await?;
     let after = match paging.since {
         Some(since) => first_from(queries, since - DISORDER, clock).await? - 1,
@@ -247,7 +227,7 @@ async fn between(queries: &mut impl Queries, paging: &Paging<i64>) -> Result<(i6
 }
 
 /// The number from which on events arrived at `at` or later, by halving.
-async fn first_from(queries: &mut impl Queries, at: Timestamp, clock: i64) -> Result<i64, StoreError> {
+async fn first_from(queries: &mut dyn Queries, at: Timestamp, clock: i64) -> Result<i64, StoreError> {
     let (mut earlier, mut later) = (0, clock + 1);
     while later - earlier > 1 {
         let middle = earlier + (later - earlier) / 2;
@@ -260,7 +240,7 @@ async fn first_from(queries: &mut impl Queries, at: Timestamp, clock: i64) -> Re
 }
 
 impl EventFilter {
-    fn path(&self) -> ScanIndex {
+    fn scan_index(&self) -> ScanIndex {
         match (&self.message_id, self.state) {
             (Some(message_id), _) => ScanIndex::Message(message_id.clone()),
             (None, Some(state @ (EventState::Ignored | EventState::Quarantined))) => ScanIndex::NotApplied(state),
@@ -268,10 +248,10 @@ impl EventFilter {
         }
     }
 
-    fn sieve(&self, paging: &Paging<i64>) -> ScanFilter {
+    fn scan_filter(&self, paging: &Paging<i64>) -> ScanFilter {
         ScanFilter {
             event_types: Vec::from_iter(self.event_type.clone()),
-            state: self.state.filter(|state| self.path() != ScanIndex::NotApplied(*state)),
+            state: self.state.filter(|state| self.scan_index() != ScanIndex::NotApplied(*state)),
             since: paging.since,
             until: paging.until,
         }

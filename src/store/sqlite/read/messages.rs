@@ -1,15 +1,11 @@
 use async_trait::async_trait;
 
-use super::listing::list;
-use super::reading::ReadTransaction;
+use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::ack_reports::{AckQueries, AckReport, AckReportRow};
-use crate::read::chat_reports::{ChatQueries, ChatReport, ChatReportRow};
-use crate::read::listing::{ListSource, PageQuery};
-use crate::read::media_lists::MediaQueries;
-use crate::read::media_reports::{JobReport, ReportRow};
-use crate::read::message_reports::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
-use crate::read::reaction_reports::{ReactionQueries, ReactionRow};
+use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::media::{JobReport, ReportRow};
+use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
+use crate::read::reactions::ReactionRow;
 use crate::sqlite::{json, keys, timestamp};
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
@@ -18,24 +14,12 @@ use domain::message::ack::StatedAck;
 use domain::message::reaction::MessageReaction;
 use domain::time::timestamp::Timestamp;
 
-fn time(at: String) -> Result<Timestamp, StoreError> {
+pub(super) fn time(at: String) -> Result<Timestamp, StoreError> {
     timestamp(&at)
 }
 
 #[async_trait]
 impl MessageQueries for ReadTransaction {
-    async fn message_keys(
-        &mut self,
-        listing: &ListSource,
-        ask: &PageQuery<'_>,
-    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
-        let rows = list::<(String, String, String)>(self, listing, ask).await?;
-        let keyed = rows.into_iter().map(|(instance_id, id, at)| {
-            Ok((MessageKey { instance_id: InstanceId::from_store(&instance_id), id }, timestamp(&at)?))
-        });
-        keyed.collect()
-    }
-
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
         let keys = keys(messages);
         let shown = REACTIONS + 1;
@@ -220,16 +204,8 @@ impl MessageQueries for ReadTransaction {
             .map(|row| ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id })
             .collect())
     }
-}
 
-#[async_trait]
-impl ChatQueries for ReadTransaction {
-    async fn chat_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<ChatReport>, StoreError> {
-        let rows = list::<ChatReportRow<String>>(self, listing, ask).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
-    }
-
-    async fn chat_row(&mut self, ChatKey { instance_id, chat_id }: &ChatKey) -> Result<Option<ChatReport>, StoreError> {
+    async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let row = sqlx::query_as!(
             ChatReportRow::<String>,
@@ -255,33 +231,5 @@ impl ChatQueries for ReadTransaction {
         .fetch_optional(&mut **self)
         .await?;
         row.map(|row| row.read(time)).transpose()
-    }
-}
-
-#[async_trait]
-impl AckQueries for ReadTransaction {
-    async fn ack_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<AckReport>, StoreError> {
-        let rows = list::<AckReportRow<String>>(self, listing, ask).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
-    }
-}
-
-#[async_trait]
-impl ReactionQueries for ReadTransaction {
-    async fn reaction_rows(
-        &mut self,
-        listing: &ListSource,
-        ask: &PageQuery<'_>,
-    ) -> Result<Vec<MessageReaction>, StoreError> {
-        let rows = list::<ReactionRow<String>>(self, listing, ask).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
-    }
-}
-
-#[async_trait]
-impl MediaQueries for ReadTransaction {
-    async fn media_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<JobReport>, StoreError> {
-        let rows = list::<ReportRow<String>>(self, listing, ask).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
     }
 }

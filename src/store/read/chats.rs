@@ -1,30 +1,15 @@
 //! Chats as people and dashboards see them.
 
-use async_trait::async_trait;
-
-use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
-use super::message_reports::{MessageReport, reports, sizes};
-use crate::{Queries, StoreError};
+use super::Queries;
+use super::index::{Index, OF_CONTACT};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use super::messages::{MessageReport, reports, sizes};
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
-use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
-
-/// The contract of what people ask about chats.
-#[async_trait]
-pub trait ChatReports: Send + Sync {
-    /// A page of the chats that `filter` lets through, by their latest messages; of those that wait, by since when.
-    async fn list_chats(
-        &self,
-        scope: &Scope,
-        filter: &ChatFilter,
-        paging: &Paging<SortKey>,
-    ) -> Result<Page<ChatReport, SortKey>, StoreError>;
-
-    async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
-}
 
 /// Which chats are wanted; what is not set lets all through.
 #[derive(Clone, Debug, Default)]
@@ -57,55 +42,47 @@ pub struct ChatReport {
     pub last_message: Option<MessageReport>,
 }
 
-/// The statements that read chats.
-#[async_trait]
-pub(crate) trait ChatQueries {
-    /// The chats of a page, without their messages.
-    async fn chat_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<ChatReport>, StoreError>;
-
-    async fn chat_row(&mut self, key: &ChatKey) -> Result<Option<ChatReport>, StoreError>;
-}
-
 const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
                        last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
 const KEY: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
 const BY_LATEST: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
 const BY_WAITING: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
 
-#[async_trait]
-impl<S: Readable> ChatReports for S {
-    async fn list_chats(
+impl dyn Store + '_ {
+    /// Returns a page of the chats that `filter` lets through, by their latest messages; of those that wait, by since when.
+    pub async fn list_chats(
         &self,
         scope: &Scope,
         filter: &ChatFilter,
         paging: &Paging<SortKey>,
     ) -> Result<Page<ChatReport, SortKey>, StoreError> {
-        let mut reading = self.reading().await?;
-        let listing = if filter.unanswered { BY_WAITING } else { BY_LATEST };
-        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &listing).await?;
-        let rows = reading.chat_rows(&listing, &PageQuery::new(&targets, &filter.conditions(), paging)).await?;
+        let mut queries = self.read().await?;
+        let source = if filter.unanswered { &BY_WAITING } else { &BY_LATEST };
+        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, source).await?;
+        let conditions = filter.conditions();
+        let index = Index::first(&[&OF_CONTACT], &conditions);
+        let rows = queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?;
         let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { None };
             SortKey::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
         });
-        let sizes = sizes(&mut reading, &last_messages(&page.rows)).await?;
+        let sizes = sizes(&mut *queries, &last_messages(&page.rows)).await?;
         let mut page = page.within(PAGE_BYTES, &sizes);
-        add_messages(&mut reading, &mut page.rows).await?;
-        reading.end().await?;
+        add_messages(&mut *queries, &mut page.rows).await?;
+        queries.end().await?;
         Ok(page)
     }
 
-    async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
-        let mut reading = self.reading().await?;
-        let key = ChatKey { instance_id: instance_id.clone(), chat_id: chat_id.to_owned() };
-        let mut chat = reading.chat_row(&key).await?;
-        add_messages(&mut reading, chat.as_mut_slice()).await?;
-        reading.end().await?;
+    pub async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
+        let mut queries = self.read().await?;
+        let mut chat = queries.chat_row(instance_id, chat_id).await?;
+        add_messages(&mut *queries, chat.as_mut_slice()).await?;
+        queries.end().await?;
         Ok(chat)
     }
 }
 
-async fn add_messages(queries: &mut impl Queries, chats: &mut [ChatReport]) -> Result<(), StoreError> {
+async fn add_messages(queries: &mut dyn Queries, chats: &mut [ChatReport]) -> Result<(), StoreError> {
     let keys = last_messages(chats);
     let mut messages = reports(queries, &keys).await?;
     for (chat, key) in chats.iter_mut().zip(keys) {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::StoreError;
 use crate::postgres::PostgresStore;
-use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;

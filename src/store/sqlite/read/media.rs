@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use crate::StoreError;
-use crate::read::media_reports::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
 use crate::sqlite::{SqliteStore, json, timestamp};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;

@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 
-use crate::StoreError;
+use super::index::{Index, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
 use crate::write::media::{count, unreadable};
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
 use domain::media::{MediaJobCount, MediaState, StoredFile};
+use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of what people ask about files.
@@ -36,6 +39,20 @@ pub struct JobFilter {
     pub message_id: Option<String>,
 }
 
+/// Which files are wanted; what is not set lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct MediaFilter {
+    pub instance_id: Option<InstanceId>,
+    pub message_id: Option<String>,
+    pub state: Option<MediaState>,
+    /// A content type, or the first part of some, such as `image/`.
+    pub content_type: Option<String>,
+    /// In bytes.
+    pub min_size: Option<i64>,
+    /// In bytes.
+    pub max_size: Option<i64>,
+}
+
 /// A job, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobReport {
@@ -49,6 +66,55 @@ pub struct JobReport {
     pub next_attempt_at: Timestamp,
     pub file: Option<StoredFile>,
     pub stored_at: Option<Timestamp>,
+}
+
+const MEDIA: ListSource = ListSource {
+    table: "media",
+    columns: "instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at, \
+              object_key, size, content_type, file_name, stored_at",
+    at: "occurred_at",
+    rest: &[KeyColumn::Text("message_id"), KeyColumn::Bytes("source_sha256")],
+};
+
+impl dyn Store + '_ {
+    /// Returns a page of the files that `filter` lets through, by when their messages were.
+    pub async fn list_media(
+        &self,
+        scope: &Scope,
+        filter: &MediaFilter,
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<JobReport, SortKey>, StoreError> {
+        let mut queries = self.read().await?;
+        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, &MEDIA).await?;
+        let conditions = filter.conditions();
+        let index = Index::first(&[&OF_MESSAGE, &MEDIA_STATE, &MEDIA_TYPE], &conditions);
+        let rows = queries.media_rows(&PageQuery::new(&MEDIA, index, ranges, conditions, paging)).await?;
+        queries.end().await?;
+        Ok(merge(paging, rows, |job| {
+            let rest = vec![job.message_id.clone(), hex::encode(job.source_sha256)];
+            SortKey::new(job.occurred_at, &InstanceId::from_store(&job.instance_id), rest)
+        }))
+    }
+}
+
+impl MediaFilter {
+    fn conditions(&self) -> Vec<Condition> {
+        let content_type = self.content_type.clone().map(|text| match text.ends_with('/') {
+            true => Condition::Begins("content_type", text),
+            false => Condition::Is("content_type", text),
+        });
+        let prefix = self.content_type.as_ref().filter(|text| text.chars().count() >= TYPE_PREFIX_LENGTH);
+        let prefix = prefix.map(|text| text.chars().take(TYPE_PREFIX_LENGTH).collect());
+        let conditions = [
+            self.message_id.clone().map(|id| Condition::Is("message_id", id)),
+            self.state.map(|state| Condition::Is("state", state.as_str().to_owned())),
+            prefix.map(|prefix| Condition::Is(TYPE_PREFIX, prefix)),
+            content_type,
+            self.min_size.map(|size| Condition::AtLeast("size", size)),
+            self.max_size.map(|size| Condition::AtMost("size", size)),
+        ];
+        conditions.into_iter().flatten().collect()
+    }
 }
 
 /// The jobs of a state, as they were counted.

@@ -1,26 +1,13 @@
 //! What was stated of messages, as people and dashboards see it.
 
-use async_trait::async_trait;
-
-use super::listing::{Condition, KeyColumn, ListSource, PageQuery, Question, Readable, merge, targets};
-use crate::StoreError;
+use super::index::{ACK_WORD, Index, OF_MESSAGE};
+use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
-
-/// The contract of what people ask about acks.
-#[async_trait]
-pub trait AckReports: Send + Sync {
-    /// A page of the acks that `filter` lets through, by when they were first stated.
-    async fn list_acks(
-        &self,
-        scope: &Scope,
-        filter: &AckFilter,
-        paging: &Paging<SortKey>,
-    ) -> Result<Page<AckReport, SortKey>, StoreError>;
-}
 
 /// Which acks are wanted; what is not set lets all through.
 #[derive(Clone, Debug, Default)]
@@ -38,12 +25,6 @@ pub struct AckReport {
     pub stated: StatedAck,
 }
 
-/// The statements that read acks.
-#[async_trait]
-pub(crate) trait AckQueries {
-    async fn ack_rows(&mut self, listing: &ListSource, ask: &PageQuery<'_>) -> Result<Vec<AckReport>, StoreError>;
-}
-
 const ACKS: ListSource = ListSource {
     table: "message_acks",
     columns: "instance_id, message_id, ack, ack_rank, received_at",
@@ -51,20 +32,21 @@ const ACKS: ListSource = ListSource {
     rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")],
 };
 
-#[async_trait]
-impl<S: Readable> AckReports for S {
-    async fn list_acks(
+impl dyn Store + '_ {
+    /// Returns a page of the acks that `filter` lets through, by when they were first stated.
+    pub async fn list_acks(
         &self,
         scope: &Scope,
         filter: &AckFilter,
         paging: &Paging<SortKey>,
     ) -> Result<Page<AckReport, SortKey>, StoreError> {
-        let mut reading = self.reading().await?;
-        let targets = targets(&mut reading, scope, filter.instance_id.as_ref(), paging, &ACKS).await?;
-        let word = filter.ack.as_ref().map(|ack| ACKS.word("ack", ack));
-        let conditions: Vec<Condition> = Condition::each([("message_id", &filter.message_id)]).chain(word).collect();
-        let rows = reading.ack_rows(&ACKS, &PageQuery::new(&targets, &conditions, paging)).await?;
-        reading.end().await?;
+        let mut queries = self.read().await?;
+        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, &ACKS).await?;
+        let conditions: Vec<Condition> =
+            Condition::each([("message_id", &filter.message_id), ("ack", &filter.ack)]).collect();
+        let index = Index::first(&[&OF_MESSAGE, &ACK_WORD], &conditions);
+        let rows = queries.ack_rows(&PageQuery::new(&ACKS, index, ranges, conditions, paging)).await?;
+        queries.end().await?;
         Ok(merge(paging, rows, |row| {
             let rest = vec![row.message_id.clone(), row.stated.ack.clone()];
             SortKey::new(row.stated.received_at, &row.instance_id, rest)

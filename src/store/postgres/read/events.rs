@@ -1,0 +1,136 @@
+use async_trait::async_trait;
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::ReadTransaction;
+use crate::StoreError;
+use crate::read::events::{
+    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerScan, ScanFilter, ScanIndex, ScanSources,
+};
+use crate::read::feed::FeedFileRow;
+use crate::write::messages::MessageRows;
+use domain::message::MessageKey;
+use domain::page::scan::ScanWindow;
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl EventQueries for ReadTransaction {
+    async fn clock(&mut self) -> Result<i64, StoreError> {
+        let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
+        Ok(seq.fetch_one(&mut **self).await?)
+    }
+
+    async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
+        let mut statement = statement(scan);
+        let query = statement.build_query_as::<(i64, Option<i64>, Option<i64>, Vec<i64>)>();
+        let rows = query.fetch_all(&mut **self).await?;
+        let window = |(rows, least, greatest, found)| scan.window(rows, least, greatest, found);
+        Ok(rows.into_iter().map(window).collect())
+    }
+
+    async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
+        let rows = sqlx::query_as!(
+            EventRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                seq, instance_id, event_type, message_id, chat_id, received_at, deliveries, last_received_at, signed,
+                state, reason,
+                octet_length(body)::int8 AS size,
+                CASE WHEN state <> 'applied' THEN substring(body FROM 1 FOR $2) END AS beginning
+            FROM events
+            WHERE seq = ANY($1)
+            ORDER BY seq
+            "#,
+            seqs,
+            BEGINNING_BYTES,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+    }
+
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+        let rows = sqlx::query_as!(
+            FeedFileRow,
+            r#"
+            SELECT settled_seq AS "seq!", instance_id, message_id, state, reason
+            FROM media
+            WHERE settled_seq = ANY($1)
+            ORDER BY settled_seq
+            "#,
+            seqs,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows)
+    }
+
+    async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let body =
+            sqlx::query_scalar!("SELECT body FROM events WHERE seq = $1", seq).fetch_optional(&mut **self).await?;
+        Ok(body.flatten())
+    }
+
+    async fn next_arrival(&mut self, seq: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let row = sqlx::query!("SELECT seq, received_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1", seq)
+            .fetch_optional(&mut **self)
+            .await?;
+        Ok(row.map(|row| (row.seq, Timestamp::from_utc(row.received_at))))
+    }
+
+    async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
+        (**self).outgoing_with_ids(ids).await
+    }
+}
+
+/// Reads a window of each source.
+fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new("SELECT seen.* FROM ");
+    if let ScanSources::Instances(instances) = &scan.sources {
+        let instances: Vec<String> = instances.iter().map(|it| it.as_str().to_owned()).collect();
+        query.push("unnest(").push_bind(instances).push(") AS wanted (instance_id) CROSS JOIN LATERAL ");
+    }
+    query.push("(SELECT count(*), min(seq), max(seq), coalesce(array_agg(seq) FILTER (WHERE TRUE");
+    push_filter(&mut query, &scan.filter);
+    let (columns, number) = match scan.index {
+        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        ScanIndex::All | ScanIndex::NotApplied(_) | ScanIndex::Message(_) => {
+            ("seq, event_type, state, received_at FROM events", "seq")
+        }
+    };
+    query.push(format_args!("), '{{}}') FROM (SELECT {columns} WHERE {number} > ")).push_bind(scan.after);
+    query.push(format_args!(" AND {number} < ")).push_bind(scan.before);
+    if matches!(scan.sources, ScanSources::Instances(_)) {
+        query.push(" AND instance_id = wanted.instance_id");
+    }
+    let order = if scan.ascending { "ASC" } else { "DESC" };
+    match &scan.index {
+        ScanIndex::All | ScanIndex::Settled => query.push(format_args!(" ORDER BY {number} {order}")),
+        ScanIndex::NotApplied(state) => {
+            query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
+            query.push(format_args!(" ORDER BY seq {order}"))
+        }
+        // Few rows, which are to be sorted: an index that has all rows of the instance in order is no help.
+        ScanIndex::Message(id) => {
+            query.push(" AND message_id = ").push_bind(id.clone());
+            query.push(format_args!(" ORDER BY seq + 0 {order}"))
+        }
+    };
+    query.push(" LIMIT ").push_bind(i64::from(scan.rows)).push(") AS rows_read) AS seen");
+    query
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ScanFilter) {
+    if !filter.event_types.is_empty() {
+        query.push(" AND event_type = ANY(").push_bind(filter.event_types.clone()).push(")");
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND state = ").push_bind(state.as_str());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND received_at >= ").push_bind(since.to_utc());
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND received_at < ").push_bind(until.to_utc());
+    }
+}

@@ -1,0 +1,119 @@
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::ReadTransaction;
+use crate::StoreError;
+use crate::postgres::column;
+use crate::read::instances::{InstanceQueries, InstanceReport, InstanceRow, QUARANTINED_COUNTED};
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl InstanceQueries for ReadTransaction {
+    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT instance_id AS "instance_id!" FROM known WHERE instance_id IS NOT NULL
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
+    }
+
+    async fn instance_reports(
+        &mut self,
+        instances: &[InstanceId],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<InstanceReport>, StoreError> {
+        let instances = column(instances, InstanceId::as_str);
+        let rows = sqlx::query_as!(
+            InstanceRow::<OffsetDateTime>,
+            r#"
+            SELECT
+                wanted.instance_id AS "instance_id!",
+                first.seq AS first_seq,
+                first.received_at AS first_received_at,
+                last.seq AS last_seq,
+                last.received_at AS last_received_at,
+                latest.occurred_at AS "last_message_at?",
+                today.incoming AS "incoming!",
+                today.outgoing AS "outgoing!",
+                counted.quarantined AS "quarantined!"
+            FROM unnest($1::text[]) AS wanted (instance_id)
+            CROSS JOIN LATERAL (
+                SELECT seq, received_at FROM events WHERE instance_id = wanted.instance_id ORDER BY seq LIMIT 1
+            ) AS first
+            CROSS JOIN LATERAL (
+                SELECT seq, received_at FROM events WHERE instance_id = wanted.instance_id ORDER BY seq DESC LIMIT 1
+            ) AS last
+            LEFT JOIN LATERAL (
+                SELECT occurred_at
+                FROM messages
+                WHERE instance_id = wanted.instance_id
+                ORDER BY occurred_at DESC, id DESC
+                LIMIT 1
+            ) AS latest ON TRUE
+            CROSS JOIN LATERAL (
+                SELECT
+                    count(*) FILTER (WHERE NOT from_me) AS incoming,
+                    count(*) FILTER (WHERE from_me) AS outgoing
+                FROM messages
+                WHERE instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at < $3
+            ) AS today
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS quarantined
+                FROM (
+                    SELECT
+                    FROM events
+                    WHERE instance_id = wanted.instance_id AND state = 'quarantined'
+                    LIMIT $4
+                ) AS counting
+            ) AS counted
+            "#,
+            instances as _,
+            since.to_utc(),
+            until.to_utc(),
+            QUARANTINED_COUNTED,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+    }
+
+    async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT last.instance_id AS "instance_id!", last.received_at AS "received_at!"
+            FROM known
+            CROSS JOIN LATERAL (
+                SELECT instance_id, received_at
+                FROM events
+                WHERE events.instance_id = known.instance_id
+                ORDER BY seq DESC
+                LIMIT 1
+            ) AS last
+            ORDER BY last.instance_id
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        let arrival = |id: &str, at| (InstanceId::from_store(id), Timestamp::from_utc(at));
+        Ok(rows.iter().map(|row| arrival(&row.instance_id, row.received_at)).collect())
+    }
+}

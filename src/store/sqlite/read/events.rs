@@ -1,0 +1,153 @@
+use async_trait::async_trait;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::ReadTransaction;
+use crate::StoreError;
+use crate::read::events::{
+    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerScan, ScanFilter, ScanIndex, ScanSources,
+};
+use crate::read::feed::FeedFileRow;
+use crate::sqlite::{json, timestamp};
+use crate::write::messages::MessageRows;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::page::scan::ScanWindow;
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl EventQueries for ReadTransaction {
+    async fn clock(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&mut **self).await?)
+    }
+
+    async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
+        let sources: Vec<Option<&InstanceId>> = match &scan.sources {
+            ScanSources::Ledger => vec![None],
+            ScanSources::Instances(instances) => instances.iter().map(Some).collect(),
+        };
+        let mut windows = Vec::new();
+        for source in sources {
+            let mut statement = statement(scan, source);
+            let query = statement.build_query_as::<(i64, Option<i64>, Option<i64>, String)>();
+            let (rows, least, greatest, found) = query.fetch_one(&mut **self).await?;
+            let found = serde_json::from_str(&found).expect("SQLite makes an array of numbers");
+            windows.push(scan.window(rows, least, greatest, found));
+        }
+        Ok(windows)
+    }
+
+    async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
+        let seqs = json(seqs);
+        let rows = sqlx::query_as!(
+            EventRow::<String>,
+            r#"
+            SELECT
+                seq AS "seq!: i64",
+                instance_id AS "instance_id!: String",
+                event_type AS "event_type: String",
+                message_id AS "message_id: String",
+                chat_id AS "chat_id: String",
+                received_at AS "received_at!: String",
+                deliveries AS "deliveries!: i64",
+                last_received_at AS "last_received_at!: String",
+                signed AS "signed!: bool",
+                state AS "state!: String",
+                reason AS "reason: String",
+                length(body) AS "size: i64",
+                CASE WHEN state <> 'applied' THEN substr(body, 1, ?2) END AS "beginning: Vec<u8>"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN events ON events.seq = wanted.value
+            ORDER BY wanted.value
+            "#,
+            seqs,
+            BEGINNING_BYTES,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+        let seqs = json(seqs);
+        let rows = sqlx::query_as!(
+            FeedFileRow,
+            r#"
+            SELECT
+                settled_seq AS "seq!: i64",
+                instance_id AS "instance_id!: String",
+                message_id AS "message_id!: String",
+                state AS "state!: String",
+                reason AS "reason: String"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN media ON media.settled_seq = wanted.value
+            ORDER BY wanted.value
+            "#,
+            seqs,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(rows)
+    }
+
+    async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let body =
+            sqlx::query_scalar!("SELECT body FROM events WHERE seq = ?1", seq).fetch_optional(&mut **self).await?;
+        Ok(body.flatten())
+    }
+
+    async fn next_arrival(&mut self, seq: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
+        let row = sqlx::query!("SELECT seq, received_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1", seq)
+            .fetch_optional(&mut **self)
+            .await?;
+        row.map(|row| Ok((row.seq, timestamp(&row.received_at)?))).transpose()
+    }
+
+    async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
+        (**self).outgoing_with_ids(ids).await
+    }
+}
+
+/// Reads a window of one source.
+fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT count(*), min(seq), max(seq), json_group_array(seq) FILTER (WHERE TRUE");
+    push_filter(&mut query, &scan.filter);
+    // An index that has the number alone is enough where nothing else is asked for.
+    let (columns, number) = match &scan.index {
+        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        _ if scan.filter.is_open() => ("seq FROM events", "seq"),
+        _ => ("seq, event_type, state, received_at FROM events", "seq"),
+    };
+    query.push(format_args!(") FROM (SELECT {columns} WHERE {number} > ")).push_bind(scan.after);
+    query.push(format_args!(" AND {number} < ")).push_bind(scan.before);
+    if let Some(instance) = source {
+        query.push(" AND instance_id = ").push_bind(instance.as_str().to_owned());
+    }
+    match &scan.index {
+        ScanIndex::All | ScanIndex::Settled => {}
+        // The index holds what is not applied, and SQLite wants to be told so.
+        ScanIndex::NotApplied(state) => {
+            query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
+        }
+        ScanIndex::Message(id) => {
+            query.push(" AND message_id = ").push_bind(id.clone());
+        }
+    }
+    let order = if scan.ascending { "ASC" } else { "DESC" };
+    query.push(format_args!(" ORDER BY {number} {order} LIMIT ")).push_bind(scan.rows).push(")");
+    query
+}
+
+fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &ScanFilter) {
+    if !filter.event_types.is_empty() {
+        query.push(" AND event_type IN (SELECT value FROM json_each(").push_bind(json(&filter.event_types)).push("))");
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND state = ").push_bind(state.as_str());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND received_at >= ").push_bind(since.to_rfc3339());
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND received_at < ").push_bind(until.to_rfc3339());
+    }
+}

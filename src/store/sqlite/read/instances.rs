@@ -1,0 +1,101 @@
+use async_trait::async_trait;
+
+use super::ReadTransaction;
+use crate::StoreError;
+use crate::read::instances::{InstanceQueries, InstanceReport, InstanceRow, QUARANTINED_COUNTED};
+use crate::sqlite::{json, timestamp};
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
+
+#[async_trait]
+impl InstanceQueries for ReadTransaction {
+    async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT instance_id AS "instance_id!: String" FROM known WHERE instance_id IS NOT NULL
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
+    }
+
+    async fn instance_reports(
+        &mut self,
+        instances: &[InstanceId],
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<InstanceReport>, StoreError> {
+        let instances = json(instances.iter().map(InstanceId::as_str));
+        let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
+        let rows = sqlx::query_as!(
+            InstanceRow::<String>,
+            r#"
+            SELECT
+                first.instance_id AS "instance_id!: String",
+                first.seq AS "first_seq!: i64",
+                first.received_at AS "first_received_at!: String",
+                last.seq AS "last_seq!: i64",
+                last.received_at AS "last_received_at!: String",
+                (SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value) AS "last_message_at: String",
+                (
+                    SELECT count(*) FROM messages
+                    WHERE instance_id = wanted.value AND occurred_at >= ?2 AND occurred_at < ?3 AND NOT from_me
+                ) AS "incoming!: i64",
+                (
+                    SELECT count(*) FROM messages
+                    WHERE instance_id = wanted.value AND occurred_at >= ?2 AND occurred_at < ?3 AND from_me
+                ) AS "outgoing!: i64",
+                (
+                    SELECT count(*)
+                    FROM (
+                        SELECT 1 FROM events
+                        WHERE instance_id = wanted.value AND state <> 'applied' AND state = 'quarantined'
+                        LIMIT ?4
+                    )
+                ) AS "quarantined!: i64"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN events AS first
+                ON first.seq = (SELECT min(seq) FROM events WHERE instance_id = wanted.value)
+            CROSS JOIN events AS last
+                ON last.seq = (SELECT max(seq) FROM events WHERE instance_id = wanted.value)
+            "#,
+            instances,
+            since,
+            until,
+            QUARANTINED_COUNTED,
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+    }
+
+    async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            WITH RECURSIVE known (instance_id) AS (
+                SELECT min(instance_id) FROM events
+                UNION ALL
+                SELECT (SELECT min(instance_id) FROM events WHERE events.instance_id > known.instance_id)
+                FROM known
+                WHERE known.instance_id IS NOT NULL
+            )
+            SELECT last.instance_id AS "instance_id!: String", last.received_at AS "received_at!: String"
+            FROM known
+            CROSS JOIN events AS last
+                ON last.seq = (SELECT max(seq) FROM events WHERE events.instance_id = known.instance_id)
+            ORDER BY last.instance_id
+            "#
+        )
+        .fetch_all(&mut **self)
+        .await?;
+        rows.iter().map(|row| Ok((InstanceId::from_store(&row.instance_id), timestamp(&row.received_at)?))).collect()
+    }
+}
