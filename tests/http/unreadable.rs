@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
+use crate::support::database::world::on_both;
 use crate::support::events::received;
-use crate::support::service::{Service, answer};
-use crate::support::world::on_both;
+use crate::support::program::service::{Service, answer};
 
 /// The writer retries a batch for 4 seconds when the database is away.
 const NOT_RETRIED: Duration = Duration::from_secs(3);
