@@ -44,12 +44,15 @@ use domain::media::RetryPolicy;
 use platform::clock::Clock;
 use platform::disk::Disk;
 use platform::meters::Meters;
+use platform::random;
 use platform::supervisor;
 use store::{EventStore, Store};
 
-/// How long the whole shutdown may take.
+/// The time limit of the whole shutdown.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(7);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// The length of the random id that tells this process from others.
+const PROCESS_ID_BYTES: usize = 16;
 
 /// A service that listens. [`run`](Application::run) makes it serve.
 pub struct Application {
@@ -117,7 +120,8 @@ impl Application {
         let failures = Arc::new(AuthFailureLimiter::new(proxies.clone()));
         let owner = token.expose_secret();
         let access = Arc::new(Access::new(handle.clone(), clock.clone(), owner, tickets, failures.clone()));
-        let identity = Identity::new(process_id()?, owner, handle.clone(), proxies.clone());
+        let process_id = hex::encode(random::bytes::<PROCESS_ID_BYTES>()?);
+        let identity = Identity::new(process_id, owner, handle.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
         let files = MediaFiles::new(handle.clone(), blobs.clone(), config.media.redirect);
         let configured = config.instances.iter().map(|instance| instance.id.clone());
@@ -180,12 +184,12 @@ impl Application {
         Ok(Self { listening, writer, media, _background: background, _replayer: replayer, store, stop })
     }
 
-    /// Where the webhook is received.
+    /// Returns the address of the webhook.
     pub fn webhook_address(&self) -> SocketAddr {
         self.listening.webhook
     }
 
-    /// Where the read API is served.
+    /// Returns the address of the read API.
     pub fn api_address(&self) -> SocketAddr {
         self.listening.api
     }
@@ -245,13 +249,6 @@ async fn upkeep(meters: Arc<Meters>) {
         ticks.tick().await;
         meters.upkeep();
     }
-}
-
-/// Returns a random id, which tells this process from others.
-fn process_id() -> anyhow::Result<String> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
-    Ok(hex::encode(random))
 }
 
 /// Says how a task ended that never does by itself. A panic's message is left out, because it can quote an event.

@@ -105,7 +105,7 @@ fn chat(index: u64) -> Chat {
 }
 
 fn id(index: u64) -> String {
-    format!("3EB0{:016X}", SeededRng::new(index).roll())
+    format!("3EB0{:016X}", SeededRng::new(index).next_u64())
 }
 
 fn message(index: u64, from_me: bool, rng: &mut SeededRng, files: &str) -> Request {

@@ -1,4 +1,4 @@
-//! What a backup says of itself.
+//! The manifest, which describes a backup.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 use store::{Contents, DatabaseKind, StoredObject};
 
-/// The layout that this buzon writes and reads.
+/// The format of manifests that this version writes and reads.
 const FORMAT: u32 = 1;
 
-/// Where in a name the time has colons, which not every file system takes.
+/// The positions in a name where the time has colons, which not every file system allows.
 const COLONS: [usize; 2] = [13, 16];
 
-/// The name of a backup: the time at which it began, in UTC. Later ones sort after earlier ones.
+/// The name of a backup, which is the time at which it began in UTC. Later names sort after earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BackupName(String);
 
@@ -29,13 +29,13 @@ impl BackupName {
         Self::time(text).map(|_| Self(text.to_owned()))
     }
 
-    /// The first name after this one.
+    /// Returns the first name after this one.
     pub(super) fn next(&self) -> Option<Self> {
         Self::time(&self.0).map(|time| Self::at(time.next()))
     }
 
     fn time(text: &str) -> Option<Timestamp> {
-        let colon = |(place, c)| if COLONS.contains(&place) && c == '-' { ':' } else { c };
+        let colon = |(index, c)| if COLONS.contains(&index) && c == '-' { ':' } else { c };
         let time = Timestamp::from_rfc3339(&text.char_indices().map(colon).collect::<String>())?;
         (Self::at(time).0 == text).then_some(time)
     }
@@ -51,47 +51,47 @@ impl fmt::Display for BackupName {
     }
 }
 
-/// Everything that belongs to a backup.
+/// The contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
-    /// The buzon that made it.
+    /// The version of buzon that made the backup.
     pub buzon: String,
     pub database: Contents,
     /// The copy of the database.
     pub copy: CopyFile,
     /// The files that are in `media`.
     pub objects: Vec<StoredObject>,
-    /// Those that the database says are stored, and that the media store did not have.
-    pub lacking: Vec<Lacking>,
+    /// The files that are stored according to the database, but that the media store did not have.
+    pub lacking: Vec<FlawedFile>,
 }
 
 /// The file with the copy of the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyFile {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Of its content, in hexadecimal digits.
+    /// The hash of the content, in hexadecimal digits.
     pub sha256: ObjectKey,
 }
 
-/// A file that a backup should have.
+/// A media file that a backup should have, but that is missing or damaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lacking {
+pub struct FlawedFile {
     pub key: ObjectKey,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
     pub flaw: FileFlaw,
 }
 
-/// What is wrong with a file.
+/// A flaw of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFlaw {
     Missing,
-    /// It has another size than the database says.
+    /// The size is not the one that the database states.
     Size,
-    /// Its content is not that of its name.
+    /// The content does not have the hash that is its name.
     Content,
 }
 
@@ -105,44 +105,54 @@ impl fmt::Display for FileFlaw {
     }
 }
 
-/// The manifest as it is written: with the hash of its own text, so that damage to it shows.
+/// The manifest as it is written, with the hash of its own text, so that damage can be detected.
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct SealedManifest {
     sha256: String,
     manifest: Box<RawValue>,
 }
 
 impl Manifest {
-    pub(super) fn new(database: Contents, copy: CopyFile, objects: Vec<StoredObject>, lacking: Vec<Lacking>) -> Self {
+    pub(super) fn new(
+        database: Contents,
+        copy: CopyFile,
+        objects: Vec<StoredObject>,
+        lacking: Vec<FlawedFile>,
+    ) -> Self {
         Self { format: FORMAT, buzon: env!("CARGO_PKG_VERSION").to_owned(), database, copy, objects, lacking }
     }
 
-    /// The name of the file with the copy of the database.
+    /// Returns the name of the file with the copy of the database.
     pub fn copy_name(&self) -> &'static str {
         copy_name(self.database.kind)
     }
 
-    /// Bytes of all files in `media`.
+    /// Returns the bytes of all files in `media`.
     pub fn bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.size).sum()
     }
 
     pub(super) fn sealed(&self) -> serde_json::Result<Vec<u8>> {
         let manifest = to_raw_value(self)?;
-        serde_json::to_vec(&Sealed { sha256: digest(&manifest), manifest })
+        serde_json::to_vec(&SealedManifest { sha256: digest(&manifest), manifest })
     }
 
-    /// Why it cannot be read, if it cannot.
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// A text about why the manifest cannot be read.
     pub(super) fn unsealed(text: &[u8]) -> Result<Self, String> {
-        let sealed: Sealed = serde_json::from_slice(text).map_err(|_| "the manifest is damaged".to_owned())?;
+        let sealed: SealedManifest = serde_json::from_slice(text).map_err(|_| "the manifest is damaged".to_owned())?;
         if digest(&sealed.manifest) != sealed.sha256 {
             return Err("the manifest is damaged".to_owned());
         }
         let manifest: Self = serde_json::from_str(sealed.manifest.get())
-            .map_err(|error| format!("the manifest is not one that this buzon knows: {error}"))?;
+            .map_err(|error| format!("this version of buzon cannot read the manifest: {error}"))?;
         match manifest.format {
             FORMAT => Ok(manifest),
-            other => Err(format!("the manifest is of format {other}, and this buzon knows {FORMAT}; use a newer one")),
+            other => Err(format!(
+                "the manifest has format {other}, and this version of buzon reads format {FORMAT}; use a newer one"
+            )),
         }
     }
 }
@@ -172,7 +182,7 @@ mod tests {
         };
         let key = ObjectKey::of_digest([7; 32]);
         let objects = vec![StoredObject { key: key.clone(), size: 3 }];
-        let lacking = vec![Lacking { key: ObjectKey::of_digest([8; 32]), size: 4, flaw: FileFlaw::Missing }];
+        let lacking = vec![FlawedFile { key: ObjectKey::of_digest([8; 32]), size: 4, flaw: FileFlaw::Missing }];
         Manifest::new(contents, CopyFile { size: 9, sha256: key }, objects, lacking)
     }
 

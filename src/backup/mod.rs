@@ -1,10 +1,10 @@
-//! Backups: a copy of the database, and the media files that it speaks of, in a folder or a bucket.
+//! Backups: copies of the database and of its media files, in a folder or a bucket.
 //!
 //! ```text
 //! DEST/2026-11-28T21-51-00.123Z/database.sqlite   or database.pgdump
-//! DEST/2026-11-28T21-51-00.123Z/manifest.json     written last: a backup without it does not count
-//! DEST/media/9f/9f86d0…                           the files of all backups, each under its SHA-256, once
-//! DEST/media/buzon-database                       whose backups these are
+//! DEST/2026-11-28T21-51-00.123Z/manifest.json     written last: a backup without it is incomplete
+//! DEST/media/9f/9f86d0…                           the files of all backups, each once, under its SHA-256
+//! DEST/media/buzon-database                       the marker of the database that the backups are of
 //! ```
 
 use std::io;
@@ -19,35 +19,35 @@ mod restore;
 mod transfer;
 mod verify;
 
-pub use create::{BackupOrder, Made, create};
-pub use manifest::{BackupName, FileFlaw, Lacking, Manifest};
+pub use create::{BackupOrder, CreatedBackup, create};
+pub use manifest::{BackupName, FileFlaw, FlawedFile, Manifest};
 pub use place::{BackupPlace, BackupState, FileStore, FoundBackup};
-pub use restore::{Restored, Restoring, restore};
-pub use verify::{Verified, verify};
+pub use restore::{RestoreOrder, RestoredBackup, restore};
+pub use verify::{VerifiedBackup, verify};
 
-/// How far the work has come.
+/// A step of the work.
 #[derive(Clone, Copy, Debug)]
 pub enum BackupStep {
-    /// The copy of the database is being written or read, and has so many bytes.
+    /// The number of bytes of the copy of the database that were written or read.
     Database(u64),
-    /// So many files of these.
+    /// `done` of `of` media files were processed.
     Files { done: u64, of: u64 },
 }
 
-/// Is told how far the work has come.
+/// A callback for the progress of the work.
 pub type Progress<'p> = &'p (dyn Fn(BackupStep) + Send + Sync);
 
-/// Why a backup was not made, or not used.
+/// The reasons why a backup cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     #[error(transparent)]
     Copy(#[from] CopyError),
     #[error("{}", .error.of(.place))]
     Blob { place: String, error: BlobError },
-    /// Trying again is useless until something else is done.
+    /// A retry is useless until something else is done.
     #[error("{0}")]
     Useless(String),
-    /// A backup is not what was written.
+    /// The backup is not as it was written.
     #[error("{0}")]
     Damaged(String),
     #[error("cannot write a temporary file: {0}")]

@@ -1,4 +1,4 @@
-//! Where backups are, and which there are.
+//! A place with backups, and the list of them.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 
 use super::BackupError;
 use super::manifest::{BackupName, Manifest};
-use super::transfer::{Measure, Trouble, receive};
+use super::transfer::{SizeAndHash, TransferError, receive};
 use crate::blob::{BlobError, BlobLocation, Blobs, NamedBlobs, Owner, S3Options};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
@@ -18,7 +18,7 @@ use platform::private_folder;
 const MANIFEST: &str = "manifest.json";
 const MEDIA: &str = "media";
 
-/// Where copies of a database are made that go into a bucket.
+/// The folder in which a copy of the database is made before it is uploaded to a bucket.
 const STAGE: &str = "backup-in-progress";
 
 /// A store of media files: that of the service, or that of backups.
@@ -29,32 +29,32 @@ pub struct FileStore {
 
 impl FileStore {
     pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
-        let blobs = Blobs::open(location, s3).map_err(|error| trouble(location, error))?;
+        let blobs = Blobs::open(location, s3).map_err(|error| blob_error(location, error))?;
         Ok(Self { blobs, location: location.clone() })
     }
 
-    pub(super) fn trouble(&self, error: BlobError) -> BackupError {
-        trouble(&self.location, error)
+    pub(super) fn error(&self, error: BlobError) -> BackupError {
+        blob_error(&self.location, error)
     }
 
-    /// Whether both are the same place.
+    /// Returns whether both are the same store.
     fn is(&self, other: &Self) -> bool {
         match (self.blobs.folder(), other.blobs.folder()) {
             (None, None) => self.location == other.location,
-            // Without symbolic links.
+            // These paths have no symbolic links.
             (ours, theirs) => ours == theirs,
         }
     }
 }
 
-fn trouble(location: &BlobLocation, error: BlobError) -> BackupError {
+fn blob_error(location: &BlobLocation, error: BlobError) -> BackupError {
     BackupError::Blob { place: location.to_string(), error }
 }
 
 /// A place with backups of one database.
 pub struct BackupPlace {
     location: BlobLocation,
-    shelf: NamedBlobs,
+    store: NamedBlobs,
     pub(super) files: FileStore,
 }
 
@@ -65,40 +65,40 @@ pub struct FoundBackup {
     pub state: BackupState,
 }
 
-/// Of what use a backup is.
+/// The state of a backup.
 #[derive(Debug)]
 pub enum BackupState {
     Complete(Box<Manifest>),
-    /// It has no manifest: it was broken off, or is being made.
+    /// It has no manifest, because it was broken off or is still being made.
     Unfinished,
-    /// Its manifest is no good, and why.
+    /// Its manifest cannot be read, for this reason.
     Unreadable(String),
 }
 
 impl BackupPlace {
-    /// Opens a place to write to; makes it if it is not there.
-    pub fn make(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
-        let shelf = NamedBlobs::open(location, s3).map_err(|error| trouble(location, error))?;
+    /// Opens a place to write to, and creates it if it does not exist.
+    pub fn create(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
+        let store = NamedBlobs::open(location, s3).map_err(|error| blob_error(location, error))?;
         let files = FileStore::open(&location.join(MEDIA), s3)?;
-        Ok(Self { location: location.clone(), shelf, files })
+        Ok(Self { location: location.clone(), store, files })
     }
 
-    /// Opens a place to read from.
+    /// Opens an existing place to read from.
     ///
     /// # Errors
     /// [`BackupError::Useless`] if there is no such folder.
-    pub fn find(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
+    pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BackupError> {
         match location {
             BlobLocation::Folder(path) if !path.is_dir() => {
                 Err(BackupError::Useless(format!("there is no folder {}", path.display())))
             }
-            _ => Self::make(location, s3),
+            _ => Self::create(location, s3),
         }
     }
 
-    /// All backups, the oldest first.
+    /// Returns all backups, the oldest first.
     pub async fn list(&self) -> Result<Vec<FoundBackup>, BackupError> {
-        let groups = self.shelf.groups().await.map_err(|error| self.trouble(error))?;
+        let groups = self.store.groups().await.map_err(|error| self.error(error))?;
         let mut names: Vec<BackupName> = groups.iter().filter_map(|group| BackupName::parse(group)).collect();
         names.sort();
         let mut all = Vec::new();
@@ -109,7 +109,7 @@ impl BackupPlace {
         Ok(all)
     }
 
-    /// The backup of this name, or else the latest complete one.
+    /// Returns the backup of this name, or without a name the latest complete one.
     ///
     /// # Errors
     /// [`BackupError::Useless`] if there is none, [`BackupError::Damaged`] if it is not complete.
@@ -136,9 +136,9 @@ impl BackupPlace {
     async fn state(&self, name: &BackupName) -> Result<BackupState, BackupError> {
         let mut text = Vec::new();
         let read = async {
-            let mut pieces = self.shelf.read(name.as_str(), MANIFEST).await?;
-            while let Some(piece) = pieces.try_next().await? {
-                text.extend_from_slice(&piece);
+            let mut chunks = self.store.read(name.as_str(), MANIFEST).await?;
+            while let Some(chunk) = chunks.try_next().await? {
+                text.extend_from_slice(&chunk);
             }
             Ok(())
         };
@@ -148,17 +148,18 @@ impl BackupPlace {
                 Err(reason) => BackupState::Unreadable(reason),
             }),
             Err(BlobError::NotFound) => Ok(BackupState::Unfinished),
-            Err(error) => Err(self.trouble(error)),
+            Err(error) => Err(self.error(error)),
         }
     }
 
-    /// Makes sure that these are backups of this database, and not the very files that are to be backed up.
+    /// Checks that the place holds backups of this database, and that it is not the media store that is to be backed
+    /// up.
     pub(super) async fn claim(&self, database_id: &str, source: &FileStore) -> Result<(), BackupError> {
         if self.files.is(source) {
             let problem = "would be kept where the service has its own files; name another place";
             return Err(BackupError::Useless(format!("the files of backups in {} {problem}", self.location)));
         }
-        match self.files.blobs.claim(database_id).await.map_err(|error| self.files.trouble(error))? {
+        match self.files.blobs.claim(database_id).await.map_err(|error| self.files.error(error))? {
             Owner::Us | Owner::Nobody => Ok(()),
             Owner::Another => Err(BackupError::Useless(format!(
                 "{} holds the backups of another database; give each a place of its own",
@@ -167,35 +168,36 @@ impl BackupPlace {
         }
     }
 
-    /// Removes what backups have left that were broken off, and returns their names. Only while no other is under way.
-    pub(super) async fn clean(&self, now: Timestamp) -> Result<Vec<BackupName>, BackupError> {
+    /// Removes the backups that were broken off, and returns their names. No other backup may be under way.
+    pub(super) async fn remove_unfinished(&self, now: Timestamp) -> Result<Vec<BackupName>, BackupError> {
         let unfinished = |found: FoundBackup| matches!(found.state, BackupState::Unfinished).then_some(found.name);
         let names: Vec<BackupName> = self.list().await?.into_iter().filter_map(unfinished).collect();
         for name in &names {
             self.remove(name).await?;
         }
-        self.files.blobs.sweep_unfinished(now).map_err(|error| self.files.trouble(error))?;
+        self.files.blobs.sweep_unfinished(now).map_err(|error| self.files.error(error))?;
         Ok(names)
     }
 
-    /// Removes a backup, but for its files: first of all that it is one.
+    /// Removes a backup without its media files. The manifest goes first, so that the backup is incomplete at once.
     pub(super) async fn remove(&self, name: &BackupName) -> Result<(), BackupError> {
         let removed = async {
-            self.shelf.delete(name.as_str(), MANIFEST).await?;
-            self.shelf.remove(name.as_str()).await
+            self.store.delete(name.as_str(), MANIFEST).await?;
+            self.store.delete_group(name.as_str()).await
         };
-        removed.await.map_err(|error| self.trouble(error))
+        removed.await.map_err(|error| self.error(error))
     }
 
-    /// The name of a backup that begins now: after all others, whatever the clock says.
+    /// Returns the name of a backup that begins now. It sorts after all others, whatever the clock says.
     pub(super) async fn next_name(&self, now: Timestamp) -> Result<BackupName, BackupError> {
         let latest = self.list().await?.pop().and_then(|found| found.name.next());
         Ok(latest.into_iter().chain([BackupName::at(now)]).max().unwrap_or_else(|| BackupName::at(now)))
     }
 
-    /// Where the copy of the database is to be made: in the backup itself if that is a folder.
+    /// Returns the folder in which to make the copy of the database, which is the backup itself if the place is a
+    /// folder.
     pub(super) fn stage(&self, name: &BackupName, spool: &Path, file: &str) -> Result<StagingFolder, BackupError> {
-        let folder = match self.shelf.folder() {
+        let folder = match self.store.folder() {
             Some(folder) => folder.join(name.as_str()),
             None => {
                 let folder = spool.join(STAGE);
@@ -206,11 +208,11 @@ impl BackupPlace {
             }
         };
         private_folder::make(&folder)?;
-        let temporary = self.shelf.folder().is_none();
-        Ok(StagingFolder { path: folder.join(file), folder, temporary })
+        let is_temporary = self.store.folder().is_none();
+        Ok(StagingFolder { path: folder.join(file), folder, is_temporary })
     }
 
-    /// Makes the staged copy a part of the backup.
+    /// Moves the staged copy into the backup.
     pub(super) async fn keep_copy(
         &self,
         name: &BackupName,
@@ -218,55 +220,55 @@ impl BackupPlace {
         file: &str,
         size: u64,
     ) -> Result<(), BackupError> {
-        if !stage.temporary {
+        if !stage.is_temporary {
             return Ok(File::open(&stage.folder)?.sync_all()?);
         }
         let content = Arc::new(File::open(&stage.path)?);
-        self.shelf.put(name.as_str(), file, content, size).await.map_err(|error| self.trouble(error))
+        self.store.put(name.as_str(), file, content, size).await.map_err(|error| self.error(error))
     }
 
-    /// Reads the copy of the database, into a file if there is one.
+    /// Reads the copy of the database, and writes it to a file if there is one.
     pub(super) async fn read_copy(
         &self,
         name: &BackupName,
         file: &str,
         to: Option<File>,
         read: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<Measure, BackupError> {
-        let pieces = match self.shelf.read(name.as_str(), file).await {
+    ) -> Result<SizeAndHash, BackupError> {
+        let chunks = match self.store.read(name.as_str(), file).await {
             Err(BlobError::NotFound) => return Err(BackupError::Damaged(format!("{name}: {file} is missing"))),
-            pieces => pieces.map_err(|error| self.trouble(error))?,
+            chunks => chunks.map_err(|error| self.error(error))?,
         };
-        receive(pieces, to, read).await.map_err(|trouble| match trouble {
-            Trouble::Source(error) => self.trouble(error),
-            Trouble::Spool(error) => error.into(),
+        receive(chunks, to, read).await.map_err(|error| match error {
+            TransferError::Source(error) => self.error(error),
+            TransferError::Spool(error) => error.into(),
         })
     }
 
-    /// The copy of the database as a file, if that is what it is.
+    /// Returns the path of the copy of the database, if the place is a folder.
     pub(super) fn copy_path(&self, name: &BackupName, file: &str) -> Option<PathBuf> {
-        self.shelf.folder().map(|folder| folder.join(name.as_str()).join(file))
+        self.store.folder().map(|folder| folder.join(name.as_str()).join(file))
     }
 
-    /// Makes the backup complete.
+    /// Writes the manifest, which makes the backup complete.
     pub(super) async fn seal(&self, name: &BackupName, manifest: &Manifest) -> Result<(), BackupError> {
         let text = manifest.sealed().map_err(std::io::Error::from)?;
-        self.shelf.write(name.as_str(), MANIFEST, text.into()).await.map_err(|error| self.trouble(error))
+        self.store.write(name.as_str(), MANIFEST, text.into()).await.map_err(|error| self.error(error))
     }
 
-    /// Keeps the latest `keep` complete backups, and removes older ones and the files that none of these needs. Returns
-    /// how many backups and files were removed.
+    /// Keeps the latest `keep` complete backups, and removes older ones and the files that none of the kept ones needs.
+    /// Returns the removed backups and the number of removed files.
     ///
     /// # Errors
-    /// Before anything is removed, if it cannot be known what a backup needs.
-    pub(super) async fn retain(&self, keep: usize) -> Result<(Vec<BackupName>, u64), BackupError> {
+    /// If a manifest cannot be read, so that it is unknown which files its backup needs. Then nothing is removed.
+    pub(super) async fn prune(&self, keep: usize) -> Result<(Vec<BackupName>, u64), BackupError> {
         let mut complete = Vec::new();
         for FoundBackup { name, state } in self.list().await? {
             match state {
                 BackupState::Complete(manifest) => complete.push((name, manifest)),
                 BackupState::Unfinished => {}
                 BackupState::Unreadable(reason) => {
-                    let problem = "no older backup was removed; mend or remove it";
+                    let problem = "no older backup was removed; repair or remove this one";
                     return Err(BackupError::Damaged(format!("{name}: {reason}; {problem}")));
                 }
             }
@@ -280,31 +282,31 @@ impl BackupPlace {
             kept.iter().flat_map(|(_, manifest)| &manifest.objects).map(|object| &object.key).collect();
         let mut removed = 0;
         let mut there = self.files.blobs.list();
-        while let Some(object) = there.try_next().await.map_err(|error| self.files.trouble(error))? {
+        while let Some(object) = there.try_next().await.map_err(|error| self.files.error(error))? {
             if !needed.contains(&object.key) {
-                self.files.blobs.delete(&object.key).await.map_err(|error| self.files.trouble(error))?;
+                self.files.blobs.delete(&object.key).await.map_err(|error| self.files.error(error))?;
                 removed += 1;
             }
         }
         Ok((old, removed))
     }
 
-    pub(super) fn trouble(&self, error: BlobError) -> BackupError {
-        trouble(&self.location, error)
+    pub(super) fn error(&self, error: BlobError) -> BackupError {
+        blob_error(&self.location, error)
     }
 }
 
-/// Where a copy of the database is made. A temporary one goes when it is dropped.
+/// The folder in which a copy of the database is made. A temporary one is removed when this is dropped.
 pub(super) struct StagingFolder {
     pub(super) path: PathBuf,
     folder: PathBuf,
-    temporary: bool,
+    is_temporary: bool,
 }
 
 impl Drop for StagingFolder {
     fn drop(&mut self) {
-        if self.temporary {
-            // What stays behind is removed by the next backup.
+        if self.is_temporary {
+            // If this fails, the next backup removes the folder.
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

@@ -1,43 +1,42 @@
-//! Whether a backup is still what was written.
+//! The check of whether a backup is still as it was written.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::manifest::{BackupName, Lacking, Manifest};
+use super::manifest::{BackupName, FlawedFile, Manifest};
 use super::place::BackupPlace;
-use super::transfer::{check, each};
+use super::transfer::{check, process_each};
 use super::{BackupError, BackupStep, Progress};
 use domain::media::object_key::ObjectKey;
-use store;
 use store::{Copied, CopyError, DatabaseKind};
 
-/// What was found.
+/// The result of the check of a backup.
 #[derive(Debug)]
-pub struct Verified {
+pub struct VerifiedBackup {
     pub name: BackupName,
     pub manifest: Manifest,
-    /// What is wrong, each in a line.
+    /// The problems, each in one line.
     pub problems: Vec<String>,
 }
 
-/// Reads all of a backup, and holds it against its manifest; of SQLite, the copy is opened and checked too.
+/// Reads all of a backup and compares it with its manifest. A copy of an SQLite database is also opened and checked.
 pub async fn verify(
     place: &BackupPlace,
     name: Option<&str>,
     spool: &Path,
     progress: Progress<'_>,
-) -> Result<Verified, BackupError> {
+) -> Result<VerifiedBackup, BackupError> {
     let (name, manifest) = place.choose(name).await?;
-    let mut problems = copy(place, &name, &manifest, spool, progress).await?;
-    let flawed = each(manifest.objects.iter(), progress, |object| check(&place.files, object, None)).await?;
-    problems.extend(flawed.iter().map(|Lacking { key, flaw, .. }| format!("media file {key} {flaw}")));
-    Ok(Verified { name, manifest, problems })
+    let mut problems = check_copy(place, &name, &manifest, spool, progress).await?;
+    let flawed = process_each(manifest.objects.iter(), progress, |object| check(&place.files, object, None)).await?;
+    problems.extend(flawed.iter().map(|FlawedFile { key, flaw, .. }| format!("media file {key} {flaw}")));
+    Ok(VerifiedBackup { name, manifest, problems })
 }
 
-/// What is wrong with the copy of the database.
-async fn copy(
+/// Returns the problems of the copy of the database.
+async fn check_copy(
     place: &BackupPlace,
     name: &BackupName,
     manifest: &Manifest,
@@ -45,18 +44,18 @@ async fn copy(
     progress: Progress<'_>,
 ) -> Result<Vec<String>, BackupError> {
     let file = manifest.copy_name();
-    // To be opened, it must be a file.
+    // A copy can be opened only as a file.
     let fetch = manifest.database.kind == DatabaseKind::Sqlite && place.copy_path(name, file).is_none();
     let fetched = fetch.then(|| NamedTempFile::new_in(spool)).transpose()?;
     let to = fetched.as_ref().map(NamedTempFile::reopen).transpose()?;
-    let measure = match place.read_copy(name, file, to, &|bytes| progress(BackupStep::Database(bytes))).await {
+    let read = match place.read_copy(name, file, to, &|bytes| progress(BackupStep::Database(bytes))).await {
         Err(BackupError::Damaged(problem)) => return Ok(vec![problem]),
-        measure => measure?,
+        read => read?,
     };
-    if measure.size != manifest.copy.size {
-        return Ok(vec![format!("{file} has {} bytes, and had {}", measure.size, manifest.copy.size)]);
+    if read.size != manifest.copy.size {
+        return Ok(vec![format!("{file} has {} bytes, and had {}", read.size, manifest.copy.size)]);
     }
-    if measure.sha256 != manifest.copy.sha256 {
+    if read.sha256 != manifest.copy.sha256 {
         return Ok(vec![format!("{file} has another content")]);
     }
     let path: Option<PathBuf> = place.copy_path(name, file).or(fetched.as_ref().map(|file| file.path().to_owned()));
@@ -68,17 +67,17 @@ async fn copy(
     }
 }
 
-/// What the copy says otherwise than the manifest.
+/// Returns the differences between the copy and the manifest.
 fn contradictions(manifest: &Manifest, found: &Copied) -> Vec<String> {
     let listed: HashSet<&ObjectKey> = manifest.objects.iter().map(|object| &object.key).collect();
-    let lacking: HashSet<&ObjectKey> = manifest.lacking.iter().map(|lacking| &lacking.key).collect();
+    let lacking: HashSet<&ObjectKey> = manifest.lacking.iter().map(|file| &file.key).collect();
     let unlisted =
         found.objects.iter().filter(|object| !listed.contains(&object.key) && !lacking.contains(&object.key));
     let mut problems: Vec<String> = unlisted
         .map(|object| format!("media file {} is in the database and not in the manifest", object.key))
         .collect();
     if found.contents != manifest.database {
-        problems.push("the copy of the database is another than the manifest says".to_owned());
+        problems.push("the copy of the database is not the one that the manifest describes".to_owned());
     }
     problems
 }

@@ -1,5 +1,5 @@
-//! How long a request may take, its repetitions included. The HTTP client has no such limits: its total would cut off
-//! the long body of a download, and its limit on reading counts while a slow reader of ours asks for nothing.
+//! The time limits of requests, including their retries. The limits of the HTTP client are not used: its total limit
+//! would cut off the body of a long download, and its read limit counts while a slow reader of ours reads nothing.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::time::timeout;
 
 use super::error::BlobError;
 
-/// For a question, and for each piece of an answer.
+/// The limit for a request without content, and for each chunk of an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
 
-/// For up to 8 MiB of content: enough for a line of 600 kbit/s.
+/// The limit for up to 8 MiB of content, which is enough at 600 kbit/s.
 pub(super) const TRANSFER: Duration = Duration::from_secs(120);
 
-/// For publishing a large file: a bucket puts its parts together, a folder waits for the disk.
+/// The limit for publishing a large file. A bucket joins its parts, and a folder waits for the disk.
 pub(super) const COMPLETION: Duration = Duration::from_secs(600);
 
 pub(super) async fn within<T>(
@@ -25,7 +25,7 @@ pub(super) async fn within<T>(
     timeout(limit, request).await.map_err(|_| BlobError::late(limit))?.map_err(BlobError::from)
 }
 
-/// The same items; ends with an error when one does not come in time.
+/// Returns the same items, and ends with an error when one does not come in time.
 pub(super) fn each_within<T: 'static>(
     limit: Duration,
     items: BoxStream<'static, object_store::Result<T>>,

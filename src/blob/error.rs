@@ -1,4 +1,5 @@
-//! What can go wrong, in words for people: without keys, signed URLs or the bodies of a server's answers.
+//! The errors of a media or backup store, in words for people. They contain no keys, no signed URLs and no bodies of a
+//! server's answers.
 
 use std::error::Error;
 use std::fmt;
@@ -9,24 +10,24 @@ use std::time::Duration;
 /// The longest text, in characters.
 const LONGEST: usize = 300;
 
-/// Errors of a media or backup store.
+/// An error of a media or backup store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     NotFound,
     /// Nothing can be stored until somebody makes room.
     Full(String),
-    /// The file is not as long as its owner says.
+    /// The file has another size than expected.
     Size {
         stated: u64,
         found: u64,
     },
-    /// The settings are wrong; trying again is useless.
+    /// The settings are wrong, and a retry is useless.
     Unusable(String),
-    /// Anything else. Trying again may help.
+    /// Any other error. A retry may help.
     Unavailable(String),
 }
 
-/// The text names the media store, which most errors are about.
+/// Names the media store, which most errors are about.
 impl fmt::Display for BlobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.of("the media store"))
@@ -34,7 +35,7 @@ impl fmt::Display for BlobError {
 }
 
 impl BlobError {
-    /// The error in words, of a store that is called so.
+    /// Returns the text of the error with this name of the store.
     pub fn of(&self, store: &str) -> String {
         match self {
             Self::NotFound => format!("there is no such file in {store}"),
@@ -51,7 +52,7 @@ impl BlobError {
         Self::Unavailable(format!("no answer within {} s", limit.as_secs()))
     }
 
-    /// The error of a write, for which "not found" cannot mean the file.
+    /// Returns the error of a write. For a write, "not found" cannot mean the file.
     pub(super) fn of_write(self) -> Self {
         match self {
             Self::NotFound => Self::Unavailable("there is no such bucket or folder".to_owned()),
@@ -66,7 +67,7 @@ impl From<object_store::Error> for BlobError {
             return Self::Full(reason(&error));
         }
         match error {
-            // Without a bucket, the answer to any question about a file is 404 too.
+            // If the bucket does not exist, the answer to any request for a file is 404 too.
             object_store::Error::NotFound { .. } if !error.to_string().contains("NoSuchBucket") => Self::NotFound,
             error => Self::Unavailable(reason(&error)),
         }
@@ -79,13 +80,13 @@ impl From<io::Error> for BlobError {
     }
 }
 
-/// Whether a disk or a quota was full, or a file as large as it may be.
+/// Returns whether a disk or quota was full, or a file had reached its maximum size.
 pub fn is_disk_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// Whether there was no room left: on a disk, in a quota, for a file of this size, or at a server that says so (507).
+/// Returns whether there was no room left on a disk, in a quota, or at a server, which then answers 507.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|cause| match cause.downcast_ref::<io::Error>() {
         Some(cause) => is_disk_full(cause),
@@ -93,32 +94,33 @@ fn is_full(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The error and its causes.
+/// Returns the error and its causes.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |error| (*error).source())
 }
 
-/// One line: the request, or what was tried on the disk, and what it failed of in the end.
+/// Returns one line with the request or the operation on the disk, and its root cause.
 fn reason(error: &(dyn Error + 'static)) -> String {
     let texts: Vec<String> = chain(error).map(ToString::to_string).collect();
     let cause = texts.last().map(|text| without_body(text)).unwrap_or_default();
     let tried = texts.iter().find_map(|text| request(text)).or_else(|| texts.get(1).map(|text| without_body(text)));
-    let said = match tried {
+    let line = match tried {
         Some(tried) if tried.contains(&cause) => tried,
         Some(tried) => format!("{tried}: {cause}"),
         None => cause,
     };
-    said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+    line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
 }
 
-/// `PUT http://host/path` of object_store's "Error performing PUT http://host/path?query in 3s …".
+/// Returns `PUT http://host/path` from object_store's text "Error performing PUT http://host/path?query in 3s …".
 fn request(text: &str) -> Option<String> {
     let mut words = text.strip_prefix("Error performing ")?.split(' ');
     let (method, url) = (words.next()?, words.next()?);
     url.contains("://").then(|| format!("{method} {}", url.split('?').next().unwrap_or_default()))
 }
 
-/// The status of an answer, and of its body no more than the error's code. Other texts stay as they are.
+/// Returns the status of an answer and the error code from its body, without the rest of the body. Other texts stay as
+/// they are.
 fn without_body(text: &str) -> String {
     let (status, body) = if let Some(answer) = text.strip_prefix("Server returned non-2xx status code: ") {
         answer.split_once(": ").unwrap_or((answer, ""))

@@ -1,4 +1,4 @@
-//! Reading files without holding up the tasks of a worker.
+//! Reads of files that do not block the async threads.
 
 use std::fs::File;
 use std::io;
@@ -12,10 +12,10 @@ use tokio::task::spawn_blocking;
 
 use super::error::BlobError;
 
-/// How much of a stream is in memory at a time.
-const PIECE: u64 = 64 * 1024;
+/// The size of a chunk of a stream.
+const CHUNK: u64 = 64 * 1024;
 
-/// All bytes of the range, which must fit into memory; a file that ends before it does is an error.
+/// Returns all bytes of the range, which must fit into memory. If the file ends before the range, that is an error.
 pub(super) async fn read(file: Arc<File>, range: Range<u64>) -> Result<Bytes, BlobError> {
     let reading = spawn_blocking(move || {
         let mut content = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
@@ -26,14 +26,14 @@ pub(super) async fn read(file: Arc<File>, range: Range<u64>) -> Result<Bytes, Bl
     content.map_err(|error: io::Error| BlobError::Unavailable(format!("cannot read the file: {error}")))
 }
 
-/// The range in pieces.
-pub(super) fn pieces(file: Arc<File>, range: Range<u64>) -> impl Stream<Item = Result<Bytes, BlobError>> {
+/// Returns the range in chunks.
+pub(super) fn chunks(file: Arc<File>, range: Range<u64>) -> impl Stream<Item = Result<Bytes, BlobError>> {
     stream::try_unfold((file, range), async |(file, rest)| {
         if rest.is_empty() {
             return Ok(None);
         }
-        let end = rest.end.min(rest.start + PIECE);
-        let piece = read(Arc::clone(&file), rest.start..end).await?;
-        Ok(Some((piece, (file, end..rest.end))))
+        let end = rest.end.min(rest.start + CHUNK);
+        let chunk = read(Arc::clone(&file), rest.start..end).await?;
+        Ok(Some((chunk, (file, end..rest.end))))
     })
 }

@@ -1,4 +1,4 @@
-//! A folder of files, and what a process that died has left in it.
+//! A folder as a media store, and its cleanup after a process has died.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 use platform::private_folder;
 
-/// The store in this folder, and its path without symbolic links.
+/// Opens the store in this folder. Returns it with the path of the folder without symbolic links.
 pub(super) fn open(path: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError> {
     let unusable = |reason: String| BlobError::Unusable(format!("{}: {reason}", path.display()));
     let made = private_folder::make(path).and_then(|()| path.canonicalize());
@@ -23,9 +23,9 @@ pub(super) fn open(path: &Path) -> Result<(LocalFileSystem, PathBuf), BlobError>
 }
 
 impl Blobs {
-    /// Removes what uploads of a process that died have left in the folder, if it was written before `older_than`, and
-    /// returns the number. That time must lie before the start of any upload that still runs. Blocks while the disk
-    /// works. Nothing to do for a bucket: a rule of its own ends uploads that nobody finished.
+    /// Removes the temporary files that uploads of a process that died have left in the folder, if they were written
+    /// before `older_than`, and returns their number. That time must be before the start of any upload that still runs.
+    /// The call blocks. For a bucket it does nothing, because a lifecycle rule of the bucket ends unfinished uploads.
     pub fn sweep_unfinished(&self, older_than: Timestamp) -> Result<usize, BlobError> {
         let Some(folder) = self.folder() else { return Ok(0) };
         let swept: io::Result<usize> = list::shards().map(|shard| sweep(&folder.join(shard), older_than)).sum();
@@ -47,14 +47,15 @@ fn sweep(folder: &Path, older_than: Timestamp) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// object_store writes to `NAME#1`, `NAME#2` … and renames when all is there.
+/// Returns whether the file is an unfinished upload. object_store writes to `NAME#1`, `NAME#2` … and renames the file
+/// when it is complete.
 fn is_unfinished(name: &str) -> bool {
     name.split_once('#').is_some_and(|(key, number)| {
         ObjectKey::parse(key).is_some() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// An upload that ends at this moment takes the file away by itself.
+/// Removes the file if it is older. A file that disappears meanwhile belongs to an upload that has just ended.
 fn remove_if_older(path: &Path, than: Timestamp) -> io::Result<bool> {
     let remove = || {
         let modified = Timestamp::from_utc(OffsetDateTime::from(fs::symlink_metadata(path)?.modified()?));

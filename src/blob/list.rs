@@ -1,4 +1,4 @@
-//! Which files there are.
+//! The list of the stored files.
 
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
@@ -9,21 +9,21 @@ use super::{BlobBackend, Blobs, Object};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 
-/// The folder of a key: its first two digits.
+/// Returns the folder of a key, which is its first two digits.
 pub(super) fn shard(key: &ObjectKey) -> &str {
     &key.as_str()[..2]
 }
 
-/// Every folder that keys can have.
+/// Returns every folder that keys can have.
 pub(super) fn shards() -> impl Iterator<Item = String> + Send {
     (0..=u8::MAX).map(|first| hex::encode([first]))
 }
 
 impl Blobs {
-    /// All files, in no particular order. What others have put there is skipped, and so is the marker.
+    /// Returns all files in no particular order, without the marker and without the files of others.
     pub fn list(&self) -> BoxStream<'static, Result<Object, BlobError>> {
-        let found = match &self.place {
-            // A folder's other contents may be unreadable, such as `lost+found`: they are not even looked at.
+        let found = match &self.backend {
+            // Other contents of the folder, such as `lost+found`, may be unreadable and are not opened.
             BlobBackend::Folder(_) => {
                 let (store, prefix) = (self.store.clone(), self.prefix.clone());
                 stream::iter(shards()).flat_map(move |shard| store.list(Some(&prefix.clone().join(shard)))).boxed()
@@ -39,7 +39,7 @@ impl Blobs {
             .boxed()
     }
 
-    /// The file, if its whole path is what we would have called it.
+    /// Returns the object, if its whole path is the one that buzon gives to its key.
     fn own(&self, found: &ObjectMeta) -> Option<Object> {
         let key = ObjectKey::parse(found.location.filename()?)?;
         (self.path(&key) == found.location).then(|| object(key, found))

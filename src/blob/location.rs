@@ -1,20 +1,20 @@
-//! Where the files are to be, as a URL.
+//! The location of a media or backup store, as a URL.
 
 use std::fmt;
 use std::path::{Component, PathBuf};
 
-/// A folder of this machine, or a part of a bucket.
+/// A folder of this machine, or a prefix in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlobLocation {
     Folder(PathBuf),
-    /// `prefix` has no slash at its ends; it may be empty.
+    /// `prefix` has no slash at its ends, and may be empty.
     Bucket {
         bucket: String,
         prefix: String,
     },
 }
 
-/// Why a text names no place for files.
+/// The reasons why a text is not a location.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     #[error("expected file:///PATH or s3://BUCKET/PREFIX")]
@@ -23,7 +23,7 @@ pub enum LocationError {
     Folder,
     #[error("a URL of media has neither ? nor #")]
     Parameters,
-    #[error("keys do not belong into the URL: they have settings of their own")]
+    #[error("keys do not belong in the URL: they have settings of their own")]
     Credentials,
     #[error("a bucket's name has letters, digits, hyphens, dots and underscores only: s3://my-bucket/media")]
     Bucket,
@@ -32,7 +32,7 @@ pub enum LocationError {
 }
 
 impl BlobLocation {
-    /// A folder's path is taken as it stands: `%20` is three characters.
+    /// Parses a URL. The path of a folder is taken literally: `%20` is three characters.
     pub fn parse(url: &str) -> Result<Self, LocationError> {
         if url.contains(['?', '#']) {
             return Err(LocationError::Parameters);
@@ -44,7 +44,7 @@ impl BlobLocation {
         }
     }
 
-    /// A place within this one; `name` is a single part.
+    /// Returns the location of `name`, a single path segment, in this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         match self {

@@ -1,4 +1,5 @@
-//! The marker: which database the files belong to. A second database would take the first one's files for waste.
+//! The marker, a file that names the database to which the files belong. Without it, a second database would take the
+//! first one's files for orphans.
 
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
@@ -9,22 +10,22 @@ use super::error::BlobError;
 
 const NAME: &str = "buzon-database";
 
-/// More than any id has, in bytes.
-const LONGEST: u64 = 1024;
+/// The size in bytes above which a marker is not read. No id is that long.
+const MAX_BYTES: u64 = 1024;
 
-/// Whose the files are.
+/// The owner of the files, as seen by a database that claims them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     Us,
-    /// Nobody's until now. Some servers take no notice of the condition of a first mark, or look and write in two
-    /// steps: of two databases that come at once each would find its own mark for a moment. Who is still the owner when
-    /// it comes again is.
+    /// Nobody owned the files before this claim. Some servers ignore the condition that the marker must be new, or
+    /// check it and write in two steps, so two databases that claim at the same time may each find their own marker for
+    /// a moment. The database that finds its own marker the next time is the owner.
     Nobody,
     Another,
 }
 
 impl Blobs {
-    /// Whose the files are; marks them as this database's if they are nobody's.
+    /// Returns the owner of the files, and marks them as this database's if nobody owns them.
     pub async fn claim(&self, database_id: &str) -> Result<Owner, BlobError> {
         match self.owner().await? {
             Some(owner) if owner == database_id => Ok(Owner::Us),
@@ -45,11 +46,11 @@ impl Blobs {
         within(ANSWER, put).await.map_err(BlobError::of_write)
     }
 
-    /// The id of the database that the files belong to; `None` as long as they are nobody's.
+    /// Returns the id of the database that the files belong to, or `None` if nobody owns them.
     pub async fn owner(&self) -> Result<Option<String>, BlobError> {
         let get = async {
             let found = self.store.get(&self.marker()).await?;
-            if found.meta.size > LONGEST { Ok(Vec::new().into()) } else { found.bytes().await }
+            if found.meta.size > MAX_BYTES { Ok(Vec::new().into()) } else { found.bytes().await }
         };
         match within(ANSWER, get).await {
             Ok(content) => Ok(Some(String::from_utf8_lossy(&content).trim().to_owned())),

@@ -1,8 +1,8 @@
-//! The bytes of media files, in a folder or in an S3 bucket; the only place with object_store.
+//! Storage of the bytes of media files in a folder or an S3 bucket. Only this module uses object_store.
 //!
-//! A file is stored under the SHA-256 of its content, so that writing it twice is harmless, and no two writers can
-//! disagree about what stands under a name. Nothing else about a file is kept here: its type, name and owner are the
-//! database's.
+//! A file is stored under the SHA-256 of its content, so that writing it twice is harmless and two writers cannot
+//! disagree about the content of a name. Everything else about a file, such as its type, name and owner, is in the
+//! database.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,16 +38,17 @@ pub use s3::{S3Keys, S3Options};
 
 use deadline::{ANSWER, within};
 
-/// Where the files are. Clones share their limits.
+/// A store of files. Clones share their limits.
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
-    place: BlobBackend,
-    /// Before every name; empty in a folder.
+    backend: BlobBackend,
+    /// The prefix of every name, which is empty in a folder.
     prefix: ObjectPath,
     limits: Arc<upload::UploadLimits>,
 }
 
+/// The backend, beside the interface that a folder and a bucket have in common.
 #[derive(Clone)]
 enum BlobBackend {
     Folder(Arc<Path>),
@@ -58,15 +59,15 @@ enum BlobBackend {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     pub key: ObjectKey,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When it was last written, by the clock of the machine that keeps it.
+    /// The time at which the file was last written, by the clock of the machine that stores it.
     pub modified: Timestamp,
 }
 
 impl Blobs {
-    /// Makes the folder, for its owner alone, if it is not there. A bucket is not asked for anything yet: whether it
-    /// can be used shows at [`Blobs::claim`].
+    /// Opens a store. Creates the folder with mode 0700 if it does not exist. No request is sent to a bucket yet; the
+    /// first is that of [`Blobs::claim`].
     pub fn open(location: &BlobLocation, s3: &S3Options) -> Result<Self, BlobError> {
         match location {
             BlobLocation::Folder(path) => {
@@ -81,19 +82,20 @@ impl Blobs {
         }
     }
 
-    fn new(store: Arc<dyn ObjectStore>, place: BlobBackend, prefix: ObjectPath) -> Self {
-        Self { store, place, prefix, limits: Arc::default() }
+    fn new(store: Arc<dyn ObjectStore>, backend: BlobBackend, prefix: ObjectPath) -> Self {
+        Self { store, backend, prefix, limits: Arc::default() }
     }
 
-    /// The folder, if that is where the files are.
+    /// Returns the folder, if the store is one.
     pub fn folder(&self) -> Option<&Path> {
-        match &self.place {
+        match &self.backend {
             BlobBackend::Folder(path) => Some(path),
             BlobBackend::Bucket(_) => None,
         }
     }
 
-    /// `None` when there is no such file. A bucket that is gone looks the same: its answer to this question has no text.
+    /// Returns the file, or `None` if it does not exist. A missing bucket looks the same, because its answer has no
+    /// body.
     pub async fn find(&self, key: &ObjectKey) -> Result<Option<Object>, BlobError> {
         match within(ANSWER, self.store.head(&self.path(key))).await {
             Ok(found) => Ok(Some(list::object(key.clone(), &found))),
@@ -102,16 +104,20 @@ impl Blobs {
         }
     }
 
-    /// Removes a file; one that is not there is fine.
+    /// Removes a file, if it exists.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), BlobError> {
-        match within(ANSWER, self.store.delete(&self.path(key))).await {
+        self.delete_at(&self.path(key)).await
+    }
+
+    async fn delete_at(&self, path: &ObjectPath) -> Result<(), BlobError> {
+        match within(ANSWER, self.store.delete(path)).await {
             Err(BlobError::NotFound) => Ok(()),
             deleted => deleted,
         }
     }
 
-    /// A URL at which anyone can GET the file for a while (at most seven days; a bucket refuses more), served with this
-    /// type and disposition. Whether the file is there is not asked. `None` for a folder.
+    /// Returns a URL at which anyone can GET the file for a while (at most seven days, since a bucket refuses more),
+    /// served with this type and disposition. It does not check whether the file exists. Returns `None` for a folder.
     pub async fn presign(
         &self,
         key: &ObjectKey,
@@ -119,14 +125,14 @@ impl Blobs {
         disposition: &str,
         valid: Duration,
     ) -> Result<Option<Url>, BlobError> {
-        let BlobBackend::Bucket(signer) = &self.place else { return Ok(None) };
+        let BlobBackend::Bucket(signer) = &self.backend else { return Ok(None) };
         let options = SignedUrlOptions::new()
             .with_query([("response-content-type", content_type), ("response-content-disposition", disposition)]);
         let path = self.path(key);
         within(ANSWER, signer.signed_url_opts(Method::GET, &path, valid, &options)).await.map(Some)
     }
 
-    /// `PREFIX/ab/abcd…`: folders stay small, whatever the number of files.
+    /// Returns `PREFIX/ab/abcd…`, so that folders stay small with any number of files.
     fn path(&self, key: &ObjectKey) -> ObjectPath {
         self.prefix.clone().join(list::shard(key)).join(key.as_str())
     }

@@ -1,4 +1,4 @@
-//! Whether the store does what it is for.
+//! A test of whether a store works.
 
 use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
@@ -9,8 +9,8 @@ use super::error::BlobError;
 use domain::media::object_key::ObjectKey;
 
 impl Blobs {
-    /// Writes a file of this content, reads it back and removes it. The content must be one that no message has. What a
-    /// process that dies leaves behind, sweeping takes away.
+    /// Writes a file with this content, reads it back and removes it. No message may have this content. If the process
+    /// dies in between, a sweep removes the file.
     pub async fn probe(&self, content: &[u8]) -> Result<(), BlobError> {
         let key = ObjectKey::of_digest(Sha256::digest(content).into());
         let path = self.path(&key);

@@ -1,4 +1,4 @@
-//! Reading what is stored.
+//! Reading stored files.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,15 +14,18 @@ use super::file;
 use domain::media::object_key::ObjectKey;
 
 impl Blobs {
-    /// Exactly these bytes of a file, in pieces. [`BlobError::Size`] if the file ends before the range does. The stream
-    /// waits for a slow reader as long as it takes, and fails when the store sends nothing for 30 seconds.
+    /// Returns exactly these bytes of a file, in chunks. The stream waits for a slow reader without a limit, and fails
+    /// when the store sends nothing for 30 seconds.
+    ///
+    /// # Errors
+    /// [`BlobError::Size`] if the file ends before the range.
     pub async fn read(
         &self,
         key: &ObjectKey,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
         if range.is_empty() {
-            // No byte can be asked for without asking for one at least.
+            // A range request always names at least one byte.
             let found = self.find(key).await?;
             return found.map(|_| stream::empty().boxed()).ok_or(BlobError::NotFound);
         }
@@ -32,8 +35,8 @@ impl Blobs {
             return Err(BlobError::Size { stated: range.end, found: found.meta.size });
         }
         Ok(match found.payload {
-            GetResultPayload::File(file, _) => file::pieces(Arc::new(file), range).boxed(),
-            GetResultPayload::Stream(pieces) => each_within(ANSWER, pieces).boxed(),
+            GetResultPayload::File(file, _) => file::chunks(Arc::new(file), range).boxed(),
+            GetResultPayload::Stream(chunks) => each_within(ANSWER, chunks).boxed(),
         })
     }
 }

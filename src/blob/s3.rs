@@ -1,4 +1,4 @@
-//! A bucket of Amazon S3, or of a server that speaks its language.
+//! A bucket of Amazon S3, or of a server with the same API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +9,28 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::error::BlobError;
+use platform::outbound::plain_url;
 use platform::tls;
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A failed request is repeated at once or after a moment; who has more time comes again by himself.
+/// The retries of a failed request. They are short, because callers with more time retry by themselves.
 const RETRIES: usize = 3;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How a bucket is reached. What is not stated is taken from the environment, under the names that Amazon's tools use.
+/// The options for a bucket. Missing ones come from the environment, under the names that Amazon's tools use.
 #[derive(Clone, Debug, Default)]
 pub struct S3Options {
-    /// The server, if it is not Amazon's; `http` is taken too.
+    /// The server, if it is not Amazon's. `http` is allowed.
     pub endpoint: Option<Url>,
-    /// Without any: `us-east-1`. Other servers mostly take any name; Cloudflare R2 wants `auto`.
+    /// The region, by default `us-east-1`. Most other servers accept any name; Cloudflare R2 requires `auto`.
     pub region: Option<String>,
-    /// Whether the bucket stands in the path (`HOST/BUCKET`) rather than before the host (`BUCKET.HOST`). Without a
-    /// choice: with an endpoint yes, at Amazon no.
+    /// True if the bucket is in the path (`HOST/BUCKET`) rather than in the host name (`BUCKET.HOST`). By default it is
+    /// with an endpoint, and is not at Amazon.
     pub path_style: Option<bool>,
-    /// Without: those of the environment (`AWS_ACCESS_KEY_ID` …), of a web identity, of the container, or of the
-    /// machine.
+    /// The keys, by default those of the environment (`AWS_ACCESS_KEY_ID` …), of a web identity, of the container, or
+    /// of the machine.
     pub keys: Option<S3Keys>,
 }
 
@@ -39,7 +40,7 @@ pub struct S3Keys {
     pub secret_access_key: SecretString,
 }
 
-/// The bucket; nothing is sent yet.
+/// Opens the bucket without sending a request.
 pub(super) fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3, BlobError> {
     tls::install_provider();
     let mut builder = AmazonS3Builder::from_env();
@@ -54,13 +55,13 @@ pub(super) fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3, BlobEr
     let allow_http = endpoint.as_ref().is_some_and(|url| url.scheme() == "http");
     if let Some(url) = endpoint {
         let url = if path_style { url } else { with_bucket(url, bucket)? };
-        // This key wins over the others.
+        // This key has precedence over the others.
         builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, url.as_str().trim_end_matches('/'));
     }
     let opened = builder
         .with_bucket_name(bucket)
         .with_virtual_hosted_style_request(!path_style)
-        // Not every server can delete many files with one request.
+        // Not every server can delete several files with one request.
         .with_disable_bulk_delete(true)
         .with_client_options(client()?.with_allow_http(allow_http))
         .with_retry(retries())
@@ -68,7 +69,7 @@ pub(super) fn open(bucket: &str, options: &S3Options) -> Result<AmazonS3, BlobEr
     opened.map_err(unusable)
 }
 
-/// Without a token: one from the environment would belong to other keys.
+/// Makes a credential without a session token, because one from the environment would belong to other keys.
 fn credential(keys: &S3Keys) -> AwsCredential {
     let secret_key = keys.secret_access_key.expose_secret().to_owned();
     AwsCredential { key_id: keys.access_key_id.clone(), secret_key, token: None }
@@ -84,19 +85,14 @@ fn endpoint(environment: &AmazonS3Builder, options: &S3Options) -> Result<Option
             .transpose()?,
     };
     match url {
-        Some(url) if !is_plain(&url) => {
+        Some(url) if plain_url(url.as_str()).is_none() => {
             Err(BlobError::Unusable("an S3 endpoint is http:// or https:// with a host, without keys, ? and #".into()))
         }
         url => Ok(url),
     }
 }
 
-fn is_plain(url: &Url) -> bool {
-    let bare = url.username().is_empty() && url.password().is_none();
-    matches!(url.scheme(), "http" | "https") && bare && url.query().is_none() && url.fragment().is_none()
-}
-
-/// object_store expects the bucket in the endpoint, where it does not write it into the path.
+/// Puts the bucket into the host name of the endpoint, where object_store expects it unless path style is used.
 fn with_bucket(mut url: Url, bucket: &str) -> Result<Url, BlobError> {
     let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
     match url.set_host(Some(&host)) {
@@ -105,8 +101,8 @@ fn with_bucket(mut url: Url, bucket: &str) -> Result<Url, BlobError> {
     }
 }
 
-/// Without limits of its own on time, but for connecting: see `deadline`. The well-known roots are taken beside the
-/// machine's, which may have none.
+/// Makes the options of the HTTP client. It has no time limits except for connecting (see `deadline`), and trusts the
+/// public root certificates beside the machine's, which may have none.
 fn client() -> Result<ClientOptions, BlobError> {
     let plain = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT);
     webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().try_fold(plain, |options, root| {

@@ -1,5 +1,5 @@
-//! Storing a file. Memory stays flat: 16 MiB for small files, and 8 MiB for each of four large ones, however many
-//! callers there are; the others wait.
+//! Uploads of files. With any number of callers, memory is limited to 16 MiB for small files and 8 MiB for each of four
+//! large ones. Further callers wait.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use super::error::BlobError;
 use super::file;
 use domain::media::object_key::ObjectKey;
 
-/// The size of a part; a file up to it goes up in one piece.
+/// The size of a part. A file up to this size is uploaded in one piece.
 const PART: u64 = 8 * 1024 * 1024;
 
 const LARGE_FILES_AT_ONCE: usize = 4;
 const SMALL_FILES_BYTES: usize = 16 * 1024 * 1024;
 
-/// What all uploads share.
+/// The limits that all uploads share.
 pub(super) struct UploadLimits {
     small_bytes: Semaphore,
     large_files: Arc<Semaphore>,
@@ -38,12 +38,12 @@ impl Default for UploadLimits {
 }
 
 impl Blobs {
-    /// Stores all of `file`, whose content must have this key and which nobody may change meanwhile. When this returns,
-    /// the file is safe; on an error, and when the future is dropped, no part of it stays behind.
+    /// Stores `file`, whose content must have this key and must not change meanwhile. When this returns, the file is on
+    /// disk. After an error, and when the future is dropped, no part of the file stays behind.
     ///
     /// Two things cannot be cleaned up here: the upload of a process that dies, and a file that the disk refuses to
-    /// publish at last. For a folder there is [`Blobs::sweep_unfinished`]; a bucket needs a rule that ends unfinished
-    /// multipart uploads.
+    /// publish at the end. A folder is cleaned up by [`Blobs::sweep_unfinished`]; a bucket needs a lifecycle rule that
+    /// ends unfinished multipart uploads.
     pub async fn put(&self, key: &ObjectKey, file: Arc<File>, size: u64) -> Result<(), BlobError> {
         self.put_at(self.path(key), file, size).await
     }
@@ -58,7 +58,7 @@ impl Blobs {
         put.map_err(BlobError::of_write)
     }
 
-    /// Waits for the large uploads that are under way to end, those too whose callers have gone.
+    /// Waits for the end of the large uploads under way, including those whose callers have gone away.
     pub async fn finish_uploads(&self) {
         let all = LARGE_FILES_AT_ONCE.try_into().expect("it is a small number");
         drop(self.limits.large_files.acquire_many(all).await);
@@ -66,27 +66,27 @@ impl Blobs {
 
     async fn put_small(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
         let bytes = u32::try_from(size).expect("a small file has less than 4 GiB");
-        let _room = self.limits.small_bytes.acquire_many(bytes).await.expect("it is never closed");
+        let _permit = self.limits.small_bytes.acquire_many(bytes).await.expect("the semaphore is never closed");
         let content = file::read(file, 0..size).await?;
         within(TRANSFER, self.store.put(&path, content.into())).await.map(drop)
     }
 
-    /// The upload is a task of its own, so that nothing interrupts it between its beginning and its end.
+    /// Uploads in a task of its own, which ends in order even if the caller goes away.
     async fn put_large(&self, path: ObjectPath, file: Arc<File>, size: u64) -> Result<(), BlobError> {
-        let turn = Arc::clone(&self.limits.large_files).acquire_owned().await.expect("it is never closed");
+        let permit = Arc::clone(&self.limits.large_files).acquire_owned().await.expect("the semaphore is never closed");
         let store = Arc::clone(&self.store);
         let stop = CancellationToken::new();
         let _stopped_on_drop = stop.clone().drop_guard();
         let task = tokio::spawn(async move {
             let done = upload(store.as_ref(), &path, file, size, stop).await;
-            drop(turn);
+            drop(permit);
             done
         });
         task.await.unwrap_or_else(|_| Err(BlobError::Unavailable("the upload was interrupted".to_owned())))
     }
 }
 
-/// Ends with the file complete, or with nothing of it.
+/// Uploads the file completely, or removes what was uploaded. Cancelling `stop` aborts the upload.
 async fn upload(
     store: &dyn ObjectStore,
     path: &ObjectPath,
@@ -111,7 +111,7 @@ async fn upload(
     done
 }
 
-/// One part after the other.
+/// Sends one part after the other.
 async fn send(upload: &mut dyn MultipartUpload, file: Arc<File>, size: u64) -> Result<(), BlobError> {
     for start in (0..size).step_by(PART as usize) {
         let part = file::read(Arc::clone(&file), start..size.min(start + PART)).await?;

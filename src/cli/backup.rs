@@ -1,3 +1,5 @@
+//! `buzon backup` and `buzon restore`.
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -5,21 +7,19 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CommonArgs, WrongUse};
+use super::{CommonArgs, WrongUse, runtime};
 use crate::backup::{
-    self, BackupOrder, BackupPlace, BackupState, BackupStep, FileStore, FoundBackup, Lacking, Made, Restored,
-    Restoring, Verified,
+    self, BackupOrder, BackupPlace, BackupState, BackupStep, CreatedBackup, FileStore, FlawedFile, FoundBackup,
+    RestoreOrder, RestoredBackup, VerifiedBackup,
 };
 use crate::blob::BlobLocation;
-use crate::config::Config;
-use crate::config::data_dir;
+use crate::config::{Config, data_dir};
 use crate::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
-use store;
 use store::Programs;
 
-/// Of a long list, so many are shown.
+/// The number of files of a long list that are shown.
 const SHOWN: usize = 10;
 
 #[derive(Args)]
@@ -27,7 +27,7 @@ const SHOWN: usize = 10;
 pub(super) struct BackupArgs {
     #[command(subcommand)]
     command: Option<BackupCommand>,
-    /// A folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
+    /// A folder, or s3://BUCKET/PREFIX with the server and the keys of the media store
     #[arg(value_name = "DEST", value_parser = location, required = true)]
     to: Option<BlobLocation>,
     /// Keep the latest NUMBER backups, and remove older ones once this one is complete
@@ -41,13 +41,13 @@ pub(super) struct BackupArgs {
 
 #[derive(Subcommand)]
 enum BackupCommand {
-    /// Read all of a backup, and say what of it is no longer as it was written; the exit code is then 1
+    /// Read all of a backup and report what is no longer as it was written, with exit code 1
     #[command(after_help = "Example:\n  buzon backup verify /mnt/backup/buzon")]
     Verify {
-        /// Where the backups are
+        /// The place with the backups
         #[arg(value_name = "SRC", value_parser = location)]
         from: BlobLocation,
-        /// Which of them [default: the latest]
+        /// The name of the backup [default: the latest]
         #[arg(long, value_name = "NAME")]
         backup: Option<String>,
         #[command(flatten)]
@@ -56,7 +56,7 @@ enum BackupCommand {
     /// Show all backups, the oldest first
     #[command(after_help = "Example:\n  buzon backup list /mnt/backup/buzon")]
     List {
-        /// Where the backups are
+        /// The place with the backups
         #[arg(value_name = "SRC", value_parser = location)]
         from: BlobLocation,
         #[command(flatten)]
@@ -66,13 +66,14 @@ enum BackupCommand {
 
 #[derive(Args)]
 pub(super) struct RestoreArgs {
-    /// Where the backups are: a folder, or s3://BUCKET/PREFIX at the server and with the keys of the media store
+    /// The place with the backups: a folder, or s3://BUCKET/PREFIX with the server and the keys of the media store
     #[arg(value_name = "SRC", value_parser = location)]
     from: BlobLocation,
-    /// Which of them [default: the latest]
+    /// The name of the backup [default: the latest]
     #[arg(long, value_name = "NAME")]
     backup: Option<String>,
-    /// The original is gone for good: take its place, with its media store and its backups, instead of being a copy
+    /// Take the place of the original, which must be gone for good, with its media store and its backups, instead of
+    /// being a copy
     #[arg(long)]
     take_over: bool,
     /// Go on without media files that are damaged or missing in the backup
@@ -104,7 +105,7 @@ fn location(text: &str) -> Result<BlobLocation, String> {
     std::path::absolute(text).map(BlobLocation::Folder).map_err(|error| error.to_string())
 }
 
-/// Makes a backup beside the running service, or looks at those that there are.
+/// Makes a backup beside the running service, or lists or verifies backups.
 pub(super) fn run(arguments: BackupArgs) -> anyhow::Result<()> {
     let BackupArgs { command, to, keep, programs, settings } = arguments;
     match (command, to) {
@@ -120,13 +121,13 @@ pub(super) fn run(arguments: BackupArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a database and its files of a backup.
+/// Restores a database and its files from a backup.
 pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
     let RestoreArgs { from, backup, take_over, skip_damaged, programs, settings } = arguments;
     let (config, programs) = (start(settings)?, programs.programs());
     data_dir::prepare(&config.data_dir)?;
-    let place = BackupPlace::find(&from, &config.media.s3)?;
-    let order = Restoring {
+    let place = BackupPlace::open(&from, &config.media.s3)?;
+    let order = RestoreOrder {
         database: &config.database,
         programs: &programs,
         media: &FileStore::open(&config.media.location, &config.media.s3)?,
@@ -136,17 +137,17 @@ pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
         take_over,
         skip_damaged,
     };
-    let bar = Bar::new()?;
+    let bar = BackupProgress::new()?;
     let restored = block_on(async { Ok(backup::restore(&order, &|step| bar.show(step)).await?) })?;
     bar.clear();
-    tell_restored(&config, &restored, take_over)
+    report_restored(&config, &restored, take_over)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    runtime()?.block_on(work)
 }
 
-/// Whatever is written from now on is for its owner alone.
+/// Reads the settings and starts logging. Files created after this have no permissions for others.
 fn start(settings: CommonArgs) -> anyhow::Result<Config> {
     let config = settings.config()?;
     telemetry::init(&config.log);
@@ -155,22 +156,22 @@ fn start(settings: CommonArgs) -> anyhow::Result<Config> {
 }
 
 async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, programs: &Programs) -> anyhow::Result<()> {
-    // In a wrong folder, nothing is made.
+    // Started in a wrong folder, the command must not create anything.
     store::present(&config.database)?;
     data_dir::prepare(&config.data_dir)?;
     let order = BackupOrder {
         database: &config.database,
         programs,
         media: &FileStore::open(&config.media.location, &config.media.s3)?,
-        place: &BackupPlace::make(to, &config.media.s3)?,
+        place: &BackupPlace::create(to, &config.media.s3)?,
         spool: &config.data_dir,
         keep,
         clock: &SystemClock,
     };
-    let bar = Bar::new()?;
+    let bar = BackupProgress::new()?;
     let made = backup::create(&order, &|step| bar.show(step)).await?;
     bar.clear();
-    let Made { name, manifest, new_files, new_bytes, cleaned, retained } = made;
+    let CreatedBackup { name, manifest, new_files, new_bytes, cleaned, pruned } = made;
     let mut out = terminal::stdout();
     for broken_off in cleaned {
         writeln!(out, "removed {broken_off}, which was broken off")?;
@@ -182,33 +183,33 @@ async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, program
          {new_files} are new ({new_bytes} bytes)",
         manifest.database.last_seq
     )?;
-    warn_of(
+    warn_about(
         "the media store does not have what the database says is stored, and the backup lacks it",
         &manifest.lacking,
     );
-    let retained = retained?;
-    for old in &retained.backups {
+    let pruned = pruned?;
+    for old in &pruned.backups {
         writeln!(out, "removed {old}")?;
     }
-    if retained.files > 0 {
-        writeln!(out, "removed {} media files that no backup needs any more", retained.files)?;
+    if pruned.files > 0 {
+        writeln!(out, "removed {} media files that no backup needs any more", pruned.files)?;
     }
     Ok(())
 }
 
-/// On stderr, which a timer sends to its owner.
-fn warn_of(what: &str, lacking: &[Lacking]) {
-    if lacking.is_empty() {
+/// Warns on stderr, because timers send that to the owner.
+fn warn_about(what: &str, files: &[FlawedFile]) {
+    if files.is_empty() {
         return;
     }
-    terminal::tell(&format!("buzon: warning: {what}: {} files", lacking.len()));
-    for Lacking { key, flaw, .. } in lacking.iter().take(SHOWN) {
+    terminal::tell(&format!("buzon: warning: {what}: {} files", files.len()));
+    for FlawedFile { key, flaw, .. } in files.iter().take(SHOWN) {
         terminal::tell(&format!("  {key} {flaw}"));
     }
 }
 
 async fn list(config: &Config, from: &BlobLocation) -> anyhow::Result<()> {
-    let place = BackupPlace::find(from, &config.media.s3)?;
+    let place = BackupPlace::open(from, &config.media.s3)?;
     let mut out = terminal::stdout();
     for FoundBackup { name, state } in place.list().await? {
         match state {
@@ -229,11 +230,11 @@ async fn list(config: &Config, from: &BlobLocation) -> anyhow::Result<()> {
 }
 
 async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> anyhow::Result<()> {
-    let place = BackupPlace::find(from, &config.media.s3)?;
-    let bar = Bar::new()?;
+    let place = BackupPlace::open(from, &config.media.s3)?;
+    let bar = BackupProgress::new()?;
     let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| bar.show(step)).await?;
     bar.clear();
-    let Verified { name, manifest, problems } = verified;
+    let VerifiedBackup { name, manifest, problems } = verified;
     let mut out = terminal::stdout();
     for problem in &problems {
         writeln!(out, "{problem}")?;
@@ -242,12 +243,12 @@ async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> any
         bail!("{name} is not as it was written; what is wrong: {}", problems.len());
     }
     writeln!(out, "{name} is as it was written: the database and {} media files", manifest.objects.len())?;
-    warn_of("it never had these", &manifest.lacking);
+    warn_about("it never had these", &manifest.lacking);
     Ok(())
 }
 
-fn tell_restored(config: &Config, restored: &Restored, take_over: bool) -> anyhow::Result<()> {
-    let Restored { name, manifest, skipped } = restored;
+fn report_restored(config: &Config, restored: &RestoredBackup, take_over: bool) -> anyhow::Result<()> {
+    let RestoredBackup { name, manifest, skipped } = restored;
     let mut out = terminal::stdout();
     writeln!(
         out,
@@ -257,8 +258,8 @@ fn tell_restored(config: &Config, restored: &Restored, take_over: bool) -> anyho
         manifest.objects.len() - skipped.len(),
         config.media.location
     )?;
-    warn_of("left out, for they are damaged in the backup", skipped);
-    warn_of("the backup never had these", &manifest.lacking);
+    warn_about("left out, because they are damaged or missing in the backup", skipped);
+    warn_about("the backup never had these", &manifest.lacking);
     let who = if take_over {
         "It takes the original's place. Never start both."
     } else {
@@ -267,15 +268,15 @@ fn tell_restored(config: &Config, restored: &Restored, take_over: bool) -> anyho
     writeln!(out, "{who}")?;
     writeln!(out, "Next: buzon rebuild --check, then buzon serve with the secrets and tokens of your settings.")?;
     if manifest.database.postgres.is_some() {
-        writeln!(out, "Roles that read are not in a backup: make them again with buzon sql-role NAME.")?;
+        writeln!(out, "Roles for reading are not part of a backup: make them again with buzon sql-role NAME.")?;
     }
     Ok(())
 }
 
-/// Shows how far it has come; nothing where stderr is no terminal.
-struct Bar(ProgressBar);
+/// A progress bar, which is shown only if stderr is a terminal.
+struct BackupProgress(ProgressBar);
 
-impl Bar {
+impl BackupProgress {
     fn new() -> anyhow::Result<Self> {
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} files, {eta} left")?);

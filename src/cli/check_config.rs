@@ -1,11 +1,12 @@
+//! `buzon check-config`.
+
 use std::io::Write;
 
 use super::CommonArgs;
 use crate::config::{Config, SettingsFile};
-use platform::terminal;
-use platform::terminal::escaped;
+use platform::terminal::{self, escaped};
 
-/// Prints every setting with its place, after the same checks as at a start.
+/// Prints every setting and where it comes from, after the same checks as at a start.
 pub(super) fn run(settings: CommonArgs) -> anyhow::Result<()> {
     let sources = settings.sources()?;
     let config = Config::new(&sources)?;
@@ -22,7 +23,7 @@ pub(super) fn run(settings: CommonArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which file the settings are of.
+/// Says which file was read.
 fn origin(file: &SettingsFile) -> String {
     let path = file.path.display();
     match file.is_there {

@@ -1,3 +1,5 @@
+//! `buzon completions`.
+
 use std::io::Write;
 
 use clap::{Args, CommandFactory};
@@ -11,7 +13,7 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints a script for the shell.
+/// Prints the completion script for a shell.
 pub(super) fn run(arguments: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "buzon", &mut script);

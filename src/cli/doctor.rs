@@ -1,30 +1,31 @@
+//! `buzon doctor`.
+
 use std::io::{self, Write};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{CommonArgs, WrongUse, one_line};
+use super::{CommonArgs, WrongUse, one_line, runtime};
 use crate::config::ConfigError;
 use crate::doctor::{self, Finding, Report, Verdict};
 use crate::telemetry;
-use platform::terminal;
-use platform::terminal::EscapeForm;
+use platform::terminal::{self, EscapeForm};
 
 #[derive(Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     settings: CommonArgs,
-    /// One object, for programs
+    /// Print one JSON object, for programs
     #[arg(long)]
     json: bool,
 }
 
-/// Prints a line for everything that was looked at. Exit code 1 stands for warnings, 2 for failures.
+/// Prints a line for each check. The exit code is 1 for warnings and 2 for failures.
 pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let report = match arguments.settings.read() {
         Ok(config) => {
             telemetry::init(&config.log);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = runtime()?;
             runtime.block_on(doctor::examine(&config)).context("the HTTP client cannot be made")?
         }
         Err(error) => unreadable(&error),
@@ -46,10 +47,10 @@ pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Nothing else can be looked at.
+/// Returns the report for settings that cannot be read, without which nothing else can be checked.
 fn unreadable(error: &ConfigError) -> Report {
     let mut report = Report::default();
-    let remedy = "correct it where it stands, and run doctor again: nothing else could be looked at";
+    let remedy = "correct it there, and run doctor again: nothing else could be checked";
     report.add([Finding::failure("settings", error.to_string(), remedy)]);
     report
 }

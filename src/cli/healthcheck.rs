@@ -1,3 +1,5 @@
+//! `buzon healthcheck`.
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -5,32 +7,32 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::CommonArgs;
+use super::{CommonArgs, runtime};
 use crate::simulate::SendTarget;
 use platform::outbound;
 use platform::terminal;
 use platform::tls;
 
-/// More than the service itself waits for its database before it says no.
+/// This is longer than the service waits for its database before it answers.
 const WAIT: Duration = Duration::from_secs(4);
 
 #[derive(Args)]
 pub(super) struct HealthcheckArgs {
     #[command(flatten)]
     settings: CommonArgs,
-    /// Ask only whether the process answers, whatever its database does: for whatever starts it again when it does not
+    /// Ask only whether the process answers, whatever its database does, to decide whether to restart it
     #[arg(long)]
     live: bool,
 }
 
-/// One line, and exit code 0 or 1: Docker keeps 2 for itself.
+/// Prints one line. The exit code is 0 or 1, because Docker reserves 2.
 pub(super) fn run(arguments: HealthcheckArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config().map_err(|error| anyhow!("{error}"))?;
     let target = SendTarget::listening(config.listen);
     let url = format!("{target}/health/{}", if arguments.live { "live" } else { "ready" });
     tls::install_provider();
     let client = outbound::client()?.timeout(WAIT).build()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let (status, body) = runtime.block_on(async {
         let nobody = |error| anyhow!("no buzon answers at {target}: {}", outbound::unanswered(&error));
         let response = client.get(&url).send().await.map_err(nobody)?;

@@ -1,3 +1,5 @@
+//! `buzon man`.
+
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -7,7 +9,7 @@ use super::Cli;
 
 #[derive(Args)]
 pub(super) struct ManArgs {
-    /// The folder for them, such as /usr/local/share/man/man1; it must be there
+    /// The folder for the pages, such as /usr/local/share/man/man1; it must exist
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }

@@ -1,25 +1,22 @@
+//! `buzon media`.
+
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::CommonArgs;
+use super::{CommonArgs, open_beside, runtime};
 use crate::blob::Blobs;
-use crate::config::Config;
-use crate::config::data_dir;
+use crate::config::{Config, data_dir};
 use crate::media::sweeper::{Swept, sweep};
-use crate::telemetry;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::{MediaJobCount, MediaState};
 use domain::page::{Paging, SortOrder};
 use platform::clock::{Clock, SystemClock};
-use platform::terminal;
-use platform::terminal::escaped;
-use store;
-use store::{JobFilter, JobReport, MediaFilter, OpenMode, Options, Pending, Store};
+use platform::terminal::{self, escaped};
+use store::{JobFilter, JobReport, MediaFilter, Store};
 
 #[derive(Subcommand)]
 pub(super) enum MediaCommand {
@@ -29,24 +26,24 @@ pub(super) enum MediaCommand {
         #[command(flatten)]
         settings: CommonArgs,
         #[command(flatten)]
-        which: Which,
-        /// How many to show
+        files: FileFilter,
+        /// The maximum number of files to show
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: u32,
     },
-    /// Fetch files again that are not stored: all of them, or those of a state, an instance or a message
+    /// Fetch files again that are not stored: all, or those with a state, of an instance or of a message
     #[command(after_help = "Example:\n  buzon media retry --state expired")]
     #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
     Retry {
         #[command(flatten)]
         settings: CommonArgs,
         #[command(flatten)]
-        which: Which,
-        /// All that are not stored
+        files: FileFilter,
+        /// All files that are not stored
         #[arg(long, conflicts_with_all = ["state", "instance", "message"])]
         all: bool,
     },
-    /// Remove what no message needs now, instead of waiting for the running service to do it
+    /// Remove files that no message needs now, instead of waiting for the running service to do it
     #[command(after_help = "Example:\n  buzon media sweep")]
     Sweep {
         #[command(flatten)]
@@ -54,16 +51,16 @@ pub(super) enum MediaCommand {
     },
 }
 
-/// Which files are meant; without any, all.
+/// A choice of files. Without any of these, all files are meant.
 #[derive(Args)]
-pub(super) struct Which {
-    /// pending, stored, expired, refused, too_large or failed
+pub(super) struct FileFilter {
+    /// Only files in this state: pending, stored, expired, refused, too_large or failed
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<MediaState>,
-    /// Of this instance
+    /// Only files of this instance
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
-    /// Of this message
+    /// Only files of this message
     #[arg(long, value_name = "ID")]
     message: Option<String>,
 }
@@ -73,43 +70,32 @@ fn state(text: &str) -> Result<MediaState, String> {
     MediaState::parse(text).ok_or_else(|| format!("it is one of {}", known()))
 }
 
-impl Which {
+impl FileFilter {
     fn filter(self) -> JobFilter {
         JobFilter { state: self.state, instance_id: self.instance, message_id: self.message }
     }
 }
 
-/// Works beside a running service, in short transactions.
+/// Runs a command in short transactions, beside a running service.
 pub(super) fn run(command: MediaCommand) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         match command {
-            MediaCommand::List { settings, which, limit } => {
-                list(&*open(&settings.config()?).await?, &which.filter(), limit).await
+            MediaCommand::List { settings, files, limit } => {
+                list(&*open_beside(&settings.config()?).await?, &files.filter(), limit).await
             }
-            MediaCommand::Retry { settings, which, .. } => {
-                retry(&*open(&settings.config()?).await?, &which.filter()).await
+            MediaCommand::Retry { settings, files, .. } => {
+                retry(&*open_beside(&settings.config()?).await?, &files.filter()).await
             }
             MediaCommand::Sweep { settings } => sweep_now(&settings.config()?).await,
         }
     })
 }
 
-async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    telemetry::init(&config.log);
-    let options = Options {
-        database: config.database.clone(),
-        pending: Pending::Refuse,
-        access: OpenMode::Beside,
-        allow_managed_pg: config.allow_managed_pg,
-    };
-    Ok(store::open(&options).await?)
-}
-
 async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Result<()> {
     let counts = store.count_media().await?;
     let paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
-    let jobs = store.list_media(&Scope::All, &listed(filter), &paging).await?.rows;
+    let jobs = store.list_media(&Scope::All, &media_filter(filter), &paging).await?.rows;
     let mut out = terminal::stdout();
     for MediaJobCount { state, count, .. } in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
@@ -118,12 +104,12 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
         writeln!(out, "no message came with a file")?;
     }
     for job in &jobs {
-        writeln!(out, "\n{}", Described(job))?;
+        writeln!(out, "\n{}", JobLines(job))?;
     }
     Ok(())
 }
 
-fn listed(filter: &JobFilter) -> MediaFilter {
+fn media_filter(filter: &JobFilter) -> MediaFilter {
     MediaFilter {
         state: filter.state,
         instance_id: filter.instance_id.as_deref().map(InstanceId::from_store),
@@ -139,7 +125,7 @@ async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {
 }
 
 async fn sweep_now(config: &Config) -> anyhow::Result<()> {
-    let store = open(config).await?;
+    let store = open_beside(config).await?;
     data_dir::prepare(&config.data_dir)?;
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
     let Swept { unfinished, orphans, foreign } = sweep(&*store, &blobs, &SystemClock).await?;
@@ -151,10 +137,10 @@ async fn sweep_now(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A job in two lines.
-struct Described<'j>(&'j JobReport);
+/// The two lines that describe a job.
+struct JobLines<'j>(&'j JobReport);
 
-impl fmt::Display for Described<'_> {
+impl fmt::Display for JobLines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let JobReport { state, attempts, .. } = self.0;
         // Text that somebody sent is escaped, so that it stays on its line.

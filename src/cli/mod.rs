@@ -1,19 +1,18 @@
-//! The command line: what a person types, and what they are told.
+//! The command line: one file for each command, with its arguments, its help and its output.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::backup::BackupError;
 use crate::blob::BlobError;
-use crate::config::exposure;
-use crate::config::exposure::Exposure;
+use crate::config::exposure::{self, Exposure};
 use crate::config::{Config, ConfigError, Flags, SettingSources};
 use crate::telemetry;
-use platform::terminal;
-use platform::terminal::escaped;
-use store::{CopyError, OpenError, QueryError, ReaderError, StoreError};
+use platform::terminal::{self, escaped};
+use store::{CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
 
 mod backup;
 mod check_config;
@@ -33,9 +32,9 @@ mod sql;
 mod sql_role;
 mod token;
 
-/// Keeps every WhatsApp event that the gateway sends, safe on disk before it is answered.
+/// Stores every WhatsApp event that the gateway sends, safe on disk before it is answered.
 ///
-/// Start it with `buzon serve`, register the URL that it prints at the gateway, and open the database with SQL.
+/// Start it with `buzon serve`, register the URL that it prints at the gateway, and query the database with SQL.
 /// Settings come from flags, from the environment (BUZON_LISTEN and so on), and from buzon.toml, in this order.
 #[derive(Parser)]
 #[command(name = "buzon", version, max_term_width = 100, after_help = "Example:\n  buzon serve")]
@@ -46,84 +45,84 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Receive events and store them, until it is stopped with Ctrl-C or SIGTERM
+    /// Receive events and store them, until stopped with Ctrl-C or SIGTERM
     #[command(after_help = "Example:\n  buzon serve --public-url https://buzon.example.com")]
     Serve {
         #[command(flatten)]
         settings: CommonArgs,
-        /// Refuse to start when the database's schema is not of this version, instead of bringing it there
+        /// Refuse to start if the database has an older schema, instead of migrating it
         #[arg(long)]
         no_migrate: bool,
     },
-    /// Bring the database's schema to this version, and end
+    /// Migrate the database's schema to this version, and exit
     #[command(after_help = "Example:\n  buzon migrate --config /etc/buzon/buzon.toml")]
     Migrate {
         #[command(flatten)]
         settings: CommonArgs,
     },
-    /// Work out every table anew from the ledger, the events as they came, while no service runs
+    /// Rebuild every table from the ledger, which has the events as they came, while no service runs
     #[command(after_help = "Example:\n  buzon rebuild --check")]
     Rebuild {
         #[command(flatten)]
         settings: CommonArgs,
-        /// Only compare, beside a running service too, and change nothing; the exit code is 1 if something differs
+        /// Only compare and change nothing, even beside a running service; the exit code is 1 if something differs
         #[arg(long)]
         check: bool,
     },
-    /// Copy the database and the media files to a folder or a bucket, beside a running service; or check such copies
+    /// Copy the database and the media files to a folder or a bucket, beside a running service, or check such copies
     #[command(after_help = "Example:\n  buzon backup /mnt/backup/buzon --keep 14")]
     Backup(backup::BackupArgs),
-    /// Make a database and its media files of a backup, in an empty place
+    /// Restore a database and its media files from a backup into an empty place
     #[command(after_help = "Example:\n  buzon restore /mnt/backup/buzon")]
     Restore(backup::RestoreArgs),
-    /// The files that came with messages: which are stored, and which could not be
+    /// List, retry and clean up the files that came with messages
     #[command(after_help = "Example:\n  buzon media list --state expired")]
     Media {
         #[command(subcommand)]
         command: media::MediaCommand,
     },
-    /// The gateway's side: where it sends events, what it could not deliver, and having that sent again
+    /// Register the webhook at the gateway, and list and replay what it could not deliver
     #[command(after_help = "Example:\n  buzon gateway register 123")]
     Gateway {
         #[command(subcommand)]
         command: gateway::GatewayCommand,
     },
-    /// The tokens of the read API: who may see what, and until when
+    /// Make, list and revoke tokens of the read API
     #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
     Token {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
-    /// Print the contract of the read API (OpenAPI 3.1), for programs that make clients of it
+    /// Print the contract of the read API (OpenAPI 3.1), from which programs can generate clients
     #[command(after_help = "Example:\n  buzon openapi > openapi.json")]
     Openapi,
-    /// Ask the database with SQL, beside a running service; alone, it lists the views
+    /// Query the database with SQL, beside a running service; without a query, list the views
     #[command(after_help = "Example:\n  buzon sql \"SELECT * FROM v_unanswered\" --format csv")]
     Sql(sql::SqlArgs),
-    /// Make a role for PostgreSQL that reads everything and writes nothing, for psql, DBeaver, Metabase, Grafana
+    /// Make a PostgreSQL role that reads everything and writes nothing, for psql, DBeaver, Metabase or Grafana
     #[command(after_help = "Example:\n  buzon sql-role reader")]
     SqlRole(sql_role::SqlRoleArgs),
-    /// Sign one event as the gateway does, send it to a running buzon, and show the answer
+    /// Sign one event like the gateway, send it to a running buzon, and show the answer
     #[command(after_help = "Example:\n  buzon send event.json --instance 123")]
     Send(send::SendArgs),
-    /// Play the gateway for a while: signed traffic as of a busy shop, to a running buzon
+    /// Simulate the gateway of a busy shop, and send signed traffic to a running buzon
     #[command(after_help = "Example:\n  buzon simulate --rate 50 --duration 2m --no-files")]
     Simulate(simulate::SimulateArgs),
-    /// Look whether everything is as it must be, beside a running service too, and say what to do where it is not
+    /// Check whether everything is set up correctly, even beside a running service, and say what to do if not
     ///
-    /// The exit code is 0 if all is well, 1 with warnings, 2 with failures.
+    /// The exit code is 0 if everything is fine, 1 with warnings, 2 with failures.
     #[command(after_help = "Example:\n  buzon doctor --config /etc/buzon/buzon.toml")]
     Doctor(doctor::DoctorArgs),
     /// Ask the service that runs here whether it takes events; the exit code is 0 or 1, for Docker
     #[command(after_help = "Example:\n  buzon healthcheck --live")]
     Healthcheck(healthcheck::HealthcheckArgs),
-    /// Show what is in force and where each value comes from, with secrets hidden
+    /// Show the settings in force and where each value comes from, with secrets hidden
     #[command(after_help = "Example:\n  buzon check-config --config /etc/buzon/buzon.toml")]
     CheckConfig {
         #[command(flatten)]
         settings: CommonArgs,
     },
-    /// Print what completes buzon's command line in a shell
+    /// Print a script that completes buzon's command line in a shell
     #[command(after_help = "Example:\n  buzon completions bash > /usr/share/bash-completion/completions/buzon")]
     Completions(completions::CompletionsArgs),
     /// Write the man pages, one for each command
@@ -131,29 +130,30 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// The common settings. The others, and secrets, stand in the environment or in the file.
+/// The common settings. All others, and secrets, come from the environment or the file.
 #[derive(Args)]
 struct CommonArgs {
-    /// The file with settings [default: buzon.toml, if there is one]
+    /// The file with settings [default: buzon.toml, if it exists]
     #[arg(long, help_heading = "Settings", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The folder for the database, the API token and the media [default: ./data]
     #[arg(long, help_heading = "Settings", value_name = "FOLDER")]
     data_dir: Option<String>,
-    /// sqlite://PATH or postgres://USER@HOST/DATABASE; one with a password is set as BUZON_DATABASE_URL [default:
+    /// sqlite://PATH or postgres://USER@HOST/DATABASE; set a URL with a password as BUZON_DATABASE_URL [default:
     /// buzon.db in the data folder]
     #[arg(long, help_heading = "Settings", value_name = "URL")]
     database_url: Option<String>,
-    /// Where to receive events [default: 127.0.0.1:8080]
+    /// The address to receive events on [default: 127.0.0.1:8080]
     #[arg(long, help_heading = "Settings", value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Where to serve the read API, if elsewhere
+    /// The address to serve the read API on, if it is another one
     #[arg(long, help_heading = "Settings", value_name = "ADDRESS:PORT")]
     api_listen: Option<String>,
-    /// How the gateway reaches this server, for the URL to register, such as `https://buzon.example.com`
+    /// The address at which the gateway reaches this server, for the URL to register, such as
+    /// `https://buzon.example.com`
     #[arg(long, help_heading = "Settings", value_name = "URL")]
     public_url: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or directives such as buzon=debug,info
+    /// The log level: error, warn, info, debug, trace, or directives such as buzon=debug,info
     #[arg(long, help_heading = "Settings", value_name = "LEVEL")]
     log: Option<String>,
 }
@@ -171,11 +171,12 @@ impl CommonArgs {
         SettingSources::gather(self.config, flags, std::env::vars_os())
     }
 
-    /// For a command that says by itself what is unsafe about them.
+    /// Reads the settings, for a command that reports exposed secrets by itself.
     fn read(self) -> Result<Config, ConfigError> {
         Config::new(&self.sources()?)
     }
 
+    /// Reads the settings, and warns about a password on the command line.
     fn config(self) -> Result<Config, ConfigError> {
         let config = self.read()?;
         if config.secret_places.command_line {
@@ -186,8 +187,8 @@ impl CommonArgs {
     }
 }
 
-/// Runs the command that the arguments name. Exit code 2 stands for a wrong use or setting, 130 for a query that was
-/// stopped with Ctrl-C, 1 for any other failure.
+/// Runs the command that the arguments name. The exit code is 2 for a wrong use or setting, 130 for a query that was
+/// stopped with Ctrl-C, and 1 for any other failure.
 pub fn run() -> ExitCode {
     let cli = arguments();
     let outcome = match cli.command {
@@ -221,10 +222,10 @@ pub fn run() -> ExitCode {
     exit_code
 }
 
-/// The command line. Where it is wrong, clap says so and quotes it.
+/// Parses the command line. The error of clap quotes it, so the text is escaped.
 fn arguments() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
-        // Help and the version are our own words.
+        // Help and version are no errors, and quote nothing.
         if !error.use_stderr() {
             error.exit();
         }
@@ -233,11 +234,27 @@ fn arguments() -> Cli {
     })
 }
 
+/// Makes a runtime for a command that needs only one thread.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn store_options(config: &Config, pending: Pending, access: OpenMode) -> Options {
+    let (database, allow_managed_pg) = (config.database.clone(), config.allow_managed_pg);
+    Options { database, pending, access, allow_managed_pg }
+}
+
+/// Opens the store beside a running service, for a command that works in short transactions.
+async fn open_beside(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    telemetry::init(&config.log);
+    Ok(store::open(&store_options(config, Pending::Refuse, OpenMode::Beside)).await?)
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What a person asked for cannot be done as they asked.
+/// An error of how a command was used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
@@ -251,7 +268,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// Whether another setting would help, rather than another try.
+/// Returns whether another setting or argument would help, rather than a retry.
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     let by_setting = |error: &OpenError| match error {
         OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),

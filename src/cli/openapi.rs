@@ -1,3 +1,5 @@
+//! `buzon openapi`.
+
 use std::io::Write;
 
 use crate::http::openapi::contract;

@@ -1,15 +1,16 @@
+//! `buzon rebuild`.
+
 use std::io::Write;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::CommonArgs;
+use super::{CommonArgs, runtime, store_options};
 use crate::telemetry;
 use platform::terminal;
-use store;
-use store::{Aim, Difference, OpenMode, Options, Pending, RebuildStage};
+use store::{Aim, Difference, OpenMode, Pending, RebuildStage};
 
-/// Compares the tables with what the ledger says, and makes them that unless it is only to `check`.
+/// Compares the tables with the ledger, and corrects them unless `check` is set.
 pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
     let config = settings.config()?;
     telemetry::init(&config.log);
@@ -25,13 +26,9 @@ pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
         RebuildStage::Comparing(table) => bar.set_message(format!("comparing {table}")),
         RebuildStage::Writing(table) => bar.set_message(format!("writing {table}")),
     };
-    let options = Options {
-        database: config.database.clone(),
-        pending: Pending::Refuse,
-        access: if check { OpenMode::Beside } else { OpenMode::Serve },
-        allow_managed_pg: config.allow_managed_pg,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let access = if check { OpenMode::Beside } else { OpenMode::Serve };
+    let options = store_options(&config, Pending::Refuse, access);
+    let runtime = runtime()?;
     let differences = runtime.block_on(store::rebuild(&options, aim, &show))?;
     bar.finish_and_clear();
     let differing: Vec<&Difference> = differences.iter().filter(|difference| !difference.is_none()).collect();

@@ -1,3 +1,5 @@
+//! `buzon send`.
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -5,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
-use super::{CommonArgs, WrongUse};
+use super::{CommonArgs, WrongUse, runtime};
 use crate::config::Config;
 use crate::simulate::{SendTarget, Sender};
 use crate::telemetry;
@@ -14,13 +16,13 @@ use domain::event::Event;
 use domain::instance::InstanceId;
 use platform::terminal;
 
-/// Where events are sent.
+/// The options that say where events are sent.
 #[derive(Args)]
-pub(super) struct To {
-    /// The buzon to send to, without /webhook [default: where the settings have it listen]
+pub(super) struct TargetArgs {
+    /// The buzon to send to, without /webhook [default: the address in the setting listen]
     #[arg(long, value_name = "URL", value_parser = target)]
     to: Option<SendTarget>,
-    /// Send to this host, although it is another machine; it is the host of the URL
+    /// Allow this host, the one of the URL, although it is another machine
     #[arg(long, value_name = "HOST")]
     allow_remote: Option<String>,
 }
@@ -29,9 +31,11 @@ fn target(text: &str) -> Result<SendTarget, String> {
     SendTarget::parse(text).map_err(|error| error.to_string())
 }
 
-impl To {
+impl TargetArgs {
+    /// Returns the target.
+    ///
     /// # Errors
-    /// If it is another machine that was not named.
+    /// If it is another machine that --allow-remote does not name.
     pub(super) fn target(self, config: &Config) -> anyhow::Result<SendTarget> {
         let target = self.to.unwrap_or_else(|| SendTarget::listening(config.listen));
         Ok(target.checked(self.allow_remote.as_deref()).map_err(|error| WrongUse(error.to_string()))?)
@@ -43,11 +47,11 @@ pub(super) struct SendArgs {
     #[command(flatten)]
     settings: CommonArgs,
     #[command(flatten)]
-    to: To,
-    /// Send it to the path of this instance, signed with its secret
+    to: TargetArgs,
+    /// Send the event to the path of this instance, signed with its secret
     #[arg(long, value_name = "ID", value_parser = instance)]
     instance: Option<InstanceId>,
-    /// The body, sent as it is, byte for byte; - is standard input
+    /// The file with the body, which is sent byte for byte; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
@@ -56,10 +60,10 @@ pub(super) fn instance(text: &str) -> Result<InstanceId, String> {
     InstanceId::for_url(text).map_err(|error| error.to_string())
 }
 
-/// What buzon takes, and one byte more, so that it can be seen to refuse it.
+/// The largest body that buzon takes and one byte more, so that its refusal can be seen.
 const LONGEST: u64 = 4 * 1024 * 1024 + 1;
 
-/// The status on the first line, then the answer. Anything but a 200 is a failure.
+/// Prints the status and then the answer. Any status but 200 is a failure.
 pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config()?;
     telemetry::init(&config.log);
@@ -69,7 +73,7 @@ pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {
     if secret.is_none() {
         terminal::tell("there is no secret for it; it is sent unsigned");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let sender = Sender::new(&target).context("the HTTP client cannot be made")?;
     let answer = runtime.block_on(sender.send(arguments.instance.as_ref(), body, secret));
     let answer = answer.map_err(|why| anyhow!("{target} gives no answer: {why}"))?;
@@ -91,8 +95,8 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// The secret by which buzon will know it: that of the path; without one, of the instance that the body names; without
-/// that, of the only one.
+/// Returns the secret with which buzon verifies the event. It belongs to the instance of the path, or else to the
+/// instance that the body names, or else to the only configured instance.
 fn secret<'c>(config: &'c Config, path: Option<&InstanceId>, body: &[u8]) -> Option<&'c Secret> {
     let stated = Event::stated_instance(body);
     let instance = path.or(stated.as_ref()).or(config.keyring.only_instance());

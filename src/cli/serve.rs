@@ -1,3 +1,5 @@
+//! `buzon serve`.
+
 use std::future::Future;
 use std::io::Write;
 use std::pin::pin;
@@ -7,16 +9,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::CommonArgs;
+use super::{CommonArgs, store_options};
 use crate::app::Application;
-use crate::config::Config;
-use crate::config::data_dir;
 use crate::config::exposure::{Exposure, exposures};
+use crate::config::{Config, data_dir};
 use crate::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
-use store;
-use store::{OpenError, OpenMode, Options, Pending};
+use store::{OpenError, OpenMode, Pending};
 
 /// Serves until a signal comes.
 pub(super) fn run(settings: CommonArgs, no_migrate: bool) -> anyhow::Result<()> {
@@ -29,23 +29,19 @@ pub(super) fn run(settings: CommonArgs, no_migrate: bool) -> anyhow::Result<()> 
     allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(config, no_migrate));
-    // A connection that hangs must not hold up the end.
+    // A connection that hangs must not delay the exit.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
-    let mut stop = pin!(stop()?);
+    let mut stop = pin!(stop_signal()?);
     let missing = store::present(&config.database).err();
-    let options = Options {
-        database: config.database.clone(),
-        pending: if no_migrate { Pending::Refuse } else { Pending::Run },
-        access: OpenMode::Serve,
-        allow_managed_pg: config.allow_managed_pg,
-    };
+    let pending = if no_migrate { Pending::Refuse } else { Pending::Run };
+    let options = store_options(&config, pending, OpenMode::Serve);
     let store = tokio::select! {
         store = store::open(&options) => store?,
-        // Another process may hold the database's schema for long.
+        // Another process may lock the schema for a long time.
         () = &mut stop => return Ok(()),
     };
     store.set_time_zone(&config.time_zone).await?;
@@ -54,20 +50,20 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
         info!("there was no database at {path}: a new one is made in {folder}");
     }
     let greeting = greeting(&config, &application);
-    // Nobody may be reading, and the service is what matters.
+    // Standard output may block if nobody reads it, and must not hold up the service.
     tokio::task::spawn_blocking(move || terminal::stdout().write_all(greeting.as_bytes()));
     application.run(stop).await
 }
 
-/// Every connection is an open file, and the usual limit is one that a program may raise. Where it may not, the database
-/// would have none when strangers have taken them all.
+/// Raises the limit of open files, since every connection is one. With a low limit, strangers could use up all files,
+/// and none would be left for the database.
 fn allow_open_files() {
     const ENOUGH: u64 = 65_536;
     const FEW: u64 = 1_024;
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
     if limit.current.is_some_and(|current| current < most) {
-        // The one that there is will do for a small shop.
+        // If that fails, the present limit is enough for a small shop.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
     }
     if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < FEW) {
@@ -79,8 +75,8 @@ fn allow_open_files() {
     }
 }
 
-/// Ready when the process is told to end.
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
+/// Returns a future that is ready when the process gets a signal to end.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -91,7 +87,7 @@ fn stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// What a person wants to know at the start.
+/// Returns the lines that are printed at the start.
 fn greeting(config: &Config, application: &Application) -> String {
     let webhook = application.webhook_address();
     let api = application.api_address();
@@ -125,14 +121,14 @@ fn greeting(config: &Config, application: &Application) -> String {
     )
 }
 
-/// Whom it asks by itself for what it missed.
+/// Returns the line about the gateway that is asked for failed deliveries, if there is one.
 fn replays(config: &Config) -> String {
     let Some(url) = config.replays_at() else { return String::new() };
     let count = config.gateway.tokens.len();
     format!("  failed deliveries  asked for again at {url} after an outage, of {count} instances\n")
 }
 
-/// Where files come from and go to.
+/// Says where files come from and where they are stored.
 fn media(config: &Config) -> String {
     let media = &config.media;
     let origins: Vec<&str> = config.gateway.url.iter().chain(&media.origins).map(|url| url.as_str()).collect();
@@ -143,9 +139,9 @@ fn media(config: &Config) -> String {
     }
 }
 
-/// The URL to register for each instance.
+/// Returns a line for each instance with the URL to register.
 fn urls(config: &Config) -> String {
-    /// With more instances, whoever runs them knows the form.
+    /// With more instances, the owner knows the form of the URL.
     const SHOWN: usize = 10;
     let mut ids: Vec<_> = config.instances.iter().map(|instance| Some(&instance.id)).take(SHOWN).collect();
     if ids.is_empty() || ids.len() < config.instances.len() {

@@ -1,3 +1,5 @@
+//! `buzon simulate`.
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -9,11 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::ctrl_c;
 use tokio::time::{Instant, sleep};
 
-use super::send::{To, instance};
+use super::send::{TargetArgs, instance};
 use super::{CommonArgs, WrongUse};
 use crate::config::Config;
 use crate::simulate::{
-    EventKind, FileServer, SendTally, SendTarget, Sender, Shape, TrafficGenerator, WorkingHours, drive,
+    DeliveryKind, FileServer, SendTally, SendTarget, Sender, Shape, TrafficGenerator, WorkingHours, drive,
 };
 use crate::telemetry;
 use domain::instance::InstanceId;
@@ -28,49 +30,49 @@ pub(super) struct SimulateArgs {
     #[command(flatten)]
     settings: CommonArgs,
     #[command(flatten)]
-    to: To,
+    to: TargetArgs,
     #[command(flatten)]
     pace: PaceArgs,
     #[command(flatten)]
     shop: ShopArgs,
 }
 
-/// How much.
+/// The amount of traffic.
 #[derive(Args)]
 struct PaceArgs {
-    /// Events a second
+    /// Events per second
     #[arg(long, value_name = "NUMBER", default_value_t = 20.0, value_parser = rate)]
     rate: f64,
-    /// How long: 45s, 10m or 2h
+    /// The duration: 45s, 10m or 2h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     duration: Duration,
 }
 
-/// Of whom, and when.
+/// The instances and chats of the traffic, and its days.
 #[derive(Args)]
 struct ShopArgs {
-    /// The same number makes the same events [default: another each time]
+    /// The same number makes the same events [default: a new one each time]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// How many instances, named sim-1, sim-2 …
+    /// The number of instances, which are named sim-1, sim-2 …
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     instances: u16,
-    /// Send as this instance instead; again for each further one. Its real messages get simulated neighbours
+    /// Send as this instance instead, among its real messages; can be repeated
     #[arg(long = "instance", value_name = "ID", value_parser = instance)]
     named: Vec<InstanceId>,
-    /// How many chats each instance has
+    /// The number of chats of each instance
     #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     chats: u64,
-    /// The first day that the messages are of, such as 2027-01-31 [default: so that the last is yesterday]
+    /// The first day of the messages, such as 2027-01-31 [default: such that the last day is yesterday]
     #[arg(long, value_name = "DAY")]
     start: Option<String>,
-    /// The days over which the messages are spread, in working hours the most
+    /// The number of days over which the messages are spread, mostly in working hours
     #[arg(long, value_name = "NUMBER", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366))]
     days: u32,
-    /// Where the files of messages are served, for the buzon to fetch
+    /// The address at which the files of messages are served, so that buzon can fetch them
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8099")]
     files: SocketAddr,
-    /// No files: text alone
+    /// Send no files, only text
     #[arg(long)]
     no_files: bool,
 }
@@ -119,7 +121,7 @@ async fn simulate(config: &Config, target: &SendTarget, pace: &PaceArgs, shop: S
     bar.finish_and_clear();
     let mut summary = Summary::of(&tally, took);
     if let Some(files) = &files {
-        fetched(files, tally.files).await;
+        wait_for_files(files, tally.files).await;
         summary.files(files, tally.files);
     }
     summary.again(seed, &config.time_zone.date_of(start).to_string());
@@ -137,25 +139,25 @@ fn bar(target: &SendTarget, events: u64) -> anyhow::Result<ProgressBar> {
     Ok(bar)
 }
 
-/// Ready when the person has enough: what was sent until then is summed up.
+/// Returns when Ctrl-C is pressed. What was sent until then is summed up.
 async fn interrupted() {
     if ctrl_c().await.is_err() {
         std::future::pending().await
     }
 }
 
-/// Waits for files that are still to be fetched, as long as it goes on.
-async fn fetched(files: &FileServer, all: u64) {
-    const LOOK: Duration = Duration::from_secs(5);
+/// Waits until all files have been fetched, or no further one was fetched for a while.
+async fn wait_for_files(files: &FileServer, all: u64) {
+    const CHECK_EVERY: Duration = Duration::from_secs(5);
     let mut before = None;
     while files.served() < all && before != Some(files.served()) {
         before = Some(files.served());
-        sleep(LOOK).await;
+        sleep(CHECK_EVERY).await;
     }
 }
 
 impl ShopArgs {
-    /// All of which buzon can verify.
+    /// Returns the instances, all with a secret if there are secrets.
     fn instances(&self, config: &Config) -> anyhow::Result<Vec<InstanceId>> {
         let made_up = (1..=self.instances).map(|nth| InstanceId::new(&format!("sim-{nth}")).expect("it is short"));
         let instances = if self.named.is_empty() { made_up.collect() } else { self.named.clone() };
@@ -190,7 +192,7 @@ impl ShopArgs {
     }
 }
 
-/// A line for each thing worth knowing.
+/// The lines that sum up a run.
 struct Summary(String);
 
 impl Summary {
@@ -204,11 +206,11 @@ impl Summary {
                 "{} in {seconds:.1} s, {:.1} a second: messages {}, acks {}, reactions {}, repeats {}, late {}",
                 tally.sent(),
                 tally.sent() as f64 / seconds.max(1e-9),
-                kind(EventKind::Message),
-                kind(EventKind::Ack),
-                kind(EventKind::Reaction),
-                kind(EventKind::Repeat),
-                kind(EventKind::Late),
+                kind(DeliveryKind::Message),
+                kind(DeliveryKind::Ack),
+                kind(DeliveryKind::Reaction),
+                kind(DeliveryKind::Repeat),
+                kind(DeliveryKind::Late),
             ),
         );
         summary.line("accepted", tally.accepted.to_string());

@@ -1,4 +1,5 @@
-//! The data folder: the database by default, the API token, and the key of tickets. Its owner's alone.
+//! The data folder, which only its owner can open. It holds the API token, the key of tickets, and by default the
+//! database.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,16 +11,17 @@ use secrecy::SecretString;
 use tempfile::NamedTempFile;
 use tracing::warn;
 
-use crate::config::MIN_TOKEN_CHARACTERS;
+use super::MIN_TOKEN_CHARACTERS;
 use platform::private_folder;
+use platform::random;
 
 const TOKEN_FILE: &str = "api-token";
 const TICKET_KEY_FILE: &str = "ticket-key";
 const SECRET_BYTES: usize = 32;
 const OTHERS: u32 = 0o077;
 
-/// Makes the folder for its owner alone, if it is not there. Everything that this process creates from now on, the
-/// database's files among them, is for its owner alone too.
+/// Creates the folder with mode 0700 if it does not exist. Everything that this process creates after this call,
+/// including the files of the database, is accessible only to its owner.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     make_private();
     private_folder::make(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
@@ -30,27 +32,27 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that this process creates from now on is for its owner alone.
+/// Sets the umask, so that what this process creates after this call is accessible only to its owner.
 pub fn make_private() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
-/// The file with the API token, where none is configured.
+/// Returns the file with the API token, which is used if none is configured.
 pub fn token_path(folder: &Path) -> PathBuf {
     folder.join(TOKEN_FILE)
 }
 
-/// The file with the key of tickets, where none is configured.
+/// Returns the file with the key of tickets, which is used if none is configured.
 pub fn ticket_key_path(folder: &Path) -> PathBuf {
     folder.join(TICKET_KEY_FILE)
 }
 
-/// The token in the folder; the first time, a random one is written there.
+/// Returns the token in the folder. If there is none, a random one is written there.
 pub fn token(folder: &Path) -> anyhow::Result<SecretString> {
     secret(&token_path(folder), "the API token")
 }
 
-/// The key of tickets in the folder; the first time, a random one is written there.
+/// Returns the key of tickets in the folder. If there is none, a random one is written there.
 pub fn ticket_key(folder: &Path) -> anyhow::Result<SecretString> {
     secret(&ticket_key_path(folder), "the key of tickets")
 }
@@ -63,7 +65,7 @@ fn secret(path: &Path, what: &str) -> anyhow::Result<SecretString> {
     secret.map(SecretString::from).with_context(|| format!("cannot use {what} in {}", path.display()))
 }
 
-/// The token in the folder, if a start has written one.
+/// Returns the token in the folder, if there is one.
 pub fn written_token(folder: &Path) -> io::Result<Option<SecretString>> {
     match read(&token_path(folder)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -71,13 +73,12 @@ pub fn written_token(folder: &Path) -> io::Result<Option<SecretString>> {
     }
 }
 
-/// The file gets its name when it is whole, so that neither another process nor the next start reads half a secret.
+/// Writes a random secret. The file gets its name when it is complete, so that neither another process nor the next
+/// start reads half a secret.
 fn write_new(path: &Path) -> io::Result<String> {
     let folder = path.parent().unwrap_or(path);
     let mut file = NamedTempFile::new_in(folder)?;
-    let mut random = [0; SECRET_BYTES];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let secret = hex::encode(random);
+    let secret = hex::encode(random::bytes::<SECRET_BYTES>()?);
     writeln!(file, "{secret}")?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;

@@ -1,29 +1,29 @@
-//! Secrets that other users of this machine can see.
+//! Finds secrets that other users of this machine can read.
 //!
-//! A group that may read a file was chosen by somebody, as with `root:buzon 0640`; everybody else was not.
+//! Files that a group can read are not reported, because somebody chose the group, as with `root:buzon 0640`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
-use crate::config::data_dir;
+use super::{Config, data_dir};
 
-/// The bits by which everybody reads and changes a file.
+/// The mode bits with which everybody can read or write a file.
 const EVERYBODY: u32 = 0o006;
-/// Docker, Podman and Kubernetes put secrets here, within a container that has no other users.
+/// The folder in which Docker, Podman and Kubernetes put secrets, in a container without other users.
 const CONTAINER_SECRETS: &str = "/run/secrets";
 
-/// A secret that others can see, and what to do.
+/// A secret that others can read, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
-    /// The file in which it stands, if it is one.
+    /// The file with the secret, if it is in one.
     pub file: Option<PathBuf>,
     pub detail: String,
     pub remedy: String,
 }
 
-/// Looks at each place where these settings have a secret. A file that is not there, or cannot be looked at, exposes none.
+/// Checks each place where these settings have a secret. A file that does not exist or cannot be checked is not
+/// reported.
 pub fn exposures(config: &Config) -> Vec<Exposure> {
     let written = [
         config.api_token.is_none().then(|| data_dir::token_path(&config.data_dir)),
@@ -34,7 +34,7 @@ pub fn exposures(config: &Config) -> Vec<Exposure> {
     typed.into_iter().chain(files.filter_map(open_to_everybody)).collect()
 }
 
-/// Every user of a machine can list the arguments of its processes.
+/// Reports a password on the command line, which every user of the machine can read in the list of processes.
 pub fn on_the_command_line() -> Exposure {
     Exposure {
         file: None,

@@ -1,4 +1,4 @@
-//! The TOML file: settings of one value each, and `[[instances]]`.
+//! The TOML file, which has settings with one value each, and `[[instances]]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,13 +14,13 @@ pub(super) const INSTANCES: &str = "instances";
 /// The settings that may be written as a list.
 const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins", "media_origins"];
 
-/// What a file says; empty where there is none.
+/// The contents of the file, which are empty if there is none.
 #[derive(Debug, Default)]
 pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
     /// True if the file exists.
     pub(super) is_there: bool,
-    /// Every value as text; a list with commas between its elements.
+    /// Every value as text. The elements of a list are joined with commas.
     pub(super) values: BTreeMap<String, String>,
     pub(super) instances: Vec<InstanceEntry>,
 }
@@ -31,13 +31,14 @@ pub(super) struct InstanceEntry {
     pub(super) secrets: Vec<String>,
     /// Its token at the gateway.
     pub(super) token: Option<String>,
-    /// The file it stands in.
+    /// The file that names the instance.
     pub(super) place: String,
     /// The files that hold its secrets and its token.
     pub(super) secret_files: Vec<PathBuf>,
 }
 
-/// `123 "Sales" (2 secrets of its own) (a token for the gateway)`: for people, without secrets and token.
+/// Writes the instance for people, without its secrets and its token: `123 "Sales" (2 secrets of its own) (a token for
+/// the gateway)`.
 impl fmt::Display for InstanceEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.instance.id)?;
@@ -83,7 +84,7 @@ impl ConfigFile {
     }
 }
 
-/// The error in one line, with the number of the line it is about, and nothing of its content.
+/// Returns the error in one line, with the line number but without the content of the line.
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let mut message = error.message().lines().collect::<Vec<_>>().join(" ");
@@ -93,7 +94,7 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     ConfigError::new(format!("{}: line {line}", path.display()), message)
 }
 
-/// True if the value of an invalid line begins without a quotation mark, in a list or alone.
+/// Returns whether the value of an invalid line, or the first element of its list, begins without a quotation mark.
 fn is_unquoted(line: &str) -> bool {
     let Some((_, value)) = line.split_once('=') else { return false };
     !value.trim_start_matches(['[', ' ', '\t']).starts_with(['"', '\'', '{'])
@@ -153,7 +154,7 @@ fn entry(path: &Path, here: &str, element: Value) -> Result<InstanceEntry, Confi
     }
 }
 
-/// The files in which an instance's secrets and its token stand: this one, if they are written out here.
+/// Returns the files with the secrets and the token of an instance, including this one if it contains them itself.
 fn secret_files(path: &Path, fields: &Table) -> Vec<PathBuf> {
     let is_here = fields.contains_key("secrets") || fields.contains_key("token");
     let named = texts(fields.get("secret_files").cloned()).unwrap_or_default();
@@ -162,7 +163,7 @@ fn secret_files(path: &Path, fields: &Table) -> Vec<PathBuf> {
     is_here.then(|| path.to_owned()).into_iter().chain(named).collect()
 }
 
-/// The secrets themselves, then those of the files.
+/// Returns the secrets in the settings, and then those of the files.
 fn secrets(fields: &mut Table) -> Result<(OwnSecrets, Vec<String>), String> {
     let mut secrets = texts(fields.remove("secrets")).ok_or("secrets is a list of texts")?;
     let files = texts(fields.remove("secret_files")).ok_or("secret_files is a list of paths")?;
@@ -195,7 +196,7 @@ fn token(fields: &mut Table) -> Result<Option<String>, String> {
     }
 }
 
-/// The elements of a list of texts; an absent list is empty.
+/// Returns the elements of a list of texts. A missing list is empty.
 fn texts(list: Option<Value>) -> Option<Vec<String>> {
     let elements = match list {
         None => vec![],
@@ -205,7 +206,7 @@ fn texts(list: Option<Value>) -> Option<Vec<String>> {
     elements.into_iter().map(|element| element.as_str().map(str::to_owned)).collect()
 }
 
-/// A secret's file holds the secret, and perhaps a line break after it.
+/// Reads a file with a secret, without the line breaks at its end.
 pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

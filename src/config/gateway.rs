@@ -1,4 +1,4 @@
-//! The settings about the gateway's own API: where it is, and what opens it.
+//! The settings of the gateway's own API.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,15 @@ use super::file::InstanceEntry;
 use super::{ConfigError, SettingSources};
 use domain::instance::InstanceId;
 
-/// How the gateway is spoken to.
+/// The settings of the gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
-    /// The gateway's own address: the base of its API and of relative URLs of files, and an origin of files.
+    /// The gateway's own address. It is the base of its API and of the relative URLs of files, and an allowed origin of
+    /// files.
     pub url: Option<Url>,
-    /// Ask it to send again what could not be delivered while the store or the process was away.
+    /// True to ask the gateway to send again what could not be delivered while the store or the process was away.
     pub replay: bool,
-    /// Of the instances that have one configured.
+    /// The tokens of the instances that have one configured.
     pub tokens: BTreeMap<InstanceId, SecretString>,
 }
 
@@ -27,8 +28,9 @@ impl GatewayConfig {
         let tokens = tokens.map(|(entry, text)| {
             let problem = |problem| ConfigError::new(place(entry), problem);
             let token = gateway_token(text).map_err(problem)?;
-            // It opens nothing else.
-            url.as_ref().ok_or_else(|| problem("its token needs gateway_url beside it: the address that it is for"))?;
+            // Without the URL, the token is of no use.
+            url.as_ref()
+                .ok_or_else(|| problem("its token needs gateway_url beside it: the address that the token is for"))?;
             Ok((entry.instance.id.clone(), token))
         });
         let tokens = tokens.collect::<Result<_, _>>()?;
@@ -40,10 +42,10 @@ fn place(entry: &InstanceEntry) -> String {
     format!("{}: instance {}", entry.place, entry.instance.id)
 }
 
-/// Reads a token of the gateway's as it stands in a setting or a file.
+/// Reads a token of the gateway from the text of a setting or a file.
 ///
 /// # Errors
-/// It is empty, or holds what no token does; it is not quoted.
+/// If the text is empty or cannot be a token. The error does not quote it.
 pub fn gateway_token(text: &str) -> Result<SecretString, &'static str> {
     let text = text.trim_end_matches(['\r', '\n']);
     let usable = !text.is_empty() && text.chars().all(|c| !c.is_control() && !c.is_whitespace());

@@ -1,4 +1,4 @@
-//! The settings about media files: whence they come, where they go, and how much of everything.
+//! The settings of media files: their sources, their store, and their limits.
 
 use std::time::Duration;
 
@@ -8,28 +8,29 @@ use url::Url;
 use super::{ConfigError, SettingSources};
 use crate::blob::{BlobLocation, S3Keys, S3Options};
 
-/// What the media worker does is decided by this.
+/// The settings of media files.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// Origins that files may come from beside the gateway. With neither, they may come from the public internet.
+    /// Origins from which files may be fetched, beside the gateway. Without any, files may come from the public
+    /// internet.
     pub origins: Vec<Url>,
     pub location: BlobLocation,
     pub s3: S3Options,
-    /// Answer a request for a file with a redirect to the bucket.
+    /// True if a request for a file is answered with a redirect to the bucket.
     pub redirect: bool,
-    /// Bytes of the largest file that is saved.
+    /// The maximum size of a file, in bytes.
     pub max_size: u64,
-    /// How long one download may take.
+    /// The time limit of a download.
     pub timeout: Duration,
-    /// Downloads at once; with 0 nothing is downloaded.
+    /// The maximum number of downloads at once. With 0, nothing is downloaded.
     pub downloads: u32,
-    /// Downloads at once from one host.
+    /// The maximum number of downloads at once from one host.
     pub downloads_per_host: u32,
-    /// How often a file is asked for before it is given up.
+    /// The number of attempts before a file is given up.
     pub attempts: u32,
-    /// Bytes that stay free on the disk.
+    /// The number of bytes that stay free on the disk.
     pub min_free: u64,
-    /// Bytes of all files from which on no other is fetched.
+    /// The bytes of all files at which downloads stop.
     pub quota: Option<u64>,
 }
 
@@ -58,7 +59,8 @@ impl MediaConfig {
     }
 }
 
-/// The default is a path, which may be relative and hold anything; what is configured is a URL.
+/// Returns the location. A configured one is a URL, but the default is a path, which may be relative and contain
+/// anything.
 fn location(sources: &SettingSources) -> Result<BlobLocation, ConfigError> {
     if sources.is_default("media_store") {
         return sources.required("media_store", |path| Ok::<_, &str>(BlobLocation::Folder(path.into())));
@@ -107,7 +109,7 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
     at_least_one(text).map(|seconds| Duration::from_secs(seconds.into())).map_err(|_| "expected seconds, such as 600")
 }
 
-/// A number of bytes: `104857600`, `100MiB`, `1 GiB`.
+/// Parses a number of bytes, such as `104857600`, `100MiB` or `1 GiB`.
 pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
     const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
     let problem = "expected bytes, such as 104857600, 100MiB or 1GiB";

@@ -1,7 +1,8 @@
-//! What is in force: every setting, read once at the start, checked, and immutable from then on.
+//! The configuration: every setting, read and checked once at the start, and immutable after that.
 //!
-//! `sources` finds each setting's text and says where it stands; this file gives the texts their types and refuses
-//! what is wrong or contradicts itself, in one line that names the place. Nothing here writes a file.
+//! `sources` finds the text of each setting and where it comes from. This file parses the texts, and reports a wrong or
+//! contradictory setting in one line that names its place. `data_dir` manages the files in the data folder, and
+//! `exposure` finds secrets that others can read.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,40 +33,41 @@ pub use sources::{Flags, SettingLine, SettingSources, SettingsFile};
 pub mod data_dir;
 pub mod exposure;
 
-/// Everything that `buzon serve` does is decided by this.
+/// All settings of a service.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub data_dir: PathBuf,
     pub database: Database,
-    /// Take PostgreSQL with `fsync` or `full_page_writes` off, for managed services that guard the log themselves.
+    /// True if PostgreSQL may run with `fsync` or `full_page_writes` off, as managed services do that protect the log
+    /// themselves.
     pub allow_managed_pg: bool,
-    /// Bytes that stay free on the disk of SQLite's file: with less, no event is taken.
+    /// The bytes that stay free on the disk of the SQLite file. With less, no event is taken.
     pub min_free: u64,
-    /// Where the webhook is received.
+    /// The address of the webhook.
     pub listen: SocketAddr,
-    /// Where the read API is served, if elsewhere.
+    /// The address of the read API, if it is another one.
     pub api_listen: Option<SocketAddr>,
-    /// How the outside reaches the webhook, for the URL to register.
+    /// The public address of the webhook, for the URL to register.
     pub public_url: Option<Url>,
-    /// The peers whose word on the client's address is taken.
+    /// The proxies that are believed about the client's address.
     pub trusted_proxies: Vec<IpNet>,
-    /// Where events may come from, if not from anywhere.
+    /// The networks that may send events. Without it, events may come from anywhere.
     pub webhook_allow_from: Option<Vec<IpNet>>,
-    /// Open connections of each listener.
+    /// The maximum number of open connections of each listener.
     pub max_connections: usize,
-    /// Open connections of each client's address.
+    /// The maximum number of open connections of each client address.
     pub max_connections_per_address: usize,
     pub keyring: Keyring,
     pub instances: Vec<ConfiguredInstance>,
-    /// Take unsigned events from anywhere.
+    /// True if unsigned events are taken from anywhere.
     pub allow_unsigned: bool,
-    /// Without one, the first start writes a random one into the data folder.
+    /// The token of the read API. Without one, the first start writes a random one into the data folder.
     pub api_token: Option<SecretString>,
     /// The key that signs tickets. Without one, the first start writes a random one into the data folder.
     pub ticket_key: Option<SecretString>,
-    /// The origins whose pages may read the API, as a browser states them.
+    /// The origins whose pages may read the API, in the form in which a browser sends them.
     pub cors_origins: Vec<String>,
-    /// For days and hours in views and statistics.
+    /// The time zone of days and hours in views and statistics.
     pub time_zone: Zone,
     pub gateway: GatewayConfig,
     pub media: MediaConfig,
@@ -74,10 +76,10 @@ pub struct Config {
     pub secret_places: SecretPlaces,
 }
 
-/// The places of the secrets that were given.
+/// The places of the configured secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretPlaces {
-    /// Each once: the file with settings if it holds a secret itself, and the files of secrets that settings name.
+    /// The settings file if it contains a secret itself, and the files of secrets that settings name.
     pub files: BTreeSet<PathBuf>,
     /// True if a secret was given as a flag.
     pub command_line: bool,
@@ -87,23 +89,23 @@ pub struct SecretPlaces {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredInstance {
     pub id: InstanceId,
-    /// What the owner calls it.
+    /// The name that the owner gave it.
     pub name: Option<String>,
     pub own_secrets: OwnSecrets,
 }
 
-/// Where the secrets of an instance's own stand.
+/// The place of the secrets of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnSecrets {
-    /// It has none.
+    /// The instance has no secrets of its own.
     None,
-    /// All of them in this file, one a line: the one to be set at the gateway first, then the one before it.
+    /// All are in this file, one in a line: first the one for the gateway, then the previous one.
     File(PathBuf),
-    /// In the settings themselves, or in several files.
+    /// They are in the settings themselves, or in several files.
     Scattered,
 }
 
-/// A setting that cannot be taken: where it stands, and what is wrong with it. One line.
+/// An error of a setting, in one line: its place, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -121,14 +123,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A token or a key shorter than this could be guessed.
+/// The minimum length of a token or a key. A shorter one could be guessed.
 pub const MIN_TOKEN_CHARACTERS: usize = 32;
 
 impl Config {
-    /// Gives every setting its type.
+    /// Parses every setting.
     ///
     /// # Errors
-    /// The first setting that is wrong, or contradicts another.
+    /// The first setting that is wrong or contradicts another one.
     pub fn new(sources: &SettingSources) -> Result<Self, ConfigError> {
         let config = Self {
             database: sources.required("database_url", Database::parse)?,
@@ -157,14 +159,14 @@ impl Config {
         config.contradiction().map_or(Ok(config), |(key, problem)| Err(ConfigError::new(sources.place(key), problem)))
     }
 
-    /// A setting that cannot stand beside another, and why.
+    /// Returns a setting that contradicts another one, and why.
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         match (self.keyring.is_empty(), self.allow_unsigned) {
             (false, true) => Some((
                 "allow_unsigned",
                 "it contradicts the configured secrets, which make every event signed; remove one of the two",
             )),
-            // Behind a proxy or a tunnel a stranger can look as if they were on this machine.
+            // Behind a proxy or a tunnel, a stranger can look like a client on this machine.
             (true, false) if self.public_url.is_some() => Some((
                 "public_url",
                 "a public webhook needs a secret: set webhook_secret, made with openssl rand -hex 32",
@@ -173,13 +175,13 @@ impl Config {
         }
     }
 
-    /// The gateway that is asked for failed deliveries after an outage, if one is.
+    /// Returns the gateway that is asked for failed deliveries after an outage, if that is enabled.
     pub fn replays_at(&self) -> Option<&Url> {
         self.gateway.url.as_ref().filter(|_| self.gateway.replay && !self.gateway.tokens.is_empty())
     }
 
-    /// The URL to register at the gateway for an instance, or with a place for its id; without `public_url`, with a host
-    /// to be filled in.
+    /// Returns the URL to register at the gateway for an instance. Without an instance or without `public_url`, it has
+    /// a placeholder in that place.
     pub fn webhook_url(&self, instance: Option<&InstanceId>) -> String {
         let base = self.public_url.as_ref().map_or("https://YOUR-HOST", |url| url.as_str().trim_end_matches('/'));
         let segment = instance.map_or_else(|| "{instance_id}".to_owned(), InstanceId::path_segment);
@@ -208,7 +210,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8080 or [::1]:8080")
 }
 
-/// An http or https URL without anything that would be a secret or a question.
+/// Parses a plain http or https URL.
 fn origin(text: &str) -> Result<Url, &'static str> {
     plain_url(text).ok_or("expected an address such as https://gateway.example.com or http://192.168.1.5:3000")
 }
@@ -218,7 +220,7 @@ fn public_url(text: &str) -> Result<Url, &'static str> {
     url.ok_or("expected a URL without /webhook, such as https://buzon.example.com")
 }
 
-/// The elements of a list that is written with commas.
+/// Returns the elements of a list with commas.
 fn elements(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty())
 }
@@ -231,7 +233,8 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
         .map_err(|_| "expected addresses or networks with commas between them, such as 127.0.0.1,10.0.0.0/8")
 }
 
-/// A network of IPv4 that is written as one of IPv6 (`::ffff:10.0.0.0/104`): addresses are compared in their own form.
+/// Returns an IPv4 network that is written as an IPv6 one (`::ffff:10.0.0.0/104`) in its IPv4 form, since addresses are
+/// compared in that form.
 fn unmapped(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
     let IpNet::V6(v6) = network else { return network };
@@ -241,18 +244,14 @@ fn unmapped(network: IpNet) -> IpNet {
 
 fn some_networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
     let networks = networks(text)?;
-    if networks.is_empty() {
-        Err("it names nobody; remove it, and events may come from anywhere")
-    } else {
-        Ok(networks)
-    }
+    if networks.is_empty() { Err("it names nobody; remove it if events may come from anywhere") } else { Ok(networks) }
 }
 
 fn count(text: &str) -> Result<usize, &'static str> {
     text.trim().parse().ok().filter(|count| *count > 0).ok_or("expected a number of at least 1")
 }
 
-/// Exactly what a browser sends as `Origin`, or it would match none.
+/// Parses origins into exactly the form that a browser sends as `Origin`.
 fn cors_origins(text: &str) -> Result<Vec<String>, &'static str> {
     let origin = |text: &str| {
         let url = plain_url(text).filter(|url| url.path() == "/" && !text.contains('*'))?;

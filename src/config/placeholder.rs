@@ -1,14 +1,16 @@
-//! The words that the guides have where a value of one's own belongs. One that is left in is refused by name: the service
-//! would start, and be reached by nobody.
+//! The placeholders of the guides. A setting that still has one is refused, because the service would start, but nobody
+//! could reach it.
 
 use super::{ConfigError, SettingSources};
 
-/// Each stands for something in README.md, docs/ or deploy/; a test holds those to this list.
+/// The placeholders in README.md, docs/ and deploy/. A test compares those files with this list.
 const PLACEHOLDERS: [&str; 7] =
     ["YOUR-HOST", "YOUR-GATEWAY", "USER:PASSWORD", "TOKEN_OF_THE_INSTANCE", "TU-DOMINIO", "TU-GATEWAY", "ACCOUNT_ID"];
 
+/// Refuses placeholders in settings.
+///
 /// # Errors
-/// A setting, or a secret or token of an instance, holds one of them.
+/// If a setting, or a secret or token of an instance, contains a placeholder.
 pub(super) fn refuse(sources: &SettingSources) -> Result<(), ConfigError> {
     let instances = sources.instances().iter().flat_map(|entry| {
         let texts = entry.secrets.iter().chain(&entry.token);

@@ -1,4 +1,5 @@
-//! Where each setting stands: a flag, the environment, the file, or the default; the first of these counts.
+//! The sources of settings: flags, the environment, the file, and the defaults. The first source that has a setting
+//! counts.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,20 +9,20 @@ use std::path::{Path, PathBuf};
 use super::file::{self, InstanceEntry};
 use super::{ConfigError, SecretPlaces, placeholder};
 
-/// The file that is read where none is named.
+/// The file that is read if none is named.
 const DEFAULT_FILE: &str = "buzon.toml";
-/// The settings whose defaults depend on another: a file and a folder in the data folder.
+/// The settings whose defaults depend on data_dir: a file and a folder in it.
 const DATABASE_URL: &str = "database_url";
 const DATABASE_FILE: &str = "buzon.db";
 const MEDIA_STORE: &str = "media_store";
 const MEDIA_FOLDER: &str = "media";
 const ENV_PREFIX: &str = "BUZON_";
 const FOREIGN_PREFIXES: [&str; 3] = ["BUZON_TEST_", "BUZON_SERVICE_", "BUZON_PORT_"];
-/// The variable that names the file.
+/// The environment variable that names the file.
 const CONFIG_VARIABLE: &str = "BUZON_CONFIG";
 const FILE_SUFFIX: &str = "_file";
 
-/// A setting: its key in the file; in the environment `BUZON_` and the key in capitals.
+/// A setting with its key in the file. In the environment, it is `BUZON_` and the key in capitals.
 struct Setting {
     key: &'static str,
     kind: SettingKind,
@@ -31,13 +32,13 @@ struct Setting {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SettingKind {
     Plain,
-    /// Never shown, and may also stand in a file of its own, named by the key with `_file`.
+    /// The value is never shown. It may also be in a file of its own, which the key with `_file` names.
     Secret,
-    /// As a secret, but it can be shown in part.
+    /// Like a secret, but it can be shown in part.
     Database,
 }
 
-/// All settings of one value each, in the order in which they are shown.
+/// All settings with one value, in the order in which they are shown.
 const SETTINGS: [Setting; 35] = [
     Setting { key: "data_dir", kind: SettingKind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: SettingKind::Database, default: None },
@@ -76,13 +77,13 @@ const SETTINGS: [Setting; 35] = [
     Setting { key: "log", kind: SettingKind::Plain, default: Some("info,actix_server=warn,actix_http=off") },
 ];
 
-/// The variable for a key of the file.
+/// Returns the environment variable for a key of the file.
 fn variable(key: &str) -> String {
     format!("{ENV_PREFIX}{}", key.to_uppercase())
 }
 
 impl Setting {
-    /// Its keys in the file.
+    /// Returns the keys in the file.
     fn keys(&self) -> impl Iterator<Item = String> {
         [self.key.to_owned()].into_iter().chain(self.file_key())
     }
@@ -95,7 +96,7 @@ impl Setting {
 /// The settings that were given as flags, by key.
 pub type Flags = Vec<(&'static str, Option<String>)>;
 
-/// Where a value stands.
+/// The place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum SettingPlace {
     Flag(&'static str),
@@ -119,16 +120,16 @@ impl fmt::Display for SettingPlace {
 struct FoundSetting {
     text: String,
     place: SettingPlace,
-    /// The file in which the text stands.
+    /// The file that contains the text.
     file: Option<PathBuf>,
 }
 
 /// The file with settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingsFile {
-    /// In full.
+    /// The absolute path.
     pub path: PathBuf,
-    /// True if the file exists. A file that somebody named always exists.
+    /// True if the file exists. A file that was named explicitly always exists.
     pub is_there: bool,
 }
 
@@ -144,18 +145,18 @@ pub struct SettingSources {
 #[derive(Debug, PartialEq, Eq)]
 pub struct SettingLine {
     pub key: String,
-    /// The value; a secret's length alone.
+    /// The value, or only the length of a secret.
     pub value: String,
     pub place: String,
 }
 
 impl SettingSources {
-    /// Gathers the settings. `config` names the file; otherwise `BUZON_CONFIG` does, or it is `buzon.toml` in the
-    /// working folder if that exists.
+    /// Gathers the settings. The file is the one that `config` names, or else `BUZON_CONFIG`, or else `buzon.toml` in
+    /// the working folder if that exists.
     ///
     /// # Errors
-    /// An unknown key anywhere, a file that cannot be read, a secret that is given both itself and as a file, a placeholder
-    /// of the guides.
+    /// If there is an unknown key, a file that cannot be read, a secret that is given both directly and as a file, or a
+    /// placeholder of the guides.
     pub fn gather(
         config: Option<PathBuf>,
         flags: Flags,
@@ -188,7 +189,7 @@ impl SettingSources {
         Ok(sources)
     }
 
-    /// The file that was read, or looked for.
+    /// Returns the file that was read, or that was looked for.
     pub fn file(&self) -> &SettingsFile {
         &self.file
     }
@@ -204,7 +205,7 @@ impl SettingSources {
         }
     }
 
-    /// The settings as they are in force, secrets hidden.
+    /// Returns the settings in force, with secrets hidden.
     pub fn report(&self) -> Vec<SettingLine> {
         let setting = |setting: &Setting| {
             let (value, place) = match self.found.get(setting.key) {
@@ -225,7 +226,7 @@ impl SettingSources {
         &self.instances
     }
 
-    /// Every text that somebody gave, with its place.
+    /// Returns every text that is not a default, with its place.
     pub(super) fn given(&self) -> impl Iterator<Item = (String, &str)> {
         let given = self.found.values().filter(|found| found.place != SettingPlace::Default);
         given.map(|found| (found.place.to_string(), found.text.as_str()))
@@ -252,7 +253,7 @@ impl SettingSources {
         parsed.transpose()
     }
 
-    /// A setting that has a default.
+    /// Parses a setting that has a default.
     pub(super) fn required<T, E: fmt::Display>(
         &self,
         key: &str,
@@ -272,7 +273,7 @@ impl SettingSources {
 }
 
 impl Setting {
-    /// True if nobody else may read this text.
+    /// Returns whether the text is a secret.
     fn is_secret(&self, text: &str) -> bool {
         match self.kind {
             SettingKind::Plain => false,
@@ -292,7 +293,7 @@ impl Setting {
     }
 }
 
-/// The value of a setting from the first place that has one.
+/// Returns the value of a setting from the first source that has one.
 fn find(
     setting: &Setting,
     flags: &Flags,
@@ -350,7 +351,7 @@ fn config_file(
     }
 }
 
-/// The variables that are meant for buzon.
+/// Returns the environment variables that are meant for buzon.
 fn variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
@@ -358,12 +359,13 @@ fn variables(
     let ours = named.filter(|(name, _)| name.starts_with(ENV_PREFIX) && !is_foreign(name));
     ours.map(|(name, value)| match value.into_string() {
         Ok(value) => Ok((name, value)),
-        Err(_) => Err(ConfigError::new(name, "it is no UTF-8 text")),
+        Err(_) => Err(ConfigError::new(name, "it is not UTF-8 text")),
     })
     .collect()
 }
 
-/// Variables with our prefix that others set: the tests, and Kubernetes for a Service that is named buzon.
+/// Returns whether another program sets this variable with our prefix: the tests, or Kubernetes for a Service named
+/// buzon.
 fn is_foreign(name: &str) -> bool {
     name == "BUZON_PORT" || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -386,7 +388,7 @@ fn check_keys(file: &file::ConfigFile) -> Result<(), ConfigError> {
 }
 
 fn unknown_key(place: &dyn fmt::Display, unknown: &str, known: &[String]) -> ConfigError {
-    /// From this likeness on, one is taken for a slip of the other.
+    /// The similarity above which a key is taken for a misspelling of another one.
     const ALIKE: f64 = 0.8;
     let likeness = |key: &String| strsim::normalized_damerau_levenshtein(unknown, key);
     let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|key| likeness(key) > ALIKE);

@@ -1,47 +1,48 @@
-//! The machine's clock, against another one.
+//! Compares the machine's clock with another one.
 
 use super::Finding;
 use domain::time::timestamp::Timestamp;
 
 const CLOCK: &str = "clock";
-/// From here on the order in which things are shown is wrong, in milliseconds.
+/// The difference in milliseconds from which the order in which messages are shown is wrong.
 const OFF: i64 = 5_000;
-/// From here on times that the gateway states may be taken for impossible.
+/// The difference from which times that the gateway states may be taken for impossible.
 const FAR_OFF: i64 = 24 * 60 * 60 * 1_000;
 
-/// What another clock said, and between which moments of ours.
+/// The time of another clock, and our times before and after it was asked.
 #[derive(Clone, Debug)]
 pub(super) struct ClockSample {
-    pub(super) whose: &'static str,
-    pub(super) theirs: Timestamp,
+    /// The name of the machine.
+    pub(super) of: &'static str,
+    pub(super) their_time: Timestamp,
     pub(super) asked: Timestamp,
     pub(super) answered: Timestamp,
 }
 
 impl ClockSample {
-    /// How far ours is ahead, in milliseconds; 0 where theirs may lie between the two moments.
+    /// Returns by how many milliseconds our clock is ahead, or 0 if the other time is between our two.
     fn ahead(&self) -> i64 {
-        let (asked, theirs, answered) = (self.asked.millis(), self.theirs.millis(), self.answered.millis());
-        if theirs < asked { asked - theirs } else { answered.min(theirs) - theirs }
+        let (asked, their_time, answered) = (self.asked.millis(), self.their_time.millis(), self.answered.millis());
+        if their_time < asked { asked - their_time } else { answered.min(their_time) - their_time }
     }
 }
 
-pub(super) fn check(reading: Option<ClockSample>) -> Finding {
-    let Some(reading) = reading else {
+pub(super) fn check(sample: Option<ClockSample>) -> Finding {
+    let Some(sample) = sample else {
         return Finding::ok(CLOCK, "there was no other clock to compare it with");
     };
-    let ahead = reading.ahead();
+    let ahead = sample.ahead();
     let off = format!(
         "it is {} s {} that of {}",
         ahead.abs() / 1_000,
         if ahead > 0 { "ahead of" } else { "behind" },
-        reading.whose
+        sample.of
     );
     let remedy = "set the clock, and keep it right: timedatectl set-ntp true";
     match ahead.abs() {
         FAR_OFF.. => Finding::failure(CLOCK, off, remedy),
         OFF.. => Finding::warning(CLOCK, off, remedy),
-        _ => Finding::ok(CLOCK, format!("it agrees with that of {}", reading.whose)),
+        _ => Finding::ok(CLOCK, format!("it agrees with that of {}", sample.of)),
     }
 }
 
@@ -52,9 +53,10 @@ mod tests {
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {
-        let status = |theirs, asked, answered| {
+        let status = |their_time, asked, answered| {
             let at = Timestamp::from_seconds;
-            check(Some(ClockSample { whose: "x", theirs: at(theirs), asked: at(asked), answered: at(answered) })).status
+            check(Some(ClockSample { of: "x", their_time: at(their_time), asked: at(asked), answered: at(answered) }))
+                .status
         };
         assert_eq!(status(100, 100, 100), Verdict::Ok);
         assert_eq!(status(109, 100, 110), Verdict::Ok);

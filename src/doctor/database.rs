@@ -1,30 +1,31 @@
+//! Checks the database, its schema and its triggers.
+
 use super::Finding;
 use super::clock::ClockSample;
 use crate::config::Config;
 use platform::clock::{Clock, SystemClock};
-use store;
 use store::{Examination, OpenError, StoreError, Trigger};
 
 const DATABASE: &str = "database";
 
-/// An examination, and when it was made by our clock.
-pub(super) struct DatabaseFinding {
+/// The examination of a database, with a sample of its server's clock.
+pub(super) struct ExaminedDatabase {
     examination: Examination,
-    reading: Option<ClockSample>,
+    sample: Option<ClockSample>,
     pub(super) id: Option<String>,
 }
 
-pub(super) async fn check(config: &Config) -> (Finding, Option<DatabaseFinding>) {
+pub(super) async fn check(config: &Config) -> (Finding, Option<ExaminedDatabase>) {
     let asked = SystemClock.now();
     match store::examine(&config.database, config.allow_managed_pg).await {
         Ok(examination) => {
-            let reading = examination.server_time.map(|theirs| ClockSample {
-                whose: "the database's server",
-                theirs,
+            let sample = examination.server_time.map(|their_time| ClockSample {
+                of: "the database's server",
+                their_time,
                 asked,
                 answered: SystemClock.now(),
             });
-            let found = DatabaseFinding { id: examination.id.clone(), examination, reading };
+            let found = ExaminedDatabase { id: examination.id.clone(), examination, sample };
             (finding(config, &found.examination), Some(found))
         }
         Err(_) if is_before_the_first_start(config) => (nothing(config), None),
@@ -32,17 +33,17 @@ pub(super) async fn check(config: &Config) -> (Finding, Option<DatabaseFinding>)
     }
 }
 
-pub(super) fn time(found: &DatabaseFinding) -> Option<ClockSample> {
-    found.reading.clone()
+pub(super) fn time(found: &ExaminedDatabase) -> Option<ClockSample> {
+    found.sample.clone()
 }
 
-/// The start makes the data folder, and no other.
+/// Returns whether the data folder of the database does not exist yet. The first start creates it, but no other folder.
 fn is_before_the_first_start(config: &Config) -> bool {
     !config.data_dir.exists() && config.database.folder() == Some(&config.data_dir)
 }
 
 fn nothing(config: &Config) -> Finding {
-    let remedy = "start buzon once: it makes the tables. If there have been messages, the database is another one: look at \
+    let remedy = "start buzon once, which makes the tables. If there should be messages already, this is the wrong database: see \
                   data_dir and database_url with buzon check-config";
     match store::present(&config.database) {
         Err(absent) => Finding::warning(DATABASE, format!("there is nothing in it yet: {absent}"), remedy),
@@ -60,8 +61,8 @@ fn finding(config: &Config, found: &Examination) -> Finding {
                 config.database,
                 Trigger::list(&found.triggers)
             ),
-            "they run within buzon's transactions: events whose rows they drop are answered 503, and those that they \
-             refuse are quarantined. Remove those that nobody knows",
+            "they run within buzon's transactions: events whose rows they drop are answered 503, and events that they \
+             refuse are quarantined. Remove the triggers that nobody knows",
         ),
         0 => Finding::ok(
             DATABASE,

@@ -1,3 +1,5 @@
+//! Checks the free space on the disks.
+
 use std::path::Path;
 
 use super::{Finding, existing};
@@ -8,11 +10,11 @@ use platform::disk;
 const DISK: &str = "disk";
 const MIB: u64 = 1 << 20;
 
-/// Room for events where SQLite's file is, and for files where they go. The disk of a PostgreSQL server is its own.
+/// Checks the free space for events, if the database is SQLite, and for files.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let events = config.database.folder().map(|folder| (folder, config.min_free));
     if let Some((folder, min_free)) = events
-        && let Some(free) = lacking(folder, min_free)
+        && let Some(free) = too_few(folder, min_free)
     {
         return vec![Finding::failure(
             DISK,
@@ -26,7 +28,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         BlobLocation::Folder(_) | BlobLocation::Bucket { .. } => None,
     };
     for folder in files.into_iter().chain(store) {
-        if let Some(free) = lacking(folder, config.media.min_free) {
+        if let Some(free) = too_few(folder, config.media.min_free) {
             return vec![Finding::warning(
                 DISK,
                 format!(
@@ -39,12 +41,12 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         }
     }
     let folder = config.database.folder().unwrap_or(&config.data_dir);
-    let free = disk::free(existing(folder)).map_or_else(|_| "room".to_owned(), size);
+    let free = disk::free(existing(folder)).map_or_else(|_| "an unknown number of bytes".to_owned(), size);
     vec![Finding::ok(DISK, format!("{free} free for {}", folder.display()))]
 }
 
-/// How many bytes are free, if that is too few. A disk that cannot be asked has enough: writing to it will tell.
-fn lacking(folder: &Path, needed: u64) -> Option<u64> {
+/// Returns the free bytes if they are too few. A disk that cannot be asked counts as empty.
+fn too_few(folder: &Path, needed: u64) -> Option<u64> {
     disk::free(existing(folder)).ok().filter(|free| *free < needed)
 }
 

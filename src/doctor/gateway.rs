@@ -1,4 +1,4 @@
-//! Whether the gateway is reached, and takes the tokens of its instances; and what time it is there.
+//! Checks that the gateway answers and accepts the tokens of its instances, and samples its clock.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use platform::clock::{Clock, SystemClock};
 use platform::outbound;
 
 const GATEWAY: &str = "gateway";
-/// For all that is asked about one instance.
+/// The time limit for all requests about one instance.
 const WAIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn check(config: &Config, client: &Client) -> (Vec<Finding>, Option<ClockSample>) {
@@ -39,19 +39,19 @@ pub(super) async fn check(config: &Config, client: &Client) -> (Vec<Finding>, Op
             (vec![Finding::failure(GATEWAY, format!("{url} gives no answer: {why}"), remedy)], None)
         }
         Ok(response) => {
-            let theirs = date(response.headers());
+            let their_time = date(response.headers());
             let answered = SystemClock.now();
-            let reading = theirs.map(|theirs| ClockSample { whose: "the gateway", theirs, asked, answered });
-            let mut findings = vec![reached(url, response.status())];
+            let sample = their_time.map(|their_time| ClockSample { of: "the gateway", their_time, asked, answered });
+            let mut findings = vec![page_finding(url, response.status())];
             for (instance, token) in &config.gateway.tokens {
-                findings.push(opened(url, &Account { instance: instance.clone(), token: token.clone() }).await);
+                findings.push(check_token(url, &Account { instance: instance.clone(), token: token.clone() }).await);
             }
-            (findings, reading)
+            (findings, sample)
         }
     }
 }
 
-/// The header has whole seconds; the time lies in the middle of that second, as far as one can know.
+/// Returns the time of the header. It has whole seconds, so the best estimate is the middle of that second.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     const HALF_A_SECOND: i64 = 500;
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
@@ -59,20 +59,21 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp::from_millis(millis + HALF_A_SECOND))
 }
 
-/// Its own page may be any: what is asked of its API shows more, and needs a token.
-fn reached(url: &Url, status: StatusCode) -> Finding {
+/// Judges the answer to a request for the gateway's own page. Any page is fine; requests to the API show more, but need
+/// a token.
+fn page_finding(url: &Url, status: StatusCode) -> Finding {
     match status {
         _ if status.is_server_error() => Finding::warning(
             GATEWAY,
-            format!("{url} answers, and has trouble of its own (HTTP {})", status.as_u16()),
-            "wait, or tell whoever runs the gateway",
+            format!("{url} answers with an error of its own (HTTP {})", status.as_u16()),
+            "wait, or tell the operator of the gateway",
         ),
         _ => Finding::ok(GATEWAY, format!("{url} answers")),
     }
 }
 
 /// Asks for the list of failed deliveries, which changes nothing.
-async fn opened(url: &Url, account: &Account) -> Finding {
+async fn check_token(url: &Url, account: &Account) -> Finding {
     let instance = &account.instance;
     let outcome = match Gateway::new(url.clone(), Arc::new(SystemClock), Arc::new(|_| {})) {
         Ok(gateway) => timeout(WAIT, gateway.failed(account, 1)).await,

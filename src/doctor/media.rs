@@ -1,4 +1,4 @@
-//! Whether files can be written to the media store, read back and removed.
+//! Checks that a file can be written to the media store, read back and removed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use super::Finding;
 use crate::blob::{BlobError, BlobLocation, Blobs};
 use crate::config::Config;
+use platform::random;
 
 const MEDIA: &str = "media";
-/// For all three steps.
+/// The time limit for all three steps.
 const WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
@@ -22,7 +23,7 @@ pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
         if !folder.exists() {
             return Finding::ok(MEDIA, format!("the start makes {}", folder.display()));
         }
-        if let Some(owner) = anothers(folder) {
+        if let Some(owner) = other_owner(folder) {
             return Finding::warning(
                 MEDIA,
                 format!("{} is user {owner}'s, so writing to it was not tried", folder.display()),
@@ -30,9 +31,10 @@ pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
             );
         }
     }
-    let tried = timeout(WAIT, tried(config, database)).await;
-    let tried = tried.unwrap_or_else(|_| Err(BlobError::Unavailable(format!("no answer within {} s", WAIT.as_secs()))));
-    match tried {
+    let probed = timeout(WAIT, probe(config, database)).await;
+    let probed =
+        probed.unwrap_or_else(|_| Err(BlobError::Unavailable(format!("no answer within {} s", WAIT.as_secs()))));
+    match probed {
         Ok(FileOwner::Ours) => Finding::ok(MEDIA, format!("{location}: a file was written, read back and removed")),
         Ok(FileOwner::Anothers) => Finding::failure(
             MEDIA,
@@ -43,21 +45,22 @@ pub(super) async fn check(config: &Config, database: Option<&str>) -> Finding {
     }
 }
 
-/// What this user makes in a folder of another's the owner could not write to.
-fn anothers(folder: &Path) -> Option<u32> {
+/// Returns the owner of a folder that belongs to another user. A folder that this user would create in it could not be
+/// written by its owner.
+fn other_owner(folder: &Path) -> Option<u32> {
     let owner = fs::metadata(folder).ok()?.uid();
     (owner != geteuid().as_raw()).then_some(owner)
 }
 
+/// The owner of the files in the store.
 enum FileOwner {
     Ours,
     Anothers,
 }
 
-async fn tried(config: &Config, database: Option<&str>) -> Result<FileOwner, BlobError> {
+async fn probe(config: &Config, database: Option<&str>) -> Result<FileOwner, BlobError> {
     let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| BlobError::Unavailable(error.to_string()))?;
+    let random: [u8; 32] = random::bytes().map_err(|error| BlobError::Unavailable(error.to_string()))?;
     blobs.probe(&[b"buzon doctor ".as_slice(), &random].concat()).await?;
     let owner = blobs.owner().await?;
     let is_anothers = owner.zip(database).is_some_and(|(owner, ours)| owner != ours);

@@ -1,11 +1,11 @@
-//! Whether the address that the gateway sends events to leads here.
+//! Checks whether the address to which the gateway sends events leads to this service.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
 use super::Finding;
-use super::caller::{ProbeResult, Prober};
+use super::prober::{ProbeResult, Prober};
 use super::service::same;
 use crate::config::Config;
 use domain::access::identity::IdentityClaims;
@@ -13,33 +13,34 @@ use domain::instance;
 
 const PUBLIC_URL: &str = "public_url";
 
-/// What is there, and what it says of the way to it if it is ours. `here` is the service of this machine.
+/// Returns the finding, and the claims of what answers if it is ours. `here` are the claims of the service on this
+/// machine.
 pub(super) async fn check(
     config: &Config,
-    caller: &Prober,
+    prober: &Prober,
     here: Option<&IdentityClaims>,
     database: Option<&str>,
 ) -> (Finding, Option<IdentityClaims>) {
     let Some(public) = &config.public_url else {
-        let missing = "it is not set, so whether the gateway reaches buzon was not looked at";
+        let missing = "it is not set, so it was not checked whether the gateway reaches buzon";
         let remedy = "set public_url to the address that the gateway is to use, such as https://buzon.example.com";
         return (Finding::warning(PUBLIC_URL, missing, remedy), None);
     };
-    if !caller.has_token() {
-        let why = "there is no API token yet, by which a buzon shows that it is this one";
+    if !prober.has_token() {
+        let why = "there is no API token yet, with which a buzon proves that it is this one";
         return (Finding::warning(PUBLIC_URL, why, "start buzon once, and run doctor again"), None);
     }
     let webhook = webhook(config, public);
-    match caller.ask(webhook.clone()).await {
-        ProbeResult::Ours(said) => {
-            let finding = ours(config, public, &said, here, database);
-            (finding, Some(said))
+    match prober.ask(webhook.clone()).await {
+        ProbeResult::Ours(claims) => {
+            let finding = ours(config, public, &claims, here, database);
+            (finding, Some(claims))
         }
-        heard => (not_ours(config, &webhook, &heard), None),
+        other => (not_ours(config, &webhook, &other), None),
     }
 }
 
-/// The very address that is registered, of the first instance if some are configured.
+/// Returns the URL that is registered, for the first configured instance if there is one.
 fn webhook(config: &Config, public: &Url) -> Url {
     instance::webhook_url(public, config.instances.first().map(|instance| &instance.id))
 }
@@ -47,14 +48,14 @@ fn webhook(config: &Config, public: &Url) -> Url {
 fn ours(
     config: &Config,
     public: &Url,
-    said: &IdentityClaims,
+    claims: &IdentityClaims,
     here: Option<&IdentityClaims>,
     database: Option<&str>,
 ) -> Finding {
-    let is_this_process = here.is_some_and(|here| here.process == said.process);
-    // One service works on one SQLite file, and several on one database of a server.
+    let is_this_process = here.is_some_and(|here| here.process == claims.process);
+    // An SQLite file has only one service, but several services can use the same database of a server.
     let is_copy = here.is_some() && !is_this_process && config.database.folder().is_some();
-    if !same(said.database.as_deref(), database) || is_copy {
+    if !same(claims.database.as_deref(), database) || is_copy {
         return Finding::failure(
             PUBLIC_URL,
             format!("another buzon answers at {public}, with the same token and other data"),
@@ -64,7 +65,7 @@ fn ours(
     if public.scheme() == "http" && !is_here(public) {
         return Finding::warning(
             PUBLIC_URL,
-            format!("{public} leads here, without TLS: everybody on the way can read the messages"),
+            format!("{public} leads here, without TLS: anybody on the network path can read the messages"),
             "put nginx, Caddy or a tunnel with TLS in front of buzon, and set public_url to https://…",
         );
     }
@@ -72,9 +73,9 @@ fn ours(
     Finding::ok(PUBLIC_URL, format!("{public} leads to {which}"))
 }
 
-fn not_ours(config: &Config, webhook: &Url, heard: &ProbeResult) -> Finding {
+fn not_ours(config: &Config, webhook: &Url, result: &ProbeResult) -> Finding {
     let listen = config.listen;
-    let (found, remedy) = match heard {
+    let (found, remedy) = match result {
         ProbeResult::Nothing(why) => (
             format!("{webhook} gives no answer: {why}"),
             "is the name right, does it lead to this machine, does the proxy or the tunnel run, and does the firewall \
@@ -90,7 +91,7 @@ fn not_ours(config: &Config, webhook: &Url, heard: &ProbeResult) -> Finding {
             format!("is buzon running, and does the proxy pass /webhook on to http://{listen}?"),
         ),
         ProbeResult::Something(status) => (
-            format!("something else than buzon answers at {webhook} (HTTP {})", status.as_u16()),
+            format!("something other than buzon answers at {webhook} (HTTP {})", status.as_u16()),
             format!(
                 "correct public_url, or have the proxy pass /webhook on to http://{listen}, with all methods and headers"
             ),
@@ -104,7 +105,7 @@ fn not_ours(config: &Config, webhook: &Url, heard: &ProbeResult) -> Finding {
     Finding::failure(PUBLIC_URL, found, remedy)
 }
 
-/// Whether the URL names this machine by its loopback address.
+/// Returns whether the URL names this machine by its loopback address.
 pub(super) fn is_here(url: &Url) -> bool {
     let host = match url.host() {
         Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),

@@ -1,12 +1,14 @@
+//! The report with its findings.
+
 use serde::Serialize;
 
-/// How something is.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     #[default]
     Ok,
-    /// It works, and will not always.
+    /// It works now, but may not always.
     Warning,
     /// It does not work.
     Failure,
@@ -22,15 +24,15 @@ impl Verdict {
     }
 }
 
-/// A line of the report.
+/// The result of a check, which is a line of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at; the word stays the same from version to version.
+    /// The name of the check, which stays the same from version to version.
     pub check: &'static str,
     pub status: Verdict,
-    /// What was found.
+    /// The result in words.
     pub detail: String,
-    /// What to do, unless all is well.
+    /// The advice on what to do, unless everything is fine.
     pub remedy: Option<String>,
 }
 
@@ -48,7 +50,7 @@ impl Finding {
     }
 }
 
-/// Everything that was found, and the worst of it.
+/// All findings, and the worst verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub status: Verdict,

@@ -1,4 +1,4 @@
-//! What keeps strangers out: long enough, and nobody else's to read.
+//! Checks that secrets are hard to guess and that nobody else can read them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,18 +8,18 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Finding;
-use crate::config::Config;
-use crate::config::data_dir;
 use crate::config::exposure::exposures;
+use crate::config::{Config, data_dir};
 use domain::instance::InstanceId;
 
 const SECRETS: &str = "secrets";
 const API_TOKEN: &str = "api_token";
-/// What a random secret has; a shorter one is often a word that can be guessed.
+/// The minimum length of a good secret. A shorter one is often a word that can be guessed.
 const GOOD_LENGTH: usize = 32;
-/// Signs that differ; a random one of 32 hexadecimal digits has more, but for one in millions.
+/// The minimum number of different characters. Only one in millions of random secrets of 32 hexadecimal digits has
+/// fewer.
 const GOOD_VARIETY: usize = 8;
-const ANOTHER: &str = "have another one made: openssl rand -hex 32";
+const ANOTHER: &str = "make a new one: openssl rand -hex 32";
 const OTHERS: u32 = 0o077;
 
 pub(super) fn check(config: &Config, token: Option<&SecretString>) -> Vec<Finding> {
@@ -36,10 +36,12 @@ fn webhook(config: &Config) -> Finding {
     }
     let weak: Vec<_> = config.keyring.secrets().filter(|(_, secret)| is_weak(secret.expose())).collect();
     if let Some((owner, _)) = weak.first() {
-        let whose = owner.map_or_else(|| "webhook_secret".to_owned(), |id| format!("a secret of instance {id}"));
+        let which = owner.map_or_else(|| "webhook_secret".to_owned(), |id| format!("a secret of instance {id}"));
         return Finding::warning(
             SECRETS,
-            format!("{whose} could be guessed: it has fewer than {GOOD_LENGTH} signs, or the same few again and again"),
+            format!(
+                "{which} could be guessed: it has fewer than {GOOD_LENGTH} characters, or only a few different ones"
+            ),
             format!("{ANOTHER}; then: buzon gateway register INSTANCE"),
         );
     }
@@ -57,7 +59,7 @@ fn unsigned(config: &Config) -> Finding {
     let remedy = "make a secret with: openssl rand -hex 32. Set it as webhook_secret here, and at the gateway with: \
                   buzon gateway register INSTANCE";
     match config.allow_unsigned {
-        true => Finding::warning(SECRETS, "anybody who reaches the webhook can send events that nobody sent", remedy),
+        true => Finding::warning(SECRETS, "anybody who reaches the webhook can send forged events", remedy),
         false => Finding::warning(SECRETS, "there is no secret: events are taken from this machine only", remedy),
     }
 }
@@ -75,7 +77,7 @@ fn api(config: &Config, token: Option<&SecretString>) -> Finding {
     match (token, &config.api_token) {
         (Some(token), _) if is_weak(token.expose_secret()) => Finding::warning(
             API_TOKEN,
-            "the token of the read API could be guessed: it has the same few signs again and again",
+            "the token of the read API could be guessed: it has only a few different characters",
             format!("{ANOTHER}, and set it as api_token"),
         ),
         (Some(_), Some(_)) => Finding::ok(API_TOKEN, "it is long enough"),
@@ -89,15 +91,15 @@ fn api(config: &Config, token: Option<&SecretString>) -> Finding {
     }
 }
 
-/// Others who may look into the folder are near what is in it: all messages.
+/// Checks the mode of the data folder. Others who can open it may be able to read all messages.
 fn private(folder: &Path) -> Finding {
     let is_open = fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & OTHERS != 0);
     if is_open {
         return Finding::warning(
             API_TOKEN,
-            format!("other users of this machine may look into {}", folder.display()),
+            format!("other users of this machine can look into {}", folder.display()),
             format!("run: chmod 700 {}", folder.display()),
         );
     }
-    Finding::ok(API_TOKEN, "it is random, and in a folder of its owner's alone")
+    Finding::ok(API_TOKEN, "it is random, and in a folder that only its owner can open")
 }

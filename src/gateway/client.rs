@@ -1,3 +1,5 @@
+//! A client of the gateway's API.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +19,17 @@ use platform::outbound;
 use platform::tls;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long one answer may take: a replay may last as long as the delivery that it is.
+/// How long one answer may take. A replay lasts as long as the delivery that it causes.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
-/// How often a gateway that is asked too often is waited for, and how long at a time.
+/// How many times a request is repeated after a 429, and the longest wait before that.
 const WAITS: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The first wait where the gateway names none; each further one is twice as long.
+/// The first wait if the gateway names none. Each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 
-/// Told of every wait that the gateway asks for.
+/// A callback that is called for every wait that the gateway asks for.
 pub type WaitNotice = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// A client of the gateway's API.
@@ -36,10 +38,10 @@ pub struct Gateway {
     client: Client,
     base: Url,
     clock: Arc<dyn Clock>,
-    waiting: WaitNotice,
+    on_wait: WaitNotice,
 }
 
-/// What is asked for: it tells what a 404 means, and what must not be repeated of an answer.
+/// What a request is about. It decides what a 404 means, and what must not be quoted from an answer.
 enum RequestSubject<'a> {
     Webhook(&'a Secret),
     List,
@@ -47,16 +49,18 @@ enum RequestSubject<'a> {
 }
 
 impl Gateway {
+    /// Makes a client for the gateway at `base`.
+    ///
     /// # Errors
     /// If the HTTP client cannot be made.
-    pub fn new(base: Url, clock: Arc<dyn Clock>, waiting: WaitNotice) -> Result<Self, reqwest::Error> {
+    pub fn new(base: Url, clock: Arc<dyn Clock>, on_wait: WaitNotice) -> Result<Self, reqwest::Error> {
         tls::install_provider();
-        // What HTTP/2 compresses is logged in parts; there are a handful of requests.
+        // At debug level, the HTTP/2 library logs parts of the headers. HTTP/1.1 is enough for a handful of requests.
         let client = outbound::client()?.http1_only().connect_timeout(CONNECT_WAIT).timeout(ANSWER_WAIT).build()?;
-        Ok(Self { client, base, clock, waiting })
+        Ok(Self { client, base, clock, on_wait })
     }
 
-    /// Sets where the events of an instance go, and the secret that signs them (guide, "Endpoint de configuración").
+    /// Sets the URL for the events of an instance, and the secret that signs them (guide, "Endpoint de configuración").
     pub async fn set_webhook(&self, account: &Account, url: &Url, secret: &Secret) -> Result<(), GatewayError> {
         let body = json!({
             "token": account.token.expose_secret(), "url": url.as_str(), "secret": secret.expose(),
@@ -65,7 +69,7 @@ impl Gateway {
         self.ask(json_body(request, &body), account, RequestSubject::Webhook(secret)).await.map(|_| ())
     }
 
-    /// At most `limit` of the deliveries that failed. The gateway may have a lower limit of its own.
+    /// Returns at most `limit` of the deliveries that failed. The gateway may have a lower limit of its own.
     pub async fn failed(&self, account: &Account, limit: usize) -> Result<Vec<FailedDelivery>, GatewayError> {
         let mut url = self.url(&["api", "webhook-dlq"]);
         url.query_pairs_mut()
@@ -76,7 +80,7 @@ impl Gateway {
         FailedDelivery::list(&answer).ok_or(GatewayError::UnknownForm)
     }
 
-    /// Has the gateway send a failed delivery again, now. That it says yes does not mean that the event has arrived.
+    /// Has the gateway send a failed delivery again now. Success does not mean that the event has arrived.
     pub async fn replay(&self, account: &Account, id: &str) -> Result<(), GatewayError> {
         let body = json!({"instanceId": instance(&account.instance), "token": account.token.expose_secret()});
         let request = self.client.post(self.url(&["api", "webhook-dlq", id, "replay"]));
@@ -89,7 +93,7 @@ impl Gateway {
         url
     }
 
-    /// Asks, and again when the gateway wants to be asked more slowly.
+    /// Sends the request, and repeats it after a wait if the gateway answers 429.
     async fn ask(
         &self,
         request: RequestBuilder,
@@ -104,7 +108,7 @@ impl Gateway {
                     if wait > LONGEST_WAIT {
                         return Err(GatewayError::Busy(wait));
                     }
-                    (self.waiting)(wait);
+                    (self.on_wait)(wait);
                     sleep(wait).await;
                 }
                 outcome => return outcome,
@@ -133,21 +137,21 @@ impl Gateway {
             }),
             StatusCode::TOO_MANY_REQUESTS => Err(GatewayError::Busy(self.asked_wait(&response))),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Err(GatewayError::Trouble(status))
+                Err(GatewayError::ServerError(status))
             }
             _ if status.is_redirection() => Err(GatewayError::Redirect(status)),
             _ => answer(status, &body(response).await?, |reason| hide(reason, account, about)),
         }
     }
 
-    /// Zero where the gateway names no time.
+    /// Returns the wait that the gateway asks for, or zero if it names none.
     fn asked_wait(&self, response: &Response) -> Duration {
         let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         asked.and_then(|value| retry_after(value, self.clock.now())).unwrap_or_default()
     }
 }
 
-/// Text as the provider's samples have it: a number where it is one.
+/// Returns the id in the form of the provider's samples: a number if the text is one.
 fn instance(id: &InstanceId) -> Value {
     let number = id.as_str().parse::<u64>().ok().filter(|number| number.to_string() == id.as_str());
     number.map_or_else(|| id.as_str().into(), Value::from)
@@ -157,13 +161,13 @@ fn json_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
     request.header(CONTENT_TYPE, "application/json").body(body.to_string())
 }
 
-/// A body and its type.
-struct RequestBody {
+/// The body of an answer and its type.
+struct AnswerBody {
     content_type: String,
     bytes: Vec<u8>,
 }
 
-async fn body(mut response: Response) -> Result<RequestBody, GatewayError> {
+async fn body(mut response: Response) -> Result<AnswerBody, GatewayError> {
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.and_then(|value| value.split(';').next()).unwrap_or("something").to_owned();
     let mut bytes = Vec::new();
@@ -173,11 +177,11 @@ async fn body(mut response: Response) -> Result<RequestBody, GatewayError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(RequestBody { content_type, bytes })
+    Ok(AnswerBody { content_type, bytes })
 }
 
-/// A yes, with what it says; or a no in JSON, whatever its status.
-fn answer(status: StatusCode, body: &RequestBody, hide: impl Fn(&str) -> String) -> Result<Value, GatewayError> {
+/// Reads an answer as JSON. An answer can be a refusal whatever its status.
+fn answer(status: StatusCode, body: &AnswerBody, hide: impl Fn(&str) -> String) -> Result<Value, GatewayError> {
     if status.is_success() && body.bytes.trim_ascii().is_empty() {
         return Ok(Value::Null);
     }
@@ -187,13 +191,13 @@ fn answer(status: StatusCode, body: &RequestBody, hide: impl Fn(&str) -> String)
     let denies = |name: &str| answer.get(name) == Some(&Value::Bool(false));
     if !status.is_success() || denies("ok") || denies("success") {
         let reason = ["error", "message"].iter().find_map(|name| answer.get(name)?.as_str());
-        let said = reason.map(|reason| format!(": {}", hide(reason))).unwrap_or_default();
-        return Err(GatewayError::Refused { status, said });
+        let reason = reason.map(|reason| format!(": {}", hide(reason))).unwrap_or_default();
+        return Err(GatewayError::Refused { status, reason });
     }
     Ok(answer)
 }
 
-/// The gateway's reason, cut to a line, without the token or the secret if it repeats them.
+/// Returns the gateway's reason on one line, cut, and with the token and the secret hidden if it repeats them.
 fn hide(reason: &str, account: &Account, about: &RequestSubject<'_>) -> String {
     const SHOWN: usize = 200;
     let reason = reason.replace(account.token.expose_secret(), "***");

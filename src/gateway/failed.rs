@@ -1,9 +1,11 @@
+//! The gateway's list of failed deliveries.
+
 use serde::Serialize;
 use serde_json::Value;
 
 use domain::time::timestamp::Timestamp;
 
-/// An event that the gateway could not deliver and keeps, under the names and in the words of its list
+/// An event that the gateway could not deliver and keeps. The fields have the names and values of its list
 /// (`GET /api/webhook-dlq`, blog/webhook-dlq-reintentos).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedDelivery {
@@ -16,12 +18,12 @@ pub struct FailedDelivery {
     pub endpoint: Option<String>,
 }
 
-/// Words of `status` for a delivery that has succeeded since.
+/// The values of `status` for a delivery that has succeeded since.
 const ARRIVED: [&str; 4] = ["delivered", "success", "succeeded", "resolved"];
 
 impl FailedDelivery {
-    /// Reads the list. Its form is published but for what stands around the entries: they are the answer itself, or
-    /// the only list in it. `None` for anything else, and for an entry without an id.
+    /// Reads the list. The form of its entries is published, but not what surrounds them, so the list is the answer
+    /// itself or the only list in it. Returns `None` for anything else, and if an entry has no id.
     pub(super) fn list(answer: &Value) -> Option<Vec<Self>> {
         entries(answer)?.iter().map(Self::read).collect()
     }
@@ -39,16 +41,16 @@ impl FailedDelivery {
         })
     }
 
-    /// Whether it is still to come, as far as the gateway says.
+    /// Returns whether the delivery is still to come, as far as the gateway says.
     pub fn is_due(&self) -> bool {
         let status = self.status.as_deref().unwrap_or_default().trim();
         !ARRIVED.iter().any(|word| status.eq_ignore_ascii_case(word))
     }
 
-    /// When it failed for the first time; `None` where that cannot be read.
+    /// Returns when the delivery failed for the first time, if that can be read.
     fn created(&self) -> Option<Timestamp> {
         let text = self.created_at.as_deref()?.trim();
-        // As databases write it: UTC, without saying so.
+        // Databases write UTC without saying so.
         Timestamp::from_person(text).or_else(|| Timestamp::from_rfc3339(&format!("{}Z", text.replacen(' ', "T", 1))))
     }
 }
@@ -72,7 +74,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Puts the oldest first: what came with them is the next that the gateway deletes.
+/// Sorts the oldest first, because their files are the next that the gateway deletes.
 pub fn oldest_first(deliveries: &mut [FailedDelivery]) {
     let unknown = Timestamp::MAX;
     deliveries.sort_by_cached_key(|delivery| {

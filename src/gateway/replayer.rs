@@ -1,9 +1,9 @@
-//! Asks the gateway for what it could not deliver while the store or the process was away: messages then come now and
-//! not in an hour, and their files before the gateway deletes them.
+//! Asks the gateway for the deliveries that failed while the store or the process was away. Messages then arrive now
+//! instead of in an hour, and their files are fetched before the gateway deletes them.
 //!
-//! An outage is over when events can be stored again. It is followed up in a few rounds, further and further apart. A
-//! round asks for each delivery that the gateway lists and that was not asked for before, the oldest first, and breaks
-//! off when events are refused again. So nothing is asked for twice in an outage, and every number is bounded.
+//! An outage is over when events can be stored again. It is followed up in a few rounds, at growing intervals. A round
+//! asks for each delivery that the gateway lists and that was not asked for before, the oldest first, and breaks off
+//! when events are refused again. So nothing is asked for twice in an outage, and every number is bounded.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use platform::supervisor;
 use platform::threads::Threads;
 use store::{EventStore, Store};
 
-/// How long each round of an outage waits. The first lets listeners and proxies come up.
+/// The wait before each round. The first one lets listeners and proxies come up.
 const ROUNDS: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(15),
@@ -29,28 +29,31 @@ const ROUNDS: [Duration; 5] = [
     Duration::from_secs(4 * 60),
     Duration::from_secs(15 * 60),
 ];
-/// How many deliveries of an instance are asked for in an outage. The gateway sends the others by itself in time.
+/// The maximum number of deliveries of an instance that are asked for in an outage. The gateway sends the others by
+/// itself later.
 const MOST: usize = 2_000;
-/// How many are listed at once.
+/// The number of deliveries that are listed at once.
 const LISTED: usize = 500;
 const BETWEEN: Duration = Duration::from_millis(100);
-/// So many that the gateway cannot send one after the other are enough for a round.
+/// A round ends after so many failures in a row.
 const FAILURES_IN_A_ROW: u32 = 3;
 
-/// How often it is looked whether events can be stored again; the last goes on.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-const LAST_LOOK: Duration = Duration::from_secs(15);
-const LOOK_WAIT: Duration = Duration::from_secs(2);
+/// The intervals at which the store is probed. They double from the first to the last.
+const FIRST_PROBE: Duration = Duration::from_secs(1);
+const LAST_PROBE: Duration = Duration::from_secs(15);
+/// The time limit of a probe.
+const PROBE_WAIT: Duration = Duration::from_secs(2);
 
-/// How long an outage is not looked for after another: twice as long each time, unless there was none for long.
+/// The pause after an outage, before the next one is followed up. It doubles each time, unless there was no outage for
+/// long.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LAST_REST: Duration = Duration::from_secs(10 * 60);
 
-/// What the replayer works with.
+/// The parts of the service that the replayer uses.
 pub struct ReplayerParts {
     pub gateway: Gateway,
     pub accounts: Vec<Account>,
-    /// Where events are recorded.
+    /// The store in which events are recorded.
     pub ledger: Arc<dyn EventStore>,
     pub store: Arc<dyn Store>,
     pub outage: Arc<Outage>,
@@ -71,75 +74,76 @@ impl Replayer {
     pub fn start(parts: ReplayerParts, stop: CancellationToken) -> std::io::Result<Self> {
         let threads = Threads::start("gateway", 1)?;
         let ReplayerParts { gateway, accounts, ledger, store, outage, meters } = parts;
-        let watch = Watch { ledger, store, outage, meters, runtime: Handle::current() };
-        let asking = Arc::new(Asking { gateway, accounts, watch });
-        let run = move || run(asking.clone());
+        let watch = StoreWatch { ledger, store, outage, meters, runtime: Handle::current() };
+        let replaying = Arc::new(Replaying { gateway, accounts, watch });
+        let run = move || run(replaying.clone());
         threads.handle().spawn(supervisor::keep_until("replayer", stop, run));
         Ok(Self { _threads: threads })
     }
 }
 
 /// The gateway to ask, the accounts to ask for, and the watch that says when.
-struct Asking {
+struct Replaying {
     gateway: Gateway,
     accounts: Vec<Account>,
-    watch: Watch,
+    watch: StoreWatch,
 }
 
-async fn run(asking: Arc<Asking>) {
-    let Asking { gateway, accounts, watch } = &*asking;
+async fn run(replaying: Arc<Replaying>) {
+    let Replaying { gateway, accounts, watch } = &*replaying;
     let mut rest = FIRST_REST;
     loop {
-        let well = follow_up(gateway, accounts, watch).await;
+        let refused = follow_up(gateway, accounts, watch).await;
         sleep(rest).await;
         let calm = Instant::now();
-        watch.outage.more_refused(well).await;
+        watch.outage.more_refused(refused).await;
         rest = if calm.elapsed() > LAST_REST { FIRST_REST } else { (rest * 2).min(LAST_REST) };
     }
 }
 
-/// Follows up one outage. Returns how many events had been refused when all was well for the last time.
-async fn follow_up(gateway: &Gateway, accounts: &[Account], watch: &Watch) -> u64 {
+/// Follows up one outage. Returns how many events had been refused when the store was last seen to work.
+async fn follow_up(gateway: &Gateway, accounts: &[Account], watch: &StoreWatch) -> u64 {
     let mut missed: Vec<Missed> = accounts.iter().map(|account| Missed::new(account, &watch.meters)).collect();
-    let mut proof = Proof::Look;
-    let mut well = watch.outage.refused();
+    let mut proof = Recovery::Probe;
+    let mut refused = watch.outage.refused();
     for pause in ROUNDS {
         sleep(pause).await;
-        well = watch.until_well(proof).await;
+        refused = watch.until_recovered(proof).await;
         for missed in missed.iter_mut().filter(|missed| missed.is_open) {
-            missed.round(gateway, || watch.outage.refused() > well).await;
+            missed.round(gateway, || watch.outage.refused() > refused).await;
         }
         if missed.iter().all(|missed| !missed.is_open) {
             break;
         }
-        let again = watch.outage.refused() > well;
-        proof = if again { Proof::Commit } else { Proof::Look };
+        let again = watch.outage.refused() > refused;
+        proof = if again { Recovery::Commit } else { Recovery::Probe };
     }
-    well
+    refused
 }
 
-/// What an instance has missed in an outage.
+/// The deliveries that an instance has missed in an outage.
 struct Missed<'a> {
     account: &'a Account,
     meters: &'a Meters,
+    /// The ids of the deliveries that were asked for.
     asked: HashSet<String>,
-    /// Whether there may be something left to ask for.
+    /// True while there may be something left to ask for.
     is_open: bool,
-    /// Not to be asked before, by the gateway's word.
-    rests_until: Instant,
+    /// The gateway asked not to be asked before this time.
+    not_before: Instant,
 }
 
 impl<'a> Missed<'a> {
     fn new(account: &'a Account, meters: &'a Meters) -> Self {
-        Self { account, meters, asked: HashSet::new(), is_open: true, rests_until: Instant::now() }
+        Self { account, meters, asked: HashSet::new(), is_open: true, not_before: Instant::now() }
     }
 
     async fn round(&mut self, gateway: &Gateway, is_refusing: impl Fn() -> bool) {
-        if Instant::now() < self.rests_until {
+        if Instant::now() < self.not_before {
             return;
         }
         let listed = gateway.failed(self.account, LISTED + self.asked.len()).await;
-        self.meters.replay(ReplayRequest::List, said(&listed));
+        self.meters.replay(ReplayRequest::List, outcome_label(&listed));
         match listed {
             Ok(listed) => {
                 let wanted = self.wanted(listed);
@@ -152,7 +156,7 @@ impl<'a> Missed<'a> {
         }
     }
 
-    /// What is to be asked for, of all that the gateway lists.
+    /// Chooses what to ask for from what the gateway lists.
     fn wanted(&self, listed: Vec<FailedDelivery>) -> Vec<FailedDelivery> {
         let (instance, count) = (&self.account.instance, listed.len());
         let is_new = |delivery: &FailedDelivery| delivery.is_due() && !self.asked.contains(&delivery.id);
@@ -174,7 +178,7 @@ impl<'a> Missed<'a> {
                 break;
             }
             let outcome = gateway.replay(self.account, &delivery.id).await;
-            self.meters.replay(ReplayRequest::Replay, said(&outcome));
+            self.meters.replay(ReplayRequest::Replay, outcome_label(&outcome));
             if !matches!(outcome, Err(GatewayError::Busy(_))) {
                 self.asked.insert(delivery.id);
             }
@@ -196,7 +200,7 @@ impl<'a> Missed<'a> {
     fn end_with(&mut self, error: &GatewayError) {
         self.is_open = error.may_pass();
         if let GatewayError::Busy(wait) = error {
-            self.rests_until = Instant::now() + *wait;
+            self.not_before = Instant::now() + *wait;
         }
         let instance = &self.account.instance;
         let next =
@@ -205,60 +209,61 @@ impl<'a> Missed<'a> {
     }
 }
 
-/// The word for what the gateway said.
-fn said<T>(answer: &Result<T, GatewayError>) -> &'static str {
+/// Returns the label of an answer for the metrics.
+fn outcome_label<T>(answer: &Result<T, GatewayError>) -> &'static str {
     answer.as_ref().err().map_or("ok", GatewayError::code)
 }
 
-/// What shows that events can be stored again.
+/// The evidence that is needed to believe that events can be stored again.
 #[derive(Clone, Copy)]
-enum Proof {
-    /// That the database takes a transaction.
-    Look,
-    /// An event that was stored: the last look said yes, and events were refused all the same.
+enum Recovery {
+    /// The database takes a transaction.
+    Probe,
+    /// An event was stored. A probe is not enough, because the last one succeeded and events were refused nevertheless.
     Commit,
 }
 
-/// Sees whether events can be stored.
-struct Watch {
+/// Watches whether events can be stored.
+struct StoreWatch {
     ledger: Arc<dyn EventStore>,
     store: Arc<dyn Store>,
     outage: Arc<Outage>,
     meters: Arc<Meters>,
-    /// Where the store's connections live.
+    /// The runtime of the store's connections.
     runtime: Handle,
 }
 
-impl Watch {
-    /// Waits until events can be stored and none was refused for a moment. Returns how many had been until then.
-    async fn until_well(&self, proof: Proof) -> u64 {
+impl StoreWatch {
+    /// Waits until events can be stored and none was refused for a moment. Returns how many were refused before that.
+    async fn until_recovered(&self, proof: Recovery) -> u64 {
         let stored = self.outage.stored();
-        let mut pause = FIRST_LOOK;
+        let mut pause = FIRST_PROBE;
         loop {
             let refused = self.outage.refused();
             sleep(pause).await;
-            pause = (pause * 2).min(LAST_LOOK);
+            pause = (pause * 2).min(LAST_PROBE);
             if self.outage.refused() > refused {
                 continue;
             }
-            let is_well = match proof {
+            let has_recovered = match proof {
                 _ if self.outage.stored() > stored => true,
-                Proof::Look => self.takes_transactions().await,
-                Proof::Commit => false,
+                Recovery::Probe => self.takes_transactions().await,
+                Recovery::Commit => false,
             };
-            if is_well {
+            if has_recovered {
                 return refused;
             }
         }
     }
 
-    /// Asks the readers first: what waits for the writer's connection would hold up events.
+    /// Probes the database. The read pool is asked first, because a request that waits for the writer's connection
+    /// would hold up events.
     async fn takes_transactions(&self) -> bool {
         let (store, ledger) = (self.store.clone(), self.ledger.clone());
-        let looked = self.runtime.spawn(async move {
-            let asked = timeout(LOOK_WAIT, store.ping()).await;
-            matches!(asked, Ok(Ok(()))) && matches!(timeout(LOOK_WAIT, ledger.record_batch(&[])).await, Ok(Ok(_)))
+        let probed = self.runtime.spawn(async move {
+            let pinged = timeout(PROBE_WAIT, store.ping()).await;
+            matches!(pinged, Ok(Ok(()))) && matches!(timeout(PROBE_WAIT, ledger.record_batch(&[])).await, Ok(Ok(_)))
         });
-        looked.await.unwrap_or(false)
+        probed.await.unwrap_or(false)
     }
 }

@@ -1,4 +1,4 @@
-//! Events are refused before the disk is full: then a database could not even tidy up.
+//! Refusal of events before the disk is full. On a full disk a database cannot even clean up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::IngestError;
 use platform::disk::Disk;
 
-/// Watches the disk, and says in the log when it becomes too full and when it no longer is.
+/// A low-water mark of the free space on the disk. It logs when the space falls below the mark and when it rises again.
 pub(super) struct DiskGuard {
     disk: Disk,
     low: AtomicBool,

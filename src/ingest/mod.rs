@@ -1,7 +1,7 @@
-//! Group commit: events wait in a bounded queue while one batch is being committed, and are the next batch together.
+//! Group commit: while one batch is being committed, further events wait in a bounded queue and become the next batch.
 //!
-//! [`Ingest`] is the way in, for every request handler; `writer` is the one task that writes. Nobody cancels it: a
-//! client that goes away takes its waiting with it, and not the commit.
+//! [`Ingest`] is the way into the queue for every request handler, and `writer` is the one task that writes. A client
+//! that goes away stops waiting, but does not cancel the commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,20 +28,21 @@ use batch_latency::BatchLatency;
 pub use stored_summary::{StoredSummary, log_summaries};
 use writer::{BATCH_BYTES, BATCH_EVENTS};
 
-/// Events that wait or are being committed.
+/// The maximum number of events that wait or are being committed.
 const QUEUE_EVENTS: usize = 4_096;
-/// Bytes of bodies that wait or are being committed.
+/// The maximum bytes of bodies that wait or are being committed.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// Of both, so much is left for the events whose bodies are being read: a new one is refused before its body is.
+/// Headroom for requests whose bodies are still arriving. When only this much is left, new requests are refused before
+/// their bodies are read.
 const SPARE_EVENTS: usize = QUEUE_EVENTS / 8;
 const SPARE_BYTES: usize = QUEUE_BYTES / 8;
-/// How long a client waits for its commit.
+/// The time that a client waits for its commit.
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
-/// A new event that would have to wait longer is refused at once: stored after its client has given it up, it would
-/// have taken the place of one whose client waits.
+/// An event that would have to wait longer is refused at once. It would be stored after its client has given up, in the
+/// place of an event whose client still waits.
 const ADMITTED_WAIT: Duration = Duration::from_secs(2);
 
-/// Why an event was not stored, or not in time. Each is our own trouble, and the client should come again.
+/// The reasons why an event was not stored, or not in time. None is the client's fault, and the client should retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
     #[error("too many events are waiting to be stored")]
@@ -50,7 +51,7 @@ pub enum IngestError {
     DiskLow,
     #[error("the database is not available")]
     StoreUnavailable,
-    /// The event is still in the queue, and may be stored yet.
+    /// The event is still in the queue and may yet be stored.
     #[error("the database took too long")]
     CommitTimeout,
     #[error("buzon is shutting down")]
@@ -61,7 +62,7 @@ pub enum IngestError {
 struct Queued {
     event: Event,
     answer: oneshot::Sender<Result<Receipt, IngestError>>,
-    /// The event's share of the bytes, until it is answered.
+    /// The event's share of [`QUEUE_BYTES`], held until the event is answered.
     share: OwnedSemaphorePermit,
 }
 
@@ -78,16 +79,15 @@ pub struct Ingest {
 /// The writer task. It ends when its token is cancelled and the queue is empty.
 pub struct IngestWriter(JoinHandle<()>);
 
-/// Whom the writer tells of its commits.
+/// The parts of the service that the writer notifies of its commits.
 #[derive(Clone, Default)]
 pub struct CommitListeners {
-    /// Of every commit.
+    /// Notified of every commit.
     pub committed: Arc<Notify>,
-    /// Of every commit after which there is a file to be saved.
+    /// Notified of every commit after which there is a file to be saved.
     pub media: Arc<Notify>,
-    /// Of every commit, as of every event that is refused.
+    /// Counts every commit and every refused event.
     pub outage: Arc<Outage>,
-    /// Of every commit.
     pub meters: Arc<Meters>,
     /// Counts the events of every commit for the log.
     pub summary: Arc<StoredSummary>,
@@ -115,24 +115,24 @@ pub fn start(
 }
 
 impl Ingest {
-    /// Whether one more event may come, to be asked before its body is read.
+    /// Checks whether one more event is admitted, before its body is read.
     ///
     /// # Errors
-    /// [`IngestError::QueueFull`] when nearly as many wait as may, or so many that this one would wait too long;
-    /// [`IngestError::DiskLow`] when the disk is nearly full.
+    /// [`IngestError::QueueFull`] if the queue is nearly full or so long that this event would wait too long,
+    /// [`IngestError::DiskLow`] if the disk is nearly full.
     pub fn admit(&self) -> Result<(), IngestError> {
-        self.has_place().inspect_err(|_| self.outage.refuse())
+        self.check_queue().inspect_err(|_| self.outage.refuse())
     }
 
-    fn has_place(&self) -> Result<(), IngestError> {
+    fn check_queue(&self) -> Result<(), IngestError> {
         let (events, bytes) = self.waiting();
         let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
         let batches_before = (events / BATCH_EVENTS).max(bytes / BATCH_BYTES);
-        let late = self.batch_latency.of(batches_before) > ADMITTED_WAIT;
+        let late = self.batch_latency.estimate(batches_before) > ADMITTED_WAIT;
         if full || late { Err(IngestError::QueueFull) } else { self.disk_guard.check() }
     }
 
-    /// Whether the disk has room for events.
+    /// Checks whether the disk has room for events.
     ///
     /// # Errors
     /// [`IngestError::DiskLow`].
@@ -140,12 +140,12 @@ impl Ingest {
         self.disk_guard.check()
     }
 
-    /// How many events wait, and the bytes of their bodies and of those that are being committed.
+    /// Returns how many events wait, and the bytes of the bodies that wait or are being committed.
     pub fn waiting(&self) -> (usize, usize) {
         (QUEUE_EVENTS - self.queue.capacity(), QUEUE_BYTES - self.bytes.available_permits())
     }
 
-    /// What the database is written to, as far as that is known.
+    /// Returns the disk that the database is on, as far as that is known.
     pub fn disk(&self) -> &Disk {
         self.disk_guard.disk()
     }
@@ -175,7 +175,7 @@ impl IngestWriter {
     /// Waits for the end of the task.
     ///
     /// # Errors
-    /// If the task panicked; nothing can be stored any more then.
+    /// If the task panicked. Nothing can be stored after that.
     pub async fn ended(&mut self) -> Result<(), tokio::task::JoinError> {
         (&mut self.0).await
     }

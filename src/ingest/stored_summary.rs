@@ -1,4 +1,4 @@
-//! Logs counts of what was stored, for people who watch the log: a line a minute, and none if nothing came.
+//! A line a minute in the log with the counts of stored events, and none if nothing came.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,13 +12,14 @@ use domain::event::{Effect, Event, EventState};
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
 
-/// The wait before a line, so that events that come together are counted in one. It is short for people who try it.
-const GATHERED: Duration = Duration::from_secs(1);
+/// The wait before a line, so that events that come together are counted in one line. It is short, so that people who
+/// try buzon out soon see a line.
+const GATHER_FOR: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_secs(59);
-/// So many times are enough to judge a clock by.
+/// The number of stated times from which the clock is judged.
 const ENOUGH_TIMES: u64 = 3;
 
-/// Counts what is committed.
+/// Counts of what was committed since the last line of the log.
 #[derive(Debug, Default)]
 pub struct StoredSummary {
     counts: Mutex<Counts>,
@@ -31,7 +32,7 @@ struct Counts {
     times: Times,
 }
 
-/// Since the last line.
+/// Counts of events since the last line.
 #[derive(Debug, Default, PartialEq)]
 struct Stored {
     messages: u64,
@@ -43,7 +44,7 @@ struct Stored {
     repeats: u64,
 }
 
-/// The times that senders state, since there were enough to judge by.
+/// Counts of the times that senders state, since the clock was last judged.
 #[derive(Debug, Default, PartialEq)]
 struct Times {
     stated: u64,
@@ -55,7 +56,7 @@ impl StoredSummary {
     pub(super) fn count(&self, events: &[Event], receipts: &[Receipt]) {
         let mut counts = self.lock();
         for (event, receipt) in events.iter().zip(receipts) {
-            *counts.stored.place(event, receipt) += 1;
+            *counts.stored.counter(event, receipt) += 1;
             let usable = event.interpretation.has_usable_time().filter(|_| !receipt.duplicate);
             counts.times.stated += u64::from(usable.is_some());
             counts.times.unusable += u64::from(usable == Some(false));
@@ -64,7 +65,7 @@ impl StoredSummary {
         self.counted.notify_one();
     }
 
-    /// Says in the log what was counted since the last time, and what is wrong with the clock.
+    /// Logs what was counted since the last line, and a warning if the clock looks wrong.
     fn log(&self, now: Timestamp) {
         let (stored, times) = {
             let mut counts = self.lock();
@@ -78,8 +79,8 @@ impl StoredSummary {
                 times.stated,
                 times.unusable,
                 clock = %now.to_rfc3339(),
-                "most events state a time that cannot be right, seen from this server's clock, and are ordered by their \
-                 arrival instead: set the clock (timedatectl shows it); buzon doctor compares it with the gateway's"
+                "most events state a time that is impossible by this server's clock, and are ordered by their arrival \
+                 instead: set the clock (timedatectl shows it); buzon doctor compares it with the gateway's"
             );
         }
     }
@@ -90,7 +91,7 @@ impl StoredSummary {
 }
 
 impl Stored {
-    fn place(&mut self, event: &Event, receipt: &Receipt) -> &mut u64 {
+    fn counter(&mut self, event: &Event, receipt: &Receipt) -> &mut u64 {
         match (&event.interpretation.effect, event.interpretation.state) {
             _ if receipt.duplicate => &mut self.repeats,
             _ if receipt.quarantined => &mut self.quarantined,
@@ -125,11 +126,11 @@ impl Times {
     }
 }
 
-/// Tells of what comes until it is dropped.
+/// Logs a summary whenever something was counted, until it is dropped.
 pub async fn log_summaries(summary: Arc<StoredSummary>, clock: Arc<dyn Clock>) {
     loop {
         summary.counted.notified().await;
-        sleep(GATHERED).await;
+        sleep(GATHER_FOR).await;
         summary.log(clock.now());
         sleep(REST).await;
     }

@@ -1,15 +1,15 @@
-//! Which events ran out of time alone.
+//! Events that ran out of time when they were committed alone.
 
 use std::collections::VecDeque;
 
 use domain::event::Event;
 use domain::instance::InstanceId;
 
-/// So many are remembered; an older one is forgotten, and must run out of time twice again.
+/// The maximum number of remembered events. The oldest is forgotten first, and must then run out of time twice again.
 const MOST: usize = 1_024;
 
-/// Tells an event that is at fault from a database that is slow: the event runs out of time again, though another was
-/// committed meanwhile.
+/// Tells an event that is at fault from a slow database: the event runs out of time again although other events were
+/// committed in between.
 #[derive(Default)]
 pub(super) struct Suspects {
     events: VecDeque<Suspect>,
@@ -18,17 +18,18 @@ pub(super) struct Suspects {
 
 struct Suspect {
     key: (InstanceId, [u8; 32]),
-    /// The number of the commits when it ran out of time.
+    /// The number of commits when the event ran out of time.
     commits: u64,
 }
 
 impl Suspects {
-    /// Notes that something was committed.
+    /// Counts a commit.
     pub(super) fn note_commit(&mut self) {
         self.commits += 1;
     }
 
-    /// Notes that an event ran out of time alone, and says whether it did before, and another was committed since.
+    /// Remembers an event that ran out of time alone. Returns whether it did so before and another event was committed
+    /// since then.
     pub(super) fn suspect(&mut self, event: &Event) -> bool {
         let key = (event.instance_id.clone(), event.body_sha256);
         let known = self.events.iter().position(|suspect| suspect.key == key);
@@ -63,7 +64,7 @@ mod tests {
         suspects.note_commit();
         assert!(!suspects.suspect(&event(2)));
         assert!(suspects.suspect(&event(1)));
-        assert!(!suspects.suspect(&event(1)), "it was told of, and forgotten");
+        assert!(!suspects.suspect(&event(1)), "it was reported and forgotten");
     }
 
     #[test]

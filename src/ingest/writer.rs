@@ -1,4 +1,4 @@
-//! The task that writes: takes what waits, commits it as one, answers all.
+//! The task that writes: it takes the events that wait, commits them as one batch, and answers them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -29,18 +29,17 @@ const RETRY_PART_FOR: Duration = Duration::from_millis(500);
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(20);
 const LAST_RETRY_AFTER: Duration = Duration::from_millis(640);
 
-/// When so many in succession run out of time, it is the database that is slow, and no event is at fault.
+/// The number of parts in succession that run out of time if the database is slow and no event is at fault.
 const SLOW_DATABASE: u32 = 5;
-/// Parts of batches that wait to be tried again.
+/// The maximum number of parts of batches that wait to be tried again.
 const DELAYED_PARTS: usize = 64;
 
-/// The word for the column `reason` of an event that the database would not hold, or that changes a row which cannot be
-/// read.
+/// The value of the column `reason` for an event that the database refused, or that changes a row which cannot be read.
 const REFUSED: &str = "refused_by_database";
-/// The word for one that the database did not get done, while it did others.
+/// The value for an event that the database did not commit in time, although it committed others.
 const TOOK_TOO_LONG: &str = "took_too_long";
 
-/// Commits batch after batch until the queue is closed and empty.
+/// Commits batch after batch. Closes the queue when `stop` is cancelled, and returns when it is empty.
 pub(super) async fn run(
     store: Arc<dyn EventStore>,
     mut waiting: mpsc::Receiver<Queued>,
@@ -64,9 +63,9 @@ pub(super) async fn run(
             let batch = gather(first, &mut waiting, &mut left_over);
             let started = Instant::now();
             committer.commit(BatchPart::new(batch)).await;
-            batch_latency.note(started.elapsed());
+            batch_latency.record(started.elapsed());
         }
-        // After a batch that ran out of time, the next goes first: its clients have waited all the while.
+        // After a batch that ran out of time, the next batch goes first, because its clients have waited all that time.
         waited = !waited && committer.delayed.len() > delayed;
         if !waited {
             committer.commit_delayed().await;
@@ -74,7 +73,7 @@ pub(super) async fn run(
     }
 }
 
-/// Waits for an event; `None` when the queue is closed and empty.
+/// Waits for an event. Returns `None` when the queue is closed and empty.
 async fn next(waiting: &mut mpsc::Receiver<Queued>, stop: &CancellationToken) -> Option<Queued> {
     tokio::select! {
         queued = waiting.recv() => return queued,
@@ -83,7 +82,8 @@ async fn next(waiting: &mut mpsc::Receiver<Queued>, stop: &CancellationToken) ->
     waiting.recv().await
 }
 
-/// Takes what waits without waiting for more. An event that would exceed the batch's bytes is left over for the next.
+/// Takes the events that wait, without waiting for more. An event that would exceed the bytes of a batch is left over
+/// for the next one.
 fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut Option<Queued>) -> Vec<Queued> {
     let mut bytes = first.event.body.len();
     let mut batch = vec![first];
@@ -99,11 +99,11 @@ fn gather(first: Queued, waiting: &mut mpsc::Receiver<Queued>, left_over: &mut O
     batch
 }
 
-/// Commits parts of batches and answers their clients, each as soon as its event is safe.
+/// Commits parts of batches, and answers each client as soon as its event is safe.
 struct Committer {
     store: Arc<dyn EventStore>,
     listeners: CommitListeners,
-    /// Halves of batches that took too long or were too much at once. One of their events may be at fault.
+    /// Halves of batches that took too long or were too large. One of their events may be at fault.
     delayed: VecDeque<BatchPart>,
     /// Events that ran out of time alone.
     suspects: Suspects,
@@ -116,9 +116,9 @@ impl Committer {
         Self { store, listeners, delayed: VecDeque::new(), suspects: Suspects::default(), slow: 0 }
     }
 
-    /// Commits a batch. Where the database refuses the data, the batch is halved until the culprit stands alone, and that
-    /// one is kept as quarantined: no event harms its neighbours. One of which a row is swallowed is found in the same way,
-    /// and is not acknowledged.
+    /// Commits a batch. If the database refuses the data, the batch is halved until the offending event stands alone,
+    /// and that event is stored as quarantined, so that it does not harm the others. An event of which the database
+    /// swallows a row is found in the same way, and is not acknowledged.
     async fn commit(&mut self, whole: BatchPart) {
         self.commit_within(whole, RETRY_FOR).await;
     }
@@ -183,8 +183,9 @@ impl Committer {
         tokio::spawn(async move { part.answer(receipts) });
     }
 
-    /// Has the halves of a part that ran out of time tried later. An event alone is refused, for it may come again; the
-    /// second time, if others were committed in between, it is to be kept as quarantined at once.
+    /// Delays the halves of a part that ran out of time. An event that ran out of time alone is refused, because the
+    /// gateway sends it again. The second time, if others were committed in between, it is returned as quarantined, to
+    /// be stored at once.
     fn ran_out_of_time(&mut self, part: BatchPart) -> Option<BatchPart> {
         self.slow += 1;
         match part.events.as_slice() {
@@ -205,7 +206,7 @@ impl Committer {
         None
     }
 
-    /// Has the halves of a part tried when it is their turn, if there is room for them.
+    /// Queues the halves of a part to be tried in their turn, or fails the part if there is no room for them.
     fn delay(&mut self, mut part: BatchPart, error: &StoreError) {
         if part.events.len() < 2 || self.delayed.len() >= DELAYED_PARTS {
             return part.fail(error);
@@ -216,7 +217,7 @@ impl Committer {
     }
 }
 
-/// Events of a batch, and in the same order those who wait for them.
+/// Some events of a batch, with their clients in the same order.
 struct BatchPart {
     events: Vec<Event>,
     clients: Vec<Client>,
@@ -226,7 +227,7 @@ struct BatchPart {
 
 struct Client {
     answer: oneshot::Sender<Result<Receipt, IngestError>>,
-    /// Returned to the bytes that may wait when the client has its answer.
+    /// The event's share of the bytes that may wait, given back when this is dropped.
     _share: OwnedSemaphorePermit,
 }
 
@@ -241,15 +242,15 @@ impl BatchPart {
         self.events.windows(2).any(|two| two[0].instance_id != two[1].instance_id)
     }
 
-    /// Keeps one half, and returns the other: of the instances where there are several, so that none is in the way of the
-    /// others for long; else of the events.
+    /// Keeps one half and returns the other. If there are several instances, these are divided, so that no instance
+    /// holds up the others for long; otherwise the events are.
     fn halve(&mut self) -> Self {
         let instances: BTreeSet<InstanceId> = self.events.iter().map(|event| event.instance_id.clone()).collect();
-        let is_first = |place: usize, event: &Event| match instances.iter().nth(instances.len() / 2) {
+        let is_first = |index: usize, event: &Event| match instances.iter().nth(instances.len() / 2) {
             Some(middle) if instances.len() > 1 => event.instance_id < *middle,
-            _ => place < self.clients.len() / 2,
+            _ => index < self.clients.len() / 2,
         };
-        let first: Vec<bool> = self.events.iter().enumerate().map(|(place, event)| is_first(place, event)).collect();
+        let first: Vec<bool> = self.events.iter().enumerate().map(|(index, event)| is_first(index, event)).collect();
         let (mut kept, mut other) = (Self::empty(self.set_aside), Self::empty(self.set_aside));
         for ((event, client), is_first) in self.events.drain(..).zip(self.clients.drain(..)).zip(first) {
             let half = if is_first { &mut kept } else { &mut other };
@@ -271,13 +272,13 @@ impl BatchPart {
 
     fn answer(&mut self, receipts: Vec<Receipt>) {
         for (client, receipt) in self.clients.drain(..).zip(receipts) {
-            // A client that has gone needs no answer; its event is stored all the same.
+            // A client that has gone away gets no answer, but its event is stored.
             let _ = client.answer.send(Ok(receipt));
         }
     }
 
     fn fail(self, error: &StoreError) {
-        // The store has said so, once: nothing else will be said until somebody has mended it.
+        // The store has logged the damage once. Until it is repaired, further lines would say nothing new.
         if !matches!(error, StoreError::Damaged(_)) {
             error!(events = self.events.len(), %error, "events were not stored; the gateway will send them again");
         }
@@ -287,18 +288,18 @@ impl BatchPart {
     }
 }
 
-/// Records events, trying again until the deadline when another transaction was in the way or the connection was lost.
+/// Records events. Retries until the deadline if another transaction was in the way or the connection was lost.
 async fn record(store: &dyn EventStore, events: &[Event], deadline: Instant) -> Result<Vec<Receipt>, StoreError> {
-    let (mut pause, mut hindrance) = (FIRST_RETRY_AFTER, None);
+    let (mut pause, mut last_error) = (FIRST_RETRY_AFTER, None);
     loop {
         match attempt(store, events, deadline).await {
-            // The hindrance has taken the time, and not the events.
-            ControlFlow::Break(Err(StoreError::TooSlow)) => return Err(hindrance.unwrap_or(StoreError::TooSlow)),
+            // An earlier error used up the time, and not the events.
+            ControlFlow::Break(Err(StoreError::TooSlow)) => return Err(last_error.unwrap_or(StoreError::TooSlow)),
             ControlFlow::Break(outcome) => return outcome,
             ControlFlow::Continue(error) if Instant::now() + pause >= deadline => return Err(error),
             ControlFlow::Continue(error) => {
                 warn!(events = events.len(), %error, "a batch failed and is tried again");
-                hindrance = Some(error).filter(|error| !matches!(error, StoreError::TooSlow)).or(hindrance);
+                last_error = Some(error).filter(|error| !matches!(error, StoreError::TooSlow)).or(last_error);
                 sleep(pause).await;
                 pause = (pause * 2).min(LAST_RETRY_AFTER);
             }
@@ -306,7 +307,7 @@ async fn record(store: &dyn EventStore, events: &[Event], deadline: Instant) -> 
     }
 }
 
-/// One try: broken off with an outcome, or to be continued after an error that may pass.
+/// Tries once. Breaks with the outcome, or continues with an error that may pass.
 async fn attempt(
     store: &dyn EventStore,
     events: &[Event],

@@ -1,4 +1,4 @@
-//! Room for files. A disk that is nearly full stops downloads long before it would stop messages.
+//! Free capacity for files. A disk that is nearly full stops downloads long before it would stop messages.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,19 +11,19 @@ use tracing::{info, warn};
 use platform::disk::Disk;
 use store::ObjectStore;
 
-/// How long nothing is downloaded after a bucket was found full: twice as long each time, until a file finds room.
+/// The pause of downloads after the bucket was full. It doubles each time, until a file is stored.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// With less than this free, in bytes, a disk is as good as full, whatever is configured.
-const NEXT_TO_NOTHING: u64 = 16 * 1024 * 1024;
+/// The least number of bytes that stay free, whatever is configured.
+const LEAST_MIN_FREE: u64 = 16 * 1024 * 1024;
 
-/// Watches the file systems that downloads go to, and the quota.
+/// The capacity of the file systems that downloads go to, and of the quota.
 #[derive(Debug)]
 pub struct MediaCapacity {
     disk: Disk,
     quota: Option<u64>,
-    /// Bytes in the store, as last counted and since added.
+    /// The bytes in the store: as last counted, and added since.
     stored: AtomicU64,
     state: Mutex<CapacityState>,
 }
@@ -31,11 +31,11 @@ pub struct MediaCapacity {
 #[derive(Debug, Default)]
 struct CapacityState {
     shortage: Option<Shortage>,
-    /// When the bucket was last found full, and how long to wait from then. None has been stored since.
+    /// The time when the bucket was last full and the pause from then on, if no file has been stored since.
     full: Option<(Instant, Duration)>,
 }
 
-/// Why nothing is downloaded now.
+/// The reasons why nothing is downloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortage {
     #[error("the disk has no more room than media_min_free keeps free")]
@@ -47,7 +47,7 @@ pub enum Shortage {
 }
 
 impl Shortage {
-    /// The word that stays the same from version to version.
+    /// Returns the code of the shortage, which stays the same from version to version.
     pub fn code(self) -> &'static str {
         match self {
             Self::Disk => "low_disk",
@@ -58,24 +58,24 @@ impl Shortage {
 }
 
 impl MediaCapacity {
-    /// `min_free` bytes stay free on the disks of `folders`; nothing is fetched once the stored files have `quota`
+    /// Keeps `min_free` bytes free on the disks of `folders`, and stops downloads when the stored files have `quota`
     /// bytes.
     pub fn new(folders: Vec<PathBuf>, min_free: u64, quota: Option<u64>) -> Self {
-        let disk = Disk::new(folders, min_free.max(NEXT_TO_NOTHING));
+        let disk = Disk::new(folders, min_free.max(LEAST_MIN_FREE));
         Self { disk, quota, stored: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    /// What downloads are written to.
-    pub fn watched(&self) -> &Disk {
+    /// Returns the disks that downloads are written to.
+    pub fn disks(&self) -> &Disk {
         &self.disk
     }
 
-    /// Why nothing is downloaded now, as last found.
+    /// Returns why nothing is downloaded, as last checked.
     pub fn shortage(&self) -> Option<Shortage> {
         self.state().shortage
     }
 
-    /// Counts what is stored, if there is a quota.
+    /// Counts the stored bytes, if there is a quota.
     pub(super) async fn count(&self, store: &(impl ObjectStore + ?Sized)) {
         if self.quota.is_none() {
             return;
@@ -86,17 +86,17 @@ impl MediaCapacity {
         }
     }
 
-    /// Counts a file that was just stored.
+    /// Adds a file that was just stored.
     pub(super) fn add(&self, bytes: u64) {
         self.stored.fetch_add(bytes, Ordering::Relaxed);
         self.state().full = None;
     }
 
-    /// Notes that the bucket takes nothing more.
-    pub(super) fn full(&self) {
+    /// Records that the bucket is full.
+    pub(super) fn note_full_bucket(&self) {
         let mut state = self.state();
         let pause = match state.full {
-            // Those that failed together count once.
+            // Uploads that fail together count once.
             Some((at, pause)) if at.elapsed() < pause => pause,
             Some((_, pause)) => (pause * 2).min(LAST_PAUSE),
             None => FIRST_PAUSE,
@@ -105,23 +105,23 @@ impl MediaCapacity {
         state.show(Some(Shortage::Store));
     }
 
-    /// Looks whether there is room for a download. A bucket that was full is tried again from time to time.
-    pub(super) fn look(&self) -> Result<(), Shortage> {
+    /// Checks whether there is room for a download. A full bucket is tried again from time to time.
+    pub(super) fn check(&self) -> Result<(), Shortage> {
         let mut state = self.state();
-        let room = match state.full {
+        let checked = match state.full {
             Some((at, pause)) if at.elapsed() < pause => Err(Shortage::Store),
-            _ => self.disk().and_then(|()| self.within_quota()),
+            _ => self.check_disks().and_then(|()| self.within_quota()),
         };
-        state.show(room.err());
-        room
+        state.show(checked.err());
+        checked
     }
 
-    /// Whether the disks have room.
-    pub(super) fn disk(&self) -> Result<(), Shortage> {
+    /// Checks whether the disks have more room than must stay free.
+    pub(super) fn check_disks(&self) -> Result<(), Shortage> {
         self.fits(0)
     }
 
-    /// Whether the disks have room for a file of this size.
+    /// Checks whether a file of this size fits on the disks.
     pub(super) fn fits(&self, bytes: u64) -> Result<(), Shortage> {
         if self.disk.fits(bytes) { Ok(()) } else { Err(Shortage::Disk) }
     }
@@ -137,7 +137,7 @@ impl MediaCapacity {
 }
 
 impl CapacityState {
-    /// Says in the log what has changed.
+    /// Sets the shortage, and logs when it begins or ends.
     fn show(&mut self, shortage: Option<Shortage>) {
         match (std::mem::replace(&mut self.shortage, shortage), shortage) {
             (None, Some(now)) => warn!(code = now.code(), "downloads of media have stopped: {now}"),

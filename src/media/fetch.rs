@@ -1,4 +1,4 @@
-//! One download: from a URL that anybody could have written to a file of ours.
+//! One download, from a URL that anybody could have written, to a file of ours.
 
 use std::error::Error as _;
 use std::io;
@@ -24,13 +24,13 @@ use platform::clock::Clock;
 use platform::outbound;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long a server may send nothing.
+/// The time for which a server may send nothing.
 const READ_WAIT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 5;
-/// How much is written between two looks at the disk.
-const ROOM_EVERY: u64 = 4 * 1024 * 1024;
+/// The number of bytes that are written between two checks of the disk.
+const CHECK_DISK_EVERY: u64 = 4 * 1024 * 1024;
 
-/// Downloads under the guard.
+/// A client for downloads under the rules of the guard.
 pub(super) struct Fetcher {
     client: Client,
     guard: Arc<Guard>,
@@ -42,7 +42,7 @@ pub(super) struct Fetcher {
     clock: Arc<dyn Clock>,
 }
 
-/// A whole file, and what its server calls it.
+/// A complete file, and the name that its server gave it.
 pub(super) struct Fetched {
     pub(super) spooled: Spooled,
     pub(super) file_name: Option<String>,
@@ -84,11 +84,11 @@ impl Fetcher {
         Ok(Fetched { spooled: self.save(response).await?, file_name })
     }
 
-    /// Asks for the file, at each hop only where the guard allows it.
+    /// Requests the file and follows redirects. The guard checks the URL of each hop.
     async fn follow(&self, mut url: Url) -> Result<(Url, Response), MediaFailure> {
         for _ in 0..=MAX_REDIRECTS {
             self.guard.check(&url).map_err(refused)?;
-            // A server that compresses all the same is taken at its word: its bytes are kept as they are.
+            // If a server compresses nevertheless, its bytes are kept as they are.
             let request = self.client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
             let response = request.send().await.map_err(unanswered)?;
             match redirect(&response, &url)? {
@@ -125,15 +125,15 @@ impl Fetcher {
         }
         self.capacity.fits(length).map_err(|_| MediaFailure::DiskFull)?;
         let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
-        let mut room_until = ROOM_EVERY;
+        let mut next_check = CHECK_DISK_EVERY;
         while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
             if spool.size() + chunk.len() as u64 > self.max_size {
                 return Err(self.too_large());
             }
             spool.write(&chunk).await.map_err(unwritten)?;
-            if spool.size() >= room_until {
-                self.capacity.disk().map_err(|_| MediaFailure::DiskFull)?;
-                room_until = spool.size() + ROOM_EVERY;
+            if spool.size() >= next_check {
+                self.capacity.check_disks().map_err(|_| MediaFailure::DiskFull)?;
+                next_check = spool.size() + CHECK_DISK_EVERY;
             }
         }
         match spool.size() {
@@ -151,7 +151,7 @@ fn client(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
     outbound::client()?.connect_timeout(CONNECT_WAIT).read_timeout(READ_WAIT).dns_resolver(Arc::new(resolver)).build()
 }
 
-/// Where the server sends us; `None` if this is its answer.
+/// Returns the URL that the response redirects to, or `None` if it does not redirect.
 fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, MediaFailure> {
     let unusable =
         || MediaFailure::Denied(format!("the server answered {} without a usable address", response.status()));
@@ -166,7 +166,7 @@ fn refused(refusal: Refusal) -> MediaFailure {
     MediaFailure::Refused(refusal.to_string())
 }
 
-/// Why there was no answer: because the guard forbade every address, or for a reason that may pass.
+/// Returns why there was no answer. Either the guard forbade every address, or the reason may pass.
 fn unanswered(error: reqwest::Error) -> MediaFailure {
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,8 +1,8 @@
-//! Where a download may go. Whoever sends an event chooses its `media_url`: without a guard they could make the server
-//! ask its own network, or the metadata service of its cloud, in their name (SSRF).
+//! The rules about where a download may go. Anyone who sends an event chooses its `media_url`, and without a guard
+//! could make the server send requests to its own network or to the metadata service of its cloud (SSRF).
 //!
-//! A host name is judged twice: [`Guard::check`] sees the URL of every hop, [`Guard::check_address`] every address that
-//! the name resolves to, since a name can point anywhere. Neither asks the network.
+//! A host name is checked twice, since it can point anywhere: [`Guard::check`] sees the URL of every hop, and
+//! [`Guard::check_address`] every address that the name resolves to. Neither sends a request.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use url::{Host, Origin, Url};
 
 use super::special_addresses::SPECIAL;
 
-/// Which URLs and addresses a download may go to.
+/// The set of URLs and addresses that a download may go to.
 #[derive(Clone, Debug)]
 pub struct Guard(AddressScope);
 
@@ -22,25 +22,25 @@ enum AddressScope {
 }
 
 impl Guard {
-    /// Only these: scheme, host and port must all be the same. They may be private, by the owner's word.
+    /// Allows only these origins, compared by scheme, host and port. They may be private, because the owner named them.
     pub fn origins<'a>(origins: impl IntoIterator<Item = &'a Url>) -> Self {
         Self(AddressScope::Origins(origins.into_iter().map(Url::origin).collect()))
     }
 
-    /// Every host with a globally reachable unicast address, at any port: gateways use odd ones.
+    /// Allows every host with a globally reachable unicast address, at any port, since gateways use unusual ones.
     pub fn internet() -> Self {
         Self::internet_but(SPECIAL.to_vec())
     }
 
-    /// As [`Guard::internet`], with another table of forbidden networks than [`SPECIAL`].
+    /// Allows the same as [`Guard::internet`] with another table of forbidden networks than [`SPECIAL`].
     pub fn internet_but(deny: Vec<IpNet>) -> Self {
         Self(AddressScope::Internet { deny })
     }
 
-    /// Checks the URL of a hop, before anything is asked of it.
+    /// Checks the URL of a hop before a request is sent to it.
     ///
     /// # Errors
-    /// The first rule that it breaks. A host name that passes can still resolve to a forbidden address.
+    /// The first rule that the URL breaks. A host name that passes can still resolve to a forbidden address.
     pub fn check(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::Scheme);
@@ -55,7 +55,7 @@ impl Guard {
         }
     }
 
-    /// A name of this machine is refused as such: its address is no business of a resolver (RFC 6761, section 6.3).
+    /// Refuses the names of this machine by name, because they must not be resolved (RFC 6761, section 6.3).
     fn check_host(&self, host: Host<&str>) -> Result<(), Refusal> {
         match host {
             Host::Domain(name) if is_localhost(name) => Err(Refusal::Localhost),
@@ -65,10 +65,10 @@ impl Guard {
         }
     }
 
-    /// Checks an address that a host name resolved to; with origins, the owner's word covers whatever it is.
+    /// Checks an address that a host name resolved to. With configured origins, every address is allowed.
     ///
     /// # Errors
-    /// It lies in a forbidden network.
+    /// If the address is in a forbidden network.
     pub fn check_address(&self, address: IpAddr) -> Result<(), Refusal> {
         match &self.0 {
             AddressScope::Internet { deny } if deny.iter().any(|network| network.contains(&address)) => {
@@ -79,13 +79,14 @@ impl Guard {
     }
 }
 
-/// `name` is in lower case, as every host of a parsed URL.
+/// Expects a name in lower case, like every host of a parsed URL.
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Why a file is not fetched, for the shop's owner. Names at most the origin: paths and queries can be secret.
+/// The reasons why a file is not fetched, in words for the owner. They name at most the origin, because paths and
+/// queries can be secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the file's address is not a URL; only the gateway can correct it")]
@@ -117,7 +118,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A host can be as long as a message.
+    /// Cuts the origin, because a host can be as long as a message.
     fn foreign(url: &Url) -> Self {
         const SHOWN: usize = 200;
         Self::ForeignOrigin(url.origin().ascii_serialization().chars().take(SHOWN).collect())

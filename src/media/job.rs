@@ -1,4 +1,4 @@
-//! One attempt at a job: the file is fetched, and then it is kept.
+//! One attempt at a job: the file is downloaded and then stored.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use domain::media::object_key::ObjectKey;
 use domain::media::{LeasedJob, MediaFailure, StoredFile};
 use store::StoreError;
 
-/// An object without a row is deleted when it is this old.
+/// The age at which an object without a row is deleted.
 pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// An object that is there already, and that no job has ended with, is put again from half of that age on, which makes
-/// it new: whoever sweeps is about to delete it, or will be before this job is settled.
-const ASSUMED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2);
-/// How long an object is kept from others; far longer than putting or deleting it takes.
+/// The age up to which an object that exists already is trusted to stay. An older one that no job has ended with is put
+/// again, which makes it new, because a sweeper may delete it before this job is settled.
+const TRUSTED_UNTIL: Duration = Duration::from_secs(ORPHANED_AFTER.as_secs() / 2);
+/// The time for which an object is locked, which is far longer than it takes to put or delete it.
 pub(super) const LOCKED_FOR: Duration = Duration::from_secs(60 * 60);
 
 pub(super) async fn attempt(
@@ -30,19 +30,20 @@ pub(super) async fn attempt(
 
 async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, MediaFailure> {
     let fetched = fetcher.fetch(&job.source_url).await?;
-    keep(parts, &fetched).await?;
+    store(parts, &fetched).await?;
     let Fetched { spooled, file_name } = fetched;
     let content_type = sniff::content_type(&spooled.head).to_owned();
     Ok(StoredFile { object_key: spooled.key, size: spooled.size, content_type, file_name })
 }
 
-/// Sees to it that the object is there, and will be when the job is settled.
-async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
+/// Makes sure that the object exists, and still will when the job is settled.
+async fn store(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
     let spooled = &fetched.spooled;
-    let present = parts.blobs.find(&spooled.key).await.map_err(unkept)?;
-    let good = |object: &Object| object.size == spooled.size && object.modified + ASSUMED_UNTIL > parts.clock.now();
+    let present = parts.blobs.find(&spooled.key).await.map_err(unstored)?;
+    let is_trusted =
+        |object: &Object| object.size == spooled.size && object.modified + TRUSTED_UNTIL > parts.clock.now();
     match present {
-        Some(object) if good(&object) => Ok(()),
+        Some(object) if is_trusted(&object) => Ok(()),
         Some(object) if object.size == spooled.size && has_row(parts, &spooled.key).await? => Ok(()),
         Some(_) => put_again(parts, fetched).await,
         None => {
@@ -53,13 +54,13 @@ async fn keep(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure>
     }
 }
 
-/// Whether a job has ended with it: then nobody deletes it.
+/// Returns whether a job has ended with the object, so that nobody deletes it.
 async fn has_row(parts: &MediaParts, key: &ObjectKey) -> Result<bool, MediaFailure> {
     let orphans = parts.store.objects_without_row(std::slice::from_ref(key)).await.map_err(unasked)?;
     Ok(orphans.is_empty())
 }
 
-/// Never while somebody deletes it.
+/// Puts the object again, but not while a sweeper is deleting it.
 async fn put_again(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> {
     let key = &fetched.spooled.key;
     let now = parts.clock.now();
@@ -81,11 +82,11 @@ async fn put(parts: &MediaParts, fetched: &Fetched) -> Result<(), MediaFailure> 
     let put = parts.blobs.put(&spooled.key, spooled.file.clone(), spooled.size).await;
     put.map_err(|error| match error {
         BlobError::Full(_) if in_folder => MediaFailure::DiskFull,
-        error => unkept(error),
+        error => unstored(error),
     })
 }
 
-fn unkept(error: BlobError) -> MediaFailure {
+fn unstored(error: BlobError) -> MediaFailure {
     match error {
         BlobError::Full(_) => MediaFailure::BucketFull,
         error => MediaFailure::transient(format!("the file could not be stored: {error}")),

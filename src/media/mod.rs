@@ -1,8 +1,9 @@
-//! Saving what `media_url` names before the gateway deletes it: the only place that asks a server that strangers name.
+//! Downloads of the files that `media_url` names, before the gateway deletes them. Nothing else in buzon sends requests
+//! to servers that strangers name.
 //!
-//! `worker` leases the jobs that are due and runs them; `job` is one attempt: `fetch` downloads to an unnamed
-//! temporary file (`spool`) under the rules of `guard`, and the file then goes to the store of blobs. `room` stops
-//! all of it before the disk is full, and `sweeper` removes what was left behind.
+//! `worker` leases the jobs that are due and runs them, and `job` is one attempt: `fetch` downloads to an unnamed
+//! temporary file (`spool`) under the rules of `guard`, and the file is then put into the media store. `capacity` stops
+//! downloads before the disk is full, and `sweeper` removes what was left behind.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,28 +40,28 @@ pub use capacity::MediaCapacity;
 use guard::Guard;
 use resolver::Lookup;
 
-/// How long giving back, and taking back what was half uploaded, may take.
+/// The time limit for giving jobs back and aborting uploads.
 const STOP_WAIT: Duration = Duration::from_secs(3);
 
-/// How files are fetched.
+/// The settings of downloads.
 pub struct MediaSettings {
     pub guard: Guard,
     /// The base of relative URLs.
     pub gateway_url: Option<Url>,
-    /// Bytes of the largest file that is saved.
+    /// The maximum size of a file, in bytes.
     pub max_size: u64,
-    /// How long one download may take.
+    /// The time limit of a download.
     pub timeout: Duration,
-    /// Downloads at once.
+    /// The maximum number of downloads at once.
     pub downloads: u32,
-    /// Downloads at once from one host.
+    /// The maximum number of downloads at once from one host.
     pub downloads_per_host: u32,
     pub retry: RetryPolicy,
     /// The folder in whose file system downloads are spooled.
     pub spool: PathBuf,
 }
 
-/// What the worker works with.
+/// The parts of the service that the worker uses.
 #[derive(Clone)]
 pub struct MediaParts {
     pub store: Arc<dyn Store>,
@@ -68,15 +69,15 @@ pub struct MediaParts {
     pub clock: Arc<dyn Clock>,
     pub lookup: Arc<dyn Lookup>,
     pub capacity: Arc<MediaCapacity>,
-    /// Woken when a job was committed.
+    /// Notified when a job was committed.
     pub wake: Arc<Notify>,
     pub meters: Arc<Meters>,
 }
 
-/// Threads for downloads.
+/// The number of threads for downloads.
 const THREADS: usize = 2;
 
-/// Why the worker did not start.
+/// The reasons why the worker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the client for downloads cannot be made: {0}")]
@@ -85,15 +86,15 @@ pub enum StartError {
     Threads(#[from] std::io::Error),
 }
 
-/// The tasks that fetch and sweep.
+/// The task that downloads, and its threads.
 pub struct MediaWorker {
     task: JoinHandle<()>,
     blobs: Blobs,
     _threads: Threads,
 }
 
-/// Starts fetching and sweeping. Once `stop` is cancelled, the downloads under way are broken off, and their jobs are given
-/// back for the next start or another process.
+/// Starts fetching and sweeping. Once `stop` is cancelled, the downloads under way are broken off, and their jobs are
+/// given back for the next start or another process.
 ///
 /// # Errors
 /// If the HTTP client or the threads cannot be made.
@@ -101,7 +102,7 @@ pub fn start(settings: MediaSettings, parts: MediaParts, stop: CancellationToken
     tls::install_provider();
     let threads = Threads::start("media", THREADS)?;
     let blobs = parts.blobs.clone();
-    let context = Arc::new(worker::Context::new(settings, parts.clone(), threads.handle())?);
+    let context = Arc::new(worker::WorkerContext::new(settings, parts.clone(), threads.handle())?);
     tokio::spawn(supervisor::keep_until("media sweeper", stop.clone(), move || sweeper::run(parts.clone())));
     let stopped = stop.clone();
     let run = move || worker::run(context.clone(), stopped.clone());

@@ -1,4 +1,4 @@
-//! Host names to addresses, under the guard.
+//! The resolver of host names, under the rules of the guard.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::guard::Guard;
 
-/// Where addresses come from.
+/// A source of the addresses of a host.
 #[async_trait]
 pub trait Lookup: Send + Sync {
     async fn addresses(&self, host: &str) -> io::Result<Vec<IpAddr>>;
@@ -25,10 +25,10 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// Gives a connection only addresses that the guard lets through. They are looked up once for each connection and
-/// used as they were checked, so a name whose address changes between the two gains nothing. A name may have forbidden
-/// addresses beside others, as where NAT64 makes some up. Not asked for literal addresses: those are checked with the
-/// URL.
+/// A resolver that returns only the addresses that the guard allows. They are looked up once for each connection and
+/// used as they were checked, so a name whose address changes in between gains nothing. A name may have forbidden
+/// addresses beside allowed ones, for example where NAT64 adds some. Literal addresses are not resolved; they are
+/// checked with the URL.
 pub(super) struct GuardedResolver {
     pub(super) guard: Arc<Guard>,
     pub(super) lookup: Arc<dyn Lookup>,

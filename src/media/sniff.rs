@@ -1,24 +1,24 @@
-//! What a file is, by its first bytes. Its name and what the server calls it are the sender's word.
+//! The media type of a file by its first bytes. Its name and the type that the server states cannot be trusted.
 
-/// What is looked at, at most.
+/// The maximum number of bytes that are examined.
 pub const HEAD_BYTES: usize = 8 * 1024;
 
 const UNKNOWN: &str = "application/octet-stream";
 const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
 const OLE: &[u8] = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
 
-/// The formats with a signature whose files can be all text.
+/// The formats with a signature whose files can be text throughout.
 const TEXTUAL: [&str; 5] =
     ["application/pdf", "application/rtf", "application/postscript", "application/x-x509-ca-cert", "image/gif"];
 
-/// Tags that only a page has. Those of XML formats (`<title`, `<link`) are not among them.
+/// Tags that only HTML has. Tags that XML formats also have (`<title`, `<link`) are not among them.
 const HTML_TAGS: [&[u8]; 10] =
     [b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<img", b"<object", b"<embed", b"<form"];
 
-/// The media type of the file that begins with `head`, as IANA registers it, else as it is commonly called.
+/// Returns the media type of the file that begins with `head`, in its IANA form if it is registered.
 ///
 /// A file is what its signature says, even if something else hides behind it. Without a signature it is HTML or SVG if
-/// there is a tag of theirs anywhere in the head, for a browser finds it wherever it is.
+/// one of their tags is anywhere in the head, because a browser finds the tag wherever it is.
 pub fn content_type(head: &[u8]) -> &'static str {
     let head = &head[..head.len().min(HEAD_BYTES)];
     let head = head.strip_prefix(UTF8_BOM).unwrap_or(head);
@@ -26,18 +26,18 @@ pub fn content_type(head: &[u8]) -> &'static str {
     signature(head).or_else(|| markup(head)).unwrap_or(otherwise)
 }
 
-/// UTF-8, which the end of the head may cut within a character, and no byte that only binary files have (WHATWG MIME
-/// Sniffing, "binary data byte").
+/// Returns whether the head is UTF-8 without bytes that only binary files have (WHATWG MIME Sniffing, "binary data
+/// byte"). The end of the head may cut a character.
 fn is_text(head: &[u8]) -> bool {
     let is_binary = |byte: &u8| matches!(byte, 0..=8 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F);
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     !head.is_empty() && is_utf8 && !head.iter().any(is_binary)
 }
 
-/// A signature of letters alone proves nothing in a text: a price list may begin with BM, a page have WEBP in its ninth
-/// place.
+/// Returns the type by signature. In a text, a signature of letters proves nothing: a price list may begin with BM, and
+/// a page may have WEBP at the ninth byte.
 fn signature(head: &[u8]) -> Option<&'static str> {
-    // Which program's document it is stands deeper than the head.
+    // The program that wrote the document is named deeper in the file than the head.
     if head.starts_with(OLE) {
         return Some("application/x-ole-storage");
     }
@@ -45,7 +45,7 @@ fn signature(head: &[u8]) -> Option<&'static str> {
         return Some("video/3gpp");
     }
     let kind = infer::get(head)?.mime_type();
-    // infer looks at less of these two than their formats ask for.
+    // infer checks less of these two than their formats require.
     let is_whole = match kind {
         "image/gif" => head.starts_with(b"GIF8"),
         "image/webp" => head.starts_with(b"RIFF"),
@@ -55,7 +55,7 @@ fn signature(head: &[u8]) -> Option<&'static str> {
     (is_whole && !is_markup && (TEXTUAL.contains(&kind) || !is_text(head))).then(|| registered(kind))
 }
 
-/// Videos of older telephones, which infer does not know.
+/// Recognises the videos of older telephones, which infer does not know.
 fn is_3gp(head: &[u8]) -> bool {
     head.get(4..).is_some_and(|head| head.starts_with(b"ftyp3g"))
 }
@@ -71,7 +71,7 @@ fn registered(kind: &'static str) -> &'static str {
     }
 }
 
-/// HTML or SVG, whichever tag comes first: a page can have drawings in it, and a drawing scripts.
+/// Returns HTML or SVG, whichever tag comes first. A page can contain drawings, and a drawing scripts.
 fn markup(head: &[u8]) -> Option<&'static str> {
     let head_in_lower_case = head.to_ascii_lowercase();
     let page = HTML_TAGS.iter().filter_map(|tag| position(&head_in_lower_case, tag)).min();
@@ -84,7 +84,8 @@ fn markup(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Where `tag` begins, if its name ends there: `<head` is none of `<header>`. A prefix (`<svg:svg`) ends a name too.
+/// Returns where `tag` begins as a whole name, so that `<header>` does not count as `<head`. The colon of a prefix
+/// (`<svg:svg`) ends a name too.
 fn position(text: &[u8], tag: &[u8]) -> Option<usize> {
     text.windows(tag.len()).enumerate().position(|(start, window)| {
         let next = text.get(start + tag.len());

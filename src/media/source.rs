@@ -1,17 +1,18 @@
-//! Where a file is, from what the event said of it.
+//! The URL of a file, from the `media_url` of the event.
 
 use url::{ParseError, Url};
 
 use super::guard::Refusal;
 
-/// No server takes more, in bytes.
+/// The longest URL in bytes. No server accepts a longer one.
 const LONGEST: usize = 8 * 1024;
 
-/// The URL of a `media_url`, which may be relative to the gateway's address (RFC 3986, section 5: one that begins with
-/// `/` goes to the root of its origin, whatever path the gateway has). Whether it may be asked, the guard decides.
+/// Resolves a `media_url`, which may be relative to the gateway's address (RFC 3986, section 5: one that begins with
+/// `/` is relative to the root of the origin, whatever path the gateway has). The guard decides whether it may be
+/// requested.
 ///
 /// # Errors
-/// It is no URL, or a relative one and there is no gateway.
+/// If it is not a URL, or if it is relative and there is no gateway.
 pub fn resolve(source: &str, gateway: Option<&Url>) -> Result<Url, Refusal> {
     let source = source.trim();
     if source.is_empty() || source.len() > LONGEST {

@@ -1,16 +1,16 @@
-//! The addresses that are not globally reachable unicast, by IANA's special-purpose registries for IPv4 and IPv6
-//! (RFC 6890 and its updates), and those of public look that are a cloud's own.
+//! The addresses that are not globally reachable unicast by IANA's special-purpose registries for IPv4 and IPv6 (RFC
+//! 6890 and its updates), and addresses that look public but belong to a cloud.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Of IPv6 only 2000::/3 is given out (RFC 4291), so the other seven eighths are denied without naming what is in them:
+/// The denied networks. Of IPv6 only 2000::/3 is assigned (RFC 4291), so the other seven eighths are denied as a whole:
 /// loopback, link-local, unique local (with the metadata services of AWS and Google), multicast and the rest.
 ///
 /// IPv4 addresses inside IPv6 ones (mapped, compatible, translated, NAT64, 6to4, Teredo) are denied as a whole, public
-/// ones too. Which IPv4 address is meant depends on the network's translators, so that none can be judged here; and a
-/// host that has an IPv4 address is reached by it. Where only NAT64 leads to IPv4, origins must be configured.
+/// ones too. Which IPv4 address is meant depends on the translators of the network, so it cannot be judged here, and a
+/// host with an IPv4 address is reached by that one. Where only NAT64 leads to IPv4, origins must be configured.
 pub const SPECIAL: [IpNet; 24] = [
     v4([0, 0, 0, 0], 8),        // this network
     v4([10, 0, 0, 0], 8),       // private
@@ -34,7 +34,7 @@ pub const SPECIAL: [IpNet; 24] = [
     v6([0x2002, 0], 16),        // 6to4
     v6([0x3ffe, 0], 16),        // the former 6bone, returned (RFC 3701)
     v6([0x3fff, 0], 20),        // documentation
-    v6([0x4000, 0], 2),         // segment routing and what nobody has
+    v6([0x4000, 0], 2),         // segment routing and unassigned
     v6([0x8000, 0], 1),         // unique local, link-local, site-local, multicast
 ];
 
@@ -42,7 +42,7 @@ const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNet {
     IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix)
 }
 
-/// From the first 32 bits.
+/// Makes a network from the first 32 bits of its address.
 const fn v6([a, b]: [u16; 2], prefix: u8) -> IpNet {
     IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), prefix)
 }

@@ -1,4 +1,4 @@
-//! A download on its way: an unnamed temporary file, hashed while it is written. It is gone when it is dropped, and
+//! The unnamed temporary file of a download, hashed while it is written. The file disappears when it is dropped, and
 //! when the process dies.
 
 use std::fs::File;
@@ -20,7 +20,7 @@ pub(super) struct Spool {
     head: Vec<u8>,
 }
 
-/// A whole download.
+/// A complete download.
 pub(super) struct Spooled {
     pub(super) file: Arc<File>,
     pub(super) key: ObjectKey,
@@ -30,7 +30,7 @@ pub(super) struct Spooled {
 }
 
 impl Spool {
-    /// Makes an empty file in the file system of `folder`.
+    /// Creates an empty file in the file system of `folder`.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let file = tokio::fs::File::from_std(tempfile::tempfile_in(folder)?);
         Ok(Self { file, hash: Sha256::new(), size: 0, head: Vec::new() })
@@ -44,7 +44,7 @@ impl Spool {
         self.file.write_all(bytes).await
     }
 
-    /// Bytes so far.
+    /// Returns the bytes written so far.
     pub(super) fn size(&self) -> u64 {
         self.size
     }

@@ -1,9 +1,9 @@
-//! Removes what was left behind: the temporary files of a process that died while it wrote, and objects without a row,
-//! left by one that died between storing a file and saying so.
+//! Removes what processes that died have left behind: temporary files that were being written, and objects without a
+//! row, which were stored but not recorded.
 //!
-//! Objects are deleted only under a prefix whose marker held this database's id before, for another installation may
-//! share the bucket, and only when they are a week old. A job that meets an object of half that age
-//! puts it again; that and the deletion exclude each other by a lock in the database.
+//! Objects are deleted only when they are a week old, and only under a prefix whose marker held this database's id
+//! before this sweep, because another installation may share the bucket. A job that meets an object of half that age
+//! puts it again. A lock in the database keeps that and the deletion from happening at the same time.
 
 use std::time::Duration;
 
@@ -21,23 +21,23 @@ use platform::clock::Clock;
 use store::{Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(6 * 60 * 60);
-/// A file that is being written is younger.
+/// The age at which a temporary file is removed. A file that is still being written is younger.
 const UNFINISHED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Objects that the database is asked about at once.
+/// The number of objects that the database is asked about at once.
 const PAGE: usize = 500;
 
-/// What a sweep has done.
+/// The result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Temporary files that were removed.
     pub unfinished: usize,
     /// Objects without a row that were deleted.
     pub orphans: usize,
-    /// Whether the store is marked as another database's, so that no object was touched.
+    /// True if the store is marked as another database's, so that no object was touched.
     pub foreign: bool,
 }
 
-/// Why a sweep broke off. The next one goes on.
+/// The reasons why a sweep breaks off. The next one goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error(transparent)]
@@ -68,7 +68,7 @@ pub(super) async fn run(parts: MediaParts) {
 /// Sweeps once.
 ///
 /// # Errors
-/// If the store or the database does not answer; what was removed until then stays so.
+/// If the store or the database does not answer. What was removed until then stays removed.
 pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Result<Swept, SweepError> {
     let now = clock.now();
     let (folder, unfinished_before) = (blobs.clone(), now - UNFINISHED_AFTER);
@@ -87,7 +87,7 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
         for orphan in store.objects_without_row(&keys).await? {
             match remove(store, blobs, &orphan, clock.now()).await {
                 Ok(removed) => orphans += usize::from(removed),
-                // The others are none the worse for it.
+                // The sweep goes on with the other objects.
                 Err(error) => warn!(%error, "a file without a message could not be removed"),
             }
         }
@@ -95,7 +95,7 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
     Ok(Swept { unfinished, orphans, foreign: false })
 }
 
-/// Deletes an object unless somebody is putting it again.
+/// Deletes an object unless a job is putting it again.
 async fn remove(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, now: Timestamp) -> Result<bool, SweepError> {
     let until = now + LOCKED_FOR;
     if !store.lock_object(key, now, until).await? {
@@ -106,7 +106,7 @@ async fn remove(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, now: Timestam
     removed
 }
 
-/// Deletes an object that is still old, and that still no job has ended with.
+/// Deletes an object if it is still old and no job has ended with it in the meantime.
 async fn remove_locked(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, old: Timestamp) -> Result<bool, SweepError> {
     let still_old = blobs.find(key).await?.is_some_and(|object| object.modified <= old);
     if !still_old || store.objects_without_row(std::slice::from_ref(key)).await?.is_empty() {

@@ -1,4 +1,4 @@
-//! The task that holds the leases: claims what is due, runs it, settles what ended.
+//! The task that holds the leases: it claims the jobs that are due, runs them, and settles those that have ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,23 +15,25 @@ use super::fetch::Fetcher;
 use super::{MediaParts, MediaSettings, job};
 use domain::media::{AttemptOutcome, LeasedJob, MediaFailure, MediaState, RetryPolicy, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
+use platform::random;
 use store::{JobClaim, StoreError};
 
-/// How long a lease is good for. Another process takes over what a dead one held when this has passed.
+/// The duration of a lease. When it has run out, another process takes over the job of a process that died.
 const LEASE: Duration = Duration::from_secs(30);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
-/// Nothing lasts longer than this many times what it may, unless a clock was wrong.
+/// A lease or a wait that is this many times longer than the longest possible one comes from a wrong clock.
 const ABSURD: u32 = 10;
-/// The longest pause between two looks for jobs: for what another process left behind, or a command put back.
+/// The longest pause between two claims, for jobs that another process left behind or a command put back.
 const POLL: Duration = Duration::from_secs(15);
-/// The pause when the disk is full or the database is away.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
-/// How soon it is looked again whether a host that is not busy has something, when it is told that there may be.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// How often the stored files are counted, where there is a quota: other processes store some too.
+/// The pause when there is no room for files or the database does not answer.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// The delay after a notification until the hosts that are not busy are checked again.
+const RECHECK_AFTER: Duration = Duration::from_millis(250);
+/// The interval at which the stored files are counted if there is a quota, because other processes store files too.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
-pub(super) struct Context {
+/// The parts and limits that the worker needs for its jobs.
+pub(super) struct WorkerContext {
     parts: MediaParts,
     fetcher: Arc<Fetcher>,
     retry: RetryPolicy,
@@ -39,11 +41,11 @@ pub(super) struct Context {
     downloads_per_host: usize,
     /// The host of relative URLs.
     gateway_host: String,
-    /// Where attempts run.
+    /// The runtime of the attempts.
     runtime: Handle,
 }
 
-impl Context {
+impl WorkerContext {
     pub(super) fn new(settings: MediaSettings, parts: MediaParts, runtime: Handle) -> Result<Self, reqwest::Error> {
         let retry = settings.retry;
         let downloads = settings.downloads as usize;
@@ -55,36 +57,36 @@ impl Context {
     }
 }
 
-/// A job that this process has the lease of.
+/// A job that this process holds the lease of.
 struct HeldJob {
     job: LeasedJob,
     task: AbortHandle,
-    /// How it ended, until that is written.
+    /// The outcome of the attempt, until it is written to the database.
     outcome: Option<AttemptOutcome>,
 }
 
 type Attempt = Result<StoredFile, MediaFailure>;
 
-/// The database refuses the very data, and would again.
+/// An error of a settlement whose data the database refuses, now and in every retry.
 #[derive(Debug, PartialEq)]
-struct Refused;
+struct SettlementRefused;
 
 struct JobRunner {
-    context: Arc<Context>,
+    context: Arc<WorkerContext>,
     held: HashMap<Id, HeldJob>,
     running: JoinSet<Attempt>,
     renew_at: Instant,
     count_at: Instant,
-    /// Whether the stored files were counted since the quota was found reached.
+    /// True if the stored files were counted since the quota was found to be reached.
     recounted: bool,
-    /// Hosts beside which nothing was due, and until when nothing will be.
-    nothing_beside: Option<(Vec<String>, Instant)>,
-    /// Whether the database was away when it was last needed.
-    away: bool,
+    /// Busy hosts beside which no job was due, and until when none will be.
+    none_due_beside: Option<(Vec<String>, Instant)>,
+    /// True if the database did not answer the last request.
+    is_away: bool,
 }
 
 /// Works until `stop` is cancelled, and then gives back the jobs that it holds.
-pub(super) async fn run(context: Arc<Context>, stop: CancellationToken) {
+pub(super) async fn run(context: Arc<WorkerContext>, stop: CancellationToken) {
     let wake = context.parts.wake.clone();
     let (held, running, now) = (HashMap::new(), JoinSet::new(), Instant::now());
     let mut worker = JobRunner {
@@ -94,15 +96,15 @@ pub(super) async fn run(context: Arc<Context>, stop: CancellationToken) {
         renew_at: now + RENEW_EVERY,
         count_at: now,
         recounted: false,
-        nothing_beside: None,
-        away: false,
+        none_due_beside: None,
+        is_away: false,
     };
     worker.count().await;
     loop {
-        let pause = if worker.settle().await { worker.claim().await } else { TROUBLE_PAUSE };
+        let pause = if worker.settle().await { worker.claim().await } else { ERROR_PAUSE };
         tokio::select! {
             Some(ended) = worker.running.join_next_with_id() => worker.ended(ended),
-            () = wake.notified() => worker.woken(),
+            () = wake.notified() => worker.recheck_soon(),
             () = sleep(pause) => {}
             () = sleep_until(worker.renew_at) => worker.renew().await,
             () = sleep_until(worker.count_at) => worker.count().await,
@@ -113,53 +115,55 @@ pub(super) async fn run(context: Arc<Context>, stop: CancellationToken) {
 }
 
 impl JobRunner {
-    /// Claims and starts what is due, as far as there are places. Returns how long to wait if nothing happens.
+    /// Claims and starts the jobs that are due, as far as there are free places. Returns how long to wait if nothing
+    /// happens.
     async fn claim(&mut self) -> Duration {
         loop {
-            match self.context.parts.capacity.look() {
+            match self.context.parts.capacity.check() {
                 Ok(()) => self.recounted = false,
-                // Files that came together may have been counted more than once.
+                // Files that were stored at the same time may have been counted more than once.
                 Err(Shortage::Quota) if !self.recounted => {
                     self.recounted = true;
                     self.count().await;
                     continue;
                 }
-                Err(_) => return TROUBLE_PAUSE,
+                Err(_) => return ERROR_PAUSE,
             }
-            let Some(claim) = self.wanted() else { return POLL };
-            if let Some(pause) = self.nothing_beside(&claim.busy_hosts) {
+            let Some(claim) = self.next_claim() else { return POLL };
+            if let Some(pause) = self.none_due_beside(&claim.busy_hosts) {
                 return pause;
             }
             let jobs = self.context.parts.store.claim_media(&claim).await;
-            let Some(mut jobs) = self.answered(jobs) else { return TROUBLE_PAUSE };
+            let Some(mut jobs) = self.available(jobs) else { return ERROR_PAUSE };
             let all = jobs.len() < claim.limit as usize;
             jobs.sort_by_key(|job| job.occurred_at);
             jobs.into_iter().for_each(|job| self.start(job));
             if all {
                 let pause = self.until_next(claim.now).await;
-                self.nothing_beside = Some((claim.busy_hosts, Instant::now() + pause));
+                self.none_due_beside = Some((claim.busy_hosts, Instant::now() + pause));
                 return pause;
             }
         }
     }
 
-    /// How long it is known that nothing is due but for these hosts. To find that out means to walk over all that is
-    /// due for them, so it is not done again for every file that ends.
-    fn nothing_beside(&self, busy_hosts: &[String]) -> Option<Duration> {
-        let (known, until) = self.nothing_beside.as_ref().filter(|(known, _)| !known.is_empty())?;
+    /// Returns for how long it is known that nothing is due for any other host. Finding that out means a scan of all
+    /// that is due for the busy hosts, so it is not repeated whenever a download ends.
+    fn none_due_beside(&self, busy_hosts: &[String]) -> Option<Duration> {
+        let (known, until) = self.none_due_beside.as_ref().filter(|(known, _)| !known.is_empty())?;
         let pause = until.checked_duration_since(Instant::now())?;
         (known == busy_hosts).then_some(pause)
     }
 
-    /// There may be something new.
-    fn woken(&mut self) {
-        if let Some((_, until)) = &mut self.nothing_beside {
-            *until = (*until).min(Instant::now() + LOOK_AGAIN);
+    /// Forgets early that nothing was due, because there may be a new job.
+    fn recheck_soon(&mut self) {
+        if let Some((_, until)) = &mut self.none_due_beside {
+            *until = (*until).min(Instant::now() + RECHECK_AFTER);
         }
     }
 
-    /// As many jobs as there are places, and no more of any host than it has places; `None` if there are none.
-    fn wanted(&self) -> Option<JobClaim> {
+    /// Returns a claim for as many jobs as there are free places, in all and for each host, or `None` if there are
+    /// none.
+    fn next_claim(&self) -> Option<JobClaim> {
         let mut hosts = HashMap::<&str, usize>::new();
         for held in self.held.values() {
             *hosts.entry(self.host(&held.job)).or_default() += 1;
@@ -187,13 +191,13 @@ impl JobRunner {
         (limit > 0).then_some(claim)
     }
 
-    /// A relative URL is asked of the gateway.
+    /// Returns the host of a job, which is the gateway for a relative URL.
     fn host<'j>(&'j self, job: &'j LeasedJob) -> &'j str {
         if job.source_host.is_empty() { &self.context.gateway_host } else { &job.source_host }
     }
 
-    /// Starts a job. One that is under way here already, because its lease ran out before it could be renewed, goes on
-    /// under the new one.
+    /// Starts a job. If the job is already running here, because its lease ran out before it could be renewed, it goes
+    /// on under the new lease.
     fn start(&mut self, job: LeasedJob) {
         if let Some(held) = self.held.values_mut().find(|held| held.job.lease.key == job.lease.key) {
             held.job = job;
@@ -206,11 +210,12 @@ impl JobRunner {
         self.held.insert(task.id(), HeldJob { job, task, outcome: None });
     }
 
-    /// Until the next job is due, or until a look for what nobody announced; not all processes at the same time.
+    /// Returns the time until the next job is due, or a poll interval with jitter, so that processes do not poll at the
+    /// same moment.
     async fn until_next(&mut self, now: Timestamp) -> Duration {
         let due = self.context.parts.store.next_media_due(now).await;
-        let due = self.answered(due).flatten().map(|due| self.until(due));
-        POLL.mul_f64(0.5 + random() / 2.0).min(due.unwrap_or(POLL))
+        let due = self.available(due).flatten().map(|due| self.until(due));
+        POLL.mul_f64(0.5 + random::unit() / 2.0).min(due.unwrap_or(POLL))
     }
 
     fn until(&self, due: Timestamp) -> Duration {
@@ -218,7 +223,7 @@ impl JobRunner {
         Duration::from_millis(millis.try_into().unwrap_or_default())
     }
 
-    /// Notes how an attempt ended.
+    /// Records how an attempt ended.
     fn ended(&mut self, ended: Result<(Id, Attempt), JoinError>) {
         let (id, attempt) = match ended {
             Ok((id, attempt)) => (id, attempt),
@@ -232,12 +237,12 @@ impl JobRunner {
         };
         let Some(held) = self.held.get_mut(&id) else { return };
         if attempt == Err(MediaFailure::BucketFull) {
-            self.context.parts.capacity.full();
+            self.context.parts.capacity.note_full_bucket();
         }
         let now = self.context.parts.clock.now();
         held.outcome = Some(match attempt {
             Ok(file) => AttemptOutcome::Stored { file, at: now },
-            Err(failure) => self.context.retry.outcome(&held.job, &failure, now, random()),
+            Err(failure) => self.context.retry.outcome(&held.job, &failure, now, random::unit()),
         });
     }
 
@@ -247,52 +252,52 @@ impl JobRunner {
         self.context.parts.capacity.count(&*self.context.parts.store).await;
     }
 
-    /// Writes how attempts ended, all that did. Returns whether nothing is left to be written.
+    /// Writes to the database how attempts ended. Returns whether everything was written.
     async fn settle(&mut self) -> bool {
         while let Some(ended) = self.running.try_join_next_with_id() {
             self.ended(ended);
         }
         let ended: Vec<Id> = self.held.iter().filter(|(_, held)| held.outcome.is_some()).map(|(id, _)| *id).collect();
-        if self.write(&ended).await == Err(Refused) {
+        if self.write(&ended).await == Err(SettlementRefused) {
             self.write_each(&ended).await;
         }
         self.held.values().all(|held| held.outcome.is_none())
     }
 
-    /// Finds the one that the database refuses, for the sake of the others.
+    /// Writes one settlement at a time, so that the one that the database refuses does not hold up the others.
     async fn write_each(&mut self, ended: &[Id]) {
         for id in ended {
-            if self.write(&[*id]).await == Err(Refused) {
+            if self.write(&[*id]).await == Err(SettlementRefused) {
                 self.set_aside(*id);
-                if self.write(&[*id]).await == Err(Refused) {
-                    // Its lease ends by itself.
+                if self.write(&[*id]).await == Err(SettlementRefused) {
+                    // Its lease runs out by itself.
                     self.held.remove(id);
                 }
             }
         }
     }
 
-    /// Writes how these attempts ended, unless the database does not answer.
-    async fn write(&mut self, ended: &[Id]) -> Result<(), Refused> {
+    /// Writes how these attempts ended. If the database does not answer, they stay to be written later.
+    async fn write(&mut self, ended: &[Id]) -> Result<(), SettlementRefused> {
         let mut settlements: Vec<Settlement> = ended.iter().filter_map(|id| self.held.get(id)?.settlement()).collect();
-        // In the order in which the writer of events locks rows.
+        // The writer of events locks rows in this order, which avoids deadlocks.
         settlements.sort_by(|a, b| a.lease.cmp(&b.lease));
         if settlements.is_empty() {
             return Ok(());
         }
         let settled = self.context.parts.store.settle_media(&settlements).await;
         if matches!(settled, Err(StoreError::Refused { .. })) {
-            return Err(Refused);
+            return Err(SettlementRefused);
         }
-        let Some(settled) = self.answered(settled) else { return Ok(()) };
+        let Some(settled) = self.available(settled) else { return Ok(()) };
         if settlements.iter().any(|it| !matches!(it.outcome, AttemptOutcome::Stored { .. })) {
-            self.nothing_beside = None;
+            self.none_due_beside = None;
         }
         for held in ended.iter().filter_map(|id| self.held.remove(id)) {
             match held.outcome {
                 Some(outcome) if settled.contains(&held.job.lease) => {
                     self.context.parts.meters.settle(&outcome);
-                    note(&held.job, &outcome);
+                    log_settled(&held.job, &outcome);
                 }
                 _ => warn!("a media job took so long that another worker has taken it over"),
             }
@@ -300,16 +305,16 @@ impl JobRunner {
         Ok(())
     }
 
-    /// The database does not hold what became of this file, for example because of a trigger of the owner's.
+    /// Gives up a job whose settlement the database refuses, for example because of a trigger of the owner.
     fn set_aside(&mut self, id: Id) {
-        error!("the database refuses what became of a media file; the job is given up");
+        error!("the database refuses the outcome of a media job; the job is given up");
         if let Some(held) = self.held.get_mut(&id) {
             let reason = "the database refused what was known of the file".to_owned();
             held.outcome = Some(AttemptOutcome::GivenUp { state: MediaState::Failed, reason });
         }
     }
 
-    /// Lengthens the leases, and breaks off what is no longer ours.
+    /// Renews the leases, and aborts the jobs whose leases were lost.
     async fn renew(&mut self) {
         self.renew_at = Instant::now() + RENEW_EVERY;
         if self.held.is_empty() {
@@ -319,8 +324,8 @@ impl JobRunner {
         leases.sort();
         let until = self.context.parts.clock.now() + LEASE;
         let renewed = self.context.parts.store.renew_media(&leases, until).await;
-        let Some(renewed) = self.answered(renewed) else {
-            self.renew_at = Instant::now() + TROUBLE_PAUSE;
+        let Some(renewed) = self.available(renewed) else {
+            self.renew_at = Instant::now() + ERROR_PAUSE;
             return;
         };
         for (_, lost) in self.held.extract_if(|_, held| !renewed.contains(&held.job.lease)) {
@@ -328,7 +333,7 @@ impl JobRunner {
         }
     }
 
-    /// Breaks off what runs, and gives it back as if it had not begun.
+    /// Aborts the running jobs, and gives them back as if they had not begun.
     async fn end(mut self) {
         self.running.shutdown().await;
         for held in self.held.values_mut() {
@@ -339,16 +344,17 @@ impl JobRunner {
         }
     }
 
-    /// What the database answered. An error is logged once, until it answers again.
-    fn answered<T>(&mut self, answer: Result<T, StoreError>) -> Option<T> {
+    /// Returns the answer of the database, or `None` for an error. The error is logged once until the database answers
+    /// again.
+    fn available<T>(&mut self, answer: Result<T, StoreError>) -> Option<T> {
         match answer {
             Ok(answer) => {
-                self.away = false;
+                self.is_away = false;
                 Some(answer)
             }
             Err(StoreError::Contended { .. }) => None,
             Err(error) => {
-                if !std::mem::replace(&mut self.away, true) {
+                if !std::mem::replace(&mut self.is_away, true) {
                     warn!(%error, "media jobs wait for the database");
                 }
                 None
@@ -363,8 +369,8 @@ impl HeldJob {
     }
 }
 
-/// Logs what was settled: never the path of a URL or a message's id, which can name people.
-fn note(job: &LeasedJob, outcome: &AttemptOutcome) {
+/// Logs what was settled, without the paths of URLs and the ids of messages, which can name people.
+fn log_settled(job: &LeasedJob, outcome: &AttemptOutcome) {
     let instance = &job.lease.key.instance_id;
     match outcome {
         AttemptOutcome::Stored { file, .. } => {
@@ -381,9 +387,4 @@ fn note(job: &LeasedJob, outcome: &AttemptOutcome) {
         }
         AttemptOutcome::Released => {}
     }
-}
-
-/// From 0 to 1.
-fn random() -> f64 {
-    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

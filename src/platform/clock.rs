@@ -1,12 +1,12 @@
-//! Time as an input, so that tests need not wait for it.
+//! The clock as an input, so that tests can set the time.
 
 use time::OffsetDateTime;
 
 use domain::time::timestamp::Timestamp;
 
-/// Where the current time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// Now, cut to whole milliseconds.
+    /// Returns the current time, cut to whole milliseconds.
     fn now(&self) -> Timestamp;
 }
 

@@ -1,4 +1,11 @@
-//! The process and its machine: what every part of buzon needs of them, and no part of it is about.
+//! The process and its machine: what every part of buzon needs and what none of them is about.
+//!
+//! - [`clock`], [`disk`], [`private_folder`] and [`random`] give access to the machine; tests replace the clock.
+//! - [`threads`] and [`supervisor`] run tasks: on threads of their own, and again after a panic.
+//! - [`tls`] and [`outbound`] are for requests to other servers.
+//! - [`meters`] has the metrics, and [`outage`] counts refused and stored events for those who wait for the end of an
+//!   outage.
+//! - [`terminal`] prints text for people, without what a terminal would obey.
 
 pub mod clock;
 pub mod disk;
@@ -6,6 +13,7 @@ pub mod meters;
 pub mod outage;
 pub mod outbound;
 pub mod private_folder;
+pub mod random;
 pub mod supervisor;
 pub mod terminal;
 pub mod threads;

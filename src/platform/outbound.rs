@@ -1,4 +1,4 @@
-//! How buzon asks other servers for something.
+//! The HTTP client for requests to other servers, and its errors in words.
 
 use std::error::Error as _;
 
@@ -6,11 +6,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
 use url::Url;
 
-/// A client that asks what it is told to and nothing else: no proxies, no redirects, no cookies, no decompression.
-/// It trusts the system's certificates and the public roots, so that it works where there are none.
+/// Returns the builder of a client that sends the given request and nothing else: it uses no proxies and no cookies,
+/// follows no redirects and decompresses nothing. It trusts the public root certificates beside the system's, so that
+/// it works on a system without any.
 ///
 /// # Errors
-/// If a root is no certificate.
+/// If a root certificate cannot be read.
 pub fn client() -> Result<ClientBuilder, reqwest::Error> {
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     let roots = roots.map(|root| Certificate::from_der(root)).collect::<Result<Vec<_>, _>>()?;
@@ -22,7 +23,7 @@ pub fn client() -> Result<ClientBuilder, reqwest::Error> {
         .tls_certs_merge(roots))
 }
 
-/// Returns why a server gave no answer, for a person. The text names the host and port, and nothing else of the URL,
+/// Returns why a server gave no answer, for a person. The text names the host and port and nothing else of the URL,
 /// which may hold a secret.
 pub fn unanswered(error: &reqwest::Error) -> String {
     let mut root = error.source();
@@ -43,7 +44,7 @@ pub fn unanswered(error: &reqwest::Error) -> String {
     }
 }
 
-/// An http or https URL of a scheme, a host and perhaps a port and a path.
+/// Parses an http or https URL that has no user name, password, query or fragment.
 pub fn plain_url(text: &str) -> Option<Url> {
     let plain = |url: &Url| {
         matches!(url.scheme(), "http" | "https")

@@ -1,4 +1,4 @@
-//! Folders for their owner alone.
+//! Folders that only their owner can open.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -7,13 +7,12 @@ use std::path::Path;
 
 const OWNER_ONLY: u32 = 0o700;
 
-/// Makes the folder and those above it, for their owner alone, where they are not there, and sees to it that a power cut
-/// does not take them back.
+/// Creates the folder and its missing parents with mode 0700, and syncs them so that they survive a power cut.
 pub fn make(folder: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(folder)?;
     let missing = absolute.ancestors().take_while(|folder| !folder.is_dir()).count();
     DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(&absolute)?;
-    // Each folder that was made is an entry of the one above it.
+    // A new folder is an entry of its parent, so that is what has to be synced.
     for above in absolute.ancestors().skip(1).take(missing) {
         File::open(above)?.sync_all()?;
     }

@@ -1,5 +1,5 @@
-//! Text for a person. Much of it is what strangers sent: a terminal would obey some of it, and some of it would make a line
-//! read otherwise than it is. Everything that a command prints goes through here.
+//! Text for people. Much of it was sent by strangers and may hold escape sequences that a terminal obeys, or characters
+//! that make a line read differently from what it is. Everything that a command prints goes through this module.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Stdout, Write};
@@ -11,13 +11,13 @@ use rustix::termios::tcgetwinsize;
 pub enum EscapeForm {
     /// `\u{1b}`
     Text,
-    /// `\u001b`, which JSON takes for the same character.
+    /// `\u001b`, which is the same character in JSON.
     Json,
 }
 
-/// True if a terminal would obey the character (C0, DEL and C1), or if it changes the direction of the text beside it,
-/// ends a line, or has no width. The joiners U+200C and U+200D are none of these: emoji and some scripts are written
-/// with them.
+/// Returns whether a terminal obeys the character (C0, DEL and C1), or whether it changes the direction of text, ends a
+/// line, or has no width. The joiners U+200C and U+200D are allowed, because emoji and some scripts are written with
+/// them.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -36,7 +36,7 @@ impl EscapeForm {
             match self {
                 _ if !is_escaped(c) => escaped.push(c),
                 Self::Text => escaped.extend(c.escape_unicode()),
-                // All of these characters are of the first plane.
+                // All escaped characters are in the first plane, so four digits are enough.
                 Self::Json => escaped += &format!("\\u{:04x}", u32::from(c)),
             }
         }
@@ -44,58 +44,59 @@ impl EscapeForm {
     }
 }
 
-/// The text on one line, with `\u{1b}` in the place of each character that a terminal would obey or that deceives.
+/// Returns the text on one line, with each deceptive character escaped as `\u{1b}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     EscapeForm::Text.escape(text, |_| false)
 }
 
-/// Standard output for what people read.
+/// Returns standard output for text that people read.
 pub fn stdout() -> Escaping<Stdout> {
     Escaping::new(io::stdout(), EscapeForm::Text)
 }
 
-/// Standard output for what programs read, byte for byte; at a terminal a person reads it, and it is escaped.
+/// Returns standard output for data that programs read, byte for byte. At a terminal, where a person reads it, the data
+/// is escaped.
 pub fn data(form: EscapeForm) -> Box<dyn Write> {
     let out = io::stdout();
     if out.is_terminal() { Box::new(Escaping::new(out, form)) } else { Box::new(out) }
 }
 
-/// The characters in a line of the terminal, if standard output is one.
+/// Returns the width of the terminal in characters, if standard output is a terminal.
 pub fn width() -> Option<u16> {
     let out = io::stdout();
     let size = out.is_terminal().then(|| tcgetwinsize(&out));
     size.and_then(Result::ok).map(|size| size.ws_col).filter(|width| *width > 0)
 }
 
-/// Says one line on standard error. Nobody may be there to read it.
+/// Prints one line to standard error, and ignores errors, because nobody may be there to read it.
 pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{}", escaped(line));
 }
 
-/// Passes text on, line breaks as they are and the rest escaped.
+/// A writer that escapes deceptive characters, but leaves line breaks.
 pub struct Escaping<W> {
     out: W,
     form: EscapeForm,
-    /// The beginning of a character whose end is still to be written.
-    begun: Vec<u8>,
+    /// The first bytes of a character whose other bytes have not been written yet.
+    partial: Vec<u8>,
 }
 
 impl<W: Write> Escaping<W> {
     fn new(out: W, form: EscapeForm) -> Self {
-        Self { out, form, begun: Vec::new() }
+        Self { out, form, partial: Vec::new() }
     }
 }
 
 impl<W: Write> Write for Escaping<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(&self.begun) {
+        self.partial.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.partial) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => self.begun.len(),
+            _ => self.partial.len(),
         };
-        let text = String::from_utf8_lossy(&self.begun[..whole]);
+        let text = String::from_utf8_lossy(&self.partial[..whole]);
         self.out.write_all(self.form.escape(&text, |c| c == '\n').as_bytes())?;
-        self.begun.drain(..whole);
+        self.partial.drain(..whole);
         Ok(bytes.len())
     }
 

@@ -1,7 +1,7 @@
-//! The cryptography behind every TLS connection.
+//! The cryptography of TLS connections.
 
-/// Makes ring the provider of the process. Every HTTP client needs one; to ask again is harmless.
+/// Makes ring the cryptography provider of the process, which every HTTP client needs. A second call does nothing.
 pub fn install_provider() {
-    // An error says that there is one already.
+    // An error only says that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,3 +1,5 @@
+//! Sends events at a rate.
+
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
@@ -8,29 +10,29 @@ use super::tally::SendTally;
 use super::traffic::SimulatedDelivery;
 use domain::access::signature::Keyring;
 
-/// How many answers are waited for at a time: a buzon that is slow is not sent more.
+/// The maximum number of requests under way. A slow buzon is not sent more.
 const AT_ONCE: usize = 64;
-/// So many failures without anything that was taken are enough.
+/// The number of failures after which sending ends, if no event was taken at all.
 const HOPELESS: u64 = 20;
 
 type Sent = (SimulatedDelivery, Result<SendAnswer, String>);
 
-/// Sends the events, so many a second, signed as the keyring has it, until there are no more, `stop` is ready, or
-/// nothing that was sent so far was taken. `shown` sees the count after each answer.
+/// Sends `rate` events a second, signed with the keyring, until there are no more, `stop` is ready, or it is clear that
+/// no event is taken. `on_answer` gets the tally after each answer.
 pub async fn drive(
     traffic: impl Iterator<Item = SimulatedDelivery>,
     rate: f64,
     sender: &Sender,
     keyring: &Keyring,
     stop: impl Future<Output = ()>,
-    shown: impl Fn(&SendTally),
+    on_answer: impl Fn(&SendTally),
 ) -> SendTally {
     let mut tally = SendTally::default();
     let mut under_way = JoinSet::new();
     let note = |tally: &mut SendTally, sent: Result<Sent, JoinError>| {
         let (delivery, outcome) = sent.expect("a sender does not panic");
         tally.note(&delivery, outcome);
-        shown(tally);
+        on_answer(tally);
     };
     let begun = Instant::now();
     let mut stop = std::pin::pin!(stop);

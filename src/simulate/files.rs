@@ -1,3 +1,5 @@
+//! A server of made-up files.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,16 +15,16 @@ use url::Url;
 
 use super::seeded_rng::SeededRng;
 
-/// Where the gateway keeps its files, by its guide.
+/// The folder of files at the gateway, as in its guide.
 const FOLDER: &str = "/uploads/whatsapp/";
 const LARGEST: u64 = 200 * 1024;
 const SMALLEST: u64 = 4 * 1024;
-/// A head of a request has fewer bytes, and comes within this time.
+/// The maximum size of the head of a request, and the time within which it must come.
 const HEAD: u64 = 8 * 1024;
 const WAIT: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 64;
 
-/// The first bytes of each kind of file, by its ending.
+/// The first bytes of each kind of file, by file extension.
 const KINDS: [(&str, &[u8]); 3] = [
     ("jpg", b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01\x01\x00"),
     (
@@ -32,7 +34,7 @@ const KINDS: [(&str, &[u8]); 3] = [
     ("pdf", b"%PDF-1.4\n"),
 ];
 
-/// Serves files that are made of their names, so none needs to be kept.
+/// A server of files whose contents are derived from their names, so that none is stored.
 pub struct FileServer {
     address: SocketAddr,
     served: Arc<AtomicU64>,
@@ -40,8 +42,10 @@ pub struct FileServer {
 }
 
 impl FileServer {
+    /// Listens on the address.
+    ///
     /// # Errors
-    /// If the address cannot be had.
+    /// If the address cannot be bound.
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let (address, served) = (listener.local_addr()?, Arc::new(AtomicU64::new(0)));
@@ -49,12 +53,12 @@ impl FileServer {
         Ok(Self { address, served, task })
     }
 
-    /// The origin of its URLs.
+    /// Returns the origin of the URLs.
     pub fn origin(&self) -> Url {
         Url::parse(&format!("http://{}", self.address)).expect("an address makes a URL")
     }
 
-    /// How many files were fetched.
+    /// Returns how many files were fetched.
     pub fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
     }
@@ -66,27 +70,27 @@ impl Drop for FileServer {
     }
 }
 
-/// The file of this number.
+/// Returns the URL of the file with this number.
 pub(super) fn url(origin: &Url, number: u64, ending: &str) -> Url {
     origin.join(&format!("{FOLDER}{number:016x}.{ending}")).expect("a path can be joined")
 }
 
 async fn accept(listener: TcpListener, served: Arc<AtomicU64>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     while let Ok((stream, _)) = listener.accept().await {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let served = served.clone();
         tokio::spawn(async move {
-            // A client that goes away or says nothing has no file.
+            // A client that goes away or sends nothing has fetched no file.
             if let Ok(Ok(true)) = timeout(WAIT, serve(stream)).await {
                 served.fetch_add(1, Ordering::Relaxed);
             }
-            drop(place);
+            drop(permit);
         });
     }
 }
 
-/// Answers one request. Whether it was for a file of ours, and all of it was sent.
+/// Answers one request. Returns whether a file was sent.
 async fn serve(stream: TcpStream) -> io::Result<bool> {
     let mut stream = BufReader::new(stream);
     let mut path = None;
@@ -116,7 +120,7 @@ fn head_of(status: &str, content_type: &str, length: usize) -> String {
     )
 }
 
-/// The type and the bytes of the file at a path.
+/// Returns the type and the bytes of the file at a path.
 fn file(path: &str) -> Option<(&'static str, Vec<u8>)> {
     let (number, ending) = path.strip_prefix(FOLDER)?.split_once('.')?;
     let number = u64::from_str_radix(number, 16).ok()?;
@@ -126,8 +130,8 @@ fn file(path: &str) -> Option<(&'static str, Vec<u8>)> {
         "ogg" => "audio/ogg",
         _ => "application/pdf",
     };
-    let mut dice = SeededRng::new(number);
-    let length = SMALLEST + dice.below(LARGEST - SMALLEST);
-    let noise = std::iter::repeat_with(|| dice.roll().to_le_bytes()).flatten();
+    let mut rng = SeededRng::new(number);
+    let length = SMALLEST + rng.below(LARGEST - SMALLEST);
+    let noise = std::iter::repeat_with(|| rng.next_u64().to_le_bytes()).flatten();
     Some((content_type, magic.iter().copied().chain(noise).take(length as usize).collect()))
 }

@@ -1,9 +1,11 @@
+//! The times at which people write.
+
 use std::time::Duration;
 
 use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
 
-/// How busy each hour of a weekday is, beside the others.
+/// The relative load of each hour of a weekday.
 const HOURS: [f64; 24] = [
     1.0, 0.5, 0.2, 0.2, 0.2, 0.5, 2.0, 6.0, 20.0, 40.0, 50.0, 55.0, 50.0, 35.0, 45.0, 55.0, 55.0, 50.0, 45.0, 40.0,
     35.0, 25.0, 12.0, 4.0,
@@ -12,19 +14,19 @@ const SATURDAY: f64 = 0.6;
 const SUNDAY: f64 = 0.25;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// When people write: in working hours the most, at night hardly, on a Sunday little.
+/// The distribution of messages over some days: most in working hours, hardly any at night, few on a Sunday.
 #[derive(Clone, Debug)]
 pub struct WorkingHours {
     start: Timestamp,
-    /// The share of all that comes before the end of each hour.
+    /// For each hour, the share of all messages that are written before its end.
     shares: Vec<f64>,
 }
 
 impl WorkingHours {
-    /// Of so many days from `start` on, as clocks in this zone show them.
+    /// Makes the distribution over `days` days from `start` on, by the local time of the zone.
     ///
     /// # Panics
-    /// Without a day.
+    /// If there is no day.
     pub fn new(start: Timestamp, days: u32, zone: &Zone) -> Self {
         let weights = (0..days * 24).map(|nth| {
             let (weekday, hour) = zone.hour_of_week(start + HOUR * nth);
@@ -39,7 +41,7 @@ impl WorkingHours {
         Self { start, shares: sums.into_iter().map(|sum| sum / all).collect() }
     }
 
-    /// The moment before which this share of all messages comes; from 0 up to, and without, 1.
+    /// Returns the time before which this share of all messages is written. The share is in 0..1.
     pub fn at(&self, share: f64) -> Timestamp {
         let hour = self.shares.partition_point(|end| *end <= share).min(self.shares.len() - 1);
         let begin = if hour == 0 { 0.0 } else { self.shares[hour - 1] };

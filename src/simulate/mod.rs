@@ -1,6 +1,7 @@
-//! Playing the gateway, for a buzon that is tried out: `sender` signs a body and sends it to a [`SendTarget`], which is on
-//! this machine unless another is named twice. `traffic` makes the events of a shop, the same from the same seed;
-//! `files` serves what their media URLs name; `drive` sends them at a rate and keeps a `tally`.
+//! A simulated gateway, for trying out a buzon. `sender` signs a body and sends it to a [`SendTarget`], which is on
+//! this machine unless another one is explicitly allowed. `traffic` makes the events of a shop, always the same from
+//! the same seed. `files` serves the files that their media URLs name. `drive` sends the events at a rate and keeps a
+//! `tally`.
 
 mod drive;
 mod files;
@@ -19,4 +20,4 @@ pub use seeded_rng::SeededRng;
 pub use sender::{SendAnswer, Sender};
 pub use tally::SendTally;
 pub use target::{SendTarget, TargetError};
-pub use traffic::{EventKind, Shape, SimulatedDelivery, TrafficGenerator};
+pub use traffic::{DeliveryKind, Shape, SimulatedDelivery, TrafficGenerator};

@@ -1,4 +1,4 @@
-//! Who writes to a shop, and what is said.
+//! The people who write to a shop, and their messages.
 
 use super::seeded_rng::SeededRng;
 
@@ -61,27 +61,27 @@ const ANSWERED: [&str; 14] = [
 
 pub(super) const EMOJI: [&str; 5] = ["👍", "❤️", "😂", "🙏", "😮"];
 
-/// Somebody, or some people, whom a shop speaks with.
+/// A chat of a shop with a person or a group.
 #[derive(Clone, Debug)]
 pub(super) struct SimulatedChat {
     pub(super) id: String,
-    /// The one who writes: in a group, one of its members.
+    /// The person who writes, in a group one of its members.
     pub(super) person: String,
     pub(super) name: &'static str,
     pub(super) is_group: bool,
 }
 
-/// One chat in so many is a group.
+/// One in so many chats is a group.
 const GROUPS: u64 = 10;
 const MEMBERS: u64 = 6;
 
 impl SimulatedChat {
-    /// The n-th chat of the n-th instance, with somebody who writes in it now.
-    pub(super) fn pick(instance: usize, chats: u64, dice: &mut SeededRng) -> Self {
+    /// Picks a chat of an instance at random, with a person who writes in it.
+    pub(super) fn pick(instance: usize, chats: u64, rng: &mut SeededRng) -> Self {
         const FLATTENED: f64 = 4.0;
-        let nth = dice.zipf(chats, FLATTENED);
+        let nth = rng.zipf(chats, FLATTENED);
         let is_group = nth % GROUPS == GROUPS - 1;
-        let member = if is_group { 1 + dice.below(MEMBERS) } else { 0 };
+        let member = if is_group { 1 + rng.below(MEMBERS) } else { 0 };
         let number = 3_000_000_000 + instance as u64 * 1_000_000 + nth * 10 + member;
         let person = format!("57{number}@c.us");
         let id = if is_group { format!("120363{number}@g.us") } else { person.clone() };
@@ -89,15 +89,15 @@ impl SimulatedChat {
     }
 }
 
-/// The shop's own number.
+/// Returns the number of the shop.
 pub(super) fn own_number(instance: usize) -> String {
     format!("57601{instance:07}@c.us")
 }
 
-pub(super) fn question(dice: &mut SeededRng) -> &'static str {
-    dice.pick::<&str>(&ASKED)
+pub(super) fn question(rng: &mut SeededRng) -> &'static str {
+    rng.pick::<&str>(&ASKED)
 }
 
-pub(super) fn answer(dice: &mut SeededRng) -> &'static str {
-    dice.pick::<&str>(&ANSWERED)
+pub(super) fn answer(rng: &mut SeededRng) -> &'static str {
+    rng.pick::<&str>(&ANSWERED)
 }

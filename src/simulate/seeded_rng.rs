@@ -1,4 +1,6 @@
-/// Numbers that look random and are the same in every run: the tests and the benchmark throw them too.
+//! A seeded generator of random numbers, which the tests and the benchmark use too.
+
+/// A generator of numbers that look random and are the same in every run with the same seed.
 #[derive(Clone, Debug)]
 pub struct SeededRng(u64);
 
@@ -7,8 +9,8 @@ impl SeededRng {
         Self(seed)
     }
 
-    /// The next of SplitMix64.
-    pub fn roll(&mut self) -> u64 {
+    /// Returns the next number of SplitMix64.
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -16,28 +18,31 @@ impl SeededRng {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to, and without, 1.
+    /// Returns a number in 0..1.
     pub fn unit(&mut self) -> f64 {
-        (self.roll() >> 11) as f64 / (1u64 << 53) as f64
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Returns a number in 0..`bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound
+        self.next_u64() % bound
     }
 
-    /// True in so many of a thousand.
+    /// Returns true with a probability of `many` in a thousand.
     pub fn in_thousand(&mut self, many: u64) -> bool {
         self.below(1_000) < many
     }
 
+    /// Returns one of the elements.
     pub fn pick<'t, T>(&mut self, from: &'t [T]) -> &'t T {
         &from[self.below(from.len() as u64) as usize]
     }
 
-    /// A place from 0 up to `many`, the first by far the most often: of Zipf's law, flattened at its head by `shift`.
+    /// Returns an index in 0..`many` by Zipf's law, so that the first ones are the most frequent. `shift` flattens the
+    /// head of the distribution.
     pub fn zipf(&mut self, many: u64, shift: f64) -> u64 {
         let head = shift + 1.0;
-        let place = head * ((many as f64 + head) / head).powf(self.unit()) - head;
-        (place as u64).min(many - 1)
+        let index = head * ((many as f64 + head) / head).powf(self.unit()) - head;
+        (index as u64).min(many - 1)
     }
 }

@@ -1,3 +1,5 @@
+//! Sends events like the gateway.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -12,19 +14,19 @@ use platform::outbound;
 use platform::tls;
 
 const SIGNATURE_HEADER: &str = "X-Whapi-Signature";
-/// A commit is waited for some seconds, and a service that is stopped in the middle never answers.
+/// The time limit of an answer. A commit takes some seconds at most, and a service that is stopped may never answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
-/// As much of an answer as is shown.
-const SHOWN: usize = 64 * 1024;
+/// The maximum number of bytes that are read of an answer.
+const MAX_ANSWER: usize = 64 * 1024;
 
-/// Sends events as the gateway does.
+/// A client that sends events like the gateway.
 #[derive(Clone)]
 pub struct Sender {
     client: Client,
     target: SendTarget,
 }
 
-/// What buzon said.
+/// The answer of a buzon.
 #[derive(Clone, Debug)]
 pub struct SendAnswer {
     pub status: u16,
@@ -34,6 +36,8 @@ pub struct SendAnswer {
 }
 
 impl Sender {
+    /// Makes a sender.
+    ///
     /// # Errors
     /// If the HTTP client cannot be made.
     pub fn new(target: &SendTarget) -> Result<Self, reqwest::Error> {
@@ -46,7 +50,7 @@ impl Sender {
     /// Sends a body to the path of `instance`, signed if there is a secret.
     ///
     /// # Errors
-    /// Why there was no answer.
+    /// A text about why there was no answer.
     pub async fn send(
         &self,
         instance: Option<&InstanceId>,
@@ -69,8 +73,8 @@ impl Sender {
 async fn read(mut response: Response) -> Result<String, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        bytes.extend_from_slice(&chunk[..chunk.len().min(SHOWN - bytes.len())]);
-        if bytes.len() == SHOWN {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER - bytes.len())]);
+        if bytes.len() == MAX_ANSWER {
             break;
         }
     }
@@ -82,12 +86,12 @@ impl SendAnswer {
         serde_json::from_str::<serde_json::Value>(&self.body).ok()?.get_mut(name).map(serde_json::Value::take)
     }
 
-    /// Whether the event was stored before.
+    /// Returns whether the event was stored before.
     pub fn is_duplicate(&self) -> bool {
         self.field("duplicate").is_some_and(|duplicate| duplicate == true)
     }
 
-    /// The status, and the code of the problem if it is one of buzon's: `401 signature_missing`.
+    /// Returns the status, and the code of the problem if the answer has one, such as `401 signature_missing`.
     pub fn summary(&self) -> String {
         match self.field("code").as_ref().and_then(serde_json::Value::as_str) {
             Some(code) => format!("{} {}", self.status, code.escape_debug()),

@@ -1,25 +1,28 @@
+//! Counts of what became of the events that were sent.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sender::SendAnswer;
-use super::traffic::{EventKind, SimulatedDelivery};
+use super::traffic::{DeliveryKind, SimulatedDelivery};
 
-/// What became of the events that were sent.
+/// Counts of what became of the events that were sent.
 #[derive(Clone, Debug, Default)]
 pub struct SendTally {
-    pub kinds: BTreeMap<EventKind, u64>,
-    /// How many of them name a file.
+    pub kinds: BTreeMap<DeliveryKind, u64>,
+    /// The number of events that name a file.
     pub files: u64,
     pub accepted: u64,
     pub duplicates: u64,
-    /// By status and code.
+    /// Counts by status and code.
     pub refused: BTreeMap<String, u64>,
-    /// By what was there instead of an answer.
+    /// Counts by the reason why there was no answer.
     pub unanswered: BTreeMap<String, u64>,
     latency: Latency,
 }
 
 impl SendTally {
+    /// Counts an event and its outcome.
     pub fn note(&mut self, delivery: &SimulatedDelivery, outcome: Result<SendAnswer, String>) {
         *self.kinds.entry(delivery.kind).or_default() += 1;
         self.files += u64::from(delivery.has_file);
@@ -38,18 +41,19 @@ impl SendTally {
         self.kinds.values().sum()
     }
 
-    /// How many were answered with anything but a 200, or not at all.
+    /// Returns how many events got another answer than 200, or none.
     pub fn not_taken(&self) -> u64 {
         self.refused.values().chain(self.unanswered.values()).sum()
     }
 
-    /// How long this share of the events that were taken waited for their answers at most.
+    /// Returns the latency that this share of the accepted events did not exceed.
     pub fn latency(&self, share: f64) -> Duration {
         self.latency.percentile(share)
     }
 }
 
-/// Counts by how long it took, each class a fiftieth longer than the one before: exact to two percent in little memory.
+/// A histogram of latencies. Each class is 2 % longer than the one before, so the result is exact to 2 % in little
+/// memory.
 #[derive(Clone, Debug, Default)]
 struct Latency(BTreeMap<i32, u64>);
 
@@ -61,7 +65,7 @@ impl Latency {
         *self.0.entry(class).or_default() += 1;
     }
 
-    /// Zero where nothing was counted.
+    /// Returns the percentile, or zero if nothing was counted.
     fn percentile(&self, share: f64) -> Duration {
         let mut rank = (self.0.values().sum::<u64>() as f64 * share).ceil() as u64;
         let class = self.0.iter().find(|(_, count)| {

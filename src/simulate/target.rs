@@ -1,27 +1,28 @@
+//! The address that events are sent to.
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-use domain::instance;
-use domain::instance::InstanceId;
+use domain::instance::{self, InstanceId};
 use platform::outbound::plain_url;
 
-/// The buzon that events are sent to: on this machine, or on one that was named for it.
+/// The address of the buzon that events are sent to. It is on this machine, or on one that was explicitly allowed.
 #[derive(Clone, Debug)]
 pub struct SendTarget(Url);
 
-/// Why nothing is sent there.
+/// The reasons why events cannot be sent to an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     #[error("expected the address of a buzon without /webhook, such as http://127.0.0.1:8080")]
     Unreadable,
-    #[error("{0} is not this machine; to send there all the same, add: --allow-remote {0}")]
+    #[error("{0} is not this machine; to send there nevertheless, add: --allow-remote {0}")]
     Remote(String),
 }
 
 impl SendTarget {
-    /// A buzon that listens here, reached by loopback where it listens on all addresses.
+    /// Returns the target for a buzon that listens here. If it listens on all addresses, that is the loopback address.
     pub fn listening(listen: SocketAddr) -> Self {
         let address = match listen {
             SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), v4.port()),
@@ -31,15 +32,19 @@ impl SendTarget {
         Self(Url::parse(&format!("http://{address}")).expect("an address makes a URL"))
     }
 
+    /// Parses an address.
+    ///
     /// # Errors
-    /// If it is no plain http or https URL.
+    /// If it is not a plain http or https URL.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let url = plain_url(text).filter(|url| !url.path().contains("webhook"));
         url.map(Self).ok_or(TargetError::Unreadable)
     }
 
+    /// Checks that the target is this machine or the host `allowed`.
+    ///
     /// # Errors
-    /// If it is on another machine than this and than `allowed`.
+    /// If it is another machine.
     pub fn checked(self, allowed: Option<&str>) -> Result<Self, TargetError> {
         let host = self.0.host_str().unwrap_or_default();
         let named =
@@ -64,7 +69,7 @@ impl SendTarget {
     }
 }
 
-/// The name that is taken for this machine. No resolver is asked about it.
+/// The name of this machine, which is not looked up.
 pub(super) const LOCALHOST: &str = "localhost";
 
 impl fmt::Display for SendTarget {

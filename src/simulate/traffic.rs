@@ -1,3 +1,5 @@
+//! The events of a simulated shop.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,62 +13,64 @@ use super::seeded_rng::SeededRng;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-/// What the traffic is like. The same shape makes the same events, byte for byte.
+/// The properties of the traffic. The same shape makes the same events, byte for byte.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub seed: u64,
     pub instances: Vec<InstanceId>,
-    /// Of each instance.
+    /// The number of chats of each instance.
     pub chats: u64,
-    /// How many events there are in all.
+    /// The number of events in all.
     pub events: u64,
-    /// When they are written.
+    /// The times at which the messages are written.
     pub hours: WorkingHours,
-    /// Where pictures and voice notes are fetched; without it, there are none.
+    /// The origin of the files. Without it, messages have none.
     pub files: Option<Url>,
 }
 
-/// One request of the gateway's.
+/// A request of the simulated gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedDelivery {
     pub instance: InstanceId,
     pub body: Vec<u8>,
-    pub kind: EventKind,
-    /// Whether it names a file, and is the first to do so.
+    pub kind: DeliveryKind,
+    /// True if the event names a file and is the first to do so.
     pub has_file: bool,
 }
 
+/// The kind of a simulated delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EventKind {
+pub enum DeliveryKind {
     Message,
     Ack,
     Reaction,
-    /// Of something that was sent before, byte for byte.
+    /// An earlier delivery again, byte for byte.
     Repeat,
-    /// A message that comes hours after those that were written later.
+    /// A message that comes hours late, after messages that were written later.
     Late,
 }
 
-/// How many of a thousand messages …
+/// The number in a thousand messages that are answered, reacted to, or late.
 const ANSWERED: u64 = 550;
 const REACTED_TO: u64 = 60;
 const LATE: u64 = 20;
-/// … of a thousand of ours are delivered, and read.
+/// The number in a thousand answers that are delivered, and in a thousand of these that are read.
 const DELIVERED: u64 = 970;
 const READ: u64 = 850;
-/// … and of a thousand requests come again.
+/// The number in a thousand deliveries that are repeated.
 const REPEATED: u64 = 30;
 
-/// Events in the order in which a gateway sends them.
+/// An iterator over events in the order in which a gateway sends them.
 pub struct TrafficGenerator {
     shape: Shape,
-    dice: SeededRng,
+    rng: SeededRng,
     made: u64,
-    /// What is to follow, by its time and then by its number.
+    /// The events that are to follow, by time and then by number.
     planned: BTreeMap<(Timestamp, u64), Planned>,
     plans: u64,
 }
 
+/// An event that is to follow another one.
 enum Planned {
     Answer { instance: usize, chat: SimulatedChat },
     Ack { instance: usize, id: String, ack: &'static str },
@@ -76,11 +80,11 @@ enum Planned {
 
 impl TrafficGenerator {
     pub fn new(shape: Shape) -> Self {
-        let dice = SeededRng::new(shape.seed);
-        Self { shape, dice, made: 0, planned: BTreeMap::new(), plans: 0 }
+        let rng = SeededRng::new(shape.seed);
+        Self { shape, rng, made: 0, planned: BTreeMap::new(), plans: 0 }
     }
 
-    /// What is due now, else something new.
+    /// Returns the event that is due, or else a new message.
     fn made_at(&mut self, now: Timestamp) -> SimulatedDelivery {
         match self.planned.first_entry().filter(|first| first.key().0 <= now) {
             Some(due) => {
@@ -95,34 +99,34 @@ impl TrafficGenerator {
         match planned {
             Planned::Answer { instance, chat } => self.answer(instance, &chat, at),
             Planned::Ack { instance, id, ack } => {
-                // The guide's form names no instance.
-                self.delivery(instance, EventKind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
+                // The form of acks in the guide names no instance.
+                self.delivery(instance, DeliveryKind::Ack, &json!({"event_type": "ack_update", "id": id, "ack": ack}))
             }
             Planned::Reaction { instance, id, from } => {
-                let emoji = *self.dice.pick(&people::EMOJI);
+                let emoji = *self.rng.pick(&people::EMOJI);
                 let body = json!({
                     "event_type": "message_reaction", "instance_id": self.id(instance), "message_id": id,
                     "from_number": from, "reaction": emoji, "timestamp": at.seconds(),
                 });
-                self.delivery(instance, EventKind::Reaction, &body)
+                self.delivery(instance, DeliveryKind::Reaction, &body)
             }
             Planned::Again(delivery) => delivery,
         }
     }
 
-    /// A message from outside; now and then one that the gateway holds back, and another in its place.
+    /// Returns a message from outside. Now and then, the gateway holds one back and sends another in its place.
     fn message_at(&mut self, at: Timestamp) -> SimulatedDelivery {
-        if self.dice.in_thousand(LATE) {
+        if self.rng.in_thousand(LATE) {
             let late = self.received(at);
-            let hours = Duration::from_secs(60 * (30 + self.dice.below(6 * 60)));
-            self.plan(at + hours, Planned::Again(SimulatedDelivery { kind: EventKind::Late, ..late }));
+            let hours = Duration::from_secs(60 * (30 + self.rng.below(6 * 60)));
+            self.plan(at + hours, Planned::Again(SimulatedDelivery { kind: DeliveryKind::Late, ..late }));
         }
         self.received(at)
     }
 
     fn received(&mut self, at: Timestamp) -> SimulatedDelivery {
-        let instance = self.dice.below(self.shape.instances.len() as u64) as usize;
-        let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.dice);
+        let instance = self.rng.below(self.shape.instances.len() as u64) as usize;
+        let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.rng);
         let id = self.message_id();
         let content = self.content();
         let body = json!({
@@ -133,20 +137,20 @@ impl TrafficGenerator {
             "longitude": content.place.map(|it| it.1), "vcard": null, "status": "received", "ack": "pending",
             "group_sender": chat.is_group.then_some(&chat.person),
         });
-        if self.dice.in_thousand(REACTED_TO) {
+        if self.rng.in_thousand(REACTED_TO) {
             let after = self.minutes(1, 30);
             self.plan(at + after, Planned::Reaction { instance, id, from: people::own_number(instance) });
         }
-        if self.dice.in_thousand(ANSWERED) {
+        if self.rng.in_thousand(ANSWERED) {
             let after = self.minutes(1, 20);
             self.plan(at + after, Planned::Answer { instance, chat });
         }
-        SimulatedDelivery { has_file: content.url.is_some(), ..self.delivery(instance, EventKind::Message, &body) }
+        SimulatedDelivery { has_file: content.url.is_some(), ..self.delivery(instance, DeliveryKind::Message, &body) }
     }
 
     fn answer(&mut self, instance: usize, chat: &SimulatedChat, at: Timestamp) -> SimulatedDelivery {
         let id = self.message_id();
-        let text = people::answer(&mut self.dice);
+        let text = people::answer(&mut self.rng);
         let body = json!({
             "event_type": "message_sent", "id": id, "instance_id": self.id(instance), "chat_id": chat.id,
             "from": people::own_number(instance), "to": chat.id, "body": text, "type": "text",
@@ -154,24 +158,24 @@ impl TrafficGenerator {
             "longitude": null, "vcard": null, "status": "sent", "group_sender": null,
         });
         self.plan_acks(instance, &id, at);
-        if self.dice.in_thousand(REACTED_TO) {
+        if self.rng.in_thousand(REACTED_TO) {
             let after = self.minutes(1, 90);
             self.plan(at + after, Planned::Reaction { instance, id, from: chat.person.clone() });
         }
-        self.delivery(instance, EventKind::Message, &body)
+        self.delivery(instance, DeliveryKind::Message, &body)
     }
 
-    /// Sent at once, delivered within a minute or two, read within hours; each later than the one before.
+    /// Plans the acks of a message: sent at once, delivered within a minute or two, and read within hours.
     fn plan_acks(&mut self, instance: usize, id: &str, at: Timestamp) {
         let ack = |traffic: &mut Self, at, ack| {
             traffic.plan(at, Planned::Ack { instance, id: id.to_owned(), ack });
         };
         let sent = at + Duration::from_secs(1);
         ack(self, sent, "sent");
-        if self.dice.in_thousand(DELIVERED) {
-            let delivered = sent + Duration::from_secs(1 + self.dice.below(90));
+        if self.rng.in_thousand(DELIVERED) {
+            let delivered = sent + Duration::from_secs(1 + self.rng.below(90));
             ack(self, delivered, "delivered");
-            if self.dice.in_thousand(READ) {
+            if self.rng.in_thousand(READ) {
                 let read = delivered + self.minutes(1, 180);
                 ack(self, read, "read");
             }
@@ -180,12 +184,12 @@ impl TrafficGenerator {
 
     fn content(&mut self) -> Content {
         let Some(base) = self.shape.files.clone() else { return self.text() };
-        match self.dice.below(100) {
-            0..12 => Content::file(&base, "image", "jpg", &mut self.dice),
-            12..20 => Content::file(&base, "audio", "ogg", &mut self.dice),
-            20..23 => Content::file(&base, "document", "pdf", &mut self.dice),
+        match self.rng.below(100) {
+            0..12 => Content::file(&base, "image", "jpg", &mut self.rng),
+            12..20 => Content::file(&base, "audio", "ogg", &mut self.rng),
+            20..23 => Content::file(&base, "document", "pdf", &mut self.rng),
             23..25 => {
-                let place = (4.6 + self.dice.unit() / 10.0, -74.1 + self.dice.unit() / 10.0);
+                let place = (4.6 + self.rng.unit() / 10.0, -74.1 + self.rng.unit() / 10.0);
                 Content { kind: "location", text: "", url: None, place: Some(place) }
             }
             _ => self.text(),
@@ -193,10 +197,10 @@ impl TrafficGenerator {
     }
 
     fn text(&mut self) -> Content {
-        Content { kind: "text", text: people::question(&mut self.dice), url: None, place: None }
+        Content { kind: "text", text: people::question(&mut self.rng), url: None, place: None }
     }
 
-    fn delivery(&mut self, instance: usize, kind: EventKind, body: &Value) -> SimulatedDelivery {
+    fn delivery(&mut self, instance: usize, kind: DeliveryKind, body: &Value) -> SimulatedDelivery {
         let instance = self.shape.instances[instance].clone();
         SimulatedDelivery { instance, body: body.to_string().into_bytes(), kind, has_file: false }
     }
@@ -207,7 +211,7 @@ impl TrafficGenerator {
     }
 
     fn minutes(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_secs(60 * from + self.dice.below(60 * (to - from)))
+        Duration::from_secs(60 * from + self.rng.below(60 * (to - from)))
     }
 
     fn id(&self, instance: usize) -> &str {
@@ -215,7 +219,7 @@ impl TrafficGenerator {
     }
 
     fn message_id(&mut self) -> String {
-        format!("3EB0{:016X}", self.dice.roll())
+        format!("3EB0{:016X}", self.rng.next_u64())
     }
 }
 
@@ -229,18 +233,18 @@ impl Iterator for TrafficGenerator {
         let now = self.shape.hours.at(self.made as f64 / self.shape.events as f64);
         self.made += 1;
         let delivery = self.made_at(now);
-        if delivery.kind != EventKind::Repeat && self.dice.in_thousand(REPEATED) {
+        if delivery.kind != DeliveryKind::Repeat && self.rng.in_thousand(REPEATED) {
             let after = self.minutes(1, 60);
             self.plan(
                 now + after,
-                Planned::Again(SimulatedDelivery { kind: EventKind::Repeat, has_file: false, ..delivery.clone() }),
+                Planned::Again(SimulatedDelivery { kind: DeliveryKind::Repeat, has_file: false, ..delivery.clone() }),
             );
         }
         Some(delivery)
     }
 }
 
-/// What a message holds.
+/// The content of a message.
 struct Content {
     kind: &'static str,
     text: &'static str,
@@ -249,8 +253,8 @@ struct Content {
 }
 
 impl Content {
-    fn file(base: &Url, kind: &'static str, ending: &str, dice: &mut SeededRng) -> Self {
-        let url = files::url(base, dice.roll(), ending);
+    fn file(base: &Url, kind: &'static str, ending: &str, rng: &mut SeededRng) -> Self {
+        let url = files::url(base, rng.next_u64(), ending);
         Self { kind, text: "", url: Some(url.into()), place: None }
     }
 }
@@ -288,19 +292,19 @@ mod tests {
         let mut acked: HashMap<String, usize> = HashMap::new();
         let mut known = BTreeSet::new();
         let shop = [0, 1].map(people::own_number);
-        for delivery in traffic(7, 5_000).iter().filter(|delivery| delivery.kind != EventKind::Repeat) {
+        for delivery in traffic(7, 5_000).iter().filter(|delivery| delivery.kind != DeliveryKind::Repeat) {
             let body = body(delivery);
             let about = |name: &str| (delivery.instance.clone(), body[name].as_str().unwrap().to_owned());
             match delivery.kind {
-                EventKind::Ack => {
+                DeliveryKind::Ack => {
                     assert!(known.contains(&about("id")), "{body}");
                     let rank = ORDER.iter().position(|ack| body["ack"] == **ack).unwrap();
                     let before = acked.insert(about("id").1, rank);
                     assert_eq!(before.map_or(0, |before| before + 1), rank, "{body}");
                 }
-                // What the shop reacts to can be a message that the gateway holds back.
-                EventKind::Reaction if shop.iter().any(|shop| body["from_number"] == **shop) => {}
-                EventKind::Reaction => assert!(known.contains(&about("message_id")), "{body}"),
+                // The shop can react to a message that the gateway holds back.
+                DeliveryKind::Reaction if shop.iter().any(|shop| body["from_number"] == **shop) => {}
+                DeliveryKind::Reaction => assert!(known.contains(&about("message_id")), "{body}"),
                 _ => {
                     known.insert(about("id"));
                 }
@@ -314,17 +318,17 @@ mod tests {
         let traffic = traffic(7, 5_000);
         let count = |kind| traffic.iter().filter(|delivery| delivery.kind == kind).count();
         for (kind, least) in [
-            (EventKind::Message, 1_500),
-            (EventKind::Ack, 1_000),
-            (EventKind::Reaction, 50),
-            (EventKind::Repeat, 50),
-            (EventKind::Late, 10),
+            (DeliveryKind::Message, 1_500),
+            (DeliveryKind::Ack, 1_000),
+            (DeliveryKind::Reaction, 50),
+            (DeliveryKind::Repeat, 50),
+            (DeliveryKind::Late, 10),
         ] {
             assert!(count(kind) >= least, "{kind:?} {}", count(kind));
         }
         assert!(traffic.iter().filter(|delivery| delivery.has_file).count() > 100);
         let bodies: BTreeSet<&Vec<u8>> = traffic.iter().map(|delivery| &delivery.body).collect();
-        assert_eq!(bodies.len(), traffic.len() - count(EventKind::Repeat), "only repeats are repeats");
+        assert_eq!(bodies.len(), traffic.len() - count(DeliveryKind::Repeat), "only repeats are repeats");
         let groups = traffic.iter().filter(|delivery| body(delivery)["is_group"] == 1).count();
         assert!(groups > 50 && groups < 1_000, "{groups}");
     }

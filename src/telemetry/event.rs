@@ -1,4 +1,4 @@
-//! Events of `tracing` as lines.
+//! The formatter, which makes log lines of `tracing` events.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +16,7 @@ use platform::terminal::escaped;
 const PLAIN: &str = "\u{1b}[0m";
 const DIM: &str = "\u{1b}[2m";
 
-/// Makes lines of events, and hands them on.
+/// A formatter that passes each line to a function instead of a writer.
 pub(super) struct Formatter {
     pub form: LineFormat,
     pub put: fn(LogLine),
@@ -76,7 +76,7 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-/// Writes a field of a span at a terminal, which must not obey what it quotes.
+/// Writes a field of a span, escaped for a terminal.
 pub(super) fn field_for_people(out: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     write!(out, "{}={}", field.name(), escaped(&format!("{value:?}")))
 }
@@ -101,7 +101,7 @@ impl Visit for EventFields {
     }
 }
 
-/// Two warnings of a module are the same if only their numbers differ.
+/// Says what the event repeats. Two warnings of a module are the same if only their numbers differ.
 fn repeats(event: &Event<'_>) -> Repeats {
     let metadata = event.metadata();
     let module = hash(|hasher| metadata.target().hash(hasher));
@@ -124,7 +124,7 @@ fn hash(feed: impl FnOnce(&mut DefaultHasher)) -> u64 {
     hasher.finish()
 }
 
-/// Takes the fields that are text.
+/// A visitor that hashes the fields that are text.
 struct TextFields<'h>(&'h mut DefaultHasher);
 
 impl Visit for TextFields<'_> {

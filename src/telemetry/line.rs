@@ -1,4 +1,4 @@
-//! A line of the log, and its two forms.
+//! A line of the log, and its two formats.
 
 use std::io::{self, IsTerminal};
 
@@ -11,13 +11,13 @@ use platform::terminal::escaped;
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineFormat {
-    /// For a person: the time, the level, the message, and then the fields.
+    /// Text for people: the time, the level, the message, and then the fields.
     Text,
-    /// One object, for programs.
+    /// A JSON object for programs.
     Json,
 }
 
-/// A finished line with its line end, and what tells it from others.
+/// A finished line with its line end, and its relation to other lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogLine {
     pub text: String,
@@ -29,9 +29,9 @@ pub(super) struct LogLine {
 pub(super) enum Repeats {
     /// It is written whenever it comes.
     Never,
-    /// A warning or an error of this module; those with the same `key` say the same.
+    /// A warning or an error of this module. Those with the same `key` say the same.
     Warning { module: u64, key: u64 },
-    /// News of this module: a warning that comes after it is news again.
+    /// News of this module. A warning that comes after it is written at once again.
     News { module: u64 },
 }
 
@@ -46,7 +46,7 @@ impl LineFormat {
         if io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
 
-    /// A line that no event of `tracing` stands for.
+    /// Makes a line without an event of `tracing`.
     pub(super) fn line(self, level: Level, message: &str, fields: &[(&str, &str)]) -> String {
         let at = SystemClock.now().to_rfc3339();
         match self {
@@ -65,7 +65,7 @@ impl LineFormat {
         }
     }
 
-    /// The same line, with how often it came since it was last written.
+    /// Returns the line with the number of its repetitions since it was last written.
     pub(super) fn repeated(self, line: &str, times: u64) -> String {
         match (self, line.strip_prefix('{')) {
             (Self::Json, Some(rest)) => format!("{{\"repeated\":{times},{rest}"),
@@ -74,7 +74,7 @@ impl LineFormat {
     }
 }
 
-/// A value on a terminal: it can neither steer the terminal nor be taken for several values.
+/// Returns a value for a terminal, escaped, and in quotation marks if it could be taken for several values.
 pub(super) fn shown(value: &str) -> String {
     let is_plain = !value.is_empty() && !value.contains(char::is_whitespace);
     if is_plain { escaped(value).into_owned() } else { format!("\"{}\"", escaped(value)) }

@@ -1,9 +1,10 @@
-//! Logs: text for a person at a terminal, JSON otherwise, always on stderr.
+//! The log, always on stderr: as text at a terminal, otherwise as JSON.
 //!
-//! Never in a log: bodies, secrets, tokens, phone numbers. A failure is logged once, where it is handled.
+//! Bodies, secrets, tokens and phone numbers are never logged. A failure is logged once, where it is handled.
 //!
-//! A service goes on whatever becomes of its log. Its lines wait in a bounded queue (`queue.rs`) for a thread that writes
-//! them, and writes what repeats once a minute (`repeats.rs`); `line.rs` has the forms. Other commands write by themselves.
+//! A service must not be held up by its log. Its lines wait in a bounded queue (`queue.rs`) for a thread that writes
+//! them, which writes a repeated warning only once a minute (`repeats.rs`). `event.rs` and `line.rs` format the lines.
+//! Other commands write to stderr directly.
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
@@ -26,15 +27,15 @@ use event::{Formatter, field_for_people};
 use line::{LineFormat, LogLine};
 use queue::LineQueue;
 
-/// The queue of lines to write. It is not set in a command that writes by itself.
+/// The queue of lines. It is not set in commands that write directly.
 static QUEUE: OnceLock<LineQueue> = OnceLock::new();
 
-/// Starts logging what `filter` lets through, and panics, for a command that ends by itself.
+/// Starts to log panics and what `filter` lets through, for a command that ends by itself.
 pub fn init(filter: &Targets) {
     log_to_stderr(filter, LineFormat::of_stderr());
 }
 
-/// The same for a service: nothing waits until a line is written.
+/// Does the same for a service, in which nothing waits until a line is written.
 ///
 /// # Errors
 /// If the system gives no more threads.
@@ -46,12 +47,12 @@ pub fn init_service(filter: &Targets) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a line for a person to stderr, in its turn among those of the log. There may be nobody.
+/// Writes a line for a person to stderr, in order with the lines of the log.
 pub fn say(text: &str) {
     put(LogLine::plain(format!("{text}\n")));
 }
 
-/// Waits a moment for what is still to be written. Whatever is logged afterwards is lost.
+/// Waits a moment until the lines of the queue are written. Lines that are logged after this are lost.
 pub fn finish() {
     if let Some(queue) = QUEUE.get() {
         queue.finish();
@@ -62,7 +63,7 @@ fn put(line: LogLine) {
     match QUEUE.get() {
         Some(queue) => queue.push(line),
         None => {
-            // There is nowhere to say that nobody reads.
+            // If stderr cannot be written, there is no other place to report that.
             let _ = io::stderr().write_all(line.text.as_bytes());
         }
     }
@@ -71,7 +72,7 @@ fn put(line: LogLine) {
 fn log_to_stderr(filter: &Targets, form: LineFormat) {
     let layer = fmt::layer()
         .log_internal_errors(false)
-        // The formatter hands each line on by itself, with what the queue must know of it.
+        // The formatter passes each line to `put` itself, because the queue needs more than the text.
         .with_writer(io::sink)
         .event_format(Formatter { form, put });
     let registry = tracing_subscriber::registry().with(filter.clone());
@@ -82,12 +83,13 @@ fn log_to_stderr(filter: &Targets, form: LineFormat) {
     panic::set_hook(Box::new(move |panic| put(panic_line(form, panic))));
 }
 
-/// Says where, and why only if that is a constant of the program: what is put together at run time can quote a message.
+/// Makes the line of a panic. It has the reason only if that is a constant, because a text that is formatted at run
+/// time can quote a message.
 ///
-/// A panic in here would abort the process, and what panicked may have been a formatter. So nothing of `tracing` has a
-/// part in it.
+/// A panic in this function would abort the process, and the cause of the panic may be a formatter. So it does not use
+/// `tracing`.
 fn panic_line(form: LineFormat, panic: &PanicHookInfo<'_>) -> LogLine {
-    const MESSAGE: &str = "something that must not happen has happened: a mistake in buzon";
+    const MESSAGE: &str = "buzon panicked, which is a bug in buzon";
     let place = panic.location().map(ToString::to_string);
     let reason = panic.payload().downcast_ref::<&'static str>().copied();
     let fields = [("panic.place", place.as_deref()), ("panic.reason", reason)];

@@ -1,4 +1,4 @@
-//! Lines that wait for the thread that writes them. Whoever logs never waits, and loses a line where there is no room.
+//! The queue of lines for the thread that writes them. Logging never waits; if the queue is full, the line is lost.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
@@ -12,17 +12,17 @@ use super::line::{LineFormat, LogLine};
 use super::repeats::Throttle;
 use platform::meters;
 
-/// Lines that wait, and their bytes. As much again can be on its way out.
+/// The maximum number of lines that wait, and of their bytes. As many again can be in the hands of the thread.
 const MOST_LINES: usize = 8_192;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// A longer line is lost: cut off, it would be no JSON.
+/// The maximum length of a line. A longer line is lost, because a line that is cut off is not valid JSON.
 const LONGEST_LINE: usize = 64 * 1024;
-/// The maximum time that the end of the process waits for lines that are still to be written.
+/// The time for which the end of the process waits for lines that are still to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// The pause before a write that would block is retried. Another process can switch stderr to non-blocking mode.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// The way to the thread.
+/// The queue, and the thread that writes its lines.
 pub(super) struct LineQueue(Arc<Shared>);
 
 #[derive(Default)]
@@ -35,11 +35,11 @@ struct Shared {
 struct QueuedLines {
     lines: VecDeque<LogLine>,
     bytes: usize,
-    /// Lines that found no room, and are not told of yet.
+    /// The number of lines that were lost and not reported yet.
     lost: u64,
-    /// Nothing comes any more.
+    /// True when no further lines are taken.
     is_closed: bool,
-    /// Everything was written.
+    /// True when everything is written.
     is_finished: bool,
 }
 
@@ -50,13 +50,13 @@ impl LineQueue {
     /// If the system gives no more threads.
     pub(super) fn start(out: impl Write + Send + 'static, form: LineFormat) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let printer = Printer { out, form, throttle: Throttle::new(form), torn: false, lost: 0 };
+        let printer = Printer { out, form, throttle: Throttle::new(form), is_torn: false, lost: 0 };
         let theirs = shared.clone();
         Builder::new().name("log".to_owned()).spawn(move || printer.run(&theirs))?;
         Ok(Self(shared))
     }
 
-    /// Hands a line over, unless too much is waiting.
+    /// Adds a line, unless too many wait.
     pub(super) fn push(&self, line: LogLine) {
         let bytes = line.text.len();
         let mut waiting = self.0.lock();
@@ -71,12 +71,12 @@ impl LineQueue {
         self.0.changed.notify_all();
     }
 
-    /// Takes no more lines, and waits a moment for those that are there.
+    /// Takes no more lines, and waits a moment until those in the queue are written.
     pub(super) fn finish(&self) {
         let mut waiting = self.0.lock();
         waiting.is_closed = true;
         self.0.changed.notify_all();
-        // A reader that does not read holds up nobody's end.
+        // If nobody reads stderr, the process must still end.
         drop(self.0.changed.wait_timeout_while(waiting, LAST_LINES, |waiting| !waiting.is_finished));
     }
 }
@@ -86,11 +86,10 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines until `due`, and takes all that are there, with how many found no room and whether these are the
-    /// last.
+    /// Waits for lines until `due`. Returns all lines, the number of lost ones, and whether these are the last.
     fn take(&self, due: Option<Instant>) -> (VecDeque<LogLine>, u64, bool) {
-        const LONG: Duration = Duration::from_secs(3_600);
-        let patience = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+        const NO_LIMIT: Duration = Duration::from_secs(3_600);
+        let patience = due.map_or(NO_LIMIT, |due| due.saturating_duration_since(Instant::now()));
         let is_idle = |waiting: &mut QueuedLines| waiting.lines.is_empty() && waiting.lost == 0 && !waiting.is_closed;
         let waited = self.changed.wait_timeout_while(self.lock(), patience, is_idle);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -104,9 +103,9 @@ struct Printer<W> {
     out: W,
     form: LineFormat,
     throttle: Throttle,
-    /// True if the last line broke off in its middle.
-    torn: bool,
-    /// Lines that are lost, and not told of yet.
+    /// True if the last line was written only in part.
+    is_torn: bool,
+    /// The number of lines that were lost and not reported yet.
     lost: u64,
 }
 
@@ -125,7 +124,7 @@ impl<W: Write> Printer<W> {
                 let rest = self.throttle.rest();
                 self.print_all(rest);
             }
-            self.tell_of_lost();
+            self.report_lost();
             if is_last {
                 shared.lock().is_finished = true;
                 shared.changed.notify_all();
@@ -143,8 +142,8 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// Says how many lines are lost, if it can be said.
-    fn tell_of_lost(&mut self) {
+    /// Writes how many lines were lost, if that can be written.
+    fn report_lost(&mut self) {
         const MESSAGE: &str = "log lines were lost: they could not be written, or nobody read those before them";
         if self.lost == 0 {
             return;
@@ -155,11 +154,11 @@ impl<W: Write> Printer<W> {
         }
     }
 
-    /// Writes a line whole, on a line of its own.
+    /// Writes a complete line, which begins on a new line.
     fn print(&mut self, line: &str) -> io::Result<()> {
-        if self.torn {
+        if self.is_torn {
             self.write(b"\n")?;
-            self.torn = false;
+            self.is_torn = false;
         }
         self.write(line.as_bytes())
     }
@@ -171,7 +170,7 @@ impl<W: Write> Printer<W> {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     bytes = &bytes[written..];
-                    self.torn = !bytes.is_empty();
+                    self.is_torn = !bytes.is_empty();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(AGAIN_AFTER),
@@ -188,7 +187,8 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes at each write as it is told; a 0 is a full disk, and the end a reader that has gone.
+    /// A writer that takes as many bytes at each write as it is told. A 0 stands for a full disk, and the end of the
+    /// channel for a reader that has gone.
     struct Out {
         takes: mpsc::Receiver<usize>,
         written: mpsc::Sender<Vec<u8>>,
@@ -221,7 +221,7 @@ mod tests {
         LogLine::plain(format!("{text}\n"))
     }
 
-    /// A thread that stands still in the middle of a line, and an empty queue.
+    /// Waits until the queue is empty because its thread is stuck in the middle of a line.
     fn stuck(queue: &LineQueue) {
         queue.push(plain("stuck"));
         while !queue.0.lock().lines.is_empty() {
@@ -237,7 +237,7 @@ mod tests {
     fn lines_that_found_a_full_disk_are_counted_and_told_of_when_there_is_room() {
         let (allow, read, out) = out();
         let queue = LineQueue::start(out, LineFormat::Text).unwrap();
-        // The second line is torn; then the disk is full for it, for the third and for what is said of them.
+        // The second line is torn. Then the disk is full for it, for the third line and for the report about them.
         for takes in [100, 3, 0, 0, 0, 1_000, 1_000, 1_000] {
             allow.send(takes).unwrap();
         }

@@ -1,4 +1,4 @@
-//! A warning that repeats is written once a minute, with the number of its repetitions.
+//! A throttle for repeated warnings: each is written once a minute, with the number of its repetitions.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 use super::line::{LineFormat, LogLine, Repeats};
 
 const ONCE_IN: Duration = Duration::from_secs(60);
-/// So many warnings are remembered; further ones are written whenever they come.
+/// The maximum number of remembered warnings. Further ones are written whenever they come.
 const REMEMBERED: usize = 256;
 
-/// Decides which lines are written. What it leaves out comes [later](Throttle::late), so that every repetition is told
-/// of.
+/// Decides which lines are written. Those that it leaves out are counted, and the count is written
+/// [later](Throttle::late).
 pub(super) struct Throttle {
     form: LineFormat,
-    warnings: HashMap<u64, Warned>,
+    warnings: HashMap<u64, RepeatedWarning>,
 }
 
-struct Warned {
+/// A warning that was written, and its repetitions since then.
+struct RepeatedWarning {
     module: u64,
-    /// It is not written again before.
+    /// The time before which the warning is not written again.
     until: Instant,
     /// The number of repetitions since it was written.
     left_out: u64,
-    /// The last of those that were left out.
+    /// The text of the last repetition.
     last: String,
 }
 
@@ -48,7 +49,7 @@ impl Throttle {
                 }
                 None => {
                     if self.warnings.len() < REMEMBERED {
-                        let warned = Warned { module, until: now + ONCE_IN, left_out: 0, last: String::new() };
+                        let warned = RepeatedWarning { module, until: now + ONCE_IN, left_out: 0, last: String::new() };
                         self.warnings.insert(key, warned);
                     }
                     vec![line.text]
@@ -62,7 +63,7 @@ impl Throttle {
         self.warnings.retain(|_, warned| warned.until > now || warned.left_out > 0);
         let mut lines = vec![];
         for warned in self.warnings.values_mut().filter(|warned| warned.until <= now) {
-            lines.extend(warned.told(self.form));
+            lines.extend(warned.repetitions(self.form));
             warned.until = now + ONCE_IN;
         }
         lines
@@ -73,20 +74,23 @@ impl Throttle {
         self.warnings.values().map(|warned| warned.until).min()
     }
 
-    /// All that was left out.
+    /// Returns a line for each warning that was left out.
     pub(super) fn rest(&mut self) -> Vec<String> {
         self.take(|_| true)
     }
 
-    fn take(&mut self, chosen: impl Fn(&Warned) -> bool) -> Vec<String> {
+    fn take(&mut self, chosen: impl Fn(&RepeatedWarning) -> bool) -> Vec<String> {
         let form = self.form;
-        self.warnings.extract_if(|_, warned| chosen(warned)).filter_map(|(_, mut warned)| warned.told(form)).collect()
+        self.warnings
+            .extract_if(|_, warned| chosen(warned))
+            .filter_map(|(_, mut warned)| warned.repetitions(form))
+            .collect()
     }
 }
 
-impl Warned {
-    /// The line for what was left out, if anything was.
-    fn told(&mut self, form: LineFormat) -> Option<String> {
+impl RepeatedWarning {
+    /// Returns the line for the repetitions that were left out, if there are any.
+    fn repetitions(&mut self, form: LineFormat) -> Option<String> {
         let left_out = std::mem::take(&mut self.left_out);
         let last = std::mem::take(&mut self.last);
         (left_out > 0).then(|| form.repeated(&last, left_out))

@@ -126,7 +126,7 @@ async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() 
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     eventually("it waits", async || Buzon::log(&world).await.contains("it is asked again later")).await;
     buzon.deliver(received("A", json!({}))).await.accepted();
-    assert!(!Buzon::log(&world).await.contains("a mistake in buzon"), "nothing has panicked");
+    assert!(!Buzon::log(&world).await.contains("buzon panicked"), "nothing has panicked");
     buzon.kill().await;
 }
 

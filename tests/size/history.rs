@@ -130,7 +130,7 @@ impl History {
         } else {
             480
         });
-        let id: Arc<str> = format!("3EB0{:016X}", rng.roll()).into();
+        let id: Arc<str> = format!("3EB0{:016X}", rng.next_u64()).into();
         let (kind, extension) = kind(rng);
         let body =
             (kind == "text" || rng.in_thousand(300)).then(|| sentence(rng, self.written, self.scale.messages, opening));

@@ -1,16 +1,17 @@
+//! `buzon gateway failed`.
+
 use std::io::{self, Write};
 
-use super::GatewaySession;
+use super::AccountClient;
 use crate::cli::sql::{AnswerWriter, TextTable};
 use crate::gateway::{FailedDelivery, oldest_first};
-use platform::terminal;
-use platform::terminal::EscapeForm;
+use platform::terminal::{self, EscapeForm};
 use store::Value;
 
 const COLUMNS: [&str; 7] = ["id", "created_at", "attempts", "next_retry_at", "status", "last_error", "endpoint"];
 
-pub(super) async fn run(line: GatewaySession, limit: u32, json: bool) -> anyhow::Result<()> {
-    let mut failed = line.gateway.failed(&line.account, limit as usize).await?;
+pub(super) async fn run(client: AccountClient, limit: u32, json: bool) -> anyhow::Result<()> {
+    let mut failed = client.gateway.failed(&client.account, limit as usize).await?;
     oldest_first(&mut failed);
     let is_cut = failed.len() >= limit as usize;
     if json {

@@ -1,10 +1,12 @@
+//! `buzon gateway`.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{CommonArgs, WrongUse};
+use super::{CommonArgs, WrongUse, runtime};
 use crate::config::Config;
 use crate::gateway::{Account, Gateway, WaitNotice};
 use crate::telemetry;
@@ -23,60 +25,60 @@ mod token;
 pub(super) enum GatewayCommand {
     /// Tell the gateway where to send an instance's events, and with which secret to sign them
     ///
-    /// The URL is BUZON_PUBLIC_URL with /webhook/INSTANCE; the secret is the first of the instance's own, else
-    /// BUZON_WEBHOOK_SECRET. A buzon that runs here is sent a signed test event first: if it does not take the
-    /// secret, the gateway is left as it is.
+    /// The URL is BUZON_PUBLIC_URL with /webhook/INSTANCE. The secret is the first one of the instance itself, or else
+    /// BUZON_WEBHOOK_SECRET. A buzon that runs here is sent a signed test event first. If it refuses the secret, the
+    /// gateway is left as it is.
     #[command(after_help = "Example:\n  buzon gateway register 123 --token-file token")]
     Register {
         #[command(flatten)]
         settings: CommonArgs,
         #[command(flatten)]
-        whose: InstanceArgs,
+        account: AccountArgs,
         /// Make a new secret, and keep the old one valid beside it in the instance's secret file
         #[arg(long)]
         new_secret: bool,
-        /// Take the old secret out of the instance's secret file, once the gateway has confirmed the new one
+        /// Remove the old secret from the instance's secret file, once the gateway has confirmed the new one
         #[arg(long, conflicts_with = "new_secret")]
         drop_old_secret: bool,
     },
-    /// Show the deliveries that failed and that the gateway keeps, the oldest first
+    /// Show the failed deliveries that the gateway keeps, the oldest first
     #[command(after_help = "Example:\n  buzon gateway failed 123 --limit 100")]
     Failed {
         #[command(flatten)]
         settings: CommonArgs,
         #[command(flatten)]
-        whose: InstanceArgs,
-        /// How many to ask the gateway for
+        account: AccountArgs,
+        /// The maximum number of deliveries
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// One array of objects, for programs
+        /// Print one JSON array of objects, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Have the gateway send failed deliveries again, now
+    /// Have the gateway send failed deliveries again now
     #[command(after_help = "Example:\n  buzon gateway replay 123 --all")]
     #[command(group(ArgGroup::new("which").required(true).args(["ids", "all"])))]
     Replay {
         #[command(flatten)]
         settings: CommonArgs,
         #[command(flatten)]
-        whose: InstanceArgs,
-        /// The deliveries, by the ids that `buzon gateway failed` shows
+        account: AccountArgs,
+        /// The ids of deliveries, as `buzon gateway failed` shows them
         #[arg(value_name = "ID")]
         ids: Vec<String>,
-        /// All that failed, the oldest first
+        /// All failed deliveries, the oldest first
         #[arg(long)]
         all: bool,
     },
 }
 
-/// The instance, and what opens it at the gateway.
+/// An instance at the gateway, and the file with its token.
 #[derive(Args)]
-pub(super) struct InstanceArgs {
+pub(super) struct AccountArgs {
     /// The id of the instance at the gateway
     #[arg(value_name = "INSTANCE", value_parser = instance)]
     instance: InstanceId,
-    /// A file with its token at the gateway [default: that of the instance in the settings; else you are asked for it]
+    /// A file with its token at the gateway [default: the token in the settings, or else you are asked for it]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -87,34 +89,34 @@ fn instance(text: &str) -> Result<InstanceId, String> {
 }
 
 pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         match command {
-            GatewayCommand::Register { settings, whose, new_secret, drop_old_secret } => {
+            GatewayCommand::Register { settings, account, new_secret, drop_old_secret } => {
                 let change = register::SecretChange::of(new_secret, drop_old_secret);
-                register::run(GatewaySession::open(settings, whose, said())?, change).await
+                register::run(AccountClient::open(settings, account, notice())?, change).await
             }
-            GatewayCommand::Failed { settings, whose, limit, json } => {
-                failed::run(GatewaySession::open(settings, whose, said())?, limit, json).await
+            GatewayCommand::Failed { settings, account, limit, json } => {
+                failed::run(AccountClient::open(settings, account, notice())?, limit, json).await
             }
-            GatewayCommand::Replay { settings, whose, ids, .. } => {
+            GatewayCommand::Replay { settings, account, ids, .. } => {
                 let bar = replay::bar()?;
-                let line = GatewaySession::open(settings, whose, replay::said_above(&bar))?;
-                replay::run(line, ids, bar).await
+                let client = AccountClient::open(settings, account, replay::notice_above(&bar))?;
+                replay::run(client, ids, bar).await
             }
         }
     })
 }
 
-/// The line to the gateway, for one instance.
-struct GatewaySession {
+/// A client of the gateway with the account of one instance.
+struct AccountClient {
     config: Config,
     gateway: Gateway,
     account: Account,
 }
 
-impl GatewaySession {
-    fn open(settings: CommonArgs, whose: InstanceArgs, waiting: WaitNotice) -> anyhow::Result<Self> {
+impl AccountClient {
+    fn open(settings: CommonArgs, account: AccountArgs, on_wait: WaitNotice) -> anyhow::Result<Self> {
         let config = settings.config()?;
         telemetry::init(&config.log);
         let url = config.gateway.url.clone().ok_or_else(|| {
@@ -123,13 +125,13 @@ impl GatewaySession {
                  buzon.toml is, or give --config".to_owned(),
             )
         })?;
-        let token = token::find(&config, &whose)?;
-        let gateway = Gateway::new(url, Arc::new(SystemClock), waiting).context("the HTTP client cannot be made")?;
-        Ok(Self { config, gateway, account: Account { instance: whose.instance, token } })
+        let token = token::find(&config, &account)?;
+        let gateway = Gateway::new(url, Arc::new(SystemClock), on_wait).context("the HTTP client cannot be made")?;
+        Ok(Self { config, gateway, account: Account { instance: account.instance, token } })
     }
 }
 
-fn said() -> WaitNotice {
+fn notice() -> WaitNotice {
     Arc::new(|wait| terminal::tell(&waiting_line(wait)))
 }
 

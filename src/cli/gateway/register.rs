@@ -1,24 +1,26 @@
+//! `buzon gateway register`.
+
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use url::Url;
 
-use super::GatewaySession;
+use super::AccountClient;
 use super::secret_file::SecretFile;
 use crate::cli::WrongUse;
 use crate::config::{Config, OwnSecrets};
 use crate::simulate::{SendTarget, Sender};
 use domain::access::signature::Secret;
 use domain::event::SECRET_CHECK;
-use domain::instance;
-use domain::instance::InstanceId;
+use domain::instance::{self, InstanceId};
 use platform::clock::{Clock, SystemClock};
+use platform::random;
 use platform::terminal;
 
 const SECRET_BYTES: usize = 32;
 
-/// What is to become of the secrets.
+/// The change of the secrets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SecretChange {
     None,
@@ -36,28 +38,29 @@ impl SecretChange {
     }
 }
 
-/// At every step the secret that the gateway signs with is one that buzon has: a new one is written beside the old one
-/// before the gateway is told, and the old one leaves after it has confirmed the new.
-pub(super) async fn run(line: GatewaySession, change: SecretChange) -> anyhow::Result<()> {
-    let instance = &line.account.instance;
-    let url = webhook_url(&line.config, instance)?;
+/// Registers the webhook. At every step, buzon has the secret that the gateway signs with: a new secret is written
+/// beside the old one before the gateway gets it, and the old one is removed after the gateway has confirmed the new
+/// one.
+pub(super) async fn run(client: AccountClient, change: SecretChange) -> anyhow::Result<()> {
+    let instance = &client.account.instance;
+    let url = webhook_url(&client.config, instance)?;
     let (secret, old) = match change {
-        SecretChange::None => (configured(&line.config, instance)?, None),
-        SecretChange::New => (new_secret(&line.config, instance)?, None),
-        SecretChange::DropOld => old_file(&line.config, instance).map(|(file, secret)| (secret, Some(file)))?,
+        SecretChange::None => (configured(&client.config, instance)?, None),
+        SecretChange::New => (new_secret(&client.config, instance)?, None),
+        SecretChange::DropOld => old_file(&client.config, instance).map(|(file, secret)| (secret, Some(file)))?,
     };
-    taken_here(&line.config, instance, &secret).await?;
-    let told = line.gateway.set_webhook(&line.account, &url, &secret).await;
-    told.map_err(|error| match change {
+    check_accepted_here(&client.config, instance, &secret).await?;
+    let registered = client.gateway.set_webhook(&client.account, &url, &secret).await;
+    registered.map_err(|error| match change {
         SecretChange::New => {
-            anyhow!("{error}; the new secret stands beside the old one and both are good: {}", next(instance))
+            anyhow!("{error}; the new secret stands beside the old one, and both are valid: {}", next(instance))
         }
         SecretChange::None | SecretChange::DropOld => anyhow!("{error}; nothing is changed here"),
     })?;
     let mut out = terminal::stdout();
     writeln!(out, "The gateway sends the events of instance {instance} to {url}, signed.")?;
     if let Some(file) = old {
-        file.write(&[&secret]).context("the gateway has the new secret; the old one could not be taken away")?;
+        file.write(&[&secret]).context("the gateway has the new secret; the old one could not be removed")?;
         writeln!(out, "The old secret is gone from its file, and is refused from the next start on.")?;
     }
     writeln!(
@@ -73,7 +76,7 @@ pub(super) async fn run(line: GatewaySession, change: SecretChange) -> anyhow::R
     Ok(())
 }
 
-/// What is to be done when all is as it should be.
+/// Says what to do next.
 fn next(instance: &InstanceId) -> String {
     format!("run: buzon gateway register {instance}")
 }
@@ -94,8 +97,8 @@ fn configured(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> 
     Ok(config.keyring.signing(Some(instance)).cloned().ok_or_else(missing)?)
 }
 
-/// Where the secrets of an instance's own stand.
-fn place<'c>(config: &'c Config, instance: &InstanceId) -> &'c OwnSecrets {
+/// Returns where the secrets of the instance are.
+fn own_secrets<'c>(config: &'c Config, instance: &InstanceId) -> &'c OwnSecrets {
     let configured = config.instances.iter().find(|configured| configured.id == *instance);
     configured.map_or(&OwnSecrets::None, |configured| &configured.own_secrets)
 }
@@ -105,21 +108,19 @@ fn open(path: &Path) -> anyhow::Result<(SecretFile, Vec<Secret>)> {
     read.with_context(|| format!("the secrets cannot be read: {}", path.display()))
 }
 
-/// Makes a secret and writes it before the one that is there; or says what to write where.
+/// Makes a secret and writes it before the old one, or prints what to write where.
 fn new_secret(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> {
-    let mut random = [0; SECRET_BYTES];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
-    let new = Secret::new(hex::encode(random)).expect("64 digits are enough");
-    let OwnSecrets::File(path) = place(config, instance) else {
+    let new = Secret::new(hex::encode(random::bytes::<SECRET_BYTES>()?)).expect("64 digits are long enough");
+    let OwnSecrets::File(path) = own_secrets(config, instance) else {
         write!(terminal::stdout(), "{}", by_hand(config, instance, &new))?;
-        let written = "the secrets do not stand in one file of the instance's own, so nothing is changed";
-        return Err(WrongUse(format!("{written}; write what is said above")).into());
+        let unchanged = "the instance has no file for its secrets alone, so nothing is changed";
+        return Err(WrongUse(format!("{unchanged}; write what is printed above")).into());
     };
     let (file, secrets) = open(path)?;
     let [old] = secrets.as_slice() else {
         return Err(WrongUse(format!(
             "{} has two secrets already; set the first at the gateway with: buzon gateway register {instance}, \
-             and take the other away with --drop-old-secret",
+             and remove the other with --drop-old-secret",
             path.display()
         ))
         .into());
@@ -129,22 +130,21 @@ fn new_secret(config: &Config, instance: &InstanceId) -> anyhow::Result<Secret> 
     Ok(new)
 }
 
-/// The file with two secrets, and the first of them.
+/// Returns the file with two secrets, and the first of them.
 fn old_file(config: &Config, instance: &InstanceId) -> anyhow::Result<(SecretFile, Secret)> {
-    if let OwnSecrets::File(path) = place(config, instance) {
+    if let OwnSecrets::File(path) = own_secrets(config, instance) {
         let (file, secrets) = open(path)?;
         if let [new, _old] = secrets.as_slice() {
             return Ok((file, new.clone()));
         }
     }
-    Err(WrongUse(format!("instance {instance} has no file with two secrets, so there is no old one to be taken away"))
-        .into())
+    Err(WrongUse(format!("instance {instance} has no file with two secrets, so there is no old one to remove")).into())
 }
 
-/// What a person writes where a program does not: their own file of settings, or their environment.
+/// Returns the instructions for a change by hand, because buzon changes neither settings files nor the environment.
 fn by_hand(config: &Config, instance: &InstanceId, new: &Secret) -> String {
     let id = format!("{:?}", instance.as_str());
-    let (old, note) = match (place(config, instance), config.keyring.signing(None)) {
+    let (old, note) = match (own_secrets(config, instance), config.keyring.signing(None)) {
         (OwnSecrets::None, None) => ("", ""),
         (OwnSecrets::None, Some(_)) => (
             ", \"WHAT webhook_secret IS\"",
@@ -163,8 +163,9 @@ fn by_hand(config: &Config, instance: &InstanceId, new: &Secret) -> String {
     )
 }
 
-/// Sees whether a buzon that runs here takes the secret: it reads them at its start. Where none runs, the next one will.
-async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> anyhow::Result<()> {
+/// Checks that a buzon that runs here accepts the secret, since it reads secrets at its start. If none runs, the next
+/// one will accept it.
+async fn check_accepted_here(config: &Config, instance: &InstanceId, secret: &Secret) -> anyhow::Result<()> {
     let target = SendTarget::listening(config.listen);
     let body = serde_json::json!({
         "event_type": SECRET_CHECK, "instance_id": instance.as_str(), "timestamp": SystemClock.now().seconds(),
@@ -173,13 +174,13 @@ async fn taken_here(config: &Config, instance: &InstanceId, secret: &Secret) -> 
     match sender.send(Some(instance), body.to_string().into_bytes(), Some(secret)).await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) if answer.status == 401 => bail!(
-            "the buzon at {target} does not take this secret, which it reads at its start; the gateway is left as it \
+            "the buzon at {target} does not take this secret, because it reads secrets at its start; the gateway is left as it \
              is, and nothing is lost: start buzon again, then {}",
             next(instance)
         ),
         Ok(answer) => {
             bail!(
-                "what answers at {target} does not take events ({}); mend that, then {}",
+                "what answers at {target} does not take events ({}); correct that, then {}",
                 answer.summary(),
                 next(instance)
             )

@@ -1,3 +1,5 @@
+//! The file with the secrets of one instance.
+
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -7,13 +9,13 @@ use tempfile::NamedTempFile;
 
 use domain::access::signature::Secret;
 
-/// The owner reads and writes, and whoever the owner's group let in goes on reading; nobody else.
+/// The owner can read and write. The group can read if it could before. Nobody else can.
 const MODE: u32 = 0o600;
 const GROUP_READS: u32 = 0o040;
 
-/// The secrets of one instance: one a line, first the one for the gateway, then the one before it.
+/// The secrets of one instance, one in a line: first the one for the gateway, then the previous one.
 pub(super) struct SecretFile {
-    /// Links resolved: what they lead to is replaced, and not they.
+    /// The path with links resolved, so that the file is replaced and not the link to it.
     path: PathBuf,
 }
 
@@ -27,8 +29,8 @@ impl SecretFile {
         text.lines().map(|line| Secret::new(line.to_owned()).map_err(io::Error::other)).collect()
     }
 
-    /// Replaces the secrets: after a power cut too, they are all the old ones or all the new ones. The owner of the
-    /// file stays who it was, so that the service can go on reading it.
+    /// Replaces the secrets. Even after a power cut, the file has either all the old ones or all the new ones. The
+    /// owner of the file does not change, so that the service can still read it.
     pub(super) fn write(&self, secrets: &[&Secret]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(&self.path);
         let before = fs::metadata(&self.path)?;

@@ -1,16 +1,18 @@
+//! The token of an instance at the gateway.
+
 use std::fs;
 use std::io::{self, IsTerminal};
 
 use secrecy::SecretString;
 
-use super::{InstanceArgs, prompt};
+use super::{AccountArgs, prompt};
 use crate::cli::WrongUse;
 use crate::config::{Config, gateway_token};
 
-/// The instance's token at the gateway: from the file that is named, from the settings, or from the person.
-pub(super) fn find(config: &Config, whose: &InstanceArgs) -> anyhow::Result<SecretString> {
-    let instance = &whose.instance;
-    if let Some(path) = &whose.token_file {
+/// Returns the instance's token at the gateway, from the named file, the settings, or a prompt.
+pub(super) fn find(config: &Config, account: &AccountArgs) -> anyhow::Result<SecretString> {
+    let instance = &account.instance;
+    if let Some(path) = &account.token_file {
         let problem = |problem: String| WrongUse(format!("--token-file: {}: {problem}", path.display()));
         let text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
         return Ok(gateway_token(&text).map_err(|error| problem(error.to_owned()))?);

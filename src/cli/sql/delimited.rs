@@ -1,20 +1,22 @@
+//! Answers as CSV.
+
 use std::io::{self, Write};
 
 use super::{AnswerWriter, text};
 use store::Value;
 
-/// CSV as RFC 4180 has it. NULL is empty.
-pub(super) struct Delimited<W: Write> {
+/// A writer of CSV (RFC 4180). NULL is empty.
+pub(super) struct CsvWriter<W: Write> {
     writer: csv::Writer<W>,
 }
 
-impl<W: Write> Delimited<W> {
+impl<W: Write> CsvWriter<W> {
     pub(super) fn new(out: W) -> Self {
         Self { writer: csv::Writer::from_writer(out) }
     }
 }
 
-impl<W: Write> AnswerWriter for Delimited<W> {
+impl<W: Write> AnswerWriter for CsvWriter<W> {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()> {
         Ok(self.writer.write_record(names.into_iter().map(guarded))?)
     }
@@ -32,8 +34,9 @@ impl<W: Write> AnswerWriter for Delimited<W> {
     }
 }
 
-/// Spreadsheets carry out text that begins like a formula, and strangers send text. One that expects other separators
-/// than ours begins a cell within it, after a semicolon (as Excel does in Spanish), a tab or a line break.
+/// Guards text that a spreadsheet would execute because it begins like a formula, since strangers send text. A
+/// spreadsheet that expects other separators begins a cell inside our cell, after a semicolon (as Excel does in
+/// Spanish), a tab or a line break.
 fn guarded(text: String) -> String {
     if !text.contains(SIGNS) && !text.starts_with(BREAKS) {
         return text;
@@ -49,14 +52,14 @@ fn guarded(text: String) -> String {
     guarded
 }
 
-/// The characters that begin a formula. Spreadsheets take the full-width signs for the others.
+/// The characters that begin a formula. Spreadsheets treat the full-width signs like the others.
 const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// Text that begins with one of these is shown on another line or in another cell.
 const BREAKS: [char; 3] = ['\t', '\r', '\n'];
 const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 
-/// True if a spreadsheet takes a cell with this text for a formula. It skips blanks before a formula. A program that
-/// has begun the cell within our own skips quotation marks, too.
+/// Returns whether a spreadsheet takes a cell with this text for a formula. It skips blanks before a formula. If it
+/// began the cell inside ours, it also skips quotation marks.
 fn is_formula(text: &str) -> bool {
     let is_left_out = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\u{200b}' | '\u{feff}');
     text.trim_start_matches(is_left_out).starts_with(SIGNS)
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn a_formula_is_text_and_a_number_stays_a_number() {
         let mut out = Vec::new();
-        let mut csv = Delimited::new(&mut out);
+        let mut csv = CsvWriter::new(&mut out);
         let text = |text: &str| Value::Text(text.to_owned());
         csv.columns(vec!["a".to_owned(), "=b".to_owned()]).unwrap();
         for formula in ["=1+1", "+57", "-1", "@SUM(A1)", "\tx", "\rx"] {

@@ -1,3 +1,5 @@
+//! Answers as JSON.
+
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 
@@ -7,11 +9,12 @@ use serde_json::value::RawValue;
 use super::AnswerWriter;
 use store::Value;
 
-/// Objects by the names of the columns; one of several columns with a name gets a number behind it.
+/// A writer of objects whose keys are the names of the columns. If several columns have the same name, the further ones
+/// get a number.
 pub(super) struct Json<W: Write> {
     out: BufWriter<W>,
     names: Vec<String>,
-    /// Before the first object, between two, and after the last.
+    /// The text before the first object, between two, and after the last.
     marks: [&'static str; 3],
     is_first: bool,
 }
@@ -87,7 +90,7 @@ impl Serialize for Typed<'_> {
             Value::Real(number) => serializer.serialize_str(&number.to_string()),
             Value::Text(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_str(&hex::encode(bytes)),
-            // Verbatim, with all digits; NaN, which JSON does not have, as text.
+            // Written verbatim with all digits. NaN, which JSON does not have, becomes text.
             Value::Decimal(text) | Value::Json(text) => match RawValue::from_string(text.clone()) {
                 Ok(raw) => raw.serialize(serializer),
                 Err(_) => serializer.serialize_str(text),

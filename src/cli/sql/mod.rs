@@ -1,4 +1,4 @@
-//! `buzon sql`: a query from a person, and its answer in the form that they want.
+//! `buzon sql`: one query, and its answer in one of several formats.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -10,11 +10,9 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 
 use super::CommonArgs;
-use delimited::Delimited;
+use delimited::CsvWriter;
 use json::Json;
-use platform::terminal;
-use platform::terminal::EscapeForm;
-use store;
+use platform::terminal::{self, EscapeForm};
 use store::{QueryPart, Value};
 pub(super) use table::TextTable;
 
@@ -27,25 +25,25 @@ mod views;
 pub(super) struct SqlArgs {
     #[command(flatten)]
     settings: CommonArgs,
-    /// One query that reads, such as "SELECT * FROM v_unanswered"; - takes it from standard input
+    /// One query that only reads, such as "SELECT * FROM v_unanswered"; - reads it from standard input
     #[arg(value_name = "QUERY", conflicts_with = "file")]
     query: Option<String>,
-    /// Take the query from this file
+    /// Read the query from this file
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How to print what it answers
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-    /// How long it may take
+    /// The format of the answer
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    format: AnswerFormat,
+    /// The time limit of the query
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum AnswerFormat {
     /// For people; on a terminal, cut to its width
     Table,
-    /// For spreadsheets; text that one would take for a formula gets a ' before it
+    /// For spreadsheets; text that looks like a formula gets a ' before it
     Csv,
     /// One array of objects
     Json,
@@ -53,23 +51,24 @@ enum Format {
     Ndjson,
 }
 
-/// What prints the parts of an answer.
+/// A printer of the parts of an answer.
 pub(super) trait AnswerWriter {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()>;
     fn row(&mut self, values: Vec<Value>) -> io::Result<()>;
     fn end(&mut self) -> io::Result<()>;
 }
 
-/// Parts of an answer that wait to be printed: a reader who is slow holds up the query, not the memory.
+/// The number of parts of an answer that may wait to be printed. A slow reader slows down the query instead of filling
+/// the memory.
 const WAITING: usize = 256;
-/// How long a query that failed waits for what was printed before.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The time that a failed query waits until what came before the error is printed.
+const PRINT_WAIT: Duration = Duration::from_secs(2);
 
-/// Asks on a connection of its own, beside a running service.
+/// Runs a query on a connection of its own, beside a running service.
 pub(super) fn run(arguments: SqlArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let outcome = runtime.block_on(ask(arguments));
-    // Whoever reads may never take what is still to be printed.
+    // The reader of standard output may never read the rest.
     runtime.shutdown_background();
     outcome
 }
@@ -84,23 +83,23 @@ async fn ask(arguments: SqlArgs) -> anyhow::Result<()> {
     let format = arguments.format;
     let printer = tokio::task::spawn_blocking(move || print(format, receiver));
     let stop = async {
-        // Without the signal nothing stops it but its end and the time limit.
+        // If there is no signal, only the time limit stops the query.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
     };
     if let Err(error) = store::ask(session, &query, Duration::from_secs(arguments.timeout), stop, sender).await {
-        let _ = timeout(LAST_WORDS, printer).await;
+        let _ = timeout(PRINT_WAIT, printer).await;
         return Err(error.into());
     }
     match printer.await? {
-        // Enough was read, as by head.
+        // The reader has read enough, like head.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.context("cannot print the answer"),
     }
 }
 
-/// The text of the query; `None` if there is none.
+/// Returns the text of the query, if there is one.
 fn query(argument: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Option<String>> {
     let stdin = || {
         let text = io::read_to_string(io::stdin().take(MAX_QUERY + 1)).context("standard input")?;
@@ -118,16 +117,16 @@ fn query(argument: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Opti
     }
 }
 
-/// Bytes of a query from standard input.
+/// The maximum size in bytes of a query from standard input.
 const MAX_QUERY: u64 = 1024 * 1024;
 
 /// Prints an answer until it ends.
-fn print(format: Format, mut answers: Receiver<QueryPart>) -> io::Result<()> {
+fn print(format: AnswerFormat, mut answers: Receiver<QueryPart>) -> io::Result<()> {
     let mut output: Box<dyn AnswerWriter> = match format {
-        Format::Table => Box::new(TextTable::new()),
-        Format::Csv => Box::new(Delimited::new(terminal::data(EscapeForm::Text))),
-        Format::Json => Box::new(Json::array(terminal::data(EscapeForm::Json))),
-        Format::Ndjson => Box::new(Json::lines(terminal::data(EscapeForm::Json))),
+        AnswerFormat::Table => Box::new(TextTable::new()),
+        AnswerFormat::Csv => Box::new(CsvWriter::new(terminal::data(EscapeForm::Text))),
+        AnswerFormat::Json => Box::new(Json::array(terminal::data(EscapeForm::Json))),
+        AnswerFormat::Ndjson => Box::new(Json::lines(terminal::data(EscapeForm::Json))),
     };
     while let Some(answer) = answers.blocking_recv() {
         match answer {
@@ -139,7 +138,7 @@ fn print(format: Format, mut answers: Receiver<QueryPart>) -> io::Result<()> {
     Ok(())
 }
 
-/// A value as people write it; nothing for NULL, hexadecimal digits for bytes.
+/// Returns a value as text: empty for NULL, hexadecimal digits for bytes.
 fn text(value: Value) -> String {
     match value {
         Value::Null => String::new(),

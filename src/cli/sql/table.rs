@@ -1,18 +1,19 @@
+//! Answers as a table for people.
+
 use std::io::{self, Stdout, Write};
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Row};
 
 use super::{AnswerWriter, text};
-use platform::terminal;
-use platform::terminal::{Escaping, escaped};
+use platform::terminal::{self, Escaping, escaped};
 use store::Value;
 
-/// A table for people. It is printed at its end, because the widths depend on all rows.
+/// A writer of a table. The table is printed at its end, because the widths depend on all rows.
 pub(in crate::cli) struct TextTable<W: Write> {
     out: W,
     table: comfy_table::Table,
-    /// Characters in a line of the terminal, if it is one.
+    /// The width of the terminal, if there is one.
     width: Option<u16>,
     count: usize,
 }
@@ -33,8 +34,8 @@ impl<W: Write> TextTable<W> {
         Self { out, table, width, count: 0 }
     }
 
-    /// Without a terminal, cells keep all of their text.
-    fn add(&mut self, cells: impl Iterator<Item = Cell>) -> Row {
+    /// Makes a row, which at a terminal is cut to one line.
+    fn make_row(&mut self, cells: impl Iterator<Item = Cell>) -> Row {
         let mut row = Row::from(cells.collect::<Vec<_>>());
         if self.width.is_some() {
             row.max_height(1);
@@ -45,7 +46,7 @@ impl<W: Write> TextTable<W> {
 
 impl<W: Write> AnswerWriter for TextTable<W> {
     fn columns(&mut self, names: Vec<String>) -> io::Result<()> {
-        let header = self.add(names.into_iter().map(|name| Cell::new(plain(&name))));
+        let header = self.make_row(names.into_iter().map(|name| Cell::new(plain(&name))));
         self.table.set_header(header);
         Ok(())
     }
@@ -56,7 +57,7 @@ impl<W: Write> AnswerWriter for TextTable<W> {
             let alignment = if number { CellAlignment::Right } else { CellAlignment::Left };
             Cell::new(plain(&text(value))).set_alignment(alignment)
         };
-        let row = self.add(values.into_iter().map(cell));
+        let row = self.make_row(values.into_iter().map(cell));
         self.table.add_row(row);
         self.count += 1;
         Ok(())
@@ -68,7 +69,8 @@ impl<W: Write> AnswerWriter for TextTable<W> {
     }
 }
 
-/// Text on one line: where it breaks is shown, and what a terminal would obey is escaped. The widths of columns count that.
+/// Returns the text on one line, with line breaks shown and deceptive characters escaped. The widths of columns count
+/// the result.
 fn plain(text: &str) -> String {
     escaped(&text.replace('\n', "↵").replace(['\t', '\r'], " ")).into_owned()
 }

@@ -1,6 +1,8 @@
+//! The list of the views.
+
 use std::fmt::Write;
 
-/// The views, and what each shows.
+/// The views with what each one shows.
 pub(super) const VIEWS: [(&str, &str); 12] = [
     ("v_messages", "every message: who, when, what, its file, its reactions, how far it has come"),
     ("v_chats", "every chat: with whom, its latest message, how many there are"),
@@ -16,10 +18,10 @@ pub(super) const VIEWS: [(&str, &str); 12] = [
     ("v_today", "one row: now, today, yesterday, and when they begin"),
 ];
 
-/// The views, for a person who does not know what to ask.
+/// Returns the list of the views as text.
 pub(super) fn list() -> String {
     let width = VIEWS.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let mut list = String::from("Views, to be asked with: buzon sql \"SELECT * FROM v_unanswered\"\n\n");
+    let mut list = String::from("The views, which are queried with: buzon sql \"SELECT * FROM v_unanswered\"\n\n");
     for (name, line) in VIEWS {
         writeln!(list, "  {name:width$}  {line}").expect("text takes text");
     }

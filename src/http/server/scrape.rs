@@ -89,8 +89,7 @@ impl Scrape {
         }
         let (events, bytes) = self.ingest.waiting();
         self.meters.show_queue(events, bytes);
-        let disks =
-            [Some(("database", self.ingest.disk())), self.media.as_ref().map(|media| ("media", media.watched()))];
+        let disks = [Some(("database", self.ingest.disk())), self.media.as_ref().map(|media| ("media", media.disks()))];
         for (name, disk) in disks.into_iter().flatten() {
             if let Some(free) = disk.free() {
                 self.meters.show_disk(name, free, disk.min_free());

@@ -14,6 +14,7 @@ use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::problem::Problem;
 use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
+use platform::random;
 use store::FeedFilter;
 
 /// The maximum number of items that a stream reads at once.
@@ -101,7 +102,7 @@ impl Streams {
             }
             tokio::select! {
                 () = committed.notified() => {}
-                () = sleep(self.pace.poll.mul_f64(0.75 + jitter() / 2.0)) => {}
+                () = sleep(self.pace.poll.mul_f64(0.75 + random::unit() / 2.0)) => {}
             }
         }
     }
@@ -141,9 +142,4 @@ impl Streams {
             }
         }
     }
-}
-
-/// Returns a random number from 0 to 1, so that several processes do not query at the same moment.
-fn jitter() -> f64 {
-    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }

@@ -1,6 +1,6 @@
-//! Every metric: docs/metrics.md explains them, and a test holds it against this.
+//! Every metric with its name, kind and help text. A test compares docs/metrics.md with this list.
 
-/// What stands in the HELP and TYPE lines of a metric.
+/// The contents of the HELP and TYPE lines of a metric.
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
     pub(crate) kind: MetricKind,
@@ -10,7 +10,7 @@ pub(crate) struct Metric {
 pub(crate) enum MetricKind {
     Counter,
     Gauge,
-    /// With the upper bounds of its buckets.
+    /// A histogram with the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
 
@@ -18,9 +18,9 @@ const fn metric(name: &'static str, kind: MetricKind, help: &'static str) -> Met
     Metric { name, kind, help }
 }
 
-/// Seconds that a commit may take.
+/// Buckets for the seconds of a commit.
 const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// Seconds that a download may take.
+/// Buckets for the seconds of a download.
 const DOWNLOAD_SECONDS: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0];
 const BATCH_EVENTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
@@ -136,7 +136,7 @@ pub(crate) const ALL: &[Metric] = &[
     BUILD_INFO,
 ];
 
-/// The codes with which an event is refused, as far as alerts and dashboards speak of them.
+/// The problem codes of refused events that alerts and dashboards name.
 pub(crate) const REASONS: [&str; 15] = [
     "client_not_allowed",
     "signature_missing",
@@ -155,5 +155,5 @@ pub(crate) const REASONS: [&str; 15] = [
     "shutting_down",
 ];
 
-/// What the gateway says to a request, as far as alerts and dashboards speak of it.
+/// The outcomes of requests to the gateway that alerts and dashboards name.
 pub(crate) const REPLAY_OUTCOMES: [&str; 4] = ["ok", "busy", "trouble", "unanswered"];

@@ -1,3 +1,5 @@
+//! The meters of the path of an event, with a counter at hand for each.
+
 use std::time::Duration;
 
 use metrics::{Counter, Histogram};
@@ -8,15 +10,15 @@ use domain::access::signature::SecretUsed;
 use domain::event::batch::Receipt;
 use domain::event::{EVENT_TYPES, Event, EventState};
 
-/// For every type that buzon does not know, or cannot read: others could make up as many as they like.
+/// The label of every type that is unknown or unreadable. Senders could make up any number of types.
 const OTHER: &str = "other";
 const TYPES: usize = EVENT_TYPES.len() + 1;
-/// The words of what became of an event.
+/// The labels of what became of an event.
 const OUTCOMES: [&str; 4] = ["applied", "ignored", "quarantined", "duplicate"];
 const QUARANTINED: usize = 2;
 const DUPLICATE: usize = OUTCOMES.len() - 1;
 
-/// The meters on the way of an event.
+/// The meters of the path of an event.
 pub struct Events {
     committed: [[Counter; OUTCOMES.len()]; TYPES],
     verified: [Counter; SecretUsed::ALL.len()],
@@ -27,8 +29,8 @@ pub struct Events {
 
 impl Events {
     pub(crate) fn new(recorder: &PrometheusRecorder) -> Self {
-        let committed = |place: usize| {
-            let event_type = EVENT_TYPES.get(place).copied().unwrap_or(OTHER);
+        let committed = |index: usize| {
+            let event_type = EVENT_TYPES.get(index).copied().unwrap_or(OTHER);
             OUTCOMES.map(|outcome| counter(recorder, &catalog::EVENTS, &[("type", event_type), ("outcome", outcome)]))
         };
         let verified = |used: SecretUsed| counter(recorder, &catalog::SIGNATURES, &[("secret", used.as_str())]);
@@ -41,32 +43,33 @@ impl Events {
         }
     }
 
-    /// Counts an event that is let in.
+    /// Counts an event that was let in, by the secret that verified it.
     pub fn verify(&self, used: SecretUsed) {
         self.verified[used as usize].increment(1);
     }
 
-    /// Counts events that were committed together, each with its receipt; `took` is how long that was tried.
+    /// Counts events that were committed together, each with its receipt, and records how long the commit took with all
+    /// attempts.
     pub fn commit(&self, events: &[Event], receipts: &[Receipt], took: Duration) {
         self.batch.record(events.len() as f64);
         self.commit.record(took);
         for (event, receipt) in events.iter().zip(receipts) {
-            self.committed[place(event)][outcome(event, receipt)].increment(1);
+            self.committed[type_index(event)][outcome_index(event, receipt)].increment(1);
         }
     }
 
-    /// Notes how long it took from an event's last byte until it was committed.
+    /// Records how long it took from an event's last byte to its commit.
     pub fn answer(&self, took: Duration) {
         self.receive_to_commit.record(took);
     }
 }
 
-fn place(event: &Event) -> usize {
+fn type_index(event: &Event) -> usize {
     let stated = event.interpretation.subject.event_type.as_deref();
     EVENT_TYPES.iter().position(|known| Some(*known) == stated).unwrap_or(EVENT_TYPES.len())
 }
 
-fn outcome(event: &Event, receipt: &Receipt) -> usize {
+fn outcome_index(event: &Event, receipt: &Receipt) -> usize {
     match event.interpretation.state {
         _ if receipt.duplicate => DUPLICATE,
         _ if receipt.quarantined => QUARANTINED,

@@ -1,9 +1,9 @@
-//! The metrics for Prometheus: `catalog` names every metric, `events` has those on the way of an event, and `process`
+//! The metrics for Prometheus. `catalog` names every metric, `events` has those of the path of an event, and `process`
 //! those of the whole process.
 //!
-//! Each service has meters of its own. What is counted often has its counter at hand, and counting is one atomic addition;
-//! the rest is looked up by its labels. A label holds words of our own alone, and of what others send nothing but the
-//! id of an instance, of which there are at most [`MAX_INSTANCES`].
+//! Each service has meters of its own. For what is counted often the counter is at hand, and counting is one atomic
+//! addition; other counters are looked up by their labels. The values of labels are words of buzon's own. The only
+//! value that others send is the id of an instance, of which at most [`MAX_INSTANCES`] are exported.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ pub mod process;
 use catalog::{Metric, MetricKind};
 pub use events::Events;
 
-/// So many instances have their last event exported; the others are counted.
+/// The maximum number of instances whose last event is exported. Further instances are only counted.
 pub const MAX_INSTANCES: usize = 1_000;
 
 static METADATA: Metadata<'static> = Metadata::new("buzon", Level::INFO, None);
@@ -36,7 +36,7 @@ pub struct Meters {
     pub events: Events,
     downloads: [Histogram; 2],
     media_bytes: Counter,
-    /// Those that are exported, the first that came: none of them gives its place to another.
+    /// The exported instances, which are the first that came. None is replaced by another.
     last_events: Mutex<BTreeMap<InstanceId, Gauge>>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Meters {
             last_events: Mutex::default(),
             recorder,
         };
-        meters.begin();
+        meters.start_counters();
         meters
     }
 }
@@ -64,15 +64,15 @@ impl fmt::Debug for Meters {
 
 const DOWNLOADS: [&str; 2] = ["stored", "failed"];
 
-/// The words of how attempts to save a file end.
+/// The labels of how attempts to save a file end.
 const ATTEMPTS: [&str; 7] = ["stored", "again", "postponed", "expired", "refused", "too_large", "failed"];
 
-/// What the gateway is asked by itself.
+/// The kinds of requests that the replayer sends to the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayRequest {
-    /// For its list of failed deliveries.
+    /// A request for the list of failed deliveries.
     List,
-    /// To send one of them again.
+    /// A request to send one of them again.
     Replay,
 }
 
@@ -85,7 +85,7 @@ impl ReplayRequest {
     }
 }
 
-/// What counts since the start of the process.
+/// Counters, which count from the start of the process.
 impl Meters {
     /// Counts an event that was refused, by the code of its problem.
     pub fn refuse(&self, reason: &'static str) {
@@ -98,14 +98,14 @@ impl Meters {
         counter(&self.recorder, &catalog::HTTP_REQUESTS, &labels).increment(1);
     }
 
-    /// Counts an attempt to save a file, and how long it took.
+    /// Records how long an attempt to save a file took.
     pub fn download(&self, took: Duration, is_stored: bool) {
         let [stored, failed] = &self.downloads;
         let histogram = if is_stored { stored } else { failed };
         histogram.record(took);
     }
 
-    /// Counts what became of a job by an attempt.
+    /// Counts what became of a job after an attempt.
     pub fn settle(&self, outcome: &AttemptOutcome) {
         let word = match outcome {
             AttemptOutcome::Stored { file, .. } => {
@@ -120,32 +120,32 @@ impl Meters {
         counter(&self.recorder, &catalog::MEDIA_ATTEMPTS, &[("outcome", word)]).increment(1);
     }
 
-    /// Counts what the gateway answered: `ok`, or the code of its error.
+    /// Counts an answer of the gateway: `ok`, or the code of the error.
     pub fn replay(&self, request: ReplayRequest, outcome: &'static str) {
         let labels = [("request", request.as_str()), ("outcome", outcome)];
         counter(&self.recorder, &catalog::REPLAY_REQUESTS, &labels).increment(1);
     }
 }
 
-/// How things stand, to be said before each [`Meters::text`].
+/// Gauges, which are set before each [`Meters::text`].
 impl Meters {
     pub fn show_store(&self, is_up: bool) {
         gauge(&self.recorder, &catalog::STORE_UP, &[]).set(if is_up { 1.0 } else { 0.0 });
     }
 
-    /// How many events wait, and the bytes of their bodies and of those that are being committed.
+    /// Sets the number of events that wait, and the bytes of the bodies that wait or are being committed.
     pub fn show_queue(&self, events: usize, bytes: usize) {
         gauge(&self.recorder, &catalog::QUEUE_EVENTS, &[]).set(events as f64);
         gauge(&self.recorder, &catalog::QUEUE_BYTES, &[]).set(bytes as f64);
     }
 
-    /// The bytes that are free on the disk of `what`, and those that stay so.
+    /// Sets the bytes that are free on the disk of `what`, and those that must stay free.
     pub fn show_disk(&self, what: &'static str, free: u64, min_free: u64) {
         gauge(&self.recorder, &catalog::DISK_FREE, &[("disk", what)]).set(free as f64);
         gauge(&self.recorder, &catalog::DISK_MIN_FREE, &[("disk", what)]).set(min_free as f64);
     }
 
-    /// All jobs; a state that is not named has none.
+    /// Sets the number of jobs in each state, which is 0 for a state that `jobs` does not name.
     pub fn show_media(&self, jobs: &[MediaJobCount], now: Timestamp) {
         let of = |state: MediaState| jobs.iter().find(|it| it.state == state);
         for state in MediaState::ALL {
@@ -156,7 +156,7 @@ impl Meters {
         gauge(&self.recorder, &catalog::MEDIA_OLDEST, &[]).set(age.max(0) as f64 / 1e3);
     }
 
-    /// When each instance's last event came; the instances that are to be exported first stand first.
+    /// Sets the time of each instance's last event. The first instances of the list are exported first.
     pub fn show_last_events(&self, instances: &[(InstanceId, Timestamp)]) {
         let mut known = self.last_events.lock().unwrap_or_else(PoisonError::into_inner);
         for (instance, at) in instances {
@@ -170,26 +170,26 @@ impl Meters {
         gauge(&self.recorder, &catalog::INSTANCES_UNLISTED, &[]).set(unlisted as f64);
     }
 
-    /// Names the database that is in use: `sqlite` or `postgres`.
+    /// Sets the version, and the database that is in use: `sqlite` or `postgres`.
     pub fn show_build(&self, database: &'static str) {
         let labels = [("version", env!("CARGO_PKG_VERSION")), ("database", database)];
         gauge(&self.recorder, &catalog::BUILD_INFO, &labels).set(1.0);
     }
 
-    /// Everything in the text format of Prometheus.
+    /// Returns everything in the text format of Prometheus.
     pub fn text(&self) -> String {
         counter(&self.recorder, &catalog::LOG_LINES_LOST, &[]).absolute(process::lost_log_lines());
         counter(&self.recorder, &catalog::TASK_RESTARTS, &[]).absolute(process::restarted_tasks());
         self.handle.render()
     }
 
-    /// Tidies up; what was measured takes memory until then. To be called every few seconds.
+    /// Frees the memory of samples that have been counted. It must be called every few seconds.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
 
-    /// Whatever may be counted begins with 0: a counter that is not there yet has no first increase.
-    fn begin(&self) {
+    /// Starts the counters at 0. Prometheus sees no increase when a counter appears with its first count.
+    fn start_counters(&self) {
         for reason in catalog::REASONS {
             counter(&self.recorder, &catalog::REFUSED, &[("reason", reason)]).increment(0);
         }

@@ -1,11 +1,11 @@
-//! The metrics of the process: its log and its tasks do not belong to one service.
+//! The counters of the process. Its log and its tasks do not belong to one service.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static LOST_LOG_LINES: AtomicU64 = AtomicU64::new(0);
 static RESTARTED_TASKS: AtomicU64 = AtomicU64::new(0);
 
-/// Counts lines of the log that were not written.
+/// Counts log lines that were not written.
 pub fn lose_log_lines(count: u64) {
     LOST_LOG_LINES.fetch_add(count, Ordering::Relaxed);
 }
@@ -14,7 +14,7 @@ pub(crate) fn lost_log_lines() -> u64 {
     LOST_LOG_LINES.load(Ordering::Relaxed)
 }
 
-/// Counts a task that died and is started again.
+/// Counts a task that panicked and is started again.
 pub fn restart_task() {
     RESTARTED_TASKS.fetch_add(1, Ordering::Relaxed);
 }

@@ -244,7 +244,7 @@ async fn a_wrong_public_url_is_named_by_what_is_there() {
     other.reply("/moved/webhook", Reply::redirect("https://www.example.com/"));
     other.reply("/down/webhook", Reply::status(502));
     for (url, words) in [
-        (other.url(""), ["failure: something else than buzon answers", "HTTP 404", "correct public_url"]),
+        (other.url(""), ["failure: something other than buzon answers", "HTTP 404", "correct public_url"]),
         (other.url("/moved"), ["failure:", "redirects to https://www.example.com/", "where the redirect ends"]),
         (other.url("/down"), ["failure:", "does not reach buzon (HTTP 502)", "pass /webhook on to"]),
         (format!("http://{}", nobody.address()), ["failure:", "gives no answer", "firewall"]),
@@ -467,7 +467,7 @@ async fn a_proxy_that_hides_who_connects_is_named() {
     for (trusted, headers, words) in [
         ("10.0.0.0/8", "", ["warning: the proxy at 127.0.0.1 hides who connects", "proxy_set_header X-Forwarded-For"]),
         ("127.0.0.1", "", ["warning: the proxy at 127.0.0.1 hides who connects", "proxy_set_header X-Forwarded-For"]),
-        ("10.0.0.0/8", says_who, ["warning:", "is not believed"]),
+        ("10.0.0.0/8", says_who, ["warning:", "is not trusted"]),
         ("127.0.0.1", says_who, ["ok: the proxy at 127.0.0.1 is trusted", "this machine is 203.0.113.9"]),
         // A proxy on this machine, where the public name resolves to loopback.
         ("127.0.0.1", "X-Forwarded-For: 127.0.0.1\r\n", ["ok:", "this machine is 127.0.0.1"]),

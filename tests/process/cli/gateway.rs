@@ -76,7 +76,10 @@ async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
         let stuck = gateway.keep_stuck();
         let all = run_gateway(&world, &["replay", "7", "--all"], &[]).await;
         assert_eq!(text(&all.stdout), "sent again 3, not there any more 0, failed 1\n");
-        assert!(said(&all).contains(&format!("delivery {stuck}: the gateway has trouble of its own (502")), "{all:?}");
+        assert!(
+            said(&all).contains(&format!("delivery {stuck}: the gateway has a problem of its own (502")),
+            "{all:?}"
+        );
         assert_eq!((all.status.code(), gateway.kept()), (Some(1), 1));
         assert_eq!(world.value("SELECT count(*) FROM messages").await, "4");
         buzon.kill().await;
@@ -93,16 +96,16 @@ async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
         (answer(401, json, "{}"), "the gateway refuses the token of instance 7"),
         (answer(403, "", ""), "the gateway refuses the token of instance 7"),
         (answer(404, json, "{}"), "the gateway knows no instance 7"),
-        (answer(429, "Retry-After: 3600\r\n", ""), "asked too often (429); come again in 3600 seconds"),
-        (answer(500, json, "{}"), "trouble of its own (500 Internal Server Error)"),
+        (answer(429, "Retry-After: 3600\r\n", ""), "asked too often (429); try again in 3600 seconds"),
+        (answer(500, json, "{}"), "a problem of its own (500 Internal Server Error)"),
         (answer(302, "Location: /login\r\n", ""), "answers with a redirect (302 Found); set BUZON_GATEWAY_URL"),
         (answer(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>"), "it sends text/html instead of JSON"),
         (answer(200, json, "{\"x\": 1}"), "has a form that this version of buzon does not know"),
         (
             answer(200, json, &format!("{{\"success\": false, \"error\": \"bad\\n{TOKEN}\"}}")),
-            "refuses it (200 OK): bad ***",
+            "refuses the request (200 OK): bad ***",
         ),
-        (answer(400, json, "{\"message\": \"no limit\"}"), "refuses it (400 Bad Request): no limit"),
+        (answer(400, json, "{\"message\": \"no limit\"}"), "refuses the request (400 Bad Request): no limit"),
         (
             "HTTP/1.1 200 X\r\nContent-Length: 10\r\nConnection: close\r\n\r\n{".to_owned(),
             "the gateway gives no answer: ",

@@ -82,7 +82,7 @@ async fn nothing_is_sent_to_another_machine_that_was_not_named() {
     ] {
         let output = send(&world, arguments, settings).await;
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(text(&output.stderr).contains("is not this machine; to send there all the same"), "{output:?}");
+        assert!(text(&output.stderr).contains("is not this machine; to send there nevertheless"), "{output:?}");
         let simulated = [&["simulate"], &arguments[1..]].concat();
         let output = run(world.folder.path(), &simulated, settings).await;
         assert_eq!(output.status.code(), Some(2), "{output:?}");

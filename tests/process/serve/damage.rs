@@ -66,7 +66,7 @@ async fn messages(world: &World) -> usize {
 
 fn overwrite(path: &Path, from: u64, bytes: usize) {
     let mut dice = SeededRng::new(from);
-    let noise: Vec<u8> = (0..bytes).map(|_| dice.roll() as u8).collect();
+    let noise: Vec<u8> = (0..bytes).map(|_| dice.next_u64() as u8).collect();
     let file = fs::File::options().write(true).open(path).expect("it is there");
     file.write_all_at(&noise, from).expect("it can be written");
 }

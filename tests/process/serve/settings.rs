@@ -82,7 +82,7 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_MEDIA_STORE", "/var/lib/media", "expected file:///PATH or s3://BUCKET/PREFIX"),
         ("BUZON_MEDIA_STORE", "https://media.s3.amazonaws.com", "expected file:///PATH or s3://BUCKET/PREFIX"),
         ("BUZON_MEDIA_STORE", "file://media", "an absolute path"),
-        ("BUZON_MEDIA_STORE", "s3://key:CANARY@bucket/media", "keys do not belong into the URL"),
+        ("BUZON_MEDIA_STORE", "s3://key:CANARY@bucket/media", "keys do not belong in the URL"),
         ("BUZON_MEDIA_STORE", "s3://bucket/../media", "a prefix has"),
         ("BUZON_MEDIA_REDIRECT", "true", "only a bucket can be redirected to"),
         ("BUZON_MEDIA_REDIRECT", "sometimes", "expected true or false"),

@@ -1,4 +1,4 @@
-//! Asks whoever answers at an address whether it is the owner's buzon.
+//! Asks whatever answers at an address to prove that it is the owner's buzon.
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
@@ -7,24 +7,26 @@ use url::Url;
 use domain::access::identity::{CHALLENGE_HEADER, Challenge, IdentityClaims, SignedIdentity};
 use domain::access::token::TokenDigest;
 use platform::outbound;
+use platform::random;
 
-/// More than any answer of a buzon to this has.
-const LONGEST: usize = 64 * 1024;
+/// The maximum number of bytes that are read. No answer of a buzon to this request is that long.
+const MAX_ANSWER: usize = 64 * 1024;
 
+/// A client that asks for the identity of what answers.
 pub(super) struct Prober {
     client: Client,
-    /// The owner's; without one no buzon can prove anything.
+    /// The owner's token. Without it, no buzon can prove its identity.
     token: Option<TokenDigest>,
 }
 
-/// What answered.
+/// The kind of program that answered at an address.
 pub(super) enum ProbeResult {
-    /// Nobody, and why.
+    /// Nothing answered, for this reason.
     Nothing(String),
     Redirect(String),
-    /// Something that is no buzon.
+    /// Something answered that is not a buzon.
     Something(StatusCode),
-    /// A buzon with another token; or ours, where there is no token to ask with.
+    /// A buzon with another token answered, or this one if there is no token to ask with.
     Another,
     Ours(IdentityClaims),
 }
@@ -38,12 +40,12 @@ impl Prober {
         self.token.is_some()
     }
 
-    /// Asks with a GET at a webhook's address: of whatever stands there, it changes nothing.
+    /// Sends a GET request to a webhook, which changes nothing, whatever answers there.
     pub(super) async fn ask(&self, webhook: Url) -> ProbeResult {
-        let mut nonce = [0; Challenge::RANDOM_BYTES];
-        if getrandom::fill(&mut nonce).is_err() {
-            return ProbeResult::Nothing("the system has no random numbers".to_owned());
-        }
+        let nonce = match random::bytes::<{ Challenge::RANDOM_BYTES }>() {
+            Ok(nonce) => nonce,
+            Err(error) => return ProbeResult::Nothing(error.to_string()),
+        };
         let question = self.token.as_ref().map(|token| (Challenge::new(nonce, token), token));
         let request = self.client.get(webhook);
         let request = match &question {
@@ -64,9 +66,9 @@ impl Prober {
         if is_problem && status == StatusCode::METHOD_NOT_ALLOWED {
             return ProbeResult::Another;
         }
-        let testimony = serde_json::from_slice::<SignedIdentity>(&body).ok();
-        let statement = testimony.zip(question).and_then(|(said, (question, token))| said.verify(&question, token));
-        statement.map_or(ProbeResult::Something(status), ProbeResult::Ours)
+        let signed = serde_json::from_slice::<SignedIdentity>(&body).ok();
+        let claims = signed.zip(question).and_then(|(signed, (question, token))| signed.verify(&question, token));
+        claims.map_or(ProbeResult::Something(status), ProbeResult::Ours)
     }
 }
 
@@ -74,12 +76,12 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// As much as may be an answer of ours.
+/// Reads the body, or its beginning if it is too long for an answer of buzon.
 async fn body(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > LONGEST {
+        if bytes.len() > MAX_ANSWER {
             break;
         }
     }
