@@ -12,6 +12,7 @@ mod backup;
 mod blob;
 mod chaos;
 mod deploy;
+mod documents;
 mod fuzz;
 mod gateway;
 mod http;
