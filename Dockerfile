@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
-# The static binary of scripts/dist and nothing else. It runs as a user without a name, writes to /data alone, and so can have
-# a read-only root; docs/deploy.md has the command.
+# The static binary of scripts/dist and nothing else. It runs as a user without a name and writes only to /data, so its root can be
+# read-only; docs/deploy.md has the command.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update --quiet && apt-get install --yes --no-install-recommends musl-tools make
@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM scratch
 COPY --from=build /src/dist/buzon-x86_64-unknown-linux-musl /buzon
-# A new volume takes its owner from here.
+# A new volume gets its owner from this folder.
 COPY --from=build --chown=65532:65532 --chmod=0700 /empty /data
 ENV BUZON_DATA_DIR=/data
 ENV BUZON_LISTEN=0.0.0.0:8080

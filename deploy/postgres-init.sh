@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once by the image of PostgreSQL, when it has made an empty data folder: a database for buzon, and a user who owns it
-# and may do nothing else on this server. The secret in DATABASE_PASSWORD_FILE is that user's.
+# The image of PostgreSQL runs this once, when it has created an empty data folder. It creates a database for buzon, and a user who
+# owns it and may do nothing else on this server. DATABASE_PASSWORD_FILE holds that user's password.
 set -eu
 psql --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<'SQL'
 \set password `cat "$DATABASE_PASSWORD_FILE"`
