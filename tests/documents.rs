@@ -107,7 +107,7 @@ fn each_link_leads_to_a_file() {
     }
 }
 
-/// A name behind a path and a colon stands in that file: `src/http/limits/peer.rs`: `is_local`.
+/// A name behind a path and a colon stands in that file: `src/http/peer.rs`: `is_local`.
 #[test]
 fn each_name_behind_a_path_stands_in_that_file() {
     let mut count = 0;
