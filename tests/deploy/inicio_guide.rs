@@ -132,7 +132,7 @@ async fn it_leads_from_nothing_to_a_stored_message() {
 fn its_error_texts_are_those_that_buzon_prints() {
     let guide = text("docs/inicio.md");
     let (_, mistakes) = guide.split_once("\n## Si algo no sale\n").expect("there is a section");
-    let sources = ["src/http/refusals.rs", "src/http/webhook.rs", "src/http/problem.rs", "src/http/server.rs"];
+    let sources = ["src/http/webhook/mod.rs", "src/http/problem.rs", "src/http/server/mod.rs"];
     let sources = sources.into_iter().chain([
         "src/config/mod.rs",
         "src/config/sources.rs",
