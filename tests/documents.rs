@@ -86,7 +86,7 @@ fn each_path_that_they_name_exists() {
     for (document, text) in documents() {
         let words = text.split(|c: char| c.is_whitespace() || "`(),;|\"".contains(c));
         let words = words
-            .map(|word| word.trim_end_matches(['.', ':']))
+            .map(|word| word.split('#').next().unwrap_or_default().trim_end_matches(['.', ':']))
             .filter(|word| ROOTS.iter().any(|it| word.starts_with(it)));
         for path in words.filter(|word| !PLACEHOLDERS.iter().any(|it| word.contains(it))) {
             assert!(!files(path).is_empty(), "{}: {path}", document.display());
