@@ -65,15 +65,13 @@ pub struct AckParameters {
     description = "Each word of a message is listed once, at the time when it first arrived.",
     responses((status = 200, description = "A page of acks", body = ListResponse<Ack>), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<AckParameters>) -> Result<HttpResponse, Problem> {
-    let AckParameters { instance_id, message_id, ack } = filter;
+pub async fn list(request: ListRequest<AckParameters>) -> Result<HttpResponse, Problem> {
+    let (AckParameters { instance_id, message_id, ack }, request) = request.split();
     let filter = AckFilter { instance_id, message_id, ack };
     request
-        .page(
-            "acks",
-            |store, scope, paging| Box::pin(async move { store.list_acks(&scope, &filter, &paging).await }),
-            Ack::from,
-        )
+        .page::<Ack, _, _>("acks", |store, scope, paging| {
+            Box::pin(async move { store.list_acks(&scope, &filter, &paging).await })
+        })
         .await
 }
 

@@ -80,18 +80,16 @@ pub struct ChatParameters {
                    the same time.",
     responses((status = 200, description = "A page of chats", body = ListResponse<Chat>), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<ChatParameters>) -> Result<HttpResponse, Problem> {
-    let ChatParameters { instance_id, unanswered, is_group, contact, q } = filter;
+pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, Problem> {
+    let (ChatParameters { instance_id, unanswered, is_group, contact, q }, request) = request.split();
     let (unanswered, search) = (unanswered.unwrap_or(false), q.map(|text| fold(text.trim())));
     let filter = ChatFilter { instance_id, unanswered, is_group, contact, search };
     // Cursors of the two orders are not interchangeable.
     let list = if filter.unanswered { "chats that wait" } else { "chats" };
     request
-        .page(
-            list,
-            |store, scope, paging| Box::pin(async move { store.list_chats(&scope, &filter, &paging).await }),
-            Chat::from,
-        )
+        .page::<Chat, _, _>(list, |store, scope, paging| {
+            Box::pin(async move { store.list_chats(&scope, &filter, &paging).await })
+        })
         .await
 }
 

@@ -152,8 +152,8 @@ fn state<'de, D: Deserializer<'de>>(value: D) -> Result<Option<EventState>, D::E
                    latest state.",
     responses((status = 200, description = "A page of events", body = EventsResponse), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<EventParameters>) -> Result<HttpResponse, Problem> {
-    let EventParameters { since_seq, instance_id, state, event_type, message_id } = filter;
+pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse, Problem> {
+    let (EventParameters { since_seq, instance_id, state, event_type, message_id }, request) = request.split();
     if let Some(since) = since_seq {
         refuse_beside_since_seq(&request.parameters, state.is_some(), message_id.is_some())?;
         let filter = feed::filter(instance_id, event_type);
@@ -163,11 +163,9 @@ pub async fn list(ListRequest { filter, request }: ListRequest<EventParameters>)
     }
     let filter = EventFilter { instance_id, state, event_type, message_id };
     request
-        .page(
-            "events",
-            |store, scope, paging| Box::pin(async move { store.list_events(&scope, &filter, &paging).await }),
-            ListedEvent::from,
-        )
+        .page::<ListedEvent, _, _>("events", |store, scope, paging| {
+            Box::pin(async move { store.list_events(&scope, &filter, &paging).await })
+        })
         .await
 }
 

@@ -94,16 +94,14 @@ fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
     description = "Ordered by `occurred_at`, the time of the message.",
     responses((status = 200, description = "A page of files", body = ListResponse<MediaItem>), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
-    let MediaParameters { instance_id, message_id, state, r#type, min_size, max_size } = filter;
+pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
+    let (MediaParameters { instance_id, message_id, state, r#type, min_size, max_size }, request) = request.split();
     let content_type = r#type.map(|text| if text.contains('/') { text } else { text + "/" });
     let filter = MediaFilter { instance_id, message_id, state, content_type, min_size, max_size };
     request
-        .page(
-            "media",
-            |store, scope, paging| Box::pin(async move { store.list_media(&scope, &filter, &paging).await }),
-            MediaItem::from,
-        )
+        .page::<MediaItem, _, _>("media", |store, scope, paging| {
+            Box::pin(async move { store.list_media(&scope, &filter, &paging).await })
+        })
         .await
 }
 

@@ -244,7 +244,8 @@ fn by_arrival<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Er
     summary = "Messages, newest first",
     responses((status = 200, description = "A page of messages", body = ListResponse<Message>), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<MessageParameters>) -> Result<HttpResponse, Problem> {
+pub async fn list(request: ListRequest<MessageParameters>) -> Result<HttpResponse, Problem> {
+    let (filter, request) = request.split();
     let filter = MessageFilter::from(filter);
     if filter.search.is_some() && filter.by_arrival {
         let expected = "results of q are ordered by when messages were sent; leave out one of the two";
@@ -257,11 +258,9 @@ pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFil
     // Cursors of the two orders are not interchangeable.
     let list = if filter.by_arrival { "messages by arrival" } else { "messages" };
     request
-        .page(
-            list,
-            |store, scope, paging| Box::pin(async move { store.list_messages(&scope, &filter, &paging).await }),
-            Message::from,
-        )
+        .page::<Message, _, _>(list, |store, scope, paging| {
+            Box::pin(async move { store.list_messages(&scope, &filter, &paging).await })
+        })
         .await
 }
 

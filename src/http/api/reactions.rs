@@ -62,15 +62,13 @@ pub struct ReactionParameters {
     description = "Ordered by `reacted_at`.",
     responses((status = 200, description = "A page of reactions", body = ListResponse<Reaction>), ListProblems),
 )]
-pub async fn list(ListRequest { filter, request }: ListRequest<ReactionParameters>) -> Result<HttpResponse, Problem> {
-    let ReactionParameters { instance_id, message_id, from_number } = filter;
+pub async fn list(request: ListRequest<ReactionParameters>) -> Result<HttpResponse, Problem> {
+    let (ReactionParameters { instance_id, message_id, from_number }, request) = request.split();
     let filter = ReactionFilter { instance_id, message_id, from_number };
     request
-        .page(
-            "reactions",
-            |store, scope, paging| Box::pin(async move { store.list_reactions(&scope, &filter, &paging).await }),
-            Reaction::from,
-        )
+        .page::<Reaction, _, _>("reactions", |store, scope, paging| {
+            Box::pin(async move { store.list_reactions(&scope, &filter, &paging).await })
+        })
         .await
 }
 

@@ -66,24 +66,23 @@ impl<P> ApiRequest<P> {
 }
 
 impl ApiRequest<PageParameters> {
-    /// Answers with a page of the rows that `query` finds, each as `view` shows it. `list` names the list for its cursors.
+    /// Answers with a page of the rows that `query` finds, each shown as a `V`. `list` names the list for its cursors.
     ///
     /// # Errors
     /// Parameters that do not fit together; 503 if the database does not answer.
-    pub async fn page<R, V, K>(
+    pub async fn page<V, R, K>(
         self,
         list: &'static str,
         query: impl for<'s> FnOnce(StoreRef<'s>, Scope, Paging<K>) -> StoreFuture<'s, Page<R, K>> + Send + 'static,
-        view: fn(R) -> V,
     ) -> Result<HttpResponse, Problem>
     where
+        V: From<R> + Serialize,
         R: Send + 'static,
-        V: Serialize,
         K: Serialize + DeserializeOwned + Clone + Send + 'static,
     {
         let paging = self.parameters.paging(list, &self.api.local_time.zone)?;
         let page = self.ask(|store, scope| query(store, scope, paging)).await?;
-        self.response.list(list, page.map(view))
+        self.response.list(list, page.map(V::from))
     }
 
     /// Answers with an empty page, if the parameters are valid for the list.
@@ -96,22 +95,14 @@ impl ApiRequest<PageParameters> {
     }
 }
 
-/// A request for a page of a list, with the filter of the list.
-pub struct ListRequest<F> {
-    pub filter: F,
-    pub request: ApiRequest<PageParameters>,
-}
+/// A request for a page of a list, with the parameters of its filter.
+pub type ListRequest<F> = ApiRequest<Both<F, PageParameters>>;
 
-impl<F: QueryParameters + 'static> FromRequest for ListRequest<F> {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = ApiRequest::<Both<F, PageParameters>>::from_request(request, payload);
-        Box::pin(async move {
-            let ApiRequest { api, caller, parameters: Both(filter, page), response, http } = request.await?;
-            Ok(Self { filter, request: ApiRequest { api, caller, parameters: page, response, http } })
-        })
+impl<F> ListRequest<F> {
+    /// Separates the parameters of the filter from those of the page.
+    pub fn split(self) -> (F, ApiRequest<PageParameters>) {
+        let Self { api, caller, parameters: Both(filter, parameters), response, http } = self;
+        (filter, ApiRequest { api, caller, parameters, response, http })
     }
 }
 

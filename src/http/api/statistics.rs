@@ -128,10 +128,10 @@ pub async fn messages(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let selection = parameters.selection(&request.api.local_time)?;
     let calendar = selection.calendar(by.unwrap_or(CalendarUnit::Day))?;
     let (range, instance_id, grid) = (selection.range(), selection.instance_id, calendar.grid().clone());
-    let query = request.ask(move |store, scope| {
+    let counts = request.ask(move |store, scope| {
         Box::pin(async move { store.count_messages(&scope, instance_id.as_ref(), &grid).await })
     });
-    let traffic = BucketTraffic::of(&calendar, query.await?);
+    let traffic = BucketTraffic::of(&calendar, counts.await?);
     request.response.json(&MessageStatistics::new(range, &calendar, traffic))
 }
 
