@@ -30,7 +30,7 @@ pub enum Problem {
     TokenMissing,
     #[error("this token is not valid")]
     TokenInvalid,
-    /// Whether or not the token is valid, and whether or not the header has one too.
+    /// The token is refused even if it is valid, and even if the header has one too.
     #[error(
         "a token in a URL is kept in logs and histories; send it as the header Authorization: Bearer TOKEN, \
          or for an image or a stream a ticket from POST /api/v1/tickets"

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::http::problem::Problem;
 use store::{Store, StoreError};
 
-/// How long a request waits for a result. The database cancels a query earlier; this is for a host that is silent.
+/// The maximum time that a request waits for a result. The database cancels a query earlier; this is for a silent host.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The store, lent to a query. The query cannot keep it.

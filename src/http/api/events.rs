@@ -47,7 +47,7 @@ pub struct Event {
     /// When the same bytes last arrived.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub last_received_at: String,
-    /// How often the same bytes arrived.
+    /// The number of times that the same bytes arrived.
     #[schema(example = 1)]
     pub deliveries: i64,
     /// True if a signature was verified.
@@ -98,7 +98,7 @@ pub enum EventsResponse {
     Feed(FeedResponse),
 }
 
-/// What buzon did with an event.
+/// The state of an event.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum StateOfEvent {

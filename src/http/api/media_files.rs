@@ -33,7 +33,7 @@ use domain::media::StoredFile;
 use domain::media::media_type::is_inline_safe;
 use domain::media::object_key::ObjectKey;
 
-/// How long a redirect to the bucket is valid.
+/// The time for which a redirect to the bucket is valid.
 const REDIRECT_VALID: Duration = Duration::from_secs(5 * 60);
 /// The content of a hash never changes.
 const FOREVER: &str = "private, max-age=31536000, immutable";

@@ -33,7 +33,7 @@ pub struct Message {
     pub from: Option<String>,
     #[schema(example = "573009998877@c.us")]
     pub to: Option<String>,
-    /// Who wrote the message: in a group the person, otherwise the same as `from`.
+    /// The author: in a group the person, otherwise the same as `from`.
     #[schema(example = "573001112233@c.us")]
     pub author: Option<String>,
     /// The phone number of the person in the chat; null in groups and if only a `@lid` is known.

@@ -1,4 +1,4 @@
-//! What the handlers of the read API take as their argument.
+//! The requests of the read API, as handlers take them as an argument.
 
 use actix_web::dev::Payload;
 use actix_web::web::Data;

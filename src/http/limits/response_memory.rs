@@ -88,7 +88,7 @@ impl ReservedResponse {
     /// Answers with an object and its `ETag`, or with 304 if the request names that.
     ///
     /// # Errors
-    /// The same as those of [`ReservedResponse::json`].
+    /// The errors of [`ReservedResponse::json`].
     pub fn item(mut self, request: &HttpRequest, value: &impl Serialize) -> Result<HttpResponse, Problem> {
         let bytes = self.encode(value)?;
         // The tag is weak because the body may be sent compressed.
@@ -126,8 +126,7 @@ impl ReservedResponse {
 
     /// Changes the number of reserved bytes.
     fn resize(&mut self, bytes: usize) -> Result<(), Problem> {
-        let most = self.memory.bytes.quarter() as usize;
-        if bytes > most {
+        if bytes > self.memory.bytes.quarter() as usize {
             return Err(Problem::AnswerTooLarge);
         }
         match bytes.checked_sub(self.permit.count()) {

@@ -1,4 +1,4 @@
-//! One span for each request. It has the route's template, never the path or query, which can name people and hold tickets.
+//! Spans of requests. A span has the route's template, never the path or query, which can name people and hold tickets.
 
 use std::time::Instant;
 

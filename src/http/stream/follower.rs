@@ -1,4 +1,4 @@
-//! One stream: reads new items and hands them to its client, chunk by chunk.
+//! A single stream: reads new items and hands them to its client, chunk by chunk.
 
 use std::sync::Arc;
 

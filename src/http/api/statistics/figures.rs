@@ -92,7 +92,7 @@ pub struct Rates {
     pub failed: Option<f64>,
 }
 
-/// How far outgoing messages have come. A message that was read also counts as delivered, and a delivered one as sent:
+/// The progress of outgoing messages. A message that was read also counts as delivered, and a delivered one as sent:
 /// `total` is the sum of `sent`, `failed` and `pending`.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryFigures {
@@ -122,7 +122,7 @@ pub struct DeliveryBucket {
     pub figures: DeliveryFigures,
 }
 
-/// How far outgoing messages have come, and how long that took.
+/// The progress of outgoing messages, and the time until they were delivered and read.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryStatistics {
     #[serde(flatten)]
@@ -133,7 +133,7 @@ pub struct DeliveryStatistics {
     pub series: Vec<DeliveryBucket>,
 }
 
-/// How often people were answered, and how long they waited.
+/// The number of first answers, and the time that people waited for them.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseFigures {
     #[schema(example = 41)]
@@ -182,7 +182,7 @@ pub struct WaitingNow {
     pub longest_since: Option<String>,
 }
 
-/// How long people waited for the first answer of the business. Waits that began within the range are counted.
+/// The time that people waited for the first answer of the business. Waits that began within the range are counted.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseStatistics {
     #[serde(flatten)]
