@@ -1,40 +1,41 @@
-//! What can go wrong with a store, told apart by what the caller should do about it.
+//! Errors of a store, told apart by what the caller should do about them.
 
-/// A failed unit of work: nothing of it was kept, unless the answer to a commit was lost.
+/// The error of a unit of work, of which nothing was kept, unless the answer to a commit was lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database refuses this very data, and would again. Carries the code alone: the message may quote the data.
+    /// The database refuses this data, and would refuse it again. Only the code is kept, because the message may quote
+    /// the data.
     #[error("the database refused the data (code {code})")]
     Refused { code: String },
     /// Another transaction was in the way; the same work may be tried again at once.
     #[error("the database was busy with another transaction (code {code})")]
     Contended { code: String },
-    /// The database cannot work now: away, out of space, shutting down.
+    /// The database cannot work at the moment: it is away, out of space, or shutting down.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// A query or a unit of work was given up because it took too long.
     #[error("the database took too long")]
     TooSlow,
-    /// More than one unit of work, or one answer, may take: a batch is to be halved, a question to be narrowed. One event alone
-    /// is never too much.
+    /// The work is more than one unit of work, or one answer, may take. A batch is to be halved, and a query to be
+    /// narrowed. One event alone is never too much.
     #[error("it is too much at once")]
     TooMuch,
-    /// What the database has on disk is not what it wrote. Trying again does not help.
+    /// The database's files do not hold what it wrote. Trying again does not help.
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// A row holds a value that cannot be read, because somebody else wrote it. Trying again does not help.
     #[error("a row of {} cannot be read (column {column}: {reason})", table.unwrap_or("some table"))]
     Unreadable {
         table: Option<&'static str>,
-        /// A name, or a position among the columns of the statement that begins with 0.
+        /// The column's name, or its position in the statement, counted from 0.
         column: String,
-        /// Without the value.
+        /// What is wrong with the value, which is not quoted.
         reason: String,
     },
-    /// A statement came back without an error and without all of its rows.
+    /// A statement returned without an error, and did not write all of its rows.
     #[error("a trigger or rule on the table {table} swallowed a row; remove it, or let it return the row")]
     Swallowed { table: &'static str },
-    /// The database is there, and its settings break the promise that a commit is on disk.
+    /// The database works, but its settings break the promise that a commit is on disk.
     #[error("the database is not safe: {0}")]
     Unsafe(String),
 }
@@ -86,7 +87,7 @@ pub enum OpenError {
     #[error("there is no database at {path}, in {folder}; run it where buzon.toml is, or give --config")]
     Absent {
         path: String,
-        /// In full.
+        /// The absolute path.
         folder: String,
     },
     #[error("cannot use {path}: {reason}")]
@@ -128,33 +129,34 @@ pub(crate) fn in_table(table: &'static str) -> impl Fn(StoreError) -> StoreError
     }
 }
 
-/// SQLite's codes are numbers of at most four digits.
+/// The length of PostgreSQL's codes. SQLite's are numbers of at most four digits.
 const SQLSTATE_LENGTH: usize = 5;
 
 impl StoreError {
-    /// The error of a value in a column of a table that is not what buzon writes.
+    /// Returns the error of a value that buzon does not write in this column.
     pub(crate) fn unreadable(table: &'static str, column: &str) -> Self {
         Self::Unreadable { table: Some(table), column: column.to_owned(), reason: "not a usable value".to_owned() }
     }
 
-    /// By the classes of PostgreSQL's appendix "Error Codes".
+    /// Tells PostgreSQL's errors apart by the classes of its appendix "Error Codes".
     fn of_sqlstate(code: &str, message: &str) -> Self {
         let text = || code.to_owned();
         match &code[..2] {
             _ if matches!(code, "40001" | "40P01" | "55P03") => Self::Contended { code: text() },
             _ if code == "57014" => Self::TooSlow,
-            // A prepared statement that is there twice, or not at all: the session is not ours alone.
+            // A prepared statement exists twice, or is missing: another client uses the same session.
             _ if matches!(code, "42P05" | "26000") => Self::Unsafe(format!(
                 "{message}: a connection pooler in transaction mode stands before it, which mixes up statements and \
                  settings; use session mode, or connect to the server itself"
             )),
-            // Cardinality, data, integrity, check option, program limit, raised by the owner's own trigger.
+            // The classes are: cardinality, data, integrity, check option, program limit, raised by the owner's
+            // trigger.
             "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused { code: text() },
             _ => Self::Unavailable(format!("{message} (SQLSTATE {code})")),
         }
     }
 
-    /// By the primary result code, the low byte of SQLite's extended one.
+    /// Tells SQLite's errors apart by the primary result code, which is the low byte of the extended one.
     fn of_sqlite_code(code: &str, message: &str) -> Self {
         const BUSY: i32 = 5;
         const LOCKED: i32 = 6;

@@ -1,4 +1,4 @@
-//! A whole database as one file, for backups.
+//! Copies of a whole database as one file, for backups.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{OpenError, StoreError};
 use domain::media::object_key::ObjectKey;
 
-/// Which database a copy is of: it can be restored into no other.
+/// The kind of database that a copy is of. It can be restored into no other kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatabaseKind {
@@ -19,7 +19,7 @@ pub enum DatabaseKind {
 }
 
 impl DatabaseKind {
-    /// As a person calls it.
+    /// Returns the name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "SQLite",
@@ -27,7 +27,7 @@ impl DatabaseKind {
         }
     }
 
-    /// As a setting and a label call it.
+    /// Returns the name in settings and labels.
     pub fn word(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -36,7 +36,7 @@ impl DatabaseKind {
     }
 }
 
-/// What a copy holds.
+/// The contents of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     pub kind: DatabaseKind,
@@ -44,81 +44,81 @@ pub struct Contents {
     pub database_id: String,
     /// The number of the latest migration.
     pub schema_version: i64,
-    /// Every event up to this one is in it.
+    /// The copy holds every event up to this number.
     pub last_seq: i64,
-    /// Of PostgreSQL alone.
+    /// Set for PostgreSQL only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postgres: Option<Origin>,
 }
 
-/// Whence a copy of PostgreSQL comes.
+/// The origin of a copy of PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// Where the tables are.
+    /// The schema of the tables.
     pub schema: String,
     /// The server's major version.
     pub server: i32,
-    /// That of the `pg_dump` which wrote the copy.
+    /// The major version of the `pg_dump` that wrote the copy.
     pub pg_dump: i32,
 }
 
-/// A file that the media store must have, as the database says.
+/// A file that the media store must have according to the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredObject {
     pub key: ObjectKey,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
-/// A copy: what it holds, and the media files of which it says that they are stored, by their keys.
+/// A copy: its contents, and the media files that are stored according to it, ordered by their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     pub contents: Contents,
     pub objects: Vec<StoredObject>,
 }
 
-/// Where PostgreSQL's own programs are.
+/// The place of PostgreSQL's own programs.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
-    /// In this folder and nowhere else; without one they are looked for.
+    /// The only folder in which they are looked for, if it is set.
     pub folder: Option<PathBuf>,
 }
 
-/// Makes copies of a database beside its server, and makes a database of a copy.
+/// The contract of backups: makes copies of a database beside its server, and restores them.
 #[async_trait]
 pub trait Copies: Send {
-    /// Makes sure that a copy can be made, keeps other backups of this database away until this is dropped, and
-    /// returns the name of the database.
+    /// Makes sure that a copy can be made, excludes other backups of this database until this is dropped, and returns
+    /// the id of the database.
     ///
     /// # Errors
     /// [`CopyError::Useless`] if another backup is under way, or a program is missing.
     async fn hold(&mut self) -> Result<String, CopyError>;
 
-    /// Writes everything that was committed when this began to the file `to`, which must not be there. The server goes
-    /// on writing meanwhile. Tells how many bytes are written.
+    /// Writes everything that was committed when this began to the file `to`, which must not exist. The server goes on
+    /// writing meanwhile. Reports how many bytes are written.
     async fn copy(&mut self, to: &Path, written: &(dyn Fn(u64) + Send + Sync)) -> Result<Copied, CopyError>;
 
-    /// Makes sure that a copy with these contents can be restored, and takes the place. What a restore left behind that
-    /// was broken off is no hindrance.
+    /// Makes sure that a copy with these contents can be restored, and reserves the place. What an interrupted restore
+    /// left behind does not matter.
     ///
     /// # Errors
-    /// [`CopyError::Useless`] if the place is not empty, or not of the copy's kind.
+    /// [`CopyError::Useless`] if the place is not empty, or is of another kind than the copy.
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError>;
 
-    /// Makes the database of a copy, and gives it a name. All of it is there when this returns; a copy
-    /// that the database refuses leaves nothing. Nobody can open one that has not got its name yet.
+    /// Makes a database from a copy, and gives it an id. The database is complete when this returns; a copy that the
+    /// database refuses leaves nothing. A database without its new id cannot be opened.
     async fn restore(&mut self, from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError>;
 }
 
-/// Why there is no copy, or no database of one.
+/// Errors of making a copy, or of restoring one.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Trying again is useless until something else is done.
+    /// Trying again does not help until something else is done.
     #[error("{0}")]
     Useless(String),
-    /// The copy is not what was written.
+    /// The copy does not hold what was written.
     #[error("the copy of the database is damaged: {0}")]
     Damaged(String),
     #[error("{0}")]
@@ -134,7 +134,7 @@ impl From<StoreError> for CopyError {
 }
 
 impl CopyError {
-    /// `holder` is who is at it, where that is known.
+    /// Returns the error of a backup that is under way already, with its holder if that is known.
     pub(crate) fn busy(holder: Option<&str>) -> Self {
         let holder = holder.map(|holder| format!(": {holder}")).unwrap_or_default();
         Self::Useless(format!("another backup or restore of this database is under way{holder}"))
@@ -145,7 +145,7 @@ impl CopyError {
         Self::Useless(format!("the backup is of {of}, and the database here is {here}; set BUZON_DATABASE_URL"))
     }
 
-    /// An empty database that a running buzon might have made meanwhile is no place either.
+    /// Returns the error of a place that is not empty. An empty database that a running buzon may have made counts too.
     pub(crate) fn not_empty(what: &str) -> Self {
         Self::Useless(format!("{what} is not empty; a backup is restored into an empty place only"))
     }
@@ -157,13 +157,13 @@ pub(crate) fn known(found: i64, known: Option<i64>) -> Result<(), CopyError> {
     if found > known { Err(OpenError::NewerSchema { found, known }.into()) } else { Ok(()) }
 }
 
-/// A row of `media` that says where its file is.
+/// The columns of `media` that say where the file is.
 pub(crate) struct ObjectRow {
     pub(crate) object_key: String,
     pub(crate) size: i64,
 }
 
-/// What we wrote.
+/// Reads the objects of these rows.
 pub(crate) fn objects(rows: Vec<ObjectRow>) -> Result<Vec<StoredObject>, CopyError> {
     let object = |row: ObjectRow| {
         Some(StoredObject { key: ObjectKey::parse(&row.object_key)?, size: row.size.try_into().ok()? })

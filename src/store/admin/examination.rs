@@ -1,36 +1,36 @@
-//! A look at a database that changes nothing of it.
+//! An examination of a database that changes nothing.
 
 use tracing::warn;
 
 use domain::time::timestamp::Timestamp;
 
-/// What was found.
+/// The result of an examination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examination {
-    /// Whether it has no table yet, or is not there: the first start makes it.
+    /// True if the database has no tables or does not exist. The first start makes it.
     pub is_new: bool,
-    /// How many migrations have not run.
+    /// The number of migrations that have not run.
     pub migrations_missing: usize,
-    /// Which database it is; `None` where its schema is not of this version.
+    /// The id of the database; `None` if its schema is not of this version.
     pub id: Option<String>,
-    /// The time by the server's clock, where there is a server.
+    /// The time by the server's clock, if there is a server.
     pub server_time: Option<Timestamp>,
-    /// Triggers on its tables. None is buzon's.
+    /// The triggers on its tables. buzon has none of its own.
     pub triggers: Vec<Trigger>,
 }
 
-/// A trigger that somebody has made.
+/// A trigger that an owner of the database has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
     pub name: String,
     pub table: String,
 }
 
-/// So many are named.
+/// The number of triggers that are named.
 const NAMED: usize = 5;
 
 impl Trigger {
-    /// For people: `see on events, …`.
+    /// Returns a list for people, such as `see on events, …`.
     pub fn list(triggers: &[Self]) -> String {
         let named = triggers.iter().take(NAMED);
         let mut names = Vec::from_iter(named.map(|it| format!("{} on {}", it.name.escape_debug(), it.table)));
@@ -41,7 +41,7 @@ impl Trigger {
     }
 }
 
-/// Said at a start. A trigger that only tells others of a row is nobody's mistake, so it is no reason to refuse.
+/// Warns of triggers at a start. A trigger that only tells others of a row is no mistake, so the start is not refused.
 pub(crate) fn warn_of(triggers: &[Trigger]) {
     if !triggers.is_empty() {
         warn!(

@@ -1,4 +1,4 @@
-//! Work that a database needs now and then, and that events do not wait for: a task beside the writer, told of commits.
+//! Background maintenance of a database. A task beside the writer learns of commits, so that events do not wait for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,16 +11,16 @@ use tracing::debug;
 use crate::StoreError;
 use platform::supervisor;
 
-/// What is done after commits, if it is worth it.
+/// A kind of maintenance, which is done after commits if that is worth it.
 #[async_trait]
 pub(crate) trait MaintenanceTask: Send + 'static {
     async fn run(&mut self) -> Result<(), StoreError>;
 
-    /// Gives back what it holds.
+    /// Releases what the maintenance holds.
     async fn close(&mut self) {}
 }
 
-/// The task. It ends when it is told to, or dropped.
+/// The handle of the task, which ends when it is closed or dropped.
 pub(crate) struct Maintenance {
     committed: Arc<Notify>,
     stop: CancellationToken,
@@ -39,17 +39,17 @@ impl Maintenance {
         Self { committed, task: Mutex::new(Some(task)), _stopped_on_drop: stop.clone().drop_guard(), stop }
     }
 
-    /// Something was committed.
+    /// Tells the task that something was committed.
     pub(crate) fn wake(&self) {
         self.committed.notify_one();
     }
 
-    /// Waits for what is under way.
+    /// Ends the task after the work that is under way.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
-            // It is of no use any more either way.
+            // An error does not matter, because nothing uses the task any more.
             let _ = task.await;
         }
     }

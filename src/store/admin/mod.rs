@@ -1,4 +1,4 @@
-//! What an operator does to a database: its schema, its copies, its roles, a query by hand.
+//! Administration of a database: its schema, copies, roles, tokens and time zone, and queries by hand.
 
 pub(crate) mod adhoc;
 pub(crate) mod copies;

@@ -1,4 +1,4 @@
-//! Roles of PostgreSQL that read and do not write, for the programs that people ask the database with.
+//! Read-only roles of PostgreSQL, for the programs with which people query the database.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use secrecy::SecretString;
 
 use crate::StoreError;
 
-/// The contract of such roles. SQLite has none.
+/// The contract of read-only roles. SQLite has none.
 #[async_trait]
 pub trait ReadOnlyRoles: Send + Sync {
-    /// Makes, changes or removes a role, all or nothing; with `only_print`, only says how.
+    /// Makes, changes or removes a role in one transaction; with `only_print`, only returns the statements.
     async fn order(&self, name: &RoleName, order: &RoleOrder, only_print: bool) -> Result<RoleOutcome, ReaderError>;
 }
 
-/// A name that a role can have: an identifier of at most 63 bytes that is not PostgreSQL's own.
+/// The name of a role: an identifier of at most 63 bytes that PostgreSQL has not reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleName(String);
 
 impl RoleName {
-    /// Bytes of an identifier in PostgreSQL.
+    /// The maximum of bytes of an identifier in PostgreSQL.
     const MAX: usize = 63;
 
     pub fn parse(text: &str) -> Result<Self, ReaderError> {
@@ -43,23 +43,23 @@ impl fmt::Display for RoleName {
     }
 }
 
-/// What is to become of a role.
+/// An order to make or to drop a role.
 #[derive(Clone, Debug)]
 pub enum RoleOrder {
-    /// Make it, or give it another password.
+    /// Make the role, or give it another password.
     Make {
         password: SecretString,
     },
     Drop,
 }
 
-/// What was or would be done. Not to be logged.
+/// What was or would be done. This holds a password, and must not be logged.
 pub struct RoleOutcome {
-    /// The statements, one in each, without a semicolon at the end. One of them holds the password.
+    /// The statements, without semicolons at the end. One of them holds the password.
     pub statements: Vec<String>,
-    /// Further ones, which only a superuser may run, and which were not.
+    /// Further statements, which only a superuser may run. They were not run.
     pub left: Vec<String>,
-    /// Where the role connects to, with its password; `None` of one that was dropped.
+    /// The URL with which the role connects, with its password; `None` if the role was dropped.
     pub url: Option<SecretString>,
 }
 
@@ -82,7 +82,7 @@ pub enum ReaderError {
 }
 
 impl ReaderError {
-    /// Whether other words would help, rather than another try.
+    /// True if the command must be written differently, so that another try does not help.
     pub fn is_wrong_use(&self) -> bool {
         matches!(self, Self::Name | Self::NotPostgres(_) | Self::Foreign(_))
     }

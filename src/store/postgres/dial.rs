@@ -16,7 +16,7 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 pub(super) const LOCK_WAIT: u64 = 10;
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '10s'";
 
-/// A server behind a silent firewall never answers.
+/// The time that a connection may take. A server behind a silent firewall never answers.
 pub(super) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let connecting = async {
         let mut connection = options.connect().await?;
@@ -32,7 +32,7 @@ pub(super) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, Sto
     }
 }
 
-/// Connections are made when they are needed.
+/// Returns a pool, which opens connections when they are needed.
 pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
     let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
     let limited =
@@ -40,7 +40,7 @@ pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
     limited.connect_lazy_with(options.clone())
 }
 
-/// `host:port`, or the path of a socket.
+/// Returns `host:port`, or the path of a socket.
 fn place(options: &PgConnectOptions) -> String {
     let (port, host) = (options.get_port(), options.get_host());
     match options.get_socket() {
@@ -50,7 +50,7 @@ fn place(options: &PgConnectOptions) -> String {
     }
 }
 
-/// Names the server, and the remedy where the kind of the refusal has one.
+/// Returns the error of a refusal, with the server and, if the kind of refusal has one, the remedy.
 fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
     let place = place(options);
     let (user, database) = (options.get_username(), options.get_database().unwrap_or(options.get_username()));
@@ -85,7 +85,7 @@ fn unreachable(place: &str, error: &sqlx::Error) -> StoreError {
         sqlx::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     };
-    // So rustls's verifier calls a certificate without extensions, as Citus makes one for itself.
+    // rustls says this of a certificate without extensions, such as Citus makes for itself.
     let remedy = if said.contains("UnsupportedCertVersion") {
         "; its certificate is X.509 version 1, which cannot be checked: give the server one of version 3, or, on a \
          network that is safe, add sslmode=disable to database_url"

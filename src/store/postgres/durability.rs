@@ -1,13 +1,13 @@
-//! A commit must be on disk when PostgreSQL says so.
+//! Checks that a commit is on disk when PostgreSQL says so.
 
 use sqlx::PgConnection;
 
 use super::TABLES;
 use crate::StoreError;
 
-/// Refuses settings under which a commit could be lost. What `synchronous_commit` is now, it stays for this connection,
-/// whatever becomes of the server's. `allow_managed` waives `fsync` and `full_page_writes`, which
-/// some managed services turn off because they guard the log themselves; `synchronous_commit` is never waived.
+/// Refuses settings under which a commit could be lost. The checked `synchronous_commit` is kept for this connection,
+/// even if the server's changes. `allow_managed` waives `fsync` and `full_page_writes`, which some managed services
+/// turn off because they guard the log themselves; `synchronous_commit` is never waived.
 pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) -> Result<(), StoreError> {
     let settings = sqlx::query!(
         r#"
@@ -40,7 +40,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
     }
 }
 
-/// A table of ours, and what could keep its rows from lasting.
+/// A table of buzon, and the properties that could lose its rows.
 struct UnsafeTable {
     table: String,
     unlogged: bool,
@@ -48,8 +48,8 @@ struct UnsafeTable {
     row_security: bool,
 }
 
-/// Refuses tables that are emptied after a crash, and such as drop or hide rows without a word. A trigger may do the same,
-/// but its work is counted.
+/// Refuses tables that are emptied after a crash, and those that silently drop or hide rows. A trigger may do the same,
+/// but the written rows are counted.
 async fn tables(connection: &mut PgConnection) -> Result<(), StoreError> {
     let found = sqlx::query_as!(
         UnsafeTable,

@@ -1,4 +1,4 @@
-//! Locks that others hold for too long: which, and who.
+//! Reports locks that other sessions hold for too long, and their holders.
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
@@ -10,10 +10,11 @@ use crate::admin::copies::CopyError;
 use crate::{OpenError, StoreError};
 use domain::time::timestamp::Timestamp;
 
-/// PostgreSQL's code for a lock that was not to be had in time.
+/// PostgreSQL's code for a lock that was not free in time.
 const NOT_AVAILABLE: &str = "55P03";
 
-/// Numbers of advisory locks, which anybody who may connect can hold. One process migrates at a time.
+/// The number of the advisory lock of migrations, so that one process migrates at a time. Every role that may connect
+/// can hold such a lock.
 const MIGRATION: i64 = 0x6275_7a6f_6e00_0002;
 const BACKUP: i64 = 0x6275_7a6f_6e00_0001;
 
@@ -23,8 +24,8 @@ pub(super) async fn migrating(connection: &mut PgConnection) -> Result<(), Store
     Ok(())
 }
 
-/// Says who holds the lock, where work ended because it was not to be had. A statement's own time limit may be the
-/// shorter one; then only a lock that keeps everybody out is the reason.
+/// Adds the holder of the lock to the error of work that did not get a lock in time. A statement's own time limit may
+/// be shorter; in that case only an exclusive lock can be the reason.
 pub(super) async fn named<T>(options: &PgConnectOptions, outcome: Result<T, OpenError>) -> Result<T, OpenError> {
     let weak = match &outcome {
         Err(OpenError::Store(StoreError::Contended { code })) if code == NOT_AVAILABLE => true,
@@ -38,7 +39,7 @@ pub(super) async fn named<T>(options: &PgConnectOptions, outcome: Result<T, Open
     }
 }
 
-/// Takes the lock of backups and restores, one of which is under way at a time. It is held as long as the connection is.
+/// Takes the lock of backups and restores, so that one is under way at a time. The lock ends with the connection.
 pub(super) async fn backing_up(connection: &mut PgConnection) -> Result<(), CopyError> {
     let held = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "held!""#, BACKUP);
     if held.fetch_one(&mut *connection).await.map_err(StoreError::from)? {
@@ -105,7 +106,7 @@ async fn holder(
 }
 
 impl LockHolder {
-    /// Whoever connects chooses the names, so they are shown escaped.
+    /// Names are escaped, because every client chooses its own.
     fn shown(&self) -> String {
         let name = |name: &Option<String>| format!("{:?}", name.as_deref().unwrap_or_default());
         let since = self.since.map(|since| format!(", since {}", Timestamp::from_utc(since).to_rfc3339()));

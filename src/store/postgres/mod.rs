@@ -1,4 +1,4 @@
-//! The store in PostgreSQL: one for any number of buzon processes.
+//! The store in PostgreSQL, which any number of buzon processes can share.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,12 +35,12 @@ pub(crate) mod write;
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("../../migrations/postgres");
     migrations.dangerous_set_table_name(MIGRATIONS_TABLE);
-    // Its own lock is waited for without end: see `locks`.
+    // sqlx waits forever for its own lock: see `locks`.
     migrations.set_locking(false);
     migrations
 });
 
-/// Every table that the migrations make.
+/// The names of all tables that the migrations make.
 const TABLES: [&str; 14] = [
     MIGRATIONS_TABLE,
     "api_tokens",
@@ -58,12 +58,11 @@ const TABLES: [&str; 14] = [
     "time_zone_offsets",
 ];
 
-/// How a connection writes, as long as it lives. All statements look rows up by keys: with anything but look-ups in
-/// indexes ruled out, a plan is right for any number of rows and can be kept; the planner's own choice is to read a
-/// whole table of some tens of thousands for each batch. A wait for somebody else's lock ends before the time of a
-/// statement does, so that no event is blamed for it. A process that stops in the middle holds up the others no longer
-/// than the time limits; a batch that is given up, no longer than it takes the server to see that its connection is
-/// gone, which those on other systems than Linux cannot.
+/// The settings of a connection that writes. All statements look rows up by keys. If only look-ups in indexes are
+/// allowed, a plan is right for any number of rows and can be kept; the planner itself would read a whole table of some
+/// tens of thousands of rows for each batch. A wait for another session's lock ends before the statement's time does,
+/// so that no event is blamed for it. A process that hangs blocks the others no longer than the time limits. A batch
+/// that is given up blocks them until the server notices that its connection is closed, which only servers on Linux do.
 const SETTINGS: &str = "SET plan_cache_mode = 'force_generic_plan'; \
      SET enable_seqscan = off; \
      SET enable_hashjoin = off; \
@@ -73,13 +72,14 @@ const SETTINGS: &str = "SET plan_cache_mode = 'force_generic_plan'; \
      SET idle_in_transaction_session_timeout = '4s'; \
      SELECT set_config('client_connection_check_interval', '100ms', false) WHERE version() LIKE '%linux%'";
 
-/// Begins a unit of work. Each of its statements must see what was committed before it took the ledger's clock, so the level
-/// is stated, whatever the server's default.
+/// The beginning of a unit of work. Each of its statements must see what was committed before the unit took the
+/// ledger's clock, so the isolation level is stated, whatever the server's default is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const COMMIT: &str = "COMMIT";
 
-/// A plan that was made for empty tables may choose the wrong one of several indexes. So all are made anew whenever
-/// the units of work have doubled; autovacuum does the same, with its first look at a table a minute later.
+/// Drops all plans. A plan that was made for empty tables may use the wrong one of several indexes, so all plans are
+/// made again whenever the number of units of work has doubled. Autovacuum has the same effect, but only a minute
+/// later.
 const FORGET_PLANS: &str = "DISCARD PLANS";
 
 const READERS: u32 = 2;
@@ -93,12 +93,12 @@ pub(super) struct PostgresStore {
     writer: Writer<PgConnection>,
     /// Writes everything else, so that events never wait for it.
     job_writer: Writer<PgConnection>,
-    /// Units of work that were begun.
+    /// The number of units of work that were begun.
     begun: AtomicU64,
-    /// None beside the process that serves.
+    /// `None` in a process beside the one that serves.
     new_words: Option<NewWords>,
     read_pool: PgPool,
-    /// Answers questions of people and dashboards.
+    /// Answers the queries of people and dashboards.
     reports: PgPool,
 }
 
@@ -151,7 +151,7 @@ async fn connect(options: &PgConnectOptions, allow_managed: bool) -> Result<PgCo
     Ok(connection)
 }
 
-/// The same, with the settings of those that record.
+/// Opens a connection for writing, with its settings.
 async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Result<PgConnection, StoreError> {
     let mut connection = connect(options, allow_managed).await?;
     connection.execute(SETTINGS).await?;
@@ -163,10 +163,10 @@ pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
     locks::named(&options, prepare(&options, Pending::Run).await).await
 }
 
-/// On a connection of its own, which takes the lock of migrations with it.
+/// Prepares the schema on a connection of its own; the lock of migrations ends with the connection.
 async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, OpenError> {
     let mut connection = dial(options).await?;
-    // That the table of migrations is there already is no news.
+    // sqlx would log a notice that the table of migrations exists already.
     connection.execute("SET client_min_messages TO warning").await.map_err(StoreError::from)?;
     let tables = tables(&mut connection).await?;
     if pending == Pending::Run && schema::missing(&mut connection, &MIGRATIONS, &tables).await? > 0 {
@@ -180,8 +180,8 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
     done
 }
 
-/// The tables and views of the current schema, but for those of extensions, and for a mark of a restore that a stranger has
-/// set: somebody who may make tables there must not keep buzon from starting.
+/// Returns the tables and views of the current schema, without those of extensions, and without a mark of a restore
+/// that another role has set: a role that may make tables there must not keep buzon from starting.
 async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     let tables = sqlx::query_scalar!(
         r#"
@@ -226,8 +226,8 @@ impl EventStore for PostgresStore {
 }
 
 impl UnitOfWork<'_, PgConnection> {
-    /// A statement that failed must have ended the unit before: PostgreSQL answers its COMMIT with a ROLLBACK that is
-    /// no error.
+    /// Commits the unit. A failed statement must have ended the unit before, because PostgreSQL answers the COMMIT then
+    /// with a ROLLBACK that is no error.
     async fn commit(mut self) -> Result<(), StoreError> {
         self.execute(COMMIT).await?;
         self.give_back();
@@ -247,7 +247,7 @@ impl Availability for PostgresStore {
         self.reports.close().await;
         for writer in [&self.writer, &self.job_writer] {
             if let Some(connection) = writer.close().await {
-                // It is of no use any more either way.
+                // An error does not matter, because nothing uses the connection any more.
                 let _ = connection.close().await;
             }
         }
@@ -257,12 +257,17 @@ impl Availability for PostgresStore {
     }
 }
 
-/// One column of the rows, as `unnest` takes it.
+/// Returns the rows of these values.
+fn rows<'r, R: From<&'r T>, T>(values: &'r [T]) -> Vec<R> {
+    values.iter().map(R::from).collect()
+}
+
+/// Returns one column of the rows, as `unnest` takes it.
 fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-/// The two columns of keys that lead with an instance.
+/// Returns the two columns of keys that begin with an instance.
 fn keys(keys: &[impl InstanceKey]) -> (Vec<&str>, Vec<&str>) {
     keys.iter().map(|key| (key.instance_id().as_str(), key.id())).unzip()
 }

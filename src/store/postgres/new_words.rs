@@ -1,7 +1,8 @@
 //! Merges the list of new words into their index beside the writer, so that events do not wait for it.
 //!
-//! GIN keeps what is new in a list. By itself, whoever adds the row with which the list reaches `gin_pending_list_limit` merges it,
-//! and would hold up all events for some tenths of a second; so it is if this task cannot go on.
+//! GIN keeps new entries in a pending list. By default, the session whose row makes the list reach
+//! `gin_pending_list_limit` merges the list, which would delay all events for some tenths of a second. That happens if
+//! this task cannot go on.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,18 +17,20 @@ use crate::StoreError;
 use crate::admin::maintenance::{Maintenance, MaintenanceTask};
 use domain::event::{Effect, Event};
 
-/// So many words and facets take less than half of what the list may have, about 25 bytes each: another process can add as many.
+/// The number of words and facets after which the list is merged. With about 25 bytes each, they take less than half of
+/// the list's limit, so that another process can add as many.
 const WORTH_A_MERGE: usize = 32_768;
 
-/// Of each message: where and when it was.
+/// The number of facets of each message: where and when it was.
 const FACETS: usize = 3;
 
-/// Whoever adds to the list meanwhile is not held up. Needs the owner of the index, which is whoever migrated.
+/// The merge, which does not block additions to the list. It needs the owner of the index, who is the role that
+/// migrated.
 const MERGE: &str = "SELECT gin_clean_pending_list('message_words')";
 const MERGE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct NewWords {
-    /// That were recorded since the last merge.
+    /// The words and facets that were recorded since the last merge.
     count: AtomicUsize,
     merges: Maintenance,
 }
@@ -37,7 +40,7 @@ impl NewWords {
         Self { count: AtomicUsize::new(0), merges: Maintenance::start("merges of new words", Merge(options)) }
     }
 
-    /// These were committed.
+    /// Counts the words of committed events.
     pub(super) fn add(&self, events: &[Event]) {
         let words = events.iter().map(|event| match &event.interpretation.effect {
             Effect::Message(copy) if !copy.words.is_empty() => copy.words.split(' ').count() + FACETS,
@@ -50,13 +53,13 @@ impl NewWords {
         }
     }
 
-    /// Waits for the merge that is under way.
+    /// Ends the task after the merge that is under way.
     pub(super) async fn close(&self) {
         self.merges.close().await;
     }
 }
 
-/// On a connection of its own each time: it is used for a moment, and seldom.
+/// Merges on a new connection each time, because the connection is used briefly and rarely.
 struct Merge(PgConnectOptions);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The URL of a PostgreSQL database, and what of it may be shown.
+//! The URL of a PostgreSQL database, and the part of it that may be shown.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::DatabaseUrlError;
 
-/// What may follow the `?`: the driver ignores all else, and logs its value.
+/// The parameters that may follow the `?`. The driver ignores all others, and logs their values.
 const PARAMETERS: [&str; 12] = [
     "application_name",
     "dbname",
@@ -27,7 +27,7 @@ const PARAMETERS: [&str; 12] = [
     "user",
 ];
 
-/// Whether the driver can take it as it is meant. No error quotes it.
+/// Checks that the driver reads the URL as it is meant. No error quotes the URL.
 pub(crate) fn check(text: &str) -> Result<(), DatabaseUrlError> {
     let misplaced = misplaced(text);
     let wrong = |error: &dyn std::fmt::Display| match misplaced {
@@ -60,7 +60,7 @@ fn has_bare_percent(text: &str) -> bool {
     bare || percent_decode_str(text).decode_utf8().is_err()
 }
 
-/// Without user and password, and without parameters, which may hold them too.
+/// Returns the URL without user, password and parameters, which may hold a password too.
 pub(crate) fn shown(url: &SecretString) -> String {
     match Url::parse(url.expose_secret()) {
         Ok(url) => {
@@ -77,11 +77,11 @@ pub(crate) fn has_password(url: &SecretString) -> bool {
     Url::parse(url.expose_secret()).is_ok_and(holds)
 }
 
-/// Debian's folder for the server's socket.
+/// The folder of the server's socket on Debian.
 const SOCKETS: &str = "/var/run/postgresql";
 
-/// Returns the driver's options. If nobody names a host, the driver falls back to TCP while the server's socket is not there;
-/// psql does not, and an error would name a place that nobody has configured.
+/// Returns the driver's options. If nobody names a host, the driver falls back to TCP while the server's socket is not
+/// there; psql does not, and an error would name a place that nobody has configured.
 pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Error> {
     let options =
         PgConnectOptions::from_str(url.expose_secret())?.application_name("buzon").disable_statement_logging();
@@ -92,7 +92,7 @@ pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Erro
     Ok(if is_socket { options.host(SOCKETS) } else { options })
 }
 
-/// The same database for another user.
+/// Returns the URL of the same database for another user.
 pub(super) fn of_role(url: &SecretString, user: &str, password: &SecretString) -> SecretString {
     let Ok(mut of_role) = Url::parse(url.expose_secret()) else { return url.clone() };
     let kept: Vec<(String, String)> = of_role
@@ -105,14 +105,14 @@ pub(super) fn of_role(url: &SecretString, user: &str, password: &SecretString) -
         of_role.query_pairs_mut().extend_pairs(kept);
     }
     let password = password.expose_secret();
-    // On the socket of a Debian server, nobody comes in with a password.
+    // A Debian server accepts no password on its socket.
     if !of_role.has_host()
         && of_role.query_pairs().all(|(key, _)| key != "host")
         && of_role.set_host(Some("localhost")).is_err()
     {
         return url.clone();
     }
-    // A URL without a host has no place for them in front of it.
+    // Without a host, a URL cannot hold user and password before it.
     if of_role.set_username(user).is_err() || of_role.set_password(Some(password)).is_err() {
         of_role.query_pairs_mut().append_pair("user", user).append_pair("password", password);
     }

@@ -1,7 +1,7 @@
-//! Copies the log back into the file beside the writer, so that events do not wait for it.
+//! Checkpoints: copies the log back into the file beside the writer, so that events do not wait for that.
 //!
-//! The log begins anew when all of it is copied and nothing is being written. Under a load without such a moment, the
-//! writer does the last copy by itself, when the log is long; that is also what remains if this task cannot go on.
+//! The log starts over when all of it is copied and nothing is being written. Under a load without such a moment, the
+//! writer itself does the last copy when the log is long. The same happens if this task cannot go on.
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -10,11 +10,11 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use crate::StoreError;
 use crate::admin::maintenance::MaintenanceTask;
 
-/// So many pages of 4 KiB are copied at once: each copy ends with a sync of the file, and pages that change often are
-/// copied once for many changes.
+/// The number of pages of 4 KiB that are copied at once. Each copy ends with a sync of the file, and a page that
+/// changes often is copied once for many changes.
 const WORTH_A_COPY: i64 = 2_000;
 
-/// From so many pages on, the log is left to the writer.
+/// The number of pages from which on the log is left to the writer.
 pub(super) const LONG_LOG: i64 = 16_000;
 
 pub(super) struct Checkpoints {
@@ -50,7 +50,7 @@ impl MaintenanceTask for Checkpoints {
     }
 }
 
-/// Whether it was held up, the pages of the log, and how many of them are in the file.
+/// The result of a checkpoint: whether it was blocked, the pages of the log, and how many of them are in the file.
 async fn checkpoint(connection: &mut SqliteConnection, pragma: &'static str) -> sqlx::Result<(i64, i64, i64)> {
     sqlx::query_as(pragma).fetch_one(connection).await
 }

@@ -1,6 +1,7 @@
-//! One server for one file: a lock on a file beside the database.
+//! The lock on a file beside the database, so that one server uses a database at a time.
 //!
-//! Never on the database itself: to open and close it in this process drops the locks that SQLite holds on it.
+//! The lock is never on the database itself: to open and close it in this process drops the locks that SQLite holds on
+//! it.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::OpenError;
 
-/// Held until dropped; the system releases it when the process ends, however that happens.
+/// The lock, which is held until dropped. The system releases it when the process ends, however that happens.
 pub(super) struct Lock {
     _file: File,
 }
@@ -34,11 +35,11 @@ impl Lock {
     }
 }
 
-/// The file beside the database's own, wherever symbolic links lead to it, whose name ends so.
+/// Returns the file with this ending beside the database's file. Symbolic links are followed.
 ///
 /// # Errors
-/// Also if the database has a second name. The lock and SQLite's log stand beside one of them, and whoever comes by the
-/// other sees neither.
+/// An error is also returned if the database has a second name, because the lock and SQLite's log are beside one name,
+/// and a process that uses the other name sees neither.
 pub(super) fn beside(database: &Path, ending: &str) -> io::Result<PathBuf> {
     let real = match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -69,12 +70,12 @@ pub(super) fn beside(database: &Path, ending: &str) -> io::Result<PathBuf> {
     Ok(path.into())
 }
 
-/// Of a file that the system does not let us use.
+/// Returns the error of a file that the system does not let us use.
 pub(super) fn unusable(path: &Path, error: &io::Error) -> OpenError {
     OpenError::File { path: path.display().to_string(), reason: error.to_string() }
 }
 
-/// Writes who holds the lock, for the message that a second server gives.
+/// Writes the holder of the lock to the file, for the message of a second server.
 fn note_holder(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;

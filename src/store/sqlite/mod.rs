@@ -1,4 +1,4 @@
-//! The store in SQLite: one file, one server.
+//! The store in SQLite: one file and one server.
 
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
@@ -45,10 +45,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 
-/// Of the writer, in KiB: the pages of indexes that batches change again and again stay in memory.
+/// The writer's page cache, in KiB (negative, as SQLite takes it). Pages of indexes that every batch changes stay in
+/// memory.
 const WRITER_CACHE: &str = "-32768";
 
-/// How long a statement waits for another process's short transaction.
+/// The time that a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
 const READERS: u32 = 2;
 const REPORTS: u32 = 4;
@@ -57,14 +58,14 @@ const READER_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
     writer: Writer<WritingConnection>,
-    /// None beside the process that serves.
+    /// `None` in a process beside the one that serves.
     checkpoints: Option<Maintenance>,
     read_pool: SqlitePool,
-    /// Answers questions of people and dashboards.
+    /// Answers the queries of people and dashboards.
     reports: SqlitePool,
-    /// What the writer of events found to be damaged: from then on, it takes none.
+    /// The damage that the writer of events found. No events are taken from then on.
     damage: OnceLock<String>,
-    /// Held until the store is closed.
+    /// The lock on the file, which is held until the store is closed.
     lock: Mutex<Option<Lock>>,
 }
 
@@ -106,12 +107,12 @@ impl SqliteStore {
         Ok(receipts)
     }
 
-    /// A database in which damage was found may lose what is written to it.
+    /// Fails if damage was found, because such a database may lose what is written to it.
     fn sound(&self) -> Result<(), StoreError> {
         self.damage.get().map_or(Ok(()), |found| Err(StoreError::Damaged(found.clone())))
     }
 
-    /// Notes damage, and says so once.
+    /// Remembers damage, and logs it once.
     fn note_damage(&self, found: &StoreError) {
         if let StoreError::Damaged(found) = found
             && self.damage.set(found.clone()).is_ok()
@@ -121,8 +122,10 @@ impl SqliteStore {
     }
 }
 
+/// Checks that the file exists.
+///
 /// # Errors
-/// [`OpenError::Absent`] where there is no file.
+/// [`OpenError::Absent`] if there is no file.
 pub(super) fn present(path: &Path) -> Result<(), OpenError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
@@ -135,7 +138,7 @@ pub(super) fn present(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Takes the database for this process, and has a look at it before anything is written.
+/// Locks the database for this process, and examines it before anything is written.
 async fn hold(path: &Path) -> Result<Lock, OpenError> {
     let lock = Lock::take(path)?;
     soundness::look(path).await?;
@@ -153,8 +156,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens a connection for writing, and makes sure that its commits are on disk: SQLite keeps another journal without a
-/// word where it cannot have the one that was asked for.
+/// Opens a connection for writing, and makes sure that its commits are on disk. Where SQLite cannot use the journal
+/// that was asked for, it silently uses another.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     const FULL: i64 = 2;
     let options = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", LONG_LOG.to_string());
@@ -178,7 +181,7 @@ pub(super) async fn migrate(path: &Path) -> Result<usize, OpenError> {
     Ok(done)
 }
 
-/// On a connection that leaves the file as it is, for it may be another program's.
+/// Prepares the schema on a connection that leaves the file as it is, because it may be another program's.
 async fn prepare(path: &Path, pending: Pending, access: OpenMode) -> Result<usize, OpenError> {
     lock::beside(path, "").map_err(|error| lock::unusable(path, &error))?;
     let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == OpenMode::Serve);
@@ -227,21 +230,21 @@ impl Availability for SqliteStore {
             checkpoints.close().await;
         }
         if let Some(connection) = self.writer.close().await {
-            // It is of no use any more either way.
+            // An error does not matter, because nothing uses the connection any more.
             let _ = connection.close().await;
         }
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
-/// Rows as one parameter: a JSON array of objects, which a statement takes apart with `jsonb_each`. That leaves each row as
-/// it was parsed, where `json_each` makes text of it again for every column.
+/// Returns the rows as one parameter: a JSON array of objects, which a statement takes apart with `jsonb_each`. That
+/// keeps each row parsed, whereas `json_each` makes text of the row again for every column.
 fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     let rows: Vec<R> = rows.into_iter().collect();
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
 }
 
-/// A key that leads with an instance, as a row.
+/// A key that begins with an instance, as a row of JSON.
 #[derive(Serialize)]
 struct KeyRow<'k> {
     instance_id: &'k str,
@@ -252,7 +255,7 @@ fn keys(keys: &[impl InstanceKey]) -> String {
     json(keys.iter().map(|key| KeyRow { instance_id: key.instance_id().as_str(), id: key.id() }))
 }
 
-/// A time as the columns hold it.
+/// Reads a time from the text of a column.
 fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_rfc3339(text).ok_or_else(|| StoreError::Unreadable {
         table: None,

@@ -1,5 +1,5 @@
-//! A look at a database before anything of it is written. What is damaged is for a person to mend, and SQLite would begin
-//! by clearing away a log that it cannot read.
+//! The check of a database before anything is written to it. A person has to repair damage, and SQLite would begin by
+//! deleting a log that it cannot read.
 
 use std::io;
 use std::path::Path;
@@ -13,27 +13,27 @@ use super::lock::{beside, unusable};
 use super::{BUSY_WAIT, wal};
 use crate::{OpenError, StoreError};
 
-/// How long SQLite may look through the file. It comes to some hundred megabytes; the rest of a larger database is
-/// looked at when it is read.
+/// The time that SQLite may check the file, which is enough for some hundred megabytes. The rest of a larger database
+/// is checked when it is read.
 const LOOK: Duration = Duration::from_millis(500);
-/// A short command beside us may be writing the file at this very moment; damage is there each time.
+/// The number of checks. A short command beside this process may be writing the file; damage is found each time.
 const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-/// Of SQLite's own, between two looks at the time.
+/// The number of SQLite's instructions between two checks of the time.
 const INSTRUCTIONS: i32 = 1_000;
 
-/// Leaves the database and its log as they are, byte for byte. Where a log is left of a process that died, SQLite makes
-/// the index of it anew (`-shm`).
+/// Checks the database, and leaves it and its log as they are, byte for byte. If a process died and left a log, SQLite
+/// makes the index of the log again (`-shm`).
 ///
 /// # Errors
-/// [`OpenError::Damaged`] if the file is no database, or one that cannot be trusted.
+/// [`OpenError::Damaged`] if the file is no database, or a damaged one.
 pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.display().to_string(), reason };
     let files = DatabaseFiles::of(path).map_err(|error| unusable(path, &error))?;
     if let Some(reason) = files.broken_log {
         return Err(damaged(reason.to_owned()));
     }
-    // A new database; or one that a process left in the middle of its first migration, which must be undone to be read.
+    // The database is new, or a process died during its first migration, which must be undone before it can be read.
     if files.size == 0 || files.unfinished {
         return Ok(());
     }
@@ -51,20 +51,20 @@ pub(super) async fn look(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Without a log nobody else writes, and SQLite need not even make its own files to read.
+/// Without a log no other process writes, and SQLite does not need its own files to read.
 fn reading(path: &Path, files: &DatabaseFiles) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(files.log == 0);
     options.busy_timeout(BUSY_WAIT).disable_statement_logging()
 }
 
-/// Has a look, and says how to read more without leaving anything behind; `None` where there is nothing yet.
+/// Inspects the files, and returns how to read the database without leaving anything behind; `None` for a new one.
 pub(super) async fn for_reading(path: &Path) -> Result<Option<SqliteConnectOptions>, OpenError> {
     look(path).await?;
     let files = DatabaseFiles::of(path).map_err(|error| unusable(path, &error))?;
     Ok((files.size > 0).then(|| reading(path, &files)))
 }
 
-/// The first thing that is wrong, or `ok`.
+/// Returns the first error that SQLite finds, or `ok`.
 ///
 /// # Errors
 /// [`StoreError::TooSlow`] if nothing was found in time.
@@ -77,12 +77,12 @@ async fn quick_check(options: &SqliteConnectOptions) -> Result<String, StoreErro
     Ok(found?)
 }
 
-/// What lies there before SQLite has touched it.
+/// The files before SQLite has touched them.
 struct DatabaseFiles {
     size: u64,
     log: u64,
     broken_log: Option<&'static str>,
-    /// Whether there is a rollback journal.
+    /// True if there is a rollback journal.
     unfinished: bool,
 }
 
@@ -97,7 +97,7 @@ impl DatabaseFiles {
     }
 }
 
-/// In bytes; 0 where there is no file.
+/// Returns the size in bytes; 0 if there is no file.
 fn size_of(path: &Path) -> io::Result<u64> {
     match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),

@@ -1,7 +1,8 @@
-//! Whether a write-ahead log is whole, as far as its commits were on disk. SQLite takes what it cannot read for the end of
-//! the log, and forgets all that comes after it: right after a power cut, and a loss after damage.
+//! Checks that a write-ahead log is complete, as far as its commits were on disk. SQLite takes a frame that it cannot
+//! read for the end of the log, and drops everything after it. That is right after a power cut, but a loss after
+//! damage.
 //!
-//! The format is that of SQLite's "WAL-mode File Format", sections 2.1 and 2.2.
+//! The format is described in SQLite's "WAL-mode File Format", sections 2.1 and 2.2.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -9,10 +10,10 @@ use std::path::Path;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// Without its last bit, which says in which order of bytes checksums are made.
+/// The magic number without its last bit, which gives the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// Why the log at this path cannot be trusted; `None` if it can, or if there is none.
+/// Returns why the log at this path cannot be trusted; `None` if it can, or if there is no log.
 pub(super) fn broken(path: &Path) -> io::Result<Option<&'static str>> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -20,7 +21,7 @@ pub(super) fn broken(path: &Path) -> io::Result<Option<&'static str>> {
     };
     let mut header = [0; HEADER];
     let mut frame = [0; FRAME_HEADER];
-    // Frames are written when the header is on disk.
+    // SQLite writes frames only after the header is on disk.
     if !fill(&mut file, &mut header)? || !fill(&mut file, &mut frame)? {
         return Ok(None);
     }
@@ -31,7 +32,7 @@ pub(super) fn broken(path: &Path) -> io::Result<Option<&'static str>> {
             return Ok(None);
         }
         log.take(&frame, &page);
-        // The first was on disk before the second began.
+        // The first log was on disk before the second began.
         if log.commits_in_a_row > 1 {
             return Ok(Some("its write-ahead log is overwritten in the middle"));
         }
@@ -41,7 +42,7 @@ pub(super) fn broken(path: &Path) -> io::Result<Option<&'static str>> {
     }
 }
 
-/// Whether there was so much to be read.
+/// Fills the buffer; returns false if the file ends before.
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buffer) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -49,16 +50,17 @@ fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// A log that is read from its beginning.
+/// A reader of a log, from its beginning.
 struct Log {
     page_size: usize,
-    /// Every frame of this log has it; those of an earlier one have another.
+    /// The salt of every frame of this log. Frames of an earlier log have another.
     salt: [u8; 8],
-    /// As far as the latest frame.
+    /// The running checksum up to the latest frame.
     checksum: Checksum,
-    /// Whether a frame did not continue the checksum, where SQLite sees the end.
+    /// True after a frame that does not continue the checksum, where SQLite sees the end.
     ended: bool,
-    /// After the end, those of frames that continue each other. A commit that failed leaves one at most behind.
+    /// The number of commits after the end, in frames that continue each other. A failed commit leaves at most one
+    /// behind.
     commits_in_a_row: usize,
 }
 
@@ -110,7 +112,7 @@ impl Checksum {
     }
 }
 
-/// A number of the log: they are big-endian.
+/// Reads a number of the log, which is big-endian.
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().expect("it is 4 bytes"))
 }

@@ -1,10 +1,14 @@
 //! The acks that were stated of each message.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::StoreError;
+use domain::instance::InstanceId;
 use domain::message::MessageKey;
+use domain::message::ack;
 use domain::message::ack::{AckRaise, MessageAck};
+use domain::time::timestamp::Timestamp;
 
 /// The statements on `message_acks` within a transaction.
 #[async_trait]
@@ -12,18 +16,64 @@ pub(crate) trait AckRows {
     /// Writes acks; one that is there already keeps the earlier arrival. Returns how many rows were written.
     async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError>;
 
-    /// Those of the messages that have acks.
+    /// Returns the keys of those messages that have acks.
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError>;
 
-    /// The acks that came without an instance for messages with these ids.
+    /// Returns the acks that came without an instance for messages with these ids.
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError>;
 
-    /// Raises the messages' acks to those that were stated; of equal rank, the greater bytes. Never lowers one. With it go
-    /// the times of the first acks that say that a message was delivered, and that it was read. Returns the number of messages
-    /// that should have changed and did not.
+    /// Raises the messages' acks to those that were stated; of equal rank, the greater bytes. Never lowers one. The
+    /// times of the first acks that say that a message was delivered, and that it was read, are written too. Returns
+    /// the number of messages that should have changed and did not.
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError>;
 
-    /// The same to everything that `message_acks` has of messages. It is read from end to end, so it is for messages that
-    /// were not there when it was stated.
+    /// Raises the messages' acks in the same way to everything that `message_acks` has of them. All of that is read, so
+    /// this is for messages that were not there when it was stated.
     async fn take_over_acks(&mut self, keys: &[MessageKey]) -> Result<u64, StoreError>;
+}
+
+/// The columns of a row of `message_acks`.
+#[derive(Serialize)]
+pub(crate) struct AckColumns<'a> {
+    pub(crate) instance_id: &'a InstanceId,
+    pub(crate) message_id: &'a str,
+    pub(crate) ack: &'a str,
+    pub(crate) ack_rank: i16,
+    pub(crate) received_at: Timestamp,
+}
+
+impl<'a> From<&'a MessageAck> for AckColumns<'a> {
+    fn from(ack: &'a MessageAck) -> Self {
+        Self {
+            instance_id: &ack.instance_id,
+            message_id: &ack.message_id,
+            ack: &ack.ack,
+            ack_rank: ack::rank(&ack.ack),
+            received_at: ack.received_at,
+        }
+    }
+}
+
+/// The columns of `messages` that an [`AckRaise`] may change, with the message's key.
+#[derive(Serialize)]
+pub(crate) struct AckRaiseColumns<'r> {
+    pub(crate) instance_id: &'r InstanceId,
+    pub(crate) message_id: &'r str,
+    pub(crate) ack: &'r str,
+    pub(crate) ack_rank: i16,
+    pub(crate) delivered_at: Option<Timestamp>,
+    pub(crate) read_at: Option<Timestamp>,
+}
+
+impl<'r> From<&'r AckRaise> for AckRaiseColumns<'r> {
+    fn from(raise: &'r AckRaise) -> Self {
+        Self {
+            instance_id: &raise.instance_id,
+            message_id: &raise.message_id,
+            ack: &raise.status.ack,
+            ack_rank: raise.status.rank,
+            delivered_at: raise.delivered_at,
+            read_at: raise.read_at,
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Writing the messages of a batch: first copies are inserted, later ones are laid over what is there, and of a message with
-//! a copy that came out of its order, all copies are folded anew.
+//! The messages of a batch are written here. First copies are inserted, and later ones are laid over the recorded
+//! message. If a copy came out of its order, all copies of its message are folded again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,33 +15,33 @@ use domain::message::{
 use domain::search::{SearchEntry, first_words};
 use domain::time::timestamp::Timestamp;
 
-/// The limit on the bytes of texts that one batch may read again. Of the ledger, a batch may read as much as one message can
-/// be folded from: other instances wait for no more.
+/// The limit on the bytes of texts that one batch may read again. From the ledger, a batch may read as much as one
+/// message can be folded from, because other instances wait meanwhile.
 const BATCH_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
-/// Whose beginnings of texts are read together.
+/// The number of messages whose beginnings of texts are read together.
 const BEGINNINGS: usize = 32;
 
 /// The limit on what may be read again for a copy that came out of its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FoldLimit {
-    /// While events wait: what can be folded.
+    /// Events wait, so only what is bounded in size is folded.
     Bounded,
-    /// Whatever it takes.
+    /// Everything is folded, however large it is.
     None,
 }
 
-/// The messages of a batch that were written.
+/// The written messages of a batch.
 #[derive(Default)]
 pub(crate) struct Written {
     pub(crate) inserted: Vec<Message>,
-    /// Without their texts.
+    /// These have no texts.
     pub(crate) rewritten: Vec<UpdatedMessage>,
-    /// The numbers of the copies that came out of their order after too many others, and change nothing.
+    /// The numbers of the copies that came out of their order after too many others. They change nothing.
     pub(crate) set_aside: HashSet<i64>,
 }
 
-/// A message that is recorded, and its new copies.
+/// A recorded message and its new copies.
 struct Known {
     recorded: RecordedMessage,
     /// The copies that come after all that are recorded.
@@ -70,7 +70,7 @@ pub(crate) async fn write_messages(
     let last = copies.values().flatten().map(|copy| copy.seq).max().unwrap_or_default();
     let count = copies.len();
     let known = known(rows, copies).await?;
-    // One that was neither new nor there already was never written.
+    // A message that is neither new nor recorded was swallowed.
     all_written(MESSAGES, count, known.len() as u64)?;
     let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
     if !out_of_order.is_empty() {
@@ -81,8 +81,8 @@ pub(crate) async fn write_messages(
     Ok(written)
 }
 
-/// Holds the copies against the last of those that are recorded. Its time is the message's; its hash is looked up where
-/// times are equal.
+/// Compares the copies with the last recorded one. Its time is the message's; its hash is looked up only where times
+/// are equal.
 async fn known(
     rows: &mut impl MessageRows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
@@ -99,7 +99,7 @@ async fn known(
         let hash = hashes.get(&recorded.event_seq).map(Vec::as_slice);
         let is_later = |copy: &LedgerCopy| {
             let (sent_at, body_sha256) = copy.order();
-            // Without its row in the ledger, nothing is known to come after it at the same time.
+            // If the ledger has no row of it, no copy of the same time is known to come after it.
             let is_greater = || hash.is_some_and(|hash| body_sha256.as_slice() > hash);
             sent_at > recorded.sent_at || (sent_at == recorded.sent_at && is_greater())
         };
@@ -109,7 +109,7 @@ async fn known(
     Ok(known.collect())
 }
 
-/// Lays the later copies over what is recorded, where there are some.
+/// Lays the later copies over the recorded messages.
 async fn overlay(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
@@ -120,8 +120,8 @@ async fn overlay(
     rewrite(rows, laid.collect(), limit).await
 }
 
-/// Folds the messages from the ledger, as far as that may be done; of the others, sets the copies aside that are out of
-/// order.
+/// Folds the messages from the ledger, if the limit allows that. Of the others, the copies that are out of order are
+/// set aside.
 async fn fold_anew(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
@@ -150,7 +150,7 @@ async fn fold_anew(
     Ok(())
 }
 
-/// Messages of which no more is read together than of one that can be folded; at least one in each piece.
+/// Divides the messages into pieces of at least one, each of which reads no more than one message that can be folded.
 fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>> {
     let (mut pieces, mut room) = (Vec::<Vec<Known>>::new(), 0);
     for message in messages {
@@ -166,7 +166,7 @@ fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>
     pieces
 }
 
-/// Reads the copies page by page, and keeps of them what tells something.
+/// Folds messages from their copies, which are read page by page. Only those are kept that say something.
 async fn fold_piece(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
@@ -191,7 +191,7 @@ async fn fold_piece(
     rewrite(rows, folded.collect(), limit).await
 }
 
-/// Writes messages over what is recorded of them, and their words.
+/// Replaces recorded messages and their words.
 async fn rewrite(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<(Message, ChatPlacement)>,
@@ -210,7 +210,7 @@ async fn rewrite(
     Ok(rewritten.into_iter().map(without_texts).collect())
 }
 
-/// Writes the words anew of the messages with another text or another place.
+/// Indexes the words again of those messages whose text or place has changed.
 async fn index_anew(
     rows: &mut (impl MessageRows + SearchRows),
     rewritten: &[UpdatedMessage],
@@ -235,7 +235,7 @@ async fn index_anew(
     Ok(())
 }
 
-/// The words of the texts that are recorded.
+/// Returns the words of the recorded texts.
 async fn recorded_words(
     rows: &mut impl MessageRows,
     messages: &[MessageKey],

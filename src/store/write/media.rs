@@ -3,96 +3,110 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use serde::Serialize;
 
-use super::events::EventRows;
+use super::events::{EventRows, in_hexadecimal};
 use super::written::take_numbers;
 use crate::StoreError;
+use crate::error::in_table;
 use domain::instance::InstanceId;
-use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement, StoredFile};
+use domain::media::object_key::ObjectKey;
+use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement};
 use domain::time::timestamp::Timestamp;
 
 /// The contract of media jobs.
 #[async_trait]
 pub trait MediaStore: Send + Sync {
-    /// Leases jobs that are due, those whose messages are the oldest first. No two callers ever hold the same job. A job
-    /// whose next attempt is absurdly late is due now.
+    /// Leases jobs that are due, those of the oldest messages first. No two callers ever hold the same job. A job whose
+    /// next attempt is absurdly late is due immediately.
     async fn claim_media(&self, claim: &JobClaim) -> Result<Vec<LeasedJob>, StoreError>;
 
     /// Lengthens the leases that are still held, and returns them.
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError>;
 
-    /// Writes how attempts ended, and gives up their leases; of a job that was made due again since it was claimed, only
-    /// that its file is stored. A job that ends has a number of the ledger's clock from then on, by which the feed
-    /// shows it. Returns the leases that were given up: not one that another caller has taken over.
+    /// Writes how attempts ended, and gives up their leases. If a job was made due again since it was claimed, only
+    /// that its file is stored is written. A job that ends gets a number of the ledger's clock, by which the feed shows
+    /// it. Returns the leases that were given up, without those that another caller has taken over.
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError>;
 
-    /// When the first job after `now` is due, or a lease ends.
+    /// Returns the earliest time after `now` at which a job is due or a lease ends.
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 }
 
-/// Which jobs a worker wants.
+/// A request of a worker for jobs.
 #[derive(Clone, Debug)]
 pub struct JobClaim {
     pub now: Timestamp,
     pub lease_until: Timestamp,
-    /// A lease that is to last longer than until then was given by a clock that was wrong, and counts for nothing.
+    /// A lease that ends after this time was given by a wrong clock, and does not count.
     pub lease_absurd_after: Timestamp,
-    /// A next attempt that is to be later than then was appointed by such a clock.
+    /// A next attempt after this time was set by such a clock.
     pub attempt_absurd_after: Timestamp,
     pub limit: u32,
-    /// Hosts that are being asked for enough already.
+    /// Hosts with enough requests under way.
     pub busy_hosts: Vec<String>,
 }
 
 /// The statements on `media` within a transaction that records events.
 #[async_trait]
 pub(crate) trait MediaRows {
-    /// Writes jobs as pending; of one that is there already, only the time of its message may become an earlier one.
-    /// Returns how many rows were written.
+    /// Writes jobs as pending. If a job exists already, only the time of its message may become an earlier one. Returns
+    /// how many rows were written.
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError>;
 
-    /// Makes these jobs due at their time, with all their attempts before them, unless the file is stored. They leave the
+    /// Makes these jobs due at their time again, with no attempt counted, unless the file is stored. They leave the
     /// feed until they end again.
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError>;
 }
 
-/// A claimed row.
-pub(crate) struct LeasedRow<T> {
-    pub(crate) instance_id: String,
+/// The columns of a claimed row.
+pub(crate) struct LeasedColumns {
+    pub(crate) instance_id: InstanceId,
     pub(crate) message_id: String,
     pub(crate) source_sha256: Vec<u8>,
     pub(crate) lease_token: i64,
     pub(crate) source_url: String,
     pub(crate) source_host: String,
-    pub(crate) occurred_at: T,
+    pub(crate) occurred_at: Timestamp,
     pub(crate) attempts: i32,
     pub(crate) denials: i32,
 }
 
-impl<T> LeasedRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<LeasedJob, StoreError> {
-        Ok(LeasedJob {
-            lease: lease(&self.instance_id, self.message_id, &self.source_sha256, self.lease_token)?,
-            source_url: self.source_url,
-            source_host: self.source_host,
-            occurred_at: time(self.occurred_at)?,
-            attempts: count(self.attempts)?,
-            denials: count(self.denials)?,
+impl TryFrom<LeasedColumns> for LeasedJob {
+    type Error = StoreError;
+
+    fn try_from(row: LeasedColumns) -> Result<Self, StoreError> {
+        Ok(Self {
+            lease: lease(row.instance_id, row.message_id, &row.source_sha256, row.lease_token)?,
+            source_url: row.source_url,
+            source_host: row.source_host,
+            occurred_at: row.occurred_at,
+            attempts: count(row.attempts)?,
+            denials: count(row.denials)?,
         })
     }
 }
 
-/// The key of a row, and its claim.
-pub(crate) struct LeaseRow {
-    pub(crate) instance_id: String,
+/// Tells a claim that cannot be read from one that was not made. A row that cannot be read keeps its claim: the caller
+/// commits, and the next claim takes other jobs.
+pub(crate) fn claimed<T>(rows: Result<T, sqlx::Error>) -> Result<Result<T, StoreError>, StoreError> {
+    match rows.map_err(StoreError::from).map_err(in_table("media")) {
+        Err(error @ StoreError::Unreadable { .. }) => Ok(Err(error)),
+        rows => rows.map(Ok),
+    }
+}
+
+/// The columns of a row's key, and of its claim.
+pub(crate) struct LeaseColumns {
+    pub(crate) instance_id: InstanceId,
     pub(crate) message_id: String,
     pub(crate) source_sha256: Vec<u8>,
     pub(crate) lease_token: i64,
 }
 
-/// The leases of these rows.
-pub(crate) fn read_leases<L: FromIterator<Lease>>(rows: Vec<LeaseRow>) -> Result<L, StoreError> {
-    let lease = |row: LeaseRow| lease(&row.instance_id, row.message_id, &row.source_sha256, row.lease_token);
+/// Reads the leases of these rows.
+pub(crate) fn read_leases<L: FromIterator<Lease>>(rows: Vec<LeaseColumns>) -> Result<L, StoreError> {
+    let lease = |row: LeaseColumns| lease(row.instance_id, row.message_id, &row.source_sha256, row.lease_token);
     rows.into_iter().map(lease).collect()
 }
 
@@ -100,8 +114,7 @@ pub(crate) fn count(number: impl TryInto<u32>) -> Result<u32, StoreError> {
     number.try_into().map_err(|_| unreadable("a count"))
 }
 
-fn lease(instance_id: &str, message_id: String, source_sha256: &[u8], token: i64) -> Result<Lease, StoreError> {
-    let instance_id = InstanceId::new(instance_id).map_err(|_| unreadable("instance_id"))?;
+fn lease(instance_id: InstanceId, message_id: String, source_sha256: &[u8], token: i64) -> Result<Lease, StoreError> {
     let source_sha256 = source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?;
     Ok(Lease { key: MediaKey { instance_id, message_id, source_sha256 }, token })
 }
@@ -110,21 +123,80 @@ pub(crate) fn unreadable(column: &str) -> StoreError {
     StoreError::unreadable("media", column)
 }
 
-/// The columns of a row whose attempt ended; what is not set stays as it is.
+/// The columns of a row's key. In JSON, the hash is hexadecimal.
+#[derive(Serialize)]
+pub(crate) struct MediaKeyColumns<'k> {
+    pub(crate) instance_id: &'k InstanceId,
+    pub(crate) message_id: &'k str,
+    #[serde(serialize_with = "in_hexadecimal")]
+    pub(crate) source_sha256: &'k [u8],
+}
+
+impl<'k> From<&'k MediaKey> for MediaKeyColumns<'k> {
+    fn from(key: &'k MediaKey) -> Self {
+        Self { instance_id: &key.instance_id, message_id: &key.message_id, source_sha256: &key.source_sha256 }
+    }
+}
+
+/// The columns of a job that come from its message.
+#[derive(Serialize)]
+pub(crate) struct JobColumns<'j> {
+    #[serde(flatten)]
+    pub(crate) key: MediaKeyColumns<'j>,
+    pub(crate) source_url: &'j str,
+    pub(crate) source_host: &'j str,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) due_at: Timestamp,
+}
+
+impl<'j> From<&'j MediaJob> for JobColumns<'j> {
+    fn from(job: &'j MediaJob) -> Self {
+        Self {
+            key: MediaKeyColumns::from(&job.key),
+            source_url: &job.source_url,
+            source_host: &job.source_host,
+            occurred_at: job.occurred_at,
+            due_at: job.due_at,
+        }
+    }
+}
+
+/// The columns that a lease is recognised by.
+#[derive(Serialize)]
+pub(crate) struct HeldColumns<'l> {
+    #[serde(flatten)]
+    pub(crate) key: MediaKeyColumns<'l>,
+    pub(crate) lease_token: i64,
+}
+
+impl<'l> From<&'l Lease> for HeldColumns<'l> {
+    fn from(lease: &'l Lease) -> Self {
+        Self { key: MediaKeyColumns::from(&lease.key), lease_token: lease.token }
+    }
+}
+
+/// The columns of a row whose attempt ended, with the lease that it is recognised by.
+#[derive(Serialize)]
 pub(crate) struct SettledColumns<'s> {
-    pub(crate) state: MediaState,
+    #[serde(flatten)]
+    pub(crate) lease: HeldColumns<'s>,
+    pub(crate) attempts: i32,
+    pub(crate) state: &'static str,
     pub(crate) reason: Option<&'s str>,
-    /// Taken back from the attempts: what was known before stays known.
+    /// This is taken back from the attempts, and the reason stays.
     pub(crate) uncounted: i32,
     pub(crate) denied: i32,
     pub(crate) next_attempt_at: Option<Timestamp>,
-    pub(crate) file: Option<&'s StoredFile>,
+    pub(crate) object_key: Option<&'s ObjectKey>,
+    pub(crate) size: Option<i64>,
+    pub(crate) content_type: Option<&'s str>,
+    pub(crate) file_name: Option<&'s str>,
     pub(crate) stored_at: Option<Timestamp>,
     pub(crate) settled_seq: Option<i64>,
 }
 
-/// The columns of these settlements. The jobs that end take their numbers off the ledger's clock, and so hold it to the
-/// commit as a batch of events does: no file appears below a number that was seen.
+/// Returns the columns of these settlements. The jobs that end take their numbers off the ledger's clock, and hold the
+/// clock until the commit as a batch of events does, so that no file appears below a number that was seen.
 pub(crate) async fn settled_columns<'s>(
     rows: &mut impl EventRows,
     settlements: &'s [Settlement],
@@ -135,31 +207,44 @@ pub(crate) async fn settled_columns<'s>(
     let mut numbers = last_seq - count + 1..=last_seq;
     let columns = |it: &'s Settlement| {
         let settled_seq = if it.outcome.ends_job() { numbers.next() } else { None };
-        SettledColumns { settled_seq, ..SettledColumns::from(&it.outcome) }
+        SettledColumns { settled_seq, ..SettledColumns::from(it) }
     };
     Ok(settlements.iter().map(columns).collect())
 }
 
-impl<'s> From<&'s AttemptOutcome> for SettledColumns<'s> {
-    fn from(outcome: &'s AttemptOutcome) -> Self {
+impl<'s> From<&'s Settlement> for SettledColumns<'s> {
+    fn from(settlement: &'s Settlement) -> Self {
         let pending = Self {
-            state: MediaState::Pending,
+            lease: HeldColumns::from(&settlement.lease),
+            attempts: i32::try_from(settlement.attempts).unwrap_or(i32::MAX),
+            state: MediaState::Pending.as_str(),
             reason: None,
             uncounted: 0,
             denied: 0,
             next_attempt_at: None,
-            file: None,
+            object_key: None,
+            size: None,
+            content_type: None,
+            file_name: None,
             stored_at: None,
             settled_seq: None,
         };
-        match outcome {
-            AttemptOutcome::Stored { file, at } => {
-                Self { state: MediaState::Stored, file: Some(file), stored_at: Some(*at), ..pending }
-            }
+        match &settlement.outcome {
+            AttemptOutcome::Stored { file, at } => Self {
+                state: MediaState::Stored.as_str(),
+                object_key: Some(&file.object_key),
+                size: Some(i64::try_from(file.size).unwrap_or(i64::MAX)),
+                content_type: Some(file.content_type.as_str()),
+                file_name: file.file_name.as_deref(),
+                stored_at: Some(*at),
+                ..pending
+            },
             AttemptOutcome::Retry { at, reason, denied } => {
                 Self { reason: Some(reason), denied: (*denied).into(), next_attempt_at: Some(*at), ..pending }
             }
-            AttemptOutcome::GivenUp { state, reason } => Self { state: *state, reason: Some(reason), ..pending },
+            AttemptOutcome::GivenUp { state, reason } => {
+                Self { state: state.as_str(), reason: Some(reason), ..pending }
+            }
             AttemptOutcome::Postponed { at, reason } => {
                 Self { reason: Some(reason), uncounted: 1, next_attempt_at: Some(*at), ..pending }
             }

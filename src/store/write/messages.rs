@@ -1,8 +1,9 @@
-//! Messages, each a function of its copies in the ledger.
+//! Messages. Each is a function of its copies in the ledger.
 
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::StoreError;
 use domain::event::EventState;
@@ -15,74 +16,131 @@ use domain::time::timestamp::Timestamp;
 /// character more, so that a longer body is seen to be cut.
 pub(crate) const ENOUGH_OF_A_BODY: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
 
-/// What becomes of a message that is there already.
+/// What happens to a message that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfPresent {
     Keep,
-    /// The fields that the new message fills replace those that are there. More copies never remove a field.
+    /// The fields that the new message fills replace the recorded ones. More copies never remove a field.
     Overlay,
 }
 
-/// Copies of messages that are read together, in the order of their numbers.
+/// A page of copies of messages, in the order of their numbers.
 pub(crate) struct CopyPage {
     pub(crate) copies: Vec<LedgerCopy>,
-    /// The last number that was looked at; `None` if there was nothing more.
+    /// The last number that was read; `None` at the end.
     pub(crate) reached: Option<i64>,
 }
 
-/// A row of the ledger that a copy is read from.
-pub(crate) struct CopyRow<T> {
-    pub(crate) instance_id: String,
+/// The columns of `events` that a copy is read from.
+pub(crate) struct CopyColumns {
+    pub(crate) instance_id: InstanceId,
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) body_sha256: Vec<u8>,
-    pub(crate) received_at: T,
+    pub(crate) received_at: Timestamp,
     pub(crate) seq: i64,
     pub(crate) state: String,
 }
 
-impl CopyPage {
-    pub(crate) fn read<T>(
-        rows: Vec<CopyRow<T>>,
-        time: impl Fn(T) -> Result<Timestamp, StoreError>,
-    ) -> Result<Self, StoreError> {
-        let (mut copies, reached) = (Vec::new(), rows.last().map(|row| row.seq));
-        for row in rows.into_iter().filter(|row| row.state == EventState::Applied.as_str()) {
-            let (instance_id, received_at) = (InstanceId::from_store(&row.instance_id), time(row.received_at)?);
-            let Some(body) = row.body else { continue };
-            copies.extend(LedgerCopy::of_ledger(instance_id, &body, &row.body_sha256, received_at, row.seq));
+impl From<Vec<CopyColumns>> for CopyPage {
+    fn from(rows: Vec<CopyColumns>) -> Self {
+        let reached = rows.last().map(|row| row.seq);
+        let applied = rows.into_iter().filter(|row| row.state == EventState::Applied.as_str());
+        let copy = |row: CopyColumns| {
+            LedgerCopy::of_ledger(row.instance_id, &row.body?, &row.body_sha256, row.received_at, row.seq)
+        };
+        Self { copies: applied.filter_map(copy).collect(), reached }
+    }
+}
+
+/// The columns of a new row of `messages`.
+#[derive(Serialize)]
+pub(crate) struct MessageColumns<'m> {
+    pub(crate) instance_id: &'m InstanceId,
+    pub(crate) id: &'m str,
+    pub(crate) chat_id: Option<&'m str>,
+    pub(crate) from_id: Option<&'m str>,
+    pub(crate) to_id: Option<&'m str>,
+    pub(crate) from_me: bool,
+    pub(crate) sender_name: Option<&'m str>,
+    pub(crate) body: Option<&'m str>,
+    pub(crate) r#type: Option<&'m str>,
+    pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) is_group: bool,
+    pub(crate) quoted_message_id: Option<&'m str>,
+    pub(crate) reaction: Option<&'m str>,
+    pub(crate) media_url: Option<&'m str>,
+    pub(crate) latitude: Option<f64>,
+    pub(crate) longitude: Option<f64>,
+    pub(crate) vcard: Option<&'m str>,
+    pub(crate) status: Option<&'m str>,
+    pub(crate) group_sender: Option<&'m str>,
+    pub(crate) received_at: Timestamp,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) event_seq: i64,
+    pub(crate) ack: &'m str,
+    pub(crate) ack_rank: i16,
+}
+
+impl<'m> From<&'m Message> for MessageColumns<'m> {
+    fn from(message: &'m Message) -> Self {
+        let fields = &message.fields;
+        Self {
+            instance_id: &message.instance_id,
+            id: &message.id,
+            chat_id: fields.chat_id.as_deref(),
+            from_id: fields.from_id.as_deref(),
+            to_id: fields.to_id.as_deref(),
+            from_me: fields.from_me,
+            sender_name: fields.sender_name.as_deref(),
+            body: fields.body.as_deref(),
+            r#type: fields.kind.as_deref(),
+            sent_at: fields.sent_at,
+            is_group: message.is_group(),
+            quoted_message_id: fields.quoted_message_id.as_deref(),
+            reaction: fields.reaction.as_deref(),
+            media_url: fields.media_url.as_deref(),
+            latitude: fields.location.map(|at| at.latitude),
+            longitude: fields.location.map(|at| at.longitude),
+            vcard: fields.vcard.as_deref(),
+            status: fields.status.as_deref(),
+            group_sender: fields.group_sender.as_deref(),
+            received_at: message.received_at,
+            occurred_at: message.occurred_at(),
+            event_seq: message.event_seq,
+            ack: &message.ack.ack,
+            ack_rank: message.ack.rank,
         }
-        Ok(Self { copies, reached })
     }
 }
 
 /// The statements on `messages` within a transaction.
 #[async_trait]
 pub(crate) trait MessageRows {
-    /// Writes messages, new ones with the ack that their copies state, and returns the keys of those that were written.
-    /// A message that is there already keeps its ack.
+    /// Writes messages, and returns the keys of those that were written. A new message has the ack that its copies
+    /// state; an existing one keeps its ack.
     async fn write_messages(
         &mut self,
         messages: &[Message],
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError>;
 
-    /// The messages as they are recorded.
+    /// Returns the messages as they are recorded.
     async fn recorded(&mut self, keys: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError>;
 
-    /// The beginnings of the messages' bodies, as far as their words go, of those that have one.
+    /// Returns the beginnings of the messages' bodies, as far as their words go, of those that have one.
     async fn beginnings(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError>;
 
-    /// The hashes of these rows of the ledger.
+    /// Returns the hashes of these rows of the ledger.
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError>;
 
-    /// The number of copies of each message in the ledger, applied or not, and the size of their bodies. Of each
-    /// message, at most one copy more than may be folded is counted. No body is read for that.
+    /// Returns the number of copies of each message in the ledger, applied or not, and the size of their bodies. Of
+    /// each message, at most one copy more than may be folded is counted. No body is read for that.
     async fn copy_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError>;
 
-    /// The applied copies of these messages with numbers greater than `after`, up to `last`: as many as may be folded in
-    /// bytes, and at least one.
+    /// Returns the applied copies of these messages with numbers greater than `after`, up to `last`. Their bytes are at
+    /// most those that may be folded, but at least one copy is returned.
     async fn copies(&mut self, keys: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError>;
 
-    /// The outgoing messages with these ids, in all instances but `-`.
+    /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 }

@@ -1,22 +1,25 @@
-//! Working out all tables but the ledger again from it.
+//! Derives all other tables from the ledger again.
 //!
-//! That is done in temporary tables with the names of the lasting ones: a database looks for a name among them first, so that the
-//! very statements that record events write there. Then the two are compared, and a rebuild takes over what differs,
-//! in one transaction.
+//! That is done in temporary tables with the names of the permanent ones. A database looks for a name among the
+//! temporary tables first, so the statements that record events write there. Then both are compared, and a rebuild
+//! takes over what differs, in one transaction.
 
 use async_trait::async_trait;
 
 use super::folding::FoldLimit;
 use super::record::{Rows, apply};
 use crate::StoreError;
+use crate::error::in_table;
 use domain::event::Event;
 use domain::event::batch::LedgerRow;
+use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
 
-/// Events that are applied together, and the bytes of their bodies: those of a single event may be more.
+/// The limits on the events that are applied together, and on the bytes of their bodies. A single event may have more.
 pub(crate) const EVENTS: i64 = 500;
 pub(crate) const BYTES: i64 = 8 * 1024 * 1024;
 
-/// Rows of each kind that are named.
+/// The number of differing rows of each kind that are named.
 const EXAMPLES: i64 = 3;
 
 /// A table that follows from the ledger.
@@ -26,11 +29,11 @@ pub(crate) struct DerivedTable {
     pub(crate) columns: TableColumns,
 }
 
-/// What of a table follows from the ledger, besides the key.
+/// The columns of a table that follow from the ledger, besides the key.
 pub(crate) enum TableColumns {
-    /// All but the key of the database's own that tells rows of a table apart.
+    /// All columns, but for the database's own row number.
     All,
-    /// The others say what has happened since: so a row that has nothing to follow from stays.
+    /// Only these. The others say what has happened since, so a row that follows from no event stays.
     Only(&'static [&'static str]),
 }
 
@@ -56,13 +59,13 @@ pub(crate) const TABLES: [DerivedTable; 7] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub table: &'static str,
-    /// Rows that should be there.
+    /// The number of rows that should exist and do not.
     pub missing: i64,
-    /// Rows that should not be there.
+    /// The number of rows that should not exist.
     pub surplus: i64,
-    /// Rows that are there and say something else.
+    /// The number of rows with other values.
     pub different: i64,
-    /// The beginnings of the keys of some of them.
+    /// The first two columns of the keys of some of these rows.
     pub examples: Vec<String>,
 }
 
@@ -72,7 +75,7 @@ impl Difference {
     }
 }
 
-/// Where the work is.
+/// The progress of a rebuild.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebuildStage {
     /// The events up to `seq` of those up to `last` are applied.
@@ -84,39 +87,54 @@ pub enum RebuildStage {
     Writing(&'static str),
 }
 
-/// Compares, or takes over what differs.
+/// The purpose of the work: to compare, or to take over what differs as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     Check,
     Rebuild,
 }
 
-/// A connection of its own, with the temporary tables, in a transaction that sees one state of the database.
+/// The statements on a connection with the temporary tables, in a transaction that sees one state of the database.
 #[async_trait]
 pub(crate) trait RebuildRows {
-    /// The number of the latest event.
+    /// Returns the number of the latest event.
     async fn last_seq(&mut self) -> Result<i64, StoreError>;
 
-    /// The applied events after a number, as many as are applied together.
+    /// Returns the applied events after a number, as many as are applied together.
     async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError>;
 
-    /// The columns of a table but those of its key, and without that of the database's own.
+    /// Returns the columns of a table, without those of its key and without the database's own row number.
     async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError>;
 
-    /// A number that a query gives.
+    /// Returns the number that a query gives.
     async fn count(&mut self, query: String) -> Result<i64, StoreError>;
 
-    /// The texts that a query gives.
+    /// Returns the texts that a query gives.
     async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError>;
 
-    /// Makes the table what the temporary one is.
+    /// Makes the permanent table equal to the temporary one.
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError>;
 
-    /// The names of the lasting table and of the temporary one.
+    /// Returns the names of the permanent table and of the temporary one.
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError>;
 
     /// The operator between two rows that differ, NULLs counting as equal.
     const DIFFERS: &'static str;
+}
+
+/// The columns of `events` that an event is read from.
+pub(crate) struct AppliedColumns {
+    pub(crate) seq: i64,
+    pub(crate) instance_id: InstanceId,
+    pub(crate) body: Vec<u8>,
+    pub(crate) received_at: Timestamp,
+    pub(crate) signed: bool,
+}
+
+impl From<AppliedColumns> for Event {
+    fn from(row: AppliedColumns) -> Self {
+        Self::of_ledger(row.instance_id, row.body, row.received_at, row.signed)
+    }
 }
 
 /// Applies all events, compares, and takes over what differs if that is the aim. The transaction is the caller's.
@@ -128,7 +146,7 @@ pub(crate) async fn rebuild(
     let (mut seq, last) = (0, rows.last_seq().await?);
     loop {
         progress(RebuildStage::Applying { seq, last });
-        let events = rows.applied_after(seq).await?;
+        let events = rows.applied_after(seq).await.map_err(in_table("events"))?;
         let Some((reached, _)) = events.last() else { break };
         seq = *reached;
         let new: Vec<LedgerRow<'_>> = events.iter().map(|(seq, event)| LedgerRow::of_ledger(event, *seq)).collect();
@@ -155,7 +173,7 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
     };
     let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = told.{key}"))).join(" AND ");
     let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");
-    // Joins, for which SQLite makes an index where a key has none.
+    // These are joins because SQLite makes an index for a join where the key has none.
     let without = |rows: &str, row: &str, others: &str, other: &str| {
         format!(
             "FROM {rows} AS {row} LEFT JOIN {others} AS {other} ON {same_key} WHERE {other}.{} IS NULL",
@@ -185,7 +203,7 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
         }
     }
     let [missing, mut surplus, different] = counts;
-    // Of a row that is there twice, where no key forbids it, the joins see nothing; the numbers of rows do.
+    // The joins do not notice a row that exists twice where no key forbids that, but the numbers of rows differ.
     let more = rows.count(format!("SELECT (SELECT count(*) FROM {live}) - (SELECT count(*) FROM {told})")).await?;
     surplus = surplus.max(more + missing);
     Ok(Difference { table: table.name, missing, surplus, different, examples })

@@ -1,7 +1,7 @@
-//! The recording of a batch: the one story that both databases tell, each with its own statements.
+//! The recording of a batch, which is the same on both databases; each has its own statements.
 //!
-//! The number of statements does not depend on the number of events, but for copies of messages that come out of their order;
-//! and none is sent that has nothing to do.
+//! The number of statements does not depend on the number of events, except for copies of messages that come out of
+//! their order. A statement that has nothing to do is not sent.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -28,7 +28,7 @@ use domain::message::ack::{AckRaise, MessageAck};
 use domain::message::{Message, MessageKey, TOO_MANY_COPIES};
 use domain::search::SearchEntry;
 
-/// A connection inside a transaction that holds the ledger's clock.
+/// The statements on a connection inside a transaction that holds the ledger's clock.
 pub(crate) trait Rows:
     EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send
 {
@@ -36,7 +36,7 @@ pub(crate) trait Rows:
 
 impl<T: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send> Rows for T {}
 
-/// The statements on what is worked out of messages for those who read.
+/// The statements on the tables that are derived from messages for readers.
 pub(crate) trait Derived: ResponseRows + SearchRows {}
 
 impl<T: ResponseRows + SearchRows> Derived for T {}
@@ -56,7 +56,7 @@ pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     Ok(ledger.receipts(&new, &set_aside))
 }
 
-/// Writes what new rows of the ledger change beside it. Returns the numbers of those that it set aside.
+/// Writes what new rows of the ledger change in the other tables. Returns the numbers of the rows that were set aside.
 pub(crate) async fn apply(
     rows: &mut impl Rows,
     new: &[&LedgerRow<'_>],
@@ -84,8 +84,8 @@ pub(crate) async fn apply(
     Ok(written.set_aside)
 }
 
-/// Keeps the acks, and raises the messages by them: new messages by all that was ever stated of them, the others by what is
-/// new alone.
+/// Stores the acks, and raises the messages by them. New messages are raised by all acks that were ever stated of them,
+/// the others only by the new ones.
 async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
     let mut acked_before = vec![];
     if !written.inserted.is_empty() {
@@ -95,7 +95,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
         upsert_acks(rows, acks).await?;
     }
     let claimed = claim_acks(rows, acks, written).await?;
-    // A new message is written with the ack that it states, and with no time of it.
+    // A new message is written with the ack that it states, but without the time of that ack.
     let stated: HashMap<MessageKey, &Message> =
         written.inserted.iter().map(|message| (message.key(), message)).collect();
     let says_so = |raise: &AckRaise| {
@@ -113,9 +113,9 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
     Ok(())
 }
 
-/// Copies acks that came without an instance to the outgoing messages with their ids, whichever came second. A message that
-/// was outgoing before has those that were there before.
-/// Two look-ups by plain id and no join, so that the tables can be distributed by instance.
+/// Copies acks that came without an instance to the outgoing messages with their ids, whichever of the two came second.
+/// A message that was outgoing before has the earlier ones already. This takes two look-ups by plain id instead of a
+/// join, so that the tables can be distributed by instance.
 async fn claim_acks(
     rows: &mut impl Rows,
     acks: &[MessageAck],
@@ -144,7 +144,7 @@ fn ids<'a>(ids: impl Iterator<Item = &'a String>) -> Vec<String> {
     BTreeSet::from_iter(ids).into_iter().cloned().collect()
 }
 
-/// Each unclaimed ack under each owner of a message with its id.
+/// Returns each unclaimed ack once for each owner of a message with its id.
 fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAck> {
     let mut by_id = HashMap::<String, Vec<MessageAck>>::new();
     for ack in unclaimed {

@@ -1,20 +1,23 @@
 //! Who waited for an answer, and had it.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
+use super::chats::mark;
 use crate::StoreError;
-use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
+use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
+use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
 /// The statements on `responses`, and the look-ups for them, within a transaction.
 #[async_trait]
 pub(crate) trait ResponseRows {
-    /// What stands in `messages` around these seconds, each given by its beginning.
+    /// Returns what stands in `messages` around these seconds, each given by its beginning.
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError>;
 
-    /// The first incoming message of each chat from a time on; chats without one are left out. Quick where no outgoing
-    /// ones follow that time.
+    /// Returns the first incoming message of each chat from a time on; chats without one are left out. Quick where no
+    /// outgoing ones follow that time.
     async fn first_incoming(
         &mut self,
         since: &[(ChatKey, Timestamp)],
@@ -24,4 +27,60 @@ pub(crate) trait ResponseRows {
 
     /// Writes whole rows, and returns how many were written.
     async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError>;
+}
+
+/// The columns of a row of `responses`.
+#[derive(Serialize)]
+pub(crate) struct ResponseColumns<'r> {
+    pub(crate) instance_id: &'r InstanceId,
+    pub(crate) chat_id: &'r str,
+    pub(crate) waiting_since: Timestamp,
+    pub(crate) incoming_id: &'r str,
+    pub(crate) answered_at: Timestamp,
+    pub(crate) outgoing_id: &'r str,
+    pub(crate) seconds: i64,
+}
+
+impl<'r> From<&'r Response> for ResponseColumns<'r> {
+    fn from(response: &'r Response) -> Self {
+        Self {
+            instance_id: &response.instance_id,
+            chat_id: &response.chat_id,
+            waiting_since: response.incoming.occurred_at,
+            incoming_id: &response.incoming.message_id,
+            answered_at: response.outgoing.occurred_at,
+            outgoing_id: &response.outgoing.message_id,
+            seconds: response.seconds(),
+        }
+    }
+}
+
+/// The columns of the messages that stand around a second of a chat.
+pub(crate) struct AroundColumns {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) chat_id: String,
+    pub(crate) before: Option<Timestamp>,
+    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) next_id: Option<String>,
+    pub(crate) asked_at: Option<Timestamp>,
+    pub(crate) asked_id: Option<String>,
+    pub(crate) after_at: Option<Timestamp>,
+    pub(crate) after_id: Option<String>,
+    pub(crate) asked_after_at: Option<Timestamp>,
+    pub(crate) asked_after_id: Option<String>,
+}
+
+impl From<AroundColumns> for AnswersAround {
+    fn from(row: AroundColumns) -> Self {
+        Self {
+            chat: ChatKey { instance_id: row.instance_id, chat_id: row.chat_id },
+            before: row.before,
+            next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
+            after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
+        }
+    }
+}
+
+fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
+    Some(AnswerSecond { outgoing: outgoing?, incoming })
 }

@@ -1,4 +1,4 @@
-//! A connection for writing, between two units of work.
+//! The connection for writing, and its units of work.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -7,10 +7,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::StoreError;
 
-/// Keeps a connection for the next unit of work; units take their turns, in the order in which they asked. A unit
-/// gives its connection back only after its commit: one that fails, or whose future is dropped at any point, takes its
-/// connection with it. So no transaction that was begun and forgotten can swallow a later write (sqlx issues 4385 and
-/// 4393), and nothing is asked of the server to make sure.
+/// The keeper of a connection for the next unit of work. Units take turns in the order in which they asked. A unit
+/// gives its connection back only after its commit; one that fails, or whose future is dropped at any point, closes the
+/// connection. So no transaction that was begun and forgotten can swallow a later write (sqlx issues 4385 and 4393),
+/// and the server need not be asked.
 pub(crate) struct Writer<C> {
     slot: Mutex<Slot<C>>,
 }
@@ -19,14 +19,14 @@ enum Slot<C> {
     /// A unit of work has the connection, or lost it.
     Empty,
     Idle(C),
-    /// There is to be no connection any more.
+    /// The store is closed.
     Closed,
 }
 
-/// A unit of work, with the connection for it.
+/// A unit of work with its connection. To drop it undoes the work.
 pub(crate) struct UnitOfWork<'w, C> {
     slot: MutexGuard<'w, Slot<C>>,
-    /// There until it is given back.
+    /// The connection of this unit, which is closed unless it is given back.
     connection: C,
 }
 
@@ -52,7 +52,7 @@ impl<C> Writer<C> {
         Ok(UnitOfWork { slot, connection })
     }
 
-    /// Lets nobody have a connection from now on, and returns the idle one. Waits for the unit that is under way.
+    /// Gives out no connection from now on, and returns the idle one. Waits for the unit that is under way.
     pub(crate) async fn close(&self) -> Option<C> {
         match std::mem::replace(&mut *self.slot.lock().await, Slot::Closed) {
             Slot::Idle(connection) => Some(connection),
@@ -62,7 +62,7 @@ impl<C> Writer<C> {
 }
 
 impl<C> UnitOfWork<'_, C> {
-    /// Gives back the connection, when the unit is committed.
+    /// Gives back the connection after the commit.
     pub(crate) fn give_back(mut self) {
         *self.slot = Slot::Idle(self.connection);
     }

@@ -1,5 +1,5 @@
-//! Statements that must have written all of their rows: a trigger can drop one without an error, and a commit would then
-//! acknowledge what is not there.
+//! Statements that must write all of their rows. A trigger can drop a row without an error, and the commit would then
+//! acknowledge what is not stored.
 
 use super::acks::AckRows;
 use super::chats::ChatRows;
@@ -15,6 +15,8 @@ use domain::search::SearchEntry;
 
 pub(crate) const MESSAGES: &str = "messages";
 
+/// Checks the number of rows that a statement has written.
+///
 /// # Errors
 /// [`StoreError::Swallowed`] if not all of the rows were written.
 pub(crate) fn all_written(table: &'static str, rows: usize, written: u64) -> Result<(), StoreError> {

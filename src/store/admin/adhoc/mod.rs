@@ -1,4 +1,4 @@
-//! One query of a person, whatever they type: it reads, it ends in time, and nothing is written.
+//! Queries by hand. Whatever a person types, the query only reads, and ends in time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,39 +14,38 @@ mod statement;
 
 pub(crate) use statement::{Dialect, reading};
 
-/// How long a query that was stopped may take to end.
+/// The time that a stopped query has to end.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A connection for one query, which cannot write.
 #[async_trait]
 pub trait Session: Send {
-    /// Runs a query and hands on what it answers: the columns once, then its rows. Ends early, and well, when nobody
-    /// takes them any more.
-    /// PostgreSQL ends it by itself at `limit`, at the latest.
+    /// Runs a query and sends its answer: the columns once, then its rows. Ends early without an error when the
+    /// receiver is dropped. PostgreSQL itself ends the query at `limit`.
     async fn run(&mut self, query: &str, limit: Duration, answers: &Sender<QueryPart>) -> Result<(), QueryError>;
 
-    /// What ends a query that runs.
+    /// Returns the handle that stops a running query.
     fn brake(&self) -> Box<dyn Brake>;
 }
 
-/// Ends the query of a session from elsewhere.
+/// The handle that stops the query of a session from another task.
 #[async_trait]
 pub trait Brake: Send {
-    /// Makes the database give up the query, so that it costs nobody anything any more.
+    /// Makes the database give up the query, so that it uses no more resources.
     async fn pull(&self) -> Result<(), StoreError>;
 }
 
-/// A part of what a query answers.
+/// A part of the answer to a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryPart {
-    /// The names of its columns; they need not differ.
+    /// The names of the columns, which need not be unique.
     Columns(Vec<String>),
     Row(Vec<Value>),
-    /// That was all. Does not come when the query failed on its way.
+    /// The end of the answer. A query that fails midway does not send this.
     End,
 }
 
-/// A value, as far as both databases have its type. Times are text as SQLite's columns hold them, whatever the database.
+/// A value of a type that both databases have. On both, times are text in the form of SQLite's columns.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Null,
@@ -61,13 +60,13 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
-/// Why a query has no answer, or not all of it.
+/// Errors of a query, which has no answer then or only a part.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// It is no query: nothing was asked of the database.
+    /// The text is no query, and the database was not asked.
     #[error("{0}")]
     NotReading(&'static str),
-    /// What the database said of it.
+    /// The message of the database.
     #[error("{0}")]
     Refused(String),
     #[error("the query took longer than {} seconds and was stopped; --timeout gives it more", .0.as_secs())]
@@ -79,11 +78,11 @@ pub enum QueryError {
 }
 
 impl QueryError {
-    /// Of a statement that a person wrote: the database's own words, which quote it.
+    /// Returns the error of a statement that a person wrote, with the database's own message, which quotes it.
     pub(crate) fn of_statement(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Database(error) => Self::Refused(error.message().to_owned()),
-            // Types of PostgreSQL's own insides, which the driver does not take.
+            // PostgreSQL has internal types that the driver does not take.
             sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
                 Self::Refused("a column has a type that cannot be shown; cast it to text".to_owned())
             }
@@ -92,7 +91,7 @@ impl QueryError {
     }
 }
 
-/// Runs a query until it ends, `limit` is over or `stop` is ready; then the database no longer works on it.
+/// Runs a query until it ends, `limit` is over or `stop` is ready. The database does not work on it afterwards.
 pub async fn ask(
     mut session: Box<dyn Session>,
     query: &str,
@@ -103,7 +102,7 @@ pub async fn ask(
     let brake = session.brake();
     let run = async {
         session.run(query, limit, &answers).await?;
-        // Nobody may be there any more to be told.
+        // The receiver may have been dropped.
         let _ = answers.send(QueryPart::End).await;
         Ok(())
     };
@@ -114,7 +113,7 @@ pub async fn ask(
         () = stop => QueryError::Stopped,
     };
     brake.pull().await?;
-    // It ends with an error of no interest; or its rows wait for somebody who takes none, and it ends with the process.
+    // The query ends with an error that does not matter, or its rows wait for a receiver and it ends with the process.
     let _ = timeout(GRACE, run).await;
     Err(why)
 }

@@ -1,9 +1,9 @@
-//! Which texts are one reading statement. The connection cannot write anyway; this refuses by name what would do other
-//! things than read: open a file, write a copy, or end the transaction that forbids writing.
+//! Recognises texts that are one reading statement. The connection cannot write anyway; this refuses by name what does
+//! other things than read: open a file, write a copy, or end the transaction that forbids writing.
 
 use super::QueryError;
 
-/// How a database reads a text.
+/// The dialect in which a database reads a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
@@ -17,7 +17,7 @@ const NOT_READING: QueryError = QueryError::NotReading(
 );
 const SEVERAL: QueryError = QueryError::NotReading("there is more than one statement; give them one by one");
 
-/// The one statement of a text, if its first word is one of those that read.
+/// Returns the statement of a text, if its first word is one of those that read.
 ///
 /// SQLite runs all statements of a text, so a second one is refused here. PostgreSQL refuses it itself.
 pub(crate) fn reading(text: &str, dialect: Dialect) -> Result<&str, QueryError> {
@@ -37,7 +37,7 @@ pub(crate) fn reading(text: &str, dialect: Dialect) -> Result<&str, QueryError> 
         Dialect::Sqlite => {
             let end = end(statement);
             let rest = statement[end..].trim_start_matches(';');
-            // Further semicolons and comments make no statement.
+            // Only semicolons and comments may follow.
             let rest = rest.split(';').all(|part| blank(part, dialect) == part.len());
             if rest { Ok(&statement[..end]) } else { Err(SEVERAL) }
         }
@@ -48,7 +48,7 @@ fn is_reading(statement: &str, dialect: Dialect) -> bool {
     let mut words = StatementWords { rest: statement, dialect };
     let mut word = words.next().unwrap_or_default();
     if word == "EXPLAIN" && dialect == Dialect::Sqlite {
-        // A PRAGMA can act while it is explained.
+        // EXPLAIN of a PRAGMA can run it.
         word = words.next().unwrap_or_default();
         if word == "QUERY" {
             words.next();
@@ -62,7 +62,7 @@ fn is_reading(statement: &str, dialect: Dialect) -> bool {
     }
 }
 
-/// The words at the beginning of a statement, in capitals.
+/// Returns the words at the beginning of a statement in capitals.
 struct StatementWords<'t> {
     rest: &'t str,
     dialect: Dialect,
@@ -86,7 +86,7 @@ impl Iterator for StatementWords<'_> {
     }
 }
 
-/// The length of the white space and the comments at the beginning.
+/// Returns the length of the white space and the comments at the beginning.
 fn blank(text: &str, dialect: Dialect) -> usize {
     let mut rest = text;
     loop {
@@ -101,7 +101,7 @@ fn blank(text: &str, dialect: Dialect) -> usize {
     }
 }
 
-/// The length of the comment at the beginning. PostgreSQL nests them; one that does not end goes to the end.
+/// Returns the length of the comment at the beginning. PostgreSQL nests comments. An open comment extends to the end.
 fn comment(text: &str, dialect: Dialect) -> usize {
     let (mut at, mut depth) = (2, 1);
     while depth > 0 {
@@ -116,7 +116,7 @@ fn comment(text: &str, dialect: Dialect) -> usize {
     at
 }
 
-/// Where SQLite's first statement ends: before its semicolon that stands in no quotes and no comment.
+/// Returns the end of SQLite's first statement, which is the first semicolon outside of quotes and comments.
 fn end(statement: &str) -> usize {
     let mut at = 0;
     while let Some(found) = statement[at..].find([';', '\'', '"', '`', '[', '-', '/']) {
@@ -129,7 +129,7 @@ fn end(statement: &str) -> usize {
             _ => None,
         };
         at += match closing {
-            // A doubled quote closes one text and opens the next, which comes to the same.
+            // A doubled quote may be read as the end of one text and the beginning of the next.
             Some(closing) => rest[1..].find(closing).map_or(rest.len(), |length| length + 2),
             None if rest.starts_with("--") || rest.starts_with("/*") => blank(rest, Dialect::Sqlite),
             None => 1,

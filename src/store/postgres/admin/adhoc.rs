@@ -1,7 +1,8 @@
-//! A person's query, in a transaction that cannot write and that is never committed.
+//! Queries by hand, in a transaction that cannot write and is never committed.
 //!
-//! It is prepared first, which takes one statement alone, and then sent as text, so that the server writes out values of
-//! every type there is. Statements of other kinds are refused before: one that ends the transaction, or writes a file.
+//! A query is prepared first, which accepts a single statement only, and then sent as text, so that the server formats
+//! values of every type. Other kinds of statements are refused before, such as one that ends the transaction or writes
+//! a file.
 
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use crate::StoreError;
 use crate::admin::adhoc::{Brake, Dialect, QueryError, QueryPart, Session, Value, reading};
 use crate::postgres::{dial, url};
 
-/// Values are to be written out in the same way whatever the settings of the server and the role.
+/// The settings that give values the same form whatever the settings of the server and the role are.
 const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; \
      SET LOCAL TimeZone = 'UTC'; \
      SET LOCAL DateStyle = 'ISO, YMD'; \
      SET LOCAL bytea_output = 'hex'";
 
-/// Canceled by the server: a time limit of its own, or somebody's request.
+/// PostgreSQL's code for a canceled query: by its own time limit, or by a request.
 const CANCELED: &str = "57014";
 
 pub(crate) struct PostgresSession {
@@ -34,12 +35,13 @@ pub(crate) struct PostgresSession {
 }
 
 impl PostgresSession {
-    /// The first statement takes a snapshot: from then on nothing can make the transaction a writing one.
+    /// Begins the transaction. Its first statement takes a snapshot, after which nothing can make the transaction
+    /// writable.
     pub(crate) async fn open(url: &SecretString) -> Result<Self, StoreError> {
         let options = url::options(url)?.disable_statement_logging();
         let mut connection = dial(&options).await?;
         connection.execute(BEGIN).await?;
-        // So that the server notices when this process dies; older ones cannot.
+        // With this, the server notices when this process dies. Older servers cannot.
         let notice = "SELECT set_config(name, '1000', true) FROM pg_settings \
                       WHERE name = 'client_connection_check_interval'";
         connection.execute(notice).await?;
@@ -47,7 +49,7 @@ impl PostgresSession {
         Ok(Self { connection, brake: PostgresBrake { options, process } })
     }
 
-    /// Prepares the query, runs it, and hands on its answers.
+    /// Prepares the query, runs it, and sends its answer.
     async fn answer(&mut self, query: &str, answers: &Sender<QueryPart>) -> Result<(), sqlx::Error> {
         let text = || AssertSqlSafe(query.to_owned());
         let prepared = self.connection.prepare(text().into_sql_str()).await?;
@@ -82,7 +84,7 @@ impl Session for PostgresSession {
     }
 }
 
-/// Asks the server on another connection to give up the query: it would not notice that this one is closed.
+/// Asks the server on another connection to cancel the query, because it would not notice that this one is closed.
 #[derive(Clone)]
 struct PostgresBrake {
     options: PgConnectOptions,
@@ -126,8 +128,8 @@ fn value(raw: &PgValueRef<'_>, kind: &str) -> Result<Value, sqlx::Error> {
     })
 }
 
-/// A time as SQLite's columns hold it, with at least milliseconds: `2024-08-27 00:00:00.5` is `2024-08-27T00:00:00.500`.
-/// What has another form, such as `infinity`, stays as it is.
+/// Returns a time in the form of SQLite's columns, with at least milliseconds: `2024-08-27 00:00:00.5` becomes
+/// `2024-08-27T00:00:00.500`. Other forms, such as `infinity`, stay as they are.
 fn time(text: &str) -> String {
     const TO_SECONDS: usize = "2024-08-27 00:00:00".len();
     match text.split_once(' ') {

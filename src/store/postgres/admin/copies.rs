@@ -1,5 +1,6 @@
-//! A copy is made by `pg_dump` in its custom format, of a snapshot that we hold: what we ask in it is what the copy says.
-//! A plain snapshot is enough, for every transaction of ours leaves the tables consistent.
+//! Copies are made by `pg_dump` in its custom format, of a snapshot that this process holds, so queries in the snapshot
+//! see what the copy holds. A plain snapshot is enough, because every transaction of buzon leaves the tables
+//! consistent.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -22,13 +23,13 @@ use crate::postgres::dial::{LOCK_WAIT, dial};
 use crate::postgres::{MIGRATIONS, locks, tables, url};
 use crate::{OpenError, StoreError};
 
-/// It takes as long as it takes, but for locks. Not every server knows the last of them.
+/// The settings of a copy: there is no time limit except for locks. Not every server knows the last setting.
 const NO_LIMITS: &str = "SELECT set_config(name, '0', FALSE) FROM pg_settings WHERE name IN \
      ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// What every database that can be copied has.
+/// The table that every database has that can be copied.
 const NEEDED: &str = "installation";
 
 const PIECE: usize = 256 * 1024;
@@ -36,7 +37,7 @@ const PIECE: usize = 256 * 1024;
 pub(crate) struct PostgresCopies {
     url: SecretString,
     programs: Programs,
-    /// Keeps other backups and restores away.
+    /// The connection that holds the lock against other backups and restores.
     held: Option<PgConnection>,
     program: Option<Program>,
 }
@@ -97,7 +98,7 @@ impl Copies for PostgresCopies {
         let mut command = program.command(&self.url)?;
         command.args(["--format=custom", "--no-password", &format!("--snapshot={snapshot}")]);
         command.arg(format!("--lock-wait-timeout={LOCK_WAIT}s"));
-        // As a pattern, of which nothing in quotes has a meaning.
+        // This is a pattern, in which characters within quotes have no special meaning.
         command.arg(format!("--schema=\"{}\"", origin.schema.replace('"', "\"\"")));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         receive(program, child, to, written).await?;
@@ -135,8 +136,8 @@ impl Copies for PostgresCopies {
         Ok(())
     }
 
-    /// `pg_restore` commits the original's name. So a mark stands beside it from before its transaction until the new name
-    /// is there: whoever opens the database in between, or after a death there, is told.
+    /// Restores a copy. `pg_restore` commits the original's id, so a mark is set before its transaction and removed
+    /// with the new id. A process that opens the database in between, or after a crash there, gets an error.
     async fn restore(&mut self, mut from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError> {
         let mut connection = self.connect().await?;
         restore::begin(&mut connection).await?;
@@ -159,7 +160,7 @@ impl Copies for PostgresCopies {
     }
 }
 
-/// What a connection finds.
+/// The server and schema that a connection finds.
 struct Here {
     schema: String,
     server: i32,
@@ -177,7 +178,7 @@ async fn here(connection: &mut PgConnection) -> Result<Here, StoreError> {
     Ok(here.fetch_one(connection).await?)
 }
 
-/// Takes what `pg_dump` writes.
+/// Reads the output of `pg_dump`.
 async fn receive(
     program: &Program,
     mut child: Child,
@@ -187,7 +188,7 @@ async fn receive(
     let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(CopyError::Failed("pg_dump has no pipes".to_owned()));
     };
-    // Ends with the pipe, so that a full disk ends the program too.
+    // The task ends with the pipe, so that a full disk ends the program too.
     let writing = async move {
         let mut file = tokio::fs::File::create_new(to).await?;
         let (mut piece, mut bytes) = (vec![0; PIECE], 0);
@@ -211,7 +212,7 @@ async fn receive(
     program.judge(status, &said)
 }
 
-/// What the snapshot says of itself.
+/// Returns the contents of the snapshot.
 async fn copied(connection: &mut PgConnection, origin: Origin) -> Result<Copied, CopyError> {
     let schema_version: i64 = sqlx::query_scalar("SELECT max(version) FROM _buzon_migrations WHERE success")
         .fetch_one(&mut *connection)

@@ -1,4 +1,4 @@
-//! A look at the database and its server's settings.
+//! The examination of the database and its server's settings.
 
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
@@ -9,8 +9,10 @@ use crate::postgres::{MIGRATIONS, TABLES, dial, durability, locks, schema, table
 use crate::{Examination, OpenError, StoreError, Trigger};
 use domain::time::timestamp::Timestamp;
 
+/// Examines the database.
+///
 /// # Errors
-/// What a server would refuse to open for, pending migrations apart.
+/// The errors for which a server would refuse to open, except pending migrations.
 pub(crate) async fn examine(url: &SecretString, allow_managed: bool) -> Result<Examination, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
     locks::named(&options, look(&options, allow_managed).await).await

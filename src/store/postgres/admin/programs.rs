@@ -1,5 +1,5 @@
-//! PostgreSQL's own programs: which there are, and how they are told where the database is. A password is never among
-//! the arguments, which everybody on the machine can read.
+//! Finds PostgreSQL's own programs, and passes them the place of the database. A password is never among the arguments,
+//! which every user of the machine can read.
 
 use std::borrow::Cow;
 use std::env;
@@ -18,13 +18,13 @@ use crate::StoreError;
 use crate::admin::copies::{CopyError, Programs};
 use crate::postgres::url;
 
-/// Where distributions put each version: the folder, and what stands between its entries and the programs.
+/// The folders in which distributions put each version, and the path from an entry to its programs.
 const FOLDERS: [(&str, &str, &str); 2] = [("/usr/lib/postgresql", "", "bin"), ("/usr", "pgsql-", "bin")];
 
-/// The first with the roots of the system's store.
+/// The first version that can use the roots of the system's store.
 const SYSTEM_ROOTS_FROM: i32 = 16;
 
-/// Of a program's message, in characters.
+/// The limit on a program's message, in characters.
 const LONGEST: usize = 300;
 
 /// A program, and its major version.
@@ -34,7 +34,7 @@ pub(crate) struct Program {
     pub(crate) major: i32,
 }
 
-/// The oldest that is at least of this version: a newer one may write what an older server does not understand.
+/// Returns the oldest program of at least this version. A newer one may write what an older server does not understand.
 ///
 /// # Errors
 /// [`CopyError::Useless`] if there is none.
@@ -84,7 +84,7 @@ fn versions((folder, beginning, end): (&str, &str, &str)) -> Vec<PathBuf> {
     entries.map(|entry| entry.path().join(end)).collect()
 }
 
-/// `15` of `pg_dump (PostgreSQL) 15.4 (Debian …)`.
+/// Returns `15` for `pg_dump (PostgreSQL) 15.4 (Debian …)`.
 async fn version(path: &Path) -> Option<i32> {
     let output = Command::new(path).arg("--version").output().await.ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
@@ -94,7 +94,7 @@ async fn version(path: &Path) -> Option<i32> {
 }
 
 impl Program {
-    /// The program, with the server in its environment as the driver would find it.
+    /// Returns the command, with the server in its environment as the driver would find it.
     pub(crate) fn command(&self, url: &SecretString) -> Result<Command, CopyError> {
         let options = url::options(url).map_err(StoreError::from)?;
         let stated = UrlExtras::of(url)?;
@@ -105,7 +105,7 @@ impl Program {
         command.env("PGHOST", &*host).env("PGPORT", options.get_port().to_string());
         command.env("PGUSER", options.get_username()).env("PGDATABASE", database(&options));
         command.env("PGSSLMODE", ssl_mode(options.get_ssl_mode())).env("PGAPPNAME", APPLICATION);
-        // These would count for more than the host.
+        // These would take precedence over the host.
         command.env_remove("PGSERVICE").env_remove("PGHOSTADDR");
         if let Some(options) = options.get_options() {
             command.env("PGOPTIONS", options);
@@ -113,7 +113,7 @@ impl Program {
         for (key, value) in &stated.files {
             command.env(key, value);
         }
-        // What the driver has built in, the program takes from the system.
+        // The driver has roots built in; the program takes them from the system.
         let names_roots = stated.files.iter().any(|(key, _)| *key == "PGSSLROOTCERT");
         let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
         if verifies && !names_roots && self.major >= SYSTEM_ROOTS_FROM && env::var_os("PGSSLROOTCERT").is_none() {
@@ -125,7 +125,7 @@ impl Program {
         Ok(command)
     }
 
-    /// Of what it said only the first error: the lines after it may quote a row.
+    /// Returns only the first error of the output, because the lines after it may quote a row.
     pub(crate) fn judge(&self, status: ExitStatus, stderr: &[u8]) -> Result<(), CopyError> {
         if status.success() {
             return Ok(());
@@ -137,7 +137,7 @@ impl Program {
     }
 }
 
-/// Names the database to `pg_restore`, which does not look into its environment for it.
+/// Returns the argument that names the database for `pg_restore`, which does not read its environment for that.
 pub(crate) fn dbname(url: &SecretString) -> Result<String, CopyError> {
     let options = url::options(url).map_err(StoreError::from)?;
     let name = database(&options).replace('\\', "\\\\").replace('\'', "\\'");
@@ -159,7 +159,7 @@ fn ssl_mode(mode: PgSslMode) -> &'static str {
     }
 }
 
-/// What of a URL the driver keeps to itself.
+/// The parameters of a URL that the driver does not expose.
 struct UrlExtras {
     password: Option<SecretString>,
     files: Vec<(&'static str, String)>,

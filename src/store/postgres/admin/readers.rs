@@ -1,8 +1,8 @@
-//! Roles that read and do not write.
+//! Read-only roles.
 //!
-//! A reader is limited by what it was granted; that its transactions begin read-only, and its time limits, are
-//! defaults which a person could change for a session of theirs. PostgreSQL lets everybody fill the disk with large objects
-//! and with temporary files of queries: only a superuser can keep a role from it.
+//! A role is limited by its grants. Read-only transactions and time limits are only defaults, which a person can change
+//! for a session. PostgreSQL lets every role fill the disk with large objects and temporary files of queries, and only
+//! a superuser can prevent that.
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,19 +12,19 @@ use crate::StoreError;
 use crate::admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 use crate::postgres::{BEGIN, COMMIT, dial, url};
 
-/// How a role of ours is known.
+/// The comment that marks a role of buzon.
 const MARK: &str = "reads the database of buzon; made by buzon sql-role";
 
-/// What readers do not see: tokens, if only as hashes.
+/// The table that these roles do not see, because it holds the hashes of tokens.
 const HIDDEN: &str = "api_tokens";
 
 const DENIED: &str = "42501";
 
-/// What the statements depend on.
+/// The facts on which the statements depend.
 struct Facts {
     database: String,
     schema: String,
-    /// Who makes tables: the user of buzon.
+    /// The role that makes tables, which is the user of buzon.
     owner: String,
     /// The comment on the role; `None` if there is no such role.
     comment: Option<String>,
@@ -65,7 +65,7 @@ impl ReadOnlyRoles for PostgresReaders {
     }
 }
 
-/// All or nothing.
+/// Runs the statements in one transaction.
 async fn run(connection: &mut PgConnection, statements: &[String]) -> Result<(), ReaderError> {
     connection.execute(BEGIN).await.map_err(refused)?;
     for statement in statements {
@@ -174,7 +174,7 @@ pub(crate) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// Takes from readers what they got by default: a migration that makes the hidden table comes after they were made.
+/// Revokes the default grants on the hidden table, because a migration may make that table after the roles.
 pub(crate) async fn hide(connection: &mut PgConnection) -> Result<(), StoreError> {
     let readers = sqlx::query!(
         r#"

@@ -1,7 +1,7 @@
-//! The mark of a database that is being restored: a table of ours, which `schema::missing` refuses by name.
+//! The mark of a database that is being restored. It is a table that `schema::missing` refuses by name.
 //!
-//! All of this is done while the lock of backups is held, so a session of `pg_restore` that is still there belongs to a
-//! process that has died.
+//! All of this is done while the lock of backups is held, so a remaining session of `pg_restore` belongs to a process
+//! that has died.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) async fn is_unfinished(connection: &mut PgConnection) -> Result<bool,
     Ok(marked.fetch_one(connection).await?)
 }
 
-/// Sets the mark, or empties the place of what a restore left beside it that was broken off.
+/// Sets the mark. If an interrupted restore has set it before, what that left is removed.
 pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), CopyError> {
     if is_unfinished(connection).await? {
         end_orphans(connection).await?;
@@ -52,7 +52,7 @@ pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), CopyError
     Ok(())
 }
 
-/// Gives the database its name and takes the mark away, at once.
+/// Gives the database its id and removes the mark, in one transaction.
 pub(crate) async fn end(connection: &mut PgConnection, database_id: &str) -> Result<(), StoreError> {
     connection.execute(BEGIN).await?;
     let named = sqlx::query!("UPDATE installation SET database_id = $1", database_id).execute(&mut *connection).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn end(connection: &mut PgConnection, database_id: &str) -> Res
     Ok(())
 }
 
-/// Takes the mark away where nothing was restored.
+/// Removes the mark if nothing was restored.
 pub(crate) async fn abandon(connection: &mut PgConnection) -> Result<(), StoreError> {
     if crate::postgres::tables(connection).await? == [RESTORING] {
         connection.execute(UNMARK).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn abandon(connection: &mut PgConnection) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Ends the sessions of programs whose buzon has died: they would go on to their commit.
+/// Ends the sessions of programs whose buzon has died, because they would go on to their commit.
 async fn end_orphans(connection: &mut PgConnection) -> Result<(), CopyError> {
     for _ in 0..LOOKS {
         let told = sqlx::query_scalar!(
@@ -94,7 +94,7 @@ async fn end_orphans(connection: &mut PgConnection) -> Result<(), CopyError> {
     Err(CopyError::Failed("a pg_restore of an earlier try does not end".to_owned()))
 }
 
-/// Removes everything but the mark: the place was empty when that was set.
+/// Removes everything but the mark. The place was empty when the mark was set.
 async fn clear(connection: &mut PgConnection) -> Result<(), StoreError> {
     let left = sqlx::query!(
         r#"

@@ -1,14 +1,14 @@
 use async_trait::async_trait;
 use sqlx::Executor;
-use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::admin::tokens::{TokenRow, TokenStore, instances, not_swallowed};
+use crate::admin::tokens::{TokenColumns, TokenStore, instances, not_swallowed};
 use crate::postgres::PostgresStore;
 use domain::access::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 
-/// Two tokens that are created at the same time would not see that they have one name. Readers do not wait for it.
+/// The lock of a creation. Without it, two tokens could be created at the same time with the same name. Readers do not
+/// wait.
 const ONE_AT_A_TIME: &str = "LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE";
 
 #[async_trait]
@@ -31,8 +31,8 @@ impl TokenStore for PostgresStore {
             token.prefix,
             token.digest.as_bytes().as_slice(),
             instances(&token.scope),
-            token.created_at.to_utc(),
-            token.expires_at.map(Timestamp::to_utc),
+            token.created_at as _,
+            token.expires_at as _,
         )
         .fetch_optional(&mut *unit)
         .await?;
@@ -46,7 +46,7 @@ impl TokenStore for PostgresStore {
                 ) AS "is_taken!"
                 "#,
                 token.name.as_str(),
-                token.created_at.to_utc(),
+                token.created_at as _,
             );
             not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
         }
@@ -56,27 +56,29 @@ impl TokenStore for PostgresStore {
 
     async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         let rows = sqlx::query_as!(
-            TokenRow::<OffsetDateTime>,
+            TokenColumns,
             r#"
-            SELECT id AS "id!", name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id AS "id!", name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             ORDER BY id DESC
             "#
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        rows.into_iter().map(ApiToken::try_from).collect()
     }
 
     async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
-        let done = sqlx::query!(
-            "UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
-            id.0,
-            now.to_utc(),
-        )
-        .execute(&mut *unit)
-        .await?;
+        let done =
+            sqlx::query!("UPDATE api_tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL", id.0, now as _,)
+                .execute(&mut *unit)
+                .await?;
         let is_over = sqlx::query_scalar!(
             r#"SELECT NOT EXISTS (SELECT FROM api_tokens WHERE id = $1 AND revoked_at IS NULL) AS "is_over!""#,
             id.0,
@@ -88,9 +90,14 @@ impl TokenStore for PostgresStore {
 
     async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
         let row = sqlx::query_as!(
-            TokenRow::<OffsetDateTime>,
+            TokenColumns,
             r#"
-            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             WHERE sha256 = $1
             "#,
@@ -98,14 +105,19 @@ impl TokenStore for PostgresStore {
         )
         .fetch_optional(&self.read_pool)
         .await?;
-        row.map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).transpose()
+        row.map(ApiToken::try_from).transpose()
     }
 
     async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
         let row = sqlx::query_as!(
-            TokenRow::<OffsetDateTime>,
+            TokenColumns,
             r#"
-            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             WHERE id = $1
             "#,
@@ -113,7 +125,7 @@ impl TokenStore for PostgresStore {
         )
         .fetch_optional(&self.read_pool)
         .await?;
-        row.map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).transpose()
+        row.map(ApiToken::try_from).transpose()
     }
 
     async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError> {
@@ -125,8 +137,8 @@ impl TokenStore for PostgresStore {
             WHERE id = $1 AND (last_used_at IS NULL OR last_used_at <= $3)
             "#,
             id.0,
-            now.to_utc(),
-            noted_since.to_utc(),
+            now as _,
+            noted_since as _,
         )
         .execute(&mut *unit)
         .await?;

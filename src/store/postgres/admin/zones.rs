@@ -1,27 +1,24 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use crate::admin::zones::{OffsetRow, ZoneStore, rows};
+use crate::admin::zones::{OffsetColumns, ZoneStore, rows};
 use crate::postgres::{PostgresStore, column};
 use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
 
 impl PostgresStore {
-    async fn stored_offsets(&self) -> Result<Vec<OffsetRow>, StoreError> {
-        let stored = sqlx::query!(
+    async fn stored_offsets(&self) -> Result<Vec<OffsetColumns>, StoreError> {
+        let stored = sqlx::query_as!(
+            OffsetColumns,
             r#"
-            SELECT since, offset_seconds, first_day::text AS "first_day!"
+            SELECT since AS "since: Timestamp", offset_seconds, first_day::text AS "first_day!"
             FROM time_zone_offsets
             ORDER BY since
             "#
         )
         .fetch_all(&self.read_pool)
         .await?;
-        let row = |since, offset_seconds, first_day| {
-            let since = Timestamp::from_utc(since).to_rfc3339();
-            OffsetRow { since, offset_seconds, first_day }
-        };
-        Ok(stored.into_iter().map(|stored| row(stored.since, stored.offset_seconds, stored.first_day)).collect())
+        Ok(stored)
     }
 }
 
@@ -38,16 +35,16 @@ impl ZoneStore for PostgresStore {
             return Ok(false);
         }
         let mut unit = self.begin(&self.job_writer).await?;
-        // Whoever holds this row writes the offsets; others wait for them here.
+        // The process that locks this row writes the offsets, and the others wait here.
         sqlx::query!("UPDATE installation SET time_zone = $1", name).execute(&mut *unit).await?;
         sqlx::query!("DELETE FROM time_zone_offsets AS stored").execute(&mut *unit).await?;
         sqlx::query!(
             r#"
             INSERT INTO time_zone_offsets (since, offset_seconds, first_day)
-            SELECT since::timestamptz, offset_seconds, first_day::date
-            FROM unnest($1::text[], $2::int4[], $3::text[]) AS zone (since, offset_seconds, first_day)
+            SELECT since, offset_seconds, first_day::date
+            FROM unnest($1::timestamptz[], $2::int4[], $3::text[]) AS zone (since, offset_seconds, first_day)
             "#,
-            column(&rows, |row| row.since.as_str()) as _,
+            column(&rows, |row| row.since) as _,
             column(&rows, |row| row.offset_seconds) as _,
             column(&rows, |row| row.first_day.as_str()) as _,
         )

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::postgres::{column, keys};
-use crate::write::acks::AckRows;
+use crate::postgres::{column, keys, rows};
+use crate::write::acks::{AckColumns, AckRaiseColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack;
@@ -13,6 +13,7 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl AckRows for PgConnection {
     async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
+        let rows = rows::<AckColumns<'_>, _>(acks);
         let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
@@ -21,11 +22,11 @@ impl AckRows for PgConnection {
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
             SET received_at = least(message_acks.received_at, excluded.received_at)
             "#,
-            column(acks, |it| it.instance_id.as_str()) as _,
-            column(acks, |it| it.message_id.as_str()) as _,
-            column(acks, |it| it.ack.as_str()) as _,
-            &column(acks, |it| ack::rank(&it.ack)),
-            &column(acks, |it| it.received_at.to_utc()),
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.message_id) as _,
+            column(&rows, |row| row.ack) as _,
+            &column(&rows, |row| row.ack_rank),
+            column(&rows, |row| row.received_at) as _,
         )
         .execute(self)
         .await?;
@@ -34,9 +35,10 @@ impl AckRows for PgConnection {
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let rows = sqlx::query!(
+        let acked = sqlx::query_as!(
+            MessageKey,
             r#"
-            SELECT key.instance_id AS "instance_id!", key.id AS "id!"
+            SELECT key.instance_id AS "instance_id!: InstanceId", key.id AS "id!"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             WHERE EXISTS (
                 SELECT
@@ -49,16 +51,18 @@ impl AckRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(acked)
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
-        let rows = sqlx::query!(
+        let acks = sqlx::query_as!(
+            MessageAck,
             r#"
-            SELECT message_id, ack, received_at
+            SELECT
+                instance_id AS "instance_id: InstanceId",
+                message_id,
+                ack,
+                received_at AS "received_at: Timestamp"
             FROM message_acks
             WHERE instance_id = '-' AND message_id = ANY($1)
             "#,
@@ -66,14 +70,7 @@ impl AckRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let unstated = InstanceId::unstated();
-        let acks = rows.into_iter().map(|row| MessageAck {
-            instance_id: unstated.clone(),
-            message_id: row.message_id,
-            ack: row.ack,
-            received_at: Timestamp::from_utc(row.received_at),
-        });
-        Ok(acks.collect())
+        Ok(acks)
     }
 
     async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
@@ -126,6 +123,7 @@ impl AckRows for PgConnection {
     }
 
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
+        let rows = rows::<AckRaiseColumns<'_>, _>(raises);
         let missed = sqlx::query_scalar!(
             r#"
             WITH due AS MATERIALIZED (
@@ -158,12 +156,12 @@ impl AckRows for PgConnection {
             )
             SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
             "#,
-            column(raises, |it| it.instance_id.as_str()) as _,
-            column(raises, |it| it.message_id.as_str()) as _,
-            column(raises, |it| it.status.ack.as_str()) as _,
-            &column(raises, |it| it.status.rank),
-            column(raises, |it| it.delivered_at.map(Timestamp::to_utc)) as _,
-            column(raises, |it| it.read_at.map(Timestamp::to_utc)) as _,
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.message_id) as _,
+            column(&rows, |row| row.ack) as _,
+            &column(&rows, |row| row.ack_rank),
+            column(&rows, |row| row.delivered_at) as _,
+            column(&rows, |row| row.read_at) as _,
         )
         .fetch_one(self)
         .await?;

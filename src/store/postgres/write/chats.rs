@@ -1,60 +1,26 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::postgres::{column, keys};
-use crate::write::chats::ChatRows;
-use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
+use crate::postgres::{column, keys, rows};
+use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
+use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
-
-/// The columns of `chats` that a [`Chat`] is read from.
-struct ChatRow {
-    instance_id: String,
-    chat_id: String,
-    name: Option<String>,
-    name_at: Option<OffsetDateTime>,
-    name_message_id: Option<String>,
-    message_count: i64,
-    last_incoming_at: Option<OffsetDateTime>,
-    last_incoming_id: Option<String>,
-    last_outgoing_at: Option<OffsetDateTime>,
-    last_outgoing_id: Option<String>,
-    waiting_since: Option<OffsetDateTime>,
-    waiting_id: Option<String>,
-}
-
-impl From<ChatRow> for Chat {
-    fn from(row: ChatRow) -> Self {
-        let mark = |at: Option<OffsetDateTime>, message_id: Option<String>| {
-            Some(MessagePosition { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
-        };
-        let named = |mark: MessagePosition| Some(ChatName { position: mark, name: row.name? });
-        Self {
-            instance_id: InstanceId::from_store(&row.instance_id),
-            chat_id: row.chat_id,
-            message_count: row.message_count,
-            last_incoming: mark(row.last_incoming_at, row.last_incoming_id),
-            last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id),
-            name: mark(row.name_at, row.name_message_id).and_then(named),
-            waiting: mark(row.waiting_since, row.waiting_id),
-        }
-    }
-}
 
 #[async_trait]
 impl ChatRows for PgConnection {
     async fn chats(&mut self, chats: &[ChatKey]) -> Result<Vec<Chat>, StoreError> {
         let (instance_ids, chat_ids) = keys(chats);
         let rows = sqlx::query_as!(
-            ChatRow,
+            ChatColumns,
             r#"
             SELECT
-                chats.instance_id, chats.chat_id, chats.name, chats.name_at, chats.name_message_id,
-                chats.message_count, chats.last_incoming_at, chats.last_incoming_id,
-                chats.last_outgoing_at, chats.last_outgoing_id, chats.waiting_since, chats.waiting_id
+                chats.instance_id AS "instance_id: InstanceId", chats.chat_id,
+                chats.name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.message_count,
+                chats.last_incoming_at AS "last_incoming_at: Timestamp", chats.last_incoming_id,
+                chats.last_outgoing_at AS "last_outgoing_at: Timestamp", chats.last_outgoing_id,
+                chats.waiting_since AS "waiting_since: Timestamp", chats.waiting_id
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, chat_id)
             JOIN chats ON chats.instance_id = key.instance_id AND chats.chat_id = key.chat_id
             "#,
@@ -67,16 +33,17 @@ impl ChatRows for PgConnection {
     }
 
     async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
+        let vacant = rows::<VacancyColumns<'_>, _>(vacant);
         let rows = sqlx::query_as!(
-            ChatRow,
+            ChatColumns,
             r#"
             SELECT
-                key.instance_id AS "instance_id!", key.chat_id AS "chat_id!",
-                named.sender_name AS "name?", named.occurred_at AS "name_at?", named.id AS "name_message_id?",
+                key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
+                named.sender_name AS "name?", named.occurred_at AS "name_at?: Timestamp", named.id AS "name_message_id?",
                 0::int8 AS "message_count!",
-                incoming.occurred_at AS "last_incoming_at?", incoming.id AS "last_incoming_id?",
-                outgoing.occurred_at AS "last_outgoing_at?", outgoing.id AS "last_outgoing_id?",
-                NULL::timestamptz AS "waiting_since?", NULL::text AS "waiting_id?"
+                incoming.occurred_at AS "last_incoming_at?: Timestamp", incoming.id AS "last_incoming_id?",
+                outgoing.occurred_at AS "last_outgoing_at?: Timestamp", outgoing.id AS "last_outgoing_id?",
+                NULL::timestamptz AS "waiting_since?: Timestamp", NULL::text AS "waiting_id?"
             FROM unnest($1::text[], $2::text[], $3::bool[], $4::bool[], $5::bool[])
                 AS key (instance_id, chat_id, incoming, outgoing, name)
             LEFT JOIN LATERAL (
@@ -112,11 +79,11 @@ impl ChatRows for PgConnection {
                 LIMIT 1
             ) AS named ON true
             "#,
-            column(vacant, |(key, _)| key.instance_id.as_str()) as _,
-            column(vacant, |(key, _)| key.chat_id.as_str()) as _,
-            &column(vacant, |(_, vacancies)| vacancies.incoming),
-            &column(vacant, |(_, vacancies)| vacancies.outgoing),
-            &column(vacant, |(_, vacancies)| vacancies.name),
+            column(&vacant, |row| row.instance_id) as _,
+            column(&vacant, |row| row.chat_id) as _,
+            &column(&vacant, |row| row.incoming),
+            &column(&vacant, |row| row.outgoing),
+            &column(&vacant, |row| row.name),
         )
         .fetch_all(self)
         .await?;
@@ -124,12 +91,7 @@ impl ChatRows for PgConnection {
     }
 
     async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
-        fn at(mark: Option<&MessagePosition>) -> Option<OffsetDateTime> {
-            mark.map(|mark| mark.occurred_at.to_utc())
-        }
-        fn id(mark: Option<&MessagePosition>) -> Option<&str> {
-            mark.map(|mark| mark.message_id.as_str())
-        }
+        let rows = rows::<SavedChatColumns, _>(chats);
         let written = sqlx::query!(
             r#"
             INSERT INTO chats (
@@ -158,23 +120,23 @@ impl ChatRows for PgConnection {
                 waiting_since = excluded.waiting_since,
                 waiting_id = excluded.waiting_id
             "#,
-            column(chats, |it| it.instance_id.as_str()) as _,
-            column(chats, |it| it.chat_id.as_str()) as _,
-            column(chats, |it| it.name.as_ref().map(|name| name.name.as_str())) as _,
-            column(chats, |it| at(it.name.as_ref().map(|name| &name.position))) as _,
-            column(chats, |it| id(it.name.as_ref().map(|name| &name.position))) as _,
-            &column(chats, |it| it.message_count),
-            column(chats, |it| at(it.last_message())) as _,
-            column(chats, |it| id(it.last_message())) as _,
-            column(chats, |it| at(it.last_incoming.as_ref())) as _,
-            column(chats, |it| id(it.last_incoming.as_ref())) as _,
-            column(chats, |it| at(it.last_outgoing.as_ref())) as _,
-            column(chats, |it| id(it.last_outgoing.as_ref())) as _,
-            column(chats, |it| chat_id::contact(&it.chat_id)) as _,
-            &column(chats, |it| chat_id::is_group(&it.chat_id)),
-            &column(chats, Chat::search),
-            column(chats, |it| at(it.waiting.as_ref())) as _,
-            column(chats, |it| id(it.waiting.as_ref())) as _,
+            column(&rows, |row| &row.chat.instance_id) as _,
+            column(&rows, |row| row.chat.chat_id.as_str()) as _,
+            column(&rows, |row| row.chat.name.as_deref()) as _,
+            column(&rows, |row| row.chat.name_at) as _,
+            column(&rows, |row| row.chat.name_message_id.as_deref()) as _,
+            &column(&rows, |row| row.chat.message_count),
+            column(&rows, |row| row.last_message_at) as _,
+            column(&rows, |row| row.last_message_id.as_deref()) as _,
+            column(&rows, |row| row.chat.last_incoming_at) as _,
+            column(&rows, |row| row.chat.last_incoming_id.as_deref()) as _,
+            column(&rows, |row| row.chat.last_outgoing_at) as _,
+            column(&rows, |row| row.chat.last_outgoing_id.as_deref()) as _,
+            column(&rows, |row| row.contact.as_deref()) as _,
+            &column(&rows, |row| row.is_group),
+            column(&rows, |row| row.search.as_str()) as _,
+            column(&rows, |row| row.chat.waiting_since) as _,
+            column(&rows, |row| row.chat.waiting_id.as_deref()) as _,
         )
         .execute(self)
         .await?;

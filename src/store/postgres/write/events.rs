@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::postgres::column;
-use crate::write::events::EventRows;
+use crate::write::events::{EventColumns, EventRows};
 use domain::event::batch::LedgerRows;
 
 #[async_trait]
@@ -18,8 +18,7 @@ impl EventRows for PgConnection {
     }
 
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
-        let rows = Vec::from_iter(rows.iter());
-        let rows = rows.as_slice();
+        let rows = Vec::from_iter(rows.iter().map(EventColumns::from));
         let written = sqlx::query_scalar!(
             r#"
             INSERT INTO events (
@@ -36,19 +35,19 @@ impl EventRows for PgConnection {
                 last_received_at = greatest(events.last_received_at, excluded.last_received_at)
             RETURNING seq
             "#,
-            &column(rows, |row| row.seq),
-            column(rows, |row| row.event.instance_id.as_str()) as _,
-            column(rows, |row| row.event.interpretation.subject.event_type.as_deref()) as _,
-            column(rows, |row| row.event.interpretation.subject.message_id.as_deref()) as _,
-            column(rows, |row| row.event.interpretation.subject.chat_id.as_deref()) as _,
-            column(rows, |row| row.event.body.as_slice()) as _,
-            column(rows, |row| row.event.body_sha256.as_slice()) as _,
-            &column(rows, |row| row.event.received_at.to_utc()),
-            &column(rows, |row| row.deliveries),
-            &column(rows, |row| row.last_received_at.to_utc()),
-            &column(rows, |row| row.event.signed),
-            column(rows, |row| row.event.interpretation.state.as_str()) as _,
-            column(rows, |row| row.event.interpretation.reason.as_deref()) as _,
+            &column(&rows, |row| row.seq),
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.event_type) as _,
+            column(&rows, |row| row.message_id) as _,
+            column(&rows, |row| row.chat_id) as _,
+            column(&rows, |row| row.body) as _,
+            column(&rows, |row| row.body_sha256) as _,
+            column(&rows, |row| row.received_at) as _,
+            &column(&rows, |row| row.deliveries),
+            column(&rows, |row| row.last_received_at) as _,
+            &column(&rows, |row| row.signed),
+            column(&rows, |row| row.state) as _,
+            column(&rows, |row| row.reason) as _,
         )
         .fetch_all(self)
         .await?;

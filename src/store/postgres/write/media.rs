@@ -2,31 +2,34 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use sqlx::{Executor, PgConnection};
-use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::postgres::{PostgresStore, column};
-use crate::write::media::{JobClaim, LeaseRow, LeasedRow, MediaRows, MediaStore, read_leases, settled_columns};
-use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
+use crate::postgres::{PostgresStore, column, rows};
+use crate::write::media::{
+    HeldColumns, JobClaim, JobColumns, LeaseColumns, LeasedColumns, MediaKeyColumns, MediaRows, MediaStore,
+    SettledColumns, claimed, read_leases, settled_columns,
+};
+use domain::instance::InstanceId;
+use domain::media::{Lease, LeasedJob, MediaJob, Settlement};
 use domain::time::timestamp::Timestamp;
 
-/// A unit of work that holds the ledger's clock keeps events waiting. So it does not wait for a job that somebody else is
-/// changing, such as `buzon media retry`, and comes again instead.
+/// A short limit on waits for locks. A unit of work that holds the ledger's clock delays events. So it does not wait
+/// for a job that another session is changing, such as `buzon media retry`, but fails and is tried again.
 const NOT_FOR_LONG: &str = "SET LOCAL lock_timeout = '200ms'";
 
-/// The three columns of keys.
-struct KeyColumns<'k> {
-    instance_ids: Vec<&'k str>,
+/// The columns of the keys of some rows.
+struct MediaKeyArrays<'k> {
+    instance_ids: Vec<&'k InstanceId>,
     message_ids: Vec<&'k str>,
     source_sha256s: Vec<&'k [u8]>,
 }
 
-impl<'k> KeyColumns<'k> {
-    fn new<R>(rows: &'k [R], key: impl Fn(&'k R) -> &'k MediaKey) -> Self {
+impl<'k> MediaKeyArrays<'k> {
+    fn new<R>(rows: &'k [R], key: impl Fn(&'k R) -> &'k MediaKeyColumns<'k>) -> Self {
         Self {
-            instance_ids: column(rows, |row| key(row).instance_id.as_str()),
-            message_ids: column(rows, |row| key(row).message_id.as_str()),
-            source_sha256s: column(rows, |row| key(row).source_sha256.as_slice()),
+            instance_ids: column(rows, |row| key(row).instance_id),
+            message_ids: column(rows, |row| key(row).message_id),
+            source_sha256s: column(rows, |row| key(row).source_sha256),
         }
     }
 }
@@ -34,7 +37,8 @@ impl<'k> KeyColumns<'k> {
 #[async_trait]
 impl MediaRows for PgConnection {
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
-        let keys = KeyColumns::new(jobs, |job| &job.key);
+        let jobs = rows::<JobColumns<'_>, _>(jobs);
+        let keys = MediaKeyArrays::new(&jobs, |job| &job.key);
         let written = sqlx::query!(
             r#"
             INSERT INTO media (
@@ -51,10 +55,10 @@ impl MediaRows for PgConnection {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            column(jobs, |it| it.source_url.as_str()) as _,
-            column(jobs, |it| it.source_host.as_str()) as _,
-            &column(jobs, |it| it.occurred_at.to_utc()),
-            &column(jobs, |it| it.due_at.to_utc()),
+            column(&jobs, |job| job.source_url) as _,
+            column(&jobs, |job| job.source_host) as _,
+            column(&jobs, |job| job.occurred_at) as _,
+            column(&jobs, |job| job.due_at) as _,
         )
         .execute(self)
         .await?;
@@ -62,7 +66,8 @@ impl MediaRows for PgConnection {
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
-        let keys = KeyColumns::new(jobs, |job| &job.key);
+        let jobs = rows::<JobColumns<'_>, _>(jobs);
+        let keys = MediaKeyArrays::new(&jobs, |job| &job.key);
         sqlx::query!(
             r#"
             UPDATE media
@@ -78,7 +83,7 @@ impl MediaRows for PgConnection {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            &column(jobs, |it| it.due_at.to_utc()),
+            column(&jobs, |job| job.due_at) as _,
         )
         .execute(self)
         .await?;
@@ -90,17 +95,17 @@ impl MediaRows for PgConnection {
 impl MediaStore for PostgresStore {
     async fn claim_media(&self, claim: &JobClaim) -> Result<Vec<LeasedJob>, StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
-        // One process after the other: those that choose at the same time choose the same.
+        // Processes claim one after the other, because they would choose the same jobs at the same time.
         sqlx::query!("SELECT id FROM installation WHERE id = 1 FOR UPDATE").fetch_one(&mut *unit).await?;
         sqlx::query!(
             "UPDATE media SET next_attempt_at = $1 WHERE state = 'pending' AND next_attempt_at > $2",
-            claim.now.to_utc(),
-            claim.attempt_absurd_after.to_utc(),
+            claim.now as _,
+            claim.attempt_absurd_after as _,
         )
         .execute(&mut *unit)
         .await?;
         let rows = sqlx::query_as!(
-            LeasedRow::<OffsetDateTime>,
+            LeasedColumns,
             r#"
             UPDATE media
             SET attempts = attempts + 1, lease_until = $2, lease_token = lease_token + 1
@@ -124,26 +129,27 @@ impl MediaStore for PostgresStore {
                 AND next_attempt_at <= $1
                 AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
             RETURNING
-                instance_id, message_id, source_sha256, lease_token, source_url, source_host, occurred_at, attempts,
-                denials
+                instance_id AS "instance_id: InstanceId", message_id, source_sha256, lease_token, source_url,
+                source_host, occurred_at AS "occurred_at: Timestamp", attempts, denials
             "#,
-            claim.now.to_utc(),
-            claim.lease_until.to_utc(),
+            claim.now as _,
+            claim.lease_until as _,
             &claim.busy_hosts,
             i64::from(claim.limit),
-            claim.lease_absurd_after.to_utc(),
+            claim.lease_absurd_after as _,
         )
-        .fetch_all(&mut *unit)
-        .await?;
+        .fetch_all(&mut *unit);
+        let claimed = claimed(rows.await)?;
         unit.commit().await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        claimed?.into_iter().map(LeasedJob::try_from).collect()
     }
 
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
-        let keys = KeyColumns::new(leases, |lease| &lease.key);
+        let leases = rows::<HeldColumns<'_>, _>(leases);
+        let keys = MediaKeyArrays::new(&leases, |lease| &lease.key);
         let mut unit = self.begin(&self.job_writer).await?;
         let held = sqlx::query_as!(
-            LeaseRow,
+            LeaseColumns,
             r#"
             UPDATE media
             SET lease_until = $5
@@ -154,13 +160,15 @@ impl MediaStore for PostgresStore {
                 AND media.source_sha256 = job.source_sha256
                 AND media.lease_token = job.lease_token
                 AND media.state = 'pending'
-            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            RETURNING
+                media.instance_id AS "instance_id: InstanceId", media.message_id, media.source_sha256,
+                media.lease_token
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            &column(leases, |it| it.token),
-            until.to_utc(),
+            &column(&leases, |lease| lease.lease_token),
+            until as _,
         )
         .fetch_all(&mut *unit)
         .await?;
@@ -169,13 +177,12 @@ impl MediaStore for PostgresStore {
     }
 
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
-        let keys = KeyColumns::new(settlements, |it| &it.lease.key);
-        let attempts = column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX));
         let mut unit = self.begin(&self.job_writer).await?;
-        let columns = settled_columns(&mut *unit, settlements).await?;
+        let rows = settled_columns(&mut *unit, settlements).await?;
+        let keys = MediaKeyArrays::new(&rows, |row| &row.lease.key);
         unit.execute(NOT_FOR_LONG).await?;
         let mut settled = sqlx::query_as!(
-            LeaseRow,
+            LeaseColumns,
             r#"
             UPDATE media
             SET state = job.state,
@@ -206,29 +213,31 @@ impl MediaStore for PostgresStore {
                 AND media.state = 'pending'
                 AND media.lease_until IS NOT NULL
                 AND (media.attempts >= job.attempts OR job.state = 'stored')
-            RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+            RETURNING
+                media.instance_id AS "instance_id: InstanceId", media.message_id, media.source_sha256,
+                media.lease_token
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            &column(settlements, |it| it.lease.token),
-            column(&columns, |it| it.state.as_str()) as _,
-            column(&columns, |it| it.reason) as _,
-            &column(&columns, |it| it.uncounted),
-            &column(&columns, |it| it.denied),
-            column(&columns, |it| it.next_attempt_at.map(Timestamp::to_utc)) as _,
-            column(&columns, |it| it.file.map(|file| file.object_key.as_str())) as _,
-            column(&columns, |it| it.file.map(|file| i64::try_from(file.size).unwrap_or(i64::MAX))) as _,
-            column(&columns, |it| it.file.map(|file| file.content_type.as_str())) as _,
-            column(&columns, |it| it.file.and_then(|file| file.file_name.as_deref())) as _,
-            column(&columns, |it| it.stored_at.map(Timestamp::to_utc)) as _,
-            &attempts,
-            column(&columns, |it| it.settled_seq) as _,
+            &column(&rows, |row| row.lease.lease_token),
+            column(&rows, |row| row.state) as _,
+            column(&rows, |row| row.reason) as _,
+            &column(&rows, |row| row.uncounted),
+            &column(&rows, |row| row.denied),
+            column(&rows, |row| row.next_attempt_at) as _,
+            column(&rows, |row| row.object_key) as _,
+            column(&rows, |row| row.size) as _,
+            column(&rows, |row| row.content_type) as _,
+            column(&rows, |row| row.file_name) as _,
+            column(&rows, |row| row.stored_at) as _,
+            &column(&rows, |row| row.attempts),
+            column(&rows, |row| row.settled_seq) as _,
         )
         .fetch_all(&mut *unit)
         .await?;
         if settled.len() < settlements.len() {
-            settled.extend(give_up(&mut unit, settlements).await?);
+            settled.extend(give_up(&mut unit, &rows).await?);
         }
         unit.commit().await?;
         read_leases(settled)
@@ -240,21 +249,21 @@ impl MediaStore for PostgresStore {
             SELECT least(
                 (SELECT min(next_attempt_at) FROM media WHERE state = 'pending' AND next_attempt_at > $1),
                 (SELECT min(lease_until) FROM media WHERE lease_until > $1)
-            )
+            ) AS "due: Timestamp"
             "#,
-            now.to_utc(),
+            now as _,
         )
         .fetch_one(&self.read_pool)
         .await?;
-        Ok(due.map(Timestamp::from_utc))
+        Ok(due)
     }
 }
 
 /// Gives up the leases of jobs that were made due again since they were claimed.
-async fn give_up(connection: &mut PgConnection, settlements: &[Settlement]) -> Result<Vec<LeaseRow>, StoreError> {
-    let keys = KeyColumns::new(settlements, |it| &it.lease.key);
+async fn give_up(connection: &mut PgConnection, rows: &[SettledColumns<'_>]) -> Result<Vec<LeaseColumns>, StoreError> {
+    let keys = MediaKeyArrays::new(rows, |row| &row.lease.key);
     let given_up = sqlx::query_as!(
-        LeaseRow,
+        LeaseColumns,
         r#"
         UPDATE media
         SET lease_until = NULL
@@ -266,13 +275,15 @@ async fn give_up(connection: &mut PgConnection, settlements: &[Settlement]) -> R
             AND media.lease_token = job.lease_token
             AND media.attempts < job.attempts
             AND media.lease_until IS NOT NULL
-        RETURNING media.instance_id, media.message_id, media.source_sha256, media.lease_token
+        RETURNING
+            media.instance_id AS "instance_id: InstanceId", media.message_id, media.source_sha256,
+            media.lease_token
         "#,
         &keys.instance_ids as _,
         &keys.message_ids as _,
         &keys.source_sha256s as _,
-        &column(settlements, |it| it.lease.token),
-        &column(settlements, |it| i32::try_from(it.attempts).unwrap_or(i32::MAX)),
+        &column(rows, |row| row.lease.lease_token),
+        &column(rows, |row| row.attempts),
     )
     .fetch_all(connection)
     .await?;

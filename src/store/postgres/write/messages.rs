@@ -2,11 +2,10 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::postgres::{column, keys};
-use crate::write::messages::{CopyPage, CopyRow, ENOUGH_OF_A_BODY, IfPresent, MessageRows};
+use crate::postgres::{column, keys, rows};
+use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
@@ -18,7 +17,9 @@ impl MessageRows for PgConnection {
         messages: &[Message],
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError> {
-        let written = sqlx::query!(
+        let rows = rows::<MessageColumns<'_>, _>(messages);
+        let written = sqlx::query_as!(
+            MessageKey,
             r#"
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
@@ -54,49 +55,48 @@ impl MessageRows for PgConnection {
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
             WHERE $25
-            RETURNING instance_id, id
+            RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
-            column(messages, |it| it.instance_id.as_str()) as _,
-            column(messages, |it| it.id.as_str()) as _,
-            column(messages, |it| it.fields.chat_id.as_deref()) as _,
-            column(messages, |it| it.fields.from_id.as_deref()) as _,
-            column(messages, |it| it.fields.to_id.as_deref()) as _,
-            &column(messages, |it| it.fields.from_me),
-            column(messages, |it| it.fields.sender_name.as_deref()) as _,
-            column(messages, |it| it.fields.body.as_deref()) as _,
-            column(messages, |it| it.fields.kind.as_deref()) as _,
-            column(messages, |it| it.fields.sent_at.map(Timestamp::to_utc)) as _,
-            &column(messages, Message::is_group),
-            column(messages, |it| it.fields.quoted_message_id.as_deref()) as _,
-            column(messages, |it| it.fields.reaction.as_deref()) as _,
-            column(messages, |it| it.fields.media_url.as_deref()) as _,
-            column(messages, |it| it.fields.location.map(|at| at.latitude)) as _,
-            column(messages, |it| it.fields.location.map(|at| at.longitude)) as _,
-            column(messages, |it| it.fields.vcard.as_deref()) as _,
-            column(messages, |it| it.fields.status.as_deref()) as _,
-            column(messages, |it| it.fields.group_sender.as_deref()) as _,
-            &column(messages, |it| it.received_at.to_utc()),
-            &column(messages, |it| it.occurred_at().to_utc()),
-            &column(messages, |it| it.event_seq),
-            column(messages, |it| it.ack.ack.as_str()) as _,
-            &column(messages, |it| it.ack.rank),
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.id) as _,
+            column(&rows, |row| row.chat_id) as _,
+            column(&rows, |row| row.from_id) as _,
+            column(&rows, |row| row.to_id) as _,
+            &column(&rows, |row| row.from_me),
+            column(&rows, |row| row.sender_name) as _,
+            column(&rows, |row| row.body) as _,
+            column(&rows, |row| row.r#type) as _,
+            column(&rows, |row| row.sent_at) as _,
+            &column(&rows, |row| row.is_group),
+            column(&rows, |row| row.quoted_message_id) as _,
+            column(&rows, |row| row.reaction) as _,
+            column(&rows, |row| row.media_url) as _,
+            column(&rows, |row| row.latitude) as _,
+            column(&rows, |row| row.longitude) as _,
+            column(&rows, |row| row.vcard) as _,
+            column(&rows, |row| row.status) as _,
+            column(&rows, |row| row.group_sender) as _,
+            column(&rows, |row| row.received_at) as _,
+            column(&rows, |row| row.occurred_at) as _,
+            &column(&rows, |row| row.event_seq),
+            column(&rows, |row| row.ack) as _,
+            &column(&rows, |row| row.ack_rank),
             present == IfPresent::Overlay,
         )
         .fetch_all(self)
         .await?;
-        Ok(written
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(written.into_iter().collect())
     }
 
     async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let rows = sqlx::query!(
+        let recorded = sqlx::query_as!(
+            RecordedMessage,
             r#"
             SELECT
-                messages.instance_id, messages.id, messages.chat_id, messages.from_me, messages.sender_name,
-                messages.sent_at, messages.is_group, messages.received_at, messages.event_seq
+                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_me,
+                messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
+                messages.received_at AS "received_at: Timestamp", messages.event_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -105,25 +105,17 @@ impl MessageRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let recorded = rows.into_iter().map(|row| RecordedMessage {
-            instance_id: InstanceId::from_store(&row.instance_id),
-            id: row.id,
-            chat_id: row.chat_id,
-            from_me: row.from_me,
-            sender_name: row.sender_name,
-            sent_at: row.sent_at.map(Timestamp::from_utc),
-            is_group: row.is_group,
-            received_at: Timestamp::from_utc(row.received_at),
-            event_seq: row.event_seq,
-        });
-        Ok(recorded.collect())
+        Ok(recorded)
     }
 
     async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query!(
             r#"
-            SELECT messages.instance_id, messages.id, left(messages.body, $3) AS "body!"
+            SELECT
+                messages.instance_id AS "instance_id: InstanceId",
+                messages.id,
+                left(messages.body, $3) AS "body!"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             WHERE messages.body IS NOT NULL
@@ -134,10 +126,8 @@ impl MessageRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id }, row.body))
-            .collect())
+        let beginning = rows.into_iter().map(|row| (MessageKey { instance_id: row.instance_id, id: row.id }, row.body));
+        Ok(beginning.collect())
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
@@ -150,7 +140,11 @@ impl MessageRows for PgConnection {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query!(
             r#"
-            SELECT key.instance_id AS "instance_id!", key.id AS "id!", sizes.copies AS "copies!", sizes.bytes AS "bytes!"
+            SELECT
+                key.instance_id AS "instance_id!: InstanceId",
+                key.id AS "id!",
+                sizes.copies AS "copies!",
+                sizes.bytes AS "bytes!"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
                 SELECT count(*) AS copies, coalesce(sum(octet_length(counted.body)), 0)::int8 AS bytes
@@ -171,7 +165,7 @@ impl MessageRows for PgConnection {
         .fetch_all(self)
         .await?;
         let sizes = rows.into_iter().map(|row| {
-            let key = MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id };
+            let key = MessageKey { instance_id: row.instance_id, id: row.id };
             (key, CopySizes { copies: row.copies, bytes: row.bytes })
         });
         Ok(sizes.collect())
@@ -180,7 +174,7 @@ impl MessageRows for PgConnection {
     async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            CopyRow::<OffsetDateTime>,
+            CopyColumns,
             r#"
             WITH sized AS MATERIALIZED (
                 SELECT events.seq, coalesce(octet_length(events.body), 0) AS size
@@ -196,7 +190,9 @@ impl MessageRows for PgConnection {
                 FROM sized
                 WHERE seq > $3 AND seq <= $4
             )
-            SELECT events.instance_id, events.body, events.body_sha256, events.received_at, events.seq, events.state
+            SELECT
+                events.instance_id AS "instance_id: InstanceId", events.body, events.body_sha256,
+                events.received_at AS "received_at: Timestamp", events.seq, events.state
             FROM summed
             JOIN events ON events.seq = summed.seq
             WHERE summed.bytes <= $5 OR summed.place = 1
@@ -210,19 +206,21 @@ impl MessageRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        CopyPage::read(rows, |at| Ok(Timestamp::from_utc(at)))
+        Ok(CopyPage::from(rows))
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-        let rows = sqlx::query!(
-            "SELECT instance_id, id FROM messages WHERE from_me AND id = ANY($1) AND instance_id <> '-'",
+        let outgoing = sqlx::query_as!(
+            MessageKey,
+            r#"
+            SELECT instance_id AS "instance_id: InstanceId", id
+            FROM messages
+            WHERE from_me AND id = ANY($1) AND instance_id <> '-'
+            "#,
             ids,
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(outgoing)
     }
 }

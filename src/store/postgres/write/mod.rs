@@ -1,4 +1,4 @@
-//! The twins of `store/write`.
+//! The statements of `store/write` on this database.
 
 pub(crate) mod acks;
 pub(crate) mod chats;

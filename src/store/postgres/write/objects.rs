@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use crate::postgres::{PostgresStore, column};
-use crate::write::objects::{ObjectStore, byte_count, parsed};
+use crate::postgres::PostgresStore;
+use crate::write::objects::{ObjectStore, byte_count};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 
@@ -28,15 +28,15 @@ impl ObjectStore for PostgresStore {
     async fn objects_without_row(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
         let orphans = sqlx::query_scalar!(
             r#"
-            SELECT object.key AS "object_key!"
+            SELECT object.key AS "object_key!: ObjectKey"
             FROM unnest($1::text[]) AS object (key)
             WHERE NOT EXISTS (SELECT FROM media WHERE media.object_key = object.key)
             "#,
-            column(keys, ObjectKey::as_str) as _,
+            keys as _,
         )
         .fetch_all(&self.read_pool)
         .await?;
-        Ok(parsed(orphans))
+        Ok(orphans)
     }
 
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
@@ -49,9 +49,9 @@ impl ObjectStore for PostgresStore {
             SET locked_until = excluded.locked_until
             WHERE media_object_locks.locked_until <= $2
             "#,
-            key.as_str(),
-            now.to_utc(),
-            until.to_utc(),
+            key as _,
+            now as _,
+            until as _,
         )
         .execute(&mut *unit)
         .await?;
@@ -63,8 +63,8 @@ impl ObjectStore for PostgresStore {
         let mut unit = self.begin(&self.job_writer).await?;
         sqlx::query!(
             "DELETE FROM media_object_locks WHERE object_key = $1 AND locked_until = $2",
-            key.as_str(),
-            until.to_utc(),
+            key as _,
+            until as _,
         )
         .execute(&mut *unit)
         .await?;

@@ -5,21 +5,22 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
 use crate::write::rebuild::{
-    Aim, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns, rebuild,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
+    rebuild,
 };
 use crate::{OpenError, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-/// It takes as long as it takes, and the temporary tables have more memory than those of small questions.
+/// The settings of a rebuild: there is no time limit, and temporary tables have more memory than for small queries.
 const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
      SET temp_buffers = '128MB'; SET plan_cache_mode = 'force_custom_plan'";
 
-/// Nothing but what is temporary can be written.
+/// The transaction of a check, in which only temporary tables can be written.
 const CHECK: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-/// Behind the batch that is under way, and before all others.
+/// The transaction of a rebuild, which waits for the batch that is under way and goes before all others.
 const REBUILD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE ledger_clock SET seq = seq";
 
 pub(crate) async fn run(
@@ -79,9 +80,15 @@ impl RebuildRows for PgConnection {
     }
 
     async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            AppliedColumns,
             r#"
-            SELECT seq, instance_id, body AS "body!", received_at, signed
+            SELECT
+                seq,
+                instance_id AS "instance_id: InstanceId",
+                body AS "body!",
+                received_at AS "received_at: Timestamp",
+                signed
             FROM events
             WHERE seq > $1
                 AND seq <= (
@@ -111,11 +118,8 @@ impl RebuildRows for PgConnection {
         )
         .fetch_all(self)
         .await?;
-        let events = rows.into_iter().map(|row| {
-            let instance_id = InstanceId::from_store(&row.instance_id);
-            (row.seq, Event::of_ledger(instance_id, row.body, Timestamp::from_utc(row.received_at), row.signed))
-        });
-        Ok(events.collect())
+        let event = |row: AppliedColumns| (row.seq, Event::from(row));
+        Ok(rows.into_iter().map(event).collect())
     }
 
     async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError> {

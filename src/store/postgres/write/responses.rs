@@ -1,38 +1,31 @@
 use async_trait::async_trait;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use crate::StoreError;
-use crate::postgres::column;
-use crate::write::responses::ResponseRows;
-use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
+use crate::postgres::{column, rows};
+use crate::write::responses::{AroundColumns, ResponseColumns, ResponseRows};
+use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-fn mark(at: Option<OffsetDateTime>, message_id: Option<String>) -> Option<MessagePosition> {
-    Some(MessagePosition { occurred_at: Timestamp::from_utc(at?), message_id: message_id? })
-}
-
-fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
-    Some(AnswerSecond { outgoing: outgoing?, incoming })
-}
-
-/// A chat's messages are looked for between two places of an index that leads with the chat, and in its order. With
-/// `chat_id = …` and `ORDER BY occurred_at` alone, a table without statistics can make PostgreSQL walk over the times of a
-/// whole instance.
+/// A chat's messages are looked up between two positions of an index that begins with the chat, and in its order. With
+/// only `chat_id = …` and `ORDER BY occurred_at`, PostgreSQL may scan the times of a whole instance if a table has no
+/// statistics.
 #[async_trait]
 impl ResponseRows for PgConnection {
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            AroundColumns,
             r#"
             SELECT
-                key.instance_id AS "instance_id!", key.chat_id AS "chat_id!",
-                before.occurred_at AS "before?",
-                next.occurred_at AS "next_at?", next.id AS "next_id?",
-                asked.occurred_at AS "asked_at?", asked.id AS "asked_id?",
-                after.occurred_at AS "after_at?", after.id AS "after_id?",
-                asked_after.occurred_at AS "asked_after_at?", asked_after.id AS "asked_after_id?"
+                key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
+                before.occurred_at AS "before?: Timestamp",
+                next.occurred_at AS "next_at?: Timestamp", next.id AS "next_id?",
+                asked.occurred_at AS "asked_at?: Timestamp", asked.id AS "asked_id?",
+                after.occurred_at AS "after_at?: Timestamp", after.id AS "after_id?",
+                asked_after.occurred_at AS "asked_after_at?: Timestamp",
+                asked_after.id AS "asked_after_id?"
             FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, second)
             LEFT JOIN LATERAL (
                 SELECT
@@ -94,17 +87,11 @@ impl ResponseRows for PgConnection {
             "#,
             column(touched, |(key, _)| key.instance_id.as_str()) as _,
             column(touched, |(key, _)| key.chat_id.as_str()) as _,
-            &column(touched, |(_, second)| second.to_utc()),
+            column(touched, |(_, second)| *second) as _,
         )
         .fetch_all(self)
         .await?;
-        let around = rows.into_iter().map(|row| AnswersAround {
-            chat: ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
-            before: row.before.map(Timestamp::from_utc),
-            next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
-            after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
-        });
-        Ok(around.collect())
+        Ok(rows.into_iter().map(AnswersAround::from).collect())
     }
 
     async fn first_incoming(
@@ -113,7 +100,11 @@ impl ResponseRows for PgConnection {
     ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
         let rows = sqlx::query!(
             r#"
-            SELECT key.instance_id AS "instance_id!", key.chat_id AS "chat_id!", first.occurred_at, first.id
+            SELECT
+                key.instance_id AS "instance_id!: InstanceId",
+                key.chat_id AS "chat_id!",
+                first.occurred_at AS "occurred_at: Timestamp",
+                first.id
             FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, since)
             CROSS JOIN LATERAL (
                 SELECT messages.occurred_at, messages.id
@@ -128,13 +119,13 @@ impl ResponseRows for PgConnection {
             "#,
             column(since, |(key, _)| key.instance_id.as_str()) as _,
             column(since, |(key, _)| key.chat_id.as_str()) as _,
-            &column(since, |(_, at)| at.to_utc()),
+            column(since, |(_, at)| *at) as _,
         )
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = MessagePosition { occurred_at: Timestamp::from_utc(row.occurred_at), message_id: row.id };
-            (ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id }, mark)
+            let mark = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            (ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, mark)
         });
         Ok(found.collect())
     }
@@ -152,8 +143,8 @@ impl ResponseRows for PgConnection {
             "#,
             column(spans, |it| it.chat.instance_id.as_str()) as _,
             column(spans, |it| it.chat.chat_id.as_str()) as _,
-            &column(spans, |it| it.from.to_utc()),
-            &column(spans, |it| it.until.to_utc()),
+            column(spans, |it| it.from) as _,
+            column(spans, |it| it.until) as _,
         )
         .execute(self)
         .await?;
@@ -161,6 +152,7 @@ impl ResponseRows for PgConnection {
     }
 
     async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
+        let rows = rows::<ResponseColumns<'_>, _>(responses);
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
@@ -176,13 +168,13 @@ impl ResponseRows for PgConnection {
                 outgoing_id = excluded.outgoing_id,
                 seconds = excluded.seconds
             "#,
-            column(responses, |it| it.instance_id.as_str()) as _,
-            column(responses, |it| it.chat_id.as_str()) as _,
-            &column(responses, |it| it.incoming.occurred_at.to_utc()),
-            column(responses, |it| it.incoming.message_id.as_str()) as _,
-            &column(responses, |it| it.outgoing.occurred_at.to_utc()),
-            column(responses, |it| it.outgoing.message_id.as_str()) as _,
-            &column(responses, Response::seconds),
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.chat_id) as _,
+            column(&rows, |row| row.waiting_since) as _,
+            column(&rows, |row| row.incoming_id) as _,
+            column(&rows, |row| row.answered_at) as _,
+            column(&rows, |row| row.outgoing_id) as _,
+            &column(&rows, |row| row.seconds),
         )
         .execute(self)
         .await?;

@@ -1,4 +1,4 @@
-//! A person's query. SQLite opens the file for reading alone, and would refuse to write even so.
+//! Queries by hand. The file is opened read-only, so SQLite itself refuses to write.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::admin::adhoc::{Brake, Dialect, QueryError, QueryPart, Session, Value,
 use crate::sqlite::BUSY_WAIT;
 use crate::sqlite::lock::{beside, unusable};
 
-/// How many of its instructions SQLite carries out between two looks at the brake: well under a millisecond.
+/// The number of instructions that SQLite executes between two checks of the stop flag. It takes well under a
+/// millisecond.
 const INSTRUCTIONS: i32 = 10_000;
 
 pub(crate) struct SqliteSession {
@@ -84,7 +85,7 @@ fn values(row: &SqliteRow) -> Result<Vec<Value>, StoreError> {
     Ok((0..row.len()).map(value).collect::<Result<_, sqlx::Error>>()?)
 }
 
-/// By the value's own type: that of an expression's column is not known.
+/// Reads a value by its own type, because the type of an expression's column is unknown.
 fn value(raw: SqliteValueRef<'_>) -> Result<Value, sqlx::Error> {
     if raw.is_null() {
         return Ok(Value::Null);
@@ -94,7 +95,7 @@ fn value(raw: SqliteValueRef<'_>) -> Result<Value, sqlx::Error> {
         "INTEGER" | "BOOLEAN" => <i64 as Decode<Sqlite>>::decode(raw).map(Value::Integer),
         "REAL" => <f64 as Decode<Sqlite>>::decode(raw).map(Value::Real),
         "BLOB" => <Vec<u8> as Decode<Sqlite>>::decode(raw).map(Value::Bytes),
-        // Text may hold any bytes, for example where somebody cast it.
+        // Text may hold any bytes, for example after a cast.
         _ => {
             <&[u8] as Decode<Sqlite>>::decode(raw).map(|bytes| Value::Text(String::from_utf8_lossy(bytes).into_owned()))
         }

@@ -1,5 +1,5 @@
-//! A copy is made by `VACUUM INTO`, in one read transaction: the writer goes on, and only its log cannot begin anew
-//! until the copy is there. The copy has no empty pages, and needs no log.
+//! Copies are made by `VACUUM INTO` in one read transaction. The writer goes on; only its log cannot start over until
+//! the copy is done. The copy has no empty pages, and needs no log.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -19,16 +19,16 @@ use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
 use crate::{OpenError, StoreError};
 use platform::private_folder;
 
-/// What every database that can be copied has.
+/// The table that every database has that can be copied.
 const NEEDED: &str = "installation";
 const OWNER_ONLY: u32 = 0o600;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 pub(crate) struct SqliteCopies {
     path: PathBuf,
-    /// Keeps other backups away.
+    /// The lock that excludes other backups.
     held: Option<File>,
-    /// Keeps servers away.
+    /// The lock that excludes servers.
     place: Option<Lock>,
 }
 
@@ -45,7 +45,7 @@ impl SqliteCopies {
         unusable(&self.path, error).into()
     }
 
-    /// A file beside the database.
+    /// Returns the path of a file beside the database.
     fn beside(&self, ending: &str) -> Result<PathBuf, CopyError> {
         beside(&self.path, ending).map_err(|error| self.unusable(&error))
     }
@@ -107,7 +107,7 @@ impl Copies for SqliteCopies {
             private_folder::make(folder).map_err(|error| self.unusable(&error))?;
         }
         self.place = Some(Lock::take(&self.path)?);
-        // A log without its database would be taken for the restored one's.
+        // SQLite would take a log without a database for that of the restored one.
         for ending in ["", "-wal", "-journal"] {
             let file = self.beside(ending)?;
             if file.metadata().is_ok_and(|file| file.len() > 0) {
@@ -135,8 +135,8 @@ impl Copies for SqliteCopies {
     }
 }
 
-/// Looks at a database that no server has looked at: SQLite would take a damaged log for a short one, and copy what it
-/// has forgotten nothing of.
+/// Examines a database that no server has open. SQLite would take a damaged log for a short one, and the copy would
+/// silently lack the rest.
 async fn look(path: &Path) -> Result<(), OpenError> {
     match Lock::take(path) {
         Ok(_lock) => soundness::look(path).await,
@@ -145,10 +145,10 @@ async fn look(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// What a copy holds, all of which is read.
+/// Reads the whole copy, and returns its contents.
 ///
 /// # Errors
-/// [`CopyError::Damaged`] if it is no sound database.
+/// [`CopyError::Damaged`] if the copy is no intact database.
 pub(crate) async fn inspect(path: &Path) -> Result<Copied, CopyError> {
     let damaged = |error: StoreError| match error {
         StoreError::Damaged(found) => CopyError::Damaged(found),
@@ -193,7 +193,7 @@ async fn contents(connection: &mut SqliteConnection) -> Result<Contents, CopyErr
     Ok(Contents { kind: DatabaseKind::Sqlite, database_id, schema_version, last_seq, postgres: None })
 }
 
-/// Gives a database its name, and the journal that all of ours have.
+/// Gives a database its id, and the journal mode that all databases of buzon have.
 async fn rename_database(path: &Path, database_id: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
     let mut connection = options.disable_statement_logging().connect().await?;

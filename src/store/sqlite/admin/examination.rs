@@ -1,4 +1,4 @@
-//! A look at the file, beside a server or without one.
+//! The examination of the file, beside a server or without one.
 
 use std::path::Path;
 
@@ -7,8 +7,10 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use crate::sqlite::{MIGRATIONS, schema, soundness, tables};
 use crate::{Examination, OpenError, StoreError, Trigger};
 
+/// Examines the database at this path.
+///
 /// # Errors
-/// What a server would refuse to open for, pending migrations apart.
+/// The errors for which a server would refuse to open, except pending migrations.
 pub(crate) async fn examine(path: &Path) -> Result<Examination, OpenError> {
     let absent = || Examination {
         is_new: true,
@@ -33,11 +35,13 @@ pub(crate) async fn examine(path: &Path) -> Result<Examination, OpenError> {
     Ok(Examination { is_new: tables.is_empty(), migrations_missing, id, server_time: None, triggers })
 }
 
-/// The tables in which SQLite keeps the index of words begin so.
+/// The prefix of the tables in which SQLite keeps the index of words.
 const WORDS: &str = "message_words_";
 
+/// Returns the triggers of the database.
+///
 /// # Errors
-/// [`StoreError::Unsafe`] if one is on a table that is SQLite's own: what it does there damages the index of words.
+/// [`StoreError::Unsafe`] if a trigger is on one of SQLite's own tables, where it damages the index of words.
 pub(crate) async fn triggers(connection: &mut SqliteConnection) -> Result<Vec<Trigger>, StoreError> {
     let triggers = sqlx::query_as!(
         Trigger,

@@ -1,4 +1,4 @@
-//! The twins of `store/admin`.
+//! The statements of `store/admin` on this database.
 
 pub(crate) mod adhoc;
 pub(crate) mod copies;

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use crate::admin::tokens::{TokenRow, TokenStore, instances, not_swallowed};
-use crate::sqlite::{SqliteStore, timestamp};
+use crate::admin::tokens::{TokenColumns, TokenStore, instances, not_swallowed};
+use crate::sqlite::SqliteStore;
 use domain::access::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 
@@ -10,8 +10,7 @@ use domain::time::timestamp::Timestamp;
 impl TokenStore for SqliteStore {
     async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
         let (name, prefix, sha256) = (token.name.as_str(), &token.prefix, token.digest.as_bytes().as_slice());
-        let (instances, created_at) = (instances(&token.scope), token.created_at.to_rfc3339());
-        let expires_at = token.expires_at.map(Timestamp::to_rfc3339);
+        let instances = instances(&token.scope);
         let mut unit = self.begin().await?;
         let id = sqlx::query_scalar!(
             r#"
@@ -28,8 +27,8 @@ impl TokenStore for SqliteStore {
             prefix,
             sha256,
             instances,
-            created_at,
-            expires_at,
+            token.created_at,
+            token.expires_at,
         )
         .fetch_optional(&mut *unit)
         .await?;
@@ -43,7 +42,7 @@ impl TokenStore for SqliteStore {
                 ) AS "is_taken!: bool"
                 "#,
                 name,
-                created_at,
+                token.created_at,
             );
             not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
         }
@@ -53,20 +52,24 @@ impl TokenStore for SqliteStore {
 
     async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
         let rows = sqlx::query_as!(
-            TokenRow::<String>,
+            TokenColumns,
             r#"
-            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             ORDER BY id DESC
             "#
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+        rows.into_iter().map(ApiToken::try_from).collect()
     }
 
     async fn revoke_token(&self, id: TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        let now = now.to_rfc3339();
         let mut unit = self.begin().await?;
         let done =
             sqlx::query!("UPDATE api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL", id.0, now)
@@ -84,9 +87,14 @@ impl TokenStore for SqliteStore {
     async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
         let sha256 = digest.as_bytes().as_slice();
         let row = sqlx::query_as!(
-            TokenRow::<String>,
+            TokenColumns,
             r#"
-            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             WHERE sha256 = ?1
             "#,
@@ -94,14 +102,19 @@ impl TokenStore for SqliteStore {
         )
         .fetch_optional(&self.read_pool)
         .await?;
-        row.map(|row| row.read(|at| timestamp(&at))).transpose()
+        row.map(ApiToken::try_from).transpose()
     }
 
     async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
         let row = sqlx::query_as!(
-            TokenRow::<String>,
+            TokenColumns,
             r#"
-            SELECT id, name, prefix, sha256, instances, created_at, expires_at, revoked_at, last_used_at
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
             FROM api_tokens
             WHERE id = ?1
             "#,
@@ -109,11 +122,10 @@ impl TokenStore for SqliteStore {
         )
         .fetch_optional(&self.read_pool)
         .await?;
-        row.map(|row| row.read(|at| timestamp(&at))).transpose()
+        row.map(ApiToken::try_from).transpose()
     }
 
     async fn note_token_use(&self, id: TokenId, now: Timestamp, noted_since: Timestamp) -> Result<(), StoreError> {
-        let (now, noted_since) = (now.to_rfc3339(), noted_since.to_rfc3339());
         let mut unit = self.begin().await?;
         sqlx::query!(
             r#"

@@ -1,16 +1,17 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use crate::admin::zones::{OffsetRow, ZoneStore, rows};
+use crate::admin::zones::{OffsetColumns, ZoneStore, rows};
 use crate::sqlite::{SqliteStore, json};
+use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
 
 impl SqliteStore {
-    async fn stored_offsets(&self) -> Result<Vec<OffsetRow>, StoreError> {
+    async fn stored_offsets(&self) -> Result<Vec<OffsetColumns>, StoreError> {
         let stored = sqlx::query_as!(
-            OffsetRow,
+            OffsetColumns,
             r#"
-            SELECT since, offset_seconds AS "offset_seconds: i32", first_day
+            SELECT since AS "since: Timestamp", offset_seconds AS "offset_seconds: i32", first_day
             FROM time_zone_offsets
             ORDER BY since
             "#

@@ -3,60 +3,15 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys, timestamp};
-use crate::write::acks::AckRows;
+use crate::sqlite::{json, keys};
+use crate::write::acks::{AckColumns, AckRaiseColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack;
 use domain::message::ack::{AckRaise, MessageAck};
 use domain::time::timestamp::Timestamp;
 
-#[derive(Serialize)]
-struct AckRow<'a> {
-    instance_id: &'a str,
-    message_id: &'a str,
-    ack: &'a str,
-    ack_rank: i16,
-    received_at: String,
-}
-
-impl<'a> From<&'a MessageAck> for AckRow<'a> {
-    fn from(ack: &'a MessageAck) -> Self {
-        Self {
-            instance_id: ack.instance_id.as_str(),
-            message_id: &ack.message_id,
-            ack: &ack.ack,
-            ack_rank: ack::rank(&ack.ack),
-            received_at: ack.received_at.to_rfc3339(),
-        }
-    }
-}
-
-/// An [`AckRaise`] as a JSON row.
-#[derive(Serialize)]
-struct RaiseRow<'r> {
-    instance_id: &'r str,
-    message_id: &'r str,
-    ack: &'r str,
-    ack_rank: i16,
-    delivered_at: Option<String>,
-    read_at: Option<String>,
-}
-
-impl<'r> From<&'r AckRaise> for RaiseRow<'r> {
-    fn from(raise: &'r AckRaise) -> Self {
-        Self {
-            instance_id: raise.instance_id.as_str(),
-            message_id: &raise.message_id,
-            ack: &raise.status.ack,
-            ack_rank: raise.status.rank,
-            delivered_at: raise.delivered_at.map(Timestamp::to_rfc3339),
-            read_at: raise.read_at.map(Timestamp::to_rfc3339),
-        }
-    }
-}
-
-/// The new ack of a message.
+/// The new ack of a message. The times stay text, because they are only written back.
 #[derive(Serialize)]
 struct DueAck {
     instance_id: String,
@@ -70,7 +25,7 @@ struct DueAck {
 #[async_trait]
 impl AckRows for SqliteConnection {
     async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
-        let rows = json(acks.iter().map(AckRow::from));
+        let rows = json(acks.iter().map(AckColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
@@ -94,9 +49,10 @@ impl AckRows for SqliteConnection {
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
         let keys = keys(messages);
-        let rows = sqlx::query!(
+        let acked = sqlx::query_as!(
+            MessageKey,
             r#"
-            SELECT key.value ->> 'instance_id' AS "instance_id!: String", key.value ->> 'id' AS "id!: String"
+            SELECT key.value ->> 'instance_id' AS "instance_id!: InstanceId", key.value ->> 'id' AS "id!: String"
             FROM jsonb_each(?1) AS key
             WHERE EXISTS (
                 SELECT 1
@@ -109,17 +65,19 @@ impl AckRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(acked)
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
         let message_ids = json(message_ids);
-        let rows = sqlx::query!(
+        let acks = sqlx::query_as!(
+            MessageAck,
             r#"
-            SELECT message_id AS "message_id!: String", ack AS "ack!: String", received_at AS "received_at!: String"
+            SELECT
+                instance_id AS "instance_id!: InstanceId",
+                message_id AS "message_id!: String",
+                ack AS "ack!: String",
+                received_at AS "received_at!: Timestamp"
             FROM message_acks
             WHERE instance_id = '-' AND message_id IN (SELECT value FROM jsonb_each(?1))
             "#,
@@ -127,16 +85,7 @@ impl AckRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let unstated = InstanceId::unstated();
-        let acks = rows.into_iter().map(|row| {
-            Ok(MessageAck {
-                instance_id: unstated.clone(),
-                message_id: row.message_id,
-                ack: row.ack,
-                received_at: timestamp(&row.received_at)?,
-            })
-        });
-        acks.collect()
+        Ok(acks)
     }
 
     async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
@@ -190,7 +139,7 @@ impl AckRows for SqliteConnection {
     }
 
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
-        let rows = json(raises.iter().map(RaiseRow::from));
+        let rows = json(raises.iter().map(AckRaiseColumns::from));
         let due = sqlx::query_as!(
             DueAck,
             r#"
@@ -235,8 +184,8 @@ impl AckRows for SqliteConnection {
     }
 }
 
-/// Writes acks over those of messages that are there, and returns how many were not written. SQLite cannot count in one
-/// statement what it updates in the same.
+/// Writes the new acks of existing messages, and returns how many were not written. SQLite cannot count the rows that
+/// it updates within the same statement.
 async fn write_acks(connection: &mut SqliteConnection, due: Vec<DueAck>) -> Result<u64, StoreError> {
     if due.is_empty() {
         return Ok(0);

@@ -1,136 +1,32 @@
 use async_trait::async_trait;
-use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys, timestamp};
-use crate::write::chats::ChatRows;
-use domain::chat::chat_id;
-use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
+use crate::sqlite::{json, keys};
+use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
+use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
-
-/// A row of `chats`.
-#[derive(Default, Serialize)]
-struct ChatRow {
-    instance_id: String,
-    chat_id: String,
-    name: Option<String>,
-    name_at: Option<String>,
-    name_message_id: Option<String>,
-    message_count: i64,
-    last_message_at: Option<String>,
-    last_message_id: Option<String>,
-    last_incoming_at: Option<String>,
-    last_incoming_id: Option<String>,
-    last_outgoing_at: Option<String>,
-    last_outgoing_id: Option<String>,
-    contact: Option<String>,
-    is_group: bool,
-    search: String,
-    waiting_since: Option<String>,
-    waiting_id: Option<String>,
-}
-
-impl From<&Chat> for ChatRow {
-    fn from(chat: &Chat) -> Self {
-        let columns = |mark: Option<&MessagePosition>| match mark {
-            Some(mark) => (Some(mark.occurred_at.to_rfc3339()), Some(mark.message_id.clone())),
-            None => (None, None),
-        };
-        let (name_at, name_message_id) = columns(chat.name.as_ref().map(|name| &name.position));
-        let (last_message_at, last_message_id) = columns(chat.last_message());
-        let (last_incoming_at, last_incoming_id) = columns(chat.last_incoming.as_ref());
-        let (last_outgoing_at, last_outgoing_id) = columns(chat.last_outgoing.as_ref());
-        let (waiting_since, waiting_id) = columns(chat.waiting.as_ref());
-        Self {
-            instance_id: chat.instance_id.as_str().to_owned(),
-            chat_id: chat.chat_id.clone(),
-            name: chat.name.as_ref().map(|name| name.name.clone()),
-            name_at,
-            name_message_id,
-            message_count: chat.message_count,
-            last_message_at,
-            last_message_id,
-            last_incoming_at,
-            last_incoming_id,
-            last_outgoing_at,
-            last_outgoing_id,
-            contact: chat_id::contact(&chat.chat_id).map(str::to_owned),
-            is_group: chat_id::is_group(&chat.chat_id),
-            search: chat.search(),
-            waiting_since,
-            waiting_id,
-        }
-    }
-}
-
-impl TryFrom<ChatRow> for Chat {
-    type Error = StoreError;
-
-    fn try_from(row: ChatRow) -> Result<Self, StoreError> {
-        let mark = |at: Option<String>, message_id: Option<String>| match (at, message_id) {
-            (Some(at), Some(message_id)) => Ok(Some(MessagePosition { occurred_at: timestamp(&at)?, message_id })),
-            _ => Ok::<_, StoreError>(None),
-        };
-        let named = |mark: MessagePosition| Some(ChatName { position: mark, name: row.name? });
-        Ok(Self {
-            instance_id: InstanceId::from_store(&row.instance_id),
-            chat_id: row.chat_id,
-            message_count: row.message_count,
-            last_incoming: mark(row.last_incoming_at, row.last_incoming_id)?,
-            last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id)?,
-            name: mark(row.name_at, row.name_message_id)?.and_then(named),
-            waiting: mark(row.waiting_since, row.waiting_id)?,
-        })
-    }
-}
-
-/// A chat with the places that are vacant.
-#[derive(Serialize)]
-struct VacantRow<'v> {
-    instance_id: &'v str,
-    chat_id: &'v str,
-    incoming: bool,
-    outgoing: bool,
-    name: bool,
-}
-
-impl<'v> From<&'v (ChatKey, StaleChatFields)> for VacantRow<'v> {
-    fn from((ChatKey { instance_id, chat_id }, stale): &'v (ChatKey, StaleChatFields)) -> Self {
-        Self {
-            instance_id: instance_id.as_str(),
-            chat_id,
-            incoming: stale.incoming,
-            outgoing: stale.outgoing,
-            name: stale.name,
-        }
-    }
-}
+use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl ChatRows for SqliteConnection {
     async fn chats(&mut self, chats: &[ChatKey]) -> Result<Vec<Chat>, StoreError> {
         let keys = keys(chats);
         let rows = sqlx::query_as!(
-            ChatRow,
+            ChatColumns,
             r#"
             SELECT
-                chats.instance_id AS "instance_id!: String",
+                chats.instance_id AS "instance_id!: InstanceId",
                 chats.chat_id AS "chat_id!: String",
                 chats.name AS "name: String",
-                chats.name_at AS "name_at: String",
+                chats.name_at AS "name_at: Timestamp",
                 chats.name_message_id AS "name_message_id: String",
                 chats.message_count AS "message_count!: i64",
-                chats.last_message_at AS "last_message_at: String",
-                chats.last_message_id AS "last_message_id: String",
-                chats.last_incoming_at AS "last_incoming_at: String",
+                chats.last_incoming_at AS "last_incoming_at: Timestamp",
                 chats.last_incoming_id AS "last_incoming_id: String",
-                chats.last_outgoing_at AS "last_outgoing_at: String",
+                chats.last_outgoing_at AS "last_outgoing_at: Timestamp",
                 chats.last_outgoing_id AS "last_outgoing_id: String",
-                chats.contact AS "contact: String",
-                chats.is_group AS "is_group!: bool",
-                chats.search AS "search!: String",
-                chats.waiting_since AS "waiting_since: String",
+                chats.waiting_since AS "waiting_since: Timestamp",
                 chats.waiting_id AS "waiting_id: String"
             FROM jsonb_each(?1) AS key
             CROSS JOIN chats
@@ -140,23 +36,27 @@ impl ChatRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        rows.into_iter().map(Chat::try_from).collect()
+        Ok(rows.into_iter().map(Chat::from).collect())
     }
 
     async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
-        let keys = json(vacant.iter().map(VacantRow::from));
-        let rows = sqlx::query!(
+        let keys = json(vacant.iter().map(VacancyColumns::from));
+        let rows = sqlx::query_as!(
+            ChatColumns,
             r#"
             SELECT
-                key.instance_id AS "instance_id!: String",
+                key.instance_id AS "instance_id!: InstanceId",
                 key.chat_id AS "chat_id!: String",
                 named.sender_name AS "name: String",
-                named.occurred_at AS "name_at: String",
+                named.occurred_at AS "name_at: Timestamp",
                 named.id AS "name_message_id: String",
-                incoming.occurred_at AS "last_incoming_at: String",
+                0 AS "message_count!: i64",
+                incoming.occurred_at AS "last_incoming_at: Timestamp",
                 incoming.id AS "last_incoming_id: String",
-                outgoing.occurred_at AS "last_outgoing_at: String",
-                outgoing.id AS "last_outgoing_id: String"
+                outgoing.occurred_at AS "last_outgoing_at: Timestamp",
+                outgoing.id AS "last_outgoing_id: String",
+                NULL AS "waiting_since: Timestamp",
+                NULL AS "waiting_id: String"
             FROM (
                 SELECT
                     value ->> 'instance_id' AS instance_id,
@@ -197,23 +97,11 @@ impl ChatRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let chats = rows.into_iter().map(|row| ChatRow {
-            instance_id: row.instance_id,
-            chat_id: row.chat_id,
-            name: row.name,
-            name_at: row.name_at,
-            name_message_id: row.name_message_id,
-            last_incoming_at: row.last_incoming_at,
-            last_incoming_id: row.last_incoming_id,
-            last_outgoing_at: row.last_outgoing_at,
-            last_outgoing_id: row.last_outgoing_id,
-            ..ChatRow::default()
-        });
-        chats.map(Chat::try_from).collect()
+        Ok(rows.into_iter().map(Chat::from).collect())
     }
 
     async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
-        let rows = json(chats.iter().map(ChatRow::from));
+        let rows = json(chats.iter().map(SavedChatColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO chats (

@@ -6,51 +6,26 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::events::EventRows;
+use crate::write::events::{EventColumns, EventRows};
 use domain::event::batch::{LedgerRow, LedgerRows};
 
-/// A row of the ledger; its body is the slice of `length` bytes from `start` (the first is 1) in a parameter of its
+/// A row of the ledger, whose body is the slice of `length` bytes from `start` (the first is 1) in a parameter of its
 /// own, because JSON holds no bytes.
 #[derive(Serialize)]
-struct EventRow<'e> {
-    seq: i64,
-    instance_id: &'e str,
-    event_type: Option<&'e str>,
-    message_id: Option<&'e str>,
-    chat_id: Option<&'e str>,
+struct SlicedEvent<'e> {
+    #[serde(flatten)]
+    columns: EventColumns<'e>,
     start: usize,
     length: usize,
-    body_sha256: String,
-    received_at: String,
-    deliveries: i64,
-    last_received_at: String,
-    signed: bool,
-    state: &'static str,
-    reason: Option<&'e str>,
 }
 
-impl<'e> EventRow<'e> {
+impl<'e> SlicedEvent<'e> {
     /// Appends the body to `bodies`.
     fn new(row: &LedgerRow<'e>, bodies: &mut Vec<u8>) -> Self {
-        let event = row.event;
-        let start = bodies.len() + 1;
-        bodies.extend_from_slice(&event.body);
-        Self {
-            seq: row.seq,
-            instance_id: event.instance_id.as_str(),
-            event_type: event.interpretation.subject.event_type.as_deref(),
-            message_id: event.interpretation.subject.message_id.as_deref(),
-            chat_id: event.interpretation.subject.chat_id.as_deref(),
-            start,
-            length: event.body.len(),
-            body_sha256: hex::encode(event.body_sha256),
-            received_at: event.received_at.to_rfc3339(),
-            deliveries: row.deliveries,
-            last_received_at: row.last_received_at.to_rfc3339(),
-            signed: event.signed,
-            state: event.interpretation.state.as_str(),
-            reason: event.interpretation.reason.as_deref(),
-        }
+        let columns = EventColumns::from(row);
+        let (start, length) = (bodies.len() + 1, columns.body.len());
+        bodies.extend_from_slice(columns.body);
+        Self { columns, start, length }
     }
 }
 
@@ -65,7 +40,7 @@ impl EventRows for SqliteConnection {
 
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
         let mut bodies = Vec::new();
-        let rows = json(rows.iter().map(|row| EventRow::new(row, &mut bodies)));
+        let rows = json(rows.iter().map(|row| SlicedEvent::new(row, &mut bodies)));
         let written = sqlx::query_scalar!(
             r#"
             INSERT INTO events (

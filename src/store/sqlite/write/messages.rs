@@ -1,76 +1,14 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys, timestamp};
-use crate::write::messages::{CopyPage, CopyRow, ENOUGH_OF_A_BODY, IfPresent, MessageRows};
+use crate::sqlite::{json, keys};
+use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
-
-/// A row of `messages`.
-#[derive(Serialize)]
-struct MessageRow<'m> {
-    instance_id: &'m str,
-    id: &'m str,
-    chat_id: Option<&'m str>,
-    from_id: Option<&'m str>,
-    to_id: Option<&'m str>,
-    from_me: bool,
-    sender_name: Option<&'m str>,
-    body: Option<&'m str>,
-    r#type: Option<&'m str>,
-    sent_at: Option<String>,
-    is_group: bool,
-    quoted_message_id: Option<&'m str>,
-    reaction: Option<&'m str>,
-    media_url: Option<&'m str>,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    vcard: Option<&'m str>,
-    status: Option<&'m str>,
-    group_sender: Option<&'m str>,
-    received_at: String,
-    occurred_at: String,
-    event_seq: i64,
-    ack: &'m str,
-    ack_rank: i16,
-}
-
-impl<'m> From<&'m Message> for MessageRow<'m> {
-    fn from(message: &'m Message) -> Self {
-        let fields = &message.fields;
-        Self {
-            instance_id: message.instance_id.as_str(),
-            id: &message.id,
-            chat_id: fields.chat_id.as_deref(),
-            from_id: fields.from_id.as_deref(),
-            to_id: fields.to_id.as_deref(),
-            from_me: fields.from_me,
-            sender_name: fields.sender_name.as_deref(),
-            body: fields.body.as_deref(),
-            r#type: fields.kind.as_deref(),
-            sent_at: fields.sent_at.map(Timestamp::to_rfc3339),
-            is_group: message.is_group(),
-            quoted_message_id: fields.quoted_message_id.as_deref(),
-            reaction: fields.reaction.as_deref(),
-            media_url: fields.media_url.as_deref(),
-            latitude: fields.location.map(|at| at.latitude),
-            longitude: fields.location.map(|at| at.longitude),
-            vcard: fields.vcard.as_deref(),
-            status: fields.status.as_deref(),
-            group_sender: fields.group_sender.as_deref(),
-            received_at: message.received_at.to_rfc3339(),
-            occurred_at: message.occurred_at().to_rfc3339(),
-            event_seq: message.event_seq,
-            ack: &message.ack.ack,
-            ack_rank: message.ack.rank,
-        }
-    }
-}
 
 #[async_trait]
 impl MessageRows for SqliteConnection {
@@ -79,9 +17,10 @@ impl MessageRows for SqliteConnection {
         messages: &[Message],
         present: IfPresent,
     ) -> Result<HashSet<MessageKey>, StoreError> {
-        let rows = json(messages.iter().map(MessageRow::from));
+        let rows = json(messages.iter().map(MessageColumns::from));
         let replace = present == IfPresent::Overlay;
-        let written = sqlx::query!(
+        let written = sqlx::query_as!(
+            MessageKey,
             r#"
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
@@ -137,32 +76,30 @@ impl MessageRows for SqliteConnection {
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
             WHERE ?2
-            RETURNING instance_id AS "instance_id!: String", id AS "id!: String"
+            RETURNING instance_id AS "instance_id!: InstanceId", id AS "id!: String"
             "#,
             rows,
             replace,
         )
         .fetch_all(self)
         .await?;
-        Ok(written
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(written.into_iter().collect())
     }
 
     async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
         let keys = keys(messages);
-        let rows = sqlx::query!(
+        let recorded = sqlx::query_as!(
+            RecordedMessage,
             r#"
             SELECT
-                messages.instance_id AS "instance_id!: String",
+                messages.instance_id AS "instance_id!: InstanceId",
                 messages.id AS "id!: String",
                 messages.chat_id AS "chat_id: String",
                 messages.from_me AS "from_me!: bool",
                 messages.sender_name AS "sender_name: String",
-                messages.sent_at AS "sent_at: String",
+                messages.sent_at AS "sent_at: Timestamp",
                 messages.is_group AS "is_group!: bool",
-                messages.received_at AS "received_at!: String",
+                messages.received_at AS "received_at!: Timestamp",
                 messages.event_seq AS "event_seq!: i64"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages
@@ -172,20 +109,7 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let recorded = rows.into_iter().map(|row| {
-            Ok(RecordedMessage {
-                instance_id: InstanceId::from_store(&row.instance_id),
-                id: row.id,
-                chat_id: row.chat_id,
-                from_me: row.from_me,
-                sender_name: row.sender_name,
-                sent_at: row.sent_at.as_deref().map(timestamp).transpose()?,
-                is_group: row.is_group,
-                received_at: timestamp(&row.received_at)?,
-                event_seq: row.event_seq,
-            })
-        });
-        recorded.collect()
+        Ok(recorded)
     }
 
     async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
@@ -193,7 +117,7 @@ impl MessageRows for SqliteConnection {
         let rows = sqlx::query!(
             r#"
             SELECT
-                messages.instance_id AS "instance_id!: String",
+                messages.instance_id AS "instance_id!: InstanceId",
                 messages.id AS "id!: String",
                 substr(messages.body, 1, ?2) AS "body!: String"
             FROM jsonb_each(?1) AS key
@@ -206,10 +130,8 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| (MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id }, row.body))
-            .collect())
+        let beginning = rows.into_iter().map(|row| (MessageKey { instance_id: row.instance_id, id: row.id }, row.body));
+        Ok(beginning.collect())
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
@@ -227,8 +149,8 @@ impl MessageRows for SqliteConnection {
         Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
     }
 
-    /// The length of a body stands at the beginning of its row, and so do the columns that are asked for: no more of it is
-    /// read.
+    /// SQLite stores the length of a body at the beginning of its row, where the other columns of this query are too.
+    /// So the body itself is not read.
     async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
         let keys = keys(messages);
         let at_most = MAX_FOLDED_COPIES + 1;
@@ -252,7 +174,7 @@ impl MessageRows for SqliteConnection {
                 FROM jsonb_each(?1) AS key
             )
             SELECT
-                instance_id AS "instance_id!: String",
+                instance_id AS "instance_id!: InstanceId",
                 id AS "id!: String",
                 sizes ->> 0 AS "copies!: i64",
                 sizes ->> 1 AS "bytes!: i64"
@@ -264,7 +186,7 @@ impl MessageRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let sizes = rows.into_iter().map(|row| {
-            let key = MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id };
+            let key = MessageKey { instance_id: row.instance_id, id: row.id };
             (key, CopySizes { copies: row.copies, bytes: row.bytes })
         });
         Ok(sizes.collect())
@@ -273,7 +195,7 @@ impl MessageRows for SqliteConnection {
     async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query_as!(
-            CopyRow::<String>,
+            CopyColumns,
             r#"
             WITH sized AS MATERIALIZED (
                 SELECT events.seq, coalesce(length(events.body), 0) AS size
@@ -292,10 +214,10 @@ impl MessageRows for SqliteConnection {
                 FROM sized
             )
             SELECT
-                events.instance_id AS "instance_id!: String",
+                events.instance_id AS "instance_id!: InstanceId",
                 events.body AS "body: Vec<u8>",
                 events.body_sha256 AS "body_sha256!: Vec<u8>",
-                events.received_at AS "received_at!: String",
+                events.received_at AS "received_at!: Timestamp",
                 events.seq AS "seq!: i64",
                 events.state AS "state!: String"
             FROM summed
@@ -310,14 +232,15 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        CopyPage::read(rows, |at| timestamp(&at))
+        Ok(CopyPage::from(rows))
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
         let ids = json(ids);
-        let rows = sqlx::query!(
+        let outgoing = sqlx::query_as!(
+            MessageKey,
             r#"
-            SELECT instance_id AS "instance_id!: String", id AS "id!: String"
+            SELECT instance_id AS "instance_id!: InstanceId", id AS "id!: String"
             FROM messages
             WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
             "#,
@@ -325,9 +248,6 @@ impl MessageRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| MessageKey { instance_id: InstanceId::from_store(&row.instance_id), id: row.id })
-            .collect())
+        Ok(outgoing)
     }
 }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use crate::StoreError;
 use crate::sqlite::{SqliteStore, json};
-use crate::write::objects::{ObjectStore, byte_count, parsed};
+use crate::write::objects::{ObjectStore, byte_count};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
 
@@ -30,7 +30,7 @@ impl ObjectStore for SqliteStore {
         let keys = json(keys.iter().map(|key| [key.as_str()]));
         let orphans = sqlx::query_scalar!(
             r#"
-            SELECT key.value ->> 0 AS "object_key!: String"
+            SELECT key.value ->> 0 AS "object_key!: ObjectKey"
             FROM json_each(?1) AS key
             WHERE NOT EXISTS (SELECT 1 FROM media WHERE media.object_key = key.value ->> 0)
             "#,
@@ -38,11 +38,10 @@ impl ObjectStore for SqliteStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        Ok(parsed(orphans))
+        Ok(orphans)
     }
 
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
-        let (key, now, until) = (key.as_str(), now.to_rfc3339(), until.to_rfc3339());
         let mut unit = self.begin().await?;
         let locked = sqlx::query!(
             r#"
@@ -63,7 +62,6 @@ impl ObjectStore for SqliteStore {
     }
 
     async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
-        let (key, until) = (key.as_str(), until.to_rfc3339());
         let mut unit = self.begin().await?;
         sqlx::query!("DELETE FROM media_object_locks WHERE object_key = ?1 AND locked_until = ?2", key, until)
             .execute(&mut *unit)

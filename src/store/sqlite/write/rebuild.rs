@@ -3,15 +3,17 @@ use std::path::Path;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
-use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare, timestamp};
+use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare};
 use crate::write::rebuild::{
-    Aim, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns, rebuild,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
+    rebuild,
 };
 use crate::{OpenError, OpenMode, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
+use domain::time::timestamp::Timestamp;
 
-/// Which follows from `message_search`, and is written with it.
+/// The table that is written together with `message_search`, from which it follows.
 const WORDS: &str = "message_words";
 
 pub(crate) async fn run(
@@ -26,7 +28,7 @@ pub(crate) async fn run(
     prepare(path, Pending::Refuse, OpenMode::Beside).await?;
     let options = options(path).create_if_missing(false);
     let mut connection = match aim {
-        // What is temporary can be written on a connection that only reads.
+        // Temporary tables can be written on a read-only connection.
         Aim::Check => options.read_only(true).connect().await.map_err(StoreError::from)?,
         Aim::Rebuild => connect(&options).await?,
     };
@@ -50,7 +52,7 @@ async fn within(
     Ok(differences)
 }
 
-/// The statements that make the temporary tables and their indexes, from those that made the lasting ones.
+/// Returns the statements that make the temporary tables and their indexes, from those that made the permanent ones.
 async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([WORDS]).collect();
     let made: Vec<String> = sqlx::query_scalar(
@@ -83,13 +85,14 @@ impl RebuildRows for SqliteConnection {
     }
 
     async fn applied_after(&mut self, seq: i64) -> Result<Vec<(i64, Event)>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            AppliedColumns,
             r#"
             SELECT
                 seq AS "seq!: i64",
-                instance_id AS "instance_id!: String",
+                instance_id AS "instance_id!: InstanceId",
                 body AS "body!: Vec<u8>",
-                received_at AS "received_at!: String",
+                received_at AS "received_at!: Timestamp",
                 signed AS "signed!: bool"
             FROM events
             WHERE seq > ?1
@@ -120,11 +123,8 @@ impl RebuildRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let events = rows.into_iter().map(|row| {
-            let instance_id = InstanceId::from_store(&row.instance_id);
-            Ok((row.seq, Event::of_ledger(instance_id, row.body, timestamp(&row.received_at)?, row.signed)))
-        });
-        events.collect()
+        let event = |row: AppliedColumns| (row.seq, Event::from(row));
+        Ok(rows.into_iter().map(event).collect())
     }
 
     async fn other_columns(&mut self, table: &DerivedTable) -> Result<Vec<String>, StoreError> {
@@ -152,7 +152,7 @@ impl RebuildRows for SqliteConnection {
                 let columns: Vec<String> =
                     columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
                 let columns = columns.join(", ");
-                // Without a condition, the parser takes ON for that of a join.
+                // Without a condition, the parser takes ON for the beginning of a join's constraint.
                 format!(
                     "INSERT INTO main.{name} SELECT * FROM temp.{name} WHERE TRUE \
                      ON CONFLICT ({key}) DO UPDATE SET {columns}"

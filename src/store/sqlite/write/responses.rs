@@ -3,101 +3,61 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, timestamp};
-use crate::write::responses::ResponseRows;
-use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
+use crate::sqlite::json;
+use crate::write::responses::{AroundColumns, ResponseColumns, ResponseRows};
+use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-/// A chat and a time.
+/// A chat and a time as a row of JSON.
 #[derive(Serialize)]
 struct PlaceRow<'p> {
-    instance_id: &'p str,
+    instance_id: &'p InstanceId,
     chat_id: &'p str,
-    at: String,
+    at: Timestamp,
 }
 
 impl<'p> From<&'p (ChatKey, Timestamp)> for PlaceRow<'p> {
     fn from((ChatKey { instance_id, chat_id }, at): &'p (ChatKey, Timestamp)) -> Self {
-        Self { instance_id: instance_id.as_str(), chat_id, at: at.to_rfc3339() }
+        Self { instance_id, chat_id, at: *at }
     }
 }
 
+/// A [`WaitSpan`] as a row of JSON.
 #[derive(Serialize)]
 struct SpanRow<'s> {
-    instance_id: &'s str,
+    instance_id: &'s InstanceId,
     chat_id: &'s str,
-    from: String,
-    until: String,
+    from: Timestamp,
+    until: Timestamp,
 }
 
 impl<'s> From<&'s WaitSpan> for SpanRow<'s> {
     fn from(span: &'s WaitSpan) -> Self {
-        Self {
-            instance_id: span.chat.instance_id.as_str(),
-            chat_id: &span.chat.chat_id,
-            from: span.from.to_rfc3339(),
-            until: span.until.to_rfc3339(),
-        }
+        Self { instance_id: &span.chat.instance_id, chat_id: &span.chat.chat_id, from: span.from, until: span.until }
     }
-}
-
-/// A row of `responses`.
-#[derive(Serialize)]
-struct ResponseRow<'r> {
-    instance_id: &'r str,
-    chat_id: &'r str,
-    waiting_since: String,
-    incoming_id: &'r str,
-    answered_at: String,
-    outgoing_id: &'r str,
-    seconds: i64,
-}
-
-impl<'r> From<&'r Response> for ResponseRow<'r> {
-    fn from(response: &'r Response) -> Self {
-        Self {
-            instance_id: response.instance_id.as_str(),
-            chat_id: &response.chat_id,
-            waiting_since: response.incoming.occurred_at.to_rfc3339(),
-            incoming_id: &response.incoming.message_id,
-            answered_at: response.outgoing.occurred_at.to_rfc3339(),
-            outgoing_id: &response.outgoing.message_id,
-            seconds: response.seconds(),
-        }
-    }
-}
-
-fn mark(at: Option<String>, message_id: Option<String>) -> Result<Option<MessagePosition>, StoreError> {
-    match (at, message_id) {
-        (Some(at), Some(message_id)) => Ok(Some(MessagePosition { occurred_at: timestamp(&at)?, message_id })),
-        _ => Ok(None),
-    }
-}
-
-fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
-    Some(AnswerSecond { outgoing: outgoing?, incoming })
 }
 
 #[async_trait]
 impl ResponseRows for SqliteConnection {
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
         let places = json(touched.iter().map(PlaceRow::from));
-        // A time's first 20 characters and '999Z' are the end of its second.
-        let rows = sqlx::query!(
+        // The first 20 characters of a time, with '999Z', are the last millisecond of its second.
+        let rows = sqlx::query_as!(
+            AroundColumns,
             r#"
             SELECT
-                key.instance_id AS "instance_id!: String",
+                key.instance_id AS "instance_id!: InstanceId",
                 key.chat_id AS "chat_id!: String",
-                before.occurred_at AS "before?: String",
-                next.occurred_at AS "next_at?: String",
+                before.occurred_at AS "before?: Timestamp",
+                next.occurred_at AS "next_at?: Timestamp",
                 next.id AS "next_id?: String",
-                asked.occurred_at AS "asked_at?: String",
+                asked.occurred_at AS "asked_at?: Timestamp",
                 asked.id AS "asked_id?: String",
-                after.occurred_at AS "after_at?: String",
+                after.occurred_at AS "after_at?: Timestamp",
                 after.id AS "after_id?: String",
-                asked_after.occurred_at AS "asked_after_at?: String",
+                asked_after.occurred_at AS "asked_after_at?: Timestamp",
                 asked_after.id AS "asked_after_id?: String"
             FROM (
                 SELECT value ->> 'instance_id' AS instance_id, value ->> 'chat_id' AS chat_id, value ->> 'at' AS second
@@ -154,15 +114,7 @@ impl ResponseRows for SqliteConnection {
         )
         .fetch_all(self)
         .await?;
-        let around = rows.into_iter().map(|row| {
-            Ok(AnswersAround {
-                chat: ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id },
-                before: row.before.as_deref().map(timestamp).transpose()?,
-                next: answer(mark(row.next_at, row.next_id)?, mark(row.asked_at, row.asked_id)?),
-                after: answer(mark(row.after_at, row.after_id)?, mark(row.asked_after_at, row.asked_after_id)?),
-            })
-        });
-        around.collect()
+        Ok(rows.into_iter().map(AnswersAround::from).collect())
     }
 
     async fn first_incoming(
@@ -173,9 +125,9 @@ impl ResponseRows for SqliteConnection {
         let rows = sqlx::query!(
             r#"
             SELECT
-                messages.instance_id AS "instance_id!: String",
+                messages.instance_id AS "instance_id!: InstanceId",
                 messages.chat_id AS "chat_id!: String",
-                messages.occurred_at AS "occurred_at!: String",
+                messages.occurred_at AS "occurred_at!: Timestamp",
                 messages.id AS "id!: String"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages ON messages.rowid = (
@@ -194,10 +146,10 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = MessagePosition { occurred_at: timestamp(&row.occurred_at)?, message_id: row.id };
-            Ok((ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id }, mark))
+            let mark = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            (ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, mark)
         });
-        found.collect()
+        Ok(found.collect())
     }
 
     async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError> {
@@ -223,7 +175,7 @@ impl ResponseRows for SqliteConnection {
     }
 
     async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
-        let rows = json(responses.iter().map(ResponseRow::from));
+        let rows = json(responses.iter().map(ResponseColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (

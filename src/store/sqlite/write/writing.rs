@@ -1,4 +1,4 @@
-//! The connection that writes, and its units of work.
+//! The connection for writing, and its units of work.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::StoreError;
 use crate::sqlite::{COMMIT, connect};
 use crate::write::writer::UnitOfWork;
 
-/// Between two looks whether somebody still waits.
+/// The number of instructions of SQLite between two checks whether the connection was dropped.
 const INSTRUCTIONS: i32 = 10_000;
 
-/// A connection whose statement ends when it is dropped. It runs on a thread of its own, and would hold the lock until it
-/// is through.
+/// A connection whose running statement ends when the connection is dropped. The statement runs on a thread of its own,
+/// and would otherwise hold the lock until it is done.
 pub(crate) struct WritingConnection {
     connection: SqliteConnection,
     abandoned: Abandoned,
@@ -30,7 +30,7 @@ impl Drop for Abandoned {
     }
 }
 
-/// A unit of work on it.
+/// A unit of work on a [`WritingConnection`].
 pub(crate) struct WritingUnit<'w>(UnitOfWork<'w, WritingConnection>);
 
 impl WritingConnection {
