@@ -1,10 +1,9 @@
-//! The only place with SQL. A contract for each aggregate ([`EventStore`] …), joined as [`Store`], and its twins
-//! `sqlite/` and `postgres/`.
+//! The only place with SQL. A trait for each aggregate ([`EventStore`] …), joined as [`Store`], with its twins in `sqlite/` and
+//! `postgres/`. Questions are methods of `dyn Store` in `read/`, which use the traits of queries there.
 //!
-//! To add a method: add it to the aggregate's contract, write it in both backends (their numbered
-//! parameters are written differently, so that the texts differ: the same text twice would be one file in `.sqlx`), run
-//! `scripts/sqlx-data`, and add its test to `tests/store/`, which runs on both. Rules belong in
-//! `domain`; a backend holds statements.
+//! To add a method: add it to the trait, write it in both backends (their numbered parameters are written differently, so
+//! that the texts differ: the same text twice would be one file in `.sqlx`), run `scripts/sqlx-data`, and add its test to
+//! `tests/store/`, which runs on both. Rules belong in `domain`; a backend holds statements.
 
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What was stated of messages, as people and dashboards see it.
+//! Acks: the words that a gateway stated about messages.
 
 use super::index::{ACK_WORD, Index, OF_MESSAGE};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
@@ -9,7 +9,7 @@ use domain::message::ack::StatedAck;
 use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// Which acks are wanted; what is not set lets all through.
+/// A filter of acks. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct AckFilter {
     pub instance_id: Option<InstanceId>,
@@ -17,7 +17,7 @@ pub struct AckFilter {
     pub ack: Option<String>,
 }
 
-/// A word that was stated of a message.
+/// A word that was stated about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckReport {
     pub instance_id: InstanceId,
@@ -33,7 +33,7 @@ const ACKS: ListSource = ListSource {
 };
 
 impl dyn Store + '_ {
-    /// Returns a page of the acks that `filter` lets through, by when they were first stated.
+    /// Returns a page of the acks that `filter` lets through, in the order in which they were first stated.
     pub async fn list_acks(
         &self,
         scope: &Scope,
@@ -54,22 +54,11 @@ impl dyn Store + '_ {
     }
 }
 
-/// A row of `message_acks`.
-#[derive(sqlx::FromRow)]
-pub(crate) struct AckReportRow<T> {
-    pub(crate) instance_id: String,
-    pub(crate) message_id: String,
-    pub(crate) ack: String,
-    pub(crate) ack_rank: i16,
-    pub(crate) received_at: T,
-}
+/// The columns of [`ACKS`].
+pub(crate) type AckRow = (InstanceId, String, String, i16, Timestamp);
 
-impl<T> AckReportRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<AckReport, StoreError> {
-        Ok(AckReport {
-            instance_id: InstanceId::from_store(&self.instance_id),
-            message_id: self.message_id,
-            stated: StatedAck { ack: self.ack, rank: self.ack_rank, received_at: time(self.received_at)? },
-        })
+impl From<AckRow> for AckReport {
+    fn from((instance_id, message_id, ack, rank, received_at): AckRow) -> Self {
+        Self { instance_id, message_id, stated: StatedAck { ack, rank, received_at } }
     }
 }

@@ -1,4 +1,4 @@
-//! Chats as people and dashboards see them.
+//! Chats.
 
 use super::Queries;
 use super::index::{Index, OF_CONTACT};
@@ -11,20 +11,20 @@ use domain::message::MessageKey;
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// Which chats are wanted; what is not set lets all through.
+/// A filter of chats. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct ChatFilter {
     pub instance_id: Option<InstanceId>,
-    /// In which somebody waits for an answer.
+    /// Only those in which somebody waits for an answer.
     pub unanswered: bool,
     pub is_group: Option<bool>,
-    /// With the person of this number, in digits.
+    /// The number of the person in the chat, in digits.
     pub contact: Option<String>,
-    /// Folded text that the name or the number holds.
+    /// Folded text that the name or the number contains.
     pub search: Option<String>,
 }
 
-/// A chat, for a person.
+/// A chat with its last message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatReport {
     pub instance_id: InstanceId,
@@ -37,7 +37,7 @@ pub struct ChatReport {
     pub last_message_id: String,
     pub last_incoming_at: Option<Timestamp>,
     pub last_outgoing_at: Option<Timestamp>,
-    /// The first incoming message after the last outgoing one; none where nobody waits.
+    /// The time of the first incoming message after the last outgoing one. `None` if nobody waits.
     pub waiting_since: Option<Timestamp>,
     pub last_message: Option<MessageReport>,
 }
@@ -49,7 +49,8 @@ const BY_LATEST: ListSource = ListSource { table: "chats", columns: COLUMNS, at:
 const BY_WAITING: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
 
 impl dyn Store + '_ {
-    /// Returns a page of the chats that `filter` lets through, by their latest messages; of those that wait, by since when.
+    /// Returns a page of the chats that `filter` lets through, in the order of their latest messages. Unanswered chats are in
+    /// the order in which somebody began to wait.
     pub async fn list_chats(
         &self,
         scope: &Scope,
@@ -107,37 +108,37 @@ impl ChatFilter {
     }
 }
 
-/// A row of `chats`, for a person.
+/// A row of `chats`.
 #[derive(sqlx::FromRow)]
-pub(crate) struct ChatReportRow<T> {
-    pub(crate) instance_id: String,
+pub(crate) struct ChatRow {
+    pub(crate) instance_id: InstanceId,
     pub(crate) chat_id: String,
     pub(crate) name: Option<String>,
     pub(crate) contact: Option<String>,
     pub(crate) is_group: bool,
     pub(crate) message_count: i64,
-    pub(crate) last_message_at: T,
+    pub(crate) last_message_at: Timestamp,
     pub(crate) last_message_id: String,
-    pub(crate) last_incoming_at: Option<T>,
-    pub(crate) last_outgoing_at: Option<T>,
-    pub(crate) waiting_since: Option<T>,
+    pub(crate) last_incoming_at: Option<Timestamp>,
+    pub(crate) last_outgoing_at: Option<Timestamp>,
+    pub(crate) waiting_since: Option<Timestamp>,
 }
 
-impl<T> ChatReportRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<ChatReport, StoreError> {
-        Ok(ChatReport {
-            instance_id: InstanceId::from_store(&self.instance_id),
-            chat_id: self.chat_id,
-            name: self.name,
-            contact: self.contact,
-            is_group: self.is_group,
-            message_count: self.message_count,
-            last_message_at: time(self.last_message_at)?,
-            last_message_id: self.last_message_id,
-            last_incoming_at: self.last_incoming_at.map(&time).transpose()?,
-            last_outgoing_at: self.last_outgoing_at.map(&time).transpose()?,
-            waiting_since: self.waiting_since.map(&time).transpose()?,
+impl From<ChatRow> for ChatReport {
+    fn from(row: ChatRow) -> Self {
+        Self {
+            instance_id: row.instance_id,
+            chat_id: row.chat_id,
+            name: row.name,
+            contact: row.contact,
+            is_group: row.is_group,
+            message_count: row.message_count,
+            last_message_at: row.last_message_at,
+            last_message_id: row.last_message_id,
+            last_incoming_at: row.last_incoming_at,
+            last_outgoing_at: row.last_outgoing_at,
+            waiting_since: row.waiting_since,
             last_message: None,
-        })
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger as people and dashboards see it: as a list, and one event with its body.
+//! The ledger as a list, and one event with its body.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,14 +17,16 @@ use domain::page::scan::{ScanResult, ScanWindow};
 use domain::page::{Page, Paging};
 use domain::time::timestamp::Timestamp;
 
-/// How many bytes of its body a list shows of an event that is not applied.
+/// The maximum number of bytes of the body that a list shows of an event that is not applied.
 pub(crate) const BEGINNING_BYTES: i32 = 16 * 1024;
-/// How many rows of all sources together are looked through for those of a kind before a page ends, however few it has.
+/// The number of rows of all sources together that are searched for those that a filter lets through. After these a page
+/// ends, however few rows it has.
 const LOOKED_THROUGH: u32 = 20_000;
-/// Events arrive in the order of their numbers, but for those that waited to be stored while the database was away.
+/// The tolerance for events whose numbers are not in the order of their arrival: those that waited to be stored while the
+/// database was away.
 const DISORDER: Duration = Duration::from_secs(120);
 
-/// Which events are wanted; what is not set lets all through.
+/// A filter of events. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     pub instance_id: Option<InstanceId>,
@@ -33,7 +35,7 @@ pub struct EventFilter {
     pub message_id: Option<String>,
 }
 
-/// An event of the ledger, for a person.
+/// An event of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventReport {
     pub seq: i64,
@@ -47,44 +49,44 @@ pub struct EventReport {
     pub signed: bool,
     pub state: String,
     pub reason: Option<String>,
-    /// The bytes of its body.
+    /// The length of the body in bytes.
     pub size: Option<i64>,
-    /// Of an event that is not applied, the first 16 KiB of its body.
+    /// The first 16 KiB of the body, unless the event is applied.
     pub beginning: Option<Vec<u8>>,
 }
 
-/// An event with all of its body.
+/// An event with its whole body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventDetail {
     pub event: EventReport,
     pub body: Option<Vec<u8>>,
 }
 
-/// The sources that a stretch of the ledger is read from.
+/// The sources of a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanSources {
-    /// All of the ledger, as one source.
+    /// The whole ledger is one source.
     Ledger,
     /// Each of these instances is a source.
     Instances(Vec<InstanceId>),
 }
 
-/// The rows that an index has in the order of their numbers.
+/// The index of a scan, which has its rows in the order of their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ScanIndex {
     All,
-    /// Of events in this state, which is not `applied`.
+    /// The events in this state, which is not `applied`.
     NotApplied(EventState),
-    /// Of the events about this message.
+    /// The events about this message.
     Message(String),
-    /// The files whose jobs have ended, in the place of events; nothing is looked for among them.
+    /// The files whose jobs have ended, instead of events. They are not filtered.
     Settled,
 }
 
-/// What is looked for among the rows that are read.
+/// A filter of the rows that a scan reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ScanFilter {
-    /// One of these types; all, if there are none.
+    /// The types that are let through; all if this is empty.
     pub(crate) event_types: Vec<String>,
     pub(crate) state: Option<EventState>,
     pub(crate) since: Option<Timestamp>,
@@ -97,23 +99,23 @@ impl ScanFilter {
     }
 }
 
-/// A stretch of the ledger, of which each source is read as far as a limit.
+/// A bounded scan of the ledger: each source is read up to a limit.
 #[derive(Clone, Debug)]
 pub struct LedgerScan {
     pub(crate) sources: ScanSources,
     pub(crate) index: ScanIndex,
     pub(crate) filter: ScanFilter,
-    /// The numbers strictly between these two.
+    /// The scan reads the numbers strictly between `after` and `before`.
     pub(crate) after: i64,
     pub(crate) before: i64,
     pub(crate) ascending: bool,
-    /// How many rows of each source are read.
+    /// The maximum number of rows of each source.
     pub(crate) rows: u32,
 }
 
 impl LedgerScan {
-    /// How many rows of each source are to be read for a page of `limit`: one more, to know whether there is another.
-    /// What is rare among them is looked for further.
+    /// Returns the number of rows to read of each source for a page of `limit`: one more, to know whether there is another
+    /// page. With a filter more rows are read, because those that it lets through may be rare.
     pub(crate) fn reach(sources: &ScanSources, filter: &ScanFilter, limit: u32) -> u32 {
         let count = match sources {
             ScanSources::Ledger => 1,
@@ -122,8 +124,8 @@ impl LedgerScan {
         if filter.is_open() { limit + 1 } else { (limit + 1).max(LOOKED_THROUGH / count) }
     }
 
-    /// The window of a source from the answer to the statement: how many rows were read, the least and the greatest
-    /// number of them, and those that were looked for.
+    /// Returns the window of a source. The statement returns how many rows were read, their least and greatest number, and
+    /// the numbers that the filter lets through.
     pub(crate) fn window(&self, rows: i64, least: Option<i64>, greatest: Option<i64>, found: Vec<i64>) -> ScanWindow {
         let reached = if self.ascending { greatest } else { least };
         ScanWindow { reached: reached.filter(|_| rows >= i64::from(self.rows)), found }
@@ -133,33 +135,33 @@ impl LedgerScan {
 /// The statements that read the ledger.
 #[async_trait]
 pub trait EventQueries {
-    /// The latest number, as this question sees it.
+    /// Returns the latest number that this question sees.
     async fn clock(&mut self) -> Result<i64, StoreError>;
 
-    /// Reads a stretch: a window for each of its sources.
+    /// Returns a window for each source of the scan.
     async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError>;
 
-    /// The events with these numbers, in the order of the numbers.
+    /// Returns the events with these numbers, in the order of the numbers.
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
 
-    /// The files whose jobs ended with these numbers, in the order of the numbers.
+    /// Returns the files whose jobs ended with these numbers, in the order of the numbers.
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// The first event with this number or a greater one, and when it arrived.
+    /// Returns the first event with this number or a greater one, and when it arrived.
     async fn next_arrival(&mut self, seq: i64) -> Result<Option<(i64, Timestamp)>, StoreError>;
 
-    /// The outgoing messages with these ids, in whichever instance.
+    /// Returns the outgoing messages with these ids, in any instance.
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 }
 
 impl dyn Store + '_ {
-    /// Returns a page of the events that `filter` lets through, by their numbers. It can have fewer rows than asked for,
-    /// even none, and yet another page that follows: the work for a page is bounded.
+    /// Returns a page of the events that `filter` lets through, in the order of their numbers. The work for a page is
+    /// bounded, so a page can have fewer rows than its limit, even none, although another page follows.
     ///
-    /// `since` and `until` are about the arrival; those who set back a clock by more than two minutes may miss events of
-    /// that time.
+    /// `since` and `until` refer to the arrival. If a clock was set back by more than two minutes, events of that time may
+    /// be missing.
     pub async fn list_events(
         &self,
         scope: &Scope,
@@ -174,7 +176,7 @@ impl dyn Store + '_ {
         Ok(page.filter_map(|seq| events.remove(&seq)))
     }
 
-    /// Returns an event with all of its body.
+    /// Returns an event with its whole body.
     pub async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError> {
         let mut queries = self.read().await?;
         let detail = match queries.events_with(&[seq]).await?.pop() {
@@ -212,7 +214,7 @@ async fn page(
     Ok(ScanResult::merge(windows, ascending, paging.limit).page(paging))
 }
 
-/// The numbers between which those of a time are, strictly.
+/// Returns the numbers strictly between which the events from `since` to `until` are.
 async fn between(queries: &mut dyn Queries, paging: &Paging<i64>) -> Result<(i64, i64), StoreError> {
     let clock = queries.clock().await?;
     let after = match paging.since {
@@ -226,7 +228,7 @@ async fn between(queries: &mut dyn Queries, paging: &Paging<i64>) -> Result<(i64
     Ok((after, before))
 }
 
-/// The number from which on events arrived at `at` or later, by halving.
+/// Returns the first number of an event that arrived at `at` or later, by binary search.
 async fn first_from(queries: &mut dyn Queries, at: Timestamp, clock: i64) -> Result<i64, StoreError> {
     let (mut earlier, mut later) = (0, clock + 1);
     while later - earlier > 1 {
@@ -255,42 +257,5 @@ impl EventFilter {
             since: paging.since,
             until: paging.until,
         }
-    }
-}
-
-/// A row of `events`.
-pub(crate) struct EventRow<T> {
-    pub(crate) seq: i64,
-    pub(crate) instance_id: String,
-    pub(crate) event_type: Option<String>,
-    pub(crate) message_id: Option<String>,
-    pub(crate) chat_id: Option<String>,
-    pub(crate) received_at: T,
-    pub(crate) deliveries: i64,
-    pub(crate) last_received_at: T,
-    pub(crate) signed: bool,
-    pub(crate) state: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) size: Option<i64>,
-    pub(crate) beginning: Option<Vec<u8>>,
-}
-
-impl<T> EventRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<EventReport, StoreError> {
-        Ok(EventReport {
-            seq: self.seq,
-            instance_id: InstanceId::from_store(&self.instance_id),
-            event_type: self.event_type,
-            message_id: self.message_id,
-            chat_id: self.chat_id,
-            received_at: time(self.received_at)?,
-            deliveries: self.deliveries,
-            last_received_at: time(self.last_received_at)?,
-            signed: self.signed,
-            state: self.state,
-            reason: self.reason,
-            size: self.size,
-            beginning: self.beginning,
-        })
     }
 }

@@ -1,8 +1,9 @@
-//! The ledger as a feed: everything since one last looked, in the order of its numbers, and what it changed. A file has
-//! a number of the same clock once its job has ended, and stands among the events there.
+//! The ledger as a feed: the events after a number, in the order of their numbers, with the messages that they changed. When
+//! the job of a file ends, the file gets a number of the same clock and stands among the events.
 //!
-//! No event and no file ever appears below a visible number, so whoever goes on from where a feed ended misses nothing.
-//! A file is there once, with its latest end: one that is asked for again leaves its place, and has another number later.
+//! No event and no file ever appears below a visible number, so a reader who continues where a feed ended misses nothing.
+//! A file appears once, with the latest end of its job. When it is requested again, it leaves its place, and gets another
+//! number later.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,17 +19,17 @@ use domain::message::MessageKey;
 use domain::page::scan::{ScanResult, ScanWindow};
 use domain::time::timestamp::Timestamp;
 
-/// How many events without an instance are looked through for acks of a reader's messages before a page ends.
+/// The number of events without an instance that are searched for acks of a reader's messages before a page ends.
 const UNSTATED_ROWS: u32 = 1_000;
-/// The maximum number of messages that an item names. Only a malicious gateway gives one id to several instances.
+/// The maximum number of messages that an item names. Only a malicious gateway uses one id in several instances.
 const CHANGES: usize = 100;
-/// The events that can state an ack, and so change a message of another instance when they came without one.
+/// The types of events that can state an ack. Without an instance, such an event can change a message of any instance.
 const STATING: [&str; 3] = ["ack_update", "message_received", "message_sent"];
 
-/// The items that are wanted; an empty set lets all through.
+/// A filter of the feed. An empty set lets all through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedFilter {
-    /// What these instances received, and what changed their messages.
+    /// The instances that received an event, or whose messages it changed.
     pub instances: BTreeSet<InstanceId>,
     /// Types of events, and [`FeedFilter::FILES`] for files.
     pub event_types: Vec<String>,
@@ -43,13 +44,13 @@ impl FeedFilter {
     }
 }
 
-/// A stretch of the feed.
+/// A part of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
     pub items: Vec<FeedItem>,
-    /// Where the next stretch begins: there is nothing more to be seen up to this number.
+    /// The number after which the next part begins.
     pub next_since: i64,
-    /// Whether there is more now.
+    /// True if there are more items already.
     pub more: bool,
 }
 
@@ -69,13 +70,13 @@ impl FeedItem {
     }
 }
 
-/// An event, and the messages that it may have changed, as far as the reader sees them.
+/// An event, and the messages that it may have changed, as far as the reader may see them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEvent {
     pub seq: i64,
     pub instance_id: InstanceId,
     pub event_type: Option<String>,
-    /// Not of an event that the reader sees for its changes alone.
+    /// `None` if the reader may see only the changes of the event.
     pub chat_id: Option<String>,
     pub state: String,
     pub received_at: Timestamp,
@@ -95,7 +96,7 @@ pub struct FeedFile {
 /// A row of `media` whose job has ended.
 pub struct FeedFileRow {
     pub(crate) seq: i64,
-    pub(crate) instance_id: String,
+    pub(crate) instance_id: InstanceId,
     pub(crate) message_id: String,
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
@@ -105,7 +106,7 @@ impl FeedFileRow {
     fn read(self) -> Result<FeedFile, StoreError> {
         Ok(FeedFile {
             seq: self.seq,
-            instance_id: InstanceId::from_store(&self.instance_id),
+            instance_id: self.instance_id,
             message_id: self.message_id,
             state: MediaState::parse(&self.state).ok_or_else(|| unreadable("state"))?,
             reason: self.reason,
@@ -114,12 +115,12 @@ impl FeedFileRow {
 }
 
 impl dyn Store + '_ {
-    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded: it can
-    /// be fewer, even none, and yet there is more.
+    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded, so there
+    /// can be fewer items, even none, although more follow.
     pub async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
         let mut queries = self.read().await?;
         let clock = queries.clock().await?;
-        // A number from the future is one of another ledger, or of one that was restored from an older copy.
+        // A number from the future belongs to another ledger, or the ledger was restored from an older copy.
         let since = since.min(clock);
         let view = View::new(scope, filter);
         let windows = view.windows(&mut *queries, since, clock, limit).await?;
@@ -130,11 +131,11 @@ impl dyn Store + '_ {
     }
 }
 
-/// What a reader looks at.
+/// The part of the ledger that a reader sees.
 struct View<'v> {
     scope: &'v Scope,
     filter: &'v FeedFilter,
-    /// `None` for all of the ledger.
+    /// `None` for the whole ledger.
     instances: Option<BTreeSet<InstanceId>>,
 }
 
@@ -175,7 +176,7 @@ impl<'v> View<'v> {
         Ok(windows)
     }
 
-    /// The events without an instance that changed messages of the instances that are looked at.
+    /// Returns the events without an instance that changed messages of the instances of the view.
     async fn unstated(&self, queries: &mut dyn Queries, scan: LedgerScan) -> Result<Option<ScanWindow>, StoreError> {
         let stating = STATING.into_iter().map(str::to_owned);
         let wanted = &self.filter.event_types;
@@ -197,7 +198,7 @@ impl<'v> View<'v> {
         self.instances.as_ref().is_none_or(|instances| instances.contains(instance))
     }
 
-    /// The items with these numbers; no event and no file share one.
+    /// Returns the items with these numbers. No event and no file share a number.
     async fn items(&self, queries: &mut dyn Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
         let events = queries.events_with(seqs).await?;
         let files = if events.len() < seqs.len() { queries.files_with(seqs).await? } else { vec![] };
@@ -227,7 +228,7 @@ impl<'v> View<'v> {
     }
 }
 
-/// The instances of the outgoing messages that are meant by what came without an instance, by the messages' ids.
+/// The instances of outgoing messages, by the messages' ids. An ack without an instance is meant for one of these.
 type Owners = HashMap<String, BTreeSet<InstanceId>>;
 
 async fn owners(queries: &mut dyn Queries, events: &[EventReport]) -> Result<Owners, StoreError> {
@@ -245,7 +246,7 @@ fn owners_of<'o>(owners: &'o Owners, event: &EventReport) -> impl Iterator<Item 
     states_elsewhere(event).and_then(|id| owners.get(id)).into_iter().flatten()
 }
 
-/// The message that an event without an instance states an ack of, perhaps.
+/// Returns the id of the message that an event without an instance may state an ack of.
 fn states_elsewhere(event: &EventReport) -> Option<&String> {
     let stating = event.event_type.as_deref().is_some_and(|it| STATING.contains(&it));
     let applied = event.state == EventState::Applied.as_str();

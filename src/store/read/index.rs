@@ -37,7 +37,7 @@ enum Lacks {
     PendingIncoming,
 }
 
-pub(crate) const PENDING: &str = "pending";
+const PENDING: &str = "pending";
 
 /// The index of the list itself.
 pub(crate) const OF_LIST: Index = Index { name: None, leading: &[], order: IndexOrder::Indexed, lacks: Lacks::Nothing };

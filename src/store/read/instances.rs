@@ -1,4 +1,4 @@
-//! What is known of each instance.
+//! Instances: their first and last events, and counts.
 
 use async_trait::async_trait;
 
@@ -8,16 +8,16 @@ use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
-/// How far quarantined events are counted.
+/// The number up to which quarantined events are counted.
 pub(crate) const QUARANTINED_COUNTED: i64 = 1_000;
 
-/// An instance, for a person.
+/// An instance with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceReport {
     pub instance_id: InstanceId,
     pub first_event: Occurrence,
     pub last_event: Occurrence,
-    /// When its latest message was.
+    /// The time of its latest message.
     pub last_message_at: Option<Timestamp>,
     pub incoming: i64,
     pub outgoing: i64,
@@ -25,7 +25,7 @@ pub struct InstanceReport {
     pub quarantined: i64,
 }
 
-/// An event's number, and when it arrived.
+/// The number of an event and the time of its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occurrence {
     pub seq: i64,
@@ -35,10 +35,10 @@ pub struct Occurrence {
 /// The statements about instances.
 #[async_trait]
 pub trait InstanceQueries {
-    /// Every instance of which there is an event, `-` among them, in the order of its bytes.
+    /// Returns every instance that has an event, including `-`, in the order of the bytes of their ids.
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError>;
 
-    /// Those of these instances of which there is an event.
+    /// Returns those of these instances that have an event.
     async fn instance_reports(
         &mut self,
         instances: &[InstanceId],
@@ -46,13 +46,13 @@ pub trait InstanceQueries {
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError>;
 
-    /// The instances of which there is an event, each with the arrival of its last, in the order of their ids.
+    /// Returns the instances that have an event, each with the arrival of its last one, in the order of their ids.
     async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError>;
 }
 
 impl dyn Store + '_ {
-    /// Returns the instances of which there is an event, in the order of their ids; messages are counted from `since` on
-    /// and before `until`.
+    /// Returns the instances that have an event, in the order of their ids. Messages are counted from `since` on and before
+    /// `until`.
     pub async fn list_instances(
         &self,
         scope: &Scope,
@@ -67,7 +67,7 @@ impl dyn Store + '_ {
         Ok(reports)
     }
 
-    /// Returns when the last event of each instance came, in the order of their ids.
+    /// Returns the arrival of the last event of each instance, in the order of their ids.
     pub async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
         let mut queries = self.read().await?;
         let arrivals = queries.last_arrivals().await?;
@@ -76,29 +76,29 @@ impl dyn Store + '_ {
     }
 }
 
-/// What is read of an instance.
-pub(crate) struct InstanceRow<T> {
-    pub(crate) instance_id: String,
+/// The columns that are read of an instance.
+pub(crate) struct InstanceRow {
+    pub(crate) instance_id: InstanceId,
     pub(crate) first_seq: i64,
-    pub(crate) first_received_at: T,
+    pub(crate) first_received_at: Timestamp,
     pub(crate) last_seq: i64,
-    pub(crate) last_received_at: T,
-    pub(crate) last_message_at: Option<T>,
+    pub(crate) last_received_at: Timestamp,
+    pub(crate) last_message_at: Option<Timestamp>,
     pub(crate) incoming: i64,
     pub(crate) outgoing: i64,
     pub(crate) quarantined: i64,
 }
 
-impl<T> InstanceRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<InstanceReport, StoreError> {
-        Ok(InstanceReport {
-            instance_id: InstanceId::from_store(&self.instance_id),
-            first_event: Occurrence { seq: self.first_seq, received_at: time(self.first_received_at)? },
-            last_event: Occurrence { seq: self.last_seq, received_at: time(self.last_received_at)? },
-            last_message_at: self.last_message_at.map(&time).transpose()?,
-            incoming: self.incoming,
-            outgoing: self.outgoing,
-            quarantined: self.quarantined,
-        })
+impl From<InstanceRow> for InstanceReport {
+    fn from(row: InstanceRow) -> Self {
+        Self {
+            instance_id: row.instance_id,
+            first_event: Occurrence { seq: row.first_seq, received_at: row.first_received_at },
+            last_event: Occurrence { seq: row.last_seq, received_at: row.last_received_at },
+            last_message_at: row.last_message_at,
+            incoming: row.incoming,
+            outgoing: row.outgoing,
+            quarantined: row.quarantined,
+        }
     }
 }

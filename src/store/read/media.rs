@@ -1,4 +1,4 @@
-//! Media jobs as people see them, and the files that are stored.
+//! Files of messages, their jobs, and the files that are stored.
 
 use async_trait::async_trait;
 
@@ -13,25 +13,25 @@ use domain::media::{MediaJobCount, MediaState, StoredFile};
 use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// The contract of what people ask about files.
+/// The single statements about files, on connections that questions do not occupy.
 #[async_trait]
 pub trait MediaReports: Send + Sync {
-    /// The jobs of each state that has some. Counts them all, which takes its time where there are many.
+    /// Returns the number of jobs of each state that has some. All jobs are counted, which takes long if there are many.
     async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError>;
 
-    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts before them, unless the file is
-    /// stored. Returns how many those are.
+    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts left, unless the file is stored.
+    /// Returns their number.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// A stored file by its key, under the name that it had first in the first instance of `scope` that has it. `None`
-    /// where no message of the scope came with it.
+    /// Returns a stored file by its key. Its name is the first one in the first instance of `scope` that has the file. `None`
+    /// if no message in the scope came with it.
     async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError>;
 
-    /// The jobs of a message; those with a stored file first, of these the latest.
+    /// Returns the jobs of a message: those with a stored file first, the latest of these before the others.
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError>;
 }
 
-/// Which jobs a person means; what is not set lets all through.
+/// A filter of jobs. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
     pub state: Option<MediaState>,
@@ -39,13 +39,13 @@ pub struct JobFilter {
     pub message_id: Option<String>,
 }
 
-/// Which files are wanted; what is not set lets all through.
+/// A filter of files. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct MediaFilter {
     pub instance_id: Option<InstanceId>,
     pub message_id: Option<String>,
     pub state: Option<MediaState>,
-    /// A content type, or the first part of some, such as `image/`.
+    /// A content type, or the first part of several, such as `image/`.
     pub content_type: Option<String>,
     /// In bytes.
     pub min_size: Option<i64>,
@@ -53,7 +53,7 @@ pub struct MediaFilter {
     pub max_size: Option<i64>,
 }
 
-/// A job, for a person.
+/// A file of a message and the job that fetches it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobReport {
     pub instance_id: String,
@@ -77,7 +77,7 @@ const MEDIA: ListSource = ListSource {
 };
 
 impl dyn Store + '_ {
-    /// Returns a page of the files that `filter` lets through, by when their messages were.
+    /// Returns a page of the files that `filter` lets through, in the order of their messages.
     pub async fn list_media(
         &self,
         scope: &Scope,
@@ -117,23 +117,23 @@ impl MediaFilter {
     }
 }
 
-/// The jobs of a state, as they were counted.
-pub(crate) struct JobsRow<T> {
+/// The number of jobs in a state.
+pub(crate) struct JobsRow {
     pub(crate) state: String,
     pub(crate) count: i64,
-    pub(crate) oldest: T,
+    pub(crate) oldest: Timestamp,
 }
 
-impl<T> JobsRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MediaJobCount, StoreError> {
+impl JobsRow {
+    pub(crate) fn read(self) -> Result<MediaJobCount, StoreError> {
         let count = self.count.try_into().map_err(|_| unreadable("count"))?;
-        Ok(MediaJobCount { state: state(&self.state)?, count, oldest: time(self.oldest)? })
+        Ok(MediaJobCount { state: state(&self.state)?, count, oldest: self.oldest })
     }
 }
 
-/// The stored file of a row that has one.
+/// The columns of `media` about the stored file.
 pub(crate) struct FileRow {
-    pub(crate) object_key: Option<String>,
+    pub(crate) object_key: Option<ObjectKey>,
     pub(crate) size: Option<i64>,
     pub(crate) content_type: Option<String>,
     pub(crate) file_name: Option<String>,
@@ -141,34 +141,33 @@ pub(crate) struct FileRow {
 
 impl FileRow {
     pub(crate) fn read(self) -> Result<Option<StoredFile>, StoreError> {
-        let Some(text) = self.object_key else { return Ok(None) };
-        let object_key = ObjectKey::parse(&text).ok_or_else(|| unreadable("object_key"))?;
+        let Some(object_key) = self.object_key else { return Ok(None) };
         let size = self.size.and_then(|size| size.try_into().ok()).ok_or_else(|| unreadable("size"))?;
         let content_type = self.content_type.ok_or_else(|| unreadable("content_type"))?;
         Ok(Some(StoredFile { object_key, size, content_type, file_name: self.file_name }))
     }
 }
 
-/// A row for a person.
+/// A row of `media`.
 #[derive(sqlx::FromRow)]
-pub(crate) struct ReportRow<T> {
+pub(crate) struct JobRow {
     pub(crate) instance_id: String,
     pub(crate) message_id: String,
     pub(crate) source_sha256: Vec<u8>,
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
     pub(crate) attempts: i32,
-    pub(crate) occurred_at: T,
-    pub(crate) next_attempt_at: T,
-    pub(crate) object_key: Option<String>,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) next_attempt_at: Timestamp,
+    pub(crate) object_key: Option<ObjectKey>,
     pub(crate) size: Option<i64>,
     pub(crate) content_type: Option<String>,
     pub(crate) file_name: Option<String>,
-    pub(crate) stored_at: Option<T>,
+    pub(crate) stored_at: Option<Timestamp>,
 }
 
-impl<T> ReportRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<JobReport, StoreError> {
+impl JobRow {
+    pub(crate) fn read(self) -> Result<JobReport, StoreError> {
         let Self { object_key, size, content_type, file_name, .. } = self;
         let file = FileRow { object_key, size, content_type, file_name };
         Ok(JobReport {
@@ -178,10 +177,10 @@ impl<T> ReportRow<T> {
             state: state(&self.state)?,
             reason: self.reason,
             attempts: count(self.attempts)?,
-            occurred_at: time(self.occurred_at)?,
-            next_attempt_at: time(self.next_attempt_at)?,
+            occurred_at: self.occurred_at,
+            next_attempt_at: self.next_attempt_at,
             file: file.read()?,
-            stored_at: self.stored_at.map(&time).transpose()?,
+            stored_at: self.stored_at,
         })
     }
 }

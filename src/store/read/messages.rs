@@ -1,4 +1,4 @@
-//! Messages as people and dashboards see them.
+//! Messages.
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
-/// Which messages are wanted; what is not set lets all through.
+/// A filter of messages. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct MessageFilter {
     pub instance_id: Option<InstanceId>,
-    /// In a chat with the person of this number, in digits.
+    /// The number of the person in the chat, in digits.
     pub contact: Option<String>,
     pub chat_id: Option<String>,
     pub from_id: Option<String>,
@@ -36,13 +36,13 @@ pub struct MessageFilter {
     pub is_group: Option<bool>,
     pub has_media: Option<bool>,
     pub quoted_message_id: Option<String>,
-    /// In whose bodies this is found; in the order of when they were sent.
+    /// Words that the bodies contain. The list is then in the order of sending.
     pub search: Option<SearchQuery>,
-    /// Ordered and bounded by when they arrived, instead of when they were sent.
+    /// The list is ordered and bounded by the arrival of the messages instead of their sending.
     pub by_arrival: bool,
 }
 
-/// A message, for a person.
+/// A message with its file and reactions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageReport {
     pub instance_id: InstanceId,
@@ -54,11 +54,11 @@ pub struct MessageReport {
     pub occurred_at: Timestamp,
     pub delivered_at: Option<Timestamp>,
     pub read_at: Option<Timestamp>,
-    /// Its file; of several, one that is stored.
+    /// The file of the message; of several, one that is stored.
     pub media: Option<JobReport>,
-    /// Each person's current one.
+    /// The current reaction of each person.
     pub reactions: Vec<MessageReaction>,
-    /// There are more rows of reactions than were read, so some persons are missing.
+    /// True if there are more rows of reactions than were read, so that some persons are missing.
     pub reactions_truncated: bool,
 }
 
@@ -66,11 +66,11 @@ pub struct MessageReport {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageDetail {
     pub message: MessageReport,
-    /// The words that were stated of it, in the order in which they came.
+    /// The acks that were stated about the message, in the order of their arrival.
     pub acks: Vec<StatedAck>,
-    /// There are more words than these.
+    /// True if there are more acks than these.
     pub acks_truncated: bool,
-    /// The message that it answers, if that is there.
+    /// The message that this one answers, if it is in the database.
     pub quoted: Option<MessageReport>,
 }
 
@@ -82,22 +82,22 @@ pub(crate) const ACKS: i64 = 200;
 /// The statements that read messages and what belongs to them.
 #[async_trait]
 pub trait MessageQueries {
-    /// The bytes of the long texts of each of these messages and of its first [`REACTIONS`], in the order of the keys.
+    /// Returns the size in bytes of the long texts of each message and of its first [`REACTIONS`], in the order of the keys.
     async fn message_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<i64>, StoreError>;
 
-    /// The messages with these keys, without their files and reactions, in any order.
+    /// Returns the messages with these keys, without their files and reactions, in any order.
     async fn messages_with(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError>;
 
-    /// One media job of each of these messages that has some: one with a stored file, else the latest.
+    /// Returns one media job of each message that has some: one with a stored file, else the latest.
     async fn media_of(&mut self, keys: &[MessageKey]) -> Result<Vec<JobReport>, StoreError>;
 
-    /// The reactions to these messages: of each the first [`REACTIONS`] in the order of the primary key, and one more.
+    /// Returns the first [`REACTIONS`] of each message, in the order of the primary key, and one more.
     async fn reactions_to(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError>;
 
-    /// The acks that were stated of a message, in the order in which they came: the first [`ACKS`], and one more.
+    /// Returns the first [`ACKS`] that were stated about a message, in the order of their arrival, and one more.
     async fn acks_of(&mut self, key: &MessageKey) -> Result<Vec<StatedAck>, StoreError>;
 
-    /// The chats of these instances with the person of this number.
+    /// Returns the chats of these instances with the person of this number.
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError>;
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
@@ -127,7 +127,7 @@ impl dyn Store + '_ {
         Ok(page)
     }
 
-    /// Returns a message with all that is known of it.
+    /// Returns a message with its acks and the message that it answers.
     pub async fn message(&self, instance_id: &InstanceId, id: &str) -> Result<Option<MessageDetail>, StoreError> {
         let mut queries = self.read().await?;
         let detail = detail(&mut *queries, MessageKey { instance_id: instance_id.clone(), id: id.to_owned() }).await?;
@@ -163,7 +163,7 @@ async fn keys(
     Ok(page.map(|(key, _)| key))
 }
 
-/// The keys of the messages of a page that a search finds.
+/// Returns the keys of a page of the messages that a search finds.
 async fn found(
     queries: &mut dyn Queries,
     scope: &Scope,
@@ -200,7 +200,7 @@ async fn found(
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
 
-/// The instances that are asked for, or the chats in them.
+/// Returns the instances that are asked for, with the chats in them if chats are asked for.
 async fn places(
     queries: &mut dyn Queries,
     instances: Vec<InstanceId>,
@@ -214,13 +214,13 @@ async fn places(
     Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
-/// The bytes that these messages are made of, as far as they have no small limit.
+/// Returns the sizes of these messages in bytes, without the columns that have a small limit.
 pub(crate) async fn sizes(queries: &mut dyn Queries, keys: &[MessageKey]) -> Result<Vec<usize>, StoreError> {
     let sizes = if keys.is_empty() { vec![] } else { queries.message_sizes(keys).await? };
     Ok(sizes.into_iter().map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect())
 }
 
-/// The messages with these keys, with their files and reactions.
+/// Returns the messages with these keys, with their files and reactions.
 pub(crate) async fn reports(
     queries: &mut dyn Queries,
     keys: &[MessageKey],
@@ -255,8 +255,8 @@ impl MessageReport {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
-    /// Takes its rows of reactions, as [`MessageQueries::reactions_to`] reads them. Where there are more, those of the
-    /// last person may be incomplete, and which reaction is current cannot be told.
+    /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last person
+    /// may be incomplete, so that the current reaction of that person is unknown.
     fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
         self.reactions_truncated = rows.len() > REACTIONS as usize;
         if self.reactions_truncated {
@@ -268,7 +268,7 @@ impl MessageReport {
 }
 
 impl MessageFilter {
-    /// The conditions besides the instance and the chat.
+    /// Returns the conditions besides the instance and the chat.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let texts = Condition::each([
             ("from_id", &self.from_id),
@@ -303,8 +303,8 @@ async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<Mes
 }
 
 /// A row of `messages`.
-pub(crate) struct MessageRow<T> {
-    pub(crate) instance_id: String,
+pub(crate) struct MessageRow {
+    pub(crate) instance_id: InstanceId,
     pub(crate) id: String,
     pub(crate) chat_id: Option<String>,
     pub(crate) from_id: Option<String>,
@@ -313,7 +313,7 @@ pub(crate) struct MessageRow<T> {
     pub(crate) sender_name: Option<String>,
     pub(crate) body: Option<String>,
     pub(crate) kind: Option<String>,
-    pub(crate) sent_at: Option<T>,
+    pub(crate) sent_at: Option<Timestamp>,
     pub(crate) is_group: bool,
     pub(crate) quoted_message_id: Option<String>,
     pub(crate) reaction: Option<String>,
@@ -323,47 +323,46 @@ pub(crate) struct MessageRow<T> {
     pub(crate) status: Option<String>,
     pub(crate) ack: String,
     pub(crate) group_sender: Option<String>,
-    pub(crate) received_at: T,
-    pub(crate) occurred_at: T,
-    pub(crate) delivered_at: Option<T>,
-    pub(crate) read_at: Option<T>,
+    pub(crate) received_at: Timestamp,
+    pub(crate) occurred_at: Timestamp,
+    pub(crate) delivered_at: Option<Timestamp>,
+    pub(crate) read_at: Option<Timestamp>,
 }
 
-impl<T> MessageRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MessageReport, StoreError> {
-        let location = self.latitude.zip(self.longitude).map(|(latitude, longitude)| Location { latitude, longitude });
+impl From<MessageRow> for MessageReport {
+    fn from(row: MessageRow) -> Self {
         let fields = MessageFields {
-            chat_id: self.chat_id,
-            from_id: self.from_id,
-            to_id: self.to_id,
-            from_me: self.from_me,
-            sender_name: self.sender_name,
-            body: self.body,
-            kind: self.kind,
-            sent_at: self.sent_at.map(&time).transpose()?,
-            is_group: Some(self.is_group),
-            quoted_message_id: self.quoted_message_id,
-            reaction: self.reaction,
-            // It may be long, and what is shown is what became of it.
+            chat_id: row.chat_id,
+            from_id: row.from_id,
+            to_id: row.to_id,
+            from_me: row.from_me,
+            sender_name: row.sender_name,
+            body: row.body,
+            kind: row.kind,
+            sent_at: row.sent_at,
+            is_group: Some(row.is_group),
+            quoted_message_id: row.quoted_message_id,
+            reaction: row.reaction,
+            // A report shows the file instead of the URL, which may be long.
             media_url: None,
-            location,
-            vcard: self.vcard,
-            status: self.status,
-            group_sender: self.group_sender,
+            location: row.latitude.zip(row.longitude).map(|(latitude, longitude)| Location { latitude, longitude }),
+            vcard: row.vcard,
+            status: row.status,
+            group_sender: row.group_sender,
         };
-        Ok(MessageReport {
-            instance_id: InstanceId::from_store(&self.instance_id),
-            id: self.id,
+        Self {
+            instance_id: row.instance_id,
+            id: row.id,
             fields,
-            is_group: self.is_group,
-            ack: self.ack,
-            received_at: time(self.received_at)?,
-            occurred_at: time(self.occurred_at)?,
-            delivered_at: self.delivered_at.map(&time).transpose()?,
-            read_at: self.read_at.map(&time).transpose()?,
+            is_group: row.is_group,
+            ack: row.ack,
+            received_at: row.received_at,
+            occurred_at: row.occurred_at,
+            delivered_at: row.delivered_at,
+            read_at: row.read_at,
             media: None,
             reactions: vec![],
             reactions_truncated: false,
-        })
+        }
     }
 }

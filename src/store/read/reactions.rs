@@ -1,4 +1,4 @@
-//! Reactions as people and dashboards see them.
+//! Reactions to messages.
 
 use super::index::{Index, OF_MESSAGE, REACTIONS_OF_PERSON};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
@@ -9,7 +9,7 @@ use domain::message::reaction::MessageReaction;
 use domain::page::{Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// Which reactions are wanted; what is not set lets all through.
+/// A filter of reactions. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct ReactionFilter {
     pub instance_id: Option<InstanceId>,
@@ -25,7 +25,7 @@ const REACTIONS: ListSource = ListSource {
 };
 
 impl dyn Store + '_ {
-    /// Returns a page of the reactions that `filter` lets through, removals among them, by when they were made.
+    /// Returns a page of the reactions that `filter` lets through, including removals, in the order in which they were made.
     pub async fn list_reactions(
         &self,
         scope: &Scope,
@@ -46,26 +46,10 @@ impl dyn Store + '_ {
     }
 }
 
-/// A row of `message_reactions`.
-#[derive(serde::Deserialize, sqlx::FromRow)]
-pub(crate) struct ReactionRow<T> {
-    pub(crate) instance_id: String,
-    pub(crate) message_id: String,
-    pub(crate) from_number: String,
-    pub(crate) reaction: String,
-    pub(crate) reacted_at: T,
-    pub(crate) received_at: T,
-}
+/// The columns of [`REACTIONS`].
+pub(crate) type ReactionRow = (InstanceId, String, String, String, Timestamp, Timestamp);
 
-impl<T> ReactionRow<T> {
-    pub(crate) fn read(self, time: impl Fn(T) -> Result<Timestamp, StoreError>) -> Result<MessageReaction, StoreError> {
-        Ok(MessageReaction {
-            instance_id: InstanceId::from_store(&self.instance_id),
-            message_id: self.message_id,
-            from_number: self.from_number,
-            reaction: self.reaction,
-            reacted_at: time(self.reacted_at)?,
-            received_at: time(self.received_at)?,
-        })
-    }
+pub(crate) fn reaction(row: ReactionRow) -> MessageReaction {
+    let (instance_id, message_id, from_number, reaction, reacted_at, received_at) = row;
+    MessageReaction { instance_id, message_id, from_number, reaction, reacted_at, received_at }
 }

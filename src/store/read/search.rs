@@ -1,8 +1,8 @@
-//! The words of messages' bodies, and finding messages by them.
+//! Full-text search in the bodies of messages.
 //!
-//! A search goes through time in steps of whole weeks, each as wide as the one before was quick, until the page is full:
-//! so a common word fills it from the first step, a rare one is found in a few, and one that is rare among the
-//! messages with a common filter is broken off in time.
+//! A search goes through time in steps of whole weeks until the page is full. A step is wider if the one before was quick.
+//! So a common word fills the page in the first step, and a rare word is found in a few steps. The search for a word that
+//! is rare among the messages that a filter lets through is interrupted in time.
 
 use std::time::{Duration, Instant};
 
@@ -16,36 +16,36 @@ use domain::page::SortKey;
 use domain::search::{SearchEntry, SearchFilter, SearchQuery, Week};
 use domain::time::timestamp::Timestamp;
 
-/// How long a search may take: then its page is shown, with what was found so far.
+/// The time limit of a search. When it is reached, the page has what was found so far.
 pub(crate) const SEARCH_TIME: Duration = Duration::from_millis(60);
 
-/// A step that took no longer is followed by one of twice as many weeks, and any other by one of half as many.
+/// A step that took no longer is followed by one of twice as many weeks, a slower one by one of half as many.
 const QUICK: Duration = Duration::from_millis(10);
 
-/// Weeks of the widest step: PostgreSQL is given each of them.
+/// The maximum number of weeks of a step. PostgreSQL receives each week as a term.
 const WIDEST: i32 = 256;
 
-/// A page of what is found.
+/// A page of a search.
 pub struct SearchRequest<'a> {
     pub(crate) query: &'a SearchQuery,
     pub(crate) narrowing: SearchFilter,
-    /// The instances that are searched, for the times of their messages.
+    /// The instances whose messages are searched.
     pub(crate) instances: &'a [InstanceId],
-    /// What holds of the messages besides.
+    /// The other conditions on the messages.
     pub(crate) conditions: &'a [Condition],
-    /// What is found lies strictly between these keys.
+    /// The messages lie strictly between these keys.
     pub(crate) after: SortKey,
     pub(crate) before: SortKey,
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
-    /// After this time the search is broken off between two steps; whoever wants the rest asks on.
+    /// After this time the search is interrupted between two steps; the next page continues it.
     pub(crate) time: Duration,
 }
 
-/// What was found.
+/// The result of a search.
 pub(crate) struct SearchResult {
     pub(crate) rows: Vec<(MessageKey, Timestamp)>,
-    /// Where the search was broken off, because it had taken its time; all that lies before was searched.
+    /// The time up to which the messages were searched, if the search was interrupted at its time limit.
     pub(crate) unfinished: Option<Timestamp>,
 }
 
@@ -59,8 +59,8 @@ pub struct WeekStep {
 /// The statements that search.
 #[async_trait]
 pub trait SearchQueries {
-    /// The time of the first message between two times, both included, in the order of reading. It may be one of
-    /// another instance.
+    /// Returns the time of the first message between two times, both included, in the order of reading. The message may be
+    /// one of another instance.
     async fn first_time(
         &mut self,
         request: &SearchRequest<'_>,
@@ -68,7 +68,8 @@ pub trait SearchQueries {
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// What is found in a step: the first `limit` in the order of reading, and any that share the time of the last.
+    /// Returns the messages that are found in a step: the first `limit` in the order of reading, and any that share the time
+    /// of the last.
     async fn found(
         &mut self,
         request: &SearchRequest<'_>,
@@ -124,7 +125,7 @@ pub(crate) trait SearchRows {
     /// Writes the words of messages that have none yet, and returns how many rows were written.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError>;
 
-    /// Removes the words that these messages have with these times, where they have some.
+    /// Removes the words that these messages have at these times, if any.
     async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;
 }
 

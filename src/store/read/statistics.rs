@@ -28,11 +28,11 @@ pub trait StatisticsQueries {
     async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError>;
 }
 
-/// Counts of the rows in `scope` alone, and of one instance where that is `wanted`. Each counts where the [`Grid`] puts its
-/// time.
+/// All counts include only the rows in `scope`, and only those of the instance `wanted` if that is given. The [`Grid`]
+/// assigns a row to a place by its time.
 impl dyn Store + '_ {
-    /// Counts messages by direction and type; each place, direction and type once. Types are a gateway's words, so there
-    /// can be any number: beyond 65,536 counts the answer is [`StoreError::TooMuch`].
+    /// Counts messages by direction and type. Each combination of place, direction and type is returned once. Types are
+    /// words of a gateway, so there can be any number: with more than 65,536 counts the result is [`StoreError::TooMuch`].
     pub async fn count_messages(
         &self,
         scope: &Scope,
@@ -60,8 +60,8 @@ impl dyn Store + '_ {
         Ok(counts)
     }
 
-    /// Counts outgoing messages by how far they have come, and by how long that took. The same place and time can come
-    /// more than once.
+    /// Counts outgoing messages by their ack, and by the time that delivery and reading took. The same place and time can be
+    /// returned more than once.
     pub async fn count_deliveries(
         &self,
         scope: &Scope,
@@ -75,9 +75,9 @@ impl dyn Store + '_ {
         Ok(deliveries)
     }
 
-    /// Counts answers by how long they took and by the hour of the week in which somebody began to wait; and who waits
-    /// now, since whenever. The grid is one of [hours of the week](Grid::hours_of_week). The same hour and time can come
-    /// more than once.
+    /// Counts answers by the time that they took and by the hour of the week in which somebody began to wait. Also counts
+    /// the chats that wait now, since any time. The grid is one of [hours of the week](Grid::hours_of_week). The same hour
+    /// and time can be returned more than once.
     pub async fn count_responses(
         &self,
         scope: &Scope,
@@ -93,7 +93,7 @@ impl dyn Store + '_ {
     }
 }
 
-/// A count as a database gives it.
+/// A count of messages as a database returns it.
 pub(crate) struct MessageCountRow {
     pub(crate) slice: i64,
     pub(crate) number: i64,
@@ -108,8 +108,8 @@ pub(crate) struct HourCountRow {
     pub(crate) messages: i64,
 }
 
-/// Outgoing messages that have come this far, and how many seconds each took. They come together, for there are nearly as
-/// many different times as messages.
+/// The number of outgoing messages with this ack, and the seconds that each took. The seconds are arrays, because there are
+/// nearly as many different times as messages.
 pub(crate) struct DeliveryCountRow {
     pub(crate) slice: i64,
     pub(crate) number: i64,
@@ -161,12 +161,12 @@ fn bucket_key(slice: i64, number: i64) -> BucketKey {
     BucketKey { slice: index(slice), number }
 }
 
-/// What we numbered from 0.
+/// Converts a number that begins with 0.
 fn index(number: i64) -> usize {
     number.try_into().unwrap_or_default()
 }
 
-/// What is never negative.
+/// Converts a number that is never negative.
 pub(crate) fn natural(number: i64) -> u64 {
     number.try_into().unwrap_or_default()
 }

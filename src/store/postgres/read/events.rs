@@ -1,12 +1,9 @@
 use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
-use time::OffsetDateTime;
 
 use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::events::{
-    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerScan, ScanFilter, ScanIndex, ScanSources,
-};
+use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::FeedFileRow;
 use crate::write::messages::MessageRows;
 use domain::message::MessageKey;
@@ -30,11 +27,11 @@ impl EventQueries for ReadTransaction {
 
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
         let rows = sqlx::query_as!(
-            EventRow::<OffsetDateTime>,
+            EventReport,
             r#"
             SELECT
-                seq, instance_id, event_type, message_id, chat_id, received_at, deliveries, last_received_at, signed,
-                state, reason,
+                seq, instance_id AS "instance_id: _", event_type, message_id, chat_id, received_at AS "received_at: _",
+                deliveries, last_received_at AS "last_received_at: _", signed, state, reason,
                 octet_length(body)::int8 AS size,
                 CASE WHEN state <> 'applied' THEN substring(body FROM 1 FOR $2) END AS beginning
             FROM events
@@ -46,14 +43,14 @@ impl EventQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        Ok(rows)
     }
 
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
         let rows = sqlx::query_as!(
             FeedFileRow,
             r#"
-            SELECT settled_seq AS "seq!", instance_id, message_id, state, reason
+            SELECT settled_seq AS "seq!", instance_id AS "instance_id: _", message_id, state, reason
             FROM media
             WHERE settled_seq = ANY($1)
             ORDER BY settled_seq
@@ -72,10 +69,15 @@ impl EventQueries for ReadTransaction {
     }
 
     async fn next_arrival(&mut self, seq: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
-        let row = sqlx::query!("SELECT seq, received_at FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1", seq)
-            .fetch_optional(&mut **self)
-            .await?;
-        Ok(row.map(|row| (row.seq, Timestamp::from_utc(row.received_at))))
+        let row = sqlx::query!(
+            r#"
+            SELECT seq, received_at AS "received_at: Timestamp" FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1
+            "#,
+            seq,
+        )
+        .fetch_optional(&mut **self)
+        .await?;
+        Ok(row.map(|row| (row.seq, row.received_at)))
     }
 
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -83,12 +85,11 @@ impl EventQueries for ReadTransaction {
     }
 }
 
-/// Reads a window of each source.
+/// Returns the statement that reads a window of each source.
 fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT seen.* FROM ");
     if let ScanSources::Instances(instances) = &scan.sources {
-        let instances: Vec<String> = instances.iter().map(|it| it.as_str().to_owned()).collect();
-        query.push("unnest(").push_bind(instances).push(") AS wanted (instance_id) CROSS JOIN LATERAL ");
+        query.push("unnest(").push_bind(instances.clone()).push(") AS wanted (instance_id) CROSS JOIN LATERAL ");
     }
     query.push("(SELECT count(*), min(seq), max(seq), coalesce(array_agg(seq) FILTER (WHERE TRUE");
     push_filter(&mut query, &scan.filter);
@@ -110,7 +111,7 @@ fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
             query.push(format_args!(" ORDER BY seq {order}"))
         }
-        // Few rows, which are to be sorted: an index that has all rows of the instance in order is no help.
+        // There are few rows, which are sorted. An index that has all rows of the instance in order must not be read.
         ScanIndex::Message(id) => {
             query.push(" AND message_id = ").push_bind(id.clone());
             query.push(format_args!(" ORDER BY seq + 0 {order}"))
@@ -128,9 +129,9 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &ScanFilter) {
         query.push(" AND state = ").push_bind(state.as_str());
     }
     if let Some(since) = filter.since {
-        query.push(" AND received_at >= ").push_bind(since.to_utc());
+        query.push(" AND received_at >= ").push_bind(since);
     }
     if let Some(until) = filter.until {
-        query.push(" AND received_at < ").push_bind(until.to_utc());
+        query.push(" AND received_at < ").push_bind(until);
     }
 }

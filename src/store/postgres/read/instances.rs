@@ -1,9 +1,7 @@
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
 use super::ReadTransaction;
 use crate::StoreError;
-use crate::postgres::column;
 use crate::read::instances::{InstanceQueries, InstanceReport, InstanceRow, QUARANTINED_COUNTED};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -20,12 +18,12 @@ impl InstanceQueries for ReadTransaction {
                 FROM known
                 WHERE known.instance_id IS NOT NULL
             )
-            SELECT instance_id AS "instance_id!" FROM known WHERE instance_id IS NOT NULL
+            SELECT instance_id AS "instance_id!: InstanceId" FROM known WHERE instance_id IS NOT NULL
             "#
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
+        Ok(ids)
     }
 
     async fn instance_reports(
@@ -34,17 +32,16 @@ impl InstanceQueries for ReadTransaction {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError> {
-        let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
-            InstanceRow::<OffsetDateTime>,
+            InstanceRow,
             r#"
             SELECT
-                wanted.instance_id AS "instance_id!",
+                wanted.instance_id AS "instance_id!: _",
                 first.seq AS first_seq,
-                first.received_at AS first_received_at,
+                first.received_at AS "first_received_at: _",
                 last.seq AS last_seq,
-                last.received_at AS last_received_at,
-                latest.occurred_at AS "last_message_at?",
+                last.received_at AS "last_received_at: _",
+                latest.occurred_at AS "last_message_at?: _",
                 today.incoming AS "incoming!",
                 today.outgoing AS "outgoing!",
                 counted.quarantined AS "quarantined!"
@@ -80,13 +77,13 @@ impl InstanceQueries for ReadTransaction {
             ) AS counted
             "#,
             instances as _,
-            since.to_utc(),
-            until.to_utc(),
+            since as _,
+            until as _,
             QUARANTINED_COUNTED,
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        Ok(rows.into_iter().map(InstanceReport::from).collect())
     }
 
     async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
@@ -99,7 +96,7 @@ impl InstanceQueries for ReadTransaction {
                 FROM known
                 WHERE known.instance_id IS NOT NULL
             )
-            SELECT last.instance_id AS "instance_id!", last.received_at AS "received_at!"
+            SELECT last.instance_id AS "instance_id!: InstanceId", last.received_at AS "received_at!: Timestamp"
             FROM known
             CROSS JOIN LATERAL (
                 SELECT instance_id, received_at
@@ -113,7 +110,6 @@ impl InstanceQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        let arrival = |id: &str, at| (InstanceId::from_store(id), Timestamp::from_utc(at));
-        Ok(rows.iter().map(|row| arrival(&row.instance_id, row.received_at)).collect())
+        Ok(rows.into_iter().map(|row| (row.instance_id, row.received_at)).collect())
     }
 }

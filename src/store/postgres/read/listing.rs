@@ -1,17 +1,15 @@
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
-use time::OffsetDateTime;
 
 use super::ReadTransaction;
-use super::messages::time;
 use crate::StoreError;
-use crate::read::acks::{AckReport, AckReportRow};
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::acks::{AckReport, AckRow};
+use crate::read::chats::{ChatReport, ChatRow};
 use crate::read::index::IndexOrder;
 use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
-use crate::read::media::{JobReport, ReportRow};
-use crate::read::reactions::ReactionRow;
+use crate::read::media::{JobReport, JobRow};
+use crate::read::reactions::{ReactionRow, reaction};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
@@ -26,23 +24,19 @@ impl ListQueries for ReadTransaction {
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
-        let rows = list::<ChatReportRow<OffsetDateTime>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<ChatRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
     }
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
-        let rows = list::<AckReportRow<OffsetDateTime>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<AckRow>(self, query).await?.into_iter().map(AckReport::from).collect())
     }
 
     async fn reaction_rows(&mut self, query: &PageQuery) -> Result<Vec<MessageReaction>, StoreError> {
-        let rows = list::<ReactionRow<OffsetDateTime>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<ReactionRow>(self, query).await?.into_iter().map(reaction).collect())
     }
 
     async fn media_rows(&mut self, query: &PageQuery) -> Result<Vec<JobReport>, StoreError> {
-        let rows = list::<ReportRow<OffsetDateTime>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        list::<JobRow>(self, query).await?.into_iter().map(JobRow::read).collect()
     }
 }
 
@@ -63,7 +57,7 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
     let key = [&[source.at], rest.as_slice()].concat();
     let order = if query.ascending { "ASC" } else { "DESC" };
     let mut statement = QueryBuilder::new("");
-    // Of every range the keys alone are read, which the index holds; of the page, the rows.
+    // Only the keys are read of every range, because the index has them. The rows are read of the page.
     let key_columns = [&["instance_id"], key.as_slice()].concat().join(", ");
     statement.push(format_args!("SELECT {} FROM (SELECT found.* FROM unnest(", source.columns));
     push_ranges(&mut statement, source, &query.ranges);
@@ -108,7 +102,7 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
 /// does not see, the migrations say (`n_distinct`).
 fn push_ranges(statement: &mut QueryBuilder<Postgres>, source: &ListSource, ranges: &[KeyRange]) {
     let mut names = vec!["instance_id".to_owned()];
-    statement.push_bind(Vec::from_iter(ranges.iter().map(|range| range.instance_id.as_str().to_owned())));
+    statement.push_bind(Vec::from_iter(ranges.iter().map(|range| range.instance_id.clone())));
     for place in 0..ranges.first().map_or(0, |range| range.equal.len()) {
         push_values(statement.push(", "), ranges.iter().map(|range| &range.equal[place].1));
         names.push(format!("equal_{place}"));
@@ -116,7 +110,7 @@ fn push_ranges(statement: &mut QueryBuilder<Postgres>, source: &ListSource, rang
     let after: Vec<&KeysetBound> = ranges.iter().map(|range| &range.range.after).collect();
     let before: Vec<&KeysetBound> = ranges.iter().map(|range| &range.range.before).collect();
     for (name, bounds) in [("after", after), ("before", before)] {
-        statement.push(", ").push_bind(bounds.iter().map(|bound| bound.at.to_utc()).collect::<Vec<_>>());
+        statement.push(", ").push_bind(bounds.iter().map(|bound| bound.at).collect::<Vec<_>>());
         names.push(format!("{name}_at"));
         for place in 0..source.rest.len() {
             statement.push(", ").push_bind(bounds.iter().map(|bound| bound.rest[place].clone()).collect::<Vec<_>>());

@@ -2,11 +2,10 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use time::OffsetDateTime;
 
 use crate::StoreError;
 use crate::postgres::PostgresStore;
-use crate::read::media::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobRow, JobsRow, MediaReports};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
@@ -17,9 +16,9 @@ use domain::time::timestamp::Timestamp;
 impl MediaReports for PostgresStore {
     async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError> {
         let rows = sqlx::query_as!(
-            JobsRow::<OffsetDateTime>,
+            JobsRow,
             r#"
-            SELECT state, count(*) AS "count!", min(occurred_at) AS "oldest!"
+            SELECT state, count(*) AS "count!", min(occurred_at) AS "oldest!: _"
             FROM media
             GROUP BY state
             ORDER BY state
@@ -27,7 +26,7 @@ impl MediaReports for PostgresStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        rows.into_iter().map(JobsRow::read).collect()
     }
 
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
@@ -42,7 +41,7 @@ impl MediaReports for PostgresStore {
                 AND ($3::text IS NULL OR instance_id = $3)
                 AND ($4::text IS NULL OR message_id = $4)
             "#,
-            now.to_utc(),
+            now as _,
             state,
             filter.instance_id.as_deref(),
             filter.message_id.as_deref(),
@@ -63,7 +62,7 @@ impl MediaReports for PostgresStore {
 
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
         let rows = sqlx::query_as!(
-            ReportRow::<OffsetDateTime>,
+            JobRow,
             r#"
             SELECT
                 instance_id,
@@ -72,13 +71,13 @@ impl MediaReports for PostgresStore {
                 state,
                 reason,
                 attempts,
-                occurred_at,
-                next_attempt_at,
-                object_key,
+                occurred_at AS "occurred_at: _",
+                next_attempt_at AS "next_attempt_at: _",
+                object_key AS "object_key: _",
                 size,
                 content_type,
                 file_name,
-                stored_at
+                stored_at AS "stored_at: _"
             FROM media
             WHERE instance_id = $1 AND message_id = $2
             ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
@@ -88,7 +87,7 @@ impl MediaReports for PostgresStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| Ok(Timestamp::from_utc(at)))).collect()
+        rows.into_iter().map(JobRow::read).collect()
     }
 }
 
@@ -96,7 +95,7 @@ async fn any_file(read_pool: &PgPool, object_key: &ObjectKey) -> Result<Option<F
     let row = sqlx::query_as!(
         FileRow,
         r#"
-        SELECT object_key, size, content_type, file_name
+        SELECT object_key AS "object_key: _", size, content_type, file_name
         FROM media
         WHERE object_key = $1
         ORDER BY instance_id, stored_at
@@ -116,7 +115,7 @@ async fn file_of(
     let row = sqlx::query_as!(
         FileRow,
         r#"
-        SELECT file.object_key, file.size, file.content_type, file.file_name
+        SELECT file.object_key AS "object_key: _", file.size, file.content_type, file.file_name
         FROM unnest($2::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT instance_id, object_key, size, content_type, file_name

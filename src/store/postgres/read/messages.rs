@@ -1,23 +1,16 @@
 use async_trait::async_trait;
-use time::OffsetDateTime;
 
 use super::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::{column, keys};
-use crate::read::chats::{ChatReport, ChatReportRow};
-use crate::read::media::{JobReport, ReportRow};
+use crate::read::chats::{ChatReport, ChatRow};
+use crate::read::media::{JobReport, JobRow};
 use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
-use crate::read::reactions::ReactionRow;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::MessageReaction;
-use domain::time::timestamp::Timestamp;
-
-pub(super) fn time(at: OffsetDateTime) -> Result<Timestamp, StoreError> {
-    Ok(Timestamp::from_utc(at))
-}
 
 #[async_trait]
 impl MessageQueries for ReadTransaction {
@@ -53,12 +46,13 @@ impl MessageQueries for ReadTransaction {
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            MessageRow::<OffsetDateTime>,
+            MessageRow,
             r#"
             SELECT
-                messages.instance_id, messages.id, chat_id, from_id, to_id, from_me, sender_name, body, type AS kind,
-                sent_at, is_group, quoted_message_id, reaction, latitude, longitude, vcard, status, ack, group_sender,
-                received_at, occurred_at, delivered_at, read_at
+                messages.instance_id AS "instance_id: _", messages.id, chat_id, from_id, to_id, from_me, sender_name,
+                body, type AS kind, sent_at AS "sent_at: _", is_group, quoted_message_id, reaction, latitude, longitude,
+                vcard, status, ack, group_sender, received_at AS "received_at: _", occurred_at AS "occurred_at: _",
+                delivered_at AS "delivered_at: _", read_at AS "read_at: _"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -67,17 +61,18 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(rows.into_iter().map(MessageReport::from).collect())
     }
 
     async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            ReportRow::<OffsetDateTime>,
+            JobRow,
             r#"
             SELECT
-                job.instance_id, job.message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at,
-                object_key, size, content_type, file_name, stored_at
+                job.instance_id, job.message_id, source_sha256, state, reason, attempts,
+                occurred_at AS "occurred_at: _", next_attempt_at AS "next_attempt_at: _",
+                object_key AS "object_key: _", size, content_type, file_name, stored_at AS "stored_at: _"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
                 SELECT *
@@ -92,15 +87,17 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        rows.into_iter().map(JobRow::read).collect()
     }
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            ReactionRow::<OffsetDateTime>,
+            MessageReaction,
             r#"
-            SELECT shown.instance_id, message_id, from_number, reaction, reacted_at, received_at
+            SELECT
+                shown.instance_id AS "instance_id: _", message_id, from_number, reaction,
+                reacted_at AS "reacted_at: _", received_at AS "received_at: _"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
                 SELECT *
@@ -116,13 +113,14 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(rows)
     }
 
     async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            StatedAck,
             r#"
-            SELECT ack, ack_rank, received_at
+            SELECT ack, ack_rank AS rank, received_at AS "received_at: _"
             FROM message_acks
             WHERE instance_id = $1 AND message_id = $2
             ORDER BY received_at, ack_rank, ack
@@ -134,36 +132,30 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        let stated = rows.into_iter().map(|row| StatedAck {
-            ack: row.ack,
-            rank: row.ack_rank,
-            received_at: Timestamp::from_utc(row.received_at),
-        });
-        Ok(stated.collect())
+        Ok(rows)
     }
 
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
         let instances = column(instances, InstanceId::as_str);
-        let rows = sqlx::query!(
-            "SELECT instance_id, chat_id FROM chats WHERE instance_id = ANY($1) AND contact = $2",
+        let rows = sqlx::query_as!(
+            ChatKey,
+            r#"SELECT instance_id AS "instance_id: _", chat_id FROM chats WHERE instance_id = ANY($1) AND contact = $2"#,
             instances as _,
             contact,
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id })
-            .collect())
+        Ok(rows)
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let row = sqlx::query_as!(
-            ChatReportRow::<OffsetDateTime>,
+            ChatRow,
             r#"
             SELECT
-                instance_id, chat_id, name, contact, is_group, message_count, last_message_at, last_message_id,
-                last_incoming_at, last_outgoing_at, waiting_since
+                instance_id AS "instance_id: _", chat_id, name, contact, is_group, message_count,
+                last_message_at AS "last_message_at: _", last_message_id, last_incoming_at AS "last_incoming_at: _",
+                last_outgoing_at AS "last_outgoing_at: _", waiting_since AS "waiting_since: _"
             FROM chats
             WHERE instance_id = $1 AND chat_id = $2
             "#,
@@ -172,6 +164,6 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_optional(&mut **self)
         .await?;
-        row.map(|row| row.read(time)).transpose()
+        Ok(row.map(ChatReport::from))
     }
 }

@@ -3,7 +3,6 @@ use std::fmt::Write;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, QueryBuilder};
-use time::OffsetDateTime;
 
 use super::ReadTransaction;
 use super::listing::push_condition;
@@ -15,10 +14,10 @@ use domain::message::MessageKey;
 use domain::search::{Facet, SearchEntry, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
-/// PostgreSQL keeps no more places of one word.
+/// The maximum number of places that PostgreSQL keeps of one word.
 const MAX_PLACES: usize = 255;
 
-/// The words with their places, and the facets without, as PostgreSQL reads a `tsvector`. Neither holds quotes or
+/// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes or
 /// backslashes.
 fn vector(entry: &SearchEntry) -> String {
     let mut places = BTreeMap::<&str, Vec<usize>>::new();
@@ -34,8 +33,7 @@ fn vector(entry: &SearchEntry) -> String {
     vector
 }
 
-/// What is asked, as PostgreSQL reads a `tsquery`. Words hold no quotes, so that nothing of a query is ever an
-/// operator.
+/// Returns the query as text of a `tsquery`. Words contain no quotes, so no part of a query is ever an operator.
 fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
     let phrases = query.phrases().iter().map(|phrase| (phrase.iter().map(String::as_str).collect(), " <-> "));
     let groups = narrowing.groups().iter().map(|group| (group.iter().map(Facet::as_str).collect(), " | "));
@@ -56,7 +54,7 @@ impl SearchQueries for ReadTransaction {
     ) -> Result<Option<Timestamp>, StoreError> {
         let times = sqlx::query!(
             r#"
-            SELECT min(edge.first) AS first, max(edge.last) AS last
+            SELECT min(edge.first) AS "first: Timestamp", max(edge.last) AS "last: Timestamp"
             FROM unnest($1::text[]) AS wanted (instance_id)
             CROSS JOIN LATERAL (
                 SELECT min(occurred_at) AS first, max(occurred_at) AS last
@@ -64,16 +62,16 @@ impl SearchQueries for ReadTransaction {
                 WHERE messages.instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at <= $3
             ) AS edge
             "#,
-            column(request.instances, InstanceId::as_str) as _,
-            from.to_utc(),
-            to.to_utc(),
+            request.instances as _,
+            from as _,
+            to as _,
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(if request.ascending { times.first } else { times.last }.map(Timestamp::from_utc))
+        Ok(if request.ascending { times.first } else { times.last })
     }
 
-    /// GIN has no order: all that is found in the step is sorted.
+    /// A GIN index has no order, so all messages that are found in the step are sorted.
     async fn found(
         &mut self,
         request: &SearchRequest<'_>,
@@ -88,12 +86,12 @@ impl SearchQueries for ReadTransaction {
         query.push_bind(expression(request.query, &narrowing)).push("::text::tsquery");
         for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
             query.push(" AND (found.occurred_at, found.instance_id, found.id) ").push(sign);
-            query.push(" (").push_bind(edge.at().to_utc()).push(", ").push_bind(edge.instance_id().to_owned());
+            query.push(" (").push_bind(edge.at()).push(", ").push_bind(edge.instance_id().to_owned());
             query.push(", ").push_bind(edge.rest().concat()).push(")");
         }
         if !request.conditions.is_empty() {
-            // The message is found by its key: OFFSET keeps the other conditions out, for which there are indexes, and none
-            // but the row itself has its number.
+            // The message must be found by its key. OFFSET keeps the other conditions out, for which there are indexes, and
+            // no index has the number of the event.
             query.push(
                 " AND EXISTS (SELECT FROM (SELECT * FROM messages WHERE messages.instance_id = found.instance_id \
                  AND messages.id = found.id AND event_seq > 0 OFFSET 0) AS messages WHERE TRUE",
@@ -105,11 +103,8 @@ impl SearchQueries for ReadTransaction {
             query.push(sign).push("found.").push(column).push(" ").push(order);
         }
         query.push(" LIMIT ").push_bind(i64::from(limit));
-        let rows: Vec<(String, String, OffsetDateTime)> = query.build_query_as().fetch_all(&mut **self).await?;
-        let keyed = rows.into_iter().map(|(instance_id, id, at)| {
-            (MessageKey { instance_id: InstanceId::from_store(&instance_id), id }, Timestamp::from_utc(at))
-        });
-        Ok(keyed.collect())
+        let rows: Vec<(InstanceId, String, Timestamp)> = query.build_query_as().fetch_all(&mut **self).await?;
+        Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
     }
 }
 

@@ -13,7 +13,7 @@ use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, Respon
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
 
-/// The slices of a grid, as `unnest` takes them.
+/// The slices of a grid as columns for `unnest`.
 struct GridColumns {
     since: Vec<OffsetDateTime>,
     until: Vec<OffsetDateTime>,
@@ -32,8 +32,8 @@ impl From<&Grid> for GridColumns {
     }
 }
 
-/// What is counted stands in a LATERAL query that groups, so that each slice of each instance is a range of an index,
-/// whatever the planner thinks of their number. Messages are grouped by the beginning of their unit: its number costs twice as much.
+/// A LATERAL query counts and groups, so that each slice of each instance is a range of an index, whatever number of rows
+/// the planner expects. Messages are grouped by the beginning of their unit, because its number costs twice as much.
 #[async_trait]
 impl StatisticsQueries for ReadTransaction {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
@@ -113,8 +113,8 @@ impl StatisticsQueries for ReadTransaction {
         Ok(rows.into_iter().map(HourCount::from).collect())
     }
 
-    /// What a clock that is behind ours makes negative took no time. The seconds come together as arrays, for there are
-    /// nearly as many as messages.
+    /// A time that is negative, because another clock is behind ours, counts as no time. The seconds are arrays, because
+    /// there are nearly as many as messages.
     async fn deliveries(
         &mut self,
         instances: &[InstanceId],
@@ -204,7 +204,7 @@ impl StatisticsQueries for ReadTransaction {
         let instances = column(instances, InstanceId::as_str);
         let row = sqlx::query!(
             r#"
-            SELECT coalesce(sum(waiting.chats), 0)::int8 AS "chats!", min(waiting.since) AS since
+            SELECT coalesce(sum(waiting.chats), 0)::int8 AS "chats!", min(waiting.since) AS "since: Timestamp"
             FROM unnest($1::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT count(*) AS chats, min(waiting_since) AS since
@@ -216,6 +216,6 @@ impl StatisticsQueries for ReadTransaction {
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(WaitingChats { chats: natural(row.chats), since: row.since.map(Timestamp::from_utc) })
+        Ok(WaitingChats { chats: natural(row.chats), since: row.since })
     }
 }

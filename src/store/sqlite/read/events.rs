@@ -3,11 +3,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::events::{
-    BEGINNING_BYTES, EventQueries, EventReport, EventRow, LedgerScan, ScanFilter, ScanIndex, ScanSources,
-};
+use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::FeedFileRow;
-use crate::sqlite::{json, timestamp};
+use crate::sqlite::json;
 use crate::write::messages::MessageRows;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -39,17 +37,17 @@ impl EventQueries for ReadTransaction {
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
         let seqs = json(seqs);
         let rows = sqlx::query_as!(
-            EventRow::<String>,
+            EventReport,
             r#"
             SELECT
                 seq AS "seq!: i64",
-                instance_id AS "instance_id!: String",
+                instance_id AS "instance_id!: _",
                 event_type AS "event_type: String",
                 message_id AS "message_id: String",
                 chat_id AS "chat_id: String",
-                received_at AS "received_at!: String",
+                received_at AS "received_at!: _",
                 deliveries AS "deliveries!: i64",
-                last_received_at AS "last_received_at!: String",
+                last_received_at AS "last_received_at!: _",
                 signed AS "signed!: bool",
                 state AS "state!: String",
                 reason AS "reason: String",
@@ -64,7 +62,7 @@ impl EventQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+        Ok(rows)
     }
 
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
@@ -74,7 +72,7 @@ impl EventQueries for ReadTransaction {
             r#"
             SELECT
                 settled_seq AS "seq!: i64",
-                instance_id AS "instance_id!: String",
+                instance_id AS "instance_id!: _",
                 message_id AS "message_id!: String",
                 state AS "state!: String",
                 reason AS "reason: String"
@@ -96,10 +94,15 @@ impl EventQueries for ReadTransaction {
     }
 
     async fn next_arrival(&mut self, seq: i64) -> Result<Option<(i64, Timestamp)>, StoreError> {
-        let row = sqlx::query!("SELECT seq, received_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1", seq)
-            .fetch_optional(&mut **self)
-            .await?;
-        row.map(|row| Ok((row.seq, timestamp(&row.received_at)?))).transpose()
+        let row = sqlx::query!(
+            r#"
+            SELECT seq, received_at AS "received_at: Timestamp" FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1
+            "#,
+            seq,
+        )
+        .fetch_optional(&mut **self)
+        .await?;
+        Ok(row.map(|row| (row.seq, row.received_at)))
     }
 
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
@@ -107,11 +110,11 @@ impl EventQueries for ReadTransaction {
     }
 }
 
-/// Reads a window of one source.
+/// Returns the statement that reads a window of one source.
 fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("SELECT count(*), min(seq), max(seq), json_group_array(seq) FILTER (WHERE TRUE");
     push_filter(&mut query, &scan.filter);
-    // An index that has the number alone is enough where nothing else is asked for.
+    // Without a filter, an index that has only the number is enough.
     let (columns, number) = match &scan.index {
         ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
         _ if scan.filter.is_open() => ("seq FROM events", "seq"),
@@ -120,11 +123,11 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
     query.push(format_args!(") FROM (SELECT {columns} WHERE {number} > ")).push_bind(scan.after);
     query.push(format_args!(" AND {number} < ")).push_bind(scan.before);
     if let Some(instance) = source {
-        query.push(" AND instance_id = ").push_bind(instance.as_str().to_owned());
+        query.push(" AND instance_id = ").push_bind(instance.clone());
     }
     match &scan.index {
         ScanIndex::All | ScanIndex::Settled => {}
-        // The index holds what is not applied, and SQLite wants to be told so.
+        // The partial index has the events that are not applied, and SQLite reads it only if the statement says so.
         ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
         }
@@ -145,9 +148,9 @@ fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &ScanFilter) {
         query.push(" AND state = ").push_bind(state.as_str());
     }
     if let Some(since) = filter.since {
-        query.push(" AND received_at >= ").push_bind(since.to_rfc3339());
+        query.push(" AND received_at >= ").push_bind(since);
     }
     if let Some(until) = filter.until {
-        query.push(" AND received_at < ").push_bind(until.to_rfc3339());
+        query.push(" AND received_at < ").push_bind(until);
     }
 }

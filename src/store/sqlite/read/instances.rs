@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use super::ReadTransaction;
 use crate::StoreError;
 use crate::read::instances::{InstanceQueries, InstanceReport, InstanceRow, QUARANTINED_COUNTED};
-use crate::sqlite::{json, timestamp};
+use crate::sqlite::json;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -19,12 +19,12 @@ impl InstanceQueries for ReadTransaction {
                 FROM known
                 WHERE known.instance_id IS NOT NULL
             )
-            SELECT instance_id AS "instance_id!: String" FROM known WHERE instance_id IS NOT NULL
+            SELECT instance_id AS "instance_id!: InstanceId" FROM known WHERE instance_id IS NOT NULL
             "#
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(ids.iter().map(|id| InstanceId::from_store(id)).collect())
+        Ok(ids)
     }
 
     async fn instance_reports(
@@ -33,18 +33,17 @@ impl InstanceQueries for ReadTransaction {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError> {
-        let instances = json(instances.iter().map(InstanceId::as_str));
-        let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
+        let instances = json(instances);
         let rows = sqlx::query_as!(
-            InstanceRow::<String>,
+            InstanceRow,
             r#"
             SELECT
-                first.instance_id AS "instance_id!: String",
+                first.instance_id AS "instance_id!: _",
                 first.seq AS "first_seq!: i64",
-                first.received_at AS "first_received_at!: String",
+                first.received_at AS "first_received_at!: _",
                 last.seq AS "last_seq!: i64",
-                last.received_at AS "last_received_at!: String",
-                (SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value) AS "last_message_at: String",
+                last.received_at AS "last_received_at!: _",
+                (SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value) AS "last_message_at: _",
                 (
                     SELECT count(*) FROM messages
                     WHERE instance_id = wanted.value AND occurred_at >= ?2 AND occurred_at < ?3 AND NOT from_me
@@ -74,7 +73,7 @@ impl InstanceQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+        Ok(rows.into_iter().map(InstanceReport::from).collect())
     }
 
     async fn last_arrivals(&mut self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
@@ -87,7 +86,7 @@ impl InstanceQueries for ReadTransaction {
                 FROM known
                 WHERE known.instance_id IS NOT NULL
             )
-            SELECT last.instance_id AS "instance_id!: String", last.received_at AS "received_at!: String"
+            SELECT last.instance_id AS "instance_id!: InstanceId", last.received_at AS "received_at!: Timestamp"
             FROM known
             CROSS JOIN events AS last
                 ON last.seq = (SELECT max(seq) FROM events WHERE events.instance_id = known.instance_id)
@@ -96,6 +95,6 @@ impl InstanceQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.iter().map(|row| Ok((InstanceId::from_store(&row.instance_id), timestamp(&row.received_at)?))).collect()
+        Ok(rows.into_iter().map(|row| (row.instance_id, row.received_at)).collect())
     }
 }

@@ -3,14 +3,13 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use super::ReadTransaction;
-use super::messages::time;
 use crate::StoreError;
-use crate::read::acks::{AckReport, AckReportRow};
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::acks::{AckReport, AckRow};
+use crate::read::chats::{ChatReport, ChatRow};
 use crate::read::index::{Index, IndexOrder};
 use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
-use crate::read::media::{JobReport, ReportRow};
-use crate::read::reactions::ReactionRow;
+use crate::read::media::{JobReport, JobRow};
+use crate::read::reactions::{ReactionRow, reaction};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
@@ -25,23 +24,19 @@ impl ListQueries for ReadTransaction {
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
-        let rows = list::<ChatReportRow<String>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<ChatRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
     }
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
-        let rows = list::<AckReportRow<String>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<AckRow>(self, query).await?.into_iter().map(AckReport::from).collect())
     }
 
     async fn reaction_rows(&mut self, query: &PageQuery) -> Result<Vec<MessageReaction>, StoreError> {
-        let rows = list::<ReactionRow<String>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(list::<ReactionRow>(self, query).await?.into_iter().map(reaction).collect())
     }
 
     async fn media_rows(&mut self, query: &PageQuery) -> Result<Vec<JobReport>, StoreError> {
-        let rows = list::<ReportRow<String>>(self, query).await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        list::<JobRow>(self, query).await?.into_iter().map(JobRow::read).collect()
     }
 }
 
@@ -92,7 +87,7 @@ fn push_range(statement: &mut QueryBuilder<Sqlite>, query: &PageQuery, range: &K
     if let Some(name) = index.name {
         statement.push(format_args!(" INDEXED BY {name}"));
     }
-    statement.push(" WHERE instance_id = ").push_bind(range.instance_id.as_str().to_owned());
+    statement.push(" WHERE instance_id = ").push_bind(range.instance_id.clone());
     for (sign, bound) in [(">", &range.range.after), ("<", &range.range.before)] {
         statement.push(format_args!(" AND ({key}) {sign} ("));
         push_bound(statement, source, bound);
@@ -121,7 +116,7 @@ fn hidden(index: &Index) -> &'static str {
 }
 
 fn push_bound(statement: &mut QueryBuilder<Sqlite>, source: &ListSource, bound: &KeysetBound) {
-    statement.push_bind(bound.at.to_rfc3339());
+    statement.push_bind(bound.at);
     for (column, part) in source.rest.iter().zip(&bound.rest) {
         match column {
             KeyColumn::Text(_) => statement.push(", ").push_bind(part.clone()),

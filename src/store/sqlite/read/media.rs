@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use crate::StoreError;
-use crate::read::media::{FileRow, JobFilter, JobReport, JobsRow, MediaReports, ReportRow};
-use crate::sqlite::{SqliteStore, json, timestamp};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobRow, JobsRow, MediaReports};
+use crate::sqlite::{SqliteStore, json};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
@@ -16,9 +16,9 @@ use domain::time::timestamp::Timestamp;
 impl MediaReports for SqliteStore {
     async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError> {
         let rows = sqlx::query_as!(
-            JobsRow::<String>,
+            JobsRow,
             r#"
-            SELECT state AS "state!: String", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: String"
+            SELECT state AS "state!: String", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: _"
             FROM media
             GROUP BY state
             ORDER BY state
@@ -26,11 +26,11 @@ impl MediaReports for SqliteStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+        rows.into_iter().map(JobsRow::read).collect()
     }
 
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError> {
-        let (state, now) = (filter.state.map(MediaState::as_str), now.to_rfc3339());
+        let state = filter.state.map(MediaState::as_str);
         let mut unit = self.begin().await?;
         let done = sqlx::query!(
             r#"
@@ -63,7 +63,7 @@ impl MediaReports for SqliteStore {
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let rows = sqlx::query_as!(
-            ReportRow::<String>,
+            JobRow,
             r#"
             SELECT
                 instance_id,
@@ -72,13 +72,13 @@ impl MediaReports for SqliteStore {
                 state,
                 reason,
                 attempts AS "attempts: i32",
-                occurred_at,
-                next_attempt_at,
-                object_key,
+                occurred_at AS "occurred_at: _",
+                next_attempt_at AS "next_attempt_at: _",
+                object_key AS "object_key: _",
                 size,
                 content_type,
                 file_name,
-                stored_at
+                stored_at AS "stored_at: _"
             FROM media
             WHERE instance_id = ?1 AND message_id = ?2
             ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
@@ -88,7 +88,7 @@ impl MediaReports for SqliteStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(|row| row.read(|at| timestamp(&at))).collect()
+        rows.into_iter().map(JobRow::read).collect()
     }
 }
 
@@ -97,7 +97,7 @@ async fn any_file(read_pool: &SqlitePool, object_key: &ObjectKey) -> Result<Opti
     let row = sqlx::query_as!(
         FileRow,
         r#"
-        SELECT object_key, size, content_type, file_name
+        SELECT object_key AS "object_key: _", size, content_type, file_name
         FROM media
         WHERE object_key = ?1
         ORDER BY instance_id, stored_at
@@ -117,7 +117,7 @@ async fn file_of(
     let row = sqlx::query_as!(
         FileRow,
         r#"
-        SELECT object_key, size, content_type, file_name
+        SELECT object_key AS "object_key: _", size, content_type, file_name
         FROM json_each(?2) AS instance
             JOIN media ON media.rowid = (
                 SELECT rowid

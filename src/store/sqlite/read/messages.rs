@@ -1,21 +1,40 @@
 use async_trait::async_trait;
+use serde::Deserialize;
 
 use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::chats::{ChatReport, ChatReportRow};
-use crate::read::media::{JobReport, ReportRow};
+use crate::read::chats::{ChatReport, ChatRow};
+use crate::read::media::{JobReport, JobRow};
 use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
-use crate::read::reactions::ReactionRow;
 use crate::sqlite::{json, keys, timestamp};
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::MessageReaction;
-use domain::time::timestamp::Timestamp;
 
-pub(super) fn time(at: String) -> Result<Timestamp, StoreError> {
-    timestamp(&at)
+/// A row of `message_reactions` in JSON.
+#[derive(Deserialize)]
+struct ReactionJson {
+    instance_id: String,
+    message_id: String,
+    from_number: String,
+    reaction: String,
+    reacted_at: String,
+    received_at: String,
+}
+
+impl ReactionJson {
+    fn read(self) -> Result<MessageReaction, StoreError> {
+        Ok(MessageReaction {
+            instance_id: InstanceId::from_store(&self.instance_id),
+            message_id: self.message_id,
+            from_number: self.from_number,
+            reaction: self.reaction,
+            reacted_at: timestamp(&self.reacted_at)?,
+            received_at: timestamp(&self.received_at)?,
+        })
+    }
 }
 
 #[async_trait]
@@ -51,10 +70,10 @@ impl MessageQueries for ReadTransaction {
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query_as!(
-            MessageRow::<String>,
+            MessageRow,
             r#"
             SELECT
-                messages.instance_id AS "instance_id!: String",
+                messages.instance_id AS "instance_id!: _",
                 messages.id AS "id!: String",
                 chat_id AS "chat_id: String",
                 from_id AS "from_id: String",
@@ -63,7 +82,7 @@ impl MessageQueries for ReadTransaction {
                 sender_name AS "sender_name: String",
                 body AS "body: String",
                 messages.type AS "kind: String",
-                sent_at AS "sent_at: String",
+                sent_at AS "sent_at: _",
                 is_group AS "is_group!: bool",
                 quoted_message_id AS "quoted_message_id: String",
                 reaction AS "reaction: String",
@@ -73,10 +92,10 @@ impl MessageQueries for ReadTransaction {
                 status AS "status: String",
                 ack AS "ack!: String",
                 group_sender AS "group_sender: String",
-                received_at AS "received_at!: String",
-                occurred_at AS "occurred_at!: String",
-                delivered_at AS "delivered_at: String",
-                read_at AS "read_at: String"
+                received_at AS "received_at!: _",
+                occurred_at AS "occurred_at!: _",
+                delivered_at AS "delivered_at: _",
+                read_at AS "read_at: _"
             FROM json_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
@@ -85,28 +104,28 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        Ok(rows.into_iter().map(MessageReport::from).collect())
     }
 
     async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query_as!(
-            ReportRow::<String>,
+            JobRow,
             r#"
             SELECT
-                media.instance_id AS "instance_id!: String",
+                media.instance_id AS "instance_id!: _",
                 message_id AS "message_id!: String",
                 source_sha256 AS "source_sha256!: Vec<u8>",
                 state AS "state!: String",
                 reason AS "reason: String",
                 attempts AS "attempts!: i32",
-                occurred_at AS "occurred_at!: String",
-                next_attempt_at AS "next_attempt_at!: String",
-                object_key AS "object_key: String",
+                occurred_at AS "occurred_at!: _",
+                next_attempt_at AS "next_attempt_at!: _",
+                object_key AS "object_key: _",
                 size AS "size: i64",
                 content_type AS "content_type: String",
                 file_name AS "file_name: String",
-                stored_at AS "stored_at: String"
+                stored_at AS "stored_at: _"
             FROM json_each(?1) AS key
             CROSS JOIN media
                 ON media.rowid = (
@@ -121,13 +140,13 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(|row| row.read(time)).collect()
+        rows.into_iter().map(JobRow::read).collect()
     }
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
         let keys = keys(messages);
         let shown = REACTIONS + 1;
-        // SQLite limits the rows of each message in a subquery alone, which has one column.
+        // SQLite can limit the rows of each message only in a subquery, which has one column.
         let rows = sqlx::query_scalar!(
             r#"
             SELECT (
@@ -156,19 +175,19 @@ impl MessageQueries for ReadTransaction {
         .await?;
         let mut reactions = Vec::new();
         for row in rows {
-            let read = |row: ReactionRow<String>| row.read(time);
-            let of_message: Vec<ReactionRow<String>> = serde_json::from_str(&row)
-                .map_err(|error| StoreError::Unavailable(format!("reactions are no JSON: {error}")))?;
-            reactions.extend(of_message.into_iter().map(read).collect::<Result<Vec<_>, _>>()?);
+            let of_message: Vec<ReactionJson> = serde_json::from_str(&row)
+                .map_err(|_| StoreError::unreadable("message_reactions", "reactions as JSON"))?;
+            reactions.extend(of_message.into_iter().map(ReactionJson::read).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(reactions)
     }
 
     async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
         let (instance_id, shown) = (instance_id.as_str(), ACKS + 1);
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            StatedAck,
             r#"
-            SELECT ack, ack_rank AS "ack_rank: i16", received_at
+            SELECT ack, ack_rank AS "rank: i16", received_at AS "received_at: _"
             FROM message_acks
             WHERE instance_id = ?1 AND message_id = ?2
             ORDER BY received_at, ack_rank, ack
@@ -180,17 +199,15 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        let stated = rows
-            .into_iter()
-            .map(|row| Ok(StatedAck { ack: row.ack, rank: row.ack_rank, received_at: timestamp(&row.received_at)? }));
-        stated.collect()
+        Ok(rows)
     }
 
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
         let instances = json(instances.iter().map(InstanceId::as_str));
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            ChatKey,
             r#"
-            SELECT chats.instance_id AS "instance_id!: String", chats.chat_id AS "chat_id!: String"
+            SELECT chats.instance_id AS "instance_id!: _", chats.chat_id AS "chat_id!: String"
             FROM json_each(?1) AS wanted
             CROSS JOIN chats ON chats.instance_id = wanted.value AND chats.contact = ?2
             "#,
@@ -199,29 +216,26 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| ChatKey { instance_id: InstanceId::from_store(&row.instance_id), chat_id: row.chat_id })
-            .collect())
+        Ok(rows)
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let row = sqlx::query_as!(
-            ChatReportRow::<String>,
+            ChatRow,
             r#"
             SELECT
-                instance_id,
+                instance_id AS "instance_id: _",
                 chat_id,
                 name,
                 contact,
                 is_group AS "is_group: bool",
                 message_count,
-                last_message_at,
+                last_message_at AS "last_message_at: _",
                 last_message_id,
-                last_incoming_at,
-                last_outgoing_at,
-                waiting_since
+                last_incoming_at AS "last_incoming_at: _",
+                last_outgoing_at AS "last_outgoing_at: _",
+                waiting_since AS "waiting_since: _"
             FROM chats
             WHERE instance_id = ?1 AND chat_id = ?2
             "#,
@@ -230,6 +244,6 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_optional(&mut **self)
         .await?;
-        row.map(|row| row.read(time)).transpose()
+        Ok(row.map(ChatReport::from))
     }
 }

@@ -8,25 +8,25 @@ use super::ReadTransaction;
 use super::listing::push_condition;
 use crate::StoreError;
 use crate::read::search::{SearchQueries, SearchRequest, SearchRows, WeekStep};
-use crate::sqlite::{json, timestamp};
+use crate::sqlite::json;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::search::{Facet, SearchEntry, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
-/// The lower bits of a key tell messages of one millisecond apart.
+/// The number of lower bits of a key, which tell messages of one millisecond apart.
 const ORDINAL_BITS: u32 = 22;
 
-/// Where the keys begin: with 2009, they reach to 2078.
+/// The time of key 0. With 2009, the keys reach to 2078.
 const KEYS_SINCE: Timestamp = Timestamp::from_seconds(1_230_768_000);
 
-/// The first key of a millisecond. Later ones share the last.
+/// Returns the first key of a millisecond. All later times than 2078 share the last millisecond.
 fn first_key(at: Timestamp) -> i64 {
     let millis = at.millis() - KEYS_SINCE.millis();
     millis.clamp(i64::MIN >> ORDINAL_BITS, i64::MAX >> ORDINAL_BITS) << ORDINAL_BITS
 }
 
-/// The last key of a millisecond.
+/// Returns the last key of a millisecond.
 fn last_key(at: Timestamp) -> i64 {
     first_key(at) | ((1 << ORDINAL_BITS) - 1)
 }
@@ -55,7 +55,7 @@ impl<'e> SearchRow<'e> {
     }
 }
 
-/// A message, with the keys among which that of its words is.
+/// A message, and the range of keys that the key of its words is in.
 #[derive(Serialize)]
 struct Sought<'k> {
     instance_id: &'k str,
@@ -64,7 +64,7 @@ struct Sought<'k> {
     last_key: i64,
 }
 
-/// What is asked, as FTS5 reads it. Words hold no quotes, so that nothing of a query is ever an operator.
+/// Returns the query as an FTS5 expression. Words contain no quotes, so no part of a query is ever an operator.
 fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
     let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
     let words = format!("words : ({})", phrases.join(" AND "));
@@ -85,13 +85,17 @@ impl SearchQueries for ReadTransaction {
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         let (first_key, last_key) = (first_key(from), last_key(to));
-        let (from, to) = (from.to_rfc3339(), to.to_rfc3339());
         let connection = &mut **self;
         let at = match request.ascending {
             true => {
                 sqlx::query_scalar!(
-                    "SELECT occurred_at FROM message_search WHERE search_key >= ?1 AND search_key <= ?2 \
-                     AND occurred_at >= ?3 AND occurred_at <= ?4 ORDER BY search_key LIMIT 1",
+                    r#"
+                    SELECT occurred_at AS "at: Timestamp"
+                    FROM message_search
+                    WHERE search_key >= ?1 AND search_key <= ?2 AND occurred_at >= ?3 AND occurred_at <= ?4
+                    ORDER BY search_key
+                    LIMIT 1
+                    "#,
                     first_key,
                     last_key,
                     from,
@@ -102,8 +106,13 @@ impl SearchQueries for ReadTransaction {
             }
             false => {
                 sqlx::query_scalar!(
-                    "SELECT occurred_at FROM message_search WHERE search_key >= ?1 AND search_key <= ?2 \
-                     AND occurred_at >= ?3 AND occurred_at <= ?4 ORDER BY search_key DESC LIMIT 1",
+                    r#"
+                    SELECT occurred_at AS "at: Timestamp"
+                    FROM message_search
+                    WHERE search_key >= ?1 AND search_key <= ?2 AND occurred_at >= ?3 AND occurred_at <= ?4
+                    ORDER BY search_key DESC
+                    LIMIT 1
+                    "#,
                     first_key,
                     last_key,
                     from,
@@ -113,7 +122,7 @@ impl SearchQueries for ReadTransaction {
                 .await?
             }
         };
-        at.as_deref().map(timestamp).transpose()
+        Ok(at)
     }
 
     async fn found(
@@ -124,7 +133,7 @@ impl SearchQueries for ReadTransaction {
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
         let mut rows = found(self, request, step, (from, to), Some(limit)).await?;
-        // The words have messages of one millisecond in the order in which they came, and a page in that of their keys.
+        // Within a millisecond, search keys are in the order of arrival, but a page is in the order of the primary keys.
         if let Some(&FoundRow { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
             rows.retain(|row| first_key(row.at) != first_key(at));
             rows.extend(found(self, request, step, (first_key(at), last_key(at)), None).await?);
@@ -138,7 +147,7 @@ struct FoundRow {
     at: Timestamp,
 }
 
-/// What is found in a step among these search keys, both included, in their order.
+/// Returns the messages that are found in a step from one search key to another, both included, in the order of these keys.
 async fn found(
     connection: &mut SqliteConnection,
     request: &SearchRequest<'_>,
@@ -154,11 +163,11 @@ async fn found(
     );
     query.push_bind(expression(request.query, &request.narrowing));
     query.push(" AND message_words.rowid >= ").push_bind(from).push(" AND message_words.rowid <= ").push_bind(to);
-    query.push(" AND message_search.occurred_at >= ").push_bind(step.first.begins().to_rfc3339());
-    query.push(" AND message_search.occurred_at < ").push_bind(step.last.ends().to_rfc3339());
+    query.push(" AND message_search.occurred_at >= ").push_bind(step.first.begins());
+    query.push(" AND message_search.occurred_at < ").push_bind(step.last.ends());
     for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
         query.push(" AND (message_search.occurred_at, message_search.instance_id, message_search.id) ");
-        query.push(sign).push(" (").push_bind(edge.at().to_rfc3339());
+        query.push(sign).push(" (").push_bind(edge.at());
         query.push(", ").push_bind(edge.instance_id().to_owned());
         query.push(", ").push_bind(edge.rest().concat()).push(")");
     }
@@ -174,20 +183,13 @@ async fn found(
     if let Some(limit) = limit {
         query.push(" LIMIT ").push_bind(limit);
     }
-    let rows: Vec<(String, String, String)> = query.build_query_as().fetch_all(connection).await?;
-    rows.into_iter()
-        .map(|(instance_id, id, at)| {
-            Ok(FoundRow {
-                key: MessageKey { instance_id: InstanceId::from_store(&instance_id), id },
-                at: timestamp(&at)?,
-            })
-        })
-        .collect()
+    let rows: Vec<(InstanceId, String, Timestamp)> = query.build_query_as().fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(instance_id, id, at)| FoundRow { key: MessageKey { instance_id, id }, at }).collect())
 }
 
 #[async_trait]
 impl SearchRows for SqliteConnection {
-    /// In the order of the keys: FTS5 begins a new segment at a key that is below the one before.
+    /// Inserts in the order of the keys, because FTS5 begins a new segment at a key that is below the one before.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError> {
         let mut entries = Vec::from_iter(entries);
         entries.sort_by_key(|entry| entry.occurred_at);
@@ -277,7 +279,7 @@ impl SearchRows for SqliteConnection {
     }
 }
 
-/// The first free key of each of these entries' milliseconds in which there are messages already.
+/// Returns the first free key of each millisecond of these entries that has messages already.
 async fn free_keys(
     connection: &mut SqliteConnection,
     entries: &[&SearchEntry],

@@ -7,12 +7,13 @@ use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
     deliveries, natural,
 };
-use crate::sqlite::{json, timestamp};
+use crate::sqlite::json;
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
+use domain::time::timestamp::Timestamp;
 
-/// An array that SQLite made.
+/// Parses an array of numbers that SQLite made.
 fn numbers(json: &str) -> Result<Vec<i64>, StoreError> {
     serde_json::from_str(json).map_err(|error| StoreError::Unavailable(format!("the seconds are no numbers: {error}")))
 }
@@ -21,23 +22,23 @@ fn numbers(json: &str) -> Result<Vec<i64>, StoreError> {
 #[derive(Serialize)]
 struct SliceRow {
     place: usize,
-    since: String,
-    until: String,
+    since: Timestamp,
+    until: Timestamp,
     shift: i64,
 }
 
-/// The slices of a grid and the instances to count in, as `json_each` takes them.
+/// Returns the slices of a grid and the instances to count in, for `json_each`.
 fn parameters(instances: &[InstanceId], grid: &Grid) -> (String, String) {
     let slices = grid.slices.iter().enumerate().map(|(place, slice)| SliceRow {
         place,
-        since: slice.period.since.to_rfc3339(),
-        until: slice.period.until.to_rfc3339(),
+        since: slice.period.since,
+        until: slice.period.until,
         shift: slice.shift,
     });
-    (json(slices), json(instances.iter().map(InstanceId::as_str)))
+    (json(slices), json(instances))
 }
 
-/// `CROSS JOIN` keeps the order of the tables, so that each slice of each instance is a range of an index.
+/// `CROSS JOIN` keeps the order of the tables, so each slice of each instance is a range of an index.
 #[async_trait]
 impl StatisticsQueries for ReadTransaction {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
@@ -108,7 +109,8 @@ impl StatisticsQueries for ReadTransaction {
         Ok(rows.into_iter().map(HourCount::from).collect())
     }
 
-    /// What a clock that is behind ours makes negative took no time. The milliseconds are the three digits before the Z.
+    /// A time that is negative, because another clock is behind ours, counts as no time. The milliseconds are the three
+    /// digits before the Z.
     async fn deliveries(
         &mut self,
         instances: &[InstanceId],
@@ -202,10 +204,10 @@ impl StatisticsQueries for ReadTransaction {
     }
 
     async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
-        let instances = json(instances.iter().map(InstanceId::as_str));
+        let instances = json(instances);
         let row = sqlx::query!(
             r#"
-            SELECT count(*) AS "chats!: i64", min(chats.waiting_since) AS "since: String"
+            SELECT count(*) AS "chats!: i64", min(chats.waiting_since) AS "since: Timestamp"
             FROM json_each(?1) AS instance
             CROSS JOIN chats ON chats.instance_id = instance.value AND chats.waiting_since IS NOT NULL
             "#,
@@ -213,6 +215,6 @@ impl StatisticsQueries for ReadTransaction {
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(WaitingChats { chats: natural(row.chats), since: row.since.as_deref().map(timestamp).transpose()? })
+        Ok(WaitingChats { chats: natural(row.chats), since: row.since })
     }
 }
