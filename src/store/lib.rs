@@ -1,9 +1,9 @@
-//! The only place with SQL. A trait for each aggregate ([`EventStore`] …), joined as [`Store`], with its twins in `sqlite/` and
-//! `postgres/`. Questions are methods of `dyn Store` in `read/`, which use the traits of queries there.
+//! The only place with SQL. A trait for each aggregate ([`EventStore`] …), joined as [`Store`], with its twins in
+//! `sqlite/` and `postgres/`. Questions are methods of `dyn Store` in `read/`, which use the traits of queries there.
 //!
-//! To add a method: add it to the trait, write it in both backends (their numbered parameters are written differently, so
-//! that the texts differ: the same text twice would be one file in `.sqlx`), run `scripts/sqlx-data`, and add its test to
-//! `tests/store/`, which runs on both. Rules belong in `domain`; a backend holds statements.
+//! To add a method: add it to the trait, write it in both backends (their numbered parameters are written differently,
+//! so that the texts differ: the same text twice would be one file in `.sqlx`), run `scripts/sqlx-data`, and add its
+//! test to `tests/store/`, which runs on both. Rules belong in `domain`; a backend holds statements.
 
 use std::fmt;
 use std::path::Path;
@@ -49,7 +49,8 @@ pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenSto
     /// Begins a question, on a connection of its own: all of its statements see the same rows.
     async fn read(&self) -> Result<Box<dyn Queries>, StoreError>;
 
-    /// Returns the latest number of the ledger: no event or file that becomes visible later has this number or a lower one.
+    /// Returns the latest number of the ledger: no event or file that becomes visible later has this number or a lower
+    /// one.
     async fn latest_seq(&self) -> Result<i64, StoreError>;
 }
 
@@ -174,8 +175,8 @@ pub enum OpenMode {
     Beside,
 }
 
-/// Makes sure that a database is there, of which only a server and `migrate` make a new one. Whether a PostgreSQL server has
-/// one, it says when it is connected to.
+/// Makes sure that a database is there, of which only a server and `migrate` make a new one. Whether a PostgreSQL
+/// server has one, it says when it is connected to.
 ///
 /// # Errors
 /// [`OpenError::Absent`], mostly where a command is run in another folder than the service.
@@ -188,8 +189,8 @@ pub fn present(database: &Database) -> Result<(), OpenError> {
     }
 }
 
-/// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is worked
-/// out too, which takes its time when there are many messages.
+/// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is
+/// worked out too, which takes its time when there are many messages.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     if options.access == OpenMode::Beside {
         present(&options.database)?;

@@ -49,8 +49,8 @@ const BY_LATEST: ListSource = ListSource { table: "chats", columns: COLUMNS, at:
 const BY_WAITING: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
 
 impl dyn Store + '_ {
-    /// Returns a page of the chats that `filter` lets through, in the order of their latest messages. Unanswered chats are in
-    /// the order in which somebody began to wait.
+    /// Returns a page of the chats that `filter` lets through, in the order of their latest messages. Unanswered chats
+    /// are in the order in which somebody began to wait.
     pub async fn list_chats(
         &self,
         scope: &Scope,

@@ -19,11 +19,11 @@ use domain::time::timestamp::Timestamp;
 
 /// The maximum number of bytes of the body that a list shows of an event that is not applied.
 pub(crate) const BEGINNING_BYTES: i32 = 16 * 1024;
-/// The number of rows of all sources together that are searched for those that a filter lets through. After these a page
-/// ends, however few rows it has.
+/// The number of rows of all sources together that are searched for those that a filter lets through. After these a
+/// page ends, however few rows it has.
 const LOOKED_THROUGH: u32 = 20_000;
-/// The tolerance for events whose numbers are not in the order of their arrival: those that waited to be stored while the
-/// database was away.
+/// The tolerance for events whose numbers are not in the order of their arrival: those that waited to be stored while
+/// the database was away.
 const DISORDER: Duration = Duration::from_secs(120);
 
 /// A filter of events. A field that is not set lets all through.
@@ -114,8 +114,8 @@ pub struct LedgerScan {
 }
 
 impl LedgerScan {
-    /// Returns the number of rows to read of each source for a page of `limit`: one more, to know whether there is another
-    /// page. With a filter more rows are read, because those that it lets through may be rare.
+    /// Returns the number of rows to read of each source for a page of `limit`: one more, to know whether there is
+    /// another page. With a filter more rows are read, because those that it lets through may be rare.
     pub(crate) fn reach(sources: &ScanSources, filter: &ScanFilter, limit: u32) -> u32 {
         let count = match sources {
             ScanSources::Ledger => 1,
@@ -124,8 +124,8 @@ impl LedgerScan {
         if filter.is_open() { limit + 1 } else { (limit + 1).max(LOOKED_THROUGH / count) }
     }
 
-    /// Returns the window of a source. The statement returns how many rows were read, their least and greatest number, and
-    /// the numbers that the filter lets through.
+    /// Returns the window of a source. The statement returns how many rows were read, their least and greatest number,
+    /// and the numbers that the filter lets through.
     pub(crate) fn window(&self, rows: i64, least: Option<i64>, greatest: Option<i64>, found: Vec<i64>) -> ScanWindow {
         let reached = if self.ascending { greatest } else { least };
         ScanWindow { reached: reached.filter(|_| rows >= i64::from(self.rows)), found }
@@ -160,8 +160,8 @@ impl dyn Store + '_ {
     /// Returns a page of the events that `filter` lets through, in the order of their numbers. The work for a page is
     /// bounded, so a page can have fewer rows than its limit, even none, although another page follows.
     ///
-    /// `since` and `until` refer to the arrival. If a clock was set back by more than two minutes, events of that time may
-    /// be missing.
+    /// `since` and `until` refer to the arrival. If a clock was set back by more than two minutes, events of that time
+    /// may be missing.
     pub async fn list_events(
         &self,
         scope: &Scope,

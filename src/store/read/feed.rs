@@ -1,9 +1,9 @@
-//! The ledger as a feed: the events after a number, in the order of their numbers, with the messages that they changed. When
-//! the job of a file ends, the file gets a number of the same clock and stands among the events.
+//! The ledger as a feed: the events after a number, in the order of their numbers, with the messages that they changed.
+//! When the job of a file ends, the file gets a number of the same clock and stands among the events.
 //!
-//! No event and no file ever appears below a visible number, so a reader who continues where a feed ended misses nothing.
-//! A file appears once, with the latest end of its job. When it is requested again, it leaves its place, and gets another
-//! number later.
+//! No event and no file ever appears below a visible number, so a reader who continues where a feed ended misses
+//! nothing. A file appears once, with the latest end of its job. When it is requested again, it leaves its place, and
+//! gets another number later.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -115,8 +115,8 @@ impl FeedFileRow {
 }
 
 impl dyn Store + '_ {
-    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded, so there
-    /// can be fewer items, even none, although more follow.
+    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded, so
+    /// there can be fewer items, even none, although more follow.
     pub async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
         let mut queries = self.read().await?;
         let clock = queries.clock().await?;

@@ -1,4 +1,5 @@
-//! The indexes that lists are read by. The index is chosen here, from the filter and the list; the backends only say it in SQL.
+//! The indexes that lists are read by. The index is chosen here, by the filter and the list. The backends only
+//! translate it into SQL.
 
 use super::listing::{Condition, KeyRange, ListSource, PageQuery};
 use super::messages::{BY_TIME, MessageFilter};
@@ -7,20 +8,20 @@ use domain::page::{Paging, SortKey};
 /// An index that begins with the instance and the columns `leading`, which have certain values in each [`KeyRange`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Index {
-    /// Its name where the conditions alone do not lead to it. SQLite has to be told, because without statistics it often
-    /// chooses an index that leaves far more rows.
+    /// The name, unless the conditions alone lead to the index. Without statistics SQLite often chooses an index that
+    /// leaves far more rows, so its statements name the index.
     pub(crate) name: Option<&'static str>,
     pub(crate) leading: &'static [&'static str],
     pub(crate) order: IndexOrder,
     lacks: Lacks,
 }
 
-/// How the rows of an index come into the order of the list.
+/// The way in which the rows of an index come into the order of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IndexOrder {
     /// The index has them in that order.
     Indexed,
-    /// They are few, wherever in the list they are, and are sorted.
+    /// There are few, anywhere in the list, and they are sorted.
     Sorted,
 }
 
@@ -28,12 +29,12 @@ pub(crate) enum IndexOrder {
 #[derive(Debug, PartialEq, Eq)]
 enum Lacks {
     Nothing,
-    /// Those with one of these words in the last leading column. Most rows have them, so that the list by time meets such
-    /// rows soon.
+    /// Rows with one of these words in the last leading column. Most rows have them, so the list by time finds them
+    /// soon.
     Words(&'static [&'static str]),
     /// Messages from or to the chat itself, which the index of the chat has.
     Chat,
-    /// Incoming messages that are pending, which they stay for ever.
+    /// Incoming messages that are pending. They stay so for ever.
     PendingIncoming,
 }
 
@@ -62,7 +63,7 @@ pub(crate) const ACK_WORD: Index =
 pub(crate) const REACTIONS_OF_PERSON: Index =
     Index::ordered("message_reactions_person", &["from_number"], Lacks::Nothing);
 pub(crate) const MEDIA_STATE: Index = Index::ordered("media_listed_by_state", &["state"], Lacks::Nothing);
-/// Has the beginning of the content type: enough to tell `image` from `audio`.
+/// Has the first characters of the content type, which tell `image` from `audio`.
 pub(crate) const MEDIA_TYPE: Index = Index::ordered("media_listed_by_type", &[TYPE_PREFIX], Lacks::Nothing);
 pub(crate) const TYPE_PREFIX: &str = "substr(content_type, 1, 5)";
 pub(crate) const TYPE_PREFIX_LENGTH: usize = 5;
@@ -95,8 +96,8 @@ impl Index {
         }
     }
 
-    /// Returns the condition of a partial index in the words of the migration, which a statement must repeat to read that
-    /// index. SQLite has `IS NOT` there, which is the same to it.
+    /// Returns the condition of a partial index in the words of the migration, which a statement must repeat to read
+    /// that index. In the migrations of SQLite it is `IS NOT`, which SQLite takes for the same.
     pub(crate) fn rows(&self) -> Option<String> {
         let column = self.leading.last().copied().unwrap_or_default();
         match self.lacks {
@@ -110,8 +111,7 @@ impl Index {
 }
 
 impl MessageFilter {
-    /// Returns queries for a page of the list. No two have a message in common, and an index has the messages of each.
-    /// `ranges` may be in chats.
+    /// Returns queries that have no message in common and together are a page of the list. The ranges may name chats.
     pub(crate) fn queries(
         &self,
         source: &'static ListSource,
@@ -158,8 +158,8 @@ impl MessageFilter {
         }
     }
 
-    /// Returns the person who is asked for besides the chat, with the index of their messages. What is between them and the
-    /// instance is in their chat, and the index is without that.
+    /// Returns the person who is asked for besides the chat, with the index of their messages. Their messages with the
+    /// instance are in their chat, and the index lacks those.
     fn person(&self) -> Option<(&'static Index, &String)> {
         let from = self.from_id.as_ref().map(|person| (&FROM, person));
         from.or_else(|| self.to_id.as_ref().map(|person| (&TO, person)))

@@ -51,8 +51,8 @@ pub trait InstanceQueries {
 }
 
 impl dyn Store + '_ {
-    /// Returns the instances that have an event, in the order of their ids. Messages are counted from `since` on and before
-    /// `until`.
+    /// Returns the instances that have an event, in the order of their ids. Messages are counted from `since` on and
+    /// before `until`.
     pub async fn list_instances(
         &self,
         scope: &Scope,

@@ -1,7 +1,7 @@
-//! Lists by keyset: every list reads, for each instance, the few rows that its index has next, and merges them.
+//! Lists by keyset: a list reads, for each instance, the few rows that its index has next, and merges them.
 //!
-//! Each index leads with the instance. A list of several instances therefore asks each for as many rows as a page has;
-//! what other instances hold, a reader's scope among them, costs nothing.
+//! Each index leads with the instance. A list of several instances therefore asks each for as many rows as a page has.
+//! Rows of other instances cost nothing, so a narrow scope of a reader costs no more than a wide one.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use domain::message::reaction::MessageReaction;
 use domain::page::{KeysetRange, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// The table of a list. Columns `instance_id`, `at` and `rest` are its sort key, and stand among `columns`.
+/// The table of a list. The columns `instance_id`, `at` and `rest` are its sort key, and are among `columns`.
 pub(crate) struct ListSource {
     pub(crate) table: &'static str,
     pub(crate) columns: &'static str,
@@ -55,7 +55,7 @@ impl From<&str> for KeyValue {
     }
 }
 
-/// Rows of one instance between two keys. All ranges of a query say the same columns.
+/// Rows of one instance between two keys. All ranges of a query name the same columns in `equal`.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRange {
     pub(crate) instance_id: InstanceId,
@@ -67,7 +67,7 @@ impl KeyRange {
     pub(crate) fn new(instance_id: InstanceId, paging: &Paging<SortKey>, source: &ListSource) -> Self {
         let mut range = paging.range(&instance_id, source.rest.len());
         for bound in [&mut range.after, &mut range.before] {
-            // A cursor comes from outside.
+            // A cursor comes from outside, so its bytes may be no hexadecimal digits.
             let bytes =
                 source.rest.iter().zip(&mut bound.rest).filter(|(column, _)| matches!(column, KeyColumn::Bytes(_)));
             bytes.filter(|(_, part)| hex::decode(part.as_str()).is_err()).for_each(|(_, part)| part.clear());
@@ -85,14 +85,14 @@ impl KeyRange {
     }
 }
 
-/// A condition on every row of a list. The columns are names in our own text; values are parameters.
+/// A condition on every row of a list. The columns are names in the program's own text; the values are parameters.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
     Is(&'static str, String),
     Flag(&'static str, bool),
     Null(&'static str),
     NotNull(&'static str),
-    /// The column holds this text somewhere.
+    /// The column contains this text.
     Contains(&'static str, String),
     /// The column begins with this text.
     Begins(&'static str, String),
@@ -101,12 +101,12 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// Returns the columns that are to have a certain text.
+    /// Returns a condition for each text that is set.
     pub(crate) fn each<const N: usize>(texts: [(&'static str, &Option<String>); N]) -> impl Iterator<Item = Self> {
         texts.map(|(column, text)| text.clone().map(|text| Self::Is(column, text))).into_iter().flatten()
     }
 
-    /// Returns the value that the column must have.
+    /// Returns the value that the condition demands of the column.
     fn value_of(&self, column: &str) -> Option<KeyValue> {
         match self {
             Self::Is(known, text) if *known == column => Some(KeyValue::Text(text.clone())),
@@ -115,7 +115,7 @@ impl Condition {
         }
     }
 
-    /// Returns the text that the column must have.
+    /// Returns the text that the condition demands of the column.
     pub(crate) fn text_of(&self, column: &str) -> Option<&str> {
         match self {
             Self::Is(known, text) if *known == column => Some(text),
@@ -129,15 +129,15 @@ pub struct PageQuery {
     pub(crate) source: &'static ListSource,
     pub(crate) index: &'static Index,
     pub(crate) ranges: Vec<KeyRange>,
-    /// The conditions that the ranges do not say.
+    /// The conditions besides those in `equal` of the ranges.
     pub(crate) conditions: Vec<Condition>,
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
 }
 
 impl PageQuery {
-    /// Gives the ranges the values of the index's leading columns. An index has the rows of a flag in order if it is said
-    /// what the flag is, so where the conditions do not, both are asked for.
+    /// Gives each range the values of the leading columns of the index. The rows with one value of a flag are in order
+    /// there, so if the conditions do not name a flag, there is a range for each of its values.
     pub(crate) fn new(
         source: &'static ListSource,
         index: &'static Index,
@@ -162,10 +162,10 @@ impl PageQuery {
 /// The statements that list.
 #[async_trait]
 pub trait ListQueries {
-    /// The keys of the messages of a page, with the times that it is ordered by.
+    /// Returns the keys of the messages of a page, with the times that the list is ordered by.
     async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
 
-    /// The chats of a page, without their messages.
+    /// Returns the chats of a page, without their messages.
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError>;
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError>;

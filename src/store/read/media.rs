@@ -16,15 +16,16 @@ use domain::time::timestamp::Timestamp;
 /// The single statements about files, on connections that questions do not occupy.
 #[async_trait]
 pub trait MediaReports: Send + Sync {
-    /// Returns the number of jobs of each state that has some. All jobs are counted, which takes long if there are many.
+    /// Returns the number of jobs of each state that has some. All jobs are counted, which takes long if there are
+    /// many.
     async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError>;
 
     /// Makes the jobs that `filter` lets through due at `now`, with all their attempts left, unless the file is stored.
     /// Returns their number.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Returns a stored file by its key. Its name is the first one in the first instance of `scope` that has the file. `None`
-    /// if no message in the scope came with it.
+    /// Returns a stored file by its key. Its name is the first one in the first instance of `scope` that has the file.
+    /// `None` if no message in the scope came with it.
     async fn stored_file(&self, object_key: &ObjectKey, scope: &Scope) -> Result<Option<StoredFile>, StoreError>;
 
     /// Returns the jobs of a message: those with a stored file first, the latest of these before the others.

@@ -82,7 +82,8 @@ pub(crate) const ACKS: i64 = 200;
 /// The statements that read messages and what belongs to them.
 #[async_trait]
 pub trait MessageQueries {
-    /// Returns the size in bytes of the long texts of each message and of its first [`REACTIONS`], in the order of the keys.
+    /// Returns the size in bytes of the long texts of each message and of its first [`REACTIONS`], in the order of the
+    /// keys.
     async fn message_sizes(&mut self, keys: &[MessageKey]) -> Result<Vec<i64>, StoreError>;
 
     /// Returns the messages with these keys, without their files and reactions, in any order.
@@ -255,8 +256,8 @@ impl MessageReport {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
-    /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last person
-    /// may be incomplete, so that the current reaction of that person is unknown.
+    /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last
+    /// person may be incomplete, so that the current reaction of that person is unknown.
     fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
         self.reactions_truncated = rows.len() > REACTIONS as usize;
         if self.reactions_truncated {

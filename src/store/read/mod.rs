@@ -1,6 +1,6 @@
-//! The read side: what people, dashboards and mirrors ask. [`Store::read`](crate::Store::read) begins a question; the
-//! questions themselves are methods of `dyn Store`, in one file for each aggregate. A trait of queries here is what the
-//! databases say differently, and has its twins in the files of the same name in `sqlite/read` and `postgres/read`.
+//! The read side: the questions of people, dashboards and mirrors. [`Store::read`](crate::Store::read) begins a
+//! question. The questions are methods of `dyn Store`, in one file for each aggregate. Their statements are traits
+//! here, which the files of the same name in `sqlite/read` and `postgres/read` implement.
 
 use std::ops::{Deref, DerefMut};
 
@@ -23,7 +23,8 @@ pub(crate) mod reactions;
 pub(crate) mod search;
 pub(crate) mod statistics;
 
-/// A question that was begun: all of its statements see the same rows. Dropped before its end, it closes its connection.
+/// The statements of one question, which all see the same rows. If it is dropped before its end, its connection is
+/// closed.
 #[async_trait]
 pub trait Queries:
     listing::ListQueries
@@ -38,9 +39,9 @@ pub trait Queries:
     async fn end(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// A connection inside a transaction that only reads. It is one of those for the questions of people and dashboards, so
-/// that events never wait for it. It goes back to its pool when the question is answered; after a failure, or when
-/// nobody waits any more, it is closed, and the transaction with it.
+/// A connection inside a transaction that only reads, from a pool of its own, so that events never wait for it. It goes
+/// back to its pool when the question is answered. After a failure, or when nobody waits any more, it is closed, and
+/// the transaction with it.
 pub(crate) struct ReadTransaction<DB: Database>(Option<PoolConnection<DB>>);
 
 impl<DB: Database> ReadTransaction<DB> {

@@ -25,7 +25,8 @@ const REACTIONS: ListSource = ListSource {
 };
 
 impl dyn Store + '_ {
-    /// Returns a page of the reactions that `filter` lets through, including removals, in the order in which they were made.
+    /// Returns a page of the reactions that `filter` lets through, including removals, in the order in which they were
+    /// made.
     pub async fn list_reactions(
         &self,
         scope: &Scope,

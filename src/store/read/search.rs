@@ -1,8 +1,8 @@
 //! Full-text search in the bodies of messages.
 //!
-//! A search goes through time in steps of whole weeks until the page is full. A step is wider if the one before was quick.
-//! So a common word fills the page in the first step, and a rare word is found in a few steps. The search for a word that
-//! is rare among the messages that a filter lets through is interrupted in time.
+//! A search goes through time in steps of whole weeks until the page is full. A step is wider if the one before was
+//! quick. So a common word fills the page in the first step, and a rare word is found in a few steps. The search for a
+//! word that is rare among the messages that a filter lets through is interrupted in time.
 
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,8 @@ pub struct WeekStep {
 /// The statements that search.
 #[async_trait]
 pub trait SearchQueries {
-    /// Returns the time of the first message between two times, both included, in the order of reading. The message may be
-    /// one of another instance.
+    /// Returns the time of the first message between two times, both included, in the order of reading. The message may
+    /// be one of another instance.
     async fn first_time(
         &mut self,
         request: &SearchRequest<'_>,
@@ -68,8 +68,8 @@ pub trait SearchQueries {
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Returns the messages that are found in a step: the first `limit` in the order of reading, and any that share the time
-    /// of the last.
+    /// Returns the messages that are found in a step: the first `limit` in the order of reading, and any that share the
+    /// time of the last.
     async fn found(
         &mut self,
         request: &SearchRequest<'_>,

@@ -32,7 +32,8 @@ pub trait StatisticsQueries {
 /// assigns a row to a place by its time.
 impl dyn Store + '_ {
     /// Counts messages by direction and type. Each combination of place, direction and type is returned once. Types are
-    /// words of a gateway, so there can be any number: with more than 65,536 counts the result is [`StoreError::TooMuch`].
+    /// words of a gateway, so there can be any number: with more than 65,536 counts the result is
+    /// [`StoreError::TooMuch`].
     pub async fn count_messages(
         &self,
         scope: &Scope,
@@ -60,8 +61,8 @@ impl dyn Store + '_ {
         Ok(counts)
     }
 
-    /// Counts outgoing messages by their ack, and by the time that delivery and reading took. The same place and time can be
-    /// returned more than once.
+    /// Counts outgoing messages by their ack, and by the time that delivery and reading took. The same place and time
+    /// can be returned more than once.
     pub async fn count_deliveries(
         &self,
         scope: &Scope,
@@ -75,9 +76,9 @@ impl dyn Store + '_ {
         Ok(deliveries)
     }
 
-    /// Counts answers by the time that they took and by the hour of the week in which somebody began to wait. Also counts
-    /// the chats that wait now, since any time. The grid is one of [hours of the week](Grid::hours_of_week). The same hour
-    /// and time can be returned more than once.
+    /// Counts answers by the time that they took and by the hour of the week in which somebody began to wait. Also
+    /// counts the chats that wait now, since any time. The grid is one of [hours of the week](Grid::hours_of_week). The
+    /// same hour and time can be returned more than once.
     pub async fn count_responses(
         &self,
         scope: &Scope,
@@ -108,8 +109,8 @@ pub(crate) struct HourCountRow {
     pub(crate) messages: i64,
 }
 
-/// The number of outgoing messages with this ack, and the seconds that each took. The seconds are arrays, because there are
-/// nearly as many different times as messages.
+/// The number of outgoing messages with this ack, and the seconds that each took. The seconds are arrays, because there
+/// are nearly as many different times as messages.
 pub(crate) struct DeliveryCountRow {
     pub(crate) slice: i64,
     pub(crate) number: i64,

@@ -96,10 +96,10 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
     statement
 }
 
-/// Adds the ranges as the rows of `wanted`. The values of an index's leading columns are columns of it, also where they are
-/// the same for all ranges: of a value that it sees, PostgreSQL knows how common it is among all messages, and would read
-/// those of another index where it is common, though an instance may have none of it. What it expects of a value that it
-/// does not see, the migrations say (`n_distinct`).
+/// Adds the ranges as the rows of `wanted`. The values of an index's leading columns are columns of it, also where they
+/// are the same for all ranges: of a value that it sees, PostgreSQL knows how common it is among all messages, and
+/// would read those of another index where it is common, though an instance may have none of it. What it expects of a
+/// value that it does not see, the migrations say (`n_distinct`).
 fn push_ranges(statement: &mut QueryBuilder<Postgres>, source: &ListSource, ranges: &[KeyRange]) {
     let mut names = vec!["instance_id".to_owned()];
     statement.push_bind(Vec::from_iter(ranges.iter().map(|range| range.instance_id.clone())));

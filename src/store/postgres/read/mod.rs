@@ -1,4 +1,4 @@
-//! The twins of `store/read`.
+//! The statements of `store/read` for PostgreSQL.
 
 use async_trait::async_trait;
 use sqlx::{Executor, Postgres};
@@ -15,9 +15,9 @@ mod messages;
 pub(crate) mod search;
 mod statistics;
 
-/// All statements of a question see the same rows. A plan is made for each: which index helps depends on what is
-/// asked for, and none ever helps by reading a whole table, or by sorting what an index has in order. Where something
-/// must be sorted all the same, some ten thousand rows need no file.
+/// Begins a question, whose statements all see the same rows. A plan is made for each statement, because the best index
+/// depends on the values. No plan may read a whole table, or sort rows that an index has in order. If rows must be
+/// sorted all the same, some ten thousand of them need no file.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL enable_seqscan = off; \

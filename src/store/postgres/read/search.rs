@@ -17,8 +17,8 @@ use domain::time::timestamp::Timestamp;
 /// The maximum number of places that PostgreSQL keeps of one word.
 const MAX_PLACES: usize = 255;
 
-/// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes or
-/// backslashes.
+/// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes
+/// or backslashes.
 fn vector(entry: &SearchEntry) -> String {
     let mut places = BTreeMap::<&str, Vec<usize>>::new();
     for (word, place) in entry.words.split(' ').zip(1..) {
@@ -90,8 +90,8 @@ impl SearchQueries for ReadTransaction {
             query.push(", ").push_bind(edge.rest().concat()).push(")");
         }
         if !request.conditions.is_empty() {
-            // The message must be found by its key. OFFSET keeps the other conditions out, for which there are indexes, and
-            // no index has the number of the event.
+            // The message must be found by its key. OFFSET keeps the other conditions out, for which there are indexes,
+            // and no index has the number of the event.
             query.push(
                 " AND EXISTS (SELECT FROM (SELECT * FROM messages WHERE messages.instance_id = found.instance_id \
                  AND messages.id = found.id AND event_seq > 0 OFFSET 0) AS messages WHERE TRUE",

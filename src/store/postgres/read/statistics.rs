@@ -32,8 +32,9 @@ impl From<&Grid> for GridColumns {
     }
 }
 
-/// A LATERAL query counts and groups, so that each slice of each instance is a range of an index, whatever number of rows
-/// the planner expects. Messages are grouped by the beginning of their unit, because its number costs twice as much.
+/// A LATERAL query counts and groups, so that each slice of each instance is a range of an index, whatever number of
+/// rows the planner expects. Messages are grouped by the beginning of their unit, because its number costs twice as
+/// much.
 #[async_trait]
 impl StatisticsQueries for ReadTransaction {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
@@ -113,8 +114,8 @@ impl StatisticsQueries for ReadTransaction {
         Ok(rows.into_iter().map(HourCount::from).collect())
     }
 
-    /// A time that is negative, because another clock is behind ours, counts as no time. The seconds are arrays, because
-    /// there are nearly as many as messages.
+    /// A time that is negative, because another clock is behind ours, counts as no time. The seconds are arrays,
+    /// because there are nearly as many as messages.
     async fn deliveries(
         &mut self,
         instances: &[InstanceId],

@@ -40,7 +40,7 @@ impl ListQueries for ReadTransaction {
     }
 }
 
-/// How many ranges a statement has; SQLite takes 500.
+/// The number of ranges in a statement. SQLite takes 500 parts of a union.
 const RANGES: usize = 100;
 
 /// Returns the rows that the ranges have for a page.
@@ -55,7 +55,7 @@ where
     Ok(rows)
 }
 
-/// Rows that are sorted have no order to be merged by, so that each of their ranges is a statement of its own.
+/// Returns the number of ranges in a statement. Rows that are sorted cannot be merged, so each range is a statement.
 fn ranges_together(index: &Index) -> usize {
     match index.order {
         IndexOrder::Sorted => 1,
@@ -107,7 +107,8 @@ fn push_range(statement: &mut QueryBuilder<Sqlite>, query: &PageQuery, range: &K
     }
 }
 
-/// Returns what stands before the columns that must not lead to another index: behind a plus sign a column is no key of one.
+/// Returns the prefix of columns that must not lead to another index. SQLite uses no index for a column with a plus
+/// sign.
 fn hidden(index: &Index) -> &'static str {
     match index.order {
         IndexOrder::Sorted => "+",

@@ -1,4 +1,4 @@
-//! The twins of `store/read`.
+//! The statements of `store/read` for SQLite.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ mod messages;
 pub(crate) mod search;
 mod statistics;
 
-/// How long a question may take; PostgreSQL's reading transactions say the same.
+/// The time limit of a question, the same as in PostgreSQL.
 const QUESTION_TIME: Duration = Duration::from_secs(5);
-/// How many steps of its virtual machine SQLite takes between two looks at the clock: some hundred microseconds.
+/// The number of steps of its virtual machine that SQLite takes between two looks at the clock: some hundred
+/// microseconds.
 const STEPS: i32 = 10_000;
 
 type ReadTransaction = crate::read::ReadTransaction<Sqlite>;

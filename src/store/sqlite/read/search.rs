@@ -133,7 +133,8 @@ impl SearchQueries for ReadTransaction {
     ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
         let mut rows = found(self, request, step, (from, to), Some(limit)).await?;
-        // Within a millisecond, search keys are in the order of arrival, but a page is in the order of the primary keys.
+        // Within a millisecond, search keys are in the order of arrival, but a page is in the order of the primary
+        // keys.
         if let Some(&FoundRow { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
             rows.retain(|row| first_key(row.at) != first_key(at));
             rows.extend(found(self, request, step, (first_key(at), last_key(at)), None).await?);
@@ -147,7 +148,8 @@ struct FoundRow {
     at: Timestamp,
 }
 
-/// Returns the messages that are found in a step from one search key to another, both included, in the order of these keys.
+/// Returns the messages that are found in a step from one search key to another, both included, in the order of these
+/// keys.
 async fn found(
     connection: &mut SqliteConnection,
     request: &SearchRequest<'_>,
