@@ -2,7 +2,8 @@
 
 use super::index::{ACK_WORD, Index, OF_MESSAGE};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
@@ -55,10 +56,10 @@ impl dyn Store + '_ {
 }
 
 /// The columns of [`ACKS`].
-pub(crate) type AckRow = (InstanceId, String, String, i16, Timestamp);
+pub(crate) type AckReportRow = (InstanceId, String, String, i16, Timestamp);
 
-impl From<AckRow> for AckReport {
-    fn from((instance_id, message_id, ack, rank, received_at): AckRow) -> Self {
+impl From<AckReportRow> for AckReport {
+    fn from((instance_id, message_id, ack, rank, received_at): AckReportRow) -> Self {
         Self { instance_id, message_id, stated: StatedAck { ack, rank, received_at } }
     }
 }

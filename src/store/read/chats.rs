@@ -4,7 +4,8 @@ use super::Queries;
 use super::index::{Index, OF_CONTACT};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
 use super::messages::{MessageReport, reports, sizes};
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -110,7 +111,7 @@ impl ChatFilter {
 
 /// A row of `chats`.
 #[derive(sqlx::FromRow)]
-pub(crate) struct ChatRow {
+pub(crate) struct ChatReportRow {
     pub(crate) instance_id: InstanceId,
     pub(crate) chat_id: String,
     pub(crate) name: Option<String>,
@@ -124,8 +125,8 @@ pub(crate) struct ChatRow {
     pub(crate) waiting_since: Option<Timestamp>,
 }
 
-impl From<ChatRow> for ChatReport {
-    fn from(row: ChatRow) -> Self {
+impl From<ChatReportRow> for ChatReport {
+    fn from(row: ChatReportRow) -> Self {
         Self {
             instance_id: row.instance_id,
             chat_id: row.chat_id,

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Queries;
 use super::events::{EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
+use crate::Store;
+use crate::StoreError;
 use crate::write::media::unreadable;
-use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;

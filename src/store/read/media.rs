@@ -4,8 +4,9 @@ use async_trait::async_trait;
 
 use super::index::{Index, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use crate::Store;
+use crate::StoreError;
 use crate::write::media::{count, unreadable};
-use crate::{Store, StoreError};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
@@ -151,7 +152,7 @@ impl FileRow {
 
 /// A row of `media`.
 #[derive(sqlx::FromRow)]
-pub(crate) struct JobRow {
+pub(crate) struct JobReportRow {
     pub(crate) instance_id: String,
     pub(crate) message_id: String,
     pub(crate) source_sha256: Vec<u8>,
@@ -167,7 +168,7 @@ pub(crate) struct JobRow {
     pub(crate) stored_at: Option<Timestamp>,
 }
 
-impl JobRow {
+impl JobReportRow {
     pub(crate) fn read(self) -> Result<JobReport, StoreError> {
         let Self { object_key, size, content_type, file_name, .. } = self;
         let file = FileRow { object_key, size, content_type, file_name };

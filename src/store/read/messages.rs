@@ -9,7 +9,8 @@ use super::chats::ChatReport;
 use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, instances, merge};
 use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
@@ -304,7 +305,7 @@ async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<Mes
 }
 
 /// A row of `messages`.
-pub(crate) struct MessageRow {
+pub(crate) struct MessageReportRow {
     pub(crate) instance_id: InstanceId,
     pub(crate) id: String,
     pub(crate) chat_id: Option<String>,
@@ -330,8 +331,8 @@ pub(crate) struct MessageRow {
     pub(crate) read_at: Option<Timestamp>,
 }
 
-impl From<MessageRow> for MessageReport {
-    fn from(row: MessageRow) -> Self {
+impl From<MessageReportRow> for MessageReport {
+    fn from(row: MessageReportRow) -> Self {
         let fields = MessageFields {
             chat_id: row.chat_id,
             from_id: row.from_id,

@@ -2,7 +2,8 @@
 
 use super::index::{Index, OF_MESSAGE, REACTIONS_OF_PERSON};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::reaction::MessageReaction;
@@ -48,9 +49,9 @@ impl dyn Store + '_ {
 }
 
 /// The columns of [`REACTIONS`].
-pub(crate) type ReactionRow = (InstanceId, String, String, String, Timestamp, Timestamp);
+pub(crate) type ReactionReportRow = (InstanceId, String, String, String, Timestamp, Timestamp);
 
-pub(crate) fn reaction(row: ReactionRow) -> MessageReaction {
+pub(crate) fn reaction(row: ReactionReportRow) -> MessageReaction {
     let (instance_id, message_id, from_number, reaction, reacted_at, received_at) = row;
     MessageReaction { instance_id, message_id, from_number, reaction, reacted_at, received_at }
 }

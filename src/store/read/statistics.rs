@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 
 use super::listing::instances;
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, AckStep, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};

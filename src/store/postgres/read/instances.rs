@@ -1,13 +1,14 @@
 use async_trait::async_trait;
+use sqlx::Postgres;
 
-use super::ReadTransaction;
 use crate::StoreError;
+use crate::read::ReadTransaction;
 use crate::read::instances::{InstanceQueries, InstanceReport, InstanceRow, QUARANTINED_COUNTED};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
-impl InstanceQueries for ReadTransaction {
+impl InstanceQueries for ReadTransaction<Postgres> {
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
         let ids = sqlx::query_scalar!(
             r#"

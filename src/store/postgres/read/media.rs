@@ -5,7 +5,7 @@ use sqlx::PgPool;
 
 use crate::StoreError;
 use crate::postgres::PostgresStore;
-use crate::read::media::{FileRow, JobFilter, JobReport, JobRow, JobsRow, MediaReports};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobReportRow, JobsRow, MediaReports};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
@@ -62,7 +62,7 @@ impl MediaReports for PostgresStore {
 
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
         let rows = sqlx::query_as!(
-            JobRow,
+            JobReportRow,
             r#"
             SELECT
                 instance_id,
@@ -87,7 +87,7 @@ impl MediaReports for PostgresStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(JobRow::read).collect()
+        rows.into_iter().map(JobReportRow::read).collect()
     }
 }
 

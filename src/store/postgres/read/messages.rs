@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use sqlx::Postgres;
 
-use super::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::{column, keys};
-use crate::read::chats::{ChatReport, ChatRow};
-use crate::read::media::{JobReport, JobRow};
-use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
+use crate::read::ReadTransaction;
+use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::media::{JobReport, JobReportRow};
+use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageReportRow, REACTIONS};
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -13,7 +14,7 @@ use domain::message::ack::StatedAck;
 use domain::message::reaction::MessageReaction;
 
 #[async_trait]
-impl MessageQueries for ReadTransaction {
+impl MessageQueries for ReadTransaction<Postgres> {
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let sizes = sqlx::query_scalar!(
@@ -46,7 +47,7 @@ impl MessageQueries for ReadTransaction {
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            MessageRow,
+            MessageReportRow,
             r#"
             SELECT
                 messages.instance_id AS "instance_id: _", messages.id, chat_id, from_id, to_id, from_me, sender_name,
@@ -67,7 +68,7 @@ impl MessageQueries for ReadTransaction {
     async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
         let (instance_ids, ids) = keys(messages);
         let rows = sqlx::query_as!(
-            JobRow,
+            JobReportRow,
             r#"
             SELECT
                 job.instance_id, job.message_id, source_sha256, state, reason, attempts,
@@ -87,7 +88,7 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(JobRow::read).collect()
+        rows.into_iter().map(JobReportRow::read).collect()
     }
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
@@ -150,7 +151,7 @@ impl MessageQueries for ReadTransaction {
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let row = sqlx::query_as!(
-            ChatRow,
+            ChatReportRow,
             r#"
             SELECT
                 instance_id AS "instance_id: _", chat_id, name, contact, is_group, message_count,

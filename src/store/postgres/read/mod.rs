@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use sqlx::{Executor, Postgres};
 
+use crate::Store;
+use crate::StoreError;
 use crate::postgres::PostgresStore;
-use crate::read::Queries;
-use crate::{Store, StoreError};
+use crate::read::{Queries, ReadTransaction};
 
 mod events;
 mod instances;
@@ -28,8 +29,6 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL statement_timeout = '5s'; \
      SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
-type ReadTransaction = crate::read::ReadTransaction<Postgres>;
-
 #[async_trait]
 impl Store for PostgresStore {
     async fn read(&self) -> Result<Box<dyn Queries>, StoreError> {
@@ -45,7 +44,7 @@ impl Store for PostgresStore {
 }
 
 #[async_trait]
-impl Queries for ReadTransaction {
+impl Queries for ReadTransaction<Postgres> {
     async fn end(mut self: Box<Self>) -> Result<(), StoreError> {
         self.execute("COMMIT").await?;
         self.give_back();

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use async_trait::async_trait;
-use sqlx::{PgConnection, QueryBuilder};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 
-use super::ReadTransaction;
 use super::listing::push_condition;
 use crate::StoreError;
 use crate::postgres::column;
+use crate::read::ReadTransaction;
 use crate::read::search::{SearchQueries, SearchRequest, SearchRows, WeekStep};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -45,7 +45,7 @@ fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
 }
 
 #[async_trait]
-impl SearchQueries for ReadTransaction {
+impl SearchQueries for ReadTransaction<Postgres> {
     async fn first_time(
         &mut self,
         request: &SearchRequest<'_>,

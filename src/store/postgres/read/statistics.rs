@@ -1,9 +1,10 @@
 use async_trait::async_trait;
+use sqlx::Postgres;
 use time::OffsetDateTime;
 
-use super::ReadTransaction;
 use crate::StoreError;
 use crate::postgres::column;
+use crate::read::ReadTransaction;
 use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
     deliveries, natural,
@@ -36,7 +37,7 @@ impl From<&Grid> for GridColumns {
 /// rows the planner expects. Messages are grouped by the beginning of their unit, because its number costs twice as
 /// much.
 #[async_trait]
-impl StatisticsQueries for ReadTransaction {
+impl StatisticsQueries for ReadTransaction<Postgres> {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
         let GridColumns { since, until, shift, origin } = grid.into();
         let instances = column(instances, InstanceId::as_str);

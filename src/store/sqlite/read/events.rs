@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::ReadTransaction;
 use crate::StoreError;
+use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::FeedFileRow;
 use crate::sqlite::json;
@@ -13,7 +13,7 @@ use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
-impl EventQueries for ReadTransaction {
+impl EventQueries for ReadTransaction<Sqlite> {
     async fn clock(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&mut **self).await?)
     }

@@ -2,14 +2,14 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::acks::{AckReport, AckRow};
-use crate::read::chats::{ChatReport, ChatRow};
+use crate::read::ReadTransaction;
+use crate::read::acks::{AckReport, AckReportRow};
+use crate::read::chats::{ChatReport, ChatReportRow};
 use crate::read::index::{Index, IndexOrder};
 use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
-use crate::read::media::{JobReport, JobRow};
-use crate::read::reactions::{ReactionRow, reaction};
+use crate::read::media::{JobReport, JobReportRow};
+use crate::read::reactions::{ReactionReportRow, reaction};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
@@ -17,26 +17,26 @@ use domain::page::KeysetBound;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
-impl ListQueries for ReadTransaction {
+impl ListQueries for ReadTransaction<Sqlite> {
     async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
         let rows = list::<(InstanceId, String, Timestamp)>(self, query).await?;
         Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
-        Ok(list::<ChatRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
+        Ok(list::<ChatReportRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
     }
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
-        Ok(list::<AckRow>(self, query).await?.into_iter().map(AckReport::from).collect())
+        Ok(list::<AckReportRow>(self, query).await?.into_iter().map(AckReport::from).collect())
     }
 
     async fn reaction_rows(&mut self, query: &PageQuery) -> Result<Vec<MessageReaction>, StoreError> {
-        Ok(list::<ReactionRow>(self, query).await?.into_iter().map(reaction).collect())
+        Ok(list::<ReactionReportRow>(self, query).await?.into_iter().map(reaction).collect())
     }
 
     async fn media_rows(&mut self, query: &PageQuery) -> Result<Vec<JobReport>, StoreError> {
-        list::<JobRow>(self, query).await?.into_iter().map(JobRow::read).collect()
+        list::<JobReportRow>(self, query).await?.into_iter().map(JobReportRow::read).collect()
     }
 }
 

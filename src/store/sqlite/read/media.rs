@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 
 use crate::StoreError;
-use crate::read::media::{FileRow, JobFilter, JobReport, JobRow, JobsRow, MediaReports};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobReportRow, JobsRow, MediaReports};
 use crate::sqlite::{SqliteStore, json};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
@@ -63,7 +63,7 @@ impl MediaReports for SqliteStore {
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let rows = sqlx::query_as!(
-            JobRow,
+            JobReportRow,
             r#"
             SELECT
                 instance_id,
@@ -88,7 +88,7 @@ impl MediaReports for SqliteStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(JobRow::read).collect()
+        rows.into_iter().map(JobReportRow::read).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 use async_trait::async_trait;
 use serde::Deserialize;
+use sqlx::Sqlite;
 
-use super::ReadTransaction;
 use crate::StoreError;
-use crate::read::chats::{ChatReport, ChatRow};
-use crate::read::media::{JobReport, JobRow};
-use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageRow, REACTIONS};
+use crate::read::ReadTransaction;
+use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::media::{JobReport, JobReportRow};
+use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageReportRow, REACTIONS};
 use crate::sqlite::{json, keys, timestamp};
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
@@ -38,7 +39,7 @@ impl ReactionJson {
 }
 
 #[async_trait]
-impl MessageQueries for ReadTransaction {
+impl MessageQueries for ReadTransaction<Sqlite> {
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
         let keys = keys(messages);
         let shown = REACTIONS + 1;
@@ -70,7 +71,7 @@ impl MessageQueries for ReadTransaction {
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query_as!(
-            MessageRow,
+            MessageReportRow,
             r#"
             SELECT
                 messages.instance_id AS "instance_id!: _",
@@ -110,7 +111,7 @@ impl MessageQueries for ReadTransaction {
     async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
         let keys = keys(messages);
         let rows = sqlx::query_as!(
-            JobRow,
+            JobReportRow,
             r#"
             SELECT
                 media.instance_id AS "instance_id!: _",
@@ -140,7 +141,7 @@ impl MessageQueries for ReadTransaction {
         )
         .fetch_all(&mut **self)
         .await?;
-        rows.into_iter().map(JobRow::read).collect()
+        rows.into_iter().map(JobReportRow::read).collect()
     }
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
@@ -222,7 +223,7 @@ impl MessageQueries for ReadTransaction {
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let instance_id = instance_id.as_str();
         let row = sqlx::query_as!(
-            ChatRow,
+            ChatReportRow,
             r#"
             SELECT
                 instance_id AS "instance_id: _",

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sqlx::{Executor, Sqlite};
 
-use crate::read::Queries;
+use crate::Store;
+use crate::StoreError;
+use crate::read::{Queries, ReadTransaction};
 use crate::sqlite::SqliteStore;
-use crate::{Store, StoreError};
 
 mod events;
 mod instances;
@@ -22,8 +23,6 @@ const QUESTION_TIME: Duration = Duration::from_secs(5);
 /// The number of steps of its virtual machine that SQLite takes between two looks at the clock: some hundred
 /// microseconds.
 const STEPS: i32 = 10_000;
-
-type ReadTransaction = crate::read::ReadTransaction<Sqlite>;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -41,7 +40,7 @@ impl Store for SqliteStore {
 }
 
 #[async_trait]
-impl Queries for ReadTransaction {
+impl Queries for ReadTransaction<Sqlite> {
     async fn end(mut self: Box<Self>) -> Result<(), StoreError> {
         self.execute("COMMIT").await?;
         self.lock_handle().await?.remove_progress_handler();

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use serde::Serialize;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::ReadTransaction;
 use super::listing::push_condition;
 use crate::StoreError;
+use crate::read::ReadTransaction;
 use crate::read::search::{SearchQueries, SearchRequest, SearchRows, WeekStep};
 use crate::sqlite::json;
 use domain::instance::InstanceId;
@@ -77,7 +77,7 @@ fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
 }
 
 #[async_trait]
-impl SearchQueries for ReadTransaction {
+impl SearchQueries for ReadTransaction<Sqlite> {
     async fn first_time(
         &mut self,
         request: &SearchRequest<'_>,

@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use serde::Serialize;
+use sqlx::Sqlite;
 
-use super::ReadTransaction;
 use crate::StoreError;
+use crate::read::ReadTransaction;
 use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
     deliveries, natural,
@@ -40,7 +41,7 @@ fn parameters(instances: &[InstanceId], grid: &Grid) -> (String, String) {
 
 /// `CROSS JOIN` keeps the order of the tables, so each slice of each instance is a range of an index.
 #[async_trait]
-impl StatisticsQueries for ReadTransaction {
+impl StatisticsQueries for ReadTransaction<Sqlite> {
     async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
         let (slices, instances) = parameters(instances, grid);
         let rows = sqlx::query_as!(
