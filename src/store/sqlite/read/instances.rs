@@ -20,7 +20,7 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
                 FROM known
                 WHERE known.instance_id IS NOT NULL
             )
-            SELECT instance_id AS "instance_id!: InstanceId" FROM known WHERE instance_id IS NOT NULL
+            SELECT instance_id AS "instance_id!: InstanceId" FROM known WHERE known.instance_id IS NOT NULL
             "#
         )
         .fetch_all(&mut **self)
