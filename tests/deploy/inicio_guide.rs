@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-use super::text;
+use super::{project, text};
 use crate::support::events::{received, sign};
 use crate::support::eventually;
 use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN};
@@ -125,6 +125,14 @@ async fn it_leads_from_nothing_to_a_stored_message() {
     );
     assert!(reader.run(read).await.contains("Hola desde otro teléfono"));
     serving.kill().await.expect("it ends");
+}
+
+/// Returns the text of all files below a folder of the project.
+fn source(folder: &str) -> String {
+    let entries = std::fs::read_dir(project(folder)).expect("the folder is there");
+    let entries = entries.map(|entry| entry.expect("it can be read"));
+    let paths = entries.map(|entry| (entry.path().is_dir(), format!("{folder}/{}", entry.file_name().display())));
+    paths.map(|(is_dir, path)| if is_dir { source(&path) } else { text(&path) }).collect()
 }
 
 /// A reader looks up a mistake by the text that buzon prints.

@@ -23,7 +23,7 @@ async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Runn
     let settings = [&[("BUZON_API_LISTEN", "127.0.0.2:0")], settings].concat();
     for proxy in [Proxy::Nginx, Proxy::Caddy] {
         println!("behind {proxy:?}");
-        let world = World::new(Backend::Sqlite).await;
+        let world = World::empty(Backend::Sqlite).await;
         let buzon = Buzon::serve(&world, &settings).await;
         let front = RunningProxy::start(proxy, Upstreams { webhook: buzon.address, api: buzon.api_address }).await;
         test(&world, &front).await;

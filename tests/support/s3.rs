@@ -133,7 +133,7 @@ impl S3Server {
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
-        self.script.lock().expect("nobody panics with it")
+        self.script.lock().expect("the lock is not poisoned")
     }
 }
 
@@ -152,7 +152,7 @@ async fn answer(
 ) -> Result<HttpResponse, HttpError> {
     let operation = operation(&request);
     let (gate, failing) = {
-        let mut script = script.lock().expect("nobody panics with it");
+        let mut script = script.lock().expect("the lock is not poisoned");
         let arrived = script.arrived.entry(operation).or_default();
         *arrived += 1;
         let arrived = *arrived;
@@ -166,7 +166,7 @@ async fn answer(
         Some((status, _)) => failed(status),
         None => service.call(request.map(Body::from)).await?,
     };
-    *script.lock().expect("nobody panics with it").answered.entry(operation).or_default() += 1;
+    *script.lock().expect("the lock is not poisoned").answered.entry(operation).or_default() += 1;
     Ok(response)
 }
 
@@ -188,6 +188,6 @@ fn operation(request: &Request<Incoming>) -> Operation {
         Method::HEAD => Operation::Head,
         Method::GET if has("list-type") => Operation::List,
         Method::GET => Operation::Get,
-        _ => panic!("nobody sends {} {query}", request.method()),
+        _ => panic!("unexpected request {} {query}", request.method()),
     }
 }

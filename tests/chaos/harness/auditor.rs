@@ -77,7 +77,7 @@ pub async fn audit(world: &World, sent: &SentEvents) -> Audit {
     assert!(lost.is_empty(), "LOST: {} of {} acknowledged events: {:.10?}", lost.len(), acked.len(), lost.first());
     for (body, instance) in &stored {
         let event = sent.get(body).expect("nothing is stored that nobody sent");
-        assert_eq!(instance, event.instance, "an event of somebody else's");
+        assert_eq!(instance, event.instance, "an event has another instance");
     }
     expected_rows::assert_rows(world, sent).await;
     for (what, query) in forbidden_rows() {
@@ -107,7 +107,7 @@ async fn stored(world: &World) -> HashMap<[u8; 32], String> {
     let mut stored = HashMap::new();
     let mut keep = |body: Vec<u8>, noted: Vec<u8>, instance: String| {
         let hash: [u8; 32] = Sha256::digest(&body).into();
-        assert_eq!(hash.as_slice(), noted, "a body is not the one that came");
+        assert_eq!(hash.as_slice(), noted, "a body is not the one that was sent");
         assert_eq!(stored.insert(hash, instance), None, "an event is there twice");
     };
     match world.backend {

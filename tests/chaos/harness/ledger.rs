@@ -52,7 +52,7 @@ impl Ledger {
 
     /// Notes that an event is about to be sent, and returns when the note is on disk.
     pub async fn sending(&self, delivery: &SimulatedDelivery) {
-        note(&mut self.sent.lock().expect("nobody panics with it"), delivery, Fate::Unknown);
+        note(&mut self.sent.lock().expect("the lock is not poisoned"), delivery, Fate::Unknown);
         self.write(format!("SENT {}\n", hex::encode(delivery.hash()))).await;
     }
 
@@ -64,7 +64,7 @@ impl Ledger {
             Fate::Failed => "FAILED",
         };
         self.write(format!("{word} {}\n", hex::encode(delivery.hash()))).await;
-        note(&mut self.sent.lock().expect("nobody panics with it"), delivery, fate);
+        note(&mut self.sent.lock().expect("the lock is not poisoned"), delivery, fate);
     }
 
     async fn write(&self, line: String) {
@@ -76,7 +76,7 @@ impl Ledger {
     pub async fn close(self) -> SentEvents {
         drop(self.lines);
         self.writer.await.expect("the ledger is written");
-        self.sent.into_inner().expect("nobody panics with it")
+        self.sent.into_inner().expect("the lock is not poisoned")
     }
 }
 

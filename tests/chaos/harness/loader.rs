@@ -104,7 +104,7 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
     let http = crate::support::client();
     while !shared.over.load(Ordering::Relaxed) {
         let (delivery, impatience) = {
-            let mut source = shared.source.lock().expect("nobody panics with it");
+            let mut source = shared.source.lock().expect("the lock is not poisoned");
             (source.next(), source.impatience())
         };
         let patience = impatience.map_or(ANSWER_WAIT, Duration::from_millis);
@@ -120,7 +120,7 @@ async fn send(shared: Arc<Shared>, addresses: watch::Receiver<Vec<SocketAddr>>) 
             shared.acked.fetch_add(1, Ordering::Relaxed);
             continue;
         }
-        shared.source.lock().expect("nobody panics with it").send_again_later(delivery);
+        shared.source.lock().expect("the lock is not poisoned").send_again_later(delivery);
         if impatience.is_none() {
             // The pause keeps the clients from asking an unreachable server a thousand times a second.
             tokio::time::sleep(REST).await;

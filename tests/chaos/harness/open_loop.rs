@@ -95,9 +95,9 @@ pub async fn offer(address: SocketAddr, ready: Vec<PreparedRequest>, rate: f64, 
         }
         let idle = idle.clone();
         requests.spawn(async move {
-            let mut kept = idle.lock().expect("nobody panics with it").pop();
+            let mut kept = idle.lock().expect("the lock is not poisoned").pop();
             let outcome = deliver(address, &mut kept, &ready, due).await;
-            idle.lock().expect("nobody panics with it").extend(kept);
+            idle.lock().expect("the lock is not poisoned").extend(kept);
             outcome
         });
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::support::PATIENCE;
 use crate::support::database::postgres::Server;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::gateway::file_server::{FileServer, Reply, StoppedFileServer};
 use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::{Buzon, command, run};
@@ -93,7 +93,7 @@ impl Report {
         let mut lines = self.checks();
         lines.retain(|line| line["check"] == check);
         let rank = |line: &&&Value| ["ok", "warning", "failure"].iter().position(|status| line["status"] == *status);
-        let line = lines.iter().max_by_key(rank).unwrap_or_else(|| panic!("nothing of {check} in {}", self.json));
+        let line = lines.iter().max_by_key(rank).unwrap_or_else(|| panic!("no line of {check} in {}", self.json));
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         assert_eq!(line["status"] == "ok", line["remedy"].is_null(), "{line}");
         format!("{}: {} → {}", text("status"), text("detail"), text("remedy"))
@@ -151,7 +151,7 @@ async fn pass_on(mut client: TcpStream, target: SocketAddr, headers: &str) {
 /// The start of the service prints the same warning.
 #[tokio::test]
 async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         let trigger = match world.backend {
             Backend::Sqlite => "CREATE TRIGGER see AFTER INSERT ON events BEGIN SELECT 1; END",
@@ -180,7 +180,7 @@ async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() 
 
 #[tokio::test]
 async fn where_all_is_well_every_line_says_ok() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let shop = Shop::open(&world).await;
         let report = shop.report(&world, &[]).await;
         assert_eq!(report.troubles(), [""; 0], "{}", report.json);
@@ -214,7 +214,7 @@ async fn where_all_is_well_every_line_says_ok() {
 
 #[tokio::test]
 async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secret() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let wrong = shop.gateway.url("/elsewhere");
     let mut settings = shop.settings(&world);
@@ -238,7 +238,7 @@ async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secre
 
 #[tokio::test]
 async fn a_wrong_public_url_is_named_by_what_is_there() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let (nobody, other) = (StoppedFileServer::new(), FileServer::start().await);
     other.reply("/moved/webhook", Reply::redirect("https://www.example.com/"));
@@ -262,9 +262,9 @@ async fn a_wrong_public_url_is_named_by_what_is_there() {
 
 #[tokio::test]
 async fn another_buzon_at_the_public_url_is_not_taken_for_this_one() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
-    let elsewhere = World::new(Backend::Sqlite).await;
+    let elsewhere = World::empty(Backend::Sqlite).await;
     let another = Buzon::serve(&elsewhere, &[("BUZON_WEBHOOK_SECRET", STRONG)]).await;
     let url = format!("http://{}", another.address);
     let report = shop.report(&world, &[("BUZON_PUBLIC_URL", &url)]).await;
@@ -278,9 +278,9 @@ async fn another_buzon_at_the_public_url_is_not_taken_for_this_one() {
 #[tokio::test]
 async fn a_service_with_the_same_token_and_other_data_is_another_one_and_a_replica_is_not() {
     let token = ("BUZON_API_TOKEN", "0123456789abcdef0123456789abcdef");
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let shop = Shop::open_with(&world, &[token]).await;
-        let elsewhere = World::new(world.backend).await;
+        let elsewhere = World::empty(world.backend).await;
         let another = Buzon::serve(&elsewhere, &[("BUZON_WEBHOOK_SECRET", STRONG), token]).await;
         let url = format!("http://{}", another.address);
         let report = shop.report(&world, &[("BUZON_PUBLIC_URL", &url), token]).await;
@@ -301,7 +301,7 @@ async fn a_service_with_the_same_token_and_other_data_is_another_one_and_a_repli
 
 #[tokio::test]
 async fn a_gateway_that_is_not_there_or_refuses_a_token_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let nobody = StoppedFileServer::new();
     let url = format!("http://{}", nobody.address());
@@ -327,7 +327,7 @@ async fn a_gateway_that_is_not_there_or_refuses_a_token_is_named() {
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     const GATEWAYS: [fn(&str) -> Reply; 3] = [|_| at(3_600), |_| at(-3_600), |_| at(3 * 24 * 3_600)];
     let said = [
@@ -346,7 +346,7 @@ async fn a_clock_that_is_off_is_named() {
 
 #[tokio::test]
 async fn a_secret_that_can_be_guessed_is_named_and_a_short_one_is_no_secret() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     for secret in ["twenty letters, or so", "abababababababababababababababababab"] {
         let report = shop.report(&world, &[("BUZON_WEBHOOK_SECRET", secret)]).await;
@@ -363,7 +363,7 @@ async fn a_secret_that_can_be_guessed_is_named_and_a_short_one_is_no_secret() {
 
 #[tokio::test]
 async fn a_media_folder_that_takes_nothing_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let media = world.data_dir().join("media").display().to_string();
     let read_only = format!("mount --bind {media} {media} && mount -o remount,bind,ro {media} && exec \"$@\"");
@@ -382,7 +382,7 @@ async fn a_media_folder_that_takes_nothing_is_named() {
 
 #[tokio::test]
 async fn a_disk_that_is_too_full_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let report = shop.report(&world, &[("BUZON_MEDIA_MIN_FREE", "1000TiB")]).await;
     assert_eq!((report.code, report.troubles()), (Some(1), vec!["disk"]), "{}", report.json);
@@ -395,7 +395,7 @@ async fn a_disk_that_is_too_full_is_named() {
 
 #[tokio::test]
 async fn a_database_that_is_away_or_not_safe_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let nobody = StoppedFileServer::new();
     let url = format!("postgres://shop:of-the-shop@{}/shop", nobody.address());
@@ -412,7 +412,7 @@ async fn a_database_that_is_away_or_not_safe_is_named() {
 
 #[tokio::test]
 async fn migrations_that_have_not_run_are_named_and_not_run() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let listen = StoppedFileServer::new();
         let address = listen.address().to_string();
         let own = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", address.as_str())];
@@ -431,7 +431,7 @@ async fn migrations_that_have_not_run_are_named_and_not_run() {
 
 #[tokio::test]
 async fn before_the_first_start_it_says_what_comes_and_makes_nothing() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let nobody = StoppedFileServer::new();
     let listen = nobody.address().to_string();
     let settings = [&[("BUZON_LISTEN", listen.as_str())], &ROOM[..]].concat();
@@ -445,7 +445,7 @@ async fn before_the_first_start_it_says_what_comes_and_makes_nothing() {
 
 #[tokio::test]
 async fn a_service_that_runs_with_other_settings_or_is_something_else_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
     let report = shop.report(&world, &[("BUZON_API_TOKEN", "another-token-that-is-long-enough")]).await;
     assert_eq!(report.code, Some(2));
@@ -462,7 +462,7 @@ async fn a_service_that_runs_with_other_settings_or_is_something_else_is_named()
 
 #[tokio::test]
 async fn a_proxy_that_hides_who_connects_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let says_who = "X-Forwarded-For: 203.0.113.9\r\n";
     for (trusted, headers, words) in [
         ("10.0.0.0/8", "", ["warning: the proxy at 127.0.0.1 hides who connects", "proxy_set_header X-Forwarded-For"]),

@@ -13,10 +13,10 @@ use crate::support::events::{ack, event, reaction, received, sent};
 /// Makes a table drop the rows that statements of this kind write.
 async fn drop_rows(world: &World, table: &str, verb: &str) {
     let statements = match world.backend {
-        Backend::Sqlite => format!("CREATE TRIGGER swallow BEFORE {verb} ON {table} BEGIN SELECT RAISE(IGNORE); END"),
+        Backend::Sqlite => format!("CREATE TRIGGER drop_rows BEFORE {verb} ON {table} BEGIN SELECT RAISE(IGNORE); END"),
         Backend::Postgres => format!(
             "CREATE FUNCTION drop_rows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
-             CREATE TRIGGER swallow BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION drop_rows()"
+             CREATE TRIGGER drop_rows BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION drop_rows()"
         ),
     };
     world.execute(&statements).await;
@@ -24,8 +24,8 @@ async fn drop_rows(world: &World, table: &str, verb: &str) {
 
 async fn keep_rows(world: &World) {
     let statement = match world.backend {
-        Backend::Sqlite => "DROP TRIGGER swallow",
-        Backend::Postgres => "DROP FUNCTION swallow CASCADE",
+        Backend::Sqlite => "DROP TRIGGER drop_rows",
+        Backend::Postgres => "DROP FUNCTION drop_rows CASCADE",
     };
     world.execute(statement).await;
 }

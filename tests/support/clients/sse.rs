@@ -88,7 +88,7 @@ impl Frame {
                 "data" => frame.data = Some(serde_json::from_str(&value).expect("data is JSON")),
                 "retry" => frame.retry = Some(value),
                 "" => frame.comment = Some(value),
-                _ => panic!("what is {line}?"),
+                _ => panic!("unexpected line {line}"),
             }
         }
         frame

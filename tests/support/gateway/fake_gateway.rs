@@ -124,7 +124,7 @@ impl FakeGateway {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test panics with it")
+        self.state.lock().expect("the lock is not poisoned")
     }
 
     async fn post(&self, buzon: Option<SocketAddr>, body: &[u8]) -> Result<(), String> {

@@ -192,7 +192,7 @@ impl FileServer {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("no test panics with it")
+        self.state.lock().expect("the lock is not poisoned")
     }
 
     /// Notes the request, and returns its reply.
@@ -270,13 +270,13 @@ impl Canary {
         let counter = connections.clone();
         tokio::spawn(async move {
             while listener.accept().await.is_ok() {
-                *counter.lock().expect("no test panics with it") += 1;
+                *counter.lock().expect("the lock is not poisoned") += 1;
             }
         });
         Some(Self { address, connections })
     }
 
     pub fn connections(&self) -> usize {
-        *self.connections.lock().expect("no test panics with it")
+        *self.connections.lock().expect("the lock is not poisoned")
     }
 }
