@@ -57,7 +57,7 @@ impl Site {
 
     /// Returns an empty site into which this one's backups can be restored.
     async fn empty_twin(&self) -> Self {
-        let world = World::new(self.world.backend).await;
+        let world = World::empty(self.world.backend).await;
         let settings =
             self.settings.iter().map(|(name, value)| (*name, value.replace("/saved", "/restored"))).collect();
         let dest = if self.dest.contains("://") { self.dest.clone() } else { self.files.display().to_string() };
@@ -190,14 +190,14 @@ impl BackgroundLoad {
                 let body = received(&id, json!({"body": words, "chat_id": format!("57300{}@c.us", n % 20)}));
                 let post = client.post(&url).header("X-Whapi-Signature", sign(SECRET, &body)).body(body);
                 assert_eq!(post.send().await.expect("it answers").status(), 200);
-                noted.lock().expect("nobody panics with it").push(id);
+                noted.lock().expect("the lock is not poisoned").push(id);
             }
         });
         Self { stop, acknowledged, task }
     }
 
     fn acknowledged(&self) -> Vec<String> {
-        self.acknowledged.lock().expect("nobody panics with it").clone()
+        self.acknowledged.lock().expect("the lock is not poisoned").clone()
     }
 
     async fn stop(self) {

@@ -108,7 +108,7 @@ async fn a_backup_of_one_kind_of_database_is_not_restored_into_the_other() {
         let site = backed_up(Site::in_folders(backend).await).await;
         let other = if backend == Backend::Sqlite { Backend::Postgres } else { Backend::Sqlite };
         let mut twin = site.empty_twin().await;
-        twin.world = World::new(other).await;
+        twin.world = World::empty(other).await;
         let said = twin.refused(2, &["restore", &twin.dest]).await;
         assert!(said.contains("the backup is of") && said.contains("BUZON_DATABASE_URL"), "{said}");
     }
@@ -133,7 +133,7 @@ async fn places_that_make_no_sense_are_refused_in_one_line() {
         assert!(said.contains("there is no complete backup"), "{said}");
         let said = site.refused(2, &["backup", "verify", &site.dest, "--backup", "2024-08-27T00-00-00.000Z"]).await;
         assert!(said.contains("there is no backup 2024-08-27T00-00-00.000Z"), "{said}");
-        let empty = World::new(backend).await;
+        let empty = World::empty(backend).await;
         let said = site.refused(2, &["backup", "elsewhere", "--database-url", &empty.url]).await;
         assert!(said.contains("no database") || said.contains("no tables of buzon"), "{said}");
     }

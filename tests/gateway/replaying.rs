@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::database::blocker::Blocker;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_at_once};
 use crate::support::events::{SECRET, received};
 use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN};
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -35,7 +35,7 @@ async fn stored(world: &World) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_oldest_first() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FakeGateway::start().await;
         for n in 0..5 {
             assert!(!gateway.deliver(received(&format!("A{n}"), json!({}))).await);
@@ -57,10 +57,10 @@ async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_olde
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FakeGateway::start().await;
         let service = service(&world, &gateway).await;
-        eventually("the start is looked after", async || gateway.asked(LIST) == 1).await;
+        eventually("the deliveries before the start are asked for", async || gateway.asked(LIST) == 1).await;
         let blocker = Blocker::new(&world, "ledger_clock").await;
         let mut deliveries = JoinSet::new();
         for n in 0..3 {

@@ -145,7 +145,7 @@ async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
     assert_eq!((media(&buzon).await, gateway.asked("/large"), gateway.asked("/chunked")), (json!("ok"), 1, 1));
     let folders = std::fs::read_dir(inside.join("media")).expect("it is there").map(|it| it.expect("it is").path());
     let files = folders.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).expect("it can be read"));
-    assert_eq!(files.count(), 10, "nothing half is left");
+    assert_eq!(files.count(), 10, "nothing partial is left");
     buzon.kill().await;
 }
 

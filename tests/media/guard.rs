@@ -146,14 +146,14 @@ impl Scripted {
     }
 
     fn left(&self) -> usize {
-        self.0.lock().expect("nobody panics with it").len()
+        self.0.lock().expect("the lock is not poisoned").len()
     }
 }
 
 #[async_trait]
 impl Lookup for Scripted {
     async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
-        let mut answers = self.0.lock().expect("nobody panics with it");
+        let mut answers = self.0.lock().expect("the lock is not poisoned");
         let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
         answer.ok_or_else(|| io::Error::other("there is no such host"))
     }
@@ -162,14 +162,14 @@ impl Lookup for Scripted {
 const PUBLIC: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Returns a worker for which 127.0.0.2 belongs to the public internet, and no other address of this machine does.
-async fn worker(
-    world: &World,
-    lookup: Arc<dyn Lookup>,
-) -> (Arc<dyn buzon::store::Store>, MediaWorker, CancellationToken) {
+/// Starts a worker for which 127.0.0.2 belongs to the public internet, and no other address of this machine does. A
+/// message with a file at `url` was recorded before, so the worker begins with it at once.
+async fn worker(world: &World, lookup: Arc<dyn Lookup>, url: &str) -> (MediaWorker, CancellationToken) {
     let deny = SPECIAL.iter().filter(|network| !network.contains(&PUBLIC)).copied();
     let deny = deny.chain([PRIVATE.into()]).collect();
     let store = world.open().await;
+    let body = received("A", json!({"type": "image", "media_url": url}));
+    record(&store, &[event("7", body, ARRIVAL)]).await;
     let folder = BlobLocation::Folder(world.folder.path().join("media"));
     let settings = MediaSettings {
         guard: Guard::internet_but(deny),
@@ -182,7 +182,7 @@ async fn worker(
         spool: world.folder.path().to_owned(),
     };
     let parts = MediaParts {
-        store: store.clone(),
+        store,
         blobs: Blobs::open(&folder, &S3Options::default()).expect("the folder can be made"),
         clock: Arc::new(SystemClock),
         lookup,
@@ -191,12 +191,11 @@ async fn worker(
         meters: Arc::default(),
     };
     let stop = CancellationToken::new();
-    (store, media::start(settings, parts, stop.clone()).expect("the worker starts"), stop)
+    (media::start(settings, parts, stop.clone()).expect("the worker starts"), stop)
 }
 
-async fn fetch(store: &Arc<dyn buzon::store::Store>, url: &str) {
-    let body = received("A", json!({"type": "image", "media_url": url}));
-    record(store, &[event("7", body, ARRIVAL)]).await;
+fn url(gateway: &FileServer) -> String {
+    format!("http://files.example.com:{}/a.jpg", gateway.address.port())
 }
 
 /// Starts a public and a private server at the same port.
@@ -214,8 +213,7 @@ async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         let others = IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let (store, mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, others]])).await;
-        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        let (mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, others]]), &url(&gateway)).await;
         all_end(&world).await;
         let row = world.value("SELECT state, attempts, reason FROM media").await;
         assert!(row.starts_with("refused|1|the file is at 127.0.0.1, which is not on the public internet"), "{row}");
@@ -231,8 +229,7 @@ async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
-        let (store, mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]])).await;
-        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        let (mut worker, stop) = worker(&world, Scripted::new(&[&[PRIVATE, PUBLIC]]), &url(&gateway)).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
         assert_eq!((canary.connections(), gateway.requests().len()), (0, 1));
@@ -249,8 +246,7 @@ async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
         gateway.reply("/a.jpg", Reply::redirect("/b.jpg"));
         gateway.reply("/b.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, mut worker, stop) = worker(&world, lookup.clone()).await;
-        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        let (mut worker, stop) = worker(&world, lookup.clone(), &url(&gateway)).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state, attempts FROM media").await, "refused|1");
         assert_eq!(lookup.left(), 1, "both answers were given");
@@ -269,8 +265,7 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
         let (gateway, canary) = servers().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let lookup = Scripted::new(&[&[PUBLIC], &[PRIVATE]]);
-        let (store, mut worker, stop) = worker(&world, lookup.clone()).await;
-        fetch(&store, &format!("http://files.example.com:{}/a.jpg", gateway.address.port())).await;
+        let (mut worker, stop) = worker(&world, lookup.clone(), &url(&gateway)).await;
         all_end(&world).await;
         assert_eq!(world.value("SELECT state FROM media").await, "stored");
         assert_eq!(lookup.left(), 1, "the first answer was given");
@@ -284,8 +279,7 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_has_no_address_is_tried_again() {
     let world = World::new(Backend::Sqlite).await;
-    let (store, mut worker, stop) = worker(&world, Scripted::new(&[])).await;
-    fetch(&store, "http://files.example.com/a.jpg").await;
+    let (mut worker, stop) = worker(&world, Scripted::new(&[]), "http://files.example.com/a.jpg").await;
     all_end(&world).await;
     let row = world.value("SELECT state, attempts, reason FROM media").await;
     let reason = "given up after 2 attempts; the last time the server files.example.com:80 cannot be reached";

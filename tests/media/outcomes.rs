@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{JPEG, all_end, deliver, files, service};
 use crate::support::clock::PanickingClock;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_at_once};
 use crate::support::events::SECRET;
 use crate::support::eventually;
 use crate::support::gate::Gate;
@@ -12,7 +12,7 @@ use crate::support::program::service::Service;
 /// The files fail permanently, each in another way, and each job gets the state and reason of its failure.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understands() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
         let moved = Reply::redirect(&gateway.url("/moved"));
         let hour = "Retry-After: 3600\r\n";
@@ -92,7 +92,7 @@ async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understand
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_gateway_comes_back_its_files_are_stored_without_any_action() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let away = StoppedFileServer::new();
         let origin = format!("http://{}", away.address());
         let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_GATEWAY_URL", &origin)];
@@ -124,7 +124,7 @@ async fn a_file_that_is_announced_before_it_is_there_is_stored_a_moment_later() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exact_repeat_of_the_event_fetches_an_expired_file_again() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
         let service = service(&world, &gateway, &[]).await;
         deliver(&service, "A", "/a.jpg").await;
@@ -172,7 +172,7 @@ async fn a_bucket_that_is_away_loses_nothing() {
 /// The owner may have added a trigger, for example. Other files in the same statement are stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_the_database_refuses_harms_no_other() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         world.open().await.close().await;
         let trigger = match world.backend {
             Backend::Sqlite => {
@@ -208,7 +208,7 @@ async fn a_file_that_the_database_refuses_harms_no_other() {
 /// A panic delays files for a moment, and the service continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_panics_is_started_again_and_files_are_saved() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
         gateway.reply("/a.jpg", Reply::file(JPEG));
         let (clock, origin) = (Arc::new(PanickingClock::default()), gateway.url(""));

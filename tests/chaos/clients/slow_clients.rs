@@ -73,7 +73,7 @@ async fn slow_clients_harm_nobody_and_are_disconnected() {
             }
         };
         let others = async {
-            eventually("they are all there", async || buzon.open_files() >= files_before + CLIENTS).await;
+            eventually("all of them are connected", async || buzon.open_files() >= files_before + CLIENTS).await;
             loader.wait_for_acks(200).await;
             let live = client().get(format!("http://{}/health/live", buzon.address)).send().await;
             assert_eq!(live.expect("it answers").status(), 200);

@@ -23,7 +23,7 @@ const READERS: usize = 120;
 /// The instance of these messages alone; the loader uses others.
 const INSTANCE: &str = "long";
 const MESSAGES: usize = 200;
-const LETTERS: usize = 65_536;
+const LETTERS: usize = 32_768;
 /// The maximum memory of the whole process in bytes, including the loader's events.
 const MAX_MEMORY: u64 = 200_000_000;
 

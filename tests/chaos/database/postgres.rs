@@ -15,7 +15,7 @@ async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself()
     let server = Server::start("");
     let world = World::on_server(&server.url, "").await;
     let control = ServerControl::of(&server.url).await;
-    let (seed, rounds) = (seed(), rounds(6));
+    let (seed, rounds) = (seed(), rounds(3));
     let mut rng = SeededRng::new(seed);
     let buzon = Buzon::serve(&world, SETTINGS).await;
     let loader = Loader::start(seed, buzon.address);

@@ -80,7 +80,7 @@ async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
             assert_eq!((status, listed["data"].as_array().map(Vec::len)), (200, Some(50)));
         }
         let sent = loader.end().await;
-        assert!(idle_share(&buzon).await < 0.5, "it is busy with nothing");
+        assert!(idle_share(&buzon).await < 0.5, "an idle program is busy");
         let days = "SELECT count(DISTINCT substr(CAST(received_at AS TEXT), 1, 10)) FROM events";
         assert!(world.value(days).await.parse::<u64>().expect("it is a number") > 1, "the clock was never set");
         assert_nothing_lost(&world, &sent, rounds).await;

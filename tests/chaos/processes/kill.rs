@@ -10,7 +10,7 @@ use buzon::simulate::SeededRng;
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
     on_both(async |world| {
-        let (seed, rounds) = (seed(), rounds(5));
+        let (seed, rounds) = (seed(), rounds(3));
         let mut rng = SeededRng::new(seed);
         let mut buzon = Buzon::serve(&world, SETTINGS).await;
         let loader = Loader::start(seed, buzon.address);

@@ -13,7 +13,7 @@ use crate::support::client;
 use crate::support::clients::raw_http::{Connection, request};
 use crate::support::clients::sse::Stream;
 use crate::support::database::blocker::Blocker;
-use crate::support::database::world::on_both;
+use crate::support::database::world::on_both_at_once;
 use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
@@ -52,7 +52,7 @@ impl Stalled {
 /// In every second pair of rounds, another client holds the database's lock at that moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_stop_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let (seed, rounds) = (seed(), rounds(4));
         let settings = [SETTINGS, &[("BUZON_API_TOKEN", TOKEN)]].concat();
         let (mut rng, mut sent, mut longest) = (SeededRng::new(seed), SentEvents::new(), Duration::ZERO);

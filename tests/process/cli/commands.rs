@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{GUIDE_CURL, SECRET};
 use crate::support::program::process::{Buzon, run};
 
@@ -31,7 +31,7 @@ async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
 
 #[tokio::test]
 async fn at_the_start_it_tells_a_person_what_they_need() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com")];
     let buzon = Buzon::serve(&world, &settings).await;
     let greeting = buzon.greeting.join("\n");
@@ -50,7 +50,7 @@ async fn at_the_start_it_tells_a_person_what_they_need() {
 
 #[tokio::test]
 async fn the_token_stays_the_same_from_start_to_start() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let token = || std::fs::read_to_string(world.folder.path().join("data/api-token")).expect("there is a token");
     Buzon::serve(&world, &[]).await.kill().await;
     let first = token();
@@ -60,7 +60,7 @@ async fn the_token_stays_the_same_from_start_to_start() {
 
 #[tokio::test]
 async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let folder = world.folder.path();
         let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:0")];
         let refused = run(folder, &["serve", "--no-migrate"], &settings).await;
@@ -78,7 +78,7 @@ async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
 
 #[tokio::test]
 async fn rebuild_compares_beside_a_service_and_mends_when_it_is_stopped() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let folder = world.folder.path();
         let buzon = Buzon::serve(&world, &[]).await;
         for body in GUIDE_CURL {
@@ -111,7 +111,7 @@ async fn rebuild_compares_beside_a_service_and_mends_when_it_is_stopped() {
 
 #[tokio::test]
 async fn check_config_shows_every_value_with_its_place_and_no_secret() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path();
     let file = "listen = \"127.0.0.1:9001\"\ntrusted_proxies = [\"10.0.0.0/8\", \"127.0.0.1\"]\n\
                 cors_origins = [\"https://panel.example.com\", \"http://localhost:5173\"]\n\
@@ -150,7 +150,7 @@ async fn check_config_shows_every_value_with_its_place_and_no_secret() {
 
 #[tokio::test]
 async fn in_a_wrong_folder_every_command_says_that_no_database_is_there_and_makes_nothing() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path().canonicalize().expect("it is there");
     let said = format!(
         "there is no database at ./data/buzon.db, in {}/data; run it where buzon.toml is, or give --config",
@@ -180,7 +180,7 @@ async fn in_a_wrong_folder_every_command_says_that_no_database_is_there_and_make
 
 #[tokio::test]
 async fn check_config_says_which_file_it_read_or_that_there_was_none() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path().canonicalize().expect("it is there");
     let said = async |arguments: &[&str], settings: &[(&str, &str)]| {
         let output = run(&folder, &[&["check-config"], arguments].concat(), settings).await;
@@ -200,7 +200,7 @@ async fn check_config_says_which_file_it_read_or_that_there_was_none() {
 
 #[tokio::test]
 async fn help_is_for_people() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let help = run(world.folder.path(), &["serve", "--help"], &[]).await;
     let said = String::from_utf8_lossy(&help.stdout).into_owned();
     for word in ["--listen", "127.0.0.1:8080", "--database-url", "postgres://", "--no-migrate"] {
@@ -213,7 +213,7 @@ async fn help_is_for_people() {
 /// The folder's name has accents, as in the home of somebody named José.
 #[tokio::test]
 async fn a_data_folder_may_have_any_name() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     std::fs::create_dir(world.folder.path().join("below")).expect("it can be made");
     for data in ["mi tienda/señal 100%", "below/../beside", "what?#"] {
         let gateway = crate::support::gateway::file_server::FileServer::start().await;

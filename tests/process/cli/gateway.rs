@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::eventually;
 use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN, answer};
@@ -50,7 +50,7 @@ fn said(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let gateway = FakeGateway::start().await;
         for n in 0..4 {
             assert!(!gateway.deliver(received(&format!("A{n}"), json!({}))).await);
@@ -309,7 +309,7 @@ async fn a_new_secret_for_a_file_that_a_person_wrote_is_said_and_not_written() {
 
 #[tokio::test]
 async fn settings_of_the_gateway_are_checked_like_all_others() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("token"), format!("{TOKEN}\n")).expect("it can be written");
     let url = "gateway_url = 'https://gw.example.com'\n";
     for (settings, problem) in [

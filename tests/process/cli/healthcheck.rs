@@ -17,7 +17,7 @@ async fn check(world: &World, arguments: &[&str], settings: &[(&str, &str)]) -> 
 
 #[tokio::test]
 async fn a_service_that_takes_events_is_healthy_also_where_it_listens_on_all_addresses() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[]).await;
     for listen in [buzon.address.to_string(), format!("0.0.0.0:{}", buzon.address.port())] {
         assert_eq!(check(&world, &[], &[("BUZON_LISTEN", &listen)]).await, (Some(0), "ready\n".to_owned()));
@@ -29,7 +29,7 @@ async fn a_service_that_takes_events_is_healthy_also_where_it_listens_on_all_add
 
 #[tokio::test]
 async fn without_its_database_it_is_alive_and_not_healthy() {
-    let mut world = World::new(Backend::Postgres).await;
+    let mut world = World::empty(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
     let buzon = Buzon::serve(&world, &[]).await;
     let listen = buzon.address.to_string();
@@ -44,7 +44,7 @@ async fn without_its_database_it_is_alive_and_not_healthy() {
 
 #[tokio::test]
 async fn no_service_another_service_and_wrong_settings_exit_with_1() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let (nobody, other) = (StoppedFileServer::new(), FileServer::start().await);
     for (listen, word) in [
         (nobody.address().to_string(), "cannot be reached"),

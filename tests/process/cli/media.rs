@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_at_once};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -22,7 +22,7 @@ async fn deliver(buzon: &Buzon, id: &str, path: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
         let origin = gateway.url("");
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", origin.as_str())];
@@ -65,7 +65,7 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
 
 #[tokio::test]
 async fn what_a_terminal_would_obey_is_not_printed() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
         let buzon = Buzon::serve(&world, &settings).await;
         deliver(&buzon, "A\u{1b}[2J\nstored     B", "/a.jpg").await;
@@ -78,7 +78,7 @@ async fn what_a_terminal_would_obey_is_not_printed() {
 
 #[tokio::test]
 async fn a_wrong_use_is_refused_in_one_line_and_changes_nothing() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
     for arguments in [&["media", "retry"][..], &["media", "list", "--state", "lost"], &["media"]] {
         let output = run(world.folder.path(), arguments, &settings).await;

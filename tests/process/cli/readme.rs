@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::support::database::postgres;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::program::process::Buzon;
 
 const README: &str = include_str!("../../../README.md");
@@ -42,7 +42,7 @@ fn curl_blocks() -> (Vec<&'static str>, Vec<&'static str>) {
 
 #[tokio::test]
 async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (unsigned, signed) = curl_blocks();
         assert_eq!((unsigned.len(), signed.len()), (3, 1));
         deliver(&world, &unsigned).await;
@@ -69,7 +69,7 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
 
 #[tokio::test]
 async fn the_examples_of_media_stores_are_taken() {
-    let world = World::new(crate::support::database::world::Backend::Sqlite).await;
+    let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let examples = MEDIA.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let examples: Vec<&str> = examples.filter(|example| example.contains("media_store")).collect();
     assert_eq!(examples.len(), 4);
@@ -124,7 +124,7 @@ fn it_installs_what_was_tested_with_a_compiler_that_can() {
 async fn its_database_of_postgresql_is_made_and_taken() {
     let server = url::Url::parse(postgres::server()).expect("the server has a URL");
     let name = format!("buzon_readme_{}", uuid::Uuid::now_v7().simple());
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let script = block_with("sudo -u postgres createuser").replace("template0 buzon", &format!("template0 {name}"));
     // The URL names the new user, because the system user is the superuser here; `serve` would not end, so `migrate` runs.
     let script = script.replace("postgres:///buzon ", &format!("postgres:///{name}?user={name} "));
@@ -161,7 +161,7 @@ async fn its_command_for_a_file_saves_nothing_where_there_is_none() {
 
 #[tokio::test]
 async fn its_examples_of_settings_are_taken() {
-    let world = World::new(crate::support::database::world::Backend::Sqlite).await;
+    let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let examples = blocks().into_iter().filter(|(language, _)| *language == "toml").map(|(_, example)| example);
     let examples: String = examples.collect();
     assert!(examples.contains("gateway_url") && examples.contains("[[instances]]"), "{examples}");
@@ -173,7 +173,7 @@ async fn its_examples_of_settings_are_taken() {
 
 #[tokio::test]
 async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed() {
-    let world = World::new(crate::support::database::world::Backend::Sqlite).await;
+    let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let output = crate::support::program::process::run(world.folder.path(), &["check-config"], &[]).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut known: Vec<&str> =
@@ -192,7 +192,7 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
 /// The block depends on the section before it, which sets up a secret in `buzon.toml`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_shows_to_be_tried_out_works() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (make_secret, _) = secret_block().split_once("buzon serve").expect("the service is started after it");
         let made = Command::new("bash").args(["-c", make_secret]).current_dir(world.folder.path()).status().await;
         assert!(made.expect("bash is there").success());
@@ -222,14 +222,14 @@ async fn what_it_shows_to_be_tried_out_works() {
 /// The backup is restored into another place, which is empty.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_backup_is_made_and_restored() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[]).await;
         buzon.deliver(crate::support::events::received("A", serde_json::json!({}))).await.accepted();
         let (_, section) = README.split_once("\n## Back it up\n").expect("there is a section");
         let (section, _) = section.split_once("\n## ").expect("others follow");
         let scripts: Vec<&str> = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert_eq!(scripts.len(), 2);
-        let twin = World::new(world.backend).await;
+        let twin = World::empty(world.backend).await;
         let said = [(&world, "is as it was written"), (&twin, "every table is what the ledger says")];
         for (script, (world, said)) in scripts.into_iter().zip(said) {
             let program = env!("CARGO_BIN_EXE_buzon");

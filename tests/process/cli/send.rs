@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{SECRET, received};
 use crate::support::program::process::{Buzon, command, run};
 
@@ -19,7 +19,7 @@ async fn send(world: &World, arguments: &[&str], settings: &[(&str, &str)]) -> O
 
 #[tokio::test]
 async fn a_body_is_signed_sent_and_answered() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let file = "[[instances]]\nid = 7\nsecrets = ['the secret of seven alone']\n";
         std::fs::write(world.folder.path().join("buzon.toml"), file).expect("it can be written");
         let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -48,7 +48,7 @@ async fn a_body_is_signed_sent_and_answered() {
 
 #[tokio::test]
 async fn standard_input_is_sent_byte_for_byte_and_a_refusal_is_a_failure() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     let to = format!("http://localhost:{}", buzon.address.port());
     for (settings, status, code) in [(&[("BUZON_WEBHOOK_SECRET", SECRET)][..], "200\n", 0), (&[], "401\n", 1)] {
@@ -73,7 +73,7 @@ async fn standard_input_is_sent_byte_for_byte_and_a_refusal_is_a_failure() {
 
 #[tokio::test]
 async fn nothing_is_sent_to_another_machine_that_was_not_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("A"), "{}").expect("it can be written");
     for (arguments, settings) in [
         (&["A", "--to", "https://buzon.example.com"][..], &[][..]),

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Output;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::SECRET;
 use crate::support::eventually;
 use crate::support::program::process::{Buzon, run};
@@ -32,7 +32,7 @@ fn line(summary: &str, name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let files = free_port();
         let origin = format!("http://{files}");
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_ORIGINS", origin.as_str())];
@@ -72,7 +72,7 @@ async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buzon_that_takes_nothing_is_not_sent_everything() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", "another secret, not ours")]).await;
     let output = simulate(&world, &buzon, &["--no-files"]).await;
     assert_eq!(output.status.code(), Some(1));
@@ -85,7 +85,7 @@ async fn a_buzon_that_takes_nothing_is_not_sent_everything() {
 
 #[tokio::test]
 async fn a_wrong_use_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let file = "[[instances]]\nid = 7\nsecrets = ['the secret of seven alone']\n";
     std::fs::write(world.folder.path().join("buzon.toml"), file).expect("it can be written");
     let held = TcpListener::bind("127.0.0.1:0").expect("a port is free");

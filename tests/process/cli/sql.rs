@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::clock::ARRIVAL;
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{event, received};
 use crate::support::program::process::{Buzon, command, run};
 
@@ -33,7 +33,7 @@ fn refusal(output: &Output, code: i32) -> String {
 
 #[tokio::test]
 async fn a_query_is_answered_in_each_format_beside_a_running_service() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_TIME_ZONE", "America/Bogota")]).await;
         let body = received("A", json!({"body": "=1+1, \"hola\"\nadiós", "sender_name": null}));
         let post = crate::support::client().post(format!("http://{}/webhook/7", buzon.address)).body(body);
@@ -66,7 +66,7 @@ async fn a_query_is_answered_in_each_format_beside_a_running_service() {
 
 #[tokio::test]
 async fn a_query_is_taken_from_a_file_and_from_standard_input_and_without_one_the_views_are_listed() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         std::fs::write(world.folder.path().join("q.sql"), "SELECT 1 AS one;\n").expect("it can be written");
         assert!(stdout(&sql(&world, &["--file", "q.sql", "--format", "csv"]).await).starts_with("one\n1\n"));
@@ -100,7 +100,7 @@ async fn a_query_is_taken_from_a_file_and_from_standard_input_and_without_one_th
 
 #[tokio::test]
 async fn what_is_wrong_is_said_in_one_line() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         for (arguments, code, said) in [
             (&["DELETE FROM messages"][..], 2, "this reads only"),
@@ -131,7 +131,7 @@ fn endless(world: &World) -> &'static str {
 
 #[tokio::test]
 async fn the_time_limit_and_ctrl_c_end_a_query() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         let counted = format!("SELECT count(*) FROM ({}) AS endless", endless(&world));
         let late = sql(&world, &[&counted, "--timeout", "1"]).await;
@@ -160,7 +160,7 @@ async fn the_time_limit_and_ctrl_c_end_a_query() {
 
 #[tokio::test]
 async fn a_reader_that_stops_after_the_first_lines_is_no_failure() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
         store.close().await;

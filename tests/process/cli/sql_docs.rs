@@ -6,7 +6,7 @@ use buzon::domain::time::zone::Zone;
 use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{event, reaction, received, sent};
 use crate::support::program::process::run;
 
@@ -163,7 +163,7 @@ async fn differences(world: &World) -> String {
 #[tokio::test]
 async fn each_question_has_the_answer_that_the_document_shows() {
     assert_eq!(questions().len(), 27);
-    on_both(async |mut world| {
+    on_both_empty(async |mut world| {
         // The run is repeated if the day changes in the middle of it.
         loop {
             shop(&world).await;
@@ -175,7 +175,7 @@ async fn each_question_has_the_answer_that_the_document_shows() {
                 assert!(differences.is_empty(), "{differences}");
                 break;
             }
-            world = World::new(world.backend).await;
+            world = World::empty(world.backend).await;
         }
     })
     .await;

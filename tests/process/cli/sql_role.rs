@@ -49,7 +49,7 @@ const READ_ONLY: &str = "25006";
 
 #[tokio::test]
 async fn the_role_reads_everything_and_writes_nothing() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let store = world.open().await;
     record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
     // This grant was the default before PostgreSQL 15. Nobody may read tokens, which hold hashes.
@@ -111,7 +111,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alone() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
     let name = role_name();
     let missing = refusal(&sql_role(&world, &world.url, &[&name, "--drop"]).await, 1);
@@ -136,7 +136,7 @@ async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alo
 /// In a new database, PUBLIC has privileges that only a superuser can take from a role.
 #[tokio::test]
 async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let (owner, name) = (role_name(), role_name());
     let database = postgres::name(&world.url);
     let made = format!("CREATE ROLE {owner} LOGIN CREATEROLE; ALTER DATABASE {database} OWNER TO {owner}");
@@ -165,7 +165,7 @@ async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
 
 #[tokio::test]
 async fn a_user_who_may_make_no_roles_prints_the_statements_for_one_who_may() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let (owner, name) = (role_name(), role_name());
     world.execute(&format!("CREATE ROLE {owner} LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO {owner}")).await;
     let mut url = url::Url::parse(&world.url).expect("it is a URL");
@@ -192,7 +192,7 @@ async fn a_user_who_may_make_no_roles_prints_the_statements_for_one_who_may() {
 
 #[tokio::test]
 async fn with_sqlite_it_says_how_to_open_the_file() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let refused = refusal(&sql_role(&world, &world.url, &["reader"]).await, 2);
     assert!(refused.contains("sqlite3 -readonly") && refused.contains("buzon.db"), "{refused}");
 }

@@ -4,7 +4,7 @@ use buzon::platform::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::support::clock::ARRIVAL;
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{event, received};
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::{run, run_at_terminal};
@@ -30,7 +30,7 @@ fn is_harmless(said: &str, what: &dyn std::fmt::Debug) {
 
 #[tokio::test]
 async fn what_people_read_is_escaped_wherever_it_goes() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         shop(&world).await;
         let folder = world.folder.path();
         let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_LISTEN", "127.0.0.1:1")];
@@ -67,7 +67,7 @@ async fn what_people_read_is_escaped_wherever_it_goes() {
 
 #[tokio::test]
 async fn what_programs_read_is_escaped_at_a_terminal_alone() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         shop(&world).await;
         let (folder, settings) = (world.folder.path(), [("BUZON_DATABASE_URL", world.url.as_str())]);
         for format in ["csv", "json", "ndjson"] {
@@ -90,7 +90,7 @@ async fn what_programs_read_is_escaped_at_a_terminal_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_says_of_a_failed_delivery_is_escaped() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
     let list = json!([{"id": EVIL, "created_at": SystemClock.now().to_rfc3339(), "last_error": EVIL}]).to_string();
     let path = "/api/webhook-dlq?instanceId=7&token=of-the-instance&limit=50";

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::client;
 use crate::support::clock::ARRIVAL;
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{SECRET, event, received};
 use crate::support::program::process::{Buzon, run};
 
@@ -41,7 +41,7 @@ async fn status(buzon: &Buzon, token: &str) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_shown_once_listed_without_itself_and_ends_at_a_word() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, SIGNED).await;
         let made = token(&world, &["create", "--name", "panel", "--instance", "7", "--instance", "8"]).await;
         let panel = String::from_utf8(made.stdout).expect("it is text");
@@ -78,7 +78,7 @@ async fn a_token_is_shown_once_listed_without_itself_and_ends_at_a_word() {
 
 #[tokio::test]
 async fn a_token_is_found_by_id_name_beginning_or_itself_and_only_if_one_is_meant() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
     create(&world, &["--name", "a"]).await;
     create(&world, &["--name", "1"]).await;
@@ -100,7 +100,7 @@ async fn a_token_is_found_by_id_name_beginning_or_itself_and_only_if_one_is_mean
 
 #[tokio::test]
 async fn a_wrong_use_makes_no_token() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
     create(&world, &["--name", "panel"]).await;
     let long = "x".repeat(101);
@@ -124,7 +124,7 @@ async fn a_wrong_use_makes_no_token() {
 
 #[tokio::test]
 async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let store = world.open().await;
         let warned = async |instances: &[&str]| {
             let name = uuid::Uuid::now_v7().to_string();
@@ -153,7 +153,7 @@ async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
 
 #[tokio::test]
 async fn a_day_on_which_a_token_ends_is_one_of_the_time_zone() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("buzon.toml"), "time_zone = \"America/Bogota\"\n").expect("it is written");
     run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
     let made = token(&world, &["create", "--name", "panel", "--expires", "2999-01-31"]).await;
@@ -164,7 +164,7 @@ async fn a_day_on_which_a_token_ends_is_one_of_the_time_zone() {
 
 #[tokio::test]
 async fn without_a_database_there_is_no_token_and_none_is_made() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     for arguments in [&["list"][..], &["create", "--name", "x"], &["revoke", "x"]] {
         let (code, line) = refused(&world, arguments).await;
         assert_eq!((code, line.lines().count()), (2, 1), "{line}");

@@ -28,7 +28,7 @@ const CLIENT: &str = r#"
 "#;
 
 async fn statuses(proxies: &str) -> Vec<String> {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let network = "ip link set lo up && ip address add 203.0.113.9/32 dev lo && exec \"$@\"";
     let wrapper = [namespace(), &["--net", "sh", "-c", network, "sh"]].concat();
     let settings =

@@ -31,7 +31,7 @@ enum End {
 
 /// Returns a database with some events.
 async fn written(end: End) -> World {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let mut buzon = Buzon::serve(&world, SETTINGS).await;
     for n in 0..EVENTS {
         buzon.deliver(received(&format!("A{n}"), json!({"body": "Menú ".repeat(40)}))).await.accepted();
@@ -202,7 +202,7 @@ async fn a_log_without_its_database_is_refused_and_left_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_file_is_a_new_database() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     fs::write(database(&world, ""), "").expect("it can be written");
     let buzon = Buzon::serve(&world, SETTINGS).await;
     buzon.deliver(received("A", json!({}))).await.accepted();
@@ -211,7 +211,7 @@ async fn an_empty_file_is_a_new_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_and_what_another_program_wrote_are_refused_and_left_as_they_are() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     fs::create_dir(database(&world, "")).expect("it can be made");
     assert!(refused(&world).await.contains("is a directory"));
     fs::remove_dir(database(&world, "")).expect("it is there");

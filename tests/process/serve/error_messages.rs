@@ -74,7 +74,7 @@ async fn a_database_and_a_user_that_are_missing_are_told_with_what_makes_them() 
 /// psql uses the same user. The driver by itself would use the name "anonymous".
 #[tokio::test]
 async fn a_url_without_a_user_means_that_of_the_system() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let folder = world.value("SHOW unix_socket_directories").await;
     let server = url::Url::parse(&world.url).expect("it is a URL");
     let port = server.port().expect("a port");
@@ -118,7 +118,7 @@ async fn a_password_that_is_wrong_is_told_with_whose_it_is() {
 
 #[tokio::test]
 async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let pooler = PgBouncer::start(&world.url, "pool_mode = transaction").await;
     assert_eq!(
         line(&migrate(&pooler.url(&world.url)).await, 1),
@@ -170,7 +170,7 @@ async fn a_certificate_of_version_1_is_named_as_one() {
 
 #[tokio::test]
 async fn the_destination_of_a_backup_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
     let folder = world.folder.path();
     std::fs::write(folder.join("file"), "").expect("it can be written");
@@ -199,7 +199,7 @@ async fn the_destination_of_a_backup_is_named() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it has one").to_string();
     let settings =

@@ -101,7 +101,7 @@ async fn the_start_warns_in_the_log_and_serves() {
 
 #[tokio::test]
 async fn a_password_on_the_command_line_is_warned_of_and_not_repeated() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     for (url, expected) in [(URL, true), ("postgres://shop@127.0.0.1:1/shop", false), (&world.url, false)] {
         for arguments in [&["sql", "SELECT 1"][..], &["token", "list"], &["migrate"], &["serve"]] {
             let arguments = [arguments, &["--database-url", url, "--listen", "127.0.0.1:0"]].concat();

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -16,7 +16,7 @@ const CANARY_PERSON: &str = "573001234567";
 
 #[tokio::test]
 async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let token = "0123456789abcdef-canary-token-89abcdef";
         let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
         let name = format!("Content-Disposition: attachment; filename=\"{CANARY_TEXT}.jpg\"\r\n");
@@ -79,7 +79,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_and_no_ticket_is_logged_at_any_level() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let owners = "0123456789abcdef-canary-token-89abcdef";
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", owners), ("BUZON_LOG", "trace")];
         let cors = ("BUZON_CORS_ORIGINS", "https://panel.example.com");
@@ -123,7 +123,7 @@ async fn no_token_and_no_ticket_is_logged_at_any_level() {
 
 #[tokio::test]
 async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let client = crate::support::client();
         for n in 0..5 {
@@ -151,7 +151,7 @@ async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the
 
 #[tokio::test]
 async fn a_test_webhook_is_reported_with_what_its_signature_was() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         for (settings, said) in [(&[("BUZON_WEBHOOK_SECRET", SECRET)][..], "signature valid"), (&[], "unsigned")] {
             let buzon = Buzon::serve(&world, settings).await;
             let body = br#"{"event_type":"test_webhook","instance_id":"123","message":"This is a test"}"#;
@@ -173,7 +173,7 @@ async fn a_test_webhook_is_reported_with_what_its_signature_was() {
 
 #[tokio::test]
 async fn a_contradiction_is_warned_of_with_both_ids() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let body = received("A", json!({"instance_id": "other\ninstance"}));
         let request = crate::support::client().post(format!("http://{}/webhook/seven", buzon.address));
@@ -196,7 +196,7 @@ fn lines<'l>(log: &'l str, said: &str) -> Vec<&'l str> {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_a_test_webhook_is_reported_with_the_address_of_who_has_sent_it() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
     let buzon = Buzon::serve(&world, &settings).await;
     let body = br#"{"event_type":"test_webhook"}"#;
@@ -210,7 +210,7 @@ async fn behind_a_trusted_proxy_a_test_webhook_is_reported_with_the_address_of_w
 
 #[tokio::test]
 async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     for n in 0..20 {
         buzon.deliver(format!("no event {n}").into_bytes()).await.accepted();
@@ -225,7 +225,7 @@ async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted(
 
 #[tokio::test]
 async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "info,actix_server=debug")];
     // Each of actix's workers has some files of its own.
     let few = 48 + 8 * std::thread::available_parallelism().map_or(1, usize::from);
@@ -249,7 +249,7 @@ async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
 
 #[tokio::test]
 async fn a_clock_that_makes_most_times_unusable_is_warned_of_with_the_remedy() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
     let in_2100 = 4_102_444_800_u64;
     let deliver = async |id: &str, timestamp: u64| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::support::clients::prometheus::{Exposition, promtool, selectors};
-use crate::support::database::world::{World, on_both};
+use crate::support::database::world::{World, on_both_empty};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -56,7 +56,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_describes_what_is_exported_and_nothing_else() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let exported = exported(&world).await;
         let named: BTreeMap<String, (String, BTreeSet<String>)> = exported
             .types
@@ -74,7 +74,7 @@ async fn the_document_describes_what_is_exported_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_finds_no_fault_with_the_text() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let text = exported(&world).await.text;
         let said = promtool(world.folder.path(), &["check", "metrics"], &text).await;
         assert_eq!(said, "");
@@ -134,7 +134,7 @@ fn dashboard() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_series_of_the_alerts_and_of_the_dashboard_is_exported_by_its_name_and_labels() {
     // The metrics of the database's disk exist with SQLite alone.
-    let exported = exported(&World::new(crate::support::database::world::Backend::Sqlite).await).await;
+    let exported = exported(&World::empty(crate::support::database::world::Backend::Sqlite).await).await;
     let asked: Vec<_> = [ALERTS.to_owned()].into_iter().chain(queries()).flat_map(|query| selectors(&query)).collect();
     assert!(asked.len() > 40, "{}", asked.len());
     for (series, labels) in &asked {

@@ -18,7 +18,7 @@ async fn deliver(client: &Client, buzon: &Buzon, path: &str, body: Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let (one, two) = (Buzon::serve(&world, SIGNED).await, Buzon::serve(&world, SIGNED).await);
     let client = crate::support::client();
     let races = (0..300).map(|n| {
@@ -44,7 +44,7 @@ async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_together_on_an_empty_database_all_serve() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let processes = join_all((0..3).map(|_| Buzon::serve(&world, SIGNED))).await;
     let client = crate::support::client();
     let body = |n: usize| sent(&format!("A{n}"), json!({}));

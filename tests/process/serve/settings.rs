@@ -16,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// Starts the program with these settings and this file, and returns its only line.
 async fn refusal(settings: &[(&str, &str)], file: &str) -> String {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path();
     if !file.is_empty() {
         std::fs::write(folder.join("buzon.toml"), file).expect("it can be written");
@@ -131,7 +131,7 @@ async fn settings_that_contradict_each_other_are_refused() {
 
 #[tokio::test]
 async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_shown() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path();
     let file = "gateway_url = 'https://gw.example.com/api'\nmedia_origins = ['https://a.example.com', \
                 'http://192.168.1.5:3000']\nmedia_store = 's3://bucket/saved'\nmedia_redirect = true\n\
@@ -229,7 +229,7 @@ fn no_placeholder_of_the_guides_is_taken_for_a_value() {
 
 #[tokio::test]
 async fn an_unsafe_database_is_refused_in_the_same_way() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let name = crate::support::database::postgres::name(&world.url);
     let off = format!("ALTER DATABASE {name} SET synchronous_commit = off");
     crate::support::database::postgres::execute(&world.url, &off).await;
@@ -242,7 +242,7 @@ async fn an_unsafe_database_is_refused_in_the_same_way() {
 
 #[tokio::test]
 async fn a_database_that_is_away_is_no_wrong_setting() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", "postgres://buzon@127.0.0.1:1/x"), ("BUZON_LISTEN", "127.0.0.1:0")];
     let output = run(world.folder.path(), &["serve"], &settings).await;
     assert_eq!(output.status.code(), Some(1));
@@ -252,7 +252,7 @@ async fn a_database_that_is_away_is_no_wrong_setting() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let output = run(world.folder.path(), &["serve"], &[("BUZON_LISTEN", address.as_str())]).await;
@@ -263,7 +263,7 @@ async fn an_address_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn what_kubernetes_sets_for_a_service_named_buzon_is_not_taken_for_a_setting() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let settings =
         [("BUZON_PORT", "tcp://10.0.0.1:80"), ("BUZON_SERVICE_HOST", "10.0.0.1"), ("BUZON_PORT_80_TCP", "x")];
     let output = run(world.folder.path(), &["check-config"], &settings).await;

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::timeout;
 
 use crate::support::clients::sse::Stream;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::SECRET;
 use crate::support::program::process::{Buzon, command};
 use crate::support::{PATIENCE, eventually};
@@ -17,7 +17,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 #[tokio::test]
 async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let first = Buzon::serve(&world, SIGNED).await;
     let settings = [("BUZON_LISTEN", "127.0.0.1:0"), ("BUZON_DATABASE_URL", world.url.as_str())];
     let second = crate::support::program::process::run(world.folder.path(), &["serve"], &settings).await;
@@ -36,7 +36,7 @@ async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
 /// Another process may hold the schema's lock for long. A person must still be able to stop this one.
 #[tokio::test]
 async fn told_to_stop_while_it_waits_for_the_database_it_does() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
     let mut blocker = PgConnection::connect(&world.url).await.expect("PostgreSQL answers");
     blocker.execute("BEGIN; LOCK TABLE _buzon_migrations").await.expect("it locks");
@@ -54,7 +54,7 @@ async fn told_to_stop_while_it_waits_for_the_database_it_does() {
 /// Streams do not end by themselves.
 #[tokio::test]
 async fn told_to_stop_it_ends_the_streams_too() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_API_TOKEN", TOKEN)]).await;
         let request = crate::support::client().get(format!("http://{}/api/v1/stream", buzon.address));
         let mut stream = Stream::open(request.bearer_auth(TOKEN)).await;

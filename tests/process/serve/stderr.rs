@@ -12,7 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::program::mount_namespace::namespace;
@@ -43,7 +43,7 @@ async fn assert_works_to_its_end(mut buzon: Buzon, world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let full = File::options().write(true).open("/dev/full").expect("Linux has it");
         let buzon = Buzon::serve_logging_to(full, &world, &SETTINGS).await;
         assert_works_to_its_end(buzon, &world).await;
@@ -53,7 +53,7 @@ async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_gone_ends_nothing() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
         let buzon = Buzon::serve_logging_to(writer, &world, &SETTINGS).await;
         drop(reader);
@@ -72,7 +72,7 @@ fn fill(mut writer: &PipeWriter) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_holds_up_nothing() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
         fill(&writer);
         let buzon = Buzon::serve_logging_to(writer, &world, &SETTINGS).await;
@@ -93,7 +93,7 @@ fn terminal() -> (OwnedFd, File) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_that_is_closed_ends_nothing() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (terminal, shown) = terminal();
         let buzon = Buzon::serve_logging_to(terminal, &world, &SETTINGS).await;
         drop(shown);
@@ -104,7 +104,7 @@ async fn a_terminal_that_is_closed_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_counted() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let (terminal, shown) = terminal();
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("NO_COLOR", "1")];
     let buzon = Buzon::serve_logging_to(terminal, &world, &settings).await;
@@ -140,7 +140,7 @@ async fn serve_with_a_small_disk_for_the_log(world: &World) -> (Buzon, PathBuf) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_full_disk_cost_the_log_is_counted_and_said_when_there_is_room() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let (buzon, inside) = serve_with_a_small_disk_for_the_log(&world).await;
         let filler = inside.join("filler");
         let written = std::fs::write(&filler, vec![0; 1024 * 1024]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 
 const DOCUMENTS: [&str; 2] = [include_str!("../../../docs/schema.md"), include_str!("../../../docs/sql.md")];
 
@@ -22,7 +22,7 @@ fn documented(backend: Backend) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_document_and_the_databases_agree_on_every_column() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         let query = match world.backend {
             Backend::Sqlite => {
@@ -48,7 +48,7 @@ const LATER: [&str; 5] = ["IS DISTINCT FROM", "IS NOT DISTINCT FROM", "->", "RIG
 /// Any program that opens the file parses the whole schema, and fails at the first syntax that it does not know.
 #[tokio::test]
 async fn a_program_with_sqlite_3_37_can_open_the_file() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
     let schema = world.rows("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").await;
     assert!(schema.len() > 60, "{schema:?}");

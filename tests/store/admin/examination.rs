@@ -3,7 +3,7 @@
 use buzon::store::{Database, Examination, OpenError, StoreError, examine};
 
 use crate::support::database::postgres::Server;
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::database::world::{Backend, World, on_both_empty};
 
 async fn look(world: &World) -> Result<Examination, OpenError> {
     examine(&Database::parse(&world.url).expect("the URL is right"), false).await
@@ -22,7 +22,7 @@ fn files(world: &World) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn an_empty_database_is_new_and_stays_empty() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let found = look(&world).await.expect("it can be looked at");
         assert!(found.is_new && found.migrations_missing > 0 && found.id.is_none(), "{found:?}");
         assert_eq!(found.server_time.is_some(), world.backend == Backend::Postgres);
@@ -37,7 +37,7 @@ async fn an_empty_database_is_new_and_stays_empty() {
 
 #[tokio::test]
 async fn a_database_is_known_by_its_id_beside_a_server_and_without_one() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let store = world.open().await;
         let id = store.database_id().await.expect("it answers");
         let beside = look(&world).await.expect("it can be looked at");
@@ -53,7 +53,7 @@ async fn a_database_is_known_by_its_id_beside_a_server_and_without_one() {
 
 #[tokio::test]
 async fn migrations_that_have_not_run_are_counted_and_not_run() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         let latest = "(SELECT max(version) FROM _buzon_migrations)";
         world.execute(&format!("DELETE FROM _buzon_migrations WHERE version = {latest}")).await;
@@ -67,7 +67,7 @@ async fn migrations_that_have_not_run_are_counted_and_not_run() {
 
 #[tokio::test]
 async fn it_is_refused_for_what_a_start_would_refuse() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.execute("CREATE TABLE of_another_program (id int)").await;
         assert!(matches!(look(&world).await, Err(OpenError::ForeignTables { .. })));
     })

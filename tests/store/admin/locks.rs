@@ -24,7 +24,7 @@ async fn session(url: &str, statements: &str) -> (PgConnection, i32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_only_connect_and_holds_the_migration_lock_is_named() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
     world.execute(&format!("CREATE ROLE {stranger} LOGIN")).await;
     let mut url = url::Url::parse(&world.url).expect("it is a URL");
@@ -49,9 +49,9 @@ async fn a_user_who_may_only_connect_and_holds_the_migration_lock_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_locks_a_table_is_named() {
-    for table in ["installation", "_buzon_migrations"] {
+    // Each takes as long as a lock is waited for.
+    let is_named = async |table: &str| {
         let world = World::new(Backend::Postgres).await;
-        world.open().await.close().await;
         let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
         let (session, process) = session(&world.url, &lock).await;
         let database = world.options().database;
@@ -65,13 +65,14 @@ async fn a_session_that_locks_a_table_is_named() {
         }
         session.close().await.expect("it closes");
         world.open().await.close().await;
-    }
+    };
+    tokio::join!(is_named("installation"), is_named("_buzon_migrations"));
 }
 
 /// Two processes that start at once on an empty database wait for each other, and for nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_start_together_all_start() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let (one, two, three) = tokio::join!(world.try_open(), world.try_open(), world.try_open());
     for opened in [one, two, three] {
         opened.expect("it opens").close().await;

@@ -5,7 +5,7 @@ use buzon::store::{self, Database, OpenError, Options, Pending, StoreError};
 
 use crate::support::clock::ARRIVAL;
 use crate::support::database::postgres::{self, Server};
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{event, received};
 use crate::support::eventually;
 
@@ -15,7 +15,7 @@ async fn refusal(world: &World) -> OpenError {
 
 #[tokio::test]
 async fn an_empty_database_is_brought_to_this_schema_and_stays_there() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let database = world.options().database;
         let first = store::migrate(&database).await.expect("it migrates");
         assert!(first > 0);
@@ -27,7 +27,7 @@ async fn an_empty_database_is_brought_to_this_schema_and_stays_there() {
 
 #[tokio::test]
 async fn without_migrations_an_old_schema_is_refused_and_left_alone() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let options = Options { pending: Pending::Refuse, ..world.options() };
         let refused = store::open(&options).await.err();
         assert!(matches!(refused, Some(OpenError::MigrationsPending { missing: 1.. })), "{refused:?}");
@@ -39,7 +39,7 @@ async fn without_migrations_an_old_schema_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn another_programs_tables_are_refused_by_name() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.execute("CREATE TABLE messages (id INT); CREATE TABLE users (id INT)").await;
         let refused = refusal(&world).await;
         assert!(matches!(&refused, OpenError::ForeignTables { tables } if tables == "messages, users"), "{refused}");
@@ -50,7 +50,7 @@ async fn another_programs_tables_are_refused_by_name() {
 
 #[tokio::test]
 async fn the_owners_own_tables_beside_buzons_are_welcome() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         world.execute("CREATE TABLE customers (id INT); CREATE VIEW mine AS SELECT * FROM messages").await;
         world.open().await;
@@ -60,7 +60,7 @@ async fn the_owners_own_tables_beside_buzons_are_welcome() {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         world
             .execute(
@@ -76,7 +76,7 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 async fn a_migration_that_was_altered_is_refused() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         world.execute("UPDATE _buzon_migrations SET checksum = 'x' WHERE version = 1").await;
         let refused = refusal(&world).await;
@@ -87,7 +87,7 @@ async fn a_migration_that_was_altered_is_refused() {
 
 #[tokio::test]
 async fn sqlite_takes_one_server_at_a_time() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let first = world.open().await;
     let refused = refusal(&world).await;
     assert!(matches!(refused, OpenError::Locked { .. }), "{refused}");
@@ -99,7 +99,7 @@ async fn sqlite_takes_one_server_at_a_time() {
 
 #[tokio::test]
 async fn a_link_to_the_file_does_not_let_a_second_server_in() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let _first = world.open().await;
     let link = world.folder.path().join("link.db");
     std::os::unix::fs::symlink(world.folder.path().join("buzon.db"), &link).expect("it can be linked");
@@ -110,7 +110,7 @@ async fn a_link_to_the_file_does_not_let_a_second_server_in() {
 
 #[tokio::test]
 async fn another_programs_sqlite_file_is_left_as_it_was() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.execute("PRAGMA journal_mode = delete; CREATE TABLE users (id INT)").await;
     let file = || std::fs::read(world.folder.path().join("buzon.db")).expect("it is there");
     let before = file();
@@ -120,14 +120,14 @@ async fn another_programs_sqlite_file_is_left_as_it_was() {
 
 #[tokio::test]
 async fn sqlite_keeps_a_write_ahead_log() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await;
     assert_eq!(world.value("PRAGMA journal_mode").await, "wal");
 }
 
 #[tokio::test]
 async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
     // While another connection has the file open in another journal mode, SQLite keeps that mode.
     world.execute("PRAGMA journal_mode = delete").await;
@@ -141,7 +141,7 @@ async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
 
 #[tokio::test]
 async fn a_link_that_leads_nowhere_is_refused() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     let nowhere = world.folder.path().join("nowhere.db");
     std::os::unix::fs::symlink(nowhere, world.folder.path().join("buzon.db")).expect("it can be linked");
     let refused = refusal(&world).await;
@@ -150,7 +150,7 @@ async fn a_link_that_leads_nowhere_is_refused() {
 
 #[tokio::test]
 async fn a_store_that_is_closed_takes_nothing_and_lets_the_next_server_in() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let store = world.open().await;
         store.close().await;
         let body = received("A", json!({}));
@@ -164,7 +164,7 @@ async fn a_store_that_is_closed_takes_nothing_and_lets_the_next_server_in() {
 
 #[tokio::test]
 async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let name = postgres::name(&world.url);
     postgres::execute(&world.url, &format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
     for allow_managed_pg in [false, true] {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::clock::ARRIVAL;
 use crate::support::database::postgres;
-use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::database::world::{Backend, World, on_both_empty, record};
 use crate::support::events::{event, received};
 
 async fn refusal(world: &World) -> String {
@@ -23,7 +23,7 @@ async fn look(world: &World) -> Result<Vec<Trigger>, OpenError> {
 
 #[tokio::test]
 async fn every_table_that_is_emptied_after_a_crash_is_refused_by_name() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
     let tables = "SELECT relname::text FROM pg_class
                   WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY relname";
@@ -43,7 +43,7 @@ async fn every_table_that_is_emptied_after_a_crash_is_refused_by_name() {
 
 #[tokio::test]
 async fn rules_and_row_security_are_refused_by_name() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     let owner = format!("owner_{}", uuid::Uuid::now_v7().simple());
     world.execute(&format!("CREATE ROLE {owner} LOGIN; GRANT CREATE, USAGE ON SCHEMA public TO {owner}")).await;
     let mut url = url::Url::parse(&world.url).expect("it is a URL");
@@ -81,7 +81,7 @@ async fn rules_and_row_security_are_refused_by_name() {
 
 #[tokio::test]
 async fn the_triggers_of_others_are_found_and_a_fresh_database_has_none() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         world.open().await.close().await;
         assert_eq!(look(&world).await.expect("it can be looked at"), []);
         let statements = match world.backend {
@@ -111,7 +111,7 @@ async fn the_triggers_of_others_are_found_and_a_fresh_database_has_none() {
 /// A rebuild copies tables and indexes, and leaves what other programs attached to them in place.
 #[tokio::test]
 async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", received("A", json!({})), ARRIVAL)]).await;
         store.close().await;
@@ -133,7 +133,7 @@ async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
 
 #[tokio::test]
 async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
     let [first, second] = ["buzon.db", "second.db"].map(|name| world.folder.path().join(name));
     std::fs::hard_link(&first, &second).expect("it can be linked");
@@ -155,7 +155,7 @@ async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
 /// Another user who may create tables beside buzon's cannot keep it from starting by choosing a name.
 #[tokio::test]
 async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
-    let world = World::new(Backend::Postgres).await;
+    let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
     let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
     let mark = "CREATE TABLE _buzon_restoring ()";
@@ -170,7 +170,7 @@ async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
 /// Without the refusal, SQLite would end the process or damage the index.
 #[tokio::test]
 async fn a_trigger_on_the_tables_in_which_sqlite_keeps_words_is_refused_by_name() {
-    let world = World::new(Backend::Sqlite).await;
+    let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
     world.execute("CREATE TRIGGER see AFTER INSERT ON message_words_data BEGIN SELECT 1; END").await;
     let why = "the trigger see is on message_words_data, in which SQLite itself keeps the index of words; drop it";

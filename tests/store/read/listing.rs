@@ -11,7 +11,7 @@ use buzon::store::{AckFilter, ChatFilter, MediaFilter, MessageFilter, MessageRep
 use serde_json::json;
 
 use crate::support::clock::later;
-use crate::support::database::world::{on_both, record};
+use crate::support::database::world::{on_both, on_both_at_once, record};
 use crate::support::events::{ack, event, reaction, received, sent};
 
 const INSTANCES: [&str; 4] = ["1", "10", "2", "-"];
@@ -311,7 +311,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
 /// A view that never ends stands for a question that is too large.
 #[tokio::test]
 async fn a_question_that_takes_too_long_is_given_up_and_the_next_is_answered() {
-    on_both(async |world| {
+    on_both_at_once(async |world| {
         let store = world.open().await;
         fill(&store, 20).await;
         world

@@ -53,7 +53,11 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
         "SELECT instance_id, chat_id, occurred_at, id, from_me FROM messages
          WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, id"
     );
-    for row in world.rows(&messages).await {
+    let responses = format!("SELECT * FROM responses WHERE {condition}");
+    let waiters = format!("SELECT instance_id, chat_id, waiting_since, waiting_id FROM chats WHERE {condition}");
+    let mut found = world.rows_of_each(&[messages, responses, waiters]).await.into_iter();
+    let mut found = || found.next().expect("each query is answered");
+    for row in found() {
         let columns: Vec<&str> = row.split('|').collect();
         let [instance_id, chat_id, occurred_at, id, from_me] = columns[..] else { panic!("{row}") };
         let message = (occurred_at.to_owned(), id.to_owned(), from_me == "1");
@@ -67,13 +71,11 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
         waiting.push(format!("{chat}|{waits}"));
     }
     responses.sort();
-    let mut found = world.rows(&format!("SELECT * FROM responses WHERE {condition}")).await;
-    found.sort();
-    assert_eq!(found, responses);
-    let waiters = format!("SELECT instance_id, chat_id, waiting_since, waiting_id FROM chats WHERE {condition}");
-    let mut found = world.rows(&waiters).await;
-    found.sort();
-    assert_eq!(found, waiting);
+    let (mut stored_responses, mut stored_waiting) = (found(), found());
+    stored_responses.sort();
+    assert_eq!(stored_responses, responses);
+    stored_waiting.sort();
+    assert_eq!(stored_waiting, waiting);
 }
 
 /// Generates messages with few ids, in few seconds and fewer chats, so that they move and collide. Some times have
@@ -93,7 +95,7 @@ fn in_any_order_and_any_batches_who_waits_and_who_was_answered_is_as_defined() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
-    let mut runner = TestRunner::new(Config { cases: 250, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
     let in_order = |messages: Vec<Value>| {
         let mut messages = messages;
         messages.sort_by_key(|message| message["timestamp"].as_i64());

@@ -101,7 +101,7 @@ async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
             Backend::Sqlite => "SELECT words FROM message_search",
             Backend::Postgres => "SELECT 'el menu' FROM message_search WHERE words @@ 'el <-> menu'",
         };
-        assert_eq!(world.rows(found).await, ["el menu"], "the words went with it");
+        assert_eq!(world.rows(found).await, ["el menu"], "the words follow the message");
     })
     .await;
 }
@@ -113,7 +113,7 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
         let in_order = (0..FOLDED - 1).map(|n| copy(n, n, json!({"body": format!("menú {n}")})));
         record_all(&store, &in_order.collect::<Vec<_>>()).await;
         let before = copy(FOLDED, -1, json!({"body": "before all others", "vcard": "the only one"}));
-        assert!(!record(&store, &[before]).await[0].quarantined, "of so many, all are folded");
+        assert!(!record(&store, &[before]).await[0].quarantined, "up to the bound, all copies are folded");
         assert_eq!(world.value("SELECT vcard FROM messages").await, "the only one");
 
         let mut tables = world.dump().await;

@@ -7,7 +7,7 @@ use buzon::store::{JobClaim, Store};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
-use crate::support::database::world::{on_both, record};
+use crate::support::database::world::{World, on_both, on_both_empty, record};
 use crate::support::events::{event, received};
 
 fn key(content: u8) -> ObjectKey {
@@ -39,11 +39,11 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
 
 #[tokio::test]
 async fn a_database_has_an_id_that_stays_and_is_its_own() {
-    on_both(async |world| {
+    on_both_empty(async |world| {
         let id = world.open().await.database_id().await.expect("the store answers");
         assert_eq!(world.value("SELECT database_id FROM installation").await, id);
         assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
-        let other = crate::support::database::world::World::new(world.backend).await;
+        let other = World::empty(world.backend).await;
         assert_ne!(other.open().await.database_id().await.expect("the store answers"), id);
     })
     .await;

@@ -1,9 +1,11 @@
 //! Order and repetition do not matter: every table but the ledger's numbers is a function of the set of events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use buzon::domain::event::Event;
 use buzon::domain::time::timestamp::Timestamp;
+use buzon::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -88,10 +90,9 @@ fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Fixed>, Vec<usize>)> {
         .prop_map(|((events, deliveries), sizes)| (events, deliveries, sizes))
 }
 
-async fn rows_after(world: &World, batches: impl Iterator<Item = &[Fixed]>) -> Vec<String> {
+async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: impl Iterator<Item = &[Fixed]>) -> Vec<String> {
     const TABLES: [&str; 8] =
         ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
-    let store = world.open().await;
     let clear: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
     world.execute(&clear.join("; ")).await;
     if world.backend == Backend::Sqlite {
@@ -100,9 +101,8 @@ async fn rows_after(world: &World, batches: impl Iterator<Item = &[Fixed]>) -> V
     for batch in batches {
         let events: Vec<Event> =
             batch.iter().map(|(instance, body, arrival)| event(instance, body, *arrival)).collect();
-        record(&store, &events).await;
+        record(store, &events).await;
     }
-    store.close().await;
     world.dump().await
 }
 
@@ -122,13 +122,14 @@ fn in_batches<'d>(deliveries: &'d [Fixed], sizes: &[usize]) -> Vec<&'d [Fixed]> 
 fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
+    let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&deliveries(), |(events, deliveries, sizes)| {
         let mut dumps = Vec::new();
-        for world in &worlds {
-            dumps.push(runtime.block_on(rows_after(world, std::iter::once(events.as_slice()))));
-            dumps.push(runtime.block_on(rows_after(world, events.chunks(1))));
-            dumps.push(runtime.block_on(rows_after(world, in_batches(&deliveries, &sizes).into_iter())));
+        for (world, store) in worlds.iter().zip(&stores) {
+            dumps.push(runtime.block_on(rows_after(world, store, std::iter::once(events.as_slice()))));
+            dumps.push(runtime.block_on(rows_after(world, store, events.chunks(1))));
+            dumps.push(runtime.block_on(rows_after(world, store, in_batches(&deliveries, &sizes).into_iter())));
             runtime.block_on(waiting::assert_as_defined(world, "true"));
         }
         for dump in &dumps[1..] {

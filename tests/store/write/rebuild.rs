@@ -192,10 +192,10 @@ async fn a_ledger_of_large_bodies_is_read_a_few_at_a_time() {
         store.close().await;
         let seen = std::sync::Mutex::new(vec![]);
         let options = Options { pending: store::Pending::Refuse, ..world.options() };
-        let note = |stage| seen.lock().expect("nobody panics with it").push(stage);
+        let note = |stage| seen.lock().expect("the lock is not poisoned").push(stage);
         let differences = store::rebuild(&options, Aim::Check, &note).await.expect("the ledger can be read");
         assert!(differences.iter().all(Difference::is_none), "{differences:?}");
-        let seqs: Vec<_> = seen.into_inner().expect("nobody panics with it");
+        let seqs: Vec<_> = seen.into_inner().expect("the lock is not poisoned");
         let seqs = seqs.into_iter().filter_map(|stage| match stage {
             store::RebuildStage::Applying { seq, last: 7 } => Some(seq),
             _ => None,

@@ -88,7 +88,7 @@ impl ServerControl {
         match crash {
             Crash::Immediate => assert!(self.pg_ctl(&["--mode", "immediate", "stop"], &[]).await, "the server stops"),
             Crash::Postmaster => signal(self.postmaster(), Signal::KILL),
-            Crash::Backend(pid) => signal(Pid::from_raw(pid).expect("it is one"), Signal::KILL),
+            Crash::Backend(pid) => signal(Pid::from_raw(pid).expect("it is a process id"), Signal::KILL),
         }
     }
 
@@ -156,7 +156,7 @@ impl ServerControl {
 
 /// Sends a signal to a server process by its id from `pg_stat_activity`.
 pub fn signal_backend(pid: i32, signal: Signal) {
-    self::signal(Pid::from_raw(pid).expect("it is one"), signal);
+    self::signal(Pid::from_raw(pid).expect("it is a process id"), signal);
 }
 
 fn signal(process: Pid, signal: Signal) {
@@ -189,6 +189,11 @@ pub fn server() -> &'static str {
 /// Returns the server that the environment names.
 fn borrowed() -> Option<String> {
     std::env::var("BUZON_TEST_POSTGRES_URL").ok()
+}
+
+/// Returns whether the server was there before the tests, and stays after them.
+pub fn is_borrowed() -> bool {
+    borrowed().is_some()
 }
 
 /// Returns the name of the database in a URL.

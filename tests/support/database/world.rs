@@ -12,6 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, Connection, Executor, PgConnection, Row, SqliteConnection, TypeInfo, ValueRef};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::postgres;
 
@@ -21,14 +22,14 @@ pub enum Backend {
     Postgres,
 }
 
-/// The world of a test: an empty database, and a folder that is removed with it.
+/// The world of a test: a database, and a folder that is removed with it.
 pub struct World {
     pub backend: Backend,
     pub url: String,
     pub folder: TempDir,
 }
 
-/// Runs `test` with each database.
+/// Runs `test` with each database, whose schema is this version's.
 pub async fn on_both(mut test: impl AsyncFnMut(World)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");
@@ -36,8 +37,59 @@ pub async fn on_both(mut test: impl AsyncFnMut(World)) {
     }
 }
 
+/// Runs `test` with both databases at the same time, which suits tests that wait most of the time.
+pub async fn on_both_at_once(test: impl AsyncFn(World)) {
+    let on = async |backend| test(World::new(backend).await).await;
+    tokio::join!(on(Backend::Sqlite), on(Backend::Postgres));
+}
+
+/// Runs `test` with an empty database of each kind.
+pub async fn on_both_empty(mut test: impl AsyncFnMut(World)) {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        println!("on {backend:?}, empty");
+        test(World::empty(backend).await).await;
+    }
+}
+
+/// A SQLite file with this version's schema.
+static SQLITE_TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
+
+/// The name of a database with this version's schema on the server that all tests share.
+static POSTGRES_TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
 impl World {
+    /// Returns a world whose database has this version's schema. It is copied from a template, because migrations take
+    /// ten times as long as a copy. Tests of migrations and of first starts need [`World::empty`].
     pub async fn new(backend: Backend) -> Self {
+        let (world, new_id) = match backend {
+            Backend::Sqlite => {
+                let template = SQLITE_TEMPLATE.get_or_init(async || {
+                    let template = Self::empty(Backend::Sqlite).await;
+                    template.open().await.close().await;
+                    std::fs::read(template.folder.path().join("buzon.db")).expect("it was made")
+                });
+                let world = Self::empty(Backend::Sqlite).await;
+                std::fs::write(world.folder.path().join("buzon.db"), template.await).expect("there is room");
+                (world, "lower(hex(randomblob(16)))")
+            }
+            // The template would stay behind on a server that is not the tests' own.
+            Backend::Postgres if postgres::is_borrowed() => return Self::empty(backend).await,
+            Backend::Postgres => {
+                let template = POSTGRES_TEMPLATE.get_or_init(async || {
+                    let template = Self::empty(Backend::Postgres).await;
+                    template.open().await.close().await;
+                    postgres::name(&template.url)
+                });
+                let template = format!("TEMPLATE {}", template.await);
+                (Self::on_server(postgres::server(), &template).await, "replace(gen_random_uuid()::text, '-', '')")
+            }
+        };
+        world.execute(&format!("UPDATE installation SET database_id = {new_id}")).await;
+        world
+    }
+
+    /// Returns a world whose database is empty.
+    pub async fn empty(backend: Backend) -> Self {
         match backend {
             Backend::Sqlite => Self::in_folder("buzon.db"),
             Backend::Postgres => Self::on_server(postgres::server(), "").await,
@@ -81,22 +133,32 @@ impl World {
     /// Runs a query that both databases understand, and returns its rows as text: columns separated by `|`, NULL as
     /// `NULL`, flags as 0 and 1, bytes in hexadecimal, times in SQLite's form.
     pub async fn rows(&self, query: &str) -> Vec<String> {
+        let mut rows = self.rows_of_each(&[query.to_owned()]).await;
+        rows.pop().expect("there is one query")
+    }
+
+    /// Runs each query on the same connection, and returns its rows.
+    pub async fn rows_of_each(&self, queries: &[String]) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
         match self.backend {
             Backend::Sqlite => {
                 let mut connection = SqliteConnection::connect(&self.url).await.expect("SQLite opens");
-                let rows =
-                    sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("the query is right");
+                for query in queries.iter().map(String::as_str) {
+                    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await;
+                    found.push(rows.expect("the query is right").iter().map(sqlite_text).collect());
+                }
                 connection.close().await.expect("SQLite closes");
-                rows.iter().map(sqlite_text).collect()
             }
             Backend::Postgres => {
                 let mut connection = PgConnection::connect(&self.url).await.expect("PostgreSQL answers");
-                let rows =
-                    sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("the query is right");
+                for query in queries.iter().map(String::as_str) {
+                    let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await;
+                    found.push(rows.expect("the query is right").iter().map(postgres_text).collect());
+                }
                 connection.close().await.expect("PostgreSQL closes");
-                rows.iter().map(postgres_text).collect()
             }
         }
+        found
     }
 
     /// Returns the only value of a query.
@@ -147,9 +209,10 @@ impl World {
             ("media", "instance_id, message_id, source_sha256, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);
+        let tables = TABLES.into_iter().chain([words]);
+        let queries = Vec::from_iter(tables.clone().map(|(table, columns)| format!("SELECT {columns} FROM {table}")));
         let mut dump = Vec::new();
-        for (table, columns) in TABLES.into_iter().chain([words]) {
-            let mut rows = self.rows(&format!("SELECT {columns} FROM {table}")).await;
+        for ((table, _), mut rows) in tables.zip(self.rows_of_each(&queries).await) {
             rows.sort();
             dump.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
         }
