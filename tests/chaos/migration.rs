@@ -70,14 +70,14 @@ async fn killed_again_and_again_a_migration_gets_through_and_is_as_if_nothing_ha
         println!("on {backend:?}");
         let rounds = rounds(5);
         let mut dice = SeededRng::new(seed());
-        let calm = World::new(backend).await;
+        let calm = World::empty(backend).await;
         let start = Instant::now();
         assert!(!kill_within(&calm, &["migrate"], Duration::from_secs(60)).await, "it migrates");
         let whole = start.elapsed().as_millis() as u64;
         let (calm_schema, calm_progress) = (schema(&calm).await, progress(&calm).await);
         let (mut kills, mut points) = (0, BTreeSet::new());
         while kills < rounds {
-            let world = World::new(backend).await;
+            let world = World::empty(backend).await;
             // Each attempt may take a little longer than the one before, so that one gets through.
             for attempt in 1.. {
                 let longest = whole + attempt * whole / 4;
