@@ -262,7 +262,7 @@ pub fn readers(database: &Database) -> Result<Box<dyn ReadOnlyRoles>, ReaderErro
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => Err(ReaderError::NotPostgres(path.display().to_string())),
         #[cfg(feature = "postgres")]
-        Database::Postgres { url } => Ok(Box::new(postgres::admin::readers::PostgresReaders(url.clone()))),
+        Database::Postgres { url } => Ok(Box::new(postgres::admin::readers::PostgresReadOnlyRoles(url.clone()))),
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 use tokio::time::timeout;
 
-use super::READER_WAIT;
+use super::READ_POOL_WAIT;
 use crate::StoreError;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) async fn dial(options: &PgConnectOptions) -> Result<PgConnection, Sto
 
 /// Returns a pool, which opens connections when they are needed.
 pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
-    let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
+    let pool = PgPoolOptions::new().max_connections(size).acquire_timeout(READ_POOL_WAIT);
     let limited =
         pool.after_connect(|connection, _| Box::pin(async move { connection.execute(LOCK_TIMEOUT).await.map(drop) }));
     limited.connect_lazy_with(options.clone())

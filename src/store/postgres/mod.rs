@@ -82,9 +82,9 @@ const COMMIT: &str = "COMMIT";
 /// later.
 const FORGET_PLANS: &str = "DISCARD PLANS";
 
-const READERS: u32 = 2;
-const REPORTS: u32 = 4;
-const READER_WAIT: Duration = Duration::from_secs(2);
+const READ_CONNECTIONS: u32 = 2;
+const REPORT_CONNECTIONS: u32 = 4;
+const READ_POOL_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct PostgresStore {
     options: PgConnectOptions,
@@ -112,7 +112,7 @@ impl PostgresStore {
         let options = url::options(url).map_err(StoreError::from)?;
         let opened = open_writer(&options, pending, access, allow_managed).await;
         let writer = locks::named(&options, opened).await?;
-        let (read_pool, reports) = (pool(&options, READERS), pool(&options, REPORTS));
+        let (read_pool, reports) = (pool(&options, READ_CONNECTIONS), pool(&options, REPORT_CONNECTIONS));
         let (writer, job_writer) = (Writer::new(Some(writer)), Writer::new(None));
         let new_words = (access == OpenMode::Serve).then(|| NewWords::start(options.clone()));
         Ok(Self { options, allow_managed, writer, job_writer, begun: 0.into(), new_words, read_pool, reports })

@@ -51,9 +51,9 @@ const WRITER_CACHE: &str = "-32768";
 
 /// The time that a statement waits for another process's short transaction.
 const BUSY_WAIT: Duration = Duration::from_secs(3);
-const READERS: u32 = 2;
-const REPORTS: u32 = 4;
-const READER_WAIT: Duration = Duration::from_secs(2);
+const READ_CONNECTIONS: u32 = 2;
+const REPORT_CONNECTIONS: u32 = 4;
+const READ_POOL_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct SqliteStore {
     options: SqliteConnectOptions,
@@ -81,9 +81,9 @@ impl SqliteStore {
         if access == OpenMode::Serve {
             warn_of(&admin::examination::triggers(&mut writer).await?);
         }
-        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READER_WAIT);
-        let read_pool = pool(READERS).connect_lazy_with(options.clone().read_only(true));
-        let reports = pool(REPORTS).connect_lazy_with(options.clone().read_only(true));
+        let pool = |size| SqlitePoolOptions::new().max_connections(size).acquire_timeout(READ_POOL_WAIT);
+        let read_pool = pool(READ_CONNECTIONS).connect_lazy_with(options.clone().read_only(true));
+        let reports = pool(REPORT_CONNECTIONS).connect_lazy_with(options.clone().read_only(true));
         let checkpoints =
             (access == OpenMode::Serve).then(|| Maintenance::start("checkpoints", Checkpoints::new(options.clone())));
         let (writer, damage) = (Writer::new(Some(writer)), OnceLock::new());

@@ -76,8 +76,8 @@ pub(crate) async fn write_messages(
     if !out_of_order.is_empty() {
         fold_anew(rows, out_of_order, last, limit, &mut written).await?;
     }
-    let laid = overlay(rows, in_order, limit).await?;
-    written.rewritten.extend(laid);
+    let overlaid = overlay(rows, in_order, limit).await?;
+    written.rewritten.extend(overlaid);
     Ok(written)
 }
 
@@ -115,9 +115,10 @@ async fn overlay(
     messages: Vec<Known>,
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
-    let laid = messages.into_iter().filter(|it| !it.later.is_empty());
-    let laid = laid.map(|it| (Message::fold(&it.later).laid_over(&it.recorded), ChatPlacement::from(&it.recorded)));
-    rewrite(rows, laid.collect(), limit).await
+    let overlaid = messages.into_iter().filter(|it| !it.later.is_empty());
+    let overlaid =
+        overlaid.map(|it| (Message::fold(&it.later).laid_over(&it.recorded), ChatPlacement::from(&it.recorded)));
+    rewrite(rows, overlaid.collect(), limit).await
 }
 
 /// Folds the messages from the ledger, if the limit allows that. Of the others, the copies that are out of order are
@@ -174,16 +175,16 @@ async fn fold_piece(
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
     let keys: Vec<MessageKey> = messages.iter().map(|it| it.recorded.key()).collect();
-    let mut told = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
+    let mut kept = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     let mut reached = Some(0);
     while let Some(after) = reached.filter(|reached| *reached < last) {
         let page = rows.copies(&keys, after, last).await.map_err(in_table("events"))?;
-        page.copies.into_iter().for_each(|copy| told.entry(copy.key()).or_default().push(copy));
-        told.values_mut().for_each(|copies| *copies = essential_copies(std::mem::take(copies)));
+        page.copies.into_iter().for_each(|copy| kept.entry(copy.key()).or_default().push(copy));
+        kept.values_mut().for_each(|copies| *copies = essential_copies(std::mem::take(copies)));
         reached = page.reached;
     }
     let folded = messages.into_iter().filter_map(|it| {
-        let message = Message::fold(&told.remove(&it.recorded.key())?);
+        let message = Message::fold(&kept.remove(&it.recorded.key())?);
         let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
         let received_at = arrivals.fold(message.received_at, Timestamp::min);
         Some((Message { received_at, ..message }.laid_over(&it.recorded), ChatPlacement::from(&it.recorded)))
@@ -221,8 +222,8 @@ async fn index_anew(
     if touched.is_empty() {
         return Ok(());
     }
-    let untold: Vec<MessageKey> = touched.iter().filter(|it| !has_text(it)).map(|it| it.message.key()).collect();
-    let mut recorded = recorded_words(rows, &untold, limit).await?;
+    let without_text: Vec<MessageKey> = touched.iter().filter(|it| !has_text(it)).map(|it| it.message.key()).collect();
+    let mut recorded = recorded_words(rows, &without_text, limit).await?;
     rows.delete_words(&Vec::from_iter(touched.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
     let entries = touched.into_iter().filter_map(|UpdatedMessage { message, .. }| {
         let words = recorded.remove(&message.key()).unwrap_or_else(|| message.words.clone());

@@ -166,12 +166,12 @@ pub(crate) async fn rebuild(
 }
 
 async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<Difference, StoreError> {
-    let (live, told) = rows.names(table).await?;
+    let (live, derived) = rows.names(table).await?;
     let columns = match table.columns {
         TableColumns::All => rows.other_columns(table).await?,
         TableColumns::Only(columns) => columns.iter().map(|column| (*column).to_owned()).collect(),
     };
-    let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = told.{key}"))).join(" AND ");
+    let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = derived.{key}"))).join(" AND ");
     let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");
     // These are joins because SQLite makes an index for a join where the key has none.
     let without = |rows: &str, row: &str, others: &str, other: &str| {
@@ -181,15 +181,15 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
         )
     };
     let parts = [
-        ("told", without(&told, "told", &live, "live")),
-        ("live", without(&live, "live", &told, "told")),
+        ("derived", without(&derived, "derived", &live, "live")),
+        ("live", without(&live, "live", &derived, "derived")),
         (
             "live",
             format!(
-                "FROM {live} AS live INNER JOIN {told} AS told ON {same_key} WHERE ({}) {} ({})",
+                "FROM {live} AS live INNER JOIN {derived} AS derived ON {same_key} WHERE ({}) {} ({})",
                 all_of("live"),
                 R::DIFFERS,
-                all_of("told")
+                all_of("derived")
             ),
         ),
     ];
@@ -204,7 +204,7 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
     }
     let [missing, mut surplus, different] = counts;
     // The joins do not notice a row that exists twice where no key forbids that, but the numbers of rows differ.
-    let more = rows.count(format!("SELECT (SELECT count(*) FROM {live}) - (SELECT count(*) FROM {told})")).await?;
+    let more = rows.count(format!("SELECT (SELECT count(*) FROM {live}) - (SELECT count(*) FROM {derived})")).await?;
     surplus = surplus.max(more + missing);
     Ok(Difference { table: table.name, missing, surplus, different, examples })
 }

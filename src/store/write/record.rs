@@ -171,7 +171,7 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
     if !vacant.is_empty() {
         chats.refill(rows.latest_in_chats(&vacant).await.map_err(in_table(MESSAGES))?);
     }
-    take_turns(rows, &mut chats).await?;
+    update_responses(rows, &mut chats).await?;
     let (saved, emptied) = chats.into_rows();
     if !saved.is_empty() {
         save_chats(rows, &saved).await?;
@@ -183,17 +183,17 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
 }
 
 /// Works out who waits in the chats, and who was answered.
-async fn take_turns(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
-    let turns = chats.response_changes();
-    if !turns.unknown_waits.is_empty() {
-        chats.set_waiting(rows.first_incoming(&turns.unknown_waits).await.map_err(in_table(MESSAGES))?);
+async fn update_responses(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
+    let changes = chats.response_changes();
+    if !changes.unknown_waits.is_empty() {
+        chats.set_waiting(rows.first_incoming(&changes.unknown_waits).await.map_err(in_table(MESSAGES))?);
     }
     let mut found = vec![];
-    if !turns.affected.is_empty() {
-        found = rows.around(&turns.affected).await.map_err(in_table(MESSAGES))?;
+    if !changes.affected.is_empty() {
+        found = rows.around(&changes.affected).await.map_err(in_table(MESSAGES))?;
         rows.delete_responses(&Vec::from_iter(found.iter().map(AnswersAround::span))).await?;
     }
-    let responses = turns.responses(found);
+    let responses = changes.responses(found);
     if !responses.is_empty() {
         save_responses(rows, &responses).await?;
     }

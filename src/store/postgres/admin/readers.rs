@@ -35,10 +35,10 @@ struct Facts {
     is_superuser: bool,
 }
 
-pub(crate) struct PostgresReaders(pub(crate) SecretString);
+pub(crate) struct PostgresReadOnlyRoles(pub(crate) SecretString);
 
 #[async_trait]
-impl ReadOnlyRoles for PostgresReaders {
+impl ReadOnlyRoles for PostgresReadOnlyRoles {
     async fn order(&self, name: &RoleName, order: &RoleOrder, only_print: bool) -> Result<RoleOutcome, ReaderError> {
         let mut connection = dial(&url::options(&self.0).map_err(StoreError::from)?).await?;
         let facts = facts(&mut connection, name).await?;

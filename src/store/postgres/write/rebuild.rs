@@ -146,14 +146,14 @@ impl RebuildRows for PgConnection {
     }
 
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {
-        let (live, told) = self.names(table).await?;
+        let (live, derived) = self.names(table).await?;
         let statements = match table.columns {
-            TableColumns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {told}"),
+            TableColumns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {derived}"),
             TableColumns::Only(columns) => {
                 let columns: Vec<String> =
                     columns.iter().map(|column| format!("{column} = excluded.{column}")).collect();
                 let (key, columns) = (table.key.join(", "), columns.join(", "));
-                format!("INSERT INTO {live} SELECT * FROM {told} ON CONFLICT ({key}) DO UPDATE SET {columns}")
+                format!("INSERT INTO {live} SELECT * FROM {derived} ON CONFLICT ({key}) DO UPDATE SET {columns}")
             }
         };
         self.execute(AssertSqlSafe(statements)).await?;
