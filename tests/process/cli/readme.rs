@@ -109,7 +109,7 @@ fn block_with(part: &str) -> &'static str {
 
 #[test]
 fn it_installs_what_was_tested_with_a_compiler_that_can() {
-    let manifest: toml::Table = include_str!("../../Cargo.toml").parse().expect("it is TOML");
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().expect("it is TOML");
     let wanted = manifest["workspace"]["package"]["rust-version"].as_str().expect("it is stated");
     assert!(README.contains(&format!("Rust {wanted} or newer")), "{wanted}");
     let lines: Vec<&str> = block_with("git clone").lines().collect();
@@ -251,7 +251,7 @@ async fn its_backup_is_made_and_restored() {
 
 #[test]
 fn every_problem_of_the_webhook_is_listed() {
-    let source = include_str!("../../src/http/problem.rs");
+    let source = include_str!("../../../src/http/problem.rs");
     let codes = source.lines().filter(|line| line.contains("=> ")).filter_map(|line| line.split('"').nth(1));
     let codes = codes.filter(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
     let codes: Vec<&str> = codes.filter(|code| !code.starts_with("token_") && *code != "not_ready").collect();
