@@ -42,7 +42,7 @@ async fn an_answer_that_needs_an_unreadable_row_is_an_error_and_no_other_is() {
     on_both(async |world| {
         let service = Service::start(&world).await;
         service.deliver("/webhook/7", in_chat("A", "573001112233@c.us")).await.accepted();
-        world.execute("UPDATE chats SET last_message_at = 'infinity', last_incoming_at = 'infinity'").await;
+        world.execute("UPDATE chats SET last_incoming_at = 'infinity'").await;
         let get = async |path: &str| answer(service.get(path).bearer_auth(service.token())).await;
         let refused = get("/api/v1/chats").await;
         assert_eq!((refused.status.as_u16(), refused.code()), (500, "internal_error"));
