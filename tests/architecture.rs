@@ -42,17 +42,21 @@ fn first_part(path: &Path) -> &str {
     first.as_os_str().to_str().expect("names are text").trim_end_matches(".rs")
 }
 
-/// The rows of the map: a folder, and the folders that it may import from.
+/// The rows of the map: a folder, and the folders that it may import from. The rows of a database stand for its twin too.
 fn map() -> BTreeMap<String, Vec<String>> {
     let quoted = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
     let (_, section) = MAP.split_once("\n## The map\n").expect("the document has a map");
     let rows = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let rows = rows.filter_map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
-        let folder = quoted(cells.first()?).first()?.trim_start_matches("src/").trim_end_matches(['/']).to_owned();
+        let folder = quoted(cells.first()?).first()?.trim_start_matches("src/").trim_end_matches('/').to_owned();
         Some((folder, quoted(cells.last()?)))
     });
-    rows.collect()
+    let rows: BTreeMap<String, Vec<String>> = rows.collect();
+    let twin = |row: &str| row.replace("store/sqlite", "store/postgres");
+    let twins = rows.iter().filter(|(folder, _)| folder.starts_with("store/sqlite"));
+    let twins: Vec<_> = twins.map(|(folder, imports)| (twin(folder), imports.clone())).collect();
+    rows.into_iter().chain(twins).collect()
 }
 
 /// The row of the map that a path belongs to: that of the nearest folder above it.

@@ -13,9 +13,9 @@ use crate::support::program::process::Buzon;
 use crate::support::{PATIENCE, eventually};
 use buzon::simulate::SeededRng;
 
-/// The sessions of the program on its database, the oldest first, which is the writer's.
+/// The sessions of the program on its database. Under load, the one that began or ended a statement last is the writer's.
 const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \
-     WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY backend_start";
+     WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY state_change DESC";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_stopped_for_a_while_goes_on_where_it_was() {

@@ -83,6 +83,12 @@ async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_
     eventually("it says that it cannot store", async || ready().await == 503).await;
     let live = crate::support::client().get(format!("http://{}/health/live", buzon.address));
     assert_eq!(live.send().await.expect("it answers").status(), 200);
+    eventually("the answers that were on their way have come", async || {
+        let acked = loader.acked();
+        ready().await;
+        loader.acked() == acked
+    })
+    .await;
     let acked = loader.acked();
     let since = Instant::now();
     let over = async || since.elapsed() > Duration::from_secs(away);
