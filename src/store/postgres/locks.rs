@@ -17,6 +17,8 @@ const NOT_AVAILABLE: &str = "55P03";
 /// can hold such a lock.
 const MIGRATION: i64 = 0x6275_7a6f_6e00_0002;
 const BACKUP: i64 = 0x6275_7a6f_6e00_0001;
+/// The number of attempts to take that lock.
+const BACKUP_ATTEMPTS: u32 = 3;
 
 /// Waits for the lock of migrations, which ends with the connection.
 pub(super) async fn migrating(connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -39,14 +41,19 @@ pub(super) async fn named<T>(options: &PgConnectOptions, outcome: Result<T, Open
     }
 }
 
-/// Takes the lock of backups and restores, so that one is under way at a time. The lock ends with the connection.
+/// Takes the lock of backups and restores, so that one is under way at a time. The lock ends with the connection. A holder
+/// that is gone by the time it is looked for has given up the lock, so it is tried again.
 pub(super) async fn backing_up(connection: &mut PgConnection) -> Result<(), CopyError> {
-    let held = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "held!""#, BACKUP);
-    if held.fetch_one(&mut *connection).await.map_err(StoreError::from)? {
-        return Ok(());
+    for _ in 0..BACKUP_ATTEMPTS {
+        let held = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "held!""#, BACKUP);
+        if held.fetch_one(&mut *connection).await.map_err(StoreError::from)? {
+            return Ok(());
+        }
+        if let Some(holder) = holder(connection, &[], BACKUP, true).await? {
+            return Err(CopyError::busy(Some(&holder.shown())));
+        }
     }
-    let holder = holder(connection, &[], BACKUP, true).await?;
-    Err(CopyError::busy(holder.map(|holder| holder.shown()).as_deref()))
+    Err(CopyError::busy(None))
 }
 
 struct LockHolder {
