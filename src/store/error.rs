@@ -129,6 +129,20 @@ pub(crate) fn in_table(table: &'static str) -> impl Fn(StoreError) -> StoreError
     }
 }
 
+/// Checks the number of rows that a statement has written. A trigger can drop a row without an error, and the commit
+/// would then acknowledge what is not stored.
+///
+/// # Errors
+/// [`StoreError::Swallowed`] if not all of the rows were written.
+pub(crate) fn all_written(table: &'static str, rows: usize, written: u64) -> Result<(), StoreError> {
+    if written == rows as u64 { Ok(()) } else { Err(StoreError::Swallowed { table }) }
+}
+
+/// Returns a count that a row holds.
+pub(crate) fn count(table: &'static str, number: impl TryInto<u32>) -> Result<u32, StoreError> {
+    number.try_into().map_err(|_| StoreError::unreadable(table, "a count"))
+}
+
 /// The length of PostgreSQL's codes. SQLite's are numbers of at most four digits.
 const SQLSTATE_LENGTH: usize = 5;
 

@@ -14,12 +14,14 @@ use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
 use crate::admin::schema;
 use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
-use crate::write::keys::InstanceKey;
+use crate::keys::KeyColumns;
 use crate::write::record::record;
 use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};
 use domain::event::Event;
 use domain::event::batch::Receipt;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
 use new_words::NewWords;
 
 mod dial;
@@ -268,6 +270,25 @@ fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
 }
 
 /// Returns the two columns of keys that begin with an instance.
-fn keys(keys: &[impl InstanceKey]) -> (Vec<&str>, Vec<&str>) {
-    keys.iter().map(|key| (key.instance_id().as_str(), key.id())).unzip()
+fn keys<'k, K>(keys: &'k [K]) -> (Vec<&'k str>, Vec<&'k str>)
+where
+    KeyColumns<'k>: From<&'k K>,
+{
+    keys.iter().map(KeyColumns::from).map(|key| (key.instance_id, key.id)).unzip()
+}
+
+/// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+async fn outgoing_with_ids(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
+    let outgoing = sqlx::query_as!(
+        MessageKey,
+        r#"
+        SELECT instance_id AS "instance_id: InstanceId", id
+        FROM messages
+        WHERE from_me AND id = ANY($1) AND instance_id <> '-'
+        "#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(outgoing)
 }

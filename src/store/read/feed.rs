@@ -11,7 +11,6 @@ use super::Queries;
 use super::events::{EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::Store;
 use crate::StoreError;
-use crate::write::media::unreadable;
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
@@ -109,7 +108,7 @@ impl FeedFileRow {
             seq: self.seq,
             instance_id: self.instance_id,
             message_id: self.message_id,
-            state: MediaState::parse(&self.state).ok_or_else(|| unreadable("state"))?,
+            state: MediaState::parse(&self.state).ok_or_else(|| StoreError::unreadable("media", "state"))?,
             reason: self.reason,
         })
     }

@@ -6,7 +6,7 @@ use super::index::{Index, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
 use crate::Store;
 use crate::StoreError;
-use crate::write::media::{count, unreadable};
+use crate::error::count;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
@@ -178,13 +178,17 @@ impl JobReportRow {
             source_sha256: self.source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?,
             state: state(&self.state)?,
             reason: self.reason,
-            attempts: count(self.attempts)?,
+            attempts: count("media", self.attempts)?,
             occurred_at: self.occurred_at,
             next_attempt_at: self.next_attempt_at,
             file: file.read()?,
             stored_at: self.stored_at,
         })
     }
+}
+
+fn unreadable(column: &str) -> StoreError {
+    StoreError::unreadable("media", column)
 }
 
 fn state(text: &str) -> Result<MediaState, StoreError> {

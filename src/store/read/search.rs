@@ -13,7 +13,7 @@ use crate::StoreError;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::SortKey;
-use domain::search::{SearchEntry, SearchFilter, SearchQuery, Week};
+use domain::search::{SearchFilter, SearchQuery, Week};
 use domain::time::timestamp::Timestamp;
 
 /// The time limit of a search. When it is reached, the page has what was found so far.
@@ -117,16 +117,6 @@ impl WeekStep {
             false => Self { first: week.plus(1 - width), last: week },
         }
     }
-}
-
-/// The statements on `message_search` within a transaction.
-#[async_trait]
-pub(crate) trait SearchRows {
-    /// Writes the words of messages that have none yet, and returns how many rows were written.
-    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError>;
-
-    /// Removes the words that these messages have at these times, if any.
-    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;
 }
 
 #[cfg(test)]

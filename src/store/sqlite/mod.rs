@@ -16,18 +16,21 @@ use crate::admin::examination::warn_of;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::schema;
 use crate::admin::schema::MIGRATIONS_TABLE;
-use crate::write::keys::InstanceKey;
+use crate::keys::KeyColumns;
 use crate::write::record::record;
 use crate::write::writer::Writer;
 use checkpoints::{Checkpoints, LONG_LOG};
 use domain::event::Event;
 use domain::event::batch::Receipt;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
 use lock::Lock;
 use write::writing::{WritingConnection, WritingUnit};
 
 mod checkpoints;
 mod lock;
+mod search_key;
 mod soundness;
 mod wal;
 
@@ -244,15 +247,12 @@ fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
 }
 
-/// A key that begins with an instance, as a row of JSON.
-#[derive(Serialize)]
-struct KeyRow<'k> {
-    instance_id: &'k str,
-    id: &'k str,
-}
-
-fn keys(keys: &[impl InstanceKey]) -> String {
-    json(keys.iter().map(|key| KeyRow { instance_id: key.instance_id().as_str(), id: key.id() }))
+/// Returns keys that begin with an instance, as rows of JSON.
+fn keys<'k, K>(keys: &'k [K]) -> String
+where
+    KeyColumns<'k>: From<&'k K>,
+{
+    json(keys.iter().map(KeyColumns::from))
 }
 
 /// Reads a time from the text of a column.
@@ -262,4 +262,21 @@ fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
         column: "unknown".to_owned(),
         reason: "the text is no time of RFC 3339".to_owned(),
     })
+}
+
+/// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+async fn outgoing_with_ids(connection: &mut SqliteConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
+    let ids = json(ids);
+    let outgoing = sqlx::query_as!(
+        MessageKey,
+        r#"
+        SELECT instance_id AS "instance_id!: InstanceId", id AS "id!: String"
+        FROM messages
+        WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
+        "#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(outgoing)
 }

@@ -42,6 +42,11 @@ pub(crate) trait EventRows {
     async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError>;
 }
 
+/// Takes `count` numbers off the ledger's clock, and returns the last.
+pub(crate) async fn take_numbers(rows: &mut impl EventRows, count: i64) -> Result<i64, StoreError> {
+    rows.take_numbers(count).await?.ok_or(StoreError::Swallowed { table: "ledger_clock" })
+}
+
 /// The columns of a row of `events`. In JSON, the hash is hexadecimal, and the body is left out.
 #[derive(Serialize)]
 pub(crate) struct EventColumns<'e> {

@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::messages::{IfPresent, MessageRows};
-use super::written::{MESSAGES, all_written, insert_words};
+use super::search::SearchRows;
 use crate::StoreError;
-use crate::error::in_table;
-use crate::read::search::SearchRows;
+use crate::error::{all_written, in_table};
 use domain::chat::{ChatPlacement, UpdatedMessage};
 use domain::message::{
     CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage, essential_copies,
@@ -71,7 +70,7 @@ pub(crate) async fn write_messages(
     let count = copies.len();
     let known = known(rows, copies).await?;
     // A message that is neither new nor recorded was swallowed.
-    all_written(MESSAGES, count, known.len() as u64)?;
+    all_written("messages", count, known.len() as u64)?;
     let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
     if !out_of_order.is_empty() {
         fold_anew(rows, out_of_order, last, limit, &mut written).await?;
@@ -87,7 +86,7 @@ async fn known(
     rows: &mut impl MessageRows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
 ) -> Result<Vec<Known>, StoreError> {
-    let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await.map_err(in_table(MESSAGES))?;
+    let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await.map_err(in_table("messages"))?;
     let of_known: Vec<(RecordedMessage, Vec<LedgerCopy>)> =
         recorded.into_iter().filter_map(|it| copies.remove(&it.key()).map(|copies| (it, copies))).collect();
     let is_tied = |(recorded, copies): &&(RecordedMessage, Vec<LedgerCopy>)| {
@@ -203,7 +202,7 @@ async fn rewrite(
     }
     let (messages, places): (Vec<Message>, Vec<ChatPlacement>) = messages.into_iter().unzip();
     let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
-    all_written(MESSAGES, messages.len(), written.len() as u64)?;
+    all_written("messages", messages.len(), written.len() as u64)?;
     let rewritten = messages.into_iter().zip(places).map(|(message, before)| UpdatedMessage { message, before });
     let rewritten: Vec<UpdatedMessage> = rewritten.collect();
     index_anew(rows, &rewritten, limit).await?;
@@ -231,7 +230,7 @@ async fn index_anew(
     });
     let entries: Vec<SearchEntry> = entries.collect();
     if !entries.is_empty() {
-        insert_words(rows, &entries).await?;
+        all_written("message_search", entries.len(), rows.insert_words(&entries).await?)?;
     }
     Ok(())
 }
@@ -244,7 +243,7 @@ async fn recorded_words(
 ) -> Result<HashMap<MessageKey, String>, StoreError> {
     let mut words = HashMap::<MessageKey, String>::new();
     for keys in messages.chunks(BEGINNINGS) {
-        let beginnings = rows.beginnings(keys).await.map_err(in_table(MESSAGES))?;
+        let beginnings = rows.beginnings(keys).await.map_err(in_table("messages"))?;
         words.extend(beginnings.into_iter().map(|(key, text)| (key, first_words(&text))));
         let bytes: usize = words.values().map(String::len).sum();
         if limit == FoldLimit::Bounded && words.len() > 1 && bytes > BATCH_TEXT_BYTES {

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::events::{EventRows, in_hexadecimal};
-use super::written::take_numbers;
+use super::events::{EventRows, in_hexadecimal, take_numbers};
 use crate::StoreError;
-use crate::error::in_table;
+use crate::error::{count, in_table};
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
 use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement};
@@ -81,8 +80,8 @@ impl TryFrom<LeasedColumns> for LeasedJob {
             source_url: row.source_url,
             source_host: row.source_host,
             occurred_at: row.occurred_at,
-            attempts: count(row.attempts)?,
-            denials: count(row.denials)?,
+            attempts: count("media", row.attempts)?,
+            denials: count("media", row.denials)?,
         })
     }
 }
@@ -110,17 +109,9 @@ pub(crate) fn read_leases<L: FromIterator<Lease>>(rows: Vec<LeaseColumns>) -> Re
     rows.into_iter().map(lease).collect()
 }
 
-pub(crate) fn count(number: impl TryInto<u32>) -> Result<u32, StoreError> {
-    number.try_into().map_err(|_| unreadable("a count"))
-}
-
 fn lease(instance_id: InstanceId, message_id: String, source_sha256: &[u8], token: i64) -> Result<Lease, StoreError> {
-    let source_sha256 = source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?;
+    let source_sha256 = source_sha256.try_into().map_err(|_| StoreError::unreadable("media", "source_sha256"))?;
     Ok(Lease { key: MediaKey { instance_id, message_id, source_sha256 }, token })
-}
-
-pub(crate) fn unreadable(column: &str) -> StoreError {
-    StoreError::unreadable("media", column)
 }
 
 /// The columns of a row's key. In JSON, the hash is hexadecimal.
@@ -202,9 +193,9 @@ pub(crate) async fn settled_columns<'s>(
     settlements: &'s [Settlement],
 ) -> Result<Vec<SettledColumns<'s>>, StoreError> {
     let ends = |it: &&Settlement| it.outcome.ends_job();
-    let count = i64::try_from(settlements.iter().filter(ends).count()).expect("it is far smaller than 2^63");
-    let last_seq = if count > 0 { take_numbers(rows, count).await? } else { 0 };
-    let mut numbers = last_seq - count + 1..=last_seq;
+    let ended = i64::try_from(settlements.iter().filter(ends).count()).expect("it is far smaller than 2^63");
+    let last_seq = if ended > 0 { take_numbers(rows, ended).await? } else { 0 };
+    let mut numbers = last_seq - ended + 1..=last_seq;
     let columns = |it: &'s Settlement| {
         let settled_seq = if it.outcome.ends_job() { numbers.next() } else { None };
         SettledColumns { settled_seq, ..SettledColumns::from(it) }

@@ -7,19 +7,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::acks::AckRows;
 use super::chats::ChatRows;
-use super::events::EventRows;
+use super::events::{EventRows, take_numbers};
 use super::folding::{FoldLimit, Written, write_messages};
 use super::media::MediaRows;
 use super::messages::MessageRows;
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
-use super::written::{
-    MESSAGES, all_written, insert_words, raise_acks, save_chats, save_responses, take_numbers, take_over_acks,
-    upsert_acks,
-};
+use super::search::SearchRows;
 use crate::StoreError;
-use crate::error::in_table;
-use crate::read::search::SearchRows;
+use crate::error::{all_written, in_table};
 use domain::chat::TouchedChats;
 use domain::chat::response_tracker::AnswersAround;
 use domain::event::Event;
@@ -30,16 +26,9 @@ use domain::search::SearchEntry;
 
 /// The statements on a connection inside a transaction that holds the ledger's clock.
 pub(crate) trait Rows:
-    EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send
+    EventRows + MessageRows + AckRows + ReactionRows + ChatRows + ResponseRows + SearchRows + MediaRows + Send
 {
 }
-
-impl<T: EventRows + MessageRows + AckRows + ReactionRows + ChatRows + Derived + MediaRows + Send> Rows for T {}
-
-/// The statements on the tables that are derived from messages for readers.
-pub(crate) trait Derived: ResponseRows + SearchRows {}
-
-impl<T: ResponseRows + SearchRows> Derived for T {}
 
 /// Records `events` within the caller's transaction.
 pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
@@ -70,13 +59,13 @@ pub(crate) async fn apply(
     let changes = TableChanges::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
     state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {
-        let written = rows.upsert_reactions(&changes.reactions).await?;
-        all_written("message_reactions", changes.reactions.len(), written)?;
+        let reactions = &changes.reactions;
+        all_written("message_reactions", reactions.len(), rows.upsert_reactions(reactions).await?)?;
     }
     update_chats(rows, &written).await?;
     let entries: Vec<SearchEntry> = written.inserted.iter().filter_map(SearchEntry::of).collect();
     if !entries.is_empty() {
-        insert_words(rows, &entries).await?;
+        all_written("message_search", entries.len(), rows.insert_words(&entries).await?)?;
     }
     if !changes.media.is_empty() {
         all_written("media", changes.media.len(), rows.insert_media(&changes.media).await?)?;
@@ -92,7 +81,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
         acked_before = rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?;
     }
     if !acks.is_empty() {
-        upsert_acks(rows, acks).await?;
+        all_written("message_acks", acks.len(), rows.upsert_acks(acks).await?)?;
     }
     let claimed = claim_acks(rows, acks, written).await?;
     // A new message is written with the ack that it states, but without the time of that ack.
@@ -105,10 +94,10 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
     let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
     raises.retain(|raise| !says_so(raise));
     if !raises.is_empty() {
-        raise_acks(rows, &raises).await?;
+        all_written("messages", 0, rows.raise_acks(&raises).await?)?;
     }
     if !acked_before.is_empty() {
-        take_over_acks(rows, &acked_before).await?;
+        all_written("messages", 0, rows.take_over_acks(&acked_before).await?)?;
     }
     Ok(())
 }
@@ -131,11 +120,11 @@ async fn claim_acks(
         unclaimed.extend(rows.unstated_acks(&sought).await.map_err(in_table("message_acks"))?);
     }
     if !acked.is_empty() {
-        owners.extend(rows.outgoing_with_ids(&acked).await.map_err(in_table(MESSAGES))?);
+        owners.extend(rows.outgoing_with_ids(&acked).await.map_err(in_table("messages"))?);
     }
     let claimed = claimed(unclaimed, owners);
     if !claimed.is_empty() {
-        upsert_acks(rows, &claimed).await?;
+        all_written("message_acks", claimed.len(), rows.upsert_acks(&claimed).await?)?;
     }
     Ok(claimed)
 }
@@ -169,12 +158,12 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
     rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
     let vacant = chats.stale_fields();
     if !vacant.is_empty() {
-        chats.refill(rows.latest_in_chats(&vacant).await.map_err(in_table(MESSAGES))?);
+        chats.refill(rows.latest_in_chats(&vacant).await.map_err(in_table("messages"))?);
     }
     update_responses(rows, &mut chats).await?;
     let (saved, emptied) = chats.into_rows();
     if !saved.is_empty() {
-        save_chats(rows, &saved).await?;
+        all_written("chats", saved.len(), rows.save_chats(&saved).await?)?;
     }
     if !emptied.is_empty() {
         rows.delete_chats(&emptied).await?;
@@ -186,16 +175,16 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
 async fn update_responses(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
     let changes = chats.response_changes();
     if !changes.unknown_waits.is_empty() {
-        chats.set_waiting(rows.first_incoming(&changes.unknown_waits).await.map_err(in_table(MESSAGES))?);
+        chats.set_waiting(rows.first_incoming(&changes.unknown_waits).await.map_err(in_table("messages"))?);
     }
     let mut found = vec![];
     if !changes.affected.is_empty() {
-        found = rows.around(&changes.affected).await.map_err(in_table(MESSAGES))?;
+        found = rows.around(&changes.affected).await.map_err(in_table("messages"))?;
         rows.delete_responses(&Vec::from_iter(found.iter().map(AnswersAround::span))).await?;
     }
     let responses = changes.responses(found);
     if !responses.is_empty() {
-        save_responses(rows, &responses).await?;
+        all_written("responses", responses.len(), rows.save_responses(&responses).await?)?;
     }
     Ok(())
 }

@@ -2,10 +2,10 @@ use async_trait::async_trait;
 use sqlx::{Postgres, QueryBuilder};
 
 use crate::StoreError;
+use crate::postgres::outgoing_with_ids;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::FeedFileRow;
-use crate::write::messages::MessageRows;
 use domain::message::MessageKey;
 use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
@@ -81,7 +81,7 @@ impl EventQueries for ReadTransaction<Postgres> {
     }
 
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-        (**self).outgoing_with_ids(ids).await
+        outgoing_with_ids(self, ids).await
     }
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::postgres::{column, keys, rows};
+use crate::postgres::{column, keys, outgoing_with_ids, rows};
 use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
@@ -210,17 +210,6 @@ impl MessageRows for PgConnection {
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-        let outgoing = sqlx::query_as!(
-            MessageKey,
-            r#"
-            SELECT instance_id AS "instance_id: InstanceId", id
-            FROM messages
-            WHERE from_me AND id = ANY($1) AND instance_id <> '-'
-            "#,
-            ids,
-        )
-        .fetch_all(self)
-        .await?;
-        Ok(outgoing)
+        outgoing_with_ids(self, ids).await
     }
 }

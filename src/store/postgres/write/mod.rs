@@ -9,3 +9,6 @@ pub(crate) mod objects;
 pub(crate) mod reactions;
 pub(crate) mod rebuild;
 pub(crate) mod responses;
+pub(crate) mod search;
+
+impl crate::write::record::Rows for sqlx::PgConnection {}

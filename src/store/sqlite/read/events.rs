@@ -5,8 +5,7 @@ use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::FeedFileRow;
-use crate::sqlite::json;
-use crate::write::messages::MessageRows;
+use crate::sqlite::{json, outgoing_with_ids};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::scan::ScanWindow;
@@ -106,7 +105,7 @@ impl EventQueries for ReadTransaction<Sqlite> {
     }
 
     async fn outgoing(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-        (**self).outgoing_with_ids(ids).await
+        outgoing_with_ids(self, ids).await
     }
 }
 

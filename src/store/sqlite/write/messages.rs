@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys};
+use crate::sqlite::{json, keys, outgoing_with_ids};
 use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
@@ -236,18 +236,6 @@ impl MessageRows for SqliteConnection {
     }
 
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-        let ids = json(ids);
-        let outgoing = sqlx::query_as!(
-            MessageKey,
-            r#"
-            SELECT instance_id AS "instance_id!: InstanceId", id AS "id!: String"
-            FROM messages
-            WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
-            "#,
-            ids,
-        )
-        .fetch_all(self)
-        .await?;
-        Ok(outgoing)
+        outgoing_with_ids(self, ids).await
     }
 }

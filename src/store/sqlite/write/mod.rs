@@ -9,4 +9,7 @@ pub(crate) mod objects;
 pub(crate) mod reactions;
 pub(crate) mod rebuild;
 pub(crate) mod responses;
+pub(crate) mod search;
 pub(crate) mod writing;
+
+impl crate::write::record::Rows for sqlx::SqliteConnection {}

@@ -1,0 +1,70 @@
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use async_trait::async_trait;
+use sqlx::PgConnection;
+
+use crate::StoreError;
+use crate::postgres::column;
+use crate::write::search::SearchRows;
+use domain::message::MessageKey;
+use domain::search::SearchEntry;
+use domain::time::timestamp::Timestamp;
+
+/// The maximum number of places that PostgreSQL keeps of one word.
+const MAX_PLACES: usize = 255;
+
+/// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes
+/// or backslashes.
+fn vector(entry: &SearchEntry) -> String {
+    let mut places = BTreeMap::<&str, Vec<usize>>::new();
+    for (word, place) in entry.words.split(' ').zip(1..) {
+        places.entry(word).or_default().push(place);
+    }
+    let mut vector = String::new();
+    for (word, places) in places {
+        let places: Vec<String> = places.iter().take(MAX_PLACES).map(usize::to_string).collect();
+        write!(vector, "'{word}':{} ", places.join(",")).expect("text can be written");
+    }
+    vector.extend(entry.facets.iter().map(|facet| format!("'{}' ", facet.as_str())));
+    vector
+}
+
+#[async_trait]
+impl SearchRows for PgConnection {
+    async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO message_search (instance_id, id, occurred_at, words)
+            SELECT entry.instance_id, entry.id, entry.occurred_at, entry.words::tsvector
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
+                AS entry (instance_id, id, occurred_at, words)
+            "#,
+            column(entries, |it| it.instance_id.as_str()) as _,
+            column(entries, |it| it.id.as_str()) as _,
+            &column(entries, |it| it.occurred_at.to_utc()),
+            &column(entries, vector),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            DELETE FROM message_search
+            USING unnest($1::text[], $2::timestamptz[], $3::text[]) AS sought (instance_id, occurred_at, id)
+            WHERE message_search.instance_id = sought.instance_id
+                AND message_search.occurred_at = sought.occurred_at
+                AND message_search.id = sought.id
+            "#,
+            column(messages, |(key, _)| key.instance_id.as_str()) as _,
+            &column(messages, |(_, at)| at.to_utc()),
+            column(messages, |(key, _)| key.id.as_str()) as _,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
+    }
+}
