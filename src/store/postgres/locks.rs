@@ -72,7 +72,7 @@ async fn holder(
     number: i64,
     weak: bool,
 ) -> Result<Option<LockHolder>, StoreError> {
-    let holder = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         LockHolder,
         r#"
         SELECT
@@ -108,8 +108,9 @@ async fn holder(
         tables as _,
         weak,
         number,
-    );
-    Ok(holder.fetch_optional(connection).await?)
+    )
+    .fetch_optional(connection)
+    .await?)
 }
 
 impl LockHolder {

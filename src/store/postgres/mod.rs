@@ -185,7 +185,7 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
 /// Returns the tables and views of the current schema, without those of extensions, and without a mark of a restore
 /// that another role has set: a role that may make tables there must not keep buzon from starting.
 async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
-    let tables = sqlx::query_scalar!(
+    Ok(sqlx::query_scalar!(
         r#"
         SELECT relname::text AS "name!"
         FROM pg_class
@@ -210,8 +210,7 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError
         RESTORING,
     )
     .fetch_all(connection)
-    .await?;
-    Ok(tables)
+    .await?)
 }
 
 #[async_trait]
@@ -279,7 +278,7 @@ where
 
 /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
 async fn outgoing_with_ids(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-    let outgoing = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         MessageKey,
         r#"
         SELECT instance_id AS "instance_id: InstanceId", id
@@ -289,6 +288,5 @@ async fn outgoing_with_ids(connection: &mut PgConnection, ids: &[String]) -> Res
         ids,
     )
     .fetch_all(connection)
-    .await?;
-    Ok(outgoing)
+    .await?)
 }

@@ -197,7 +197,7 @@ async fn prepare(path: &Path, pending: Pending, access: OpenMode) -> Result<usiz
 }
 
 async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let tables = sqlx::query_scalar!(
+    Ok(sqlx::query_scalar!(
         r#"
         SELECT name AS "name!: String"
         FROM sqlite_master
@@ -206,8 +206,7 @@ async fn tables(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreE
         "#
     )
     .fetch_all(connection)
-    .await?;
-    Ok(tables)
+    .await?)
 }
 
 #[async_trait]
@@ -266,17 +265,15 @@ fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
 
 /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
 async fn outgoing_with_ids(connection: &mut SqliteConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
-    let ids = json(ids);
-    let outgoing = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         MessageKey,
         r#"
         SELECT instance_id AS "instance_id!: InstanceId", id AS "id!: String"
         FROM messages
         WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
         "#,
-        ids,
+        json(ids),
     )
     .fetch_all(connection)
-    .await?;
-    Ok(outgoing)
+    .await?)
 }

@@ -167,15 +167,16 @@ struct Here {
 }
 
 async fn here(connection: &mut PgConnection) -> Result<Here, StoreError> {
-    let here = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         Here,
         r#"
         SELECT
             coalesce(current_schema()::text, '') AS "schema!",
             current_setting('server_version_num')::int4 / 10000 AS "server!"
         "#
-    );
-    Ok(here.fetch_one(connection).await?)
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Reads the output of `pg_dump`.

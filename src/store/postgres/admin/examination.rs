@@ -39,7 +39,7 @@ async fn look(options: &PgConnectOptions, allow_managed: bool) -> Result<Examina
 }
 
 pub(crate) async fn triggers(connection: &mut PgConnection) -> Result<Vec<Trigger>, StoreError> {
-    let triggers = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         Trigger,
         r#"
         SELECT tgname::text AS "name!", relname::text AS "table!"
@@ -52,6 +52,7 @@ pub(crate) async fn triggers(connection: &mut PgConnection) -> Result<Vec<Trigge
         ORDER BY tgname, relname
         "#,
         &TABLES as _,
-    );
-    Ok(triggers.fetch_all(connection).await?)
+    )
+    .fetch_all(connection)
+    .await?)
 }

@@ -85,7 +85,7 @@ fn refused(error: sqlx::Error) -> ReaderError {
 }
 
 async fn facts(connection: &mut PgConnection, name: &RoleName) -> Result<Facts, StoreError> {
-    let facts = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         Facts,
         r#"
         SELECT
@@ -105,8 +105,7 @@ async fn facts(connection: &mut PgConnection, name: &RoleName) -> Result<Facts, 
         HIDDEN,
     )
     .fetch_one(connection)
-    .await?;
-    Ok(facts)
+    .await?)
 }
 
 impl Facts {

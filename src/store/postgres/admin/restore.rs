@@ -26,7 +26,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// True if the schema holds the mark of an unfinished restore by this very user.
 pub(crate) async fn is_unfinished(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    let marked = sqlx::query_scalar!(
+    Ok(sqlx::query_scalar!(
         r#"
         SELECT EXISTS (
             SELECT
@@ -37,8 +37,9 @@ pub(crate) async fn is_unfinished(connection: &mut PgConnection) -> Result<bool,
         ) AS "marked!"
         "#,
         RESTORING,
-    );
-    Ok(marked.fetch_one(connection).await?)
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Sets the mark. If an interrupted restore has set it before, what that left is removed.

@@ -8,7 +8,7 @@ use domain::time::zone::Zone;
 
 impl PostgresStore {
     async fn stored_offsets(&self) -> Result<Vec<OffsetColumns>, StoreError> {
-        let stored = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             OffsetColumns,
             r#"
             SELECT since AS "since: Timestamp", offset_seconds, first_day::text AS "first_day!"
@@ -17,8 +17,7 @@ impl PostgresStore {
             "#
         )
         .fetch_all(&self.read_pool)
-        .await?;
-        Ok(stored)
+        .await?)
     }
 }
 

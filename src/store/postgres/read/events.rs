@@ -26,7 +26,7 @@ impl EventQueries for ReadTransaction<Postgres> {
     }
 
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             EventReport,
             r#"
             SELECT
@@ -42,12 +42,11 @@ impl EventQueries for ReadTransaction<Postgres> {
             BEGINNING_BYTES,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             FeedFileRow,
             r#"
             SELECT settled_seq AS "seq!", instance_id AS "instance_id: _", message_id, state, reason
@@ -58,8 +57,7 @@ impl EventQueries for ReadTransaction<Postgres> {
             seqs,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -10,7 +10,7 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl InstanceQueries for ReadTransaction<Postgres> {
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
-        let ids = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             WITH RECURSIVE known (instance_id) AS (
                 SELECT min(instance_id) FROM events
@@ -23,8 +23,7 @@ impl InstanceQueries for ReadTransaction<Postgres> {
             "#
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(ids)
+        .await?)
     }
 
     async fn instance_reports(

@@ -92,7 +92,7 @@ impl MediaReports for PostgresStore {
 }
 
 async fn any_file(read_pool: &PgPool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
-    let row = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         FileRow,
         r#"
         SELECT object_key AS "object_key: _", size, content_type, file_name
@@ -102,8 +102,9 @@ async fn any_file(read_pool: &PgPool, object_key: &ObjectKey) -> Result<Option<F
         LIMIT 1
         "#,
         object_key.as_str(),
-    );
-    Ok(row.fetch_optional(read_pool).await?)
+    )
+    .fetch_optional(read_pool)
+    .await?)
 }
 
 async fn file_of(
@@ -112,7 +113,7 @@ async fn file_of(
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Option<FileRow>, StoreError> {
     let instances: Vec<&str> = instances.iter().map(InstanceId::as_str).collect();
-    let row = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         FileRow,
         r#"
         SELECT file.object_key AS "object_key: _", file.size, file.content_type, file.file_name
@@ -129,6 +130,7 @@ async fn file_of(
         "#,
         object_key.as_str(),
         instances as _,
-    );
-    Ok(row.fetch_optional(read_pool).await?)
+    )
+    .fetch_optional(read_pool)
+    .await?)
 }

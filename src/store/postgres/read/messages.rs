@@ -17,7 +17,7 @@ use domain::message::reaction::MessageReaction;
 impl MessageQueries for ReadTransaction<Postgres> {
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let sizes = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT
                 coalesce(octet_length(messages.body), 0)::int8
@@ -40,8 +40,9 @@ impl MessageQueries for ReadTransaction<Postgres> {
             instance_ids as _,
             ids as _,
             REACTIONS + 1,
-        );
-        Ok(sizes.fetch_all(&mut **self).await?)
+        )
+        .fetch_all(&mut **self)
+        .await?)
     }
 
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
@@ -93,7 +94,7 @@ impl MessageQueries for ReadTransaction<Postgres> {
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             MessageReaction,
             r#"
             SELECT
@@ -113,12 +114,11 @@ impl MessageQueries for ReadTransaction<Postgres> {
             REACTIONS + 1,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             StatedAck,
             r#"
             SELECT ack, ack_rank AS rank, received_at AS "received_at: _"
@@ -132,21 +132,19 @@ impl MessageQueries for ReadTransaction<Postgres> {
             ACKS + 1,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
         let instances = column(instances, InstanceId::as_str);
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             ChatKey,
             r#"SELECT instance_id AS "instance_id: _", chat_id FROM chats WHERE instance_id = ANY($1) AND contact = $2"#,
             instances as _,
             contact,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {

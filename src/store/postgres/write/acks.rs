@@ -35,7 +35,7 @@ impl AckRows for PgConnection {
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let acked = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             MessageKey,
             r#"
             SELECT key.instance_id AS "instance_id!: InstanceId", key.id AS "id!"
@@ -50,12 +50,11 @@ impl AckRows for PgConnection {
             ids as _,
         )
         .fetch_all(self)
-        .await?;
-        Ok(acked)
+        .await?)
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
-        let acks = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             MessageAck,
             r#"
             SELECT
@@ -69,8 +68,7 @@ impl AckRows for PgConnection {
             message_ids,
         )
         .fetch_all(self)
-        .await?;
-        Ok(acks)
+        .await?)
     }
 
     async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {

@@ -244,7 +244,7 @@ impl MediaStore for PostgresStore {
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let due = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT least(
                 (SELECT min(next_attempt_at) FROM media WHERE state = 'pending' AND next_attempt_at > $1),
@@ -254,15 +254,14 @@ impl MediaStore for PostgresStore {
             now as _,
         )
         .fetch_one(&self.read_pool)
-        .await?;
-        Ok(due)
+        .await?)
     }
 }
 
 /// Gives up the leases of jobs that were made due again since they were claimed.
 async fn give_up(connection: &mut PgConnection, rows: &[SettledColumns<'_>]) -> Result<Vec<LeaseColumns>, StoreError> {
     let keys = MediaKeyArrays::new(rows, |row| &row.lease.key);
-    let given_up = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         LeaseColumns,
         r#"
         UPDATE media
@@ -286,6 +285,5 @@ async fn give_up(connection: &mut PgConnection, rows: &[SettledColumns<'_>]) -> 
         &column(rows, |row| row.attempts),
     )
     .fetch_all(connection)
-    .await?;
-    Ok(given_up)
+    .await?)
 }

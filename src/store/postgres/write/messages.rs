@@ -90,7 +90,7 @@ impl MessageRows for PgConnection {
 
     async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let recorded = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             RecordedMessage,
             r#"
             SELECT
@@ -104,8 +104,7 @@ impl MessageRows for PgConnection {
             ids as _,
         )
         .fetch_all(self)
-        .await?;
-        Ok(recorded)
+        .await?)
     }
 
     async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {

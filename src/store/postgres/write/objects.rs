@@ -26,7 +26,7 @@ impl ObjectStore for PostgresStore {
     }
 
     async fn objects_without_row(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
-        let orphans = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT object.key AS "object_key!: ObjectKey"
             FROM unnest($1::text[]) AS object (key)
@@ -35,8 +35,7 @@ impl ObjectStore for PostgresStore {
             keys as _,
         )
         .fetch_all(&self.read_pool)
-        .await?;
-        Ok(orphans)
+        .await?)
     }
 
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {

@@ -8,7 +8,7 @@ use domain::time::zone::Zone;
 
 impl SqliteStore {
     async fn stored_offsets(&self) -> Result<Vec<OffsetColumns>, StoreError> {
-        let stored = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             OffsetColumns,
             r#"
             SELECT since AS "since: Timestamp", offset_seconds AS "offset_seconds: i32", first_day
@@ -17,8 +17,7 @@ impl SqliteStore {
             "#
         )
         .fetch_all(&self.read_pool)
-        .await?;
-        Ok(stored)
+        .await?)
     }
 }
 
@@ -38,14 +37,13 @@ impl ZoneStore for SqliteStore {
         let mut unit = self.begin().await?;
         sqlx::query!("UPDATE installation SET time_zone = ?1 WHERE id = 1", name).execute(&mut *unit).await?;
         sqlx::query!("DELETE FROM time_zone_offsets").execute(&mut *unit).await?;
-        let rows = json(rows);
         sqlx::query!(
             r#"
             INSERT INTO time_zone_offsets (since, offset_seconds, first_day)
             SELECT value ->> 'since', value ->> 'offset_seconds', value ->> 'first_day'
             FROM json_each(?1)
             "#,
-            rows,
+            json(rows),
         )
         .execute(&mut *unit)
         .await?;

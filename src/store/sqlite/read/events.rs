@@ -34,8 +34,7 @@ impl EventQueries for ReadTransaction<Sqlite> {
     }
 
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError> {
-        let seqs = json(seqs);
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             EventReport,
             r#"
             SELECT
@@ -56,17 +55,15 @@ impl EventQueries for ReadTransaction<Sqlite> {
             CROSS JOIN events ON events.seq = wanted.value
             ORDER BY wanted.value
             "#,
-            seqs,
+            json(seqs),
             BEGINNING_BYTES,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
-        let seqs = json(seqs);
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             FeedFileRow,
             r#"
             SELECT
@@ -79,11 +76,10 @@ impl EventQueries for ReadTransaction<Sqlite> {
             CROSS JOIN media ON media.settled_seq = wanted.value
             ORDER BY wanted.value
             "#,
-            seqs,
+            json(seqs),
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -11,7 +11,7 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl InstanceQueries for ReadTransaction<Sqlite> {
     async fn known_instances(&mut self) -> Result<Vec<InstanceId>, StoreError> {
-        let ids = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             WITH RECURSIVE known (instance_id) AS (
                 SELECT min(instance_id) FROM events
@@ -24,8 +24,7 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
             "#
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(ids)
+        .await?)
     }
 
     async fn instance_reports(
@@ -34,7 +33,6 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<InstanceReport>, StoreError> {
-        let instances = json(instances);
         let rows = sqlx::query_as!(
             InstanceRow,
             r#"
@@ -67,7 +65,7 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
             CROSS JOIN events AS last
                 ON last.seq = (SELECT max(seq) FROM events WHERE instance_id = wanted.value)
             "#,
-            instances,
+            json(instances),
             since,
             until,
             QUARANTINED_COUNTED,

@@ -94,7 +94,7 @@ impl MediaReports for SqliteStore {
 
 async fn any_file(read_pool: &SqlitePool, object_key: &ObjectKey) -> Result<Option<FileRow>, StoreError> {
     let key = object_key.as_str();
-    let row = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         FileRow,
         r#"
         SELECT object_key AS "object_key: _", size, content_type, file_name
@@ -104,8 +104,9 @@ async fn any_file(read_pool: &SqlitePool, object_key: &ObjectKey) -> Result<Opti
         LIMIT 1
         "#,
         key,
-    );
-    Ok(row.fetch_optional(read_pool).await?)
+    )
+    .fetch_optional(read_pool)
+    .await?)
 }
 
 async fn file_of(
@@ -114,7 +115,7 @@ async fn file_of(
     instances: &BTreeSet<InstanceId>,
 ) -> Result<Option<FileRow>, StoreError> {
     let (key, instances) = (object_key.as_str(), json(instances.iter().map(InstanceId::as_str)));
-    let row = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         FileRow,
         r#"
         SELECT object_key AS "object_key: _", size, content_type, file_name
@@ -131,6 +132,7 @@ async fn file_of(
         "#,
         key,
         instances,
-    );
-    Ok(row.fetch_optional(read_pool).await?)
+    )
+    .fetch_optional(read_pool)
+    .await?)
 }

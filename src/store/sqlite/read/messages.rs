@@ -43,7 +43,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
         let keys = keys(messages);
         let shown = REACTIONS + 1;
-        let sizes = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT
                 coalesce(octet_length(messages.body), 0)
@@ -64,12 +64,10 @@ impl MessageQueries for ReadTransaction<Sqlite> {
             "#,
             keys,
             shown,
-        );
-        Ok(sizes.fetch_all(&mut **self).await?)
+        ).fetch_all(&mut **self).await?)
     }
 
     async fn messages_with(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError> {
-        let keys = keys(messages);
         let rows = sqlx::query_as!(
             MessageReportRow,
             r#"
@@ -101,7 +99,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             "#,
-            keys,
+            keys(messages),
         )
         .fetch_all(&mut **self)
         .await?;
@@ -109,7 +107,6 @@ impl MessageQueries for ReadTransaction<Sqlite> {
     }
 
     async fn media_of(&mut self, messages: &[MessageKey]) -> Result<Vec<JobReport>, StoreError> {
-        let keys = keys(messages);
         let rows = sqlx::query_as!(
             JobReportRow,
             r#"
@@ -137,7 +134,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                     LIMIT 1
                 )
             "#,
-            keys,
+            keys(messages),
         )
         .fetch_all(&mut **self)
         .await?;
@@ -185,7 +182,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
 
     async fn acks_of(&mut self, MessageKey { instance_id, id }: &MessageKey) -> Result<Vec<StatedAck>, StoreError> {
         let (instance_id, shown) = (instance_id.as_str(), ACKS + 1);
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             StatedAck,
             r#"
             SELECT ack, ack_rank AS "rank: i16", received_at AS "received_at: _"
@@ -199,25 +196,22 @@ impl MessageQueries for ReadTransaction<Sqlite> {
             shown,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn chats_with(&mut self, instances: &[InstanceId], contact: &str) -> Result<Vec<ChatKey>, StoreError> {
-        let instances = json(instances.iter().map(InstanceId::as_str));
-        let rows = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             ChatKey,
             r#"
             SELECT chats.instance_id AS "instance_id!: _", chats.chat_id AS "chat_id!: String"
             FROM json_each(?1) AS wanted
             CROSS JOIN chats ON chats.instance_id = wanted.value AND chats.contact = ?2
             "#,
-            instances,
+            json(instances.iter().map(InstanceId::as_str)),
             contact,
         )
         .fetch_all(&mut **self)
-        .await?;
-        Ok(rows)
+        .await?)
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {

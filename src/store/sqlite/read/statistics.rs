@@ -205,14 +205,13 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
     }
 
     async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
-        let instances = json(instances);
         let row = sqlx::query!(
             r#"
             SELECT count(*) AS "chats!: i64", min(chats.waiting_since) AS "since: Timestamp"
             FROM json_each(?1) AS instance
             CROSS JOIN chats ON chats.instance_id = instance.value AND chats.waiting_since IS NOT NULL
             "#,
-            instances,
+            json(instances),
         )
         .fetch_one(&mut **self)
         .await?;

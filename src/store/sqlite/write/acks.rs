@@ -25,7 +25,6 @@ struct DueAck {
 #[async_trait]
 impl AckRows for SqliteConnection {
     async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
-        let rows = json(acks.iter().map(AckColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
@@ -40,7 +39,7 @@ impl AckRows for SqliteConnection {
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
             SET received_at = min(message_acks.received_at, excluded.received_at)
             "#,
-            rows,
+            json(acks.iter().map(AckColumns::from)),
         )
         .execute(self)
         .await?;
@@ -48,8 +47,7 @@ impl AckRows for SqliteConnection {
     }
 
     async fn acked(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageKey>, StoreError> {
-        let keys = keys(messages);
-        let acked = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             MessageKey,
             r#"
             SELECT key.value ->> 'instance_id' AS "instance_id!: InstanceId", key.value ->> 'id' AS "id!: String"
@@ -61,16 +59,14 @@ impl AckRows for SqliteConnection {
                     AND message_acks.message_id = key.value ->> 'id'
             )
             "#,
-            keys,
+            keys(messages),
         )
         .fetch_all(self)
-        .await?;
-        Ok(acked)
+        .await?)
     }
 
     async fn unstated_acks(&mut self, message_ids: &[String]) -> Result<Vec<MessageAck>, StoreError> {
-        let message_ids = json(message_ids);
-        let acks = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             MessageAck,
             r#"
             SELECT
@@ -81,15 +77,13 @@ impl AckRows for SqliteConnection {
             FROM message_acks
             WHERE instance_id = '-' AND message_id IN (SELECT value FROM jsonb_each(?1))
             "#,
-            message_ids,
+            json(message_ids),
         )
         .fetch_all(self)
-        .await?;
-        Ok(acks)
+        .await?)
     }
 
     async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
-        let keys = keys(messages);
         let due = sqlx::query_as!(
             DueAck,
             r#"
@@ -130,7 +124,7 @@ impl AckRows for SqliteConnection {
                     OR stated.read_at IS NOT messages.read_at
                 )
             "#,
-            keys,
+            keys(messages),
             ack::DELIVERED,
             ack::READ,
         );
@@ -139,7 +133,6 @@ impl AckRows for SqliteConnection {
     }
 
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
-        let rows = json(raises.iter().map(AckRaiseColumns::from));
         let due = sqlx::query_as!(
             DueAck,
             r#"
@@ -177,7 +170,7 @@ impl AckRows for SqliteConnection {
                 OR delivered_at IS NOT known_delivered_at
                 OR read_at IS NOT known_read_at
             "#,
-            rows,
+            json(raises.iter().map(AckRaiseColumns::from)),
         );
         let due = due.fetch_all(&mut *self).await?;
         write_acks(self, due).await

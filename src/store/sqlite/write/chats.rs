@@ -11,7 +11,6 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl ChatRows for SqliteConnection {
     async fn chats(&mut self, chats: &[ChatKey]) -> Result<Vec<Chat>, StoreError> {
-        let keys = keys(chats);
         let rows = sqlx::query_as!(
             ChatColumns,
             r#"
@@ -32,7 +31,7 @@ impl ChatRows for SqliteConnection {
             CROSS JOIN chats
                 ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'id'
             "#,
-            keys,
+            keys(chats),
         )
         .fetch_all(self)
         .await?;
@@ -40,7 +39,6 @@ impl ChatRows for SqliteConnection {
     }
 
     async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
-        let keys = json(vacant.iter().map(VacancyColumns::from));
         let rows = sqlx::query_as!(
             ChatColumns,
             r#"
@@ -93,7 +91,7 @@ impl ChatRows for SqliteConnection {
                 LIMIT 1
             )
             "#,
-            keys,
+            json(vacant.iter().map(VacancyColumns::from)),
         )
         .fetch_all(self)
         .await?;
@@ -101,7 +99,6 @@ impl ChatRows for SqliteConnection {
     }
 
     async fn save_chats(&mut self, chats: &[Chat]) -> Result<u64, StoreError> {
-        let rows = json(chats.iter().map(SavedChatColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO chats (
@@ -144,7 +141,7 @@ impl ChatRows for SqliteConnection {
                 waiting_since = excluded.waiting_since,
                 waiting_id = excluded.waiting_id
             "#,
-            rows,
+            json(chats.iter().map(SavedChatColumns::from)),
         )
         .execute(self)
         .await?;
@@ -152,7 +149,6 @@ impl ChatRows for SqliteConnection {
     }
 
     async fn delete_chats(&mut self, chats: &[ChatKey]) -> Result<(), StoreError> {
-        let keys = keys(chats);
         sqlx::query!(
             r#"
             DELETE FROM chats
@@ -160,7 +156,7 @@ impl ChatRows for SqliteConnection {
                 SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1)
             )
             "#,
-            keys,
+            keys(chats),
         )
         .execute(self)
         .await?;

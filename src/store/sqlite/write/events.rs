@@ -40,7 +40,6 @@ impl EventRows for SqliteConnection {
 
     async fn append_events(&mut self, rows: &LedgerRows<'_>) -> Result<HashSet<i64>, StoreError> {
         let mut bodies = Vec::new();
-        let rows = json(rows.iter().map(|row| SlicedEvent::new(row, &mut bodies)));
         let written = sqlx::query_scalar!(
             r#"
             INSERT INTO events (
@@ -68,7 +67,7 @@ impl EventRows for SqliteConnection {
                 last_received_at = max(events.last_received_at, excluded.last_received_at)
             RETURNING seq AS "seq!: i64"
             "#,
-            rows,
+            json(rows.iter().map(|row| SlicedEvent::new(row, &mut bodies))),
             bodies,
         )
         .fetch_all(self)
@@ -77,14 +76,13 @@ impl EventRows for SqliteConnection {
     }
 
     async fn set_aside(&mut self, seqs: &[i64], reason: &str) -> Result<u64, StoreError> {
-        let seqs = json(seqs);
         let written = sqlx::query!(
             r#"
             UPDATE events
             SET state = 'quarantined', reason = ?2
             WHERE seq IN (SELECT value FROM jsonb_each(?1))
             "#,
-            seqs,
+            json(seqs),
             reason,
         )
         .execute(self)

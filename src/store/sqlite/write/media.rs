@@ -16,7 +16,6 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl MediaRows for SqliteConnection {
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
-        let rows = json(jobs.iter().map(JobColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO media (
@@ -40,7 +39,7 @@ impl MediaRows for SqliteConnection {
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
             SET occurred_at = min(media.occurred_at, excluded.occurred_at)
             "#,
-            rows,
+            json(jobs.iter().map(JobColumns::from)),
         )
         .execute(self)
         .await?;
@@ -48,7 +47,6 @@ impl MediaRows for SqliteConnection {
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
-        let rows = json(jobs.iter().map(JobColumns::from));
         sqlx::query!(
             r#"
             UPDATE media
@@ -60,7 +58,7 @@ impl MediaRows for SqliteConnection {
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
                 AND media.state <> 'stored'
             "#,
-            rows,
+            json(jobs.iter().map(JobColumns::from)),
         )
         .execute(self)
         .await?;
@@ -199,7 +197,7 @@ impl MediaStore for SqliteStore {
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-        let due = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT coalesce(min(due, until), due, until) AS "due: Timestamp"
             FROM (SELECT min(next_attempt_at) AS due FROM media WHERE state = 'pending' AND next_attempt_at > ?1),
@@ -208,14 +206,13 @@ impl MediaStore for SqliteStore {
             now,
         )
         .fetch_one(&self.read_pool)
-        .await?;
-        Ok(due)
+        .await?)
     }
 }
 
 /// Gives up the leases of jobs that were made due again since they were claimed.
 async fn give_up(connection: &mut SqliteConnection, rows: String) -> Result<Vec<LeaseColumns>, StoreError> {
-    let given_up = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         LeaseColumns,
         r#"
         UPDATE media
@@ -236,6 +233,5 @@ async fn give_up(connection: &mut SqliteConnection, rows: String) -> Result<Vec<
         rows,
     )
     .fetch_all(connection)
-    .await?;
-    Ok(given_up)
+    .await?)
 }

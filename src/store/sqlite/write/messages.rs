@@ -87,8 +87,7 @@ impl MessageRows for SqliteConnection {
     }
 
     async fn recorded(&mut self, messages: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError> {
-        let keys = keys(messages);
-        let recorded = sqlx::query_as!(
+        Ok(sqlx::query_as!(
             RecordedMessage,
             r#"
             SELECT
@@ -105,15 +104,13 @@ impl MessageRows for SqliteConnection {
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             "#,
-            keys,
+            keys(messages),
         )
         .fetch_all(self)
-        .await?;
-        Ok(recorded)
+        .await?)
     }
 
     async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
-        let keys = keys(messages);
         let rows = sqlx::query!(
             r#"
             SELECT
@@ -125,7 +122,7 @@ impl MessageRows for SqliteConnection {
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             WHERE messages.body IS NOT NULL
             "#,
-            keys,
+            keys(messages),
             ENOUGH_OF_A_BODY,
         )
         .fetch_all(self)
@@ -135,14 +132,13 @@ impl MessageRows for SqliteConnection {
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
-        let seqs = json(seqs);
         let rows = sqlx::query!(
             r#"
             SELECT seq AS "seq!: i64", body_sha256 AS "body_sha256!: Vec<u8>"
             FROM events
             WHERE seq IN (SELECT value FROM jsonb_each(?1))
             "#,
-            seqs,
+            json(seqs),
         )
         .fetch_all(self)
         .await?;
@@ -193,7 +189,6 @@ impl MessageRows for SqliteConnection {
     }
 
     async fn copies(&mut self, messages: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError> {
-        let keys = keys(messages);
         let rows = sqlx::query_as!(
             CopyColumns,
             r#"
@@ -225,7 +220,7 @@ impl MessageRows for SqliteConnection {
             WHERE summed.bytes <= ?4 OR summed.place = 1
             ORDER BY events.seq
             "#,
-            keys,
+            keys(messages),
             after,
             last,
             MAX_FOLDED_BYTES,

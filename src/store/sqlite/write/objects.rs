@@ -27,18 +27,16 @@ impl ObjectStore for SqliteStore {
     }
 
     async fn objects_without_row(&self, keys: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
-        let keys = json(keys.iter().map(|key| [key.as_str()]));
-        let orphans = sqlx::query_scalar!(
+        Ok(sqlx::query_scalar!(
             r#"
             SELECT key.value ->> 0 AS "object_key!: ObjectKey"
             FROM json_each(?1) AS key
             WHERE NOT EXISTS (SELECT 1 FROM media WHERE media.object_key = key.value ->> 0)
             "#,
-            keys,
+            json(keys.iter().map(|key| [key.as_str()])),
         )
         .fetch_all(&self.read_pool)
-        .await?;
-        Ok(orphans)
+        .await?)
     }
 
     async fn lock_object(&self, key: &ObjectKey, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {

@@ -9,7 +9,6 @@ use domain::message::reaction::MessageReaction;
 #[async_trait]
 impl ReactionRows for SqliteConnection {
     async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<u64, StoreError> {
-        let rows = json(reactions.iter().map(ReactionColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO message_reactions (
@@ -27,7 +26,7 @@ impl ReactionRows for SqliteConnection {
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
             SET received_at = min(message_reactions.received_at, excluded.received_at)
             "#,
-            rows,
+            json(reactions.iter().map(ReactionColumns::from)),
         )
         .execute(self)
         .await?;

@@ -42,7 +42,6 @@ impl<'s> From<&'s WaitSpan> for SpanRow<'s> {
 #[async_trait]
 impl ResponseRows for SqliteConnection {
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
-        let places = json(touched.iter().map(PlaceRow::from));
         // The first 20 characters of a time, with '999Z', are the last millisecond of its second.
         let rows = sqlx::query_as!(
             AroundColumns,
@@ -110,7 +109,7 @@ impl ResponseRows for SqliteConnection {
                 LIMIT 1
             )
             "#,
-            places,
+            json(touched.iter().map(PlaceRow::from)),
         )
         .fetch_all(self)
         .await?;
@@ -121,7 +120,6 @@ impl ResponseRows for SqliteConnection {
         &mut self,
         since: &[(ChatKey, Timestamp)],
     ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
-        let places = json(since.iter().map(PlaceRow::from));
         let rows = sqlx::query!(
             r#"
             SELECT
@@ -141,7 +139,7 @@ impl ResponseRows for SqliteConnection {
                 LIMIT 1
             )
             "#,
-            places,
+            json(since.iter().map(PlaceRow::from)),
         )
         .fetch_all(self)
         .await?;
@@ -153,7 +151,6 @@ impl ResponseRows for SqliteConnection {
     }
 
     async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError> {
-        let spans = json(spans.iter().map(SpanRow::from));
         sqlx::query!(
             r#"
             DELETE FROM responses
@@ -167,7 +164,7 @@ impl ResponseRows for SqliteConnection {
                     AND responses.waiting_since < span.value ->> 'until'
             )
             "#,
-            spans,
+            json(spans.iter().map(SpanRow::from)),
         )
         .execute(self)
         .await?;
@@ -175,7 +172,6 @@ impl ResponseRows for SqliteConnection {
     }
 
     async fn save_responses(&mut self, responses: &[Response]) -> Result<u64, StoreError> {
-        let rows = json(responses.iter().map(ResponseColumns::from));
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
@@ -197,7 +193,7 @@ impl ResponseRows for SqliteConnection {
                 outgoing_id = excluded.outgoing_id,
                 seconds = excluded.seconds
             "#,
-            rows,
+            json(responses.iter().map(ResponseColumns::from)),
         )
         .execute(self)
         .await?;

@@ -143,7 +143,6 @@ async fn free_keys(
     entries: &[&SearchEntry],
 ) -> Result<HashMap<i64, i64>, StoreError> {
     let spans = BTreeMap::from_iter(entries.iter().map(|it| (first_key(it.occurred_at), last_key(it.occurred_at))));
-    let spans = json(spans);
     let rows = sqlx::query!(
         r#"
         SELECT
@@ -155,7 +154,7 @@ async fn free_keys(
             ) AS "taken: i64"
         FROM jsonb_each(?1) AS span
         "#,
-        spans,
+        json(spans),
     )
     .fetch_all(connection)
     .await?;
