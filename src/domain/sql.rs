@@ -8,6 +8,9 @@ macro_rules! texts {
     ($database:ident, $value:ident, $buffer:ident) => {
         texts!($database, $value, $buffer, InstanceId, |text| Ok(InstanceId::from_store(text)));
         texts!($database, $value, $buffer, ObjectKey, |text| Ok(ObjectKey::try_from(text.to_owned())?));
+        texts!($database, $value, $buffer, MediaState, |text| {
+            MediaState::parse(text).ok_or_else(|| "the text is no state of a job".into())
+        });
     };
     ($database:ident, $value:ident, $buffer:ident, $type:ident, $decode:expr) => {
         impl Type<$database> for $type {
@@ -45,6 +48,7 @@ mod sqlite {
     use sqlx_sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 
     use crate::instance::InstanceId;
+    use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;
     use crate::time::timestamp::Timestamp;
 
@@ -83,6 +87,7 @@ mod postgres {
     use time::macros::datetime;
 
     use crate::instance::InstanceId;
+    use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;
     use crate::time::timestamp::Timestamp;
 

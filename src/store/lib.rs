@@ -13,7 +13,6 @@ use async_trait::async_trait;
 
 mod admin;
 mod error;
-mod keys;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod read;

@@ -1,6 +1,8 @@
 //! Chats. The row of a chat has its latest messages, their number and a name, so that a list of chats need not scan
 //! messages.
 
+use serde::Serialize;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::InstanceId;
@@ -16,7 +18,7 @@ pub mod response_tracker;
 const MAX_NAME_CHARACTERS: usize = 256;
 
 /// The columns of a chat's primary key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ChatKey {
     pub instance_id: InstanceId,
     pub chat_id: String,

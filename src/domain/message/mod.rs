@@ -8,6 +8,8 @@
 //! not depend on the number of copies. Only for a copy that arrives out of order, all copies are read again and folded
 //! ([`Message::fold`]).
 
+use serde::Serialize;
+
 use std::sync::Arc;
 
 use super::event::{Effect, Interpretation, MAX_ACK_BYTES, MAX_REACTION_BYTES};
@@ -94,7 +96,7 @@ pub struct LedgerCopy {
 pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
 
 /// The columns of a message's primary key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MessageKey {
     pub instance_id: InstanceId,
     pub id: String,

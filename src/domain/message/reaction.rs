@@ -1,5 +1,7 @@
 //! Reactions to messages. There is one row for each reaction event, and at most one of each person is current.
 
+use serde::Serialize;
+
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
@@ -7,7 +9,7 @@ use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
 /// A row of `message_reactions`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MessageReaction {
     pub instance_id: InstanceId,
     pub message_id: String,

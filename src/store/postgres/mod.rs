@@ -14,7 +14,6 @@ use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
 use crate::admin::schema;
 use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
-use crate::keys::KeyColumns;
 use crate::write::record::record;
 use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};
@@ -268,12 +267,9 @@ fn column<'r, R, T>(rows: &'r [R], value: impl FnMut(&'r R) -> T) -> Vec<T> {
     rows.iter().map(value).collect()
 }
 
-/// Returns the two columns of keys that begin with an instance.
-fn keys<'k, K>(keys: &'k [K]) -> (Vec<&'k str>, Vec<&'k str>)
-where
-    KeyColumns<'k>: From<&'k K>,
-{
-    keys.iter().map(KeyColumns::from).map(|key| (key.instance_id, key.id)).unzip()
+/// Returns the two columns of keys.
+fn keys(keys: &[MessageKey]) -> (Vec<&InstanceId>, Vec<&str>) {
+    keys.iter().map(|key| (&key.instance_id, key.id.as_str())).unzip()
 }
 
 /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.

@@ -26,7 +26,7 @@ pub struct AckReport {
     pub stated: StatedAck,
 }
 
-const ACKS: ListSource = ListSource {
+pub(crate) const ACKS: ListSource = ListSource {
     table: "message_acks",
     columns: "instance_id, message_id, ack, ack_rank, received_at",
     at: "received_at",

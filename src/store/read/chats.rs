@@ -26,7 +26,7 @@ pub struct ChatFilter {
 }
 
 /// A chat with its last message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ChatReport {
     pub instance_id: InstanceId,
     pub chat_id: String,
@@ -40,14 +40,17 @@ pub struct ChatReport {
     pub last_outgoing_at: Option<Timestamp>,
     /// The time of the first incoming message after the last outgoing one. `None` if nobody waits.
     pub waiting_since: Option<Timestamp>,
+    #[sqlx(skip)]
     pub last_message: Option<MessageReport>,
 }
 
-const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
+pub(crate) const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
                        last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
 const KEY: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
-const BY_LATEST: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
-const BY_WAITING: ListSource = ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
+pub(crate) const BY_LATEST: ListSource =
+    ListSource { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };
+pub(crate) const BY_WAITING: ListSource =
+    ListSource { table: "chats", columns: COLUMNS, at: "waiting_since", rest: KEY };
 
 impl dyn Store + '_ {
     /// Returns a page of the chats that `filter` lets through, in the order of their latest messages. Unanswered chats
@@ -106,40 +109,5 @@ impl ChatFilter {
         let contact = self.contact.clone().map(|contact| Condition::Is("contact", contact));
         let search = self.search.clone().map(|text| Condition::Contains("search", text));
         [waiting, group, contact, search].into_iter().flatten().collect()
-    }
-}
-
-/// A row of `chats`.
-#[derive(sqlx::FromRow)]
-pub(crate) struct ChatReportRow {
-    pub(crate) instance_id: InstanceId,
-    pub(crate) chat_id: String,
-    pub(crate) name: Option<String>,
-    pub(crate) contact: Option<String>,
-    pub(crate) is_group: bool,
-    pub(crate) message_count: i64,
-    pub(crate) last_message_at: Timestamp,
-    pub(crate) last_message_id: String,
-    pub(crate) last_incoming_at: Option<Timestamp>,
-    pub(crate) last_outgoing_at: Option<Timestamp>,
-    pub(crate) waiting_since: Option<Timestamp>,
-}
-
-impl From<ChatReportRow> for ChatReport {
-    fn from(row: ChatReportRow) -> Self {
-        Self {
-            instance_id: row.instance_id,
-            chat_id: row.chat_id,
-            name: row.name,
-            contact: row.contact,
-            is_group: row.is_group,
-            message_count: row.message_count,
-            last_message_at: row.last_message_at,
-            last_message_id: row.last_message_id,
-            last_incoming_at: row.last_incoming_at,
-            last_outgoing_at: row.last_outgoing_at,
-            waiting_since: row.waiting_since,
-            last_message: None,
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Queries;
-use super::feed::FeedFileRow;
+use super::feed::FeedFile;
 use super::listing::instances;
 use crate::Store;
 use crate::StoreError;
@@ -146,7 +146,7 @@ pub trait EventQueries {
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
 
     /// Returns the files whose jobs ended with these numbers, in the order of the numbers.
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError>;
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -11,6 +11,7 @@ use super::Queries;
 use super::events::{EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::Store;
 use crate::StoreError;
+use crate::error::in_table;
 use domain::access::scope::Scope;
 use domain::event::EventState;
 use domain::instance::InstanceId;
@@ -91,27 +92,6 @@ pub struct FeedFile {
     pub message_id: String,
     pub state: MediaState,
     pub reason: Option<String>,
-}
-
-/// A row of `media` whose job has ended.
-pub struct FeedFileRow {
-    pub(crate) seq: i64,
-    pub(crate) instance_id: InstanceId,
-    pub(crate) message_id: String,
-    pub(crate) state: String,
-    pub(crate) reason: Option<String>,
-}
-
-impl FeedFileRow {
-    fn read(self) -> Result<FeedFile, StoreError> {
-        Ok(FeedFile {
-            seq: self.seq,
-            instance_id: self.instance_id,
-            message_id: self.message_id,
-            state: MediaState::parse(&self.state).ok_or_else(|| StoreError::unreadable("media", "state"))?,
-            reason: self.reason,
-        })
-    }
 }
 
 impl dyn Store + '_ {
@@ -201,11 +181,13 @@ impl<'v> View<'v> {
     /// Returns the items with these numbers. No event and no file share a number.
     async fn items(&self, queries: &mut dyn Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
         let events = queries.events_with(seqs).await?;
-        let files = if events.len() < seqs.len() { queries.files_with(seqs).await? } else { vec![] };
+        let mut files = vec![];
+        if events.len() < seqs.len() {
+            files = queries.files_with(seqs).await.map_err(in_table("media"))?;
+        }
         let owners = owners(queries, &events).await?;
-        let events = events.into_iter().map(|event| Ok(FeedItem::Event(self.event(&owners, event))));
-        let files = files.into_iter().map(|row| row.read().map(FeedItem::File));
-        let mut items = events.chain(files).collect::<Result<Vec<_>, StoreError>>()?;
+        let events = events.into_iter().map(|event| FeedItem::Event(self.event(&owners, event)));
+        let mut items: Vec<FeedItem> = events.chain(files.into_iter().map(FeedItem::File)).collect();
         items.sort_by_key(FeedItem::seq);
         Ok(items)
     }

@@ -70,7 +70,7 @@ pub struct JobReport {
     pub stored_at: Option<Timestamp>,
 }
 
-const MEDIA: ListSource = ListSource {
+pub(crate) const MEDIA: ListSource = ListSource {
     table: "media",
     columns: "instance_id, message_id, source_sha256, state, reason, attempts, occurred_at, next_attempt_at, \
               object_key, size, content_type, file_name, stored_at",
@@ -121,7 +121,7 @@ impl MediaFilter {
 
 /// The number of jobs in a state.
 pub(crate) struct JobsRow {
-    pub(crate) state: String,
+    pub(crate) state: MediaState,
     pub(crate) count: i64,
     pub(crate) oldest: Timestamp,
 }
@@ -129,7 +129,7 @@ pub(crate) struct JobsRow {
 impl JobsRow {
     pub(crate) fn read(self) -> Result<MediaJobCount, StoreError> {
         let count = self.count.try_into().map_err(|_| unreadable("count"))?;
-        Ok(MediaJobCount { state: state(&self.state)?, count, oldest: self.oldest })
+        Ok(MediaJobCount { state: self.state, count, oldest: self.oldest })
     }
 }
 
@@ -156,7 +156,7 @@ pub(crate) struct JobReportRow {
     pub(crate) instance_id: String,
     pub(crate) message_id: String,
     pub(crate) source_sha256: Vec<u8>,
-    pub(crate) state: String,
+    pub(crate) state: MediaState,
     pub(crate) reason: Option<String>,
     pub(crate) attempts: i32,
     pub(crate) occurred_at: Timestamp,
@@ -176,7 +176,7 @@ impl JobReportRow {
             instance_id: self.instance_id,
             message_id: self.message_id,
             source_sha256: self.source_sha256.try_into().map_err(|_| unreadable("source_sha256"))?,
-            state: state(&self.state)?,
+            state: self.state,
             reason: self.reason,
             attempts: count("media", self.attempts)?,
             occurred_at: self.occurred_at,
@@ -189,8 +189,4 @@ impl JobReportRow {
 
 fn unreadable(column: &str) -> StoreError {
     StoreError::unreadable("media", column)
-}
-
-fn state(text: &str) -> Result<MediaState, StoreError> {
-    MediaState::parse(text).ok_or_else(|| unreadable("state"))
 }

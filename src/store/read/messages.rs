@@ -11,6 +11,7 @@ use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
 use crate::Store;
 use crate::StoreError;
+use crate::error::in_table;
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
@@ -233,7 +234,7 @@ pub(crate) async fn reports(
     let messages = queries.messages_with(keys).await?;
     let mut messages: HashMap<MessageKey, MessageReport> =
         messages.into_iter().map(|message| (message.key(), message)).collect();
-    for job in queries.media_of(keys).await? {
+    for job in queries.media_of(keys).await.map_err(in_table("media"))? {
         let key = MessageKey { instance_id: InstanceId::from_store(&job.instance_id), id: job.message_id.clone() };
         if let Some(message) = messages.get_mut(&key) {
             message.media.get_or_insert(job);

@@ -18,7 +18,7 @@ pub struct ReactionFilter {
     pub from_number: Option<String>,
 }
 
-const REACTIONS: ListSource = ListSource {
+pub(crate) const REACTIONS: ListSource = ListSource {
     table: "message_reactions",
     columns: "instance_id, message_id, from_number, reaction, reacted_at, received_at",
     at: "reacted_at",

@@ -16,17 +16,15 @@ use crate::admin::examination::warn_of;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::schema;
 use crate::admin::schema::MIGRATIONS_TABLE;
-use crate::keys::KeyColumns;
 use crate::write::record::record;
-use crate::write::writer::Writer;
+use crate::write::writer::{UnitOfWork, Writer};
 use checkpoints::{Checkpoints, LONG_LOG};
 use domain::event::Event;
 use domain::event::batch::Receipt;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::time::timestamp::Timestamp;
 use lock::Lock;
-use write::writing::{WritingConnection, WritingUnit};
+use write::writing::WritingConnection;
 
 mod checkpoints;
 mod lock;
@@ -94,15 +92,15 @@ impl SqliteStore {
     }
 
     /// Begins a unit of work.
-    async fn begin(&self) -> Result<WritingUnit<'_>, StoreError> {
-        let mut unit = WritingUnit::new(self.writer.take(WritingConnection::open(&self.options)).await?);
+    async fn begin(&self) -> Result<UnitOfWork<'_, WritingConnection>, StoreError> {
+        let mut unit = self.writer.take(WritingConnection::open(&self.options)).await?;
         unit.execute(BEGIN).await?;
         Ok(unit)
     }
 
     async fn record(&self, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
         let mut unit = self.begin().await?;
-        let receipts = record(&mut *unit, events).await?;
+        let receipts = record(&mut **unit, events).await?;
         unit.commit().await?;
         if let Some(checkpoints) = &self.checkpoints {
             checkpoints.wake();
@@ -244,23 +242,6 @@ impl Availability for SqliteStore {
 fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     let rows: Vec<R> = rows.into_iter().collect();
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
-}
-
-/// Returns keys that begin with an instance, as rows of JSON.
-fn keys<'k, K>(keys: &'k [K]) -> String
-where
-    KeyColumns<'k>: From<&'k K>,
-{
-    json(keys.iter().map(KeyColumns::from))
-}
-
-/// Reads a time from the text of a column.
-fn timestamp(text: &str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_rfc3339(text).ok_or_else(|| StoreError::Unreadable {
-        table: None,
-        column: "unknown".to_owned(),
-        reason: "the text is no time of RFC 3339".to_owned(),
-    })
 }
 
 /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.

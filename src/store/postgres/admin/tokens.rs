@@ -11,6 +11,25 @@ use domain::time::timestamp::Timestamp;
 /// wait.
 const ONE_AT_A_TIME: &str = "LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE";
 
+/// Reads rows of `api_tokens`; the literal is the end of the statement.
+macro_rules! tokens {
+    ($end:literal $(, $parameter:expr)?) => {
+        sqlx::query_as!(
+            TokenColumns,
+            r#"
+            SELECT
+                id AS "id!", name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
+            FROM api_tokens
+            "# + $end
+            $(, $parameter)?
+        )
+    };
+}
+
 #[async_trait]
 impl TokenStore for PostgresStore {
     async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
@@ -55,21 +74,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        let rows = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id AS "id!", name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            ORDER BY id DESC
-            "#
-        )
-        .fetch_all(&self.read_pool)
-        .await?;
+        let rows = tokens!("ORDER BY id DESC").fetch_all(&self.read_pool).await?;
         rows.into_iter().map(ApiToken::try_from).collect()
     }
 
@@ -89,42 +94,12 @@ impl TokenStore for PostgresStore {
     }
 
     async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
-        let row = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id, name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            WHERE sha256 = $1
-            "#,
-            digest.as_bytes().as_slice(),
-        )
-        .fetch_optional(&self.read_pool)
-        .await?;
+        let row = tokens!("WHERE sha256 = $1", digest.as_bytes().as_slice()).fetch_optional(&self.read_pool).await?;
         row.map(ApiToken::try_from).transpose()
     }
 
     async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
-        let row = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id, name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            WHERE id = $1
-            "#,
-            id.0,
-        )
-        .fetch_optional(&self.read_pool)
-        .await?;
+        let row = tokens!("WHERE id = $1", id.0).fetch_optional(&self.read_pool).await?;
         row.map(ApiToken::try_from).transpose()
     }
 

@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::postgres::outgoing_with_ids;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
-use crate::read::feed::FeedFileRow;
+use crate::read::feed::FeedFile;
 use domain::message::MessageKey;
 use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
@@ -45,11 +45,11 @@ impl EventQueries for ReadTransaction<Postgres> {
         .await?)
     }
 
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError> {
         Ok(sqlx::query_as!(
-            FeedFileRow,
+            FeedFile,
             r#"
-            SELECT settled_seq AS "seq!", instance_id AS "instance_id: _", message_id, state, reason
+            SELECT settled_seq AS "seq!", instance_id AS "instance_id: _", message_id, state AS "state: _", reason
             FROM media
             WHERE settled_seq = ANY($1)
             ORDER BY settled_seq

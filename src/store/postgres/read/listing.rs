@@ -3,9 +3,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
 use crate::StoreError;
+use crate::error::in_table;
 use crate::read::ReadTransaction;
 use crate::read::acks::{AckReport, AckReportRow};
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::chats::ChatReport;
 use crate::read::index::IndexOrder;
 use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
 use crate::read::media::{JobReport, JobReportRow};
@@ -24,7 +25,7 @@ impl ListQueries for ReadTransaction<Postgres> {
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
-        Ok(list::<ChatReportRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
+        list(self, query).await
     }
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
@@ -48,7 +49,8 @@ where
     if query.ranges.is_empty() {
         return Ok(vec![]);
     }
-    Ok(statement(query).build_query_as().fetch_all(connection).await?)
+    let rows = statement(query).build_query_as().fetch_all(connection).await;
+    rows.map_err(StoreError::from).map_err(in_table(query.source.table))
 }
 
 fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use sqlx::Postgres;
+use sqlx::{AssertSqlSafe, Postgres};
 
 use crate::StoreError;
 use crate::postgres::{column, keys};
 use crate::read::ReadTransaction;
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::chats::{COLUMNS, ChatReport};
 use crate::read::media::{JobReport, JobReportRow};
 use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageReportRow, REACTIONS};
 use domain::chat::ChatKey;
@@ -72,7 +72,7 @@ impl MessageQueries for ReadTransaction<Postgres> {
             JobReportRow,
             r#"
             SELECT
-                job.instance_id, job.message_id, source_sha256, state, reason, attempts,
+                job.instance_id, job.message_id, source_sha256, state AS "state: _", reason, attempts,
                 occurred_at AS "occurred_at: _", next_attempt_at AS "next_attempt_at: _",
                 object_key AS "object_key: _", size, content_type, file_name, stored_at AS "stored_at: _"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
@@ -148,21 +148,8 @@ impl MessageQueries for ReadTransaction<Postgres> {
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
-        let row = sqlx::query_as!(
-            ChatReportRow,
-            r#"
-            SELECT
-                instance_id AS "instance_id: _", chat_id, name, contact, is_group, message_count,
-                last_message_at AS "last_message_at: _", last_message_id, last_incoming_at AS "last_incoming_at: _",
-                last_outgoing_at AS "last_outgoing_at: _", waiting_since AS "waiting_since: _"
-            FROM chats
-            WHERE instance_id = $1 AND chat_id = $2
-            "#,
-            instance_id.as_str(),
-            chat_id,
-        )
-        .fetch_optional(&mut **self)
-        .await?;
-        Ok(row.map(ChatReport::from))
+        let text = format!("SELECT {COLUMNS} FROM chats WHERE instance_id = $1 AND chat_id = $2");
+        let row = sqlx::query_as(AssertSqlSafe(text)).bind(instance_id).bind(chat_id);
+        Ok(row.fetch_optional(&mut **self).await?)
     }
 }

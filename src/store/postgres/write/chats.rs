@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::postgres::{column, keys, rows};
+use crate::postgres::{column, rows};
 use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
 use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
@@ -11,7 +11,6 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl ChatRows for PgConnection {
     async fn chats(&mut self, chats: &[ChatKey]) -> Result<Vec<Chat>, StoreError> {
-        let (instance_ids, chat_ids) = keys(chats);
         let rows = sqlx::query_as!(
             ChatColumns,
             r#"
@@ -24,8 +23,8 @@ impl ChatRows for PgConnection {
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, chat_id)
             JOIN chats ON chats.instance_id = key.instance_id AND chats.chat_id = key.chat_id
             "#,
-            instance_ids as _,
-            chat_ids as _,
+            column(chats, |chat| &chat.instance_id) as _,
+            column(chats, |chat| chat.chat_id.as_str()) as _,
         )
         .fetch_all(self)
         .await?;
@@ -144,15 +143,14 @@ impl ChatRows for PgConnection {
     }
 
     async fn delete_chats(&mut self, chats: &[ChatKey]) -> Result<(), StoreError> {
-        let (instance_ids, chat_ids) = keys(chats);
         sqlx::query!(
             r#"
             DELETE FROM chats
             USING unnest($1::text[], $2::text[]) AS key (instance_id, chat_id)
             WHERE chats.instance_id = key.instance_id AND chats.chat_id = key.chat_id
             "#,
-            instance_ids as _,
-            chat_ids as _,
+            column(chats, |chat| &chat.instance_id) as _,
+            column(chats, |chat| chat.chat_id.as_str()) as _,
         )
         .execute(self)
         .await?;

@@ -2,14 +2,13 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::postgres::{column, rows};
-use crate::write::reactions::{ReactionColumns, ReactionRows};
+use crate::postgres::column;
+use crate::write::reactions::ReactionRows;
 use domain::message::reaction::MessageReaction;
 
 #[async_trait]
 impl ReactionRows for PgConnection {
     async fn upsert_reactions(&mut self, reactions: &[MessageReaction]) -> Result<u64, StoreError> {
-        let rows = rows::<ReactionColumns<'_>, _>(reactions);
         let written = sqlx::query!(
             r#"
             INSERT INTO message_reactions (
@@ -20,12 +19,12 @@ impl ReactionRows for PgConnection {
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
             SET received_at = least(message_reactions.received_at, excluded.received_at)
             "#,
-            column(&rows, |row| row.instance_id) as _,
-            column(&rows, |row| row.message_id) as _,
-            column(&rows, |row| row.from_number) as _,
-            column(&rows, |row| row.reaction) as _,
-            column(&rows, |row| row.reacted_at) as _,
-            column(&rows, |row| row.received_at) as _,
+            column(reactions, |it| &it.instance_id) as _,
+            column(reactions, |it| it.message_id.as_str()) as _,
+            column(reactions, |it| it.from_number.as_str()) as _,
+            column(reactions, |it| it.reaction.as_str()) as _,
+            column(reactions, |it| it.reacted_at) as _,
+            column(reactions, |it| it.received_at) as _,
         )
         .execute(self)
         .await?;

@@ -6,6 +6,25 @@ use crate::sqlite::SqliteStore;
 use domain::access::token::{ApiToken, NewToken, TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 
+/// Reads rows of `api_tokens`; the literal is the end of the statement.
+macro_rules! tokens {
+    ($end:literal $(, $parameter:expr)?) => {
+        sqlx::query_as!(
+            TokenColumns,
+            r#"
+            SELECT
+                id, name, prefix, sha256, instances,
+                created_at AS "created_at: Timestamp",
+                expires_at AS "expires_at: Timestamp",
+                revoked_at AS "revoked_at: Timestamp",
+                last_used_at AS "last_used_at: Timestamp"
+            FROM api_tokens
+            "# + $end
+            $(, $parameter)?
+        )
+    };
+}
+
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn create_token(&self, token: &NewToken) -> Result<Option<TokenId>, StoreError> {
@@ -30,7 +49,7 @@ impl TokenStore for SqliteStore {
             token.created_at,
             token.expires_at,
         )
-        .fetch_optional(&mut *unit)
+        .fetch_optional(&mut **unit)
         .await?;
         if id.is_none() {
             let is_taken = sqlx::query_scalar!(
@@ -44,28 +63,14 @@ impl TokenStore for SqliteStore {
                 name,
                 token.created_at,
             );
-            not_swallowed(is_taken.fetch_one(&mut *unit).await?)?;
+            not_swallowed(is_taken.fetch_one(&mut **unit).await?)?;
         }
         unit.commit().await?;
         Ok(id.map(TokenId))
     }
 
     async fn list_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        let rows = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id, name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            ORDER BY id DESC
-            "#
-        )
-        .fetch_all(&self.read_pool)
-        .await?;
+        let rows = tokens!("ORDER BY id DESC").fetch_all(&self.read_pool).await?;
         rows.into_iter().map(ApiToken::try_from).collect()
     }
 
@@ -73,55 +78,25 @@ impl TokenStore for SqliteStore {
         let mut unit = self.begin().await?;
         let done =
             sqlx::query!("UPDATE api_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL", id.0, now)
-                .execute(&mut *unit)
+                .execute(&mut **unit)
                 .await?;
         let is_over = sqlx::query_scalar!(
             r#"SELECT NOT EXISTS (SELECT 1 FROM api_tokens WHERE id = ?1 AND revoked_at IS NULL) AS "is_over!: bool""#,
             id.0,
         );
-        not_swallowed(is_over.fetch_one(&mut *unit).await?)?;
+        not_swallowed(is_over.fetch_one(&mut **unit).await?)?;
         unit.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<ApiToken>, StoreError> {
         let sha256 = digest.as_bytes().as_slice();
-        let row = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id, name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            WHERE sha256 = ?1
-            "#,
-            sha256,
-        )
-        .fetch_optional(&self.read_pool)
-        .await?;
+        let row = tokens!("WHERE sha256 = ?1", sha256).fetch_optional(&self.read_pool).await?;
         row.map(ApiToken::try_from).transpose()
     }
 
     async fn token_by_id(&self, id: TokenId) -> Result<Option<ApiToken>, StoreError> {
-        let row = sqlx::query_as!(
-            TokenColumns,
-            r#"
-            SELECT
-                id, name, prefix, sha256, instances,
-                created_at AS "created_at: Timestamp",
-                expires_at AS "expires_at: Timestamp",
-                revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
-            FROM api_tokens
-            WHERE id = ?1
-            "#,
-            id.0,
-        )
-        .fetch_optional(&self.read_pool)
-        .await?;
+        let row = tokens!("WHERE id = ?1", id.0).fetch_optional(&self.read_pool).await?;
         row.map(ApiToken::try_from).transpose()
     }
 
@@ -137,7 +112,7 @@ impl TokenStore for SqliteStore {
             now,
             noted_since,
         )
-        .execute(&mut *unit)
+        .execute(&mut **unit)
         .await?;
         unit.commit().await
     }

@@ -35,8 +35,8 @@ impl ZoneStore for SqliteStore {
             return Ok(false);
         }
         let mut unit = self.begin().await?;
-        sqlx::query!("UPDATE installation SET time_zone = ?1 WHERE id = 1", name).execute(&mut *unit).await?;
-        sqlx::query!("DELETE FROM time_zone_offsets").execute(&mut *unit).await?;
+        sqlx::query!("UPDATE installation SET time_zone = ?1 WHERE id = 1", name).execute(&mut **unit).await?;
+        sqlx::query!("DELETE FROM time_zone_offsets").execute(&mut **unit).await?;
         sqlx::query!(
             r#"
             INSERT INTO time_zone_offsets (since, offset_seconds, first_day)
@@ -45,7 +45,7 @@ impl ZoneStore for SqliteStore {
             "#,
             json(rows),
         )
-        .execute(&mut *unit)
+        .execute(&mut **unit)
         .await?;
         unit.commit().await?;
         Ok(true)

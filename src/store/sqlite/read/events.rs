@@ -4,7 +4,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
-use crate::read::feed::FeedFileRow;
+use crate::read::feed::FeedFile;
 use crate::sqlite::{json, outgoing_with_ids};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -62,15 +62,15 @@ impl EventQueries for ReadTransaction<Sqlite> {
         .await?)
     }
 
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFileRow>, StoreError> {
+    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError> {
         Ok(sqlx::query_as!(
-            FeedFileRow,
+            FeedFile,
             r#"
             SELECT
                 settled_seq AS "seq!: i64",
                 instance_id AS "instance_id!: _",
                 message_id AS "message_id!: String",
-                state AS "state!: String",
+                state AS "state!: _",
                 reason AS "reason: String"
             FROM json_each(?1) AS wanted
             CROSS JOIN media ON media.settled_seq = wanted.value

@@ -3,9 +3,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::StoreError;
+use crate::error::in_table;
 use crate::read::ReadTransaction;
 use crate::read::acks::{AckReport, AckReportRow};
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::chats::ChatReport;
 use crate::read::index::{Index, IndexOrder};
 use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
 use crate::read::media::{JobReport, JobReportRow};
@@ -24,7 +25,7 @@ impl ListQueries for ReadTransaction<Sqlite> {
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
-        Ok(list::<ChatReportRow>(self, query).await?.into_iter().map(ChatReport::from).collect())
+        list(self, query).await
     }
 
     async fn ack_rows(&mut self, query: &PageQuery) -> Result<Vec<AckReport>, StoreError> {
@@ -50,7 +51,8 @@ where
 {
     let mut rows = Vec::new();
     for ranges in query.ranges.chunks(ranges_together(query.index)) {
-        rows.extend(statement(query, ranges).build_query_as().fetch_all(&mut *connection).await?);
+        let found = statement(query, ranges).build_query_as().fetch_all(&mut *connection).await;
+        rows.extend(found.map_err(StoreError::from).map_err(in_table(query.source.table))?);
     }
     Ok(rows)
 }
@@ -152,8 +154,12 @@ mod tests {
 
     use super::*;
     use crate::MessageFilter;
+    use crate::read::acks::ACKS;
+    use crate::read::chats::{BY_LATEST, BY_WAITING};
     use crate::read::index::{ACK_WORD, OF_CONTACT, OF_MESSAGE, REACTIONS_OF_PERSON};
+    use crate::read::media::MEDIA;
     use crate::read::messages::{BY_ARRIVAL, BY_TIME};
+    use crate::read::reactions::REACTIONS;
     use crate::sqlite::MIGRATIONS;
     use domain::page::{Paging, SortKey, SortOrder};
 
@@ -243,18 +249,6 @@ mod tests {
     #[tokio::test]
     async fn acks_of_one_word_and_reactions_of_one_person_have_an_index_in_the_order_of_the_list() {
         let mut connection = database().await;
-        const ACKS: ListSource = ListSource {
-            table: "message_acks",
-            columns: "*",
-            at: "received_at",
-            rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")],
-        };
-        const REACTIONS: ListSource = ListSource {
-            table: "message_reactions",
-            columns: "*",
-            at: "reacted_at",
-            rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("from_number"), KeyColumn::Text("reaction")],
-        };
         for (source, index, column) in [(&ACKS, &ACK_WORD, "ack"), (&REACTIONS, &REACTIONS_OF_PERSON, "from_number")] {
             let conditions = vec![Condition::Is(column, String::new())];
             let query = PageQuery::new(source, index, vec![range(source)], conditions, &PAGING);
@@ -268,16 +262,7 @@ mod tests {
     #[tokio::test]
     async fn what_belongs_to_one_message_or_one_person_is_found_by_it() {
         let mut connection = database().await;
-        const MESSAGE: &[KeyColumn] = &[KeyColumn::Text("message_id")];
-        const CHAT: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
-        const SOURCES: [ListSource; 5] = [
-            ListSource { table: "message_acks", columns: "*", at: "received_at", rest: MESSAGE },
-            ListSource { table: "message_reactions", columns: "*", at: "reacted_at", rest: MESSAGE },
-            ListSource { table: "media", columns: "*", at: "occurred_at", rest: MESSAGE },
-            ListSource { table: "chats", columns: "*", at: "last_message_at", rest: CHAT },
-            ListSource { table: "chats", columns: "*", at: "waiting_since", rest: CHAT },
-        ];
-        for source in &SOURCES {
+        for source in [&ACKS, &REACTIONS, &MEDIA, &BY_LATEST, &BY_WAITING] {
             let (index, column) = match source.table {
                 "chats" => (&OF_CONTACT, "contact"),
                 _ => (&OF_MESSAGE, "message_id"),

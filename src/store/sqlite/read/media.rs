@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use sqlx::SqlitePool;
+use sqlx::{AssertSqlSafe, SqlitePool};
 
 use crate::StoreError;
-use crate::read::media::{FileRow, JobFilter, JobReport, JobReportRow, JobsRow, MediaReports};
+use crate::read::media::{FileRow, JobFilter, JobReport, JobReportRow, JobsRow, MEDIA, MediaReports};
 use crate::sqlite::{SqliteStore, json};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
@@ -18,7 +18,7 @@ impl MediaReports for SqliteStore {
         let rows = sqlx::query_as!(
             JobsRow,
             r#"
-            SELECT state AS "state!: String", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: _"
+            SELECT state AS "state!: _", count(*) AS "count!: i64", min(occurred_at) AS "oldest!: _"
             FROM media
             GROUP BY state
             ORDER BY state
@@ -46,7 +46,7 @@ impl MediaReports for SqliteStore {
             filter.instance_id,
             filter.message_id,
         )
-        .execute(&mut *unit)
+        .execute(&mut **unit)
         .await?;
         unit.commit().await?;
         Ok(done.rows_affected())
@@ -61,34 +61,13 @@ impl MediaReports for SqliteStore {
     }
 
     async fn media_of_message(&self, instance_id: &InstanceId, message_id: &str) -> Result<Vec<JobReport>, StoreError> {
-        let instance_id = instance_id.as_str();
-        let rows = sqlx::query_as!(
-            JobReportRow,
-            r#"
-            SELECT
-                instance_id,
-                message_id,
-                source_sha256,
-                state,
-                reason,
-                attempts AS "attempts: i32",
-                occurred_at AS "occurred_at: _",
-                next_attempt_at AS "next_attempt_at: _",
-                object_key AS "object_key: _",
-                size,
-                content_type,
-                file_name,
-                stored_at AS "stored_at: _"
-            FROM media
-            WHERE instance_id = ?1 AND message_id = ?2
-            ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256
-            "#,
-            instance_id,
-            message_id,
-        )
-        .fetch_all(&self.read_pool)
-        .await?;
-        rows.into_iter().map(JobReportRow::read).collect()
+        let text = format!(
+            "SELECT {} FROM media WHERE instance_id = ?1 AND message_id = ?2 \
+             ORDER BY stored_at IS NULL, stored_at DESC, occurred_at DESC, source_sha256",
+            MEDIA.columns
+        );
+        let rows = sqlx::query_as(AssertSqlSafe(text)).bind(instance_id).bind(message_id);
+        rows.fetch_all(&self.read_pool).await?.into_iter().map(JobReportRow::read).collect()
     }
 }
 

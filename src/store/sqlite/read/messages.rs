@@ -1,18 +1,19 @@
 use async_trait::async_trait;
 use serde::Deserialize;
-use sqlx::Sqlite;
+use sqlx::{AssertSqlSafe, Sqlite};
 
 use crate::StoreError;
 use crate::read::ReadTransaction;
-use crate::read::chats::{ChatReport, ChatReportRow};
+use crate::read::chats::{COLUMNS, ChatReport};
 use crate::read::media::{JobReport, JobReportRow};
 use crate::read::messages::{ACKS, MessageQueries, MessageReport, MessageReportRow, REACTIONS};
-use crate::sqlite::{json, keys, timestamp};
+use crate::sqlite::json;
 use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::MessageReaction;
+use domain::time::timestamp::Timestamp;
 
 /// A row of `message_reactions` in JSON.
 #[derive(Deserialize)]
@@ -26,14 +27,14 @@ struct ReactionJson {
 }
 
 impl ReactionJson {
-    fn read(self) -> Result<MessageReaction, StoreError> {
-        Ok(MessageReaction {
+    fn read(self) -> Option<MessageReaction> {
+        Some(MessageReaction {
             instance_id: InstanceId::from_store(&self.instance_id),
             message_id: self.message_id,
             from_number: self.from_number,
             reaction: self.reaction,
-            reacted_at: timestamp(&self.reacted_at)?,
-            received_at: timestamp(&self.received_at)?,
+            reacted_at: Timestamp::from_rfc3339(&self.reacted_at)?,
+            received_at: Timestamp::from_rfc3339(&self.received_at)?,
         })
     }
 }
@@ -41,7 +42,7 @@ impl ReactionJson {
 #[async_trait]
 impl MessageQueries for ReadTransaction<Sqlite> {
     async fn message_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<i64>, StoreError> {
-        let keys = keys(messages);
+        let keys = json(messages);
         let shown = REACTIONS + 1;
         Ok(sqlx::query_scalar!(
             r#"
@@ -99,7 +100,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             "#,
-            keys(messages),
+            json(messages),
         )
         .fetch_all(&mut **self)
         .await?;
@@ -114,7 +115,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                 media.instance_id AS "instance_id!: _",
                 message_id AS "message_id!: String",
                 source_sha256 AS "source_sha256!: Vec<u8>",
-                state AS "state!: String",
+                state AS "state!: _",
                 reason AS "reason: String",
                 attempts AS "attempts!: i32",
                 occurred_at AS "occurred_at!: _",
@@ -134,7 +135,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                     LIMIT 1
                 )
             "#,
-            keys(messages),
+            json(messages),
         )
         .fetch_all(&mut **self)
         .await?;
@@ -142,7 +143,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
     }
 
     async fn reactions_to(&mut self, messages: &[MessageKey]) -> Result<Vec<MessageReaction>, StoreError> {
-        let keys = keys(messages);
+        let keys = json(messages);
         let shown = REACTIONS + 1;
         // SQLite can limit the rows of each message only in a subquery, which has one column.
         let rows = sqlx::query_scalar!(
@@ -173,9 +174,10 @@ impl MessageQueries for ReadTransaction<Sqlite> {
         .await?;
         let mut reactions = Vec::new();
         for row in rows {
-            let of_message: Vec<ReactionJson> = serde_json::from_str(&row)
-                .map_err(|_| StoreError::unreadable("message_reactions", "reactions as JSON"))?;
-            reactions.extend(of_message.into_iter().map(ReactionJson::read).collect::<Result<Vec<_>, _>>()?);
+            let of_message = serde_json::from_str::<Vec<ReactionJson>>(&row).ok();
+            let of_message: Option<Vec<_>> = of_message.and_then(|it| it.into_iter().map(ReactionJson::read).collect());
+            reactions
+                .extend(of_message.ok_or_else(|| StoreError::unreadable("message_reactions", "reactions as JSON"))?);
         }
         Ok(reactions)
     }
@@ -215,30 +217,8 @@ impl MessageQueries for ReadTransaction<Sqlite> {
     }
 
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
-        let instance_id = instance_id.as_str();
-        let row = sqlx::query_as!(
-            ChatReportRow,
-            r#"
-            SELECT
-                instance_id AS "instance_id: _",
-                chat_id,
-                name,
-                contact,
-                is_group AS "is_group: bool",
-                message_count,
-                last_message_at AS "last_message_at: _",
-                last_message_id,
-                last_incoming_at AS "last_incoming_at: _",
-                last_outgoing_at AS "last_outgoing_at: _",
-                waiting_since AS "waiting_since: _"
-            FROM chats
-            WHERE instance_id = ?1 AND chat_id = ?2
-            "#,
-            instance_id,
-            chat_id,
-        )
-        .fetch_optional(&mut **self)
-        .await?;
-        Ok(row.map(ChatReport::from))
+        let text = format!("SELECT {COLUMNS} FROM chats WHERE instance_id = ?1 AND chat_id = ?2");
+        let row = sqlx::query_as(AssertSqlSafe(text)).bind(instance_id).bind(chat_id);
+        Ok(row.fetch_optional(&mut **self).await?)
     }
 }

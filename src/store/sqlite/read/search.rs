@@ -31,45 +31,12 @@ impl SearchQueries for ReadTransaction<Sqlite> {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (first_key, last_key) = (first_key(from), last_key(to));
-        let connection = &mut **self;
-        let at = match request.ascending {
-            true => {
-                sqlx::query_scalar!(
-                    r#"
-                    SELECT occurred_at AS "at: Timestamp"
-                    FROM message_search
-                    WHERE search_key >= ?1 AND search_key <= ?2 AND occurred_at >= ?3 AND occurred_at <= ?4
-                    ORDER BY search_key
-                    LIMIT 1
-                    "#,
-                    first_key,
-                    last_key,
-                    from,
-                    to,
-                )
-                .fetch_optional(connection)
-                .await?
-            }
-            false => {
-                sqlx::query_scalar!(
-                    r#"
-                    SELECT occurred_at AS "at: Timestamp"
-                    FROM message_search
-                    WHERE search_key >= ?1 AND search_key <= ?2 AND occurred_at >= ?3 AND occurred_at <= ?4
-                    ORDER BY search_key DESC
-                    LIMIT 1
-                    "#,
-                    first_key,
-                    last_key,
-                    from,
-                    to,
-                )
-                .fetch_optional(connection)
-                .await?
-            }
-        };
-        Ok(at)
+        let order = if request.ascending { "ASC" } else { "DESC" };
+        let mut query = QueryBuilder::new("SELECT occurred_at FROM message_search WHERE search_key >= ");
+        query.push_bind(first_key(from)).push(" AND search_key <= ").push_bind(last_key(to));
+        query.push(" AND occurred_at >= ").push_bind(from).push(" AND occurred_at <= ").push_bind(to);
+        query.push(format_args!(" ORDER BY search_key {order} LIMIT 1"));
+        Ok(query.build_query_scalar().fetch_optional(&mut **self).await?)
     }
 
     async fn found(

@@ -3,7 +3,7 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys};
+use crate::sqlite::json;
 use crate::write::acks::{AckColumns, AckRaiseColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -29,10 +29,7 @@ impl AckRows for SqliteConnection {
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
             SELECT
-                value ->> 'instance_id',
-                value ->> 'message_id',
-                value ->> 'ack',
-                value ->> 'ack_rank',
+                value ->> 'instance_id', value ->> 'message_id', value ->> 'ack', value ->> 'ack_rank',
                 value ->> 'received_at'
             FROM jsonb_each(?1)
             WHERE true
@@ -59,7 +56,7 @@ impl AckRows for SqliteConnection {
                     AND message_acks.message_id = key.value ->> 'id'
             )
             "#,
-            keys(messages),
+            json(messages),
         )
         .fetch_all(self)
         .await?)
@@ -124,7 +121,7 @@ impl AckRows for SqliteConnection {
                     OR stated.read_at IS NOT messages.read_at
                 )
             "#,
-            keys(messages),
+            json(messages),
             ack::DELIVERED,
             ack::READ,
         );

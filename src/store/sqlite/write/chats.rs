@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys};
+use crate::sqlite::json;
 use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
 use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
@@ -29,9 +29,9 @@ impl ChatRows for SqliteConnection {
                 chats.waiting_id AS "waiting_id: String"
             FROM jsonb_each(?1) AS key
             CROSS JOIN chats
-                ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'id'
+                ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'chat_id'
             "#,
-            keys(chats),
+            json(chats),
         )
         .fetch_all(self)
         .await?;
@@ -107,23 +107,11 @@ impl ChatRows for SqliteConnection {
                 contact, is_group, search, waiting_since, waiting_id
             )
             SELECT
-                value ->> 'instance_id',
-                value ->> 'chat_id',
-                value ->> 'name',
-                value ->> 'name_at',
-                value ->> 'name_message_id',
-                value ->> 'message_count',
-                value ->> 'last_message_at',
-                value ->> 'last_message_id',
-                value ->> 'last_incoming_at',
-                value ->> 'last_incoming_id',
-                value ->> 'last_outgoing_at',
-                value ->> 'last_outgoing_id',
-                value ->> 'contact',
-                value ->> 'is_group',
-                value ->> 'search',
-                value ->> 'waiting_since',
-                value ->> 'waiting_id'
+                value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
+                value ->> 'name_message_id', value ->> 'message_count', value ->> 'last_message_at',
+                value ->> 'last_message_id', value ->> 'last_incoming_at', value ->> 'last_incoming_id',
+                value ->> 'last_outgoing_at', value ->> 'last_outgoing_id', value ->> 'contact', value ->> 'is_group',
+                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -153,10 +141,10 @@ impl ChatRows for SqliteConnection {
             r#"
             DELETE FROM chats
             WHERE (instance_id, chat_id) IN (
-                SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1)
+                SELECT value ->> 'instance_id', value ->> 'chat_id' FROM jsonb_each(?1)
             )
             "#,
-            keys(chats),
+            json(chats),
         )
         .execute(self)
         .await?;

@@ -47,19 +47,10 @@ impl EventRows for SqliteConnection {
                 received_at, deliveries, last_received_at, signed, state, reason
             )
             SELECT
-                value ->> 'seq',
-                value ->> 'instance_id',
-                value ->> 'event_type',
-                value ->> 'message_id',
-                value ->> 'chat_id',
-                coalesce(substr(?2, value ->> 'start', value ->> 'length'), x''),
-                unhex(value ->> 'body_sha256'),
-                value ->> 'received_at',
-                value ->> 'deliveries',
-                value ->> 'last_received_at',
-                value ->> 'signed',
-                value ->> 'state',
-                value ->> 'reason'
+                value ->> 'seq', value ->> 'instance_id', value ->> 'event_type', value ->> 'message_id',
+                value ->> 'chat_id', coalesce(substr(?2, value ->> 'start', value ->> 'length'), x''),
+                unhex(value ->> 'body_sha256'), value ->> 'received_at', value ->> 'deliveries',
+                value ->> 'last_received_at', value ->> 'signed', value ->> 'state', value ->> 'reason'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, body_sha256) DO UPDATE

@@ -23,17 +23,9 @@ impl MediaRows for SqliteConnection {
                 state, attempts, denials, lease_token
             )
             SELECT
-                value ->> 'instance_id',
-                value ->> 'message_id',
-                unhex(value ->> 'source_sha256'),
-                value ->> 'source_url',
-                value ->> 'source_host',
-                value ->> 'occurred_at',
-                value ->> 'due_at',
-                'pending',
-                0,
-                0,
-                0
+                value ->> 'instance_id', value ->> 'message_id', unhex(value ->> 'source_sha256'),
+                value ->> 'source_url', value ->> 'source_host', value ->> 'occurred_at', value ->> 'due_at', 'pending',
+                0, 0, 0
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
@@ -76,7 +68,7 @@ impl MediaStore for SqliteStore {
             claim.now,
             claim.attempt_absurd_after,
         )
-        .execute(&mut *unit)
+        .execute(&mut **unit)
         .await?;
         let rows = sqlx::query_as!(
             LeasedColumns,
@@ -115,7 +107,7 @@ impl MediaStore for SqliteStore {
             claim.limit,
             claim.lease_absurd_after,
         )
-        .fetch_all(&mut *unit);
+        .fetch_all(&mut **unit);
         let claimed = claimed(rows.await)?;
         unit.commit().await?;
         claimed?.into_iter().map(LeasedJob::try_from).collect()
@@ -144,7 +136,7 @@ impl MediaStore for SqliteStore {
             rows,
             until,
         )
-        .fetch_all(&mut *unit)
+        .fetch_all(&mut **unit)
         .await?;
         unit.commit().await?;
         read_leases(held)
@@ -152,7 +144,7 @@ impl MediaStore for SqliteStore {
 
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError> {
         let mut unit = self.begin().await?;
-        let rows = json(settled_columns(&mut *unit, settlements).await?);
+        let rows = json(settled_columns(&mut **unit, settlements).await?);
         let mut settled = sqlx::query_as!(
             LeaseColumns,
             r#"
@@ -187,7 +179,7 @@ impl MediaStore for SqliteStore {
             "#,
             rows,
         )
-        .fetch_all(&mut *unit)
+        .fetch_all(&mut **unit)
         .await?;
         if settled.len() < settlements.len() {
             settled.extend(give_up(&mut unit, rows).await?);

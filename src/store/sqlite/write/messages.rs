@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
-use crate::sqlite::{json, keys, outgoing_with_ids};
+use crate::sqlite::{json, outgoing_with_ids};
 use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
@@ -28,30 +28,12 @@ impl MessageRows for SqliteConnection {
                 received_at, occurred_at, event_seq, ack, ack_rank
             )
             SELECT
-                value ->> 'instance_id',
-                value ->> 'id',
-                value ->> 'chat_id',
-                value ->> 'from_id',
-                value ->> 'to_id',
-                value ->> 'from_me',
-                value ->> 'sender_name',
-                value ->> 'body',
-                value ->> 'type',
-                value ->> 'sent_at',
-                value ->> 'is_group',
-                value ->> 'quoted_message_id',
-                value ->> 'reaction',
-                value ->> 'media_url',
-                value ->> 'latitude',
-                value ->> 'longitude',
-                value ->> 'vcard',
-                value ->> 'status',
-                value ->> 'group_sender',
-                value ->> 'received_at',
-                value ->> 'occurred_at',
-                value ->> 'event_seq',
-                value ->> 'ack',
-                value ->> 'ack_rank'
+                value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
+                value ->> 'from_me', value ->> 'sender_name', value ->> 'body', value ->> 'type', value ->> 'sent_at',
+                value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction', value ->> 'media_url',
+                value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
+                value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'event_seq',
+                value ->> 'ack', value ->> 'ack_rank'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
@@ -104,7 +86,7 @@ impl MessageRows for SqliteConnection {
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             "#,
-            keys(messages),
+            json(messages),
         )
         .fetch_all(self)
         .await?)
@@ -122,7 +104,7 @@ impl MessageRows for SqliteConnection {
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
             WHERE messages.body IS NOT NULL
             "#,
-            keys(messages),
+            json(messages),
             ENOUGH_OF_A_BODY,
         )
         .fetch_all(self)
@@ -148,7 +130,7 @@ impl MessageRows for SqliteConnection {
     /// SQLite stores the length of a body at the beginning of its row, where the other columns of this query are too.
     /// So the body itself is not read.
     async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
-        let keys = keys(messages);
+        let keys = json(messages);
         let at_most = MAX_FOLDED_COPIES + 1;
         let rows = sqlx::query!(
             r#"
@@ -220,7 +202,7 @@ impl MessageRows for SqliteConnection {
             WHERE summed.bytes <= ?4 OR summed.place = 1
             ORDER BY events.seq
             "#,
-            keys(messages),
+            json(messages),
             after,
             last,
             MAX_FOLDED_BYTES,

@@ -53,7 +53,7 @@ impl ObjectStore for SqliteStore {
             now,
             until,
         )
-        .execute(&mut *unit)
+        .execute(&mut **unit)
         .await?;
         unit.commit().await?;
         Ok(locked.rows_affected() == 1)
@@ -62,7 +62,7 @@ impl ObjectStore for SqliteStore {
     async fn unlock_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
         let mut unit = self.begin().await?;
         sqlx::query!("DELETE FROM media_object_locks WHERE object_key = ?1 AND locked_until = ?2", key, until)
-            .execute(&mut *unit)
+            .execute(&mut **unit)
             .await?;
         unit.commit().await
     }

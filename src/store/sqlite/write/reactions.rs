@@ -3,7 +3,7 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::reactions::{ReactionColumns, ReactionRows};
+use crate::write::reactions::ReactionRows;
 use domain::message::reaction::MessageReaction;
 
 #[async_trait]
@@ -15,18 +15,14 @@ impl ReactionRows for SqliteConnection {
                 instance_id, message_id, from_number, reaction, reacted_at, received_at
             )
             SELECT
-                value ->> 'instance_id',
-                value ->> 'message_id',
-                value ->> 'from_number',
-                value ->> 'reaction',
-                value ->> 'reacted_at',
-                value ->> 'received_at'
+                value ->> 'instance_id', value ->> 'message_id', value ->> 'from_number', value ->> 'reaction',
+                value ->> 'reacted_at', value ->> 'received_at'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
             SET received_at = min(message_reactions.received_at, excluded.received_at)
             "#,
-            json(reactions.iter().map(ReactionColumns::from)),
+            json(reactions),
         )
         .execute(self)
         .await?;

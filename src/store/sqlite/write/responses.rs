@@ -178,13 +178,8 @@ impl ResponseRows for SqliteConnection {
                 instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
             )
             SELECT
-                value ->> 'instance_id',
-                value ->> 'chat_id',
-                value ->> 'waiting_since',
-                value ->> 'incoming_id',
-                value ->> 'answered_at',
-                value ->> 'outgoing_id',
-                value ->> 'seconds'
+                value ->> 'instance_id', value ->> 'chat_id', value ->> 'waiting_since', value ->> 'incoming_id',
+                value ->> 'answered_at', value ->> 'outgoing_id', value ->> 'seconds'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE

@@ -61,12 +61,8 @@ impl SearchRows for SqliteConnection {
             r#"
             INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
             SELECT
-                value ->> 'search_key',
-                value ->> 'instance_id',
-                value ->> 'id',
-                value ->> 'occurred_at',
-                value ->> 'words',
-                value ->> 'facets'
+                value ->> 'search_key', value ->> 'instance_id', value ->> 'id', value ->> 'occurred_at',
+                value ->> 'words', value ->> 'facets'
             FROM jsonb_each(?1)
             "#,
             rows,

@@ -30,9 +30,6 @@ impl Drop for Abandoned {
     }
 }
 
-/// A unit of work on a [`WritingConnection`].
-pub(crate) struct WritingUnit<'w>(UnitOfWork<'w, WritingConnection>);
-
 impl WritingConnection {
     pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self, StoreError> {
         let (mut connection, abandoned) = (connect(options).await?, Abandoned::default());
@@ -63,28 +60,10 @@ impl DerefMut for WritingConnection {
     }
 }
 
-impl<'w> WritingUnit<'w> {
-    pub(crate) fn new(unit: UnitOfWork<'w, WritingConnection>) -> Self {
-        Self(unit)
-    }
-
+impl UnitOfWork<'_, WritingConnection> {
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         self.execute(COMMIT).await?;
-        self.0.give_back();
+        self.give_back();
         Ok(())
-    }
-}
-
-impl Deref for WritingUnit<'_> {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.0
-    }
-}
-
-impl DerefMut for WritingUnit<'_> {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0
     }
 }
