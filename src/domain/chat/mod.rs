@@ -69,7 +69,7 @@ struct ClearedFields {
 }
 
 /// The fields of a chat that must be looked up again, because the message that they named has moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StaleChatFields {
     pub incoming: bool,
     pub outgoing: bool,

@@ -12,6 +12,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use super::{ChatKey, MessagePosition};
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
@@ -187,8 +189,9 @@ pub struct AnswersAround {
 }
 
 /// The responses of a chat whose incoming message is in a span of time: from `from` on and before `until`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WaitSpan {
+    #[serde(flatten)]
     pub chat: ChatKey,
     pub from: Timestamp,
     pub until: Timestamp,

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -20,8 +21,9 @@ pub mod media_type;
 pub mod object_key;
 
 /// A new row of `media`, in the state `pending` and due at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MediaJob {
+    #[serde(flatten)]
     pub key: MediaKey,
     /// The URL as it was received. It may be relative to the gateway's address.
     pub source_url: String,
@@ -35,12 +37,18 @@ pub struct MediaJob {
 }
 
 /// The columns of a job's unique key, in their order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MediaKey {
     pub instance_id: InstanceId,
     pub message_id: String,
-    /// The SHA-256 of the source URL, because a URL is too long for a unique key.
+    /// The SHA-256 of the source URL, because a URL is too long for a unique key. In JSON, it is hexadecimal.
+    #[serde(serialize_with = "in_hexadecimal")]
     pub source_sha256: [u8; 32],
+}
+
+/// Serialises bytes as hexadecimal digits, because JSON holds no bytes.
+fn in_hexadecimal<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(bytes))
 }
 
 impl MediaJob {
@@ -109,8 +117,9 @@ pub struct MediaJobCount {
 }
 
 /// A worker's lease of a job. Every lease of a job has a new token, so that one that ran out has no effect.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Lease {
+    #[serde(flatten)]
     pub key: MediaKey,
     pub token: i64,
 }

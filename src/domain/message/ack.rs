@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::MessageKey;
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
@@ -16,7 +18,7 @@ pub const DELIVERED: i16 = 4;
 pub const READ: i16 = 5;
 
 /// The ack of a message, with its rank.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct AckStatus {
     pub rank: i16,
     pub ack: String,
@@ -66,10 +68,11 @@ impl MessageAck {
 }
 
 /// The status to which the acks of a message raise it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AckRaise {
     pub instance_id: InstanceId,
     pub message_id: String,
+    #[serde(flatten)]
     pub status: AckStatus,
     /// The arrival of the first ack that says that the message was at least delivered.
     pub delivered_at: Option<Timestamp>,

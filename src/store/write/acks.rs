@@ -53,27 +53,3 @@ impl<'a> From<&'a MessageAck> for AckColumns<'a> {
         }
     }
 }
-
-/// The columns of `messages` that an [`AckRaise`] may change, with the message's key.
-#[derive(Serialize)]
-pub(crate) struct AckRaiseColumns<'r> {
-    pub(crate) instance_id: &'r InstanceId,
-    pub(crate) message_id: &'r str,
-    pub(crate) ack: &'r str,
-    pub(crate) ack_rank: i16,
-    pub(crate) delivered_at: Option<Timestamp>,
-    pub(crate) read_at: Option<Timestamp>,
-}
-
-impl<'r> From<&'r AckRaise> for AckRaiseColumns<'r> {
-    fn from(raise: &'r AckRaise) -> Self {
-        Self {
-            instance_id: &raise.instance_id,
-            message_id: &raise.message_id,
-            ack: &raise.status.ack,
-            ack_rank: raise.status.rank,
-            delivered_at: raise.delivered_at,
-            read_at: raise.read_at,
-        }
-    }
-}

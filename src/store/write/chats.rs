@@ -115,19 +115,3 @@ impl From<ChatColumns> for Chat {
         }
     }
 }
-
-/// A chat's key, and which of its places are vacant.
-#[derive(Serialize)]
-pub(crate) struct VacancyColumns<'v> {
-    pub(crate) instance_id: &'v InstanceId,
-    pub(crate) chat_id: &'v str,
-    pub(crate) incoming: bool,
-    pub(crate) outgoing: bool,
-    pub(crate) name: bool,
-}
-
-impl<'v> From<&'v (ChatKey, StaleChatFields)> for VacancyColumns<'v> {
-    fn from((ChatKey { instance_id, chat_id }, vacancies): &'v (ChatKey, StaleChatFields)) -> Self {
-        Self { instance_id, chat_id, incoming: vacancies.incoming, outgoing: vacancies.outgoing, name: vacancies.name }
-    }
-}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::events::{EventRows, in_hexadecimal, take_numbers};
+use super::events::{EventRows, take_numbers};
 use crate::StoreError;
 use crate::error::{count, in_table};
 use domain::instance::InstanceId;
@@ -114,63 +114,11 @@ fn lease(instance_id: InstanceId, message_id: String, source_sha256: &[u8], toke
     Ok(Lease { key: MediaKey { instance_id, message_id, source_sha256 }, token })
 }
 
-/// The columns of a row's key. In JSON, the hash is hexadecimal.
-#[derive(Serialize)]
-pub(crate) struct MediaKeyColumns<'k> {
-    pub(crate) instance_id: &'k InstanceId,
-    pub(crate) message_id: &'k str,
-    #[serde(serialize_with = "in_hexadecimal")]
-    pub(crate) source_sha256: &'k [u8],
-}
-
-impl<'k> From<&'k MediaKey> for MediaKeyColumns<'k> {
-    fn from(key: &'k MediaKey) -> Self {
-        Self { instance_id: &key.instance_id, message_id: &key.message_id, source_sha256: &key.source_sha256 }
-    }
-}
-
-/// The columns of a job that come from its message.
-#[derive(Serialize)]
-pub(crate) struct JobColumns<'j> {
-    #[serde(flatten)]
-    pub(crate) key: MediaKeyColumns<'j>,
-    pub(crate) source_url: &'j str,
-    pub(crate) source_host: &'j str,
-    pub(crate) occurred_at: Timestamp,
-    pub(crate) due_at: Timestamp,
-}
-
-impl<'j> From<&'j MediaJob> for JobColumns<'j> {
-    fn from(job: &'j MediaJob) -> Self {
-        Self {
-            key: MediaKeyColumns::from(&job.key),
-            source_url: &job.source_url,
-            source_host: &job.source_host,
-            occurred_at: job.occurred_at,
-            due_at: job.due_at,
-        }
-    }
-}
-
-/// The columns that a lease is recognised by.
-#[derive(Serialize)]
-pub(crate) struct HeldColumns<'l> {
-    #[serde(flatten)]
-    pub(crate) key: MediaKeyColumns<'l>,
-    pub(crate) lease_token: i64,
-}
-
-impl<'l> From<&'l Lease> for HeldColumns<'l> {
-    fn from(lease: &'l Lease) -> Self {
-        Self { key: MediaKeyColumns::from(&lease.key), lease_token: lease.token }
-    }
-}
-
 /// The columns of a row whose attempt ended, with the lease that it is recognised by.
 #[derive(Serialize)]
 pub(crate) struct SettledColumns<'s> {
     #[serde(flatten)]
-    pub(crate) lease: HeldColumns<'s>,
+    pub(crate) lease: &'s Lease,
     pub(crate) attempts: i32,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<&'s str>,
@@ -206,7 +154,7 @@ pub(crate) async fn settled_columns<'s>(
 impl<'s> From<&'s Settlement> for SettledColumns<'s> {
     fn from(settlement: &'s Settlement) -> Self {
         let pending = Self {
-            lease: HeldColumns::from(&settlement.lease),
+            lease: &settlement.lease,
             attempts: i32::try_from(settlement.attempts).unwrap_or(i32::MAX),
             state: MediaState::Pending.as_str(),
             reason: None,

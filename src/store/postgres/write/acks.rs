@@ -3,7 +3,7 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::postgres::{column, keys, rows};
-use crate::write::acks::{AckColumns, AckRaiseColumns, AckRows};
+use crate::write::acks::{AckColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack;
@@ -121,7 +121,6 @@ impl AckRows for PgConnection {
     }
 
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
-        let rows = rows::<AckRaiseColumns<'_>, _>(raises);
         let missed = sqlx::query_scalar!(
             r#"
             WITH due AS MATERIALIZED (
@@ -154,12 +153,12 @@ impl AckRows for PgConnection {
             )
             SELECT (SELECT count(*) FROM due) - (SELECT count(*) FROM raised) AS "missed!"
             "#,
-            column(&rows, |row| row.instance_id) as _,
-            column(&rows, |row| row.message_id) as _,
-            column(&rows, |row| row.ack) as _,
-            &column(&rows, |row| row.ack_rank),
-            column(&rows, |row| row.delivered_at) as _,
-            column(&rows, |row| row.read_at) as _,
+            column(raises, |it| &it.instance_id) as _,
+            column(raises, |it| it.message_id.as_str()) as _,
+            column(raises, |it| it.status.ack.as_str()) as _,
+            &column(raises, |it| it.status.rank),
+            column(raises, |it| it.delivered_at) as _,
+            column(raises, |it| it.read_at) as _,
         )
         .fetch_one(self)
         .await?;

@@ -3,7 +3,7 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::postgres::{column, rows};
-use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
+use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns};
 use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -32,7 +32,6 @@ impl ChatRows for PgConnection {
     }
 
     async fn latest_in_chats(&mut self, vacant: &[(ChatKey, StaleChatFields)]) -> Result<Vec<Chat>, StoreError> {
-        let vacant = rows::<VacancyColumns<'_>, _>(vacant);
         let rows = sqlx::query_as!(
             ChatColumns,
             r#"
@@ -78,11 +77,11 @@ impl ChatRows for PgConnection {
                 LIMIT 1
             ) AS named ON true
             "#,
-            column(&vacant, |row| row.instance_id) as _,
-            column(&vacant, |row| row.chat_id) as _,
-            &column(&vacant, |row| row.incoming),
-            &column(&vacant, |row| row.outgoing),
-            &column(&vacant, |row| row.name),
+            column(vacant, |(key, _)| &key.instance_id) as _,
+            column(vacant, |(key, _)| key.chat_id.as_str()) as _,
+            &column(vacant, |(_, fields)| fields.incoming),
+            &column(vacant, |(_, fields)| fields.outgoing),
+            &column(vacant, |(_, fields)| fields.name),
         )
         .fetch_all(self)
         .await?;

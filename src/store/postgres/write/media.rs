@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use sqlx::{Executor, PgConnection};
 
 use crate::StoreError;
-use crate::postgres::{PostgresStore, column, rows};
+use crate::postgres::{PostgresStore, column};
 use crate::write::media::{
-    HeldColumns, JobClaim, JobColumns, LeaseColumns, LeasedColumns, MediaKeyColumns, MediaRows, MediaStore,
-    SettledColumns, claimed, read_leases, settled_columns,
+    JobClaim, LeaseColumns, LeasedColumns, MediaRows, MediaStore, SettledColumns, claimed, read_leases, settled_columns,
 };
 use domain::instance::InstanceId;
-use domain::media::{Lease, LeasedJob, MediaJob, Settlement};
+use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
 use domain::time::timestamp::Timestamp;
 
 /// A short limit on waits for locks. A unit of work that holds the ledger's clock delays events. So it does not wait
@@ -25,11 +24,11 @@ struct MediaKeyArrays<'k> {
 }
 
 impl<'k> MediaKeyArrays<'k> {
-    fn new<R>(rows: &'k [R], key: impl Fn(&'k R) -> &'k MediaKeyColumns<'k>) -> Self {
+    fn new<R>(rows: &'k [R], key: impl Fn(&'k R) -> &'k MediaKey) -> Self {
         Self {
-            instance_ids: column(rows, |row| key(row).instance_id),
-            message_ids: column(rows, |row| key(row).message_id),
-            source_sha256s: column(rows, |row| key(row).source_sha256),
+            instance_ids: column(rows, |row| &key(row).instance_id),
+            message_ids: column(rows, |row| key(row).message_id.as_str()),
+            source_sha256s: column(rows, |row| key(row).source_sha256.as_slice()),
         }
     }
 }
@@ -37,8 +36,7 @@ impl<'k> MediaKeyArrays<'k> {
 #[async_trait]
 impl MediaRows for PgConnection {
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError> {
-        let jobs = rows::<JobColumns<'_>, _>(jobs);
-        let keys = MediaKeyArrays::new(&jobs, |job| &job.key);
+        let keys = MediaKeyArrays::new(jobs, |job| &job.key);
         let written = sqlx::query!(
             r#"
             INSERT INTO media (
@@ -55,10 +53,10 @@ impl MediaRows for PgConnection {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            column(&jobs, |job| job.source_url) as _,
-            column(&jobs, |job| job.source_host) as _,
-            column(&jobs, |job| job.occurred_at) as _,
-            column(&jobs, |job| job.due_at) as _,
+            column(jobs, |job| job.source_url.as_str()) as _,
+            column(jobs, |job| job.source_host.as_str()) as _,
+            column(jobs, |job| job.occurred_at) as _,
+            column(jobs, |job| job.due_at) as _,
         )
         .execute(self)
         .await?;
@@ -66,8 +64,7 @@ impl MediaRows for PgConnection {
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {
-        let jobs = rows::<JobColumns<'_>, _>(jobs);
-        let keys = MediaKeyArrays::new(&jobs, |job| &job.key);
+        let keys = MediaKeyArrays::new(jobs, |job| &job.key);
         sqlx::query!(
             r#"
             UPDATE media
@@ -83,7 +80,7 @@ impl MediaRows for PgConnection {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            column(&jobs, |job| job.due_at) as _,
+            column(jobs, |job| job.due_at) as _,
         )
         .execute(self)
         .await?;
@@ -145,8 +142,7 @@ impl MediaStore for PostgresStore {
     }
 
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
-        let leases = rows::<HeldColumns<'_>, _>(leases);
-        let keys = MediaKeyArrays::new(&leases, |lease| &lease.key);
+        let keys = MediaKeyArrays::new(leases, |lease| &lease.key);
         let mut unit = self.begin(&self.job_writer).await?;
         let held = sqlx::query_as!(
             LeaseColumns,
@@ -167,7 +163,7 @@ impl MediaStore for PostgresStore {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            &column(&leases, |lease| lease.lease_token),
+            &column(leases, |lease| lease.token),
             until as _,
         )
         .fetch_all(&mut *unit)
@@ -220,7 +216,7 @@ impl MediaStore for PostgresStore {
             &keys.instance_ids as _,
             &keys.message_ids as _,
             &keys.source_sha256s as _,
-            &column(&rows, |row| row.lease.lease_token),
+            &column(&rows, |row| row.lease.token),
             column(&rows, |row| row.state) as _,
             column(&rows, |row| row.reason) as _,
             &column(&rows, |row| row.uncounted),
@@ -281,7 +277,7 @@ async fn give_up(connection: &mut PgConnection, rows: &[SettledColumns<'_>]) -> 
         &keys.instance_ids as _,
         &keys.message_ids as _,
         &keys.source_sha256s as _,
-        &column(rows, |row| row.lease.lease_token),
+        &column(rows, |row| row.lease.token),
         &column(rows, |row| row.attempts),
     )
     .fetch_all(connection)

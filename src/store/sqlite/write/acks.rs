@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::acks::{AckColumns, AckRaiseColumns, AckRows};
+use crate::write::acks::{AckColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack;
@@ -142,7 +142,7 @@ impl AckRows for SqliteConnection {
                     known.delivered_at AS known_delivered_at,
                     known.read_at AS known_read_at,
                     key.value ->> 'ack' AS ack,
-                    key.value ->> 'ack_rank' AS ack_rank,
+                    key.value ->> 'rank' AS ack_rank,
                     coalesce(
                         min(known.delivered_at, key.value ->> 'delivered_at'),
                         known.delivered_at,
@@ -167,7 +167,7 @@ impl AckRows for SqliteConnection {
                 OR delivered_at IS NOT known_delivered_at
                 OR read_at IS NOT known_read_at
             "#,
-            json(raises.iter().map(AckRaiseColumns::from)),
+            json(raises),
         );
         let due = due.fetch_all(&mut *self).await?;
         write_acks(self, due).await

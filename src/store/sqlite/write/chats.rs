@@ -3,7 +3,7 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns, VacancyColumns};
+use crate::write::chats::{ChatColumns, ChatRows, SavedChatColumns};
 use domain::chat::{Chat, ChatKey, StaleChatFields};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -57,11 +57,11 @@ impl ChatRows for SqliteConnection {
                 NULL AS "waiting_id: String"
             FROM (
                 SELECT
-                    value ->> 'instance_id' AS instance_id,
-                    value ->> 'chat_id' AS chat_id,
-                    value ->> 'incoming' AS incoming,
-                    value ->> 'outgoing' AS outgoing,
-                    value ->> 'name' AS name
+                    value ->> '$[0].instance_id' AS instance_id,
+                    value ->> '$[0].chat_id' AS chat_id,
+                    value ->> '$[1].incoming' AS incoming,
+                    value ->> '$[1].outgoing' AS outgoing,
+                    value ->> '$[1].name' AS name
                 FROM jsonb_each(?1)
             ) AS key
             LEFT JOIN messages AS incoming ON incoming.rowid = (
@@ -91,7 +91,7 @@ impl ChatRows for SqliteConnection {
                 LIMIT 1
             )
             "#,
-            json(vacant.iter().map(VacancyColumns::from)),
+            json(vacant),
         )
         .fetch_all(self)
         .await?;

@@ -6,8 +6,7 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::sqlite::{SqliteStore, json};
 use crate::write::media::{
-    HeldColumns, JobClaim, JobColumns, LeaseColumns, LeasedColumns, MediaRows, MediaStore, claimed, read_leases,
-    settled_columns,
+    JobClaim, LeaseColumns, LeasedColumns, MediaRows, MediaStore, claimed, read_leases, settled_columns,
 };
 use domain::instance::InstanceId;
 use domain::media::{Lease, LeasedJob, MediaJob, Settlement};
@@ -31,7 +30,7 @@ impl MediaRows for SqliteConnection {
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
             SET occurred_at = min(media.occurred_at, excluded.occurred_at)
             "#,
-            json(jobs.iter().map(JobColumns::from)),
+            json(jobs),
         )
         .execute(self)
         .await?;
@@ -50,7 +49,7 @@ impl MediaRows for SqliteConnection {
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
                 AND media.state <> 'stored'
             "#,
-            json(jobs.iter().map(JobColumns::from)),
+            json(jobs),
         )
         .execute(self)
         .await?;
@@ -114,7 +113,7 @@ impl MediaStore for SqliteStore {
     }
 
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError> {
-        let rows = json(leases.iter().map(HeldColumns::from));
+        let rows = json(leases);
         let mut unit = self.begin().await?;
         let held = sqlx::query_as!(
             LeaseColumns,
@@ -125,7 +124,7 @@ impl MediaStore for SqliteStore {
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
-                AND media.lease_token = job.value ->> 'lease_token'
+                AND media.lease_token = job.value ->> 'token'
                 AND media.state = 'pending'
             RETURNING
                 media.instance_id AS "instance_id: InstanceId",
@@ -167,7 +166,7 @@ impl MediaStore for SqliteStore {
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
-                AND media.lease_token = job.value ->> 'lease_token'
+                AND media.lease_token = job.value ->> 'token'
                 AND media.state = 'pending'
                 AND media.lease_until IS NOT NULL
                 AND (media.attempts >= job.value ->> 'attempts' OR job.value ->> 'state' = 'stored')
@@ -213,7 +212,7 @@ async fn give_up(connection: &mut SqliteConnection, rows: String) -> Result<Vec<
         WHERE media.instance_id = job.value ->> 'instance_id'
             AND media.message_id = job.value ->> 'message_id'
             AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
-            AND media.lease_token = job.value ->> 'lease_token'
+            AND media.lease_token = job.value ->> 'token'
             AND media.attempts < job.value ->> 'attempts'
             AND media.lease_until IS NOT NULL
         RETURNING

@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
@@ -9,35 +8,6 @@ use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
-
-/// A chat and a time as a row of JSON.
-#[derive(Serialize)]
-struct PlaceRow<'p> {
-    instance_id: &'p InstanceId,
-    chat_id: &'p str,
-    at: Timestamp,
-}
-
-impl<'p> From<&'p (ChatKey, Timestamp)> for PlaceRow<'p> {
-    fn from((ChatKey { instance_id, chat_id }, at): &'p (ChatKey, Timestamp)) -> Self {
-        Self { instance_id, chat_id, at: *at }
-    }
-}
-
-/// A [`WaitSpan`] as a row of JSON.
-#[derive(Serialize)]
-struct SpanRow<'s> {
-    instance_id: &'s InstanceId,
-    chat_id: &'s str,
-    from: Timestamp,
-    until: Timestamp,
-}
-
-impl<'s> From<&'s WaitSpan> for SpanRow<'s> {
-    fn from(span: &'s WaitSpan) -> Self {
-        Self { instance_id: &span.chat.instance_id, chat_id: &span.chat.chat_id, from: span.from, until: span.until }
-    }
-}
 
 #[async_trait]
 impl ResponseRows for SqliteConnection {
@@ -59,7 +29,10 @@ impl ResponseRows for SqliteConnection {
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
                 asked_after.id AS "asked_after_id?: String"
             FROM (
-                SELECT value ->> 'instance_id' AS instance_id, value ->> 'chat_id' AS chat_id, value ->> 'at' AS second
+                SELECT
+                    value ->> '$[0].instance_id' AS instance_id,
+                    value ->> '$[0].chat_id' AS chat_id,
+                    value ->> 1 AS second
                 FROM jsonb_each(?1)
             ) AS key
             LEFT JOIN messages AS before ON before.rowid = (
@@ -109,7 +82,7 @@ impl ResponseRows for SqliteConnection {
                 LIMIT 1
             )
             "#,
-            json(touched.iter().map(PlaceRow::from)),
+            json(touched),
         )
         .fetch_all(self)
         .await?;
@@ -131,15 +104,15 @@ impl ResponseRows for SqliteConnection {
             CROSS JOIN messages ON messages.rowid = (
                 SELECT rowid
                 FROM messages
-                WHERE instance_id = key.value ->> 'instance_id'
-                    AND chat_id = key.value ->> 'chat_id'
+                WHERE instance_id = key.value ->> '$[0].instance_id'
+                    AND chat_id = key.value ->> '$[0].chat_id'
                     AND NOT from_me
-                    AND occurred_at >= key.value ->> 'at'
+                    AND occurred_at >= key.value ->> 1
                 ORDER BY occurred_at, id
                 LIMIT 1
             )
             "#,
-            json(since.iter().map(PlaceRow::from)),
+            json(since),
         )
         .fetch_all(self)
         .await?;
@@ -164,7 +137,7 @@ impl ResponseRows for SqliteConnection {
                     AND responses.waiting_since < span.value ->> 'until'
             )
             "#,
-            json(spans.iter().map(SpanRow::from)),
+            json(spans),
         )
         .execute(self)
         .await?;
