@@ -6,13 +6,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::parameters::{invalid, parsed, text};
 use super::time::{PointInTime, point_in_time};
+use crate::http::json::encoded_len;
 use crate::http::problem::Problem;
-use domain::page::{Cursor, Page, Paging, SortOrder};
+use domain::page::{Cursor, PAGE_BYTES, Page, Paging, SortOrder};
 use domain::time::timestamp::Timestamp;
 use domain::time::zone::Zone;
 
 const MAX_LIMIT: u32 = 200;
 const DEFAULT_LIMIT: u32 = 50;
+/// The maximum size of the rows of a page. The rest is for brackets and cursors.
+const ROWS_BYTES: usize = PAGE_BYTES - 32 * 1024;
 
 /// The parameters that every list has.
 #[derive(Default, Deserialize, IntoParams)]
@@ -99,13 +102,16 @@ pub struct ListResponse<T> {
     pub prev_cursor: Option<String>,
 }
 
-impl<T> ListResponse<T> {
+impl<T: Serialize> ListResponse<T> {
     pub fn empty() -> Self {
         Self { data: vec![], next_cursor: None, prev_cursor: None }
     }
 
-    /// `list` names the list for its cursors.
-    pub fn new<K: Serialize + DeserializeOwned>(list: &str, page: Page<T, K>) -> Self {
+    /// Returns the rows that fit into a page of [`PAGE_BYTES`], but at least the first. `list` names the list for its
+    /// cursors.
+    pub fn new<K: Serialize + DeserializeOwned + Clone>(list: &str, page: Page<T, K>) -> Self {
+        let sizes: Vec<usize> = page.rows.iter().map(|row| encoded_len(row) + 1).collect();
+        let page = page.within(ROWS_BYTES, &sizes);
         Self {
             next_cursor: page.next.map(|cursor| cursor.encode(list)),
             prev_cursor: page.previous.map(|cursor| cursor.encode(list)),

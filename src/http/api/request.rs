@@ -82,7 +82,7 @@ impl ApiRequest<PageParameters> {
     {
         let paging = self.parameters.paging(list, &self.api.local_time.zone)?;
         let page = self.ask(|store, scope| query(store, scope, paging)).await?;
-        self.response.list(list, page.map(V::from))
+        self.response.json(&ListResponse::new(list, page.map(V::from)))
     }
 
     /// Answers with an empty page, if the parameters are valid for the list.

@@ -12,7 +12,7 @@ use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
 
 use super::auth_failure_limiter::AuthFailureLimiter;
-use super::credentials::{Accepted, Credentials};
+use super::credentials::{AcceptedCredentials, Credentials};
 use crate::http::ApiState;
 use crate::http::problem::Problem;
 use crate::http::store_handle::StoreHandle;
@@ -62,7 +62,7 @@ pub async fn by_token(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    api.access.require(Accepted::Tokens, request, next).await
+    api.access.require(AcceptedCredentials::Tokens, request, next).await
 }
 
 /// Lets a request with a valid token or ticket pass, with its [`Caller`]. It is for what a page shows with `<img>` or
@@ -72,7 +72,7 @@ pub async fn by_token_or_ticket(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    api.access.require(Accepted::TokensAndTickets, request, next).await
+    api.access.require(AcceptedCredentials::TokensAndTickets, request, next).await
 }
 
 /// The valid tokens and tickets. A token is looked up for each request, so that it is useless from the moment when it is
@@ -102,7 +102,7 @@ impl Access {
 
     async fn require<B: MessageBody + 'static>(
         &self,
-        accepted: Accepted,
+        accepted: AcceptedCredentials,
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
@@ -146,7 +146,7 @@ impl Access {
     ///
     /// # Errors
     /// Credentials that are missing, wrong or not accepted here; 503 if the database is needed and does not answer.
-    pub async fn authenticate(&self, request: &HttpRequest, accepted: Accepted) -> Result<Caller, Problem> {
+    pub async fn authenticate(&self, request: &HttpRequest, accepted: AcceptedCredentials) -> Result<Caller, Problem> {
         match Credentials::of(request, accepted)? {
             Credentials::Bearer(token) => self.bearer(&token).await,
             Credentials::Ticket(text) => self.ticket_holder(&text).await,

@@ -23,7 +23,7 @@ const TOKEN_NAMES: [&str; 9] = [
 
 /// The credentials that a route accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepted {
+pub enum AcceptedCredentials {
     Tokens,
     TokensAndTickets,
 }
@@ -40,9 +40,9 @@ impl Credentials {
     ///
     /// # Errors
     /// A token in the URL, a ticket that is not accepted here, or neither of the two.
-    pub fn of(request: &HttpRequest, accepted: Accepted) -> Result<Self, Problem> {
+    pub fn of(request: &HttpRequest, accepted: AcceptedCredentials) -> Result<Self, Problem> {
         let ticket = ticket(request)?;
-        if ticket.is_some() && accepted == Accepted::Tokens {
+        if ticket.is_some() && accepted == AcceptedCredentials::Tokens {
             return Err(Problem::TicketNotHere);
         }
         let bearer = bearer(request).map(|token| Self::Bearer(token.to_vec()));

@@ -8,25 +8,21 @@ use std::time::Duration;
 use actix_web::http::header::{ETag, EntityTag};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::fair_semaphore::{FairPermit, FairSemaphore};
 use super::response_body::{CHUNK, ResponseBody};
-use crate::http::api::pages::ListResponse;
 use crate::http::conditional::is_known;
 use crate::http::json::encoded_len;
 use crate::http::problem::Problem;
 use domain::access::token::TokenId;
-use domain::page::{PAGE_BYTES, Page};
+use domain::page::PAGE_BYTES;
 
 /// The overhead of a response that is sent in more than one chunk: a compressor and the connection's buffers.
 const OVERHEAD: usize = 256 * 1024;
 /// The bytes that are reserved for a response while its rows are read: the maximum cost of a page.
 const RESERVED: usize = PAGE_BYTES + OVERHEAD;
-/// The maximum size of the rows of a page. The rest is for brackets and cursors.
-const ROWS_BYTES: usize = PAGE_BYTES - 32 * 1024;
 
 /// The limits on the memory that responses use, and on the time for which they use it.
 #[derive(Clone, Copy, Debug)]
@@ -97,21 +93,6 @@ impl ReservedResponse {
             return Ok(HttpResponse::NotModified().insert_header(etag).finish());
         }
         Ok(self.send(Some(etag), bytes))
-    }
-
-    /// Answers with a page of a list, which ends at [`PAGE_BYTES`]. `list` names the list for its cursors.
-    ///
-    /// # Errors
-    /// 503 if its only row is larger than that, and the memory for the rest is not free.
-    pub fn list<T, K>(mut self, list: &str, page: Page<T, K>) -> Result<HttpResponse, Problem>
-    where
-        T: Serialize,
-        K: Serialize + DeserializeOwned + Clone,
-    {
-        let sizes: Vec<usize> = page.rows.iter().map(|row| encoded_len(row) + 1).collect();
-        let page = ListResponse::new(list, page.within(ROWS_BYTES, &sizes));
-        let bytes = self.encode(&page)?;
-        Ok(self.send(None, bytes))
     }
 
     /// Encodes `value` as JSON with a line end.

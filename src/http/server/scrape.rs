@@ -15,7 +15,7 @@ use super::health::Readiness;
 use crate::http::ApiState;
 use crate::http::api::parameters::{NoParameters, read};
 use crate::http::auth::access::Access;
-use crate::http::auth::credentials::Accepted;
+use crate::http::auth::credentials::AcceptedCredentials;
 use crate::http::peer;
 use crate::http::problem::Problem;
 use crate::http::store_handle::{StoreHandle, StoreRef};
@@ -74,7 +74,7 @@ impl Scrape {
         if self.is_local && peer::is_local(request) {
             return Ok(());
         }
-        match access.authenticate(request, Accepted::Tokens).await?.scope {
+        match access.authenticate(request, AcceptedCredentials::Tokens).await?.scope {
             Scope::All => Ok(()),
             Scope::Instances(_) => Err(Problem::NotFound("there is nothing here".to_owned())),
         }

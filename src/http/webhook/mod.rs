@@ -51,7 +51,7 @@ pub struct Receiver {
 }
 
 #[derive(Serialize)]
-struct Accepted {
+struct EventAccepted {
     ok: bool,
     duplicate: bool,
 }
@@ -84,7 +84,7 @@ async fn accept(request: &HttpRequest, payload: &mut Payload, receiver: &Receive
     let receipt = receiver.ingest.submit(event).await?;
     receiver.meters.events.answer(received.elapsed());
     remark.log(peer::client_address(request, &receiver.trusted_proxies));
-    Ok(json(&mut HttpResponse::Ok(), &Accepted { ok: true, duplicate: receipt.duplicate }))
+    Ok(json(&mut HttpResponse::Ok(), &EventAccepted { ok: true, duplicate: receipt.duplicate }))
 }
 
 /// Returns the instance that the URL names, if it names one.

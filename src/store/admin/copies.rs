@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{OpenError, StoreError};
+use crate::OpenError;
+use crate::StoreError;
 use domain::media::object_key::ObjectKey;
 
 /// The kind of database that a copy is of. It can be restored into no other kind.

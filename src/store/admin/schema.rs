@@ -2,7 +2,8 @@
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use crate::{OpenError, StoreError};
+use crate::OpenError;
+use crate::StoreError;
 
 /// A name of its own, so that another sqlx program's migrations are never taken for ours.
 pub(crate) const MIGRATIONS_TABLE: &str = "_buzon_migrations";

@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 
 use super::TABLES;
 use super::dial::dial;
+use crate::OpenError;
+use crate::StoreError;
 use crate::admin::copies::CopyError;
-use crate::{OpenError, StoreError};
 use domain::time::timestamp::Timestamp;
 
 /// PostgreSQL's code for a lock that was not free in time.

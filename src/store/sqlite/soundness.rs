@@ -11,7 +11,8 @@ use tokio::time::sleep;
 
 use super::lock::{beside, unusable};
 use super::{BUSY_WAIT, wal};
-use crate::{OpenError, StoreError};
+use crate::OpenError;
+use crate::StoreError;
 
 /// The time that SQLite may check the file, which is enough for some hundred megabytes. The rest of a larger database
 /// is checked when it is read.

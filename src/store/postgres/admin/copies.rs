@@ -15,13 +15,14 @@ use tokio::process::Child;
 
 use super::programs::{self, Program};
 use super::restore;
+use crate::OpenError;
+use crate::StoreError;
 use crate::admin::copies::{
     Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, Origin, Programs, known, objects,
 };
 use crate::admin::schema::RESTORING;
 use crate::postgres::dial::{LOCK_WAIT, dial};
 use crate::postgres::{MIGRATIONS, locks, tables, url};
-use crate::{OpenError, StoreError};
 
 /// The settings of a copy: there is no time limit except for locks. Not every server knows the last setting.
 const NO_LIMITS: &str = "SELECT set_config(name, '0', FALSE) FROM pg_settings WHERE name IN \

@@ -5,8 +5,11 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
+use crate::Examination;
+use crate::OpenError;
+use crate::StoreError;
+use crate::Trigger;
 use crate::postgres::{MIGRATIONS, TABLES, dial, durability, locks, schema, tables, url};
-use crate::{Examination, OpenError, StoreError, Trigger};
 use domain::time::timestamp::Timestamp;
 
 /// Examines the database.

@@ -3,12 +3,14 @@ use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::OpenError;
+use crate::Pending;
+use crate::StoreError;
 use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
 use crate::write::rebuild::{
     Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
     rebuild,
 };
-use crate::{OpenError, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;

@@ -13,10 +13,11 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::task::spawn_blocking;
 use tokio::time::interval;
 
+use crate::OpenError;
+use crate::StoreError;
 use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, known, objects};
 use crate::sqlite::lock::{Lock, beside, unusable};
 use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
-use crate::{OpenError, StoreError};
 use platform::private_folder;
 
 /// The table that every database has that can be copied.

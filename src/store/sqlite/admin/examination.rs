@@ -4,8 +4,11 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use crate::Examination;
+use crate::OpenError;
+use crate::StoreError;
+use crate::Trigger;
 use crate::sqlite::{MIGRATIONS, schema, soundness, tables};
-use crate::{Examination, OpenError, StoreError, Trigger};
 
 /// Examines the database at this path.
 ///

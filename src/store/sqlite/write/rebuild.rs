@@ -3,12 +3,15 @@ use std::path::Path;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
+use crate::OpenError;
+use crate::OpenMode;
+use crate::Pending;
+use crate::StoreError;
 use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare};
 use crate::write::rebuild::{
     Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
     rebuild,
 };
-use crate::{OpenError, OpenMode, Pending, StoreError};
 use domain::event::Event;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;

@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
-use super::parameters::{Both, instance, invalid, parsed};
-use super::request::ApiRequest;
-use super::time::{LocalTime, point_in_time, rfc3339};
+use crate::http::api::parameters::{Both, instance, invalid, parsed};
+use crate::http::api::request::ApiRequest;
+use crate::http::api::time::{LocalTime, point_in_time, rfc3339};
 use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
 use domain::instance::InstanceId;
