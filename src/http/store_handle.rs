@@ -1,11 +1,9 @@
 //! The only way from a request to the store.
 
 use std::fmt::Display;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -16,11 +14,6 @@ use store::{Store, StoreError};
 
 /// The maximum time that a request waits for a result. The database cancels a query earlier; this is for a silent host.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The store, lent to a query. The query cannot keep it.
-pub type StoreRef<'s> = &'s (dyn Store + 'static);
-/// A query that runs on the service's runtime.
-pub type StoreFuture<'s, T> = BoxFuture<'s, Result<T, StoreError>>;
 
 /// A handle of the store for request handlers. The store's connections live in the service's runtime, and the runtime of
 /// a request can end before them: every query therefore runs as a task of the service's runtime. It runs to its end even
@@ -37,23 +30,22 @@ impl StoreHandle {
         Self { store, runtime: Handle::current() }
     }
 
-    /// Runs a query: `handle.ask(|store| Box::pin(async move { store.chat(&instance_id, &chat_id).await }))`.
+    /// Runs a query: `handle.ask(|store| async move { store.chat(&instance_id, &chat_id).await })`.
     ///
     /// # Errors
     /// 503 if the database does not answer. The cause is logged and not in the response: it names hosts and paths.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        query: impl for<'s> FnOnce(StoreRef<'s>) -> StoreFuture<'s, T> + Send + 'static,
-    ) -> Result<T, Problem> {
+    pub async fn ask<T: Send + 'static, F>(&self, query: impl FnOnce(Arc<dyn Store>) -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
         wait_for(self.spawn(query)).await
     }
 
     /// Runs a query that nobody waits for. A failure is logged as `failure`.
-    pub fn run_in_background(
-        &self,
-        failure: &'static str,
-        query: impl for<'s> FnOnce(StoreRef<'s>) -> StoreFuture<'s, ()> + Send + 'static,
-    ) {
+    pub fn run_in_background<F>(&self, failure: &'static str, query: impl FnOnce(Arc<dyn Store>) -> F)
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
         let query = self.spawn(query);
         self.runtime.spawn(async move {
             if let Ok(Err(error)) = query.await {
@@ -63,12 +55,11 @@ impl StoreHandle {
     }
 
     /// Starts a query, for callers that have a time limit or a log line of their own.
-    pub fn spawn<T: Send + 'static>(
-        &self,
-        query: impl for<'s> FnOnce(StoreRef<'s>) -> BoxFuture<'s, T> + Send + 'static,
-    ) -> JoinHandle<T> {
-        let store = self.store.clone();
-        self.runtime.spawn(async move { query(&*store).await })
+    pub fn spawn<T: Send + 'static, F>(&self, query: impl FnOnce(Arc<dyn Store>) -> F) -> JoinHandle<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.runtime.spawn(query(self.store.clone()))
     }
 
     /// Runs something else on the service's runtime, such as a read from the media store.

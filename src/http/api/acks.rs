@@ -69,9 +69,7 @@ pub async fn list(request: ListRequest<AckParameters>) -> Result<HttpResponse, P
     let (AckParameters { instance_id, message_id, ack }, request) = request.split();
     let filter = AckFilter { instance_id, message_id, ack };
     request
-        .page::<Ack, _, _>("acks", |store, scope, paging| {
-            Box::pin(async move { store.list_acks(&scope, &filter, &paging).await })
-        })
+        .page("acks", Ack::from, |store, scope, paging| async move { store.list_acks(&scope, &filter, &paging).await })
         .await
 }
 

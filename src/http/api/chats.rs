@@ -87,9 +87,7 @@ pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, 
     // Cursors of the two orders are not interchangeable.
     let list = if filter.unanswered { "chats that wait" } else { "chats" };
     request
-        .page::<Chat, _, _>(list, |store, scope, paging| {
-            Box::pin(async move { store.list_chats(&scope, &filter, &paging).await })
-        })
+        .page(list, Chat::from, |store, scope, paging| async move { store.list_chats(&scope, &filter, &paging).await })
         .await
 }
 
@@ -108,7 +106,7 @@ pub async fn one(request: ApiRequest, key: Path<(String, String)>) -> Result<Htt
     let (instance_id, chat_id) = key.into_inner();
     let unknown = || Problem::NotFound("there is no chat with this id".to_owned());
     let instance_id = visible(&request.caller, &instance_id, &chat_id).ok_or_else(unknown)?;
-    let chat = request.ask(|store, _| Box::pin(async move { store.chat(&instance_id, &chat_id).await })).await?;
+    let chat = request.ask(|store, _| async move { store.chat(&instance_id, &chat_id).await }).await?;
     request.item(&Chat::from(chat.ok_or_else(unknown)?))
 }
 

@@ -163,8 +163,8 @@ pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse,
     }
     let filter = EventFilter { instance_id, state, event_type, message_id };
     request
-        .page::<ListedEvent, _, _>("events", |store, scope, paging| {
-            Box::pin(async move { store.list_events(&scope, &filter, &paging).await })
+        .page("events", ListedEvent::from, |store, scope, paging| async move {
+            store.list_events(&scope, &filter, &paging).await
         })
         .await
 }
@@ -195,7 +195,7 @@ fn refuse_beside_since_seq(page: &PageParameters, state: bool, message_id: bool)
 pub async fn one(request: ApiRequest, seq: Path<String>) -> Result<HttpResponse, Problem> {
     let unknown = || Problem::NotFound("there is no event with this number".to_owned());
     let seq: i64 = seq.parse().map_err(|_| unknown())?;
-    let detail = request.ask(move |store, _| Box::pin(async move { store.event(seq).await })).await?;
+    let detail = request.ask(|store, _| async move { store.event(seq).await }).await?;
     let detail = detail.filter(|detail| request.caller.scope.allows(&detail.event.instance_id));
     request.item(&EventWithBody::from(detail.ok_or_else(unknown)?))
 }

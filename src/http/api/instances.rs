@@ -82,8 +82,7 @@ pub async fn list(request: ApiRequest) -> Result<HttpResponse, Problem> {
     let api = request.api.clone();
     let zone = &api.local_time.zone;
     let (since, until) = zone.day(api.local_time.clock.now());
-    let query =
-        request.ask(move |store, scope| Box::pin(async move { store.list_instances(&scope, since, until).await }));
+    let query = request.ask(|store, scope| async move { store.list_instances(&scope, since, until).await });
     let mut instances: BTreeMap<InstanceId, Instance> =
         query.await?.into_iter().map(|report| (report.instance_id.clone(), report.into())).collect();
     let configured = api.configured_instances.iter().filter(|it| request.caller.scope.allows(&it.id));

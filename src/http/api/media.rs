@@ -99,8 +99,8 @@ pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse,
     let content_type = r#type.map(|text| if text.contains('/') { text } else { text + "/" });
     let filter = MediaFilter { instance_id, message_id, state, content_type, min_size, max_size };
     request
-        .page::<MediaItem, _, _>("media", |store, scope, paging| {
-            Box::pin(async move { store.list_media(&scope, &filter, &paging).await })
+        .page("media", MediaItem::from, |store, scope, paging| async move {
+            store.list_media(&scope, &filter, &paging).await
         })
         .await
 }

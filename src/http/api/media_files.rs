@@ -81,7 +81,7 @@ pub async fn by_key(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
-    let query = api.store.ask(|store| Box::pin(async move { store.stored_file(&key, &caller.scope).await }));
+    let query = api.store.ask(|store| async move { store.stored_file(&key, &caller.scope).await });
     respond(&api.files, &request, &query.await?.ok_or_else(unknown_file)?, FOREVER).await
 }
 
@@ -106,7 +106,7 @@ pub async fn of_message(
 ) -> Result<HttpResponse, Problem> {
     let (instance_id, id) = message.into_inner();
     let instance_id = visible(&caller, &instance_id, &id).ok_or_else(unknown_message)?;
-    let query = api.store.ask(|store| Box::pin(async move { store.media_of_message(&instance_id, &id).await }));
+    let query = api.store.ask(|store| async move { store.media_of_message(&instance_id, &id).await });
     let job = query.await?.into_iter().next().ok_or_else(unknown_message)?;
     let Some(file) = job.file else {
         let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();

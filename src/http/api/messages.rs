@@ -258,9 +258,11 @@ pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFil
     // Cursors of the two orders are not interchangeable.
     let list = if filter.by_arrival { "messages by arrival" } else { "messages" };
     request
-        .page::<Message, _, _>(list, |store, scope, paging| {
-            Box::pin(async move { store.list_messages(&scope, &filter, &paging).await })
-        })
+        .page(
+            list,
+            Message::from,
+            |store, scope, paging| async move { store.list_messages(&scope, &filter, &paging).await },
+        )
         .await
 }
 
@@ -300,7 +302,7 @@ pub async fn one(request: ApiRequest, key: Path<(String, String)>) -> Result<Htt
     let (instance_id, id) = key.into_inner();
     let unknown = || Problem::NotFound("there is no message with this id".to_owned());
     let instance_id = visible(&request.caller, &instance_id, &id).ok_or_else(unknown)?;
-    let detail = request.ask(|store, _| Box::pin(async move { store.message(&instance_id, &id).await })).await?;
+    let detail = request.ask(|store, _| async move { store.message(&instance_id, &id).await }).await?;
     request.item(&MessageWithHistory::from(detail.ok_or_else(unknown)?))
 }
 

@@ -66,8 +66,8 @@ pub async fn list(request: ListRequest<ReactionParameters>) -> Result<HttpRespon
     let (ReactionParameters { instance_id, message_id, from_number }, request) = request.split();
     let filter = ReactionFilter { instance_id, message_id, from_number };
     request
-        .page::<Reaction, _, _>("reactions", |store, scope, paging| {
-            Box::pin(async move { store.list_reactions(&scope, &filter, &paging).await })
+        .page("reactions", Reaction::from, |store, scope, paging| async move {
+            store.list_reactions(&scope, &filter, &paging).await
         })
         .await
 }

@@ -1,5 +1,7 @@
 //! The requests of the read API, as handlers take them as an argument.
 
+use std::sync::Arc;
+
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
@@ -13,10 +15,10 @@ use crate::http::ApiState;
 use crate::http::auth::access::Caller;
 use crate::http::limits::response_memory::ReservedResponse;
 use crate::http::problem::Problem;
-use crate::http::store_handle::{StoreFuture, StoreRef};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::page::{Page, Paging, SortKey};
+use store::{Store, StoreError};
 
 /// A request of a caller, with its parameters and the memory for its response.
 pub struct ApiRequest<P = NoParameters> {
@@ -48,10 +50,10 @@ impl<P> ApiRequest<P> {
     ///
     /// # Errors
     /// 503 if the database does not answer.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        query: impl for<'s> FnOnce(StoreRef<'s>, Scope) -> StoreFuture<'s, T> + Send + 'static,
-    ) -> Result<T, Problem> {
+    pub async fn ask<T: Send + 'static, F>(&self, query: impl FnOnce(Arc<dyn Store>, Scope) -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
         let scope = self.caller.scope.clone();
         self.api.store.ask(|store| query(store, scope)).await
     }
@@ -66,23 +68,25 @@ impl<P> ApiRequest<P> {
 }
 
 impl ApiRequest<PageParameters> {
-    /// Answers with a page of the rows that `query` finds, each shown as a `V`. `list` names the list for its cursors.
+    /// Answers with a page of the rows that `query` finds, each shown by `view`. `list` names the list for its cursors.
     ///
     /// # Errors
     /// Parameters that do not fit together; 503 if the database does not answer.
-    pub async fn page<V, R, K>(
+    pub async fn page<R, V, K, F>(
         self,
-        list: &'static str,
-        query: impl for<'s> FnOnce(StoreRef<'s>, Scope, Paging<K>) -> StoreFuture<'s, Page<R, K>> + Send + 'static,
+        list: &str,
+        view: fn(R) -> V,
+        query: impl FnOnce(Arc<dyn Store>, Scope, Paging<K>) -> F,
     ) -> Result<HttpResponse, Problem>
     where
-        V: From<R> + Serialize,
         R: Send + 'static,
+        V: Serialize,
         K: Serialize + DeserializeOwned + Clone + Send + 'static,
+        F: Future<Output = Result<Page<R, K>, StoreError>> + Send + 'static,
     {
         let paging = self.parameters.paging(list, &self.api.local_time.zone)?;
         let page = self.ask(|store, scope| query(store, scope, paging)).await?;
-        self.response.json(&ListResponse::new(list, page.map(V::from)))
+        self.response.json(&ListResponse::new(list, page.map(view)))
     }
 
     /// Answers with an empty page, if the parameters are valid for the list.

@@ -160,7 +160,7 @@ impl Access {
         }
         // The database is not asked about text that cannot be a token.
         std::str::from_utf8(token).ok().and_then(Token::parse).ok_or(Problem::TokenInvalid)?;
-        let token = self.store.ask(move |store| Box::pin(async move { store.token_by_digest(&digest).await })).await?;
+        let token = self.store.ask(|store| async move { store.token_by_digest(&digest).await }).await?;
         let now = self.clock.now();
         let token = token.filter(|token| token.is_active(now)).ok_or(Problem::TokenInvalid)?;
         self.record_use(&token, now);
@@ -187,7 +187,7 @@ impl Access {
     }
 
     async fn active(&self, id: TokenId) -> Result<Option<ApiToken>, Problem> {
-        let token = self.store.ask(move |store| Box::pin(async move { store.token_by_id(id).await })).await?;
+        let token = self.store.ask(|store| async move { store.token_by_id(id).await }).await?;
         let now = self.clock.now();
         Ok(token.filter(|token| token.is_active(now)))
     }
@@ -203,8 +203,8 @@ impl Access {
             return;
         }
         recorded.insert(id, now);
-        self.store.run_in_background("the use of a token was not recorded", move |store| {
-            Box::pin(async move { store.note_token_use(id, now, since).await })
+        self.store.run_in_background("the use of a token was not recorded", |store| async move {
+            store.note_token_use(id, now, since).await
         });
     }
 }

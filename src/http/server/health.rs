@@ -66,7 +66,7 @@ impl Readiness {
     }
 
     async fn ping(&self) -> bool {
-        let ping = self.store.spawn(|store| Box::pin(async move { timeout(ANSWER_WAIT, store.ping()).await }));
+        let ping = self.store.spawn(|store| async move { timeout(ANSWER_WAIT, store.ping()).await });
         matches!(ping.await, Ok(Ok(Ok(()))))
     }
 }

@@ -18,14 +18,14 @@ use crate::http::auth::access::Access;
 use crate::http::auth::credentials::AcceptedCredentials;
 use crate::http::peer;
 use crate::http::problem::Problem;
-use crate::http::store_handle::{StoreHandle, StoreRef};
+use crate::http::store_handle::StoreHandle;
 use crate::ingest::Ingest;
 use crate::media::MediaCapacity;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
 use platform::meters::Meters;
-use store::StoreError;
+use store::{Store, StoreError};
 
 /// The maximum time that a response waits for the database. Gauges that are not updated by then keep their values.
 const STORE_WAIT: Duration = Duration::from_secs(2);
@@ -111,12 +111,12 @@ impl StoreGauges {
     /// Updates the gauges, unless that was done a short time ago. An update that takes too long goes on in the background.
     async fn update(self: &Arc<Self>) {
         let gauges = self.clone();
-        let update = self.store.spawn(move |store| Box::pin(async move { gauges.update_if_due(store).await }));
+        let update = self.store.spawn(|store| async move { gauges.update_if_due(&*store).await });
         // After an update that is late or has panicked, the gauges keep their values.
         let _ = timeout(STORE_WAIT, update).await;
     }
 
-    async fn update_if_due(&self, store: StoreRef<'_>) {
+    async fn update_if_due(&self, store: &dyn Store) {
         let mut next_update = self.next_update.lock().await;
         let started = Instant::now();
         if started < *next_update {
@@ -128,7 +128,7 @@ impl StoreGauges {
         *next_update = Instant::now() + (started.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE);
     }
 
-    async fn query(&self, store: StoreRef<'_>) -> Result<(), StoreError> {
+    async fn query(&self, store: &dyn Store) -> Result<(), StoreError> {
         let mut last = store.last_events().await?;
         last.sort_by_key(|(instance, _)| !self.configured.contains(instance));
         self.meters.show_last_events(&last);

@@ -125,7 +125,7 @@ pub async fn read(
     page: FeedPage,
 ) -> Result<FeedResponse, Problem> {
     let (scope, filter, FeedPage { since, limit, bytes }) = (scope.clone(), filter.clone(), page);
-    let query = store.ask(move |store| Box::pin(async move { store.feed(&scope, &filter, since, limit).await }));
+    let query = store.ask(|store| async move { store.feed(&scope, &filter, since, limit).await });
     let feed = query.await?;
     let data = feed.items.into_iter().map(FeedItem::from).collect();
     Ok(FeedResponse { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))

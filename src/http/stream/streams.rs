@@ -109,7 +109,7 @@ impl Streams {
 
     /// Returns the number of the latest event.
     pub(crate) async fn latest_seq(&self) -> Result<i64, Problem> {
-        self.store.ask(|store| Box::pin(async move { store.latest_seq().await })).await
+        self.store.ask(|store| async move { store.latest_seq().await }).await
     }
 
     /// Takes a slot for one more stream of this caller.

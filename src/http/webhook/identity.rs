@@ -38,7 +38,7 @@ impl Identity {
         IdentityClaims {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process: self.process.clone(),
-            database: self.store.ask(|store| Box::pin(async move { store.database_id().await })).await.ok(),
+            database: self.store.ask(|store| async move { store.database_id().await }).await.ok(),
             peer,
             trusted: peer.is_some_and(|peer| peer::contain(&self.trusted_proxies, peer)),
             forwarded_for: peer::has_forwarded_for(request),

@@ -128,9 +128,8 @@ pub async fn messages(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let selection = parameters.selection(&request.api.local_time)?;
     let calendar = selection.calendar(by.unwrap_or(CalendarUnit::Day))?;
     let (range, instance_id, grid) = (selection.range(), selection.instance_id, calendar.grid().clone());
-    let counts = request.ask(move |store, scope| {
-        Box::pin(async move { store.count_messages(&scope, instance_id.as_ref(), &grid).await })
-    });
+    let counts =
+        request.ask(|store, scope| async move { store.count_messages(&scope, instance_id.as_ref(), &grid).await });
     let traffic = BucketTraffic::of(&calendar, counts.await?);
     request.response.json(&MessageStatistics::new(range, &calendar, traffic))
 }
@@ -149,9 +148,8 @@ pub async fn delivery(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let calendar = by.map(|unit| selection.calendar(unit)).transpose()?;
     let grid = calendar.as_ref().map_or_else(|| Grid::undivided(selection.period), |it| it.grid().clone());
     let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query = request.ask(move |store, scope| {
-        Box::pin(async move { store.count_deliveries(&scope, instance_id.as_ref(), &grid).await })
-    });
+    let query =
+        request.ask(|store, scope| async move { store.count_deliveries(&scope, instance_id.as_ref(), &grid).await });
     let (acks, times) = query.await?;
     let series = calendar.map_or_else(Vec::new, |calendar| {
         let deliveries = DeliveryFunnel::by_bucket(&calendar, &acks, &times);
@@ -172,9 +170,8 @@ pub async fn responses(request: ApiRequest<StatisticsParameters>) -> Result<Http
     let selection = request.parameters.selection(&request.api.local_time)?;
     let grid = Grid::hours_of_week(&selection.zone, selection.period);
     let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query = request.ask(move |store, scope| {
-        Box::pin(async move { store.count_responses(&scope, instance_id.as_ref(), &grid).await })
-    });
+    let query =
+        request.ask(|store, scope| async move { store.count_responses(&scope, instance_id.as_ref(), &grid).await });
     let (times, waiting) = query.await?;
     let data = (&ResponseDurations::of(&times)).into();
     request.response.json(&ResponseStatistics { range, data, waiting_now: waiting.into() })
@@ -191,8 +188,7 @@ pub async fn hours(request: ApiRequest<StatisticsParameters>) -> Result<HttpResp
     let selection = request.parameters.selection(&request.api.local_time)?;
     let grid = Grid::hours_of_week(&selection.zone, selection.period);
     let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query = request
-        .ask(move |store, scope| Box::pin(async move { store.count_hours(&scope, instance_id.as_ref(), &grid).await }));
+    let query = request.ask(|store, scope| async move { store.count_hours(&scope, instance_id.as_ref(), &grid).await });
     let week = WeekHours::of(&query.await?);
     request.response.json(&HourStatistics { range, data: (&week).into() })
 }
