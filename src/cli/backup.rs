@@ -5,16 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 
-use super::{CommonArgs, WrongUse, runtime};
+use super::{CommonArgs, WrongUse, block_on, progress_bar};
 use crate::backup::{
     self, BackupOrder, BackupPlace, BackupState, BackupStep, CreatedBackup, FileStore, FlawedFile, FoundBackup,
     RestoreOrder, RestoredBackup, VerifiedBackup,
 };
 use crate::blob::BlobLocation;
 use crate::config::{Config, data_dir};
-use crate::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
 use store::Programs;
@@ -137,20 +136,15 @@ pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
         take_over,
         skip_damaged,
     };
-    let bar = BackupProgress::new()?;
-    let restored = block_on(async { Ok(backup::restore(&order, &|step| bar.show(step)).await?) })?;
-    bar.clear();
+    let bar = bar()?;
+    let restored = block_on(async { Ok(backup::restore(&order, &|step| show(&bar, step)).await?) })?;
+    bar.finish_and_clear();
     report_restored(&config, &restored, take_over)
-}
-
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    runtime()?.block_on(work)
 }
 
 /// Reads the settings and starts logging. Files created after this have no permissions for others.
 fn start(settings: CommonArgs) -> anyhow::Result<Config> {
-    let config = settings.config()?;
-    telemetry::init(&config.log);
+    let config = settings.start()?;
     data_dir::make_private();
     Ok(config)
 }
@@ -168,9 +162,9 @@ async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, program
         keep,
         clock: &SystemClock,
     };
-    let bar = BackupProgress::new()?;
-    let made = backup::create(&order, &|step| bar.show(step)).await?;
-    bar.clear();
+    let bar = bar()?;
+    let made = backup::create(&order, &|step| show(&bar, step)).await?;
+    bar.finish_and_clear();
     let CreatedBackup { name, manifest, new_files, new_bytes, cleaned, pruned } = made;
     let mut out = terminal::stdout();
     for broken_off in cleaned {
@@ -231,9 +225,9 @@ async fn list(config: &Config, from: &BlobLocation) -> anyhow::Result<()> {
 
 async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> anyhow::Result<()> {
     let place = BackupPlace::open(from, &config.media.s3)?;
-    let bar = BackupProgress::new()?;
-    let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| bar.show(step)).await?;
-    bar.clear();
+    let bar = bar()?;
+    let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| show(&bar, step)).await?;
+    bar.finish_and_clear();
     let VerifiedBackup { name, manifest, problems } = verified;
     let mut out = terminal::stdout();
     for problem in &problems {
@@ -273,30 +267,17 @@ fn report_restored(config: &Config, restored: &RestoredBackup, take_over: bool) 
     Ok(())
 }
 
-/// A progress bar, which is shown only if stderr is a terminal.
-struct BackupProgress(ProgressBar);
+fn bar() -> anyhow::Result<ProgressBar> {
+    progress_bar("{msg} {wide_bar} {human_pos} of {human_len} files, {eta} left")
+}
 
-impl BackupProgress {
-    fn new() -> anyhow::Result<Self> {
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} files, {eta} left")?);
-        Ok(Self(bar))
-    }
-
-    fn show(&self, step: BackupStep) {
-        match step {
-            BackupStep::Database(bytes) => {
-                self.0.set_message(format!("the database, {}", indicatif::HumanBytes(bytes)))
-            }
-            BackupStep::Files { done, of } => {
-                self.0.set_length(of);
-                self.0.set_position(done);
-                self.0.set_message("media");
-            }
+fn show(bar: &ProgressBar, step: BackupStep) {
+    match step {
+        BackupStep::Database(bytes) => bar.set_message(format!("the database, {}", HumanBytes(bytes))),
+        BackupStep::Files { done, of } => {
+            bar.set_length(of);
+            bar.set_position(done);
+            bar.set_message("media");
         }
-    }
-
-    fn clear(&self) {
-        self.0.finish_and_clear();
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{CommonArgs, WrongUse, one_line, runtime};
+use super::{CommonArgs, WrongUse, block_on, one_line};
 use crate::config::ConfigError;
 use crate::doctor::{self, Finding, Report, Verdict};
 use crate::telemetry;
@@ -25,8 +25,7 @@ pub(super) fn run(arguments: DoctorArgs) -> anyhow::Result<()> {
     let report = match arguments.settings.read() {
         Ok(config) => {
             telemetry::init(&config.log);
-            let runtime = runtime()?;
-            runtime.block_on(doctor::examine(&config)).context("the HTTP client cannot be made")?
+            block_on(async { doctor::examine(&config).await.context("the HTTP client cannot be made") })?
         }
         Err(error) => unreadable(&error),
     };

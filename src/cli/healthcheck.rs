@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::{CommonArgs, runtime};
+use super::{CommonArgs, block_on};
 use crate::simulate::SendTarget;
 use platform::outbound;
 use platform::terminal;
@@ -32,8 +32,7 @@ pub(super) fn run(arguments: HealthcheckArgs) -> anyhow::Result<()> {
     let url = format!("{target}/health/{}", if arguments.live { "live" } else { "ready" });
     tls::install_provider();
     let client = outbound::client()?.timeout(WAIT).build()?;
-    let runtime = runtime()?;
-    let (status, body) = runtime.block_on(async {
+    let (status, body) = block_on(async {
         let nobody = |error| anyhow!("no buzon answers at {target}: {}", outbound::unanswered(&error));
         let response = client.get(&url).send().await.map_err(nobody)?;
         let status = response.status();

@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{CommonArgs, open_beside, runtime};
+use super::{CommonArgs, block_on, open_beside};
 use crate::blob::Blobs;
 use crate::config::{Config, data_dir};
 use crate::media::sweeper::{Swept, sweep};
@@ -70,32 +70,29 @@ fn state(text: &str) -> Result<MediaState, String> {
     MediaState::parse(text).ok_or_else(|| format!("it is one of {}", known()))
 }
 
-impl FileFilter {
-    fn filter(self) -> JobFilter {
-        JobFilter { state: self.state, instance_id: self.instance, message_id: self.message }
-    }
-}
-
 /// Runs a command in short transactions, beside a running service.
 pub(super) fn run(command: MediaCommand) -> anyhow::Result<()> {
-    let runtime = runtime()?;
-    runtime.block_on(async {
+    block_on(async {
         match command {
             MediaCommand::List { settings, files, limit } => {
-                list(&*open_beside(&settings.config()?).await?, &files.filter(), limit).await
+                list(&*open_beside(&settings.start()?).await?, files, limit).await
             }
-            MediaCommand::Retry { settings, files, .. } => {
-                retry(&*open_beside(&settings.config()?).await?, &files.filter()).await
-            }
-            MediaCommand::Sweep { settings } => sweep_now(&settings.config()?).await,
+            MediaCommand::Retry { settings, files, .. } => retry(&*open_beside(&settings.start()?).await?, files).await,
+            MediaCommand::Sweep { settings } => sweep_now(&settings.start()?).await,
         }
     })
 }
 
-async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Result<()> {
+async fn list(store: &dyn Store, files: FileFilter, limit: u32) -> anyhow::Result<()> {
+    let filter = MediaFilter {
+        state: files.state,
+        instance_id: files.instance.as_deref().map(InstanceId::from_store),
+        message_id: files.message,
+        ..MediaFilter::default()
+    };
     let counts = store.count_media().await?;
     let paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
-    let jobs = store.list_media(&Scope::All, &media_filter(filter), &paging).await?.rows;
+    let jobs = store.list_media(&Scope::All, &filter, &paging).await?.rows;
     let mut out = terminal::stdout();
     for MediaJobCount { state, count, .. } in &counts {
         writeln!(out, "{state:10} {count:>10}")?;
@@ -109,17 +106,9 @@ async fn list(store: &dyn Store, filter: &JobFilter, limit: u32) -> anyhow::Resu
     Ok(())
 }
 
-fn media_filter(filter: &JobFilter) -> MediaFilter {
-    MediaFilter {
-        state: filter.state,
-        instance_id: filter.instance_id.as_deref().map(InstanceId::from_store),
-        message_id: filter.message_id.clone(),
-        ..MediaFilter::default()
-    }
-}
-
-async fn retry(store: &dyn Store, filter: &JobFilter) -> anyhow::Result<()> {
-    let count = store.retry_media(filter, SystemClock.now()).await?;
+async fn retry(store: &dyn Store, files: FileFilter) -> anyhow::Result<()> {
+    let filter = JobFilter { state: files.state, instance_id: files.instance, message_id: files.message };
+    let count = store.retry_media(&filter, SystemClock.now()).await?;
     writeln!(terminal::stdout(), "files to be fetched again, by the service if it runs: {count}")?;
     Ok(())
 }

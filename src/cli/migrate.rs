@@ -2,23 +2,20 @@
 
 use std::io::Write;
 
-use super::{CommonArgs, runtime, store_options};
+use super::{CommonArgs, block_on, store_options};
 use crate::config::{Config, data_dir};
-use crate::telemetry;
 use platform::terminal;
 use store::{OpenError, OpenMode, Pending};
 
 /// Migrates the schema to this version, and the views to the configured time zone.
 pub(super) fn run(settings: CommonArgs) -> anyhow::Result<()> {
-    let config = settings.config()?;
-    telemetry::init(&config.log);
+    let config = settings.start()?;
     data_dir::prepare(&config.data_dir)?;
     let mut out = terminal::stdout();
     if let Err(OpenError::Absent { path, folder }) = store::present(&config.database) {
         writeln!(out, "there is no database at {path}: a new one is made in {folder}")?;
     }
-    let runtime = runtime()?;
-    match runtime.block_on(migrate(&config))? {
+    match block_on(migrate(&config))? {
         0 => writeln!(out, "{}: the schema has this version already", config.database)?,
         count => writeln!(out, "{}: {count} migrations have run; the schema has this version now", config.database)?,
     }

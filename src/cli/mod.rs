@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::backup::BackupError;
 use crate::blob::BlobError;
@@ -185,6 +186,13 @@ impl CommonArgs {
         }
         Ok(config)
     }
+
+    /// Reads the settings like [`CommonArgs::config`], and starts the log.
+    fn start(self) -> Result<Config, ConfigError> {
+        let config = self.config()?;
+        telemetry::init(&config.log);
+        Ok(config)
+    }
 }
 
 /// Runs the command that the arguments name. The exit code is 2 for a wrong use or setting, 130 for a query that was
@@ -234,9 +242,21 @@ fn arguments() -> Cli {
     })
 }
 
-/// Makes a runtime for a command that needs only one thread.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+/// Runs the work of a command that needs only one thread.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Returns when Ctrl-C is pressed, or never if its signal cannot be received.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Makes a progress bar, which is shown only if stderr is a terminal.
+fn progress_bar(template: &str) -> anyhow::Result<ProgressBar> {
+    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(template)?))
 }
 
 fn store_options(config: &Config, pending: Pending, access: OpenMode) -> Options {
@@ -246,7 +266,6 @@ fn store_options(config: &Config, pending: Pending, access: OpenMode) -> Options
 
 /// Opens the store beside a running service, for a command that works in short transactions.
 async fn open_beside(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    telemetry::init(&config.log);
     Ok(store::open(&store_options(config, Pending::Refuse, OpenMode::Beside)).await?)
 }
 

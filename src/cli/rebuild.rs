@@ -3,20 +3,16 @@
 use std::io::Write;
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{CommonArgs, runtime, store_options};
-use crate::telemetry;
+use super::{CommonArgs, block_on, progress_bar, store_options};
 use platform::terminal;
 use store::{Aim, Difference, OpenMode, Pending, RebuildStage};
 
 /// Compares the tables with the ledger, and corrects them unless `check` is set.
 pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
-    let config = settings.config()?;
-    telemetry::init(&config.log);
+    let config = settings.start()?;
     let aim = if check { Aim::Check } else { Aim::Rebuild };
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len} events, {eta} left")?);
+    let bar = progress_bar("{msg} {wide_bar} {human_pos} of {human_len} events, {eta} left")?;
     let show = |stage| match stage {
         RebuildStage::Applying { seq, last } => {
             bar.set_length(last.unsigned_abs());
@@ -28,8 +24,7 @@ pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
     };
     let access = if check { OpenMode::Beside } else { OpenMode::Serve };
     let options = store_options(&config, Pending::Refuse, access);
-    let runtime = runtime()?;
-    let differences = runtime.block_on(store::rebuild(&options, aim, &show))?;
+    let differences = block_on(async { Ok(store::rebuild(&options, aim, &show).await?) })?;
     bar.finish_and_clear();
     let differing: Vec<&Difference> = differences.iter().filter(|difference| !difference.is_none()).collect();
     let mut out = terminal::stdout();

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
-use super::{CommonArgs, WrongUse, runtime};
+use super::{CommonArgs, WrongUse, block_on};
 use crate::config::Config;
 use crate::simulate::{SendTarget, Sender};
-use crate::telemetry;
 use domain::access::signature::Secret;
 use domain::event::Event;
 use domain::instance::InstanceId;
@@ -20,15 +19,11 @@ use platform::terminal;
 #[derive(Args)]
 pub(super) struct TargetArgs {
     /// The buzon to send to, without /webhook [default: the address in the setting listen]
-    #[arg(long, value_name = "URL", value_parser = target)]
+    #[arg(long, value_name = "URL", value_parser = SendTarget::parse)]
     to: Option<SendTarget>,
     /// Allow this host, the one of the URL, although it is another machine
     #[arg(long, value_name = "HOST")]
     allow_remote: Option<String>,
-}
-
-fn target(text: &str) -> Result<SendTarget, String> {
-    SendTarget::parse(text).map_err(|error| error.to_string())
 }
 
 impl TargetArgs {
@@ -49,15 +44,11 @@ pub(super) struct SendArgs {
     #[command(flatten)]
     to: TargetArgs,
     /// Send the event to the path of this instance, signed with its secret
-    #[arg(long, value_name = "ID", value_parser = instance)]
+    #[arg(long, value_name = "ID", value_parser = InstanceId::for_url)]
     instance: Option<InstanceId>,
     /// The file with the body, which is sent byte for byte; - is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-}
-
-pub(super) fn instance(text: &str) -> Result<InstanceId, String> {
-    InstanceId::for_url(text).map_err(|error| error.to_string())
 }
 
 /// The largest body that buzon takes and one byte more, so that its refusal can be seen.
@@ -65,18 +56,18 @@ const LONGEST: u64 = 4 * 1024 * 1024 + 1;
 
 /// Prints the status and then the answer. Any status but 200 is a failure.
 pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {
-    let config = arguments.settings.config()?;
-    telemetry::init(&config.log);
+    let config = arguments.settings.start()?;
     let target = arguments.to.target(&config)?;
     let body = read(&arguments.file)?;
     let secret = secret(&config, arguments.instance.as_ref(), &body);
     if secret.is_none() {
         terminal::tell("there is no secret for it; it is sent unsigned");
     }
-    let runtime = runtime()?;
     let sender = Sender::new(&target).context("the HTTP client cannot be made")?;
-    let answer = runtime.block_on(sender.send(arguments.instance.as_ref(), body, secret));
-    let answer = answer.map_err(|why| anyhow!("{target} gives no answer: {why}"))?;
+    let answer = block_on(async {
+        let answer = sender.send(arguments.instance.as_ref(), body, secret).await;
+        answer.map_err(|why| anyhow!("{target} gives no answer: {why}"))
+    })?;
     writeln!(terminal::stdout(), "{}\n{}", answer.status, answer.body.trim_end())?;
     if answer.status != 200 {
         bail!("the event was not taken: {}", answer.summary());

@@ -7,17 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::ctrl_c;
 use tokio::time::{Instant, sleep};
 
-use super::send::{TargetArgs, instance};
-use super::{CommonArgs, WrongUse};
+use super::send::TargetArgs;
+use super::{CommonArgs, WrongUse, interrupted, progress_bar};
 use crate::config::Config;
 use crate::simulate::{
     DeliveryKind, FileServer, SendTally, SendTarget, Sender, Shape, TrafficGenerator, WorkingHours, drive,
 };
-use crate::telemetry;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 use platform::clock::{Clock, SystemClock};
@@ -58,7 +55,7 @@ struct ShopArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     instances: u16,
     /// Send as this instance instead, among its real messages; can be repeated
-    #[arg(long = "instance", value_name = "ID", value_parser = instance)]
+    #[arg(long = "instance", value_name = "ID", value_parser = InstanceId::for_url)]
     named: Vec<InstanceId>,
     /// The number of chats of each instance
     #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=100_000))]
@@ -93,8 +90,7 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 pub(super) fn run(arguments: SimulateArgs) -> anyhow::Result<()> {
-    let config = arguments.settings.config()?;
-    telemetry::init(&config.log);
+    let config = arguments.settings.start()?;
     let target = arguments.to.target(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(simulate(&config, &target, &arguments.pace, arguments.shop))
@@ -112,10 +108,13 @@ async fn simulate(config: &Config, target: &SendTarget, pace: &PaceArgs, shop: S
         hours: WorkingHours::new(start, shop.days, &config.time_zone),
         files: files.as_ref().map(FileServer::origin),
     };
-    let bar = bar(target, shape.events)?;
+    let bar = progress_bar("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")?;
+    bar.set_length(shape.events);
+    bar.set_message(format!("sending to {target}"));
     let sender = Sender::new(target).context("the HTTP client cannot be made")?;
     let begun = Instant::now();
     let shown = |tally: &SendTally| bar.set_position(tally.sent());
+    // After Ctrl-C, what was sent until then is summed up.
     let tally = drive(TrafficGenerator::new(shape), pace.rate, &sender, &config.keyring, interrupted(), shown).await;
     let took = begun.elapsed();
     bar.finish_and_clear();
@@ -129,20 +128,6 @@ async fn simulate(config: &Config, target: &SendTarget, pace: &PaceArgs, shop: S
     match tally.not_taken() {
         0 => Ok(()),
         count => bail!("{count} of {} events were not taken", tally.sent()),
-    }
-}
-
-fn bar(target: &SendTarget, events: u64) -> anyhow::Result<ProgressBar> {
-    let bar = ProgressBar::new(events);
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {human_pos} of {human_len}, {eta} left")?);
-    bar.set_message(format!("sending to {target}"));
-    Ok(bar)
-}
-
-/// Returns when Ctrl-C is pressed. What was sent until then is summed up.
-async fn interrupted() {
-    if ctrl_c().await.is_err() {
-        std::future::pending().await
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CommonArgs, runtime};
+use super::{CommonArgs, block_on};
 use platform::random;
 use platform::terminal;
 use store::{RoleName, RoleOrder, RoleOutcome};
@@ -35,9 +35,8 @@ pub(super) fn run(arguments: SqlRoleArgs) -> anyhow::Result<()> {
     let config = arguments.settings.config()?;
     let name = RoleName::parse(&arguments.name)?;
     let order = if arguments.drop { RoleOrder::Drop } else { RoleOrder::Make { password: password()? } };
-    let runtime = runtime()?;
     let readers = store::readers(&config.database)?;
-    let done = runtime.block_on(readers.order(&name, &order, arguments.print))?;
+    let done = block_on(async { Ok(readers.order(&name, &order, arguments.print).await?) })?;
     let said = if arguments.print { statements(&done) } else { outcome(&name, &done) };
     if !arguments.print && !done.left.is_empty() {
         terminal::tell(&format!("buzon: {SUPERUSER_ONLY}; let one run, in this database: {}", done.left.join("; ")));

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::{CommonArgs, WrongUse, open_beside, runtime};
+use super::{CommonArgs, WrongUse, block_on, open_beside};
 use crate::config::Config;
 use domain::access::scope::Scope;
 use domain::access::token::{ApiToken, NewToken, Token, TokenName};
@@ -51,7 +51,7 @@ pub(super) enum TokenCommand {
 #[derive(Args)]
 pub(super) struct NewTokenArgs {
     /// The purpose of the token, such as "dashboard" or "Ana"
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = TokenName::new)]
     name: TokenName,
     /// Allow only this instance; can be repeated [default: everything]
     #[arg(long = "instance", value_name = "ID", value_parser = instance)]
@@ -60,10 +60,6 @@ pub(super) struct NewTokenArgs {
     /// [default: never]
     #[arg(long, value_name = "WHEN", value_parser = Expiry::parse)]
     expires: Option<Expiry>,
-}
-
-fn name(text: &str) -> Result<TokenName, String> {
-    TokenName::new(text).map_err(|error| error.to_string())
 }
 
 fn instance(text: &str) -> Result<InstanceId, String> {
@@ -79,15 +75,14 @@ fn instance(text: &str) -> Result<InstanceId, String> {
 
 /// Runs a command in short transactions, beside a running service.
 pub(super) fn run(command: TokenCommand) -> anyhow::Result<()> {
-    let runtime = runtime()?;
-    runtime.block_on(async {
+    block_on(async {
         match command {
             TokenCommand::Create { settings, new } => {
-                let config = settings.config()?;
+                let config = settings.start()?;
                 create(&*open_beside(&config).await?, &config, new).await
             }
-            TokenCommand::List { settings } => list(&*open_beside(&settings.config()?).await?).await,
-            TokenCommand::Revoke { settings, which } => revoke(&*open_beside(&settings.config()?).await?, &which).await,
+            TokenCommand::List { settings } => list(&*open_beside(&settings.start()?).await?).await,
+            TokenCommand::Revoke { settings, which } => revoke(&*open_beside(&settings.start()?).await?, &which).await,
         }
     })
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{CommonArgs, WrongUse, runtime};
+use super::{CommonArgs, WrongUse, block_on, progress_bar};
 use crate::config::Config;
 use crate::gateway::{Account, Gateway, WaitNotice};
-use crate::telemetry;
 use domain::instance::InstanceId;
 use platform::clock::SystemClock;
 use platform::terminal;
@@ -89,8 +88,7 @@ fn instance(text: &str) -> Result<InstanceId, String> {
 }
 
 pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
-    let runtime = runtime()?;
-    runtime.block_on(async {
+    block_on(async {
         match command {
             GatewayCommand::Register { settings, account, new_secret, drop_old_secret } => {
                 let change = register::SecretChange::of(new_secret, drop_old_secret);
@@ -100,7 +98,7 @@ pub(super) fn run(command: GatewayCommand) -> anyhow::Result<()> {
                 failed::run(AccountClient::open(settings, account, notice())?, limit, json).await
             }
             GatewayCommand::Replay { settings, account, ids, .. } => {
-                let bar = replay::bar()?;
+                let bar = progress_bar("sending again {wide_bar} {human_pos} of {human_len}, {eta} left")?;
                 let client = AccountClient::open(settings, account, replay::notice_above(&bar))?;
                 replay::run(client, ids, bar).await
             }
@@ -117,8 +115,7 @@ struct AccountClient {
 
 impl AccountClient {
     fn open(settings: CommonArgs, account: AccountArgs, on_wait: WaitNotice) -> anyhow::Result<Self> {
-        let config = settings.config()?;
-        telemetry::init(&config.log);
+        let config = settings.start()?;
         let url = config.gateway.url.clone().ok_or_else(|| {
             WrongUse(
                 "BUZON_GATEWAY_URL is not set; it is the gateway's own address, such as https://whapi.co. Or run this where \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::sleep;
 
 use super::{AccountClient, waiting_line};
@@ -18,12 +18,6 @@ const LISTED: usize = 500;
 const BETWEEN: Duration = Duration::from_millis(20);
 /// After so many failures in a row, the gateway is taken to be unable to send any.
 const FAILURES_IN_A_ROW: u32 = 10;
-
-pub(super) fn bar() -> anyhow::Result<ProgressBar> {
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template("sending again {wide_bar} {human_pos} of {human_len}, {eta} left")?);
-    Ok(bar)
-}
 
 /// Prints waits above the bar.
 pub(super) fn notice_above(bar: &ProgressBar) -> WaitNotice {

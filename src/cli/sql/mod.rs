@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 
-use super::CommonArgs;
+use super::{CommonArgs, interrupted};
 use delimited::CsvWriter;
 use json::Json;
 use platform::terminal::{self, EscapeForm};
@@ -82,13 +82,8 @@ async fn ask(arguments: SqlArgs) -> anyhow::Result<()> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let format = arguments.format;
     let printer = tokio::task::spawn_blocking(move || print(format, receiver));
-    let stop = async {
-        // If there is no signal, only the time limit stops the query.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-    if let Err(error) = store::ask(session, &query, Duration::from_secs(arguments.timeout), stop, sender).await {
+    let limit = Duration::from_secs(arguments.timeout);
+    if let Err(error) = store::ask(session, &query, limit, interrupted(), sender).await {
         let _ = timeout(PRINT_WAIT, printer).await;
         return Err(error.into());
     }
