@@ -106,7 +106,8 @@ pub enum OwnSecrets {
 }
 
 /// An error of a setting, in one line: its place, and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct ConfigError(String);
 
 impl ConfigError {
@@ -114,14 +115,6 @@ impl ConfigError {
         Self(format!("{place}: {problem}"))
     }
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 /// The minimum length of a token or a key. A shorter one could be guessed.
 pub const MIN_TOKEN_CHARACTERS: usize = 32;

@@ -82,7 +82,7 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
         for path in ["/webhook", "/webhook/", "/webhook/{instance_id}", "/webhook/{instance_id}/"] {
             let receive = web::resource(path).route(web::post().to(webhook::receive));
             let receive = receive.route(web::get().to(identity::prove));
-            config.service(receive.default_service(web::to(webhook_takes_posts)));
+            config.service(receive.default_service(web::to(|| async { Err::<HttpResponse, _>(WEBHOOK_TAKES_POSTS) })));
         }
     }
     if let Some(api) = &state.api {
@@ -147,28 +147,22 @@ fn landing_page(paths: &[&str], page: &'static LandingPage) -> Resource {
 
 /// Returns a resource of the API that creates something.
 fn posting(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(this_takes_posts))
+    web::resource(path).default_service(other_methods("POST", "this takes a POST"))
 }
 
 /// Returns a read-only resource of the API.
 fn reading(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(api_is_read_only))
+    web::resource(path).default_service(other_methods("GET, HEAD", "the API is read-only"))
 }
 
-async fn api_is_read_only() -> Result<HttpResponse, Problem> {
-    Err(Problem::MethodNotAllowed { allowed: "GET, HEAD", detail: "the API is read-only" })
+/// Returns the route that refuses all methods but the allowed ones.
+fn other_methods(allowed: &'static str, detail: &'static str) -> Route {
+    web::to(move || async move { Err::<HttpResponse, _>(Problem::MethodNotAllowed { allowed, detail }) })
 }
 
-async fn this_takes_posts() -> Result<HttpResponse, Problem> {
-    Err(Problem::MethodNotAllowed { allowed: "POST", detail: "this takes a POST" })
-}
-
+/// The answer of the webhook to other methods.
 const WEBHOOK_TAKES_POSTS: Problem =
     Problem::MethodNotAllowed { allowed: "POST", detail: "this receives POSTs; it is running" };
-
-async fn webhook_takes_posts() -> Result<HttpResponse, Problem> {
-    Err(WEBHOOK_TAKES_POSTS)
-}
 
 async fn not_found(request: HttpRequest, webhook_url: Data<WebhookUrl>) -> Result<HttpResponse, Problem> {
     Err(Problem::NotFound(match *request.method() {

@@ -20,10 +20,7 @@ pub struct ListProblems;
 
 impl IntoResponses for ListProblems {
     fn responses() -> Responses {
-        let mut problems = access();
-        problems.extend([unknown_parameter(), invalid_parameter()]);
-        problems.extend(queries());
-        responses(problems)
+        responses(access().into_iter().chain([unknown_parameter(), invalid_parameter()]).chain(queries()))
     }
 }
 
@@ -32,10 +29,7 @@ pub struct ItemProblems;
 
 impl IntoResponses for ItemProblems {
     fn responses() -> Responses {
-        let mut problems = access();
-        problems.extend([unknown_parameter(), not_found()]);
-        problems.extend(queries());
-        with_not_modified(responses(problems))
+        with_not_modified(responses(access().into_iter().chain([unknown_parameter(), not_found()]).chain(queries())))
     }
 }
 
@@ -44,9 +38,7 @@ pub struct ActionProblems;
 
 impl IntoResponses for ActionProblems {
     fn responses() -> Responses {
-        let mut problems = access();
-        problems.push(Problem::StoreUnavailable);
-        responses(problems)
+        responses(access().into_iter().chain([Problem::StoreUnavailable]))
     }
 }
 
@@ -55,8 +47,7 @@ pub struct FileResponses;
 
 impl IntoResponses for FileResponses {
     fn responses() -> Responses {
-        let mut problems = access();
-        problems.extend([
+        let problems = access().into_iter().chain([
             Problem::TicketInvalid,
             not_found(),
             Problem::MediaNotStored("the file is expired: the gateway no longer has it".to_owned()),
@@ -82,21 +73,19 @@ pub struct StreamProblems;
 
 impl IntoResponses for StreamProblems {
     fn responses() -> Responses {
-        let mut problems = access();
-        problems.extend([
+        responses(access().into_iter().chain([
             Problem::TicketInvalid,
             unknown_parameter(),
             invalid_parameter(),
             Problem::TooManyStreams(StreamPace::default().streams),
             Problem::StoreUnavailable,
-        ]);
-        responses(problems)
+        ]))
     }
 }
 
 /// The problems of every endpoint that needs a token.
-fn access() -> Vec<Problem> {
-    vec![Problem::TokenInQuery, Problem::TokenMissing, Problem::TokenInvalid, Problem::TooManyRefused(1)]
+fn access() -> [Problem; 4] {
+    [Problem::TokenInQuery, Problem::TokenMissing, Problem::TokenInvalid, Problem::TooManyRefused(1)]
 }
 
 /// The problems of every query to the database whose result has no fixed size.
@@ -124,7 +113,7 @@ fn with_not_modified(mut responses: Responses) -> Responses {
 }
 
 /// Describes the problems by status: each code with an example of its detail.
-fn responses(problems: Vec<Problem>) -> Responses {
+fn responses(problems: impl IntoIterator<Item = Problem>) -> Responses {
     let mut by_status = BTreeMap::<_, Vec<Problem>>::new();
     for problem in problems {
         by_status.entry(problem.status_code().as_u16()).or_default().push(problem);
