@@ -42,22 +42,16 @@ pub fn point_in_time(
     at.map(Some).ok_or_else(|| invalid(name, expected))
 }
 
-/// RFC 3339.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = DateTime)]
-pub struct TimeText(#[expect(dead_code, reason = "it is for the OpenAPI document only")] String);
-
-/// The moment at which that day begins in the setting `time_zone`.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Date)]
-pub struct DateText(#[expect(dead_code, reason = "it is for the OpenAPI document only")] String);
-
 /// A point in time.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum PointInTime {
-    Text(#[schema(inline)] TimeText),
-    Day(#[schema(inline)] DateText),
+    /// RFC 3339.
+    #[schema(format = DateTime)]
+    Text(String),
+    /// The moment at which that day begins in the setting `time_zone`.
+    #[schema(format = Date)]
+    Day(String),
     /// Seconds since 1970.
     Seconds(i64),
 }
