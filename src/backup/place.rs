@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 
 use super::BackupError;
-use super::manifest::{BackupName, Manifest};
-use super::transfer::{SizeAndHash, TransferError, receive};
+use super::manifest::{BackupName, CopyFile, Manifest};
+use super::transfer::{TransferError, receive};
 use crate::blob::{BlobError, BlobLocation, Blobs, NamedBlobs, Owner, S3Options};
 use domain::media::object_key::ObjectKey;
 use domain::time::timestamp::Timestamp;
@@ -234,7 +234,7 @@ impl BackupPlace {
         file: &str,
         to: Option<File>,
         read: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<SizeAndHash, BackupError> {
+    ) -> Result<CopyFile, BackupError> {
         let chunks = match self.store.read(name.as_str(), file).await {
             Err(BlobError::NotFound) => return Err(BackupError::Damaged(format!("{name}: {file} is missing"))),
             chunks => chunks.map_err(|error| self.error(error))?,

@@ -50,7 +50,7 @@ pub async fn restore(order: &RestoreOrder<'_>, progress: Progress<'_>) -> Result
     let mut file = tempfile::tempfile_in(order.spool)?;
     let read = |bytes| progress(BackupStep::Database(bytes));
     let copy = order.place.read_copy(&name, manifest.copy_name(), Some(file.try_clone()?), &read).await?;
-    if copy.size != manifest.copy.size || copy.sha256 != manifest.copy.sha256 {
+    if copy != manifest.copy {
         return Err(BackupError::Damaged(format!(
             "{name}: {} is damaged; restore another backup",
             manifest.copy_name()

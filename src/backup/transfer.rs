@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::manifest::{FileFlaw, FlawedFile};
+use super::manifest::{CopyFile, FileFlaw, FlawedFile};
 use super::place::FileStore;
 use super::{BackupError, BackupStep, Progress};
 use crate::blob::BlobError;
@@ -22,18 +22,12 @@ type Chunks = BoxStream<'static, Result<Bytes, BlobError>>;
 /// The number of objects that are processed at once.
 const AT_ONCE: usize = 4;
 
-/// The size and the hash of a file.
-pub(super) struct SizeAndHash {
-    pub(super) size: u64,
-    pub(super) sha256: ObjectKey,
-}
-
 /// Hashes a stream, and writes it to a file if there is one.
 pub(super) async fn receive(
     mut chunks: Chunks,
     to: Option<File>,
     read: &(dyn Fn(u64) + Send + Sync),
-) -> Result<SizeAndHash, TransferError> {
+) -> Result<CopyFile, TransferError> {
     let mut file = to.map(tokio::fs::File::from_std);
     let (mut hash, mut size) = (Sha256::new(), 0);
     while let Some(chunk) = chunks.next().await {
@@ -48,7 +42,7 @@ pub(super) async fn receive(
     if let Some(file) = &mut file {
         file.flush().await.map_err(TransferError::Spool)?;
     }
-    Ok(SizeAndHash { size, sha256: ObjectKey::of_digest(hash.finalize().into()) })
+    Ok(CopyFile { size, sha256: ObjectKey::of_digest(hash.finalize().into()) })
 }
 
 /// The end of a transfer that failed.

@@ -52,6 +52,14 @@ impl BlobError {
         Self::Unavailable(format!("no answer within {} s", limit.as_secs()))
     }
 
+    /// Returns `None` if the file of a request does not exist.
+    pub(super) fn if_found<T>(answer: Result<T, Self>) -> Result<Option<T>, Self> {
+        match answer {
+            Err(Self::NotFound) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     /// Returns the error of a write. For a write, "not found" cannot mean the file.
     pub(super) fn of_write(self) -> Self {
         match self {

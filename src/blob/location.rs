@@ -49,11 +49,9 @@ impl BlobLocation {
     pub fn join(&self, name: &str) -> Self {
         match self {
             Self::Folder(path) => Self::Folder(path.join(name)),
-            Self::Bucket { bucket, prefix } if prefix.is_empty() => {
-                Self::Bucket { bucket: bucket.clone(), prefix: name.to_owned() }
-            }
             Self::Bucket { bucket, prefix } => {
-                Self::Bucket { bucket: bucket.clone(), prefix: format!("{prefix}/{name}") }
+                let prefix = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+                Self::Bucket { bucket: bucket.clone(), prefix }
             }
         }
     }

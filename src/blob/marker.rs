@@ -52,11 +52,8 @@ impl Blobs {
             let found = self.store.get(&self.marker()).await?;
             if found.meta.size > MAX_BYTES { Ok(Vec::new().into()) } else { found.bytes().await }
         };
-        match within(ANSWER, get).await {
-            Ok(content) => Ok(Some(String::from_utf8_lossy(&content).trim().to_owned())),
-            Err(BlobError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let content = BlobError::if_found(within(ANSWER, get).await)?;
+        Ok(content.map(|content| String::from_utf8_lossy(&content).trim().to_owned()))
     }
 
     fn marker(&self) -> ObjectPath {

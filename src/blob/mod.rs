@@ -97,11 +97,8 @@ impl Blobs {
     /// Returns the file, or `None` if it does not exist. A missing bucket looks the same, because its answer has no
     /// body.
     pub async fn find(&self, key: &ObjectKey) -> Result<Option<Object>, BlobError> {
-        match within(ANSWER, self.store.head(&self.path(key))).await {
-            Ok(found) => Ok(Some(list::object(key.clone(), &found))),
-            Err(BlobError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = BlobError::if_found(within(ANSWER, self.store.head(&self.path(key))).await)?;
+        Ok(found.map(|found| list::object(key.clone(), &found)))
     }
 
     /// Removes a file, if it exists.
@@ -110,10 +107,7 @@ impl Blobs {
     }
 
     async fn delete_at(&self, path: &ObjectPath) -> Result<(), BlobError> {
-        match within(ANSWER, self.store.delete(path)).await {
-            Err(BlobError::NotFound) => Ok(()),
-            deleted => deleted,
-        }
+        BlobError::if_found(within(ANSWER, self.store.delete(path)).await).map(drop)
     }
 
     /// Returns a URL at which anyone can GET the file for a while (at most seven days, since a bucket refuses more),

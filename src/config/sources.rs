@@ -124,6 +124,12 @@ struct FoundSetting {
     file: Option<PathBuf>,
 }
 
+impl FoundSetting {
+    fn by_default(text: impl Into<String>) -> Self {
+        Self { text: text.into(), place: SettingPlace::Default, file: None }
+    }
+}
+
 /// The file with settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SettingsFile {
@@ -175,11 +181,10 @@ impl SettingSources {
             }
         }
         if let Some(data_dir) = found.get("data_dir").map(|found| PathBuf::from(&found.text)) {
-            let default = |text: String| FoundSetting { text, place: SettingPlace::Default, file: None };
             let database = format!("sqlite://{}", data_dir.join(DATABASE_FILE).display());
-            found.entry(DATABASE_URL).or_insert_with(|| default(database));
+            found.entry(DATABASE_URL).or_insert_with(|| FoundSetting::by_default(database));
             let folder = data_dir.join(MEDIA_FOLDER).display().to_string();
-            found.entry(MEDIA_STORE).or_insert_with(|| default(folder));
+            found.entry(MEDIA_STORE).or_insert_with(|| FoundSetting::by_default(folder));
         }
         // The path stays relative if the working folder is gone.
         let path = std::path::absolute(&file.path).unwrap_or(file.path);
@@ -312,16 +317,7 @@ fn find(
         (None, Some(in_file)) => {
             Ok(Some(FoundSetting { text: secret_file(&in_file)?, file: Some(in_file.text.into()), ..in_file }))
         }
-        (direct, None) => {
-            let default = || {
-                setting.default.map(|text| FoundSetting {
-                    text: text.to_owned(),
-                    place: SettingPlace::Default,
-                    file: None,
-                })
-            };
-            Ok(direct.or_else(default))
-        }
+        (direct, None) => Ok(direct.or_else(|| setting.default.map(FoundSetting::by_default))),
     }
 }
 

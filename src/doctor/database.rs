@@ -11,7 +11,7 @@ const DATABASE: &str = "database";
 /// The examination of a database, with a sample of its server's clock.
 pub(super) struct ExaminedDatabase {
     examination: Examination,
-    sample: Option<ClockSample>,
+    pub(super) sample: Option<ClockSample>,
     pub(super) id: Option<String>,
 }
 
@@ -31,10 +31,6 @@ pub(super) async fn check(config: &Config) -> (Finding, Option<ExaminedDatabase>
         Err(_) if is_before_the_first_start(config) => (nothing(config), None),
         Err(error) => (Finding::failure(DATABASE, error.to_string(), remedy(&error)), None),
     }
-}
-
-pub(super) fn time(found: &ExaminedDatabase) -> Option<ClockSample> {
-    found.sample.clone()
 }
 
 /// Returns whether the data folder of the database does not exist yet. The first start creates it, but no other folder.

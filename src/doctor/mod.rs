@@ -50,7 +50,7 @@ pub async fn examine(config: &Config) -> Result<Report, reqwest::Error> {
     report.add([media::check(config, id).await]);
     let (gateway, gateway_time) = gateway::check(config, &client).await;
     report.add(gateway);
-    let database_time = found.as_ref().and_then(database::time);
+    let database_time = found.as_ref().and_then(|found| found.sample.clone());
     report.add([clock::check(gateway_time.or(database_time))]);
     let (service, here) = service::check(config, &prober, &client, id).await;
     report.add([service]);

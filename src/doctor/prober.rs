@@ -62,7 +62,7 @@ impl Prober {
             return ProbeResult::Redirect(location.unwrap_or("another address").to_owned());
         }
         let is_problem = header(&response, CONTENT_TYPE.as_str()).starts_with("application/problem+json");
-        let body = body(response).await.unwrap_or_default();
+        let body = outbound::beginning(response, MAX_ANSWER).await.unwrap_or_default();
         if is_problem && status == StatusCode::METHOD_NOT_ALLOWED {
             return ProbeResult::Another;
         }
@@ -74,16 +74,4 @@ impl Prober {
 
 fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-/// Reads the body, or its beginning if it is too long for an answer of buzon.
-async fn body(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MAX_ANSWER {
-            break;
-        }
-    }
-    Ok(bytes)
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder, Response};
 use url::Url;
 
 /// Returns the builder of a client that sends the given request and nothing else: it uses no proxies and no cookies,
@@ -54,4 +54,19 @@ pub fn plain_url(text: &str) -> Option<Url> {
             && url.password().is_none()
     };
     Url::parse(text).ok().filter(plain)
+}
+
+/// Reads a body, or its first `max` bytes if it is longer.
+///
+/// # Errors
+/// If the connection breaks off before that.
+pub async fn beginning(mut response: Response, max: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(max - bytes.len())]);
+        if bytes.len() == max {
+            break;
+        }
+    }
+    Ok(bytes)
 }

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client, Response};
 use tokio::time::Instant;
 
 use super::target::{LOCALHOST, SendTarget};
@@ -65,20 +65,10 @@ impl Sender {
         let begun = Instant::now();
         let response = request.body(body).send().await.map_err(|error| outbound::unanswered(&error))?;
         let status = response.status().as_u16();
-        let body = read(response).await.map_err(|error| outbound::unanswered(&error))?;
+        let body = outbound::beginning(response, MAX_ANSWER).await.map_err(|error| outbound::unanswered(&error))?;
+        let body = String::from_utf8_lossy(&body).into_owned();
         Ok(SendAnswer { status, body, took: begun.elapsed() })
     }
-}
-
-async fn read(mut response: Response) -> Result<String, reqwest::Error> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        bytes.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER - bytes.len())]);
-        if bytes.len() == MAX_ANSWER {
-            break;
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl SendAnswer {

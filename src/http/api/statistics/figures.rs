@@ -271,12 +271,6 @@ fn share(part: u64, total: u64) -> Option<f64> {
     (total > 0).then(|| (part as f64 / total as f64 * 10_000.0).round() / 10_000.0)
 }
 
-impl DeliveryBucket {
-    pub fn new(bucket: &Bucket, delivery: &DeliveryFunnel) -> Self {
-        Self { bucket: bucket.into(), figures: delivery.into() }
-    }
-}
-
 impl From<&ResponseDurations> for ResponseBreakdown {
     fn from(responses: &ResponseDurations) -> Self {
         let hours = responses.by_hour.iter().enumerate();

@@ -154,7 +154,7 @@ pub async fn delivery(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let series = calendar.map_or_else(Vec::new, |calendar| {
         let deliveries = DeliveryFunnel::by_bucket(&calendar, &acks, &times);
         let buckets = calendar.buckets().iter().zip(&deliveries);
-        buckets.map(|(bucket, delivery)| DeliveryBucket::new(bucket, delivery)).collect()
+        buckets.map(|(bucket, it)| DeliveryBucket { bucket: bucket.into(), figures: it.into() }).collect()
     });
     request.response.json(&DeliveryStatistics { range, data: (&DeliveryFunnel::of(&acks, &times)).into(), series })
 }
