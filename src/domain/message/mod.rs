@@ -211,26 +211,23 @@ impl Location {
 impl MessageFields {
     /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay.
     fn overlay(self, later: &MessageFields) -> Self {
-        fn last<T: Clone>(later: &Option<T>, earlier: Option<T>) -> Option<T> {
-            later.clone().or(earlier)
-        }
         Self {
-            chat_id: last(&later.chat_id, self.chat_id),
-            from_id: last(&later.from_id, self.from_id),
-            to_id: last(&later.to_id, self.to_id),
+            chat_id: later.chat_id.clone().or(self.chat_id),
+            from_id: later.from_id.clone().or(self.from_id),
+            to_id: later.to_id.clone().or(self.to_id),
             from_me: later.from_me || self.from_me,
-            sender_name: last(&later.sender_name, self.sender_name),
-            body: last(&later.body, self.body),
-            kind: last(&later.kind, self.kind),
-            sent_at: last(&later.sent_at, self.sent_at),
-            is_group: last(&later.is_group, self.is_group),
-            quoted_message_id: last(&later.quoted_message_id, self.quoted_message_id),
-            reaction: last(&later.reaction, self.reaction),
-            media_url: last(&later.media_url, self.media_url),
-            location: last(&later.location, self.location),
-            vcard: last(&later.vcard, self.vcard),
-            status: last(&later.status, self.status),
-            group_sender: last(&later.group_sender, self.group_sender),
+            sender_name: later.sender_name.clone().or(self.sender_name),
+            body: later.body.clone().or(self.body),
+            kind: later.kind.clone().or(self.kind),
+            sent_at: later.sent_at.or(self.sent_at),
+            is_group: later.is_group.or(self.is_group),
+            quoted_message_id: later.quoted_message_id.clone().or(self.quoted_message_id),
+            reaction: later.reaction.clone().or(self.reaction),
+            media_url: later.media_url.clone().or(self.media_url),
+            location: later.location.or(self.location),
+            vcard: later.vcard.clone().or(self.vcard),
+            status: later.status.clone().or(self.status),
+            group_sender: later.group_sender.clone().or(self.group_sender),
         }
     }
 }

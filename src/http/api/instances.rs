@@ -29,7 +29,7 @@ pub struct InstancesResponse {
 }
 
 /// A WhatsApp number at the gateway.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 pub struct Instance {
     /// `-` stands for events without an instance.
     #[schema(example = "123")]
@@ -87,7 +87,8 @@ pub async fn list(request: ApiRequest) -> Result<HttpResponse, Problem> {
         query.await?.into_iter().map(|report| (report.instance_id.clone(), report.into())).collect();
     let configured = api.configured_instances.iter().filter(|it| request.caller.scope.allows(&it.id));
     for config::ConfiguredInstance { id, name, .. } in configured {
-        instances.entry(id.clone()).or_insert_with(|| Instance::without_events(id)).name = name.clone();
+        let without_events = || Instance { instance_id: id.as_str().to_owned(), ..Instance::default() };
+        instances.entry(id.clone()).or_insert_with(without_events).name = name.clone();
     }
     let mut data: Vec<Instance> = instances.into_values().collect();
     let sizes: Vec<usize> = data.iter().map(encoded_len).collect();
@@ -97,29 +98,16 @@ pub async fn list(request: ApiRequest) -> Result<HttpResponse, Problem> {
     request.response.json(&InstancesResponse { data, truncated, time_zone: zone.name().to_owned() })
 }
 
-impl Instance {
-    fn without_events(id: &InstanceId) -> Self {
-        Self {
-            instance_id: id.as_str().to_owned(),
-            name: None,
-            first_event: None,
-            last_event: None,
-            last_message_at: None,
-            today: Today::default(),
-            quarantined: 0,
-        }
-    }
-}
-
 impl From<InstanceReport> for Instance {
     fn from(report: InstanceReport) -> Self {
         Self {
+            instance_id: report.instance_id.as_str().to_owned(),
+            name: None,
             first_event: Some(report.first_event.into()),
             last_event: Some(report.last_event.into()),
             last_message_at: report.last_message_at.map(rfc3339),
             today: Today { incoming: report.incoming, outgoing: report.outgoing },
             quarantined: report.quarantined,
-            ..Self::without_events(&report.instance_id)
         }
     }
 }
