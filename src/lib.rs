@@ -1,22 +1,7 @@
 //! buzon: the webhook backing store of a WhatsApp gateway's instances.
 //!
-//! The way of an event goes in one direction through these modules, and so do their imports:
-//!
-//! ```text
-//! main → cli, config, telemetry → app, doctor → exposure → http → {ingest, media, gateway, backup} → {store, blob} → domain
-//! ```
-//!
-//! - [`http`] takes the bytes off the wire and verifies them; the only place with actix.
-//! - [`ingest`] commits what waits as one batch.
-//! - [`media`] fetches what a message's `media_url` names.
-//! - [`gateway`] speaks to the gateway's own API, and asks it for what was missed while the store was away.
-//! - [`backup`] copies the database and the files to another place, and restores them from there.
-//! - [`doctor`] looks whether everything around a service is as it must be, and says what to do where it is not.
-//! - [`simulate`] plays the gateway: signed traffic for a buzon that is tried out.
-//! - [`blob`] keeps those files in a folder or a bucket; the only place with object_store.
-//! - [`store`] has the SQL, twice: SQLite and PostgreSQL; the only place with sqlx.
-//! - [`meters`] counts, for Prometheus.
-//! - [`domain`] has the rules, without any of the above.
+//! `docs/architecture.md` follows an event through these modules. Its map says what each is for and what it may import;
+//! `tests/architecture.rs` holds the source to that map.
 
 pub mod app;
 pub mod backup;
