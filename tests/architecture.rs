@@ -112,21 +112,6 @@ fn imports_go_only_where_the_map_says() {
     }
 }
 
-/// What several rooms need stands outside of them.
-#[test]
-fn the_rooms_of_the_store_import_nothing_of_each_other() {
-    const ROOMS: [&str; 3] = ["write", "read", "admin"];
-    let room =
-        |path: &str| path.strip_prefix("store/")?.split('/').find_map(|part| ROOMS.into_iter().find(|it| *it == part));
-    for (path, text) in sources() {
-        let name = path.display().to_string();
-        let Some(own) = room(&name) else { continue };
-        for import in imports(&path, &text) {
-            assert!(room(&import).is_none_or(|other| other == own), "{name} imports {import}");
-        }
-    }
-}
-
 #[test]
 fn every_folder_of_the_map_is_there() {
     for (folder, imports) in map() {
