@@ -72,8 +72,8 @@ impl From<MigrateError> for OpenError {
 }
 
 #[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests {
-    #![cfg(feature = "sqlite")]
 
     use sqlx::migrate::{Migration, MigrationType};
     use sqlx::{Connection, Executor, SqlSafeStr, SqliteConnection};

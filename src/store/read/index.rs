@@ -139,15 +139,15 @@ impl MessageFilter {
             _ if self.has_media == Some(true) => vec![query(self, &FILE, ranges)],
             None => vec![query(self, self.by_word_or_direction(), ranges)],
             Some(PENDING) => {
-                let parts = [(true, &ACK), (false, self.from_me(false).by_word_or_direction())];
+                let parts = [(true, &ACK), (false, self.with_from_me(false).by_word_or_direction())];
                 let wanted = parts.into_iter().filter(|(from_me, _)| self.from_me.is_none_or(|it| it == *from_me));
-                wanted.map(|(from_me, index)| query(&self.from_me(from_me), index, ranges.clone())).collect()
+                wanted.map(|(from_me, index)| query(&self.with_from_me(from_me), index, ranges.clone())).collect()
             }
             Some(_) => vec![query(self, &ACK, ranges)],
         }
     }
 
-    fn from_me(&self, from_me: bool) -> Self {
+    fn with_from_me(&self, from_me: bool) -> Self {
         Self { from_me: Some(from_me), ..self.clone() }
     }
 
