@@ -15,7 +15,7 @@ use store::StoreError;
 /// Seconds after which a client should try again when the server is the cause.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// A reason why a request is not answered as asked. [`Problem::kind`] has the status and the code of each, and
+/// A reason why a request is not answered as asked. `Problem::kind` has the status and the code of each, and
 /// `openapi/problems.rs` says which endpoints can answer with it.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
