@@ -233,3 +233,19 @@ fn a_file_has_one_job_and_at_most_400_lines() {
         assert!(text.lines().count() <= 400, "{}", path.display());
     }
 }
+
+/// A comment that opens with one of these words is a fragment of a sentence.
+#[test]
+fn a_comment_begins_with_a_subject_or_a_verb() {
+    const FRAGMENTS: [&str; 5] = ["How ", "Of ", "What ", "Whether ", "Whose "];
+    for (path, text) in sources() {
+        let mut within = false;
+        for line in text.lines().map(str::trim_start) {
+            let comment = line.strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim_start());
+            let opens = comment.filter(|_| !within);
+            within = comment.is_some_and(|comment| !comment.is_empty());
+            let fragment = opens.is_some_and(|opening| FRAGMENTS.iter().any(|word| opening.starts_with(word)));
+            assert!(!fragment, "{}: {line}", path.display());
+        }
+    }
+}

@@ -19,11 +19,11 @@ use platform::outbound;
 use platform::tls;
 
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// How long one answer may take. A replay lasts as long as the delivery that it causes.
+/// The time limit of one answer. A replay lasts as long as the delivery that it causes.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
-/// How many times a request is repeated after a 429, and the longest wait before that.
+/// The number of times that a request is repeated after a 429, and the longest wait before that.
 const WAITS: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The first wait if the gateway names none. Each further wait is twice as long.
@@ -41,7 +41,7 @@ pub struct Gateway {
     on_wait: WaitNotice,
 }
 
-/// What a request is about. It decides what a 404 means, and what must not be quoted from an answer.
+/// The subject of a request. It decides the meaning of a 404, and which part of an answer must not be quoted.
 enum RequestSubject<'a> {
     Webhook(&'a Secret),
     List,

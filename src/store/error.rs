@@ -29,7 +29,7 @@ pub enum StoreError {
         table: Option<&'static str>,
         /// The column's name, or its position in the statement, counted from 0.
         column: String,
-        /// What is wrong with the value, which is not quoted.
+        /// The reason why the value cannot be read. It does not quote the value.
         reason: String,
     },
     /// A statement returned without an error, and did not write all of its rows.

@@ -54,17 +54,17 @@ pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenSto
     async fn latest_seq(&self) -> Result<i64, StoreError>;
 }
 
-/// Whether the database is there.
+/// The connections of a store to its database.
 #[async_trait]
 pub trait Availability: Send + Sync {
-    /// Asks the database for an answer, on a connection that is not the writer's.
+    /// Returns once the database has answered, on a connection that is not the writer's.
     async fn ping(&self) -> Result<(), StoreError>;
 
     /// Closes the connections in an orderly way. The store cannot be used afterwards.
     async fn close(&self);
 }
 
-/// Which database holds the data.
+/// The database that holds the data.
 #[derive(Clone)]
 pub enum Database {
     #[cfg(feature = "sqlite")]
@@ -115,7 +115,7 @@ impl Database {
         }
     }
 
-    /// True if the URL holds a password, so that whoever reads it can open the database.
+    /// Returns whether the URL contains a password, with which anybody who reads it can open the database.
     pub fn has_password(&self) -> bool {
         match self {
             #[cfg(feature = "sqlite")]
@@ -125,7 +125,7 @@ impl Database {
         }
     }
 
-    /// Where this machine keeps it, if it does and that is known.
+    /// Returns the folder of the database, if it is a file of this machine.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             #[cfg(feature = "sqlite")]
@@ -138,7 +138,7 @@ impl Database {
     }
 }
 
-/// Without the password, and without parameters, which may hold one too.
+/// Writes the URL without the password, and without the parameters, which may contain one too.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,30 +156,30 @@ impl fmt::Debug for Database {
     }
 }
 
-/// How a store is opened.
+/// The options of opening a store.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub database: Database,
     pub pending: Pending,
     pub access: OpenMode,
-    /// Take PostgreSQL with `fsync` or `full_page_writes` off: for managed services that guard the log themselves.
+    /// Accepts PostgreSQL with `fsync` or `full_page_writes` off, for managed services that protect the log themselves.
     pub allow_managed_pg: bool,
 }
 
-/// What a store is opened for.
+/// The purpose for which a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
-    /// To serve. SQLite takes one server at a time.
+    /// The store is for a server. SQLite accepts one server at a time.
     Serve,
-    /// To work in short transactions beside a server.
+    /// The store is for short transactions beside a server.
     Beside,
 }
 
-/// Makes sure that a database is there, of which only a server and `migrate` make a new one. Whether a PostgreSQL
-/// server has one, it says when it is connected to.
+/// Checks that a database exists. Only a server and `migrate` create a new one. A PostgreSQL server is not asked: it
+/// says whether it has the database when a connection is made.
 ///
 /// # Errors
-/// [`OpenError::Absent`], mostly where a command is run in another folder than the service.
+/// [`OpenError::Absent`], mostly because a command runs in another folder than the service.
 pub fn present(database: &Database) -> Result<(), OpenError> {
     match database {
         #[cfg(feature = "sqlite")]
@@ -189,8 +189,7 @@ pub fn present(database: &Database) -> Result<(), OpenError> {
     }
 }
 
-/// Opens the store, and brings its schema to this version or refuses. What a migration leaves to be worked out is
-/// worked out too, which takes its time when there are many messages.
+/// Opens the store, and brings its schema to this version or refuses.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     if options.access == OpenMode::Beside {
         present(&options.database)?;
@@ -208,7 +207,7 @@ pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     }
 }
 
-/// Looks at a database as a start would, and changes nothing; beside a server too.
+/// Checks a database as a start would, without a change. A server may run at the same time.
 #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "it is of PostgreSQL"))]
 pub async fn examine(database: &Database, allow_managed_pg: bool) -> Result<Examination, OpenError> {
     match database {
@@ -229,8 +228,8 @@ pub async fn migrate(database: &Database) -> Result<usize, OpenError> {
     }
 }
 
-/// Compares the tables of a database, of this version's schema, with what its ledger says; with [`Aim::Rebuild`] makes
-/// them that.
+/// Compares the tables of a database with its ledger, and with [`Aim::Rebuild`] corrects them. The schema must be of this
+/// version.
 pub async fn rebuild(
     options: &Options,
     aim: Aim,
@@ -245,7 +244,7 @@ pub async fn rebuild(
     }
 }
 
-/// Opens a connection for one query of a person, beside a server.
+/// Opens a connection for one ad-hoc query. A server may run at the same time.
 pub async fn session(database: &Database) -> Result<Box<dyn Session>, OpenError> {
     present(database)?;
     match database {
@@ -256,7 +255,7 @@ pub async fn session(database: &Database) -> Result<Box<dyn Session>, OpenError>
     }
 }
 
-/// The roles of the database's server that read and do not write.
+/// Returns the management of the server's roles that can only read.
 pub fn readers(database: &Database) -> Result<Box<dyn ReadOnlyRoles>, ReaderError> {
     match database {
         #[cfg(feature = "sqlite")]
@@ -266,7 +265,7 @@ pub fn readers(database: &Database) -> Result<Box<dyn ReadOnlyRoles>, ReaderErro
     }
 }
 
-/// The means of making copies of a database, and a database of a copy.
+/// Returns the means to copy a database, and to restore one from a copy.
 #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "it is of PostgreSQL"))]
 pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
     match database {
@@ -277,10 +276,10 @@ pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
     }
 }
 
-/// What a copy holds, after all of it was read. `None` where a copy is of use to its database's own programs alone.
+/// Reads all of a copy, and returns its contents. Returns `None` if only the database's own programs can read the copy.
 ///
 /// # Errors
-/// [`CopyError::Damaged`] if it is not sound.
+/// [`CopyError::Damaged`] if the copy is damaged.
 #[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "PostgreSQL's own programs read its copies"))]
 pub async fn inspect_copy(kind: DatabaseKind, copy: &Path) -> Result<Option<Copied>, CopyError> {
     match kind {

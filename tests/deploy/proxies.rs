@@ -1,4 +1,4 @@
-//! What the internet can reach of a buzon behind the shipped proxy configurations.
+//! The parts of a buzon that the internet can reach behind the shipped proxy configurations.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -74,7 +74,7 @@ pub struct Message {
     pub vcard: Option<String>,
     #[schema(example = "received")]
     pub status: Option<String>,
-    /// How far an outgoing message has come: pending, sent, failed, delivered, read or played. Incoming messages stay
+    /// The progress of an outgoing message: pending, sent, failed, delivered, read or played. Incoming messages stay
     /// pending.
     #[schema(example = "pending")]
     pub ack: String,

@@ -53,7 +53,7 @@ pub enum RoleOrder {
     Drop,
 }
 
-/// What was or would be done. This holds a password, and must not be logged.
+/// The statements that ran, or would run. They contain a password, and must not be logged.
 pub struct RoleOutcome {
     /// The statements, without semicolons at the end. One of them holds the password.
     pub statements: Vec<String>,

@@ -1,25 +1,26 @@
-//! Whether a database's schema is ours, and of this version; and bringing it there.
+//! The check that a schema is ours and of this version, and its migrations.
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
 use crate::OpenError;
 use crate::StoreError;
 
-/// A name of its own, so that another sqlx program's migrations are never taken for ours.
+/// The table of the migrations that have run. Its name is our own, so that the migrations of another program that uses
+/// sqlx are never taken for ours.
 pub(crate) const MIGRATIONS_TABLE: &str = "_buzon_migrations";
 
-/// A table that is there while a database is being restored.
+/// A table that exists while a database is being restored.
 pub(crate) const RESTORING: &str = "_buzon_restoring";
 
-/// What to do about migrations that have not run.
+/// The treatment of migrations that have not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
     Run,
     Refuse,
 }
 
-/// How many migrations have not run. `tables` are the tables and views that the database holds; where there are some and
-/// none is ours, it belongs to another program.
+/// Returns how many migrations have not run. `tables` are the tables and views of the database. If there are some and none
+/// is ours, the database belongs to another program.
 pub(crate) async fn missing<C: Migrate>(
     connection: &mut C,
     migrations: &Migrator,

@@ -16,7 +16,7 @@ use domain::time::timestamp::Timestamp;
 /// character more, so that a longer body is seen to be cut.
 pub(crate) const ENOUGH_OF_A_BODY: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
 
-/// What happens to a message that exists already.
+/// The treatment of a message that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfPresent {
     Keep,

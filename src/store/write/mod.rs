@@ -1,4 +1,4 @@
-//! What is written: events and what they mean, media jobs, and all of it made anew.
+//! The write side: a batch of events and its consequences, media jobs, and the rebuild.
 
 pub(crate) mod acks;
 pub(crate) mod chats;

@@ -55,7 +55,7 @@ pub(crate) const TABLES: [DerivedTable; 7] = [
     },
 ];
 
-/// How a table differs from what the ledger says.
+/// A difference between a table and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub table: &'static str,

@@ -22,7 +22,7 @@ use crate::support::program::process::Buzon;
 
 /// The largest body that is accepted.
 const LIMIT: usize = 4 * 1024 * 1024;
-/// How many copies of each request are sent at the same time.
+/// The number of copies of each request that are sent at the same time.
 const COPIES: usize = 4;
 /// 64 MiB of bodies may be arriving and another 64 MiB waiting; each event exists in several copies while it is stored.
 const MAX_MEMORY: u64 = 600_000_000;

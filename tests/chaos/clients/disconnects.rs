@@ -18,7 +18,7 @@ use crate::support::database::world::{Backend, World, on_both};
 use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
-/// How many clients disconnect at the same time.
+/// The number of clients that disconnect at the same time.
 const CLIENTS: u64 = 24;
 
 /// The point at which a client disconnects.
@@ -46,10 +46,10 @@ const POINTS: [Point; 6] = [
 /// A client that is going to disconnect.
 struct DisconnectingClient {
     point: Point,
-    /// Whether the client resets the connection or closes it in order.
+    /// True if the client resets the connection, false if it closes it in order.
     resets: bool,
     request: Vec<u8>,
-    /// How many bytes the client sends.
+    /// The number of bytes that the client sends.
     sends: usize,
 }
 

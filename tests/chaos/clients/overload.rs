@@ -23,7 +23,7 @@ const STEPS: [f64; 4] = [0.5, 1.0, 2.0, 3.0];
 /// buffers of 8 KiB for it, and 7 KB for the headers while a request is under way.
 const MAX_MEMORY: u64 = 80_000_000 + 32_000 * OUTSTANDING as u64;
 
-/// How much is sent at each step.
+/// The load of a run: its steps, and the seconds that each of them lasts.
 struct Scale {
     steps: &'static [f64],
     seconds: f64,

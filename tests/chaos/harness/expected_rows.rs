@@ -1,4 +1,4 @@
-//! What events mean, stated independently: nothing here asks the program for its interpretation.
+//! The meaning of events, stated independently: nothing here asks the program for its interpretation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

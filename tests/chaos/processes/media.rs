@@ -26,7 +26,7 @@ fn content(path: &str) -> Vec<u8> {
     hash.repeat(times)
 }
 
-/// Where the files are saved.
+/// The place where the files are saved.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Folder,

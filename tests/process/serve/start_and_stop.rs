@@ -1,4 +1,4 @@
-//! How the process stops, and what keeps it from starting. `tests/chaos/` tests that it loses nothing then.
+//! The end of the process, and the reasons why it does not start. `tests/chaos/` tests that it loses nothing then.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is known of each instance.
+//! The list of instances.
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ pub struct Proxy {
 struct State {
     open: AtomicBool,
     cut: Notify,
-    /// How many COMMITs are still to be forwarded without their answers.
+    /// The number of COMMITs that are still to be forwarded without their answers.
     commits_to_cut: AtomicU64,
     commits_cut: AtomicU64,
     /// The delay of all data in each direction, in milliseconds.

@@ -163,7 +163,7 @@ mod tests {
     use crate::sqlite::MIGRATIONS;
     use domain::page::{Paging, SortKey, SortOrder};
 
-    /// What each column is found by, those that leave the fewest rows first.
+    /// The index of each column, in the order of how few rows they leave.
     const INDEXES: [(&str, &str); 7] = [
         ("quoted_message_id", "messages_quoted"),
         ("from_id", "messages_from"),
