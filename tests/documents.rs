@@ -114,7 +114,7 @@ fn each_name_behind_a_path_stands_in_that_file() {
     for (document, document_text) in documents() {
         let parts: Vec<&str> = document_text.split('`').collect();
         let mut path = None;
-        // What stands between backticks, with the text behind it.
+        // Each text between backticks comes with the text behind it.
         for (word, behind) in parts.iter().skip(1).step_by(2).zip(parts.iter().skip(2).step_by(2)) {
             if ROOTS.iter().any(|it| word.starts_with(it)) {
                 path = (*behind == ": ").then_some(*word);

@@ -12,8 +12,7 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
-use crate::admin::schema;
-use crate::admin::schema::{MIGRATIONS_TABLE, RESTORING};
+use crate::admin::schema::{self, MIGRATIONS_TABLE, RESTORING};
 use crate::write::record::record;
 use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};

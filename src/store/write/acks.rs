@@ -6,8 +6,7 @@ use serde::Serialize;
 use crate::StoreError;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::message::ack;
-use domain::message::ack::{AckRaise, MessageAck};
+use domain::message::ack::{self, AckRaise, MessageAck};
 use domain::time::timestamp::Timestamp;
 
 /// The statements on `message_acks` within a transaction.

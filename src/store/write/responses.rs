@@ -1,4 +1,4 @@
-//! Who waited for an answer, and had it.
+//! Responses: each is a message that waited for an answer, and the message that answered it.
 
 use async_trait::async_trait;
 use serde::Serialize;

@@ -22,8 +22,8 @@ const MAX_MEMORY: u64 = 150_000_000;
 /// Longer than the service keeps any connection on which it sends nothing.
 const LONG_PATIENCE: Duration = Duration::from_secs(150);
 
-/// What a client sends first, what it then sends every second, and the answers that it gets before the connection is
-/// closed.
+/// A slow client: its first bytes, the bytes that it then sends every second, and the answers that it gets before it is
+/// disconnected.
 struct Slow {
     beginning: Vec<u8>,
     then: &'static [u8],

@@ -6,8 +6,7 @@ use crate::postgres::{column, keys, rows};
 use crate::write::acks::{AckColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::message::ack;
-use domain::message::ack::{AckRaise, MessageAck};
+use domain::message::ack::{self, AckRaise, MessageAck};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]

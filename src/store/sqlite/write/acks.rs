@@ -7,8 +7,7 @@ use crate::sqlite::json;
 use crate::write::acks::{AckColumns, AckRows};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::message::ack;
-use domain::message::ack::{AckRaise, MessageAck};
+use domain::message::ack::{self, AckRaise, MessageAck};
 use domain::time::timestamp::Timestamp;
 
 /// The new ack of a message. The times stay text, because they are only written back.
