@@ -153,14 +153,17 @@ impl MessageCopy {
         let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
         let chat_id = document.optional_id("chat_id")?;
-        let mut text = |field| document.text(field).filter(|text| !text.is_empty());
+        let body = document.text("body").filter(|text| !text.is_empty());
+        let media_url = document.text("media_url").filter(|text| !text.is_empty());
+        // whatsapp-web.js, on which gateways are built, has the cards of several contacts in vCards.
+        let vcard = document.cards("vcard").or_else(|| document.cards("vCards")).filter(|text| !text.is_empty());
         let texts = MessageFields {
             sender_name,
-            body: text("body"),
+            body,
             kind,
             reaction,
-            media_url: text("media_url"),
-            vcard: text("vcard"),
+            media_url,
+            vcard,
             status,
             ..MessageFields::default()
         };
