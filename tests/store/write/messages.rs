@@ -111,7 +111,8 @@ async fn a_time_in_any_form_and_each_of_several_contacts_reach_their_columns() {
             json!({"low": midnight, "high": 0, "unsigned": true}),
             json!({"low": -1_860_052_992, "high": 401}),
         ];
-        let of_time = |(n, time): (usize, &Value)| event("7", received(&n.to_string(), json!({"timestamp": time})), ARRIVAL);
+        let of_time =
+            |(n, time): (usize, &Value)| event("7", received(&n.to_string(), json!({"timestamp": time})), ARRIVAL);
         record(&store, &times.iter().enumerate().map(of_time).collect::<Vec<_>>()).await;
         let rows = world.rows("SELECT sent_at FROM messages").await;
         assert_eq!(rows, vec!["2024-08-27T00:00:00.000Z"; times.len()]);
