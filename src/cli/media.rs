@@ -31,10 +31,8 @@ pub(super) enum MediaCommand {
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: u32,
     },
-    /// Fetch files again that are not stored, or with --stored those that are: all, or those of an instance or of a message
-    #[command(
-        after_help = "Examples:\n  buzon media retry --state expired\n  buzon media retry --stored --message ABCD1234"
-    )]
+    /// Fetch files again that are not stored, or with --stored anew: all, or those of an instance or of a message
+    #[command(after_help = "Example:\n  buzon media retry --state expired")]
     #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
     Retry {
         #[command(flatten)]

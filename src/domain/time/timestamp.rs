@@ -85,9 +85,10 @@ impl Timestamp {
     /// is in UTC. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an event.
     pub fn from_provider(text: &str, arrival: Timestamp) -> Option<Self> {
         let text = text.trim();
-        let stated = match text.parse::<f64>() {
-            Ok(number) => Self::from_number(number)?,
-            Err(_) => Self::from_rfc3339(text).or_else(|| Self::from_utc_text(text))?,
+        let stated = match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => Self::from_whole(whole),
+            (_, Ok(number)) => Self::from_number(number)?,
+            _ => Self::from_rfc3339(text).or_else(|| Self::from_utc_text(text))?,
         };
         let latest = Self(arrival.0 + AHEAD_MILLIS);
         (EARLIEST..=latest).contains(&stated).then_some(stated)
@@ -115,6 +116,17 @@ impl Timestamp {
             Err(_) => Self::from_rfc3339(text)?,
         };
         Some(at.clamp(Self::MIN, Self::MAX))
+    }
+
+    /// Reads a whole number, of which a double could not represent every nanosecond.
+    fn from_whole(number: i64) -> Self {
+        let is_below = |limit: f64| number.unsigned_abs() < limit as u64;
+        Self(match number {
+            seconds if is_below(MILLIS_FROM) => seconds * MILLIS_PER_SECOND,
+            millis if is_below(MICROS_FROM) => millis,
+            micros if is_below(NANOS_FROM) => micros.div_euclid(1_000),
+            nanos => nanos.div_euclid(1_000_000),
+        })
     }
 
     fn from_number(number: f64) -> Option<Self> {
