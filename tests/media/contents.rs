@@ -10,7 +10,7 @@ use crate::support::database::world::on_both;
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_page_or_an_error_instead_of_a_picture_is_tried_again_and_its_reason_says_what_came() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -95,7 +95,7 @@ fn zip(entries: &[ZipEntry<'_>], comment: &[u8]) -> Vec<u8> {
     file
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_document_is_known_by_the_names_in_its_zip_wherever_they_stand() {
     const OFFICE: &str = "application/vnd.openxmlformats-officedocument";
     const OPEN: &str = "application/vnd.oasis.opendocument";
@@ -167,7 +167,7 @@ async fn a_document_is_known_by_the_names_in_its_zip_wherever_they_stand() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_without_an_extension_is_served_with_that_of_its_type() {
     on_both(async |world| {
         let gateway = FileServer::start().await;

@@ -11,7 +11,7 @@ use crate::support::events::received;
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::service::Service;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_is_fetched_whatever_its_name_is_and_the_query_is_sent_as_it_is() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -58,7 +58,7 @@ async fn differences(world: &World) -> usize {
     differences.into_iter().filter(|difference| !difference.is_none()).count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_inside_an_event_is_stored_like_a_download_and_stands_in_no_column() {
     on_both(async |world| {
         let gateway = FileServer::start().await;

@@ -63,7 +63,7 @@ impl Waiting {
 const WAITS: [Duration; 4] =
     [Duration::from_secs(6), Duration::from_secs(67), Duration::from_secs(661), Duration::from_secs(3_961)];
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_file_of_a_new_message_is_asked_for_again_for_more_than_an_hour() {
     on_both(async |world| {
         let waiting = Waiting::start(world).await;
@@ -89,7 +89,7 @@ async fn the_file_of_a_new_message_is_asked_for_again_for_more_than_an_hour() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_file_of_an_old_message_is_asked_for_once_and_so_is_one_that_is_gone() {
     on_both(async |world| {
         let waiting = Waiting::start(world).await;

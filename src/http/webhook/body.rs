@@ -124,7 +124,7 @@ mod tests {
         stream::iter([Ok(Bytes::from(vec![b'x'; bytes]))])
     }
 
-    #[tokio::test]
+    #[test]
     async fn strangers_with_large_stalled_bodies_keep_out_large_ones_and_no_ordinary_event() {
         const LARGE: usize = 3 * MIB;
         let reader = BodyReader::new(4 * MIB);
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(reader.read(&request, whole(LARGE)).await.expect("there is room again").len(), LARGE);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_body_that_stalls_is_given_up() {
         let reader = BodyReader { wait: Duration::ZERO, ..BodyReader::new(4 * MIB) };
         let request = TestRequest::default().to_http_request();
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((refused.code(), refused.status_code().as_u16()), ("body_timeout", 408));
     }
 
-    #[tokio::test]
+    #[test]
     async fn two_bodies_of_the_largest_size_can_be_read_at_once() {
         const LARGEST: usize = 40 * MIB;
         let reader = BodyReader::new(LARGEST);
