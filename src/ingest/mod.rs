@@ -37,11 +37,17 @@ const ADMITTED_BYTES: usize = 56 * 1024 * 1024;
 const SPARE_EVENTS: usize = QUEUE_EVENTS / 8;
 /// The least headroom in bytes. It is more if a single body can have more.
 const SPARE_BYTES: usize = 8 * 1024 * 1024;
-/// The time that a client waits for its commit.
+/// The time that a client waits for its commit, apart from [`time_for_bytes`].
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
 /// An event that would have to wait longer is refused at once. It would be stored after its client has given up, in the
 /// place of an event whose client still waits.
 const ADMITTED_WAIT: Duration = Duration::from_secs(2);
+
+/// Returns the time that is added for bodies of this many bytes: none for an ordinary batch, and a second for each
+/// further MiB, which a slow disk needs for the large bodies that `max_body` can allow.
+fn time_for_bytes(bytes: usize) -> Duration {
+    Duration::from_secs((bytes.saturating_sub(BATCH_BYTES) as u64).div_ceil(1024 * 1024))
+}
 
 /// The reasons why an event was not stored, or not in time. None is the client's fault, and the client should retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +168,7 @@ impl Ingest {
     }
 
     async fn hand_over(&self, event: Event) -> Result<Receipt, IngestError> {
+        let wait = COMMIT_WAIT + time_for_bytes(event.body.len());
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();
@@ -169,7 +176,7 @@ impl Ingest {
             mpsc::error::TrySendError::Full(_) => IngestError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => IngestError::ShuttingDown,
         })?;
-        match tokio::time::timeout(COMMIT_WAIT, answered).await {
+        match tokio::time::timeout(wait, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(IngestError::StoreUnavailable),
             Err(_) => Err(IngestError::CommitTimeout),
