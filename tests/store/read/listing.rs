@@ -30,7 +30,7 @@ async fn fill(store: &Arc<dyn Store>, count: u64) {
     let events: Vec<_> = (0..count)
         .map(|n| {
             let pick = |salt: u64, below| scramble(n * 31 + salt, below);
-            let person = format!("{}@{}", PEOPLE[pick(1, 3)], ["c.us", "lid"][pick(2, 2)]);
+            let person = format!("{}@{}", PEOPLE[pick(1, 3)], ["c.us", "s.whatsapp.net"][pick(2, 2)]);
             let chat = if pick(3, 5) == 0 { GROUP.to_owned() } else { person.clone() };
             let fields = json!({
                 "chat_id": chat, "from": person, "to": (PEOPLE[pick(4, 3)]), "type": (KINDS[pick(5, 3)]),
