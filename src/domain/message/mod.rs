@@ -188,7 +188,7 @@ impl MessageCopy {
     /// Returns the ack that the copy states, as a row of `message_acks`.
     pub(crate) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
         let ack = self.ack.clone()?;
-        Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
+        Some(MessageAck::new(instance_id.clone(), self.id.clone(), ack, received_at))
     }
 
     /// Returns the job to save the file that the copy names.
@@ -299,7 +299,8 @@ impl Message {
         let last = copies.last().expect(THERE);
         let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
-        let ack = AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
+        let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
+        let ack = AckStatus::of_message(stated);
         let fields = copies.iter().fold(MessageFields::default(), |fields, copy| fields.overlay(&copy.copy.fields));
         let has_all_texts = |copy: &&&LedgerCopy| copy.copy.fields.searched() == fields.searched();
         let words = copies.iter().find(has_all_texts).map(|copy| copy.copy.words.clone());
