@@ -43,8 +43,10 @@ fn text_that_is_not_an_operator_for_buzon_is_none_for_a_database() {
                 |c: char| c.is_whitespace() || c.is_control() || c.is_ascii_punctuation() || c.is_ascii_uppercase();
             prop_assert!(!word.is_empty() && word.len() <= 255 && !word.contains(odd), "{:?} of {:?}", word, text);
         }
-        let is_whole =
-            |word: &&String| SearchQuery::parse(word).is_ok_and(|it| it.phrases()[0].words == [(*word).clone()]);
+        let is_whole = |word: &&String| {
+            let before_another = SearchQuery::parse(&format!("\"{word} x\""));
+            before_another.is_ok_and(|it| it.phrases()[0].words == [word.as_str(), "x"])
+        };
         match SearchQuery::parse(&printed(&query)) {
             _ if !words.iter().all(is_whole) => {}
             Err(SearchQueryError::TooLong) => {}
