@@ -20,3 +20,8 @@ mod sql;
 pub mod statistics;
 pub mod time;
 pub mod vcard;
+
+/// Its `#[test]`, which has a time limit, is that of the whole crate.
+#[cfg(test)]
+#[macro_use]
+extern crate limit;

@@ -31,7 +31,7 @@ fn bodies(bodies: &[(&str, &str)]) -> Vec<Event> {
     bodies.iter().map(|(id, body)| said("7", id, json!({"body": body}))).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn words_within_a_sentence_of_a_script_without_spaces_are_found() {
     on_both(async |world| {
         let store = world.open().await;
@@ -74,7 +74,7 @@ async fn words_within_a_sentence_of_a_script_without_spaces_are_found() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn letters_of_arabic_and_persian_keyboards_points_and_digits_make_no_difference() {
     on_both(async |world| {
         let store = world.open().await;
@@ -109,7 +109,7 @@ async fn letters_of_arabic_and_persian_keyboards_points_and_digits_make_no_diffe
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_star_finds_the_beginning_of_a_word_and_without_it_words_are_whole() {
     on_both(async |world| {
         let store = world.open().await;
@@ -128,7 +128,7 @@ async fn a_star_finds_the_beginning_of_a_word_and_without_it_words_are_whole() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn captions_file_names_and_contacts_are_found() {
     on_both(async |world| {
         let store = world.open().await;
@@ -165,7 +165,7 @@ async fn captions_file_names_and_contacts_are_found() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn later_copies_add_and_replace_texts_and_a_rebuild_finds_the_same() {
     on_both(async |world| {
         let store = world.open().await;
@@ -190,7 +190,7 @@ async fn later_copies_add_and_replace_texts_and_a_rebuild_finds_the_same() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn both_databases_keep_the_same_places_of_words() {
     on_both(async |world| {
         let store = world.open().await;

@@ -44,7 +44,7 @@ fn scope(instances: &[&str]) -> Scope {
     Scope::Instances(ids)
 }
 
-#[tokio::test]
+#[test]
 async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
     on_both(async |world| {
         let store = world.open().await;
@@ -65,7 +65,7 @@ async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there() {
     on_both(async |world| {
         let store = world.open().await;
@@ -94,7 +94,7 @@ async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn files_are_listed_by_chat_and_person_and_follow_their_messages_into_another_chat() {
     on_both(async |world| {
         let store = world.open().await;
