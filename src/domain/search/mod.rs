@@ -32,10 +32,14 @@ pub fn fold(text: &str) -> String {
 /// dotless `ı` as `i`). Letters that Arabic and Persian keyboards write differently become one, and so do the digits of
 /// all scripts. Syllables of Hangul and voiced kana are each one character in the end.
 fn folded(text: &str) -> impl Iterator<Item = char> {
-    let lower = text.chars().flat_map(char::to_lowercase);
+    // What comes before the first other character is the same without the tables of Unicode, and soon done.
+    let (ascii, rest) = text.split_at(text.find(|character: char| !character.is_ascii()).unwrap_or(text.len()));
+    let lower = rest.chars().flat_map(char::to_lowercase);
     let bare = lower.nfkd().filter(|character| !is_left_out(*character));
     // Decomposition can give a capital: `Ⓐ` and `㎎` have no lower case of their own.
-    bare.flat_map(char::to_lowercase).filter(|character| !is_left_out(*character)).flat_map(plain).nfc()
+    let bare = bare.flat_map(char::to_lowercase).filter(|character| !is_left_out(*character));
+    let plain = bare.flat_map(plain).nfc();
+    ascii.chars().map(|character| character.to_ascii_lowercase()).chain(plain)
 }
 
 /// Returns whether the character makes no difference to a word: an accent, the stretching line of Arabic, or a joiner,

@@ -62,8 +62,10 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
 pub(super) fn first_words(texts: &[&str]) -> String {
     let beginning = beginning(texts);
     let all: Vec<String> = Runs { characters: beginning.chars().peekable() }.flat_map(Run::words).collect();
-    let mut places = HashMap::<&str, usize>::new();
-    let mut kept = Vec::new();
+    if all.len() <= MAX_PLACES {
+        return all.join(" ");
+    }
+    let (mut places, mut kept) = (HashMap::<&str, usize>::new(), Vec::new());
     for word in &all {
         let count = places.entry(word).or_default();
         *count += 1;
@@ -96,14 +98,11 @@ impl Run {
     /// Returns the words that the run is indexed as. Of a script without spaces, these are the pairs of neighbouring
     /// letters and the last letter, so that each letter begins one word.
     pub(super) fn words(self) -> impl Iterator<Item = String> {
-        let words = match self {
-            Self::Word { word, .. } | Self::Symbol(word) => vec![word],
-            Self::Unspaced(letters) => {
-                let last = letters.last().cloned();
-                pairs(&letters).chain(last).collect()
-            }
+        let (pairs, last) = match self {
+            Self::Word { word, .. } | Self::Symbol(word) => (vec![], Some(word)),
+            Self::Unspaced(mut letters) => (pairs(&letters).collect(), letters.pop()),
         };
-        words.into_iter()
+        pairs.into_iter().chain(last)
     }
 }
 

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::MessageFile;
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{instance, parsed, phone_number, text};
+use super::parameters::{chat, instance, parsed, phone_number, text};
 use super::request::ListRequest;
 use super::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
@@ -63,7 +63,7 @@ pub struct MediaParameters {
     #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
     /// Only files in this chat.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     chat_id: Option<String>,
     /// Only files in this state: pending, stored, expired, refused, too_large or failed.
