@@ -182,7 +182,6 @@ async fn a_message_that_states_no_chat_is_in_that_of_the_other_person_or_of_the_
 }
 
 #[test]
-#[test]
 async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
     on_both(async |world| {
         let store = world.open().await;
