@@ -43,6 +43,7 @@ CREATE TABLE messages (
     quoted_message_id TEXT        COLLATE "C",
     reaction          TEXT        COLLATE "C",
     media_url         TEXT        COLLATE "C",
+    file_name         TEXT        COLLATE "C",
     latitude          FLOAT8,
     longitude         FLOAT8,
     vcard             TEXT        COLLATE "C",
@@ -112,7 +113,7 @@ CREATE TABLE responses (
     PRIMARY KEY (instance_id, chat_id, waiting_since)
 );
 
--- The words of the messages' bodies, without case and accents, and facets that narrow a search: week, instance and chat.
+-- The words of the messages, without case and accents, and facets that narrow a search: week, instance and chat.
 -- The key has the time before the id, because messages arrive in the order of time: a batch changes few pages of the key's
 -- index, however many messages there are.
 CREATE TABLE message_search (
@@ -127,6 +128,7 @@ CREATE TABLE message_search (
 CREATE TABLE media (
     instance_id     TEXT        COLLATE "C" NOT NULL,
     message_id      TEXT        COLLATE "C" NOT NULL,
+    chat_id         TEXT        COLLATE "C",
     source_sha256   BYTEA       NOT NULL,
     source_url      TEXT        COLLATE "C" NOT NULL,
     source_host     TEXT        COLLATE "C" NOT NULL,
@@ -239,6 +241,9 @@ CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from
 CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id, type)
     WHERE (from_me OR ack <> 'pending');
 CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
+-- A person in groups. In their own chats, the author is who a message is from.
+CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, id, type)
+    WHERE group_sender IS NOT NULL;
 
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
 CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id)
@@ -269,6 +274,7 @@ CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256) INCLUDE (content_type, size);
 CREATE INDEX media_listed_by_type
     ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256) INCLUDE (content_type);
+CREATE INDEX media_listed_by_chat ON media (instance_id, chat_id, occurred_at, message_id, source_sha256);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 -- This index says whether an instance has a file, and under which name first, without a look at all the messages that the
 -- file came with.

@@ -43,6 +43,7 @@ CREATE TABLE messages (
     quoted_message_id TEXT,
     reaction          TEXT,
     media_url         TEXT,
+    file_name         TEXT,
     latitude          REAL,
     longitude         REAL,
     vcard             TEXT,
@@ -112,7 +113,7 @@ CREATE TABLE responses (
     PRIMARY KEY (instance_id, chat_id, waiting_since)
 ) STRICT, WITHOUT ROWID;
 
--- The words of the messages' bodies, without case and accents. The upper bits of search_key hold the message's time, so
+-- The words of the messages, without case and accents. The upper bits of search_key hold the message's time, so
 -- that matches come in the order of time. Messages arrive in that order, too: a batch changes few pages of the table and
 -- of its index, however many messages there are. A unique index of (instance_id, id) would take that advantage away.
 CREATE TABLE message_search (
@@ -131,6 +132,7 @@ CREATE VIRTUAL TABLE message_words USING fts5 (
 CREATE TABLE media (
     instance_id     TEXT    NOT NULL,
     message_id      TEXT    NOT NULL,
+    chat_id         TEXT,
     source_sha256   BLOB    NOT NULL,
     source_url      TEXT    NOT NULL,
     source_host     TEXT    NOT NULL,
@@ -220,6 +222,9 @@ CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occu
     WHERE (from_me OR ack <> 'pending');
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id, type) WHERE from_id IS NOT chat_id;
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id, type) WHERE to_id IS NOT chat_id;
+-- A person in groups. In their own chats, the author is who a message is from.
+CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, id, type)
+    WHERE group_sender IS NOT NULL;
 
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
 CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id)
@@ -246,6 +251,7 @@ CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_
 CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256, content_type, size);
 CREATE INDEX media_listed_by_type
     ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256, content_type);
+CREATE INDEX media_listed_by_chat ON media (instance_id, chat_id, occurred_at, message_id, source_sha256);
 CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, message_id, source_sha256);
 -- This index says whether an instance has a file, and under which name first, without a look at all the messages that the
 -- file came with.

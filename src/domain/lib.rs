@@ -5,7 +5,7 @@
 //! [`event::document`] and [`event`] read it, [`event::batch`] folds a batch into one row per key, and [`message`]
 //! (with its acks and reactions), [`chat`] and [`media`] hold the rules of their tables.
 //!
-//! For reading, [`page`] has the cursors of lists, [`search`] the words of texts, [`statistics`] the figures, and
+//! For reading, [`page`] has the cursors of lists, [`search`] the words of texts ([`vcard`] reads those in contacts), [`statistics`] the figures, and
 //! [`time`] the time zones and calendars. [`access`] also decides who may read what.
 
 pub mod access;
@@ -19,6 +19,7 @@ pub mod search;
 mod sql;
 pub mod statistics;
 pub mod time;
+pub mod vcard;
 
 /// Its `#[test]`, which has a time limit, is that of the whole crate.
 #[cfg(test)]

@@ -208,7 +208,8 @@ fn holds(copy: &MessageCopy) -> Result<(), TestCaseError> {
         fits(word.as_deref(), limit)?;
         prop_assert!(word.as_deref() != Some(""));
     }
-    for text in [&fields.sender_name, &fields.body, &fields.reaction, &fields.media_url, &fields.vcard] {
+    let files = [&fields.media_url, &fields.file_name, &fields.vcard];
+    for text in [&fields.sender_name, &fields.body, &fields.reaction].into_iter().chain(files) {
         fits(text.as_deref(), usize::MAX)?;
         prop_assert!(text.as_deref() != Some(""));
     }

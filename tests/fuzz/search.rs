@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use buzon::domain::instance::InstanceId;
-use buzon::domain::search::{SearchQuery, SearchQueryError};
+use buzon::domain::search::{SearchPhrase, SearchQuery, SearchQueryError};
 use buzon::store::{MessageFilter, Store};
 use proptest::prelude::*;
 use serde_json::json;
@@ -23,25 +23,32 @@ fn typed() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Writes a parsed query in the simplest form that means the same.
+/// Writes a parsed query in the simplest form that means the same. Pairs of letters of a script without spaces would be
+/// runs of their own, so the query must have none.
 fn printed(query: &SearchQuery) -> String {
-    let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
-    phrases.join(" ")
+    let phrase =
+        |phrase: &SearchPhrase| format!("\"{}{}\"", phrase.words.join(" "), if phrase.is_beginning { "*" } else { "" });
+    Vec::from_iter(query.phrases().iter().map(phrase)).join(" ")
 }
 
 #[test]
 fn text_that_is_not_an_operator_for_buzon_is_none_for_a_database() {
     hold(&typed(), |text| {
         let Ok(query) = SearchQuery::parse(&text) else { return Ok(()) };
-        let words: Vec<&String> = query.phrases().iter().flatten().collect();
-        prop_assert!((1..=32).contains(&words.len()));
-        prop_assert!(query.phrases().iter().all(|phrase| !phrase.is_empty()));
-        for word in words {
+        let words: Vec<&String> = query.phrases().iter().flat_map(|phrase| &phrase.words).collect();
+        prop_assert!((1..=1_000).contains(&words.len()));
+        prop_assert!(query.phrases().iter().all(|phrase| !phrase.words.is_empty()));
+        for word in &words {
             let odd =
                 |c: char| c.is_whitespace() || c.is_control() || c.is_ascii_punctuation() || c.is_ascii_uppercase();
             prop_assert!(!word.is_empty() && word.len() <= 255 && !word.contains(odd), "{:?} of {:?}", word, text);
         }
+        let is_whole = |word: &&String| {
+            let before_another = SearchQuery::parse(&format!("\"{word} x\""));
+            before_another.is_ok_and(|it| it.phrases()[0].words == [word.as_str(), "x"])
+        };
         match SearchQuery::parse(&printed(&query)) {
+            _ if !words.iter().all(is_whole) => {}
             Err(SearchQueryError::TooLong) => {}
             again => prop_assert_eq!(again, Ok(query), "{:?}", text),
         }

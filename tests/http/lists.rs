@@ -99,6 +99,8 @@ async fn each_parameter_narrows_the_list() {
             ("from=573009998877%40c.us", &["F", "B"]),
             ("from=573009998877:1@c.us&to=573001112233:2%40s.whatsapp.net", &["F", "B"]),
             ("to=573001112233%40c.us", &["F", "B"]),
+            ("author=573004445566%40c.us", &["E", "D"]),
+            ("author=573009998877%40c.us&has_media=true", &["B"]),
             ("from_me=true", &["F", "B"]),
             ("from_me=0&is_group=0", &["C", "A", "D"]),
             ("type=location", &["C"]),
@@ -286,6 +288,11 @@ async fn acks_reactions_and_files_can_be_filtered() {
             ("media", "message_id", &["B"]),
             ("media?state=pending&message_id=B", "state", &["pending"]),
             ("media?state=stored", "state", &[]),
+            ("media?contact=573001112233", "message_id", &["B"]),
+            ("media?contact=573004445566", "message_id", &[]),
+            ("media?chat_id=573001112233@c.us&state=pending", "message_id", &["B"]),
+            ("media?chat_id=573001112233@c.us&message_id=B&type=image", "message_id", &[]),
+            ("media?chat_id=120363@g.us", "message_id", &[]),
             ("media?type=image", "state", &[]),
             ("media?min_size=1&max_size=2", "state", &[]),
         ] {
@@ -322,14 +329,22 @@ async fn a_search_of_any_size_is_answered_or_refused_clearly() {
         let service = Service::start(&world).await;
         conversation(&service).await;
         let words = |count| format!("/api/v1/messages?q={}", "menu+".repeat(count));
-        assert_eq!(ids(&get(&service, &words(16)).await, "id"), ["A"]);
+        assert_eq!(ids(&get(&service, &words(16)).await, "id"), ["B", "A"]);
         let many = get(&service, &words(10_000)).await;
         assert_eq!((many.status.as_u16(), many.code()), (400, "invalid_parameter"));
+        for (query, detail) in [
+            ("me*", "q: a * needs at least 3 letters or digits before it, or a syllable of Hangul"),
+            ("menu*+hoy*", "q: only one word of a search can end in *"),
+        ] {
+            let refused = get(&service, &format!("/api/v1/messages?q={query}")).await;
+            assert_eq!((refused.code(), refused.body["detail"].as_str()), ("invalid_parameter", Some(detail)));
+        }
+        assert_eq!(ids(&get(&service, "/api/v1/messages?q=men*").await, "id"), ["B", "A"]);
         // A URL of this length does not reach the service. The HTTP library answers it with a status and nothing more.
         let request = format!("GET {} HTTP/1.1\r\nhost: x\r\n\r\n", words(13_200));
         let refusal = String::from_utf8(raw_http::exchange(service.address, request).await).expect("the value is text");
         assert!(["HTTP/1.1 400 ", "HTTP/1.1 431 "].iter().any(|status| refusal.starts_with(status)), "{refusal}");
-        assert_eq!(ids(&get(&service, &words(1)).await, "id"), ["A"]);
+        assert_eq!(ids(&get(&service, &words(1)).await, "id"), ["B", "A"]);
         service.stop().await;
     })
     .await;

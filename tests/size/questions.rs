@@ -167,6 +167,8 @@ fn other_lists(questions: &mut Questions<'_>) {
     questions.asking("media by type", 100, |rng| {
         format!("/media?type={}", rng.pick(&["image/", "audio/ogg", "application/pdf", "text/"]))
     });
+    questions.about("media of a chat", PROMPT, |it, _| format!("/media?chat_id={}", it.chat_id));
+    questions.about("messages of an author", PROMPT, |it, _| format!("/messages?author={}", it.from));
     questions.asking("media by size", 100, |_| "/media?min_size=600000".to_owned());
     questions.about("media of a message", PROMPT, |it, _| format!("/media?message_id={}", it.key.1));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use buzon::domain::chat::chat_id;
 use buzon::domain::media::MediaJob;
 use buzon::domain::message::{MessageKey, ack};
-use buzon::domain::search::{SearchEntry, first_words, fold};
+use buzon::domain::search::{SearchEntry, SearchedTexts, fold};
 use buzon::domain::time::timestamp::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -87,6 +87,7 @@ const RESPONSES: &[&str] =
 const MEDIA: &[&str] = &[
     "instance_id",
     "message_id",
+    "chat_id",
     "source_sha256",
     "source_url",
     "source_host",
@@ -147,10 +148,10 @@ impl Batch {
         if let Some(response) = response(message) {
             self.push("responses", RESPONSES, response);
         }
-        if let Some(body) = &message.body {
-            let key = MessageKey { instance_id: message.key.0.clone(), id: message.key.1.to_string() };
-            self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, first_words(body)));
-        }
+        let (body, media_url) = (message.body.as_deref(), message.media_url.as_deref());
+        let words = SearchedTexts { body, media_url, ..SearchedTexts::default() }.words();
+        let key = MessageKey { instance_id: message.key.0.clone(), id: message.key.1.to_string() };
+        self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, words));
         self.push("messages", MESSAGES, message_row(message, received_at, seq));
     }
 
@@ -317,6 +318,7 @@ fn media(message: &Message) -> Option<Vec<Cell>> {
     Some(vec![
         key.0.as_str().into(),
         (&key.1).into(),
+        (&message.chat_id).into(),
         Cell::Bytes(digest.to_vec()),
         job.source_url.into(),
         job.source_host.into(),

@@ -20,6 +20,19 @@ pub fn original(disposition: Option<&str>, url_path: &str) -> Option<String> {
     })
 }
 
+/// Returns the original name in a URL, which may be relative, or `None` if it has none. A `data:` URL has none.
+pub fn in_url(url: &str) -> Option<String> {
+    let url = url.trim();
+    if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+        return None;
+    }
+    let path = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => url,
+    };
+    original(None, path.split('?').next().unwrap_or_default())
+}
+
 /// Returns the name without folders, invisible characters and characters that file systems refuse, in at most 255
 /// bytes. `None` if nothing is left.
 pub fn sanitised(name: &str) -> Option<String> {
@@ -88,6 +101,24 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_has_a_name_at_the_end_of_its_path() {
+        for (url, name) in [
+            ("/uploads/whatsapp/foto del menú.jpg", Some("foto del menú.jpg")),
+            ("http://127.0.0.1:42295/uploads/foto%20del%20men%C3%BA.jpg?token=a/b", Some("foto del menú.jpg")),
+            ("/uploads/Factura #12.jpg", Some("Factura #12.jpg")),
+            ("/uploads/50% off.jpg", Some("50% off.jpg")),
+            ("/uploads\\whatsapp\\c.jpg", Some("c.jpg")),
+            (" https://host/t.jpg ", Some("t.jpg")),
+            ("https://host", None),
+            ("https://host/", None),
+            ("data:image/jpeg;base64,/9j/4AAQ", None),
+            ("", None),
+        ] {
+            assert_eq!(in_url(url).as_deref(), name, "{url}");
+        }
+    }
 
     fn assert_sanitised(cases: &[(&str, Option<&str>)]) {
         for (name, safe) in cases {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::event::{Effect, Interpretation, MAX_ACK_BYTES, MAX_REACTION_BYTES};
 use super::instance::InstanceId;
 use super::media::{MediaJob, source};
-use super::search::first_words;
+use super::search::SearchedTexts;
 use crate::chat::chat_id;
 use crate::event::defect::Defect;
 use crate::event::document::Document;
@@ -44,7 +44,7 @@ pub const TOO_MANY_COPIES: &str = "too_many_copies";
 pub struct MessageCopy {
     pub id: String,
     pub fields: MessageFields,
-    /// The words of the body, for searches. They are computed where the event is read, and not in the writer, because
+    /// The words of the copy, for searches. They are computed where the event is read, and not in the writer, because
     /// there is only one writer.
     pub words: String,
     /// The ack that the copy itself states.
@@ -69,6 +69,8 @@ pub struct MessageFields {
     pub quoted_message_id: Option<String>,
     pub reaction: Option<String>,
     pub media_url: Option<String>,
+    /// The name of the file (`filename`), which the guide does not have.
+    pub file_name: Option<String>,
     pub location: Option<Location>,
     pub vcard: Option<String>,
     pub status: Option<String>,
@@ -108,7 +110,7 @@ pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: MessageFields,
-    /// The words of the body, for searches.
+    /// The words of the message, for searches. What is laid over a recorded message has the words of its own texts.
     pub words: String,
     pub ack: AckStatus,
     /// The arrival of the earliest copy.
@@ -155,13 +157,23 @@ impl MessageCopy {
         let mut short = |field, most| document.short_text(field, most).filter(|text| !text.is_empty());
         let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
+        let file_name = short("filename", MAX_NAME_BYTES);
         let chat_id = document.optional_id("chat_id")?.map(chat_id::canonical);
         let body = document.text("body").filter(|text| !text.is_empty());
         let media_url = source::stated(document).map(source::column);
         // whatsapp-web.js, on which gateways are built, has the cards of several contacts in vCards.
         let vcard = document.cards("vcard").or_else(|| document.cards("vCards")).filter(|text| !text.is_empty());
-        let texts =
-            MessageFields { sender_name, body, kind, reaction, media_url, vcard, status, ..MessageFields::default() };
+        let texts = MessageFields {
+            sender_name,
+            body,
+            kind,
+            reaction,
+            media_url,
+            file_name,
+            vcard,
+            status,
+            ..MessageFields::default()
+        };
         let fields = MessageFields {
             is_group: document.flag("is_group"),
             chat_id,
@@ -175,7 +187,7 @@ impl MessageCopy {
             ..texts
         };
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
-        let words = fields.body.as_deref().map(first_words).unwrap_or_default();
+        let words = fields.searched().words();
         Ok(Self { id: document.required_id("id")?, fields, words, ack })
     }
 
@@ -227,10 +239,21 @@ impl MessageFields {
             quoted_message_id: later.quoted_message_id.clone().or(self.quoted_message_id),
             reaction: later.reaction.clone().or(self.reaction),
             media_url: later.media_url.clone().or(self.media_url),
+            file_name: later.file_name.clone().or(self.file_name),
             location: later.location.or(self.location),
             vcard: later.vcard.clone().or(self.vcard),
             status: later.status.clone().or(self.status),
             group_sender: later.group_sender.clone().or(self.group_sender),
+        }
+    }
+
+    /// Returns the texts in which searches find words.
+    pub fn searched(&self) -> SearchedTexts<'_> {
+        SearchedTexts {
+            body: self.body.as_deref(),
+            file_name: self.file_name.as_deref(),
+            media_url: self.media_url.as_deref(),
+            vcard: self.vcard.as_deref(),
         }
     }
 }
@@ -290,14 +313,11 @@ impl Message {
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
         let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
         let ack = AckStatus::of_message(stated);
-        let (mut fields, mut words) = (MessageFields::default(), "");
-        for LedgerCopy { copy, .. } in &copies {
-            if copy.fields.body.is_some() {
-                words = &copy.words;
-            }
-            fields = fields.overlay(&copy.fields);
-        }
-        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
+        let fields = copies.iter().fold(MessageFields::default(), |fields, copy| fields.overlay(&copy.copy.fields));
+        let has_all_texts = |copy: &&&LedgerCopy| copy.copy.fields.searched() == fields.searched();
+        let words = copies.iter().find(has_all_texts).map(|copy| copy.copy.words.clone());
+        let words = words.unwrap_or_else(|| fields.searched().words());
+        Self { instance_id, id, fields, words, ack, received_at, event_seq }
     }
 
     /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as

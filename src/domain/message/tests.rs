@@ -7,7 +7,7 @@ fn copy(seq: i64, sent_at: Option<i64>, fields: MessageFields) -> LedgerCopy {
         instance_id: InstanceId::new("123").unwrap(),
         copy: Arc::new(MessageCopy {
             id: "ABCD1234".to_owned(),
-            words: fields.body.as_deref().map(first_words).unwrap_or_default(),
+            words: fields.searched().words(),
             fields: MessageFields { sent_at: sent_at.map(Timestamp::from_millis), ..fields },
             ack: None,
         }),
@@ -30,7 +30,7 @@ fn a_later_copy_fills_what_a_stub_left_empty_and_blanks_nothing() {
     let message = Message::fold(&[stub.clone(), real.clone(), late.clone()]);
     assert_eq!(message.fields.sender_name, some("Juan"));
     assert_eq!(message.fields.body, some("Hola"));
-    assert_eq!(message.words, "hola");
+    assert_eq!(message.words, "hola x jpg");
     assert_eq!(message.fields.media_url, some("/uploads/x.jpg"));
     assert_eq!(message.received_at.millis(), 1_000);
     assert_eq!(message.occurred_at().millis(), 900);
@@ -124,11 +124,11 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
     let text = || prop::option::of(prop_oneof![Just("x".to_owned()), Just("y".to_owned())]);
     let latitude = || prop::option::of((0..2_u8).prop_map(f64::from));
     let one = (prop::option::of(0..3_i64), any::<bool>(), prop::option::of(any::<bool>()), text(), text(), latitude());
-    prop::collection::vec((one, prop::collection::vec(text(), 9)), 1..8).prop_map(|copies| {
+    prop::collection::vec((one, prop::collection::vec(text(), 10)), 1..8).prop_map(|copies| {
         let copies = copies.into_iter().zip(1..);
         let made = |(((sent_at, from_me, is_group, chat_id, body, latitude), texts), seq): (Drawn, i64)| {
-            let [from_id, to_id, sender_name, kind, quoted_message_id, reaction, media_url, vcard, status] =
-                <[Text; 9]>::try_from(texts).unwrap();
+            let [from_id, to_id, sender_name, kind, quoted_message_id, reaction, media_url, file_name, vcard, status] =
+                <[Text; 10]>::try_from(texts).unwrap();
             let location = latitude.map(|latitude| Location { latitude, longitude: 0.0 });
             let group_sender = from_id.clone();
             copy(
@@ -146,6 +146,7 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
                     quoted_message_id,
                     reaction,
                     media_url,
+                    file_name,
                     location,
                     vcard,
                     status,
@@ -160,9 +161,8 @@ fn copies() -> impl Strategy<Value = Vec<LedgerCopy>> {
 
 /// Returns the row after the message was written over the earlier one. The columns that the message fills are replaced.
 fn written(message: Message, earlier: &Message) -> Message {
-    let words = if message.fields.body.is_some() { &message.words } else { &earlier.words };
     let fields = earlier.fields.clone().overlay(&message.fields);
-    Message { fields, words: words.clone(), ack: earlier.ack.clone(), ..message }
+    Message { words: fields.searched().words(), fields, ack: earlier.ack.clone(), ..message }
 }
 
 fn recorded(message: &Message) -> RecordedMessage {
@@ -214,7 +214,7 @@ proptest! {
     fn essential_copies_are_few_and_fold_to_the_same_message_as_all(copies in copies(), at in 0..8_usize) {
         let (some, others) = copies.split_at(at.min(copies.len()));
         let kept = essential_copies([essential_copies(some.to_vec()), others.to_vec()].concat());
-        prop_assert!(kept.len() <= 17, "one for each field, and the last");
+        prop_assert!(kept.len() <= 18, "one for each field, and the last");
         let (of_kept, of_all) = (Message::fold(&kept), Message::fold(&copies));
         prop_assert_eq!((of_kept.fields, of_kept.words), (of_all.fields, of_all.words));
         prop_assert_eq!(of_kept.event_seq, of_all.event_seq);

@@ -13,7 +13,7 @@ pub struct SearchEntry {
     pub instance_id: InstanceId,
     pub id: String,
     pub occurred_at: Timestamp,
-    /// The folded words of the body in their order, separated by spaces. There is at least one.
+    /// The folded words of the message in their order, separated by spaces. There is at least one.
     pub words: String,
     /// The facets in ascending order.
     pub facets: Vec<Facet>,
@@ -28,7 +28,7 @@ pub struct Facet(String);
 const CHAT_BYTES: usize = 10;
 
 impl SearchEntry {
-    /// Returns the entry of a message, or `None` if its body has no word.
+    /// Returns the entry of a message, or `None` if it has no word.
     pub fn of(message: &Message) -> Option<Self> {
         let (key, chat_id) = (message.key(), message.fields.chat_id.as_deref());
         Self::new(key, chat_id, message.occurred_at(), message.words.clone())
@@ -79,11 +79,11 @@ impl Facet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::first_words;
+    use crate::search::words::first_words;
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = MessageKey { instance_id: InstanceId::new("7").unwrap(), id: "A".to_owned() };
-        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), first_words(body))
+        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), first_words(&[body]))
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_words_has_no_entry() {
+    fn a_text_without_words_has_no_entry() {
         assert_eq!(entry(None, " … \u{301}!"), None);
     }
 
@@ -111,10 +111,14 @@ mod tests {
     #[test]
     fn the_first_64_kib_of_a_long_text_are_indexed_up_to_a_whole_word() {
         let words = |body: &str| entry(None, body).unwrap().words;
-        assert_eq!(words(&"palabra ".repeat(20_000)), ["palabra"; 8_192].join(" "));
-        assert_eq!(words(&format!(" {}", "palabra ".repeat(20_000))), ["palabra"; 8_192 - 1].join(" "));
+        let numbered = |count: usize| (0..count).map(|n| format!("w{n:06}")).collect::<Vec<String>>().join(" ");
+        assert_eq!(words(&numbered(20_000)), numbered(8_192));
+        assert_eq!(words(&format!(" {}", numbered(20_000))), numbered(8_191));
         assert_eq!(words(&"a".repeat(4_000_000)), "a".repeat(255));
         assert_eq!(entry(None, &"\u{301}".repeat(2_000_000)), None);
-        assert_eq!(words(&"a ".repeat(20_000)), ["a"; 16_383].join(" "));
+        let letter = |n: u32| char::from_digit(n % 36, 36).unwrap();
+        let short = (0..20_000).map(|n| String::from_iter([letter(n / 1_296), letter(n / 36), letter(n)]));
+        let short = short.collect::<Vec<String>>();
+        assert_eq!(words(&short.join(" ")), short[..16_383].join(" "));
     }
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::MessageFile;
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{instance, parsed, text};
+use super::parameters::{chat, instance, parsed, phone_number, text};
 use super::request::ListRequest;
 use super::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
@@ -58,6 +58,14 @@ pub struct MediaParameters {
     #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
+    /// Only files of the person with this phone number: `573001112233` or `+57 300 111 2233`.
+    #[serde(deserialize_with = "phone_number")]
+    #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
+    contact: Option<String>,
+    /// Only files in this chat.
+    #[serde(deserialize_with = "chat")]
+    #[param(example = "573001112233@c.us")]
+    chat_id: Option<String>,
     /// Only files in this state: pending, stored, expired, refused, too_large or failed.
     #[serde(deserialize_with = "state")]
     #[param(inline, value_type = Option<FileState>, example = "stored")]
@@ -95,9 +103,10 @@ fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
     responses((status = 200, description = "A page of files", body = ListResponse<MediaItem>), ListProblems),
 )]
 pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
-    let (MediaParameters { instance_id, message_id, state, r#type, min_size, max_size }, request) = request.split();
+    let (parameters, request) = request.split();
+    let MediaParameters { instance_id, message_id, contact, chat_id, state, r#type, min_size, max_size } = parameters;
     let content_type = r#type.map(|text| if text.contains('/') { text } else { text + "/" });
-    let filter = MediaFilter { instance_id, message_id, state, content_type, min_size, max_size };
+    let filter = MediaFilter { instance_id, message_id, chat_id, contact, state, content_type, min_size, max_size };
     request
         .page("media", MediaItem::from, |store, scope, paging| async move {
             store.list_media(&scope, &filter, &paging).await

@@ -185,6 +185,10 @@ pub struct MessageParameters {
     #[serde(deserialize_with = "chat")]
     #[param(example = "573009998877@c.us")]
     to: Option<String>,
+    /// Only messages that this person wrote: in a group its sender, elsewhere `from`.
+    #[serde(deserialize_with = "chat")]
+    #[param(example = "573001112233@c.us")]
+    author: Option<String>,
     /// Only outgoing messages (`true`), or only incoming ones (`false`).
     #[serde(deserialize_with = "flag")]
     #[param(example = false)]
@@ -213,8 +217,11 @@ pub struct MessageParameters {
     #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     quoted_message_id: Option<String>,
-    /// Only messages whose body has all of these words and `"quoted phrases"`. Case and accents do not matter. At most
-    /// 1,000 characters and 32 words. A page of a long search can have few messages, or none, and still a `next_cursor`.
+    /// Only messages that have all of these words and `"quoted phrases"` in their text or caption, in the name of their
+    /// file, or in the names, companies and numbers of their contact cards. Case and accents do not matter. Words are
+    /// whole; a `*` at the end of one word, of three letters or more or with a syllable of Hangul, asks for its
+    /// beginning. Text in a script without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Myanmar) is found
+    /// anywhere. At most 1,000 characters and 32 words. A page of a long search can have few messages, or none, and still a `next_cursor`.
     #[serde(deserialize_with = "search")]
     #[param(value_type = Option<String>, example = "menú \"del día\"")]
     q: Option<SearchQuery>,
@@ -276,6 +283,7 @@ impl From<MessageParameters> for MessageFilter {
             chat_id: parameters.chat_id,
             from_id: parameters.from,
             to_id: parameters.to,
+            author: parameters.author,
             from_me: parameters.from_me,
             kind: parameters.r#type,
             ack: parameters.ack,

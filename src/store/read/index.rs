@@ -38,6 +38,9 @@ enum Lacks {
     PendingIncoming,
 }
 
+/// The column of the person who wrote a message.
+pub(crate) const AUTHOR: &str = "coalesce(group_sender, from_id)";
+
 const PENDING: &str = "pending";
 
 /// The index of the list itself.
@@ -46,6 +49,8 @@ pub(crate) const OF_LIST: Index = Index { name: None, leading: &[], order: Index
 const QUOTED: Index = Index::ordered("messages_quoted", &["quoted_message_id"], Lacks::Nothing);
 const CHAT: Index = Index::ordered("messages_chat", &["chat_id"], Lacks::Nothing);
 const FROM: Index = Index::ordered("messages_from", &["from_id"], Lacks::Chat);
+/// Has the messages in groups.
+const GROUP_SENDER: Index = Index::ordered("messages_author", &["group_sender"], Lacks::Nothing);
 const TO: Index = Index::ordered("messages_to", &["to_id"], Lacks::Chat);
 /// Has the messages with a file.
 const FILE: Index = Index::ordered("messages_media", &[], Lacks::Nothing);
@@ -65,6 +70,7 @@ pub(crate) const REACTIONS_OF_PERSON: Index =
 pub(crate) const MEDIA_STATE: Index = Index::ordered("media_listed_by_state", &["state"], Lacks::Nothing);
 /// Has the first characters of the content type, which tell `image` from `audio`.
 pub(crate) const MEDIA_TYPE: Index = Index::ordered("media_listed_by_type", &[TYPE_PREFIX], Lacks::Nothing);
+pub(crate) const MEDIA_CHAT: Index = Index::ordered("media_listed_by_chat", &["chat_id"], Lacks::Nothing);
 pub(crate) const TYPE_PREFIX: &str = "substr(content_type, 1, 5)";
 pub(crate) const TYPE_PREFIX_LENGTH: usize = 5;
 
@@ -134,6 +140,17 @@ impl MessageFilter {
             let in_chat = |range: &KeyRange| range.clone().with("chat_id", person.as_str().into());
             let in_chats = ranges.iter().map(in_chat).collect();
             return vec![query(self, &CHAT, in_chats), query(self, index, ranges)];
+        }
+        if let Some(author) = &self.author {
+            let with = |column: &'static str| {
+                let with = |range: &KeyRange| range.clone().with(column, author.as_str().into());
+                ranges.iter().map(with).collect()
+            };
+            let elsewhere = [query(self, &CHAT, with("chat_id")), query(self, &FROM, with("from_id"))];
+            let mut parts = Vec::from(elsewhere);
+            parts.iter_mut().for_each(|part| part.conditions.push(Condition::Null("group_sender")));
+            parts.push(query(self, &GROUP_SENDER, with("group_sender")));
+            return parts;
         }
         match self.ack.as_deref() {
             _ if self.has_media == Some(true) => vec![query(self, &FILE, ranges)],

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use super::index::{Index, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
-use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use super::index::{Index, MEDIA_CHAT, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
+use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, PageQuery, instances, merge};
+use super::messages::places;
 use crate::Store;
 use crate::StoreError;
 use crate::error::count;
@@ -48,6 +49,9 @@ pub struct JobFilter {
 pub struct MediaFilter {
     pub instance_id: Option<InstanceId>,
     pub message_id: Option<String>,
+    pub chat_id: Option<String>,
+    /// The number of the person in the chat, in digits.
+    pub contact: Option<String>,
     pub state: Option<MediaState>,
     /// A content type, or the first part of several, such as `image/`.
     pub content_type: Option<String>,
@@ -89,9 +93,19 @@ impl dyn Store + '_ {
         paging: &Paging<SortKey>,
     ) -> Result<Page<JobReport, SortKey>, StoreError> {
         let mut queries = self.read().await?;
-        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, &MEDIA).await?;
+        let instances = instances(&mut *queries, scope, filter.instance_id.as_ref()).await?;
+        let places = places(&mut *queries, instances, filter.contact.as_deref(), filter.chat_id.as_deref()).await?;
+        let range = |(instance_id, chat_id): (_, Option<String>)| {
+            let range = KeyRange::new(instance_id, paging, &MEDIA);
+            chat_id.into_iter().fold(range, |range, chat_id| range.with("chat_id", KeyValue::Text(chat_id)))
+        };
+        let ranges = places.into_iter().map(range).collect();
         let conditions = filter.conditions();
-        let index = Index::first(&[&OF_MESSAGE, &MEDIA_STATE, &MEDIA_TYPE], &conditions);
+        let in_chats = filter.chat_id.is_some() || filter.contact.is_some();
+        let index = match Index::first(&[&OF_MESSAGE, &MEDIA_STATE, &MEDIA_TYPE], &conditions) {
+            index if in_chats && *index != OF_MESSAGE => &MEDIA_CHAT,
+            index => index,
+        };
         let rows = queries.media_rows(&PageQuery::new(&MEDIA, index, ranges, conditions, paging)).await?;
         queries.end().await?;
         Ok(merge(paging, rows, |job| {

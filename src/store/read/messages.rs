@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Queries;
 use super::chats::ChatReport;
+use super::index::AUTHOR;
 use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, instances, merge};
 use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
@@ -31,6 +32,8 @@ pub struct MessageFilter {
     pub chat_id: Option<String>,
     pub from_id: Option<String>,
     pub to_id: Option<String>,
+    /// The person who wrote the message: in a group the sender, elsewhere the one whom it is from.
+    pub author: Option<String>,
     pub from_me: Option<bool>,
     pub kind: Option<String>,
     pub ack: Option<String>,
@@ -38,7 +41,7 @@ pub struct MessageFilter {
     pub is_group: Option<bool>,
     pub has_media: Option<bool>,
     pub quoted_message_id: Option<String>,
-    /// Words that the bodies contain. The list is then in the order of sending.
+    /// Words that the messages contain. The list is then in the order of sending.
     pub search: Option<SearchQuery>,
     /// The list is ordered and bounded by the arrival of the messages instead of their sending.
     pub by_arrival: bool,
@@ -157,7 +160,7 @@ async fn keys(
             None => range,
         }
     };
-    let ranges = places(queries, instances, filter).await?.into_iter().map(range).collect();
+    let ranges = filter.places(queries, instances).await?.into_iter().map(range).collect();
     let mut rows = Vec::new();
     for query in filter.queries(source, ranges, paging) {
         rows.extend(queries.message_keys(&query).await?);
@@ -180,7 +183,7 @@ async fn found(
         narrowing = narrowing.and_any_of(instances.iter().map(Facet::instance));
     }
     if filter.contact.is_some() || filter.chat_id.is_some() {
-        let chats = places(queries, instances.clone(), filter).await?;
+        let chats = filter.places(queries, instances.clone()).await?;
         let chats = chats.iter().filter_map(|(instance, chat)| Some(Facet::chat(instance, chat.as_deref()?)));
         narrowing = narrowing.and_any_of(chats);
     }
@@ -203,17 +206,18 @@ async fn found(
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
 
-/// Returns the instances that are asked for, with the chats in them if chats are asked for.
-async fn places(
+/// Returns the instances that are asked for, with the chats in them if a chat or a person is asked for.
+pub(crate) async fn places(
     queries: &mut dyn Queries,
     instances: Vec<InstanceId>,
-    filter: &MessageFilter,
+    contact: Option<&str>,
+    chat_id: Option<&str>,
 ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
-    let Some(contact) = &filter.contact else {
-        return Ok(instances.into_iter().map(|instance| (instance, filter.chat_id.clone())).collect());
+    let Some(contact) = contact else {
+        return Ok(instances.into_iter().map(|instance| (instance, chat_id.map(str::to_owned))).collect());
     };
     let chats = queries.chats_with(&instances, contact).await?;
-    let wanted = |chat: &ChatKey| filter.chat_id.as_ref().is_none_or(|wanted| *wanted == chat.chat_id);
+    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id);
     Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
@@ -271,11 +275,20 @@ impl MessageReport {
 }
 
 impl MessageFilter {
+    async fn places(
+        &self,
+        queries: &mut dyn Queries,
+        instances: Vec<InstanceId>,
+    ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
+        places(queries, instances, self.contact.as_deref(), self.chat_id.as_deref()).await
+    }
+
     /// Returns the conditions besides the instance and the chat.
     pub(crate) fn conditions(&self) -> Vec<Condition> {
         let texts = Condition::each([
             ("from_id", &self.from_id),
             ("to_id", &self.to_id),
+            (AUTHOR, &self.author),
             ("type", &self.kind),
             ("ack", &self.ack),
             ("status", &self.status),
@@ -348,6 +361,7 @@ impl From<MessageReportRow> for MessageReport {
             reaction: row.reaction,
             // A report shows the file instead of the URL, which may be long.
             media_url: None,
+            file_name: None,
             location: row.latitude.zip(row.longitude).map(|(latitude, longitude)| Location { latitude, longitude }),
             vcard: row.vcard,
             status: row.status,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::messages::{IfPresent, MessageRows};
+use super::messages::{IfPresent, MessageRows, TextColumns};
 use super::search::SearchRows;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
@@ -11,15 +11,15 @@ use domain::chat::{ChatPlacement, UpdatedMessage};
 use domain::message::{
     CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage, essential_copies,
 };
-use domain::search::{SearchEntry, first_words};
+use domain::search::{SearchEntry, SearchedTexts};
 use domain::time::timestamp::Timestamp;
 
 /// The limit on the bytes of texts that one batch may read again. From the ledger, a batch may read as much as one
 /// message can be folded from, because other instances wait meanwhile.
 const BATCH_TEXT_BYTES: usize = 2 * 1024 * 1024;
 
-/// The number of messages whose beginnings of texts are read together.
-const BEGINNINGS: usize = 32;
+/// The number of messages whose texts are read together.
+const TEXTS: usize = 32;
 
 /// The limit on what may be read again for a copy that came out of its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,22 +213,23 @@ async fn rewrite(
     Ok(rewritten.into_iter().map(without_texts).collect())
 }
 
-/// Indexes the words again of those messages whose text or place has changed.
+/// Indexes the words again of those messages whose texts or place have changed. The words are those of the rows,
+/// because the new copies may fill only some of the texts.
 async fn index_anew(
     rows: &mut (impl MessageRows + SearchRows),
     rewritten: &[UpdatedMessage],
     limit: FoldLimit,
 ) -> Result<(), StoreError> {
-    let has_text = |it: &&UpdatedMessage| it.message.fields.body.is_some();
+    let has_text = |it: &UpdatedMessage| it.message.fields.searched() != SearchedTexts::default();
     let touched: Vec<&UpdatedMessage> = rewritten.iter().filter(|it| has_text(it) || it.has_moved()).collect();
     if touched.is_empty() {
         return Ok(());
     }
-    let without_text: Vec<MessageKey> = touched.iter().filter(|it| !has_text(it)).map(|it| it.message.key()).collect();
-    let mut recorded = recorded_words(rows, &without_text, limit).await?;
+    let keys: Vec<MessageKey> = touched.iter().map(|it| it.message.key()).collect();
+    let mut recorded = recorded_words(rows, &keys, limit).await?;
     rows.delete_words(&Vec::from_iter(touched.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
     let entries = touched.into_iter().filter_map(|UpdatedMessage { message, .. }| {
-        let words = recorded.remove(&message.key()).unwrap_or_else(|| message.words.clone());
+        let words = recorded.remove(&message.key())?;
         SearchEntry::new(message.key(), message.fields.chat_id.as_deref(), message.occurred_at(), words)
     });
     let entries: Vec<SearchEntry> = entries.collect();
@@ -245,9 +246,10 @@ async fn recorded_words(
     limit: FoldLimit,
 ) -> Result<HashMap<MessageKey, String>, StoreError> {
     let mut words = HashMap::<MessageKey, String>::new();
-    for keys in messages.chunks(BEGINNINGS) {
-        let beginnings = rows.beginnings(keys).await.map_err(in_table("messages"))?;
-        words.extend(beginnings.into_iter().map(|(key, text)| (key, first_words(&text))));
+    for keys in messages.chunks(TEXTS) {
+        let texts = rows.texts(keys).await.map_err(in_table("messages"))?;
+        let key = |texts: &TextColumns| MessageKey { instance_id: texts.instance_id.clone(), id: texts.id.clone() };
+        words.extend(texts.iter().map(|texts| (key(texts), texts.words())));
         let bytes: usize = words.values().map(String::len).sum();
         if limit == FoldLimit::Bounded && words.len() > 1 && bytes > BATCH_TEXT_BYTES {
             return Err(StoreError::TooMuch);

@@ -11,6 +11,7 @@ use crate::error::{count, in_table};
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
 use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement};
+use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
 
 /// The contract of media jobs.
@@ -58,9 +59,12 @@ pub struct JobClaim {
 /// The statements on `media` within a transaction that records events.
 #[async_trait]
 pub(crate) trait MediaRows {
-    /// Writes jobs as pending. If a job exists already, only the time of its message may become an earlier one. Returns
-    /// how many rows were written.
+    /// Writes jobs as pending, in the chats of their messages. If a job exists already, only the time of its message may
+    /// become an earlier one, and the chat another one. Returns how many rows were written.
     async fn insert_media(&mut self, jobs: &[MediaJob]) -> Result<u64, StoreError>;
+
+    /// Moves the files of these messages into the chats that the messages are in.
+    async fn move_media(&mut self, messages: &[MessageKey]) -> Result<(), StoreError>;
 
     /// Makes these jobs due at their time again, with no attempt counted, unless the file is stored. They leave the
     /// feed until they end again.

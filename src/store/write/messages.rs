@@ -9,12 +9,13 @@ use crate::StoreError;
 use domain::event::EventState;
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, LedgerCopy, Message, MessageKey, RecordedMessage};
-use domain::search::MAX_UNFOLDED_BYTES;
+use domain::search::{MAX_UNFOLDED_BYTES, MAX_URL_BYTES, SearchedTexts};
 use domain::time::timestamp::Timestamp;
 
-/// The number of characters of a body that its indexed words can take. A character has at least a byte; there is one
-/// character more, so that a longer body is seen to be cut.
-pub(crate) const ENOUGH_OF_A_BODY: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
+/// The number of characters of a text, and of a URL, that indexed words can take. A character has at least a byte;
+/// there is one character more, so that a longer text is seen to be cut.
+pub(crate) const ENOUGH_OF_A_TEXT: i32 = MAX_UNFOLDED_BYTES as i32 + 1;
+pub(crate) const ENOUGH_OF_A_URL: i32 = MAX_URL_BYTES as i32 + 1;
 
 /// The treatment of a message that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,28 @@ impl From<Vec<CopyColumns>> for CopyPage {
     }
 }
 
+/// The columns that the words of a message come from, as far as its words go.
+pub(crate) struct TextColumns {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) id: String,
+    pub(crate) body: Option<String>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) media_url: Option<String>,
+    pub(crate) vcard: Option<String>,
+}
+
+impl TextColumns {
+    pub(crate) fn words(&self) -> String {
+        let texts = SearchedTexts {
+            body: self.body.as_deref(),
+            file_name: self.file_name.as_deref(),
+            media_url: self.media_url.as_deref(),
+            vcard: self.vcard.as_deref(),
+        };
+        texts.words()
+    }
+}
+
 /// The columns of a new row of `messages`.
 #[derive(Serialize)]
 pub(crate) struct MessageColumns<'m> {
@@ -69,6 +92,7 @@ pub(crate) struct MessageColumns<'m> {
     pub(crate) quoted_message_id: Option<&'m str>,
     pub(crate) reaction: Option<&'m str>,
     pub(crate) media_url: Option<&'m str>,
+    pub(crate) file_name: Option<&'m str>,
     pub(crate) latitude: Option<f64>,
     pub(crate) longitude: Option<f64>,
     pub(crate) vcard: Option<&'m str>,
@@ -99,6 +123,7 @@ impl<'m> From<&'m Message> for MessageColumns<'m> {
             quoted_message_id: fields.quoted_message_id.as_deref(),
             reaction: fields.reaction.as_deref(),
             media_url: fields.media_url.as_deref(),
+            file_name: fields.file_name.as_deref(),
             latitude: fields.location.map(|at| at.latitude),
             longitude: fields.location.map(|at| at.longitude),
             vcard: fields.vcard.as_deref(),
@@ -127,8 +152,8 @@ pub(crate) trait MessageRows {
     /// Returns the messages as they are recorded.
     async fn recorded(&mut self, keys: &[MessageKey]) -> Result<Vec<RecordedMessage>, StoreError>;
 
-    /// Returns the beginnings of the messages' bodies, as far as their words go, of those that have one.
-    async fn beginnings(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError>;
+    /// Returns the texts of these messages.
+    async fn texts(&mut self, keys: &[MessageKey]) -> Result<Vec<TextColumns>, StoreError>;
 
     /// Returns the hashes of these rows of the ledger.
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError>;

@@ -16,8 +16,8 @@ use super::responses::ResponseRows;
 use super::search::SearchRows;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
-use domain::chat::TouchedChats;
 use domain::chat::response_tracker::AnswersAround;
+use domain::chat::{TouchedChats, UpdatedMessage};
 use domain::event::Event;
 use domain::event::batch::{LedgerRow, LedgerRows, Receipt, TableChanges, fold_acks, message_copies};
 use domain::message::ack::{AckRaise, MessageAck};
@@ -66,6 +66,11 @@ pub(crate) async fn apply(
     let entries: Vec<SearchEntry> = written.inserted.iter().filter_map(SearchEntry::of).collect();
     if !entries.is_empty() {
         all_written("message_search", entries.len(), rows.insert_words(&entries).await?)?;
+    }
+    let other_chat = |it: &&UpdatedMessage| it.before.chat_id != it.message.fields.chat_id;
+    let moved: Vec<MessageKey> = written.rewritten.iter().filter(other_chat).map(|it| it.message.key()).collect();
+    if !moved.is_empty() {
+        rows.move_media(&moved).await?;
     }
     if !changes.media.is_empty() {
         all_written("media", changes.media.len(), rows.insert_media(&changes.media).await?)?;

@@ -38,6 +38,7 @@ async fn fill(store: &Arc<dyn Store>, count: u64) {
                 "status": (["received", "sent"][pick(8, 2)]), "is_group": chat == GROUP,
                 "media_url": if pick(9, 3) == 0 { format!("/{n}.jpg") } else { String::new() },
                 "quoted_message_id": if pick(10, 4) == 0 { "A1" } else { "" },
+                "group_sender": if chat == GROUP { format!("{}@c.us", PEOPLE[pick(14, 3)]) } else { String::new() },
             });
             let id = format!("A{n}");
             let body = if pick(11, 2) == 0 { received(&id, fields) } else { sent(&id, fields) };
@@ -92,6 +93,13 @@ fn filters() -> Vec<(MessageFilter, LetsThrough)> {
         }),
         (MessageFilter { from_id: some("34600111222@c.us"), ..none() }, |it| {
             it.fields.from_id.as_deref() == Some("34600111222@c.us")
+        }),
+        (MessageFilter { author: some("573001112233@c.us"), ..none() }, |it| {
+            it.fields.group_sender.as_ref().or(it.fields.from_id.as_ref()).is_some_and(|it| it == "573001112233@c.us")
+        }),
+        (MessageFilter { author: some("34600111222@c.us"), chat_id: some(GROUP), ..none() }, |it| {
+            let author = it.fields.group_sender.as_ref().or(it.fields.from_id.as_ref());
+            it.fields.chat_id.as_deref() == Some(GROUP) && author.is_some_and(|it| it == "34600111222@c.us")
         }),
         (MessageFilter { to_id: some(PEOPLE[1]), ..none() }, |it| it.fields.to_id.as_deref() == Some(PEOPLE[1])),
         (MessageFilter { from_me: Some(false), ..none() }, |it| !it.fields.from_me),

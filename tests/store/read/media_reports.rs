@@ -6,8 +6,9 @@ use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::media::{AttemptOutcome, MediaJobCount, MediaState, Settlement, StoredFile};
+use buzon::domain::page::{Paging, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::store::{JobClaim, Store};
+use buzon::store::{JobClaim, MediaFilter, Store};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
@@ -89,6 +90,42 @@ async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there
             assert_eq!(name(2, &scope).await.as_deref(), of_8, "{scope:?}");
             assert_eq!(name(3, &scope).await, None, "{scope:?}");
         }
+    })
+    .await;
+}
+
+#[test]
+async fn files_are_listed_by_chat_and_person_and_follow_their_messages_into_another_chat() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let of = async |chat_id: Option<&str>, contact: Option<&str>| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let filter = MediaFilter { chat_id: owned(chat_id), contact: owned(contact), ..MediaFilter::default() };
+            let paging = Paging { order: SortOrder::OldestFirst, limit: 1, cursor: None, since: None, until: None };
+            let first = store.list_media(&Scope::All, &filter, &paging).await.expect("the store answers");
+            let rest = Paging { limit: 9, cursor: first.next, ..paging };
+            let rest = match rest.cursor {
+                Some(_) => store.list_media(&Scope::All, &filter, &rest).await.expect("the store answers").rows,
+                None => vec![],
+            };
+            Vec::from_iter(first.rows.into_iter().chain(rest).map(|job| job.message_id))
+        };
+        let at = |id: &str, chat: &str, seconds: i64| {
+            let timestamp = 1_724_716_800 + seconds;
+            event("7", received(id, json!({"chat_id": chat, "media_url": "/a.jpg", "timestamp": timestamp})), ARRIVAL)
+        };
+        record(&store, &[at("A", "571@c.us", 3), at("B", "12@g.us", 1), at("C", "572@c.us", 2)]).await;
+        assert_eq!(of(None, None).await, ["B", "C", "A"]);
+        assert_eq!(of(Some("571@c.us"), None).await, ["A"]);
+        assert_eq!(of(None, Some("572")).await, ["C"]);
+        assert_eq!(of(None, Some("573")).await, [""; 0]);
+        record(
+            &store,
+            &[event("7", received("A", json!({"chat_id": "572@c.us", "timestamp": 1_724_716_804})), ARRIVAL)],
+        )
+        .await;
+        assert_eq!(of(Some("571@c.us"), None).await, [""; 0]);
+        assert_eq!(of(Some("572@c.us"), Some("572")).await, ["C", "A"]);
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 mod feed;
 mod files_in_feed;
+mod found_texts;
 mod instances;
 mod ledger;
 mod listing;

@@ -9,7 +9,7 @@ use crate::support::database::world::{Backend, World, record};
 use crate::support::events::event;
 
 /// Names of fields that events have, and one that they do not have.
-pub const FIELDS: [&str; 26] = [
+pub const FIELDS: [&str; 27] = [
     "event_type",
     "id",
     "instance_id",
@@ -25,6 +25,7 @@ pub const FIELDS: [&str; 26] = [
     "quoted_message_id",
     "reaction",
     "media_url",
+    "filename",
     "latitude",
     "longitude",
     "vcard",

@@ -99,9 +99,11 @@ async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
         assert_eq!(world.rows(row).await, [expected]);
         let found = match world.backend {
             Backend::Sqlite => "SELECT words FROM message_search",
-            Backend::Postgres => "SELECT 'el menu' FROM message_search WHERE words @@ 'el <-> menu'",
+            Backend::Postgres => {
+                "SELECT 'el menu x jpg' FROM message_search WHERE words @@ 'el <-> menu <-> x <-> jpg'"
+            }
         };
-        assert_eq!(world.rows(found).await, ["el menu"], "the words follow the message");
+        assert_eq!(world.rows(found).await, ["el menu x jpg"], "the words follow the message");
     })
     .await;
 }

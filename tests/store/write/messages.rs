@@ -9,7 +9,7 @@ async fn every_field_of_the_guide_has_its_column() {
     on_both(async |world| {
         let store = world.open().await;
         let fields = json!({
-            "quoted_message_id": "Q", "reaction": "👍", "media_url": "/uploads/whatsapp/x.jpg", "latitude": 4.711,
+            "quoted_message_id": "Q", "reaction": "👍", "media_url": "/uploads/whatsapp/x.jpg", "filename": "x y.jpg", "latitude": 4.711,
             "longitude": -74.0721, "vcard": "BEGIN:VCARD", "group_sender": "573005556677@c.us", "is_group": "1",
             "chat_id": "1203@g.us", "type": "image",
         });
@@ -17,14 +17,14 @@ async fn every_field_of_the_guide_has_its_column() {
         let row = world
             .value(
                 "SELECT instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
-                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, group_sender, \
+                 quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, ack, group_sender, \
                  received_at, occurred_at FROM messages",
             )
             .await;
         assert_eq!(
             row,
             "7|A|1203@g.us|573001112233@c.us|573009998877@c.us|0|Juan Pérez|Hola|image|2024-08-27T00:00:00.000Z|1|Q|👍|\
-             /uploads/whatsapp/x.jpg|4.711|-74.0721|BEGIN:VCARD|received|pending|573005556677@c.us|\
+             /uploads/whatsapp/x.jpg|x y.jpg|4.711|-74.0721|BEGIN:VCARD|received|pending|573005556677@c.us|\
              2024-08-27T00:06:40.004Z|2024-08-27T00:00:00.000Z"
         );
     })

@@ -39,13 +39,13 @@ fn body() -> impl Strategy<Value = Value> {
     };
     let stated = prop_oneof![Just(json!(null)), ack().prop_map(|ack| json!(ack))];
     let group = prop_oneof![Just(json!(null)), Just(json!(true)), Just(json!(0))];
-    let texts = (text(), text(), text(), text());
+    let texts = (text(), text(), text(), text(), text());
     let message = (id(), any::<bool>(), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
-        |(id, sent, from_me, (chat, group), time, (name, body, media, vcard), ack)| {
+        |(id, sent, from_me, (chat, group), time, (name, body, media, file, vcard), ack)| {
             json!({
                 "event_type": if sent { "message_sent" } else { "message_received" }, "id": id, "from_me": from_me,
                 "chat_id": chat, "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
-                "is_group": group, "ack": ack,
+                "filename": file, "is_group": group, "ack": ack,
             })
         },
     );

@@ -193,7 +193,7 @@ impl World {
             (
                 "messages",
                 "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
-                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, ack_rank, \
+                 quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, ack, ack_rank, \
                  group_sender, received_at, occurred_at, delivered_at, read_at, \
                  (SELECT events.body_sha256 FROM events WHERE events.seq = messages.event_seq)",
             ),
@@ -209,7 +209,7 @@ impl World {
                  is_group, search, waiting_since, waiting_id",
             ),
             ("responses", "instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds"),
-            ("media", "instance_id, message_id, source_sha256, source_url, source_host, occurred_at"),
+            ("media", "instance_id, message_id, source_sha256, chat_id, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);
         let tables = TABLES.into_iter().chain([words]);

@@ -12,13 +12,16 @@ use domain::time::timestamp::Timestamp;
 
 /// Returns the query as text of a `tsquery`. Words contain no quotes, so no part of a query is ever an operator.
 fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
-    let phrases = query.phrases().iter().map(|phrase| (phrase.iter().map(String::as_str).collect(), " <-> "));
-    let groups = narrowing.groups().iter().map(|group| (group.iter().map(Facet::as_str).collect(), " | "));
-    let all = phrases.chain(groups).map(|(words, operator): (Vec<&str>, &str)| {
-        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        format!("({})", quoted.join(operator))
+    let quoted = |word: &str| format!("'{word}'");
+    let phrases = query.phrases().iter().map(|phrase| {
+        let words: Vec<String> = phrase.words.iter().map(|word| quoted(word)).collect();
+        format!("({}{})", words.join(" <-> "), if phrase.is_beginning { ":*" } else { "" })
     });
-    Vec::from_iter(all).join(" & ")
+    let groups = narrowing.groups().iter().map(|group| {
+        let facets: Vec<String> = group.iter().map(|facet| quoted(facet.as_str())).collect();
+        format!("({})", facets.join(" | "))
+    });
+    Vec::from_iter(phrases.chain(groups)).join(" & ")
 }
 
 #[async_trait]

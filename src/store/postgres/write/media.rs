@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use sqlx::{Executor, PgConnection};
 
 use crate::StoreError;
-use crate::postgres::{PostgresStore, column};
+use crate::postgres::{PostgresStore, column, keys};
 use crate::write::media::{
     JobClaim, LeaseColumns, LeasedColumns, MediaRows, MediaStore, SettledColumns, claimed, read_leases, settled_columns,
 };
 use domain::instance::InstanceId;
 use domain::media::{Lease, LeasedJob, MediaJob, MediaKey, Settlement};
+use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
 
 /// A short limit on waits for locks. A unit of work that holds the ledger's clock delays events. So it does not wait
@@ -41,14 +42,15 @@ impl MediaRows for PgConnection {
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
-                state, attempts, denials, lease_token
+                state, attempts, denials, lease_token, chat_id
             )
-            SELECT job.*, 'pending', 0, 0, 0
+            SELECT job.*, 'pending', 0, 0, 0, messages.chat_id
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
-            ) AS job
+            ) AS job (instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at)
+            LEFT JOIN messages ON messages.instance_id = job.instance_id AND messages.id = job.message_id
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = least(media.occurred_at, excluded.occurred_at)
+            SET occurred_at = least(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,
@@ -61,6 +63,24 @@ impl MediaRows for PgConnection {
         .execute(self)
         .await?;
         Ok(written.rows_affected())
+    }
+
+    async fn move_media(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET chat_id = messages.chat_id
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
+            WHERE media.instance_id = key.instance_id AND media.message_id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .execute(self)
+        .await?;
+        Ok(())
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {

@@ -5,7 +5,9 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::postgres::{column, keys, outgoing_with_ids, rows};
-use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
+use crate::write::messages::{
+    CopyColumns, CopyPage, ENOUGH_OF_A_TEXT, ENOUGH_OF_A_URL, IfPresent, MessageColumns, MessageRows, TextColumns,
+};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
@@ -24,14 +26,14 @@ impl MessageRows for PgConnection {
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
-                received_at, occurred_at, event_seq, ack, ack_rank
+                received_at, occurred_at, event_seq, ack, ack_rank, file_name
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
                 $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::int8[], $23::text[], $24::int2[]
+                $22::int8[], $23::text[], $24::int2[], $25::text[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
@@ -46,6 +48,7 @@ impl MessageRows for PgConnection {
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),
                 media_url = coalesce(excluded.media_url, messages.media_url),
+                file_name = coalesce(excluded.file_name, messages.file_name),
                 latitude = coalesce(excluded.latitude, messages.latitude),
                 longitude = coalesce(excluded.longitude, messages.longitude),
                 vcard = coalesce(excluded.vcard, messages.vcard),
@@ -54,7 +57,7 @@ impl MessageRows for PgConnection {
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
                 event_seq = excluded.event_seq
-            WHERE $25
+            WHERE $26
             RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
             column(&rows, |row| row.instance_id) as _,
@@ -81,6 +84,7 @@ impl MessageRows for PgConnection {
             &column(&rows, |row| row.event_seq),
             column(&rows, |row| row.ack) as _,
             &column(&rows, |row| row.ack_rank),
+            column(&rows, |row| row.file_name) as _,
             present == IfPresent::Overlay,
         )
         .fetch_all(self)
@@ -108,26 +112,28 @@ impl MessageRows for PgConnection {
         .await?)
     }
 
-    async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
+    async fn texts(&mut self, messages: &[MessageKey]) -> Result<Vec<TextColumns>, StoreError> {
         let (instance_ids, ids) = keys(messages);
-        let rows = sqlx::query!(
+        Ok(sqlx::query_as!(
+            TextColumns,
             r#"
             SELECT
                 messages.instance_id AS "instance_id: InstanceId",
                 messages.id,
-                left(messages.body, $3) AS "body!"
+                left(messages.body, $3) AS body,
+                messages.file_name,
+                left(messages.media_url, $4) AS media_url,
+                left(messages.vcard, $3) AS vcard
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
-            WHERE messages.body IS NOT NULL
             "#,
             instance_ids as _,
             ids as _,
-            ENOUGH_OF_A_BODY,
+            ENOUGH_OF_A_TEXT,
+            ENOUGH_OF_A_URL,
         )
         .fetch_all(self)
-        .await?;
-        let beginning = rows.into_iter().map(|row| (MessageKey { instance_id: row.instance_id, id: row.id }, row.body));
-        Ok(beginning.collect())
+        .await?)
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {

@@ -11,9 +11,6 @@ use domain::message::MessageKey;
 use domain::search::SearchEntry;
 use domain::time::timestamp::Timestamp;
 
-/// The maximum number of places that PostgreSQL keeps of one word.
-const MAX_PLACES: usize = 255;
-
 /// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes
 /// or backslashes.
 fn vector(entry: &SearchEntry) -> String {
@@ -23,7 +20,7 @@ fn vector(entry: &SearchEntry) -> String {
     }
     let mut vector = String::new();
     for (word, places) in places {
-        let places: Vec<String> = places.iter().take(MAX_PLACES).map(usize::to_string).collect();
+        let places: Vec<String> = places.iter().map(usize::to_string).collect();
         write!(vector, "'{word}':{} ", places.join(",")).expect("text can be written");
     }
     vector.extend(entry.facets.iter().map(|facet| format!("'{}' ", facet.as_str())));

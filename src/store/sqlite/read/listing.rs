@@ -164,10 +164,11 @@ mod tests {
     use domain::page::{Paging, SortKey, SortOrder};
 
     /// The index of each column, in the order of how few rows they leave.
-    const INDEXES: [(&str, &str); 7] = [
+    const INDEXES: [(&str, &str); 8] = [
         ("quoted_message_id", "messages_quoted"),
         ("from_id", "messages_from"),
         ("to_id", "messages_to"),
+        ("group_sender", "messages_author"),
         ("media_url", "messages_media"),
         ("ack", "messages_ack"),
         ("type", "messages_type"),
@@ -195,9 +196,10 @@ mod tests {
     }
 
     /// Everything that messages can be filtered by, beside their chat.
-    const FILTERS: [fn(&mut MessageFilter); 11] = [
+    const FILTERS: [fn(&mut MessageFilter); 12] = [
         |filter| filter.from_id = Some(String::new()),
         |filter| filter.to_id = Some(String::new()),
+        |filter| filter.author = Some(String::new()),
         |filter| filter.kind = Some(String::new()),
         |filter| filter.ack = Some(String::new()),
         |filter| filter.status = Some(String::new()),

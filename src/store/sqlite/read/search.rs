@@ -8,12 +8,16 @@ use crate::read::search::{SearchQueries, SearchRequest, WeekStep};
 use crate::sqlite::search_key::{first_key, last_key};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
-use domain::search::{SearchFilter, SearchQuery};
+use domain::search::{SearchFilter, SearchPhrase, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
 /// Returns the query as an FTS5 expression. Words contain no quotes, so no part of a query is ever an operator.
 fn expression(query: &SearchQuery, narrowing: &SearchFilter) -> String {
-    let phrases: Vec<String> = query.phrases().iter().map(|phrase| format!("\"{}\"", phrase.join(" "))).collect();
+    let phrase = |phrase: &SearchPhrase| {
+        let goes_on = if phrase.is_beginning { " *" } else { "" };
+        format!("\"{}\"{goes_on}", phrase.words.join(" "))
+    };
+    let phrases: Vec<String> = query.phrases().iter().map(phrase).collect();
     let words = format!("words : ({})", phrases.join(" AND "));
     let groups = narrowing.groups().iter().map(|group| {
         let facets: Vec<String> = group.iter().map(|facet| format!("\"{}\"", facet.as_str())).collect();

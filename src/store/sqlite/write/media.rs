@@ -10,6 +10,7 @@ use crate::write::media::{
 };
 use domain::instance::InstanceId;
 use domain::media::{Lease, LeasedJob, MediaJob, Settlement};
+use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -19,22 +20,44 @@ impl MediaRows for SqliteConnection {
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
-                state, attempts, denials, lease_token
+                state, attempts, denials, lease_token, chat_id
             )
             SELECT
                 value ->> 'instance_id', value ->> 'message_id', unhex(value ->> 'source_sha256'),
                 value ->> 'source_url', value ->> 'source_host', value ->> 'occurred_at', value ->> 'due_at', 'pending',
-                0, 0, 0
+                0, 0, 0, (
+                    SELECT messages.chat_id
+                    FROM messages
+                    WHERE messages.instance_id = value ->> 'instance_id' AND messages.id = value ->> 'message_id'
+                )
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = min(media.occurred_at, excluded.occurred_at)
+            SET occurred_at = min(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id
             "#,
             json(jobs),
         )
         .execute(self)
         .await?;
         Ok(written.rows_affected())
+    }
+
+    async fn move_media(&mut self, messages: &[MessageKey]) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET chat_id = (
+                SELECT messages.chat_id
+                FROM messages
+                WHERE messages.instance_id = media.instance_id AND messages.id = media.message_id
+            )
+            WHERE (instance_id, message_id) IN (SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1))
+            "#,
+            json(messages),
+        )
+        .execute(self)
+        .await?;
+        Ok(())
     }
 
     async fn wake_media(&mut self, jobs: &[MediaJob]) -> Result<(), StoreError> {

@@ -5,7 +5,9 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::{json, outgoing_with_ids};
-use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
+use crate::write::messages::{
+    CopyColumns, CopyPage, ENOUGH_OF_A_TEXT, ENOUGH_OF_A_URL, IfPresent, MessageColumns, MessageRows, TextColumns,
+};
 use domain::instance::InstanceId;
 use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
 use domain::time::timestamp::Timestamp;
@@ -24,14 +26,14 @@ impl MessageRows for SqliteConnection {
             r#"
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
-                quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
+                quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, event_seq, ack, ack_rank
             )
             SELECT
                 value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
                 value ->> 'from_me', value ->> 'sender_name', value ->> 'body', value ->> 'type', value ->> 'sent_at',
                 value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction', value ->> 'media_url',
-                value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
+                value ->> 'file_name', value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
                 value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'event_seq',
                 value ->> 'ack', value ->> 'ack_rank'
             FROM jsonb_each(?1)
@@ -49,6 +51,7 @@ impl MessageRows for SqliteConnection {
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),
                 media_url = coalesce(excluded.media_url, messages.media_url),
+                file_name = coalesce(excluded.file_name, messages.file_name),
                 latitude = coalesce(excluded.latitude, messages.latitude),
                 longitude = coalesce(excluded.longitude, messages.longitude),
                 vcard = coalesce(excluded.vcard, messages.vcard),
@@ -94,25 +97,27 @@ impl MessageRows for SqliteConnection {
         .await?)
     }
 
-    async fn beginnings(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError> {
-        let rows = sqlx::query!(
+    async fn texts(&mut self, messages: &[MessageKey]) -> Result<Vec<TextColumns>, StoreError> {
+        Ok(sqlx::query_as!(
+            TextColumns,
             r#"
             SELECT
                 messages.instance_id AS "instance_id!: InstanceId",
                 messages.id AS "id!: String",
-                substr(messages.body, 1, ?2) AS "body!: String"
+                substr(messages.body, 1, ?2) AS "body: String",
+                messages.file_name AS "file_name: String",
+                substr(messages.media_url, 1, ?3) AS "media_url: String",
+                substr(messages.vcard, 1, ?2) AS "vcard: String"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
-            WHERE messages.body IS NOT NULL
             "#,
             json(messages),
-            ENOUGH_OF_A_BODY,
+            ENOUGH_OF_A_TEXT,
+            ENOUGH_OF_A_URL,
         )
         .fetch_all(self)
-        .await?;
-        let beginning = rows.into_iter().map(|row| (MessageKey { instance_id: row.instance_id, id: row.id }, row.body));
-        Ok(beginning.collect())
+        .await?)
     }
 
     async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
