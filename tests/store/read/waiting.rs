@@ -141,7 +141,7 @@ fn at(seconds: i64) -> Value {
     json!({"timestamp": 1724716800 + seconds})
 }
 
-#[tokio::test]
+#[test]
 async fn whoever_waits_is_the_first_to_ask_after_the_last_answer() {
     on_both(async |world| {
         let store = world.open().await;
@@ -161,7 +161,7 @@ async fn whoever_waits_is_the_first_to_ask_after_the_last_answer() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_late_answer_is_put_where_it_belongs() {
     on_both(async |world| {
         let store = world.open().await;
@@ -177,7 +177,7 @@ async fn a_late_answer_is_put_where_it_belongs() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_wait_knows_when_it_was_asked_last() {
     const DAYS: i64 = 4 * 24 * 60 * 60;
     on_both(async |world| {
@@ -205,7 +205,7 @@ async fn a_wait_knows_when_it_was_asked_last() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_answer_that_moves_to_another_chat_answers_there() {
     on_both(async |world| {
         let store = world.open().await;
@@ -221,7 +221,7 @@ async fn an_answer_that_moves_to_another_chat_answers_there() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn nobody_waits_in_groups_broadcasts_and_newsletters() {
     on_both(async |world| {
         let store = world.open().await;
