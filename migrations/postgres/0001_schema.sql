@@ -98,18 +98,21 @@ CREATE TABLE chats (
     search           TEXT        COLLATE "C" NOT NULL DEFAULT '',
     waiting_since    TIMESTAMPTZ,
     waiting_id       TEXT        COLLATE "C",
+    last_asked_at    TIMESTAMPTZ,
     PRIMARY KEY (instance_id, chat_id)
 );
 
 -- One row for each time that somebody waited for an answer and got it.
 CREATE TABLE responses (
-    instance_id   TEXT        COLLATE "C" NOT NULL,
-    chat_id       TEXT        COLLATE "C" NOT NULL,
-    waiting_since TIMESTAMPTZ NOT NULL,
-    incoming_id   TEXT        COLLATE "C" NOT NULL,
-    answered_at   TIMESTAMPTZ NOT NULL,
-    outgoing_id   TEXT        COLLATE "C" NOT NULL,
-    seconds       INT8        NOT NULL,
+    instance_id       TEXT        COLLATE "C" NOT NULL,
+    chat_id           TEXT        COLLATE "C" NOT NULL,
+    waiting_since     TIMESTAMPTZ NOT NULL,
+    incoming_id       TEXT        COLLATE "C" NOT NULL,
+    last_asked_at     TIMESTAMPTZ NOT NULL,
+    answered_at       TIMESTAMPTZ NOT NULL,
+    outgoing_id       TEXT        COLLATE "C" NOT NULL,
+    seconds           INT8        NOT NULL,
+    seconds_from_last INT8        NOT NULL,
     PRIMARY KEY (instance_id, chat_id, waiting_since)
 );
 
@@ -253,12 +256,16 @@ CREATE INDEX message_reactions_reacted
 CREATE INDEX message_reactions_person
     ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 
-CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) WHERE waiting_since IS NOT NULL;
+CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) INCLUDE (last_asked_at)
+    WHERE waiting_since IS NOT NULL;
 -- A person by their number, in one instance or in all of them. One index serves both, because each change of a chat is
 -- written to all indexes of the table.
 CREATE INDEX chats_contact ON chats (contact, instance_id) WHERE contact IS NOT NULL;
 CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id, is_group);
-CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (seconds);
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (seconds, seconds_from_last);
+-- The answers whose wait can be counted from the last question.
+CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at) INCLUDE (seconds, seconds_from_last)
+    WHERE seconds_from_last < seconds;
 
 -- A search reads the pending list of new rows from end to end, which takes some milliseconds. The longer the list is, the
 -- less each row costs when the list goes into the index.
@@ -410,6 +417,9 @@ SELECT
         SELECT array_agg(make_interval(secs => offset_seconds) ORDER BY since) FROM time_zone_offsets
     )[width_bucket(c.waiting_since, (SELECT array_agg(since ORDER BY since) FROM time_zone_offsets))] AS local_time,
     greatest(0, floor(extract(epoch FROM now())) - floor(extract(epoch FROM c.waiting_since)))::int8 AS seconds_waiting,
+    c.last_asked_at,
+    greatest(0, floor(extract(epoch FROM now())) - floor(extract(epoch FROM c.last_asked_at)))::int8
+        AS seconds_from_last,
     c.waiting_id AS message_id,
     first.type,
     first.body
@@ -426,6 +436,8 @@ SELECT
     r.waiting_since,
     r.answered_at,
     r.seconds,
+    r.last_asked_at,
+    r.seconds_from_last,
     r.incoming_id,
     r.outgoing_id,
     r.local_time,

@@ -98,18 +98,21 @@ CREATE TABLE chats (
     search           TEXT    NOT NULL DEFAULT '',
     waiting_since    TEXT,
     waiting_id       TEXT,
+    last_asked_at    TEXT,
     PRIMARY KEY (instance_id, chat_id)
 ) STRICT, WITHOUT ROWID;
 
 -- One row for each time that somebody waited for an answer and got it.
 CREATE TABLE responses (
-    instance_id   TEXT    NOT NULL,
-    chat_id       TEXT    NOT NULL,
-    waiting_since TEXT    NOT NULL,
-    incoming_id   TEXT    NOT NULL,
-    answered_at   TEXT    NOT NULL,
-    outgoing_id   TEXT    NOT NULL,
-    seconds       INTEGER NOT NULL,
+    instance_id       TEXT    NOT NULL,
+    chat_id           TEXT    NOT NULL,
+    waiting_since     TEXT    NOT NULL,
+    incoming_id       TEXT    NOT NULL,
+    last_asked_at     TEXT    NOT NULL,
+    answered_at       TEXT    NOT NULL,
+    outgoing_id       TEXT    NOT NULL,
+    seconds           INTEGER NOT NULL,
+    seconds_from_last INTEGER NOT NULL,
     PRIMARY KEY (instance_id, chat_id, waiting_since)
 ) STRICT, WITHOUT ROWID;
 
@@ -235,11 +238,15 @@ CREATE INDEX message_reactions_person
     ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 
 CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id);
-CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) WHERE waiting_since IS NOT NULL;
+CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id, last_asked_at)
+    WHERE waiting_since IS NOT NULL;
 -- A person by their number, in one instance and in all of them.
 CREATE INDEX chats_contact ON chats (instance_id, contact) WHERE contact IS NOT NULL;
 CREATE INDEX chats_person ON chats (contact) WHERE contact IS NOT NULL;
-CREATE INDEX responses_waiting ON responses (instance_id, waiting_since, seconds);
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since, seconds, seconds_from_last);
+-- The answers whose wait can be counted from the last question.
+CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at, seconds, seconds_from_last)
+    WHERE seconds_from_last < seconds;
 
 CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX media_leased ON media (lease_until) WHERE lease_until IS NOT NULL;
@@ -391,6 +398,8 @@ SELECT
         SELECT offset_seconds FROM time_zone_offsets WHERE since <= c.waiting_since ORDER BY since DESC LIMIT 1
     ) || ' seconds') AS local_time,
     max(0, strftime('%s', 'now') - strftime('%s', c.waiting_since)) AS seconds_waiting,
+    c.last_asked_at,
+    max(0, strftime('%s', 'now') - strftime('%s', c.last_asked_at)) AS seconds_from_last,
     c.waiting_id AS message_id,
     first.type,
     first.body
@@ -407,6 +416,8 @@ SELECT
     r.waiting_since,
     r.answered_at,
     r.seconds,
+    r.last_asked_at,
+    r.seconds_from_last,
     r.incoming_id,
     r.outgoing_id,
     r.local_time,

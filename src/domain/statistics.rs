@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::message::ack;
 use crate::time::calendar::{BucketKey, Calendar};
 use crate::time::timestamp::Timestamp;
+use crate::time::wait_limit::WaitLimit;
 
 pub const WEEKDAYS: usize = 7;
 pub const HOURS: usize = 24;
@@ -53,12 +54,46 @@ pub enum AckStep {
     Read,
 }
 
-/// The number of times that somebody began to wait at this hour of the week and was answered after this many seconds.
+/// The number of answers that came this many seconds after a first question and after the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseTime {
     pub hour_of_week: usize,
+    /// The question that was asked at this hour. An answer is given once by its first question, and a second time by
+    /// its last one if its wait may be counted from there.
+    pub asked: AskedQuestion,
+    /// The seconds from the first question.
     pub seconds: u64,
+    /// The seconds from the last question. They are `seconds` if they do not matter, because the wait is short enough.
+    pub seconds_from_last: u64,
     pub responses: u64,
+}
+
+/// The first or the last of the questions that an answer answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedQuestion {
+    First,
+    Last,
+}
+
+/// The way in which a wait is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CountedWait {
+    From(AskedQuestion),
+    /// The wait is counted apart.
+    Longer,
+}
+
+impl CountedWait {
+    /// A wait that is longer than `within` counts from the last question, if that is not longer ago: somebody said
+    /// "thanks" four days ago, which nobody answered, and then asked a question, which was answered in ten minutes.
+    fn of(seconds: u64, seconds_from_last: u64, within: Option<WaitLimit>) -> Self {
+        let is_longer = |seconds| within.is_some_and(|limit| seconds > limit.seconds());
+        match (is_longer(seconds), is_longer(seconds_from_last)) {
+            (false, _) => Self::From(AskedQuestion::First),
+            (true, false) => Self::From(AskedQuestion::Last),
+            (true, true) => Self::Longer,
+        }
+    }
 }
 
 /// The number of chats in which somebody waits for an answer now.
@@ -67,6 +102,8 @@ pub struct WaitingChats {
     pub chats: u64,
     /// The time since which the longest of them has waited.
     pub since: Option<Timestamp>,
+    /// The number of chats whose last question is older than what is counted.
+    pub longer: u64,
 }
 
 /// Numbers of messages by direction.
@@ -218,22 +255,46 @@ impl DeliveryFunnel {
     }
 }
 
+/// The times that people waited for answers, and the number of those who waited longer than what is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    pub durations: Durations,
+    pub longer: u64,
+}
+
+impl Waits {
+    /// `seconds` are `None` for longer waits.
+    pub fn add(&mut self, seconds: Option<u64>, times: u64) {
+        match seconds {
+            Some(seconds) => self.durations.add(seconds, times),
+            None => self.longer += times,
+        }
+    }
+}
+
 /// The times that people waited for an answer, grouped by when they began to wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseDurations {
-    pub all: Durations,
-    pub by_hour: [Durations; HOURS],
+    pub all: Waits,
+    pub by_hour: [Waits; HOURS],
     /// The weekdays, from Monday.
-    pub by_weekday: [Durations; WEEKDAYS],
+    pub by_weekday: [Waits; WEEKDAYS],
 }
 
 impl ResponseDurations {
-    pub fn of(times: &[ResponseTime]) -> Self {
+    pub fn of(times: &[ResponseTime], within: Option<WaitLimit>) -> Self {
         let mut responses = Self::default();
         for time in times {
+            let seconds = match (CountedWait::of(time.seconds, time.seconds_from_last, within), time.asked) {
+                (CountedWait::From(AskedQuestion::First), AskedQuestion::First) => Some(time.seconds),
+                (CountedWait::From(AskedQuestion::Last), AskedQuestion::Last) => Some(time.seconds_from_last),
+                (CountedWait::Longer, AskedQuestion::First) => None,
+                // It is counted, or not, where its other question is given.
+                _ => continue,
+            };
             let (weekday, hour) = weekday_and_hour(time.hour_of_week);
-            for durations in [&mut responses.all, &mut responses.by_hour[hour], &mut responses.by_weekday[weekday]] {
-                durations.add(time.seconds, time.responses);
+            for waits in [&mut responses.all, &mut responses.by_hour[hour], &mut responses.by_weekday[weekday]] {
+                waits.add(seconds, time.responses);
             }
         }
         responses
@@ -270,6 +331,46 @@ mod tests {
         let funnel = DeliveryFunnel::of(&acks, &[]).funnel;
         assert_eq!(funnel, Funnel { pending: 20, failed: 10, sent: 40, delivered: 30, read: 20 });
         assert_eq!(funnel.total(), 70);
+    }
+
+    #[test]
+    fn a_wait_that_is_too_long_counts_from_the_last_question_or_apart() {
+        use AskedQuestion::{First, Last};
+        const MINUTE: u64 = 60;
+        const DAY: u64 = 24 * 60 * MINUTE;
+        let within = Some(WaitLimit::parse("24h").unwrap());
+        for (seconds, from_last, within, expected) in [
+            (10 * MINUTE, 5 * MINUTE, within, CountedWait::From(First)),
+            (DAY, 0, within, CountedWait::From(First)),
+            (DAY + 1, DAY, within, CountedWait::From(Last)),
+            (4 * DAY, 10 * MINUTE, within, CountedWait::From(Last)),
+            (4 * DAY, DAY + 1, within, CountedWait::Longer),
+            (4 * DAY, 4 * DAY, within, CountedWait::Longer),
+            (4 * DAY, 10 * MINUTE, None, CountedWait::From(First)),
+        ] {
+            assert_eq!(CountedWait::of(seconds, from_last, within), expected, "{seconds} {from_last}");
+        }
+        let time = |hour_of_week, asked, seconds, seconds_from_last| ResponseTime {
+            hour_of_week,
+            asked,
+            seconds,
+            seconds_from_last,
+            responses: 1,
+        };
+        let times = [
+            time(0, First, 4 * DAY, 600),
+            time(25, Last, 4 * DAY, 600),
+            time(1, First, 30, 30),
+            time(2, First, 3 * DAY, 2 * DAY),
+            time(3, Last, 3 * DAY, 2 * DAY),
+        ];
+        let responses = ResponseDurations::of(&times, within);
+        assert_eq!(responses.all, Waits { durations: durations(&[30, 600]), longer: 1 });
+        assert_eq!(responses.by_weekday[0], Waits { durations: durations(&[30]), longer: 1 });
+        assert_eq!(responses.by_hour[1], Waits { durations: durations(&[30, 600]), longer: 0 });
+        assert_eq!(responses.by_hour[2], Waits { durations: durations(&[]), longer: 1 });
+        let all = ResponseDurations::of(&times, None).all;
+        assert_eq!(all, Waits { durations: durations(&[4 * DAY, 30, 3 * DAY]), longer: 0 });
     }
 
     #[test]

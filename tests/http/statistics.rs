@@ -176,13 +176,17 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
         world
             .execute(
                 "DELETE FROM responses; \
-                 INSERT INTO responses (instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, \
-                 seconds) VALUES \
-                 ('7', 'a', '2024-08-27T04:30:00.000Z', 'x', '2024-08-27T04:31:00.000Z', 'y', 60), \
-                 ('7', 'b', '2024-08-27T13:00:00.000Z', 'x', '2024-08-27T13:00:05.000Z', 'y', 5), \
-                 ('7', 'c', '2024-08-27T13:59:59.999Z', 'x', '2024-08-27T14:00:09.999Z', 'y', 10), \
-                 ('7', 'd', '2023-08-27T13:59:59.999Z', 'x', '2023-08-27T14:00:09.999Z', 'y', 99); \
-                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
+                 INSERT INTO responses VALUES \
+                 ('7', 'a', '2024-08-27T04:30:00.000Z', 'x', '2024-08-27T04:30:00.000Z', \
+                 '2024-08-27T04:31:00.000Z', 'y', 60, 60), \
+                 ('7', 'b', '2024-08-27T13:00:00.000Z', 'x', '2024-08-27T13:00:00.000Z', \
+                 '2024-08-27T13:00:05.000Z', 'y', 5, 5), \
+                 ('7', 'c', '2024-08-27T13:59:59.999Z', 'x', '2024-08-27T13:59:59.999Z', \
+                 '2024-08-27T14:00:09.999Z', 'y', 10, 10), \
+                 ('7', 'd', '2023-08-27T13:59:59.999Z', 'x', '2023-08-27T13:59:59.999Z', \
+                 '2023-08-27T14:00:09.999Z', 'y', 99, 99); \
+                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in', \
+                 last_asked_at = '2024-01-01T00:00:00.000Z'",
             )
             .await;
         let responses = statistics.ask(&format!("responses?{DAYS}")).await;
@@ -190,13 +194,55 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
         assert_eq!((&data["count"], &data["seconds"]), (&json!(3), &json!({"p50": 10, "p90": 60})));
         let hours = data["by_hour"].as_array().expect("the value is a list");
         assert_eq!(hours.len(), 24);
-        assert_eq!(hours[8], json!({"hour": 8, "count": 2, "seconds": {"p50": 5, "p90": 10}}));
-        assert_eq!(hours[23], json!({"hour": 23, "count": 1, "seconds": {"p50": 60, "p90": 60}}));
-        assert_eq!(hours[4], json!({"hour": 4, "count": 0, "seconds": {"p50": null, "p90": null}}));
+        assert_eq!(hours[8], json!({"hour": 8, "count": 2, "longer": 0, "seconds": {"p50": 5, "p90": 10}}));
+        assert_eq!(hours[23], json!({"hour": 23, "count": 1, "longer": 0, "seconds": {"p50": 60, "p90": 60}}));
+        assert_eq!(hours[4], json!({"hour": 4, "count": 0, "longer": 0, "seconds": {"p50": null, "p90": null}}));
         let weekdays = data["by_weekday"].as_array().expect("the value is a list");
         let counts: Vec<_> = weekdays.iter().map(|day| (&day["weekday"], &day["count"])).collect();
         assert_eq!(json!(counts), json!([[1, 1], [2, 2], [3, 0], [4, 0], [5, 0], [6, 0], [7, 0]]));
-        assert_eq!(responses["waiting_now"], json!({"chats": 1, "longest_since": "2024-01-01T00:00:00Z"}));
+        let waiting = json!({"chats": 1, "longest_since": "2024-01-01T00:00:00Z", "longer": 0});
+        assert_eq!((&responses["waiting_now"], &responses["within_seconds"]), (&waiting, &json!(null)));
+        statistics.service.stop().await;
+    })
+    .await;
+}
+
+#[test]
+async fn an_answer_to_a_new_question_is_not_as_late_as_a_thanks_of_days_ago() {
+    on_both(async |world| {
+        let statistics = StatisticsService::open(&world).await;
+        // A question that is answered in 5 minutes, and a "thanks" that is not; four days later a question that is
+        // answered in 10 minutes. Another one is never answered.
+        let messages = [
+            ("question", "2024-08-22T09:00:00-05:00", "text", false),
+            ("answer", "2024-08-22T09:05:00-05:00", "text", true),
+            ("thanks", "2024-08-22T09:06:00-05:00", "text", false),
+            ("new question", "2024-08-26T15:00:00-05:00", "text", false),
+            ("new answer", "2024-08-26T15:10:00-05:00", "text", true),
+            ("another", "2024-08-26T16:00:00-05:00", "text", false),
+        ];
+        statistics.record("7", &messages).await;
+        let long = "since=2024-08-20&until=2024-08-28&time_zone=America/Bogota";
+        let seconds = 4 * 86_400 + 6 * 3_600 + 4 * 60;
+        for (query, count, longer, p50, p90) in [
+            (long.to_owned(), 2, 0, Some(300), Some(seconds)),
+            (format!("{long}&within=24h"), 2, 0, Some(300), Some(600)),
+            (format!("{long}&within=PT10M"), 2, 0, Some(300), Some(600)),
+            (format!("{long}&within=9m"), 1, 1, Some(300), Some(300)),
+            (format!("{long}&within=1m"), 0, 2, None, None),
+            // A wait that counts from its last question began with that.
+            (DAYS.to_owned(), 0, 0, None, None),
+            (format!("{DAYS}&within=1d"), 1, 0, Some(600), Some(600)),
+        ] {
+            let responses = statistics.ask(&format!("responses?{query}")).await;
+            let data = &responses["data"];
+            let found = (&data["count"], &data["longer"], &data["seconds"]);
+            assert_eq!(found, (&json!(count), &json!(longer), &json!({"p50": p50, "p90": p90})), "{query}");
+        }
+        let responses = statistics.ask(&format!("responses?{long}&within=24h")).await;
+        assert_eq!(responses["within_seconds"], 86_400);
+        assert_eq!(responses["waiting_now"], json!({"chats": 0, "longest_since": null, "longer": 1}));
+        assert_eq!(responses["data"]["by_hour"][15]["count"], 1);
         statistics.service.stop().await;
     })
     .await;
@@ -258,6 +304,11 @@ async fn a_range_that_cannot_be_counted_is_refused_by_name() {
         ("hours?time_zone=Bogota", "invalid_parameter", "time_zone: expected the name"),
         ("hours?by=day", "unknown_parameter", "by"),
         ("responses?limit=3", "unknown_parameter", "limit"),
+        ("responses?within=24", "invalid_parameter", "within: expected a duration from 1m to 366d"),
+        ("responses?within=59s", "invalid_parameter", "within: expected a duration from 1m to 366d"),
+        ("responses?within=2y", "invalid_parameter", "within: expected a duration from 1m to 366d"),
+        ("responses?within=", "invalid_parameter", "within: expected a duration from 1m to 366d"),
+        ("hours?within=24h", "unknown_parameter", "within"),
         ("messages?since=1&since=2", "invalid_parameter", "since: it is given twice"),
     ] {
         let refused = statistics.ask_as(&token, query).await;
@@ -281,9 +332,10 @@ async fn a_token_counts_its_instances_only_and_others_are_as_if_they_did_not_exi
         world
             .execute(
                 "DELETE FROM responses; \
-                 INSERT INTO responses (instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, \
-                 seconds) SELECT instance_id, 'c', occurred_at, id, occurred_at, id, 5 FROM messages WHERE from_me; \
-                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in'",
+                 INSERT INTO responses SELECT instance_id, 'c', occurred_at, id, occurred_at, occurred_at, id, 5, 5 \
+                 FROM messages WHERE from_me; \
+                 UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in', \
+                 last_asked_at = '2024-01-01T00:00:00.000Z'",
             )
             .await;
         let token = token(&world, &["7"]).await;

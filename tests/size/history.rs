@@ -73,8 +73,8 @@ pub struct Message {
     pub location: Option<(f64, f64)>,
     pub group_sender: Option<String>,
     pub acks: Vec<(&'static str, Timestamp)>,
-    /// The message that this one answers.
-    pub answers: Option<Mark>,
+    /// The first message that this one answers, and the time of the last.
+    pub answers: Option<(Mark, Timestamp)>,
 }
 
 impl History {

@@ -104,13 +104,14 @@ impl Chat {
         (person(900_000 + place), name(&mut SeededRng::new(place)))
     }
 
-    /// Adds a message that is later than all before, and returns the message that it answers.
-    pub fn take(&mut self, from_me: bool, mark: &Mark) -> Option<Mark> {
+    /// Adds a message that is later than all before, and returns the first message that it answers and the time of the
+    /// last one.
+    pub fn take(&mut self, from_me: bool, mark: &Mark) -> Option<(Mark, Timestamp)> {
         self.messages += 1;
         self.last = Some(mark.clone());
         if from_me {
             self.last_outgoing = Some(mark.clone());
-            return self.waiting.take();
+            return Some((self.waiting.take()?, self.last_incoming.as_ref()?.0));
         }
         self.last_incoming = Some(mark.clone());
         if chat_id::can_wait(&self.id) {

@@ -229,6 +229,7 @@ fn statistics(questions: &mut Questions<'_>) {
         ("deliveries", "delivery?"),
         ("deliveries by day", "delivery?by=day"),
         ("answers", "responses?"),
+        ("answers within a day", "responses?within=24h"),
         ("the busiest hours", "hours?"),
     ] {
         questions.asking(name, STATISTICS, move |rng| format!("/stats/{path}&{}", month(rng)));

@@ -82,8 +82,17 @@ const MESSAGES: &[&str] = &[
 const ACKS: &[&str] = &["instance_id", "message_id", "ack", "ack_rank", "received_at", "last_received_at"];
 const REACTIONS: &[&str] =
     &["instance_id", "message_id", "from_number", "reaction", "reacted_at", "received_at", "last_received_at"];
-const RESPONSES: &[&str] =
-    &["instance_id", "chat_id", "waiting_since", "incoming_id", "answered_at", "outgoing_id", "seconds"];
+const RESPONSES: &[&str] = &[
+    "instance_id",
+    "chat_id",
+    "waiting_since",
+    "incoming_id",
+    "last_asked_at",
+    "answered_at",
+    "outgoing_id",
+    "seconds",
+    "seconds_from_last",
+];
 const MEDIA: &[&str] = &[
     "instance_id",
     "message_id",
@@ -120,6 +129,7 @@ const CHATS: &[&str] = &[
     "search",
     "waiting_since",
     "waiting_id",
+    "last_asked_at",
 ];
 
 impl Batch {
@@ -289,16 +299,18 @@ fn stated((instance_id, id): &Key, ack: &str, at: Timestamp) -> Vec<Cell> {
 }
 
 fn response(message: &Message) -> Option<Vec<Cell>> {
-    let (since, incoming) = message.answers.as_ref()?;
-    let seconds = (message.sent_at.millis() - since.millis()) / 1_000;
+    let ((since, incoming), last_asked) = message.answers.as_ref()?;
+    let seconds_from = |at: &Timestamp| Cell::Number((message.sent_at.millis() - at.millis()) / 1_000);
     Some(vec![
         message.key.0.as_str().into(),
         (&message.chat_id).into(),
         (*since).into(),
         incoming.into(),
+        (*last_asked).into(),
         message.sent_at.into(),
         (&message.key.1).into(),
-        Cell::Number(seconds),
+        seconds_from(since),
+        seconds_from(last_asked),
     ])
 }
 
@@ -371,6 +383,7 @@ fn chat(chat: &Chat) -> Option<Vec<Cell>> {
         fold(&searched).into(),
         at(chat.waiting.as_ref()),
         id(chat.waiting.as_ref()),
+        at(chat.last_incoming.as_ref().filter(|_| chat.waiting.is_some())),
     ])
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::instance::InstanceId;
 use super::message::{Message, RecordedMessage};
 use super::search::fold;
-use crate::chat::response_tracker::{ChatMessage, ResponseChanges, ResponseTracker, TrackedResponses};
+use crate::chat::response_tracker::{ChatMessage, Questions, ResponseChanges, ResponseTracker, TrackedResponses};
 use crate::time::timestamp::Timestamp;
 
 pub mod chat_id;
@@ -55,9 +55,9 @@ pub struct Chat {
     pub last_outgoing: Option<MessagePosition>,
     /// The sender's name in the latest incoming message that has one. `None` in groups, where every sender has another.
     pub name: Option<ChatName>,
-    /// The message that waits for an answer: the first incoming one after the last outgoing one. `None` in chats in
-    /// which nobody waits.
-    pub waiting: Option<MessagePosition>,
+    /// The messages that wait for an answer: the incoming ones after the last outgoing one. `None` in chats in which
+    /// nobody waits.
+    pub waiting: Option<Questions>,
 }
 
 /// The positions that were cleared from the fields of a chat because its message may have moved.
@@ -295,11 +295,11 @@ impl TouchedChats {
         changes
     }
 
-    /// Sets the message that waits in the chats for which it was looked up.
-    pub fn set_waiting(&mut self, found: Vec<(ChatKey, MessagePosition)>) {
-        for (key, position) in found {
+    /// Sets the messages that wait in the chats for which they were looked up.
+    pub fn set_waiting(&mut self, found: Vec<(ChatKey, Questions)>) {
+        for (key, questions) in found {
             if let Some(touched) = self.chats.get_mut(&key) {
-                touched.chat.waiting = Some(position);
+                touched.chat.waiting = Some(questions);
             }
         }
     }
@@ -332,8 +332,8 @@ impl TouchedChat {
     fn follow(&mut self) -> TrackedResponses {
         let arrived = std::mem::take(&mut self.arrived);
         if self.moved_seconds.is_empty() {
-            let Chat { waiting, last_incoming, last_outgoing, .. } = self.before.clone();
-            return ResponseTracker::new(waiting, last_incoming.as_ref(), last_outgoing).follow(arrived);
+            let Chat { waiting, last_outgoing, .. } = self.before.clone();
+            return ResponseTracker::new(waiting, last_outgoing).follow(arrived);
         }
         TrackedResponses::unknown(
             self.moved_seconds.iter().copied().chain(arrived.iter().map(ChatMessage::second)).collect(),

@@ -4,8 +4,9 @@
 //!
 //! - The message that waits is the first incoming one after the last outgoing one. An incoming message of the same
 //!   second as the outgoing one counts as answered.
-//! - An answer is a second `s` in which something was sent. Let `p` be the answer before it. It answers the first
-//!   incoming message that is later than `p` and not later than `s`, if there is one.
+//! - An answer is a second `s` in which something was sent. Let `p` be the answer before it. It answers the incoming
+//!   messages that are later than `p` and not later than `s`, if there are any. Somebody waited since the first of them,
+//!   and asked last with the last of them.
 //!
 //! Both are functions of the set of a chat's messages. [`ResponseTracker`] maintains them without reading that set
 //! again. Where that is not possible, [`AnswersAround`] has what must be looked up.
@@ -18,28 +19,51 @@ use super::{ChatKey, MessagePosition};
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
-/// A row of `responses`: `incoming` waited for an answer, and `outgoing` was the answer.
+/// The incoming messages that wait for an answer, or that one answer answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Questions {
+    pub first: MessagePosition,
+    /// The time of the last of them.
+    pub last_at: Timestamp,
+}
+
+impl Questions {
+    fn one(position: MessagePosition) -> Self {
+        Self { last_at: position.occurred_at, first: position }
+    }
+
+    fn merge(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last_at: self.last_at.max(other.last_at) }
+    }
+}
+
+/// A row of `responses`: `questions` waited for an answer, and `outgoing` was the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub instance_id: InstanceId,
     pub chat_id: String,
-    pub incoming: MessagePosition,
+    pub questions: Questions,
     pub outgoing: MessagePosition,
 }
 
 impl Response {
-    fn new(ChatKey { instance_id, chat_id }: ChatKey, incoming: MessagePosition, outgoing: MessagePosition) -> Self {
-        Self { instance_id, chat_id, incoming, outgoing }
+    fn new(ChatKey { instance_id, chat_id }: ChatKey, questions: Questions, outgoing: MessagePosition) -> Self {
+        Self { instance_id, chat_id, questions, outgoing }
     }
 
     /// Returns the columns of the primary key.
     pub fn key(&self) -> (&InstanceId, &str, Timestamp) {
-        (&self.instance_id, &self.chat_id, self.incoming.occurred_at)
+        (&self.instance_id, &self.chat_id, self.questions.first.occurred_at)
     }
 
-    /// Returns the whole seconds from the question to the answer.
+    /// Returns the whole seconds from the first question to the answer.
     pub fn seconds(&self) -> i64 {
-        self.outgoing.occurred_at.seconds() - self.incoming.occurred_at.seconds()
+        self.outgoing.occurred_at.seconds() - self.questions.first.occurred_at.seconds()
+    }
+
+    /// Returns the whole seconds from the last question to the answer.
+    pub fn seconds_from_last(&self) -> i64 {
+        self.outgoing.occurred_at.seconds() - self.questions.last_at.seconds()
     }
 }
 
@@ -69,15 +93,13 @@ impl ChatMessage {
 pub struct ResponseTracker {
     waiting: WaitState,
     last_outgoing: Option<MessagePosition>,
-    /// The second of the latest incoming message that was recorded before.
-    last_incoming: Option<i64>,
-    answered: Vec<(MessagePosition, MessagePosition)>,
+    answered: Vec<(Questions, MessagePosition)>,
     affected: BTreeSet<i64>,
 }
 
 #[derive(Debug)]
 enum WaitState {
-    Known(Option<MessagePosition>),
+    Known(Option<Questions>),
     Unknown,
 }
 
@@ -90,10 +112,10 @@ impl Default for WaitState {
 /// The result of a [`ResponseTracker`].
 #[derive(Debug)]
 pub struct TrackedResponses {
-    /// The message that waits after all, or `None` if that must be looked up.
-    pub waiting: Option<Option<MessagePosition>>,
+    /// The messages that wait after all, or `None` if they must be looked up.
+    pub waiting: Option<Option<Questions>>,
     /// The questions with their answers.
-    pub answered: Vec<(MessagePosition, MessagePosition)>,
+    pub answered: Vec<(Questions, MessagePosition)>,
     /// The seconds around which the answers must be looked up.
     pub affected: BTreeSet<i64>,
 }
@@ -107,13 +129,8 @@ impl TrackedResponses {
 
 impl ResponseTracker {
     /// Begins with the values in the row of a chat.
-    pub fn new(
-        waiting: Option<MessagePosition>,
-        last_incoming: Option<&MessagePosition>,
-        last_outgoing: Option<MessagePosition>,
-    ) -> Self {
-        let last_incoming = last_incoming.map(|position| position.occurred_at.seconds());
-        Self { waiting: WaitState::Known(waiting), last_incoming, last_outgoing, ..Self::default() }
+    pub fn new(waiting: Option<Questions>, last_outgoing: Option<MessagePosition>) -> Self {
+        Self { waiting: WaitState::Known(waiting), last_outgoing, ..Self::default() }
     }
 
     pub fn follow(mut self, messages: BTreeSet<ChatMessage>) -> TrackedResponses {
@@ -144,8 +161,11 @@ impl ResponseTracker {
 
     fn add_incoming(&mut self, position: MessagePosition) {
         if let WaitState::Known(waiting) = &mut self.waiting {
-            let earlier = waiting.take().filter(|earlier| *earlier < position);
-            *waiting = Some(earlier.unwrap_or(position));
+            let question = Questions::one(position);
+            *waiting = Some(match waiting.take() {
+                Some(known) => known.merge(question),
+                None => question,
+            });
         }
     }
 
@@ -155,12 +175,17 @@ impl ResponseTracker {
                 self.affected.insert(message.second);
             }
             WaitState::Known(waiting) => {
-                let question = waiting.take_if(|question| question.occurred_at.seconds() <= message.second);
-                if let Some(question) = question {
-                    self.answered.push((question, message.position.clone()));
-                    if self.last_incoming > Some(message.second) {
+                let asked = waiting.take_if(|asked| asked.first.occurred_at.seconds() <= message.second);
+                match asked {
+                    Some(questions) if questions.last_at.seconds() <= message.second => {
+                        self.answered.push((questions, message.position.clone()));
+                    }
+                    // The answer came between the questions. The row of the chat does not have those next to it.
+                    Some(_) => {
+                        self.affected.insert(message.second);
                         self.waiting = WaitState::Unknown;
                     }
+                    None => {}
                 }
             }
         }
@@ -173,8 +198,8 @@ impl ResponseTracker {
 pub struct AnswerSecond {
     /// The first message that was sent in the second of the answer.
     pub outgoing: MessagePosition,
-    /// The first message that it answers.
-    pub incoming: Option<MessagePosition>,
+    /// The messages that it answers.
+    pub questions: Option<Questions>,
 }
 
 /// The answers around a second in which a message was added, removed or changed its direction. Only two answers can
@@ -216,8 +241,8 @@ impl AnswersAround {
     pub fn responses(self) -> impl Iterator<Item = Response> {
         let Self { chat, next, after, .. } = self;
         let answers = next.into_iter().chain(after);
-        answers.filter_map(move |AnswerSecond { outgoing, incoming }| {
-            Some(Response::new(chat.clone(), incoming?, outgoing))
+        answers.filter_map(move |AnswerSecond { outgoing, questions }| {
+            Some(Response::new(chat.clone(), questions?, outgoing))
         })
     }
 }
@@ -228,20 +253,20 @@ pub struct ResponseChanges {
     pub responses: Vec<Response>,
     /// The chats and the beginnings of the seconds around which the answers must be looked up.
     pub affected: Vec<(ChatKey, Timestamp)>,
-    /// The chats in which the waiting message must be looked up: the first incoming one from this time on.
+    /// The chats in which the waiting messages must be looked up: the incoming ones from this time on.
     pub unknown_waits: Vec<(ChatKey, Timestamp)>,
 }
 
 impl ResponseChanges {
-    /// Adds the result of a chat. `last_outgoing` is the latest outgoing message after the batch. Returns the message
-    /// that waits, if it is known.
+    /// Adds the result of a chat. `last_outgoing` is the latest outgoing message after the batch. Returns the messages
+    /// that wait, if they are known.
     pub fn add(
         &mut self,
         chat: &ChatKey,
         tracked: TrackedResponses,
         last_outgoing: Option<&MessagePosition>,
-    ) -> Option<MessagePosition> {
-        let response = |(incoming, outgoing)| Response::new(chat.clone(), incoming, outgoing);
+    ) -> Option<Questions> {
+        let response = |(questions, outgoing)| Response::new(chat.clone(), questions, outgoing);
         self.responses.extend(tracked.answered.into_iter().map(response));
         let affected = tracked.affected.into_iter().map(|second| (chat.clone(), Timestamp::from_seconds(second)));
         self.affected.extend(affected);
@@ -270,6 +295,10 @@ mod tests {
         MessagePosition { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
     }
 
+    fn questions(first: i64, last: i64) -> Questions {
+        Questions { first: position(first), last_at: Timestamp::from_millis(last) }
+    }
+
     fn messages(incoming: &[i64], outgoing: &[i64]) -> BTreeSet<ChatMessage> {
         let question = incoming.iter().map(|millis| ChatMessage::new(false, position(*millis)));
         question.chain(outgoing.iter().map(|millis| ChatMessage::new(true, position(*millis)))).collect()
@@ -279,17 +308,23 @@ mod tests {
     fn messages_in_their_order_need_no_look_up() {
         let followed =
             ResponseTracker::default().follow(messages(&[1_000, 2_000, 7_900, 9_000], &[3_000, 3_500, 5_000, 7_100]));
-        assert_eq!(followed.waiting, Some(Some(position(9_000))));
-        assert_eq!(followed.answered, [(position(1_000), position(3_000)), (position(7_900), position(7_100))]);
+        assert_eq!(followed.waiting, Some(Some(questions(9_000, 9_000))));
+        let answered = [(questions(1_000, 2_000), position(3_000)), (questions(7_900, 7_900), position(7_100))];
+        assert_eq!(followed.answered, answered);
         assert!(followed.affected.is_empty());
-        let never_answered = ResponseTracker::new(Some(position(5_000)), Some(&position(90_000)), None);
-        let followed = never_answered.follow(messages(&[4_000, 91_000], &[]));
-        assert_eq!((followed.waiting, followed.affected.len()), (Some(Some(position(4_000))), 0));
+        let never_answered = ResponseTracker::new(Some(questions(5_000, 90_000)), None);
+        let followed = never_answered.follow(messages(&[4_000, 89_000, 91_000], &[]));
+        assert_eq!((followed.waiting, followed.affected.len()), (Some(Some(questions(4_000, 91_000))), 0));
+        let followed = ResponseTracker::new(Some(questions(5_000, 6_000)), None).follow(messages(&[8_000], &[9_000]));
+        assert_eq!(
+            (followed.waiting, followed.answered),
+            (Some(None), vec![(questions(5_000, 8_000), position(9_000))])
+        );
     }
 
     #[test]
     fn late_messages_need_a_look_up_around_their_second() {
-        let tracker = || ResponseTracker::new(None, Some(&position(1_000)), Some(position(5_500)));
+        let tracker = || ResponseTracker::new(None, Some(position(5_500)));
         assert_eq!(tracker().follow(messages(&[3_000], &[])).affected, [3].into());
         assert_eq!(tracker().follow(messages(&[5_999], &[])).affected, [5].into());
         assert_eq!(tracker().follow(messages(&[], &[5_100])).affected, [5].into());
@@ -297,11 +332,10 @@ mod tests {
     }
 
     #[test]
-    fn after_an_answer_between_questions_the_waiting_message_is_unknown() {
-        let tracker = ResponseTracker::new(Some(position(2_000)), Some(&position(9_000)), None);
+    fn after_an_answer_between_questions_it_is_unknown_which_of_them_it_answers_and_which_wait() {
+        let tracker = ResponseTracker::new(Some(questions(2_000, 9_000)), None);
         let followed = tracker.follow(messages(&[], &[5_000, 7_000]));
-        assert_eq!(followed.waiting, None);
-        assert_eq!(followed.answered, [(position(2_000), position(5_000))]);
-        assert_eq!(followed.affected, [7].into());
+        assert_eq!((followed.waiting, followed.answered), (None, vec![]));
+        assert_eq!(followed.affected, [5, 7].into());
     }
 }

@@ -7,8 +7,12 @@ use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
-use domain::statistics::{AckCount, AckStep, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
+use domain::statistics::{
+    AckCount, AckStep, AskedQuestion, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats,
+};
 use domain::time::calendar::{BucketKey, Grid};
+use domain::time::timestamp::Timestamp;
+use domain::time::wait_limit::WaitLimit;
 
 /// The maximum number of message counts of one query: every hour of 92 days with more than ten types both ways.
 const MESSAGE_COUNTS: i64 = 65_536;
@@ -25,8 +29,16 @@ pub trait StatisticsQueries {
         instances: &[InstanceId],
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
-    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError>;
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError>;
+    /// Counts answers by their first question; and those that came later after it than `within`, also by their last
+    /// question if that is another one.
+    async fn response_times(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+        within: Option<WaitLimit>,
+    ) -> Result<Vec<ResponseTime>, StoreError>;
+    /// Counts the chats that wait. What was asked last before `since` is counted as longer.
+    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError>;
 }
 
 /// All counts include only the rows in `scope`, and only those of the instance `wanted` if that is given. The [`Grid`]
@@ -78,18 +90,22 @@ impl dyn Store + '_ {
     }
 
     /// Counts answers by the time that they took and by the hour of the week in which somebody began to wait. Also
-    /// counts the chats that wait now, since any time. The grid is one of [hours of the week](Grid::hours_of_week). The
-    /// same hour and time can be returned more than once.
+    /// counts the chats that wait `now`; those that have waited longer than `within` since their last question are
+    /// counted apart. The grid is one of [hours of the week](Grid::hours_of_week). The same hour and time can be
+    /// returned more than once.
     pub async fn count_responses(
         &self,
         scope: &Scope,
         wanted: Option<&InstanceId>,
         grid: &Grid,
+        within: Option<WaitLimit>,
+        now: Timestamp,
     ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError> {
         let mut queries = self.read().await?;
         let instances = instances(&mut *queries, scope, wanted).await?;
-        let times = queries.response_times(&instances, grid).await?;
-        let waiting = queries.waiting(&instances).await?;
+        let times = queries.response_times(&instances, grid, within).await?;
+        let since = within.map_or(Timestamp::MIN, |limit| limit.before(now));
+        let waiting = queries.waiting(&instances, since).await?;
         queries.end().await?;
         Ok((times, waiting))
     }
@@ -122,9 +138,22 @@ pub(crate) struct DeliveryCountRow {
 }
 
 pub(crate) struct ResponseCountRow {
+    pub(crate) by_last: bool,
     pub(crate) hour: i64,
     pub(crate) seconds: i64,
+    pub(crate) seconds_from_last: i64,
     pub(crate) responses: i64,
+}
+
+pub(crate) struct WaitingRow {
+    pub(crate) chats: i64,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) longer: i64,
+}
+
+/// Returns the seconds of a limit, as a database has them.
+pub(crate) fn limit_seconds(within: Option<WaitLimit>) -> Option<i64> {
+    within.map(|limit| i64::try_from(limit.seconds()).unwrap_or(i64::MAX))
 }
 
 impl From<MessageCountRow> for MessageCount {
@@ -155,7 +184,19 @@ pub(crate) fn deliveries(rows: Vec<DeliveryCountRow>) -> (Vec<AckCount>, Vec<Del
 
 impl From<ResponseCountRow> for ResponseTime {
     fn from(row: ResponseCountRow) -> Self {
-        Self { hour_of_week: index(row.hour), seconds: natural(row.seconds), responses: natural(row.responses) }
+        Self {
+            hour_of_week: index(row.hour),
+            asked: if row.by_last { AskedQuestion::Last } else { AskedQuestion::First },
+            seconds: natural(row.seconds),
+            seconds_from_last: natural(row.seconds_from_last),
+            responses: natural(row.responses),
+        }
+    }
+}
+
+impl From<WaitingRow> for WaitingChats {
+    fn from(row: WaitingRow) -> Self {
+        Self { chats: natural(row.chats), since: row.since, longer: natural(row.longer) }
     }
 }
 
@@ -169,6 +210,6 @@ fn index(number: i64) -> usize {
 }
 
 /// Converts a number that is never negative.
-pub(crate) fn natural(number: i64) -> u64 {
+fn natural(number: i64) -> u64 {
     number.try_into().unwrap_or_default()
 }

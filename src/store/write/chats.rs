@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::responses::questions;
 use crate::StoreError;
 use domain::chat::chat_id;
 use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
@@ -40,6 +41,7 @@ pub(crate) struct ChatColumns {
     pub(crate) last_outgoing_id: Option<String>,
     pub(crate) waiting_since: Option<Timestamp>,
     pub(crate) waiting_id: Option<String>,
+    pub(crate) last_asked_at: Option<Timestamp>,
 }
 
 /// All columns of a row of `chats`: with those that follow from the others.
@@ -83,7 +85,7 @@ impl From<&Chat> for ChatColumns {
         let (name_at, name_message_id) = mark_columns(chat.name.as_ref().map(|name| &name.position));
         let (last_incoming_at, last_incoming_id) = mark_columns(chat.last_incoming.as_ref());
         let (last_outgoing_at, last_outgoing_id) = mark_columns(chat.last_outgoing.as_ref());
-        let (waiting_since, waiting_id) = mark_columns(chat.waiting.as_ref());
+        let (waiting_since, waiting_id) = mark_columns(chat.waiting.as_ref().map(|waiting| &waiting.first));
         Self {
             instance_id: chat.instance_id.clone(),
             chat_id: chat.chat_id.clone(),
@@ -97,6 +99,7 @@ impl From<&Chat> for ChatColumns {
             last_outgoing_id,
             waiting_since,
             waiting_id,
+            last_asked_at: chat.waiting.as_ref().map(|waiting| waiting.last_at),
         }
     }
 }
@@ -111,7 +114,7 @@ impl From<ChatColumns> for Chat {
             last_incoming: mark(row.last_incoming_at, row.last_incoming_id),
             last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id),
             name: mark(row.name_at, row.name_message_id).and_then(named),
-            waiting: mark(row.waiting_since, row.waiting_id),
+            waiting: questions(mark(row.waiting_since, row.waiting_id), row.last_asked_at),
         }
     }
 }

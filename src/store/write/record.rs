@@ -181,7 +181,7 @@ async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }:
 async fn update_responses(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
     let changes = chats.response_changes();
     if !changes.unknown_waits.is_empty() {
-        chats.set_waiting(rows.first_incoming(&changes.unknown_waits).await.map_err(in_table("messages"))?);
+        chats.set_waiting(rows.questions_since(&changes.unknown_waits).await.map_err(in_table("messages"))?);
     }
     let mut found = vec![];
     if !changes.affected.is_empty() {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::chats::mark;
 use crate::StoreError;
-use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Response, WaitSpan};
+use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Questions, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -16,12 +16,12 @@ pub(crate) trait ResponseRows {
     /// Returns what stands in `messages` around these seconds, each given by its beginning.
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError>;
 
-    /// Returns the first incoming message of each chat from a time on; chats without one are left out. Quick where no
+    /// Returns the incoming messages of each chat from a time on; chats without one are left out. Quick where no
     /// outgoing ones follow that time.
-    async fn first_incoming(
+    async fn questions_since(
         &mut self,
         since: &[(ChatKey, Timestamp)],
-    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError>;
+    ) -> Result<Vec<(ChatKey, Questions)>, StoreError>;
 
     async fn delete_responses(&mut self, spans: &[WaitSpan]) -> Result<(), StoreError>;
 
@@ -36,9 +36,11 @@ pub(crate) struct ResponseColumns<'r> {
     pub(crate) chat_id: &'r str,
     pub(crate) waiting_since: Timestamp,
     pub(crate) incoming_id: &'r str,
+    pub(crate) last_asked_at: Timestamp,
     pub(crate) answered_at: Timestamp,
     pub(crate) outgoing_id: &'r str,
     pub(crate) seconds: i64,
+    pub(crate) seconds_from_last: i64,
 }
 
 impl<'r> From<&'r Response> for ResponseColumns<'r> {
@@ -46,11 +48,13 @@ impl<'r> From<&'r Response> for ResponseColumns<'r> {
         Self {
             instance_id: &response.instance_id,
             chat_id: &response.chat_id,
-            waiting_since: response.incoming.occurred_at,
-            incoming_id: &response.incoming.message_id,
+            waiting_since: response.questions.first.occurred_at,
+            incoming_id: &response.questions.first.message_id,
+            last_asked_at: response.questions.last_at,
             answered_at: response.outgoing.occurred_at,
             outgoing_id: &response.outgoing.message_id,
             seconds: response.seconds(),
+            seconds_from_last: response.seconds_from_last(),
         }
     }
 }
@@ -64,10 +68,12 @@ pub(crate) struct AroundColumns {
     pub(crate) next_id: Option<String>,
     pub(crate) asked_at: Option<Timestamp>,
     pub(crate) asked_id: Option<String>,
+    pub(crate) last_asked_at: Option<Timestamp>,
     pub(crate) after_at: Option<Timestamp>,
     pub(crate) after_id: Option<String>,
     pub(crate) asked_after_at: Option<Timestamp>,
     pub(crate) asked_after_id: Option<String>,
+    pub(crate) last_asked_after_at: Option<Timestamp>,
 }
 
 impl From<AroundColumns> for AnswersAround {
@@ -75,12 +81,22 @@ impl From<AroundColumns> for AnswersAround {
         Self {
             chat: ChatKey { instance_id: row.instance_id, chat_id: row.chat_id },
             before: row.before,
-            next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
-            after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
+            next: answer(
+                mark(row.next_at, row.next_id),
+                questions(mark(row.asked_at, row.asked_id), row.last_asked_at),
+            ),
+            after: answer(
+                mark(row.after_at, row.after_id),
+                questions(mark(row.asked_after_at, row.asked_after_id), row.last_asked_after_at),
+            ),
         }
     }
 }
 
-fn answer(outgoing: Option<MessagePosition>, incoming: Option<MessagePosition>) -> Option<AnswerSecond> {
-    Some(AnswerSecond { outgoing: outgoing?, incoming })
+fn answer(outgoing: Option<MessagePosition>, questions: Option<Questions>) -> Option<AnswerSecond> {
+    Some(AnswerSecond { outgoing: outgoing?, questions })
+}
+
+pub(crate) fn questions(first: Option<MessagePosition>, last_at: Option<Timestamp>) -> Option<Questions> {
+    Some(Questions { first: first?, last_at: last_at? })
 }

@@ -37,7 +37,7 @@ fn rank(ack: &str) -> String {
 }
 
 /// Returns queries that count rows that must not exist.
-fn forbidden_rows() -> [(&'static str, String); 5] {
+fn forbidden_rows() -> [(&'static str, String); 6] {
     let stated = "instance_id = messages.instance_id AND message_acks.message_id = messages.id";
     let (own, highest) = (rank("messages.ack"), rank("message_acks.ack"));
     [
@@ -61,6 +61,10 @@ fn forbidden_rows() -> [(&'static str, String); 5] {
             "SELECT count(*) FROM chats WHERE message_count <> (SELECT count(*) FROM messages \
              WHERE messages.instance_id = chats.instance_id AND messages.chat_id = chats.chat_id)"
                 .to_owned(),
+        ),
+        (
+            "answers to a last question that is earlier than the first or later than the answer",
+            "SELECT count(*) FROM responses WHERE last_asked_at < waiting_since OR seconds_from_last < 0".to_owned(),
         ),
         (
             "files that have neither ended nor are due",

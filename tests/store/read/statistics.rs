@@ -10,6 +10,7 @@ use buzon::domain::statistics::{
 };
 use buzon::domain::time::calendar::{Calendar, CalendarUnit, Grid, Period};
 use buzon::domain::time::timestamp::Timestamp;
+use buzon::domain::time::wait_limit::WaitLimit;
 use buzon::domain::time::zone::Zone;
 use buzon::store::Store;
 use proptest::prelude::*;
@@ -28,9 +29,10 @@ struct Row {
     /// Milliseconds from sending to delivery; the clocks of sender and gateway can differ.
     delivered: Option<i64>,
     read: Option<i64>,
-    /// Seconds until the answer.
-    answered: Option<u64>,
-    waits: bool,
+    /// Seconds until the answer, from the first question and from the last one.
+    answered: Option<(i64, i64)>,
+    /// Milliseconds until the last question, if the answer is still missing.
+    waits: Option<i64>,
 }
 
 /// The parameters of a question.
@@ -41,6 +43,8 @@ struct Question {
     zone: Zone,
     unit: CalendarUnit,
     period: Period,
+    within: Option<WaitLimit>,
+    now: Timestamp,
 }
 
 impl Question {
@@ -75,7 +79,9 @@ fn row() -> impl Strategy<Value = Row> {
     let what = (prop::sample::select(vec!["1", "2", "-"]), time(), any::<bool>(), 0..=6_i16);
     let kind = prop::option::of(prop::sample::select(vec!["text", "image", "unknown"]));
     let later = || prop::option::of(-5_000..20_000_i64);
-    (what, kind, later(), later(), prop::option::of(0..50_u64), any::<bool>()).prop_map(
+    let answered = (0..6_i64, 0..4_i64).prop_map(|(first, last)| (50 * first, 50 * first.min(last)));
+    let waits = prop::option::of((0..300_000_i64).prop_map(|millis| millis - millis % 500));
+    (what, kind, later(), later(), prop::option::of(answered), waits).prop_map(
         |((instance, at, from_me, ack_rank), kind, delivered, read, answered, waits)| Row {
             instance,
             at,
@@ -100,8 +106,11 @@ fn question() -> impl Strategy<Value = Question> {
         .prop_filter_map("it is empty", |(one, other)| Period::new(one.min(other), one.max(other)).ok());
     let wanted =
         prop::option::weighted(0.3, prop::sample::select(vec!["1", "-", "9"]).prop_map(InstanceId::from_store));
-    (prop_oneof![Just(Scope::All), limited], wanted, zone, unit, period)
-        .prop_map(|(scope, wanted, zone, unit, period)| Question { scope, wanted, zone, unit, period })
+    let limit = prop::sample::select(vec!["1m", "100s", "200s", "90000m"]);
+    let within = prop::option::of(limit.prop_map(|text| WaitLimit::parse(text).expect("it is a limit")));
+    (prop_oneof![Just(Scope::All), limited], wanted, zone, unit, period, within, time()).prop_map(
+        |(scope, wanted, zone, unit, period, within, now)| Question { scope, wanted, zone, unit, period, within, now },
+    )
 }
 
 async fn fill(world: &World, rows: &[Row]) {
@@ -126,16 +135,17 @@ async fn fill(world: &World, rows: &[Row]) {
             time(row.delivered),
             time(row.read),
         ));
-        if let Some(seconds) = row.answered {
+        if let Some((seconds, from_last)) = row.answered {
+            let last = after(row.at, 1_000 * (seconds - from_last)).to_rfc3339();
             statements.push(format!(
-                "INSERT INTO responses (instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, \
-                 seconds) VALUES ('{instance}', 'c{n}', '{at}', 'm{n}', '{at}', 'o', {seconds})"
+                "INSERT INTO responses VALUES \
+                 ('{instance}', 'c{n}', '{at}', 'm{n}', '{last}', '{at}', 'o', {seconds}, {from_last})"
             ));
         }
-        let waiting = quoted(row.waits.then(|| at.clone()));
+        let (waiting, last_asked) = (quoted(row.waits.map(|_| at.clone())), time(row.waits));
         statements.push(format!(
-            "INSERT INTO chats (instance_id, chat_id, message_count, last_message_at, last_message_id, waiting_since) \
-             VALUES ('{instance}', 'c{n}', 1, '{at}', 'm{n}', {waiting})"
+            "INSERT INTO chats (instance_id, chat_id, message_count, last_message_at, last_message_id, waiting_since, \
+             last_asked_at) VALUES ('{instance}', 'c{n}', 1, '{at}', 'm{n}', {waiting}, {last_asked})"
         ));
     }
     world.execute(&statements.join("; ")).await;
@@ -190,14 +200,14 @@ fn delivery<'r>(rows: impl Iterator<Item = &'r Row>) -> DeliveryFunnel {
     delivery
 }
 
-/// Returns the weekday, from Monday, and the hour of a row in a zone's local time.
-fn local(zone: &Zone, row: &Row) -> (usize, usize) {
-    let at = jiff::Timestamp::from_millisecond(row.at.millis()).expect("it is a time").to_zoned(zone.as_jiff().clone());
+/// Returns the weekday, from Monday, and the hour of a time in a zone.
+fn local(zone: &Zone, at: Timestamp) -> (usize, usize) {
+    let at = jiff::Timestamp::from_millisecond(at.millis()).expect("it is a time").to_zoned(zone.as_jiff().clone());
     (at.weekday().to_monday_zero_offset() as usize, at.hour() as usize)
 }
 
 async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Result<(), TestCaseError> {
-    let Question { scope, wanted, zone, unit, period } = question;
+    let Question { scope, wanted, zone, unit, period, within: limit, now } = question;
     let calendar = Calendar::new(zone, *period, *unit).expect("it is short");
     let asked: Vec<&Row> = rows.iter().filter(|row| question.concerns(row)).collect();
     let in_bucket = |index: usize| {
@@ -221,24 +231,46 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
     let hours = Grid::hours_of_week(zone, *period);
     let (mut week, mut responses) = (WeekHours::default(), ResponseDurations::default());
     for row in &asked {
-        let (weekday, hour) = local(zone, row);
+        let (weekday, hour) = local(zone, row.at);
         count(&mut week.0[weekday][hour], row);
-        if let Some(seconds) = row.answered {
-            responses.all.add(seconds, 1);
-            responses.by_hour[hour].add(seconds, 1);
-            responses.by_weekday[weekday].add(seconds, 1);
+    }
+    let is_longer = |seconds: i64| limit.is_some_and(|limit| seconds > limit.seconds() as i64);
+    for row in rows.iter().filter(|row| question.is_seen(row)) {
+        let Some((seconds, from_last)) = row.answered else { continue };
+        let (began, took) = match (is_longer(seconds), is_longer(from_last)) {
+            (false, _) => (row.at, Some(seconds)),
+            (true, false) => (after(row.at, 1_000 * (seconds - from_last)), Some(from_last)),
+            (true, true) => (row.at, None),
+        };
+        if within(*period, began) {
+            let (weekday, hour) = local(zone, began);
+            for waits in [&mut responses.all, &mut responses.by_hour[hour], &mut responses.by_weekday[weekday]] {
+                waits.add(took.map(|seconds| seconds as u64), 1);
+            }
         }
     }
     prop_assert_eq!(
         WeekHours::of(&store.count_hours(scope, wanted.as_ref(), &hours).await.expect("the store answers")),
         week
     );
-    let (times, waiting) = store.count_responses(scope, wanted.as_ref(), &hours).await.expect("the store answers");
-    prop_assert_eq!(ResponseDurations::of(&times), responses);
+    let answer = store.count_responses(scope, wanted.as_ref(), &hours, *limit, *now).await;
+    let (times, waiting) = answer.expect("the store answers");
+    prop_assert_eq!(ResponseDurations::of(&times, *limit), responses);
 
-    let since: Vec<Timestamp> =
-        rows.iter().filter(|row| row.waits && question.is_seen(row)).map(|row| row.at).collect();
-    prop_assert_eq!(waiting, WaitingChats { chats: since.len() as u64, since: since.iter().min().copied() });
+    let mut expected = WaitingChats::default();
+    for row in rows.iter().filter(|row| question.is_seen(row)) {
+        let Some(millis) = row.waits else { continue };
+        let is_long_ago = |at: Timestamp| is_longer(now.seconds() - at.seconds());
+        let began = [row.at, after(row.at, millis)].into_iter().find(|at| !is_long_ago(*at));
+        match began {
+            Some(began) => {
+                expected.chats += 1;
+                expected.since = expected.since.into_iter().chain([began]).min();
+            }
+            None => expected.longer += 1,
+        }
+    }
+    prop_assert_eq!(waiting, expected);
     Ok(())
 }
 
@@ -277,7 +309,7 @@ async fn seconds_are_whole_and_never_negative() {
             delivered: Some(delivered),
             read: Some(read),
             answered: None,
-            waits: false,
+            waits: None,
         };
         fill(&world, &[row(-1, 999), row(1_000, 1_099), row(1_100, 3_600_000)]).await;
         let period = Period::new(at, after(at, 1)).expect("it is a period");

@@ -156,13 +156,15 @@ async fn who_waits_and_who_was_answered_is_shown_with_names_and_words() {
         assert_eq!(rows, ["57301|57301|2024-08-27T00:01:40.000Z|2024-08-27T00:01:40.000|4|text|Gracias"]);
         let seconds = world.value("SELECT seconds_waiting FROM v_unanswered").await;
         assert!(seconds.parse::<i64>().expect("it is a number") > 50_000_000, "{seconds}");
-        let answered = "SELECT contact, waiting_since, answered_at, seconds, incoming_id, outgoing_id, local_hour \
-                        FROM v_response_times ORDER BY contact";
+        let age = "SELECT last_asked_at, seconds_waiting - seconds_from_last FROM v_unanswered";
+        assert_eq!(world.rows(age).await, ["2024-08-27T00:01:40.000Z|0"]);
+        let answered = "SELECT contact, waiting_since, answered_at, seconds, seconds_from_last, incoming_id, outgoing_id, \
+                        local_hour FROM v_response_times ORDER BY contact";
         assert_eq!(
             world.rows(answered).await,
             [
-                "57301|2024-08-27T00:00:00.000Z|2024-08-27T00:01:30.000Z|90|1|3|0",
-                "57302|2024-08-27T00:00:10.000Z|2024-08-27T00:00:20.000Z|10|5|6|0",
+                "57301|2024-08-27T00:00:00.000Z|2024-08-27T00:01:30.000Z|90|30|1|3|0",
+                "57302|2024-08-27T00:00:10.000Z|2024-08-27T00:00:20.000Z|10|10|5|6|0",
             ]
         );
         let chats = "SELECT contact, message_count, first_message_at, last_direction, last_body, is_group, waiting_since \

@@ -33,17 +33,28 @@ fn defined(messages: &[Row]) -> (Vec<String>, String) {
             *from_me == outgoing && after.is_none_or(|after| at > after) && until.is_none_or(|until| at <= until)
         })
     };
+    let last = |after: Option<&str>, until: Option<&str>| {
+        let asked = messages.iter().rfind(|(at, _, from_me)| {
+            let at = second(at);
+            !from_me && after.is_none_or(|after| at > after) && until.is_none_or(|until| at <= until)
+        });
+        &asked.expect("there is a first one").0
+    };
     let mut before = None;
     let mut responses = Vec::new();
     while let Some((answered_at, outgoing_id, _)) = first(true, before, None) {
-        if let Some((since, incoming_id, _)) = first(false, before, Some(second(answered_at))) {
-            let took = seconds(answered_at) - seconds(since);
-            responses.push(format!("{since}|{incoming_id}|{answered_at}|{outgoing_id}|{took}"));
+        let until = Some(second(answered_at));
+        if let Some((since, incoming_id, _)) = first(false, before, until) {
+            let asked = last(before, until);
+            let (took, took_from_last) = (seconds(answered_at) - seconds(since), seconds(answered_at) - seconds(asked));
+            responses
+                .push(format!("{since}|{incoming_id}|{asked}|{answered_at}|{outgoing_id}|{took}|{took_from_last}"));
         }
-        before = Some(second(answered_at));
+        before = until;
     }
     let waiting = first(false, before, None);
-    (responses, waiting.map_or("NULL|NULL".to_owned(), |(since, id, _)| format!("{since}|{id}")))
+    let waiting = waiting.map(|(since, id, _)| format!("{since}|{id}|{}", last(before, None)));
+    (responses, waiting.unwrap_or_else(|| "NULL|NULL|NULL".to_owned()))
 }
 
 /// Asserts that the chats that a condition selects are as defined.
@@ -54,7 +65,8 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
          WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, id"
     );
     let responses = format!("SELECT * FROM responses WHERE {condition}");
-    let waiters = format!("SELECT instance_id, chat_id, waiting_since, waiting_id FROM chats WHERE {condition}");
+    let waiters =
+        format!("SELECT instance_id, chat_id, waiting_since, waiting_id, last_asked_at FROM chats WHERE {condition}");
     let mut found = world.rows_of_each(&[messages, responses, waiters]).await.into_iter();
     let mut found = || found.next().expect("each query is answered");
     for row in found() {
@@ -161,6 +173,34 @@ async fn a_late_answer_is_put_where_it_belongs() {
         assert_eq!(world.rows(RESPONSES).await, ["1|late|10", "2|last|20"]);
         record(&store, &[event("7", sent("later", at(90)), ARRIVAL)]).await;
         assert_eq!(world.rows(RESPONSES).await, ["1|late|10", "2|last|20", "3|later|30"]);
+    })
+    .await;
+}
+
+#[test]
+async fn a_wait_knows_when_it_was_asked_last() {
+    const DAYS: i64 = 4 * 24 * 60 * 60;
+    on_both(async |world| {
+        let store = world.open().await;
+        let say = async |body: Vec<u8>| drop(record(&store, &[event("7", body, later(1_000 * DAYS))]).await);
+        say(received("question", at(0))).await;
+        say(sent("answer", at(300))).await;
+        say(received("thanks", at(330))).await;
+        let asked = "SELECT waiting_id, last_asked_at FROM chats";
+        assert_eq!(world.rows(asked).await, ["thanks|2024-08-27T00:05:30.000Z"]);
+        say(received("another question", at(DAYS))).await;
+        assert_eq!(world.rows(asked).await, ["thanks|2024-08-31T00:00:00.000Z"]);
+        say(sent("another answer", at(DAYS + 600))).await;
+        let responses =
+            "SELECT incoming_id, seconds, last_asked_at, seconds_from_last FROM v_response_times ORDER BY 2";
+        let (first, later) = ("question|300|2024-08-27T00:00:00.000Z|300", DAYS + 600 - 330);
+        assert_eq!(
+            world.rows(responses).await,
+            [first.to_owned(), format!("thanks|{later}|2024-08-31T00:00:00.000Z|600")]
+        );
+        // A message between the two that comes late may be the last question, too.
+        say(received("late", at(DAYS + 60))).await;
+        assert_eq!(world.value("SELECT seconds_from_last FROM responses WHERE incoming_id = 'thanks'").await, "540");
     })
     .await;
 }

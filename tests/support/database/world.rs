@@ -206,9 +206,13 @@ impl World {
                 "chats",
                 "instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at, \
                  last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id, contact, \
-                 is_group, search, waiting_since, waiting_id",
+                 is_group, search, waiting_since, waiting_id, last_asked_at",
             ),
-            ("responses", "instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds"),
+            (
+                "responses",
+                "instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds, \
+                 seconds_from_last",
+            ),
             ("media", "instance_id, message_id, source_sha256, chat_id, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);

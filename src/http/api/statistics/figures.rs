@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::api::time::rfc3339;
 use domain::statistics::{
-    BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, WeekHours,
+    BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, Waits, WeekHours,
 };
 use domain::time::calendar::{Bucket, Calendar};
 
@@ -136,8 +136,12 @@ pub struct DeliveryStatistics {
 /// The number of first answers, and the time that people waited for them.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseFigures {
+    /// The number of answers in `seconds`.
     #[schema(example = 41)]
     pub count: u64,
+    /// The number of answers that came later than `within` after the last question, and are not in `seconds`.
+    #[schema(example = 2)]
+    pub longer: u64,
     pub seconds: Percentiles,
 }
 
@@ -177,16 +181,24 @@ pub struct ResponseBreakdown {
 pub struct WaitingNow {
     #[schema(example = 3)]
     pub chats: u64,
-    /// When the longest wait began; null if nobody waits.
+    /// When the longest of these waits began; null if nobody waits.
     #[schema(example = "2024-08-27T13:05:00Z", format = DateTime, required = true)]
     pub longest_since: Option<String>,
+    /// The number of chats in which the last question is longer ago than `within`. They are not in `chats`.
+    #[schema(example = 12)]
+    pub longer: u64,
 }
 
-/// The time that people waited for the first answer of the business. Waits that began within the range are counted.
+/// The time that people waited for the first answer of the business. Waits that began within the range are counted. A
+/// wait begins with the first message that was not answered; if it was longer than `within`, with the last one before
+/// the answer.
 #[derive(Serialize, ToSchema)]
 pub struct ResponseStatistics {
     #[serde(flatten)]
     pub range: StatisticsRange,
+    /// The parameter `within` in seconds; null without it.
+    #[schema(example = 86400, required = true)]
+    pub within_seconds: Option<u64>,
     pub data: ResponseBreakdown,
     pub waiting_now: WaitingNow,
 }
@@ -238,9 +250,9 @@ impl From<&Durations> for Percentiles {
     }
 }
 
-impl From<&Durations> for ResponseFigures {
-    fn from(durations: &Durations) -> Self {
-        Self { count: durations.count(), seconds: durations.into() }
+impl From<&Waits> for ResponseFigures {
+    fn from(Waits { durations, longer }: &Waits) -> Self {
+        Self { count: durations.count(), longer: *longer, seconds: durations.into() }
     }
 }
 
@@ -277,17 +289,15 @@ impl From<&ResponseDurations> for ResponseBreakdown {
         let weekdays = (1..).zip(&responses.by_weekday);
         Self {
             all: (&responses.all).into(),
-            by_hour: hours.map(|(hour, durations)| HourFigures { hour, figures: durations.into() }).collect(),
-            by_weekday: weekdays
-                .map(|(weekday, durations)| WeekdayFigures { weekday, figures: durations.into() })
-                .collect(),
+            by_hour: hours.map(|(hour, waits)| HourFigures { hour, figures: waits.into() }).collect(),
+            by_weekday: weekdays.map(|(weekday, waits)| WeekdayFigures { weekday, figures: waits.into() }).collect(),
         }
     }
 }
 
 impl From<WaitingChats> for WaitingNow {
     fn from(waiting: WaitingChats) -> Self {
-        Self { chats: waiting.chats, longest_since: waiting.since.map(rfc3339) }
+        Self { chats: waiting.chats, longest_since: waiting.since.map(rfc3339), longer: waiting.longer }
     }
 }
 

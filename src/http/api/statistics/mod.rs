@@ -12,6 +12,7 @@ use crate::http::problem::Problem;
 use domain::instance::InstanceId;
 use domain::statistics::{BucketTraffic, DeliveryFunnel, ResponseDurations, WeekHours};
 use domain::time::calendar::{Calendar, CalendarUnit, Grid, InvalidPeriod, Period};
+use domain::time::wait_limit::WaitLimit;
 use domain::time::zone::Zone;
 
 pub mod figures;
@@ -62,6 +63,22 @@ pub struct SeriesParameters {
     #[serde(deserialize_with = "unit")]
     #[param(inline, value_type = Option<SeriesUnit>, example = "day")]
     by: Option<CalendarUnit>,
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct WaitParameters {
+    /// The longest wait that is counted, from `1m` to `366d`. Where somebody waited longer, but not since the last
+    /// question (a "thanks" four days ago, then a question that was answered in ten minutes), the wait counts from that
+    /// question. What is longer still is counted as `longer`. Without it, all waits count from the first question.
+    #[serde(deserialize_with = "wait_limit")]
+    #[param(value_type = Option<String>, example = "24h")]
+    within: Option<WaitLimit>,
+}
+
+fn wait_limit<'de, D: Deserializer<'de>>(value: D) -> Result<Option<WaitLimit>, D::Error> {
+    parsed(value, WaitLimit::parse)
 }
 
 fn zone<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Zone>, D::Error> {
@@ -162,19 +179,26 @@ pub async fn delivery(request: SeriesRequest) -> Result<HttpResponse, Problem> {
 /// `GET /api/v1/stats/responses`
 #[utoipa::path(
     operation_id = "count_responses",
-    get, path = "/api/v1/stats/responses", tag = "Statistics", params(StatisticsParameters), security(("token" = [])),
+    get, path = "/api/v1/stats/responses", tag = "Statistics", params(StatisticsParameters, WaitParameters),
+    security(("token" = [])),
     summary = "How long people wait for the first answer, by hour and weekday, and who waits now",
     responses((status = 200, description = "The figures", body = ResponseStatistics), ListProblems),
 )]
-pub async fn responses(request: ApiRequest<StatisticsParameters>) -> Result<HttpResponse, Problem> {
-    let selection = request.parameters.selection(&request.api.local_time)?;
+pub async fn responses(
+    request: ApiRequest<Both<StatisticsParameters, WaitParameters>>,
+) -> Result<HttpResponse, Problem> {
+    let Both(parameters, WaitParameters { within }) = &request.parameters;
+    let (within, now) = (*within, request.api.local_time.clock.now());
+    let selection = parameters.selection(&request.api.local_time)?;
     let grid = Grid::hours_of_week(&selection.zone, selection.period);
     let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query =
-        request.ask(|store, scope| async move { store.count_responses(&scope, instance_id.as_ref(), &grid).await });
+    let query = request.ask(|store, scope| async move {
+        store.count_responses(&scope, instance_id.as_ref(), &grid, within, now).await
+    });
     let (times, waiting) = query.await?;
-    let data = (&ResponseDurations::of(&times)).into();
-    request.response.json(&ResponseStatistics { range, data, waiting_now: waiting.into() })
+    let data = (&ResponseDurations::of(&times, within)).into();
+    let within_seconds = within.map(WaitLimit::seconds);
+    request.response.json(&ResponseStatistics { range, within_seconds, data, waiting_now: waiting.into() })
 }
 
 /// `GET /api/v1/stats/hours`

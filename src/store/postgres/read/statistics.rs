@@ -7,12 +7,13 @@ use crate::postgres::column;
 use crate::read::ReadTransaction;
 use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
-    deliveries, natural,
+    WaitingRow, deliveries, limit_seconds,
 };
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
+use domain::time::wait_limit::WaitLimit;
 
 /// The slices of a grid as columns for `unnest`.
 struct GridColumns {
@@ -172,23 +173,47 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
         Ok(deliveries(rows))
     }
 
-    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
+    async fn response_times(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+        within: Option<WaitLimit>,
+    ) -> Result<Vec<ResponseTime>, StoreError> {
         let GridColumns { since, until, shift, .. } = grid.into();
         let instances = column(instances, InstanceId::as_str);
         let rows = sqlx::query_as!(
             ResponseCountRow,
             r#"
-            SELECT counted.hour AS "hour!", counted.seconds AS "seconds!", counted.responses AS "responses!"
+            SELECT
+                counted.by_last AS "by_last!", counted.hour AS "hour!", counted.seconds AS "seconds!",
+                counted.seconds_from_last AS "seconds_from_last!", counted.responses AS "responses!"
             FROM unnest($1::timestamptz[], $2::timestamptz[], $3::int8[]) AS slice (since, until, shift)
             CROSS JOIN unnest($4::text[]) AS instance (id)
             CROSS JOIN LATERAL (
                 SELECT
+                    FALSE AS by_last,
                     floor((date_part('epoch', waiting_since) + slice.shift) / $5::int8)::int8 % 168 AS hour,
                     seconds,
+                    CASE WHEN seconds > $6::int8 THEN seconds_from_last ELSE seconds END AS seconds_from_last,
                     count(*) AS responses
                 FROM responses
                 WHERE instance_id = instance.id AND waiting_since >= slice.since AND waiting_since < slice.until
-                GROUP BY 1, 2
+                GROUP BY 2, 3, 4
+                UNION ALL
+                SELECT
+                    TRUE,
+                    floor((date_part('epoch', last_asked_at) + slice.shift) / $5::int8)::int8 % 168,
+                    seconds,
+                    seconds_from_last,
+                    count(*)
+                FROM responses
+                WHERE $6::int8 IS NOT NULL
+                    AND instance_id = instance.id
+                    AND last_asked_at >= slice.since
+                    AND last_asked_at < slice.until
+                    AND seconds_from_last < seconds
+                    AND seconds > $6::int8
+                GROUP BY 2, 3, 4
             ) AS counted
             "#,
             &since,
@@ -196,28 +221,38 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
             &shift,
             instances as _,
             grid.width,
+            limit_seconds(within),
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
+    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError> {
         let instances = column(instances, InstanceId::as_str);
-        let row = sqlx::query!(
+        let row = sqlx::query_as!(
+            WaitingRow,
             r#"
-            SELECT coalesce(sum(waiting.chats), 0)::int8 AS "chats!", min(waiting.since) AS "since: Timestamp"
+            SELECT
+                coalesce(sum(waiting.chats), 0)::int8 AS "chats!",
+                min(waiting.since) AS "since: Timestamp",
+                coalesce(sum(waiting.longer), 0)::int8 AS "longer!"
             FROM unnest($1::text[]) AS instance (id)
             CROSS JOIN LATERAL (
-                SELECT count(*) AS chats, min(waiting_since) AS since
+                SELECT
+                    count(*) FILTER (WHERE last_asked_at >= $2) AS chats,
+                    min(CASE WHEN waiting_since >= $2 THEN waiting_since ELSE last_asked_at END)
+                        FILTER (WHERE last_asked_at >= $2) AS since,
+                    count(*) FILTER (WHERE last_asked_at < $2) AS longer
                 FROM chats
                 WHERE instance_id = instance.id AND waiting_since IS NOT NULL
             ) AS waiting
             "#,
             instances as _,
+            since as _,
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(WaitingChats { chats: natural(row.chats), since: row.since })
+        Ok(row.into())
     }
 }

@@ -19,7 +19,8 @@ impl ChatRows for PgConnection {
                 chats.name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.message_count,
                 chats.last_incoming_at AS "last_incoming_at: Timestamp", chats.last_incoming_id,
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp", chats.last_outgoing_id,
-                chats.waiting_since AS "waiting_since: Timestamp", chats.waiting_id
+                chats.waiting_since AS "waiting_since: Timestamp", chats.waiting_id,
+                chats.last_asked_at AS "last_asked_at: Timestamp"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, chat_id)
             JOIN chats ON chats.instance_id = key.instance_id AND chats.chat_id = key.chat_id
             "#,
@@ -41,7 +42,8 @@ impl ChatRows for PgConnection {
                 0::int8 AS "message_count!",
                 incoming.occurred_at AS "last_incoming_at?: Timestamp", incoming.id AS "last_incoming_id?",
                 outgoing.occurred_at AS "last_outgoing_at?: Timestamp", outgoing.id AS "last_outgoing_id?",
-                NULL::timestamptz AS "waiting_since?: Timestamp", NULL::text AS "waiting_id?"
+                NULL::timestamptz AS "waiting_since?: Timestamp", NULL::text AS "waiting_id?",
+                NULL::timestamptz AS "last_asked_at?: Timestamp"
             FROM unnest($1::text[], $2::text[], $3::bool[], $4::bool[], $5::bool[])
                 AS key (instance_id, chat_id, incoming, outgoing, name)
             LEFT JOIN LATERAL (
@@ -95,13 +97,13 @@ impl ChatRows for PgConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
-                contact, is_group, search, waiting_since, waiting_id
+                contact, is_group, search, waiting_since, waiting_id, last_asked_at
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::timestamptz[],
                 $8::text[], $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[],
-                $13::text[], $14::bool[], $15::text[], $16::timestamptz[], $17::text[]
+                $13::text[], $14::bool[], $15::text[], $16::timestamptz[], $17::text[], $18::timestamptz[]
             )
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
@@ -116,7 +118,8 @@ impl ChatRows for PgConnection {
                 last_outgoing_id = excluded.last_outgoing_id,
                 search = excluded.search,
                 waiting_since = excluded.waiting_since,
-                waiting_id = excluded.waiting_id
+                waiting_id = excluded.waiting_id,
+                last_asked_at = excluded.last_asked_at
             "#,
             column(&rows, |row| &row.chat.instance_id) as _,
             column(&rows, |row| row.chat.chat_id.as_str()) as _,
@@ -135,6 +138,7 @@ impl ChatRows for PgConnection {
             column(&rows, |row| row.search.as_str()) as _,
             column(&rows, |row| row.chat.waiting_since) as _,
             column(&rows, |row| row.chat.waiting_id.as_deref()) as _,
+            column(&rows, |row| row.chat.last_asked_at) as _,
         )
         .execute(self)
         .await?;

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 use crate::postgres::{column, rows};
 use crate::write::responses::{AroundColumns, ResponseColumns, ResponseRows};
-use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
+use domain::chat::response_tracker::{AnswersAround, Questions, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -23,9 +23,30 @@ impl ResponseRows for PgConnection {
                 before.occurred_at AS "before?: Timestamp",
                 next.occurred_at AS "next_at?: Timestamp", next.id AS "next_id?",
                 asked.occurred_at AS "asked_at?: Timestamp", asked.id AS "asked_id?",
+                (
+                    SELECT messages.occurred_at
+                    FROM messages
+                    WHERE messages.instance_id = key.instance_id
+                        AND (messages.chat_id, messages.occurred_at)
+                            >= (key.chat_id, coalesce(before.next_second, '-infinity'))
+                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
+                        AND NOT messages.from_me
+                    ORDER BY messages.chat_id DESC, messages.occurred_at DESC
+                    LIMIT 1
+                ) AS "last_asked_at?: Timestamp",
                 after.occurred_at AS "after_at?: Timestamp", after.id AS "after_id?",
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
-                asked_after.id AS "asked_after_id?"
+                asked_after.id AS "asked_after_id?",
+                (
+                    SELECT messages.occurred_at
+                    FROM messages
+                    WHERE messages.instance_id = key.instance_id
+                        AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
+                        AND NOT messages.from_me
+                    ORDER BY messages.chat_id DESC, messages.occurred_at DESC
+                    LIMIT 1
+                ) AS "last_asked_after_at?: Timestamp"
             FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, second)
             LEFT JOIN LATERAL (
                 SELECT
@@ -94,17 +115,18 @@ impl ResponseRows for PgConnection {
         Ok(rows.into_iter().map(AnswersAround::from).collect())
     }
 
-    async fn first_incoming(
+    async fn questions_since(
         &mut self,
         since: &[(ChatKey, Timestamp)],
-    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
+    ) -> Result<Vec<(ChatKey, Questions)>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT
                 key.instance_id AS "instance_id!: InstanceId",
                 key.chat_id AS "chat_id!",
                 first.occurred_at AS "occurred_at: Timestamp",
-                first.id
+                first.id,
+                last.occurred_at AS "last_asked_at: Timestamp"
             FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, since)
             CROSS JOIN LATERAL (
                 SELECT messages.occurred_at, messages.id
@@ -116,6 +138,16 @@ impl ResponseRows for PgConnection {
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS first
+            CROSS JOIN LATERAL (
+                SELECT messages.occurred_at
+                FROM messages
+                WHERE messages.instance_id = key.instance_id
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, first.occurred_at)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
+                    AND NOT messages.from_me
+                ORDER BY messages.chat_id DESC, messages.occurred_at DESC
+                LIMIT 1
+            ) AS last
             "#,
             column(since, |(key, _)| key.instance_id.as_str()) as _,
             column(since, |(key, _)| key.chat_id.as_str()) as _,
@@ -124,8 +156,9 @@ impl ResponseRows for PgConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
-            (ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, mark)
+            let first = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            let chat = ChatKey { instance_id: row.instance_id, chat_id: row.chat_id };
+            (chat, Questions { first, last_at: row.last_asked_at })
         });
         Ok(found.collect())
     }
@@ -156,25 +189,31 @@ impl ResponseRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
-                instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
+                instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
+                seconds_from_last
             )
             SELECT *
             FROM unnest(
-                $1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::text[], $7::int8[]
+                $1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                $7::text[], $8::int8[], $9::int8[]
             )
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
             SET incoming_id = excluded.incoming_id,
+                last_asked_at = excluded.last_asked_at,
                 answered_at = excluded.answered_at,
                 outgoing_id = excluded.outgoing_id,
-                seconds = excluded.seconds
+                seconds = excluded.seconds,
+                seconds_from_last = excluded.seconds_from_last
             "#,
             column(&rows, |row| row.instance_id) as _,
             column(&rows, |row| row.chat_id) as _,
             column(&rows, |row| row.waiting_since) as _,
             column(&rows, |row| row.incoming_id) as _,
+            column(&rows, |row| row.last_asked_at) as _,
             column(&rows, |row| row.answered_at) as _,
             column(&rows, |row| row.outgoing_id) as _,
             &column(&rows, |row| row.seconds),
+            &column(&rows, |row| row.seconds_from_last),
         )
         .execute(self)
         .await?;

@@ -6,13 +6,14 @@ use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::statistics::{
     DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
-    deliveries, natural,
+    WaitingRow, deliveries, limit_seconds,
 };
 use crate::sqlite::json;
 use domain::instance::InstanceId;
 use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
+use domain::time::wait_limit::WaitLimit;
 
 /// Parses an array of numbers that SQLite made.
 fn numbers(json: &str) -> Result<Vec<i64>, StoreError> {
@@ -174,7 +175,12 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
         Ok(deliveries(rows.collect::<Result<_, StoreError>>()?))
     }
 
-    async fn response_times(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<ResponseTime>, StoreError> {
+    async fn response_times(
+        &mut self,
+        instances: &[InstanceId],
+        grid: &Grid,
+        within: Option<WaitLimit>,
+    ) -> Result<Vec<ResponseTime>, StoreError> {
         let (slices, instances) = parameters(instances, grid);
         let rows = sqlx::query_as!(
             ResponseCountRow,
@@ -184,8 +190,13 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 FROM json_each(?1)
             )
             SELECT
+                FALSE AS "by_last!: bool",
                 (unixepoch(responses.waiting_since) + slice.shift) / ?3 % 168 AS "hour!: i64",
                 responses.seconds AS "seconds!: i64",
+                CASE
+                    WHEN responses.seconds > ?4 THEN responses.seconds_from_last
+                    ELSE responses.seconds
+                END AS "seconds_from_last!: i64",
                 count(*) AS "responses!: i64"
             FROM slice
             CROSS JOIN json_each(?2) AS instance
@@ -193,28 +204,51 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON responses.instance_id = instance.value
                 AND responses.waiting_since >= slice.since
                 AND responses.waiting_since < slice.until
-            GROUP BY 1, 2
+            GROUP BY 2, 3, 4
+            UNION ALL
+            SELECT
+                TRUE,
+                (unixepoch(responses.last_asked_at) + slice.shift) / ?3 % 168 AS hour,
+                responses.seconds,
+                responses.seconds_from_last,
+                count(*)
+            FROM slice
+            CROSS JOIN json_each(?2) AS instance
+            CROSS JOIN responses
+                ON responses.instance_id = instance.value
+                AND responses.last_asked_at >= slice.since
+                AND responses.last_asked_at < slice.until
+                AND responses.seconds_from_last < responses.seconds
+            WHERE ?4 IS NOT NULL AND responses.seconds > ?4
+            GROUP BY 2, 3, 4
             "#,
             slices,
             instances,
             grid.width,
+            limit_seconds(within),
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId]) -> Result<WaitingChats, StoreError> {
-        let row = sqlx::query!(
+    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError> {
+        let row = sqlx::query_as!(
+            WaitingRow,
             r#"
-            SELECT count(*) AS "chats!: i64", min(chats.waiting_since) AS "since: Timestamp"
+            SELECT
+                count(*) FILTER (WHERE chats.last_asked_at >= ?2) AS "chats!: i64",
+                min(CASE WHEN chats.waiting_since >= ?2 THEN chats.waiting_since ELSE chats.last_asked_at END)
+                    FILTER (WHERE chats.last_asked_at >= ?2) AS "since: Timestamp",
+                count(*) FILTER (WHERE chats.last_asked_at < ?2) AS "longer!: i64"
             FROM json_each(?1) AS instance
             CROSS JOIN chats ON chats.instance_id = instance.value AND chats.waiting_since IS NOT NULL
             "#,
             json(instances),
+            since,
         )
         .fetch_one(&mut **self)
         .await?;
-        Ok(WaitingChats { chats: natural(row.chats), since: row.since })
+        Ok(row.into())
     }
 }

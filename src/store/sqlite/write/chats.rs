@@ -26,7 +26,8 @@ impl ChatRows for SqliteConnection {
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp",
                 chats.last_outgoing_id AS "last_outgoing_id: String",
                 chats.waiting_since AS "waiting_since: Timestamp",
-                chats.waiting_id AS "waiting_id: String"
+                chats.waiting_id AS "waiting_id: String",
+                chats.last_asked_at AS "last_asked_at: Timestamp"
             FROM jsonb_each(?1) AS key
             CROSS JOIN chats
                 ON chats.instance_id = key.value ->> 'instance_id' AND chats.chat_id = key.value ->> 'chat_id'
@@ -54,7 +55,8 @@ impl ChatRows for SqliteConnection {
                 outgoing.occurred_at AS "last_outgoing_at: Timestamp",
                 outgoing.id AS "last_outgoing_id: String",
                 NULL AS "waiting_since: Timestamp",
-                NULL AS "waiting_id: String"
+                NULL AS "waiting_id: String",
+                NULL AS "last_asked_at: Timestamp"
             FROM (
                 SELECT
                     value ->> '$[0].instance_id' AS instance_id,
@@ -104,14 +106,14 @@ impl ChatRows for SqliteConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
-                contact, is_group, search, waiting_since, waiting_id
+                contact, is_group, search, waiting_since, waiting_id, last_asked_at
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
                 value ->> 'name_message_id', value ->> 'message_count', value ->> 'last_message_at',
                 value ->> 'last_message_id', value ->> 'last_incoming_at', value ->> 'last_incoming_id',
                 value ->> 'last_outgoing_at', value ->> 'last_outgoing_id', value ->> 'contact', value ->> 'is_group',
-                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id'
+                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'last_asked_at'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -127,7 +129,8 @@ impl ChatRows for SqliteConnection {
                 last_outgoing_id = excluded.last_outgoing_id,
                 search = excluded.search,
                 waiting_since = excluded.waiting_since,
-                waiting_id = excluded.waiting_id
+                waiting_id = excluded.waiting_id,
+                last_asked_at = excluded.last_asked_at
             "#,
             json(chats.iter().map(SavedChatColumns::from)),
         )

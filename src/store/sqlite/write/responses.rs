@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::sqlite::json;
 use crate::write::responses::{AroundColumns, ResponseColumns, ResponseRows};
-use domain::chat::response_tracker::{AnswersAround, Response, WaitSpan};
+use domain::chat::response_tracker::{AnswersAround, Questions, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -24,10 +24,32 @@ impl ResponseRows for SqliteConnection {
                 next.id AS "next_id?: String",
                 asked.occurred_at AS "asked_at?: Timestamp",
                 asked.id AS "asked_id?: String",
+                (
+                    SELECT occurred_at
+                    FROM messages
+                    WHERE instance_id = key.instance_id
+                        AND chat_id = key.chat_id
+                        AND NOT from_me
+                        AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
+                        AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
+                    ORDER BY occurred_at DESC
+                    LIMIT 1
+                ) AS "last_asked_at?: Timestamp",
                 after.occurred_at AS "after_at?: Timestamp",
                 after.id AS "after_id?: String",
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
-                asked_after.id AS "asked_after_id?: String"
+                asked_after.id AS "asked_after_id?: String",
+                (
+                    SELECT occurred_at
+                    FROM messages
+                    WHERE instance_id = key.instance_id
+                        AND chat_id = key.chat_id
+                        AND NOT from_me
+                        AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
+                        AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
+                    ORDER BY occurred_at DESC
+                    LIMIT 1
+                ) AS "last_asked_after_at?: Timestamp"
             FROM (
                 SELECT
                     value ->> '$[0].instance_id' AS instance_id,
@@ -89,17 +111,27 @@ impl ResponseRows for SqliteConnection {
         Ok(rows.into_iter().map(AnswersAround::from).collect())
     }
 
-    async fn first_incoming(
+    async fn questions_since(
         &mut self,
         since: &[(ChatKey, Timestamp)],
-    ) -> Result<Vec<(ChatKey, MessagePosition)>, StoreError> {
+    ) -> Result<Vec<(ChatKey, Questions)>, StoreError> {
         let rows = sqlx::query!(
             r#"
             SELECT
                 messages.instance_id AS "instance_id!: InstanceId",
                 messages.chat_id AS "chat_id!: String",
                 messages.occurred_at AS "occurred_at!: Timestamp",
-                messages.id AS "id!: String"
+                messages.id AS "id!: String",
+                (
+                    SELECT occurred_at
+                    FROM messages AS last
+                    WHERE last.instance_id = messages.instance_id
+                        AND last.chat_id = messages.chat_id
+                        AND NOT last.from_me
+                        AND last.occurred_at >= messages.occurred_at
+                    ORDER BY last.occurred_at DESC
+                    LIMIT 1
+                ) AS "last_asked_at!: Timestamp"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages ON messages.rowid = (
                 SELECT rowid
@@ -117,8 +149,9 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
-            (ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, mark)
+            let first = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            let chat = ChatKey { instance_id: row.instance_id, chat_id: row.chat_id };
+            (chat, Questions { first, last_at: row.last_asked_at })
         });
         Ok(found.collect())
     }
@@ -148,18 +181,22 @@ impl ResponseRows for SqliteConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
-                instance_id, chat_id, waiting_since, incoming_id, answered_at, outgoing_id, seconds
+                instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
+                seconds_from_last
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'waiting_since', value ->> 'incoming_id',
-                value ->> 'answered_at', value ->> 'outgoing_id', value ->> 'seconds'
+                value ->> 'last_asked_at', value ->> 'answered_at', value ->> 'outgoing_id', value ->> 'seconds',
+                value ->> 'seconds_from_last'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
             SET incoming_id = excluded.incoming_id,
+                last_asked_at = excluded.last_asked_at,
                 answered_at = excluded.answered_at,
                 outgoing_id = excluded.outgoing_id,
-                seconds = excluded.seconds
+                seconds = excluded.seconds,
+                seconds_from_last = excluded.seconds_from_last
             "#,
             json(responses.iter().map(ResponseColumns::from)),
         )
