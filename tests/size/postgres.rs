@@ -54,7 +54,7 @@ impl Loader {
             push_row(&mut text, &search_row(entry));
             text
         });
-        self.copy("message_search", "instance_id, id, occurred_at, words", entries).await;
+        self.copy("message_search", "instance_id, id, occurred_at, seq, words", entries).await;
     }
 
     async fn copy(&mut self, table: &str, columns: &str, rows: String) {

@@ -113,6 +113,8 @@ pub struct Message {
     pub ack: AckStatus,
     /// The arrival of the earliest copy.
     pub received_at: Timestamp,
+    /// The number in the ledger of the copy that came first. Messages of the same time are ordered by it.
+    pub seq: i64,
     /// The number in the ledger of the copy that is last in their order.
     pub event_seq: i64,
 }
@@ -129,6 +131,7 @@ pub struct RecordedMessage {
     pub sent_at: Option<Timestamp>,
     pub is_group: bool,
     pub received_at: Timestamp,
+    pub seq: i64,
     pub event_seq: i64,
 }
 
@@ -284,6 +287,7 @@ impl Message {
         let last = copies.last().expect(THERE);
         let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
+        let seq = copies.iter().map(|copy| copy.seq).min().expect(THERE);
         let ack = AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
         let (mut fields, mut words) = (MessageFields::default(), "");
         for LedgerCopy { copy, .. } in &copies {
@@ -292,7 +296,7 @@ impl Message {
             }
             fields = fields.overlay(&copy.fields);
         }
-        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
+        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, seq, event_seq }
     }
 
     /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as
@@ -307,8 +311,8 @@ impl Message {
             is_group: Some(recorded.is_group),
             ..MessageFields::default()
         };
-        let received_at = self.received_at.min(recorded.received_at);
-        Self { fields: earlier.overlay(&self.fields), received_at, ..self }
+        let (received_at, seq) = (self.received_at.min(recorded.received_at), self.seq.min(recorded.seq));
+        Self { fields: earlier.overlay(&self.fields), received_at, seq, ..self }
     }
 
     /// Keeps only the fields that the chat of the message needs, without the long texts.

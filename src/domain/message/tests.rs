@@ -134,10 +134,10 @@ fn written(message: Message, earlier: &Message) -> Message {
 }
 
 fn recorded(message: &Message) -> RecordedMessage {
-    let Message { instance_id, id, received_at, event_seq, .. } = message.clone();
+    let Message { instance_id, id, received_at, seq, event_seq, .. } = message.clone();
     let MessageFields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
     let is_group = message.is_group();
-    RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, event_seq }
+    RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, seq, event_seq }
 }
 
 /// Returns the message as a row holds it, where an unknown `is_group` is false.

@@ -9,7 +9,7 @@ pub mod query;
 pub mod week;
 mod words;
 
-pub use entry::{Facet, SearchEntry};
+pub use entry::{Facet, SearchEntry, SearchPlace};
 pub use query::{SearchFilter, SearchQuery, SearchQueryError};
 pub use week::Week;
 pub use words::{MAX_UNFOLDED_BYTES, first_words};

@@ -62,12 +62,16 @@ pub(crate) struct AroundColumns {
     pub(crate) before: Option<Timestamp>,
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) next_id: Option<String>,
+    pub(crate) next_seq: Option<i64>,
     pub(crate) asked_at: Option<Timestamp>,
     pub(crate) asked_id: Option<String>,
+    pub(crate) asked_seq: Option<i64>,
     pub(crate) after_at: Option<Timestamp>,
     pub(crate) after_id: Option<String>,
+    pub(crate) after_seq: Option<i64>,
     pub(crate) asked_after_at: Option<Timestamp>,
     pub(crate) asked_after_id: Option<String>,
+    pub(crate) asked_after_seq: Option<i64>,
 }
 
 impl From<AroundColumns> for AnswersAround {
@@ -75,8 +79,11 @@ impl From<AroundColumns> for AnswersAround {
         Self {
             chat: ChatKey { instance_id: row.instance_id, chat_id: row.chat_id },
             before: row.before,
-            next: answer(mark(row.next_at, row.next_id), mark(row.asked_at, row.asked_id)),
-            after: answer(mark(row.after_at, row.after_id), mark(row.asked_after_at, row.asked_after_id)),
+            next: answer(mark(row.next_at, row.next_id, row.next_seq), mark(row.asked_at, row.asked_id, row.asked_seq)),
+            after: answer(
+                mark(row.after_at, row.after_id, row.after_seq),
+                mark(row.asked_after_at, row.asked_after_id, row.asked_after_seq),
+            ),
         }
     }
 }

@@ -22,12 +22,16 @@ impl ResponseRows for SqliteConnection {
                 before.occurred_at AS "before?: Timestamp",
                 next.occurred_at AS "next_at?: Timestamp",
                 next.id AS "next_id?: String",
+                next.seq AS "next_seq?: i64",
                 asked.occurred_at AS "asked_at?: Timestamp",
                 asked.id AS "asked_id?: String",
+                asked.seq AS "asked_seq?: i64",
                 after.occurred_at AS "after_at?: Timestamp",
                 after.id AS "after_id?: String",
+                after.seq AS "after_seq?: i64",
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
-                asked_after.id AS "asked_after_id?: String"
+                asked_after.id AS "asked_after_id?: String",
+                asked_after.seq AS "asked_after_seq?: i64"
             FROM (
                 SELECT
                     value ->> '$[0].instance_id' AS instance_id,
@@ -39,14 +43,14 @@ impl ResponseRows for SqliteConnection {
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS next ON next.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS asked ON asked.rowid = (
@@ -57,7 +61,7 @@ impl ResponseRows for SqliteConnection {
                     AND NOT from_me
                     AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
                     AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS after ON after.rowid = (
@@ -67,7 +71,7 @@ impl ResponseRows for SqliteConnection {
                     AND chat_id = key.chat_id
                     AND from_me
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS asked_after ON asked_after.rowid = (
@@ -78,7 +82,7 @@ impl ResponseRows for SqliteConnection {
                     AND NOT from_me
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                     AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             "#,
@@ -99,7 +103,8 @@ impl ResponseRows for SqliteConnection {
                 messages.instance_id AS "instance_id!: InstanceId",
                 messages.chat_id AS "chat_id!: String",
                 messages.occurred_at AS "occurred_at!: Timestamp",
-                messages.id AS "id!: String"
+                messages.id AS "id!: String",
+                messages.seq AS "seq!: i64"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages ON messages.rowid = (
                 SELECT rowid
@@ -108,7 +113,7 @@ impl ResponseRows for SqliteConnection {
                     AND chat_id = key.value ->> '$[0].chat_id'
                     AND NOT from_me
                     AND occurred_at >= key.value ->> 1
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             "#,
@@ -117,7 +122,7 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let mark = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            let mark = MessagePosition { occurred_at: row.occurred_at, seq: row.seq, message_id: row.id };
             (ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, mark)
         });
         Ok(found.collect())
