@@ -187,7 +187,7 @@ impl MessageCopy {
     /// Returns the ack that the copy states, as a row of `message_acks`.
     pub(crate) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
         let ack = self.ack.clone()?;
-        Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
+        Some(MessageAck::new(instance_id.clone(), self.id.clone(), ack, received_at))
     }
 
     /// Returns the job to save the file that the copy names.
@@ -288,7 +288,8 @@ impl Message {
         let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
         let seq = copies.iter().map(|copy| copy.seq).min().expect(THERE);
-        let ack = AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref()));
+        let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
+        let ack = AckStatus::of_message(stated);
         let (mut fields, mut words) = (MessageFields::default(), "");
         for LedgerCopy { copy, .. } in &copies {
             if copy.fields.body.is_some() {

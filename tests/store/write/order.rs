@@ -35,6 +35,7 @@ fn body() -> impl Strategy<Value = Value> {
             Just("delivered"),
             Just("read"),
             Just("error"),
+            Just("Failed"),
             Just("odd")
         ]
     };
