@@ -45,7 +45,7 @@ async fn conversation(service: &Service) {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
     on_both(async |world| {
         let service = Service::start_with(
@@ -83,7 +83,7 @@ async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn each_parameter_narrows_the_list() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -126,7 +126,7 @@ async fn each_parameter_narrows_the_list() {
 }
 
 /// Bogotá is five hours behind UTC. Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
-#[tokio::test]
+#[test]
 async fn a_date_is_the_moment_at_which_it_begins_in_the_time_zone() {
     for (zone, date, next, begins) in [
         ("America/Bogota", "2024-08-27", "2024-08-28", "2024-08-27T05:00:00Z"),
@@ -166,7 +166,7 @@ async fn a_date_is_the_moment_at_which_it_begins_in_the_time_zone() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn an_invalid_parameter_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -203,7 +203,7 @@ async fn an_invalid_parameter_is_refused_by_name() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn cursors_lead_forth_and_back_and_belong_to_their_list() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -229,7 +229,7 @@ async fn cursors_lead_forth_and_back_and_belong_to_their_list() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn chats_show_who_waits_and_are_found_by_name_and_number() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -265,7 +265,7 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_reactions_and_files_can_be_filtered() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
@@ -291,7 +291,7 @@ async fn acks_reactions_and_files_can_be_filtered() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_client_that_has_the_message_already_is_answered_304() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -311,7 +311,7 @@ async fn a_client_that_has_the_message_already_is_answered_304() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_search_of_any_size_is_answered_or_refused_clearly() {
     on_both(async |world| {
         let service = Service::start(&world).await;

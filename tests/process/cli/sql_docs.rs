@@ -160,7 +160,7 @@ async fn differences(world: &World) -> String {
     differences
 }
 
-#[tokio::test]
+#[test]
 async fn each_question_has_the_answer_that_the_document_shows() {
     assert_eq!(questions().len(), 27);
     on_both_empty(async |mut world| {

@@ -123,7 +123,7 @@ fn place(report: &MessageReport, by_arrival: bool) -> Place {
     (at, arrival, format!("{} {}", report.instance_id, report.id))
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_by_cursors_meets_every_message_that_the_filter_lets_through_once() {
     on_both(async |world| {
         let store = world.open().await;
@@ -185,8 +185,8 @@ async fn walk(
     there.concat()
 }
 
-/// The ids are in no order, and the last message came from another instance than the one before.
-#[tokio::test]
+/// Neither the ids nor the instances are in the order of arrival.
+#[test]
 async fn what_came_within_one_second_is_listed_and_found_in_the_order_of_its_arrival() {
     on_both(async |world| {
         let store = world.open().await;
@@ -225,7 +225,7 @@ async fn what_came_within_one_second_is_listed_and_found_in_the_order_of_its_arr
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
     on_both(async |world| {
         let store = world.open().await;
@@ -261,7 +261,7 @@ async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_comes_with_its_file_its_reactions_its_acks_and_what_it_quotes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -297,7 +297,7 @@ async fn a_message_comes_with_its_file_its_reactions_its_acks_and_what_it_quotes
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_reactions_files_and_chats_are_lists_too() {
     on_both(async |world| {
         let store = world.open().await;
@@ -354,7 +354,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
 }
 
 /// A view that never ends stands for a question that is too large.
-#[tokio::test]
+#[test]
 async fn a_question_that_takes_too_long_is_given_up_and_the_next_is_answered() {
     on_both_at_once(async |world| {
         let store = world.open().await;

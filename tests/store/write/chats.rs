@@ -11,7 +11,7 @@ fn at(seconds: i64) -> Value {
     json!({"timestamp": 1724716800 + seconds})
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_knows_its_latest_messages_and_how_many_there_are() {
     on_both(async |world| {
         let store = world.open().await;
@@ -30,7 +30,7 @@ async fn a_chat_knows_its_latest_messages_and_how_many_there_are() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_copy_or_a_repeat_is_not_counted_again() {
     on_both(async |world| {
         let store = world.open().await;
@@ -42,7 +42,7 @@ async fn a_copy_or_a_repeat_is_not_counted_again() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_has_the_name_of_its_latest_incoming_message_with_one_and_a_group_has_none() {
     on_both(async |world| {
         let store = world.open().await;
@@ -60,7 +60,7 @@ async fn a_chat_has_the_name_of_its_latest_incoming_message_with_one_and_a_group
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_moves_back_in_time_gives_up_its_place() {
     on_both(async |world| {
         let store = world.open().await;
@@ -79,7 +79,7 @@ async fn a_message_that_moves_back_in_time_gives_up_its_place() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_turns_outgoing_leaves_the_incoming_place() {
     on_both(async |world| {
         let store = world.open().await;
@@ -91,7 +91,7 @@ async fn a_message_that_turns_outgoing_leaves_the_incoming_place() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_goes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -114,7 +114,7 @@ async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_go
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
     on_both(async |world| {
         let store = world.open().await;
