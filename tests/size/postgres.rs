@@ -117,5 +117,6 @@ fn search_row(entry: &SearchEntry) -> Vec<Cell> {
     let facets = entry.facets.iter().map(Facet::as_str).map(|facet| format!("'{facet}'"));
     let vector: Vec<String> = words.chain(facets).collect();
     let at: Timestamp = entry.occurred_at;
-    vec![entry.instance_id.as_str().into(), entry.id.as_str().into(), at.into(), vector.join(" ").into()]
+    let key = [entry.instance_id.as_str().into(), entry.id.as_str().into(), at.into(), Cell::Number(entry.seq)];
+    key.into_iter().chain([vector.join(" ").into()]).collect()
 }
