@@ -94,8 +94,10 @@ async fn each_parameter_narrows_the_list() {
             ("instance_id=123&limit=2", &["E", "F"]),
             ("instance_id=124", &[]),
             ("chat_id=573004445566%40c.us", &["D"]),
+            ("chat_id=573004445566:7@s.whatsapp.net", &["D"]),
             ("contact=573004445566", &["D"]),
             ("from=573009998877%40c.us", &["F", "B"]),
+            ("from=573009998877:1@c.us&to=573001112233:2%40s.whatsapp.net", &["F", "B"]),
             ("to=573001112233%40c.us", &["F", "B"]),
             ("from_me=true", &["F", "B"]),
             ("from_me=0&is_group=0", &["C", "A", "D"]),
@@ -255,6 +257,8 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
         }
         let one = get(&service, "/api/v1/chats/123/573004445566%40c.us").await;
         assert_eq!(one.body["unanswered_since"], "2024-08-26T23:58:20Z");
+        let same = get(&service, "/api/v1/chats/123/573004445566:2@s.whatsapp.net").await;
+        assert_eq!(same.body["chat_id"], "573004445566@c.us");
         let messages = get(&service, "/api/v1/chats/123/573001112233@c.us/messages?limit=3").await;
         assert_eq!(ids(&messages, "id"), ["F", "C", "B"]);
         assert_eq!(get(&service, "/api/v1/chats/124/573001112233@c.us").await.code(), "not_found");
@@ -278,6 +282,7 @@ async fn acks_reactions_and_files_can_be_filtered() {
             ("reactions", "reaction", &["👍"]),
             ("reactions?message_id=A", "reaction", &[]),
             ("reactions?from_number=573001112233@c.us&until=1724717001", "message_id", &["B"]),
+            ("reactions?from_number=573001112233:3@s.whatsapp.net", "message_id", &["B"]),
             ("media", "message_id", &["B"]),
             ("media?state=pending&message_id=B", "state", &["pending"]),
             ("media?state=stored", "state", &[]),

@@ -64,7 +64,7 @@ pub struct MessageFields {
     pub body: Option<String>,
     pub kind: Option<String>,
     pub sent_at: Option<Timestamp>,
-    /// The stated value, or else what the chat of the same copy implies.
+    /// The stated value, which counts only if the chat is unknown.
     pub is_group: Option<bool>,
     pub quoted_message_id: Option<String>,
     pub reaction: Option<String>,
@@ -124,7 +124,10 @@ pub struct Message {
 pub struct RecordedMessage {
     pub instance_id: InstanceId,
     pub id: String,
+    /// The stated chat, or else the one that was worked out.
     pub chat_id: Option<String>,
+    pub from_id: Option<String>,
+    pub to_id: Option<String>,
     pub from_me: bool,
     pub sender_name: Option<String>,
     /// The time of the message, which is also that of its last copy.
@@ -155,7 +158,7 @@ impl MessageCopy {
         let mut short = |field, most| document.short_text(field, most).filter(|text| !text.is_empty());
         let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
-        let chat_id = document.optional_id("chat_id")?;
+        let chat_id = document.optional_id("chat_id")?.map(chat_id::canonical);
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
         let texts = MessageFields {
             sender_name,
@@ -168,12 +171,12 @@ impl MessageCopy {
             ..MessageFields::default()
         };
         let fields = MessageFields {
-            is_group: document.flag("is_group").or_else(|| chat_id.as_deref().map(chat_id::is_group)),
+            is_group: document.flag("is_group"),
             chat_id,
-            from_id: document.optional_id("from")?,
-            to_id: document.optional_id("to")?,
+            from_id: document.optional_id("from")?.map(chat_id::canonical),
+            to_id: document.optional_id("to")?.map(chat_id::canonical),
             quoted_message_id: document.optional_id("quoted_message_id")?,
-            group_sender: document.optional_id("group_sender")?,
+            group_sender: document.optional_id("group_sender")?.map(chat_id::canonical),
             from_me: document.flag("from_me").unwrap_or(false) || sent,
             sent_at: document.time("timestamp", arrival),
             location: Location::read(document),
@@ -212,6 +215,11 @@ impl Location {
 }
 
 impl MessageFields {
+    /// Returns the chat that follows from the sender and the recipient.
+    fn worked_out_chat(&self) -> Option<&str> {
+        chat_id::worked_out(self.from_id.as_deref(), self.to_id.as_deref(), self.from_me)
+    }
+
     /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay.
     fn overlay(self, later: &MessageFields) -> Self {
         Self {
@@ -276,7 +284,8 @@ pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
 }
 
 impl Message {
-    /// Folds the copies of one message. The same copy may be given twice; the order does not matter.
+    /// Folds the copies of one message. The same copy may be given twice; the order does not matter. The message has the
+    /// chat that its copies state, until it is [`Self::placed`].
     ///
     /// # Panics
     /// If `copies` is empty.
@@ -305,7 +314,9 @@ impl Message {
     #[must_use]
     pub fn laid_over(self, recorded: &RecordedMessage) -> Self {
         let earlier = MessageFields {
-            chat_id: recorded.chat_id.clone(),
+            chat_id: recorded.chat_id.clone().filter(|_| !recorded.may_have_worked_out_chat()),
+            from_id: recorded.from_id.clone(),
+            to_id: recorded.to_id.clone(),
             from_me: recorded.from_me,
             sender_name: recorded.sender_name.clone(),
             sent_at: recorded.sent_at,
@@ -313,7 +324,16 @@ impl Message {
             ..MessageFields::default()
         };
         let (received_at, seq) = (self.received_at.min(recorded.received_at), self.seq.min(recorded.seq));
-        Self { fields: earlier.overlay(&self.fields), received_at, seq, ..self }
+        Self { fields: earlier.overlay(&self.fields), received_at, seq, ..self }.placed()
+    }
+
+    /// Works out the chat, if no copy states it. To be called once all copies are folded.
+    #[must_use]
+    pub fn placed(mut self) -> Self {
+        if self.fields.chat_id.is_none() {
+            self.fields.chat_id = self.fields.worked_out_chat().map(str::to_owned);
+        }
+        self
     }
 
     /// Keeps only the fields that the chat of the message needs, without the long texts.
@@ -333,9 +353,10 @@ impl Message {
         self.fields.sent_at.unwrap_or(self.received_at)
     }
 
-    /// Returns whether the message was sent in a group.
+    /// Returns whether the message was sent in a group. Its chat says that, if it is known.
     pub fn is_group(&self) -> bool {
-        self.fields.is_group.unwrap_or(false)
+        let stated = self.fields.is_group.unwrap_or(false);
+        self.fields.chat_id.as_deref().map_or(stated, chat_id::is_group)
     }
 }
 
@@ -346,6 +367,26 @@ impl RecordedMessage {
 
     pub fn occurred_at(&self) -> Timestamp {
         self.sent_at.unwrap_or(self.received_at)
+    }
+
+    /// Returns whether later copies with these fields cannot be laid over the message, because its chat follows from
+    /// other ids with them, and the row does not tell whether an earlier copy states that chat.
+    pub fn hides_chat_from(&self, later: &MessageFields) -> bool {
+        let earlier = self.ids();
+        later.chat_id.is_none()
+            && self.may_have_worked_out_chat()
+            && earlier.clone().overlay(later).worked_out_chat() != earlier.worked_out_chat()
+    }
+
+    /// Returns whether the chat is the one that follows from the sender and the recipient. An earlier copy may state it
+    /// too.
+    fn may_have_worked_out_chat(&self) -> bool {
+        self.chat_id.is_some() && self.ids().worked_out_chat() == self.chat_id.as_deref()
+    }
+
+    fn ids(&self) -> MessageFields {
+        let (from_id, to_id) = (self.from_id.clone(), self.to_id.clone());
+        MessageFields { from_id, to_id, from_me: self.from_me, ..MessageFields::default() }
     }
 }
 

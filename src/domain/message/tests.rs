@@ -55,18 +55,50 @@ fn a_message_is_outgoing_if_any_copy_is() {
 }
 
 #[test]
-fn a_group_is_recognised_by_its_chat_if_a_copy_does_not_state_it() {
+fn a_group_is_recognised_by_its_chat_and_by_the_flag_if_the_chat_is_unknown() {
     let is_group = |body: &str| {
         let instance = InstanceId::new("123").unwrap();
         let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), &[0; 32], Timestamp::from_millis(0), 1);
-        Message::fold(&[copy.unwrap()]).is_group()
+        Message::fold(&[copy.unwrap()]).placed().is_group()
     };
     let message = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
     assert!(is_group(&message(r#""chat_id":"1203@g.us""#)));
     assert!(!is_group(&message(r#""chat_id":"573001112233@c.us""#)));
-    assert!(!is_group(&message(r#""chat_id":"1203@g.us","is_group":false"#)));
+    assert!(is_group(&message(r#""chat_id":"1203@g.us","is_group":false"#)));
+    assert!(is_group(&message(r#""from":"573001112233@c.us","to":"1203@g.us","is_group":0"#)));
+    assert!(!is_group(&message(r#""from":"573001112233@c.us","is_group":1"#)));
     assert!(is_group(&message(r#""is_group":1"#)));
     assert!(!is_group(&message(r#""body":"Hola""#)));
+}
+
+#[test]
+fn ids_of_chats_and_persons_are_canonical_and_that_of_the_message_stays() {
+    let body = r#"{"event_type":"message_received","id":"1:2@s.whatsapp.net","chat_id":"1203@g.us","from":"57:3@c.us",
+        "to":"58@s.whatsapp.net","group_sender":"1234:5@lid","quoted_message_id":"9:9@c.us"}"#;
+    let instance = InstanceId::unstated();
+    let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), &[0; 32], Timestamp::from_millis(0), 1).unwrap();
+    assert_eq!(copy.copy.id, "1:2@s.whatsapp.net");
+    let fields = &copy.copy.fields;
+    assert_eq!((&fields.from_id, &fields.to_id), (&some("57@c.us"), &some("58@c.us")));
+    assert_eq!((&fields.group_sender, &fields.quoted_message_id), (&some("1234@lid"), &some("9:9@c.us")));
+}
+
+#[test]
+fn a_chat_that_no_copy_states_is_worked_out_from_all_of_them() {
+    let fields = |chat_id: Option<&str>, from: Option<&str>, to: Option<&str>| MessageFields {
+        chat_id: chat_id.map(str::to_owned),
+        from_id: from.map(str::to_owned),
+        to_id: to.map(str::to_owned),
+        ..MessageFields::default()
+    };
+    let chat = |copies: [MessageFields; 2]| {
+        let copies: Vec<LedgerCopy> = copies.into_iter().zip(1..).map(|(it, seq)| copy(seq, Some(seq), it)).collect();
+        Message::fold(&copies).placed().fields.chat_id
+    };
+    assert_eq!(chat([fields(None, Some("a"), None), fields(None, Some("b"), None)]), some("b"));
+    assert_eq!(chat([fields(Some("a"), Some("a"), None), fields(None, Some("b"), None)]), some("a"));
+    assert_eq!(chat([fields(None, Some("a"), None), fields(None, None, Some("1@g.us"))]), some("1@g.us"));
+    assert_eq!(chat([fields(None, None, None), fields(None, None, Some("a"))]), None);
 }
 
 #[test]
@@ -135,9 +167,22 @@ fn written(message: Message, earlier: &Message) -> Message {
 
 fn recorded(message: &Message) -> RecordedMessage {
     let Message { instance_id, id, received_at, seq, event_seq, .. } = message.clone();
-    let MessageFields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
+    let MessageFields { chat_id, from_id, to_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
     let is_group = message.is_group();
-    RecordedMessage { instance_id, id, chat_id, from_me, sender_name, sent_at, is_group, received_at, seq, event_seq }
+    RecordedMessage {
+        instance_id,
+        id,
+        chat_id,
+        from_id,
+        to_id,
+        from_me,
+        sender_name,
+        sent_at,
+        is_group,
+        received_at,
+        seq,
+        event_seq,
+    }
 }
 
 /// Returns the message as a row holds it, where an unknown `is_group` is false.
@@ -150,17 +195,20 @@ proptest! {
     fn laying_later_copies_over_a_recorded_message_equals_folding_all_copies(mut copies in copies(), at in 0..8_usize) {
         copies.sort_by_key(LedgerCopy::order);
         let (earlier, later) = copies.split_at(at.clamp(1, copies.len()));
-        let earlier = row(Message::fold(earlier));
+        let earlier = row(Message::fold(earlier).placed());
+        let all = Message::fold(&copies);
         let laid = match later {
             [] => earlier,
             later => {
-                let message = Message::fold(later).laid_over(&recorded(&earlier));
-                prop_assert_eq!(message.occurred_at(), Message::fold(&copies).occurred_at());
-                prop_assert_eq!(message.is_group(), Message::fold(&copies).is_group());
+                let later = Message::fold(later);
+                let hidden = recorded(&earlier).hides_chat_from(&later.fields);
+                let message = if hidden { all.clone() } else { later }.laid_over(&recorded(&earlier));
+                prop_assert_eq!(message.occurred_at(), all.occurred_at());
+                prop_assert_eq!(message.is_group(), all.clone().placed().is_group());
                 written(message, &earlier)
             }
         };
-        prop_assert_eq!(row(laid), row(Message::fold(&copies)));
+        prop_assert_eq!(row(laid), row(all.placed()));
     }
 
     #[test]

@@ -45,7 +45,7 @@ struct Known {
     recorded: RecordedMessage,
     /// The copies that come after all that are recorded.
     later: Vec<LedgerCopy>,
-    /// The others.
+    /// The others, which can only be folded with the recorded ones.
     early: Vec<LedgerCopy>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn write_messages(
     if copies.is_empty() {
         return Ok(written);
     }
-    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies)).collect();
+    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies).placed()).collect();
     let new = rows.write_messages(&messages, IfPresent::Keep).await?;
     copies.retain(|key, _| !new.contains(key));
     written.inserted = messages.into_iter().filter(|message| new.contains(&message.key())).collect();
@@ -102,7 +102,10 @@ async fn known(
             let is_greater = || hash.is_some_and(|hash| body_sha256.as_slice() > hash);
             sent_at > recorded.sent_at || (sent_at == recorded.sent_at && is_greater())
         };
-        let (later, early) = copies.into_iter().partition(is_later);
+        let (later, early): (Vec<LedgerCopy>, Vec<LedgerCopy>) = copies.into_iter().partition(is_later);
+        if !later.is_empty() && recorded.hides_chat_from(&Message::fold(&later).fields) {
+            return Known { recorded, later: vec![], early: [early, later].concat() };
+        }
         Known { recorded, later, early }
     });
     Ok(known.collect())

@@ -96,8 +96,9 @@ impl MessageRows for PgConnection {
             RecordedMessage,
             r#"
             SELECT
-                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_me,
-                messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
+                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_id,
+                messages.to_id, messages.from_me, messages.sender_name,
+                messages.sent_at AS "sent_at: Timestamp", messages.is_group,
                 messages.received_at AS "received_at: Timestamp", messages.seq, messages.event_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
