@@ -53,6 +53,7 @@ CREATE TABLE messages (
     group_sender      TEXT        COLLATE "C",
     received_at       TIMESTAMPTZ NOT NULL,
     occurred_at       TIMESTAMPTZ NOT NULL,
+    seq               INT8        NOT NULL,
     event_seq         INT8        NOT NULL,
     delivered_at      TIMESTAMPTZ,
     read_at           TIMESTAMPTZ,
@@ -81,24 +82,28 @@ CREATE TABLE message_reactions (
 );
 
 CREATE TABLE chats (
-    instance_id      TEXT        COLLATE "C" NOT NULL,
-    chat_id          TEXT        COLLATE "C" NOT NULL,
-    name             TEXT        COLLATE "C",
-    name_at          TIMESTAMPTZ,
-    name_message_id  TEXT        COLLATE "C",
-    message_count    INT8        NOT NULL,
-    last_message_at  TIMESTAMPTZ NOT NULL,
-    last_message_id  TEXT        COLLATE "C" NOT NULL,
-    last_incoming_at TIMESTAMPTZ,
-    last_incoming_id TEXT        COLLATE "C",
-    last_outgoing_at TIMESTAMPTZ,
-    last_outgoing_id TEXT        COLLATE "C",
-    contact          TEXT        COLLATE "C",
-    is_group         BOOLEAN     NOT NULL DEFAULT FALSE,
-    search           TEXT        COLLATE "C" NOT NULL DEFAULT '',
-    waiting_since    TIMESTAMPTZ,
-    waiting_id       TEXT        COLLATE "C",
-    last_asked_at    TIMESTAMPTZ,
+    instance_id       TEXT        COLLATE "C" NOT NULL,
+    chat_id           TEXT        COLLATE "C" NOT NULL,
+    name              TEXT        COLLATE "C",
+    name_at           TIMESTAMPTZ,
+    name_message_id   TEXT        COLLATE "C",
+    name_seq          INT8,
+    message_count     INT8        NOT NULL,
+    last_message_at   TIMESTAMPTZ NOT NULL,
+    last_message_id   TEXT        COLLATE "C" NOT NULL,
+    last_incoming_at  TIMESTAMPTZ,
+    last_incoming_id  TEXT        COLLATE "C",
+    last_incoming_seq INT8,
+    last_outgoing_at  TIMESTAMPTZ,
+    last_outgoing_id  TEXT        COLLATE "C",
+    last_outgoing_seq INT8,
+    contact           TEXT        COLLATE "C",
+    is_group          BOOLEAN     NOT NULL DEFAULT FALSE,
+    search            TEXT        COLLATE "C" NOT NULL DEFAULT '',
+    waiting_since     TIMESTAMPTZ,
+    waiting_id        TEXT        COLLATE "C",
+    waiting_seq       INT8,
+    last_asked_at     TIMESTAMPTZ,
     PRIMARY KEY (instance_id, chat_id)
 );
 
@@ -117,14 +122,15 @@ CREATE TABLE responses (
 );
 
 -- The words of the messages, without case and accents, and facets that narrow a search: week, instance and chat.
--- The key has the time before the id, because messages arrive in the order of time: a batch changes few pages of the key's
--- index, however many messages there are.
+-- The key has the time before the number, because messages arrive in the order of time: a batch changes few pages of the
+-- key's index, however many messages there are.
 CREATE TABLE message_search (
     instance_id TEXT        COLLATE "C" NOT NULL,
     id          TEXT        COLLATE "C" NOT NULL,
     occurred_at TIMESTAMPTZ NOT NULL,
+    seq         INT8        NOT NULL,
     words       TSVECTOR    NOT NULL,
-    PRIMARY KEY (instance_id, occurred_at, id)
+    PRIMARY KEY (instance_id, occurred_at, seq)
 );
 
 -- The jobs of the media worker, one for each file of a message.
@@ -225,27 +231,27 @@ CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id) INCLUDE (from_me, type);
-CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
-CREATE INDEX messages_received ON messages (instance_id, received_at, id);
-CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
-CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq) INCLUDE (from_me, type);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, seq) WHERE from_me;
+CREATE INDEX messages_received ON messages (instance_id, received_at, seq);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, seq);
+CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, seq)
     WHERE quoted_message_id IS NOT NULL;
 CREATE INDEX messages_delivery ON messages (instance_id, occurred_at) INCLUDE (ack_rank, delivered_at, read_at)
     WHERE from_me;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
-CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id)
+CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, seq)
     WHERE status NOT IN ('received', 'sent');
-CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
-CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id, type) WHERE from_id IS DISTINCT FROM chat_id;
-CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id, type) WHERE to_id IS DISTINCT FROM chat_id;
-CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group) WHERE type <> 'text';
-CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id, type)
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, seq, from_me, type, received_at);
+CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, seq, type) WHERE from_id IS DISTINCT FROM chat_id;
+CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, seq, type) WHERE to_id IS DISTINCT FROM chat_id;
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, is_group) WHERE type <> 'text';
+CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, seq, type)
     WHERE (from_me OR ack <> 'pending');
-CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, is_group) WHERE media_url IS NOT NULL;
 -- A person in groups. In their own chats, the author is who a message is from.
-CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, id, type)
+CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, seq, type)
     WHERE group_sender IS NOT NULL;
 
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
@@ -314,6 +320,7 @@ CREATE VIEW v_messages AS
 SELECT
     m.instance_id,
     m.id,
+    m.seq,
     m.chat_id,
     c.contact,
     c.name AS contact_name,

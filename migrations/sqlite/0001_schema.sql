@@ -53,6 +53,7 @@ CREATE TABLE messages (
     group_sender      TEXT,
     received_at       TEXT    NOT NULL,
     occurred_at       TEXT    NOT NULL,
+    seq               INTEGER NOT NULL,
     event_seq         INTEGER NOT NULL,
     delivered_at      TEXT,
     read_at           TEXT,
@@ -81,24 +82,28 @@ CREATE TABLE message_reactions (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE chats (
-    instance_id      TEXT    NOT NULL,
-    chat_id          TEXT    NOT NULL,
-    name             TEXT,
-    name_at          TEXT,
-    name_message_id  TEXT,
-    message_count    INTEGER NOT NULL,
-    last_message_at  TEXT    NOT NULL,
-    last_message_id  TEXT    NOT NULL,
-    last_incoming_at TEXT,
-    last_incoming_id TEXT,
-    last_outgoing_at TEXT,
-    last_outgoing_id TEXT,
-    contact          TEXT,
-    is_group         INTEGER NOT NULL DEFAULT 0,
-    search           TEXT    NOT NULL DEFAULT '',
-    waiting_since    TEXT,
-    waiting_id       TEXT,
-    last_asked_at    TEXT,
+    instance_id       TEXT    NOT NULL,
+    chat_id           TEXT    NOT NULL,
+    name              TEXT,
+    name_at           TEXT,
+    name_message_id   TEXT,
+    name_seq          INTEGER,
+    message_count     INTEGER NOT NULL,
+    last_message_at   TEXT    NOT NULL,
+    last_message_id   TEXT    NOT NULL,
+    last_incoming_at  TEXT,
+    last_incoming_id  TEXT,
+    last_incoming_seq INTEGER,
+    last_outgoing_at  TEXT,
+    last_outgoing_id  TEXT,
+    last_outgoing_seq INTEGER,
+    contact           TEXT,
+    is_group          INTEGER NOT NULL DEFAULT 0,
+    search            TEXT    NOT NULL DEFAULT '',
+    waiting_since     TEXT,
+    waiting_id        TEXT,
+    waiting_seq       INTEGER,
+    last_asked_at     TEXT,
     PRIMARY KEY (instance_id, chat_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -124,6 +129,7 @@ CREATE TABLE message_search (
     instance_id TEXT    NOT NULL,
     id          TEXT    NOT NULL,
     occurred_at TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
     words       TEXT    NOT NULL,
     facets      TEXT    NOT NULL
 ) STRICT;
@@ -206,27 +212,27 @@ CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
-CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type);
-CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
-CREATE INDEX messages_received ON messages (instance_id, received_at, id);
-CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
-CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, seq, from_me, type, received_at);
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq, from_me, type);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, seq) WHERE from_me;
+CREATE INDEX messages_received ON messages (instance_id, received_at, seq);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, seq);
+CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, seq)
     WHERE quoted_message_id IS NOT NULL;
-CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, is_group) WHERE media_url IS NOT NULL;
 CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me)
     WHERE from_me;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
-CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group) WHERE type <> 'text';
-CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id)
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, is_group) WHERE type <> 'text';
+CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, seq)
     WHERE status NOT IN ('received', 'sent');
-CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, id, type)
+CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, seq, type)
     WHERE (from_me OR ack <> 'pending');
-CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id, type) WHERE from_id IS NOT chat_id;
-CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id, type) WHERE to_id IS NOT chat_id;
+CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, seq, type) WHERE from_id IS NOT chat_id;
+CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, seq, type) WHERE to_id IS NOT chat_id;
 -- A person in groups. In their own chats, the author is who a message is from.
-CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, id, type)
+CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, seq, type)
     WHERE group_sender IS NOT NULL;
 
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
@@ -291,6 +297,7 @@ CREATE VIEW v_messages AS
 SELECT
     m.instance_id,
     m.id,
+    m.seq,
     m.chat_id,
     c.contact,
     c.name AS contact_name,

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Cursor, Paging, SortKey, SortOrder};
+use buzon::domain::page::{Cursor, KeyPart, KeysetBound, Paging, SortKey, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -21,9 +21,10 @@ fn list() -> impl Strategy<Value = &'static str> {
 /// Generates the key of a row that a database may have.
 fn key() -> impl Strategy<Value = SortKey> {
     let id = || prop_oneof!["[0-9A-Z]{1,12}", "[^\0]{1,64}"];
-    (0..253_402_300_799_000_i64, id(), prop::collection::vec(id(), 0..3)).prop_map(|(at, instance, rest)| {
-        SortKey::new(Timestamp::from_millis(at), &InstanceId::from_store(&instance), rest)
-    })
+    let at = || (0..253_402_300_799_000_i64).prop_map(Timestamp::from_millis);
+    let of_instance = (at(), id(), prop::collection::vec(id(), 0..3))
+        .prop_map(|(at, instance, rest)| SortKey::new(at, &InstanceId::from_store(&instance), rest));
+    prop_oneof![of_instance, (at(), any::<i64>()).prop_map(|(at, number)| SortKey::numbered(at, number))]
 }
 
 fn cursor<K: std::fmt::Debug>(key: impl Strategy<Value = K>) -> impl Strategy<Value = Cursor<K>> {
@@ -73,24 +74,22 @@ fn only_the_exact_encoding_of_a_cursor_is_accepted() {
 fn the_bounds_of_a_page_are_valid_for_a_database_whatever_the_cursor() {
     let order = prop::sample::select(&[SortOrder::NewestFirst, SortOrder::OldestFirst][..]);
     let at = || prop::option::of((0..253_402_300_799_000_i64).prop_map(Timestamp::from_millis));
+    let lowest = prop::collection::vec(prop::sample::select(vec![KeyPart::LOWEST_NUMBER, KeyPart::LOWEST_TEXT]), 0..4);
     hold(
-        &(mutated_text(corpus::lines("cursors")), order, at(), at(), 0..4_usize),
-        |(json, order, since, until, width)| {
+        &(mutated_text(corpus::lines("cursors")), order, at(), at(), lowest),
+        |(json, order, since, until, lowest)| {
             let text = BASE64_URL_SAFE_NO_PAD.encode(json);
             let Some((_, cursor)) = read::<SortKey>(&text)? else { return Ok(()) };
             let paging = Paging { order, limit: 50, cursor: Some(cursor), since, until };
-            let range = paging.range(&InstanceId::from_store("7"), width);
-            let (after, before) = paging.span(width);
-            for (at, rest) in [
-                (range.after.at, range.after.rest.as_slice()),
-                (range.before.at, &range.before.rest),
-                (after.at(), after.rest()),
-                (before.at(), before.rest()),
-            ] {
+            let ranges = [paging.range(&InstanceId::from_store("7"), &lowest), paging.span(&lowest)];
+            for KeysetBound { at, rest } in ranges.into_iter().flat_map(|range| [range.after, range.before]) {
                 prop_assert!((Timestamp::MIN..=Timestamp::MAX).contains(&at), "{:?}", at);
-                prop_assert!(rest.len() == width && !rest.iter().any(|part| part.contains('\0')), "{:?}", rest);
+                prop_assert_eq!(rest.len(), lowest.len());
+                for (part, lowest) in rest.iter().zip(&lowest) {
+                    prop_assert_eq!(std::mem::discriminant(part), std::mem::discriminant(lowest));
+                    prop_assert!(!matches!(part, KeyPart::Text(text) if text.contains('\0')), "{:?}", part);
+                }
             }
-            prop_assert!(!after.instance_id().contains('\0') && !before.instance_id().contains('\0'));
             Ok(())
         },
     );

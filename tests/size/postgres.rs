@@ -54,7 +54,7 @@ impl Loader {
             push_row(&mut text, &search_row(entry));
             text
         });
-        self.copy("message_search", "instance_id, id, occurred_at, words", entries).await;
+        self.copy("message_search", "instance_id, id, occurred_at, seq, words", entries).await;
     }
 
     async fn copy(&mut self, table: &str, columns: &str, rows: String) {
@@ -117,5 +117,6 @@ fn search_row(entry: &SearchEntry) -> Vec<Cell> {
     let facets = entry.facets.iter().map(Facet::as_str).map(|facet| format!("'{facet}'"));
     let vector: Vec<String> = words.chain(facets).collect();
     let at: Timestamp = entry.occurred_at;
-    vec![entry.instance_id.as_str().into(), entry.id.as_str().into(), at.into(), vector.join(" ").into()]
+    let key = [entry.instance_id.as_str().into(), entry.id.as_str().into(), at.into(), Cell::Number(entry.seq)];
+    key.into_iter().chain([vector.join(" ").into()]).collect()
 }

@@ -261,8 +261,7 @@ fn backwards(at: &SampledMessage) -> String {
 }
 
 fn encoded(at: &SampledMessage, backwards: bool) -> String {
-    let key = SortKey::new(at.at, &at.key.0, vec![at.key.1.to_string()]);
-    Cursor { key, backwards }.encode("messages")
+    Cursor { key: SortKey::numbered(at.at, at.seq), backwards }.encode("messages")
 }
 
 fn an_hour(around: &SampledMessage) -> String {

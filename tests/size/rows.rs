@@ -75,6 +75,7 @@ const MESSAGES: &[&str] = &[
     "group_sender",
     "received_at",
     "occurred_at",
+    "seq",
     "event_seq",
     "delivered_at",
     "read_at",
@@ -117,18 +118,22 @@ const CHATS: &[&str] = &[
     "name",
     "name_at",
     "name_message_id",
+    "name_seq",
     "message_count",
     "last_message_at",
     "last_message_id",
     "last_incoming_at",
     "last_incoming_id",
+    "last_incoming_seq",
     "last_outgoing_at",
     "last_outgoing_id",
+    "last_outgoing_seq",
     "contact",
     "is_group",
     "search",
     "waiting_since",
     "waiting_id",
+    "waiting_seq",
     "last_asked_at",
 ];
 
@@ -161,7 +166,7 @@ impl Batch {
         let (body, media_url) = (message.body.as_deref(), message.media_url.as_deref());
         let words = SearchedTexts { body, media_url, ..SearchedTexts::default() }.words();
         let key = MessageKey { instance_id: message.key.0.clone(), id: message.key.1.to_string() };
-        self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, words));
+        self.search.extend(SearchEntry::new(key, Some(&message.chat_id), message.sent_at, seq, words));
         self.push("messages", MESSAGES, message_row(message, received_at, seq));
     }
 
@@ -289,6 +294,7 @@ fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell>
         received_at.into(),
         message.sent_at.into(),
         Cell::Number(seq),
+        Cell::Number(seq),
         since(4).into(),
         since(5).into(),
     ]
@@ -365,24 +371,30 @@ fn chat(chat: &Chat) -> Option<Vec<Cell>> {
     let searched = name.into_iter().chain([chat_id::name(&chat.id)]).collect::<Vec<_>>().join(" ");
     let at = |mark: Option<&Mark>| mark.map(|(at, _)| *at).into();
     let id = |mark: Option<&Mark>| mark.map(|(_, id)| id.clone()).into();
+    // The messages of a chat have different times, so that their numbers decide nothing.
+    let seq = |mark: Option<&Mark>| mark.map_or(Cell::Null, |_| Cell::Number(1));
     Some(vec![
         chat.instance_id.as_str().into(),
         (&chat.id).into(),
         name.into(),
         at(named),
         id(named),
+        seq(named),
         Cell::Number(chat.messages),
         at(Some(last)),
         id(Some(last)),
         at(chat.last_incoming.as_ref()),
         id(chat.last_incoming.as_ref()),
+        seq(chat.last_incoming.as_ref()),
         at(chat.last_outgoing.as_ref()),
         id(chat.last_outgoing.as_ref()),
+        seq(chat.last_outgoing.as_ref()),
         chat_id::contact(&chat.id).into(),
         Cell::Flag(chat.is_group),
         fold(&searched).into(),
         at(chat.waiting.as_ref()),
         id(chat.waiting.as_ref()),
+        seq(chat.waiting.as_ref()),
         at(chat.last_incoming.as_ref().filter(|_| chat.waiting.is_some())),
     ])
 }

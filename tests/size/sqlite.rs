@@ -18,7 +18,7 @@ const ROWS: usize = 1_000;
 /// The upper bits of a key of `message_search` are a time, and the lower ones distinguish entries of that time.
 const ORDINAL_BITS: u32 = 22;
 const KEYS_SINCE: i64 = 1_230_768_000_000;
-const SEARCH: &[&str] = &["search_key", "instance_id", "id", "occurred_at", "words", "facets"];
+const SEARCH: &[&str] = &["search_key", "instance_id", "id", "occurred_at", "seq", "words", "facets"];
 
 pub struct Loader {
     connection: SqliteConnection,
@@ -73,6 +73,7 @@ impl Loader {
             entry.instance_id.as_str().into(),
             entry.id.as_str().into(),
             at.into(),
+            Cell::Number(entry.seq),
             entry.words.clone().into(),
             facets.join(" ").into(),
         ]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::InstanceId;
 use super::message::{Message, RecordedMessage};
-use super::search::fold;
+use super::search::{SearchPlace, fold};
 use crate::chat::response_tracker::{ChatMessage, Questions, ResponseChanges, ResponseTracker, TrackedResponses};
 use crate::time::timestamp::Timestamp;
 
@@ -24,16 +24,18 @@ pub struct ChatKey {
     pub chat_id: String,
 }
 
-/// The position of a message in the order of its chat. The greater one is the later.
+/// The position of a message in the order of its chat. The greater one is the later; of the same time, the one that came
+/// later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessagePosition {
     pub occurred_at: Timestamp,
+    pub seq: i64,
     pub message_id: String,
 }
 
 impl MessagePosition {
     pub fn of(message: &Message) -> Self {
-        Self { occurred_at: message.occurred_at(), message_id: message.id.clone() }
+        Self { occurred_at: message.occurred_at(), seq: message.seq, message_id: message.id.clone() }
     }
 }
 
@@ -163,24 +165,27 @@ impl StaleChatFields {
     }
 }
 
-/// The values of a message that the row of its chat depends on: its chat, its time and its direction.
+/// The values of a message that the row of its chat depends on: its chat, its time and number, and its direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatPlacement {
     pub chat_id: Option<String>,
     pub occurred_at: Timestamp,
+    pub seq: i64,
     pub from_me: bool,
 }
 
 impl ChatPlacement {
     fn of(message: &Message) -> Self {
         let fields = &message.fields;
-        Self { chat_id: fields.chat_id.clone(), occurred_at: message.occurred_at(), from_me: fields.from_me }
+        let (occurred_at, seq) = (message.occurred_at(), message.seq);
+        Self { chat_id: fields.chat_id.clone(), occurred_at, seq, from_me: fields.from_me }
     }
 }
 
 impl From<&RecordedMessage> for ChatPlacement {
     fn from(message: &RecordedMessage) -> Self {
-        Self { chat_id: message.chat_id.clone(), occurred_at: message.occurred_at(), from_me: message.from_me }
+        let (occurred_at, seq) = (message.occurred_at(), message.seq);
+        Self { chat_id: message.chat_id.clone(), occurred_at, seq, from_me: message.from_me }
     }
 }
 
@@ -195,6 +200,12 @@ impl UpdatedMessage {
     /// Returns whether the placement of the message has changed.
     pub fn has_moved(&self) -> bool {
         self.before != ChatPlacement::of(&self.message)
+    }
+
+    /// Returns the place that the words of the message had in the index.
+    pub fn place_before(&self) -> SearchPlace {
+        let ChatPlacement { occurred_at, seq, .. } = self.before;
+        SearchPlace { instance_id: self.message.instance_id.clone(), occurred_at, seq }
     }
 
     fn chat_before(&self) -> Option<ChatKey> {

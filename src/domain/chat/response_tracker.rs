@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     fn position(millis: i64) -> MessagePosition {
-        MessagePosition { occurred_at: Timestamp::from_millis(millis), message_id: millis.to_string() }
+        MessagePosition { occurred_at: Timestamp::from_millis(millis), seq: millis, message_id: millis.to_string() }
     }
 
     fn questions(first: i64, last: i64) -> Questions {

@@ -115,6 +115,8 @@ pub struct Message {
     pub ack: AckStatus,
     /// The arrival of the earliest copy.
     pub received_at: Timestamp,
+    /// The number in the ledger of the copy that came first. Messages of the same time are ordered by it.
+    pub seq: i64,
     /// The number in the ledger of the copy that is last in their order.
     pub event_seq: i64,
 }
@@ -134,6 +136,7 @@ pub struct RecordedMessage {
     pub sent_at: Option<Timestamp>,
     pub is_group: bool,
     pub received_at: Timestamp,
+    pub seq: i64,
     pub event_seq: i64,
 }
 
@@ -311,13 +314,14 @@ impl Message {
         let last = copies.last().expect(THERE);
         let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
         let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
+        let seq = copies.iter().map(|copy| copy.seq).min().expect(THERE);
         let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
         let ack = AckStatus::of_message(stated);
         let fields = copies.iter().fold(MessageFields::default(), |fields, copy| fields.overlay(&copy.copy.fields));
         let has_all_texts = |copy: &&&LedgerCopy| copy.copy.fields.searched() == fields.searched();
         let words = copies.iter().find(has_all_texts).map(|copy| copy.copy.words.clone());
         let words = words.unwrap_or_else(|| fields.searched().words());
-        Self { instance_id, id, fields, words, ack, received_at, event_seq }
+        Self { instance_id, id, fields, words, ack, received_at, seq, event_seq }
     }
 
     /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as
@@ -334,8 +338,8 @@ impl Message {
             is_group: Some(recorded.is_group),
             ..MessageFields::default()
         };
-        let received_at = self.received_at.min(recorded.received_at);
-        Self { fields: earlier.overlay(&self.fields), received_at, ..self }.placed()
+        let (received_at, seq) = (self.received_at.min(recorded.received_at), self.seq.min(recorded.seq));
+        Self { fields: earlier.overlay(&self.fields), received_at, seq, ..self }.placed()
     }
 
     /// Works out the chat, if no copy states it. To be called once all copies are folded.

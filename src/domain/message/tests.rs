@@ -166,7 +166,7 @@ fn written(message: Message, earlier: &Message) -> Message {
 }
 
 fn recorded(message: &Message) -> RecordedMessage {
-    let Message { instance_id, id, received_at, event_seq, .. } = message.clone();
+    let Message { instance_id, id, received_at, seq, event_seq, .. } = message.clone();
     let MessageFields { chat_id, from_id, to_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
     let is_group = message.is_group();
     RecordedMessage {
@@ -180,6 +180,7 @@ fn recorded(message: &Message) -> RecordedMessage {
         sent_at,
         is_group,
         received_at,
+        seq,
         event_seq,
     }
 }

@@ -19,17 +19,50 @@ pub enum SortOrder {
     OldestFirst,
 }
 
-/// The sort key of a row: its time, its instance, and the columns that distinguish rows of the same time and instance.
+/// The sort key of a row: its time, and what distinguishes rows of the same time. That is a number of the database, or
+/// the instance and columns that are unique in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SortKey {
     at: i64,
-    instance_id: String,
-    rest: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_id: Option<String>,
+    rest: Vec<KeyPart>,
+}
+
+/// The value of a column in a sort key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeyPart {
+    Number(i64),
+    Text(String),
 }
 
 impl SortKey {
     pub fn new(at: Timestamp, instance_id: &InstanceId, rest: Vec<String>) -> Self {
-        Self { at: at.millis(), instance_id: instance_id.as_str().to_owned(), rest }
+        let rest = rest.into_iter().map(KeyPart::Text).collect();
+        Self { at: at.millis(), instance_id: Some(instance_id.as_str().to_owned()), rest }
+    }
+
+    /// Returns the key of a row with a number that no other row of the database has.
+    pub fn numbered(at: Timestamp, number: i64) -> Self {
+        Self { at: at.millis(), instance_id: None, rest: vec![KeyPart::Number(number)] }
+    }
+}
+
+impl KeyPart {
+    /// A part that comes before those of all rows with a number.
+    pub const LOWEST_NUMBER: Self = Self::Number(0);
+    /// A part that comes before those of all rows with a text.
+    pub const LOWEST_TEXT: Self = Self::Text(String::new());
+
+    /// Returns this part as far as a column of the kind of `lowest` can hold it, which may not be so in a cursor, because
+    /// it comes from outside.
+    fn or_lowest(&self, lowest: &Self) -> Self {
+        match (self, lowest) {
+            (Self::Number(number), Self::Number(_)) => Self::Number(*number),
+            (Self::Text(text), Self::Text(_)) => Self::Text(text.replace('\0', "")),
+            _ => lowest.clone(),
+        }
     }
 }
 
@@ -186,12 +219,22 @@ pub fn fitting<'s>(most: usize, sizes: impl Iterator<Item = &'s usize>) -> usize
     sizes.enumerate().take_while(fits).count()
 }
 
-/// One end of a range: a time, and the columns that distinguish rows of that time. No row has empty text in those, so
-/// that empty text comes before all rows of the time.
+/// One end of a range: a time, and what distinguishes rows of that time. No row has the lowest parts, so those come before
+/// all rows of the time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeysetBound {
     pub at: Timestamp,
-    pub rest: Vec<String>,
+    pub rest: Vec<KeyPart>,
+}
+
+impl KeysetBound {
+    /// Returns the number in a bound of numbered rows.
+    pub fn number(&self) -> i64 {
+        match self.rest.first() {
+            Some(KeyPart::Number(number)) => *number,
+            _ => 0,
+        }
+    }
 }
 
 /// The rows of an instance that lie strictly between two bounds.
@@ -202,46 +245,33 @@ pub struct KeysetRange {
 }
 
 impl Paging<SortKey> {
-    /// Returns the range of rows of `instance` that can be on the page. `width` is the number of columns that follow
-    /// the instance in a key.
-    pub fn range(&self, instance: &InstanceId, width: usize) -> KeysetRange {
-        let bound = |at| KeysetBound { at, rest: vec![String::new(); width] };
+    /// Returns the range of rows of `instance` that can be on the page. `lowest` has the lowest parts of a key after the
+    /// instance.
+    pub fn range(&self, instance: &InstanceId, lowest: &[KeyPart]) -> KeysetRange {
+        self.between(lowest, |key| key.bound(instance, lowest))
+    }
+
+    /// Returns the range of rows of all instances that can be on the page of a list whose keys have no instance.
+    pub fn span(&self, lowest: &[KeyPart]) -> KeysetRange {
+        self.between(lowest, |key| KeysetBound { at: key.at(), rest: padded(&key.rest, lowest) })
+    }
+
+    fn between(&self, lowest: &[KeyPart], reached: impl Fn(&SortKey) -> KeysetBound) -> KeysetRange {
+        let bound = |at| KeysetBound { at, rest: lowest.to_vec() };
         let mut after = bound(self.since.unwrap_or(Timestamp::MIN));
         let mut before = bound(self.until.unwrap_or(Timestamp::MAX));
         if let Some(Cursor { key, .. }) = &self.cursor {
-            let reached = key.bound(instance, width);
             match self.ascending() {
-                true => after = after.max(reached),
-                false => before = before.min(reached),
+                true => after = after.max(reached(key)),
+                false => before = before.min(reached(key)),
             }
         }
         KeysetRange { after, before }
     }
-}
-
-impl Paging<SortKey> {
-    /// Returns the two keys strictly between which the rows of the page lie, for a list of all instances in one order.
-    /// `width` is as in [`Paging::range`].
-    pub fn span(&self, width: usize) -> (SortKey, SortKey) {
-        let edge =
-            |at: Timestamp| SortKey { at: at.millis(), instance_id: String::new(), rest: vec![String::new(); width] };
-        let (mut after, mut before) =
-            (edge(self.since.unwrap_or(Timestamp::MIN)), edge(self.until.unwrap_or(Timestamp::MAX)));
-        if let Some(Cursor { key, .. }) = &self.cursor {
-            let at = key.at();
-            let instance_id = key.instance_id.replace('\0', "");
-            let reached = SortKey { at: at.millis(), instance_id, rest: padded(&key.rest, width) };
-            match self.ascending() {
-                true => after = after.max(reached),
-                false => before = before.min(reached),
-            }
-        }
-        (after, before)
-    }
 
     /// Makes an unfinished page continue at `at`, the time up to which its rows were read.
     pub fn unfinished<T>(&self, page: Page<T, SortKey>, at: Timestamp) -> Page<T, SortKey> {
-        let key = SortKey { at: at.millis(), instance_id: String::new(), rest: vec![] };
+        let key = SortKey { at: at.millis(), instance_id: None, rest: vec![] };
         let cursor = |backwards| Some(Cursor { key: key.clone(), backwards });
         match self.is_backwards() {
             // Without a row, the forward direction begins where reading backwards was broken off.
@@ -261,33 +291,24 @@ impl SortKey {
         Timestamp::from_millis(self.at.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis()))
     }
 
-    pub fn instance_id(&self) -> &str {
-        &self.instance_id
-    }
-
-    pub fn rest(&self) -> &[String] {
-        &self.rest
-    }
-
     /// Returns the bound, among the rows of `instance`, between those that come before and after this key in a list of
     /// all instances.
-    fn bound(&self, instance: &InstanceId, width: usize) -> KeysetBound {
+    fn bound(&self, instance: &InstanceId, lowest: &[KeyPart]) -> KeysetBound {
         let at = self.at();
-        let empty = vec![String::new(); width];
-        match instance.as_str().cmp(self.instance_id.as_str()) {
+        let own = self.instance_id.as_deref().unwrap_or(instance.as_str());
+        match instance.as_str().cmp(own) {
             // The instance's rows of the same time come before the key, and all of them are below the next millisecond.
-            std::cmp::Ordering::Less => KeysetBound { at: at.next(), rest: empty },
-            std::cmp::Ordering::Equal => KeysetBound { at, rest: padded(&self.rest, width) },
-            std::cmp::Ordering::Greater => KeysetBound { at, rest: empty },
+            std::cmp::Ordering::Less => KeysetBound { at: at.next(), rest: lowest.to_vec() },
+            std::cmp::Ordering::Equal => KeysetBound { at, rest: padded(&self.rest, lowest) },
+            std::cmp::Ordering::Greater => KeysetBound { at, rest: lowest.to_vec() },
         }
     }
 }
 
-/// Makes `width` parts of the parts in a cursor, without NULs. A cursor comes from outside, so its key may have any
-/// number of parts and characters that no column can hold.
-fn padded(rest: &[String], width: usize) -> Vec<String> {
-    let clean = rest.iter().map(|part| part.replace('\0', ""));
-    clean.chain(std::iter::repeat(String::new())).take(width).collect()
+/// Makes parts of the kinds in `lowest` of the parts in a cursor, which may be others or fewer.
+fn padded(rest: &[KeyPart], lowest: &[KeyPart]) -> Vec<KeyPart> {
+    let stated = rest.iter().map(Some).chain(std::iter::repeat(None));
+    stated.zip(lowest).map(|(part, lowest)| part.map_or(lowest.clone(), |part| part.or_lowest(lowest))).collect()
 }
 
 #[cfg(test)]

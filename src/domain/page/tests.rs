@@ -22,9 +22,9 @@ fn key((at, instance, id): &Row) -> SortKey {
 fn read(paging: &Paging<SortKey>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for instance in ["1", "2", "3"] {
-        let range = paging.range(&InstanceId::new(instance).unwrap(), 1);
+        let range = paging.range(&InstanceId::new(instance).unwrap(), &[KeyPart::LOWEST_TEXT]);
         let inside = |row: &&Row| {
-            let bound = KeysetBound { at: Timestamp::from_millis(row.0), rest: vec![row.2.to_owned()] };
+            let bound = KeysetBound { at: Timestamp::from_millis(row.0), rest: vec![KeyPart::Text(row.2.to_owned())] };
             row.1 == instance && bound > range.after && bound < range.before
         };
         rows.extend(ROWS.iter().filter(inside));
@@ -137,12 +137,30 @@ fn a_cursor_is_valid_for_its_own_list_only() {
 
 #[test]
 fn a_forged_cursor_is_clamped_to_times_and_columns_that_a_row_can_have() {
-    let before = |at| {
-        let forged = SortKey { at, instance_id: "1".to_owned(), rest: vec!["a\0".to_owned(); 7] };
+    let before = |at, part: KeyPart, lowest| {
+        let forged = SortKey { at, instance_id: Some("1".to_owned()), rest: vec![part; 7] };
         let cursor = Some(Cursor { key: forged, backwards: false });
-        paging(SortOrder::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), 1).before
+        paging(SortOrder::NewestFirst, 1, cursor).range(&InstanceId::new("1").unwrap(), &[lowest]).before
     };
-    assert_eq!(before(5), KeysetBound { at: Timestamp::from_millis(5), rest: vec!["a".to_owned()] });
-    assert_eq!(before(i64::MAX).at, Timestamp::MAX);
-    assert_eq!(before(i64::MIN).at, Timestamp::MIN);
+    let (text, number) = (|| KeyPart::Text("a\0".to_owned()), || KeyPart::Number(7));
+    let rest = |part, lowest| before(5, part, lowest).rest;
+    assert_eq!(rest(text(), KeyPart::LOWEST_TEXT), [KeyPart::Text("a".to_owned())]);
+    assert_eq!(rest(number(), KeyPart::LOWEST_NUMBER), [number()]);
+    assert_eq!(rest(number(), KeyPart::LOWEST_TEXT), [KeyPart::LOWEST_TEXT]);
+    assert_eq!(rest(text(), KeyPart::LOWEST_NUMBER), [KeyPart::LOWEST_NUMBER]);
+    assert_eq!(before(5, text(), KeyPart::LOWEST_TEXT).at, Timestamp::from_millis(5));
+    assert_eq!(before(i64::MAX, text(), KeyPart::LOWEST_TEXT).at, Timestamp::MAX);
+    assert_eq!(before(i64::MIN, text(), KeyPart::LOWEST_TEXT).at, Timestamp::MIN);
+}
+
+#[test]
+fn numbered_rows_of_one_time_are_in_the_order_of_their_numbers_whatever_their_instance() {
+    let cursor = Some(Cursor { key: SortKey::numbered(Timestamp::from_millis(5), 10), backwards: false });
+    let paging = paging(SortOrder::OldestFirst, 1, cursor);
+    let after = KeysetBound { at: Timestamp::from_millis(5), rest: vec![KeyPart::Number(10)] };
+    for instance in ["", "1", "9"].map(InstanceId::from_store) {
+        assert_eq!(paging.range(&instance, &[KeyPart::LOWEST_NUMBER]), paging.span(&[KeyPart::LOWEST_NUMBER]));
+    }
+    assert_eq!(paging.span(&[KeyPart::LOWEST_NUMBER]).after, after);
+    assert!(KeyPart::Number(9) < KeyPart::Number(10), "numbers are not compared as texts");
 }

@@ -13,10 +13,20 @@ pub struct SearchEntry {
     pub instance_id: InstanceId,
     pub id: String,
     pub occurred_at: Timestamp,
+    /// The number of the message, by which those of the same time are ordered.
+    pub seq: i64,
     /// The folded words of the message in their order, separated by spaces. There is at least one.
     pub words: String,
     /// The facets in ascending order.
     pub facets: Vec<Facet>,
+}
+
+/// The place of an entry in the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchPlace {
+    pub instance_id: InstanceId,
+    pub occurred_at: Timestamp,
+    pub seq: i64,
 }
 
 /// An index word for the instance, chat or week of a message, by which a search is filtered. It begins with a capital
@@ -31,7 +41,7 @@ impl SearchEntry {
     /// Returns the entry of a message, or `None` if it has no word.
     pub fn of(message: &Message) -> Option<Self> {
         let (key, chat_id) = (message.key(), message.fields.chat_id.as_deref());
-        Self::new(key, chat_id, message.occurred_at(), message.words.clone())
+        Self::new(key, chat_id, message.occurred_at(), message.seq, message.words.clone())
     }
 
     /// Returns an entry, or `None` if there is no word.
@@ -39,6 +49,7 @@ impl SearchEntry {
         MessageKey { instance_id, id }: MessageKey,
         chat_id: Option<&str>,
         occurred_at: Timestamp,
+        seq: i64,
         words: String,
     ) -> Option<Self> {
         if words.is_empty() {
@@ -47,7 +58,7 @@ impl SearchEntry {
         let chat = chat_id.map(|chat_id| Facet::chat(&instance_id, chat_id));
         let everywhere = [Facet::instance(&instance_id), Facet::week(Week::of(occurred_at))];
         let facets = chat.into_iter().chain(everywhere).collect();
-        Some(Self { instance_id, id, occurred_at, words, facets })
+        Some(Self { instance_id, id, occurred_at, seq, words, facets })
     }
 }
 
@@ -83,7 +94,7 @@ mod tests {
 
     fn entry(chat_id: Option<&str>, body: &str) -> Option<SearchEntry> {
         let key = MessageKey { instance_id: InstanceId::new("7").unwrap(), id: "A".to_owned() };
-        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), first_words(&[body]))
+        SearchEntry::new(key, chat_id, Timestamp::from_millis(1_724_716_800_000), 1, first_words(&[body]))
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod texts;
 pub mod week;
 mod words;
 
-pub use entry::{Facet, SearchEntry};
+pub use entry::{Facet, SearchEntry, SearchPlace};
 pub use query::{SearchFilter, SearchPhrase, SearchQuery, SearchQueryError};
 pub use texts::{MAX_URL_BYTES, SearchedTexts};
 pub use week::Week;

@@ -17,10 +17,11 @@ use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
-use domain::page::{KeysetRange, Page, Paging, SortKey};
+use domain::page::{KeyPart, KeysetRange, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
-/// The table of a list. The columns `instance_id`, `at` and `rest` are its sort key, and are among `columns`.
+/// The table of a list. The columns `at` and `rest` are the sort key of the rows of an instance, and are among `columns`
+/// as `instance_id` is.
 pub(crate) struct ListSource {
     pub(crate) table: &'static str,
     pub(crate) columns: &'static str,
@@ -28,16 +29,49 @@ pub(crate) struct ListSource {
     pub(crate) rest: &'static [KeyColumn],
 }
 
-/// A column of a sort key after the time: text, or bytes that a cursor holds as hexadecimal digits.
+/// A column of a sort key after the time: text, bytes that a cursor holds as hexadecimal digits, or a number that no
+/// other row of the database has.
 pub(crate) enum KeyColumn {
     Text(&'static str),
     Bytes(&'static str),
+    Number(&'static str),
+}
+
+impl ListSource {
+    /// Returns the columns that rows of several instances are ordered by. Of the same time, numbered rows are in the
+    /// order of their numbers, and others in that of their instances first.
+    pub(crate) fn order(&self) -> Vec<&'static str> {
+        let is_numbered = self.rest.iter().any(|column| matches!(column, KeyColumn::Number(_)));
+        let instance = (!is_numbered).then_some("instance_id");
+        std::iter::once(self.at).chain(instance).chain(self.rest.iter().map(KeyColumn::column)).collect()
+    }
+
+    /// Returns the lowest parts of a key after the instance.
+    pub(crate) fn lowest(&self) -> Vec<KeyPart> {
+        self.rest.iter().map(KeyColumn::lowest).collect()
+    }
 }
 
 impl KeyColumn {
     pub(crate) fn column(&self) -> &'static str {
         match self {
-            Self::Text(column) | Self::Bytes(column) => column,
+            Self::Text(column) | Self::Bytes(column) | Self::Number(column) => column,
+        }
+    }
+
+    fn lowest(&self) -> KeyPart {
+        match self {
+            Self::Text(_) | Self::Bytes(_) => KeyPart::LOWEST_TEXT,
+            Self::Number(_) => KeyPart::LOWEST_NUMBER,
+        }
+    }
+
+    /// Returns the part of a bound as this column can hold it. A cursor comes from outside, so its bytes may be no
+    /// hexadecimal digits.
+    fn held(&self, part: KeyPart) -> KeyPart {
+        match (self, part) {
+            (Self::Bytes(_), KeyPart::Text(digits)) if hex::decode(&digits).is_err() => self.lowest(),
+            (_, part) => part,
         }
     }
 }
@@ -65,12 +99,9 @@ pub(crate) struct KeyRange {
 
 impl KeyRange {
     pub(crate) fn new(instance_id: InstanceId, paging: &Paging<SortKey>, source: &ListSource) -> Self {
-        let mut range = paging.range(&instance_id, source.rest.len());
+        let mut range = paging.range(&instance_id, &source.lowest());
         for bound in [&mut range.after, &mut range.before] {
-            // A cursor comes from outside, so its bytes may be no hexadecimal digits.
-            let bytes =
-                source.rest.iter().zip(&mut bound.rest).filter(|(column, _)| matches!(column, KeyColumn::Bytes(_)));
-            bytes.filter(|(_, part)| hex::decode(part.as_str()).is_err()).for_each(|(_, part)| part.clear());
+            bound.rest = source.rest.iter().zip(bound.rest.drain(..)).map(|(column, part)| column.held(part)).collect();
         }
         Self { instance_id, equal: vec![], range }
     }
@@ -124,6 +155,28 @@ impl Condition {
     }
 }
 
+/// The key of a message in a list, and what the list is ordered by.
+pub struct ListedMessage {
+    pub(crate) key: MessageKey,
+    pub(crate) at: Timestamp,
+    pub(crate) seq: i64,
+}
+
+impl ListedMessage {
+    pub(crate) fn sort_key(&self) -> SortKey {
+        SortKey::numbered(self.at, self.seq)
+    }
+}
+
+/// The columns of a list of messages.
+pub(crate) type ListedMessageRow = (InstanceId, String, Timestamp, i64);
+
+impl From<ListedMessageRow> for ListedMessage {
+    fn from((instance_id, id, at, seq): ListedMessageRow) -> Self {
+        Self { key: MessageKey { instance_id, id }, at, seq }
+    }
+}
+
 /// One page of a list, or of the part of it that an index has.
 pub struct PageQuery {
     pub(crate) source: &'static ListSource,
@@ -162,8 +215,8 @@ impl PageQuery {
 /// The statements that list.
 #[async_trait]
 pub trait ListQueries {
-    /// Returns the keys of the messages of a page, with the times that the list is ordered by.
-    async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+    /// Returns the messages of a page, each with the time that the list is ordered by.
+    async fn listed_messages(&mut self, query: &PageQuery) -> Result<Vec<ListedMessage>, StoreError>;
 
     /// Returns the chats of a page, without their messages.
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError>;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Queries;
 use super::chats::ChatReport;
 use super::index::AUTHOR;
-use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, instances, merge};
+use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge};
 use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
 use crate::Store;
@@ -109,11 +109,11 @@ pub trait MessageQueries {
     async fn chat_row(&mut self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError>;
 }
 
-const KEY: &[KeyColumn] = &[KeyColumn::Text("id")];
+const KEY: &[KeyColumn] = &[KeyColumn::Number("seq")];
 pub(crate) const BY_TIME: ListSource =
-    ListSource { table: "messages", columns: "instance_id, id, occurred_at", at: "occurred_at", rest: KEY };
+    ListSource { table: "messages", columns: "instance_id, id, occurred_at, seq", at: "occurred_at", rest: KEY };
 pub(crate) const BY_ARRIVAL: ListSource =
-    ListSource { table: "messages", columns: "instance_id, id, received_at", at: "received_at", rest: KEY };
+    ListSource { table: "messages", columns: "instance_id, id, received_at, seq", at: "received_at", rest: KEY };
 
 impl dyn Store + '_ {
     /// Returns a page of the messages that `filter` lets through.
@@ -163,10 +163,9 @@ async fn keys(
     let ranges = filter.places(queries, instances).await?.into_iter().map(range).collect();
     let mut rows = Vec::new();
     for query in filter.queries(source, ranges, paging) {
-        rows.extend(queries.message_keys(&query).await?);
+        rows.extend(queries.listed_messages(&query).await?);
     }
-    let page = merge(paging, rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
-    Ok(page.map(|(key, _)| key))
+    Ok(merge(paging, rows, ListedMessage::sort_key).map(|row| row.key))
 }
 
 /// Returns the keys of a page of the messages that a search finds.
@@ -188,21 +187,18 @@ async fn found(
         narrowing = narrowing.and_any_of(chats);
     }
     let conditions = filter.conditions();
-    let (after, before) = paging.span(1);
     let request = SearchRequest {
         query,
         narrowing,
         instances: &instances,
         conditions: &conditions,
-        after,
-        before,
+        range: paging.span(&BY_TIME.lowest()),
         ascending: paging.ascending(),
         limit: paging.rows_to_read(),
         time: SEARCH_TIME,
     };
     let found = search::find(queries, &request).await?;
-    let page = merge(paging, found.rows, |(key, at)| SortKey::new(*at, &key.instance_id, vec![key.id.clone()]));
-    let page = page.map(|(key, _)| key);
+    let page = merge(paging, found.rows, ListedMessage::sort_key).map(|row| row.key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
 }
 

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::listing::Condition;
+use super::listing::{Condition, ListedMessage};
 use crate::StoreError;
 use domain::instance::InstanceId;
-use domain::message::MessageKey;
-use domain::page::SortKey;
+use domain::page::KeysetRange;
 use domain::search::{SearchFilter, SearchQuery, Week};
 use domain::time::timestamp::Timestamp;
 
@@ -33,9 +32,8 @@ pub struct SearchRequest<'a> {
     pub(crate) instances: &'a [InstanceId],
     /// The other conditions on the messages.
     pub(crate) conditions: &'a [Condition],
-    /// The messages lie strictly between these keys.
-    pub(crate) after: SortKey,
-    pub(crate) before: SortKey,
+    /// The range of the messages' times and numbers.
+    pub(crate) range: KeysetRange,
     pub(crate) ascending: bool,
     pub(crate) limit: u32,
     /// After this time the search is interrupted between two steps; the next page continues it.
@@ -44,7 +42,7 @@ pub struct SearchRequest<'a> {
 
 /// The result of a search.
 pub(crate) struct SearchResult {
-    pub(crate) rows: Vec<(MessageKey, Timestamp)>,
+    pub(crate) rows: Vec<ListedMessage>,
     /// The time up to which the messages were searched, if the search was interrupted at its time limit.
     pub(crate) unfinished: Option<Timestamp>,
 }
@@ -75,7 +73,7 @@ pub trait SearchQueries {
         request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
-    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError>;
+    ) -> Result<Vec<ListedMessage>, StoreError>;
 }
 
 pub(crate) async fn find(
@@ -86,7 +84,7 @@ pub(crate) async fn find(
         return Ok(SearchResult { rows: vec![], unfinished: None });
     }
     let begun = Instant::now();
-    let (mut from, mut to) = (request.after.at(), request.before.at());
+    let (mut from, mut to) = (request.range.after.at, request.range.before.at);
     let (mut rows, mut width, mut reached) = (Vec::new(), 1, None);
     while let Some(at) = queries.first_time(request, from, to).await? {
         if reached.is_some() && begun.elapsed() >= request.time {
@@ -122,7 +120,8 @@ impl WeekStep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::page::{Cursor, Page, Paging, SortOrder};
+    use domain::message::MessageKey;
+    use domain::page::{Cursor, KeyPart, KeysetBound, Page, Paging, SortKey, SortOrder};
 
     const EACH_DAY: i64 = 24 * 60 * 60;
 
@@ -134,7 +133,7 @@ mod tests {
     }
 
     fn key(at: Timestamp) -> SortKey {
-        SortKey::new(at, &InstanceId::new("7").unwrap(), vec![at.millis().to_string()])
+        SortKey::numbered(at, at.seconds())
     }
 
     #[async_trait]
@@ -154,10 +153,11 @@ mod tests {
             request: &SearchRequest<'_>,
             step: WeekStep,
             limit: u32,
-        ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+        ) -> Result<Vec<ListedMessage>, StoreError> {
             let found = days().step_by(100).filter(|at| {
-                key(*at) > request.after
-                    && key(*at) < request.before
+                let bound = KeysetBound { at: *at, rest: vec![KeyPart::Number(at.seconds())] };
+                bound > request.range.after
+                    && bound < request.range.before
                     && *at >= step.first.begins()
                     && *at < step.last.ends()
             });
@@ -169,7 +169,10 @@ mod tests {
             let instance = InstanceId::new("7").unwrap();
             Ok(found
                 .into_iter()
-                .map(|at| (MessageKey { instance_id: instance.clone(), id: at.millis().to_string() }, at))
+                .map(|at| {
+                    let key = MessageKey { instance_id: instance.clone(), id: at.millis().to_string() };
+                    ListedMessage { key, at, seq: at.seconds() }
+                })
                 .collect())
         }
     }
@@ -180,20 +183,18 @@ mod tests {
         time: Duration,
     ) -> (Page<Timestamp, SortKey>, bool) {
         let paging = Paging { order, limit: 3, cursor, since: None, until: None };
-        let (after, before) = paging.span(1);
         let request = SearchRequest {
             query: &SearchQuery::parse("hola").unwrap(),
             narrowing: SearchFilter::default(),
             instances: &[InstanceId::new("7").unwrap()],
             conditions: &[],
-            after,
-            before,
+            range: paging.span(&[KeyPart::LOWEST_NUMBER]),
             ascending: paging.ascending(),
             limit: paging.rows_to_read(),
             time,
         };
         let found = find(&mut Fake, &request).await.unwrap();
-        let page = paging.page(found.rows, |(_, at)| key(*at)).map(|(_, at)| at);
+        let page = paging.page(found.rows, ListedMessage::sort_key).map(|row| row.at);
         let broken_off = found.unfinished.is_some();
         (found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)), broken_off)
     }

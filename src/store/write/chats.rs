@@ -34,13 +34,17 @@ pub(crate) struct ChatColumns {
     pub(crate) name: Option<String>,
     pub(crate) name_at: Option<Timestamp>,
     pub(crate) name_message_id: Option<String>,
+    pub(crate) name_seq: Option<i64>,
     pub(crate) message_count: i64,
     pub(crate) last_incoming_at: Option<Timestamp>,
     pub(crate) last_incoming_id: Option<String>,
+    pub(crate) last_incoming_seq: Option<i64>,
     pub(crate) last_outgoing_at: Option<Timestamp>,
     pub(crate) last_outgoing_id: Option<String>,
+    pub(crate) last_outgoing_seq: Option<i64>,
     pub(crate) waiting_since: Option<Timestamp>,
     pub(crate) waiting_id: Option<String>,
+    pub(crate) waiting_seq: Option<i64>,
     pub(crate) last_asked_at: Option<Timestamp>,
 }
 
@@ -56,19 +60,23 @@ pub(crate) struct SavedChatColumns {
     pub(crate) search: String,
 }
 
-/// The two columns of a [`MessagePosition`].
-fn mark_columns(mark: Option<&MessagePosition>) -> (Option<Timestamp>, Option<String>) {
-    mark.map(|mark| (mark.occurred_at, mark.message_id.clone())).unzip()
+/// The three columns of a [`MessagePosition`].
+fn mark_columns(mark: Option<&MessagePosition>) -> (Option<Timestamp>, Option<String>, Option<i64>) {
+    (mark.map(|mark| mark.occurred_at), mark.map(|mark| mark.message_id.clone()), mark.map(|mark| mark.seq))
 }
 
-/// Reads a [`MessagePosition`] from its two columns.
-pub(crate) fn mark(occurred_at: Option<Timestamp>, message_id: Option<String>) -> Option<MessagePosition> {
-    Some(MessagePosition { occurred_at: occurred_at?, message_id: message_id? })
+/// Reads a [`MessagePosition`] from its three columns.
+pub(crate) fn mark(
+    occurred_at: Option<Timestamp>,
+    message_id: Option<String>,
+    seq: Option<i64>,
+) -> Option<MessagePosition> {
+    Some(MessagePosition { occurred_at: occurred_at?, seq: seq?, message_id: message_id? })
 }
 
 impl From<&Chat> for SavedChatColumns {
     fn from(chat: &Chat) -> Self {
-        let (last_message_at, last_message_id) = mark_columns(chat.last_message());
+        let (last_message_at, last_message_id, _) = mark_columns(chat.last_message());
         Self {
             chat: ChatColumns::from(chat),
             last_message_at,
@@ -82,23 +90,28 @@ impl From<&Chat> for SavedChatColumns {
 
 impl From<&Chat> for ChatColumns {
     fn from(chat: &Chat) -> Self {
-        let (name_at, name_message_id) = mark_columns(chat.name.as_ref().map(|name| &name.position));
-        let (last_incoming_at, last_incoming_id) = mark_columns(chat.last_incoming.as_ref());
-        let (last_outgoing_at, last_outgoing_id) = mark_columns(chat.last_outgoing.as_ref());
-        let (waiting_since, waiting_id) = mark_columns(chat.waiting.as_ref().map(|waiting| &waiting.first));
+        let (name_at, name_message_id, name_seq) = mark_columns(chat.name.as_ref().map(|name| &name.position));
+        let (last_incoming_at, last_incoming_id, last_incoming_seq) = mark_columns(chat.last_incoming.as_ref());
+        let (last_outgoing_at, last_outgoing_id, last_outgoing_seq) = mark_columns(chat.last_outgoing.as_ref());
+        let (waiting_since, waiting_id, waiting_seq) =
+            mark_columns(chat.waiting.as_ref().map(|waiting| &waiting.first));
         Self {
             instance_id: chat.instance_id.clone(),
             chat_id: chat.chat_id.clone(),
             name: chat.name.as_ref().map(|name| name.name.clone()),
             name_at,
             name_message_id,
+            name_seq,
             message_count: chat.message_count,
             last_incoming_at,
             last_incoming_id,
+            last_incoming_seq,
             last_outgoing_at,
             last_outgoing_id,
+            last_outgoing_seq,
             waiting_since,
             waiting_id,
+            waiting_seq,
             last_asked_at: chat.waiting.as_ref().map(|waiting| waiting.last_at),
         }
     }
@@ -111,10 +124,10 @@ impl From<ChatColumns> for Chat {
             instance_id: row.instance_id,
             chat_id: row.chat_id,
             message_count: row.message_count,
-            last_incoming: mark(row.last_incoming_at, row.last_incoming_id),
-            last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id),
-            name: mark(row.name_at, row.name_message_id).and_then(named),
-            waiting: questions(mark(row.waiting_since, row.waiting_id), row.last_asked_at),
+            last_incoming: mark(row.last_incoming_at, row.last_incoming_id, row.last_incoming_seq),
+            last_outgoing: mark(row.last_outgoing_at, row.last_outgoing_id, row.last_outgoing_seq),
+            name: mark(row.name_at, row.name_message_id, row.name_seq).and_then(named),
+            waiting: questions(mark(row.waiting_since, row.waiting_id, row.waiting_seq), row.last_asked_at),
         }
     }
 }

@@ -187,9 +187,10 @@ async fn fold_piece(
     }
     let folded = messages.into_iter().filter_map(|it| {
         let message = Message::fold(&kept.remove(&it.recorded.key())?);
-        let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
-        let received_at = arrivals.fold(message.received_at, Timestamp::min);
-        Some((Message { received_at, ..message }.laid_over(&it.recorded), ChatPlacement::from(&it.recorded)))
+        let arrivals = || it.early.iter().chain(&it.later);
+        let received_at = arrivals().map(|copy| copy.received_at).fold(message.received_at, Timestamp::min);
+        let seq = arrivals().map(|copy| copy.seq).fold(message.seq, i64::min);
+        Some((Message { received_at, seq, ..message }.laid_over(&it.recorded), ChatPlacement::from(&it.recorded)))
     });
     rewrite(rows, folded.collect(), limit).await
 }
@@ -227,10 +228,11 @@ async fn index_anew(
     }
     let keys: Vec<MessageKey> = touched.iter().map(|it| it.message.key()).collect();
     let mut recorded = recorded_words(rows, &keys, limit).await?;
-    rows.delete_words(&Vec::from_iter(touched.iter().map(|it| (it.message.key(), it.before.occurred_at)))).await?;
+    rows.delete_words(&Vec::from_iter(touched.iter().map(|it| it.place_before()))).await?;
     let entries = touched.into_iter().filter_map(|UpdatedMessage { message, .. }| {
         let words = recorded.remove(&message.key())?;
-        SearchEntry::new(message.key(), message.fields.chat_id.as_deref(), message.occurred_at(), words)
+        let chat_id = message.fields.chat_id.as_deref();
+        SearchEntry::new(message.key(), chat_id, message.occurred_at(), message.seq, words)
     });
     let entries: Vec<SearchEntry> = entries.collect();
     if !entries.is_empty() {

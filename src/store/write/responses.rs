@@ -66,13 +66,17 @@ pub(crate) struct AroundColumns {
     pub(crate) before: Option<Timestamp>,
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) next_id: Option<String>,
+    pub(crate) next_seq: Option<i64>,
     pub(crate) asked_at: Option<Timestamp>,
     pub(crate) asked_id: Option<String>,
+    pub(crate) asked_seq: Option<i64>,
     pub(crate) last_asked_at: Option<Timestamp>,
     pub(crate) after_at: Option<Timestamp>,
     pub(crate) after_id: Option<String>,
+    pub(crate) after_seq: Option<i64>,
     pub(crate) asked_after_at: Option<Timestamp>,
     pub(crate) asked_after_id: Option<String>,
+    pub(crate) asked_after_seq: Option<i64>,
     pub(crate) last_asked_after_at: Option<Timestamp>,
 }
 
@@ -82,12 +86,12 @@ impl From<AroundColumns> for AnswersAround {
             chat: ChatKey { instance_id: row.instance_id, chat_id: row.chat_id },
             before: row.before,
             next: answer(
-                mark(row.next_at, row.next_id),
-                questions(mark(row.asked_at, row.asked_id), row.last_asked_at),
+                mark(row.next_at, row.next_id, row.next_seq),
+                questions(mark(row.asked_at, row.asked_id, row.asked_seq), row.last_asked_at),
             ),
             after: answer(
-                mark(row.after_at, row.after_id),
-                questions(mark(row.asked_after_at, row.asked_after_id), row.last_asked_after_at),
+                mark(row.after_at, row.after_id, row.after_seq),
+                questions(mark(row.asked_after_at, row.asked_after_id, row.asked_after_seq), row.last_asked_after_at),
             ),
         }
     }

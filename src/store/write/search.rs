@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use domain::message::MessageKey;
-use domain::search::SearchEntry;
-use domain::time::timestamp::Timestamp;
+use domain::search::{SearchEntry, SearchPlace};
 
 /// The statements on `message_search` within a transaction.
 #[async_trait]
@@ -13,6 +11,6 @@ pub(crate) trait SearchRows {
     /// Writes the words of messages that have none yet, and returns how many rows were written.
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError>;
 
-    /// Removes the words that these messages have at these times, if any.
-    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError>;
+    /// Removes the words at these places, if any.
+    async fn delete_words(&mut self, places: &[SearchPlace]) -> Result<(), StoreError>;
 }

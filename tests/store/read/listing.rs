@@ -6,6 +6,7 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Paging, SortKey, SortOrder};
+use buzon::domain::search::SearchQuery;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{AckFilter, ChatFilter, MediaFilter, MessageFilter, MessageReport, ReactionFilter, Store};
 use serde_json::json;
@@ -121,9 +122,13 @@ fn filters() -> Vec<(MessageFilter, LetsThrough)> {
     ]
 }
 
-fn place(report: &MessageReport, by_arrival: bool) -> (Timestamp, InstanceId, String) {
+/// A message's time and the place of its arrival among the others, which its id tells.
+type Place = (Timestamp, u64, String);
+
+fn place(report: &MessageReport, by_arrival: bool) -> Place {
     let at = if by_arrival { report.received_at } else { report.occurred_at };
-    (at, report.instance_id.clone(), report.id.clone())
+    let arrival = report.id.trim_start_matches('A').parse().unwrap_or_default();
+    (at, arrival, format!("{} {}", report.instance_id, report.id))
 }
 
 #[test]
@@ -162,7 +167,7 @@ async fn walk(
     filter: &MessageFilter,
     order: SortOrder,
     limit: u32,
-) -> Vec<(Timestamp, InstanceId, String)> {
+) -> Vec<Place> {
     let places = |rows: &[MessageReport]| rows.iter().map(|it| place(it, filter.by_arrival)).collect::<Vec<_>>();
     let mut there = vec![];
     let mut cursor = None;
@@ -186,6 +191,46 @@ async fn walk(
     back.reverse();
     assert_eq!(back, there);
     there.concat()
+}
+
+/// Neither the ids nor the instances are in the order of arrival.
+#[test]
+async fn what_came_within_one_second_is_listed_and_found_in_the_order_of_its_arrival() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let arrivals = [("8", "3EB0F0"), ("7", "3EB0A1"), ("9", "3EB0B2"), ("7", "3EB099"), ("7", "3EB010")];
+        for (instance, id) in arrivals {
+            record(&store, &[event(instance, received(id, json!({"body": "hola"})), later(0))]).await;
+        }
+        // A later copy of the first message does not move it.
+        let edited = received("3EB0F0", json!({"body": "hola otra vez"}));
+        record(&store, &[event("8", edited, later(1))]).await;
+        let hola = SearchQuery::parse("hola").ok();
+        for (filter, instances) in [
+            (MessageFilter::default(), &["8", "7", "9"][..]),
+            (MessageFilter { by_arrival: true, ..MessageFilter::default() }, &["8", "7", "9"]),
+            (MessageFilter { search: hola, ..MessageFilter::default() }, &["8", "7", "9"]),
+            (MessageFilter { instance_id: InstanceId::new("7").ok(), ..MessageFilter::default() }, &["7"]),
+            (MessageFilter { chat_id: some("573001112233@c.us"), ..MessageFilter::default() }, &["8", "7", "9"]),
+            (MessageFilter { from_me: Some(false), ..MessageFilter::default() }, &["8", "7", "9"]),
+        ] {
+            let inside = arrivals.iter().filter(|(instance, _)| instances.contains(instance));
+            let mut expected: Vec<String> = inside.map(|(instance, id)| format!("{instance} {id}")).collect();
+            for order in [SortOrder::OldestFirst, SortOrder::NewestFirst] {
+                for limit in [1, 2, 9] {
+                    let met = walk(&store, &scope(&["7", "8", "9"]), &filter, order, limit).await;
+                    assert_eq!(met.into_iter().map(|(.., id)| id).collect::<Vec<_>>(), expected, "{filter:?} {limit}");
+                }
+                expected.reverse();
+            }
+        }
+        let last = "SELECT last_message_id, last_incoming_id, waiting_id FROM chats WHERE instance_id = '7'";
+        assert_eq!(world.value(last).await, "3EB010|3EB010|3EB0A1");
+        let numbered = world.rows("SELECT instance_id, id FROM v_messages ORDER BY seq").await;
+        assert_eq!(numbered, arrivals.map(|(instance, id)| format!("{instance}|{id}")));
+        store.close().await;
+    })
+    .await;
 }
 
 #[test]

@@ -127,8 +127,8 @@ async fn fill(world: &World, rows: &[Row]) {
         ));
         statements.push(format!(
             "INSERT INTO messages (instance_id, id, from_me, type, is_group, ack, ack_rank, received_at, occurred_at, \
-             event_seq, delivered_at, read_at) VALUES ('{instance}', 'm{n}', {}, {}, FALSE, 'x', {}, '{at}', '{at}', \
-             {n}, {}, {})",
+             seq, event_seq, delivered_at, read_at) VALUES ('{instance}', 'm{n}', {}, {}, FALSE, 'x', {}, '{at}', \
+             '{at}', {n}, {n}, {}, {})",
             row.from_me,
             quoted(row.kind.map(str::to_owned)),
             row.ack_rank,

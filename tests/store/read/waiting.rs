@@ -62,7 +62,7 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
     let mut chats = BTreeMap::<String, Vec<Row>>::new();
     let messages = format!(
         "SELECT instance_id, chat_id, occurred_at, id, from_me FROM messages
-         WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, id"
+         WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, seq"
     );
     let responses = format!("SELECT * FROM responses WHERE {condition}");
     let waiters =

@@ -18,11 +18,13 @@ use crate::support::events::event;
 /// An event as it arrived: its instance, body and arrival.
 type Fixed = (String, String, Timestamp);
 
-/// Generates bodies with few values, so that events collide: the same ids in several instances, the same times, the
-/// same words.
+/// Generates bodies with few values, so that events collide: the same ids in several instances, the same times of copies
+/// of one message, the same words. Two messages of a chat have different times: within one time, the order of arrival
+/// decides, which is what the numbers of the ledger say.
 fn body() -> impl Strategy<Value = Value> {
     let id = || prop_oneof![Just("A"), Just("B")];
-    let time = || prop_oneof![Just(json!(null)), (0..4).prop_map(|second| json!(1_724_716_800 + second))];
+    let second = || prop_oneof![Just(None), (0..4_i64).prop_map(Some)];
+    let time = || second().prop_map(|second| json!(second.map(|second| 1_724_716_800 + second)));
     let text = || prop_oneof![Just(json!(null)), Just(json!("")), Just(json!("x")), Just(json!("y"))];
     let chat = prop_oneof![Just(json!(null)), Just(json!("p@c.us")), Just(json!("q@c.us")), Just(json!("g@g.us"))];
     let ack = || {
@@ -40,8 +42,9 @@ fn body() -> impl Strategy<Value = Value> {
     let stated = prop_oneof![Just(json!(null)), ack().prop_map(|ack| json!(ack))];
     let group = prop_oneof![Just(json!(null)), Just(json!(true)), Just(json!(0))];
     let texts = (text(), text(), text(), text(), text());
-    let message = (id(), any::<bool>(), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
-        |(id, sent, from_me, (chat, group), time, (name, body, media, file, vcard), ack)| {
+    let message = (id(), any::<bool>(), any::<bool>(), (chat, group), second(), texts, stated).prop_map(
+        |(id, sent, from_me, (chat, group), second, (name, body, media, file, vcard), ack)| {
+            let time = second.map(|second| 1_724_716_800 + 2 * second + parity(id));
             json!({
                 "event_type": if sent { "message_sent" } else { "message_received" }, "id": id, "from_me": from_me,
                 "chat_id": chat, "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
@@ -65,13 +68,21 @@ fn body() -> impl Strategy<Value = Value> {
     prop_oneof![6 => message, 3 => ack, 2 => reaction, 1 => odd]
 }
 
+/// Returns 0 or 1, so that the two ids never share a time.
+fn parity(id: &str) -> i64 {
+    i64::from(id == "B")
+}
+
 /// Generates a set of events. The same body of the same instance arrives at one time only.
 fn events() -> impl Strategy<Value = Vec<Fixed>> {
     let one = (prop_oneof![Just("7"), Just("8"), Just("-")], body(), 0..20_i64);
     prop::collection::vec(one, 1..14).prop_map(|events| {
         let arrivals: BTreeMap<(String, String), Timestamp> = events
             .into_iter()
-            .map(|(instance, body, millis)| ((instance.to_owned(), body.to_string()), later(millis)))
+            .map(|(instance, body, millis)| {
+                let arrival = later(2 * millis + parity(body["id"].as_str().unwrap_or_default()));
+                ((instance.to_owned(), body.to_string()), arrival)
+            })
             .collect();
         arrivals.into_iter().map(|((instance, body), arrival)| (instance, body, arrival)).collect()
     })

@@ -121,8 +121,8 @@ async fn words_that_are_there_twice_on_sqlite_are_surplus() {
     let world = World::new(Backend::Sqlite).await;
     filled(&world).await.close().await;
     let before = every_row(&world).await;
-    let twice = "INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
-                 SELECT search_key + 1000, instance_id, id, occurred_at, words, facets FROM message_search LIMIT 1";
+    let twice = "INSERT INTO message_search (search_key, instance_id, id, occurred_at, seq, words, facets)
+                 SELECT search_key + 1000, instance_id, id, occurred_at, seq, words, facets FROM message_search LIMIT 1";
     world.execute(twice).await;
     let differences = run(&world, Aim::Check).await;
     let [difference] = differences.as_slice() else { panic!("{differences:?}") };

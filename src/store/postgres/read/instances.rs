@@ -56,7 +56,7 @@ impl InstanceQueries for ReadTransaction<Postgres> {
                 SELECT occurred_at
                 FROM messages
                 WHERE instance_id = wanted.instance_id
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             ) AS latest ON TRUE
             CROSS JOIN LATERAL (

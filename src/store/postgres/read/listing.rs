@@ -8,20 +8,18 @@ use crate::read::ReadTransaction;
 use crate::read::acks::{AckReport, AckReportRow};
 use crate::read::chats::ChatReport;
 use crate::read::index::IndexOrder;
-use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
+use crate::read::listing::{
+    Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, ListedMessage, ListedMessageRow, PageQuery,
+};
 use crate::read::media::{JobReport, JobReportRow};
 use crate::read::reactions::{ReactionReportRow, reaction};
-use domain::instance::InstanceId;
-use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
-use domain::page::KeysetBound;
-use domain::time::timestamp::Timestamp;
+use domain::page::{KeyPart, KeysetBound};
 
 #[async_trait]
 impl ListQueries for ReadTransaction<Postgres> {
-    async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
-        let rows = list::<(InstanceId, String, Timestamp)>(self, query).await?;
-        Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
+    async fn listed_messages(&mut self, query: &PageQuery) -> Result<Vec<ListedMessage>, StoreError> {
+        Ok(list::<ListedMessageRow>(self, query).await?.into_iter().map(ListedMessage::from).collect())
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
@@ -83,7 +81,7 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
         let terms: Vec<String> = columns.iter().map(|column| format!("{prefix}{column} {order}")).collect();
         terms.join(", ")
     };
-    let merged = ordered("found.", &[&[source.at, "instance_id"], rest.as_slice()].concat());
+    let merged = ordered("found.", &source.order());
     // No index has a sum in order.
     let sum = match index.order {
         IndexOrder::Sorted => format!("{} + INTERVAL '0' {order}, ", source.at),
@@ -115,7 +113,7 @@ fn push_ranges(statement: &mut QueryBuilder<Postgres>, source: &ListSource, rang
         statement.push(", ").push_bind(bounds.iter().map(|bound| bound.at).collect::<Vec<_>>());
         names.push(format!("{name}_at"));
         for place in 0..source.rest.len() {
-            statement.push(", ").push_bind(bounds.iter().map(|bound| bound.rest[place].clone()).collect::<Vec<_>>());
+            push_parts(statement.push(", "), bounds.iter().map(|bound| &bound.rest[place]));
             names.push(format!("{name}_{place}"));
         }
     }
@@ -138,10 +136,26 @@ fn push_values<'v>(statement: &mut QueryBuilder<Postgres>, values: impl Iterator
     };
 }
 
+/// Adds the parts of one column, which are of one kind.
+fn push_parts<'p>(statement: &mut QueryBuilder<Postgres>, parts: impl Iterator<Item = &'p KeyPart>) {
+    let (mut texts, mut numbers) = (vec![], vec![]);
+    for part in parts {
+        match part {
+            KeyPart::Text(text) => texts.push(text.clone()),
+            KeyPart::Number(number) => numbers.push(*number),
+        }
+    }
+    if numbers.is_empty() {
+        statement.push_bind(texts)
+    } else {
+        statement.push_bind(numbers)
+    };
+}
+
 fn push_bound(statement: &mut QueryBuilder<Postgres>, source: &ListSource, name: &str) {
     for (place, column) in source.rest.iter().enumerate() {
         match column {
-            KeyColumn::Text(_) => statement.push(format_args!(", wanted.{name}_{place}")),
+            KeyColumn::Text(_) | KeyColumn::Number(_) => statement.push(format_args!(", wanted.{name}_{place}")),
             KeyColumn::Bytes(_) => statement.push(format_args!(", decode(wanted.{name}_{place}, 'hex')")),
         };
     }

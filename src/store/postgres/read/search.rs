@@ -4,9 +4,8 @@ use sqlx::{Postgres, QueryBuilder};
 use super::listing::push_condition;
 use crate::StoreError;
 use crate::read::ReadTransaction;
+use crate::read::listing::{ListedMessage, ListedMessageRow};
 use crate::read::search::{SearchQueries, SearchRequest, WeekStep};
-use domain::instance::InstanceId;
-use domain::message::MessageKey;
 use domain::search::{Facet, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
@@ -57,17 +56,16 @@ impl SearchQueries for ReadTransaction<Postgres> {
         request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
-    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+    ) -> Result<Vec<ListedMessage>, StoreError> {
         let narrowing = request.narrowing.clone().and_any_of(step.first.to(step.last).map(Facet::week));
         let order = if request.ascending { "ASC" } else { "DESC" };
         let mut query = QueryBuilder::new(
-            "SELECT found.instance_id, found.id, found.occurred_at FROM message_search AS found WHERE words @@ ",
+            "SELECT found.instance_id, found.id, found.occurred_at, found.seq FROM message_search AS found WHERE words @@ ",
         );
         query.push_bind(expression(request.query, &narrowing)).push("::text::tsquery");
-        for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
-            query.push(" AND (found.occurred_at, found.instance_id, found.id) ").push(sign);
-            query.push(" (").push_bind(edge.at()).push(", ").push_bind(edge.instance_id().to_owned());
-            query.push(", ").push_bind(edge.rest().concat()).push(")");
+        for (sign, edge) in [(">", &request.range.after), ("<", &request.range.before)] {
+            query.push(" AND (found.occurred_at, found.seq) ").push(sign).push(" (").push_bind(edge.at);
+            query.push(", ").push_bind(edge.number()).push(")");
         }
         if !request.conditions.is_empty() {
             // The message must be found by its key. OFFSET keeps the other conditions out, for which there are indexes,
@@ -79,11 +77,9 @@ impl SearchQueries for ReadTransaction<Postgres> {
             request.conditions.iter().for_each(|condition| push_condition(&mut query, condition));
             query.push(")");
         }
-        for (sign, column) in [(" ORDER BY ", "occurred_at"), (", ", "instance_id"), (", ", "id")] {
-            query.push(sign).push("found.").push(column).push(" ").push(order);
-        }
-        query.push(" LIMIT ").push_bind(i64::from(limit));
-        let rows: Vec<(InstanceId, String, Timestamp)> = query.build_query_as().fetch_all(&mut **self).await?;
-        Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
+        query.push(format_args!(" ORDER BY found.occurred_at {order}, found.seq {order} LIMIT "));
+        query.push_bind(i64::from(limit));
+        let rows: Vec<ListedMessageRow> = query.build_query_as().fetch_all(&mut **self).await?;
+        Ok(rows.into_iter().map(ListedMessage::from).collect())
     }
 }

@@ -26,14 +26,14 @@ impl MessageRows for PgConnection {
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
-                received_at, occurred_at, event_seq, ack, ack_rank, file_name
+                received_at, occurred_at, seq, event_seq, ack, ack_rank, file_name
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
                 $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::int8[], $23::text[], $24::int2[], $25::text[]
+                $22::int8[], $23::int8[], $24::text[], $25::int2[], $26::text[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
@@ -56,6 +56,7 @@ impl MessageRows for PgConnection {
                 group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
+                seq = excluded.seq,
                 event_seq = excluded.event_seq
             WHERE $26
             RETURNING instance_id AS "instance_id: InstanceId", id
@@ -81,6 +82,7 @@ impl MessageRows for PgConnection {
             column(&rows, |row| row.group_sender) as _,
             column(&rows, |row| row.received_at) as _,
             column(&rows, |row| row.occurred_at) as _,
+            &column(&rows, |row| row.seq),
             &column(&rows, |row| row.event_seq),
             column(&rows, |row| row.ack) as _,
             &column(&rows, |row| row.ack_rank),
@@ -101,7 +103,7 @@ impl MessageRows for PgConnection {
                 messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_id,
                 messages.to_id, messages.from_me, messages.sender_name,
                 messages.sent_at AS "sent_at: Timestamp", messages.is_group,
-                messages.received_at AS "received_at: Timestamp", messages.event_seq
+                messages.received_at AS "received_at: Timestamp", messages.seq, messages.event_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,

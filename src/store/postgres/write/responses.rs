@@ -21,8 +21,8 @@ impl ResponseRows for PgConnection {
             SELECT
                 key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
                 before.occurred_at AS "before?: Timestamp",
-                next.occurred_at AS "next_at?: Timestamp", next.id AS "next_id?",
-                asked.occurred_at AS "asked_at?: Timestamp", asked.id AS "asked_id?",
+                next.occurred_at AS "next_at?: Timestamp", next.id AS "next_id?", next.seq AS "next_seq?",
+                asked.occurred_at AS "asked_at?: Timestamp", asked.id AS "asked_id?", asked.seq AS "asked_seq?",
                 (
                     SELECT messages.occurred_at
                     FROM messages
@@ -34,9 +34,9 @@ impl ResponseRows for PgConnection {
                     ORDER BY messages.chat_id DESC, messages.occurred_at DESC
                     LIMIT 1
                 ) AS "last_asked_at?: Timestamp",
-                after.occurred_at AS "after_at?: Timestamp", after.id AS "after_id?",
+                after.occurred_at AS "after_at?: Timestamp", after.id AS "after_id?", after.seq AS "after_seq?",
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
-                asked_after.id AS "asked_after_id?",
+                asked_after.id AS "asked_after_id?", asked_after.seq AS "asked_after_seq?",
                 (
                     SELECT messages.occurred_at
                     FROM messages
@@ -57,52 +57,52 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, '-infinity')
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, key.second)
                     AND messages.from_me
-                ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.id DESC
+                ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.seq DESC
                 LIMIT 1
             ) AS before ON true
             LEFT JOIN LATERAL (
                 SELECT
-                    messages.occurred_at, messages.id,
+                    messages.occurred_at, messages.id, messages.seq,
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
-                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS next ON true
             LEFT JOIN LATERAL (
-                SELECT messages.occurred_at, messages.id
+                SELECT messages.occurred_at, messages.id, messages.seq
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at)
                         >= (key.chat_id, coalesce(before.next_second, '-infinity'))
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
                     AND NOT messages.from_me
-                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS asked ON true
             LEFT JOIN LATERAL (
                 SELECT
-                    messages.occurred_at, messages.id,
+                    messages.occurred_at, messages.id, messages.seq,
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
-                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS after ON true
             LEFT JOIN LATERAL (
-                SELECT messages.occurred_at, messages.id
+                SELECT messages.occurred_at, messages.id, messages.seq
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
                     AND NOT messages.from_me
-                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS asked_after ON true
             "#,
@@ -126,16 +126,17 @@ impl ResponseRows for PgConnection {
                 key.chat_id AS "chat_id!",
                 first.occurred_at AS "occurred_at: Timestamp",
                 first.id,
+                first.seq,
                 last.occurred_at AS "last_asked_at: Timestamp"
             FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS key (instance_id, chat_id, since)
             CROSS JOIN LATERAL (
-                SELECT messages.occurred_at, messages.id
+                SELECT messages.occurred_at, messages.id, messages.seq
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.since)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND NOT messages.from_me
-                ORDER BY messages.chat_id, messages.occurred_at, messages.id
+                ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS first
             CROSS JOIN LATERAL (
@@ -156,7 +157,7 @@ impl ResponseRows for PgConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let first = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            let first = MessagePosition { occurred_at: row.occurred_at, seq: row.seq, message_id: row.id };
             let chat = ChatKey { instance_id: row.instance_id, chat_id: row.chat_id };
             (chat, Questions { first, last_at: row.last_asked_at })
         });

@@ -7,9 +7,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 use crate::postgres::column;
 use crate::write::search::SearchRows;
-use domain::message::MessageKey;
-use domain::search::SearchEntry;
-use domain::time::timestamp::Timestamp;
+use domain::search::{SearchEntry, SearchPlace};
 
 /// Returns the words with their places, and the facets without places, as text of a `tsvector`. Neither contains quotes
 /// or backslashes.
@@ -32,14 +30,15 @@ impl SearchRows for PgConnection {
     async fn insert_words(&mut self, entries: &[SearchEntry]) -> Result<u64, StoreError> {
         let written = sqlx::query!(
             r#"
-            INSERT INTO message_search (instance_id, id, occurred_at, words)
-            SELECT entry.instance_id, entry.id, entry.occurred_at, entry.words::tsvector
-            FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
-                AS entry (instance_id, id, occurred_at, words)
+            INSERT INTO message_search (instance_id, id, occurred_at, seq, words)
+            SELECT entry.instance_id, entry.id, entry.occurred_at, entry.seq, entry.words::tsvector
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int8[], $5::text[])
+                AS entry (instance_id, id, occurred_at, seq, words)
             "#,
             column(entries, |it| it.instance_id.as_str()) as _,
             column(entries, |it| it.id.as_str()) as _,
             &column(entries, |it| it.occurred_at.to_utc()),
+            &column(entries, |it| it.seq),
             &column(entries, vector),
         )
         .execute(self)
@@ -47,18 +46,18 @@ impl SearchRows for PgConnection {
         Ok(written.rows_affected())
     }
 
-    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
+    async fn delete_words(&mut self, places: &[SearchPlace]) -> Result<(), StoreError> {
         sqlx::query!(
             r#"
             DELETE FROM message_search
-            USING unnest($1::text[], $2::timestamptz[], $3::text[]) AS sought (instance_id, occurred_at, id)
+            USING unnest($1::text[], $2::timestamptz[], $3::int8[]) AS sought (instance_id, occurred_at, seq)
             WHERE message_search.instance_id = sought.instance_id
                 AND message_search.occurred_at = sought.occurred_at
-                AND message_search.id = sought.id
+                AND message_search.seq = sought.seq
             "#,
-            column(messages, |(key, _)| key.instance_id.as_str()) as _,
-            &column(messages, |(_, at)| at.to_utc()),
-            column(messages, |(key, _)| key.id.as_str()) as _,
+            column(places, |it| it.instance_id.as_str()) as _,
+            &column(places, |it| it.occurred_at.to_utc()),
+            &column(places, |it| it.seq),
         )
         .execute(self)
         .await?;

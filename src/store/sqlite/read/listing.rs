@@ -8,20 +8,18 @@ use crate::read::ReadTransaction;
 use crate::read::acks::{AckReport, AckReportRow};
 use crate::read::chats::ChatReport;
 use crate::read::index::{Index, IndexOrder};
-use crate::read::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, PageQuery};
+use crate::read::listing::{
+    Condition, KeyColumn, KeyRange, KeyValue, ListQueries, ListSource, ListedMessage, ListedMessageRow, PageQuery,
+};
 use crate::read::media::{JobReport, JobReportRow};
 use crate::read::reactions::{ReactionReportRow, reaction};
-use domain::instance::InstanceId;
-use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
-use domain::page::KeysetBound;
-use domain::time::timestamp::Timestamp;
+use domain::page::{KeyPart, KeysetBound};
 
 #[async_trait]
 impl ListQueries for ReadTransaction<Sqlite> {
-    async fn message_keys(&mut self, query: &PageQuery) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
-        let rows = list::<(InstanceId, String, Timestamp)>(self, query).await?;
-        Ok(rows.into_iter().map(|(instance_id, id, at)| (MessageKey { instance_id, id }, at)).collect())
+    async fn listed_messages(&mut self, query: &PageQuery) -> Result<Vec<ListedMessage>, StoreError> {
+        Ok(list::<ListedMessageRow>(self, query).await?.into_iter().map(ListedMessage::from).collect())
     }
 
     async fn chat_rows(&mut self, query: &PageQuery) -> Result<Vec<ChatReport>, StoreError> {
@@ -74,8 +72,7 @@ fn statement(query: &PageQuery, ranges: &[KeyRange]) -> QueryBuilder<Sqlite> {
         push_range(&mut statement, query, range);
     }
     let order = if query.ascending { "ASC" } else { "DESC" };
-    let columns = [source.at, "instance_id"].into_iter().chain(source.rest.iter().map(KeyColumn::column));
-    let ordered: Vec<String> = columns.map(|column| format!("{plus}{column} {order}")).collect();
+    let ordered: Vec<String> = source.order().iter().map(|column| format!("{plus}{column} {order}")).collect();
     statement.push(format_args!(" ORDER BY {} LIMIT ", ordered.join(", "))).push_bind(query.limit);
     statement
 }
@@ -121,9 +118,12 @@ fn hidden(index: &Index) -> &'static str {
 fn push_bound(statement: &mut QueryBuilder<Sqlite>, source: &ListSource, bound: &KeysetBound) {
     statement.push_bind(bound.at);
     for (column, part) in source.rest.iter().zip(&bound.rest) {
-        match column {
-            KeyColumn::Text(_) => statement.push(", ").push_bind(part.clone()),
-            KeyColumn::Bytes(_) => statement.push(", unhex(").push_bind(part.clone()).push(")"),
+        match (column, part) {
+            (KeyColumn::Bytes(_), KeyPart::Text(digits)) => {
+                statement.push(", unhex(").push_bind(digits.clone()).push(")")
+            }
+            (_, KeyPart::Text(text)) => statement.push(", ").push_bind(text.clone()),
+            (_, KeyPart::Number(number)) => statement.push(", ").push_bind(*number),
         };
     }
 }
@@ -161,6 +161,7 @@ mod tests {
     use crate::read::messages::{BY_ARRIVAL, BY_TIME};
     use crate::read::reactions::REACTIONS;
     use crate::sqlite::MIGRATIONS;
+    use domain::instance::InstanceId;
     use domain::page::{Paging, SortKey, SortOrder};
 
     /// The index of each column, in the order of how few rows they leave.

@@ -4,10 +4,9 @@ use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use super::listing::push_condition;
 use crate::StoreError;
 use crate::read::ReadTransaction;
+use crate::read::listing::{ListedMessage, ListedMessageRow};
 use crate::read::search::{SearchQueries, SearchRequest, WeekStep};
 use crate::sqlite::search_key::{first_key, last_key};
-use domain::instance::InstanceId;
-use domain::message::MessageKey;
 use domain::search::{SearchFilter, SearchPhrase, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
@@ -48,22 +47,17 @@ impl SearchQueries for ReadTransaction<Sqlite> {
         request: &SearchRequest<'_>,
         step: WeekStep,
         limit: u32,
-    ) -> Result<Vec<(MessageKey, Timestamp)>, StoreError> {
+    ) -> Result<Vec<ListedMessage>, StoreError> {
         let (from, to) = (first_key(step.first.begins()), first_key(step.last.ends()));
         let mut rows = found(self, request, step, (from, to), Some(limit)).await?;
-        // Within a millisecond, search keys are in the order of arrival, but a page is in the order of the primary
-        // keys.
-        if let Some(&FoundRow { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
+        // Within a millisecond, search keys are in the order in which words were indexed, last of all those of a message
+        // that was changed, but a page is in the order of the numbers.
+        if let Some(&ListedMessage { at, .. }) = rows.last().filter(|_| rows.len() >= limit as usize) {
             rows.retain(|row| first_key(row.at) != first_key(at));
             rows.extend(found(self, request, step, (first_key(at), last_key(at)), None).await?);
         }
-        Ok(rows.into_iter().map(|row| (row.key, row.at)).collect())
+        Ok(rows)
     }
-}
-
-struct FoundRow {
-    key: MessageKey,
-    at: Timestamp,
 }
 
 /// Returns the messages that are found in a step from one search key to another, both included, in the order of these
@@ -74,10 +68,10 @@ async fn found(
     step: WeekStep,
     (from, to): (i64, i64),
     limit: Option<u32>,
-) -> Result<Vec<FoundRow>, StoreError> {
+) -> Result<Vec<ListedMessage>, StoreError> {
     let order = if request.ascending { "ASC" } else { "DESC" };
     let mut query = QueryBuilder::new(
-        "SELECT message_search.instance_id, message_search.id, message_search.occurred_at \
+        "SELECT message_search.instance_id, message_search.id, message_search.occurred_at, message_search.seq \
          FROM message_words CROSS JOIN message_search ON message_search.search_key = message_words.rowid \
          WHERE message_words MATCH ",
     );
@@ -85,11 +79,9 @@ async fn found(
     query.push(" AND message_words.rowid >= ").push_bind(from).push(" AND message_words.rowid <= ").push_bind(to);
     query.push(" AND message_search.occurred_at >= ").push_bind(step.first.begins());
     query.push(" AND message_search.occurred_at < ").push_bind(step.last.ends());
-    for (sign, edge) in [(">", &request.after), ("<", &request.before)] {
-        query.push(" AND (message_search.occurred_at, message_search.instance_id, message_search.id) ");
-        query.push(sign).push(" (").push_bind(edge.at());
-        query.push(", ").push_bind(edge.instance_id().to_owned());
-        query.push(", ").push_bind(edge.rest().concat()).push(")");
+    for (sign, edge) in [(">", &request.range.after), ("<", &request.range.before)] {
+        query.push(" AND (message_search.occurred_at, message_search.seq) ").push(sign);
+        query.push(" (").push_bind(edge.at).push(", ").push_bind(edge.number()).push(")");
     }
     if !request.conditions.is_empty() {
         query.push(
@@ -103,6 +95,6 @@ async fn found(
     if let Some(limit) = limit {
         query.push(" LIMIT ").push_bind(limit);
     }
-    let rows: Vec<(InstanceId, String, Timestamp)> = query.build_query_as().fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(instance_id, id, at)| FoundRow { key: MessageKey { instance_id, id }, at }).collect())
+    let rows: Vec<ListedMessageRow> = query.build_query_as().fetch_all(connection).await?;
+    Ok(rows.into_iter().map(ListedMessage::from).collect())
 }

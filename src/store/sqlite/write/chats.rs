@@ -20,13 +20,17 @@ impl ChatRows for SqliteConnection {
                 chats.name AS "name: String",
                 chats.name_at AS "name_at: Timestamp",
                 chats.name_message_id AS "name_message_id: String",
+                chats.name_seq AS "name_seq: i64",
                 chats.message_count AS "message_count!: i64",
                 chats.last_incoming_at AS "last_incoming_at: Timestamp",
                 chats.last_incoming_id AS "last_incoming_id: String",
+                chats.last_incoming_seq AS "last_incoming_seq: i64",
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp",
                 chats.last_outgoing_id AS "last_outgoing_id: String",
+                chats.last_outgoing_seq AS "last_outgoing_seq: i64",
                 chats.waiting_since AS "waiting_since: Timestamp",
                 chats.waiting_id AS "waiting_id: String",
+                chats.waiting_seq AS "waiting_seq: i64",
                 chats.last_asked_at AS "last_asked_at: Timestamp"
             FROM jsonb_each(?1) AS key
             CROSS JOIN chats
@@ -49,13 +53,17 @@ impl ChatRows for SqliteConnection {
                 named.sender_name AS "name: String",
                 named.occurred_at AS "name_at: Timestamp",
                 named.id AS "name_message_id: String",
+                named.seq AS "name_seq: i64",
                 0 AS "message_count!: i64",
                 incoming.occurred_at AS "last_incoming_at: Timestamp",
                 incoming.id AS "last_incoming_id: String",
+                incoming.seq AS "last_incoming_seq: i64",
                 outgoing.occurred_at AS "last_outgoing_at: Timestamp",
                 outgoing.id AS "last_outgoing_id: String",
+                outgoing.seq AS "last_outgoing_seq: i64",
                 NULL AS "waiting_since: Timestamp",
                 NULL AS "waiting_id: String",
+                NULL AS "waiting_seq: i64",
                 NULL AS "last_asked_at: Timestamp"
             FROM (
                 SELECT
@@ -70,14 +78,14 @@ impl ChatRows for SqliteConnection {
                 SELECT rowid
                 FROM messages
                 WHERE key.incoming AND instance_id = key.instance_id AND chat_id = key.chat_id AND NOT from_me
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS outgoing ON outgoing.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE key.outgoing AND instance_id = key.instance_id AND chat_id = key.chat_id AND from_me
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS named ON named.rowid = (
@@ -89,7 +97,7 @@ impl ChatRows for SqliteConnection {
                     AND NOT from_me
                     AND NOT is_group
                     AND sender_name IS NOT NULL
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             "#,
@@ -104,32 +112,39 @@ impl ChatRows for SqliteConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO chats (
-                instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
-                last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
-                contact, is_group, search, waiting_since, waiting_id, last_asked_at
+                instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
+                last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
+                last_outgoing_id, last_outgoing_seq, contact, is_group, search, waiting_since, waiting_id, waiting_seq,
+                last_asked_at
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
-                value ->> 'name_message_id', value ->> 'message_count', value ->> 'last_message_at',
-                value ->> 'last_message_id', value ->> 'last_incoming_at', value ->> 'last_incoming_id',
-                value ->> 'last_outgoing_at', value ->> 'last_outgoing_id', value ->> 'contact', value ->> 'is_group',
-                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'last_asked_at'
+                value ->> 'name_message_id', value ->> 'name_seq', value ->> 'message_count',
+                value ->> 'last_message_at', value ->> 'last_message_id', value ->> 'last_incoming_at',
+                value ->> 'last_incoming_id', value ->> 'last_incoming_seq', value ->> 'last_outgoing_at',
+                value ->> 'last_outgoing_id', value ->> 'last_outgoing_seq', value ->> 'contact', value ->> 'is_group',
+                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'waiting_seq',
+                value ->> 'last_asked_at'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
                 name_at = excluded.name_at,
                 name_message_id = excluded.name_message_id,
+                name_seq = excluded.name_seq,
                 message_count = excluded.message_count,
                 last_message_at = excluded.last_message_at,
                 last_message_id = excluded.last_message_id,
                 last_incoming_at = excluded.last_incoming_at,
                 last_incoming_id = excluded.last_incoming_id,
+                last_incoming_seq = excluded.last_incoming_seq,
                 last_outgoing_at = excluded.last_outgoing_at,
                 last_outgoing_id = excluded.last_outgoing_id,
+                last_outgoing_seq = excluded.last_outgoing_seq,
                 search = excluded.search,
                 waiting_since = excluded.waiting_since,
                 waiting_id = excluded.waiting_id,
+                waiting_seq = excluded.waiting_seq,
                 last_asked_at = excluded.last_asked_at
             "#,
             json(chats.iter().map(SavedChatColumns::from)),

@@ -27,15 +27,15 @@ impl MessageRows for SqliteConnection {
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
                 quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, group_sender,
-                received_at, occurred_at, event_seq, ack, ack_rank
+                received_at, occurred_at, seq, event_seq, ack, ack_rank
             )
             SELECT
                 value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
                 value ->> 'from_me', value ->> 'sender_name', value ->> 'body', value ->> 'type', value ->> 'sent_at',
                 value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction', value ->> 'media_url',
                 value ->> 'file_name', value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
-                value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'event_seq',
-                value ->> 'ack', value ->> 'ack_rank'
+                value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'seq',
+                value ->> 'event_seq', value ->> 'ack', value ->> 'ack_rank'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
@@ -59,6 +59,7 @@ impl MessageRows for SqliteConnection {
                 group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
+                seq = excluded.seq,
                 event_seq = excluded.event_seq
             WHERE ?2
             RETURNING instance_id AS "instance_id!: InstanceId", id AS "id!: String"
@@ -86,6 +87,7 @@ impl MessageRows for SqliteConnection {
                 messages.sent_at AS "sent_at: Timestamp",
                 messages.is_group AS "is_group!: bool",
                 messages.received_at AS "received_at!: Timestamp",
+                messages.seq AS "seq!: i64",
                 messages.event_seq AS "event_seq!: i64"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages

@@ -22,8 +22,10 @@ impl ResponseRows for SqliteConnection {
                 before.occurred_at AS "before?: Timestamp",
                 next.occurred_at AS "next_at?: Timestamp",
                 next.id AS "next_id?: String",
+                next.seq AS "next_seq?: i64",
                 asked.occurred_at AS "asked_at?: Timestamp",
                 asked.id AS "asked_id?: String",
+                asked.seq AS "asked_seq?: i64",
                 (
                     SELECT occurred_at
                     FROM messages
@@ -37,8 +39,10 @@ impl ResponseRows for SqliteConnection {
                 ) AS "last_asked_at?: Timestamp",
                 after.occurred_at AS "after_at?: Timestamp",
                 after.id AS "after_id?: String",
+                after.seq AS "after_seq?: i64",
                 asked_after.occurred_at AS "asked_after_at?: Timestamp",
                 asked_after.id AS "asked_after_id?: String",
+                asked_after.seq AS "asked_after_seq?: i64",
                 (
                     SELECT occurred_at
                     FROM messages
@@ -61,14 +65,14 @@ impl ResponseRows for SqliteConnection {
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
-                ORDER BY occurred_at DESC, id DESC
+                ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS next ON next.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS asked ON asked.rowid = (
@@ -79,7 +83,7 @@ impl ResponseRows for SqliteConnection {
                     AND NOT from_me
                     AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
                     AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS after ON after.rowid = (
@@ -89,7 +93,7 @@ impl ResponseRows for SqliteConnection {
                     AND chat_id = key.chat_id
                     AND from_me
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             LEFT JOIN messages AS asked_after ON asked_after.rowid = (
@@ -100,7 +104,7 @@ impl ResponseRows for SqliteConnection {
                     AND NOT from_me
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                     AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             "#,
@@ -122,6 +126,7 @@ impl ResponseRows for SqliteConnection {
                 messages.chat_id AS "chat_id!: String",
                 messages.occurred_at AS "occurred_at!: Timestamp",
                 messages.id AS "id!: String",
+                messages.seq AS "seq!: i64",
                 (
                     SELECT occurred_at
                     FROM messages AS last
@@ -140,7 +145,7 @@ impl ResponseRows for SqliteConnection {
                     AND chat_id = key.value ->> '$[0].chat_id'
                     AND NOT from_me
                     AND occurred_at >= key.value ->> 1
-                ORDER BY occurred_at, id
+                ORDER BY occurred_at, seq
                 LIMIT 1
             )
             "#,
@@ -149,7 +154,7 @@ impl ResponseRows for SqliteConnection {
         .fetch_all(self)
         .await?;
         let found = rows.into_iter().map(|row| {
-            let first = MessagePosition { occurred_at: row.occurred_at, message_id: row.id };
+            let first = MessagePosition { occurred_at: row.occurred_at, seq: row.seq, message_id: row.id };
             let chat = ChatKey { instance_id: row.instance_id, chat_id: row.chat_id };
             (chat, Questions { first, last_at: row.last_asked_at })
         });

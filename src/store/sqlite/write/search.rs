@@ -8,9 +8,7 @@ use crate::StoreError;
 use crate::sqlite::json;
 use crate::sqlite::search_key::{first_key, last_key};
 use crate::write::search::SearchRows;
-use domain::message::MessageKey;
-use domain::search::{Facet, SearchEntry};
-use domain::time::timestamp::Timestamp;
+use domain::search::{Facet, SearchEntry, SearchPlace};
 
 /// A row of `message_search`.
 #[derive(Serialize)]
@@ -19,6 +17,7 @@ struct SearchRow<'e> {
     instance_id: &'e str,
     id: &'e str,
     occurred_at: String,
+    seq: i64,
     words: &'e str,
     facets: String,
 }
@@ -30,17 +29,17 @@ impl<'e> SearchRow<'e> {
             instance_id: entry.instance_id.as_str(),
             id: &entry.id,
             occurred_at: entry.occurred_at.to_rfc3339(),
+            seq: entry.seq,
             words: &entry.words,
             facets: Vec::from_iter(entry.facets.iter().map(Facet::as_str)).join(" "),
         }
     }
 }
 
-/// A message, and the range of keys that the key of its words is in.
+/// The number of a message, and the range of keys that the key of its words is in.
 #[derive(Serialize)]
-struct Sought<'k> {
-    instance_id: &'k str,
-    id: &'k str,
+struct Sought {
+    seq: i64,
     first_key: i64,
     last_key: i64,
 }
@@ -59,10 +58,10 @@ impl SearchRows for SqliteConnection {
         }));
         let written = sqlx::query!(
             r#"
-            INSERT INTO message_search (search_key, instance_id, id, occurred_at, words, facets)
+            INSERT INTO message_search (search_key, instance_id, id, occurred_at, seq, words, facets)
             SELECT
                 value ->> 'search_key', value ->> 'instance_id', value ->> 'id', value ->> 'occurred_at',
-                value ->> 'words', value ->> 'facets'
+                value ->> 'seq', value ->> 'words', value ->> 'facets'
             FROM jsonb_each(?1)
             "#,
             rows,
@@ -82,19 +81,17 @@ impl SearchRows for SqliteConnection {
         Ok(written.rows_affected())
     }
 
-    async fn delete_words(&mut self, messages: &[(MessageKey, Timestamp)]) -> Result<(), StoreError> {
-        let sought = json(messages.iter().map(|(MessageKey { instance_id, id }, at)| Sought {
-            instance_id: instance_id.as_str(),
-            id,
-            first_key: first_key(*at),
-            last_key: last_key(*at),
+    async fn delete_words(&mut self, places: &[SearchPlace]) -> Result<(), StoreError> {
+        let sought = json(places.iter().map(|SearchPlace { occurred_at, seq, .. }| Sought {
+            seq: *seq,
+            first_key: first_key(*occurred_at),
+            last_key: last_key(*occurred_at),
         }));
         let keys = sqlx::query_scalar!(
             r#"
             WITH sought AS MATERIALIZED (
                 SELECT
-                    value ->> 'id' AS id,
-                    value ->> 'instance_id' AS instance_id,
+                    value ->> 'seq' AS seq,
                     value ->> 'first_key' AS first_key,
                     value ->> 'last_key' AS last_key
                 FROM jsonb_each(?1)
@@ -104,8 +101,7 @@ impl SearchRows for SqliteConnection {
             CROSS JOIN message_search
                 ON message_search.search_key >= sought.first_key
                 AND message_search.search_key <= sought.last_key
-                AND message_search.id = sought.id
-                AND message_search.instance_id = sought.instance_id
+                AND message_search.seq = sought.seq
             "#,
             sought,
         )
