@@ -58,7 +58,7 @@ impl MessageRows for PgConnection {
                 occurred_at = excluded.occurred_at,
                 seq = excluded.seq,
                 event_seq = excluded.event_seq
-            WHERE $26
+            WHERE $27
             RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
             column(&rows, |row| row.instance_id) as _,
