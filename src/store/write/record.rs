@@ -21,7 +21,8 @@ use domain::chat::response_tracker::AnswersAround;
 use domain::event::Event;
 use domain::event::batch::{LedgerRow, LedgerRows, Receipt, TableChanges, fold_acks, message_copies};
 use domain::message::ack::{AckRaise, MessageAck};
-use domain::message::{Message, MessageKey, TOO_MANY_COPIES};
+use domain::message::fold::TOO_MANY_COPIES;
+use domain::message::{Message, MessageKey};
 use domain::search::SearchEntry;
 
 /// The statements on a connection inside a transaction that holds the ledger's clock.
