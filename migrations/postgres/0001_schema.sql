@@ -66,21 +66,23 @@ CREATE TABLE messages (
 );
 
 CREATE TABLE message_acks (
-    instance_id TEXT        COLLATE "C" NOT NULL,
-    message_id  TEXT        COLLATE "C" NOT NULL,
-    ack         TEXT        COLLATE "C" NOT NULL,
-    ack_rank    INT2        NOT NULL,
-    received_at TIMESTAMPTZ NOT NULL,
+    instance_id      TEXT        COLLATE "C" NOT NULL,
+    message_id       TEXT        COLLATE "C" NOT NULL,
+    ack              TEXT        COLLATE "C" NOT NULL,
+    ack_rank         INT2        NOT NULL,
+    received_at      TIMESTAMPTZ NOT NULL,
+    last_received_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (instance_id, message_id, ack)
 );
 
 CREATE TABLE message_reactions (
-    instance_id TEXT        COLLATE "C" NOT NULL,
-    message_id  TEXT        COLLATE "C" NOT NULL,
-    from_number TEXT        COLLATE "C" NOT NULL,
-    reaction    TEXT        COLLATE "C" NOT NULL,
-    reacted_at  TIMESTAMPTZ NOT NULL,
-    received_at TIMESTAMPTZ NOT NULL,
+    instance_id      TEXT        COLLATE "C" NOT NULL,
+    message_id       TEXT        COLLATE "C" NOT NULL,
+    from_number      TEXT        COLLATE "C" NOT NULL,
+    reaction         TEXT        COLLATE "C" NOT NULL,
+    reacted_at       TIMESTAMPTZ NOT NULL,
+    received_at      TIMESTAMPTZ NOT NULL,
+    last_received_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (instance_id, message_id, from_number, reaction, reacted_at)
 );
 
@@ -291,7 +293,8 @@ CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
 -- means. A join in a view finds at most one row, by a key, so that the planner drops the join from a query which asks for
 -- none of its columns.
 
--- Each person's current reaction to a message: the latest one, unless that is a removal.
+-- Each person's current reaction to a message: the latest one, unless that is a removal. Of those of the same time, the
+-- one that arrived later is the latest.
 CREATE VIEW v_current_reactions AS
 SELECT instance_id, message_id, from_number, reaction, reacted_at
 FROM (
@@ -299,7 +302,7 @@ FROM (
         instance_id, message_id, from_number, reaction, reacted_at,
         row_number() OVER (
             PARTITION BY instance_id, message_id, from_number
-            ORDER BY reacted_at DESC, (reaction <> '') DESC, reaction DESC
+            ORDER BY reacted_at DESC, last_received_at DESC, reaction DESC
         ) AS place
     FROM message_reactions
 ) AS placed
@@ -337,7 +340,8 @@ SELECT
                 FROM message_reactions AS later
                 WHERE later.instance_id = r.instance_id AND later.message_id = r.message_id
                     AND later.from_number = r.from_number
-                    AND (later.reacted_at, later.reaction) > (r.reacted_at, r.reaction)
+                    AND (later.reacted_at, later.last_received_at, later.reaction)
+                        > (r.reacted_at, r.last_received_at, r.reaction)
             )
     ) AS reactions,
     file.state AS media_state,
@@ -480,7 +484,8 @@ WHERE r.reaction <> ''
         FROM message_reactions AS later
         WHERE later.instance_id = r.instance_id AND later.message_id = r.message_id
             AND later.from_number = r.from_number
-            AND (later.reacted_at, later.reaction) > (r.reacted_at, r.reaction)
+            AND (later.reacted_at, later.last_received_at, later.reaction)
+                > (r.reacted_at, r.last_received_at, r.reaction)
     );
 
 CREATE VIEW v_media AS

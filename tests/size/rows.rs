@@ -80,8 +80,9 @@ const MESSAGES: &[&str] = &[
     "delivered_at",
     "read_at",
 ];
-const ACKS: &[&str] = &["instance_id", "message_id", "ack", "ack_rank", "received_at"];
-const REACTIONS: &[&str] = &["instance_id", "message_id", "from_number", "reaction", "reacted_at", "received_at"];
+const ACKS: &[&str] = &["instance_id", "message_id", "ack", "ack_rank", "received_at", "last_received_at"];
+const REACTIONS: &[&str] =
+    &["instance_id", "message_id", "from_number", "reaction", "reacted_at", "received_at", "last_received_at"];
 const RESPONSES: &[&str] =
     &["instance_id", "chat_id", "waiting_since", "incoming_id", "answered_at", "outgoing_id", "seconds"];
 const MEDIA: &[&str] = &[
@@ -130,7 +131,7 @@ impl Batch {
             Happening::Ack { of, ack } => self.push("message_acks", ACKS, stated(of, ack, arrival.at)),
             Happening::Reaction { to: (instance_id, id), from, reaction, reacted_at } => {
                 let texts = [instance_id.as_str().into(), id.into(), from.into(), Cell::from(*reaction)];
-                let times = [*reacted_at, arrival.at].map(Cell::from);
+                let times = [*reacted_at, arrival.at, arrival.at].map(Cell::from);
                 self.push("message_reactions", REACTIONS, texts.into_iter().chain(times).collect());
             }
             Happening::Unusable { .. } => {}
@@ -285,7 +286,7 @@ fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell>
 }
 
 fn stated((instance_id, id): &Key, ack: &str, at: Timestamp) -> Vec<Cell> {
-    vec![instance_id.as_str().into(), id.into(), ack.into(), Cell::Number(ack::rank(ack).into()), at.into()]
+    vec![instance_id.as_str().into(), id.into(), ack.into(), Cell::Number(ack::rank(ack).into()), at.into(), at.into()]
 }
 
 fn response(message: &Message) -> Option<Vec<Cell>> {

@@ -160,13 +160,13 @@ impl TableChanges {
     }
 }
 
-/// Returns one row for each key, the one with the earliest arrival.
+/// Returns one row for each key, with the first and the last arrival.
 pub fn fold_acks(acks: Vec<MessageAck>) -> Vec<MessageAck> {
-    earliest(acks, |a, b| a.key().cmp(&b.key()), |ack| ack.received_at)
+    folded(acks, |a, b| a.key().cmp(&b.key()), MessageAck::merge)
 }
 
 fn fold_reactions(reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
-    earliest(reactions, |a, b| a.key().cmp(&b.key()), |reaction| reaction.received_at)
+    folded(reactions, |a, b| a.key().cmp(&b.key()), MessageReaction::merge)
 }
 
 /// Returns one row for each key, with the earliest value of each of its two times. These may come from two copies.
@@ -180,9 +180,15 @@ fn fold_media(jobs: Vec<MediaJob>) -> Vec<MediaJob> {
     folded.into_values().collect()
 }
 
-/// Returns the earliest of the rows of each key, sorted by key.
-fn earliest<R>(mut rows: Vec<R>, by_key: impl Fn(&R, &R) -> Ordering, at: impl Fn(&R) -> Timestamp) -> Vec<R> {
-    rows.sort_by(|a, b| by_key(a, b).then_with(|| at(a).cmp(&at(b))));
-    rows.dedup_by(|a, b| by_key(a, b).is_eq());
+/// Merges the rows of each key into one. Returns them sorted by key.
+fn folded<R>(mut rows: Vec<R>, by_key: impl Fn(&R, &R) -> Ordering, merge: impl Fn(&mut R, &R)) -> Vec<R> {
+    rows.sort_by(&by_key);
+    rows.dedup_by(|row, kept| {
+        let is_same = by_key(row, kept).is_eq();
+        if is_same {
+            merge(kept, row);
+        }
+        is_same
+    });
     rows
 }

@@ -1,5 +1,5 @@
-//! Events: the five types of the guide, those of deletions, and unknown ones. An [`Event`] is a verified body with its [`Interpretation`],
-//! which says what the event changes.
+//! Events: the five types of the guide, those of deletions, and unknown ones. An [`Event`] is a verified body with its
+//! [`Interpretation`], which says what the event changes.
 
 use std::sync::Arc;
 
@@ -252,12 +252,8 @@ fn revocation(document: &mut Document<'_>, arrival: Timestamp) -> Result<Effect,
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
     document.optional_id("chat_id")?; // only checks the limit and makes the note
     let ack = document.key_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
-    Ok(Effect::Ack(MessageAck {
-        instance_id: instance_id.clone(),
-        message_id: document.required_id("id")?,
-        ack: ack.ok_or(Defect::Missing("ack"))?,
-        received_at: arrival,
-    }))
+    let (message_id, ack) = (document.required_id("id")?, ack.ok_or(Defect::Missing("ack"))?);
+    Ok(Effect::Ack(MessageAck::new(instance_id.clone(), message_id, ack, arrival)))
 }
 
 fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
@@ -269,6 +265,7 @@ fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Time
         reaction: document.key_text("reaction", MAX_REACTION_BYTES)?.unwrap_or_default(),
         reacted_at: document.time(TIMESTAMP, arrival).unwrap_or(arrival),
         received_at: arrival,
+        last_received_at: arrival,
     }))
 }
 

@@ -196,13 +196,14 @@ impl Message {
             }
             fields = fields.overlay(&copy.copy.fields);
         }
+        let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
         fields.sent_at = earliest(copies.iter().map(|copy| copy.copy.fields.sent_at));
         Self {
             instance_id,
             id,
             fields,
             words: words.to_owned(),
-            ack: AckStatus::highest(copies.iter().filter_map(|copy| copy.copy.ack.as_deref())),
+            ack: AckStatus::of_message(stated),
             received_at: copies.iter().map(|copy| copy.received_at).min().expect(THERE),
             event_seq: last.seq,
             last_sent_at: last.copy.fields.sent_at,

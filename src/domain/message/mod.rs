@@ -157,7 +157,7 @@ impl MessageCopy {
     /// Returns the ack that the copy states, as a row of `message_acks`.
     pub(crate) fn stated_ack(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageAck> {
         let ack = self.ack.clone()?;
-        Some(MessageAck { instance_id: instance_id.clone(), message_id: self.id.clone(), ack, received_at })
+        Some(MessageAck::new(instance_id.clone(), self.id.clone(), ack, received_at))
     }
 
     /// Returns the reaction that the copy is, as a row of `message_reactions`. The emoji is its `reaction`, or else its
@@ -175,6 +175,7 @@ impl MessageCopy {
             reaction,
             reacted_at,
             received_at,
+            last_received_at: received_at,
         };
         (reaction.reaction.len() <= MAX_REACTION_BYTES).then_some(reaction)
     }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::instance::InstanceId;
@@ -18,8 +17,10 @@ pub struct MessageReaction {
     pub reaction: String,
     /// The gateway's timestamp, or else the time of arrival.
     pub reacted_at: Timestamp,
-    /// The earliest arrival.
+    /// The earliest arrival of an event that says this.
     pub received_at: Timestamp,
+    /// The latest of the first arrivals of such events. An exact repeat of an event does not count.
+    pub last_received_at: Timestamp,
 }
 
 impl MessageReaction {
@@ -27,13 +28,25 @@ impl MessageReaction {
     pub fn key(&self) -> (&InstanceId, &str, &str, &str, Timestamp) {
         (&self.instance_id, &self.message_id, &self.from_number, &self.reaction, self.reacted_at)
     }
+
+    /// Returns the sort key among the reactions of one person to one message. The greatest is the latest.
+    fn order(&self) -> (Timestamp, Timestamp, &str) {
+        (self.reacted_at, self.last_received_at, &self.reaction)
+    }
+
+    /// Takes in the times of arrival of a row with the same key.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.received_at = self.received_at.min(other.received_at);
+        self.last_received_at = self.last_received_at.max(other.last_received_at);
+    }
 }
 
 /// Returns each person's current reaction to each message, in the order in which they were made. The current reaction
-/// is the latest one, unless that is a removal. Of reactions at the same time, an emoji wins over a removal, and
-/// greater bytes win over lesser ones. The view `v_current_reactions` has the same rule in SQL.
+/// is the latest one, unless that is a removal. Gateways state whole seconds: of reactions at the same time, the one
+/// that arrived later wins, and of those that arrived together, the one with the greater bytes. The view
+/// `v_current_reactions` has the same rule in SQL.
 pub fn current(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
-    reactions.sort_by_cached_key(|it| Reverse((it.reacted_at, !it.reaction.is_empty(), it.reaction.clone())));
+    reactions.sort_by(|a, b| b.order().cmp(&a.order()));
     let mut seen = HashSet::new();
     reactions.retain(|it| seen.insert((it.instance_id.clone(), it.message_id.clone(), it.from_number.clone())));
     reactions.retain(|it| !it.reaction.is_empty());
@@ -47,25 +60,38 @@ mod tests {
 
     #[test]
     fn the_latest_reaction_of_each_person_is_current_unless_it_is_a_removal() {
-        let reaction = |person: &str, emoji: &str, at: i64| MessageReaction {
+        let reaction = |person: &str, (emoji, at, arrival): (&str, i64, i64)| MessageReaction {
             instance_id: InstanceId::new("123").unwrap(),
             message_id: "A".to_owned(),
             from_number: person.to_owned(),
             reaction: emoji.to_owned(),
             reacted_at: Timestamp::from_millis(at),
-            received_at: Timestamp::from_millis(at),
+            received_at: Timestamp::from_millis(0),
+            last_received_at: Timestamp::from_millis(arrival),
         };
-        let all = vec![
-            reaction("juan", "👍", 1),
-            reaction("juan", "❤️", 5),
-            reaction("ana", "👍", 2),
-            reaction("ana", "", 3),
-            reaction("eva", "", 4),
-            reaction("eva", "a", 4),
-            reaction("eva", "b", 4),
+        // Each line has a person's reactions (what, when, its arrival) and the current one.
+        let table: [(&str, &[(&str, i64, i64)], Option<&str>); 8] = [
+            ("later", &[("👍", 1, 1), ("❤️", 7, 2)], Some("❤️")),
+            ("later, but arrived before", &[("❤️", 6, 1), ("👍", 1, 9)], Some("❤️")),
+            ("removed", &[("👍", 2, 1), ("", 3, 2)], None),
+            ("removed, then again", &[("", 3, 1), ("👍", 5, 2)], Some("👍")),
+            ("changed within a second", &[("😮", 4, 1), ("a", 4, 2)], Some("a")),
+            ("removed within a second", &[("👍", 4, 1), ("", 4, 2)], None),
+            ("made within a second of a removal", &[("", 3, 1), ("👍", 3, 2)], Some("👍")),
+            ("arrived together", &[("", 2, 1), ("a", 2, 1), ("b", 2, 1)], Some("b")),
         ];
-        let shown: Vec<(String, String)> = current(all).into_iter().map(|it| (it.from_number, it.reaction)).collect();
-        let expected = [("eva", "b"), ("juan", "❤️")].map(|(person, emoji)| (person.to_owned(), emoji.to_owned()));
-        assert_eq!(shown, expected);
+        let all = table.iter().flat_map(|(person, made, _)| made.iter().map(|it| reaction(person, *it)));
+        let (forward, mut backward) = (Vec::from_iter(all.clone()), Vec::from_iter(all));
+        backward.reverse();
+        let shown = |all| Vec::from_iter(current(all).into_iter().map(|it| (it.from_number, it.reaction)));
+        let (shown, reversed) = (shown(forward), shown(backward));
+        assert_eq!(shown, reversed);
+        let places = ["arrived together", "made within a second of a removal", "changed within a second"];
+        let places = places.into_iter().chain(["removed, then again", "later, but arrived before", "later"]);
+        assert!(shown.iter().map(|(person, _)| person.as_str()).eq(places), "{shown:?}");
+        for (person, _, expected) in table {
+            let found = shown.iter().find(|(of, _)| of == person).map(|(_, emoji)| emoji.as_str());
+            assert_eq!(found, expected, "{person}");
+        }
     }
 }

@@ -26,6 +26,9 @@ pub struct AckOfMessage {
     /// When the ack first arrived.
     #[schema(example = "2024-08-27T00:00:03.100Z", format = DateTime)]
     pub received_at: String,
+    /// When the latest event arrived that states it. Of `sent` and `failed`, the later one is the ack of the message.
+    #[schema(example = "2024-08-27T00:00:03.100Z", format = DateTime)]
+    pub last_received_at: String,
 }
 
 /// An ack, and the message that it is about.
@@ -75,7 +78,12 @@ pub async fn list(request: ListRequest<AckParameters>) -> Result<HttpResponse, P
 
 impl From<StatedAck> for AckOfMessage {
     fn from(stated: StatedAck) -> Self {
-        Self { ack: stated.ack, timestamp: stated.received_at.seconds(), received_at: rfc3339(stated.received_at) }
+        Self {
+            ack: stated.ack,
+            timestamp: stated.received_at.seconds(),
+            received_at: rfc3339(stated.received_at),
+            last_received_at: rfc3339(stated.last_received_at),
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub struct Reaction {
     pub reacted_at: String,
     #[schema(example = "2024-08-27T00:03:21.004Z", format = DateTime)]
     pub received_at: String,
+    /// When the latest event arrived that says this. Of a person's reactions of the same time, the later one counts.
+    #[schema(example = "2024-08-27T00:03:21.004Z", format = DateTime)]
+    pub last_received_at: String,
 }
 
 /// A person's current reaction to a message.
@@ -103,6 +106,7 @@ impl From<MessageReaction> for Reaction {
             timestamp: reaction.reacted_at.seconds(),
             reacted_at: rfc3339(reaction.reacted_at),
             received_at: rfc3339(reaction.received_at),
+            last_received_at: rfc3339(reaction.last_received_at),
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct AckReport {
 
 pub(crate) const ACKS: ListSource = ListSource {
     table: "message_acks",
-    columns: "instance_id, message_id, ack, ack_rank, received_at",
+    columns: "instance_id, message_id, ack, ack_rank, received_at, last_received_at",
     at: "received_at",
     rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("ack")],
 };
@@ -56,10 +56,10 @@ impl dyn Store + '_ {
 }
 
 /// The columns of [`ACKS`].
-pub(crate) type AckReportRow = (InstanceId, String, String, i16, Timestamp);
+pub(crate) type AckReportRow = (InstanceId, String, String, i16, Timestamp, Timestamp);
 
 impl From<AckReportRow> for AckReport {
-    fn from((instance_id, message_id, ack, rank, received_at): AckReportRow) -> Self {
-        Self { instance_id, message_id, stated: StatedAck { ack, rank, received_at } }
+    fn from((instance_id, message_id, ack, rank, received_at, last_received_at): AckReportRow) -> Self {
+        Self { instance_id, message_id, stated: StatedAck { ack, rank, received_at, last_received_at } }
     }
 }

@@ -20,7 +20,7 @@ pub struct ReactionFilter {
 
 pub(crate) const REACTIONS: ListSource = ListSource {
     table: "message_reactions",
-    columns: "instance_id, message_id, from_number, reaction, reacted_at, received_at",
+    columns: "instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at",
     at: "reacted_at",
     rest: &[KeyColumn::Text("message_id"), KeyColumn::Text("from_number"), KeyColumn::Text("reaction")],
 };
@@ -49,9 +49,9 @@ impl dyn Store + '_ {
 }
 
 /// The columns of [`REACTIONS`].
-pub(crate) type ReactionReportRow = (InstanceId, String, String, String, Timestamp, Timestamp);
+pub(crate) type ReactionReportRow = (InstanceId, String, String, String, Timestamp, Timestamp, Timestamp);
 
 pub(crate) fn reaction(row: ReactionReportRow) -> MessageReaction {
-    let (instance_id, message_id, from_number, reaction, reacted_at, received_at) = row;
-    MessageReaction { instance_id, message_id, from_number, reaction, reacted_at, received_at }
+    let (instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at) = row;
+    MessageReaction { instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at }
 }

@@ -77,9 +77,9 @@ pub(crate) async fn apply(
 /// Stores the acks, and raises the messages by them. New messages are raised by all acks that were ever stated of them,
 /// the others only by the new ones.
 async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
-    let mut acked_before = vec![];
+    let mut acked_before = HashSet::new();
     if !written.inserted.is_empty() {
-        acked_before = rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?;
+        acked_before.extend(rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?);
     }
     if !acks.is_empty() {
         all_written("message_acks", acks.len(), rows.upsert_acks(acks).await?)?;
@@ -90,15 +90,16 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
         written.inserted.iter().map(|message| (message.key(), message)).collect();
     let says_so = |raise: &AckRaise| {
         let message = stated.get(&raise.message_key());
-        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack >= raise.status)
+        raise.delivered_at.is_none() && message.is_some_and(|message| message.ack.order() >= raise.status.order())
     };
     let mut raises = AckRaise::fold(acks.iter().chain(&claimed));
-    raises.retain(|raise| !says_so(raise));
+    raises.retain(|raise| !says_so(raise) && !acked_before.contains(&raise.message_key()));
+    if !acked_before.is_empty() {
+        let acked_before = Vec::from_iter(acked_before);
+        raises.extend(rows.stated_raises(&acked_before).await.map_err(in_table("message_acks"))?);
+    }
     if !raises.is_empty() {
         all_written("messages", 0, rows.raise_acks(&raises).await?)?;
-    }
-    if !acked_before.is_empty() {
-        all_written("messages", 0, rows.take_over_acks(&acked_before).await?)?;
     }
     Ok(())
 }

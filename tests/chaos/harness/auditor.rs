@@ -28,15 +28,16 @@ impl fmt::Display for Audit {
     }
 }
 
-/// Returns an SQL expression for an ack's rank in the guide's order. It is deliberately not taken from the program.
+/// Returns an SQL expression for an ack's rank in the guide's order, in which `sent` and `failed` are equal. It is
+/// deliberately not taken from the program.
 fn rank(ack: &str) -> String {
-    let places = ["pending", "sent", "delivered", "read", "played"].into_iter().enumerate();
-    let places: String = places.map(|(place, word)| format!(" WHEN '{word}' THEN {}", place + 1)).collect();
+    let places = [("pending", 1), ("sent", 2), ("failed", 2), ("delivered", 3), ("read", 4), ("played", 5)];
+    let places = places.map(|(word, place)| format!(" WHEN '{word}' THEN {place}")).concat();
     format!("CASE {ack}{places} ELSE 0 END")
 }
 
 /// Returns queries that count rows that must not exist.
-fn forbidden_rows() -> [(&'static str, String); 4] {
+fn forbidden_rows() -> [(&'static str, String); 5] {
     let stated = "instance_id = messages.instance_id AND message_acks.message_id = messages.id";
     let (own, highest) = (rank("messages.ack"), rank("message_acks.ack"));
     [
@@ -45,6 +46,14 @@ fn forbidden_rows() -> [(&'static str, String); 4] {
             format!(
                 "SELECT count(*) FROM messages WHERE {own} <> \
                  coalesce((SELECT max({highest}) FROM message_acks WHERE message_acks.{stated}), 1)"
+            ),
+        ),
+        (
+            "sent or failed messages of which the other was stated later",
+            format!(
+                "SELECT count(*) FROM messages WHERE ack IN ('sent', 'failed') AND ack <> \
+                 (SELECT ack FROM message_acks WHERE message_acks.{stated} AND ack IN ('sent', 'failed') \
+                 ORDER BY last_received_at DESC, ack LIMIT 1)"
             ),
         ),
         (

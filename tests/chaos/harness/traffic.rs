@@ -9,7 +9,7 @@ use crate::support::events::{ack, reaction, received, sent};
 use buzon::simulate::SeededRng;
 
 const INSTANCES: [&str; 4] = ["7", "8", "9", "10"];
-const ACKS: [&str; 5] = ["pending", "sent", "delivered", "read", "played"];
+const ACKS: [&str; 6] = ["pending", "sent", "failed", "delivered", "read", "played"];
 /// The base of the messages' timestamps, in seconds.
 const EPOCH: u64 = 1_724_716_800;
 

@@ -1,18 +1,27 @@
+use buzon::store::{self, Aim, Difference, Options, Pending};
 use serde_json::json;
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{on_both, record};
 use crate::support::events::{ack, event, received, sent};
 
+/// An ack of message A whose body no other number has.
+fn numbered(word: &str, number: i64) -> String {
+    json!({"event_type": "ack_update", "id": "A", "ack": word, "number": number}).to_string()
+}
+
 #[tokio::test]
-async fn an_ack_moves_forward_and_never_back() {
+async fn an_ack_moves_forward_and_back_only_from_sent_to_failed_or_the_reverse() {
     on_both(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
-        for (word, stands) in [
+        let words = [
             ("pending", "pending"),
             ("sent", "sent"),
             ("failed", "failed"),
+            ("pending", "failed"),
+            ("sent", "sent"),
+            ("error", "error"),
             ("delivered", "delivered"),
             ("sent", "delivered"),
             ("error", "delivered"),
@@ -21,11 +30,93 @@ async fn an_ack_moves_forward_and_never_back() {
             ("played", "played"),
             ("pending", "played"),
             ("whatever", "played"),
-        ] {
-            record(&store, &[event("7", ack("A", word), later(1))]).await;
+        ];
+        for ((word, stands), at) in words.into_iter().zip(1..) {
+            record(&store, &[event("7", numbered(word, at), later(at))]).await;
             assert_eq!(world.value("SELECT ack FROM messages").await, stands, "after {word}");
         }
         assert_eq!(world.value("SELECT count(*) FROM message_acks").await, "8");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_sent_and_failed_the_word_that_was_stated_later_counts_in_any_order_of_recording() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let cases: [(&str, &[(&str, &str, i64)], &str); 7] = [
+            ("sent again", &[("7", "error", 1), ("7", "sent", 2)], "sent"),
+            ("failed after all", &[("7", "sent", 1), ("7", "failed", 2)], "failed"),
+            ("three times", &[("7", "sent", 1), ("7", "error", 2), ("7", "sent", 3)], "sent"),
+            ("without an instance", &[("7", "sent", 1), ("-", "error", 2), ("7", "pending", 3)], "error"),
+            ("all without an instance", &[("-", "error", 1), ("-", "Sent", 2), ("-", "failed", 1)], "Sent"),
+            ("delivered before", &[("7", "delivered", 1), ("7", "error", 2)], "delivered"),
+            ("read later", &[("7", "error", 1), ("7", "sent", 2), ("-", "read", 3)], "read"),
+        ];
+        let ack = |id: &str, (instance, word, at): &(&str, &str, i64)| {
+            let body = json!({"event_type": "ack_update", "id": id, "ack": word, "number": at}).to_string();
+            event(instance, body, later(10 + at))
+        };
+        for (name, acks, stands) in cases {
+            // The message comes before its acks, between them and after them; they come in their order and reversed.
+            for place in 0..=acks.len() {
+                for reversed in [false, true] {
+                    let id = format!("{name} {place} {reversed}");
+                    let mut events: Vec<_> = acks.iter().map(|it| ack(&id, it)).collect();
+                    if reversed {
+                        events.reverse();
+                    }
+                    events.insert(place, event("7", sent(&id, json!({"ack": "pending"})), later(place as i64)));
+                    for alone in events {
+                        record(&store, &[alone]).await;
+                    }
+                    let together = format!("{id} together");
+                    let message = event("7", sent(&together, json!({})), later(place as i64));
+                    let events: Vec<_> = acks.iter().map(|it| ack(&together, it)).chain([message]).collect();
+                    record(&store, &events).await;
+                    for id in [&id, &together] {
+                        let found = world.value(&format!("SELECT ack FROM messages WHERE id = '{id}'")).await;
+                        assert_eq!(found, stands, "{id}");
+                    }
+                }
+            }
+        }
+        let wrong = "SELECT count(*) FROM messages WHERE ack_rank <> (SELECT message_acks.ack_rank FROM message_acks \
+                     WHERE message_acks.instance_id = messages.instance_id AND message_id = id \
+                     AND message_acks.ack = messages.ack)";
+        assert_eq!(world.value(wrong).await, "0");
+        let options = Options { pending: Pending::Refuse, ..world.options() };
+        let differences = store::rebuild(&options, Aim::Check, &|_| ()).await.expect("the ledger can be read");
+        assert!(differences.iter().all(Difference::is_none), "{differences:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_the_acks_that_copies_of_a_message_state_the_later_of_sent_and_failed_counts() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let copy = |ack: &str, at: i64| event("7", sent("A", json!({"ack": ack, "timestamp": 1724716800})), later(at));
+        record(&store, &[copy("error", 1)]).await;
+        assert_eq!(world.value("SELECT ack FROM messages").await, "error");
+        record(&store, &[copy("sent", 5)]).await;
+        assert_eq!(world.value("SELECT ack FROM messages").await, "sent");
+        record(&store, &[event("7", ack("A", "failed"), later(3))]).await;
+        assert_eq!(world.value("SELECT ack FROM messages").await, "sent", "stated before");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exact_repeat_of_sent_does_not_undo_a_failure() {
+    on_both(async |world| {
+        let store = world.open().await;
+        record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
+        for (word, at) in [("sent", 1), ("error", 2), ("sent", 3)] {
+            record(&store, &[event("7", ack("A", word), later(at))]).await;
+        }
+        assert_eq!(world.value("SELECT ack FROM messages").await, "error");
+        assert_eq!(world.value("SELECT count(*) FROM message_acks WHERE received_at < last_received_at").await, "0");
     })
     .await;
 }
@@ -59,15 +150,16 @@ async fn what_is_stated_takes_the_place_of_what_is_implied() {
 }
 
 #[tokio::test]
-async fn an_ack_keeps_its_earliest_arrival_and_so_does_the_ack_that_a_message_states() {
+async fn an_ack_keeps_its_earliest_and_its_latest_arrival_and_so_does_the_ack_that_a_message_states() {
     on_both(async |world| {
         let store = world.open().await;
         let with_more = json!({"event_type": "ack_update", "id": "A", "ack": "read", "extra": 1}).to_string();
         record(&store, &[event("7", ack("A", "read"), later(50))]).await;
         record(&store, &[event("7", with_more, later(20))]).await;
         record(&store, &[event("7", sent("A", json!({"ack": "sent"})), later(70))]).await;
-        let acks = world.rows("SELECT ack, received_at FROM message_acks ORDER BY ack").await;
-        assert_eq!(acks, ["read|2024-08-27T00:06:40.024Z", "sent|2024-08-27T00:06:40.074Z"]);
+        let acks = world.rows("SELECT ack, received_at, last_received_at FROM message_acks ORDER BY ack").await;
+        let [first, last, own] = [".024Z", ".054Z", ".074Z"].map(|end| format!("2024-08-27T00:06:40{end}"));
+        assert_eq!(acks, [format!("read|{first}|{last}"), format!("sent|{own}|{own}")]);
         assert_eq!(world.value("SELECT ack FROM messages").await, "read");
     })
     .await;

@@ -38,6 +38,7 @@ fn body() -> impl Strategy<Value = Value> {
             Just("delivered"),
             Just("read"),
             Just("error"),
+            Just("Failed"),
             Just("odd")
         ]
     };

@@ -80,8 +80,8 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
             ("messages", "UPDATE messages SET body = NULL WHERE instance_id = '7' AND id = 'A0'", (0, 0, 1)),
             (
                 "message_acks",
-                "INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at) \
-                 SELECT '7', 'nobody', ack, ack_rank, received_at FROM message_acks LIMIT 1",
+                "INSERT INTO message_acks SELECT '7', 'nobody', ack, ack_rank, received_at, last_received_at \
+                 FROM message_acks LIMIT 1",
                 (0, 1, 0),
             ),
             ("message_acks", "UPDATE message_acks SET ack_rank = 9 WHERE message_id = 'A3'", (0, 0, -1)),

@@ -199,8 +199,11 @@ impl World {
                  (SELECT events.body_sha256 FROM events WHERE events.seq = messages.event_seq), \
                  (SELECT events.body_sha256 FROM events WHERE events.seq = messages.revoked_seq)",
             ),
-            ("message_acks", "instance_id, message_id, ack, ack_rank, received_at"),
-            ("message_reactions", "instance_id, message_id, from_number, reaction, reacted_at, received_at"),
+            ("message_acks", "instance_id, message_id, ack, ack_rank, received_at, last_received_at"),
+            (
+                "message_reactions",
+                "instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at",
+            ),
             (
                 "chats",
                 "instance_id, chat_id, name, name_at, name_message_id, message_count, service_count, last_message_at, \

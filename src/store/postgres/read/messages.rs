@@ -100,7 +100,8 @@ impl MessageQueries for ReadTransaction<Postgres> {
             r#"
             SELECT
                 shown.instance_id AS "instance_id: _", message_id, from_number, reaction,
-                reacted_at AS "reacted_at: _", received_at AS "received_at: _"
+                reacted_at AS "reacted_at: _", received_at AS "received_at: _",
+                last_received_at AS "last_received_at: _"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
                 SELECT *
@@ -122,7 +123,8 @@ impl MessageQueries for ReadTransaction<Postgres> {
         Ok(sqlx::query_as!(
             StatedAck,
             r#"
-            SELECT ack, ack_rank AS rank, received_at AS "received_at: _"
+            SELECT
+                ack, ack_rank AS rank, received_at AS "received_at: _", last_received_at AS "last_received_at: _"
             FROM message_acks
             WHERE instance_id = $1 AND message_id = $2
             ORDER BY received_at, ack_rank, ack

@@ -12,12 +12,15 @@ impl ReactionRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO message_reactions (
-                instance_id, message_id, from_number, reaction, reacted_at, received_at
+                instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at
             )
             SELECT *
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+            FROM unnest(
+                $1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[]
+            )
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
-            SET received_at = least(message_reactions.received_at, excluded.received_at)
+            SET received_at = least(message_reactions.received_at, excluded.received_at),
+                last_received_at = greatest(message_reactions.last_received_at, excluded.last_received_at)
             "#,
             column(reactions, |it| &it.instance_id) as _,
             column(reactions, |it| it.message_id.as_str()) as _,
@@ -25,6 +28,7 @@ impl ReactionRows for PgConnection {
             column(reactions, |it| it.reaction.as_str()) as _,
             column(reactions, |it| it.reacted_at) as _,
             column(reactions, |it| it.received_at) as _,
+            column(reactions, |it| it.last_received_at) as _,
         )
         .execute(self)
         .await?;

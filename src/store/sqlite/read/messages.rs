@@ -24,6 +24,7 @@ struct ReactionJson {
     reaction: String,
     reacted_at: String,
     received_at: String,
+    last_received_at: String,
 }
 
 impl ReactionJson {
@@ -35,6 +36,7 @@ impl ReactionJson {
             reaction: self.reaction,
             reacted_at: Timestamp::from_rfc3339(&self.reacted_at)?,
             received_at: Timestamp::from_rfc3339(&self.received_at)?,
+            last_received_at: Timestamp::from_rfc3339(&self.last_received_at)?,
         })
     }
 }
@@ -158,7 +160,8 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                     'from_number', from_number,
                     'reaction', reaction,
                     'reacted_at', reacted_at,
-                    'received_at', received_at
+                    'received_at', received_at,
+                    'last_received_at', last_received_at
                 ))
                 FROM (
                     SELECT *
@@ -190,7 +193,8 @@ impl MessageQueries for ReadTransaction<Sqlite> {
         Ok(sqlx::query_as!(
             StatedAck,
             r#"
-            SELECT ack, ack_rank AS "rank: i16", received_at AS "received_at: _"
+            SELECT
+                ack, ack_rank AS "rank: i16", received_at AS "received_at: _", last_received_at AS "last_received_at: _"
             FROM message_acks
             WHERE instance_id = ?1 AND message_id = ?2
             ORDER BY received_at, ack_rank, ack

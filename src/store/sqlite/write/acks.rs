@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::acks::{AckColumns, AckRows};
+use crate::write::acks::{AckColumns, AckRows, RaiseColumns};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::ack::{self, AckRaise, MessageAck};
@@ -26,14 +26,15 @@ impl AckRows for SqliteConnection {
     async fn upsert_acks(&mut self, acks: &[MessageAck]) -> Result<u64, StoreError> {
         let written = sqlx::query!(
             r#"
-            INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at)
+            INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at, last_received_at)
             SELECT
                 value ->> 'instance_id', value ->> 'message_id', value ->> 'ack', value ->> 'ack_rank',
-                value ->> 'received_at'
+                value ->> 'received_at', value ->> 'last_received_at'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
-            SET received_at = min(message_acks.received_at, excluded.received_at)
+            SET received_at = min(message_acks.received_at, excluded.received_at),
+                last_received_at = max(message_acks.last_received_at, excluded.last_received_at)
             "#,
             json(acks.iter().map(AckColumns::from)),
         )
@@ -69,7 +70,8 @@ impl AckRows for SqliteConnection {
                 instance_id AS "instance_id!: InstanceId",
                 message_id AS "message_id!: String",
                 ack AS "ack!: String",
-                received_at AS "received_at!: Timestamp"
+                received_at AS "received_at!: Timestamp",
+                last_received_at AS "last_received_at!: Timestamp"
             FROM message_acks
             WHERE instance_id = '-' AND message_id IN (SELECT value FROM jsonb_each(?1))
             "#,
@@ -79,28 +81,33 @@ impl AckRows for SqliteConnection {
         .await?)
     }
 
-    async fn take_over_acks(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
-        let due = sqlx::query_as!(
-            DueAck,
+    async fn stated_raises(&mut self, messages: &[MessageKey]) -> Result<Vec<AckRaise>, StoreError> {
+        let rows = sqlx::query_as!(
+            RaiseColumns,
             r#"
             SELECT
-                stated.instance_id AS "instance_id!: String",
-                stated.message_id AS "id!: String",
+                stated.instance_id AS "instance_id!: InstanceId",
+                stated.message_id AS "message_id!: String",
                 stated.ack AS "ack!: String",
-                stated.ack_rank AS "ack_rank!: i64",
-                stated.delivered_at AS "delivered_at: String",
-                stated.read_at AS "read_at: String"
+                stated.ack_rank AS "ack_rank!: i16",
+                stated.last_received_at AS "stated_at!: Timestamp",
+                stated.delivered_at AS "delivered_at: Timestamp",
+                stated.read_at AS "read_at: Timestamp"
             FROM (
                 SELECT
-                    message_acks.instance_id, message_acks.message_id, message_acks.ack, message_acks.ack_rank,
+                    message_acks.*,
                     row_number() OVER (
                         PARTITION BY message_acks.instance_id, message_acks.message_id
-                        ORDER BY message_acks.ack_rank DESC, message_acks.ack DESC
+                        ORDER BY
+                            CASE message_acks.ack_rank WHEN ?2 THEN ?3 ELSE message_acks.ack_rank END DESC,
+                            CASE WHEN message_acks.ack_rank IN (?2, ?3) THEN message_acks.last_received_at END DESC,
+                            message_acks.ack_rank DESC,
+                            message_acks.ack DESC
                     ) AS place,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?2) OVER (
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?4) OVER (
                         PARTITION BY message_acks.instance_id, message_acks.message_id
                     ) AS delivered_at,
-                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?3) OVER (
+                    min(message_acks.received_at) FILTER (WHERE message_acks.ack_rank >= ?5) OVER (
                         PARTITION BY message_acks.instance_id, message_acks.message_id
                     ) AS read_at
                 FROM jsonb_each(?1) AS key
@@ -108,24 +115,17 @@ impl AckRows for SqliteConnection {
                     ON message_acks.instance_id = key.value ->> 'instance_id'
                     AND message_acks.message_id = key.value ->> 'id'
             ) AS stated
-            CROSS JOIN messages
-                ON messages.instance_id = stated.instance_id AND messages.id = stated.message_id
-            WHERE stated.place = 1
-                AND stated.ack_rank > 0
-                AND (stated.ack_rank, stated.ack) >= (messages.ack_rank, messages.ack)
-                AND (
-                    stated.ack <> messages.ack
-                    OR stated.ack_rank <> messages.ack_rank
-                    OR stated.delivered_at IS NOT messages.delivered_at
-                    OR stated.read_at IS NOT messages.read_at
-                )
+            WHERE stated.place = 1 AND stated.ack_rank > 0
             "#,
             json(messages),
+            ack::SENT,
+            ack::FAILED,
             ack::DELIVERED,
             ack::READ,
-        );
-        let due = due.fetch_all(&mut *self).await?;
-        write_acks(self, due).await
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(rows.into_iter().map(AckRaise::from).collect())
     }
 
     async fn raise_acks(&mut self, raises: &[AckRaise]) -> Result<u64, StoreError> {
@@ -142,6 +142,17 @@ impl AckRows for SqliteConnection {
                     known.read_at AS known_read_at,
                     key.value ->> 'ack' AS ack,
                     key.value ->> 'rank' AS ack_rank,
+                    CASE WHEN known.ack_rank IN (?2, ?3) AND key.value ->> 'rank' IN (?2, ?3) THEN
+                        (key.value ->> 'stated_at', key.value ->> 'rank', key.value ->> 'ack') > (
+                            SELECT message_acks.last_received_at, known.ack_rank, known.ack
+                            FROM message_acks
+                            WHERE message_acks.instance_id = known.instance_id
+                                AND message_acks.message_id = known.id
+                                AND message_acks.ack = known.ack
+                        )
+                    ELSE
+                        (key.value ->> 'rank', key.value ->> 'ack') > (known.ack_rank, known.ack)
+                    END AS is_greater,
                     coalesce(
                         min(known.delivered_at, key.value ->> 'delivered_at'),
                         known.delivered_at,
@@ -157,16 +168,16 @@ impl AckRows for SqliteConnection {
             SELECT
                 instance_id AS "instance_id!: String",
                 id AS "id!: String",
-                CASE WHEN (ack_rank, ack) > (known_rank, known_ack) THEN ack ELSE known_ack END AS "ack!: String",
-                max(known_rank, ack_rank) AS "ack_rank!: i64",
+                CASE WHEN is_greater THEN ack ELSE known_ack END AS "ack!: String",
+                CASE WHEN is_greater THEN ack_rank ELSE known_rank END AS "ack_rank!: i64",
                 delivered_at AS "delivered_at: String",
                 read_at AS "read_at: String"
             FROM stated
-            WHERE (ack_rank, ack) > (known_rank, known_ack)
-                OR delivered_at IS NOT known_delivered_at
-                OR read_at IS NOT known_read_at
+            WHERE is_greater OR delivered_at IS NOT known_delivered_at OR read_at IS NOT known_read_at
             "#,
             json(raises),
+            ack::SENT,
+            ack::FAILED,
         );
         let due = due.fetch_all(&mut *self).await?;
         write_acks(self, due).await
