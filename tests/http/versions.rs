@@ -18,7 +18,8 @@ async fn get(service: &Service, path: &str) -> Value {
 async fn a_message_shows_its_texts_and_when_it_was_edited_and_deleted() {
     on_both(async |world| {
         let store = world.open().await;
-        let service = Service::start_paced(&world, store.clone(), &[("BUZON_WEBHOOK_SECRET", SECRET)], StreamPace::default());
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
+        let service = Service::start_paced(&world, store.clone(), &settings, StreamPace::default());
         let copies = [
             json!({"body": "Dos pizas", "media_url": format!("data:image/png;base64,{}", "A".repeat(4_000))}),
             json!({"body": "Dos pizzas"}),

@@ -177,6 +177,6 @@ pub(crate) trait MessageRows {
     /// most those that may be folded, but at least one copy is returned.
     async fn copies(&mut self, keys: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError>;
 
-    /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+    /// Returns the keys of the outgoing messages with these ids, in all instances but `-`. Service messages are none.
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 }
