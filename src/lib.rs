@@ -17,3 +17,8 @@ pub mod simulate;
 pub mod telemetry;
 
 pub use {domain, platform, store};
+
+/// Its `#[test]`, which has a time limit, is that of the whole crate.
+#[cfg(test)]
+#[macro_use]
+extern crate limit;

@@ -12,6 +12,12 @@ const CRATES: [&str; 3] = ["domain", "platform", "store"];
 
 /// Every source file by its path in `src`, with its text without tests.
 fn sources() -> Vec<(PathBuf, String)> {
+    let without_tests = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    files("src").into_iter().map(|(path, text)| (path, without_tests(text))).collect()
+}
+
+/// Every file with Rust in it by its path in `folder`, with its text.
+fn files(folder: &str) -> Vec<(PathBuf, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("the folder can be read") {
             let path = entry.expect("the entry can be read").path();
@@ -22,14 +28,13 @@ fn sources() -> Vec<(PathBuf, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(&root, &mut files);
     assert!(files.len() > 30, "the source is here");
     let text = |path: &PathBuf| fs::read_to_string(path).expect("it is text");
-    let without_tests = |text: String| text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
     let relative = |path: &Path| path.strip_prefix(&root).expect("it is below").to_path_buf();
-    files.iter().map(|path| (relative(path), without_tests(text(path)))).collect()
+    files.iter().map(|path| (relative(path), text(path))).collect()
 }
 
 /// The code of a text, without its comments.
@@ -247,5 +252,22 @@ fn a_comment_begins_with_a_subject_or_a_verb() {
             let fragment = opens.is_some_and(|opening| FRAGMENTS.iter().any(|word| opening.starts_with(word)));
             assert!(!fragment, "{}: {line}", path.display());
         }
+    }
+}
+
+/// The attribute `#[test]` of `tests/limit`, for functions with and without `async`.
+#[test]
+fn every_test_has_a_time_limit() {
+    let files = [files("src"), files("tests")].concat();
+    let roots = CRATES.map(|name| format!("{name}/lib.rs"));
+    for root in roots.iter().map(String::as_str).chain(["lib.rs", "main.rs"]) {
+        let takes = |(path, text): &(PathBuf, String)| {
+            path == Path::new(root) && text.contains("#[macro_use]\nextern crate limit;")
+        };
+        assert!(files.iter().any(takes), "{root} does not take its tests from the crate limit");
+    }
+    for (path, text) in files {
+        let other = concat!("#[tokio", "::test");
+        assert!(!text.contains(other), "{}: declare a test with #[test], also if it is async", path.display());
     }
 }

@@ -7,6 +7,10 @@
 //! - `chaos` causes faults, `fuzz` sends arbitrary input, `size` measures answers from large databases.
 //! - `architecture` checks rules of the source itself.
 
+/// Its `#[test]`, which has a time limit, is that of the whole program.
+#[macro_use]
+extern crate limit;
+
 mod architecture;
 mod backup;
 mod blob;

@@ -45,13 +45,13 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[test]
     async fn a_request_without_an_answer_ends() {
         let answer = within::<()>(Duration::ZERO, pending()).await;
         assert!(matches!(answer, Err(BlobError::Unavailable(_))), "{answer:?}");
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_stream_that_stalls_gives_what_it_had_and_ends_with_an_error() {
         let stalling = stream::iter([Ok(1), Ok(2)]).chain(stream::pending()).boxed();
         let items: Vec<_> = each_within(Duration::ZERO, stalling).collect().await;

@@ -128,7 +128,7 @@ mod tests {
         S3Options { endpoint: Url::parse(endpoint).ok(), region: None, path_style, keys: Some(keys) }
     }
 
-    #[tokio::test]
+    #[test]
     async fn the_bucket_stands_where_the_style_wants_it() {
         use object_store::signer::{Method, Signer};
         for (options, url) in [

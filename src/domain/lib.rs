@@ -19,3 +19,8 @@ pub mod search;
 mod sql;
 pub mod statistics;
 pub mod time;
+
+/// Its `#[test]`, which has a time limit, is that of the whole crate.
+#[cfg(test)]
+#[macro_use]
+extern crate limit;

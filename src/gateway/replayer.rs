@@ -219,7 +219,8 @@ fn outcome_label<T>(answer: &Result<T, GatewayError>) -> &'static str {
 enum Recovery {
     /// The database takes a transaction.
     Probe,
-    /// An event was stored. A probe is not enough, because the last one succeeded and events were refused nevertheless.
+    /// An event was stored since the last refusal. A probe is not enough, because the last one succeeded and events were
+    /// refused nevertheless, such as on a disk without room.
     Commit,
 }
 
@@ -236,7 +237,6 @@ struct StoreWatch {
 impl StoreWatch {
     /// Waits until events can be stored and none was refused for a moment. Returns how many were refused before that.
     async fn until_recovered(&self, proof: Recovery) -> u64 {
-        let stored = self.outage.stored();
         let mut pause = FIRST_PROBE;
         loop {
             let refused = self.outage.refused();
@@ -246,7 +246,7 @@ impl StoreWatch {
                 continue;
             }
             let has_recovered = match proof {
-                _ if self.outage.stored() > stored => true,
+                _ if self.outage.has_stored_since() => true,
                 Recovery::Probe => self.takes_transactions().await,
                 Recovery::Commit => false,
             };

@@ -3,7 +3,7 @@
 //! - [`clock`], [`disk`], [`private_folder`] and [`random`] give access to the machine; tests replace the clock.
 //! - [`threads`] and [`supervisor`] run tasks: on threads of their own, and again after a panic.
 //! - [`tls`] and [`outbound`] are for requests to other servers.
-//! - [`meters`] has the metrics, and [`outage`] counts refused and stored events for those who wait for the end of an
+//! - [`meters`] has the metrics, and [`outage`] notes refused and stored events for those who wait for the end of an
 //!   outage.
 //! - [`terminal`] prints text for people, without what a terminal would obey.
 
@@ -18,3 +18,8 @@ pub mod supervisor;
 pub mod terminal;
 pub mod threads;
 pub mod tls;
+
+/// Its `#[test]`, which has a time limit, is that of the whole crate.
+#[cfg(test)]
+#[macro_use]
+extern crate limit;

@@ -1,27 +1,29 @@
-//! Counts of refused and of stored events, from which the replayer sees when an outage begins and ends.
+//! The events that were refused, and whether one was stored since. From these, the replayer sees when an outage begins and
+//! when it ends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts since the start of the service.
+/// The refusals since the start of the service.
 #[derive(Debug, Default)]
 pub struct Outage {
     refused: AtomicU64,
-    stored: AtomicU64,
+    stored_since: AtomicBool,
     begun: Notify,
 }
 
 impl Outage {
     /// Counts an event that was answered 503, so that its sender will repeat it.
     pub fn refuse(&self) {
+        self.stored_since.store(false, Ordering::SeqCst);
         self.refused.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
     }
 
-    /// Counts a commit.
+    /// Notes a commit.
     pub fn store(&self) {
-        self.stored.fetch_add(1, Ordering::SeqCst);
+        self.stored_since.store(true, Ordering::SeqCst);
     }
 
     /// Returns how many events were refused.
@@ -29,9 +31,9 @@ impl Outage {
         self.refused.load(Ordering::SeqCst)
     }
 
-    /// Returns how many commits there were.
-    pub fn stored(&self) -> u64 {
-        self.stored.load(Ordering::SeqCst)
+    /// Returns whether there was a commit since the last refusal, or since the start if there was none.
+    pub fn has_stored_since(&self) -> bool {
+        self.stored_since.load(Ordering::SeqCst)
     }
 
     /// Waits until more than `than` events have been refused. Only one task may wait.

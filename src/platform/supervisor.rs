@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
+    #[test]
     async fn a_task_that_panics_is_started_again_and_one_that_ends_is_not() {
         let starts = AtomicU32::new(0);
         keep("of this test", CancellationToken::new(), async || {
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(starts.load(Ordering::SeqCst), 2);
     }
 
-    #[tokio::test]
+    #[test]
     async fn it_is_not_started_again_once_the_service_is_to_end() {
         let (starts, stop) = (AtomicU32::new(0), CancellationToken::new());
         stop.cancel();
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(starts.load(Ordering::SeqCst), 1);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_task_with_nothing_to_finish_is_dropped_when_the_service_is_to_end() {
         let stop = CancellationToken::new();
         keep_until("of this test", stop.clone(), async || {

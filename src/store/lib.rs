@@ -288,3 +288,8 @@ pub async fn inspect_copy(kind: DatabaseKind, copy: &Path) -> Result<Option<Copi
         _ => Ok(None),
     }
 }
+
+/// Its `#[test]`, which has a time limit, is that of the whole crate.
+#[cfg(test)]
+#[macro_use]
+extern crate limit;

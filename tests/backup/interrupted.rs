@@ -16,7 +16,7 @@ async fn prepared(backend: Backend, dest_in_bucket: bool, s3: &S3Server) -> (Sit
     (site, buzon, gateway)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_backup_that_is_killed_in_the_middle_never_counts_and_the_next_one_removes_it() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         for dest_in_bucket in [false, true] {
@@ -60,7 +60,7 @@ async fn a_backup_that_is_killed_in_the_middle_never_counts_and_the_next_one_rem
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_in_the_middle_leaves_no_database_and_can_be_done_again() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let s3 = S3Server::start().await;
@@ -79,7 +79,7 @@ async fn a_restore_that_is_killed_in_the_middle_leaves_no_database_and_can_be_do
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_second_backup_at_the_same_time_is_refused_and_the_first_ends_well() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let s3 = S3Server::start().await;

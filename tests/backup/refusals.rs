@@ -12,7 +12,7 @@ async fn backed_up(site: Site) -> Site {
     site
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_damaged_copy_of_the_database_is_found_and_nothing_is_restored_of_it() {
     on_all(async |site| {
         let site = backed_up(site).await;
@@ -34,7 +34,7 @@ async fn a_damaged_copy_of_the_database_is_found_and_nothing_is_restored_of_it()
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_damaged_or_missing_file_is_found_and_left_out_only_when_told_so() {
     on_all(async |site| {
         let site = backed_up(site).await;
@@ -59,7 +59,7 @@ async fn a_damaged_or_missing_file_is_found_and_left_out_only_when_told_so() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_place_that_is_not_empty_is_left_as_it_is() {
     on_all(async |site| {
         let site = backed_up(site).await;
@@ -87,7 +87,7 @@ async fn a_place_that_is_not_empty_is_left_as_it_is() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_log_without_its_database_or_a_running_service_is_no_empty_place() {
     let site = backed_up(Site::in_folders(Backend::Sqlite).await).await;
     let twin = site.empty_twin().await;
@@ -102,7 +102,7 @@ async fn a_log_without_its_database_or_a_running_service_is_no_empty_place() {
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_backup_of_one_kind_of_database_is_not_restored_into_the_other() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = backed_up(Site::in_folders(backend).await).await;
@@ -114,7 +114,7 @@ async fn a_backup_of_one_kind_of_database_is_not_restored_into_the_other() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn places_that_make_no_sense_are_refused_in_one_line() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = backed_up(Site::in_folders(backend).await).await;
@@ -139,7 +139,7 @@ async fn places_that_make_no_sense_are_refused_in_one_line() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_pg_dump_that_is_missing_or_too_old_is_named_with_the_remedy_and_leaves_nothing() {
     let site = backed_up(Site::in_folders(Backend::Postgres).await).await;
     let before = site.backups();
@@ -160,7 +160,7 @@ async fn a_pg_dump_that_is_missing_or_too_old_is_named_with_the_remedy_and_leave
 }
 
 /// This `pg_dump` fails in the middle of its work, with a message that quotes a row.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_pg_dump_that_fails_makes_no_backup_and_its_error_is_told() {
     let site = backed_up(Site::in_folders(Backend::Postgres).await).await;
     let before = site.backups();

@@ -58,7 +58,7 @@ const BEFORE: &str = "pause; exec $real \"$@\"";
 const AFTER: &str = "$real \"$@\"; code=$?; pause; exit $code";
 
 /// After the restore is killed, its `pg_restore` continues, and commits a database with the original's name.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_at_any_step_leaves_nothing_that_serves_and_can_be_done_again() {
     let site = backed_up().await;
     let id = "SELECT database_id FROM installation";
@@ -93,7 +93,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_nothing_that_serves_and_can
 }
 
 /// A killed restore's `pg_restore` can still be in its transaction when the restore runs again.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_session_that_a_killed_restore_left_behind_is_ended_by_the_next() {
     let site = backed_up().await;
     let twin = site.empty_twin().await;
@@ -108,7 +108,7 @@ async fn a_session_that_a_killed_restore_left_behind_is_ended_by_the_next() {
 }
 
 /// A mark that another user set says nothing about the tables beside it.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_mark_that_somebody_else_has_made_empties_no_database() {
     let site = backed_up().await;
     let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
@@ -124,7 +124,7 @@ async fn a_mark_that_somebody_else_has_made_empties_no_database() {
 }
 
 /// A copy that the database refuses leaves nothing behind, not even the mark.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_restore_that_the_database_refuses_leaves_an_empty_database() {
     let site = backed_up().await;
     let twin = site.empty_twin().await;

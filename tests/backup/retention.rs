@@ -1,6 +1,6 @@
 use super::*;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_second_backup_copies_only_the_files_that_are_new() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(5).await;
@@ -31,7 +31,7 @@ async fn a_second_backup_copies_only_the_files_that_are_new() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn older_backups_go_and_with_them_the_files_that_no_other_needs() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(3).await;
@@ -57,7 +57,7 @@ async fn older_backups_go_and_with_them_the_files_that_no_other_needs() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn nothing_goes_when_the_new_one_fails_or_an_old_one_cannot_be_read() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = Site::in_folders(backend).await;
@@ -86,7 +86,7 @@ async fn nothing_goes_when_the_new_one_fails_or_an_old_one_cannot_be_read() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_that_the_media_store_has_lost_is_told_of_and_the_backup_is_made() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(2).await;

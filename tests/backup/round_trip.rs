@@ -18,7 +18,7 @@ async fn answers(buzon: &Buzon, pictures: usize) -> Vec<Vec<u8>> {
     answers
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_backup_under_load_has_every_event_that_was_acknowledged_before_it_began() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(3).await;
@@ -47,7 +47,7 @@ async fn a_backup_under_load_has_every_event_that_was_acknowledged_before_it_beg
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_restored_service_gives_the_same_answers_and_files_byte_for_byte_and_goes_on() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(5).await;
@@ -76,7 +76,7 @@ async fn a_restored_service_gives_the_same_answers_and_files_byte_for_byte_and_g
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_takes_the_originals_place_uses_its_media_store_and_goes_on_in_its_backups() {
     on_all(async |site| {
         let (_gateway, origin) = gateway(2).await;
@@ -105,7 +105,7 @@ async fn what_takes_the_originals_place_uses_its_media_store_and_goes_on_in_its_
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn nobody_else_can_read_a_backup_or_what_is_restored() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = Site::in_folders(backend).await;
@@ -133,7 +133,7 @@ async fn nobody_else_can_read_a_backup_or_what_is_restored() {
 /// The document whose manual steps are followed.
 const DOCUMENT: &str = include_str!("../../docs/backup.md");
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_backup_is_of_use_without_buzon_as_its_document_says() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let site = Site::in_folders(backend).await;

@@ -12,7 +12,7 @@ async fn listed(blobs: &Blobs) -> Vec<(ObjectKey, u64)> {
     found
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_is_stored_found_read_and_removed() {
     on_both(async |place| {
         let (content, blobs) = (bytes(1, 100_000), &place.blobs);
@@ -33,7 +33,7 @@ async fn a_file_is_stored_found_read_and_removed() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn any_range_of_a_file_can_be_read_but_none_beyond_its_end() {
     on_both(async |place| {
         let content = bytes(2, 200_000);
@@ -50,7 +50,7 @@ async fn any_range_of_a_file_can_be_read_but_none_beyond_its_end() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_empty_file_is_a_file() {
     on_both(async |place| {
         let key = place.put(b"").await.expect("it is stored");
@@ -61,7 +61,7 @@ async fn an_empty_file_is_a_file() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_missing_file_is_distinguished_from_an_error() {
     on_both(async |place| {
         for range in [0..0, 0..1] {
@@ -71,7 +71,7 @@ async fn a_missing_file_is_distinguished_from_an_error() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_large_file_goes_up_in_parts_and_comes_back_the_same() {
     on_both(async |place| {
         let content = bytes(3, 20 * MIB + 1);
@@ -86,7 +86,7 @@ async fn a_large_file_goes_up_in_parts_and_comes_back_the_same() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn up_to_8_mib_go_up_at_once() {
     let place = TestBlobs::bucket().await;
     let content = bytes(4, 8 * MIB);
@@ -96,7 +96,7 @@ async fn up_to_8_mib_go_up_at_once() {
     assert_eq!((place.server().arrived(Operation::Put), place.server().arrived(Operation::UploadPart)), (1, 2));
 }
 
-#[tokio::test]
+#[test]
 async fn storing_a_file_again_changes_nothing() {
     on_both(async |place| {
         for content in [bytes(6, 1000), bytes(7, 9 * MIB)] {
@@ -109,7 +109,7 @@ async fn storing_a_file_again_changes_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_of_another_length_than_stated_is_refused_and_leaves_nothing() {
     on_both(async |place| {
         for (length, stated) in [(1000, 1001), (1000, 999), (9 * MIB, 10 * MIB), (9 * MIB, MIB)] {
@@ -122,7 +122,7 @@ async fn a_file_of_another_length_than_stated_is_refused_and_leaves_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_list_has_our_files_and_nothing_else() {
     on_both(async |place| {
         let mut stored = Vec::new();
@@ -143,7 +143,7 @@ async fn the_list_has_our_files_and_nothing_else() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn prefixes_of_a_bucket_do_not_see_each_others_files() {
     let place = TestBlobs::bucket().await;
     let server = place.server();
@@ -155,7 +155,7 @@ async fn prefixes_of_a_bucket_do_not_see_each_others_files() {
     assert_eq!(listed(&place.blobs).await, [(key, 7)]);
 }
 
-#[tokio::test]
+#[test]
 async fn errors_contain_neither_keys_nor_the_servers_message() {
     let place = TestBlobs::bucket().await;
     place.server().fail(|_| true);

@@ -7,7 +7,7 @@ use buzon::domain::time::timestamp::Timestamp;
 
 use super::{TestBlobs, bytes};
 
-#[tokio::test]
+#[test]
 async fn the_folder_is_made_for_its_owner_alone() {
     let place = TestBlobs::folder();
     let folder = place.blobs.folder().expect("it is a folder");
@@ -25,7 +25,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(error.to_string().contains(place.path().to_str().expect("it is text")), "{error}");
 }
 
-#[tokio::test]
+#[test]
 async fn what_a_dead_process_left_goes_and_everything_else_stays() {
     let place = TestBlobs::folder();
     let key = place.put(&bytes(1, 10)).await.expect("it is stored");

@@ -67,7 +67,7 @@ impl Garage {
     }
 }
 
-#[tokio::test]
+#[test]
 #[ignore = "needs Garage, which is another program"]
 async fn a_real_server_takes_keeps_lists_signs_and_removes() {
     let garage = Garage::start().await;

@@ -18,7 +18,7 @@ fn put_all(place: &TestBlobs, files: u64, size: usize) -> JoinSet<()> {
     (0..files).map(put).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn a_fifth_large_file_waits_until_one_of_four_is_done() {
     let place = TestBlobs::bucket().await;
     let server = place.server();
@@ -34,7 +34,7 @@ async fn a_fifth_large_file_waits_until_one_of_four_is_done() {
     assert_eq!(server.answered(Operation::CompleteUpload), 5);
 }
 
-#[tokio::test]
+#[test]
 async fn small_files_wait_when_16_mib_are_under_way() {
     let place = TestBlobs::bucket().await;
     let server = place.server();

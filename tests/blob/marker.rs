@@ -3,7 +3,7 @@ use buzon::blob::Owner;
 use super::on_both;
 use crate::support::s3::Operation;
 
-#[tokio::test]
+#[test]
 async fn the_first_database_owns_the_files_and_any_other_is_refused() {
     on_both(async |place| {
         let claims = [
@@ -22,7 +22,7 @@ async fn the_first_database_owns_the_files_and_any_other_is_refused() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_two_databases_that_claim_at_once_one_is_the_owner_from_their_second_claim() {
     let place = super::TestBlobs::bucket().await;
     let gate = place.server().hold(Operation::Put, 1);
@@ -40,7 +40,7 @@ async fn of_two_databases_that_claim_at_once_one_is_the_owner_from_their_second_
     assert!([(Owner::Us, Owner::Another), (Owner::Another, Owner::Us)].contains(&(first, second)));
 }
 
-#[tokio::test]
+#[test]
 async fn a_marker_that_is_no_id_is_somebody_elses() {
     on_both(async |place| {
         std::fs::create_dir_all(place.path()).expect("there is room");

@@ -13,7 +13,7 @@ async fn presign(place: &TestBlobs, key: &ObjectKey) -> Option<Url> {
     url.expect("it can be signed")
 }
 
-#[tokio::test]
+#[test]
 async fn a_signed_url_gives_the_file_to_anyone_with_its_type_and_disposition() {
     let place = TestBlobs::bucket().await;
     let key = place.put(b"content").await.expect("it is stored");
@@ -26,7 +26,7 @@ async fn a_signed_url_gives_the_file_to_anyone_with_its_type_and_disposition() {
     assert_eq!(answer.bytes().await.expect("it can be read"), "content".as_bytes());
 }
 
-#[tokio::test]
+#[test]
 async fn a_url_that_is_not_signed_or_was_changed_gives_nothing() {
     let place = TestBlobs::bucket().await;
     let key = place.put(b"content").await.expect("it is stored");
@@ -44,7 +44,7 @@ async fn a_url_that_is_not_signed_or_was_changed_gives_nothing() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_folder_has_no_urls() {
     let place = TestBlobs::folder();
     let key = place.put(b"content").await.expect("it is stored");

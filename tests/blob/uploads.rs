@@ -28,7 +28,7 @@ async fn vanish(put: impl Future<Output = Result<(), BlobError>>, reached: impl 
     }
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(1, 20 * MIB));
@@ -38,7 +38,7 @@ async fn an_upload_whose_caller_vanishes_while_a_part_is_sent_is_aborted() {
     assert_eq!(server.arrived(Operation::UploadPart), 2);
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_whose_caller_vanishes_before_the_server_has_named_it_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(2, 9 * MIB));
@@ -48,7 +48,7 @@ async fn an_upload_whose_caller_vanishes_before_the_server_has_named_it_is_abort
     assert_clean(&place, &key(&content)).await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_whose_caller_vanishes_while_it_is_completed_is_complete() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(3, 9 * MIB));
@@ -60,7 +60,7 @@ async fn an_upload_whose_caller_vanishes_while_it_is_completed_is_complete() {
     assert!(place.read(&key(&content), 0..content.len() as u64).await.expect("it can be read") == content);
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_to_a_folder_whose_caller_vanishes_leaves_no_file() {
     let place = TestBlobs::folder();
     let (file, key) = (temporary(b""), key(b"so large that it takes a while"));
@@ -80,17 +80,17 @@ async fn assert_aborts(fail: impl Fn(&S3Server)) {
     assert_clean(&place, &key(&content)).await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_of_which_a_part_fails_is_aborted() {
     assert_aborts(|server| server.fail(|operation| operation == Operation::UploadPart)).await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_that_cannot_be_completed_is_aborted() {
     assert_aborts(|server| server.fail(|operation| operation == Operation::CompleteUpload)).await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_upload_of_a_file_that_shrinks_meanwhile_is_aborted() {
     let place = TestBlobs::bucket().await;
     let (server, content) = (place.server(), bytes(6, 20 * MIB));

@@ -64,7 +64,7 @@ async fn is_what_the_ledger_says(world: &World) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn killed_again_and_again_a_migration_gets_through_and_is_as_if_nothing_had_been() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         println!("on {backend:?}");

@@ -33,7 +33,7 @@ async fn make_secrets(folder: &Path) {
     assert!(made.expect("bash is there").success());
 }
 
-#[tokio::test]
+#[test]
 async fn every_service_is_confined_health_checked_and_restarted() {
     let compose = yaml(COMPOSE).await;
     let services: Vec<_> = entries(&compose["services"]).collect();
@@ -75,7 +75,7 @@ fn secrets_are_where_containers_have_them() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn every_file_and_secret_that_the_services_name_is_there() {
     let compose = yaml(COMPOSE).await;
     let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -109,7 +109,7 @@ async fn every_file_and_secret_that_the_services_name_is_there() {
 }
 
 /// The secrets are those of the guide, in the places where the containers have them.
-#[tokio::test]
+#[test]
 async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     make_secrets(folder.path()).await;
@@ -136,7 +136,7 @@ async fn buzon_takes_the_settings_that_the_image_and_the_services_give_it() {
 }
 
 /// Runs the script for the PostgreSQL image on a server whose superuser has the same name as there.
-#[tokio::test]
+#[test]
 async fn the_database_is_buzons_own_and_its_user_may_do_nothing_else() {
     let server = Server::start("");
     postgres::execute(&server.url, "CREATE ROLE postgres LOGIN SUPERUSER; CREATE ROLE stranger LOGIN").await;

@@ -77,7 +77,7 @@ impl Reader {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn it_leads_from_nothing_to_a_stored_message() {
     let guide = text("docs/inicio.md");
     let blocks: Vec<&str> = guide.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();

@@ -72,7 +72,7 @@ fn the_api_has_the_same_port_everywhere() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn the_workflow_runs_what_a_developer_runs_and_may_do_nothing_else() {
     let workflow = yaml(".github/workflows/ci.yml").await;
     assert_eq!(workflow["permissions"], json!({"contents": "read"}));

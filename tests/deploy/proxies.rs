@@ -31,7 +31,7 @@ async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Runn
     }
 }
 
-#[tokio::test]
+#[test]
 async fn signed_events_of_anybody_arrive_at_each_url_that_can_be_registered() {
     behind_each(&SETTINGS, async |world, front| {
         for (id, path) in [("A", "/webhook"), ("B", "/webhook/"), ("C", "/webhook/7"), ("D", "/webhook/7/")] {
@@ -46,7 +46,7 @@ async fn signed_events_of_anybody_arrive_at_each_url_that_can_be_registered() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn ids_with_reserved_characters_in_a_url_arrive_unchanged() {
     behind_each(&SETTINGS, async |world, front| {
         for (n, instance) in ["50%25", "100%25%20%2B%C3%B1", "a%3Fb%23c"].iter().enumerate() {
@@ -62,7 +62,7 @@ async fn ids_with_reserved_characters_in_a_url_arrive_unchanged() {
 }
 
 /// The proxy is on this machine, and its clients are not.
-#[tokio::test]
+#[test]
 async fn without_a_secret_nothing_is_taken_through_it() {
     behind_each(&[], async |world, front| {
         let post = front.client(STRANGER).post(front.url("/webhook/7")).header("Host", "localhost");
@@ -75,7 +75,7 @@ async fn without_a_secret_nothing_is_taken_through_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_large_event_goes_through_and_one_that_is_too_large_is_told_so() {
     const MIB: usize = 1024 * 1024;
     behind_each(&SETTINGS, async |world, front| {
@@ -92,7 +92,7 @@ async fn a_large_event_goes_through_and_one_that_is_too_large_is_told_so() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn nothing_else_of_buzon_is_public() {
     behind_each(&SETTINGS, async |_, front| {
         for path in [
@@ -122,7 +122,7 @@ async fn nothing_else_of_buzon_is_public() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_api_is_for_ones_own_networks_and_always_asks_for_a_token() {
     behind_each(&SETTINGS, async |_, front| {
         let read = answer(front.get("/api/v1/messages").bearer_auth(TOKEN)).await;
@@ -182,7 +182,7 @@ fn paths(listener: &FileServer) -> Vec<String> {
 }
 
 /// Both listeners are stand-ins that record what is passed on.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_written() {
     for (proxy, version) in
         [Proxy::Nginx, Proxy::Caddy].into_iter().flat_map(|proxy| [(proxy, "http1.1"), (proxy, "http2")])
@@ -214,7 +214,7 @@ async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_wr
     }
 }
 
-#[tokio::test]
+#[test]
 async fn without_tls_there_is_nothing_but_the_way_to_it() {
     behind_each(&SETTINGS, async |world, front| {
         for path in ["/api/v1/messages", "/metrics", "/health/live", "/docs/", "/"] {
@@ -230,7 +230,7 @@ async fn without_tls_there_is_nothing_but_the_way_to_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_stream_is_not_held_back() {
     behind_each(&SETTINGS, async |_, front| {
         let mut stream = Stream::open(front.get("/api/v1/stream?since_seq=0").bearer_auth(TOKEN)).await;
@@ -253,7 +253,7 @@ fn clients(log: &str) -> Vec<String> {
 
 /// buzon trusts a client on this machine, such as a tunnel. It would therefore believe a claimed address that the proxy
 /// passed on.
-#[tokio::test]
+#[test]
 async fn the_log_names_the_clients_own_address_whatever_it_claims() {
     for from in [STRANGER, OWNER] {
         behind_each(&SETTINGS, async |world, front| {
@@ -269,7 +269,7 @@ async fn the_log_names_the_clients_own_address_whatever_it_claims() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn caddys_file_has_the_form_that_caddy_gives_it() {
     let output = Command::new("caddy").arg("fmt").arg(project("deploy/Caddyfile")).output().await;
     let output = output.expect("caddy is there; scripts/test --install brings it");

@@ -36,13 +36,13 @@ fn value(key: &str) -> String {
     values[0].to_owned()
 }
 
-#[tokio::test]
+#[test]
 async fn systemd_finds_nothing_wrong_with_it() {
     let output = analyze(&unit(), &["verify"]).await;
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
-#[tokio::test]
+#[test]
 async fn it_can_do_little_to_the_machine() {
     // The threshold is in tenths, from 0 for a service that can do nothing to 100. The remaining exposure is the
     // network, which the service is for.
@@ -59,7 +59,7 @@ fn it_starts_again_whatever_happens_and_is_given_time_to_end() {
     assert!(files >= 4 * 4_096, "{files}");
 }
 
-#[tokio::test]
+#[test]
 async fn the_settings_that_are_shipped_with_it_are_taken() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let secret = folder.path().join("webhook_secret");

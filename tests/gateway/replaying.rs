@@ -13,6 +13,7 @@ use crate::support::gateway::fake_gateway::{FakeGateway, TOKEN};
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::Buzon;
 use crate::support::program::service::{Service, config};
+use crate::support::program::small_disk::{Filler, serve_on_small_disk};
 use crate::support::{eventually, eventually_within};
 
 const LIST: &str = "GET /api/webhook-dlq";
@@ -33,7 +34,7 @@ async fn stored(world: &World) -> usize {
     world.rows("SELECT id FROM messages").await.len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_oldest_first() {
     on_both_at_once(async |world| {
         let gateway = FakeGateway::start().await;
@@ -55,7 +56,7 @@ async fn what_came_while_the_process_was_away_is_asked_for_at_its_start_the_olde
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back() {
     on_both_at_once(async |world| {
         let gateway = FakeGateway::start().await;
@@ -78,7 +79,31 @@ async fn what_was_refused_while_the_store_was_away_is_asked_for_when_it_is_back(
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// The database takes transactions all the time, so nothing shows that there is room again, except an event.
+#[test(flavor = "multi_thread")]
+async fn what_was_refused_for_lack_of_room_on_the_disk_is_asked_for_once_an_event_is_stored_again() {
+    let mut world = World::new(Backend::Sqlite).await;
+    let gateway = FakeGateway::start().await;
+    std::fs::write(world.folder.path().join("buzon.toml"), gateway.settings()).expect("it can be written");
+    let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MIN_FREE", "16MiB")];
+    let (buzon, disk) = serve_on_small_disk(&mut world, &settings).await;
+    gateway.set_buzon(Some(buzon.address));
+    eventually("the deliveries before the start are asked for", async || gateway.asked(LIST) == 1).await;
+    let filler = Filler::leave(&disk, 15 * 1024 * 1024);
+    for n in 0..3 {
+        assert!(!gateway.deliver(received(&format!("A{n}"), json!({}))).await);
+    }
+    let refused_again = async || Buzon::log(&world).await.contains("\"replay.failed\":1");
+    eventually_within(ROUNDS, "the first one is asked for, and refused again", refused_again).await;
+    drop(filler);
+    assert_eq!((gateway.replayed(), gateway.kept()), (vec![1], 3));
+    buzon.deliver(received("B", json!({}))).await.accepted();
+    eventually_within(ROUNDS, "the others are asked for", async || gateway.kept() == 1).await;
+    assert_eq!(gateway.replayed(), [1, 2, 3]);
+    buzon.kill().await;
+}
+
+#[test(flavor = "multi_thread")]
 async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up_no_other() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FakeGateway::start().await;
@@ -95,7 +120,7 @@ async fn a_delivery_that_fails_again_is_asked_for_once_in_an_outage_and_holds_up
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -114,7 +139,7 @@ async fn a_gateway_that_never_ends_its_answer_holds_up_no_event_and_no_end() {
 }
 
 /// The gateway's wait is longer than any clock can hold.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -130,7 +155,7 @@ async fn a_gateway_that_wants_to_be_asked_in_2_to_the_64_seconds_harms_nobody() 
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn it_is_asked_for_nothing_without_a_token_or_when_that_is_switched_off() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let file = folder.path().join("buzon.toml");

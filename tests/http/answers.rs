@@ -76,7 +76,7 @@ async fn walk(service: &Service, list: &str, direction: &str, mut page_now: Page
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_page_ends_at_4_mib_and_walking_forth_and_back_misses_and_repeats_nothing() {
     on_both(async |world| {
         let (service, store) = start(&world, ResponseLimits::default()).await;
@@ -101,7 +101,7 @@ async fn a_page_ends_at_4_mib_and_walking_forth_and_back_misses_and_repeats_noth
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn acks_and_reactions_of_a_message_are_limited_and_marked_as_truncated() {
     on_both(async |world| {
         let (service, store) = start(&world, ResponseLimits::default()).await;
@@ -138,7 +138,7 @@ async fn acks_and_reactions_of_a_message_are_limited_and_marked_as_truncated() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_that_is_not_text_is_shown_in_base64() {
     on_both(async |world| {
         let (service, store) = start(&world, ResponseLimits::default()).await;
@@ -157,7 +157,7 @@ async fn a_body_that_is_not_text_is_shown_in_base64() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
     on_both(async |world| {
         let (service, store) = start(&world, ResponseLimits::default()).await;
@@ -216,7 +216,7 @@ async fn status(service: &Service, token: &str) -> u16 {
 const LITTLE: ResponseLimits =
     ResponseLimits { bytes: 24 * 1024 * 1024, patience: Duration::from_millis(50), time: Duration::from_secs(3_600) };
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_token_whose_answers_are_not_read_must_wait_and_the_owner_never_must() {
     on_both(async |world| {
         let (service, store) = start(&world, LITTLE).await;
@@ -247,7 +247,7 @@ async fn a_token_whose_answers_are_not_read_must_wait_and_the_owner_never_must()
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_answer_that_is_read_too_slowly_is_aborted_and_frees_its_memory() {
     on_both(async |world| {
         let limits = ResponseLimits { time: Duration::from_millis(200), ..LITTLE };

@@ -6,7 +6,7 @@ use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::program::service::{Service, answer};
 
-#[tokio::test]
+#[test]
 async fn the_read_api_always_needs_the_token() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -31,7 +31,7 @@ async fn the_read_api_always_needs_the_token() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn answers_end_with_a_line_break_for_people_at_a_terminal() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -58,7 +58,7 @@ async fn answers_end_with_a_line_break_for_people_at_a_terminal() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_configured_token_is_the_one_that_counts() {
     let world = World::new(Backend::Sqlite).await;
     let token = "0123456789abcdef0123456789abcdef";
@@ -68,7 +68,7 @@ async fn a_configured_token_is_the_one_that_counts() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_api_can_listen_elsewhere_and_then_only_there() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_LISTEN", "127.0.0.2:0")];
@@ -84,7 +84,7 @@ async fn the_api_can_listen_elsewhere_and_then_only_there() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_can_store_is_live_and_ready() {
     on_both(async |world| {
         let service = Service::start(&world).await;

@@ -27,7 +27,7 @@ async fn deliver(service: &Service, path: &str, secret: &str, body: &[u8]) -> An
 
 const LEDGER: &str = "SELECT instance_id, state, reason FROM events ORDER BY seq";
 
-#[tokio::test]
+#[test]
 async fn the_path_the_body_or_the_secret_decides_the_instance_of_an_event() {
     on_both(async |world| {
         let service = service(&world).await;
@@ -50,7 +50,7 @@ async fn the_path_the_body_or_the_secret_decides_the_instance_of_an_event() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_path_of_an_instance_with_secrets_accepts_no_other_secret() {
     on_both(async |world| {
         let service = service(&world).await;
@@ -64,7 +64,7 @@ async fn a_path_of_an_instance_with_secrets_accepts_no_other_secret() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_that_contradicts_its_path_or_secret_is_kept_but_not_applied() {
     on_both(async |world| {
         let service = service(&world).await;
@@ -81,7 +81,7 @@ async fn a_body_that_contradicts_its_path_or_secret_is_kept_but_not_applied() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_event_that_names_no_instance_belongs_to_the_only_configured_one() {
     on_both(async |world| {
         let file = world.folder.path().join("buzon.toml");
@@ -96,7 +96,7 @@ async fn an_event_that_names_no_instance_belongs_to_the_only_configured_one() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_path_that_is_not_an_instance_id_is_404() {
     on_both(async |world| {
         let service = service(&world).await;

@@ -23,7 +23,7 @@ fn packed(plain: &[u8]) -> Vec<u8> {
     encoder.finish().expect("writing to memory does not fail")
 }
 
-#[tokio::test]
+#[test]
 async fn json_is_compressed_for_clients_that_accept_it() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -48,7 +48,7 @@ async fn json_is_compressed_for_clients_that_accept_it() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_is_served_without_compression() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -66,7 +66,7 @@ async fn a_file_is_served_without_compression() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_compressed_event_is_never_decompressed() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -89,7 +89,7 @@ async fn a_compressed_event_is_never_decompressed() {
 }
 
 /// The bodies have 194 KB, and would decompress to 200 MB each.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn compression_bombs_take_no_more_memory_than_they_have_bytes() {
     const BOMBS: usize = 8;
     let world = World::new(Backend::Sqlite).await;

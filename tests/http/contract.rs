@@ -109,7 +109,7 @@ fn has_examples(contract: &Value, schema: &Value) -> bool {
         || (!schema["items"].is_null() && has_examples(contract, &schema["items"]))
 }
 
-#[tokio::test]
+#[test]
 async fn the_documentation_page_shows_every_part_and_requests_nothing_from_others() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -143,7 +143,7 @@ fn no_optional_parameter_is_filled_in_on_the_documentation_page() {
 
 /// Opens the page in a real browser, with a script that presses the button, against a server that records the
 /// requests.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn execute_on_the_documentation_page_requests_the_whole_list() {
     // The script tries again and again, because the page is not ready at first.
     const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
@@ -184,7 +184,7 @@ fn the_documentation_page_says_where_a_token_comes_from() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn whatever_the_contract_allows_is_answered_as_it_says() {
     on_both(async |world| {
         let service = Service::start(&world).await;

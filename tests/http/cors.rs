@@ -31,7 +31,7 @@ fn words(given: &Given, name: &str) -> Vec<String> {
     words
 }
 
-#[tokio::test]
+#[test]
 async fn a_page_of_a_configured_origin_may_read_with_its_token() {
     let world = World::new(Backend::Sqlite).await;
     let service = service(&world, &format!("{PANEL}/, {LOCAL}")).await;
@@ -62,7 +62,7 @@ async fn a_page_of_a_configured_origin_may_read_with_its_token() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_page_of_any_other_origin_may_not_read() {
     let world = World::new(Backend::Sqlite).await;
     let service = service(&world, PANEL).await;
@@ -81,7 +81,7 @@ async fn a_page_of_any_other_origin_may_not_read() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_answer_to_a_page_that_may_not_read_names_the_setting_for_it() {
     let (world, other) = (World::new(Backend::Sqlite).await, World::new(Backend::Sqlite).await);
     for service in [Service::start(&world).await, service(&other, LOCAL).await] {
@@ -108,7 +108,7 @@ async fn the_answer_to_a_page_that_may_not_read_names_the_setting_for_it() {
 }
 
 /// These requests are not attempts to guess a token.
-#[tokio::test]
+#[test]
 async fn pages_that_may_not_read_do_not_count_as_failed_attempts() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -120,7 +120,7 @@ async fn pages_that_may_not_read_do_not_count_as_failed_attempts() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn without_the_setting_and_outside_the_api_no_page_may_read() {
     let world = World::new(Backend::Sqlite).await;
     let (with, other) = (service(&world, PANEL).await, World::new(Backend::Sqlite).await);

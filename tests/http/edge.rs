@@ -40,7 +40,7 @@ async fn without_its_body(service: &Service, headers: &str) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-#[tokio::test]
+#[test]
 async fn events_are_accepted_from_the_allowed_networks_and_no_header_adds_a_stranger_to_them() {
     let world = World::new(Backend::Sqlite).await;
     let settings = settings(&[("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.0/24, ::ffff:192.0.2.0/120, 2001:db8::/32")]);
@@ -70,7 +70,7 @@ async fn events_are_accepted_from_the_allowed_networks_and_no_header_adds_a_stra
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn without_a_trusted_proxy_the_peer_is_the_client_whatever_its_headers() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.9")];
@@ -83,7 +83,7 @@ async fn without_a_trusted_proxy_the_peer_is_the_client_whatever_its_headers() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_request_that_cannot_become_an_event_is_refused_before_its_body() {
     let world = World::new(Backend::Sqlite).await;
     let settings = settings(&[("BUZON_WEBHOOK_ALLOW_FROM", "203.0.113.9")]);
@@ -101,7 +101,7 @@ async fn a_request_that_cannot_become_an_event_is_refused_before_its_body() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_address_that_is_refused_too_often_must_wait_and_its_signed_events_are_still_accepted() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
@@ -135,7 +135,7 @@ async fn an_address_that_is_refused_too_often_must_wait_and_its_signed_events_ar
 }
 
 /// A customer with IPv6 has a whole network of addresses.
-#[tokio::test]
+#[test]
 async fn the_addresses_of_an_ipv6_network_are_counted_as_one() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
@@ -148,7 +148,7 @@ async fn the_addresses_of_an_ipv6_network_are_counted_as_one() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_address_with_too_many_bad_tokens_must_wait_and_its_valid_token_is_accepted() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &BEHIND_A_PROXY).await;
@@ -169,7 +169,7 @@ async fn an_address_with_too_many_bad_tokens_must_wait_and_its_valid_token_is_ac
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn programs_on_this_machine_are_not_counted() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -179,7 +179,7 @@ async fn programs_on_this_machine_are_not_counted() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn connections_beyond_the_limit_wait_until_another_ends() {
     const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let world = World::new(Backend::Sqlite).await;
@@ -208,7 +208,7 @@ async fn connections_beyond_the_limit_wait_until_another_ends() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn only_the_owner_can_have_the_service_prove_its_identity() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;

@@ -34,7 +34,7 @@ fn seqs(answer: &Answer) -> Vec<i64> {
     data.iter().map(|event| event["seq"].as_i64().expect("the event has a number")).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -78,7 +78,7 @@ async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_event_is_shown_with_its_whole_body_to_tokens_for_its_instance() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -106,7 +106,7 @@ async fn an_event_is_shown_with_its_whole_body_to_tokens_for_its_instance() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_feed_continues_after_a_number() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -141,7 +141,7 @@ async fn the_feed_continues_after_a_number() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_instances_are_those_with_events_and_the_configured_ones() {
     on_both(async |world| {
         let file = world.folder.path().join("buzon.toml");
@@ -181,7 +181,7 @@ async fn the_instances_are_those_with_events_and_the_configured_ones() {
 }
 
 /// Days are those of the zone, so a message of this moment is one of today.
-#[tokio::test]
+#[test]
 async fn messages_of_today_are_counted() {
     on_both(async |world| {
         let service = Service::start(&world).await;

@@ -61,7 +61,7 @@ impl EventStore for Watched {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_closed_queue_is_finished_even_if_every_client_has_gone() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
@@ -81,7 +81,7 @@ async fn a_closed_queue_is_finished_even_if_every_client_has_gone() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn events_beyond_the_limit_are_refused_at_once_and_accepted_ones_are_stored() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
@@ -107,7 +107,7 @@ async fn events_beyond_the_limit_are_refused_at_once_and_accepted_ones_are_store
 }
 
 /// Such an event would be stored after its client has gone, in place of one whose client waits.
-#[tokio::test]
+#[test]
 async fn an_event_that_would_wait_too_long_is_refused_although_there_is_space() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
@@ -129,7 +129,7 @@ async fn an_event_that_would_wait_too_long_is_refused_although_there_is_space() 
     assert_eq!(world.value("SELECT count(*) FROM messages").await, "3400");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn when_the_queue_is_almost_full_an_event_is_refused_before_its_body_is_read() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
@@ -158,7 +158,7 @@ async fn when_the_queue_is_almost_full_an_event_is_refused_before_its_body_is_re
     eventually("all accepted events are stored", stored).await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_queue_has_a_maximum_number_of_events() {
     let world = World::new(Backend::Sqlite).await;
     let store = Watched::new(&world).await;
@@ -171,7 +171,7 @@ async fn the_queue_has_a_maximum_number_of_events() {
     assert_eq!(refused, 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_thousand_events_over_64_connections_need_far_fewer_transactions() {
     on_both(async |world| {
         let store = Watched::new(&world).await;
@@ -193,7 +193,7 @@ async fn a_thousand_events_over_64_connections_need_far_fewer_transactions() {
 }
 
 /// The media worker is woken only when there is a file to fetch, and does not wait for its next look.
-#[tokio::test]
+#[test]
 async fn only_a_commit_with_a_file_to_fetch_wakes_the_media_worker() {
     on_both(async |world| {
         let media = Arc::new(Notify::new());

@@ -19,7 +19,7 @@ async fn assert_rows(world: &crate::support::database::world::World) {
     assert_eq!(chats, ["573001112233@c.us|Juan Pérez|2|WXYZ5678"]);
 }
 
-#[tokio::test]
+#[test]
 async fn the_samples_repeated_and_in_any_order_give_the_same_rows() {
     let orders = [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 3, 4, 1]];
     for order in orders {
@@ -39,7 +39,7 @@ async fn the_samples_repeated_and_in_any_order_give_the_same_rows() {
 }
 
 /// The guide's own receivers use `id` as the key of every event, and therefore drop this ack.
-#[tokio::test]
+#[test]
 async fn an_ack_that_shares_its_id_with_its_message_is_not_taken_for_a_repeat() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -52,7 +52,7 @@ async fn an_ack_that_shares_its_id_with_its_message_is_not_taken_for_a_repeat() 
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_curl_lines_work_without_a_secret_from_this_machine() {
     on_both(async |world| {
         let service = Service::start_with(&world, &[]).await;
@@ -68,7 +68,7 @@ async fn the_curl_lines_work_without_a_secret_from_this_machine() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_was_stopped_continues_after_its_start() {
     on_both(async |world| {
         let service = Service::start(&world).await;

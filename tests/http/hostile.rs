@@ -8,7 +8,7 @@ use crate::support::events::received;
 use crate::support::hostile::hostile;
 use crate::support::program::service::Service;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn every_hostile_body_is_kept_byte_for_byte_and_other_events_are_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -53,7 +53,7 @@ async fn refuse(world: &World, table: &str, condition: &str) {
 }
 
 /// Such an event cannot be stored in any way, and the gateway keeps it.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_even_as_quarantined_is_503_and_other_events_are_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -86,7 +86,7 @@ async fn swallow(world: &World, table: &str, condition: &str) {
 }
 
 /// The gateway sends the event again until somebody has removed the trigger.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_event_whose_row_a_trigger_drops_is_503_until_the_trigger_is_gone_and_other_events_are_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -113,7 +113,7 @@ async fn an_event_whose_row_a_trigger_drops_is_503_until_the_trigger_is_gone_and
 }
 
 /// The body passes all checks of buzon, but the database does not accept it.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_event_that_the_database_refuses_is_quarantined_and_other_events_are_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;

@@ -21,7 +21,7 @@ const INSTANCES: [&str; 9] = ["a/b", "100%", "50%25", "%2F", "a+b", "a b", "ñan
 const MESSAGES: [&str; 6] = ["true_573001112233@c.us_3EB0/AB+C=", "%41", "a%2Fb", "a b\tc", "../../etc", "ñ \"q\" \\"];
 const CHATS: [&str; 3] = ["573001112233@c.us", "1/2+3%@g.us", "a%2Fb"];
 
-#[tokio::test]
+#[test]
 async fn the_instance_is_the_part_of_the_path_decoded_once() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -49,7 +49,7 @@ async fn the_instance_is_the_part_of_the_path_decoded_once() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn messages_chats_and_files_are_found_under_their_ids() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -93,7 +93,7 @@ async fn messages_chats_and_files_are_found_under_their_ids() {
 }
 
 /// A URL that is copied from the screen and registered must lead here.
-#[tokio::test]
+#[test]
 async fn the_url_that_is_printed_for_an_instance_is_its_own() {
     let world = World::new(Backend::Sqlite).await;
     let file = world.folder.path().join("buzon.toml");

@@ -14,7 +14,7 @@ fn links(page: &str) -> Vec<String> {
     links.map(str::to_owned).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -37,7 +37,7 @@ async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn another_client_is_shown_the_same_as_text() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -63,7 +63,7 @@ async fn another_client_is_shown_the_same_as_text() {
 }
 
 /// This is the listener that a tunnel publishes.
-#[tokio::test]
+#[test]
 async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0")]).await;
@@ -81,7 +81,7 @@ async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_real_browser_shows_it() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;

@@ -33,7 +33,7 @@ fn of_length(length: usize) -> Vec<u8> {
     received("A", json!({"body": "x".repeat(length - empty)}))
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_of_exactly_the_limit_is_accepted_and_a_larger_one_is_413() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -54,7 +54,7 @@ async fn a_body_of_exactly_the_limit_is_accepted_and_a_larger_one_is_413() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_without_a_length_is_counted_as_it_arrives() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -68,7 +68,7 @@ async fn a_body_without_a_length_is_counted_as_it_arrives() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_encoded_body_is_415_whatever_its_signature() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -82,7 +82,7 @@ async fn an_encoded_body_is_415_whatever_its_signature() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_that_stalls_is_408() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -96,7 +96,7 @@ async fn a_body_that_stalls_is_408() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_in_pieces_is_one_body() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -117,7 +117,7 @@ async fn a_body_in_pieces_is_one_body() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_answer_to_a_wrong_url_or_method_says_what_to_do() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com/")];

@@ -45,7 +45,7 @@ async fn conversation(service: &Service) {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
     on_both(async |world| {
         let service = Service::start_with(
@@ -83,7 +83,7 @@ async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn each_parameter_narrows_the_list() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -94,8 +94,10 @@ async fn each_parameter_narrows_the_list() {
             ("instance_id=123&limit=2", &["E", "F"]),
             ("instance_id=124", &[]),
             ("chat_id=573004445566%40c.us", &["D"]),
+            ("chat_id=573004445566:7@s.whatsapp.net", &["D"]),
             ("contact=573004445566", &["D"]),
             ("from=573009998877%40c.us", &["F", "B"]),
+            ("from=573009998877:1@c.us&to=573001112233:2%40s.whatsapp.net", &["F", "B"]),
             ("to=573001112233%40c.us", &["F", "B"]),
             ("from_me=true", &["F", "B"]),
             ("from_me=0&is_group=0", &["C", "A", "D"]),
@@ -126,7 +128,7 @@ async fn each_parameter_narrows_the_list() {
 }
 
 /// Bogotá is five hours behind UTC. Santiago has no midnight on that day: its clocks go from 23:59:59 to 01:00.
-#[tokio::test]
+#[test]
 async fn a_date_is_the_moment_at_which_it_begins_in_the_time_zone() {
     for (zone, date, next, begins) in [
         ("America/Bogota", "2024-08-27", "2024-08-28", "2024-08-27T05:00:00Z"),
@@ -166,7 +168,7 @@ async fn a_date_is_the_moment_at_which_it_begins_in_the_time_zone() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn an_invalid_parameter_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -203,7 +205,7 @@ async fn an_invalid_parameter_is_refused_by_name() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn cursors_lead_forth_and_back_and_belong_to_their_list() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -229,7 +231,7 @@ async fn cursors_lead_forth_and_back_and_belong_to_their_list() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn chats_show_who_waits_and_are_found_by_name_and_number() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -255,6 +257,8 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
         }
         let one = get(&service, "/api/v1/chats/123/573004445566%40c.us").await;
         assert_eq!(one.body["unanswered_since"], "2024-08-26T23:58:20Z");
+        let same = get(&service, "/api/v1/chats/123/573004445566:2@s.whatsapp.net").await;
+        assert_eq!(same.body["chat_id"], "573004445566@c.us");
         let messages = get(&service, "/api/v1/chats/123/573001112233@c.us/messages?limit=3").await;
         assert_eq!(ids(&messages, "id"), ["F", "C", "B"]);
         assert_eq!(get(&service, "/api/v1/chats/124/573001112233@c.us").await.code(), "not_found");
@@ -265,7 +269,7 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_reactions_and_files_can_be_filtered() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
@@ -278,6 +282,7 @@ async fn acks_reactions_and_files_can_be_filtered() {
             ("reactions", "reaction", &["👍"]),
             ("reactions?message_id=A", "reaction", &[]),
             ("reactions?from_number=573001112233@c.us&until=1724717001", "message_id", &["B"]),
+            ("reactions?from_number=573001112233:3@s.whatsapp.net", "message_id", &["B"]),
             ("media", "message_id", &["B"]),
             ("media?state=pending&message_id=B", "state", &["pending"]),
             ("media?state=stored", "state", &[]),
@@ -291,7 +296,7 @@ async fn acks_reactions_and_files_can_be_filtered() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_client_that_has_the_message_already_is_answered_304() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -311,7 +316,7 @@ async fn a_client_that_has_the_message_already_is_answered_304() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_search_of_any_size_is_answered_or_refused_clearly() {
     on_both(async |world| {
         let service = Service::start(&world).await;

@@ -37,7 +37,7 @@ const EVENTS: &str = "buzon_events_total";
 const REFUSED: &str = "buzon_events_refused_total";
 const LAST_EVENT: &str = "buzon_instance_last_event_timestamp_seconds";
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn events_are_counted_by_type_and_outcome() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_DATABASE_URL", world.url.as_str())];
@@ -92,7 +92,7 @@ async fn events_are_counted_by_type_and_outcome() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_time_of_an_instances_last_event_survives_a_restart() {
     on_both(async |world| {
         let store = world.open().await;
@@ -111,7 +111,7 @@ async fn the_time_of_an_instances_last_event_survives_a_restart() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_others_are_counted() {
     on_both(async |world| {
         let store = world.open().await;
@@ -143,7 +143,7 @@ async fn a_thousand_instances_are_exported_the_configured_ones_first_and_the_oth
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn refused_requests_are_counted_by_reason() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -189,7 +189,7 @@ impl EventStore for Stuck {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_length_of_the_queue_and_its_refusals_are_exported() {
     on_both(async |world| {
         let (gate, closed) = mpsc::channel();
@@ -220,7 +220,7 @@ async fn the_length_of_the_queue_and_its_refusals_are_exported() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn signatures_are_counted_by_the_secret_that_the_gateway_uses() {
     let world = World::new(Backend::Sqlite).await;
     let (new, old) = ("the new secret of instance 7", "the old secret of instance 7");
@@ -246,7 +246,7 @@ async fn signatures_are_counted_by_the_secret_that_the_gateway_uses() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn on_loopback_a_local_program_needs_no_token_and_a_request_through_a_proxy_does() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -266,7 +266,7 @@ async fn on_loopback_a_local_program_needs_no_token_and_a_request_through_a_prox
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn on_another_address_metrics_need_a_token_for_everything() {
     on_both(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_LISTEN", "0.0.0.0:0")];
@@ -296,7 +296,7 @@ async fn on_another_address_metrics_need_a_token_for_everything() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn metrics_contain_nothing_of_events_or_requests_and_nobody_can_make_them_grow() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -348,7 +348,7 @@ async fn metrics_contain_nothing_of_events_or_requests_and_nobody_can_make_them_
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -392,7 +392,7 @@ async fn files_are_counted_by_state_and_by_how_the_attempts_end() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_unavailable_database_is_exported_and_its_last_values_stay() {
     let mut world = World::new(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
@@ -412,7 +412,7 @@ async fn an_unavailable_database_is_exported_and_its_last_values_stay() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn automatic_replay_requests_are_counted_by_the_gateways_answer() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FakeGateway::start().await;

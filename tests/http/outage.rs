@@ -15,7 +15,7 @@ use crate::support::events::{reaction, received, sent};
 use crate::support::eventually;
 use crate::support::program::service::{Service, answer};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_commit_that_takes_too_long_is_503_and_the_repeat_is_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -34,7 +34,7 @@ async fn a_commit_that_takes_too_long_is_503_and_the_repeat_is_stored() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn after_an_outage_of_the_database_server_the_service_recovers_by_itself() {
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();
@@ -64,7 +64,7 @@ async fn after_an_outage_of_the_database_server_the_service_recovers_by_itself()
 }
 
 /// Other events are stored meanwhile, and yet this one is not to blame.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_event_whose_table_is_locked_is_refused_and_never_quarantined() {
     let world = World::new(Backend::Postgres).await;
     let service = Service::start(&world).await;
@@ -93,7 +93,7 @@ impl EventStore for Deadly {
 }
 
 /// A service that cannot store anything should stop, so that its supervisor starts it again.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_panic_of_the_writer_ends_the_service() {
     let world = World::new(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", crate::support::events::SECRET)];

@@ -9,7 +9,7 @@ use crate::support::database::world::on_both;
 use crate::support::events::{SECRET, received};
 use crate::support::program::service::Service;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_handler_that_panics_answers_500_and_the_next_event_is_stored() {
     on_both(async |world| {
         let clock = Arc::new(PanickingClock::default());

@@ -161,7 +161,7 @@ fn request(service: &Service, method: &Method, path: &str) -> RequestBuilder {
     client().request(method.clone(), format!("http://{}{path}", service.api_address))
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn requests_about_other_instances_are_answered_as_if_these_did_not_exist() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
@@ -202,7 +202,7 @@ async fn requests_about_other_instances_are_answered_as_if_these_did_not_exist()
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn lists_show_only_rows_that_the_token_may_see() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
@@ -225,7 +225,7 @@ async fn lists_show_only_rows_that_the_token_may_see() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_id_that_two_instances_have_is_for_each_its_own() {
     on_both(async |world| {
         let (service, _gateway) = start(&world).await;
@@ -246,7 +246,7 @@ async fn an_id_that_two_instances_have_is_for_each_its_own() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn events_without_an_instance_need_a_token_for_everything() {
     on_both(async |world| {
         let gateway = FileServer::start().await;

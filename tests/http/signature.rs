@@ -12,7 +12,7 @@ async fn post(service: &Service, body: &[u8], signatures: &[&str]) -> Answer {
     answer(signatures.iter().fold(request, |request, signature| request.header(HEADER, *signature))).await
 }
 
-#[tokio::test]
+#[test]
 async fn a_good_signature_passes_in_either_case_and_with_its_prefix() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -31,7 +31,7 @@ async fn a_good_signature_passes_in_either_case_and_with_its_prefix() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn any_other_signature_is_401_and_nothing_is_stored() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -61,7 +61,7 @@ async fn any_other_signature_is_401_and_nothing_is_stored() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_signature_is_over_the_bytes_and_not_over_their_meaning() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -72,7 +72,7 @@ async fn the_signature_is_over_the_bytes_and_not_over_their_meaning() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_empty_body_can_be_signed_too() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;

@@ -94,7 +94,7 @@ fn body(id: &str) -> String {
     String::from_utf8(received(id, json!({}))).expect("the value is text")
 }
 
-#[tokio::test(start_paused = true)]
+#[test(start_paused = true)]
 async fn an_event_that_takes_too_long_is_quarantined_the_second_time_and_other_events_are_stored() {
     let (store, ingest, _writer) = Stuck::start("POISON");
     let ids = (0..256).map(|n| if n == 77 { "POISON".to_owned() } else { format!("A{n}") });
@@ -113,7 +113,7 @@ async fn an_event_that_takes_too_long_is_quarantined_the_second_time_and_other_e
     assert_eq!(store.committed(), 257);
 }
 
-#[tokio::test(start_paused = true)]
+#[test(start_paused = true)]
 async fn no_event_is_quarantined_because_the_database_is_slow_however_often() {
     let (store, ingest, _writer) = Stuck::start("nothing is like this");
     let ids = || (0..600).map(|n| format!("A{n}"));
@@ -131,7 +131,7 @@ async fn no_event_is_quarantined_because_the_database_is_slow_however_often() {
     assert!(store.reasons().iter().all(|(_, reason)| reason.is_none()), "no event was quarantined");
 }
 
-#[tokio::test(start_paused = true)]
+#[test(start_paused = true)]
 async fn while_a_batch_is_tried_in_parts_later_events_are_stored_in_time() {
     let (store, ingest, _writer) = Stuck::start("POISON");
     let ids = (0..256).map(|n| if n == 200 { "POISON".to_owned() } else { format!("A{n}") });
@@ -149,7 +149,7 @@ async fn while_a_batch_is_tried_in_parts_later_events_are_stored_in_time() {
     eventually("all others are stored", async || store.committed() == 255 + 120).await;
 }
 
-#[tokio::test(start_paused = true)]
+#[test(start_paused = true)]
 async fn events_that_are_still_to_be_tried_are_finished_when_the_queue_is_closed() {
     let (store, ingest, mut writer) = Stuck::start("POISON");
     let ids = (0..16).map(|n| if n == 5 { "POISON".to_owned() } else { format!("A{n}") });
@@ -164,7 +164,7 @@ async fn events_that_are_still_to_be_tried_are_finished_when_the_queue_is_closed
     assert_eq!(store.committed(), 15);
 }
 
-#[tokio::test(start_paused = true)]
+#[test(start_paused = true)]
 async fn a_batch_that_is_too_heavy_is_stored_in_parts_after_later_events() {
     let (store, ingest, _writer) = Stuck::start("nothing is like this");
     let heavy = join_all((0..100).map(|n| ingest.submit(message(&format!("HEAVY{n}")))));

@@ -51,7 +51,7 @@ impl StatisticsService {
 /// Three days in Bogotá, which is five hours behind UTC.
 const DAYS: &str = "since=2024-08-25&until=2024-08-28&time_zone=America/Bogota";
 
-#[tokio::test]
+#[test]
 async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_missing() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;
@@ -94,7 +94,7 @@ async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_miss
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_hour_that_occurs_twice_is_counted_as_two() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;
@@ -123,7 +123,7 @@ async fn an_hour_that_occurs_twice_is_counted_as_two() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_funnel_has_outgoing_messages_only() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;
@@ -167,7 +167,7 @@ async fn the_funnel_has_outgoing_messages_only() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wait() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;
@@ -202,7 +202,7 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_busiest_hours_are_a_week_from_monday() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;
@@ -223,7 +223,7 @@ async fn the_busiest_hours_are_a_week_from_monday() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn without_a_range_the_last_30_days_in_the_configured_zone_are_counted() {
     let world = World::new(Backend::Sqlite).await;
     let statistics = StatisticsService::open(&world).await;
@@ -240,7 +240,7 @@ async fn without_a_range_the_last_30_days_in_the_configured_zone_are_counted() {
     statistics.service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_range_that_cannot_be_counted_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let statistics = StatisticsService::open(&world).await;
@@ -270,7 +270,7 @@ async fn a_range_that_cannot_be_counted_is_refused_by_name() {
     statistics.service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_counts_its_instances_only_and_others_are_as_if_they_did_not_exist() {
     on_both(async |world| {
         let statistics = StatisticsService::open(&world).await;

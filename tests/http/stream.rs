@@ -36,7 +36,7 @@ async fn deliver(service: &Service, id: &str) {
     service.deliver("/webhook/7", sent(id, json!({}))).await.accepted();
 }
 
-#[tokio::test]
+#[test]
 async fn a_committed_event_is_streamed_at_once_with_its_number() {
     on_both(async |world| {
         // The ledger is not polled by the clock.
@@ -62,7 +62,7 @@ async fn a_committed_event_is_streamed_at_once_with_its_number() {
 }
 
 /// A browser has handlers of its own for some event names, and a line break would begin another field.
-#[tokio::test]
+#[test]
 async fn no_event_chooses_the_name_under_which_it_is_sent() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -83,7 +83,7 @@ async fn no_event_chooses_the_name_under_which_it_is_sent() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_stream_has_the_states_of_files_and_repeats_them_to_clients_that_reconnect() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -122,7 +122,7 @@ async fn the_stream_has_the_states_of_files_and_repeats_them_to_clients_that_rec
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_client_that_reconnects_again_and_again_misses_and_repeats_nothing() {
     on_both(async |world| {
         let service = Arc::new(Service::start(&world).await);
@@ -156,7 +156,7 @@ async fn a_client_that_reconnects_again_and_again_misses_and_repeats_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_shows_only_what_its_token_and_its_filter_allow() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
@@ -185,7 +185,7 @@ async fn a_stream_shows_only_what_its_token_and_its_filter_allow() {
 }
 
 /// A client with a narrow filter must not begin from the start of the ledger again.
-#[tokio::test]
+#[test]
 async fn a_stream_without_matching_events_reports_its_progress() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
@@ -207,7 +207,7 @@ async fn a_stream_without_matching_events_reports_its_progress() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_stream_without_events_sends_heartbeats_with_its_position() {
     on_both(async |world| {
         let pace = StreamPace { heartbeat: Duration::from_millis(10), ..StreamPace::default() };
@@ -227,7 +227,7 @@ async fn a_stream_without_events_sends_heartbeats_with_its_position() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_revoked_token_ends_its_streams_and_no_others() {
     on_both(async |world| {
         let pace = StreamPace { recheck: Duration::from_millis(10), ..StreamPace::default() };
@@ -257,7 +257,7 @@ fn the_default_pace_keeps_the_documented_times() {
     assert_eq!((pace.heartbeat, pace.patience, pace.streams), (Duration::from_secs(15), Duration::from_secs(30), 256));
 }
 
-#[tokio::test]
+#[test]
 async fn a_client_that_does_not_read_is_disconnected_and_frees_its_stream() {
     on_both(async |world| {
         let pace = StreamPace { patience: Duration::from_millis(50), streams: 1, ..StreamPace::default() };
@@ -300,7 +300,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_frees_its_stream() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_has_a_quarter_of_the_streams_and_a_quarter_is_reserved_for_the_owner() {
     on_both(async |world| {
         // Nothing is sent, so that a failed write cannot reveal that a client has gone.
@@ -344,7 +344,7 @@ async fn a_token_has_a_quarter_of_the_streams_and_a_quarter_is_reserved_for_the_
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_chunk_has_at_most_32_kib_and_the_next_one_continues_after_it() {
     on_both(async |world| {
         let (service, store) = start(&world, StreamPace::default()).await;
@@ -372,7 +372,7 @@ async fn a_chunk_has_at_most_32_kib_and_the_next_one_continues_after_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_service_ends_all_streams_when_it_stops() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -388,7 +388,7 @@ async fn the_service_ends_all_streams_when_it_stops() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn events_that_one_service_commits_are_in_the_streams_of_another() {
     let world = World::new(Backend::Postgres).await;
     let services = [Service::start(&world).await, Service::start(&world).await];
@@ -408,7 +408,7 @@ async fn events_that_one_service_commits_are_in_the_streams_of_another() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn an_invalid_parameter_of_a_stream_is_refused_by_name() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;

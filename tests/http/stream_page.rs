@@ -74,7 +74,7 @@ async fn example(service: &Service) -> String {
     script.split_once("```").expect("the example has an end").0.to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_documented_page_shows_every_item_whatever_the_types_of_the_events() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;

@@ -47,7 +47,7 @@ async fn status(service: &Service, path: &str, ticket: &str) -> u16 {
     given(service.get(&format!("{path}?ticket={ticket}"))).await.status
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_opens_files_without_a_header_for_five_minutes() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
@@ -80,7 +80,7 @@ async fn a_ticket_opens_files_without_a_header_for_five_minutes() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_sees_what_its_token_sees() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
@@ -94,7 +94,7 @@ async fn a_ticket_sees_what_its_token_sees() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_is_accepted_only_for_files_and_streams() {
     let world = World::new(Backend::Sqlite).await;
     let (service, _gateway) = with_a_file(&world).await;
@@ -109,7 +109,7 @@ async fn a_ticket_is_accepted_only_for_files_and_streams() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn if_there_is_also_a_token_the_token_counts() {
     let world = World::new(Backend::Sqlite).await;
     let (service, _gateway) = with_a_file(&world).await;
@@ -122,7 +122,7 @@ async fn if_there_is_also_a_token_the_token_counts() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_that_is_expired_changed_or_of_an_ended_token_is_refused() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
@@ -159,7 +159,7 @@ async fn a_ticket_that_is_expired_changed_or_of_an_ended_token_is_refused() {
 }
 
 /// Somebody who has a backup, or can read the column of digests, could try this.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_cannot_be_made_from_what_the_database_contains() {
     on_both(async |world| {
         let (service, _gateway) = with_a_file(&world).await;
@@ -180,7 +180,7 @@ async fn a_ticket_cannot_be_made_from_what_the_database_contains() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_is_valid_at_every_replica_with_its_key() {
     let world = World::new(Backend::Postgres).await;
     let owners = "0123456789abcdef0123456789abcdef";
@@ -217,7 +217,7 @@ async fn a_ticket_is_valid_at_every_replica_with_its_key() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_ticket_is_made_by_a_post_and_needs_a_token() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;

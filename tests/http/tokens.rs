@@ -34,7 +34,7 @@ fn said(answer: &Answer) -> (u16, &str) {
 const LET_IN: (u16, &str) = (404, "not_found");
 const NOT_VALID: (u16, &str) = (401, "token_invalid");
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_token_is_accepted_until_it_is_revoked_or_expires() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -60,7 +60,7 @@ async fn a_token_is_accepted_until_it_is_revoked_or_expires() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_token_is_accepted_only_whole_and_in_the_header() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -77,7 +77,7 @@ async fn a_token_is_accepted_only_whole_and_in_the_header() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_token_in_the_url_is_refused_whatever_the_header() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start(&world).await;
@@ -108,7 +108,7 @@ async fn a_token_in_the_url_is_refused_whatever_the_header() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_use_of_a_token_is_recorded_once_a_minute_and_no_request_waits_for_it() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -133,7 +133,7 @@ async fn the_use_of_a_token_is_recorded_once_a_minute_and_no_request_waits_for_i
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn while_the_database_is_unavailable_no_token_is_called_invalid() {
     let mut world = World::new(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
@@ -149,7 +149,7 @@ async fn while_the_database_is_unavailable_no_token_is_called_invalid() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn every_answer_has_an_id_and_those_of_the_api_are_private() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -179,7 +179,7 @@ impl Clock for Told {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_stream_can_check_whether_its_token_is_still_accepted() {
     on_both(async |world| {
         let store = world.open().await;

@@ -16,7 +16,7 @@ fn in_chat(id: &str, chat_id: &str) -> Vec<u8> {
     received(id, json!({"chat_id": chat_id, "from": chat_id}))
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_event_that_meets_an_unreadable_row_is_quarantined_at_once_and_its_neighbours_are_stored() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -37,7 +37,7 @@ async fn an_event_that_meets_an_unreadable_row_is_quarantined_at_once_and_its_ne
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_answer_that_needs_an_unreadable_row_is_an_error_and_no_other_is() {
     on_both(async |world| {
         let service = Service::start(&world).await;

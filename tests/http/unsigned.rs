@@ -4,7 +4,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::events::{GUIDE, sign};
 use crate::support::program::service::{Service, answer};
 
-#[tokio::test]
+#[test]
 async fn requests_through_a_proxy_a_tunnel_or_a_browser_are_not_from_this_machine() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[]).await;
@@ -25,7 +25,7 @@ async fn requests_through_a_proxy_a_tunnel_or_a_browser_are_not_from_this_machin
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn if_the_owner_allows_it_unsigned_events_come_from_anywhere_and_a_signature_proves_nothing() {
     let world = World::new(Backend::Sqlite).await;
     let service = Service::start_with(&world, &[("BUZON_ALLOW_UNSIGNED", "true")]).await;

@@ -9,7 +9,7 @@ use crate::support::events::received;
 use crate::support::eventually;
 use crate::support::program::service::Service;
 
-#[tokio::test]
+#[test]
 async fn a_request_that_breaks_off_stores_nothing_and_the_next_one_is_served() {
     on_both(async |world| {
         let service = Service::start(&world).await;
@@ -24,7 +24,7 @@ async fn a_request_that_breaks_off_stores_nothing_and_the_next_one_is_served() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_reset_after_the_last_byte_does_not_stop_the_commit() {
     let world = World::new(Backend::Postgres).await;
     let service = Service::start(&world).await;

@@ -14,7 +14,7 @@ async fn get(service: &Service, path: &str) -> Value {
     answer.body
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_shows_its_texts_and_when_it_was_edited_and_deleted() {
     on_both(async |world| {
         let store = world.open().await;
@@ -62,7 +62,7 @@ async fn a_message_shows_its_texts_and_when_it_was_edited_and_deleted() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_versions_of_a_message_are_limited_in_number_and_bytes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -88,7 +88,7 @@ async fn the_versions_of_a_message_are_limited_in_number_and_bytes() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_with_notices_alone_is_in_no_list_and_is_found_by_its_id() {
     on_both(async |world| {
         let store = world.open().await;

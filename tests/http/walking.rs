@@ -78,7 +78,7 @@ async fn walk(
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_walk_misses_and_repeats_nothing_while_events_arrive_as_fast_as_they_are_accepted() {
     on_both(async |world| {
         let service =

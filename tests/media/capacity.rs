@@ -7,12 +7,12 @@ use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
-use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::Buzon;
 use crate::support::program::service::answer;
+use crate::support::program::small_disk::{serve_with_small_disk, small_disk};
 use crate::support::s3::{Operation, S3Server};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_disk_below_its_floor_stops_downloads_and_not_messages() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -31,7 +31,7 @@ async fn a_disk_below_its_floor_stops_downloads_and_not_messages() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -61,7 +61,7 @@ async fn a_quota_that_is_reached_stops_downloads_also_after_a_restart() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -72,24 +72,17 @@ async fn with_no_downloads_allowed_jobs_wait_and_it_is_said() {
     assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
 }
 
-/// Starts the program with a file system of this size mounted on its media folder. Returns it with that folder as it
-/// sees it.
-async fn serve_in_little_room(world: &World, gateway: &FileServer, size: &str) -> (Buzon, PathBuf) {
-    let mounted = world.folder.path().join("small");
-    std::fs::create_dir(&mounted).expect("it can be made");
+/// Starts the program with its media folder on a small disk. Returns it with that disk's folder as others reach it.
+async fn serve_in_little_room(world: &World, gateway: &FileServer) -> (Buzon, PathBuf) {
     let origin = gateway.url("");
-    let store = format!("file://{}", mounted.join("media").display());
+    let store = format!("file://{}", small_disk(world).join("media").display());
     let settings = [
         ("BUZON_WEBHOOK_SECRET", SECRET),
         ("BUZON_GATEWAY_URL", origin.as_str()),
         ("BUZON_MEDIA_STORE", store.as_str()),
         ("BUZON_MEDIA_MIN_FREE", "0"),
     ];
-    let mount = format!("mount -t tmpfs -o size={size} none {} && exec \"$@\"", mounted.display());
-    let wrapper = [namespace(), &["sh", "-c", mount.as_str(), "sh"]].concat();
-    let buzon = Buzon::serve_under("unshare", &wrapper, world, &settings).await;
-    let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
-    (buzon, inside)
+    serve_with_small_disk(world, "40m", &settings).await
 }
 
 async fn announce(buzon: &Buzon, id: &str, path: &str) {
@@ -104,11 +97,11 @@ async fn media(buzon: &Buzon) -> Value {
 }
 
 /// R7: a full disk loses nothing.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_full_disk_loses_no_message_and_no_file_and_heals_by_itself() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
-    let (buzon, inside) = serve_in_little_room(&world, &gateway, "40m").await;
+    let (buzon, inside) = serve_in_little_room(&world, &gateway).await;
     std::fs::write(inside.join("filler"), vec![0; 38_000_000]).expect("there is room for it");
     gateway.reply("/small", Reply::file(&[7; 100_000]));
     announce(&buzon, "A", "/small").await;
@@ -125,11 +118,11 @@ async fn a_full_disk_loses_no_message_and_no_file_and_heals_by_itself() {
 const NO_ROOM: &str = "there is no room for it on the disk";
 
 /// One file states its length, and the other does not.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
-    let (buzon, inside) = serve_in_little_room(&world, &gateway, "40m").await;
+    let (buzon, inside) = serve_in_little_room(&world, &gateway).await;
     gateway.reply("/large", Reply::file(&vec![7; 60_000_000]));
     gateway.reply("/chunked", Reply::chunked(&vec![7; 60_000_000]));
     let waiting = format!("SELECT count(*) FROM media WHERE reason = '{NO_ROOM}' AND attempts = 0");
@@ -149,7 +142,7 @@ async fn a_file_for_which_alone_there_is_no_room_waits_and_the_others_do_not() {
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_bucket_that_is_full_stops_downloads_until_it_takes_files_again() {
     let world = World::new(Backend::Sqlite).await;
     let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
@@ -171,7 +164,7 @@ async fn a_bucket_that_is_full_stops_downloads_until_it_takes_files_again() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_same_file_counts_once_for_the_quota() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;

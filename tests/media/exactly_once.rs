@@ -68,7 +68,7 @@ async fn kill_and_restart(world: &World, setting: &Setting, reached: impl AsyncF
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_whose_worker_dies_before_the_answer_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -79,7 +79,7 @@ async fn a_job_whose_worker_dies_before_the_answer_is_taken_over() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_whose_worker_dies_in_the_middle_of_a_file_is_taken_over_and_no_half_file_is_seen() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -93,7 +93,7 @@ async fn a_job_whose_worker_dies_in_the_middle_of_a_file_is_taken_over_and_no_ha
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_whose_worker_dies_while_it_stores_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -106,7 +106,7 @@ async fn a_job_whose_worker_dies_while_it_stores_is_taken_over() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_whose_worker_dies_between_storing_and_recording_is_taken_over() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -126,7 +126,7 @@ async fn a_job_whose_worker_dies_between_storing_and_recording_is_taken_over() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_again_and_again_saves_every_file_and_nothing_else() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -159,7 +159,7 @@ async fn a_server_that_is_killed_again_and_again_saves_every_file_and_nothing_el
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes() {
     let world = World::new(Backend::Postgres).await;
     let setting = Setting::new().await;
@@ -184,7 +184,7 @@ async fn a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_wakes()
 }
 
 /// A lease expires like this after an outage of the database, or when the machine slept.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_whose_own_lease_ran_out_goes_on_with_what_it_has() {
     on_both(async |world| {
         let setting = Setting::new().await;
@@ -208,7 +208,7 @@ async fn a_server_whose_own_lease_ran_out_goes_on_with_what_it_has() {
 }
 
 /// A large file is being uploaded to the bucket in parts.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_in_the_middle_of_an_upload_leaves_nothing_of_it() {
     let world = World::new(Backend::Sqlite).await;
     let setting = Setting::new().await;
@@ -224,7 +224,7 @@ async fn a_server_that_is_stopped_in_the_middle_of_an_upload_leaves_nothing_of_i
     assert_eq!(world.value("SELECT state, attempts FROM media").await, "pending|0");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn several_servers_on_one_database_fetch_every_file_once() {
     let world = World::new(Backend::Postgres).await;
     let setting = Setting::new().await;
@@ -242,7 +242,7 @@ async fn several_servers_on_one_database_fetch_every_file_once() {
 }
 
 /// A server that stops gives its jobs back at once, for the next one.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_gives_its_jobs_back_untried() {
     on_both(async |world| {
         let setting = Setting::new().await;

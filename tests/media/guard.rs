@@ -73,7 +73,7 @@ fn spellings(port: u16) -> Vec<String> {
     urls.chain(others).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn without_a_configured_origin_no_spelling_reaches_this_machine_or_its_network() {
     on_both(async |world| {
         let canary = Canary::start().await;
@@ -91,7 +91,7 @@ async fn without_a_configured_origin_no_spelling_reaches_this_machine_or_its_net
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_elsewhere() {
     on_both(async |world| {
         let (gateway, canary) = (FileServer::start().await, Canary::start().await);
@@ -122,7 +122,7 @@ async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_el
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_redirect_within_the_configured_origins_is_followed() {
     let world = World::new(Backend::Sqlite).await;
     let (gateway, other) = (FileServer::start().await, FileServer::start().await);
@@ -208,7 +208,7 @@ async fn servers() -> (FileServer, Canary) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
@@ -224,7 +224,7 @@ async fn a_name_that_resolves_to_forbidden_addresses_alone_is_refused() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
@@ -239,7 +239,7 @@ async fn of_a_names_addresses_only_the_public_ones_are_connected_to() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
@@ -259,7 +259,7 @@ async fn a_name_whose_address_changes_between_two_hops_gains_nothing() {
 
 /// Exactly the checked address is connected to: there is one look-up for the check and the connection, not one for
 /// each.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
     on_both(async |world| {
         let (gateway, canary) = servers().await;
@@ -276,7 +276,7 @@ async fn a_name_whose_address_changes_after_the_check_gains_nothing() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_host_that_has_no_address_is_tried_again() {
     let world = World::new(Backend::Sqlite).await;
     let (mut worker, stop) = worker(&world, Scripted::new(&[]), "http://files.example.com/a.jpg").await;

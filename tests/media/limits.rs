@@ -10,7 +10,7 @@ use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::Buzon;
 use crate::support::{PATIENCE, eventually};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_host() {
     let world = World::new(Backend::Sqlite).await;
     // Another address of the same machine counts as another host.
@@ -44,7 +44,7 @@ async fn no_more_files_are_fetched_at_once_than_is_allowed_in_all_and_of_one_hos
 }
 
 /// A dead or slow host takes no more than its share of the places.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
     let world = World::new(Backend::Sqlite).await;
     let (gateway, dead) = (FileServer::start().await, FileServer::start_at(([127, 0, 0, 2], 0).into()).await);
@@ -66,7 +66,7 @@ async fn a_host_that_never_answers_holds_up_nobody_elses_files() {
 }
 
 /// A server that sends without an end keeps the download threads busy, but not those that take events.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_flood_of_answers_delays_no_message() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -90,7 +90,7 @@ async fn a_flood_of_answers_delays_no_message() {
 }
 
 /// A relative and an absolute address of the gateway count as one host.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_gateway_has_its_places_once_however_it_is_named() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;

@@ -59,7 +59,7 @@ async fn save(world: &World, gateway: &FileServer, settings: &[(&str, &str)], pa
     buzon
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn ten_thousand_small_files_all_end_once_in_little_memory() {
     let files = if is_heavy() { 10_000 } else { 500 };
     on_both(async |world| {
@@ -83,7 +83,7 @@ async fn ten_thousand_small_files_all_end_once_in_little_memory() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_large_file_goes_through_in_little_memory_to_a_folder_and_to_a_bucket() {
     let size = if is_heavy() { 500 * MEGABYTE } else { 60 * MEGABYTE };
     on_both(async |world| {

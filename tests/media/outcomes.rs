@@ -10,7 +10,7 @@ use crate::support::gateway::file_server::{FileServer, Reply, StoppedFileServer}
 use crate::support::program::service::Service;
 
 /// The files fail permanently, each in another way, and each job gets the state and reason of its failure.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understands() {
     on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
@@ -90,7 +90,7 @@ async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understand
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn when_the_gateway_comes_back_its_files_are_stored_without_any_action() {
     on_both_at_once(async |world| {
         let away = StoppedFileServer::new();
@@ -109,7 +109,7 @@ async fn when_the_gateway_comes_back_its_files_are_stored_without_any_action() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_that_is_announced_before_it_is_there_is_stored_a_moment_later() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -122,7 +122,7 @@ async fn a_file_that_is_announced_before_it_is_there_is_stored_a_moment_later() 
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_exact_repeat_of_the_event_fetches_an_expired_file_again() {
     on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
@@ -139,7 +139,7 @@ async fn an_exact_repeat_of_the_event_fetches_an_expired_file_again() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_that_sends_more_than_it_says_ends_where_it_said() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -151,7 +151,7 @@ async fn a_server_that_sends_more_than_it_says_ends_where_it_said() {
     service.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_bucket_that_is_away_loses_nothing() {
     let world = World::new(Backend::Sqlite).await;
     let (gateway, s3) = (FileServer::start().await, crate::support::s3::S3Server::start().await);
@@ -170,7 +170,7 @@ async fn a_bucket_that_is_away_loses_nothing() {
 }
 
 /// The owner may have added a trigger, for example. Other files in the same statement are stored.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_that_the_database_refuses_harms_no_other() {
     on_both_at_once(async |world| {
         world.open().await.close().await;
@@ -206,7 +206,7 @@ async fn a_file_that_the_database_refuses_harms_no_other() {
 }
 
 /// A panic delays files for a moment, and the service continues.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_worker_that_panics_is_started_again_and_files_are_saved() {
     on_both_at_once(async |world| {
         let gateway = FileServer::start().await;

@@ -9,7 +9,7 @@ use crate::support::program::process::Buzon;
 use crate::support::s3::S3Server;
 use crate::support::{borrowed, eventually};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_file_of_a_message_is_saved_with_what_is_known_of_it() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -32,7 +32,7 @@ async fn the_file_of_a_message_is_saved_with_what_is_known_of_it() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_name_that_the_gateway_gives_a_file_counts_before_the_one_in_its_url() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -51,7 +51,7 @@ async fn the_name_that_the_gateway_gives_a_file_counts_before_the_one_in_its_url
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_same_picture_in_many_chats_is_stored_once() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -68,7 +68,7 @@ async fn the_same_picture_in_many_chats_is_stored_once() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_message_is_there_before_its_file_and_does_not_wait_for_it() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -90,7 +90,7 @@ async fn a_message_is_there_before_its_file_and_does_not_wait_for_it() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_go_to_a_bucket_in_the_same_way() {
     on_both(async |world| {
         let (gateway, s3) = (FileServer::start().await, S3Server::start().await);
@@ -117,7 +117,7 @@ async fn files_go_to_a_bucket_in_the_same_way() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_keys_of_a_bucket_can_come_from_the_environment_of_amazons_tools() {
     let world = World::new(Backend::Sqlite).await;
     let (gateway, s3) = (FileServer::start().await, S3Server::start().await);

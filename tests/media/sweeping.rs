@@ -1,9 +1,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use buzon::blob::{BlobLocation, Blobs, S3Options};
+use buzon::domain::time::timestamp::Timestamp;
 use buzon::media::sweeper::{Swept, sweep};
 use buzon::platform::clock::{Clock, SystemClock};
 use buzon::store::Store;
@@ -67,7 +69,7 @@ impl Place {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
     on_both(async |world| {
         let store = world.open().await;
@@ -83,7 +85,7 @@ async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_object_with_a_row_stays_however_old_it_is() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -104,7 +106,7 @@ async fn an_object_with_a_row_stays_however_old_it_is() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn another_databases_objects_are_never_touched() {
     on_both(async |world| {
         let other = World::new(world.backend).await;
@@ -119,7 +121,7 @@ async fn another_databases_objects_are_never_touched() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_object_that_somebody_puts_again_is_left_to_them() {
     on_both(async |world| {
         let store = world.open().await;
@@ -138,8 +140,42 @@ async fn an_object_that_somebody_puts_again_is_left_to_them() {
     .await;
 }
 
+/// The machine's clock. A sweep looks at it at its beginning and before it removes an object; that second time, something
+/// happens first.
+struct ClockWith<F> {
+    happens: F,
+    looks: AtomicUsize,
+}
+
+impl<F: Fn() + Send + Sync> Clock for ClockWith<F> {
+    fn now(&self) -> Timestamp {
+        if self.looks.fetch_add(1, Ordering::SeqCst) == 1 {
+            (self.happens)();
+        }
+        SystemClock.now()
+    }
+}
+
+/// A job has put the object again and given its lock back, and has not recorded its end yet.
+#[test(flavor = "multi_thread")]
+async fn an_object_that_was_put_again_after_the_sweep_had_seen_it_stays() {
+    on_both(async |world| {
+        let store = world.open().await;
+        for place in Place::both(&world).await {
+            place.put(JPEG, 100 * DAY).await;
+            place.mark(&store).await;
+            let clock = ClockWith { happens: || age(&place.path(JPEG), Duration::ZERO), looks: AtomicUsize::new(0) };
+            let swept = sweep(&*store, &place.blobs, &clock).await.expect("all answer");
+            assert_eq!(swept, Swept::default());
+            assert!(place.has(JPEG));
+            assert_eq!(clock.looks.into_inner(), 2, "it was seen as an orphan");
+        }
+    })
+    .await;
+}
+
 /// A job does not rely on an object that may soon be swept.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes() {
     on_both(async |world| {
         let gateway = FileServer::start().await;
@@ -169,7 +205,7 @@ async fn a_job_that_meets_an_old_object_puts_it_again_and_a_young_one_it_assumes
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_job_whose_object_is_being_removed_comes_again() {
     let world = World::new(Backend::Sqlite).await;
     let gateway = FileServer::start().await;
@@ -192,7 +228,7 @@ async fn a_job_whose_object_is_being_removed_comes_again() {
     service.stop().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_command_sweeps_beside_a_running_service_and_says_what_it_did() {
     on_both(async |world| {
         let buzon = crate::support::program::process::Buzon::serve(&world, &[]).await;

@@ -71,7 +71,7 @@ async fn serve(world: &World, scale: Scale) -> (Service, MessageSample) {
     (Service::start_with(world, &settings).await, sample)
 }
 
-#[tokio::test]
+#[test]
 async fn the_rows_that_are_loaded_are_those_that_the_program_makes_of_the_events() {
     on_both(async |world| {
         let recorded = World::new(world.backend).await;
@@ -128,7 +128,7 @@ fn kept(backend: Backend) -> Option<World> {
     Some(world).filter(|world| world.url.starts_with("sqlite") == (backend == Backend::Sqlite))
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn each_question_is_answered_on_sqlite() {
     match kept(Backend::Sqlite) {
         Some(world) => answer_all(&world).await,
@@ -136,7 +136,7 @@ async fn each_question_is_answered_on_sqlite() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn each_question_is_answered_on_postgresql() {
     if let Some(world) = kept(Backend::Postgres) {
         return answer_all(&world).await;

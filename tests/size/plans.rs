@@ -53,7 +53,7 @@ pub async fn of(world: &World, service: &Service, path: &str) -> String {
     log(&world.url).await.expect("it is still there").split_off(before.len())
 }
 
-#[tokio::test]
+#[test]
 async fn no_question_walks_over_a_large_table() {
     let server = Server::start(&format!("{EXPLAINED} {ALWAYS}"));
     let world = World::on_server(&server.url, "").await;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::instance::{InstanceId, attribute};
 use super::message::MessageCopy;
 use crate::access::signature::{Keyring, Signer};
+use crate::chat::chat_id;
 use crate::event::defect::Defect;
 use crate::event::document::{BodyText, Document};
 use crate::message::ack::MessageAck;
@@ -189,7 +190,8 @@ impl Interpretation {
 impl EventSubject {
     fn of(document: &Document<'_>, event_type: Option<String>) -> Self {
         let of_message = if event_type.as_deref() == Some(MESSAGE_REACTION) { "message_id" } else { "id" };
-        Self { event_type, message_id: document.readable_id(of_message), chat_id: document.readable_id("chat_id") }
+        let chat_id = document.readable_id("chat_id").map(chat_id::canonical);
+        Self { event_type, message_id: document.readable_id(of_message), chat_id }
     }
 }
 
@@ -261,7 +263,7 @@ fn reaction(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Time
     Ok(Effect::Reaction(MessageReaction {
         instance_id: instance_id.clone(),
         message_id: document.required_id("message_id")?,
-        from_number: document.required_id("from_number")?,
+        from_number: chat_id::canonical(document.required_id("from_number")?),
         reaction: document.key_text("reaction", MAX_REACTION_BYTES)?.unwrap_or_default(),
         reacted_at: document.time(TIMESTAMP, arrival).unwrap_or(arrival),
         received_at: arrival,

@@ -60,7 +60,10 @@ pub struct Revocation {
 pub struct RecordedMessage {
     pub instance_id: InstanceId,
     pub id: String,
+    /// The stated chat, or else the one that was worked out.
     pub chat_id: Option<String>,
+    pub from_id: Option<String>,
+    pub to_id: Option<String>,
     pub from_me: bool,
     pub sender_name: Option<String>,
     pub sent_at: Option<Timestamp>,
@@ -173,7 +176,8 @@ pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
 }
 
 impl Message {
-    /// Folds the copies of one message. The same copy may be given twice; the order does not matter.
+    /// Folds the copies of one message. The same copy may be given twice; the order does not matter. The message has the
+    /// chat that its copies state, until it is [`Self::placed`].
     ///
     /// # Panics
     /// If `copies` is empty.
@@ -221,7 +225,9 @@ impl Message {
     #[must_use]
     pub fn laid_over(self, recorded: &RecordedMessage, changes_text: bool) -> Self {
         let earlier = MessageFields {
-            chat_id: recorded.chat_id.clone(),
+            chat_id: recorded.chat_id.clone().filter(|_| !recorded.may_have_worked_out_chat()),
+            from_id: recorded.from_id.clone(),
+            to_id: recorded.to_id.clone(),
             from_me: recorded.from_me,
             sender_name: recorded.sender_name.clone(),
             is_group: Some(recorded.is_group),
@@ -248,6 +254,7 @@ impl Message {
             revocation: Revocation::earliest(content.revocation.into_iter().chain(recorded.revocation())),
             ..content
         }
+        .placed()
         .with_times_of_changes()
     }
 
@@ -274,7 +281,33 @@ impl RecordedMessage {
         let recorded = (Reverse(self.is_service), self.last_sent_at, self.event_seq);
         // Only copies that have a say in the content are in the way of each other.
         let is_later = |copy: &LedgerCopy| copy.copy.is_service != is_service || copy.order() > recorded;
-        copies.into_iter().partition(is_later)
+        let (later, early): (Vec<LedgerCopy>, Vec<LedgerCopy>) = copies.into_iter().partition(is_later);
+        if later.is_empty() || !self.hides_chat_from(&Message::fold(&later)) {
+            return (later, early);
+        }
+        let (others, hidden) = later.into_iter().partition(|copy| copy.copy.is_service != is_service);
+        (others, [early, hidden].concat())
+    }
+
+    /// Returns whether a message that is folded from later copies cannot be laid over this one, because its chat follows
+    /// from other ids with them, and the row does not tell whether an earlier copy states that chat.
+    fn hides_chat_from(&self, later: &Message) -> bool {
+        let earlier = self.ids();
+        later.is_service == self.is_service
+            && later.fields.chat_id.is_none()
+            && self.may_have_worked_out_chat()
+            && earlier.clone().overlay(&later.fields).worked_out_chat() != earlier.worked_out_chat()
+    }
+
+    /// Returns whether the chat is the one that follows from the sender and the recipient. An earlier copy may state it
+    /// too.
+    fn may_have_worked_out_chat(&self) -> bool {
+        self.chat_id.is_some() && self.ids().worked_out_chat() == self.chat_id.as_deref()
+    }
+
+    fn ids(&self) -> MessageFields {
+        let (from_id, to_id) = (self.from_id.clone(), self.to_id.clone());
+        MessageFields { from_id, to_id, from_me: self.from_me, ..MessageFields::default() }
     }
 
     fn edit(&self) -> Option<ChangeTime> {

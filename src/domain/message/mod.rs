@@ -61,9 +61,9 @@ pub struct MessageFields {
     pub sender_name: Option<String>,
     pub body: Option<String>,
     pub kind: Option<String>,
-    /// Of a message, the earliest timestamp of all copies.
+    /// A message has the earliest timestamp of all its copies.
     pub sent_at: Option<Timestamp>,
-    /// The stated value, or else what the chat of the same copy implies.
+    /// The stated value, which counts only if the chat is unknown.
     pub is_group: Option<bool>,
     pub quoted_message_id: Option<String>,
     pub reaction: Option<String>,
@@ -117,7 +117,7 @@ impl MessageCopy {
         let mut short = |field, most| document.short_text(field, most).filter(|text| !text.is_empty());
         let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
-        let chat_id = document.optional_id("chat_id")?;
+        let chat_id = document.optional_id("chat_id")?.map(chat_id::canonical);
         let mut text = |field| document.text(field).filter(|text| !text.is_empty());
         let texts = MessageFields {
             sender_name,
@@ -130,12 +130,12 @@ impl MessageCopy {
             ..MessageFields::default()
         };
         let fields = MessageFields {
-            is_group: document.flag("is_group").or_else(|| chat_id.as_deref().map(chat_id::is_group)),
+            is_group: document.flag("is_group"),
             chat_id,
-            from_id: document.optional_id("from")?,
-            to_id: document.optional_id("to")?,
+            from_id: document.optional_id("from")?.map(chat_id::canonical),
+            to_id: document.optional_id("to")?.map(chat_id::canonical),
             quoted_message_id: document.optional_id("quoted_message_id")?,
-            group_sender: document.optional_id("group_sender")?,
+            group_sender: document.optional_id("group_sender")?.map(chat_id::canonical),
             from_me: document.flag("from_me").unwrap_or(false) || sent,
             sent_at: document.time("timestamp", arrival),
             location: Location::read(document),
@@ -202,6 +202,11 @@ impl Location {
 }
 
 impl MessageFields {
+    /// Returns the chat that follows from the sender and the recipient.
+    fn worked_out_chat(&self) -> Option<&str> {
+        chat_id::worked_out(self.from_id.as_deref(), self.to_id.as_deref(), self.from_me)
+    }
+
     /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay. The time does not
     /// follow from that order.
     fn overlay(self, later: &MessageFields) -> Self {
@@ -227,6 +232,15 @@ impl MessageFields {
 }
 
 impl Message {
+    /// Works out the chat, if no copy states it. To be called once all copies are folded.
+    #[must_use]
+    pub fn placed(mut self) -> Self {
+        if self.fields.chat_id.is_none() {
+            self.fields.chat_id = self.fields.worked_out_chat().map(str::to_owned);
+        }
+        self
+    }
+
     /// Keeps only the fields that the chat of the message needs, without the long texts.
     #[must_use]
     pub fn without_texts(self) -> Self {
@@ -244,9 +258,10 @@ impl Message {
         occurred_at(self.fields.sent_at, self.received_at)
     }
 
-    /// Returns whether the message was sent in a group.
+    /// Returns whether the message was sent in a group. Its chat says that, if it is known.
     pub fn is_group(&self) -> bool {
-        self.fields.is_group.unwrap_or(false)
+        let stated = self.fields.is_group.unwrap_or(false);
+        self.fields.chat_id.as_deref().map_or(stated, chat_id::is_group)
     }
 }
 

@@ -16,18 +16,32 @@ fn read(body: &str) -> MessageCopy {
 }
 
 #[test]
-fn a_group_is_recognised_by_its_chat_if_a_copy_does_not_state_it() {
+fn a_group_is_recognised_by_its_chat_and_by_the_flag_if_the_chat_is_unknown() {
     let is_group = |body: &str| {
         let instance = InstanceId::new("123").unwrap();
         let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), Timestamp::from_millis(0), 1);
-        Message::fold(&[copy.unwrap()]).is_group()
+        Message::fold(&[copy.unwrap()]).placed().is_group()
     };
     let message = |fields: &str| format!(r#"{{"event_type":"message_received","id":"A",{fields}}}"#);
     assert!(is_group(&message(r#""chat_id":"1203@g.us""#)));
     assert!(!is_group(&message(r#""chat_id":"573001112233@c.us""#)));
-    assert!(!is_group(&message(r#""chat_id":"1203@g.us","is_group":false"#)));
+    assert!(is_group(&message(r#""chat_id":"1203@g.us","is_group":false"#)));
+    assert!(is_group(&message(r#""from":"573001112233@c.us","to":"1203@g.us","is_group":0"#)));
+    assert!(!is_group(&message(r#""from":"573001112233@c.us","is_group":1"#)));
     assert!(is_group(&message(r#""is_group":1"#)));
     assert!(!is_group(&message(r#""body":"Hola""#)));
+}
+
+#[test]
+fn ids_of_chats_and_persons_are_canonical_and_that_of_the_message_stays() {
+    let body = r#"{"event_type":"message_received","id":"1:2@s.whatsapp.net","chat_id":"1203@g.us","from":"57:3@c.us",
+        "to":"58@s.whatsapp.net","group_sender":"1234:5@lid","quoted_message_id":"9:9@c.us"}"#;
+    let instance = InstanceId::unstated();
+    let copy = LedgerCopy::of_ledger(instance, body.as_bytes(), Timestamp::from_millis(0), 1).unwrap();
+    assert_eq!(copy.copy.id, "1:2@s.whatsapp.net");
+    let fields = &copy.copy.fields;
+    assert_eq!((&fields.from_id, &fields.to_id), (&some("57@c.us"), &some("58@c.us")));
+    assert_eq!((&fields.group_sender, &fields.quoted_message_id), (&some("1234@lid"), &some("9:9@c.us")));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::request::{ApiRequest, ListRequest, visible};
 use super::time::rfc3339;
 use crate::http::openapi::problems::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
+use domain::chat::chat_id;
 use domain::instance::InstanceId;
 use domain::search::fold;
 use store::{ChatFilter, ChatReport, MessageFilter};
@@ -107,6 +108,7 @@ pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, 
 )]
 pub async fn one(request: ApiRequest, key: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (instance_id, chat_id) = key.into_inner();
+    let chat_id = chat_id::canonical(chat_id);
     let unknown = || Problem::NotFound("there is no chat with this id".to_owned());
     let instance_id = visible(&request.caller, &instance_id, &chat_id).ok_or_else(unknown)?;
     let chat = request.ask(|store, _| async move { store.chat(&instance_id, &chat_id).await }).await?;
@@ -134,6 +136,7 @@ pub async fn messages(
     key: Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (instance_id, chat_id) = key.into_inner();
+    let chat_id = chat_id::canonical(chat_id);
     let Some(instance_id) = visible(&request.caller, &instance_id, &chat_id) else {
         return request.empty_page::<Message>("messages");
     };

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::acks::AckOfMessage;
 use super::media::MessageFile;
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{flag, instance, invalid, parsed, phone_number, text};
+use super::parameters::{chat, flag, instance, invalid, parsed, phone_number, text};
 use super::reactions::CurrentReaction;
 use super::request::{ApiRequest, ListRequest, visible};
 use super::time::rfc3339;
@@ -172,15 +172,15 @@ pub struct MessageParameters {
     #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
     /// Only messages in this chat.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     chat_id: Option<String>,
-    /// Only messages with this `from`, verbatim.
-    #[serde(deserialize_with = "text")]
+    /// Only messages with this `from`.
+    #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     from: Option<String>,
-    /// Only messages with this `to`, verbatim.
-    #[serde(deserialize_with = "text")]
+    /// Only messages with this `to`.
+    #[serde(deserialize_with = "chat")]
     #[param(example = "573009998877@c.us")]
     to: Option<String>,
     /// Only outgoing messages (`true`), or only incoming ones (`false`).

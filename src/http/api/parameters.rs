@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::ParameterIn;
 
 use crate::http::problem::Problem;
+use domain::chat::chat_id;
 use domain::instance::InstanceId;
 
 /// The parameters of a route, for handlers to take as an argument.
@@ -110,6 +111,11 @@ pub fn parsed<'de, D: Deserializer<'de>, T, E: Display>(
 /// Reads text that is compared as it is. Empty text counts as not given, because a form sends it for an empty field.
 pub fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
     Ok(Some(String::deserialize(value)?).filter(|text| !text.is_empty()))
+}
+
+/// Reads the id of a chat or a person, in any of its forms.
+pub fn chat<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(text(value)?.map(chat_id::canonical))
 }
 
 /// Reads the id of an instance. Text that cannot be one is an id that does not exist.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{instance, text};
+use super::parameters::{chat, instance, text};
 use super::request::ListRequest;
 use super::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
@@ -61,8 +61,8 @@ pub struct ReactionParameters {
     #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// Only reactions of this person, verbatim.
-    #[serde(deserialize_with = "text")]
+    /// Only reactions of this person.
+    #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,
 }

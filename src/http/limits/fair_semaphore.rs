@@ -140,7 +140,7 @@ mod tests {
         drop(others);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_waiting_caller_gets_the_permits_when_they_are_given_back() {
         let semaphore = FairSemaphore::new(16);
         let permit = semaphore.acquire(token(1), 4).await.expect("it is free");

@@ -108,7 +108,7 @@ mod tests {
         poll_fn(|context| Pin::new(&mut *body).poll_next(context)).await
     }
 
-    #[tokio::test]
+    #[test]
     async fn the_permit_is_given_back_with_the_last_chunk() {
         let (mut body, semaphore) = body(2 * CHUNK + 1, HOUR);
         for size in [CHUNK, CHUNK, 1] {
@@ -120,7 +120,7 @@ mod tests {
         assert!(next(&mut body).await.is_none());
     }
 
-    #[tokio::test]
+    #[test]
     async fn the_permit_is_given_back_when_the_connection_ends() {
         let (mut body, semaphore) = body(2 * CHUNK, HOUR);
         assert!(next(&mut body).await.is_some());
@@ -128,7 +128,7 @@ mod tests {
         assert!(semaphore.try_acquire(None, 1).is_some());
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_client_that_takes_too_long_gets_no_more_and_holds_nothing() {
         let (mut body, semaphore) = body(2 * CHUNK, Duration::from_millis(1));
         assert!(next(&mut body).await.is_some());

@@ -138,7 +138,7 @@ mod tests {
         Arc::new(ResponseMemory::new(ResponseLimits { bytes, patience: Duration::ZERO, ..ResponseLimits::default() }))
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_small_response_gives_back_what_it_does_not_need() {
         let memory = memory(4 * PAGE_BYTES as u32);
         let first = memory.reserve(None).await.expect("there is room").json(&"small").expect("it fits");
@@ -148,7 +148,7 @@ mod tests {
         assert!(memory.reserve(None).await.is_ok());
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_response_larger_than_a_page_takes_what_is_free_and_no_more_than_a_quarter() {
         let memory = memory(16 * PAGE_BYTES as u32);
         let reserve = async || memory.reserve(Some(TokenId(1))).await.expect("a quarter is four pages");

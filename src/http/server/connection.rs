@@ -94,7 +94,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(20);
 
-    #[tokio::test]
+    #[test]
     async fn a_client_that_sends_a_byte_now_and_then_and_gets_nothing_does_not_keep_it() {
         let (mut client, server) = duplex(64);
         let mut connection = Connection::new(server, LIMIT);
@@ -111,14 +111,14 @@ mod tests {
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_client_that_does_not_read_does_not_keep_it() {
         let (_client, server) = duplex(64);
         let ended = Connection::new(server, LIMIT).write_all(&[0; 1_000]).await.expect_err("there is no room");
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_write_after_the_alarm_was_set_postpones_it() {
         let (_client, server) = duplex(64);
         let mut connection = Connection::new(server, LIMIT);

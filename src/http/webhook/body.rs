@@ -121,7 +121,7 @@ mod tests {
         stream::iter([Ok(Bytes::from(vec![b'x'; bytes]))])
     }
 
-    #[tokio::test]
+    #[test]
     async fn strangers_with_large_stalled_bodies_keep_out_large_ones_and_no_ordinary_event() {
         const LARGE: usize = 3 * 1024 * 1024;
         let reader = BodyReader::default();
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(reader.read(&request, whole(LARGE)).await.expect("there is room again").len(), LARGE);
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_body_that_stalls_is_given_up() {
         let reader = BodyReader { wait: Duration::ZERO, ..BodyReader::default() };
         let request = TestRequest::default().to_http_request();

@@ -108,7 +108,7 @@ mod tests {
         older
     }
 
-    #[tokio::test]
+    #[test]
     async fn an_older_schema_is_brought_up_with_its_rows_unless_migrations_are_refused() {
         let mut connection = older().await;
         let (both, found) = (migrations(&[FIRST, SECOND]), tables(&mut connection).await);
@@ -122,7 +122,7 @@ mod tests {
         assert!(matches!(older, Err(OpenError::NewerSchema { found: 2, known: 1 })), "{older:?}");
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_migration_that_fails_leaves_nothing_behind_and_can_run_again() {
         let mut connection = older().await;
         let found = tables(&mut connection).await;

@@ -198,7 +198,7 @@ mod tests {
         (found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)), broken_off)
     }
 
-    #[tokio::test]
+    #[test]
     async fn a_search_that_is_broken_off_goes_on_where_it_was_in_both_directions() {
         for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             for time in [Duration::ZERO, Duration::MAX] {

@@ -45,7 +45,7 @@ struct Known {
     recorded: RecordedMessage,
     /// The copies that come after all that are recorded.
     later: Vec<LedgerCopy>,
-    /// The others.
+    /// The others, which can only be folded with the recorded ones.
     early: Vec<LedgerCopy>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn write_messages(
     if copies.is_empty() {
         return Ok(written);
     }
-    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies)).collect();
+    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies).placed()).collect();
     let new = rows.write_messages(&messages, IfPresent::Keep).await?;
     copies.retain(|key, _| !new.contains(key));
     written.inserted = messages.into_iter().filter(|message| new.contains(&message.key())).collect();

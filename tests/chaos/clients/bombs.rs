@@ -135,7 +135,7 @@ async fn throw(address: SocketAddr, bytes: &[u8]) -> u16 {
     status.map_or(CUT, |status| status.parse().expect("it is a status"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn bombs_get_their_answers_and_take_a_bounded_memory() {
     on_both(async |world| {
         let (rounds, mut sent) = (rounds(1), SentEvents::new());

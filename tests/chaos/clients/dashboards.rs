@@ -73,7 +73,7 @@ impl Dashboards {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn readers_do_not_keep_events_out() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(1));

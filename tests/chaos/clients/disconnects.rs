@@ -86,7 +86,7 @@ impl DisconnectingClient {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn clients_that_vanish_at_any_point_lose_nothing_and_stop_nobody() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(10));
@@ -110,7 +110,7 @@ async fn clients_that_vanish_at_any_point_lose_nothing_and_stop_nobody() {
 /// sqlx 0.9.0 returns a connection with an open transaction to the pool when the future that waits for it is dropped.
 /// Later statements on it are then never committed, or committed together with half of another transaction (sqlx issues
 /// 4385 and 4393).
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_in_the_middle_of_a_transaction_takes_nobody_with_it() {
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();

@@ -13,7 +13,7 @@ const LETTERS: usize = 3_900_000;
 const COPIES: i64 = 60;
 const MAX_MEMORY: u64 = 400_000_000;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_message_in_many_copies_affects_no_other() {
     on_both(async |world| {
         let (rounds, mut sent) = (rounds(1), SentEvents::new());

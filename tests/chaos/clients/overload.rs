@@ -31,7 +31,7 @@ struct Scale {
     events: usize,
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn offered_more_than_it_can_store_it_refuses_the_rest_and_goes_on() {
     // Both ends of each connection are open files of this machine, and one end is in this process.
     allow_open_files(2 * OUTSTANDING as u64);
@@ -77,7 +77,7 @@ async fn climb(buzon: &Buzon, scale: &Scale, source: &mut TrafficSource, sent: &
 }
 
 /// The queue holds as many bytes as it may, and the database accepts none of them.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_refused_client_gets_its_answer_whatever_it_was_sending_and_keeps_its_connection_where_possible() {
     let world = World::new(Backend::Sqlite).await;
     let (rounds, mut sent) = (rounds(1), SentEvents::new());

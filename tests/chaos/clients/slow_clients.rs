@@ -55,7 +55,7 @@ fn kinds() -> Vec<Slow> {
     if is_long() { soon.into_iter().chain(late).collect() } else { soon }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn slow_clients_harm_nobody_and_are_disconnected() {
     open_files::allow_open_files(CLIENTS as u64);
     let world = World::new(Backend::Sqlite).await;

@@ -55,7 +55,7 @@ fn message(n: usize) -> SimulatedDelivery {
     SimulatedDelivery { instance: Some(INSTANCE), body: body.to_string().into_bytes(), meaning }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_take_a_bounded_memory_and_keep_out_neither_events_nor_the_owner() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(1));

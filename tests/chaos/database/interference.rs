@@ -17,7 +17,7 @@ use buzon::simulate::SeededRng;
 const SESSIONS: &str = "SELECT pid::text FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_process_that_was_stopped_for_a_while_goes_on_where_it_was() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(2));
@@ -49,7 +49,7 @@ async fn refused(loader: &Loader) {
     eventually("events are refused", async || loader.failed() > failed + 10).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn whatever_is_done_to_postgresql_sessions_and_tables_only_delays_events() {
     let world = World::new(Backend::Postgres).await;
     let (seed, rounds) = (seed(), rounds(4));
@@ -99,7 +99,7 @@ async fn end_all_sessions(world: &World) {
     world.value(end).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_refused() {
     let world = World::new(Backend::Sqlite).await;
     let (seed, rounds) = (seed(), rounds(2));
@@ -118,7 +118,7 @@ async fn while_another_program_has_sqlites_file_for_itself_events_wait_or_are_re
 }
 
 /// Silent connections take all file descriptors. When they go, the service continues.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn without_file_descriptors_it_waits_for_some() {
     let world = World::new(Backend::Sqlite).await;
     let (seed, rounds) = (seed(), rounds(2));

@@ -10,7 +10,7 @@ use crate::support::program::process::Buzon;
 use crate::support::{eventually, eventually_within};
 use buzon::simulate::SeededRng;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself() {
     let server = Server::start("");
     let world = World::on_server(&server.url, "").await;
@@ -45,7 +45,7 @@ async fn a_server_that_crashes_loses_nothing_and_the_service_is_back_by_itself()
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_commit_without_an_answer_is_never_taken_for_one() {
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();
@@ -66,7 +66,7 @@ async fn a_commit_without_an_answer_is_never_taken_for_one() {
 }
 
 /// The server is unreachable for `CHAOS_AWAY` seconds.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn while_the_server_is_away_nothing_is_acknowledged_and_afterwards_all_is_taken() {
     let mut world = World::new(Backend::Postgres).await;
     let direct = world.url.clone();

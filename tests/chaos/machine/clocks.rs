@@ -62,7 +62,7 @@ async fn idle_share(buzon: &Buzon) -> f64 {
     (buzon.processor_time() - before).as_secs_f64() / since.elapsed().as_secs_f64()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(6));
@@ -91,7 +91,7 @@ async fn a_clock_that_is_set_under_load_stops_nothing_and_loses_nothing() {
 
 /// The clock jumps while a file is under way. Forwards, its lease expires, and so does the wait for a retry; backwards,
 /// its lease lasts for another day.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_are_saved_once_although_the_clock_is_set_meanwhile() {
     on_both(async |world| {
         for ahead in [HOUR, -DAY] {

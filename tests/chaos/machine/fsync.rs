@@ -58,7 +58,7 @@ impl Shim {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was() {
     let world = World::new(Backend::Sqlite).await;
     let (seed, rounds) = (seed(), rounds(8));
@@ -82,7 +82,7 @@ async fn what_sqlite_could_not_write_is_not_acknowledged_whichever_call_it_was()
 }
 
 /// PostgreSQL ends all its processes rather than continue, and restarts by itself.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_postgresql_could_not_write_is_not_acknowledged() {
     let (seed, rounds) = (seed(), rounds(3));
     let shim = Shim::build();

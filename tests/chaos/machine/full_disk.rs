@@ -1,6 +1,6 @@
 //! A disk that is full, and later is not.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -9,39 +9,12 @@ use crate::chaos::{Loader, SETTINGS, assert_nothing_lost, rounds, seed};
 use crate::support::database::postgres::{Server, ServerControl};
 use crate::support::database::world::{Backend, World};
 use crate::support::eventually;
-use crate::support::program::mount_namespace::namespace;
 use crate::support::program::process::Buzon;
+use crate::support::program::small_disk::{Filler, serve_on_small_disk};
 
-/// A file that leaves only this much space free, until it is dropped.
-struct Filler(PathBuf);
-
-impl Filler {
-    fn leave(folder: &Path, bytes: u64) -> Self {
-        let path = folder.join("filler");
-        let free = rustix::fs::statvfs(folder).map(|it| it.f_bavail * it.f_frsize).expect("the disk is there");
-        // Another process may take space meanwhile. The write then fails, and nothing is left either.
-        let _ = std::fs::write(&path, vec![0; free.saturating_sub(bytes) as usize]);
-        Self(path)
-    }
-}
-
-impl Drop for Filler {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).expect("it is there");
-    }
-}
-
-/// Starts the program with a small file system of its own for its database. Returns it with that folder as it sees it.
-async fn serve_on_a_small_disk(world: &mut World, min_free: &str) -> (Buzon, PathBuf) {
-    let mounted = world.folder.path().join("small");
-    std::fs::create_dir(&mounted).expect("it can be made");
-    world.url = format!("sqlite://{}", mounted.join("buzon.db").display());
-    let mount = format!("mount -t tmpfs -o size=64m none {} && exec \"$@\"", mounted.display());
-    let wrapper = [namespace(), &["sh", "-c", mount.as_str(), "sh"]].concat();
-    let settings = [SETTINGS, &[("BUZON_MIN_FREE", min_free)]].concat();
-    let buzon = Buzon::serve_under("unshare", &wrapper, world, &settings).await;
-    let inside = buzon.root().join(mounted.strip_prefix("/").expect("it is absolute"));
-    (buzon, inside)
+/// The settings with the space that the program leaves free.
+fn with_floor(min_free: &str) -> Vec<(&str, &str)> {
+    [SETTINGS, &[("BUZON_MIN_FREE", min_free)]].concat()
 }
 
 /// Copies the database from the small disk while the program is stopped. The disk is visible to the program alone and
@@ -60,10 +33,10 @@ async fn health(buzon: &Buzon, what: &str) -> u16 {
     health.send().await.expect("it answers").status().as_u16()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_room() {
     let mut world = World::new(Backend::Sqlite).await;
-    let (buzon, inside) = serve_on_a_small_disk(&mut world, "0").await;
+    let (buzon, inside) = serve_on_small_disk(&mut world, &with_floor("0")).await;
     let rounds = rounds(3);
     let loader = Loader::start(seed(), buzon.address);
     for round in 0..rounds {
@@ -80,10 +53,10 @@ async fn on_a_full_disk_sqlite_acknowledges_nothing_and_goes_on_when_there_is_ro
     assert_nothing_lost(&world, &sent, rounds).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_fail() {
     let mut world = World::new(Backend::Sqlite).await;
-    let (buzon, inside) = serve_on_a_small_disk(&mut world, "16MiB").await;
+    let (buzon, inside) = serve_on_small_disk(&mut world, &with_floor("16MiB")).await;
     let rounds = rounds(2);
     let loader = Loader::start(seed(), buzon.address);
     for _ in 0..rounds {
@@ -106,7 +79,7 @@ async fn events_are_refused_before_the_disk_is_so_full_that_the_database_would_f
 }
 
 /// The server may shut itself down for lack of space. Its operator starts it again when there is some.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn on_a_full_disk_postgresql_has_nothing_acknowledged_that_it_does_not_keep() {
     let rounds = rounds(2);
     let Some(disk) = Disk::create(rounds) else { return };

@@ -12,7 +12,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
     let (seed, rounds) = (seed(), rounds(2));
     let Some(mut disk) = Disk::create(rounds) else { return };
@@ -35,7 +35,7 @@ async fn sqlite_has_what_it_acknowledged_after_the_power_went() {
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn postgresql_has_what_was_acknowledged_after_the_power_went() {
     let (seed, rounds) = (seed(), rounds(2));
     let Some(mut disk) = Disk::create(rounds) else { return };

@@ -7,7 +7,7 @@ use crate::support::database::world::on_both;
 use crate::support::program::process::Buzon;
 use buzon::simulate::SeededRng;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_keeps_all_that_it_acknowledged() {
     on_both(async |world| {
         let (seed, rounds) = (seed(), rounds(3));

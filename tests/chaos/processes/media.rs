@@ -93,7 +93,7 @@ async fn kill_or_freeze(
     loader.send_to(processes.iter().map(|buzon| buzon.address).collect());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn every_file_is_saved_once_and_whole_whoever_dies_or_stands_still() {
     for (backend, place, many) in [(Backend::Sqlite, Place::Folder, 1), (Backend::Postgres, Place::Bucket, 3)] {
         println!("on {backend:?}, into a {place:?}");

@@ -13,7 +13,7 @@ use buzon::simulate::SeededRng;
 
 const PROCESSES: usize = 3;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
     let world = World::new(Backend::Postgres).await;
     let (seed, rounds) = (seed(), rounds(4));

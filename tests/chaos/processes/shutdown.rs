@@ -50,7 +50,7 @@ impl Stalled {
 }
 
 /// In every second pair of rounds, another client holds the database's lock at that moment.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn told_to_stop_it_does_within_8_seconds_and_keeps_all_that_it_acknowledged() {
     on_both_at_once(async |world| {
         let (seed, rounds) = (seed(), rounds(4));

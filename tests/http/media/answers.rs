@@ -11,7 +11,7 @@ fn large() -> Vec<u8> {
     (0..20 * 1024 * 1024u32).map(|n| (n ^ (n >> 11)) as u8).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_is_served_whole_with_the_headers_that_a_browser_needs() {
     everywhere(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -57,7 +57,7 @@ async fn exchanged(media: &MediaService, method: &str, path: &str, headers: &str
     (lines, answer[end + 4..].to_vec())
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn head_is_answered_with_the_headers_of_get_and_no_body() {
     in_both(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -76,7 +76,7 @@ async fn head_is_answered_with_the_headers_of_get_and_no_body() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_need_the_token() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;
@@ -92,7 +92,7 @@ async fn files_need_the_token() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_cannot_be_written_over_http() {
     use reqwest::Method;
     let media = MediaService::simple().await;
@@ -108,7 +108,7 @@ async fn files_cannot_be_written_over_http() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_large_file_streams_whole() {
     let large = large();
     in_both(async |media| {
@@ -143,7 +143,7 @@ fn open_files(media: &MediaService) -> usize {
     targets.filter(|target| target.starts_with(&folder)).count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_client_that_disconnects_during_a_download_does_no_harm() {
     let large = large();
     let path = by_hash(&large);

@@ -167,7 +167,7 @@ async fn setting() -> (MediaService, FileServer, FileServer, Vec<Hostile>) {
     (media, canary, naive, files)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_hostile_file_within_a_page_reaches_nobody() {
     let (media, canary, naive, files) = setting().await;
     // Two headers protect, and each of them would be enough.
@@ -191,7 +191,7 @@ async fn a_hostile_file_within_a_page_reaches_nobody() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_hostile_file_that_is_opened_reaches_nobody() {
     let (media, canary, naive, files) = setting().await;
     let proxy = RecordingProxy::start(&media.service, None).await;
@@ -214,7 +214,7 @@ async fn a_hostile_file_that_is_opened_reaches_nobody() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_picture_is_shown_in_place() {
     let media = MediaService::simple().await;
     let proxy = RecordingProxy::start(&media.service, None).await;

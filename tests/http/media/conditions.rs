@@ -3,7 +3,7 @@ use reqwest::Method;
 use super::{MediaService, by_hash, everywhere, given, of_message};
 use crate::media::{JPEG, key};
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_client_that_has_the_file_is_not_sent_it_again() {
     everywhere(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -35,7 +35,7 @@ async fn a_client_that_has_the_file_is_not_sent_it_again() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_client_that_has_another_file_is_sent_this_one() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;

@@ -22,7 +22,7 @@ async fn not_found(media: &MediaService, path: &str) -> Answer {
     answer
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn files_and_messages_that_do_not_exist_are_not_found() {
     on_both(async |world| {
         let media = MediaService::in_folder(world).await;
@@ -58,7 +58,7 @@ async fn files_and_messages_that_do_not_exist_are_not_found() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_message_is_found_whatever_characters_its_id_has() {
     on_both(async |world| {
         let media = MediaService::in_folder(world).await;
@@ -76,7 +76,7 @@ async fn a_message_is_found_whatever_characters_its_id_has() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_answer_for_a_file_that_is_not_stored_has_its_state() {
     on_both(async |world| {
         let media = MediaService::in_folder(world).await;
@@ -103,7 +103,7 @@ async fn the_answer_for_a_file_that_is_not_stored_has_its_state() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_file_of_a_message_that_was_stored_last_is_served() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let media = MediaService::in_folder(World::new(backend).await).await;

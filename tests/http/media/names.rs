@@ -2,7 +2,7 @@ use super::{MediaService, given, of_message};
 use crate::media::JPEG;
 use crate::support::gateway::file_server::Reply;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn only_files_that_cannot_run_are_shown_in_place() {
     let media = MediaService::simple().await;
     let types: [(&str, &str, &[u8]); 19] = [
@@ -38,7 +38,7 @@ async fn only_files_that_cannot_run_are_shown_in_place() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
     let media = MediaService::simple().await;
     let (long, accents) = (format!("{}.jpg", "a".repeat(251)), format!("{}.jpg", "ñ".repeat(125)));
@@ -69,7 +69,7 @@ async fn the_name_that_the_gateway_gave_a_file_reaches_the_browser() {
 }
 
 /// The row may have any name, because an older version or another program may have written it.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn no_file_name_breaks_out_of_its_header() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;

@@ -2,7 +2,7 @@ use super::{MediaService, by_hash, given, in_both};
 use crate::media::{JPEG, key};
 use crate::support::program::service::answer;
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_part_of_a_file_can_be_requested() {
     in_both(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -34,7 +34,7 @@ async fn a_part_of_a_file_can_be_requested() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_part_beyond_the_end_is_refused_with_the_size() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;
@@ -47,7 +47,7 @@ async fn a_part_beyond_the_end_is_refused_with_the_size() {
 }
 
 /// RFC 9110, section 14.2, allows or requires each of these.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn several_parts_and_invalid_ranges_are_answered_with_the_whole_file() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;
@@ -73,7 +73,7 @@ async fn several_parts_and_invalid_ranges_are_answered_with_the_whole_file() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_part_of_another_version_is_answered_with_the_whole_file() {
     let media = MediaService::simple().await;
     media.put("A", "/f/foto.jpg", JPEG).await;

@@ -19,7 +19,7 @@ async fn redirect(media: &MediaService, path: &str) -> Given {
     given(client.get(url).bearer_auth(media.service.token())).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_redirect_to_the_bucket_gives_the_file_with_its_type_and_name_and_asks_for_no_token() {
     on_both(async |world| {
         let media = redirecting(world).await;
@@ -49,7 +49,7 @@ async fn a_redirect_to_the_bucket_gives_the_file_with_its_type_and_name_and_asks
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn nobody_is_redirected_without_the_token_or_to_a_file_that_the_client_has() {
     let media = redirecting(World::new(Backend::Sqlite).await).await;
     media.put("A", "/f/foto.jpg", JPEG).await;
@@ -63,7 +63,7 @@ async fn nobody_is_redirected_without_the_token_or_to_a_file_that_the_client_has
 }
 
 /// The bucket would refuse HEAD, because the URL is signed for GET.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn head_is_answered_without_a_redirect() {
     let media = redirecting(World::new(Backend::Sqlite).await).await;
     media.put("A", "/f/foto.jpg", JPEG).await;
@@ -73,7 +73,7 @@ async fn head_is_answered_without_a_redirect() {
     media.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn no_file_name_breaks_out_of_the_redirect() {
     let media = redirecting(World::new(Backend::Sqlite).await).await;
     media.put("A", "/f/foto.jpg", JPEG).await;

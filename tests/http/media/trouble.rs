@@ -18,7 +18,7 @@ fn file(media: &MediaService, content: &[u8]) -> std::path::PathBuf {
     folder.join(&hash.as_str()[..2]).join(hash.as_str())
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_that_somebody_removed_is_missing() {
     in_both(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -36,7 +36,7 @@ async fn a_file_that_somebody_removed_is_missing() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_truncated_file_is_not_served_as_if_it_were_whole() {
     in_both(async |media| {
         media.put("A", "/f/foto.jpg", JPEG).await;
@@ -50,7 +50,7 @@ async fn a_truncated_file_is_not_served_as_if_it_were_whole() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn while_the_bucket_fails_its_files_are_unavailable_and_afterwards_they_are_served() {
     let media = MediaService::in_bucket(World::new(Backend::Sqlite).await, &[]).await;
     media.put("A", "/f/foto.jpg", JPEG).await;

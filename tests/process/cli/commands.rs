@@ -6,7 +6,7 @@ use crate::support::database::world::{Backend, World, on_both_empty};
 use crate::support::events::{GUIDE_CURL, SECRET};
 use crate::support::program::process::{Buzon, run};
 
-#[tokio::test]
+#[test]
 async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
     let world = World::in_folder("data/buzon.db");
     let data = world.folder.path().join("data");
@@ -29,7 +29,7 @@ async fn without_any_setting_it_serves_from_a_folder_of_its_owners_alone() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn at_the_start_it_tells_a_person_what_they_need() {
     let world = World::empty(Backend::Postgres).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_PUBLIC_URL", "https://buzon.example.com")];
@@ -48,7 +48,7 @@ async fn at_the_start_it_tells_a_person_what_they_need() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_token_stays_the_same_from_start_to_start() {
     let world = World::empty(Backend::Sqlite).await;
     let token = || std::fs::read_to_string(world.folder.path().join("data/api-token")).expect("there is a token");
@@ -58,7 +58,7 @@ async fn the_token_stays_the_same_from_start_to_start() {
     assert_eq!(token(), first);
 }
 
-#[tokio::test]
+#[test]
 async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
     on_both_empty(async |world| {
         let folder = world.folder.path();
@@ -76,7 +76,7 @@ async fn migrate_brings_the_schema_up_and_serve_can_insist_on_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn rebuild_compares_beside_a_service_and_mends_when_it_is_stopped() {
     on_both_empty(async |world| {
         let folder = world.folder.path();
@@ -109,7 +109,7 @@ async fn rebuild_compares_beside_a_service_and_mends_when_it_is_stopped() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn check_config_shows_every_value_with_its_place_and_no_secret() {
     let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path();
@@ -148,7 +148,7 @@ async fn check_config_shows_every_value_with_its_place_and_no_secret() {
     assert!(!folder.join("data").exists(), "looking at the settings makes nothing");
 }
 
-#[tokio::test]
+#[test]
 async fn in_a_wrong_folder_every_command_says_that_no_database_is_there_and_makes_nothing() {
     let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path().canonicalize().expect("it is there");
@@ -178,7 +178,7 @@ async fn in_a_wrong_folder_every_command_says_that_no_database_is_there_and_make
     assert_eq!(std::fs::read_dir(&folder).expect("it is there").count(), 0, "nothing is made");
 }
 
-#[tokio::test]
+#[test]
 async fn check_config_says_which_file_it_read_or_that_there_was_none() {
     let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path().canonicalize().expect("it is there");
@@ -198,7 +198,7 @@ async fn check_config_says_which_file_it_read_or_that_there_was_none() {
     assert!(said(&[], &[("BUZON_CONFIG", "other.toml")]).await.contains(&read("other.toml")));
 }
 
-#[tokio::test]
+#[test]
 async fn help_is_for_people() {
     let world = World::empty(Backend::Sqlite).await;
     let help = run(world.folder.path(), &["serve", "--help"], &[]).await;
@@ -211,7 +211,7 @@ async fn help_is_for_people() {
 }
 
 /// The folder's name has accents, as in the home of somebody named José.
-#[tokio::test]
+#[test]
 async fn a_data_folder_may_have_any_name() {
     let world = World::empty(Backend::Sqlite).await;
     std::fs::create_dir(world.folder.path().join("below")).expect("it can be made");

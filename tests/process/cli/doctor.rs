@@ -149,7 +149,7 @@ async fn pass_on(mut client: TcpStream, target: SocketAddr, headers: &str) {
 }
 
 /// The start of the service prints the same warning.
-#[tokio::test]
+#[test]
 async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -178,7 +178,7 @@ async fn triggers_of_others_are_named_and_tables_that_do_not_last_are_refused() 
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn where_all_is_well_every_line_says_ok() {
     on_both_empty(async |world| {
         let shop = Shop::open(&world).await;
@@ -212,7 +212,7 @@ async fn where_all_is_well_every_line_says_ok() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secret() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -236,7 +236,7 @@ async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secre
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_public_url_is_named_by_what_is_there() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -260,7 +260,7 @@ async fn a_wrong_public_url_is_named_by_what_is_there() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn another_buzon_at_the_public_url_is_not_taken_for_this_one() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -275,7 +275,7 @@ async fn another_buzon_at_the_public_url_is_not_taken_for_this_one() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_with_the_same_token_and_other_data_is_another_one_and_a_replica_is_not() {
     let token = ("BUZON_API_TOKEN", "0123456789abcdef0123456789abcdef");
     on_both_empty(async |world| {
@@ -299,7 +299,7 @@ async fn a_service_with_the_same_token_and_other_data_is_another_one_and_a_repli
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_gateway_that_is_not_there_or_refuses_a_token_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -311,8 +311,10 @@ async fn a_gateway_that_is_not_there_or_refuses_a_token_is_named() {
     report.says("clock", &["ok: there was no other clock"]);
     let file = format!("[[instances]]\nid = \"7\"\nsecrets = [\"{STRONG}7\"]\ntoken = \"of-the-instance\"\n");
     std::fs::write(world.folder.path().join("buzon.toml"), file).expect("it can be written");
+    let json = |list: &[u8]| Reply::with_headers("Content-Type: application/json\r\n", list);
     for (answer, words) in [
-        (Reply::with_headers("Content-Type: application/json\r\n", b"[]"), ["ok:", "takes the token of instance 7"]),
+        (json(b"[]"), ["ok:", "takes the token of instance 7"]),
+        (json(br#"[{"id": 1}]"#), ["warning:", "keeps events of instance 7 that it could not deliver"]),
         (Reply::status(401), ["failure:", "refuses the token of instance 7"]),
     ] {
         shop.gateway.reply("/api/webhook-dlq?instanceId=7&token=of-the-instance&limit=1", answer);
@@ -325,7 +327,7 @@ async fn a_gateway_that_is_not_there_or_refuses_a_token_is_named() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_clock_that_is_off_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -344,7 +346,7 @@ async fn a_clock_that_is_off_is_named() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_secret_that_can_be_guessed_is_named_and_a_short_one_is_no_secret() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -361,7 +363,7 @@ async fn a_secret_that_can_be_guessed_is_named_and_a_short_one_is_no_secret() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_media_folder_that_takes_nothing_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -380,7 +382,7 @@ async fn a_media_folder_that_takes_nothing_is_named() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_disk_that_is_too_full_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -393,7 +395,7 @@ async fn a_disk_that_is_too_full_is_named() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_database_that_is_away_or_not_safe_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -410,7 +412,7 @@ async fn a_database_that_is_away_or_not_safe_is_named() {
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn migrations_that_have_not_run_are_named_and_not_run() {
     on_both_empty(async |world| {
         let listen = StoppedFileServer::new();
@@ -429,7 +431,7 @@ async fn migrations_that_have_not_run_are_named_and_not_run() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn before_the_first_start_it_says_what_comes_and_makes_nothing() {
     let world = World::empty(Backend::Sqlite).await;
     let nobody = StoppedFileServer::new();
@@ -443,7 +445,7 @@ async fn before_the_first_start_it_says_what_comes_and_makes_nothing() {
     assert!(!world.data_dir().exists());
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_runs_with_other_settings_or_is_something_else_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let shop = Shop::open(&world).await;
@@ -460,7 +462,7 @@ async fn a_service_that_runs_with_other_settings_or_is_something_else_is_named()
     shop.buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_proxy_that_hides_who_connects_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let says_who = "X-Forwarded-For: 203.0.113.9\r\n";

@@ -48,7 +48,7 @@ fn said(output: &Output) -> String {
     text(&output.stderr).lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
     on_both_empty(async |world| {
         let gateway = FakeGateway::start().await;
@@ -87,7 +87,7 @@ async fn what_the_gateway_could_not_deliver_is_listed_and_sent_again() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
     let gateway = FakeGateway::start().await;
     let world = folder(&gateway, "");
@@ -128,7 +128,7 @@ async fn whatever_the_gateway_answers_instead_is_one_clear_line() {
     assert_eq!(said(&output), line);
 }
 
-#[tokio::test]
+#[test]
 async fn a_gateway_that_is_asked_too_often_is_asked_again_when_it_says() {
     let gateway = FakeGateway::start().await;
     let world = folder(&gateway, "");
@@ -140,7 +140,7 @@ async fn a_gateway_that_is_asked_too_often_is_asked_again_when_it_says() {
     assert_eq!(gateway.asked("GET /api/webhook-dlq"), 2);
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_use_asks_the_gateway_for_nothing() {
     let gateway = FakeGateway::start().await;
     let world = folder(&gateway, "");
@@ -165,7 +165,7 @@ async fn a_wrong_use_asks_the_gateway_for_nothing() {
 }
 
 /// The program runs at a terminal that `script` creates.
-#[tokio::test]
+#[test]
 async fn without_a_token_in_the_settings_it_is_asked_for_and_not_shown() {
     let gateway = FakeGateway::start().await;
     let world = World::in_folder("data/buzon.db");
@@ -195,7 +195,7 @@ async fn without_a_token_in_the_settings_it_is_asked_for_and_not_shown() {
 
 const PUBLIC: (&str, &str) = ("BUZON_PUBLIC_URL", "https://buzon.example.com");
 
-#[tokio::test]
+#[test]
 async fn registering_sets_url_and_secret_and_says_how_to_test_them() {
     let gateway = FakeGateway::start().await;
     let world = folder(&gateway, "");
@@ -209,7 +209,18 @@ async fn registering_sets_url_and_secret_and_says_how_to_test_them() {
     assert!(!text(&output.stdout).contains(SECRET) && !text(&output.stderr).contains(SECRET));
 }
 
-#[tokio::test]
+#[test]
+async fn a_gateway_that_repeats_what_it_was_told_in_confidence_is_quoted_without_it() {
+    let gateway = FakeGateway::start().await;
+    let world = folder(&gateway, "");
+    let refusal = json!({"error": format!("{TOKEN} may not set {SECRET}")}).to_string();
+    gateway.script(&[answer(400, "Content-Type: application/json\r\n", &refusal)]);
+    let output = run_gateway(&world, &["register", "7"], &[PUBLIC, ("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said(&output).contains("*** may not set ***; nothing is changed here"), "{output:?}");
+}
+
+#[test]
 async fn the_url_that_is_registered_has_the_id_percent_encoded() {
     let gateway = FakeGateway::start().await;
     let world = World::in_folder("data/buzon.db");
@@ -230,7 +241,7 @@ async fn the_url_that_is_registered_has_the_id_percent_encoded() {
 }
 
 /// Wherever the change of secrets stops, buzon accepts the secret with which the gateway signs.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_the_old_one_goes_last() {
     let gateway = FakeGateway::start().await;
     let world = folder(&gateway, "secret_files = [\"secret\"]\n");
@@ -289,7 +300,7 @@ async fn a_new_secret_stands_beside_the_old_one_before_the_gateway_has_it_and_th
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_new_secret_for_a_file_that_a_person_wrote_is_said_and_not_written() {
     let gateway = FakeGateway::start().await;
     for (instance, settings) in [
@@ -307,7 +318,7 @@ async fn a_new_secret_for_a_file_that_a_person_wrote_is_said_and_not_written() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn settings_of_the_gateway_are_checked_like_all_others() {
     let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("token"), format!("{TOKEN}\n")).expect("it can be written");

@@ -15,7 +15,7 @@ async fn check(world: &World, arguments: &[&str], settings: &[(&str, &str)]) -> 
     (output.status.code(), said)
 }
 
-#[tokio::test]
+#[test]
 async fn a_service_that_takes_events_is_healthy_also_where_it_listens_on_all_addresses() {
     let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[]).await;
@@ -27,7 +27,7 @@ async fn a_service_that_takes_events_is_healthy_also_where_it_listens_on_all_add
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn without_its_database_it_is_alive_and_not_healthy() {
     let mut world = World::empty(Backend::Postgres).await;
     let proxy = Proxy::start(&mut world.url).await;
@@ -42,7 +42,7 @@ async fn without_its_database_it_is_alive_and_not_healthy() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn no_service_another_service_and_wrong_settings_exit_with_1() {
     let world = World::empty(Backend::Sqlite).await;
     let (nobody, other) = (StoppedFileServer::new(), FileServer::start().await);

@@ -20,7 +20,7 @@ async fn deliver(buzon: &Buzon, id: &str, path: &str) {
     buzon.deliver(body).await.accepted();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
     on_both_at_once(async |world| {
         let gateway = FileServer::start().await;
@@ -63,7 +63,7 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_a_terminal_would_obey_is_not_printed() {
     on_both_at_once(async |world| {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MEDIA_DOWNLOADS", "0")];
@@ -76,7 +76,7 @@ async fn what_a_terminal_would_obey_is_not_printed() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_use_is_refused_in_one_line_and_changes_nothing() {
     let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", world.url.as_str())];

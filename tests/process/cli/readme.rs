@@ -40,7 +40,7 @@ fn curl_blocks() -> (Vec<&'static str>, Vec<&'static str>) {
         .partition(|script| !script.contains("openssl"))
 }
 
-#[tokio::test]
+#[test]
 async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
     on_both_empty(async |world| {
         let (unsigned, signed) = curl_blocks();
@@ -67,7 +67,7 @@ async fn its_commands_work_and_its_queries_give_the_answers_that_it_shows() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_examples_of_media_stores_are_taken() {
     let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let examples = MEDIA.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -120,7 +120,7 @@ fn it_installs_what_was_tested_with_a_compiler_that_can() {
     assert!(README.contains("in the place of `URL-OF-THIS-REPOSITORY`"));
 }
 
-#[tokio::test]
+#[test]
 async fn its_database_of_postgresql_is_made_and_taken() {
     let server = url::Url::parse(postgres::server()).expect("the server has a URL");
     let name = format!("buzon_readme_{}", uuid::Uuid::now_v7().simple());
@@ -147,7 +147,7 @@ async fn its_database_of_postgresql_is_made_and_taken() {
 }
 
 /// An error answer must not be saved as if it were a picture.
-#[tokio::test]
+#[test]
 async fn its_command_for_a_file_saves_nothing_where_there_is_none() {
     let world = World::in_folder("data/buzon.db");
     let buzon = Buzon::serve_default(&world, &[]).await;
@@ -159,7 +159,7 @@ async fn its_command_for_a_file_saves_nothing_where_there_is_none() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn its_examples_of_settings_are_taken() {
     let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let examples = blocks().into_iter().filter(|(language, _)| *language == "toml").map(|(_, example)| example);
@@ -171,7 +171,7 @@ async fn its_examples_of_settings_are_taken() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("123 \"Ventas\" (2 secrets of its own)"), "{output:?}");
 }
 
-#[tokio::test]
+#[test]
 async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed() {
     let world = World::empty(crate::support::database::world::Backend::Sqlite).await;
     let output = crate::support::program::process::run(world.folder.path(), &["check-config"], &[]).await;
@@ -190,7 +190,7 @@ async fn every_setting_that_it_lists_exists_and_every_one_that_exists_is_listed(
 }
 
 /// The block depends on the section before it, which sets up a secret in `buzon.toml`.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_it_shows_to_be_tried_out_works() {
     on_both_empty(async |world| {
         let (make_secret, _) = secret_block().split_once("buzon serve").expect("the service is started after it");
@@ -220,7 +220,7 @@ async fn what_it_shows_to_be_tried_out_works() {
 }
 
 /// The backup is restored into another place, which is empty.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn its_backup_is_made_and_restored() {
     on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[]).await;

@@ -17,7 +17,7 @@ async fn send(world: &World, arguments: &[&str], settings: &[(&str, &str)]) -> O
     run(world.folder.path(), &[&["send"], arguments].concat(), settings).await
 }
 
-#[tokio::test]
+#[test]
 async fn a_body_is_signed_sent_and_answered() {
     on_both_empty(async |world| {
         let file = "[[instances]]\nid = 7\nsecrets = ['the secret of seven alone']\n";
@@ -46,7 +46,7 @@ async fn a_body_is_signed_sent_and_answered() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn standard_input_is_sent_byte_for_byte_and_a_refusal_is_a_failure() {
     let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -71,7 +71,7 @@ async fn standard_input_is_sent_byte_for_byte_and_a_refusal_is_a_failure() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn nothing_is_sent_to_another_machine_that_was_not_named() {
     let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("A"), "{}").expect("it can be written");

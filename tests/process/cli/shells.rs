@@ -19,7 +19,7 @@ async fn commands(of: &[&str]) -> Vec<String> {
     names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn bash_completes_the_commands_and_their_options() {
     let output = run(Path::new("/"), &["completions", "bash"], &[]).await;
     let script = text(&output.stdout);
@@ -37,7 +37,7 @@ async fn bash_completes_the_commands_and_their_options() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn zsh_and_fish_are_told_of_every_command() {
     let names = commands(&[]).await;
     assert!(names.len() > 10, "{names:?}");
@@ -53,7 +53,7 @@ async fn zsh_and_fish_are_told_of_every_command() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-#[tokio::test]
+#[test]
 async fn every_command_has_its_man_page() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let output = run(folder.path(), &["man", "."], &[]).await;

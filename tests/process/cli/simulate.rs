@@ -30,7 +30,7 @@ fn line(summary: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("{name}: {summary}")).trim().to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
     on_both_empty(async |world| {
         let files = free_port();
@@ -70,7 +70,7 @@ async fn a_shop_is_simulated_and_every_table_is_what_the_ledger_says() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_buzon_that_takes_nothing_is_not_sent_everything() {
     let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", "another secret, not ours")]).await;
@@ -83,7 +83,7 @@ async fn a_buzon_that_takes_nothing_is_not_sent_everything() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_use_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let file = "[[instances]]\nid = 7\nsecrets = ['the secret of seven alone']\n";

@@ -31,7 +31,7 @@ fn refusal(output: &Output, code: i32) -> String {
     said
 }
 
-#[tokio::test]
+#[test]
 async fn a_query_is_answered_in_each_format_beside_a_running_service() {
     on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_TIME_ZONE", "America/Bogota")]).await;
@@ -64,7 +64,7 @@ async fn a_query_is_answered_in_each_format_beside_a_running_service() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_query_is_taken_from_a_file_and_from_standard_input_and_without_one_the_views_are_listed() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -98,7 +98,7 @@ async fn a_query_is_taken_from_a_file_and_from_standard_input_and_without_one_th
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_is_wrong_is_said_in_one_line() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -129,7 +129,7 @@ fn endless(world: &World) -> &'static str {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn the_time_limit_and_ctrl_c_end_a_query() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -158,7 +158,7 @@ async fn the_time_limit_and_ctrl_c_end_a_query() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_reader_that_stops_after_the_first_lines_is_no_failure() {
     on_both_empty(async |world| {
         let store = world.open().await;

@@ -47,7 +47,7 @@ async fn code(connection: &mut PgConnection, statement: &str) -> String {
 const DENIED: &str = "42501";
 const READ_ONLY: &str = "25006";
 
-#[tokio::test]
+#[test]
 async fn the_role_reads_everything_and_writes_nothing() {
     let world = World::empty(Backend::Postgres).await;
     let store = world.open().await;
@@ -109,7 +109,7 @@ async fn the_role_reads_everything_and_writes_nothing() {
     assert_eq!(world.value(&format!("SELECT count(*) FROM pg_roles WHERE rolname = '{name}'")).await, "0");
 }
 
-#[tokio::test]
+#[test]
 async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alone() {
     let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
@@ -134,7 +134,7 @@ async fn a_role_gets_another_password_and_one_that_is_somebody_elses_is_left_alo
 }
 
 /// In a new database, PUBLIC has privileges that only a superuser can take from a role.
-#[tokio::test]
+#[test]
 async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
     let world = World::empty(Backend::Postgres).await;
     let (owner, name) = (role_name(), role_name());
@@ -163,7 +163,7 @@ async fn an_owner_who_is_no_superuser_is_told_what_one_must_do_for_the_disk() {
     stdout(&sql_role(&world, url.as_str(), &[&name, "--drop"]).await);
 }
 
-#[tokio::test]
+#[test]
 async fn a_user_who_may_make_no_roles_prints_the_statements_for_one_who_may() {
     let world = World::empty(Backend::Postgres).await;
     let (owner, name) = (role_name(), role_name());
@@ -190,7 +190,7 @@ async fn a_user_who_may_make_no_roles_prints_the_statements_for_one_who_may() {
     world.execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")).await;
 }
 
-#[tokio::test]
+#[test]
 async fn with_sqlite_it_says_how_to_open_the_file() {
     let world = World::empty(Backend::Sqlite).await;
     let refused = refusal(&sql_role(&world, &world.url, &["reader"]).await, 2);

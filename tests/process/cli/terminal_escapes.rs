@@ -28,7 +28,7 @@ fn is_harmless(said: &str, what: &dyn std::fmt::Debug) {
     assert!(!said.contains(OBEYED), "{what:?}: {said:?}");
 }
 
-#[tokio::test]
+#[test]
 async fn what_people_read_is_escaped_wherever_it_goes() {
     on_both_empty(async |world| {
         shop(&world).await;
@@ -65,7 +65,7 @@ async fn what_people_read_is_escaped_wherever_it_goes() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_programs_read_is_escaped_at_a_terminal_alone() {
     on_both_empty(async |world| {
         shop(&world).await;
@@ -88,7 +88,7 @@ async fn what_programs_read_is_escaped_at_a_terminal_alone() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_the_gateway_says_of_a_failed_delivery_is_escaped() {
     let world = World::empty(Backend::Sqlite).await;
     let gateway = FileServer::start().await;

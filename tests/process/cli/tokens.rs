@@ -39,7 +39,7 @@ async fn status(buzon: &Buzon, token: &str) -> u16 {
     request.send().await.expect("it answers").status().as_u16()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_token_is_shown_once_listed_without_itself_and_ends_at_a_word() {
     on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, SIGNED).await;
@@ -76,7 +76,7 @@ async fn a_token_is_shown_once_listed_without_itself_and_ends_at_a_word() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_is_found_by_id_name_beginning_or_itself_and_only_if_one_is_meant() {
     let world = World::empty(Backend::Sqlite).await;
     run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
@@ -98,7 +98,7 @@ async fn a_token_is_found_by_id_name_beginning_or_itself_and_only_if_one_is_mean
     assert_eq!(world.rows("SELECT id FROM api_tokens WHERE revoked_at IS NULL ORDER BY id").await, ["1", "2"]);
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_use_makes_no_token() {
     let world = World::empty(Backend::Sqlite).await;
     run(world.folder.path(), &["migrate"], &[("BUZON_DATABASE_URL", world.url.as_str())]).await;
@@ -122,7 +122,7 @@ async fn a_wrong_use_makes_no_token() {
     assert_eq!(world.value("SELECT count(*) FROM api_tokens").await, "1");
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
     on_both_empty(async |world| {
         let store = world.open().await;
@@ -151,7 +151,7 @@ async fn a_token_for_an_instance_that_nobody_knows_of_is_made_with_a_warning() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_day_on_which_a_token_ends_is_one_of_the_time_zone() {
     let world = World::empty(Backend::Sqlite).await;
     std::fs::write(world.folder.path().join("buzon.toml"), "time_zone = \"America/Bogota\"\n").expect("it is written");
@@ -162,7 +162,7 @@ async fn a_day_on_which_a_token_ends_is_one_of_the_time_zone() {
     assert_eq!(world.value("SELECT expires_at FROM api_tokens").await, "2999-02-01T04:59:59.999Z");
 }
 
-#[tokio::test]
+#[test]
 async fn without_a_database_there_is_no_token_and_none_is_made() {
     let world = World::empty(Backend::Sqlite).await;
     for arguments in [&["list"][..], &["create", "--name", "x"], &["revoke", "x"]] {
@@ -172,7 +172,7 @@ async fn without_a_database_there_is_no_token_and_none_is_made() {
     assert_eq!(std::fs::read_dir(world.folder.path()).expect("it is there").count(), 0, "no database is made");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_readmes_lines_work() {
     let world = World::in_folder("data/buzon.db");
     let buzon = Buzon::serve_default(&world, &[]).await;

@@ -50,13 +50,13 @@ async fn statuses(proxies: &str) -> Vec<String> {
     String::from_utf8(output.stdout).expect("it is text").lines().map(str::to_owned).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn an_address_has_as_many_connections_as_it_may_and_this_machine_is_not_counted() {
     let ok = "HTTP/1.1 200 OK";
     assert_eq!(statuses("").await, [ok, ok, "closed", ok, "again"]);
 }
 
-#[tokio::test]
+#[test]
 async fn a_trusted_proxy_has_as_many_as_it_wants() {
     let ok = "HTTP/1.1 200 OK";
     assert_eq!(statuses("203.0.113.0/24").await, [ok, ok, ok, ok, "again"]);

@@ -102,7 +102,7 @@ async fn refused_as_damaged(world: &World, why: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_whose_beginning_is_overwritten_is_refused_and_left_as_it_is() {
     let world = written(End::Orderly).await;
     overwrite(&database(&world, ""), 0, 100);
@@ -110,7 +110,7 @@ async fn a_file_whose_beginning_is_overwritten_is_refused_and_left_as_it_is() {
 }
 
 /// The log still has the pages that were overwritten.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_whose_log_has_what_it_lacks_is_whole() {
     let world = written(End::Killed).await;
     overwrite(&database(&world, ""), 0, 100);
@@ -119,7 +119,7 @@ async fn a_file_whose_log_has_what_it_lacks_is_whole() {
     assert_eq!(world.value("PRAGMA integrity_check").await, "ok");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_that_is_cut_is_refused_and_left_as_it_is() {
     for end in [End::Orderly, End::Killed] {
         let world = written(end).await;
@@ -130,7 +130,7 @@ async fn a_file_that_is_cut_is_refused_and_left_as_it_is() {
 }
 
 /// Any page that holds rows or keys is checked; a free page holds nothing.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_file_with_an_overwritten_page_is_refused_and_left_as_it_is() {
     let world = written(End::Orderly).await;
     let whole = fs::read(database(&world, "")).expect("it is there");
@@ -146,7 +146,7 @@ async fn a_file_with_an_overwritten_page_is_refused_and_left_as_it_is() {
 }
 
 /// SQLite takes the file for empty, and would start a new database in its place.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_log_that_is_overwritten_is_refused_and_left_as_it_is() {
     let world = written(End::Killed).await;
     let log = database(&world, "-wal");
@@ -167,7 +167,7 @@ async fn a_log_that_is_overwritten_is_refused_and_left_as_it_is() {
 }
 
 /// The log of a process ends like this after a power cut. Its last commit was never acknowledged.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_log_that_ends_in_the_middle_of_a_commit_is_none_that_is_damaged() {
     let world = written(End::Killed).await;
     let log = database(&world, "-wal");
@@ -179,7 +179,7 @@ async fn a_log_that_ends_in_the_middle_of_a_commit_is_none_that_is_damaged() {
 
 /// A commit whose last write failed is overwritten by the next one. If that one is shorter, the end of the failed one
 /// remains.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_failed_commits_left_in_the_log_is_no_damage() {
     let world = written(End::Killed).await;
     let log = database(&world, "-wal");
@@ -191,7 +191,7 @@ async fn what_failed_commits_left_in_the_log_is_no_damage() {
 }
 
 /// SQLite would delete the log.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_log_without_its_database_is_refused_and_left_as_it_is() {
     let world = written(End::Killed).await;
     fs::write(database(&world, ""), "").expect("it can be written");
@@ -200,7 +200,7 @@ async fn a_log_without_its_database_is_refused_and_left_as_it_is() {
     refused_as_damaged(&world, "its write-ahead log is there, and it is not").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_empty_file_is_a_new_database() {
     let world = World::empty(Backend::Sqlite).await;
     fs::write(database(&world, ""), "").expect("it can be written");
@@ -209,7 +209,7 @@ async fn an_empty_file_is_a_new_database() {
     buzon.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_folder_and_what_another_program_wrote_are_refused_and_left_as_they_are() {
     let world = World::empty(Backend::Sqlite).await;
     fs::create_dir(database(&world, "")).expect("it can be made");
@@ -219,7 +219,7 @@ async fn a_folder_and_what_another_program_wrote_are_refused_and_left_as_they_ar
     refused_as_damaged(&world, "file is not a database").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn damage_that_is_met_later_is_said_once_and_nothing_is_acknowledged_any_more() {
     let world = written(End::Orderly).await;
     let buzon = Buzon::serve(&world, SETTINGS).await;

@@ -33,7 +33,7 @@ fn system_user() -> String {
     String::from_utf8(output.stdout).expect("it is text").trim().to_owned()
 }
 
-#[tokio::test]
+#[test]
 async fn a_postgres_that_does_not_answer_is_named_with_host_and_port_or_socket() {
     let away = StoppedFileServer::new();
     let place = away.address();
@@ -46,7 +46,7 @@ async fn a_postgres_that_does_not_answer_is_named_with_host_and_port_or_socket()
     assert_eq!(said, format!("the database is not available: cannot connect to PostgreSQL at {socket}: {missing}"));
 }
 
-#[tokio::test]
+#[test]
 async fn a_database_and_a_user_that_are_missing_are_told_with_what_makes_them() {
     let server = url::Url::parse(postgres::server()).expect("it is a URL");
     let place = format!("{}:{}", server.host_str().expect("a host"), server.port().expect("a port"));
@@ -72,7 +72,7 @@ async fn a_database_and_a_user_that_are_missing_are_told_with_what_makes_them() 
 }
 
 /// psql uses the same user. The driver by itself would use the name "anonymous".
-#[tokio::test]
+#[test]
 async fn a_url_without_a_user_means_that_of_the_system() {
     let world = World::empty(Backend::Postgres).await;
     let folder = world.value("SHOW unix_socket_directories").await;
@@ -93,7 +93,7 @@ async fn a_url_without_a_user_means_that_of_the_system() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_password_that_is_wrong_is_told_with_whose_it_is() {
     let server = Server::start("");
     let control = postgres::ServerControl::of(&server.url).await;
@@ -116,7 +116,7 @@ async fn a_password_that_is_wrong_is_told_with_whose_it_is() {
     );
 }
 
-#[tokio::test]
+#[test]
 async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
     let world = World::empty(Backend::Postgres).await;
     let pooler = PgBouncer::start(&world.url, "pool_mode = transaction").await;
@@ -143,7 +143,7 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
 }
 
 /// Citus creates such a certificate for itself.
-#[tokio::test]
+#[test]
 async fn a_certificate_of_version_1_is_named_as_one() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     let script = "cd \"$0\" && openssl req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out r.csr && \
@@ -168,7 +168,7 @@ async fn a_certificate_of_version_1_is_named_as_one() {
     assert!(migrate(&format!("{}?sslmode=disable", server.url)).await.status.success());
 }
 
-#[tokio::test]
+#[test]
 async fn the_destination_of_a_backup_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
@@ -197,7 +197,7 @@ async fn the_destination_of_a_backup_is_named() {
     assert!(said.ends_with("Connection refused (os error 111)"), "{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn an_address_that_is_taken_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -208,7 +208,7 @@ async fn an_address_that_is_taken_is_named() {
     assert_eq!(said, format!("cannot listen on {address}: Address already in use (os error 98)"));
 }
 
-#[tokio::test]
+#[test]
 async fn a_password_that_tears_a_url_apart_and_a_value_without_quotes_are_told_what_they_lack() {
     let folder = tempfile::tempdir().expect("there is a temporary folder");
     for password in ["p@ss:w/rd", "p#ss", "p?ss", "100%"] {

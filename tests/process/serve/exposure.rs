@@ -37,7 +37,7 @@ async fn warnings(world: &World, arguments: &[&str]) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_with_a_secret_that_everybody_can_read_is_named_with_the_remedy() {
     let here = "data_dir = \"data\"\n";
     let secret = format!("webhook_secret = \"{SECRET}\"\n");
@@ -72,7 +72,7 @@ async fn a_file_with_a_secret_that_everybody_can_read_is_named_with_the_remedy()
     }
 }
 
-#[tokio::test]
+#[test]
 async fn files_without_secrets_are_for_everybody() {
     let world = World::in_folder("data/buzon.db");
     let folder = world.folder.path();
@@ -84,7 +84,7 @@ async fn files_without_secrets_are_for_everybody() {
     assert_eq!(warnings(&world, &[]).await, [""; 0]);
 }
 
-#[tokio::test]
+#[test]
 async fn the_start_warns_in_the_log_and_serves() {
     let world = World::in_folder("data/buzon.db");
     let said = async || {
@@ -99,7 +99,7 @@ async fn the_start_warns_in_the_log_and_serves() {
     assert_eq!(said().await, 1);
 }
 
-#[tokio::test]
+#[test]
 async fn a_password_on_the_command_line_is_warned_of_and_not_repeated() {
     let world = World::empty(Backend::Sqlite).await;
     for (url, expected) in [(URL, true), ("postgres://shop@127.0.0.1:1/shop", false), (&world.url, false)] {

@@ -14,7 +14,7 @@ use crate::support::s3::{S3Server, SECRET_ACCESS_KEY};
 const CANARY_TEXT: &str = "canary-text-of-a-message";
 const CANARY_PERSON: &str = "573001234567";
 
-#[tokio::test]
+#[test]
 async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
     on_both_empty(async |world| {
         let token = "0123456789abcdef-canary-token-89abcdef";
@@ -77,7 +77,7 @@ async fn no_secret_no_text_and_no_number_is_logged_at_any_level() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn no_token_and_no_ticket_is_logged_at_any_level() {
     on_both_empty(async |world| {
         let owners = "0123456789abcdef-canary-token-89abcdef";
@@ -121,7 +121,7 @@ async fn no_token_and_no_ticket_is_logged_at_any_level() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
     on_both_empty(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -149,7 +149,7 @@ async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_test_webhook_is_reported_with_what_its_signature_was() {
     on_both_empty(async |world| {
         for (settings, said) in [(&[("BUZON_WEBHOOK_SECRET", SECRET)][..], "signature valid"), (&[], "unsigned")] {
@@ -171,7 +171,7 @@ async fn a_test_webhook_is_reported_with_what_its_signature_was() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_contradiction_is_warned_of_with_both_ids() {
     on_both_empty(async |world| {
         let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -194,7 +194,7 @@ fn lines<'l>(log: &'l str, said: &str) -> Vec<&'l str> {
     log.lines().filter(|line| line.contains(said)).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn behind_a_trusted_proxy_a_test_webhook_is_reported_with_the_address_of_who_has_sent_it() {
     let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
@@ -208,7 +208,7 @@ async fn behind_a_trusted_proxy_a_test_webhook_is_reported_with_the_address_of_w
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted() {
     let world = World::empty(Backend::Sqlite).await;
     let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
@@ -223,7 +223,7 @@ async fn a_warning_that_repeats_is_written_once_and_its_repetitions_are_counted(
     assert!(warnings[1].starts_with(r#"{"repeated":19,"#), "{}", warnings[1]);
 }
 
-#[tokio::test]
+#[test]
 async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
     let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_LOG", "info,actix_server=debug")];
@@ -247,7 +247,7 @@ async fn a_process_with_few_files_says_so_once_and_not_at_each_try() {
     buzon.kill().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_clock_that_makes_most_times_unusable_is_warned_of_with_the_remedy() {
     let world = World::empty(Backend::Sqlite).await;
     let buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;

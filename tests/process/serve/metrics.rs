@@ -54,7 +54,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     rows.map(row).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_document_describes_what_is_exported_and_nothing_else() {
     on_both_empty(async |world| {
         let exported = exported(&world).await;
@@ -72,7 +72,7 @@ async fn the_document_describes_what_is_exported_and_nothing_else() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn prometheus_finds_no_fault_with_the_text() {
     on_both_empty(async |world| {
         let text = exported(&world).await.text;
@@ -82,7 +82,7 @@ async fn prometheus_finds_no_fault_with_the_text() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn prometheus_takes_the_configuration_and_the_alerts_and_they_come_when_they_should() {
     let said = promtool(&folder(), &["check", "rules", "alerts.yml"], "").await;
     assert!(said.contains(&format!("{} rules found", alerts().len())), "{said}");
@@ -131,7 +131,7 @@ fn dashboard() -> Value {
     serde_json::from_str(DASHBOARD).expect("it is JSON")
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn every_series_of_the_alerts_and_of_the_dashboard_is_exported_by_its_name_and_labels() {
     // The metrics of the database's disk exist with SQLite alone.
     let exported = exported(&World::empty(crate::support::database::world::Backend::Sqlite).await).await;

@@ -16,7 +16,7 @@ async fn deliver(client: &Client, buzon: &Buzon, path: &str, body: Vec<u8>) {
     assert_eq!(request.send().await.expect("it answers").status(), 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
     let world = World::empty(Backend::Postgres).await;
     let (one, two) = (Buzon::serve(&world, SIGNED).await, Buzon::serve(&world, SIGNED).await);
@@ -42,7 +42,7 @@ async fn an_ack_that_races_its_message_in_another_process_always_finds_it() {
     two.kill().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn processes_that_start_together_on_an_empty_database_all_serve() {
     let world = World::empty(Backend::Postgres).await;
     let processes = join_all((0..3).map(|_| Buzon::serve(&world, SIGNED))).await;

@@ -34,7 +34,7 @@ async fn refusal(settings: &[(&str, &str)], file: &str) -> String {
     said
 }
 
-#[tokio::test]
+#[test]
 async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
     for (name, value, remedy) in [
         ("BUZON_LISTEM", "127.0.0.1:1", "did you mean BUZON_LISTEN?"),
@@ -116,7 +116,7 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn settings_that_contradict_each_other_are_refused() {
     for settings in [
         &[("BUZON_WEBHOOK_SECRET", LONG), ("BUZON_WEBHOOK_SECRET_FILE", "secret")],
@@ -129,7 +129,7 @@ async fn settings_that_contradict_each_other_are_refused() {
     assert!(said.contains("remove one of the two"), "{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_shown() {
     let world = World::empty(Backend::Sqlite).await;
     let folder = world.folder.path();
@@ -154,7 +154,7 @@ async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_s
     assert!(!shown.contains("CANARY") && !said.contains("CANARY"), "{shown}{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn the_settings_file_is_checked_in_the_same_way() {
     let instance = |fields: &str| format!("[[instances]]\nid = \"7\"\n{fields}\n");
     for (file, problem) in [
@@ -227,7 +227,7 @@ fn no_placeholder_of_the_guides_is_taken_for_a_value() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn an_unsafe_database_is_refused_in_the_same_way() {
     let world = World::empty(Backend::Postgres).await;
     let name = crate::support::database::postgres::name(&world.url);
@@ -240,7 +240,7 @@ async fn an_unsafe_database_is_refused_in_the_same_way() {
     assert!(said.contains("synchronous_commit is off") && said.lines().count() == 1, "{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn a_database_that_is_away_is_no_wrong_setting() {
     let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", "postgres://buzon@127.0.0.1:1/x"), ("BUZON_LISTEN", "127.0.0.1:0")];
@@ -250,7 +250,7 @@ async fn a_database_that_is_away_is_no_wrong_setting() {
     assert!(said.contains("the database is not available") && said.lines().count() == 1, "{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn an_address_that_is_taken_is_named() {
     let world = World::empty(Backend::Sqlite).await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -261,7 +261,7 @@ async fn an_address_that_is_taken_is_named() {
     assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
 }
 
-#[tokio::test]
+#[test]
 async fn what_kubernetes_sets_for_a_service_named_buzon_is_not_taken_for_a_setting() {
     let world = World::empty(Backend::Sqlite).await;
     let settings =

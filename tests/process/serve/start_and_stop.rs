@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, eventually};
 const SIGNED: &[(&str, &str)] = &[("BUZON_WEBHOOK_SECRET", SECRET)];
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-#[tokio::test]
+#[test]
 async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
     let world = World::empty(Backend::Sqlite).await;
     let first = Buzon::serve(&world, SIGNED).await;
@@ -34,7 +34,7 @@ async fn a_second_server_on_one_sqlite_file_is_refused_and_the_first_goes_on() {
 }
 
 /// Another process may hold the schema's lock for long. A person must still be able to stop this one.
-#[tokio::test]
+#[test]
 async fn told_to_stop_while_it_waits_for_the_database_it_does() {
     let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
@@ -52,7 +52,7 @@ async fn told_to_stop_while_it_waits_for_the_database_it_does() {
 }
 
 /// Streams do not end by themselves.
-#[tokio::test]
+#[test]
 async fn told_to_stop_it_ends_the_streams_too() {
     on_both_empty(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_API_TOKEN", TOKEN)]).await;

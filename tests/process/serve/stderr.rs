@@ -41,7 +41,7 @@ async fn assert_works_to_its_end(mut buzon: Buzon, world: &World) {
     assert_eq!(world.value("SELECT count(*) FROM messages").await, "50");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
     on_both_empty(async |world| {
         let full = File::options().write(true).open("/dev/full").expect("Linux has it");
@@ -51,7 +51,7 @@ async fn a_log_that_cannot_be_written_costs_its_lines_and_nothing_else() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_reader_that_has_gone_ends_nothing() {
     on_both_empty(async |world| {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
@@ -70,7 +70,7 @@ fn fill(mut writer: &PipeWriter) {
     fcntl_setfl(writer, flags).expect("it can be set");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_holds_up_nothing() {
     on_both_empty(async |world| {
         let (reader, writer) = std::io::pipe().expect("there are pipes");
@@ -91,7 +91,7 @@ fn terminal() -> (OwnedFd, File) {
     (terminal, shown.into())
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_terminal_that_is_closed_ends_nothing() {
     on_both_empty(async |world| {
         let (terminal, shown) = terminal();
@@ -102,7 +102,7 @@ async fn a_terminal_that_is_closed_ends_nothing() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn at_a_terminal_a_line_has_its_message_first_and_what_was_stored_is_counted() {
     let world = World::empty(Backend::Sqlite).await;
     let (terminal, shown) = terminal();
@@ -138,7 +138,7 @@ async fn serve_with_a_small_disk_for_the_log(world: &World) -> (Buzon, PathBuf) 
     (buzon, inside)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn what_a_full_disk_cost_the_log_is_counted_and_said_when_there_is_room() {
     on_both_empty(async |world| {
         let (buzon, inside) = serve_with_a_small_disk_for_the_log(&world).await;

@@ -77,7 +77,7 @@ const ATTEMPTS: [&str; 41] = [
     "REINDEX",
 ];
 
-#[tokio::test]
+#[test]
 async fn nothing_that_writes_is_done() {
     on_both(async |world| {
         let store = world.open().await;
@@ -109,7 +109,7 @@ async fn nothing_that_writes_is_done() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_reads_is_answered_beside_a_service_that_writes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -136,7 +136,7 @@ async fn what_reads_is_answered_beside_a_service_that_writes() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_value_of_any_type_is_shown() {
     let sqlite = World::new(Backend::Sqlite).await;
     sqlite.open().await.close().await;
@@ -214,7 +214,7 @@ fn endless(world: &World) -> &'static str {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_query_ends_at_its_time_limit_and_when_it_is_stopped() {
     on_both(async |world| {
         world.open().await.close().await;
@@ -254,7 +254,7 @@ async fn running(world: &World) -> String {
     world.value(query).await
 }
 
-#[tokio::test]
+#[test]
 async fn without_a_database_nothing_is_made() {
     let world = World::in_folder("none.db");
     let database = Database::parse(&world.url).expect("the URL is right");

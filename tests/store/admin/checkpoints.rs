@@ -18,7 +18,7 @@ fn log_of(world: &World) -> u64 {
     Path::new(&path).metadata().expect("there is a log").len()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_log_is_copied_into_the_file_while_events_come_and_begins_anew() {
     let world = World::new(Backend::Sqlite).await;
     let store = world.open().await;

@@ -20,7 +20,7 @@ fn documented(backend: Backend) -> BTreeSet<String> {
     columns.collect()
 }
 
-#[tokio::test]
+#[test]
 async fn the_document_and_the_databases_agree_on_every_column() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -46,7 +46,7 @@ async fn the_document_and_the_databases_agree_on_every_column() {
 const LATER: [&str; 5] = ["IS DISTINCT FROM", "IS NOT DISTINCT FROM", "->", "RIGHT JOIN", "FULL JOIN"];
 
 /// Any program that opens the file parses the whole schema, and fails at the first syntax that it does not know.
-#[tokio::test]
+#[test]
 async fn a_program_with_sqlite_3_37_can_open_the_file() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;

@@ -20,7 +20,7 @@ fn files(world: &World) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-#[tokio::test]
+#[test]
 async fn an_empty_database_is_new_and_stays_empty() {
     on_both_empty(async |world| {
         let found = look(&world).await.expect("it can be looked at");
@@ -35,7 +35,7 @@ async fn an_empty_database_is_new_and_stays_empty() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_database_is_known_by_its_id_beside_a_server_and_without_one() {
     on_both_empty(async |world| {
         let store = world.open().await;
@@ -51,7 +51,7 @@ async fn a_database_is_known_by_its_id_beside_a_server_and_without_one() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn migrations_that_have_not_run_are_counted_and_not_run() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -65,7 +65,7 @@ async fn migrations_that_have_not_run_are_counted_and_not_run() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn it_is_refused_for_what_a_start_would_refuse() {
     on_both_empty(async |world| {
         world.execute("CREATE TABLE of_another_program (id int)").await;

@@ -22,7 +22,7 @@ async fn session(url: &str, statements: &str) -> (PgConnection, i32) {
     (session, process)
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_user_who_may_only_connect_and_holds_the_migration_lock_is_named() {
     let world = World::empty(Backend::Postgres).await;
     let stranger = format!("stranger_{}", uuid::Uuid::now_v7().simple());
@@ -47,7 +47,7 @@ async fn a_user_who_may_only_connect_and_holds_the_migration_lock_is_named() {
     session.close().await.expect("it closes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_session_that_locks_a_table_is_named() {
     let world = World::new(Backend::Postgres).await;
     let (session, process) = session(&world.url, "BEGIN; LOCK TABLE _buzon_migrations IN ACCESS EXCLUSIVE MODE").await;
@@ -65,7 +65,7 @@ async fn a_session_that_locks_a_table_is_named() {
 }
 
 /// Two processes that start at once on an empty database wait for each other, and for nothing else.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn processes_that_start_together_all_start() {
     let world = World::empty(Backend::Postgres).await;
     let (one, two, three) = tokio::join!(world.try_open(), world.try_open(), world.try_open());

@@ -9,7 +9,7 @@ use crate::support::eventually;
 
 const PAGES: &str = "SELECT n_pending_pages FROM gin_metapage_info(get_raw_page('message_words', 0))";
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn the_list_of_new_words_is_merged_long_before_the_writer_would_do_it() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;

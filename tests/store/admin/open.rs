@@ -13,7 +13,7 @@ async fn refusal(world: &World) -> OpenError {
     world.try_open().await.err().expect("the store is refused")
 }
 
-#[tokio::test]
+#[test]
 async fn an_empty_database_is_brought_to_this_schema_and_stays_there() {
     on_both_empty(async |world| {
         let database = world.options().database;
@@ -25,7 +25,7 @@ async fn an_empty_database_is_brought_to_this_schema_and_stays_there() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn without_migrations_an_old_schema_is_refused_and_left_alone() {
     on_both_empty(async |world| {
         let options = Options { pending: Pending::Refuse, ..world.options() };
@@ -37,7 +37,7 @@ async fn without_migrations_an_old_schema_is_refused_and_left_alone() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn another_programs_tables_are_refused_by_name() {
     on_both_empty(async |world| {
         world.execute("CREATE TABLE messages (id INT); CREATE TABLE users (id INT)").await;
@@ -48,7 +48,7 @@ async fn another_programs_tables_are_refused_by_name() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_owners_own_tables_beside_buzons_are_welcome() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -58,7 +58,7 @@ async fn the_owners_own_tables_beside_buzons_are_welcome() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_newer_schema_is_refused() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -74,7 +74,7 @@ async fn a_newer_schema_is_refused() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_migration_that_was_altered_is_refused() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -85,7 +85,7 @@ async fn a_migration_that_was_altered_is_refused() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn sqlite_takes_one_server_at_a_time() {
     let world = World::empty(Backend::Sqlite).await;
     let first = world.open().await;
@@ -97,7 +97,7 @@ async fn sqlite_takes_one_server_at_a_time() {
     world.open().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_link_to_the_file_does_not_let_a_second_server_in() {
     let world = World::empty(Backend::Sqlite).await;
     let _first = world.open().await;
@@ -108,7 +108,7 @@ async fn a_link_to_the_file_does_not_let_a_second_server_in() {
     assert!(matches!(refused, Some(OpenError::Locked { .. })), "{refused:?}");
 }
 
-#[tokio::test]
+#[test]
 async fn another_programs_sqlite_file_is_left_as_it_was() {
     let world = World::empty(Backend::Sqlite).await;
     world.execute("PRAGMA journal_mode = delete; CREATE TABLE users (id INT)").await;
@@ -118,14 +118,14 @@ async fn another_programs_sqlite_file_is_left_as_it_was() {
     assert!(file() == before, "the file was changed");
 }
 
-#[tokio::test]
+#[test]
 async fn sqlite_keeps_a_write_ahead_log() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await;
     assert_eq!(world.value("PRAGMA journal_mode").await, "wal");
 }
 
-#[tokio::test]
+#[test]
 async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
@@ -139,7 +139,7 @@ async fn a_sqlite_file_that_cannot_have_a_write_ahead_log_is_refused() {
     world.open().await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_link_that_leads_nowhere_is_refused() {
     let world = World::empty(Backend::Sqlite).await;
     let nowhere = world.folder.path().join("nowhere.db");
@@ -148,7 +148,7 @@ async fn a_link_that_leads_nowhere_is_refused() {
     assert!(matches!(refused, OpenError::File { .. }), "{refused}");
 }
 
-#[tokio::test]
+#[test]
 async fn a_store_that_is_closed_takes_nothing_and_lets_the_next_server_in() {
     on_both_empty(async |world| {
         let store = world.open().await;
@@ -162,7 +162,7 @@ async fn a_store_that_is_closed_takes_nothing_and_lets_the_next_server_in() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() {
     let world = World::empty(Backend::Postgres).await;
     let name = postgres::name(&world.url);
@@ -179,7 +179,7 @@ async fn postgres_without_synchronous_commit_is_refused_and_nothing_waives_it() 
 }
 
 /// A server's settings can change while it is in use.
-#[tokio::test]
+#[test]
 async fn postgres_that_turns_synchronous_commit_off_later_does_so_for_others() {
     let server = Server::start("");
     let world = World::on_server(&server.url, "").await;
@@ -200,7 +200,7 @@ async fn postgres_that_turns_synchronous_commit_off_later_does_so_for_others() {
     assert_eq!(world.rows("SELECT setting FROM seen").await, ["on"]);
 }
 
-#[tokio::test]
+#[test]
 async fn postgres_without_fsync_or_full_page_writes_is_refused_unless_that_is_waived() {
     for setting in ["fsync", "full_page_writes"] {
         let server = Server::start(&format!("-c {setting}=off"));
@@ -212,7 +212,7 @@ async fn postgres_without_fsync_or_full_page_writes_is_refused_unless_that_is_wa
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_postgres_database_that_cannot_hold_every_letter_is_refused() {
     let latin1 = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
     let world = World::on_server(postgres::server(), latin1).await;

@@ -21,7 +21,7 @@ async fn look(world: &World) -> Result<Vec<Trigger>, OpenError> {
     examine(&database, false).await.map(|found| found.triggers)
 }
 
-#[tokio::test]
+#[test]
 async fn every_table_that_is_emptied_after_a_crash_is_refused_by_name() {
     let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
@@ -41,7 +41,7 @@ async fn every_table_that_is_emptied_after_a_crash_is_refused_by_name() {
     world.open().await.close().await;
 }
 
-#[tokio::test]
+#[test]
 async fn rules_and_row_security_are_refused_by_name() {
     let world = World::empty(Backend::Postgres).await;
     let owner = format!("owner_{}", uuid::Uuid::now_v7().simple());
@@ -79,7 +79,7 @@ async fn rules_and_row_security_are_refused_by_name() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn the_triggers_of_others_are_found_and_a_fresh_database_has_none() {
     on_both_empty(async |world| {
         world.open().await.close().await;
@@ -109,7 +109,7 @@ async fn the_triggers_of_others_are_found_and_a_fresh_database_has_none() {
 }
 
 /// A rebuild copies tables and indexes, and leaves what other programs attached to them in place.
-#[tokio::test]
+#[test]
 async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
     on_both_empty(async |world| {
         let store = world.open().await;
@@ -131,7 +131,7 @@ async fn a_database_with_somebodys_trigger_can_be_checked_and_rebuilt() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;
@@ -153,7 +153,7 @@ async fn a_file_with_a_second_name_is_refused_by_either_and_by_every_command() {
 }
 
 /// Another user who may create tables beside buzon's cannot keep it from starting by choosing a name.
-#[tokio::test]
+#[test]
 async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
     let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
@@ -168,7 +168,7 @@ async fn a_mark_of_a_restore_that_a_stranger_set_stops_no_start() {
 }
 
 /// Without the refusal, SQLite would end the process or damage the index.
-#[tokio::test]
+#[test]
 async fn a_trigger_on_the_tables_in_which_sqlite_keeps_words_is_refused_by_name() {
     let world = World::empty(Backend::Sqlite).await;
     world.open().await.close().await;

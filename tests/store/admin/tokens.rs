@@ -36,7 +36,7 @@ async fn by_id(store: &Arc<dyn Store>, id: TokenId) -> ApiToken {
     store.token_by_id(id).await.expect("the store answers").expect("it is there")
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
     on_both(async |world| {
         let store = world.open().await;
@@ -73,7 +73,7 @@ async fn a_token_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn two_active_tokens_do_not_have_one_name() {
     on_both(async |world| {
         let store = world.open().await;
@@ -92,7 +92,7 @@ async fn two_active_tokens_do_not_have_one_name() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_many_that_ask_for_a_name_at_once_one_has_it() {
     on_both(async |world| {
         let stores = match world.backend {
@@ -110,7 +110,7 @@ async fn of_many_that_ask_for_a_name_at_once_one_has_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_token_is_revoked_once_and_for_all() {
     on_both(async |world| {
         let store = world.open().await;
@@ -126,7 +126,7 @@ async fn a_token_is_revoked_once_and_for_all() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_use_is_noted_unless_another_was_just_before() {
     on_both(async |world| {
         let store = world.open().await;

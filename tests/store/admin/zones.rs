@@ -11,7 +11,7 @@ fn zone(name: &str) -> Zone {
     Zone::parse(name).expect("it is a zone")
 }
 
-#[tokio::test]
+#[test]
 async fn the_zone_is_utc_until_another_is_set_and_is_written_only_when_it_changes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -45,7 +45,7 @@ fn instants(zone: &Zone) -> Vec<Timestamp> {
     around.collect()
 }
 
-#[tokio::test]
+#[test]
 async fn local_times_are_those_of_the_zone_on_both_databases() {
     on_both(async |world| {
         let store = world.open().await;
@@ -77,7 +77,7 @@ async fn local_times_are_those_of_the_zone_on_both_databases() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_day_begins_and_ends_when_the_zone_says() {
     on_both(async |world| {
         let store = world.open().await;
@@ -113,7 +113,7 @@ async fn a_day_begins_and_ends_when_the_zone_says() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn today_is_one_row_that_agrees_with_itself() {
     on_both(async |world| {
         let store = world.open().await;

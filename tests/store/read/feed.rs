@@ -68,7 +68,7 @@ fn the_event(item: &FeedItem) -> &FeedEvent {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn each_item_names_what_it_changed_and_a_limited_reader_sees_theirs_alone() {
     on_both(async |world| {
         let store = world.open().await;
@@ -132,7 +132,7 @@ async fn each_item_names_what_it_changed_and_a_limited_reader_sees_theirs_alone(
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_wish_for_an_instance_includes_the_acks_that_came_without_one() {
     on_both(async |world| {
         let store = world.open().await;
@@ -159,7 +159,7 @@ async fn a_wish_for_an_instance_includes_the_acks_that_came_without_one() {
 }
 
 /// The reader had passed the ack before its message arrived; the message itself then tells the reader to look.
-#[tokio::test]
+#[test]
 async fn an_ack_before_its_message_is_not_missed() {
     on_both(async |world| {
         let store = world.open().await;
@@ -174,7 +174,7 @@ async fn an_ack_before_its_message_is_not_missed() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_number_from_the_future_goes_on_from_now() {
     on_both(async |world| {
         let store = world.open().await;
@@ -186,7 +186,7 @@ async fn a_number_from_the_future_goes_on_from_now() {
 }
 
 /// Thousands of acks of other instances' messages lie between two events that the reader may see.
-#[tokio::test]
+#[test]
 async fn the_work_for_a_page_is_bounded_and_the_walk_arrives() {
     on_both(async |world| {
         let store = world.open().await;
@@ -209,7 +209,7 @@ async fn the_work_for_a_page_is_bounded_and_the_walk_arrives() {
 }
 
 /// Two processes record. A reader that polls all the time sees every event once, in order.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_walk_beside_two_writers_misses_nothing_and_repeats_nothing() {
     let world = World::new(Backend::Postgres).await;
     let stores = [world.open().await, world.open().await];

@@ -69,7 +69,7 @@ async fn settle(store: &Arc<dyn Store>, outcomes: Vec<(&LeasedJob, AttemptOutcom
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_is_in_the_feed_when_its_job_has_ended_and_for_its_own_readers_alone() {
     on_both(async |world| {
         let store = world.open().await;
@@ -110,7 +110,7 @@ async fn a_file_is_in_the_feed_when_its_job_has_ended_and_for_its_own_readers_al
 }
 
 /// A reader that saw the first outcome is told of the second, and a later reader sees the second alone.
-#[tokio::test]
+#[test]
 async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
     on_both(async |world| {
         let store = world.open().await;
@@ -140,7 +140,7 @@ async fn a_file_that_is_asked_for_again_leaves_the_feed_until_it_ends_again() {
 }
 
 /// One process records, two settle. A reader sees each file once, however the three interleave.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn a_walk_beside_writers_of_events_and_of_files_misses_no_file() {
     const FILES: usize = 90;
     let world = World::new(Backend::Postgres).await;
@@ -198,7 +198,7 @@ async fn a_walk_beside_writers_of_events_and_of_files_misses_no_file() {
 }
 
 /// Another session is changing the job, and takes as long as it likes.
-#[tokio::test]
+#[test]
 async fn events_do_not_wait_for_a_file_that_cannot_be_settled_yet() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;

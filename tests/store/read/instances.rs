@@ -15,7 +15,7 @@ fn id(instance: &str) -> InstanceId {
     InstanceId::new(instance).expect("it is an id")
 }
 
-#[tokio::test]
+#[test]
 async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
     on_both(async |world| {
         let store = world.open().await;
@@ -58,7 +58,7 @@ async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_instance_has_the_arrival_of_its_last_event_and_no_repeat_changes_that() {
     on_both(async |world| {
         let store = world.open().await;
@@ -74,7 +74,7 @@ async fn an_instance_has_the_arrival_of_its_last_event_and_no_repeat_changes_tha
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn quarantined_events_are_counted_up_to_a_thousand() {
     on_both(async |world| {
         let store = world.open().await;

@@ -66,7 +66,7 @@ async fn mixed(world: &World) -> Arc<dyn Store> {
     store
 }
 
-#[tokio::test]
+#[test]
 async fn every_filter_finds_its_events_and_nothing_else() {
     on_both(async |world| {
         let store = mixed(&world).await;
@@ -104,7 +104,7 @@ async fn every_filter_finds_its_events_and_nothing_else() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn since_and_until_are_about_the_arrival() {
     on_both(async |world| {
         let store = mixed(&world).await;
@@ -126,7 +126,7 @@ async fn since_and_until_are_about_the_arrival() {
 }
 
 /// The events waited while the database was away, and were not stored in the order of their arrival.
-#[tokio::test]
+#[test]
 async fn events_that_were_stored_in_another_order_than_they_came_are_found_by_their_time() {
     on_both(async |world| {
         let store = world.open().await;
@@ -139,7 +139,7 @@ async fn events_that_were_stored_in_another_order_than_they_came_are_found_by_th
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_back_meets_what_the_walk_there_met() {
     on_both(async |world| {
         let store = mixed(&world).await;
@@ -166,7 +166,7 @@ async fn a_walk_back_meets_what_the_walk_there_met() {
 }
 
 /// Each page examines a limited number of rows, and the walk still finds the rare event.
-#[tokio::test]
+#[test]
 async fn what_is_rare_is_found_over_several_pages() {
     on_both(async |world| {
         let store = world.open().await;
@@ -199,7 +199,7 @@ async fn what_is_rare_is_found_over_several_pages() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_event_that_is_not_applied_shows_the_beginning_of_its_body() {
     on_both(async |world| {
         let store = world.open().await;

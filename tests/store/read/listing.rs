@@ -118,7 +118,7 @@ fn place(report: &MessageReport, by_arrival: bool) -> (Timestamp, InstanceId, St
     (at, report.instance_id.clone(), report.id.clone())
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_by_cursors_meets_every_message_that_the_filter_lets_through_once() {
     on_both(async |world| {
         let store = world.open().await;
@@ -180,7 +180,7 @@ async fn walk(
     there.concat()
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
     on_both(async |world| {
         let store = world.open().await;
@@ -216,7 +216,7 @@ async fn a_walk_loses_and_repeats_nothing_while_others_arrive() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_comes_with_its_file_its_reactions_its_acks_and_what_it_quotes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -252,7 +252,7 @@ async fn a_message_comes_with_its_file_its_reactions_its_acks_and_what_it_quotes
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_reactions_files_and_chats_are_lists_too() {
     on_both(async |world| {
         let store = world.open().await;
@@ -309,7 +309,7 @@ async fn acks_reactions_files_and_chats_are_lists_too() {
 }
 
 /// A view that never ends stands for a question that is too large.
-#[tokio::test]
+#[test]
 async fn a_question_that_takes_too_long_is_given_up_and_the_next_is_answered() {
     on_both_at_once(async |world| {
         let store = world.open().await;

@@ -43,7 +43,7 @@ fn scope(instances: &[&str]) -> Scope {
     Scope::Instances(ids)
 }
 
-#[tokio::test]
+#[test]
 async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
     on_both(async |world| {
         let store = world.open().await;
@@ -64,7 +64,7 @@ async fn jobs_are_counted_by_state_with_the_time_of_their_oldest_message() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_file_is_found_in_a_scope_that_has_it_under_the_name_that_it_has_there() {
     on_both(async |world| {
         let store = world.open().await;

@@ -36,7 +36,7 @@ async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String>
     rows.iter().map(|row| row.get("detail")).collect()
 }
 
-#[tokio::test]
+#[test]
 async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_order() {
     let world = World::new(Backend::Sqlite).await;
     world.open().await.close().await;
@@ -80,7 +80,7 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
 
 /// PostgreSQL reports its look-ups when a connection ends. For an empty table it chooses any index that has the
 /// columns, and keeps that plan.
-#[tokio::test]
+#[test]
 async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_began() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
@@ -103,7 +103,7 @@ async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_bega
     assert!(by_others < 3_000, "{by_others} of {} look-ups were not by the key", 64 * 64);
 }
 
-#[tokio::test]
+#[test]
 async fn statistics_read_ranges_of_time() {
     let world = World::new(Backend::Sqlite).await;
     world.open().await.close().await;

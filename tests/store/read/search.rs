@@ -38,7 +38,7 @@ async fn found(store: &Arc<dyn Store>, text: &str) -> Vec<String> {
     found_by(store, searching(text), 200).await
 }
 
-#[tokio::test]
+#[test]
 async fn words_are_found_without_regard_to_case_and_accents_and_phrases_word_by_word() {
     on_both(async |world| {
         let store = world.open().await;
@@ -61,7 +61,7 @@ async fn words_are_found_without_regard_to_case_and_accents_and_phrases_word_by_
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_search_is_narrowed_by_every_filter_and_by_time() {
     on_both(async |world| {
         let store = world.open().await;
@@ -104,7 +104,7 @@ async fn a_search_is_narrowed_by_every_filter_and_by_time() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_walk_over_what_is_found_meets_all_of_it_in_order_also_where_thousands_share_a_second() {
     on_both(async |world| {
         let store = world.open().await;
@@ -131,7 +131,29 @@ async fn a_walk_over_what_is_found_meets_all_of_it_in_order_also_where_thousands
     .await;
 }
 
-#[tokio::test]
+/// A search goes from week to week.
+#[test]
+async fn a_message_in_the_first_or_the_last_moment_of_a_week_is_found_in_both_directions() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let times = [
+            ("A", "2024-07-29T00:00:00Z"),
+            ("B", "2024-08-18T23:59:59.999Z"),
+            ("C", "2024-08-19T00:00:00Z"),
+            ("D", "2024-08-25T23:59:59.999Z"),
+        ];
+        record(&store, &times.map(|(id, at)| said("7", id, json!({"timestamp": at})))).await;
+        for limit in [1, 9] {
+            assert_eq!(found_by(&store, searching("hola"), limit).await, ["7 D", "7 C", "7 B", "7 A"], "{limit}");
+        }
+        let paging = Paging { order: SortOrder::OldestFirst, limit: 9, cursor: None, since: None, until: None };
+        let page = store.list_messages(&Scope::All, &searching("hola"), &paging).await.expect("it is answered");
+        assert_eq!(page.rows.iter().map(|it| it.id.as_str()).collect::<String>(), "ABCD");
+    })
+    .await;
+}
+
+#[test]
 async fn words_never_meet_facets_and_operators_are_text() {
     on_both(async |world| {
         let store = world.open().await;
@@ -148,7 +170,7 @@ async fn words_never_meet_facets_and_operators_are_text() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_changes_is_found_by_what_it_says_now() {
     on_both(async |world| {
         let store = world.open().await;
@@ -168,7 +190,7 @@ async fn a_message_that_changes_is_found_by_what_it_says_now() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn thousands_of_messages_of_one_second_are_told_apart() {
     on_both(async |world| {
         let store = world.open().await;
@@ -188,7 +210,7 @@ async fn thousands_of_messages_of_one_second_are_told_apart() {
 }
 
 /// FTS5 starts a new segment at a key that is lower than the previous one, and all segments have to be merged.
-#[tokio::test]
+#[test]
 async fn sqlite_is_given_the_words_of_a_batch_in_the_order_of_time() {
     let world = World::new(Backend::Sqlite).await;
     let store = world.open().await;
@@ -201,7 +223,7 @@ async fn sqlite_is_given_the_words_of_a_batch_in_the_order_of_time() {
 }
 
 /// The text exceeds the limits of a tsvector.
-#[tokio::test]
+#[test]
 async fn a_text_of_any_length_is_kept_and_its_beginning_is_found() {
     on_both(async |world| {
         let store = world.open().await;

@@ -263,7 +263,7 @@ fn both_databases_count_what_a_count_by_hand_finds() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn seconds_are_whole_and_never_negative() {
     on_both(async |world| {
         let store = world.open().await;

@@ -36,7 +36,7 @@ async fn plan(world: &World, query: &str) -> String {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_condition_on_keys_and_times_reaches_the_indexes_of_messages() {
     on_both(async |world| {
         world.open().await.close().await;
@@ -58,7 +58,7 @@ async fn a_condition_on_keys_and_times_reaches_the_indexes_of_messages() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_days_messages_are_found_by_their_time_alone_or_with_their_instance() {
     on_both(async |world| {
         world.open().await.close().await;
@@ -73,7 +73,7 @@ async fn a_days_messages_are_found_by_their_time_alone_or_with_their_instance() 
 }
 
 /// A query pays only for what it selects: the joins of a view are not made for columns that are not selected.
-#[tokio::test]
+#[test]
 async fn postgresql_leaves_out_the_joins_that_a_query_does_not_need() {
     let world = World::new(Backend::Postgres).await;
     world.open().await.close().await;

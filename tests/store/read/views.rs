@@ -18,7 +18,7 @@ fn ack(id: &str, ack: &str) -> Vec<u8> {
     json!({"event_type": "ack_update", "instance_id": "7", "id": id, "ack": ack}).to_string().into_bytes()
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_is_shown_with_all_that_is_known_of_it() {
     on_both(async |world| {
         let store = world.open().await;
@@ -56,7 +56,7 @@ async fn a_message_is_shown_with_all_that_is_known_of_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn no_time_to_delivery_is_negative_and_none_is_known_of_incoming_messages() {
     on_both(async |world| {
         let store = world.open().await;
@@ -74,7 +74,7 @@ async fn no_time_to_delivery_is_negative_and_none_is_known_of_incoming_messages(
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_several_files_of_a_message_the_stored_one_is_shown() {
     on_both(async |world| {
         let store = world.open().await;
@@ -100,7 +100,7 @@ async fn of_several_files_of_a_message_the_stored_one_is_shown() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn reactions_are_the_current_ones_whatever_the_order_and_the_ties() {
     on_both(async |world| {
         let store = world.open().await;
@@ -126,7 +126,7 @@ async fn reactions_are_the_current_ones_whatever_the_order_and_the_ties() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn who_waits_and_who_was_answered_is_shown_with_names_and_words() {
     on_both(async |world| {
         let store = world.open().await;
@@ -179,7 +179,7 @@ async fn who_waits_and_who_was_answered_is_shown_with_names_and_words() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn each_day_counts_its_messages_once() {
     on_both(async |world| {
         let store = world.open().await;
@@ -244,7 +244,7 @@ fn bodies() -> Vec<Vec<u8>> {
     bodies
 }
 
-#[tokio::test]
+#[test]
 async fn a_quarantined_body_is_shown_as_text_where_it_is_utf_8_and_never_makes_a_query_fail() {
     on_both(async |world| {
         let store = world.open().await;

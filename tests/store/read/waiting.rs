@@ -133,7 +133,7 @@ fn at(seconds: i64) -> Value {
     json!({"timestamp": 1724716800 + seconds})
 }
 
-#[tokio::test]
+#[test]
 async fn whoever_waits_is_the_first_to_ask_after_the_last_answer() {
     on_both(async |world| {
         let store = world.open().await;
@@ -153,7 +153,7 @@ async fn whoever_waits_is_the_first_to_ask_after_the_last_answer() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_late_answer_is_put_where_it_belongs() {
     on_both(async |world| {
         let store = world.open().await;
@@ -169,7 +169,7 @@ async fn a_late_answer_is_put_where_it_belongs() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_answer_that_moves_to_another_chat_answers_there() {
     on_both(async |world| {
         let store = world.open().await;
@@ -185,7 +185,7 @@ async fn an_answer_that_moves_to_another_chat_answers_there() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn nobody_waits_in_groups_broadcasts_and_newsletters() {
     on_both(async |world| {
         let store = world.open().await;

@@ -10,7 +10,7 @@ fn numbered(word: &str, number: i64) -> String {
     json!({"event_type": "ack_update", "id": "A", "ack": word, "number": number}).to_string()
 }
 
-#[tokio::test]
+#[test]
 async fn an_ack_moves_forward_and_back_only_from_sent_to_failed_or_the_reverse() {
     on_both(async |world| {
         let store = world.open().await;
@@ -40,7 +40,7 @@ async fn an_ack_moves_forward_and_back_only_from_sent_to_failed_or_the_reverse()
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_sent_and_failed_the_word_that_was_stated_later_counts_in_any_order_of_recording() {
     on_both(async |world| {
         let store = world.open().await;
@@ -92,7 +92,7 @@ async fn of_sent_and_failed_the_word_that_was_stated_later_counts_in_any_order_o
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_the_acks_that_copies_of_a_message_state_the_later_of_sent_and_failed_counts() {
     on_both(async |world| {
         let store = world.open().await;
@@ -107,7 +107,7 @@ async fn of_the_acks_that_copies_of_a_message_state_the_later_of_sent_and_failed
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_exact_repeat_of_sent_does_not_undo_a_failure() {
     on_both(async |world| {
         let store = world.open().await;
@@ -121,7 +121,7 @@ async fn an_exact_repeat_of_sent_does_not_undo_a_failure() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_are_compared_trimmed_and_in_lower_case_and_stored_verbatim() {
     on_both(async |world| {
         let store = world.open().await;
@@ -134,7 +134,7 @@ async fn acks_are_compared_trimmed_and_in_lower_case_and_stored_verbatim() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_is_stated_takes_the_place_of_what_is_implied() {
     on_both(async |world| {
         let store = world.open().await;
@@ -149,7 +149,7 @@ async fn what_is_stated_takes_the_place_of_what_is_implied() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_ack_keeps_its_earliest_and_its_latest_arrival_and_so_does_the_ack_that_a_message_states() {
     on_both(async |world| {
         let store = world.open().await;
@@ -165,7 +165,7 @@ async fn an_ack_keeps_its_earliest_and_its_latest_arrival_and_so_does_the_ack_th
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_implied_ack_is_not_among_those_that_were_stated() {
     on_both(async |world| {
         let store = world.open().await;
@@ -176,7 +176,7 @@ async fn the_implied_ack_is_not_among_those_that_were_stated() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_ack_without_an_instance_finds_its_outgoing_message_whichever_comes_first() {
     on_both(async |world| {
         let store = world.open().await;
@@ -204,7 +204,7 @@ async fn an_ack_without_an_instance_finds_its_outgoing_message_whichever_comes_f
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_incoming_message_never_takes_an_ack_without_an_instance() {
     on_both(async |world| {
         let store = world.open().await;
@@ -217,7 +217,7 @@ async fn an_incoming_message_never_takes_an_ack_without_an_instance() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_turns_out_to_be_outgoing_takes_the_ack_that_waited() {
     on_both(async |world| {
         let store = world.open().await;
@@ -228,7 +228,7 @@ async fn a_message_that_turns_out_to_be_outgoing_takes_the_ack_that_waited() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_without_an_instance_takes_acks_without_one() {
     on_both(async |world| {
         let store = world.open().await;
@@ -239,7 +239,7 @@ async fn a_message_without_an_instance_takes_acks_without_one() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_ack_alone_is_kept() {
     on_both(async |world| {
         let store = world.open().await;
@@ -252,7 +252,7 @@ async fn an_ack_alone_is_kept() {
 
 const TIMES: &str = "SELECT delivered_at, read_at FROM messages";
 
-#[tokio::test]
+#[test]
 async fn a_message_knows_when_it_was_first_said_to_be_delivered_and_read() {
     on_both(async |world| {
         let store = world.open().await;
@@ -270,7 +270,7 @@ async fn a_message_knows_when_it_was_first_said_to_be_delivered_and_read() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn acks_that_came_before_their_message_give_it_their_times() {
     on_both(async |world| {
         let store = world.open().await;

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{on_both, record};
-use crate::support::events::{event, received, sent};
+use crate::support::events::{event, reaction, received, sent};
 
 const CHATS: &str = "SELECT chat_id, name, message_count, last_message_id, last_incoming_id, last_outgoing_id \
                      FROM chats ORDER BY chat_id";
@@ -11,7 +11,7 @@ fn at(seconds: i64) -> Value {
     json!({"timestamp": 1724716800 + seconds})
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_knows_its_latest_messages_and_how_many_there_are() {
     on_both(async |world| {
         let store = world.open().await;
@@ -30,7 +30,7 @@ async fn a_chat_knows_its_latest_messages_and_how_many_there_are() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_copy_or_a_repeat_is_not_counted_again() {
     on_both(async |world| {
         let store = world.open().await;
@@ -42,7 +42,7 @@ async fn a_copy_or_a_repeat_is_not_counted_again() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_chat_has_the_name_of_its_latest_incoming_message_with_one_and_a_group_has_none() {
     on_both(async |world| {
         let store = world.open().await;
@@ -60,7 +60,7 @@ async fn a_chat_has_the_name_of_its_latest_incoming_message_with_one_and_a_group
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_moves_back_in_time_gives_up_its_place() {
     on_both(async |world| {
         let store = world.open().await;
@@ -79,7 +79,7 @@ async fn a_message_that_moves_back_in_time_gives_up_its_place() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_turns_outgoing_leaves_the_incoming_place() {
     on_both(async |world| {
         let store = world.open().await;
@@ -91,7 +91,7 @@ async fn a_message_that_turns_outgoing_leaves_the_incoming_place() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_goes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -114,7 +114,74 @@ async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_go
     .await;
 }
 
-#[tokio::test]
+#[test]
+async fn an_id_in_any_form_is_one_chat_and_one_person() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let (theirs, ours) = ("573001112233:3@s.whatsapp.net", "573009998877:1@c.us");
+        let fields = json!({"chat_id": theirs, "from": theirs, "to": ours, "timestamp": 1_724_716_880});
+        let in_group = json!({"chat_id": "1203@g.us", "from": "1203@g.us", "group_sender": "1234:5@lid"});
+        let events = [
+            event("7", received("1:2@c.us", fields), ARRIVAL),
+            event("7", sent("B", json!({})), ARRIVAL),
+            event("7", received("C", in_group), ARRIVAL),
+            event("7", reaction("B", theirs, json!("👍"), json!(1_724_716_900)), ARRIVAL),
+            event("7", reaction("B", "573001112233@c.us", json!("❤️"), json!(1_724_716_910)), ARRIVAL),
+        ];
+        record(&store, &events).await;
+        assert_eq!(
+            world.rows(CHATS).await,
+            ["1203@g.us|NULL|1|C|C|NULL", "573001112233@c.us|Juan Pérez|2|B|1:2@c.us|B"]
+        );
+        let ids = "SELECT id, from_id, to_id, group_sender FROM messages WHERE id <> 'B' ORDER BY id";
+        let expected = ["1:2@c.us|573001112233@c.us|573009998877@c.us|NULL", "C|1203@g.us|573009998877@c.us|1234@lid"];
+        assert_eq!(world.rows(ids).await, expected);
+        assert_eq!(world.rows("SELECT from_number, reaction FROM v_current_reactions").await, ["573001112233@c.us|❤️"]);
+        assert_eq!(world.rows("SELECT chat_id FROM events WHERE seq = 1").await, ["573001112233@c.us"]);
+        assert_eq!(world.value("SELECT waiting_id FROM chats WHERE contact = '573001112233'").await, "NULL");
+    })
+    .await;
+}
+
+#[test]
+async fn a_message_that_states_no_chat_is_in_that_of_the_other_person_or_of_the_many() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let unstated = |fields: Value| {
+            let mut all = json!({"chat_id": null, "group_sender": null});
+            all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            all
+        };
+        let events = [
+            event("7", received("A", unstated(json!({}))), ARRIVAL),
+            event("7", sent("B", unstated(json!({}))), ARRIVAL),
+            event("7", received("C", unstated(json!({"to": "1203@g.us", "is_group": 0}))), ARRIVAL),
+            event("7", received("D", unstated(json!({"from": "status@broadcast"}))), ARRIVAL),
+            event("7", sent("E", unstated(json!({"to": null}))), ARRIVAL),
+        ];
+        record(&store, &events).await;
+        let chats = "SELECT id, chat_id, is_group FROM messages ORDER BY id";
+        let expected =
+            ["A|573001112233@c.us|0", "B|573001112233@c.us|0", "C|1203@g.us|1", "D|status@broadcast|0", "E|NULL|0"];
+        assert_eq!(world.rows(chats).await, expected);
+        // Another sender moves a message whose chat no copy states, and none whose chat a copy stated.
+        let stated = json!({"chat_id": "573001112233@c.us", "timestamp": 1_724_716_790});
+        let elsewhere = unstated(json!({"from": "573005556677@c.us", "timestamp": 1_724_716_810}));
+        let copies = [
+            event("7", received("D", stated), later(1)),
+            event("7", received("A", elsewhere.clone()), later(2)),
+            event("7", received("D", elsewhere), later(2)),
+        ];
+        for copy in copies {
+            record(&store, &[copy]).await;
+        }
+        let moved = "SELECT id, chat_id FROM messages WHERE id IN ('A', 'D') ORDER BY id";
+        assert_eq!(world.rows(moved).await, ["A|573005556677@c.us", "D|573001112233@c.us"]);
+    })
+    .await;
+}
+
+#[test]
 async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
     on_both(async |world| {
         let store = world.open().await;
@@ -133,7 +200,7 @@ async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
                 "1203@g.us|NULL|1|1203".to_owned(),
                 "12345@lid|NULL|0|12345".to_owned(),
                 "573001112233@c.us|573001112233|0|jose nunez 573001112233".to_owned(),
-                format!("5799:3@s.whatsapp.net|5799|0|{} 5799:3", "e".repeat(256)),
+                format!("5799@c.us|5799|0|{} 5799", "e".repeat(256)),
             ]
         );
         let renamed = received("E", json!({"sender_name": "JOSÉ", "timestamp": 1724716999}));

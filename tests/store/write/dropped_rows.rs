@@ -69,7 +69,7 @@ fn changes() -> Vec<(&'static str, Vec<Event>)> {
     ]
 }
 
-#[tokio::test]
+#[test]
 async fn a_batch_of_which_a_row_is_dropped_is_refused_with_the_tables_name_and_leaves_nothing() {
     on_both(async |world| {
         let store = world.open().await;
@@ -100,7 +100,7 @@ async fn a_batch_of_which_a_row_is_dropped_is_refused_with_the_tables_name_and_l
 }
 
 /// A trigger that undoes a revocation would leave a leaked token valid.
-#[tokio::test]
+#[test]
 async fn a_token_that_is_not_kept_or_not_ended_is_an_error() {
     on_both(async |world| {
         let store = world.open().await;
@@ -123,7 +123,7 @@ async fn a_token_that_is_not_kept_or_not_ended_is_an_error() {
 }
 
 /// Existing rows are not taken for dropped ones.
-#[tokio::test]
+#[test]
 async fn existing_rows_are_not_taken_for_dropped() {
     on_both(async |world| {
         let store = world.open().await;
@@ -140,7 +140,7 @@ async fn existing_rows_are_not_taken_for_dropped() {
 }
 
 /// Such a trigger may only notify others of a row.
-#[tokio::test]
+#[test]
 async fn a_trigger_that_lets_the_row_pass_is_no_problem() {
     on_both(async |world| {
         world.open().await.close().await;

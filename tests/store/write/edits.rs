@@ -46,7 +46,7 @@ async fn search_finds(world: &World, word: &str) -> bool {
     world.value(&format!("SELECT count(*) FROM message_search WHERE {found}")).await == "1"
 }
 
-#[tokio::test]
+#[test]
 async fn an_edit_within_the_same_second_is_the_text_that_is_shown_and_found() {
     on_both(async |world| {
         let store = world.open().await;
@@ -65,7 +65,7 @@ async fn an_edit_within_the_same_second_is_the_text_that_is_shown_and_found() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_edit_leaves_a_message_and_its_question_where_they_were() {
     on_both(async |world| {
         let store = world.open().await;
@@ -82,7 +82,7 @@ async fn an_edit_leaves_a_message_and_its_question_where_they_were() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_edit_of_a_question_or_of_its_answer_is_no_other_one() {
     on_both(async |world| {
         let store = world.open().await;
@@ -101,7 +101,7 @@ async fn an_edit_of_a_question_or_of_its_answer_is_no_other_one() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_deleted_message_keeps_its_text_and_asks_nothing_any_more() {
     on_both(async |world| {
         let store = world.open().await;
@@ -134,7 +134,7 @@ async fn a_deleted_message_keeps_its_text_and_asks_nothing_any_more() {
 }
 
 /// The next question waits instead; and a deleted answer was an answer.
-#[tokio::test]
+#[test]
 async fn whoever_deletes_a_question_waits_since_the_next_one_and_a_deleted_answer_answers() {
     on_both(async |world| {
         let store = world.open().await;
@@ -151,7 +151,7 @@ async fn whoever_deletes_a_question_waits_since_the_next_one_and_a_deleted_answe
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_deletion_is_known_whenever_it_comes() {
     on_both(async |world| {
         let store = world.open().await;
@@ -173,7 +173,7 @@ async fn a_deletion_is_known_whenever_it_comes() {
 }
 
 /// A phone whose clock is ahead sends its messages from the future.
-#[tokio::test]
+#[test]
 async fn a_message_from_the_future_stands_where_it_arrived() {
     on_both(async |world| {
         let store = world.open().await;

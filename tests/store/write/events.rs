@@ -10,7 +10,7 @@ use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::{GUIDE, ack, event, received, sent};
 use crate::support::eventually;
 
-#[tokio::test]
+#[test]
 async fn a_repeated_delivery_is_stored_once_and_counted() {
     on_both(async |world| {
         let store = world.open().await;
@@ -26,7 +26,7 @@ async fn a_repeated_delivery_is_stored_once_and_counted() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn of_repeats_within_one_batch_the_first_is_new() {
     on_both(async |world| {
         let store = world.open().await;
@@ -41,7 +41,7 @@ async fn of_repeats_within_one_batch_the_first_is_new() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_ledger_keeps_every_body_byte_for_byte() {
     on_both(async |world| {
         let store = world.open().await;
@@ -57,7 +57,7 @@ async fn the_ledger_keeps_every_body_byte_for_byte() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
     on_both(async |world| {
         let store = world.open().await;
@@ -88,7 +88,7 @@ async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_event_of_the_largest_body_is_recorded() {
     on_both(async |world| {
         let store = world.open().await;
@@ -99,7 +99,7 @@ async fn an_event_of_the_largest_body_is_recorded() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn batches_from_many_tasks_and_stores_neither_deadlock_nor_number_twice() {
     on_both(async |world| {
         // A second server is refused on SQLite, so its tasks share one store.
@@ -132,7 +132,7 @@ async fn batches_from_many_tasks_and_stores_neither_deadlock_nor_number_twice() 
 }
 
 /// A reader that follows `seq` misses nothing: whatever appears later has a higher number.
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn no_event_ever_appears_below_a_visible_number() {
     let world = World::new(Backend::Postgres).await;
     let stores = [world.open().await, world.open().await];
@@ -157,7 +157,7 @@ async fn no_event_ever_appears_below_a_visible_number() {
 
 /// sqlx issues 4385 and 4393: a future that is dropped while `BEGIN` is on the wire leaves a transaction open, and a
 /// later write falls into it.
-#[tokio::test]
+#[test]
 async fn a_batch_that_is_dropped_midway_swallows_no_later_one() {
     on_both(async |world| {
         let store = world.open().await;
@@ -182,7 +182,7 @@ async fn a_batch_that_is_dropped_midway_swallows_no_later_one() {
 }
 
 /// A plan that was made while the tables were empty would scan them when they are full.
-#[tokio::test]
+#[test]
 async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_connection() {
     let world = World::new(Backend::Postgres).await;
     let store = world.open().await;
@@ -215,7 +215,7 @@ async fn postgres_reads_by_index_however_large_the_tables_have_grown_on_one_conn
 }
 
 /// An empty batch tests whether the database accepts writes.
-#[tokio::test]
+#[test]
 async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
     on_both(async |world| {
         let store = world.open().await;
@@ -232,7 +232,7 @@ async fn an_empty_batch_is_a_transaction_that_changes_nothing() {
 }
 
 /// SQLite works on its own thread, and PostgreSQL in its own process. Each must be told that its caller is gone.
-#[tokio::test]
+#[test]
 async fn a_batch_whose_caller_is_gone_blocks_nobody() {
     on_both(async |world| {
         let store = world.open().await;

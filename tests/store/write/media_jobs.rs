@@ -74,7 +74,7 @@ fn stored(content: u8, size: u64) -> AttemptOutcome {
     AttemptOutcome::Stored { file: file(content, size), at: later(2_000) }
 }
 
-#[tokio::test]
+#[test]
 async fn a_message_with_a_media_url_is_a_job_that_is_due() {
     on_both(async |world| {
         let store = world.open().await;
@@ -90,7 +90,7 @@ async fn a_message_with_a_media_url_is_a_job_that_is_due() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_new_url_of_the_message_is_a_new_job_and_the_same_one_is_not() {
     on_both(async |world| {
         let store = world.open().await;
@@ -107,7 +107,7 @@ async fn a_new_url_of_the_message_is_a_new_job_and_the_same_one_is_not() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_job_is_as_old_as_the_earliest_copy_with_its_url_in_whatever_order_they_come() {
     on_both(async |world| {
         let store = world.open().await;
@@ -125,7 +125,7 @@ async fn a_job_is_as_old_as_the_earliest_copy_with_its_url_in_whatever_order_the
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_exact_repeat_makes_a_job_due_now_unless_it_is_stored() {
     on_both(async |world| {
         let store = world.open().await;
@@ -150,7 +150,7 @@ async fn an_exact_repeat_makes_a_job_due_now_unless_it_is_stored() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_job_is_held_by_one_worker_at_a_time() {
     on_both(async |world| {
         let store = world.open().await;
@@ -170,7 +170,7 @@ async fn a_job_is_held_by_one_worker_at_a_time() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn two_servers_on_one_database_never_hold_the_same_job() {
     let world = crate::support::database::world::World::new(crate::support::database::world::Backend::Postgres).await;
     let (first, second) = (world.open().await, world.open().await);
@@ -186,7 +186,7 @@ async fn two_servers_on_one_database_never_hold_the_same_job() {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn the_oldest_messages_come_first_and_busy_hosts_and_jobs_that_are_not_due_not_at_all() {
     on_both(async |world| {
         let store = world.open().await;
@@ -217,7 +217,7 @@ async fn the_oldest_messages_come_first_and_busy_hosts_and_jobs_that_are_not_due
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_lease_that_ran_out_is_worth_nothing_once_another_has_the_job() {
     on_both(async |world| {
         let store = world.open().await;
@@ -239,7 +239,7 @@ async fn a_lease_that_ran_out_is_worth_nothing_once_another_has_the_job() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_lease_that_ran_out_unnoticed_is_still_good() {
     on_both(async |world| {
         let store = world.open().await;
@@ -252,7 +252,7 @@ async fn a_lease_that_ran_out_unnoticed_is_still_good() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
     on_both(async |world| {
         let store = world.open().await;
@@ -295,7 +295,7 @@ async fn every_end_of_an_attempt_is_written_and_gives_up_the_lease() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_repeat_while_a_worker_has_the_job_leaves_it_with_the_worker() {
     on_both(async |world| {
         let store = world.open().await;
@@ -308,7 +308,7 @@ async fn a_repeat_while_a_worker_has_the_job_leaves_it_with_the_worker() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed() {
     on_both(async |world| {
         let store = world.open().await;
@@ -329,7 +329,7 @@ async fn what_was_known_of_a_job_stays_known_when_it_is_given_back_or_postponed(
 }
 
 /// The file may have come back since the attempt began.
-#[tokio::test]
+#[test]
 async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails() {
     on_both(async |world| {
         let store = world.open().await;
@@ -361,7 +361,7 @@ async fn a_repeat_while_a_worker_has_the_job_is_not_lost_when_the_attempt_fails(
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_lease_from_a_clock_that_was_wrong_counts_for_nothing() {
     on_both(async |world| {
         let store = world.open().await;
@@ -374,7 +374,7 @@ async fn a_lease_from_a_clock_that_was_wrong_counts_for_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_next_attempt_that_a_wrong_clock_appointed_is_due_now_and_one_in_some_hours_is_not() {
     on_both(async |world| {
         let store = world.open().await;
@@ -389,7 +389,7 @@ async fn a_next_attempt_that_a_wrong_clock_appointed_is_due_now_and_one_in_some_
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_next_thing_to_happen_is_a_job_that_is_due_or_a_lease_that_ends() {
     on_both(async |world| {
         let store = world.open().await;
@@ -408,7 +408,7 @@ async fn the_next_thing_to_happen_is_a_job_that_is_due_or_a_lease_that_ends() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
     on_both(async |world| {
         let store = world.open().await;
@@ -447,7 +447,7 @@ async fn a_person_sees_the_jobs_and_puts_chosen_ones_back() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
     on_both(async |world| {
         let store = world.open().await;

@@ -50,7 +50,7 @@ const LAST: &str = "SELECT messages.latitude, messages.sent_at, messages.occurre
                     FROM messages WHERE id = 'A'";
 const ASIDE: &str = "SELECT count(*) FROM events WHERE state = 'quarantined' AND reason = 'too_many_copies'";
 
-#[tokio::test]
+#[test]
 async fn a_live_location_of_a_day_ends_at_its_last_position() {
     on_both(async |world| {
         let store = world.open().await;
@@ -71,7 +71,7 @@ async fn a_live_location_of_a_day_ends_at_its_last_position() {
 }
 
 /// The earlier rows are removed here, which shows that they are not read.
-#[tokio::test]
+#[test]
 async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
     on_both(async |world| {
         let store = world.open().await;
@@ -106,7 +106,7 @@ async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
     on_both(async |world| {
         let store = world.open().await;
@@ -147,7 +147,7 @@ async fn beyond_the_bound_a_copy_out_of_order_is_kept_and_changes_nothing() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
     on_both(async |world| {
         let store = world.open().await;
@@ -163,7 +163,7 @@ async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
 
 /// A batch lays its copies over the message in their order. A rebuild that meets them in two pieces must fold the
 /// message again, however many copies it has.
-#[tokio::test]
+#[test]
 async fn a_rebuild_has_no_bound() {
     on_both(async |world| {
         let store = world.open().await;
@@ -184,7 +184,7 @@ async fn a_rebuild_has_no_bound() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test(flavor = "multi_thread")]
 async fn two_processes_that_record_copies_of_one_message_make_the_same_of_it() {
     let world = World::new(Backend::Postgres).await;
     let (one, other) = (world.open().await, world.open().await);
@@ -205,7 +205,7 @@ async fn two_processes_that_record_copies_of_one_message_make_the_same_of_it() {
 }
 
 /// Acks without an instance are claimed when a message becomes outgoing, whichever copy makes it so.
-#[tokio::test]
+#[test]
 async fn a_copy_that_makes_a_message_outgoing_claims_its_acks() {
     on_both(async |world| {
         let store = world.open().await;
@@ -218,7 +218,7 @@ async fn a_copy_that_makes_a_message_outgoing_claims_its_acks() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_last_message_of_a_chat_that_moves_back_or_to_another_is_where_it_belongs() {
     on_both(async |world| {
         let store = world.open().await;
@@ -239,7 +239,7 @@ async fn the_last_message_of_a_chat_that_moves_back_or_to_another_is_where_it_be
 }
 
 /// A batch must not fail everybody's events because one instance's copies need many of its earlier ones.
-#[tokio::test]
+#[test]
 async fn a_batch_that_needs_too_much_of_what_was_before_is_to_be_halved() {
     on_both(async |world| {
         let store = world.open().await;

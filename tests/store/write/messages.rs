@@ -4,7 +4,7 @@ use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{on_both, record};
 use crate::support::events::{event, received, sent};
 
-#[tokio::test]
+#[test]
 async fn every_field_of_the_guide_has_its_column() {
     on_both(async |world| {
         let store = world.open().await;
@@ -31,7 +31,7 @@ async fn every_field_of_the_guide_has_its_column() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn copies_that_disagree_are_folded_whatever_their_order() {
     on_both(async |world| {
         let stub = json!({"event_type": "message_received", "id": "A", "sender_name": "Juan"}).to_string();
@@ -56,7 +56,7 @@ async fn copies_that_disagree_are_folded_whatever_their_order() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_second_copy_does_not_lower_the_ack() {
     on_both(async |world| {
         let store = world.open().await;
@@ -67,7 +67,7 @@ async fn a_second_copy_does_not_lower_the_ack() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn two_instances_hold_the_same_message_id_each_for_itself() {
     on_both(async |world| {
         let store = world.open().await;
@@ -81,7 +81,7 @@ async fn two_instances_hold_the_same_message_id_each_for_itself() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_number_of_the_copy_that_is_last_in_their_order_stands_with_a_message() {
     on_both(async |world| {
         let store = world.open().await;

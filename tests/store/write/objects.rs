@@ -37,7 +37,7 @@ async fn stored(store: &Arc<dyn Store>, files: &[(&str, u8, u64)]) {
     }
 }
 
-#[tokio::test]
+#[test]
 async fn a_database_has_an_id_that_stays_and_is_its_own() {
     on_both_empty(async |world| {
         let id = world.open().await.database_id().await.expect("the store answers");
@@ -49,7 +49,7 @@ async fn a_database_has_an_id_that_stays_and_is_its_own() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn the_same_file_in_many_messages_counts_once() {
     on_both(async |world| {
         let store = world.open().await;
@@ -60,7 +60,7 @@ async fn the_same_file_in_many_messages_counts_once() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_object_that_no_job_ended_with_is_without_a_row() {
     on_both(async |world| {
         let store = world.open().await;
@@ -72,7 +72,7 @@ async fn an_object_that_no_job_ended_with_is_without_a_row() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_lock_on_an_object_is_one_callers_until_it_is_given_back_or_ends() {
     on_both(async |world| {
         let store = world.open().await;

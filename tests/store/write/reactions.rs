@@ -6,7 +6,7 @@ use crate::support::events::{event, reaction, sent};
 
 const CURRENT: &str = "SELECT from_number, reaction FROM v_current_reactions ORDER BY from_number";
 
-#[tokio::test]
+#[test]
 async fn each_person_has_one_current_reaction_the_latest() {
     on_both(async |world| {
         let store = world.open().await;
@@ -23,7 +23,7 @@ async fn each_person_has_one_current_reaction_the_latest() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_removal_leaves_no_current_reaction_and_within_a_second_the_later_arrival_counts() {
     on_both(async |world| {
         let store = world.open().await;
@@ -63,7 +63,7 @@ async fn a_removal_leaves_no_current_reaction_and_within_a_second_the_later_arri
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn an_exact_repeat_without_a_time_stays_a_repeat() {
     on_both(async |world| {
         let store = world.open().await;
@@ -77,7 +77,7 @@ async fn an_exact_repeat_without_a_time_stays_a_repeat() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_reaction_event_that_says_the_same_again_is_one_row_with_the_earliest_and_the_latest_arrival() {
     on_both(async |world| {
         let store = world.open().await;
@@ -91,7 +91,7 @@ async fn a_reaction_event_that_says_the_same_again_is_one_row_with_the_earliest_
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn instances_do_not_share_reactions() {
     on_both(async |world| {
         let store = world.open().await;

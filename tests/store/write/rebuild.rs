@@ -56,7 +56,7 @@ async fn every_row(world: &World) -> Vec<String> {
     rows
 }
 
-#[tokio::test]
+#[test]
 async fn what_was_recorded_is_what_the_ledger_says() {
     on_both(async |world| {
         let store = filled(&world).await;
@@ -70,7 +70,7 @@ async fn what_was_recorded_is_what_the_ledger_says() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing() {
     on_both(async |world| {
         filled(&world).await.close().await;
@@ -116,7 +116,7 @@ async fn a_check_finds_what_is_missing_surplus_or_different_and_changes_nothing(
 }
 
 /// On PostgreSQL, a key forbids this.
-#[tokio::test]
+#[test]
 async fn words_that_are_there_twice_on_sqlite_are_surplus() {
     let world = World::new(Backend::Sqlite).await;
     filled(&world).await.close().await;
@@ -132,7 +132,7 @@ async fn words_that_are_there_twice_on_sqlite_are_surplus() {
     assert_eq!(every_row(&world).await, before);
 }
 
-#[tokio::test]
+#[test]
 async fn from_the_ledger_alone_everything_comes_back() {
     on_both(async |world| {
         filled(&world).await.close().await;
@@ -150,7 +150,7 @@ async fn from_the_ledger_alone_everything_comes_back() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_has_become_of_files_stays() {
     on_both(async |world| {
         filled(&world).await.close().await;
@@ -168,7 +168,7 @@ async fn what_has_become_of_files_stays() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn what_was_set_aside_stays_aside() {
     on_both(async |world| {
         let store = world.open().await;
@@ -181,7 +181,7 @@ async fn what_was_set_aside_stays_aside() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_ledger_of_large_bodies_is_read_a_few_at_a_time() {
     on_both(async |world| {
         let store = world.open().await;

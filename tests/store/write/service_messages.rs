@@ -19,7 +19,7 @@ fn at(second: i64) -> Value {
     json!({"timestamp": SECOND + second})
 }
 
-#[tokio::test]
+#[test]
 async fn nobody_waits_for_an_answer_to_a_notice_and_nothing_counts_it() {
     on_both(async |world| {
         let store = world.open().await;
@@ -48,7 +48,7 @@ async fn nobody_waits_for_an_answer_to_a_notice_and_nothing_counts_it() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_notice_between_messages_changes_nothing_for_its_chat() {
     on_both(async |world| {
         let store = world.open().await;
@@ -66,7 +66,7 @@ async fn a_notice_between_messages_changes_nothing_for_its_chat() {
     .await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_placeholder_that_becomes_a_message_leaves_nothing_behind() {
     on_both(async |world| {
         let store = world.open().await;
@@ -100,7 +100,7 @@ fn again(mut fields: Value) -> Value {
     fields
 }
 
-#[tokio::test]
+#[test]
 async fn a_reaction_that_comes_as_a_message_is_a_reaction_and_asks_nothing() {
     on_both(async |world| {
         let store = world.open().await;

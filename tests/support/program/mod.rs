@@ -4,3 +4,4 @@ pub mod mount_namespace;
 pub mod open_files;
 pub mod process;
 pub mod service;
+pub mod small_disk;

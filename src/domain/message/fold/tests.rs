@@ -169,6 +169,24 @@ fn a_message_is_outgoing_if_any_copy_is() {
     assert!(Message::fold(&[mine, theirs]).fields.from_me);
 }
 
+#[test]
+fn a_chat_that_no_copy_states_is_worked_out_from_all_of_them() {
+    let fields = |chat_id: Option<&str>, from: Option<&str>, to: Option<&str>| MessageFields {
+        chat_id: chat_id.map(str::to_owned),
+        from_id: from.map(str::to_owned),
+        to_id: to.map(str::to_owned),
+        ..MessageFields::default()
+    };
+    let chat = |copies: [MessageFields; 2]| {
+        let copies: Vec<LedgerCopy> = copies.into_iter().zip(1..).map(|(it, seq)| copy(seq, Some(seq), it)).collect();
+        Message::fold(&copies).placed().fields.chat_id
+    };
+    assert_eq!(chat([fields(None, Some("a"), None), fields(None, Some("b"), None)]), some("b"));
+    assert_eq!(chat([fields(Some("a"), Some("a"), None), fields(None, Some("b"), None)]), some("a"));
+    assert_eq!(chat([fields(None, Some("a"), None), fields(None, None, Some("1@g.us"))]), some("1@g.us"));
+    assert_eq!(chat([fields(None, None, None), fields(None, None, Some("a"))]), None);
+}
+
 type Text = Option<String>;
 /// The random values of a copy: its time, flags, chat, body and latitude, and its other texts.
 type Drawn = ((Option<i64>, bool, Option<bool>, Text, Text, Option<f64>), Vec<Text>);
@@ -233,11 +251,13 @@ fn written(message: Message, earlier: &Message) -> Message {
 
 fn recorded(message: &Message) -> RecordedMessage {
     let Message { instance_id, id, received_at, event_seq, last_sent_at, is_service, .. } = message.clone();
-    let MessageFields { chat_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
+    let MessageFields { chat_id, from_id, to_id, from_me, sender_name, sent_at, .. } = message.fields.clone();
     RecordedMessage {
         instance_id,
         id,
         chat_id,
+        from_id,
+        to_id,
         from_me,
         sender_name,
         sent_at,
@@ -262,7 +282,7 @@ fn row(message: Message) -> Message {
 
 /// Applies a batch to a row, as the store does. `all` has the copies of the row and those of the batch.
 fn applied(earlier: Option<Message>, batch: &[LedgerCopy], all: &[LedgerCopy]) -> Message {
-    let Some(earlier) = earlier else { return row(Message::fold(batch)) };
+    let Some(earlier) = earlier else { return row(Message::fold(batch).placed()) };
     let recorded = recorded(&earlier);
     let (later, early) = recorded.split(batch.to_vec());
     let message = if early.is_empty() {
@@ -289,7 +309,7 @@ proptest! {
             }
             reached = until;
         }
-        let mut all = row(Message::fold(&copies[..reached]));
+        let mut all = row(Message::fold(&copies[..reached]).placed());
         let message = message.expect("there is a batch");
         all.ack = message.ack.clone();
         prop_assert_eq!(message, all);

@@ -113,8 +113,8 @@ impl MessageRows for PgConnection {
             RecordedMessage,
             r#"
             SELECT
-                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_me,
-                messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
+                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_id,
+                messages.to_id, messages.from_me, messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
                 messages.received_at AS "received_at: Timestamp", messages.event_seq,
                 messages.last_sent_at AS "last_sent_at: Timestamp", messages.is_service,
                 messages.edited_at AS "edited_at: Timestamp", messages.edited_sent_at AS "edited_sent_at: Timestamp",

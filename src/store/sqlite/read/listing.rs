@@ -209,7 +209,7 @@ mod tests {
         |filter| filter.ack = Some("pending".to_owned()),
     ];
 
-    #[tokio::test]
+    #[test]
     async fn no_combination_of_filters_walks_over_all_messages_or_sorts_more_than_a_few() {
         let mut connection = database().await;
         for chosen in 0..1_u32 << FILTERS.len() {
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[test]
     async fn acks_of_one_word_and_reactions_of_one_person_have_an_index_in_the_order_of_the_list() {
         let mut connection = database().await;
         for (source, index, column) in [(&ACKS, &ACK_WORD, "ack"), (&REACTIONS, &REACTIONS_OF_PERSON, "from_number")] {
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[test]
     async fn what_belongs_to_one_message_or_one_person_is_found_by_it() {
         let mut connection = database().await;
         for source in [&ACKS, &REACTIONS, &MEDIA, &BY_LATEST, &BY_WAITING] {

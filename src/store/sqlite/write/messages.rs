@@ -89,6 +89,8 @@ impl MessageRows for SqliteConnection {
                 messages.instance_id AS "instance_id!: InstanceId",
                 messages.id AS "id!: String",
                 messages.chat_id AS "chat_id: String",
+                messages.from_id AS "from_id: String",
+                messages.to_id AS "to_id: String",
                 messages.from_me AS "from_me!: bool",
                 messages.sender_name AS "sender_name: String",
                 messages.sent_at AS "sent_at: Timestamp",
