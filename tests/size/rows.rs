@@ -77,6 +77,7 @@ const MESSAGES: &[&str] = &[
     "occurred_at",
     "seq",
     "event_seq",
+    "last_sent_at",
     "delivered_at",
     "read_at",
 ];
@@ -295,6 +296,7 @@ fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell>
         message.sent_at.into(),
         Cell::Number(seq),
         Cell::Number(seq),
+        message.sent_at.into(),
         since(4).into(),
         since(5).into(),
     ]

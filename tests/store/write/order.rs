@@ -1,4 +1,5 @@
-//! Order and repetition do not matter: every table but the ledger's numbers is a function of the set of events.
+//! Order and repetition do not matter: every table is a function of the set of events with their numbers, in whatever
+//! order and batches they are applied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use buzon::domain::event::Event;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::Store;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
@@ -18,13 +20,14 @@ use crate::support::events::event;
 /// An event as it arrived: its instance, body and arrival.
 type Fixed = (String, String, Timestamp);
 
-/// Generates bodies with few values, so that events collide: the same ids in several instances, the same times of copies
-/// of one message, the same words. Two messages of a chat have different times: within one time, the order of arrival
-/// decides, which is what the numbers of the ledger say.
+/// Events that are applied together, with the number of the first of them. The others have those after it.
+type Batch = (usize, Vec<Fixed>);
+
+/// Generates bodies with few values, so that events collide: the same ids in several instances, the same times, the
+/// same words.
 fn body() -> impl Strategy<Value = Value> {
     let id = || prop_oneof![Just("A"), Just("B")];
-    let second = || prop_oneof![Just(None), (0..4_i64).prop_map(Some)];
-    let time = || second().prop_map(|second| json!(second.map(|second| 1_724_716_800 + second)));
+    let time = || prop_oneof![Just(json!(null)), (0..4).prop_map(|second| json!(1_724_716_800 + second))];
     let text = || prop_oneof![Just(json!(null)), Just(json!("")), Just(json!("x")), Just(json!("y"))];
     let chat = prop_oneof![Just(json!(null)), Just(json!("p@c.us")), Just(json!("q@c.us")), Just(json!("g@g.us"))];
     let ack = || {
@@ -42,13 +45,20 @@ fn body() -> impl Strategy<Value = Value> {
     let stated = prop_oneof![Just(json!(null)), ack().prop_map(|ack| json!(ack))];
     let group = prop_oneof![Just(json!(null)), Just(json!(true)), Just(json!(0))];
     let texts = (text(), text(), text(), text(), text());
-    let message = (id(), any::<bool>(), any::<bool>(), (chat, group), second(), texts, stated).prop_map(
-        |(id, sent, from_me, (chat, group), second, (name, body, media, file, vcard), ack)| {
-            let time = second.map(|second| 1_724_716_800 + 2 * second + parity(id));
+    let event_type = prop_oneof![
+        5 => Just("message_received"), 4 => Just("message_sent"), 1 => Just("message_revoked"),
+        1 => Just("message_deleted"),
+    ];
+    let kind = prop_oneof![
+        4 => Just(json!("text")), 1 => Just(json!(null)), 1 => Just(json!("unknown")), 1 => Just(json!("ciphertext")),
+        1 => Just(json!("reaction")), 1 => Just(json!("revoked")),
+    ];
+    let message = (id(), (event_type, kind), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
+        |(id, (event_type, kind), from_me, (chat, group), time, (name, body, media, file, vcard), ack)| {
             json!({
-                "event_type": if sent { "message_sent" } else { "message_received" }, "id": id, "from_me": from_me,
-                "chat_id": chat, "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
-                "filename": file, "is_group": group, "ack": ack,
+                "event_type": event_type, "id": id, "from_me": from_me, "type": kind, "from": "5", "chat_id": chat,
+                "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
+                "filename": file, "is_group": group, "ack": ack, "quoted_message_id": if kind == "reaction" { "A" } else { "" },
             })
         },
     );
@@ -68,41 +78,46 @@ fn body() -> impl Strategy<Value = Value> {
     prop_oneof![6 => message, 3 => ack, 2 => reaction, 1 => odd]
 }
 
-/// Returns 0 or 1, so that the two ids never share a time.
-fn parity(id: &str) -> i64 {
-    i64::from(id == "B")
-}
-
 /// Generates a set of events. The same body of the same instance arrives at one time only.
 fn events() -> impl Strategy<Value = Vec<Fixed>> {
     let one = (prop_oneof![Just("7"), Just("8"), Just("-")], body(), 0..20_i64);
     prop::collection::vec(one, 1..14).prop_map(|events| {
         let arrivals: BTreeMap<(String, String), Timestamp> = events
             .into_iter()
-            .map(|(instance, body, millis)| {
-                let arrival = later(2 * millis + parity(body["id"].as_str().unwrap_or_default()));
-                ((instance.to_owned(), body.to_string()), arrival)
-            })
+            .map(|(instance, body, millis)| ((instance.to_owned(), body.to_string()), later(millis)))
             .collect();
         arrivals.into_iter().map(|((instance, body), arrival)| (instance, body, arrival)).collect()
     })
 }
 
-/// Generates the same events in another order, some of them repeated, and the sizes of their batches.
-fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Fixed>, Vec<usize>)> {
-    let shuffled = events().prop_flat_map(|events| {
-        let repeated = prop::sample::subsequence(events.clone(), 0..=events.len());
-        let deliveries = repeated.prop_map({
-            let events = events.clone();
-            move |repeated| [events.clone(), repeated].concat()
-        });
-        (Just(events), deliveries.prop_shuffle())
+/// Generates events, and batches in any order in which they are applied. Events that were applied before may come again.
+fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Batch>)> {
+    let batches = (events(), prop::collection::vec(1..5_usize, 14)).prop_flat_map(|(events, sizes)| {
+        let batches = in_batches(&events, &sizes);
+        (Just(events), Just(batches).prop_shuffle())
     });
-    (shuffled, prop::collection::vec(1..5_usize, 30))
-        .prop_map(|((events, deliveries), sizes)| (events, deliveries, sizes))
+    (batches, prop::collection::vec(any::<Option<Index>>(), 14)).prop_map(|((events, mut batches), repeats)| {
+        let mut applied = Vec::new();
+        for ((_, batch), repeat) in batches.iter_mut().zip(repeats) {
+            applied.extend(batch.clone());
+            batch.extend(repeat.map(|repeat| repeat.get(&applied).clone()));
+        }
+        (events, batches)
+    })
 }
 
-async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: impl Iterator<Item = &[Fixed]>) -> Vec<String> {
+fn in_batches(events: &[Fixed], sizes: &[usize]) -> Vec<Batch> {
+    let (mut rest, mut number, mut batches) = (events, 1, Vec::new());
+    for size in sizes {
+        let (batch, others) = rest.split_at((*size).min(rest.len()));
+        batches.extend((!batch.is_empty()).then(|| (number, batch.to_vec())));
+        (rest, number) = (others, number + batch.len());
+    }
+    batches
+}
+
+/// Returns the rows after the batches were applied, and the numbers in them.
+async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: &[Batch]) -> Vec<String> {
     const TABLES: [&str; 8] =
         ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
     let clear: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
@@ -110,38 +125,30 @@ async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: impl Iterato
     if world.backend == Backend::Sqlite {
         world.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')").await;
     }
-    for batch in batches {
+    for (number, batch) in batches {
+        world.execute(&format!("UPDATE ledger_clock SET seq = {number} - 1")).await;
         let events: Vec<Event> =
             batch.iter().map(|(instance, body, arrival)| event(instance, body, *arrival)).collect();
         record(store, &events).await;
     }
-    world.dump().await
-}
-
-fn in_batches<'d>(deliveries: &'d [Fixed], sizes: &[usize]) -> Vec<&'d [Fixed]> {
-    let mut rest = deliveries;
-    let mut batches = Vec::new();
-    for size in sizes {
-        let (batch, others) = rest.split_at((*size).min(rest.len()));
-        batches.extend((!batch.is_empty()).then_some(batch));
-        rest = others;
-    }
-    batches.extend((!rest.is_empty()).then_some(rest));
-    batches
+    let numbers = "SELECT instance_id, id, event_seq, revoked_seq FROM messages ORDER BY instance_id, id";
+    [world.dump().await, world.rows(numbers).await].concat()
 }
 
 #[test]
-fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases() {
+fn numbered_events_in_any_order_with_repeats_in_any_batches_give_the_same_rows_on_both_databases() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&deliveries(), |(events, deliveries, sizes)| {
+    let outcome = runner.run(&deliveries(), |(events, batches)| {
         let mut dumps = Vec::new();
         for (world, store) in worlds.iter().zip(&stores) {
-            dumps.push(runtime.block_on(rows_after(world, store, std::iter::once(events.as_slice()))));
-            dumps.push(runtime.block_on(rows_after(world, store, events.chunks(1))));
-            dumps.push(runtime.block_on(rows_after(world, store, in_batches(&deliveries, &sizes).into_iter())));
+            let together = [(1, events.clone())];
+            let one_by_one = in_batches(&events, &vec![1; events.len()]);
+            for batches in [together.as_slice(), &one_by_one, &batches] {
+                dumps.push(runtime.block_on(rows_after(world, store, batches)));
+            }
             runtime.block_on(waiting::assert_as_defined(world, "true"));
         }
         for dump in &dumps[1..] {

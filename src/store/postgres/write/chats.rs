@@ -17,6 +17,7 @@ impl ChatRows for PgConnection {
             SELECT
                 chats.instance_id AS "instance_id: InstanceId", chats.chat_id,
                 chats.name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.name_seq, chats.message_count,
+                chats.service_count,
                 chats.last_incoming_at AS "last_incoming_at: Timestamp", chats.last_incoming_id, chats.last_incoming_seq,
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp", chats.last_outgoing_id, chats.last_outgoing_seq,
                 chats.waiting_since AS "waiting_since: Timestamp", chats.waiting_id, chats.waiting_seq,
@@ -39,7 +40,7 @@ impl ChatRows for PgConnection {
             SELECT
                 key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
                 named.sender_name AS "name?", named.occurred_at AS "name_at?: Timestamp", named.id AS "name_message_id?", named.seq AS "name_seq?",
-                0::int8 AS "message_count!",
+                0::int8 AS "message_count!", 0::int8 AS "service_count!",
                 incoming.occurred_at AS "last_incoming_at?: Timestamp", incoming.id AS "last_incoming_id?", incoming.seq AS "last_incoming_seq?",
                 outgoing.occurred_at AS "last_outgoing_at?: Timestamp", outgoing.id AS "last_outgoing_id?", outgoing.seq AS "last_outgoing_seq?",
                 NULL::timestamptz AS "waiting_since?: Timestamp", NULL::text AS "waiting_id?",
@@ -54,6 +55,7 @@ impl ChatRows for PgConnection {
                     AND messages.instance_id = key.instance_id
                     AND messages.chat_id = key.chat_id
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.occurred_at DESC, messages.seq DESC
                 LIMIT 1
             ) AS incoming ON true
@@ -64,6 +66,7 @@ impl ChatRows for PgConnection {
                     AND messages.instance_id = key.instance_id
                     AND messages.chat_id = key.chat_id
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.occurred_at DESC, messages.seq DESC
                 LIMIT 1
             ) AS outgoing ON true
@@ -75,6 +78,7 @@ impl ChatRows for PgConnection {
                     AND messages.chat_id = key.chat_id
                     AND NOT messages.from_me
                     AND NOT messages.is_group
+                    AND NOT messages.is_service
                     AND messages.sender_name IS NOT NULL
                 ORDER BY messages.occurred_at DESC, messages.seq DESC
                 LIMIT 1
@@ -99,14 +103,14 @@ impl ChatRows for PgConnection {
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
                 last_outgoing_id, last_outgoing_seq, contact, is_group, search, waiting_since, waiting_id, waiting_seq,
-                last_asked_at
+                last_asked_at, service_count
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::int8[],
                 $8::timestamptz[], $9::text[], $10::timestamptz[], $11::text[], $12::int8[], $13::timestamptz[],
                 $14::text[], $15::int8[], $16::text[], $17::bool[], $18::text[], $19::timestamptz[], $20::text[],
-                $21::int8[], $22::timestamptz[]
+                $21::int8[], $22::timestamptz[], $23::int8[]
             )
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
@@ -114,6 +118,7 @@ impl ChatRows for PgConnection {
                 name_message_id = excluded.name_message_id,
                 name_seq = excluded.name_seq,
                 message_count = excluded.message_count,
+                service_count = excluded.service_count,
                 last_message_at = excluded.last_message_at,
                 last_message_id = excluded.last_message_id,
                 last_incoming_at = excluded.last_incoming_at,
@@ -150,6 +155,7 @@ impl ChatRows for PgConnection {
             column(&rows, |row| row.chat.waiting_id.as_deref()) as _,
             column(&rows, |row| row.chat.waiting_seq) as _,
             column(&rows, |row| row.chat.last_asked_at) as _,
+            &column(&rows, |row| row.chat.service_count),
         )
         .execute(self)
         .await?;

@@ -31,6 +31,8 @@ impl ResponseRows for PgConnection {
                             >= (key.chat_id, coalesce(before.next_second, '-infinity'))
                         AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
                         AND NOT messages.from_me
+                        AND NOT messages.is_service
+                        AND messages.revoked_at IS NULL
                     ORDER BY messages.chat_id DESC, messages.occurred_at DESC
                     LIMIT 1
                 ) AS "last_asked_at?: Timestamp",
@@ -44,6 +46,8 @@ impl ResponseRows for PgConnection {
                         AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                         AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
                         AND NOT messages.from_me
+                        AND NOT messages.is_service
+                        AND messages.revoked_at IS NULL
                     ORDER BY messages.chat_id DESC, messages.occurred_at DESC
                     LIMIT 1
                 ) AS "last_asked_after_at?: Timestamp"
@@ -57,6 +61,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, '-infinity')
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, key.second)
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.seq DESC
                 LIMIT 1
             ) AS before ON true
@@ -69,6 +74,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS next ON true
@@ -80,6 +86,8 @@ impl ResponseRows for PgConnection {
                         >= (key.chat_id, coalesce(before.next_second, '-infinity'))
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS asked ON true
@@ -92,6 +100,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS after ON true
@@ -102,6 +111,8 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS asked_after ON true
@@ -136,6 +147,8 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.since)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
                 LIMIT 1
             ) AS first
@@ -146,6 +159,8 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, first.occurred_at)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id DESC, messages.occurred_at DESC
                 LIMIT 1
             ) AS last

@@ -68,6 +68,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON messages.instance_id = instance.value
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2, 3, 4
             LIMIT ?4
             "#,
@@ -100,6 +101,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON messages.instance_id = instance.value
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2
             "#,
             slices,
@@ -159,6 +161,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 AND messages.from_me
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2, 3
             "#,
             slices,

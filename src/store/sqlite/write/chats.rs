@@ -22,6 +22,7 @@ impl ChatRows for SqliteConnection {
                 chats.name_message_id AS "name_message_id: String",
                 chats.name_seq AS "name_seq: i64",
                 chats.message_count AS "message_count!: i64",
+                chats.service_count AS "service_count!: i64",
                 chats.last_incoming_at AS "last_incoming_at: Timestamp",
                 chats.last_incoming_id AS "last_incoming_id: String",
                 chats.last_incoming_seq AS "last_incoming_seq: i64",
@@ -55,6 +56,7 @@ impl ChatRows for SqliteConnection {
                 named.id AS "name_message_id: String",
                 named.seq AS "name_seq: i64",
                 0 AS "message_count!: i64",
+                0 AS "service_count!: i64",
                 incoming.occurred_at AS "last_incoming_at: Timestamp",
                 incoming.id AS "last_incoming_id: String",
                 incoming.seq AS "last_incoming_seq: i64",
@@ -78,6 +80,7 @@ impl ChatRows for SqliteConnection {
                 SELECT rowid
                 FROM messages
                 WHERE key.incoming AND instance_id = key.instance_id AND chat_id = key.chat_id AND NOT from_me
+                    AND NOT is_service
                 ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
@@ -85,6 +88,7 @@ impl ChatRows for SqliteConnection {
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE key.outgoing AND instance_id = key.instance_id AND chat_id = key.chat_id AND from_me
+                    AND NOT is_service
                 ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
@@ -96,6 +100,7 @@ impl ChatRows for SqliteConnection {
                     AND chat_id = key.chat_id
                     AND NOT from_me
                     AND NOT is_group
+                    AND NOT is_service
                     AND sender_name IS NOT NULL
                 ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
@@ -115,7 +120,7 @@ impl ChatRows for SqliteConnection {
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
                 last_outgoing_id, last_outgoing_seq, contact, is_group, search, waiting_since, waiting_id, waiting_seq,
-                last_asked_at
+                last_asked_at, service_count
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
@@ -124,7 +129,7 @@ impl ChatRows for SqliteConnection {
                 value ->> 'last_incoming_id', value ->> 'last_incoming_seq', value ->> 'last_outgoing_at',
                 value ->> 'last_outgoing_id', value ->> 'last_outgoing_seq', value ->> 'contact', value ->> 'is_group',
                 value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'waiting_seq',
-                value ->> 'last_asked_at'
+                value ->> 'last_asked_at', value ->> 'service_count'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -133,6 +138,7 @@ impl ChatRows for SqliteConnection {
                 name_message_id = excluded.name_message_id,
                 name_seq = excluded.name_seq,
                 message_count = excluded.message_count,
+                service_count = excluded.service_count,
                 last_message_at = excluded.last_message_at,
                 last_message_id = excluded.last_message_id,
                 last_incoming_at = excluded.last_incoming_at,

@@ -32,6 +32,8 @@ impl ResponseRows for SqliteConnection {
                     WHERE instance_id = key.instance_id
                         AND chat_id = key.chat_id
                         AND NOT from_me
+                        AND NOT is_service
+                        AND revoked_at IS NULL
                         AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
                         AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
                     ORDER BY occurred_at DESC
@@ -49,6 +51,8 @@ impl ResponseRows for SqliteConnection {
                     WHERE instance_id = key.instance_id
                         AND chat_id = key.chat_id
                         AND NOT from_me
+                        AND NOT is_service
+                        AND revoked_at IS NULL
                         AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                         AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
                     ORDER BY occurred_at DESC
@@ -64,14 +68,16 @@ impl ResponseRows for SqliteConnection {
             LEFT JOIN messages AS before ON before.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
-                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND NOT is_service
+                    AND occurred_at < key.second
                 ORDER BY occurred_at DESC, seq DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS next ON next.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
-                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND NOT is_service
+                    AND occurred_at >= key.second
                 ORDER BY occurred_at, seq
                 LIMIT 1
             )
@@ -81,6 +87,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
                     AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, seq
@@ -92,6 +100,7 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND from_me
+                    AND NOT is_service
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, seq
                 LIMIT 1
@@ -102,6 +111,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                     AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, seq
@@ -133,6 +144,8 @@ impl ResponseRows for SqliteConnection {
                     WHERE last.instance_id = messages.instance_id
                         AND last.chat_id = messages.chat_id
                         AND NOT last.from_me
+                        AND NOT last.is_service
+                        AND last.revoked_at IS NULL
                         AND last.occurred_at >= messages.occurred_at
                     ORDER BY last.occurred_at DESC
                     LIMIT 1
@@ -144,6 +157,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.value ->> '$[0].instance_id'
                     AND chat_id = key.value ->> '$[0].chat_id'
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at >= key.value ->> 1
                 ORDER BY occurred_at, seq
                 LIMIT 1
