@@ -129,7 +129,10 @@ async fn an_id_in_any_form_is_one_chat_and_one_person() {
             event("7", reaction("B", "573001112233@c.us", json!("❤️"), json!(1_724_716_910)), ARRIVAL),
         ];
         record(&store, &events).await;
-        assert_eq!(world.rows(CHATS).await, ["1203@g.us|NULL|1|C|C|NULL", "573001112233@c.us|Juan Pérez|2|B|1:2@c.us|B"]);
+        assert_eq!(
+            world.rows(CHATS).await,
+            ["1203@g.us|NULL|1|C|C|NULL", "573001112233@c.us|Juan Pérez|2|B|1:2@c.us|B"]
+        );
         let ids = "SELECT id, from_id, to_id, group_sender FROM messages WHERE id <> 'B' ORDER BY id";
         let expected = ["1:2@c.us|573001112233@c.us|573009998877@c.us|NULL", "C|1203@g.us|573009998877@c.us|1234@lid"];
         assert_eq!(world.rows(ids).await, expected);
@@ -158,13 +161,8 @@ async fn a_message_that_states_no_chat_is_in_that_of_the_other_person_or_of_the_
         ];
         record(&store, &events).await;
         let chats = "SELECT id, chat_id, is_group FROM messages ORDER BY id";
-        let expected = [
-            "A|573001112233@c.us|0",
-            "B|573001112233@c.us|0",
-            "C|1203@g.us|1",
-            "D|status@broadcast|0",
-            "E|NULL|0",
-        ];
+        let expected =
+            ["A|573001112233@c.us|0", "B|573001112233@c.us|0", "C|1203@g.us|1", "D|status@broadcast|0", "E|NULL|0"];
         assert_eq!(world.rows(chats).await, expected);
         // Another sender moves a message whose chat no copy states, and none whose chat a copy stated.
         let stated = json!({"chat_id": "573001112233@c.us", "timestamp": 1_724_716_790});
