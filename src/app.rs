@@ -111,7 +111,8 @@ impl Application {
         let stop = StopTokens::new();
         let first = &stop.all_but_writer;
         let listeners = ingest::CommitListeners::default();
-        let (ingest, writer) = ingest::start(ledger.clone(), listeners.clone(), ledger_disk(config), stop.all.clone());
+        let (ingest, writer) =
+            ingest::start(ledger.clone(), listeners.clone(), ledger_disk(config), config.max_body, stop.all.clone());
         let meters = listeners.meters.clone();
         meters.show_build(config.database.kind().word());
         let handle = StoreHandle::new(store.clone());
@@ -135,7 +136,7 @@ impl Application {
             is_local: config.api_listen.unwrap_or(config.listen).ip().to_canonical().is_loopback(),
         };
         let receiver = Receiver {
-            body_reader: BodyReader::default(),
+            body_reader: BodyReader::new(config.max_body),
             ingest,
             clock: clock.clone(),
             keyring: config.keyring.clone(),
@@ -143,6 +144,7 @@ impl Application {
             trusted_proxies: proxies.clone(),
             allow_from: config.webhook_allow_from.clone(),
             warning: ThrottledWarning::default(),
+            too_large: ThrottledWarning::default(),
             meters: meters.clone(),
             failures,
         };
@@ -153,7 +155,7 @@ impl Application {
             identity: Arc::new(identity),
             api: Some(Arc::new(ApiState {
                 access,
-                memory: Arc::new(ResponseMemory::new(responses)),
+                memory: Arc::new(ResponseMemory::new(responses.for_bodies(config.max_body))),
                 store: handle,
                 files,
                 local_time: LocalTime { clock: clock.clone(), zone: config.time_zone.clone() },

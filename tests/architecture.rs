@@ -146,7 +146,10 @@ fn the_name_of_a_type_is_unique() {
     for (path, text) in sources() {
         for line in text.lines() {
             let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-            let declared = |keyword: &str| words.iter().position(|word| *word == keyword).map(|at| (at, words[at + 1]));
+            let declared = |keyword: &str| {
+                let at = words.iter().position(|word| *word == keyword)?;
+                Some((at, *words.get(at + 1)?))
+            };
             let item = line.starts_with("pub")
                 || ["struct ", "enum ", "trait ", "type "].iter().any(|it| line.starts_with(it));
             if let Some((_, name)) = ["struct", "enum", "trait", "type"].into_iter().find_map(declared).filter(|_| item)

@@ -31,7 +31,7 @@ pub(super) enum MediaCommand {
         #[arg(long, value_name = "NUMBER", default_value_t = 50)]
         limit: u32,
     },
-    /// Fetch files again that are not stored: all, or those with a state, of an instance or of a message
+    /// Fetch files again that are not stored, or with --stored anew: all, or those of an instance or of a message
     #[command(after_help = "Example:\n  buzon media retry --state expired")]
     #[command(group(ArgGroup::new("meant").required(true).multiple(true).args(["all", "state", "instance", "message"])))]
     Retry {
@@ -39,9 +39,12 @@ pub(super) enum MediaCommand {
         settings: CommonArgs,
         #[command(flatten)]
         files: FileFilter,
-        /// All files that are not stored
+        /// All files that are not stored, or with --stored all that are
         #[arg(long, conflicts_with_all = ["state", "instance", "message"])]
         all: bool,
+        /// Fetch files anew that are stored; each is kept until another one is stored in its place
+        #[arg(long, conflicts_with = "state")]
+        stored: bool,
     },
     /// Remove files that no message needs now, instead of waiting for the running service to do it
     #[command(after_help = "Example:\n  buzon media sweep")]
@@ -77,7 +80,9 @@ pub(super) fn run(command: MediaCommand) -> anyhow::Result<()> {
             MediaCommand::List { settings, files, limit } => {
                 list(&*open_beside(&settings.start()?).await?, files, limit).await
             }
-            MediaCommand::Retry { settings, files, .. } => retry(&*open_beside(&settings.start()?).await?, files).await,
+            MediaCommand::Retry { settings, files, stored, .. } => {
+                retry(&*open_beside(&settings.start()?).await?, files, stored).await
+            }
             MediaCommand::Sweep { settings } => sweep_now(&settings.start()?).await,
         }
     })
@@ -106,8 +111,8 @@ async fn list(store: &dyn Store, files: FileFilter, limit: u32) -> anyhow::Resul
     Ok(())
 }
 
-async fn retry(store: &dyn Store, files: FileFilter) -> anyhow::Result<()> {
-    let filter = JobFilter { state: files.state, instance_id: files.instance, message_id: files.message };
+async fn retry(store: &dyn Store, files: FileFilter, stored: bool) -> anyhow::Result<()> {
+    let filter = JobFilter { stored, state: files.state, instance_id: files.instance, message_id: files.message };
     let count = store.retry_media(&filter, SystemClock.now()).await?;
     writeln!(terminal::stdout(), "files to be fetched again, by the service if it runs: {count}")?;
     Ok(())

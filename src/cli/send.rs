@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
 use super::{CommonArgs, WrongUse, block_on};
-use crate::config::Config;
+use crate::config::{Config, MAX_BODY_LIMIT};
 use crate::simulate::{SendTarget, Sender};
 use domain::access::signature::Secret;
 use domain::event::Event;
@@ -51,8 +51,8 @@ pub(super) struct SendArgs {
     file: PathBuf,
 }
 
-/// The largest body that buzon takes and one byte more, so that its refusal can be seen.
-const LONGEST: u64 = 4 * 1024 * 1024 + 1;
+/// The largest body that any buzon takes and one byte more, so that its refusal can be seen.
+const LONGEST: u64 = MAX_BODY_LIMIT + 1;
 
 /// Prints the status and then the answer. Any status but 200 is a failure.
 pub(super) fn run(arguments: SendArgs) -> anyhow::Result<()> {

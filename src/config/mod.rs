@@ -53,6 +53,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The networks that may send events. Without it, events may come from anywhere.
     pub webhook_allow_from: Option<Vec<IpNet>>,
+    /// The maximum size of the body of an event, in bytes.
+    pub max_body: usize,
     /// The maximum number of open connections of each listener.
     pub max_connections: usize,
     /// The maximum number of open connections of each client address.
@@ -116,6 +118,11 @@ impl ConfigError {
     }
 }
 
+/// The largest size that can be set for the body of an event. Twice as much is held in memory while two are read.
+pub const MAX_BODY_LIMIT: u64 = 64 * 1024 * 1024;
+/// The smallest one. Text messages have up to 65,536 characters.
+const MIN_BODY_LIMIT: u64 = 512 * 1024;
+
 /// The minimum length of a token or a key. A shorter one could be guessed.
 pub const MIN_TOKEN_CHARACTERS: usize = 32;
 
@@ -134,6 +141,7 @@ impl Config {
             public_url: sources.parsed("public_url", public_url)?,
             trusted_proxies: sources.parsed("trusted_proxies", networks)?.unwrap_or_default(),
             webhook_allow_from: sources.parsed("webhook_allow_from", some_networks)?,
+            max_body: sources.required("max_body", body_size)?,
             max_connections: sources.required("max_connections", count)?,
             max_connections_per_address: sources.required("max_connections_per_address", count)?,
             keyring: keyring(sources)?,
@@ -242,6 +250,12 @@ fn some_networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
 
 fn count(text: &str) -> Result<usize, &'static str> {
     text.trim().parse().ok().filter(|count| *count > 0).ok_or("expected a number of at least 1")
+}
+
+fn body_size(text: &str) -> Result<usize, &'static str> {
+    let size = media::bytes(text)?;
+    let size = Some(size).filter(|size| (MIN_BODY_LIMIT..=MAX_BODY_LIMIT).contains(size));
+    size.and_then(|size| size.try_into().ok()).ok_or("expected 512KiB to 64MiB")
 }
 
 /// Parses origins into exactly the form that a browser sends as `Origin`.

@@ -39,7 +39,7 @@ enum SettingKind {
 }
 
 /// All settings with one value, in the order in which they are shown.
-const SETTINGS: [Setting; 35] = [
+const SETTINGS: [Setting; 36] = [
     Setting { key: "data_dir", kind: SettingKind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: SettingKind::Database, default: None },
     Setting { key: "allow_managed_pg", kind: SettingKind::Plain, default: Some("false") },
@@ -49,6 +49,7 @@ const SETTINGS: [Setting; 35] = [
     Setting { key: "public_url", kind: SettingKind::Plain, default: None },
     Setting { key: "trusted_proxies", kind: SettingKind::Plain, default: None },
     Setting { key: "webhook_allow_from", kind: SettingKind::Plain, default: None },
+    Setting { key: "max_body", kind: SettingKind::Plain, default: Some("4MiB") },
     Setting { key: "max_connections", kind: SettingKind::Plain, default: Some("8192") },
     Setting { key: "max_connections_per_address", kind: SettingKind::Plain, default: Some("256") },
     Setting { key: "webhook_secret", kind: SettingKind::Secret, default: None },

@@ -50,8 +50,7 @@ impl FailedDelivery {
     /// Returns when the delivery failed for the first time, if that can be read.
     fn created(&self) -> Option<Timestamp> {
         let text = self.created_at.as_deref()?.trim();
-        // Databases write UTC without saying so.
-        Timestamp::from_person(text).or_else(|| Timestamp::from_rfc3339(&format!("{}Z", text.replacen(' ', "T", 1))))
+        Timestamp::from_person(text).or_else(|| Timestamp::from_utc_text(text))
     }
 }
 

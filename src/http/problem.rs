@@ -68,7 +68,7 @@ pub enum Problem {
     MethodNotAllowed { allowed: &'static str, detail: &'static str },
     #[error("the body did not arrive within {0} seconds")]
     BodyTimeout(u64),
-    #[error("a body has at most {0} bytes")]
+    #[error("a body has at most {0} bytes, which the setting max_body says")]
     BodyTooLarge(usize),
     #[error("send the body as it is, without Content-Encoding: the signature covers the bytes on the wire")]
     ContentEncoding,

@@ -30,17 +30,24 @@ use writer::{BATCH_BYTES, BATCH_EVENTS};
 
 /// The maximum number of events that wait or are being committed.
 const QUEUE_EVENTS: usize = 4_096;
-/// The maximum bytes of bodies that wait or are being committed.
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// The bytes of bodies that may wait or be committed when a new request is admitted.
+const ADMITTED_BYTES: usize = 56 * 1024 * 1024;
 /// Headroom for requests whose bodies are still arriving. When only this much is left, new requests are refused before
 /// their bodies are read.
 const SPARE_EVENTS: usize = QUEUE_EVENTS / 8;
-const SPARE_BYTES: usize = QUEUE_BYTES / 8;
-/// The time that a client waits for its commit.
+/// The least headroom in bytes. It is more if a single body can have more.
+const SPARE_BYTES: usize = 8 * 1024 * 1024;
+/// The time that a client waits for its commit, apart from [`time_for_bytes`].
 const COMMIT_WAIT: Duration = Duration::from_secs(5);
 /// An event that would have to wait longer is refused at once. It would be stored after its client has given up, in the
 /// place of an event whose client still waits.
 const ADMITTED_WAIT: Duration = Duration::from_secs(2);
+
+/// Returns the time that is added for bodies of this many bytes: none for an ordinary batch, and a second for each
+/// further MiB, which a slow disk needs for the large bodies that `max_body` can allow.
+fn time_for_bytes(bytes: usize) -> Duration {
+    Duration::from_secs((bytes.saturating_sub(BATCH_BYTES) as u64).div_ceil(1024 * 1024))
+}
 
 /// The reasons why an event was not stored, or not in time. None is the client's fault, and the client should retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +69,7 @@ pub enum IngestError {
 struct Queued {
     event: Event,
     answer: oneshot::Sender<Result<Receipt, IngestError>>,
-    /// The event's share of [`QUEUE_BYTES`], held until the event is answered.
+    /// The event's share of the bytes of the queue, held until the event is answered.
     share: OwnedSemaphorePermit,
 }
 
@@ -71,6 +78,8 @@ struct Queued {
 pub struct Ingest {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
+    /// The maximum bytes of bodies that wait or are being committed.
+    queue_bytes: usize,
     disk_guard: Arc<DiskGuard>,
     batch_latency: Arc<BatchLatency>,
     outage: Arc<Outage>,
@@ -94,18 +103,21 @@ pub struct CommitListeners {
 }
 
 /// Starts the writer, and returns it with the way into its queue. `disk` is the one that the database is on, as far as
-/// that is known. Once `stop` is cancelled, no more events are taken, and the writer ends when it has committed those
-/// that wait.
+/// that is known; a body has at most `max_body` bytes. Once `stop` is cancelled, no more events are taken, and the writer
+/// ends when it has committed those that wait.
 pub fn start(
     store: Arc<dyn EventStore>,
     listeners: CommitListeners,
     disk: Disk,
+    max_body: usize,
     stop: CancellationToken,
 ) -> (Ingest, IngestWriter) {
     let (queue, waiting) = mpsc::channel(QUEUE_EVENTS);
+    let queue_bytes = ADMITTED_BYTES + SPARE_BYTES.max(max_body);
     let ingest = Ingest {
         queue,
-        bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        bytes: Arc::new(Semaphore::new(queue_bytes)),
+        queue_bytes,
         disk_guard: Arc::new(DiskGuard::new(disk)),
         batch_latency: Arc::default(),
         outage: listeners.outage.clone(),
@@ -126,7 +138,7 @@ impl Ingest {
 
     fn check_queue(&self) -> Result<(), IngestError> {
         let (events, bytes) = self.waiting();
-        let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > QUEUE_BYTES - SPARE_BYTES;
+        let full = events > QUEUE_EVENTS - SPARE_EVENTS || bytes > ADMITTED_BYTES;
         let batches_before = (events / BATCH_EVENTS).max(bytes / BATCH_BYTES);
         let late = self.batch_latency.estimate(batches_before) > ADMITTED_WAIT;
         if full || late { Err(IngestError::QueueFull) } else { self.disk_guard.check() }
@@ -142,7 +154,7 @@ impl Ingest {
 
     /// Returns how many events wait, and the bytes of the bodies that wait or are being committed.
     pub fn waiting(&self) -> (usize, usize) {
-        (QUEUE_EVENTS - self.queue.capacity(), QUEUE_BYTES - self.bytes.available_permits())
+        (QUEUE_EVENTS - self.queue.capacity(), self.queue_bytes - self.bytes.available_permits())
     }
 
     /// Returns the disk that the database is on, as far as that is known.
@@ -156,6 +168,7 @@ impl Ingest {
     }
 
     async fn hand_over(&self, event: Event) -> Result<Receipt, IngestError> {
+        let wait = COMMIT_WAIT + time_for_bytes(event.body.len());
         let bytes = u32::try_from(event.body.len()).map_err(|_| IngestError::QueueFull)?;
         let share = self.bytes.clone().try_acquire_many_owned(bytes).map_err(|_| IngestError::QueueFull)?;
         let (answer, answered) = oneshot::channel();
@@ -163,7 +176,7 @@ impl Ingest {
             mpsc::error::TrySendError::Full(_) => IngestError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => IngestError::ShuttingDown,
         })?;
-        match tokio::time::timeout(COMMIT_WAIT, answered).await {
+        match tokio::time::timeout(wait, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(IngestError::StoreUnavailable),
             Err(_) => Err(IngestError::CommitTimeout),

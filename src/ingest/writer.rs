@@ -12,7 +12,7 @@ use tracing::{error, warn};
 
 use super::batch_latency::BatchLatency;
 use super::suspects::Suspects;
-use super::{CommitListeners, IngestError, Queued};
+use super::{CommitListeners, IngestError, Queued, time_for_bytes};
 use domain::event::Event;
 use domain::event::batch::Receipt;
 use domain::instance::InstanceId;
@@ -132,6 +132,7 @@ impl Committer {
     }
 
     async fn commit_within(&mut self, whole: BatchPart, time: Duration) {
+        let time = time + time_for_bytes(whole.events.iter().map(|event| event.body.len()).sum());
         let mut parts = vec![whole];
         while let Some(mut part) = parts.pop() {
             let started = Instant::now();

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use url::Url;
 
@@ -40,12 +41,14 @@ pub(super) struct Fetcher {
     spool: PathBuf,
     capacity: Arc<MediaCapacity>,
     clock: Arc<dyn Clock>,
+    one_event: Semaphore,
 }
 
-/// A complete file, and the name that its server gave it.
+/// A complete file, and the name and the type that its server gave it.
 pub(super) struct Fetched {
     pub(super) spooled: Spooled,
     pub(super) file_name: Option<String>,
+    pub(super) stated_type: Option<String>,
 }
 
 impl Fetcher {
@@ -65,6 +68,7 @@ impl Fetcher {
             spool: settings.spool,
             capacity,
             clock,
+            one_event: Semaphore::new(1),
         })
     }
 
@@ -78,10 +82,29 @@ impl Fetcher {
     async fn download(&self, source_url: &str) -> Result<Fetched, MediaFailure> {
         let url = source::resolve(source_url, self.gateway_url.as_ref()).map_err(refused)?;
         let (url, response) = self.follow(url).await?;
-        let disposition = response.headers().get(CONTENT_DISPOSITION).map(|value| value.as_bytes().to_vec());
-        let disposition = disposition.map(|value| String::from_utf8_lossy(&value).into_owned());
+        let header = |name| response.headers().get(name).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+        let (disposition, stated_type) = (header(CONTENT_DISPOSITION), header(CONTENT_TYPE));
         let file_name = file_name::original(disposition.as_deref(), url.path());
-        Ok(Fetched { spooled: self.save(response).await?, file_name })
+        Ok(Fetched { spooled: self.save(response).await?, file_name, stated_type })
+    }
+
+    /// Saves a file that is in memory.
+    pub(super) async fn keep(&self, file: &[u8]) -> Result<Spooled, MediaFailure> {
+        self.capacity.fits(file.len() as u64).map_err(|_| MediaFailure::DiskFull)?;
+        let mut spool = Spool::create(&self.spool).map_err(unwritten)?;
+        spool.write(file).await.map_err(unwritten)?;
+        spool.finish().await.map_err(unwritten)
+    }
+
+    /// Returns the maximum size of a file, in bytes.
+    pub(super) fn max_size(&self) -> u64 {
+        self.max_size
+    }
+
+    /// Returns the right to have the event of a file in memory. There is one, because an event is large, and exists
+    /// several times while it is read.
+    pub(super) async fn one_event(&self) -> SemaphorePermit<'_> {
+        self.one_event.acquire().await.expect("it is never closed")
     }
 
     /// Requests the file and follows redirects. The guard checks the URL of each hop.
@@ -142,7 +165,7 @@ impl Fetcher {
         }
     }
 
-    fn too_large(&self) -> MediaFailure {
+    pub(super) fn too_large(&self) -> MediaFailure {
         MediaFailure::TooLarge(format!("the file is larger than media_max_size, which is {} bytes", self.max_size))
     }
 }

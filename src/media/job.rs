@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::fetch::{Fetched, Fetcher};
-use super::{MediaParts, sniff};
+use super::{MediaParts, inline, sniff};
 use crate::blob::{BlobError, Object};
 use domain::media::object_key::ObjectKey;
-use domain::media::{LeasedJob, MediaFailure, StoredFile};
+use domain::media::{LeasedJob, MediaFailure, StoredFile, media_type, source};
 use store::StoreError;
 
 /// The age at which an object without a row is deleted.
@@ -29,11 +29,20 @@ pub(super) async fn attempt(
 }
 
 async fn save(fetcher: &Fetcher, parts: &MediaParts, job: &LeasedJob) -> Result<StoredFile, MediaFailure> {
-    let fetched = fetcher.fetch(&job.source_url).await?;
+    let is_inline = source::is_inline(&job.source_url);
+    let fetched = match is_inline {
+        true => inline::fetch(fetcher, parts, job).await?,
+        false => fetcher.fetch(&job.source_url).await?,
+    };
+    let content_type = sniff::file_type(&fetched.spooled).await;
+    let (stated, head) = (fetched.stated_type.as_deref(), &fetched.spooled.head);
+    let came = media_type::instead_of_file(job.kind.as_deref(), stated, content_type, head);
+    if let Some(came) = came.filter(|_| !is_inline) {
+        return Err(MediaFailure::transient(format!("the server sent {came} instead of the file")));
+    }
     store(parts, &fetched).await?;
-    let Fetched { spooled, file_name } = fetched;
-    let content_type = sniff::content_type(&spooled.head).to_owned();
-    Ok(StoredFile { object_key: spooled.key, size: spooled.size, content_type, file_name })
+    let Fetched { spooled, file_name, .. } = fetched;
+    Ok(StoredFile { object_key: spooled.key, size: spooled.size, content_type: content_type.to_owned(), file_name })
 }
 
 /// Makes sure that the object exists, and still will when the job is settled.
@@ -93,6 +102,6 @@ fn unstored(error: BlobError) -> MediaFailure {
     }
 }
 
-fn unasked(error: StoreError) -> MediaFailure {
+pub(super) fn unasked(error: StoreError) -> MediaFailure {
     MediaFailure::transient(error.to_string())
 }

@@ -27,6 +27,7 @@ use store::Store;
 mod capacity;
 mod fetch;
 pub mod guard;
+mod inline;
 mod job;
 pub mod resolver;
 pub mod sniff;
@@ -35,6 +36,7 @@ pub mod special_addresses;
 mod spool;
 pub mod sweeper;
 mod worker;
+mod zip_directory;
 
 pub use capacity::MediaCapacity;
 use guard::Guard;

@@ -1,10 +1,17 @@
-//! The media type of a file by its first bytes. Its name and the type that the server states cannot be trusted.
+//! The media type of a file by its first bytes, or by its names if it is a zip. Its name and the type that the server
+//! states cannot be trusted.
+
+use tokio::task::spawn_blocking;
+
+use super::spool::Spooled;
+use super::zip_directory;
 
 /// The maximum number of bytes that are examined.
 pub const HEAD_BYTES: usize = 8 * 1024;
 
 const UNKNOWN: &str = "application/octet-stream";
 const UTF8_BOM: &[u8] = b"\xEF\xBB\xBF";
+const ZIP: &[u8] = b"PK\x03\x04";
 const OLE: &[u8] = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
 
 /// The formats with a signature whose files can be text throughout.
@@ -14,6 +21,17 @@ const TEXTUAL: [&str; 5] =
 /// Tags that only HTML has. Tags that XML formats also have (`<title`, `<link`) are not among them.
 const HTML_TAGS: [&[u8]; 10] =
     [b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<img", b"<object", b"<embed", b"<form"];
+
+/// Returns the media type of a file. Documents of an office are zips, and what they are stands at their end.
+pub(super) async fn file_type(spooled: &Spooled) -> &'static str {
+    let by_head = content_type(&spooled.head);
+    if !spooled.head.starts_with(ZIP) {
+        return by_head;
+    }
+    let (file, size) = (spooled.file.clone(), spooled.size);
+    let document = spawn_blocking(move || zip_directory::document_type(&file, size)).await;
+    document.ok().flatten().unwrap_or(by_head)
+}
 
 /// Returns the media type of the file that begins with `head`, in its IANA form if it is registered.
 ///

@@ -3,6 +3,7 @@
 use url::{ParseError, Url};
 
 use super::guard::Refusal;
+use domain::media::source::address;
 
 /// The longest URL in bytes. No server accepts a longer one.
 const LONGEST: usize = 8 * 1024;
@@ -14,14 +15,14 @@ const LONGEST: usize = 8 * 1024;
 /// # Errors
 /// If it is not a URL, or if it is relative and there is no gateway.
 pub fn resolve(source: &str, gateway: Option<&Url>) -> Result<Url, Refusal> {
-    let source = source.trim();
+    let source = address(source);
     if source.is_empty() || source.len() > LONGEST {
         return Err(Refusal::Unreadable);
     }
-    match Url::parse(source) {
+    match Url::parse(&source) {
         Err(ParseError::RelativeUrlWithoutBase) => {
             let gateway = gateway.ok_or(Refusal::Relative)?;
-            gateway.join(source).map_err(|_| Refusal::Unreadable)
+            gateway.join(&source).map_err(|_| Refusal::Unreadable)
         }
         parsed => parsed.map_err(|_| Refusal::Unreadable),
     }
@@ -55,6 +56,11 @@ mod tests {
             ("//host/x", "https://gw", "https://host/x"),
             ("\\\\host\\x", "https://gw", "https://host/x"),
             ("/up\tloads/x", "https://gw", "https://gw/uploads/x"),
+            ("/uploads/foto del menú.jpg", "https://gw", "https://gw/uploads/foto%20del%20men%C3%BA.jpg"),
+            ("/uploads\\whatsapp\\c.jpg", "https://gw", "https://gw/uploads/whatsapp/c.jpg"),
+            ("/uploads/Factura #12.jpg", "https://gw", "https://gw/uploads/Factura%20%2312.jpg"),
+            ("/uploads/50% off.jpg", "https://gw", "https://gw/uploads/50%25%20off.jpg"),
+            ("/x.jpg?token=a%2Bb&sig=x+y/z=", "https://gw", "https://gw/x.jpg?token=a%2Bb&sig=x+y/z="),
         ] {
             assert_eq!(resolved(source, gateway).unwrap(), url, "{source}");
         }

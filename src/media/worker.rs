@@ -310,7 +310,7 @@ impl JobRunner {
         error!("the database refuses the outcome of a media job; the job is given up");
         if let Some(held) = self.held.get_mut(&id) {
             let reason = "the database refused what was known of the file".to_owned();
-            held.outcome = Some(AttemptOutcome::GivenUp { state: MediaState::Failed, reason });
+            held.outcome = Some(AttemptOutcome::given_up(&held.job, MediaState::Failed, reason));
         }
     }
 
@@ -381,6 +381,9 @@ fn log_settled(job: &LeasedJob, outcome: &AttemptOutcome) {
         }
         AttemptOutcome::GivenUp { state: MediaState::Expired, reason } => {
             warn!(instance.id = %instance, "a media file is lost: {reason}");
+        }
+        AttemptOutcome::GivenUp { state: MediaState::Stored, reason } => {
+            warn!(instance.id = %instance, "a media file could not be fetched anew and stays as it is: {reason}");
         }
         AttemptOutcome::GivenUp { state, reason } => {
             warn!(instance.id = %instance, %state, "a media file was not saved: {reason}; buzon media list shows it");

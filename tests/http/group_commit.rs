@@ -45,10 +45,14 @@ impl Watched {
     }
 }
 
+/// The default of `max_body`.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
 /// A writer, the way into its queue, and the token that stops it.
 fn start(store: Arc<dyn EventStore>) -> (Ingest, IngestWriter, CancellationToken) {
     let stop = CancellationToken::new();
-    let (ingest, writer) = buzon::ingest::start(store, CommitListeners::default(), Disk::default(), stop.clone());
+    let (ingest, writer) =
+        buzon::ingest::start(store, CommitListeners::default(), Disk::default(), MAX_BODY, stop.clone());
     (ingest, writer, stop)
 }
 
@@ -201,6 +205,7 @@ async fn only_a_commit_with_a_file_to_fetch_wakes_the_media_worker() {
             world.open().await,
             CommitListeners { media: media.clone(), ..CommitListeners::default() },
             Disk::default(),
+            MAX_BODY,
             CancellationToken::new(),
         );
         let woken = || media.notified().now_or_never().is_some();

@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::PATIENCE;
-use crate::support::database::world::{Backend, World};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::program::service::{Service, answer};
 
@@ -52,6 +52,31 @@ async fn a_body_of_exactly_the_limit_is_accepted_and_a_larger_one_is_413() {
     assert!(refused.contains("body_too_large"), "{refused}");
     assert_eq!(world.value("SELECT count(*) FROM events").await, "1");
     service.stop().await;
+}
+
+/// Each limit that knows the size of a body is raised with it: the bodies that are read, the queue, and the answers.
+#[test]
+async fn with_a_larger_limit_a_larger_message_is_stored_and_lists_go_on_behind_it() {
+    on_both(async |world| {
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MAX_BODY", "24MiB")];
+        let service = Service::start_with(&world, &settings).await;
+        let size = 24 << 20;
+        assert!(!service.deliver("/webhook/7", of_length(size)).await.accepted());
+        assert_eq!(world.value("SELECT length(body) FROM events").await, size.to_string());
+        assert!(!service.deliver("/webhook/7", received("B", json!({"body": "otro"}))).await.accepted());
+        let mut next = Some("/api/v1/messages?limit=1".to_owned());
+        let mut ids = Vec::new();
+        while let Some(path) = next {
+            let page = service.get(&path).bearer_auth(service.token()).send().await.expect("it answers");
+            let page: serde_json::Value = page.json().await.expect("it is JSON");
+            ids.push(page["data"][0]["id"].as_str().expect("there is a message").to_owned());
+            next = page["next_cursor"].as_str().map(|cursor| format!("/api/v1/messages?limit=1&cursor={cursor}"));
+        }
+        ids.sort();
+        assert_eq!(ids, ["A", "B"]);
+        service.stop().await;
+    })
+    .await;
 }
 
 #[test]

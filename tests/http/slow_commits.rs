@@ -40,7 +40,8 @@ impl Stuck {
         let stop = CancellationToken::new();
         let (down, committed) = (AtomicBool::new(false), Mutex::default());
         let store = Arc::new(Self { at, down, committed, stop: stop.clone() });
-        let (ingest, writer) = buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default(), stop);
+        let (ingest, writer) =
+            buzon::ingest::start(store.clone(), CommitListeners::default(), Disk::default(), 4 << 20, stop);
         (store, ingest, writer)
     }
 

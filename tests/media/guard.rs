@@ -65,7 +65,7 @@ fn spellings(port: u16) -> Vec<String> {
         "file:///etc/passwd".to_owned(),
         format!("gopher://127.0.0.1:{port}/_x"),
         format!("ftp://127.0.0.1:{port}/x"),
-        "data:text/plain,x".to_owned(),
+        format!("ws://127.0.0.1:{port}/x"),
         "/uploads/whatsapp/x.jpg".to_owned(),
         "http://".to_owned(),
         "\u{0}http://127.0.0.1/".to_owned(),
@@ -99,6 +99,8 @@ async fn with_a_configured_origin_nothing_else_is_asked_and_no_redirect_leads_el
         let port = canary.address.port();
         let elsewhere = spellings(port).into_iter().filter(|url| url != "/uploads/whatsapp/x.jpg");
         let elsewhere: Vec<String> = elsewhere.chain(["https://example.com/x.jpg".to_owned()]).collect();
+        gateway.reply("/data", Reply::redirect("data:text/plain,x"));
+        deliver(&service, "redirect-data", "/data").await;
         for (n, url) in elsewhere.iter().enumerate() {
             let header = url.chars().all(|c| c.is_ascii_graphic());
             deliver(&service, &n.to_string(), url).await;

@@ -1,13 +1,16 @@
 //! Media files, from the event to the store.
 
 mod capacity;
+mod contents;
 pub mod exactly_once;
 mod guard;
 mod limits;
 mod load;
 mod outcomes;
 mod saving;
+mod sources;
 mod sweeping;
+mod waits;
 
 use buzon::domain::media::object_key::ObjectKey;
 use serde_json::json;
@@ -27,7 +30,12 @@ pub fn key(content: &[u8]) -> ObjectKey {
 
 /// Delivers a message whose file is at `url`.
 pub async fn deliver(service: &Service, id: &str, url: &str) {
-    let body = received(id, json!({"type": "image", "body": "", "media_url": url}));
+    deliver_as(service, id, "image", url).await;
+}
+
+/// Delivers a message of this type.
+pub async fn deliver_as(service: &Service, id: &str, kind: &str, url: &str) {
+    let body = received(id, json!({"type": kind, "body": "", "media_url": url}));
     service.deliver("/webhook/7", body).await.accepted();
 }
 

@@ -47,8 +47,8 @@ async fn every_kind_of_failure_has_a_state_and_a_reason_that_a_person_understand
         let late = "the download took longer than 1 seconds";
         let large = "the file is larger than media_max_size, which is 200000 bytes";
         let expected = [
-            ("/404", format!("expired|4|{gone} 404)")),
-            ("/410", format!("expired|4|{gone} 410)")),
+            ("/404", format!("expired|1|{gone} 404)")),
+            ("/410", format!("expired|1|{gone} 410)")),
             ("/403", "failed|4|the server answered 403 Forbidden".to_owned()),
             ("/204", "failed|4|the server answered 204 No Content".to_owned()),
             ("/empty", "failed|4|the server sent an empty file".to_owned()),
@@ -107,19 +107,6 @@ async fn when_the_gateway_comes_back_its_files_are_stored_without_any_action() {
         service.stop().await;
     })
     .await;
-}
-
-#[test(flavor = "multi_thread")]
-async fn a_file_that_is_announced_before_it_is_there_is_stored_a_moment_later() {
-    let world = World::new(Backend::Sqlite).await;
-    let gateway = FileServer::start().await;
-    let service = service(&world, &gateway, &[]).await;
-    deliver(&service, "A", "/a.jpg").await;
-    eventually("it was asked for", async || gateway.asked("/a.jpg") == 1).await;
-    gateway.reply("/a.jpg", Reply::file(JPEG));
-    all_end(&world).await;
-    assert_eq!(world.value("SELECT state, denials FROM media").await, "stored|1");
-    service.stop().await;
 }
 
 #[test(flavor = "multi_thread")]

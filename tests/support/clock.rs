@@ -1,4 +1,5 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::platform::clock::{Clock, SystemClock};
@@ -35,5 +36,21 @@ impl Clock for PanickingClock {
             panic!("a defect");
         }
         SystemClock.now()
+    }
+}
+
+/// The machine's clock, which a test moves forward.
+#[derive(Default)]
+pub struct MovedClock(AtomicI64);
+
+impl MovedClock {
+    pub fn forward(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("it is not long"), Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().millis() + self.0.load(Ordering::SeqCst))
     }
 }

@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
 use serde_bytes::{ByteBuf, Bytes};
 use serde_json::value::RawValue;
 
@@ -181,9 +183,38 @@ impl<'t> Document<'t> {
         })
     }
 
-    /// Reads a time in any form that [`Timestamp::from_provider`] understands.
+    /// Reads a time in any form that [`Timestamp::from_provider`] understands, or as a number in two halves.
     pub fn time(&mut self, field: &'static str, arrival: Timestamp) -> Option<Timestamp> {
-        self.parsed(field, |word| Timestamp::from_provider(word, arrival))
+        match self.raw(field).filter(|raw| raw.starts_with('{')) {
+            Some(raw) => {
+                let halves: Option<Halves> = serde_json::from_str(raw).ok();
+                let time = halves.and_then(|halves| Timestamp::from_halves(halves.low, halves.high, arrival));
+                time.or_else(|| self.note_unusable(field))
+            }
+            None => self.parsed(field, |word| Timestamp::from_provider(word, arrival)),
+        }
+    }
+
+    /// Reads contact cards: text, an object that holds a text `vcard`, or an array of these, whose cards follow one
+    /// another in the result, each from the beginning of a line. An element that is no card is left out and noted.
+    pub fn cards(&mut self, field: &'static str) -> Option<String> {
+        match self.raw(field) {
+            Some(raw) if raw.starts_with(['[', '{']) => {
+                let mut cards = Cards { lossy: self.lossy, ..Cards::default() };
+                match raw.starts_with('[') {
+                    true => (&mut serde_json::Deserializer::from_str(raw)).deserialize_seq(&mut cards).ok()?,
+                    false => cards.add(raw),
+                }
+                if cards.repaired {
+                    self.repaired.push(field);
+                }
+                if cards.unusable {
+                    self.unusable.push(field);
+                }
+                Some(cards.text).filter(|text| !text.is_empty())
+            }
+            _ => self.text(field),
+        }
     }
 
     /// Notes that `field` is present and cannot be used.
@@ -216,21 +247,90 @@ impl<'t> Document<'t> {
     }
 
     fn field(&self, name: &str) -> Field {
-        let Some(raw) = self.fields.get(Bytes::new(name.as_bytes())).map(|raw| raw.get()) else { return Field::Absent };
+        self.raw(name).map_or(Field::Absent, |raw| Field::read(raw, self.lossy))
+    }
+
+    fn raw(&self, name: &str) -> Option<&'t str> {
+        self.fields.get(Bytes::new(name.as_bytes())).map(|raw| raw.get())
+    }
+}
+
+impl Field {
+    /// Reads a value. `lossy` is that of the document.
+    fn read(raw: &str, lossy: bool) -> Self {
         match raw.as_bytes().first() {
             Some(b'"') => match decode_text(raw) {
                 Some((text, repaired)) => {
-                    let repaired = repaired || (self.lossy && text.contains(REPLACEMENT));
-                    Field::Text { text, repaired }
+                    let repaired = repaired || (lossy && text.contains(REPLACEMENT));
+                    Self::Text { text, repaired }
                 }
-                None => Field::Other,
+                None => Self::Other,
             },
-            Some(b'n') => Field::Absent,
-            Some(b't') => Field::Flag(true),
-            Some(b'f') => Field::Flag(false),
-            Some(b'[' | b'{') | None => Field::Other,
-            Some(_) => Field::Number(raw.to_owned()),
+            Some(b'n') => Self::Absent,
+            Some(b't') => Self::Flag(true),
+            Some(b'f') => Self::Flag(false),
+            Some(b'[' | b'{') | None => Self::Other,
+            Some(_) => Self::Number(raw.to_owned()),
         }
+    }
+}
+
+/// A number of 64 bits, as JavaScript's `Long` is written in JSON.
+#[derive(Deserialize)]
+struct Halves {
+    low: i64,
+    #[serde(default)]
+    high: i64,
+}
+
+/// Contact cards that are read one after the other, so that their number needs no limit of its own.
+#[derive(Default)]
+struct Cards {
+    text: String,
+    lossy: bool,
+    repaired: bool,
+    unusable: bool,
+}
+
+impl Cards {
+    fn add(&mut self, raw: &str) {
+        /// The card in an object, as WhatsApp's own messages have it.
+        #[derive(Deserialize)]
+        struct Contact<'t> {
+            #[serde(borrow)]
+            vcard: &'t RawValue,
+        }
+        let card = match raw.starts_with('{') {
+            true => serde_json::from_str(raw)
+                .map_or(Field::Other, |it: Contact<'_>| Field::read(it.vcard.get(), self.lossy)),
+            false => Field::read(raw, self.lossy),
+        };
+        match card {
+            Field::Text { text, repaired } => {
+                self.repaired |= repaired || text.contains('\0');
+                if !self.text.is_empty() && !text.is_empty() && !self.text.ends_with('\n') {
+                    self.text.push('\n');
+                }
+                self.text.push_str(&text.replace('\0', "\u{FFFD}"));
+            }
+            Field::Absent => {}
+            Field::Number(_) | Field::Flag(_) | Field::Other => self.unusable = true,
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Cards {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of cards")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(raw) = elements.next_element::<&RawValue>()? {
+            self.add(raw.get());
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::content_disposition;
+use super::{content_disposition, media_type};
 
 /// The limit of file systems for a name.
 const MAX_BYTES: usize = 255;
@@ -27,6 +27,24 @@ pub fn sanitised(name: &str) -> Option<String> {
     let visible: String = last.chars().filter(|character| !is_invisible(*character)).map(allowed).collect();
     let name = shortened(visible.trim_matches(is_edge));
     (!name.is_empty()).then_some(name)
+}
+
+/// Returns the name with the extension of the type, if it has none, so that the saved file opens with a click.
+pub fn with_extension(name: &str, content_type: &str) -> String {
+    match media_type::extension(content_type).filter(|_| !has_extension(name)) {
+        Some(extension) => shortened(&format!("{name}.{extension}")),
+        None => name.to_owned(),
+    }
+}
+
+/// Returns whether a name ends with an extension. The end of a number or of a sentence is none, as in `informe v1.0` or
+/// `Sr. Pérez`.
+fn has_extension(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(stem, extension)| {
+        let is_word = !extension.is_empty() && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_number = extension.bytes().all(|byte| byte.is_ascii_digit());
+        !stem.is_empty() && is_word && !is_number && extension.len() < MAX_EXTENSION_BYTES
+    })
 }
 
 /// Returns whether the character is a control character or one of Unicode's formatting characters. Those can reverse
@@ -90,6 +108,23 @@ mod tests {
         assert_eq!(original(None, "/uploads/x%00%0d%0a.jpg").as_deref(), Some("x.jpg"));
         assert_eq!(original(None, "/"), None);
         assert_eq!(original(None, ""), None);
+    }
+
+    #[test]
+    fn a_name_without_an_extension_gets_that_of_the_type() {
+        for (name, content_type, served) in [
+            ("8f3a", "application/pdf", "8f3a.pdf"),
+            ("informe final.pdf", "image/jpeg", "informe final.pdf"),
+            ("informe v1.0", "application/pdf", "informe v1.0.pdf"),
+            ("Sr. Pérez", "image/jpeg", "Sr. Pérez.jpg"),
+            ("canción.mp3", "audio/mpeg", "canción.mp3"),
+            ("datos.7z", "application/zip", "datos.7z"),
+            ("8f3a", "application/octet-stream", "8f3a"),
+            ("archivo.001", "application/octet-stream", "archivo.001"),
+        ] {
+            assert_eq!(with_extension(name, content_type), served, "{name}");
+        }
+        assert_eq!(with_extension(&"a".repeat(255), "image/jpeg"), format!("{}.jpg", "a".repeat(251)));
     }
 
     #[test]

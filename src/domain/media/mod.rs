@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use super::instance::InstanceId;
 use crate::media::object_key::ObjectKey;
@@ -19,15 +18,21 @@ mod content_disposition;
 pub mod file_name;
 pub mod media_type;
 pub mod object_key;
+mod retry;
+pub mod source;
+
+pub use retry::RetryPolicy;
 
 /// A new row of `media`, in the state `pending` and due at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MediaJob {
     #[serde(flatten)]
     pub key: MediaKey,
-    /// The URL as it was received. It may be relative to the gateway's address.
+    /// The URL as it was received, in the form that [`source::column`] gives it. It may be relative to the gateway's
+    /// address.
     pub source_url: String,
-    /// The host in the URL, or empty for a relative URL. It limits how many files are requested from one host at once.
+    /// The host in the URL, empty for a relative URL, or `data:` for a file inside the event. It limits how many files
+    /// are requested from one host at once.
     pub source_host: String,
     /// The time of the message, by the earliest of its copies that name the file. The gateway deletes older files
     /// first.
@@ -60,8 +65,8 @@ impl MediaJob {
         due_at: Timestamp,
     ) -> Self {
         let key = MediaKey { instance_id, message_id, source_sha256: Sha256::digest(&source_url).into() };
-        let source_host = Url::parse(source_url.trim()).ok().and_then(|url| Some(url.host_str()?.to_owned()));
-        Self { key, source_url, source_host: source_host.unwrap_or_default(), occurred_at, due_at }
+        let source_host = source::host(&source_url);
+        Self { key, source_url, source_host, occurred_at, due_at }
     }
 }
 
@@ -135,6 +140,10 @@ pub struct LeasedJob {
     pub attempts: u32,
     /// The number of earlier attempts that the server denied.
     pub denials: u32,
+    /// The type of the message.
+    pub kind: Option<String>,
+    /// True if a file is stored already, which stays until it is replaced.
+    pub has_file: bool,
 }
 
 /// A file in the blob store.
@@ -147,6 +156,13 @@ pub struct StoredFile {
     pub content_type: String,
     /// The original name, sanitised.
     pub file_name: Option<String>,
+}
+
+impl StoredFile {
+    /// Returns the name under which the file is served.
+    pub fn served_name(&self) -> Option<String> {
+        self.file_name.as_deref().map(|name| file_name::with_extension(name, &self.content_type))
+    }
 }
 
 /// The end of an attempt, to be written to the row of the job.
@@ -171,7 +187,7 @@ pub enum AttemptOutcome {
         reason: String,
         denied: bool,
     },
-    /// The job has ended without a file.
+    /// The job has ended without a file, or with the one that was stored before.
     GivenUp {
         state: MediaState,
         reason: String,
@@ -186,6 +202,11 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// Ends a job without a new file. If there is an older one, the job is stored as before.
+    pub fn given_up(job: &LeasedJob, state: MediaState, reason: String) -> Self {
+        Self::GivenUp { state: if job.has_file { MediaState::Stored } else { state }, reason }
+    }
+
     /// Returns whether the job has ended, so that nothing more is done for the file unless somebody requests it again.
     pub fn ends_job(&self) -> bool {
         matches!(self, Self::Stored { .. } | Self::GivenUp { .. })
@@ -209,6 +230,9 @@ pub enum MediaFailure {
     /// The server gave another answer without the file.
     #[error("{0}")]
     Denied(String),
+    /// The file inside the event cannot be read, now or later.
+    #[error("{0}")]
+    Unreadable(String),
     #[error("{0}")]
     Refused(String),
     #[error("{0}")]
@@ -227,149 +251,11 @@ impl MediaFailure {
     }
 }
 
-/// The rule for when a failed attempt is followed by another.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// The number of attempts after which a job is given up.
-    pub max_attempts: u32,
-}
-
-/// The number of denials after which a job is given up. It is more than one because a file can be announced a moment
-/// before it exists.
-const MAX_DENIALS: u32 = 4;
-const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// The minimum delay when there is no space; the maximum is twice as long. By then there may be space again.
-const FULL_DELAY: Duration = Duration::from_secs(60);
-const MAX_DELAY: Duration = Duration::from_secs(10 * 60);
-/// The limit on the delay that a server may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
-
-impl RetryPolicy {
-    /// The longest time between two attempts.
-    pub const MAX_WAIT: Duration = MAX_RETRY_AFTER;
-
-    /// Decides what follows a failed attempt. `jitter` is a random number from 0 to 1, so that jobs that failed
-    /// together are tried again at different times.
-    pub fn outcome(&self, job: &LeasedJob, failure: &MediaFailure, now: Timestamp, jitter: f64) -> AttemptOutcome {
-        let given_up = |state| AttemptOutcome::GivenUp { state, reason: failure.to_string() };
-        match failure {
-            MediaFailure::DiskFull | MediaFailure::BucketFull => {
-                AttemptOutcome::Postponed { at: now + FULL_DELAY.mul_f64(1.0 + jitter), reason: failure.to_string() }
-            }
-            MediaFailure::Refused(_) => given_up(MediaState::Refused),
-            MediaFailure::TooLarge(_) => given_up(MediaState::TooLarge),
-            MediaFailure::NotFound { .. } if job.denials + 1 >= MAX_DENIALS => given_up(MediaState::Expired),
-            MediaFailure::Denied(_) if job.denials + 1 >= MAX_DENIALS => given_up(MediaState::Failed),
-            MediaFailure::NotFound { .. } | MediaFailure::Denied(_) => {
-                retry(now, delay(job.denials + 1, jitter), failure.to_string(), true)
-            }
-            MediaFailure::Transient { reason, .. } if job.attempts >= self.max_attempts => AttemptOutcome::GivenUp {
-                state: MediaState::Failed,
-                reason: format!("given up after {} attempts; the last time {reason}", job.attempts),
-            },
-            MediaFailure::Transient { reason, retry_after } => {
-                let asked = retry_after.map_or(Duration::ZERO, |asked| asked.min(MAX_RETRY_AFTER));
-                retry(now, delay(job.attempts, jitter).max(asked), reason.clone(), false)
-            }
-        }
-    }
-}
-
-fn retry(now: Timestamp, delay: Duration, reason: String, denied: bool) -> AttemptOutcome {
-    AttemptOutcome::Retry { at: now + delay, reason, denied }
-}
-
-/// Returns the delay, which doubles after each attempt up to [`MAX_DELAY`]. Half of it is random.
-fn delay(attempts: u32, jitter: f64) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let full = (FIRST_DELAY * 2u32.pow(doublings)).min(MAX_DELAY);
-    full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_724_717_200_004);
-    const POLICY: RetryPolicy = RetryPolicy { max_attempts: 600 };
-
-    fn job(attempts: u32, denials: u32) -> LeasedJob {
-        let instance_id = InstanceId::new("7").expect("it is an id");
-        let key = MediaKey { instance_id, message_id: "A".to_owned(), source_sha256: [0; 32] };
-        let (source_url, source_host) = ("/a.jpg".to_owned(), String::new());
-        LeasedJob { lease: Lease { key, token: 1 }, source_url, source_host, occurred_at: NOW, attempts, denials }
-    }
-
-    /// Returns the seconds until the next attempt, with the maximum jitter.
-    fn seconds(attempts: u32, denials: u32, failure: MediaFailure) -> Option<i64> {
-        match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
-            AttemptOutcome::Retry { at, .. } => Some((at.millis() - NOW.millis()) / 1_000),
-            _ => None,
-        }
-    }
-
-    fn state(attempts: u32, denials: u32, failure: MediaFailure) -> Option<(MediaState, String)> {
-        match POLICY.outcome(&job(attempts, denials), &failure, NOW, 1.0) {
-            AttemptOutcome::GivenUp { state, reason } => Some((state, reason)),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn after_transient_failures_a_job_is_tried_for_days_with_growing_delays() {
-        let waits: Vec<_> = (1..=12).map(|attempt| seconds(attempt, 0, MediaFailure::transient("away"))).collect();
-        let expected = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600];
-        assert_eq!(waits, expected.map(Some));
-        let longest: i64 = (1..600).filter_map(|attempt| seconds(attempt, 0, MediaFailure::transient("away"))).sum();
-        assert_eq!(
-            longest * 3 / 4 / 86_400,
-            3,
-            "half of each delay is random, so on average three quarters of it pass"
-        );
-        let (state, reason) = state(600, 0, MediaFailure::transient("the host did not answer")).expect("it ends");
-        assert_eq!(state, MediaState::Failed);
-        assert_eq!(reason, "given up after 600 attempts; the last time the host did not answer");
-    }
-
-    #[test]
-    fn half_of_every_delay_is_random() {
-        assert_eq!(delay(4, 0.0), Duration::from_secs(4));
-        assert_eq!(delay(4, 0.5), Duration::from_secs(6));
-        assert_eq!(delay(4, 1.0), Duration::from_secs(8));
-    }
-
-    #[test]
-    fn a_server_may_ask_for_a_delay_of_up_to_an_hour() {
-        let asked = |seconds| MediaFailure::Transient {
-            reason: "429".to_owned(),
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        assert_eq!(seconds(1, 0, asked(120)), Some(120));
-        assert_eq!(seconds(5, 0, asked(3)), Some(16));
-        assert_eq!(seconds(1, 0, asked(1_000_000)), Some(3_600));
-    }
-
-    #[test]
-    fn a_missing_file_has_a_few_quick_attempts_however_long_the_host_was_unreachable() {
-        let gone = || MediaFailure::NotFound { status: 404 };
-        assert_eq!([0, 1, 2].map(|denials| seconds(300, denials, gone())), [Some(1), Some(2), Some(4)]);
-        let reason = "the gateway no longer has the file (it answered 404)".to_owned();
-        assert_eq!(state(4, 3, gone()), Some((MediaState::Expired, reason)));
-        let denied = || MediaFailure::Denied("the server answered 403 Forbidden".to_owned());
-        assert_eq!(seconds(1, 0, denied()), Some(1));
-        assert_eq!(state(4, 3, denied()), Some((MediaState::Failed, "the server answered 403 Forbidden".to_owned())));
-    }
-
-    #[test]
-    fn a_forbidden_address_or_too_large_a_file_ends_a_job_at_once_and_a_full_disk_never_does() {
-        assert_eq!(state(1, 0, MediaFailure::Refused("no".to_owned())), Some((MediaState::Refused, "no".to_owned())));
-        assert_eq!(state(1, 0, MediaFailure::TooLarge("no".to_owned())), Some((MediaState::TooLarge, "no".to_owned())));
-        let postponed = AttemptOutcome::Postponed {
-            at: NOW + Duration::from_secs(120),
-            reason: "there is no room for it on the disk".to_owned(),
-        };
-        assert_eq!(POLICY.outcome(&job(600, 3), &MediaFailure::DiskFull, NOW, 1.0), postponed);
-    }
 
     #[test]
     fn a_job_has_the_host_of_its_url() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::event::{Effect, Interpretation, MAX_ACK_BYTES, MAX_REACTION_BYTES};
 use super::instance::InstanceId;
-use super::media::MediaJob;
+use super::media::{MediaJob, source};
 use super::search::first_words;
 use crate::chat::chat_id;
 use crate::event::defect::Defect;
@@ -156,17 +156,12 @@ impl MessageCopy {
         let (kind, status) = (short("type", MAX_WORD_BYTES), short("status", MAX_WORD_BYTES));
         let (sender_name, reaction) = (short("sender_name", MAX_NAME_BYTES), short("reaction", MAX_REACTION_BYTES));
         let chat_id = document.optional_id("chat_id")?.map(chat_id::canonical);
-        let mut text = |field| document.text(field).filter(|text| !text.is_empty());
-        let texts = MessageFields {
-            sender_name,
-            body: text("body"),
-            kind,
-            reaction,
-            media_url: text("media_url"),
-            vcard: text("vcard"),
-            status,
-            ..MessageFields::default()
-        };
+        let body = document.text("body").filter(|text| !text.is_empty());
+        let media_url = source::stated(document).map(source::column);
+        // whatsapp-web.js, on which gateways are built, has the cards of several contacts in vCards.
+        let vcard = document.cards("vcard").or_else(|| document.cards("vCards")).filter(|text| !text.is_empty());
+        let texts =
+            MessageFields { sender_name, body, kind, reaction, media_url, vcard, status, ..MessageFields::default() };
         let fields = MessageFields {
             is_group: document.flag("is_group"),
             chat_id,

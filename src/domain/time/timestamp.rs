@@ -18,8 +18,11 @@ const EARLIEST: Timestamp = Timestamp(datetime!(2009-01-01 00:00 UTC).unix_times
 /// The limit on how far a sender's clock may be ahead of ours. A later timestamp is unusable.
 const AHEAD_MILLIS: i64 = 2 * 24 * 60 * 60 * MILLIS_PER_SECOND;
 
-/// From this number on, a plain number means milliseconds: as seconds, it would be in the year 5138.
+/// From these numbers on, a plain number means milliseconds, microseconds and nanoseconds: in the unit before, each of
+/// them would be in the year 5138.
 const MILLIS_FROM: f64 = 1e11;
+const MICROS_FROM: f64 = 1e14;
+const NANOS_FROM: f64 = 1e17;
 
 const MILLIS_PER_SECOND: i64 = 1_000;
 
@@ -77,21 +80,34 @@ impl Timestamp {
         OffsetDateTime::parse(text, &Rfc3339).ok().map(Self::from_utc)
     }
 
-    /// Reads the time of an event in the forms that gateways send: seconds, milliseconds (from 1e11 on), text of
-    /// either, or RFC 3339. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an
-    /// event.
+    /// Reads the time of an event in the forms that gateways send: seconds, milliseconds (from 1e11 on), microseconds
+    /// (from 1e14 on), nanoseconds (from 1e17 on), text of any of them, RFC 3339, or the same without an offset, which
+    /// is in UTC. `None` for a time before 2009 or later than `arrival` + 2 days, which cannot be that of an event.
     pub fn from_provider(text: &str, arrival: Timestamp) -> Option<Self> {
         let text = text.trim();
-        let stated = match text.parse::<f64>() {
-            Ok(number) => Self::from_number(number)?,
-            Err(_) => Self::from_rfc3339(text)?,
+        let stated = match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => Self::from_whole(whole),
+            (_, Ok(number)) => Self::from_number(number)?,
+            _ => Self::from_rfc3339(text).or_else(|| Self::from_utc_text(text))?,
         };
         let latest = Self(arrival.0 + AHEAD_MILLIS);
         (EARLIEST..=latest).contains(&stated).then_some(stated)
     }
 
-    /// Reads a time as people write it: seconds or milliseconds since 1970, as in [`Timestamp::from_provider`], or
-    /// RFC 3339. Times outside the years 1970 to 9999 become the beginning or end of these years.
+    /// Reads a whole number of 64 bits in two halves of 32, as JavaScript's `Long` writes it, in the units of
+    /// [`Timestamp::from_provider`]. The lower half may be signed, so that it is negative from 2^31 on.
+    pub fn from_halves(low: i64, high: i64, arrival: Timestamp) -> Option<Self> {
+        let low = u32::try_from(low).ok().or_else(|| i32::try_from(low).ok().map(i32::cast_unsigned))?;
+        let high = i32::try_from(high).ok()?;
+        Self::from_provider(&((i64::from(high) << 32) | i64::from(low)).to_string(), arrival)
+    }
+
+    /// Reads `YYYY-MM-DD hh:mm:ss`, as databases write times. It is in UTC.
+    pub fn from_utc_text(text: &str) -> Option<Self> {
+        Self::from_rfc3339(&format!("{}Z", text.replacen(' ', "T", 1)))
+    }
+
+    /// Reads a time as people write it: seconds, or milliseconds from 1e11 on, since 1970, or RFC 3339. Times outside the years 1970 to 9999 become the beginning or end of these years.
     pub fn from_person(text: &str) -> Option<Self> {
         let text = text.trim();
         let at = match text.parse::<i128>() {
@@ -102,8 +118,24 @@ impl Timestamp {
         Some(at.clamp(Self::MIN, Self::MAX))
     }
 
+    /// Reads a whole number, of which a double could not represent every nanosecond.
+    fn from_whole(number: i64) -> Self {
+        let is_below = |limit: f64| number.unsigned_abs() < limit as u64;
+        Self(match number {
+            seconds if is_below(MILLIS_FROM) => seconds * MILLIS_PER_SECOND,
+            millis if is_below(MICROS_FROM) => millis,
+            micros if is_below(NANOS_FROM) => micros.div_euclid(1_000),
+            nanos => nanos.div_euclid(1_000_000),
+        })
+    }
+
     fn from_number(number: f64) -> Option<Self> {
-        let millis = if number.abs() < MILLIS_FROM { number * 1e3 } else { number };
+        let millis = match number.abs() {
+            seconds if seconds < MILLIS_FROM => number * 1e3,
+            millis if millis < MICROS_FROM => number,
+            micros if micros < NANOS_FROM => number / 1e3,
+            _ => number / 1e6,
+        };
         // Beyond 2^53, a double cannot represent every millisecond. The range check would refuse such times in any
         // case.
         (millis.is_finite() && millis.abs() < 9e15).then_some(Self(millis as i64))
@@ -164,6 +196,38 @@ mod tests {
         assert_eq!(read("1724716800000"), noon);
         assert_eq!(read("2024-08-26T19:00:00-05:00"), noon);
         assert_eq!(read("1724716800.25"), Some("2024-08-27T00:00:00.250Z".to_owned()));
+    }
+
+    #[test]
+    fn microseconds_nanoseconds_and_times_as_databases_write_them_are_read() {
+        for (text, time) in [
+            ("1724716800000000", "2024-08-27T00:00:00.000Z"),
+            ("1724716800250999", "2024-08-27T00:00:00.250Z"),
+            ("1724716800000000000", "2024-08-27T00:00:00.000Z"),
+            ("1724716800250000000", "2024-08-27T00:00:00.250Z"),
+            ("2024-08-27 00:00:00", "2024-08-27T00:00:00.000Z"),
+            (" 2024-08-27 00:00:00.125 ", "2024-08-27T00:00:00.125Z"),
+            ("2024-08-27T00:00:00", "2024-08-27T00:00:00.000Z"),
+            ("2024-08-26 19:00:00-05:00", "2024-08-27T00:00:00.000Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(time), "{text}");
+        }
+        for unusable in ["2024-08-27", "2024-13-27 00:00:00", "2024-08-27 00:00", "99999999999999999999", "1e17"] {
+            assert_eq!(read(unusable), None, "{unusable}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_two_halves_is_put_together() {
+        let read = |low, high| Timestamp::from_halves(low, high, ARRIVAL).map(Timestamp::to_rfc3339);
+        let midnight = Some("2024-08-27T00:00:00.000Z".to_owned());
+        assert_eq!(read(1_724_716_800, 0), midnight);
+        // Milliseconds do not fit into the lower half, which is negative if it is signed.
+        assert_eq!(read(2_434_914_304, 401), midnight);
+        assert_eq!(read(-1_860_052_992, 401), midnight);
+        for (low, high) in [(0, 0), (-1, -1), (1 << 32, 0), (-1 << 32, 0), (1_724_716_800, 1 << 31), (i64::MIN, 0)] {
+            assert_eq!(read(low, high), None, "{low} {high}");
+        }
     }
 
     #[test]

@@ -196,12 +196,12 @@ fn disposition(file: &StoredFile) -> ContentDisposition {
         true => DispositionType::Inline,
         false => DispositionType::Attachment,
     };
-    let parameters = file.file_name.iter().map(|name| match is_printable(name) {
-        true => DispositionParam::Filename(name.clone()),
+    let parameters = file.served_name().into_iter().map(|name| match is_printable(&name) {
+        true => DispositionParam::Filename(name),
         false => DispositionParam::FilenameExt(ExtendedValue {
             charset: Charset::Ext("UTF-8".to_owned()),
             language_tag: None,
-            value: name.clone().into_bytes(),
+            value: name.into_bytes(),
         }),
     });
     ContentDisposition { disposition, parameters: parameters.collect() }

@@ -99,10 +99,11 @@ pub struct MessageFile {
     /// pending, stored, expired, refused, too_large or failed
     #[schema(example = "stored")]
     pub state: String,
-    /// The reason why the file is not stored; for a pending file, the result of the last attempt.
+    /// The reason why the file is not stored; for a pending file, the result of the last attempt; for a stored one, the
+    /// reason why it could not be fetched anew.
     #[schema(example = json!(null))]
     pub reason: Option<String>,
-    /// The address of the file once it is stored.
+    /// The address of the file once it is stored, also while it is fetched anew.
     #[schema(example = "/api/v1/media/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub url: Option<String>,
     /// The type according to the first bytes of the file.
@@ -111,6 +112,7 @@ pub struct MessageFile {
     /// The size in bytes.
     #[schema(example = 70011)]
     pub size: Option<u64>,
+    /// The name under which the file is served. It has the extension of the type if the original name had none.
     #[schema(example = "menu.jpg")]
     pub filename: Option<String>,
 }
@@ -351,7 +353,7 @@ impl From<JobReport> for MessageFile {
             url: file.as_ref().map(|file| format!("/api/v1/media/{}", file.object_key)),
             content_type: file.as_ref().map(|file| file.content_type.clone()),
             size: file.as_ref().map(|file| file.size),
-            filename: file.and_then(|file| file.file_name),
+            filename: file.and_then(|file| file.served_name()),
         }
     }
 }

@@ -41,6 +41,16 @@ impl Default for ResponseLimits {
     }
 }
 
+impl ResponseLimits {
+    /// Raises the limit so that a quarter of it has room for a message or an event of `max_body` bytes, which JSON makes
+    /// a little longer. Without that, a list could not be read past such a row.
+    #[must_use]
+    pub fn for_bodies(self, max_body: usize) -> Self {
+        let needed = u32::try_from(6 * max_body).unwrap_or(u32::MAX);
+        Self { bytes: self.bytes.max(needed), ..self }
+    }
+}
+
 /// The memory of all responses.
 pub struct ResponseMemory {
     limits: ResponseLimits,

@@ -46,6 +46,8 @@ pub struct Receiver {
     /// The networks that events may come from; `None` for all.
     pub allow_from: Option<Vec<IpNet>>,
     pub warning: ThrottledWarning,
+    /// The warning about bodies that are too large. It has a counter of its own because what it names is lost.
+    pub too_large: ThrottledWarning,
     pub meters: Arc<Meters>,
     pub failures: Arc<AuthFailureLimiter>,
 }
@@ -76,7 +78,8 @@ async fn accept(request: &HttpRequest, payload: &mut Payload, receiver: &Receive
             return Err(problem);
         }
     };
-    let body = receiver.body_reader.read(request, payload).await?;
+    let body = receiver.body_reader.read(request, payload).await;
+    let body = body.inspect_err(|problem| receiver.note_unread(request, path, &signature, problem))?;
     let received = Instant::now();
     let signer = receiver.authenticate(request, path, &signature, &body)?;
     let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
@@ -155,6 +158,30 @@ impl Receiver {
         })?;
         self.meters.events.verify(used);
         Ok(signer)
+    }
+
+    /// Warns the owner of a body that is too large, at most once a minute. Whether its signature is valid is not known,
+    /// because nothing of it is read.
+    fn note_unread(
+        &self,
+        request: &HttpRequest,
+        path: Option<&InstanceId>,
+        signature: &PresentedSignature,
+        problem: &Problem,
+    ) {
+        let Problem::BodyTooLarge(limit) = problem else { return };
+        if let Some(count) = self.too_large.due(self.clock.now()) {
+            warn!(
+                refused.count = count,
+                instance.claimed = path.map(tracing::field::display),
+                body.size = body::announced_length(request),
+                body.limit = limit,
+                body.signed = matches!(signature, PresentedSignature::Signed(_)),
+                client.address = peer::client_address(request, &self.trusted_proxies).map(tracing::field::display),
+                "an event is larger than max_body and is lost, unless the gateway keeps it; \
+                 set BUZON_MAX_BODY to more than its size"
+            );
+        }
     }
 
     /// Warns the owner of a refusal, at most once a minute, and counts it for the client. `claimed` finds the instance that

@@ -21,8 +21,8 @@ pub trait MediaReports: Send + Sync {
     /// many.
     async fn count_media(&self) -> Result<Vec<MediaJobCount>, StoreError>;
 
-    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts left, unless the file is stored.
-    /// Returns their number.
+    /// Makes the jobs that `filter` lets through due at `now`, with all their attempts left. A file that is stored stays
+    /// until another one is. Returns their number.
     async fn retry_media(&self, filter: &JobFilter, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Returns a stored file by its key. Its name is the first one in the first instance of `scope` that has the file.
@@ -36,6 +36,8 @@ pub trait MediaReports: Send + Sync {
 /// A filter of jobs. A field that is not set lets all through.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
+    /// True for the jobs whose file is stored, and false for the others.
+    pub stored: bool,
     pub state: Option<MediaState>,
     pub instance_id: Option<String>,
     pub message_id: Option<String>,

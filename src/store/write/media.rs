@@ -24,9 +24,18 @@ pub trait MediaStore: Send + Sync {
     async fn renew_media(&self, leases: &[Lease], until: Timestamp) -> Result<HashSet<Lease>, StoreError>;
 
     /// Writes how attempts ended, and gives up their leases. If a job was made due again since it was claimed, only
-    /// that its file is stored is written. A job that ends gets a number of the ledger's clock, by which the feed shows
+    /// that its file is stored is written. A file that was stored before stays until another one is stored. A job that ends gets a number of the ledger's clock, by which the feed shows
     /// it. Returns the leases that were given up, without those that another caller has taken over.
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError>;
+
+    /// Returns the number and the body of the first applied copy of a message in the ledger after the number `after`, for
+    /// a file that stands in the event itself. It returns one at a time because a body is large.
+    async fn copy_after(
+        &self,
+        instance_id: &InstanceId,
+        message_id: &str,
+        after: i64,
+    ) -> Result<Option<(i64, Vec<u8>)>, StoreError>;
 
     /// Returns the earliest time after `now` at which a job is due or a lease ends.
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
@@ -69,6 +78,8 @@ pub(crate) struct LeasedColumns {
     pub(crate) occurred_at: Timestamp,
     pub(crate) attempts: i32,
     pub(crate) denials: i32,
+    pub(crate) kind: Option<String>,
+    pub(crate) has_file: bool,
 }
 
 impl TryFrom<LeasedColumns> for LeasedJob {
@@ -82,6 +93,8 @@ impl TryFrom<LeasedColumns> for LeasedJob {
             occurred_at: row.occurred_at,
             attempts: count("media", row.attempts)?,
             denials: count("media", row.denials)?,
+            kind: row.kind,
+            has_file: row.has_file,
         })
     }
 }

@@ -12,7 +12,7 @@ mod trouble;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 
-use crate::media::{all_end, deliver, key, service};
+use crate::media::{all_end, deliver_as, key, service};
 use crate::support::client;
 use crate::support::database::world::{Backend, World, on_both};
 use crate::support::gateway::file_server::{FileServer, Reply};
@@ -69,7 +69,8 @@ impl MediaService {
 
     async fn put_as(&self, id: &str, path: &str, reply: Reply) {
         self.gateway.reply(path, reply);
-        deliver(&self.service, id, path).await;
+        // What comes instead of a picture is not stored, but a document may be anything.
+        deliver_as(&self.service, id, "document", path).await;
         all_end(&self.world).await;
     }
 

@@ -86,6 +86,12 @@ async fn no_file_name_breaks_out_of_its_header() {
         ("ñ\"; x='\r\n", "filename*=UTF-8''%C3%B1%22%3B%20x=%27%0D%0A"),
         ("", "filename=\"\""),
     ] {
+        // The extension of the type is added to a name that has none.
+        let sent = match (name.ends_with(".jpg"), sent.strip_suffix('"')) {
+            (true, _) => sent.to_owned(),
+            (false, Some(quoted)) => format!("{quoted}.jpg\""),
+            (false, None) => format!("{sent}.jpg"),
+        };
         let set = format!("UPDATE media SET file_name = CAST(x'{}' AS TEXT)", hex::encode(name));
         media.world.execute(&set).await;
         for request in [media.get(&of_message("A")), media.request(reqwest::Method::HEAD, &of_message("A"))] {

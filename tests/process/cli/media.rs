@@ -39,7 +39,7 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
         let next = world.value("SELECT next_attempt_at FROM media WHERE message_id = 'C'").await;
         let at = "2024-08-27T00:00:00.000Z instance 7 message";
         let of_b =
-            format!("expired    {at} B\n           4 attempts: the gateway no longer has the file (it answered 404)\n");
+            format!("expired    {at} B\n           1 attempt: the gateway no longer has the file (it answered 404)\n");
         let expected = format!(
             "expired             1\npending             1\nstored              1\n\n\
              pending    {at} C\n           1 attempt: the server answered 429 Too Many Requests; next {next}\n\n\
@@ -58,6 +58,19 @@ async fn a_person_sees_what_became_of_each_file_and_puts_chosen_ones_back() {
         let stored = "SELECT count(*) FROM media WHERE state = 'stored'";
         eventually("all are stored", async || world.value(stored).await == "3").await;
         assert!(said(&world, &["retry", "--all"]).await.ends_with(": 0\n"));
+        gateway.reply("/menu.pdf", Reply::file(b"%PDF-1.7\n%\x00 of today"));
+        gateway.reply("/gone.jpg", Reply::status(410));
+        let (of_a, of_b) = (["retry", "--stored", "--message", "A"], ["retry", "--stored", "--message", "B"]);
+        assert!(said(&world, &of_a).await.ends_with(": 1\n") && said(&world, &of_b).await.ends_with(": 1\n"));
+        let row = async |id: &str| {
+            world.value(&format!("SELECT state, size, reason FROM media WHERE message_id = '{id}'")).await
+        };
+        let kept = "stored|11|the gateway no longer has the file (it answered 410)";
+        eventually("one is fetched anew, and the other kept", async || {
+            row("A").await == "stored|20|NULL" && row("B").await == kept
+        })
+        .await;
+        assert!(said(&world, &["retry", "--stored", "--all"]).await.ends_with(": 3\n"));
         buzon.kill().await;
     })
     .await;
@@ -80,7 +93,9 @@ async fn what_a_terminal_would_obey_is_not_printed() {
 async fn a_wrong_use_is_refused_in_one_line_and_changes_nothing() {
     let world = World::empty(Backend::Sqlite).await;
     let settings = [("BUZON_DATABASE_URL", world.url.as_str())];
-    for arguments in [&["media", "retry"][..], &["media", "list", "--state", "lost"], &["media"]] {
+    for arguments in
+        [&["media", "retry"][..], &["media", "retry", "--stored"], &["media", "list", "--state", "lost"], &["media"]]
+    {
         let output = run(world.folder.path(), arguments, &settings).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
     }

@@ -122,6 +122,42 @@ async fn no_token_and_no_ticket_is_logged_at_any_level() {
 }
 
 #[test]
+async fn an_event_that_is_too_large_is_warned_of_once_with_what_is_known_of_it() {
+    on_both_empty(async |world| {
+        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_MAX_BODY", "1MiB")];
+        let mut buzon = Buzon::serve(&world, &settings).await;
+        let client = crate::support::client();
+        let send = async |length: usize| {
+            let body = received("A", json!({"body": "x".repeat(length)}));
+            let request = client.post(format!("http://{}/webhook/77", buzon.address));
+            let request = request.header("X-Whapi-Signature", sign(SECRET, &body)).body(body);
+            request.send().await.map(|answer| answer.status().as_u16())
+        };
+        assert_eq!(send(1 << 19).await.expect("it answers"), 200);
+        for _ in 0..3 {
+            // The connection may break off while the rest of the body is still on its way.
+            assert!(send(1 << 20).await.map_or(true, |status| status == 413));
+        }
+        buzon.signal(Signal::TERM);
+        assert!(buzon.wait().await.success());
+        let log = Buzon::log(&world).await;
+        let warnings: Vec<Value> = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| line["level"] == "WARN")
+            .collect();
+        assert_eq!(warnings.len(), 1, "{log}");
+        let fields = &warnings[0]["fields"];
+        assert_eq!((&fields["instance.claimed"], &fields["body.signed"]), (&json!("77"), &json!(true)));
+        assert_eq!(fields["body.limit"], json!(1 << 20));
+        assert!(fields["body.size"].as_u64().is_some_and(|size| size > 1 << 20), "{log}");
+        assert!(fields["message"].as_str().is_some_and(|message| message.contains("BUZON_MAX_BODY")), "{log}");
+        assert_eq!(world.value("SELECT count(*) FROM events").await, "1");
+    })
+    .await;
+}
+
+#[test]
 async fn a_refused_signature_is_warned_of_once_with_the_claimed_instance_and_the_remedy() {
     on_both_empty(async |world| {
         let mut buzon = Buzon::serve(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;

@@ -9,7 +9,7 @@ use crate::support::database::world::{Backend, World, record};
 use crate::support::events::event;
 
 /// Names of fields that events have, and one that they do not have.
-pub const FIELDS: [&str; 24] = [
+pub const FIELDS: [&str; 26] = [
     "event_type",
     "id",
     "instance_id",
@@ -28,6 +28,8 @@ pub const FIELDS: [&str; 24] = [
     "latitude",
     "longitude",
     "vcard",
+    "vCards",
+    "media_base64",
     "status",
     "ack",
     "group_sender",
@@ -53,7 +55,16 @@ fn value() -> impl Strategy<Value = String> {
         2 => any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
         1 => (0..700_usize).prop_map(|length| format!("\"{}\"", "ñ".repeat(length / 2))),
     ];
-    let other = prop_oneof![Just("null"), Just("true"), Just("{}"), Just("[[\"x\"]]"), Just("\"1\"")];
+    let other = prop_oneof![
+        Just("null"),
+        Just("true"),
+        Just("{}"),
+        Just("[[\"x\"]]"),
+        Just("\"1\""),
+        Just(r#"{"low":1724716800,"high":0}"#),
+        Just(r#"["A",{"vcard":"B\u0000"}]"#),
+        Just(r#""data:image/jpeg;base64,aG9sYQ==""#),
+    ];
     prop_oneof![4 => text, 2 => number, 2 => other.prop_map(str::to_owned)]
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{on_both, record};
-use crate::support::events::{event, received};
+use crate::support::events::{ack, event, received};
 
 const JOBS: &str = "SELECT source_url, state, reason, attempts, next_attempt_at FROM media ORDER BY source_url";
 /// Lists the jobs that nobody holds, by their columns.
@@ -472,6 +472,67 @@ async fn a_stored_file_is_found_by_its_hash_and_by_its_message() {
         };
         assert_eq!(by_hash(1).await, Some(file(1, 10)));
         assert_eq!(by_hash(2).await, None);
+    })
+    .await;
+}
+
+#[test]
+async fn a_stored_file_stays_until_another_one_is_stored_in_its_place() {
+    on_both(async |world| {
+        let store = world.open().await;
+        messages(&store, &["A", "B"]).await;
+        let row = async |id: &str| {
+            let query = "SELECT state, reason, size, content_type, file_name FROM media WHERE message_id = ";
+            world.value(&format!("{query}'{id}'")).await
+        };
+        let first = claim(&store, ARRIVAL).await;
+        assert_eq!(first[0].kind.as_deref(), Some("image"));
+        assert!(first.iter().all(|job| !job.has_file));
+        assert!(settle(&store, &first[0], stored(1, 10)).await);
+        let gone = |state| AttemptOutcome::GivenUp { state, reason: "gone".to_owned() };
+        assert!(settle(&store, &first[1], gone(MediaState::Expired)).await);
+        let again = JobFilter { stored: true, ..JobFilter::default() };
+        let retry = async || store.retry_media(&again, later(9)).await.expect("the store answers");
+        assert_eq!(retry().await, 1, "the other one is not stored");
+        assert_eq!(row("A").await, "pending|NULL|10|image/jpeg|menú.jpg");
+        let job = claim(&store, later(9)).await.remove(0);
+        assert!(job.has_file);
+        let orphans = async |content: u8| {
+            let key = ObjectKey::of_digest([content; 32]);
+            store.objects_without_row(&[key]).await.expect("the store answers").len()
+        };
+        assert_eq!(orphans(1).await, 0, "it is not swept meanwhile");
+        let wait = AttemptOutcome::Retry { at: later(10), reason: "503".to_owned(), denied: false };
+        assert!(settle(&store, &job, wait).await);
+        assert_eq!(row("A").await, "pending|503|10|image/jpeg|menú.jpg");
+        let job = claim(&store, later(10)).await.remove(0);
+        assert!(settle(&store, &job, gone(MediaState::Stored)).await);
+        assert_eq!(row("A").await, "stored|gone|10|image/jpeg|menú.jpg");
+        assert_eq!(retry().await, 1);
+        let job = claim(&store, later(10)).await.remove(0);
+        let unnamed = StoredFile { file_name: None, ..file(2, 20) };
+        assert!(settle(&store, &job, AttemptOutcome::Stored { file: unnamed, at: later(11) }).await);
+        assert_eq!(row("A").await, "stored|NULL|20|image/jpeg|NULL");
+        assert_eq!((orphans(1).await, orphans(2).await), (1, 0));
+    })
+    .await;
+}
+
+#[test]
+async fn the_copies_of_a_message_are_read_one_after_the_other() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let copies = ["a", "b"].map(|text| received("A", json!({"body": text})));
+        record(&store, &copies.clone().map(|copy| event("7", copy, ARRIVAL))).await;
+        record(&store, &[event("8", &copies[0], ARRIVAL), event("7", received("B", json!({})), ARRIVAL)]).await;
+        record(&store, &[event("7", ack("A", "read"), ARRIVAL)]).await;
+        let seven = InstanceId::new("7").expect("it is an id");
+        let (mut after, mut found) = (0, Vec::new());
+        while let Some((seq, body)) = store.copy_after(&seven, "A", after).await.expect("the store answers") {
+            found.push(body);
+            after = seq;
+        }
+        assert_eq!(found, copies);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{on_both, record};
@@ -92,6 +92,42 @@ async fn the_number_of_the_copy_that_is_last_in_their_order_stands_with_a_messag
         }
         record(&store, &[sent_at(12), sent_at(11), event("7", received("B", json!({})), ARRIVAL)]).await;
         assert_eq!(world.rows("SELECT id, event_seq FROM messages ORDER BY id").await, ["A|5", "B|7"]);
+    })
+    .await;
+}
+
+#[test]
+async fn a_time_in_any_form_and_each_of_several_contacts_reach_their_columns() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let midnight = 1_724_716_800_i64;
+        let times = [
+            json!(midnight),
+            json!(midnight * 1_000),
+            json!(midnight * 1_000_000),
+            json!(midnight * 1_000_000_000),
+            json!("2024-08-27T00:00:00Z"),
+            json!("2024-08-27 00:00:00"),
+            json!({"low": midnight, "high": 0, "unsigned": true}),
+            json!({"low": -1_860_052_992, "high": 401}),
+        ];
+        let of_time =
+            |(n, time): (usize, &Value)| event("7", received(&n.to_string(), json!({"timestamp": time})), ARRIVAL);
+        record(&store, &times.iter().enumerate().map(of_time).collect::<Vec<_>>()).await;
+        let rows = world.rows("SELECT sent_at FROM messages").await;
+        assert_eq!(rows, vec!["2024-08-27T00:00:00.000Z"; times.len()]);
+        let card = |name: &str| format!("BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nEND:VCARD");
+        let (luis, eva) = (card("Luis Mora"), card("Eva Paz"));
+        let several = [
+            json!({"vcard": [luis, eva]}),
+            json!({"vcard": [{"displayName": "Luis", "vcard": luis}, {"vcard": eva}]}),
+            json!({"vcard": null, "vCards": [luis, eva]}),
+        ];
+        let of_cards = |fields: &Value| event("8", received(&fields.to_string()[..20], fields.clone()), ARRIVAL);
+        record(&store, &several.iter().map(of_cards).collect::<Vec<_>>()).await;
+        let rows = world.rows("SELECT vcard FROM messages WHERE instance_id = '8'").await;
+        assert_eq!(rows, vec![format!("{luis}\n{eva}"); several.len()]);
+        assert_eq!(world.value("SELECT count(*) FROM events WHERE reason IS NOT NULL").await, "0");
     })
     .await;
 }

@@ -135,3 +135,38 @@ fn a_bad_optional_field_does_no_harm_to_others() {
     assert_eq!(values, (None, None, None, noted("text")));
     assert_eq!(notes, noted("unusable:latitude,timestamp,body"));
 }
+
+#[test]
+fn a_time_may_be_a_number_in_two_halves() {
+    let time = |json: &str| read(format!(r#"{{"timestamp":{json}}}"#).as_bytes(), |it| it.time("timestamp", ARRIVAL));
+    let midnight = Some(Timestamp::from_seconds(1_724_716_800));
+    assert_eq!(time(r#"{"low":1724716800,"high":0,"unsigned":true}"#), (midnight, None));
+    assert_eq!(time(r#"{"low":-1860052992,"high":401}"#), (midnight, None));
+    assert_eq!(time(r#"{"low":1724716800}"#), (midnight, None));
+    for unusable in ["{}", r#"{"low":0,"high":0}"#, r#"{"low":"x"}"#, r#"{"low":1.5,"high":0}"#, r#"{"low":{}}"#, "[]"]
+    {
+        assert_eq!(time(unusable), (None, noted("unusable:timestamp")), "{unusable}");
+    }
+}
+
+#[test]
+fn several_cards_follow_one_another() {
+    let cards = |json: &str| read(format!(r#"{{"vcard":{json}}}"#).as_bytes(), |it| it.cards("vcard"));
+    for (json, text, notes) in [
+        (r#""A""#, Some("A"), None),
+        (r#"["A","B\n","C"]"#, Some("A\nB\nC"), None),
+        (r#"["A\r\nB\r\n","C\r\n"]"#, Some("A\r\nB\r\nC\r\n"), None),
+        (r#"{"displayName":"Ana","vcard":"A"}"#, Some("A"), None),
+        (r#"[{"vcard":"A"},"B",null,"",{"vcard":null},{"vcard":"C","x":[{}]}]"#, Some("A\nB\nC"), None),
+        (r#"["A",5,{},[],{"vcard":{}},"B"]"#, Some("A\nB"), Some("unusable:vcard")),
+        (r#"["a\u0000",{"vcard":"\ud83d"}]"#, Some("a\u{FFFD}\n\u{FFFD}"), Some("repaired:vcard")),
+        ("[]", None, None),
+        ("{}", None, Some("unusable:vcard")),
+        ("5", Some("5"), None),
+        ("null", None, None),
+    ] {
+        assert_eq!(cards(json), (text.map(str::to_owned), notes.map(str::to_owned)), "{json}");
+    }
+    let deep = format!("[{}{}]", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(cards(&deep), (None, noted("unusable:vcard")));
+}

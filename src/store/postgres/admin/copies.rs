@@ -230,7 +230,7 @@ async fn copied(connection: &mut PgConnection, origin: Origin) -> Result<Copied,
         r#"
         SELECT DISTINCT object_key AS "object_key!", size AS "size!"
         FROM media
-        WHERE state = 'stored' AND object_key IS NOT NULL
+        WHERE object_key IS NOT NULL
         ORDER BY 1
         "#
     );

@@ -36,7 +36,7 @@ impl MediaReports for PostgresStore {
             r#"
             UPDATE media
             SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = $1, settled_seq = NULL
-            WHERE state <> 'stored'
+            WHERE (state = 'stored') = $5
                 AND ($2::text IS NULL OR state = $2)
                 AND ($3::text IS NULL OR instance_id = $3)
                 AND ($4::text IS NULL OR message_id = $4)
@@ -45,6 +45,7 @@ impl MediaReports for PostgresStore {
             state,
             filter.instance_id.as_deref(),
             filter.message_id.as_deref(),
+            filter.stored,
         )
         .execute(&mut *unit)
         .await?;

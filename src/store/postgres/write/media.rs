@@ -127,7 +127,13 @@ impl MediaStore for PostgresStore {
                 AND (lease_until IS NULL OR lease_until <= $1 OR lease_until > $5)
             RETURNING
                 instance_id AS "instance_id: InstanceId", message_id, source_sha256, lease_token, source_url,
-                source_host, occurred_at AS "occurred_at: Timestamp", attempts, denials
+                source_host, occurred_at AS "occurred_at: Timestamp", attempts, denials,
+                (
+                    SELECT messages.type
+                    FROM messages
+                    WHERE messages.instance_id = media.instance_id AND messages.id = media.message_id
+                ) AS kind,
+                object_key IS NOT NULL AS "has_file!"
             "#,
             claim.now as _,
             claim.lease_until as _,
@@ -187,11 +193,11 @@ impl MediaStore for PostgresStore {
                 denials = media.denials + job.denied,
                 next_attempt_at = coalesce(job.next_attempt_at, media.next_attempt_at),
                 lease_until = NULL,
-                object_key = job.object_key,
-                size = job.size,
-                content_type = job.content_type,
-                file_name = job.file_name,
-                stored_at = job.stored_at,
+                object_key = coalesce(job.object_key, media.object_key),
+                size = coalesce(job.size, media.size),
+                content_type = coalesce(job.content_type, media.content_type),
+                file_name = CASE WHEN job.object_key IS NULL THEN media.file_name ELSE job.file_name END,
+                stored_at = coalesce(job.stored_at, media.stored_at),
                 settled_seq = job.settled_seq
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::int8[], $5::text[], $6::text[], $7::int4[], $8::int4[],
@@ -208,7 +214,7 @@ impl MediaStore for PostgresStore {
                 AND media.lease_token = job.lease_token
                 AND media.state = 'pending'
                 AND media.lease_until IS NOT NULL
-                AND (media.attempts >= job.attempts OR job.state = 'stored')
+                AND (media.attempts >= job.attempts OR job.object_key IS NOT NULL)
             RETURNING
                 media.instance_id AS "instance_id: InstanceId", media.message_id, media.source_sha256,
                 media.lease_token
@@ -237,6 +243,34 @@ impl MediaStore for PostgresStore {
         }
         unit.commit().await?;
         read_leases(settled)
+    }
+
+    async fn copy_after(
+        &self,
+        instance_id: &InstanceId,
+        message_id: &str,
+        after: i64,
+    ) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let copy = sqlx::query!(
+            r#"
+            SELECT seq, body AS "body!"
+            FROM events
+            WHERE instance_id = $1
+                AND message_id = $2
+                AND event_type IN ('message_received', 'message_sent')
+                AND state = 'applied'
+                AND body IS NOT NULL
+                AND seq > $3
+            ORDER BY seq
+            LIMIT 1
+            "#,
+            instance_id as _,
+            message_id,
+            after,
+        )
+        .fetch_optional(&self.read_pool)
+        .await?;
+        Ok(copy.map(|copy| (copy.seq, copy.body)))
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

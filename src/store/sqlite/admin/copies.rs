@@ -168,7 +168,7 @@ pub(crate) async fn inspect(path: &Path) -> Result<Copied, CopyError> {
         r#"
         SELECT DISTINCT object_key AS "object_key!: String", size AS "size!: i64"
         FROM media
-        WHERE state = 'stored' AND object_key IS NOT NULL
+        WHERE object_key IS NOT NULL
         ORDER BY object_key
         "#
     );

@@ -36,7 +36,7 @@ impl MediaReports for SqliteStore {
             r#"
             UPDATE media
             SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?1, settled_seq = NULL
-            WHERE state <> 'stored'
+            WHERE (state = 'stored') = ?5
                 AND (?2 IS NULL OR state = ?2)
                 AND (?3 IS NULL OR instance_id = ?3)
                 AND (?4 IS NULL OR message_id = ?4)
@@ -45,6 +45,7 @@ impl MediaReports for SqliteStore {
             state,
             filter.instance_id,
             filter.message_id,
+            filter.stored,
         )
         .execute(&mut **unit)
         .await?;

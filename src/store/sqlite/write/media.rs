@@ -98,7 +98,13 @@ impl MediaStore for SqliteStore {
                 source_host,
                 occurred_at AS "occurred_at: Timestamp",
                 attempts AS "attempts: i32",
-                denials AS "denials: i32"
+                denials AS "denials: i32",
+                (
+                    SELECT messages.type
+                    FROM messages
+                    WHERE messages.instance_id = media.instance_id AND messages.id = media.message_id
+                ) AS "kind: String",
+                object_key IS NOT NULL AS "has_file!: bool"
             "#,
             claim.now,
             claim.lease_until,
@@ -156,11 +162,13 @@ impl MediaStore for SqliteStore {
                 denials = media.denials + (job.value ->> 'denied'),
                 next_attempt_at = coalesce(job.value ->> 'next_attempt_at', media.next_attempt_at),
                 lease_until = NULL,
-                object_key = job.value ->> 'object_key',
-                size = job.value ->> 'size',
-                content_type = job.value ->> 'content_type',
-                file_name = job.value ->> 'file_name',
-                stored_at = job.value ->> 'stored_at',
+                object_key = coalesce(job.value ->> 'object_key', media.object_key),
+                size = coalesce(job.value ->> 'size', media.size),
+                content_type = coalesce(job.value ->> 'content_type', media.content_type),
+                file_name = CASE
+                    WHEN job.value ->> 'object_key' IS NULL THEN media.file_name ELSE job.value ->> 'file_name'
+                END,
+                stored_at = coalesce(job.value ->> 'stored_at', media.stored_at),
                 settled_seq = job.value ->> 'settled_seq'
             FROM jsonb_each(?1) AS job
             WHERE media.instance_id = job.value ->> 'instance_id'
@@ -169,7 +177,7 @@ impl MediaStore for SqliteStore {
                 AND media.lease_token = job.value ->> 'token'
                 AND media.state = 'pending'
                 AND media.lease_until IS NOT NULL
-                AND (media.attempts >= job.value ->> 'attempts' OR job.value ->> 'state' = 'stored')
+                AND (media.attempts >= job.value ->> 'attempts' OR job.value ->> 'object_key' IS NOT NULL)
             RETURNING
                 media.instance_id AS "instance_id: InstanceId",
                 media.message_id,
@@ -185,6 +193,34 @@ impl MediaStore for SqliteStore {
         }
         unit.commit().await?;
         read_leases(settled)
+    }
+
+    async fn copy_after(
+        &self,
+        instance_id: &InstanceId,
+        message_id: &str,
+        after: i64,
+    ) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+        let copy = sqlx::query!(
+            r#"
+            SELECT seq AS "seq!: i64", body AS "body!: Vec<u8>"
+            FROM events
+            WHERE instance_id = ?1
+                AND message_id = ?2
+                AND event_type IN ('message_received', 'message_sent')
+                AND state = 'applied'
+                AND body IS NOT NULL
+                AND seq > ?3
+            ORDER BY seq
+            LIMIT 1
+            "#,
+            instance_id,
+            message_id,
+            after,
+        )
+        .fetch_optional(&self.read_pool)
+        .await?;
+        Ok(copy.map(|copy| (copy.seq, copy.body)))
     }
 
     async fn next_media_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
