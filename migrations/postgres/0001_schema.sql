@@ -53,6 +53,13 @@ CREATE TABLE messages (
     received_at       TIMESTAMPTZ NOT NULL,
     occurred_at       TIMESTAMPTZ NOT NULL,
     event_seq         INT8        NOT NULL,
+    last_sent_at      TIMESTAMPTZ,
+    is_service        BOOLEAN     NOT NULL DEFAULT FALSE,
+    edited_at         TIMESTAMPTZ,
+    edited_sent_at    TIMESTAMPTZ,
+    revoked_at        TIMESTAMPTZ,
+    revoked_sent_at   TIMESTAMPTZ,
+    revoked_seq       INT8,
     delivered_at      TIMESTAMPTZ,
     read_at           TIMESTAMPTZ,
     PRIMARY KEY (instance_id, id)
@@ -86,8 +93,9 @@ CREATE TABLE chats (
     name_at          TIMESTAMPTZ,
     name_message_id  TEXT        COLLATE "C",
     message_count    INT8        NOT NULL,
-    last_message_at  TIMESTAMPTZ NOT NULL,
-    last_message_id  TEXT        COLLATE "C" NOT NULL,
+    service_count    INT8        NOT NULL DEFAULT 0,
+    last_message_at  TIMESTAMPTZ,
+    last_message_id  TEXT        COLLATE "C",
     last_incoming_at TIMESTAMPTZ,
     last_incoming_id TEXT        COLLATE "C",
     last_outgoing_at TIMESTAMPTZ,
@@ -220,19 +228,22 @@ CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id) INCLUDE (from_me, type);
-CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id) INCLUDE (from_me, type, is_service);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me AND NOT is_service;
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
 CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
     WHERE quoted_message_id IS NOT NULL;
 CREATE INDEX messages_delivery ON messages (instance_id, occurred_at) INCLUDE (ack_rank, delivered_at, read_at)
-    WHERE from_me;
+    WHERE from_me AND NOT is_service;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
+-- The messages that were edited or deleted are few.
+CREATE INDEX messages_edited ON messages (edited_at) WHERE edited_at IS NOT NULL;
+CREATE INDEX messages_revoked ON messages (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id)
     WHERE status NOT IN ('received', 'sent');
-CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at, is_service);
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, id, type) WHERE from_id IS DISTINCT FROM chat_id;
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, id, type) WHERE to_id IS DISTINCT FROM chat_id;
 CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group) WHERE type <> 'text';
@@ -350,7 +361,10 @@ SELECT
     m.status,
     m.vcard,
     m.latitude,
-    m.longitude
+    m.longitude,
+    m.is_service,
+    m.edited_at,
+    m.revoked_at
 FROM (
     SELECT
         messages.*,
@@ -380,7 +394,7 @@ SELECT
     (
         SELECT min(first.occurred_at)
         FROM messages AS first
-        WHERE first.instance_id = c.instance_id AND first.chat_id = c.chat_id
+        WHERE first.instance_id = c.instance_id AND first.chat_id = c.chat_id AND NOT first.is_service
     ) AS first_message_at,
     c.last_message_at,
     c.last_message_id,
@@ -391,7 +405,8 @@ SELECT
     c.last_outgoing_at,
     c.waiting_since
 FROM chats AS c
-LEFT JOIN messages AS last ON last.instance_id = c.instance_id AND last.id = c.last_message_id;
+LEFT JOIN messages AS last ON last.instance_id = c.instance_id AND last.id = c.last_message_id
+WHERE c.last_message_at IS NOT NULL;
 
 CREATE VIEW v_unanswered AS
 SELECT
@@ -604,7 +619,7 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE from_me AND ack_rank = 5) AS read,
         count(*) FILTER (WHERE from_me AND ack_rank = 6) AS played
     FROM messages
-    WHERE occurred_at >= d.starts_at AND occurred_at < d.ends_at
+    WHERE occurred_at >= d.starts_at AND occurred_at < d.ends_at AND NOT is_service
     GROUP BY instance_id
 ) AS counted;
 

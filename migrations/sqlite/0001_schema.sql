@@ -53,6 +53,13 @@ CREATE TABLE messages (
     received_at       TEXT    NOT NULL,
     occurred_at       TEXT    NOT NULL,
     event_seq         INTEGER NOT NULL,
+    last_sent_at      TEXT,
+    is_service        INTEGER NOT NULL DEFAULT 0,
+    edited_at         TEXT,
+    edited_sent_at    TEXT,
+    revoked_at        TEXT,
+    revoked_sent_at   TEXT,
+    revoked_seq       INTEGER,
     delivered_at      TEXT,
     read_at           TEXT,
     PRIMARY KEY (instance_id, id)
@@ -86,8 +93,9 @@ CREATE TABLE chats (
     name_at          TEXT,
     name_message_id  TEXT,
     message_count    INTEGER NOT NULL,
-    last_message_at  TEXT    NOT NULL,
-    last_message_id  TEXT    NOT NULL,
+    service_count    INTEGER NOT NULL DEFAULT 0,
+    last_message_at  TEXT,
+    last_message_id  TEXT,
     last_incoming_at TEXT,
     last_incoming_id TEXT,
     last_outgoing_at TEXT,
@@ -201,18 +209,21 @@ CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
-CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at);
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type);
-CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me;
+CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, id, from_me, type, received_at, is_service);
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, id, from_me, type, is_service);
+CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, id) WHERE from_me AND NOT is_service;
 CREATE INDEX messages_received ON messages (instance_id, received_at, id);
 CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, id);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, id)
     WHERE quoted_message_id IS NOT NULL;
 CREATE INDEX messages_media ON messages (instance_id, occurred_at, id, from_me, is_group) WHERE media_url IS NOT NULL;
-CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me)
-    WHERE from_me;
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me, is_service)
+    WHERE from_me AND NOT is_service;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
+-- The messages that were edited or deleted are few.
+CREATE INDEX messages_edited ON messages (edited_at) WHERE edited_at IS NOT NULL;
+CREATE INDEX messages_revoked ON messages (revoked_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, id, from_me, is_group) WHERE type <> 'text';
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, id)
     WHERE status NOT IN ('received', 'sent');
@@ -331,7 +342,10 @@ SELECT
     m.status,
     m.vcard,
     m.latitude,
-    m.longitude
+    m.longitude,
+    m.is_service,
+    m.edited_at,
+    m.revoked_at
 FROM (
     SELECT
         messages.*,
@@ -361,7 +375,7 @@ SELECT
     (
         SELECT min(first.occurred_at)
         FROM messages AS first
-        WHERE first.instance_id = c.instance_id AND first.chat_id = c.chat_id
+        WHERE first.instance_id = c.instance_id AND first.chat_id = c.chat_id AND NOT first.is_service
     ) AS first_message_at,
     c.last_message_at,
     c.last_message_id,
@@ -372,7 +386,8 @@ SELECT
     c.last_outgoing_at,
     c.waiting_since
 FROM chats AS c
-LEFT JOIN messages AS last ON last.instance_id = c.instance_id AND last.id = c.last_message_id;
+LEFT JOIN messages AS last ON last.instance_id = c.instance_id AND last.id = c.last_message_id
+WHERE c.last_message_at IS NOT NULL;
 
 CREATE VIEW v_unanswered AS
 SELECT
@@ -604,7 +619,7 @@ SELECT
     count(*) FILTER (WHERE m.from_me AND m.ack_rank = 6) AS played
 FROM v_days AS d
 CROSS JOIN messages AS m
-WHERE m.occurred_at >= d.starts_at AND m.occurred_at < d.ends_at
+WHERE m.occurred_at >= d.starts_at AND m.occurred_at < d.ends_at AND NOT m.is_service
 GROUP BY m.instance_id, d.local_day;
 
 -- One row that says what "today" means, so that a query needs no function for the time, which each database spells

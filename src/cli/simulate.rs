@@ -188,7 +188,8 @@ impl Summary {
         summary.line(
             "sent",
             format!(
-                "{} in {seconds:.1} s, {:.1} a second: messages {}, acks {}, reactions {}, repeats {}, late {}",
+                "{} in {seconds:.1} s, {:.1} a second: messages {}, acks {}, reactions {}, repeats {}, \
+                 late {}, edits {}, deletions {}, notices {}",
                 tally.sent(),
                 tally.sent() as f64 / seconds.max(1e-9),
                 kind(DeliveryKind::Message),
@@ -196,6 +197,9 @@ impl Summary {
                 kind(DeliveryKind::Reaction),
                 kind(DeliveryKind::Repeat),
                 kind(DeliveryKind::Late),
+                kind(DeliveryKind::Edit),
+                kind(DeliveryKind::Deletion),
+                kind(DeliveryKind::Notice),
             ),
         );
         summary.line("accepted", tally.accepted.to_string());

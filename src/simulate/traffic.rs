@@ -48,12 +48,20 @@ pub enum DeliveryKind {
     Repeat,
     /// A message that comes hours late, after messages that were written later.
     Late,
+    /// An earlier message with another text, or the news that it was deleted.
+    Edit,
+    Deletion,
+    /// A notice in the form of a message, which nobody wrote.
+    Notice,
 }
 
-/// The number in a thousand messages that are answered, reacted to, or late.
+/// The number in a thousand messages that are answered, reacted to, late, edited, deleted, or followed by a notice.
 const ANSWERED: u64 = 550;
 const REACTED_TO: u64 = 60;
 const LATE: u64 = 20;
+const EDITED: u64 = 30;
+const DELETED: u64 = 20;
+const NOTICED: u64 = 20;
 /// The number in a thousand answers that are delivered, and in a thousand of these that are read.
 const DELIVERED: u64 = 970;
 const READ: u64 = 850;
@@ -129,7 +137,7 @@ impl TrafficGenerator {
         let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.rng);
         let id = self.message_id();
         let content = self.content();
-        let body = json!({
+        let mut body = json!({
             "event_type": "message_received", "id": id, "instance_id": self.id(instance), "chat_id": chat.id,
             "from": chat.id, "to": people::own_number(instance), "from_me": 0, "sender_name": chat.name,
             "body": content.text, "type": content.kind, "timestamp": at.seconds(), "is_group": u8::from(chat.is_group),
@@ -145,7 +153,37 @@ impl TrafficGenerator {
             let after = self.minutes(1, 20);
             self.plan(at + after, Planned::Answer { instance, chat });
         }
-        SimulatedDelivery { has_file: content.url.is_some(), ..self.delivery(instance, DeliveryKind::Message, &body) }
+        let message = self.delivery(instance, DeliveryKind::Message, &body);
+        self.plan_copies(instance, &mut body, at);
+        SimulatedDelivery { has_file: content.url.is_some(), ..message }
+    }
+
+    /// Plans further copies of a message: an edit, a deletion, and a notice that is a message of its own.
+    fn plan_copies(&mut self, instance: usize, body: &mut Value, at: Timestamp) {
+        if self.rng.in_thousand(NOTICED) {
+            let mut notice = body.clone();
+            notice["id"] = json!(self.message_id());
+            notice["type"] = json!(*self.rng.pick(&["e2e_notification", "call_log", "ciphertext"]));
+            for field in ["body", "media_url", "latitude", "longitude"] {
+                notice[field] = json!(null);
+            }
+            let notice = self.delivery(instance, DeliveryKind::Notice, &notice);
+            self.plan(at, Planned::Again(notice));
+        }
+        if body["type"] == "text" && self.rng.in_thousand(EDITED) {
+            let edited_at = at + self.minutes(1, 15);
+            body["body"] = json!(format!("{} (corregido)", body["body"].as_str().unwrap_or_default()));
+            body["timestamp"] = json!(edited_at.seconds());
+            let edit = self.delivery(instance, DeliveryKind::Edit, body);
+            self.plan(edited_at, Planned::Again(edit));
+        }
+        if self.rng.in_thousand(DELETED) {
+            let deleted_at = at + self.minutes(15, 60);
+            (body["type"], body["body"]) = (json!("revoked"), json!(""));
+            (body["media_url"], body["timestamp"]) = (json!(null), json!(deleted_at.seconds()));
+            let deletion = self.delivery(instance, DeliveryKind::Deletion, body);
+            self.plan(deleted_at, Planned::Again(deletion));
+        }
     }
 
     fn answer(&mut self, instance: usize, chat: &SimulatedChat, at: Timestamp) -> SimulatedDelivery {
@@ -323,6 +361,9 @@ mod tests {
             (DeliveryKind::Reaction, 50),
             (DeliveryKind::Repeat, 50),
             (DeliveryKind::Late, 10),
+            (DeliveryKind::Edit, 10),
+            (DeliveryKind::Deletion, 10),
+            (DeliveryKind::Notice, 10),
         ] {
             assert!(count(kind) >= least, "{kind:?} {}", count(kind));
         }

@@ -30,4 +30,5 @@ mod tokens;
 mod unreadable;
 mod unsigned;
 mod vanishing;
+mod versions;
 mod walking;

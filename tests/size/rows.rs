@@ -76,6 +76,7 @@ const MESSAGES: &[&str] = &[
     "received_at",
     "occurred_at",
     "event_seq",
+    "last_sent_at",
     "delivered_at",
     "read_at",
 ];
@@ -278,6 +279,7 @@ fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell>
         received_at.into(),
         message.sent_at.into(),
         Cell::Number(seq),
+        message.sent_at.into(),
         since(4).into(),
         since(5).into(),
     ]

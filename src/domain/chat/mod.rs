@@ -6,7 +6,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instance::InstanceId;
-use super::message::{Message, RecordedMessage};
+use super::message::Message;
+use super::message::fold::RecordedMessage;
 use super::search::fold;
 use crate::chat::response_tracker::{ChatMessage, ResponseChanges, ResponseTracker, TrackedResponses};
 use crate::time::timestamp::Timestamp;
@@ -49,8 +50,10 @@ pub struct ChatName {
 pub struct Chat {
     pub instance_id: InstanceId,
     pub chat_id: String,
-    /// The number of messages. Copies of one message count once.
+    /// The number of messages that are not of a service type. Copies of one message count once.
     pub message_count: i64,
+    /// The number of service messages. No other field depends on them.
+    pub service_count: i64,
     pub last_incoming: Option<MessagePosition>,
     pub last_outgoing: Option<MessagePosition>,
     /// The sender's name in the latest incoming message that has one. `None` in groups, where every sender has another.
@@ -82,6 +85,7 @@ impl Chat {
             instance_id,
             chat_id,
             message_count: 0,
+            service_count: 0,
             last_incoming: None,
             last_outgoing: None,
             name: None,
@@ -98,6 +102,10 @@ impl Chat {
         self.last_incoming.as_ref().max(self.last_outgoing.as_ref())
     }
 
+    fn is_empty(&self) -> bool {
+        self.message_count + self.service_count == 0
+    }
+
     /// Returns the text that a search for chats looks in: the name and the name in the id (mostly a number), folded.
     pub fn search(&self) -> String {
         let name = self.name.as_ref().map(|name| name.name.chars().take(MAX_NAME_CHARACTERS).collect::<String>());
@@ -105,8 +113,12 @@ impl Chat {
         fold(&Vec::from_iter(known).join(" "))
     }
 
-    /// Takes the message into each field that it is later than.
+    /// Counts the message, and takes it into each field that it is later than.
     fn include(&mut self, message: &Message) {
+        *self.count(message.is_service) += 1;
+        if message.is_service {
+            return;
+        }
         let position = MessagePosition::of(message);
         if message.fields.from_me {
             self.last_outgoing = self.last_outgoing.take().max(Some(position));
@@ -117,6 +129,10 @@ impl Chat {
             self.name = self.name.take().max(Some(name));
         }
         self.last_incoming = self.last_incoming.take().max(Some(position));
+    }
+
+    fn count(&mut self, is_service: bool) -> &mut i64 {
+        if is_service { &mut self.service_count } else { &mut self.message_count }
     }
 
     /// Clears the fields that name the message, and returns the positions that they had.
@@ -163,24 +179,48 @@ impl StaleChatFields {
     }
 }
 
-/// The values of a message that the row of its chat depends on: its chat, its time and its direction.
+/// The values of a message that the row of its chat depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatPlacement {
     pub chat_id: Option<String>,
     pub occurred_at: Timestamp,
     pub from_me: bool,
+    pub is_service: bool,
+    pub is_revoked: bool,
 }
 
 impl ChatPlacement {
     fn of(message: &Message) -> Self {
-        let fields = &message.fields;
-        Self { chat_id: fields.chat_id.clone(), occurred_at: message.occurred_at(), from_me: fields.from_me }
+        Self {
+            chat_id: message.fields.chat_id.clone(),
+            occurred_at: message.occurred_at(),
+            from_me: message.fields.from_me,
+            is_service: message.is_service,
+            is_revoked: message.revocation.is_some(),
+        }
+    }
+
+    /// Returns whether the message asks or answers. Nobody wrote a service message, and a deleted question needs no
+    /// answer, but a deleted answer was one.
+    fn asks_or_answers(&self) -> bool {
+        !self.is_service && (self.from_me || !self.is_revoked)
+    }
+
+    /// Returns the second in which the message asks or answers.
+    fn second(&self) -> Option<i64> {
+        self.asks_or_answers().then_some(self.occurred_at.seconds())
     }
 }
 
 impl From<&RecordedMessage> for ChatPlacement {
     fn from(message: &RecordedMessage) -> Self {
-        Self { chat_id: message.chat_id.clone(), occurred_at: message.occurred_at(), from_me: message.from_me }
+        Self {
+            chat_id: message.chat_id.clone(),
+            occurred_at: message.occurred_at(),
+            from_me: message.from_me,
+            is_service: message.is_service,
+            is_revoked: message.revoked_at.is_some(),
+        }
     }
 }
 
@@ -240,8 +280,10 @@ impl TouchedChats {
     /// Counts a message whose row is new.
     pub fn insert(&mut self, message: &Message) {
         if let Some(touched) = self.chat_of(message) {
-            touched.include(message);
-            touched.arrived.insert(ChatMessage::new(message.fields.from_me, MessagePosition::of(message)));
+            touched.chat.include(message);
+            if ChatPlacement::of(message).asks_or_answers() {
+                touched.arrived.insert(ChatMessage::new(message.fields.from_me, MessagePosition::of(message)));
+            }
         }
     }
 
@@ -251,13 +293,13 @@ impl TouchedChats {
         let (moved, chat_before) = (updated.has_moved(), updated.chat_before());
         let mut cleared = ClearedFields::default();
         if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
-            touched.chat.message_count -= 1;
+            *touched.chat.count(before.is_service) -= 1;
             cleared = touched.chat.clear(&message.id);
-            touched.moved_seconds.extend(moved.then_some(before.occurred_at.seconds()));
+            touched.moved_seconds.extend(before.second().filter(|_| moved));
         }
         if let Some(touched) = self.chat_of(message) {
-            touched.include(message);
-            touched.moved_seconds.extend(moved.then_some(message.occurred_at().seconds()));
+            touched.chat.include(message);
+            touched.moved_seconds.extend(ChatPlacement::of(message).second().filter(|_| moved));
         }
         if let Some(touched) = chat_before.as_ref().and_then(|key| self.chats.get_mut(key)) {
             touched.stale = touched.stale.or(touched.chat.stale_since(cleared));
@@ -304,10 +346,10 @@ impl TouchedChats {
         }
     }
 
-    /// Returns the rows to save, and the keys of the chats to delete because their last message has moved elsewhere.
+    /// Returns the rows to save, and the keys of the chats to delete because their messages have moved elsewhere.
     pub fn into_rows(self) -> (Vec<Chat>, Vec<ChatKey>) {
         let (saved, emptied): (Vec<Chat>, Vec<Chat>) =
-            self.chats.into_values().map(|touched| touched.chat).partition(|chat| chat.message_count > 0);
+            self.chats.into_values().map(|touched| touched.chat).partition(|chat| !chat.is_empty());
         (saved, emptied.iter().map(Chat::key).collect())
     }
 }
@@ -322,11 +364,6 @@ impl TouchedChat {
             arrived: BTreeSet::new(),
             moved_seconds: BTreeSet::new(),
         }
-    }
-
-    fn include(&mut self, message: &Message) {
-        self.chat.message_count += 1;
-        self.chat.include(message);
     }
 
     fn follow(&mut self) -> TrackedResponses {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::{Effect, Event};
 use crate::media::{MediaJob, MediaKey};
 use crate::message::ack::MessageAck;
+use crate::message::fold::LedgerCopy;
 use crate::message::reaction::MessageReaction;
-use crate::message::{LedgerCopy, MessageCopy, MessageKey};
+use crate::message::{MessageCopy, MessageKey};
 use crate::time::timestamp::Timestamp;
 
 /// The result of recording one event of a batch.
@@ -105,7 +106,6 @@ impl<'e> LedgerRow<'e> {
         LedgerCopy {
             instance_id: self.event.instance_id.clone(),
             copy: copy.clone(),
-            body_sha256: self.event.body_sha256,
             received_at: self.event.received_at,
             seq: self.seq,
         }
@@ -129,6 +129,7 @@ pub fn message_copies(rows: &[&LedgerRow<'_>]) -> BTreeMap<MessageKey, Vec<Ledge
 pub struct TableChanges {
     /// The acks that copies of messages state, and those of `ack_update` events.
     pub acks: Vec<MessageAck>,
+    /// The reactions that copies of messages are, and those of `message_reaction` events.
     pub reactions: Vec<MessageReaction>,
     pub media: Vec<MediaJob>,
 }
@@ -150,6 +151,7 @@ impl TableChanges {
             Effect::Message(copy) => {
                 let (instance_id, at) = (&row.event.instance_id, row.event.received_at);
                 self.acks.extend(copy.stated_ack(instance_id, at));
+                self.reactions.extend(copy.stated_reaction(instance_id, at));
                 self.media.extend(copy.media_job(instance_id, at));
             }
             Effect::Ack(ack) => self.acks.push(ack.clone()),

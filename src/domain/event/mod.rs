@@ -1,5 +1,5 @@
-//! Events: the five types of the guide, and unknown ones. An [`Event`] is a verified body with its [`Interpretation`],
-//! which says what the event changes.
+//! Events: the five types of the guide, those of deletions, and unknown ones. An [`Event`] is a verified body with its
+//! [`Interpretation`], which says what the event changes.
 
 use std::sync::Arc;
 
@@ -208,6 +208,7 @@ impl Effect {
         match event_type.ok_or(Defect::Missing("event_type"))? {
             "message_received" => message(document, false, arrival),
             "message_sent" => message(document, true, arrival),
+            MESSAGE_REVOKED | MESSAGE_DELETED => revocation(document, arrival),
             "ack_update" => ack(document, instance_id, arrival),
             MESSAGE_REACTION => reaction(document, instance_id, arrival),
             _ => Ok(Self::Nothing),
@@ -220,6 +221,10 @@ const TIMESTAMP: &str = "timestamp";
 
 const MESSAGE_REACTION: &str = "message_reaction";
 
+/// The events that say that a message was deleted. The guide does not have them: they are a guess about the gateway.
+const MESSAGE_REVOKED: &str = "message_revoked";
+const MESSAGE_DELETED: &str = "message_deleted";
+
 /// The event that "Test Webhook" in the gateway's panel sends.
 pub const TEST_WEBHOOK: &str = "test_webhook";
 
@@ -227,11 +232,23 @@ pub const TEST_WEBHOOK: &str = "test_webhook";
 /// its own because it is not from the gateway.
 pub const SECRET_CHECK: &str = "buzon_secret_check";
 
-/// The types of the guide's five events.
-pub const EVENT_TYPES: [&str; 5] = ["message_received", "message_sent", "ack_update", MESSAGE_REACTION, TEST_WEBHOOK];
+/// The types of the guide's five events, and those of deletions.
+pub const EVENT_TYPES: [&str; 7] = [
+    "message_received",
+    "message_sent",
+    "ack_update",
+    MESSAGE_REACTION,
+    TEST_WEBHOOK,
+    MESSAGE_REVOKED,
+    MESSAGE_DELETED,
+];
 
 fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
     Ok(Effect::Message(Arc::new(MessageCopy::read(document, sent, arrival)?)))
+}
+
+fn revocation(document: &mut Document<'_>, arrival: Timestamp) -> Result<Effect, Defect> {
+    Ok(Effect::Message(Arc::new(MessageCopy::read(document, false, arrival)?.revoking())))
 }
 
 fn ack(document: &mut Document<'_>, instance_id: &InstanceId, arrival: Timestamp) -> Result<Effect, Defect> {
@@ -327,7 +344,7 @@ mod tests {
     fn a_test_is_applied_and_an_unknown_type_ignored_and_neither_changes_anything() {
         let test = read(r#"{"event_type":"test_webhook","message":"This is a test"}"#);
         assert_eq!((test.state, test.effect), (EventState::Applied, Effect::Nothing));
-        let unknown = read(r#"{"event_type":"message_deleted","id":"A"}"#);
+        let unknown = read(r#"{"event_type":"presence_update","id":"A"}"#);
         assert_eq!((unknown.state, unknown.effect), (EventState::Ignored, Effect::Nothing));
     }
 

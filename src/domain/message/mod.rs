@@ -1,18 +1,13 @@
 //! Messages. A message is a function of the set of its copies in the ledger.
 //!
-//! A gateway may send one message more than once: an empty stub before the real message, or a later copy that adds the
-//! URL of the media. Copies are ordered by `sent_at` (unknown first), then by `body_sha256`. Each field has the value
-//! of the last copy that fills it, so that neither the order of arrival nor repetition matters.
-//!
-//! A copy that is last in that order is laid over the recorded message ([`Message::laid_over`]), at a cost that does
-//! not depend on the number of copies. Only for a copy that arrives out of order, all copies are read again and folded
-//! ([`Message::fold`]).
+//! A gateway may send one message more than once: an empty stub before the real message, a later copy that adds the URL
+//! of the media or changes the text, and one that says that the message was deleted.
 
 use serde::Serialize;
 
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
 
-use super::event::{Effect, Interpretation, MAX_ACK_BYTES, MAX_REACTION_BYTES};
+use super::event::{MAX_ACK_BYTES, MAX_REACTION_BYTES};
 use super::instance::InstanceId;
 use super::media::{MediaJob, source};
 use super::search::first_words;
@@ -20,10 +15,16 @@ use crate::chat::chat_id;
 use crate::event::defect::Defect;
 use crate::event::document::Document;
 use crate::message::ack::{AckStatus, MessageAck};
+use crate::message::fold::{ChangeTime, Revocation};
+use crate::message::reaction::MessageReaction;
+use crate::message::service::{REACTION, REVOKED, is_service};
 use crate::time::timestamp::Timestamp;
 
 pub mod ack;
+pub mod fold;
 pub mod reaction;
+pub mod service;
+pub mod version;
 
 /// The limit for `type` and `status`, by which lists find messages. The guide's values have up to 8 bytes.
 const MAX_WORD_BYTES: usize = 128;
@@ -31,15 +32,8 @@ const MAX_WORD_BYTES: usize = 128;
 /// characters.
 const MAX_NAME_BYTES: usize = 1_024;
 
-/// The limits on the number of copies of a message that are folded again, and on the size of their bodies. Two copies
-/// are always folded.
-pub const MAX_FOLDED_COPIES: i64 = 1_000;
-pub const MAX_FOLDED_BYTES: i64 = 8 * 1024 * 1024;
-
-/// The `reason` of a copy that arrived out of order when its message had more copies than are folded again.
-pub const TOO_MANY_COPIES: &str = "too_many_copies";
-
-/// A copy of a message: the content of one `message_received` or `message_sent`. Empty text counts as absent.
+/// A copy of a message: the content of one `message_received` or `message_sent`, or of an event that says that the
+/// message was deleted. Empty text counts as absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageCopy {
     pub id: String,
@@ -47,6 +41,10 @@ pub struct MessageCopy {
     /// The words of the body, for searches. They are computed where the event is read, and not in the writer, because
     /// there is only one writer.
     pub words: String,
+    /// The beginning of the SHA-256 of the body, by which copies with another text are recognised.
+    pub text_digest: Option<[u8; 16]>,
+    /// True if the copy is of a service type.
+    pub is_service: bool,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
 }
@@ -63,6 +61,7 @@ pub struct MessageFields {
     pub sender_name: Option<String>,
     pub body: Option<String>,
     pub kind: Option<String>,
+    /// A message has the earliest timestamp of all its copies.
     pub sent_at: Option<Timestamp>,
     /// The stated value, which counts only if the chat is unknown.
     pub is_group: Option<bool>,
@@ -81,19 +80,6 @@ pub struct Location {
     pub latitude: f64,
     pub longitude: f64,
 }
-
-/// A copy of a message, with its event in the ledger.
-#[derive(Clone, Debug)]
-pub struct LedgerCopy {
-    pub instance_id: InstanceId,
-    pub copy: Arc<MessageCopy>,
-    pub body_sha256: [u8; 32],
-    pub received_at: Timestamp,
-    pub seq: i64,
-}
-
-/// The sort key of a copy among those of its message. The greater one is the later; unknown times come first.
-pub type CopyOrder = (Option<Timestamp>, [u8; 32]);
 
 /// The columns of a message's primary key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -115,39 +101,15 @@ pub struct Message {
     pub received_at: Timestamp,
     /// The number in the ledger of the copy that is last in their order.
     pub event_seq: i64,
-}
-
-/// A recorded message, without the texts. Laying a later copy over those is done in the database.
-#[derive(Clone, Debug)]
-pub struct RecordedMessage {
-    pub instance_id: InstanceId,
-    pub id: String,
-    /// The stated chat, or else the one that was worked out.
-    pub chat_id: Option<String>,
-    pub from_id: Option<String>,
-    pub to_id: Option<String>,
-    pub from_me: bool,
-    pub sender_name: Option<String>,
-    /// The time of the message, which is also that of its last copy.
-    pub sent_at: Option<Timestamp>,
-    pub is_group: bool,
-    pub received_at: Timestamp,
-    pub event_seq: i64,
-}
-
-/// The number of copies of a message in the ledger, and the size of their bodies. Counting stops when there are more
-/// than can be folded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CopySizes {
-    pub copies: i64,
-    pub bytes: i64,
-}
-
-impl CopySizes {
-    /// Returns whether the copies may be read again while other events wait.
-    pub fn can_be_folded(self) -> bool {
-        self.copies <= 2 || (self.copies <= MAX_FOLDED_COPIES && self.bytes <= MAX_FOLDED_BYTES)
-    }
+    /// The timestamp of that copy.
+    pub last_sent_at: Option<Timestamp>,
+    /// True if no copy is of another than a service type.
+    pub is_service: bool,
+    /// The time of the first copy that has the last text.
+    pub wording: Option<ChangeTime>,
+    /// The same, if copies before it have another text.
+    pub edit: Option<ChangeTime>,
+    pub revocation: Option<Revocation>,
 }
 
 impl MessageCopy {
@@ -176,7 +138,15 @@ impl MessageCopy {
         };
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
         let words = fields.body.as_deref().map(first_words).unwrap_or_default();
-        Ok(Self { id: document.required_id("id")?, fields, words, ack })
+        let text_digest = fields.body.as_deref().map(text_digest);
+        let is_service = is_service(&fields);
+        Ok(Self { id: document.required_id("id")?, fields, words, text_digest, is_service, ack })
+    }
+
+    /// Returns the copy as one of the type [`REVOKED`], whatever type it states.
+    pub(crate) fn revoking(self) -> Self {
+        let fields = MessageFields { kind: Some(REVOKED.to_owned()), ..self.fields };
+        Self { fields, is_service: true, ..self }
     }
 
     /// Returns the ack that the copy states, as a row of `message_acks`.
@@ -185,10 +155,30 @@ impl MessageCopy {
         Some(MessageAck::new(instance_id.clone(), self.id.clone(), ack, received_at))
     }
 
+    /// Returns the reaction that the copy is, as a row of `message_reactions`. The emoji is its `reaction`, or else its
+    /// body; without either it is a removal.
+    pub(crate) fn stated_reaction(&self, instance_id: &InstanceId, received_at: Timestamp) -> Option<MessageReaction> {
+        let fields = &self.fields;
+        let message_id = fields.quoted_message_id.clone().filter(|_| fields.kind.as_deref() == Some(REACTION))?;
+        let from_number = fields.group_sender.clone().or_else(|| fields.from_id.clone())?;
+        let reaction = fields.reaction.clone().or_else(|| fields.body.clone()).unwrap_or_default();
+        let reacted_at = fields.sent_at.unwrap_or(received_at);
+        let reaction = MessageReaction {
+            instance_id: instance_id.clone(),
+            message_id,
+            from_number,
+            reaction,
+            reacted_at,
+            received_at,
+            last_received_at: received_at,
+        };
+        (reaction.reaction.len() <= MAX_REACTION_BYTES).then_some(reaction)
+    }
+
     /// Returns the job to save the file that the copy names.
     pub fn media_job(&self, instance_id: &InstanceId, due_at: Timestamp) -> Option<MediaJob> {
         let source_url = self.fields.media_url.clone()?;
-        let occurred_at = self.fields.sent_at.unwrap_or(due_at);
+        let occurred_at = occurred_at(self.fields.sent_at, due_at);
         Some(MediaJob::new(instance_id.clone(), self.id.clone(), source_url, occurred_at, due_at))
     }
 }
@@ -212,7 +202,8 @@ impl MessageFields {
         chat_id::worked_out(self.from_id.as_deref(), self.to_id.as_deref(), self.from_me)
     }
 
-    /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay.
+    /// Lays a later copy over the earlier ones. The fields that it fills win, and the others stay. The time does not
+    /// follow from that order.
     fn overlay(self, later: &MessageFields) -> Self {
         Self {
             chat_id: later.chat_id.clone().or(self.chat_id),
@@ -222,7 +213,7 @@ impl MessageFields {
             sender_name: later.sender_name.clone().or(self.sender_name),
             body: later.body.clone().or(self.body),
             kind: later.kind.clone().or(self.kind),
-            sent_at: later.sent_at.or(self.sent_at),
+            sent_at: None,
             is_group: later.is_group.or(self.is_group),
             quoted_message_id: later.quoted_message_id.clone().or(self.quoted_message_id),
             reaction: later.reaction.clone().or(self.reaction),
@@ -235,89 +226,7 @@ impl MessageFields {
     }
 }
 
-impl LedgerCopy {
-    /// Reads the copy in a row of the ledger again. `None` if the row is not that of an applied message.
-    pub fn of_ledger(
-        instance_id: InstanceId,
-        body: &[u8],
-        body_sha256: &[u8],
-        received_at: Timestamp,
-        seq: i64,
-    ) -> Option<Self> {
-        let body_sha256 = body_sha256.try_into().ok()?;
-        match Interpretation::of_ledger(body, &instance_id, received_at).effect {
-            Effect::Message(copy) => Some(Self { instance_id, copy, body_sha256, received_at, seq }),
-            _ => None,
-        }
-    }
-
-    pub fn key(&self) -> MessageKey {
-        MessageKey { instance_id: self.instance_id.clone(), id: self.copy.id.clone() }
-    }
-
-    pub fn order(&self) -> CopyOrder {
-        (self.copy.fields.sent_at, self.body_sha256)
-    }
-}
-
-/// Returns the copies of a message that its fields come from. Folding them, with further copies or without, gives the
-/// same fields as folding all. Each of them contributes at least one field, so they are few.
-pub fn essential_copies(mut copies: Vec<LedgerCopy>) -> Vec<LedgerCopy> {
-    copies.sort_by_key(LedgerCopy::order);
-    let (mut fields, mut essential) = (MessageFields::default(), Vec::new());
-    for copy in copies.into_iter().rev() {
-        let with_it = copy.copy.fields.clone().overlay(&fields);
-        if with_it != fields || essential.is_empty() {
-            fields = with_it;
-            essential.push(copy);
-        }
-    }
-    essential
-}
-
 impl Message {
-    /// Folds the copies of one message. The same copy may be given twice; the order does not matter. The message has the
-    /// chat that its copies state, until it is [`Self::placed`].
-    ///
-    /// # Panics
-    /// If `copies` is empty.
-    pub fn fold(copies: &[LedgerCopy]) -> Self {
-        const THERE: &str = "a message has a copy";
-        let mut copies: Vec<&LedgerCopy> = copies.iter().collect();
-        copies.sort_by_key(|copy| copy.order());
-        let last = copies.last().expect(THERE);
-        let (MessageKey { instance_id, id }, event_seq) = (last.key(), last.seq);
-        let received_at = copies.iter().map(|copy| copy.received_at).min().expect(THERE);
-        let stated = copies.iter().filter_map(|copy| Some((copy.copy.ack.as_deref()?, copy.received_at)));
-        let ack = AckStatus::of_message(stated);
-        let (mut fields, mut words) = (MessageFields::default(), "");
-        for LedgerCopy { copy, .. } in &copies {
-            if copy.fields.body.is_some() {
-                words = &copy.words;
-            }
-            fields = fields.overlay(&copy.fields);
-        }
-        Self { instance_id, id, fields, words: words.to_owned(), ack, received_at, event_seq }
-    }
-
-    /// Lays this message, which is folded from later copies, over the recorded one. Texts that it does not fill stay as
-    /// they are recorded.
-    #[must_use]
-    pub fn laid_over(self, recorded: &RecordedMessage) -> Self {
-        let earlier = MessageFields {
-            chat_id: recorded.chat_id.clone().filter(|_| !recorded.may_have_worked_out_chat()),
-            from_id: recorded.from_id.clone(),
-            to_id: recorded.to_id.clone(),
-            from_me: recorded.from_me,
-            sender_name: recorded.sender_name.clone(),
-            sent_at: recorded.sent_at,
-            is_group: Some(recorded.is_group),
-            ..MessageFields::default()
-        };
-        let received_at = self.received_at.min(recorded.received_at);
-        Self { fields: earlier.overlay(&self.fields), received_at, ..self }.placed()
-    }
-
     /// Works out the chat, if no copy states it. To be called once all copies are folded.
     #[must_use]
     pub fn placed(mut self) -> Self {
@@ -339,9 +248,9 @@ impl Message {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
-    /// Returns when the message was sent, or else when it arrived. Lists are ordered by this time.
+    /// Returns the place of the message in time. Lists are ordered by it.
     pub fn occurred_at(&self) -> Timestamp {
-        self.fields.sent_at.unwrap_or(self.received_at)
+        occurred_at(self.fields.sent_at, self.received_at)
     }
 
     /// Returns whether the message was sent in a group. Its chat says that, if it is known.
@@ -351,34 +260,15 @@ impl Message {
     }
 }
 
-impl RecordedMessage {
-    pub fn key(&self) -> MessageKey {
-        MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
-    }
+/// Returns when something was sent, but not later than it arrived: a clock that is ahead puts nothing above what comes
+/// after it. The arrival is cut to its second, as the gateway's times are.
+fn occurred_at(sent_at: Option<Timestamp>, received_at: Timestamp) -> Timestamp {
+    sent_at.filter(|sent_at| *sent_at <= received_at).unwrap_or_else(|| received_at.second_start())
+}
 
-    pub fn occurred_at(&self) -> Timestamp {
-        self.sent_at.unwrap_or(self.received_at)
-    }
-
-    /// Returns whether later copies with these fields cannot be laid over the message, because its chat follows from
-    /// other ids with them, and the row does not tell whether an earlier copy states that chat.
-    pub fn hides_chat_from(&self, later: &MessageFields) -> bool {
-        let earlier = self.ids();
-        later.chat_id.is_none()
-            && self.may_have_worked_out_chat()
-            && earlier.clone().overlay(later).worked_out_chat() != earlier.worked_out_chat()
-    }
-
-    /// Returns whether the chat is the one that follows from the sender and the recipient. An earlier copy may state it
-    /// too.
-    fn may_have_worked_out_chat(&self) -> bool {
-        self.chat_id.is_some() && self.ids().worked_out_chat() == self.chat_id.as_deref()
-    }
-
-    fn ids(&self) -> MessageFields {
-        let (from_id, to_id) = (self.from_id.clone(), self.to_id.clone());
-        MessageFields { from_id, to_id, from_me: self.from_me, ..MessageFields::default() }
-    }
+fn text_digest(text: &str) -> [u8; 16] {
+    const THERE: &str = "a SHA-256 has 32 bytes";
+    *Sha256::digest(text).first_chunk().expect(THERE)
 }
 
 #[cfg(test)]

@@ -65,6 +65,11 @@ impl Timestamp {
         self.0.div_euclid(MILLIS_PER_SECOND)
     }
 
+    /// Returns the beginning of the second that the time is in.
+    pub const fn second_start(self) -> Self {
+        Self::from_seconds(self.seconds())
+    }
+
     /// Returns the beginning of the next second.
     pub const fn next_second(self) -> Self {
         Self::from_seconds(self.seconds() + 1)

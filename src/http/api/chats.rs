@@ -32,15 +32,18 @@ pub struct Chat {
     pub contact: Option<String>,
     #[schema(example = false)]
     pub is_group: bool,
+    /// The number of messages, without service messages.
     #[schema(example = 42)]
     pub message_count: i64,
+    /// Null in a chat with service messages alone, which no list has.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
-    pub last_message_at: String,
+    pub last_message_at: Option<String>,
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub last_incoming_at: Option<String>,
     #[schema(example = "2024-08-26T23:00:00Z", format = DateTime)]
     pub last_outgoing_at: Option<String>,
-    /// The time of the first incoming message after the last outgoing one; null if nobody waits for an answer.
+    /// The time of the first incoming message after the last outgoing one that was not deleted; null if nobody waits for
+    /// an answer.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub unanswered_since: Option<String>,
     pub last_message: Option<Message>,
@@ -150,7 +153,7 @@ impl From<ChatReport> for Chat {
             contact: chat.contact,
             is_group: chat.is_group,
             message_count: chat.message_count,
-            last_message_at: rfc3339(chat.last_message_at),
+            last_message_at: chat.last_message_at.map(rfc3339),
             last_incoming_at: chat.last_incoming_at.map(rfc3339),
             last_outgoing_at: chat.last_outgoing_at.map(rfc3339),
             unanswered_since: chat.waiting_since.map(rfc3339),

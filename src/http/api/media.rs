@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::messages::MessageFile;
 use super::pages::{ListResponse, PageParameters};
 use super::parameters::{instance, parsed, text};
 use super::request::ListRequest;
@@ -32,6 +31,30 @@ pub struct MediaItem {
     pub occurred_at: String,
     #[schema(example = "2024-08-27T00:00:02.512Z", format = DateTime)]
     pub stored_at: Option<String>,
+}
+
+/// The file of a message.
+#[derive(Serialize, ToSchema)]
+pub struct MessageFile {
+    /// pending, stored, expired, refused, too_large or failed
+    #[schema(example = "stored")]
+    pub state: String,
+    /// The reason why the file is not stored; for a pending file, the result of the last attempt; for a stored one, the
+    /// reason why it could not be fetched anew.
+    #[schema(example = json!(null))]
+    pub reason: Option<String>,
+    /// The address of the file once it is stored, also while it is fetched anew.
+    #[schema(example = "/api/v1/media/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub url: Option<String>,
+    /// The type according to the first bytes of the file.
+    #[schema(example = "image/jpeg")]
+    pub content_type: Option<String>,
+    /// The size in bytes.
+    #[schema(example = 70011)]
+    pub size: Option<u64>,
+    /// The name under which the file is served. It has the extension of the type if the original name had none.
+    #[schema(example = "menu.jpg")]
+    pub filename: Option<String>,
 }
 
 /// The state of a file.
@@ -103,6 +126,20 @@ pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse,
             store.list_media(&scope, &filter, &paging).await
         })
         .await
+}
+
+impl From<JobReport> for MessageFile {
+    fn from(job: JobReport) -> Self {
+        let file = job.file;
+        Self {
+            state: job.state.as_str().to_owned(),
+            reason: job.reason,
+            url: file.as_ref().map(|file| format!("/api/v1/media/{}", file.object_key)),
+            content_type: file.as_ref().map(|file| file.content_type.clone()),
+            size: file.as_ref().map(|file| file.size),
+            filename: file.and_then(|file| file.served_name()),
+        }
+    }
 }
 
 impl From<JobReport> for MediaItem {

@@ -6,18 +6,20 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::acks::AckOfMessage;
+use super::media::MessageFile;
 use super::pages::{ListResponse, PageParameters};
 use super::parameters::{chat, flag, instance, invalid, parsed, phone_number, text};
+use super::reactions::CurrentReaction;
 use super::request::{ApiRequest, ListRequest, visible};
 use super::time::rfc3339;
 use crate::http::openapi::problems::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
 use domain::instance::InstanceId;
-use domain::message::reaction::MessageReaction;
+use domain::message::version::Version;
 use domain::search::SearchQuery;
 use domain::time::timestamp::Timestamp;
-use store::{JobReport, MessageDetail, MessageFilter, MessageReport};
+use store::{MessageDetail, MessageFilter, MessageReport};
 
 /// A message with the gateway's field names, and what buzon adds.
 #[derive(Serialize, ToSchema)]
@@ -52,10 +54,10 @@ pub struct Message {
     /// `sent_at` in seconds since 1970.
     #[schema(example = 1724716800)]
     pub timestamp: Option<i64>,
-    /// When the message was sent, according to the gateway; null if its time was unusable.
+    /// When the message was first sent, according to the gateway; null if its time was unusable.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub sent_at: Option<String>,
-    /// `sent_at`, or `received_at` if that is null. Lists are ordered by this time.
+    /// The earlier one of `sent_at` and the second of `received_at`. Lists are ordered by this time.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub occurred_at: String,
     /// When the message arrived here.
@@ -84,6 +86,16 @@ pub struct Message {
     /// When the message was first known to be read.
     #[schema(example = json!(null), format = DateTime)]
     pub read_at: Option<String>,
+    /// True if nobody wrote the message: it is a notice, such as a missed call or a change of security codes. Nobody
+    /// waits for an answer to it, and no statistic counts it.
+    #[schema(example = false)]
+    pub is_service: bool,
+    /// When the text was last changed; null if it never was.
+    #[schema(example = json!(null), format = DateTime)]
+    pub edited_at: Option<String>,
+    /// When the message was deleted; null if it was not. What was known of it stays.
+    #[schema(example = json!(null), format = DateTime)]
+    pub revoked_at: Option<String>,
     #[schema(example = json!(null))]
     pub group_sender: Option<String>,
     /// The current reaction of each person, from at most 200 entries of `/reactions` of this message.
@@ -93,30 +105,6 @@ pub struct Message {
     pub reactions_truncated: bool,
 }
 
-/// The file of a message.
-#[derive(Serialize, ToSchema)]
-pub struct MessageFile {
-    /// pending, stored, expired, refused, too_large or failed
-    #[schema(example = "stored")]
-    pub state: String,
-    /// The reason why the file is not stored; for a pending file, the result of the last attempt; for a stored one, the
-    /// reason why it could not be fetched anew.
-    #[schema(example = json!(null))]
-    pub reason: Option<String>,
-    /// The address of the file once it is stored, also while it is fetched anew.
-    #[schema(example = "/api/v1/media/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
-    pub url: Option<String>,
-    /// The type according to the first bytes of the file.
-    #[schema(example = "image/jpeg")]
-    pub content_type: Option<String>,
-    /// The size in bytes.
-    #[schema(example = 70011)]
-    pub size: Option<u64>,
-    /// The name under which the file is served. It has the extension of the type if the original name had none.
-    #[schema(example = "menu.jpg")]
-    pub filename: Option<String>,
-}
-
 /// A geographic location in degrees.
 #[derive(Serialize, ToSchema)]
 pub struct Location {
@@ -124,17 +112,6 @@ pub struct Location {
     pub latitude: f64,
     #[schema(example = -74.1)]
     pub longitude: f64,
-}
-
-/// A person's current reaction to a message.
-#[derive(Serialize, ToSchema)]
-pub struct CurrentReaction {
-    #[schema(example = "573001112233@c.us")]
-    pub from_number: String,
-    #[schema(example = "👍")]
-    pub reaction: String,
-    #[schema(example = "2024-08-27T00:03:20Z", format = DateTime)]
-    pub reacted_at: String,
 }
 
 /// A message with its history.
@@ -147,8 +124,29 @@ pub struct MessageWithHistory {
     /// True if there are more acks: `GET /api/v1/acks?message_id=…` has them all.
     #[schema(example = false)]
     pub acks_truncated: bool,
+    /// The texts that the message had, the first one first, from at most 200 of its copies.
+    pub versions: Vec<MessageVersion>,
+    /// True if the message has more copies than these come from.
+    #[schema(example = false)]
+    pub versions_truncated: bool,
     /// The message that this one quotes, if it is known.
     pub quoted_message: Option<Message>,
+}
+
+/// A text that a message had.
+#[derive(Serialize, ToSchema)]
+pub struct MessageVersion {
+    #[schema(example = "Hola")]
+    pub body: String,
+    /// The time that the gateway states with this text, which may be that of the message.
+    #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
+    pub sent_at: Option<String>,
+    /// When the text arrived here.
+    #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
+    pub received_at: String,
+    /// The number of the event that brought it.
+    #[schema(example = 42)]
+    pub event_seq: i64,
 }
 
 /// The time of a message.
@@ -293,7 +291,7 @@ impl From<MessageParameters> for MessageFilter {
 #[utoipa::path(
     operation_id = "get_message",
     get, path = "/api/v1/messages/{instance_id}/{id}", tag = "Messages", security(("token" = [])),
-    summary = "A message with its reactions, acks, file and the message that it quotes",
+    summary = "A message with its versions, reactions, acks, file and the message that it quotes",
     params(
         ("instance_id" = String, Path, description = "The instance of the message", example = "123"),
         ("id" = String, Path, description = "The id of the message", example = "ABCD1234"),
@@ -337,6 +335,9 @@ impl From<MessageReport> for Message {
             ack: report.ack,
             delivered_at: report.delivered_at.map(rfc3339),
             read_at: report.read_at.map(rfc3339),
+            is_service: report.is_service,
+            edited_at: report.edited_at.map(rfc3339),
+            revoked_at: report.revoked_at.map(rfc3339),
             group_sender: fields.group_sender,
             reactions: report.reactions.into_iter().map(CurrentReaction::from).collect(),
             reactions_truncated: report.reactions_truncated,
@@ -344,26 +345,13 @@ impl From<MessageReport> for Message {
     }
 }
 
-impl From<JobReport> for MessageFile {
-    fn from(job: JobReport) -> Self {
-        let file = job.file;
+impl From<Version> for MessageVersion {
+    fn from(version: Version) -> Self {
         Self {
-            state: job.state.as_str().to_owned(),
-            reason: job.reason,
-            url: file.as_ref().map(|file| format!("/api/v1/media/{}", file.object_key)),
-            content_type: file.as_ref().map(|file| file.content_type.clone()),
-            size: file.as_ref().map(|file| file.size),
-            filename: file.and_then(|file| file.served_name()),
-        }
-    }
-}
-
-impl From<MessageReaction> for CurrentReaction {
-    fn from(reaction: MessageReaction) -> Self {
-        Self {
-            from_number: reaction.from_number,
-            reaction: reaction.reaction,
-            reacted_at: rfc3339(reaction.reacted_at),
+            body: version.body,
+            sent_at: version.sent_at.map(rfc3339),
+            received_at: rfc3339(version.received_at),
+            event_seq: version.event_seq,
         }
     }
 }
@@ -374,6 +362,8 @@ impl From<MessageDetail> for MessageWithHistory {
             message: detail.message.into(),
             acks: detail.acks.into_iter().map(AckOfMessage::from).collect(),
             acks_truncated: detail.acks_truncated,
+            versions: detail.versions.into_iter().map(MessageVersion::from).collect(),
+            versions_truncated: detail.versions_truncated,
             quoted_message: detail.quoted.map(Message::from),
         }
     }

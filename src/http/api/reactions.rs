@@ -38,6 +38,17 @@ pub struct Reaction {
     pub last_received_at: String,
 }
 
+/// A person's current reaction to a message.
+#[derive(Serialize, ToSchema)]
+pub struct CurrentReaction {
+    #[schema(example = "573001112233@c.us")]
+    pub from_number: String,
+    #[schema(example = "👍")]
+    pub reaction: String,
+    #[schema(example = "2024-08-27T00:03:20Z", format = DateTime)]
+    pub reacted_at: String,
+}
+
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -73,6 +84,16 @@ pub async fn list(request: ListRequest<ReactionParameters>) -> Result<HttpRespon
             store.list_reactions(&scope, &filter, &paging).await
         })
         .await
+}
+
+impl From<MessageReaction> for CurrentReaction {
+    fn from(reaction: MessageReaction) -> Self {
+        Self {
+            from_number: reaction.from_number,
+            reaction: reaction.reaction,
+            reacted_at: rfc3339(reaction.reacted_at),
+        }
+    }
 }
 
 impl From<MessageReaction> for Reaction {

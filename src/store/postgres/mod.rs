@@ -271,14 +271,14 @@ fn keys(keys: &[MessageKey]) -> (Vec<&InstanceId>, Vec<&str>) {
     keys.iter().map(|key| (&key.instance_id, key.id.as_str())).unzip()
 }
 
-/// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+/// Returns the keys of the outgoing messages with these ids, in all instances but `-`. Service messages are none.
 async fn outgoing_with_ids(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
     Ok(sqlx::query_as!(
         MessageKey,
         r#"
         SELECT instance_id AS "instance_id: InstanceId", id
         FROM messages
-        WHERE from_me AND id = ANY($1) AND instance_id <> '-'
+        WHERE from_me AND NOT is_service AND id = ANY($1) AND instance_id <> '-'
         "#,
         ids,
     )

@@ -34,8 +34,9 @@ pub struct ChatReport {
     pub contact: Option<String>,
     pub is_group: bool,
     pub message_count: i64,
-    pub last_message_at: Timestamp,
-    pub last_message_id: String,
+    /// `None` if the chat has service messages alone. Lists leave out such chats.
+    pub last_message_at: Option<Timestamp>,
+    pub last_message_id: Option<String>,
     pub last_incoming_at: Option<Timestamp>,
     pub last_outgoing_at: Option<Timestamp>,
     /// The time of the first incoming message after the last outgoing one. `None` if nobody waits.
@@ -68,10 +69,10 @@ impl dyn Store + '_ {
         let index = Index::first(&[&OF_CONTACT], &conditions);
         let rows = queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?;
         let page = merge(paging, rows, |chat| {
-            let at = if filter.unanswered { chat.waiting_since } else { None };
-            SortKey::new(at.unwrap_or(chat.last_message_at), &chat.instance_id, vec![chat.chat_id.clone()])
+            let at = if filter.unanswered { chat.waiting_since } else { chat.last_message_at };
+            SortKey::new(at.unwrap_or(Timestamp::MIN), &chat.instance_id, vec![chat.chat_id.clone()])
         });
-        let sizes = sizes(&mut *queries, &last_messages(&page.rows)).await?;
+        let sizes = sizes(&mut *queries, &Vec::from_iter(page.rows.iter().filter_map(last_message))).await?;
         let mut page = page.within(PAGE_BYTES, &sizes);
         add_messages(&mut *queries, &mut page.rows).await?;
         queries.end().await?;
@@ -88,26 +89,23 @@ impl dyn Store + '_ {
 }
 
 async fn add_messages(queries: &mut dyn Queries, chats: &mut [ChatReport]) -> Result<(), StoreError> {
-    let keys = last_messages(chats);
-    let mut messages = reports(queries, &keys).await?;
-    for (chat, key) in chats.iter_mut().zip(keys) {
-        chat.last_message = messages.remove(&key);
+    let mut messages = reports(queries, &Vec::from_iter(chats.iter().filter_map(last_message))).await?;
+    for chat in chats {
+        chat.last_message = last_message(chat).and_then(|key| messages.remove(&key));
     }
     Ok(())
 }
 
-fn last_messages(chats: &[ChatReport]) -> Vec<MessageKey> {
-    let key =
-        |chat: &ChatReport| MessageKey { instance_id: chat.instance_id.clone(), id: chat.last_message_id.clone() };
-    chats.iter().map(key).collect()
+fn last_message(chat: &ChatReport) -> Option<MessageKey> {
+    Some(MessageKey { instance_id: chat.instance_id.clone(), id: chat.last_message_id.clone()? })
 }
 
 impl ChatFilter {
     fn conditions(&self) -> Vec<Condition> {
-        let waiting = self.unanswered.then_some(Condition::NotNull("waiting_since"));
+        let listed = Condition::NotNull(if self.unanswered { "waiting_since" } else { "last_message_at" });
         let group = self.is_group.map(|is_group| Condition::Flag("is_group", is_group));
         let contact = self.contact.clone().map(|contact| Condition::Is("contact", contact));
         let search = self.search.clone().map(|text| Condition::Contains("search", text));
-        [waiting, group, contact, search].into_iter().flatten().collect()
+        [Some(listed), group, contact, search].into_iter().flatten().collect()
     }
 }

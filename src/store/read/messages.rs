@@ -9,6 +9,7 @@ use super::chats::ChatReport;
 use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, instances, merge};
 use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
+use super::versions::CopiesRead;
 use crate::Store;
 use crate::StoreError;
 use crate::error::in_table;
@@ -17,6 +18,7 @@ use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
+use domain::message::version::{Version, versions};
 use domain::message::{Location, MessageFields, MessageKey};
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, SearchFilter, SearchQuery};
@@ -56,6 +58,12 @@ pub struct MessageReport {
     pub occurred_at: Timestamp,
     pub delivered_at: Option<Timestamp>,
     pub read_at: Option<Timestamp>,
+    /// True if nobody wrote the message: it is a notice of the gateway.
+    pub is_service: bool,
+    /// The time at which its text was last changed.
+    pub edited_at: Option<Timestamp>,
+    /// The time at which it was deleted.
+    pub revoked_at: Option<Timestamp>,
     /// The file of the message; of several, one that is stored.
     pub media: Option<JobReport>,
     /// The current reaction of each person.
@@ -72,6 +80,10 @@ pub struct MessageDetail {
     pub acks: Vec<StatedAck>,
     /// True if there are more acks than these.
     pub acks_truncated: bool,
+    /// The texts that the message had, the first one first.
+    pub versions: Vec<Version>,
+    /// True if there are more copies of the message than were read.
+    pub versions_truncated: bool,
     /// The message that this one answers, if it is in the database.
     pub quoted: Option<MessageReport>,
 }
@@ -302,7 +314,9 @@ async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<Mes
     let mut acks = queries.acks_of(&key).await?;
     let acks_truncated = acks.len() > ACKS as usize;
     acks.truncate(ACKS as usize);
-    Ok(Some(MessageDetail { message, acks, acks_truncated, quoted }))
+    let CopiesRead { copies, more: versions_truncated } = queries.copies_of(&key).await.map_err(in_table("events"))?;
+    let versions = versions(copies);
+    Ok(Some(MessageDetail { message, acks, acks_truncated, versions, versions_truncated, quoted }))
 }
 
 /// A row of `messages`.
@@ -330,6 +344,9 @@ pub(crate) struct MessageReportRow {
     pub(crate) occurred_at: Timestamp,
     pub(crate) delivered_at: Option<Timestamp>,
     pub(crate) read_at: Option<Timestamp>,
+    pub(crate) is_service: bool,
+    pub(crate) edited_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
 }
 
 impl From<MessageReportRow> for MessageReport {
@@ -363,6 +380,9 @@ impl From<MessageReportRow> for MessageReport {
             occurred_at: row.occurred_at,
             delivered_at: row.delivered_at,
             read_at: row.read_at,
+            is_service: row.is_service,
+            edited_at: row.edited_at,
+            revoked_at: row.revoked_at,
             media: None,
             reactions: vec![],
             reactions_truncated: false,

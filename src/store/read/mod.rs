@@ -22,6 +22,7 @@ pub(crate) mod messages;
 pub(crate) mod reactions;
 pub(crate) mod search;
 pub(crate) mod statistics;
+pub(crate) mod versions;
 
 /// The statements of one question, which all see the same rows. If it is dropped before its end, its connection is
 /// closed.
@@ -33,6 +34,7 @@ pub trait Queries:
     + statistics::StatisticsQueries
     + events::EventQueries
     + instances::InstanceQueries
+    + versions::VersionQueries
     + Send
 {
     /// Ends a question that was answered.

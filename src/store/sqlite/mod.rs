@@ -243,14 +243,14 @@ fn json<R: Serialize>(rows: impl IntoIterator<Item = R>) -> String {
     serde_json::to_string(&rows).expect("text, numbers and flags are JSON")
 }
 
-/// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+/// Returns the keys of the outgoing messages with these ids, in all instances but `-`. Service messages are none.
 async fn outgoing_with_ids(connection: &mut SqliteConnection, ids: &[String]) -> Result<Vec<MessageKey>, StoreError> {
     Ok(sqlx::query_as!(
         MessageKey,
         r#"
         SELECT instance_id AS "instance_id!: InstanceId", id AS "id!: String"
         FROM messages
-        WHERE from_me AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
+        WHERE from_me AND NOT is_service AND id IN (SELECT value FROM jsonb_each(?1)) AND instance_id <> '-'
         "#,
         json(ids),
     )

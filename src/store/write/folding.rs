@@ -8,11 +8,11 @@ use super::search::SearchRows;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
 use domain::chat::{ChatPlacement, UpdatedMessage};
-use domain::message::{
-    CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage, essential_copies,
+use domain::message::fold::{
+    CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, RecordedMessage, essential_copies,
 };
+use domain::message::{Message, MessageKey};
 use domain::search::{SearchEntry, first_words};
-use domain::time::timestamp::Timestamp;
 
 /// The limit on the bytes of texts that one batch may read again. From the ledger, a batch may read as much as one
 /// message can be folded from, because other instances wait meanwhile.
@@ -80,46 +80,42 @@ pub(crate) async fn write_messages(
     Ok(written)
 }
 
-/// Compares the copies with the last recorded one. Its time is the message's; its hash is looked up only where times
-/// are equal.
+/// Compares the copies with what is recorded of their messages.
 async fn known(
     rows: &mut impl MessageRows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
 ) -> Result<Vec<Known>, StoreError> {
     let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await.map_err(in_table("messages"))?;
-    let of_known: Vec<(RecordedMessage, Vec<LedgerCopy>)> =
-        recorded.into_iter().filter_map(|it| copies.remove(&it.key()).map(|copies| (it, copies))).collect();
-    let is_tied = |(recorded, copies): &&(RecordedMessage, Vec<LedgerCopy>)| {
-        copies.iter().any(|copy| copy.copy.fields.sent_at == recorded.sent_at)
-    };
-    let tied: Vec<i64> = of_known.iter().filter(is_tied).map(|(recorded, _)| recorded.event_seq).collect();
-    let hashes = if tied.is_empty() { HashMap::new() } else { rows.body_hashes(&tied).await? };
-    let known = of_known.into_iter().map(|(recorded, copies)| {
-        let hash = hashes.get(&recorded.event_seq).map(Vec::as_slice);
-        let is_later = |copy: &LedgerCopy| {
-            let (sent_at, body_sha256) = copy.order();
-            // If the ledger has no row of it, no copy of the same time is known to come after it.
-            let is_greater = || hash.is_some_and(|hash| body_sha256.as_slice() > hash);
-            sent_at > recorded.sent_at || (sent_at == recorded.sent_at && is_greater())
-        };
-        let (later, early): (Vec<LedgerCopy>, Vec<LedgerCopy>) = copies.into_iter().partition(is_later);
-        if !later.is_empty() && recorded.hides_chat_from(&Message::fold(&later).fields) {
-            return Known { recorded, later: vec![], early: [early, later].concat() };
-        }
-        Known { recorded, later, early }
+    let known = recorded.into_iter().filter_map(|recorded| {
+        let (later, early) = recorded.split(copies.remove(&recorded.key())?);
+        Some(Known { recorded, later, early })
     });
     Ok(known.collect())
 }
 
-/// Lays the later copies over the recorded messages.
+/// Lays the later copies over the recorded messages. A service message that turns out to be a real one begins anew.
 async fn overlay(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
     let overlaid = messages.into_iter().filter(|it| !it.later.is_empty());
-    let overlaid =
-        overlaid.map(|it| (Message::fold(&it.later).laid_over(&it.recorded), ChatPlacement::from(&it.recorded)));
+    let overlaid: Vec<(Message, RecordedMessage)> =
+        overlaid.map(|it| (Message::fold(&it.later), it.recorded)).collect();
+    let real = overlaid.iter().filter(|(message, recorded)| recorded.is_service && !message.is_service);
+    let real: Vec<MessageKey> = real.map(|(message, _)| message.key()).collect();
+    if !real.is_empty() {
+        all_written("messages", real.len(), rows.empty_messages(&real).await?)?;
+    }
+    let may_reword = |(message, recorded): &&(Message, RecordedMessage)| {
+        message.wording.is_some() && message.edit.is_none() && !recorded.is_service
+    };
+    let worded: Vec<&Message> = overlaid.iter().filter(may_reword).map(|(message, _)| message).collect();
+    let reworded = if worded.is_empty() { HashSet::new() } else { rows.reworded(&worded).await? };
+    let overlaid = overlaid.into_iter().map(|(message, recorded)| {
+        let changes_text = reworded.contains(&message.key());
+        (message.laid_over(&recorded, changes_text), ChatPlacement::from(&recorded))
+    });
     rewrite(rows, overlaid.collect(), limit).await
 }
 
@@ -169,7 +165,7 @@ fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>
     pieces
 }
 
-/// Folds messages from their copies, which are read page by page. Only those are kept that say something.
+/// Folds messages from their copies, which are read page by page. Only what the message depends on is kept.
 async fn fold_piece(
     rows: &mut (impl MessageRows + SearchRows),
     messages: Vec<Known>,
@@ -177,6 +173,8 @@ async fn fold_piece(
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
     let keys: Vec<MessageKey> = messages.iter().map(|it| it.recorded.key()).collect();
+    // A rebuild has applied the copies up to the last of these. Otherwise, all that the ledger holds are applied.
+    let last = if limit == FoldLimit::None { last } else { i64::MAX };
     let mut kept = BTreeMap::<MessageKey, Vec<LedgerCopy>>::new();
     let mut reached = Some(0);
     while let Some(after) = reached.filter(|reached| *reached < last) {
@@ -187,9 +185,7 @@ async fn fold_piece(
     }
     let folded = messages.into_iter().filter_map(|it| {
         let message = Message::fold(&kept.remove(&it.recorded.key())?);
-        let arrivals = it.early.iter().chain(&it.later).map(|copy| copy.received_at);
-        let received_at = arrivals.fold(message.received_at, Timestamp::min);
-        Some((Message { received_at, ..message }.laid_over(&it.recorded), ChatPlacement::from(&it.recorded)))
+        Some((message.laid_over(&it.recorded, false), ChatPlacement::from(&it.recorded)))
     });
     rewrite(rows, folded.collect(), limit).await
 }

@@ -1,6 +1,6 @@
 //! Messages. Each is a function of its copies in the ledger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::StoreError;
 use domain::event::EventState;
 use domain::instance::InstanceId;
-use domain::message::{CopySizes, LedgerCopy, Message, MessageKey, RecordedMessage};
+use domain::message::fold::{ChangeTime, CopySizes, LedgerCopy, RecordedMessage, Revocation};
+use domain::message::{Message, MessageKey};
 use domain::search::MAX_UNFOLDED_BYTES;
 use domain::time::timestamp::Timestamp;
 
@@ -35,7 +36,6 @@ pub(crate) struct CopyPage {
 pub(crate) struct CopyColumns {
     pub(crate) instance_id: InstanceId,
     pub(crate) body: Option<Vec<u8>>,
-    pub(crate) body_sha256: Vec<u8>,
     pub(crate) received_at: Timestamp,
     pub(crate) seq: i64,
     pub(crate) state: String,
@@ -45,9 +45,7 @@ impl From<Vec<CopyColumns>> for CopyPage {
     fn from(rows: Vec<CopyColumns>) -> Self {
         let reached = rows.last().map(|row| row.seq);
         let applied = rows.into_iter().filter(|row| row.state == EventState::Applied.as_str());
-        let copy = |row: CopyColumns| {
-            LedgerCopy::of_ledger(row.instance_id, &row.body?, &row.body_sha256, row.received_at, row.seq)
-        };
+        let copy = |row: CopyColumns| LedgerCopy::of_ledger(row.instance_id, &row.body?, row.received_at, row.seq);
         Self { copies: applied.filter_map(copy).collect(), reached }
     }
 }
@@ -77,6 +75,13 @@ pub(crate) struct MessageColumns<'m> {
     pub(crate) received_at: Timestamp,
     pub(crate) occurred_at: Timestamp,
     pub(crate) event_seq: i64,
+    pub(crate) last_sent_at: Option<Timestamp>,
+    pub(crate) is_service: bool,
+    pub(crate) edited_at: Option<Timestamp>,
+    pub(crate) edited_sent_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) revoked_sent_at: Option<Timestamp>,
+    pub(crate) revoked_seq: Option<i64>,
     pub(crate) ack: &'m str,
     pub(crate) ack_rank: i16,
 }
@@ -84,6 +89,8 @@ pub(crate) struct MessageColumns<'m> {
 impl<'m> From<&'m Message> for MessageColumns<'m> {
     fn from(message: &'m Message) -> Self {
         let fields = &message.fields;
+        let (edited_at, edited_sent_at) = change_columns(message.edit);
+        let (revoked_at, revoked_sent_at) = change_columns(message.revocation.map(|it| it.time));
         Self {
             instance_id: &message.instance_id,
             id: &message.id,
@@ -107,9 +114,35 @@ impl<'m> From<&'m Message> for MessageColumns<'m> {
             received_at: message.received_at,
             occurred_at: message.occurred_at(),
             event_seq: message.event_seq,
+            last_sent_at: message.last_sent_at,
+            is_service: message.is_service,
+            edited_at,
+            edited_sent_at,
+            revoked_at,
+            revoked_sent_at,
+            revoked_seq: message.revocation.map(|Revocation { seq, .. }| seq),
             ack: &message.ack.ack,
             ack_rank: message.ack.rank,
         }
+    }
+}
+
+/// The two columns of a [`ChangeTime`].
+fn change_columns(time: Option<ChangeTime>) -> (Option<Timestamp>, Option<Timestamp>) {
+    (time.map(|time| time.at), time.and_then(|time| time.sent_at))
+}
+
+/// A message with a text, as a parameter of a statement.
+#[derive(Serialize)]
+pub(crate) struct WordedMessage<'m> {
+    pub(crate) instance_id: &'m InstanceId,
+    pub(crate) id: &'m str,
+    pub(crate) body: Option<&'m str>,
+}
+
+impl<'m> From<&&'m Message> for WordedMessage<'m> {
+    fn from(message: &&'m Message) -> Self {
+        Self { instance_id: &message.instance_id, id: &message.id, body: message.fields.body.as_deref() }
     }
 }
 
@@ -130,8 +163,11 @@ pub(crate) trait MessageRows {
     /// Returns the beginnings of the messages' bodies, as far as their words go, of those that have one.
     async fn beginnings(&mut self, keys: &[MessageKey]) -> Result<Vec<(MessageKey, String)>, StoreError>;
 
-    /// Returns the hashes of these rows of the ledger.
-    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError>;
+    /// Returns those of these messages whose recorded text is another.
+    async fn reworded(&mut self, messages: &[&Message]) -> Result<HashSet<MessageKey>, StoreError>;
+
+    /// Removes the contents of recorded messages, and returns how many these are.
+    async fn empty_messages(&mut self, keys: &[MessageKey]) -> Result<u64, StoreError>;
 
     /// Returns the number of copies of each message in the ledger, applied or not, and the size of their bodies. Of
     /// each message, at most one copy more than may be folded is counted. No body is read for that.
@@ -141,6 +177,6 @@ pub(crate) trait MessageRows {
     /// most those that may be folded, but at least one copy is returned.
     async fn copies(&mut self, keys: &[MessageKey], after: i64, last: i64) -> Result<CopyPage, StoreError>;
 
-    /// Returns the keys of the outgoing messages with these ids, in all instances but `-`.
+    /// Returns the keys of the outgoing messages with these ids, in all instances but `-`. Service messages are none.
     async fn outgoing_with_ids(&mut self, ids: &[String]) -> Result<Vec<MessageKey>, StoreError>;
 }

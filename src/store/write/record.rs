@@ -21,7 +21,8 @@ use domain::chat::response_tracker::AnswersAround;
 use domain::event::Event;
 use domain::event::batch::{LedgerRow, LedgerRows, Receipt, TableChanges, fold_acks, message_copies};
 use domain::message::ack::{AckRaise, MessageAck};
-use domain::message::{Message, MessageKey, TOO_MANY_COPIES};
+use domain::message::fold::TOO_MANY_COPIES;
+use domain::message::{Message, MessageKey};
 use domain::search::SearchEntry;
 
 /// The statements on a connection inside a transaction that holds the ledger's clock.
@@ -111,8 +112,10 @@ async fn claim_acks(
     acks: &[MessageAck],
     written: &Written,
 ) -> Result<Vec<MessageAck>, StoreError> {
-    let turned = written.rewritten.iter().filter(|it| !it.before.from_me).map(|it| &it.message);
-    let outgoing = |it: &&Message| it.fields.from_me && !it.instance_id.is_unstated();
+    let turned = written.rewritten.iter().filter(|it| !it.before.from_me || it.before.is_service);
+    let turned = turned.map(|it| &it.message);
+    // A service message can turn out to be an incoming one.
+    let outgoing = |it: &&Message| it.fields.from_me && !it.is_service && !it.instance_id.is_unstated();
     let mut owners: Vec<MessageKey> =
         written.inserted.iter().chain(turned).filter(outgoing).map(Message::key).collect();
     let mut unclaimed: Vec<MessageAck> = acks.iter().filter(|ack| ack.instance_id.is_unstated()).cloned().collect();

@@ -17,16 +17,22 @@ pub enum Table {
     Contents,
     /// The messages that the instance sent.
     Outgoing,
+    /// The messages that were deleted.
+    Deleted,
+    /// The messages that nobody wrote.
+    Notices,
     Acks,
     Reactions,
     Media,
 }
 
 /// Each table with the query for its rows, and whether every acknowledged row must be among them.
-const TABLES: [(Table, &str, bool); 6] = [
+const TABLES: [(Table, &str, bool); 8] = [
     (Table::Messages, "SELECT instance_id, id FROM messages", true),
     (Table::Contents, "SELECT instance_id, id, chat_id, length(body) FROM messages", false),
     (Table::Outgoing, "SELECT instance_id, id FROM messages WHERE from_me", true),
+    (Table::Deleted, "SELECT instance_id, id FROM messages WHERE revoked_at IS NOT NULL", true),
+    (Table::Notices, "SELECT instance_id, id FROM messages WHERE is_service AND type <> 'revoked'", true),
     (Table::Acks, "SELECT instance_id, message_id, ack FROM message_acks", true),
     (
         Table::Reactions,

@@ -115,7 +115,9 @@ impl TrafficSource {
         match self.rng.below(100) {
             0..60 => self.message(instance),
             60..82 if !self.messages.is_empty() => self.ack(),
-            82..90 if !self.messages.is_empty() => self.reaction(),
+            82..86 if !self.messages.is_empty() => self.reaction(),
+            86..88 if !self.messages.is_empty() => self.deletion(),
+            88..90 => self.notice(instance),
             90..93 => self.idle(instance, json!({"event_type": "test_webhook"}).to_string().into_bytes()),
             93..95 => self.idle(instance, json!({"event_type": "presence"}).to_string().into_bytes()),
             _ => {
@@ -174,6 +176,31 @@ impl TrafficSource {
         let reacted_at = Timestamp::from_millis(at as i64 * 1_000).to_rfc3339();
         meaning.row(Table::Reactions, format!("{instance}|{id}|{from}|{emoji}|{reacted_at}"));
         let body = self.unique(reaction(&id, &from, json!(emoji), json!(at)));
+        SimulatedDelivery { instance: Some(instance), body, meaning }
+    }
+
+    /// Returns the news that a message was deleted, which may come before the message.
+    fn deletion(&mut self) -> SimulatedDelivery {
+        let (id, instance) = self.rng.pick(&self.messages).clone();
+        let mut meaning = ExpectedRows::default();
+        meaning.row(Table::Messages, format!("{instance}|{id}"));
+        meaning.row(Table::Contents, format!("{instance}|{id}|NULL|NULL"));
+        meaning.row(Table::Deleted, format!("{instance}|{id}"));
+        let event_type = *self.rng.pick(&["message_revoked", "message_deleted"]);
+        let body = json!({"event_type": event_type, "id": id, "timestamp": EPOCH + self.rng.below(1_000_000)});
+        SimulatedDelivery { instance: Some(instance), body: self.unique(body.to_string().into_bytes()), meaning }
+    }
+
+    /// Returns a message that nobody wrote.
+    fn notice(&mut self, instance: &'static str) -> SimulatedDelivery {
+        let (id, person) = (self.id(), self.person());
+        let mut meaning = ExpectedRows::default();
+        meaning.row(Table::Messages, format!("{instance}|{id}"));
+        meaning.row(Table::Contents, format!("{instance}|{id}|{person}|NULL"));
+        meaning.row(Table::Notices, format!("{instance}|{id}"));
+        meaning.row(Table::Acks, format!("{instance}|{id}|pending"));
+        let kind = *self.rng.pick(&["call_log", "e2e_notification", "gp2"]);
+        let body = received(&id, json!({"chat_id": person, "type": kind, "body": ""}));
         SimulatedDelivery { instance: Some(instance), body, meaning }
     }
 

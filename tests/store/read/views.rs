@@ -37,7 +37,7 @@ async fn a_message_is_shown_with_all_that_is_known_of_it() {
                        occurred_at, sent_at, received_at, local_time, local_day, local_hour, local_weekday, type, body, \
                        quoted_message_id, quoted_body, reactions, media_state, media_key, content_type, size, file_name, \
                        delivery, delivered_at, read_at, seconds_to_delivered, seconds_to_read, status, vcard, latitude, \
-                       longitude";
+                       longitude, is_service, edited_at, revoked_at";
         let rows = world.rows(&format!("SELECT {columns} FROM v_messages ORDER BY occurred_at")).await;
         assert_eq!(
             rows,
@@ -45,11 +45,11 @@ async fn a_message_is_shown_with_all_that_is_known_of_it() {
                 "7|in-1|573001112233@c.us|573001112233|Juan Pérez|0|incoming|0|573001112233@c.us|Juan Pérez|\
                  2024-08-27T00:00:00.000Z|2024-08-27T00:00:00.000Z|2024-08-27T00:06:40.004Z|\
                  2024-08-26T19:00:00.000|2024-08-26|19|1|text|Hola|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|\
-                 NULL|NULL|NULL|NULL|NULL|received|NULL|NULL|NULL",
+                 NULL|NULL|NULL|NULL|NULL|received|NULL|NULL|NULL|0|NULL|NULL",
                 "7|out-1|573001112233@c.us|573001112233|Juan Pérez|0|outgoing|1|573009998877@c.us|NULL|\
                  2024-08-27T00:01:30.000Z|2024-08-27T00:01:30.000Z|2024-08-27T00:06:40.004Z|\
                  2024-08-26T19:01:30.000|2024-08-26|19|1|text|¡Hola!|in-1|Hola|👍 ❤️|NULL|NULL|NULL|NULL|NULL|\
-                 read|2024-08-27T00:06:41.004Z|2024-08-27T00:07:41.004Z|311|371|sent|NULL|NULL|NULL",
+                 read|2024-08-27T00:06:41.004Z|2024-08-27T00:07:41.004Z|311|371|sent|NULL|NULL|NULL|0|NULL|NULL",
             ]
         );
     })

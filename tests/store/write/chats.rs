@@ -109,7 +109,7 @@ async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_go
             event("7", received("D", in_chat("new", 6)), later(1)),
         ];
         record(&store, &moved).await;
-        assert_eq!(world.rows(CHATS).await, ["both|Juan Pérez|1|B|B|NULL", "new|Juan Pérez|3|D|D|NULL"]);
+        assert_eq!(world.rows(CHATS).await, ["both|Juan Pérez|1|B|B|NULL", "new|Juan Pérez|3|C|C|NULL"]);
     })
     .await;
 }

@@ -64,7 +64,7 @@ async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
         let bodies = [
             received("A", json!({"timestamp": "soon"})),
             ack("A", "read"),
-            json!({"event_type": "message_deleted", "id": "A"}).to_string().into_bytes(),
+            json!({"event_type": "presence_update", "id": "A"}).to_string().into_bytes(),
             b"hola".to_vec(),
             json!({"event_type": "message_sent", "instance_id": "8", "id": "B", "chat_id": "p@c.us"})
                 .to_string()
@@ -79,7 +79,7 @@ async fn the_ledger_says_what_an_event_is_about_and_what_became_of_it() {
             [
                 "message_received|A|573001112233@c.us|1|applied|unusable:timestamp",
                 "ack_update|A|NULL|1|applied|NULL",
-                "message_deleted|A|NULL|1|ignored|NULL",
+                "presence_update|A|NULL|1|ignored|NULL",
                 "NULL|NULL|NULL|1|quarantined|not_json",
                 "message_sent|B|p@c.us|1|quarantined|instance_mismatch",
             ]

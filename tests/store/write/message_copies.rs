@@ -59,8 +59,8 @@ async fn a_live_location_of_a_day_ends_at_its_last_position() {
         let day: Vec<Event> = (0..3_000).map(position).collect();
         let receipts = record_all(&store, &day).await;
         assert!(receipts.iter().all(|receipt| !receipt.duplicate && !receipt.quarantined));
-        let last = Timestamp::from_seconds(SECOND + 2_999 * 28).to_rfc3339();
-        let expected = format!("29.99|{last}|{last}|{}", arrival(0).to_rfc3339());
+        let first = Timestamp::from_seconds(SECOND).to_rfc3339();
+        let expected = format!("29.99|{first}|{first}|{}", arrival(0).to_rfc3339());
         assert_eq!(world.value(LAST).await, expected);
         assert!(record_all(&store, &day).await.iter().all(|receipt| receipt.duplicate), "repeats change nothing");
         assert_eq!(world.value(LAST).await, expected);
@@ -85,17 +85,17 @@ async fn a_copy_in_its_order_and_an_ack_read_nothing_of_what_came_before() {
         let events = "UPDATE events SET body = NULL, message_id = 'elsewhere' WHERE seq <> 2";
         world.execute(&format!("{events}; DELETE FROM message_acks; DELETE FROM media")).await;
 
-        // One copy has a later time; the other has the same time and a greater hash.
+        // One copy has a later time; the next has the same, and comes later; a deletion is in order at any time.
         record(&store, &[copy(2, 2, json!({"body": "", "type": "video"}))]).await;
-        let greater = (3..).map(|n| copy(n, 2, json!({"body": "", "status": "seen"})));
-        let second = copy(2, 2, json!({"body": "", "type": "video"})).body_sha256;
-        let greater = greater.into_iter().find(|event| event.body_sha256 > second).expect("half of them are");
-        record(&store, &[greater]).await;
+        record(&store, &[copy(3, 2, json!({"body": "", "status": "seen"}))]).await;
+        record(&store, &[copy(4, 1, json!({"body": "", "type": "revoked", "status": "gone"}))]).await;
         let played = json!({"event_type": "ack_update", "id": "A", "ack": "played"});
         record(&store, &[event("7", played.to_string(), later(9_000))]).await;
-        let row = "SELECT sender_name, body, vcard, media_url, type, status, ack, delivered_at, read_at FROM messages";
+        let row = "SELECT sender_name, body, vcard, media_url, type, status, ack, delivered_at, read_at, revoked_at \
+                   FROM messages";
         let (delivered, read) = (later(1_001).to_rfc3339(), later(1_004).to_rfc3339());
-        let expected = format!("Juan Pérez|El menú|v|/x.jpg|text|seen|played|{delivered}|{read}");
+        let revoked = Timestamp::from_seconds(SECOND + 1).to_rfc3339();
+        let expected = format!("Juan Pérez|El menú|v|/x.jpg|text|seen|played|{delivered}|{read}|{revoked}");
         assert_eq!(world.rows(row).await, [expected]);
         let found = match world.backend {
             Backend::Sqlite => "SELECT words FROM message_search",
@@ -218,9 +218,8 @@ async fn a_copy_that_makes_a_message_outgoing_claims_its_acks() {
     .await;
 }
 
-/// The last message of its chat changes by copies that arrive in order, so no other message can take its place.
 #[test]
-async fn the_last_message_of_a_chat_that_moves_on_or_back_is_where_it_belongs() {
+async fn the_last_message_of_a_chat_that_moves_back_or_to_another_is_where_it_belongs() {
     on_both(async |world| {
         let store = world.open().await;
         let other = event("7", received("B", json!({"timestamp": SECOND + 5, "sender_name": "Eva"})), arrival(0));
@@ -228,9 +227,11 @@ async fn the_last_message_of_a_chat_that_moves_on_or_back_is_where_it_belongs() 
         let chat = "SELECT chat_id, message_count, last_message_id, last_message_at, name FROM chats ORDER BY chat_id";
         let at = |second| Timestamp::from_seconds(SECOND + second).to_rfc3339();
         record(&store, &[copy(2, 30, json!({"sender_name": "Ana"}))]).await;
-        assert_eq!(world.rows(chat).await, [format!("573001112233@c.us|2|A|{}|Ana", at(30))]);
-        record(&store, &[copy(3, 31, json!({"sender_name": "Ana", "chat_id": "1@c.us"}))]).await;
-        let [first, second] = [format!("1@c.us|1|A|{}|Ana", at(31)), format!("573001112233@c.us|1|B|{}|Eva", at(5))];
+        assert_eq!(world.rows(chat).await, [format!("573001112233@c.us|2|A|{}|Ana", at(9))]);
+        record(&store, &[copy(3, 2, json!({"sender_name": "Ana"}))]).await;
+        assert_eq!(world.rows(chat).await, [format!("573001112233@c.us|2|B|{}|Eva", at(5))]);
+        record(&store, &[copy(4, 31, json!({"sender_name": "Ana", "chat_id": "1@c.us"}))]).await;
+        let [first, second] = [format!("1@c.us|1|A|{}|Ana", at(2)), format!("573001112233@c.us|1|B|{}|Eva", at(5))];
         assert_eq!(world.rows(chat).await, [first, second]);
         check(&world).await;
     })

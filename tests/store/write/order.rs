@@ -1,4 +1,5 @@
-//! Order and repetition do not matter: every table but the ledger's numbers is a function of the set of events.
+//! Order and repetition do not matter: every table is a function of the set of events with their numbers, in whatever
+//! order and batches they are applied.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use buzon::domain::event::Event;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::Store;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
@@ -17,6 +19,9 @@ use crate::support::events::event;
 
 /// An event as it arrived: its instance, body and arrival.
 type Fixed = (String, String, Timestamp);
+
+/// Events that are applied together, with the number of the first of them. The others have those after it.
+type Batch = (usize, Vec<Fixed>);
 
 /// Generates bodies with few values, so that events collide: the same ids in several instances, the same times, the
 /// same words.
@@ -40,12 +45,20 @@ fn body() -> impl Strategy<Value = Value> {
     let stated = prop_oneof![Just(json!(null)), ack().prop_map(|ack| json!(ack))];
     let group = prop_oneof![Just(json!(null)), Just(json!(true)), Just(json!(0))];
     let texts = (text(), text(), text(), text());
-    let message = (id(), any::<bool>(), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
-        |(id, sent, from_me, (chat, group), time, (name, body, media, vcard), ack)| {
+    let event_type = prop_oneof![
+        5 => Just("message_received"), 4 => Just("message_sent"), 1 => Just("message_revoked"),
+        1 => Just("message_deleted"),
+    ];
+    let kind = prop_oneof![
+        4 => Just(json!("text")), 1 => Just(json!(null)), 1 => Just(json!("unknown")), 1 => Just(json!("ciphertext")),
+        1 => Just(json!("reaction")), 1 => Just(json!("revoked")),
+    ];
+    let message = (id(), (event_type, kind), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
+        |(id, (event_type, kind), from_me, (chat, group), time, (name, body, media, vcard), ack)| {
             json!({
-                "event_type": if sent { "message_sent" } else { "message_received" }, "id": id, "from_me": from_me,
-                "chat_id": chat, "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
-                "is_group": group, "ack": ack,
+                "event_type": event_type, "id": id, "from_me": from_me, "type": kind, "from": "5", "chat_id": chat,
+                "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
+                "is_group": group, "ack": ack, "quoted_message_id": if kind == "reaction" { "A" } else { "" },
             })
         },
     );
@@ -77,21 +90,34 @@ fn events() -> impl Strategy<Value = Vec<Fixed>> {
     })
 }
 
-/// Generates the same events in another order, some of them repeated, and the sizes of their batches.
-fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Fixed>, Vec<usize>)> {
-    let shuffled = events().prop_flat_map(|events| {
-        let repeated = prop::sample::subsequence(events.clone(), 0..=events.len());
-        let deliveries = repeated.prop_map({
-            let events = events.clone();
-            move |repeated| [events.clone(), repeated].concat()
-        });
-        (Just(events), deliveries.prop_shuffle())
+/// Generates events, and batches in any order in which they are applied. Events that were applied before may come again.
+fn deliveries() -> impl Strategy<Value = (Vec<Fixed>, Vec<Batch>)> {
+    let batches = (events(), prop::collection::vec(1..5_usize, 14)).prop_flat_map(|(events, sizes)| {
+        let batches = in_batches(&events, &sizes);
+        (Just(events), Just(batches).prop_shuffle())
     });
-    (shuffled, prop::collection::vec(1..5_usize, 30))
-        .prop_map(|((events, deliveries), sizes)| (events, deliveries, sizes))
+    (batches, prop::collection::vec(any::<Option<Index>>(), 14)).prop_map(|((events, mut batches), repeats)| {
+        let mut applied = Vec::new();
+        for ((_, batch), repeat) in batches.iter_mut().zip(repeats) {
+            applied.extend(batch.clone());
+            batch.extend(repeat.map(|repeat| repeat.get(&applied).clone()));
+        }
+        (events, batches)
+    })
 }
 
-async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: impl Iterator<Item = &[Fixed]>) -> Vec<String> {
+fn in_batches(events: &[Fixed], sizes: &[usize]) -> Vec<Batch> {
+    let (mut rest, mut number, mut batches) = (events, 1, Vec::new());
+    for size in sizes {
+        let (batch, others) = rest.split_at((*size).min(rest.len()));
+        batches.extend((!batch.is_empty()).then(|| (number, batch.to_vec())));
+        (rest, number) = (others, number + batch.len());
+    }
+    batches
+}
+
+/// Returns the rows after the batches were applied, and the numbers in them.
+async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: &[Batch]) -> Vec<String> {
     const TABLES: [&str; 8] =
         ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
     let clear: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
@@ -99,38 +125,30 @@ async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: impl Iterato
     if world.backend == Backend::Sqlite {
         world.execute("INSERT INTO message_words (message_words) VALUES ('delete-all')").await;
     }
-    for batch in batches {
+    for (number, batch) in batches {
+        world.execute(&format!("UPDATE ledger_clock SET seq = {number} - 1")).await;
         let events: Vec<Event> =
             batch.iter().map(|(instance, body, arrival)| event(instance, body, *arrival)).collect();
         record(store, &events).await;
     }
-    world.dump().await
-}
-
-fn in_batches<'d>(deliveries: &'d [Fixed], sizes: &[usize]) -> Vec<&'d [Fixed]> {
-    let mut rest = deliveries;
-    let mut batches = Vec::new();
-    for size in sizes {
-        let (batch, others) = rest.split_at((*size).min(rest.len()));
-        batches.extend((!batch.is_empty()).then_some(batch));
-        rest = others;
-    }
-    batches.extend((!rest.is_empty()).then_some(rest));
-    batches
+    let numbers = "SELECT instance_id, id, event_seq, revoked_seq FROM messages ORDER BY instance_id, id";
+    [world.dump().await, world.rows(numbers).await].concat()
 }
 
 #[test]
-fn any_order_with_repeats_in_any_batches_gives_the_same_rows_on_both_databases() {
+fn numbered_events_in_any_order_with_repeats_in_any_batches_give_the_same_rows_on_both_databases() {
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&deliveries(), |(events, deliveries, sizes)| {
+    let outcome = runner.run(&deliveries(), |(events, batches)| {
         let mut dumps = Vec::new();
         for (world, store) in worlds.iter().zip(&stores) {
-            dumps.push(runtime.block_on(rows_after(world, store, std::iter::once(events.as_slice()))));
-            dumps.push(runtime.block_on(rows_after(world, store, events.chunks(1))));
-            dumps.push(runtime.block_on(rows_after(world, store, in_batches(&deliveries, &sizes).into_iter())));
+            let together = [(1, events.clone())];
+            let one_by_one = in_batches(&events, &vec![1; events.len()]);
+            for batches in [together.as_slice(), &one_by_one, &batches] {
+                dumps.push(runtime.block_on(rows_after(world, store, batches)));
+            }
             runtime.block_on(waiting::assert_as_defined(world, "true"));
         }
         for dump in &dumps[1..] {

@@ -194,8 +194,10 @@ impl World {
                 "messages",
                 "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
                  quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, ack, ack_rank, \
-                 group_sender, received_at, occurred_at, delivered_at, read_at, \
-                 (SELECT events.body_sha256 FROM events WHERE events.seq = messages.event_seq)",
+                 group_sender, received_at, occurred_at, delivered_at, read_at, last_sent_at, is_service, \
+                 edited_at, edited_sent_at, revoked_at, revoked_sent_at, \
+                 (SELECT events.body_sha256 FROM events WHERE events.seq = messages.event_seq), \
+                 (SELECT events.body_sha256 FROM events WHERE events.seq = messages.revoked_seq)",
             ),
             ("message_acks", "instance_id, message_id, ack, ack_rank, received_at, last_received_at"),
             (
@@ -204,7 +206,7 @@ impl World {
             ),
             (
                 "chats",
-                "instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at, \
+                "instance_id, chat_id, name, name_at, name_message_id, message_count, service_count, last_message_at, \
                  last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id, contact, \
                  is_group, search, waiting_since, waiting_id",
             ),

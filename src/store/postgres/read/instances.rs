@@ -55,7 +55,7 @@ impl InstanceQueries for ReadTransaction<Postgres> {
             LEFT JOIN LATERAL (
                 SELECT occurred_at
                 FROM messages
-                WHERE instance_id = wanted.instance_id
+                WHERE instance_id = wanted.instance_id AND NOT is_service
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
             ) AS latest ON TRUE
@@ -64,7 +64,7 @@ impl InstanceQueries for ReadTransaction<Postgres> {
                     count(*) FILTER (WHERE NOT from_me) AS incoming,
                     count(*) FILTER (WHERE from_me) AS outgoing
                 FROM messages
-                WHERE instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at < $3
+                WHERE instance_id = wanted.instance_id AND occurred_at >= $2 AND occurred_at < $3 AND NOT is_service
             ) AS today
             CROSS JOIN LATERAL (
                 SELECT count(*) AS quarantined

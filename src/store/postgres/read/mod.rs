@@ -15,6 +15,7 @@ mod media;
 mod messages;
 pub(crate) mod search;
 mod statistics;
+mod versions;
 
 /// Begins a question, whose statements all see the same rows. A plan is made for each statement, because the best index
 /// depends on the values. No plan may read a whole table, or sort rows that an index has in order. If rows must be

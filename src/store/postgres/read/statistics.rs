@@ -60,7 +60,10 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     type,
                     count(*) AS messages
                 FROM messages
-                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                WHERE instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                    AND NOT is_service
                 GROUP BY 1, 2, 3
             ) AS counted
             GROUP BY 1, 2, 3, 4
@@ -98,7 +101,10 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     from_me,
                     count(*) AS messages
                 FROM messages
-                WHERE instance_id = instance.id AND occurred_at >= slice.since AND occurred_at < slice.until
+                WHERE instance_id = instance.id
+                    AND occurred_at >= slice.since
+                    AND occurred_at < slice.until
+                    AND NOT is_service
                 GROUP BY 1, 2
             ) AS counted
             GROUP BY 1, 2
@@ -154,6 +160,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     ) AS read
                 FROM messages
                 WHERE from_me
+                    AND NOT is_service
                     AND instance_id = instance.id
                     AND occurred_at >= slice.since
                     AND occurred_at < slice.until

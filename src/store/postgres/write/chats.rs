@@ -17,6 +17,7 @@ impl ChatRows for PgConnection {
             SELECT
                 chats.instance_id AS "instance_id: InstanceId", chats.chat_id,
                 chats.name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.message_count,
+                chats.service_count,
                 chats.last_incoming_at AS "last_incoming_at: Timestamp", chats.last_incoming_id,
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp", chats.last_outgoing_id,
                 chats.waiting_since AS "waiting_since: Timestamp", chats.waiting_id
@@ -38,7 +39,7 @@ impl ChatRows for PgConnection {
             SELECT
                 key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
                 named.sender_name AS "name?", named.occurred_at AS "name_at?: Timestamp", named.id AS "name_message_id?",
-                0::int8 AS "message_count!",
+                0::int8 AS "message_count!", 0::int8 AS "service_count!",
                 incoming.occurred_at AS "last_incoming_at?: Timestamp", incoming.id AS "last_incoming_id?",
                 outgoing.occurred_at AS "last_outgoing_at?: Timestamp", outgoing.id AS "last_outgoing_id?",
                 NULL::timestamptz AS "waiting_since?: Timestamp", NULL::text AS "waiting_id?"
@@ -51,6 +52,7 @@ impl ChatRows for PgConnection {
                     AND messages.instance_id = key.instance_id
                     AND messages.chat_id = key.chat_id
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.occurred_at DESC, messages.id DESC
                 LIMIT 1
             ) AS incoming ON true
@@ -61,6 +63,7 @@ impl ChatRows for PgConnection {
                     AND messages.instance_id = key.instance_id
                     AND messages.chat_id = key.chat_id
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.occurred_at DESC, messages.id DESC
                 LIMIT 1
             ) AS outgoing ON true
@@ -72,6 +75,7 @@ impl ChatRows for PgConnection {
                     AND messages.chat_id = key.chat_id
                     AND NOT messages.from_me
                     AND NOT messages.is_group
+                    AND NOT messages.is_service
                     AND messages.sender_name IS NOT NULL
                 ORDER BY messages.occurred_at DESC, messages.id DESC
                 LIMIT 1
@@ -95,19 +99,21 @@ impl ChatRows for PgConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
-                contact, is_group, search, waiting_since, waiting_id
+                contact, is_group, search, waiting_since, waiting_id, service_count
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::timestamptz[],
                 $8::text[], $9::timestamptz[], $10::text[], $11::timestamptz[], $12::text[],
-                $13::text[], $14::bool[], $15::text[], $16::timestamptz[], $17::text[]
+                $13::text[], $14::bool[], $15::text[], $16::timestamptz[], $17::text[],
+                $18::int8[]
             )
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
                 name_at = excluded.name_at,
                 name_message_id = excluded.name_message_id,
                 message_count = excluded.message_count,
+                service_count = excluded.service_count,
                 last_message_at = excluded.last_message_at,
                 last_message_id = excluded.last_message_id,
                 last_incoming_at = excluded.last_incoming_at,
@@ -135,6 +141,7 @@ impl ChatRows for PgConnection {
             column(&rows, |row| row.search.as_str()) as _,
             column(&rows, |row| row.chat.waiting_since) as _,
             column(&rows, |row| row.chat.waiting_id.as_deref()) as _,
+            &column(&rows, |row| row.chat.service_count),
         )
         .execute(self)
         .await?;

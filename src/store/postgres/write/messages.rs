@@ -1,13 +1,16 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use crate::StoreError;
 use crate::postgres::{column, keys, outgoing_with_ids, rows};
-use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
+use crate::write::messages::{
+    CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows, WordedMessage,
+};
 use domain::instance::InstanceId;
-use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
+use domain::message::fold::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, RecordedMessage};
+use domain::message::{Message, MessageKey};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -24,14 +27,16 @@ impl MessageRows for PgConnection {
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
-                received_at, occurred_at, event_seq, ack, ack_rank
+                received_at, occurred_at, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
+                revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
                 $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::int8[], $23::text[], $24::int2[]
+                $22::int8[], $23::timestamptz[], $24::bool[], $25::timestamptz[], $26::timestamptz[],
+                $27::timestamptz[], $28::timestamptz[], $29::int8[], $30::text[], $31::int2[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
@@ -41,7 +46,7 @@ impl MessageRows for PgConnection {
                 sender_name = coalesce(excluded.sender_name, messages.sender_name),
                 body = coalesce(excluded.body, messages.body),
                 type = coalesce(excluded.type, messages.type),
-                sent_at = coalesce(excluded.sent_at, messages.sent_at),
+                sent_at = excluded.sent_at,
                 is_group = excluded.is_group,
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),
@@ -53,8 +58,15 @@ impl MessageRows for PgConnection {
                 group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
-                event_seq = excluded.event_seq
-            WHERE $25
+                event_seq = excluded.event_seq,
+                last_sent_at = excluded.last_sent_at,
+                is_service = excluded.is_service,
+                edited_at = excluded.edited_at,
+                edited_sent_at = excluded.edited_sent_at,
+                revoked_at = excluded.revoked_at,
+                revoked_sent_at = excluded.revoked_sent_at,
+                revoked_seq = excluded.revoked_seq
+            WHERE $32
             RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
             column(&rows, |row| row.instance_id) as _,
@@ -79,6 +91,13 @@ impl MessageRows for PgConnection {
             column(&rows, |row| row.received_at) as _,
             column(&rows, |row| row.occurred_at) as _,
             &column(&rows, |row| row.event_seq),
+            column(&rows, |row| row.last_sent_at) as _,
+            &column(&rows, |row| row.is_service),
+            column(&rows, |row| row.edited_at) as _,
+            column(&rows, |row| row.edited_sent_at) as _,
+            column(&rows, |row| row.revoked_at) as _,
+            column(&rows, |row| row.revoked_sent_at) as _,
+            column(&rows, |row| row.revoked_seq) as _,
             column(&rows, |row| row.ack) as _,
             &column(&rows, |row| row.ack_rank),
             present == IfPresent::Overlay,
@@ -95,9 +114,12 @@ impl MessageRows for PgConnection {
             r#"
             SELECT
                 messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_id,
-                messages.to_id, messages.from_me, messages.sender_name,
-                messages.sent_at AS "sent_at: Timestamp", messages.is_group,
-                messages.received_at AS "received_at: Timestamp", messages.event_seq
+                messages.to_id, messages.from_me, messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
+                messages.received_at AS "received_at: Timestamp", messages.event_seq,
+                messages.last_sent_at AS "last_sent_at: Timestamp", messages.is_service,
+                messages.edited_at AS "edited_at: Timestamp", messages.edited_sent_at AS "edited_sent_at: Timestamp",
+                messages.revoked_at AS "revoked_at: Timestamp",
+                messages.revoked_sent_at AS "revoked_sent_at: Timestamp", messages.revoked_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,
@@ -130,10 +152,42 @@ impl MessageRows for PgConnection {
         Ok(beginning.collect())
     }
 
-    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
-        let rows =
-            sqlx::query!("SELECT seq, body_sha256 FROM events WHERE seq = ANY($1)", seqs).fetch_all(self).await?;
-        Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
+    async fn reworded(&mut self, messages: &[&Message]) -> Result<HashSet<MessageKey>, StoreError> {
+        let rows = Vec::from_iter(messages.iter().map(WordedMessage::from));
+        let keys = sqlx::query_as!(
+            MessageKey,
+            r#"
+            SELECT messages.instance_id AS "instance_id: InstanceId", messages.id
+            FROM unnest($1::text[], $2::text[], $3::text[]) AS worded (instance_id, id, body)
+            JOIN messages ON messages.instance_id = worded.instance_id AND messages.id = worded.id
+            WHERE messages.body <> worded.body
+            "#,
+            column(&rows, |row| row.instance_id) as _,
+            column(&rows, |row| row.id) as _,
+            column(&rows, |row| row.body) as _,
+        )
+        .fetch_all(self)
+        .await?;
+        Ok(keys.into_iter().collect())
+    }
+
+    async fn empty_messages(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
+        let (instance_ids, ids) = keys(messages);
+        let written = sqlx::query!(
+            r#"
+            UPDATE messages
+            SET chat_id = NULL, from_id = NULL, to_id = NULL, sender_name = NULL, body = NULL, type = NULL,
+                quoted_message_id = NULL, reaction = NULL, media_url = NULL, latitude = NULL, longitude = NULL,
+                vcard = NULL, status = NULL, group_sender = NULL
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            WHERE messages.instance_id = key.instance_id AND messages.id = key.id
+            "#,
+            instance_ids as _,
+            ids as _,
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
     }
 
     async fn copy_sizes(&mut self, messages: &[MessageKey]) -> Result<Vec<(MessageKey, CopySizes)>, StoreError> {
@@ -153,7 +207,8 @@ impl MessageRows for PgConnection {
                     FROM events
                     WHERE events.instance_id = key.instance_id
                         AND events.message_id = key.id
-                        AND events.event_type IN ('message_received', 'message_sent')
+                        AND events.event_type
+                            IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
                     LIMIT $3
                 ) AS counted
             ) AS sizes
@@ -180,7 +235,8 @@ impl MessageRows for PgConnection {
                 SELECT events.seq, coalesce(octet_length(events.body), 0) AS size
                 FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
                 JOIN events ON events.instance_id = key.instance_id AND events.message_id = key.id
-                WHERE events.event_type IN ('message_received', 'message_sent')
+                WHERE events.event_type
+                    IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
             ),
             summed AS MATERIALIZED (
                 SELECT
@@ -191,7 +247,7 @@ impl MessageRows for PgConnection {
                 WHERE seq > $3 AND seq <= $4
             )
             SELECT
-                events.instance_id AS "instance_id: InstanceId", events.body, events.body_sha256,
+                events.instance_id AS "instance_id: InstanceId", events.body,
                 events.received_at AS "received_at: Timestamp", events.seq, events.state
             FROM summed
             JOIN events ON events.seq = summed.seq

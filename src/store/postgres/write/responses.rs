@@ -36,6 +36,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, '-infinity')
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, key.second)
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id DESC, messages.occurred_at DESC, messages.id DESC
                 LIMIT 1
             ) AS before ON true
@@ -48,6 +49,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS next ON true
@@ -59,6 +61,8 @@ impl ResponseRows for PgConnection {
                         >= (key.chat_id, coalesce(before.next_second, '-infinity'))
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS asked ON true
@@ -71,6 +75,7 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND messages.from_me
+                    AND NOT messages.is_service
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS after ON true
@@ -81,6 +86,8 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS asked_after ON true
@@ -113,6 +120,8 @@ impl ResponseRows for PgConnection {
                     AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, key.since)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
                     AND NOT messages.from_me
+                    AND NOT messages.is_service
+                    AND messages.revoked_at IS NULL
                 ORDER BY messages.chat_id, messages.occurred_at, messages.id
                 LIMIT 1
             ) AS first

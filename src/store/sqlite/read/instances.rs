@@ -42,14 +42,18 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
                 first.received_at AS "first_received_at!: _",
                 last.seq AS "last_seq!: i64",
                 last.received_at AS "last_received_at!: _",
-                (SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value) AS "last_message_at: _",
+                (
+                    SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value AND NOT is_service
+                ) AS "last_message_at: _",
                 (
                     SELECT count(*) FROM messages
                     WHERE instance_id = wanted.value AND occurred_at >= ?2 AND occurred_at < ?3 AND NOT from_me
+                        AND NOT is_service
                 ) AS "incoming!: i64",
                 (
                     SELECT count(*) FROM messages
                     WHERE instance_id = wanted.value AND occurred_at >= ?2 AND occurred_at < ?3 AND from_me
+                        AND NOT is_service
                 ) AS "outgoing!: i64",
                 (
                     SELECT count(*)

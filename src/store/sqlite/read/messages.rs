@@ -97,7 +97,10 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                 received_at AS "received_at!: _",
                 occurred_at AS "occurred_at!: _",
                 delivered_at AS "delivered_at: _",
-                read_at AS "read_at: _"
+                read_at AS "read_at: _",
+                is_service AS "is_service!: bool",
+                edited_at AS "edited_at: _",
+                revoked_at AS "revoked_at: _"
             FROM json_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'

@@ -17,6 +17,7 @@ mod media;
 mod messages;
 pub(crate) mod search;
 mod statistics;
+mod versions;
 
 /// The time limit of a question, the same as in PostgreSQL.
 const QUESTION_TIME: Duration = Duration::from_secs(5);

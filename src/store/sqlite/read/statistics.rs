@@ -67,6 +67,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON messages.instance_id = instance.value
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2, 3, 4
             LIMIT ?4
             "#,
@@ -99,6 +100,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON messages.instance_id = instance.value
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2
             "#,
             slices,
@@ -158,6 +160,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 AND messages.from_me
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
+                AND NOT messages.is_service
             GROUP BY 1, 2, 3
             "#,
             slices,

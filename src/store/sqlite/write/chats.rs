@@ -21,6 +21,7 @@ impl ChatRows for SqliteConnection {
                 chats.name_at AS "name_at: Timestamp",
                 chats.name_message_id AS "name_message_id: String",
                 chats.message_count AS "message_count!: i64",
+                chats.service_count AS "service_count!: i64",
                 chats.last_incoming_at AS "last_incoming_at: Timestamp",
                 chats.last_incoming_id AS "last_incoming_id: String",
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp",
@@ -49,6 +50,7 @@ impl ChatRows for SqliteConnection {
                 named.occurred_at AS "name_at: Timestamp",
                 named.id AS "name_message_id: String",
                 0 AS "message_count!: i64",
+                0 AS "service_count!: i64",
                 incoming.occurred_at AS "last_incoming_at: Timestamp",
                 incoming.id AS "last_incoming_id: String",
                 outgoing.occurred_at AS "last_outgoing_at: Timestamp",
@@ -68,6 +70,7 @@ impl ChatRows for SqliteConnection {
                 SELECT rowid
                 FROM messages
                 WHERE key.incoming AND instance_id = key.instance_id AND chat_id = key.chat_id AND NOT from_me
+                    AND NOT is_service
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
             )
@@ -75,6 +78,7 @@ impl ChatRows for SqliteConnection {
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
                 WHERE key.outgoing AND instance_id = key.instance_id AND chat_id = key.chat_id AND from_me
+                    AND NOT is_service
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
             )
@@ -86,6 +90,7 @@ impl ChatRows for SqliteConnection {
                     AND chat_id = key.chat_id
                     AND NOT from_me
                     AND NOT is_group
+                    AND NOT is_service
                     AND sender_name IS NOT NULL
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
@@ -104,14 +109,15 @@ impl ChatRows for SqliteConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id,
-                contact, is_group, search, waiting_since, waiting_id
+                contact, is_group, search, waiting_since, waiting_id, service_count
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
                 value ->> 'name_message_id', value ->> 'message_count', value ->> 'last_message_at',
                 value ->> 'last_message_id', value ->> 'last_incoming_at', value ->> 'last_incoming_id',
                 value ->> 'last_outgoing_at', value ->> 'last_outgoing_id', value ->> 'contact', value ->> 'is_group',
-                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id'
+                value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id',
+                value ->> 'service_count'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -119,6 +125,7 @@ impl ChatRows for SqliteConnection {
                 name_at = excluded.name_at,
                 name_message_id = excluded.name_message_id,
                 message_count = excluded.message_count,
+                service_count = excluded.service_count,
                 last_message_at = excluded.last_message_at,
                 last_message_id = excluded.last_message_id,
                 last_incoming_at = excluded.last_incoming_at,

@@ -1,13 +1,16 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use crate::StoreError;
 use crate::sqlite::{json, outgoing_with_ids};
-use crate::write::messages::{CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows};
+use crate::write::messages::{
+    CopyColumns, CopyPage, ENOUGH_OF_A_BODY, IfPresent, MessageColumns, MessageRows, WordedMessage,
+};
 use domain::instance::InstanceId;
-use domain::message::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, Message, MessageKey, RecordedMessage};
+use domain::message::fold::{CopySizes, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, RecordedMessage};
+use domain::message::{Message, MessageKey};
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
@@ -25,7 +28,8 @@ impl MessageRows for SqliteConnection {
             INSERT INTO messages (
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
                 quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
-                received_at, occurred_at, event_seq, ack, ack_rank
+                received_at, occurred_at, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
+                revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank
             )
             SELECT
                 value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
@@ -33,7 +37,9 @@ impl MessageRows for SqliteConnection {
                 value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction', value ->> 'media_url',
                 value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
                 value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'event_seq',
-                value ->> 'ack', value ->> 'ack_rank'
+                value ->> 'last_sent_at', value ->> 'is_service', value ->> 'edited_at', value ->> 'edited_sent_at',
+                value ->> 'revoked_at', value ->> 'revoked_sent_at', value ->> 'revoked_seq', value ->> 'ack',
+                value ->> 'ack_rank'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
@@ -44,7 +50,7 @@ impl MessageRows for SqliteConnection {
                 sender_name = coalesce(excluded.sender_name, messages.sender_name),
                 body = coalesce(excluded.body, messages.body),
                 type = coalesce(excluded.type, messages.type),
-                sent_at = coalesce(excluded.sent_at, messages.sent_at),
+                sent_at = excluded.sent_at,
                 is_group = excluded.is_group,
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),
@@ -56,7 +62,14 @@ impl MessageRows for SqliteConnection {
                 group_sender = coalesce(excluded.group_sender, messages.group_sender),
                 received_at = excluded.received_at,
                 occurred_at = excluded.occurred_at,
-                event_seq = excluded.event_seq
+                event_seq = excluded.event_seq,
+                last_sent_at = excluded.last_sent_at,
+                is_service = excluded.is_service,
+                edited_at = excluded.edited_at,
+                edited_sent_at = excluded.edited_sent_at,
+                revoked_at = excluded.revoked_at,
+                revoked_sent_at = excluded.revoked_sent_at,
+                revoked_seq = excluded.revoked_seq
             WHERE ?2
             RETURNING instance_id AS "instance_id!: InstanceId", id AS "id!: String"
             "#,
@@ -83,7 +96,14 @@ impl MessageRows for SqliteConnection {
                 messages.sent_at AS "sent_at: Timestamp",
                 messages.is_group AS "is_group!: bool",
                 messages.received_at AS "received_at!: Timestamp",
-                messages.event_seq AS "event_seq!: i64"
+                messages.event_seq AS "event_seq!: i64",
+                messages.last_sent_at AS "last_sent_at: Timestamp",
+                messages.is_service AS "is_service!: bool",
+                messages.edited_at AS "edited_at: Timestamp",
+                messages.edited_sent_at AS "edited_sent_at: Timestamp",
+                messages.revoked_at AS "revoked_at: Timestamp",
+                messages.revoked_sent_at AS "revoked_sent_at: Timestamp",
+                messages.revoked_seq AS "revoked_seq: i64"
             FROM jsonb_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
@@ -115,18 +135,37 @@ impl MessageRows for SqliteConnection {
         Ok(beginning.collect())
     }
 
-    async fn body_hashes(&mut self, seqs: &[i64]) -> Result<HashMap<i64, Vec<u8>>, StoreError> {
-        let rows = sqlx::query!(
+    async fn reworded(&mut self, messages: &[&Message]) -> Result<HashSet<MessageKey>, StoreError> {
+        let keys = sqlx::query_as!(
+            MessageKey,
             r#"
-            SELECT seq AS "seq!: i64", body_sha256 AS "body_sha256!: Vec<u8>"
-            FROM events
-            WHERE seq IN (SELECT value FROM jsonb_each(?1))
+            SELECT messages.instance_id AS "instance_id!: InstanceId", messages.id AS "id!: String"
+            FROM jsonb_each(?1) AS worded
+            CROSS JOIN messages
+                ON messages.instance_id = worded.value ->> 'instance_id' AND messages.id = worded.value ->> 'id'
+            WHERE messages.body <> worded.value ->> 'body'
             "#,
-            json(seqs),
+            json(messages.iter().map(WordedMessage::from)),
         )
         .fetch_all(self)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.seq, row.body_sha256)).collect())
+        Ok(keys.into_iter().collect())
+    }
+
+    async fn empty_messages(&mut self, messages: &[MessageKey]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            UPDATE messages
+            SET chat_id = NULL, from_id = NULL, to_id = NULL, sender_name = NULL, body = NULL, type = NULL,
+                quoted_message_id = NULL, reaction = NULL, media_url = NULL, latitude = NULL, longitude = NULL,
+                vcard = NULL, status = NULL, group_sender = NULL
+            WHERE (instance_id, id) IN (SELECT value ->> 'instance_id', value ->> 'id' FROM jsonb_each(?1))
+            "#,
+            json(messages),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
     }
 
     /// SQLite stores the length of a body at the beginning of its row, where the other columns of this query are too.
@@ -147,7 +186,8 @@ impl MessageRows for SqliteConnection {
                             FROM events
                             WHERE events.instance_id = key.value ->> 'instance_id'
                                 AND events.message_id = key.value ->> 'id'
-                                AND events.event_type IN ('message_received', 'message_sent')
+                                AND events.event_type
+                                    IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
                             LIMIT ?2
                         ) AS counted
                     ) AS sizes
@@ -181,7 +221,8 @@ impl MessageRows for SqliteConnection {
                 FROM jsonb_each(?1) AS key
                 CROSS JOIN events
                     ON events.instance_id = key.value ->> 'instance_id' AND events.message_id = key.value ->> 'id'
-                WHERE events.event_type IN ('message_received', 'message_sent')
+                WHERE events.event_type
+                        IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
                     AND events.seq > ?2
                     AND events.seq <= ?3
             ),
@@ -195,7 +236,6 @@ impl MessageRows for SqliteConnection {
             SELECT
                 events.instance_id AS "instance_id!: InstanceId",
                 events.body AS "body: Vec<u8>",
-                events.body_sha256 AS "body_sha256!: Vec<u8>",
                 events.received_at AS "received_at!: Timestamp",
                 events.seq AS "seq!: i64",
                 events.state AS "state!: String"

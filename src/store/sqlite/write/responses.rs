@@ -38,14 +38,16 @@ impl ResponseRows for SqliteConnection {
             LEFT JOIN messages AS before ON before.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
-                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at < key.second
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND NOT is_service
+                    AND occurred_at < key.second
                 ORDER BY occurred_at DESC, id DESC
                 LIMIT 1
             )
             LEFT JOIN messages AS next ON next.rowid = (
                 SELECT rowid
                 FROM messages INDEXED BY messages_answers
-                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND occurred_at >= key.second
+                WHERE instance_id = key.instance_id AND chat_id = key.chat_id AND from_me AND NOT is_service
+                    AND occurred_at >= key.second
                 ORDER BY occurred_at, id
                 LIMIT 1
             )
@@ -55,6 +57,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at > coalesce(substr(before.occurred_at, 1, 20) || '999Z', '')
                     AND occurred_at <= substr(next.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, id
@@ -66,6 +70,7 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND from_me
+                    AND NOT is_service
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, id
                 LIMIT 1
@@ -76,6 +81,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at > substr(next.occurred_at, 1, 20) || '999Z'
                     AND occurred_at <= substr(after.occurred_at, 1, 20) || '999Z'
                 ORDER BY occurred_at, id
@@ -107,6 +114,8 @@ impl ResponseRows for SqliteConnection {
                 WHERE instance_id = key.value ->> '$[0].instance_id'
                     AND chat_id = key.value ->> '$[0].chat_id'
                     AND NOT from_me
+                    AND NOT is_service
+                    AND revoked_at IS NULL
                     AND occurred_at >= key.value ->> 1
                 ORDER BY occurred_at, id
                 LIMIT 1

@@ -1,0 +1,44 @@
+//! The versions of a message: the texts of its copies in the ledger.
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+use domain::instance::InstanceId;
+use domain::message::MessageKey;
+use domain::message::fold::LedgerCopy;
+use domain::time::timestamp::Timestamp;
+
+/// The maximum number of copies of a message in which its versions are looked for.
+pub(crate) const COPIES: i64 = 200;
+
+/// The statement that reads the copies of a message.
+#[async_trait]
+pub trait VersionQueries {
+    /// Returns the first copies of a message in the order of their arrival: at most [`COPIES`], and no more than one if
+    /// their bodies have more than [`domain::page::PAGE_BYTES`].
+    async fn copies_of(&mut self, key: &MessageKey) -> Result<CopiesRead, StoreError>;
+}
+
+/// The copies of a message that were read.
+pub struct CopiesRead {
+    pub(crate) copies: Vec<LedgerCopy>,
+    /// True if there are more.
+    pub(crate) more: bool,
+}
+
+/// The columns of `events` that a copy is read from, and the number of copies that were found.
+pub(crate) struct CopyRow {
+    pub(crate) instance_id: InstanceId,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) received_at: Timestamp,
+    pub(crate) seq: i64,
+    pub(crate) found: i64,
+}
+
+impl From<Vec<CopyRow>> for CopiesRead {
+    fn from(rows: Vec<CopyRow>) -> Self {
+        let more = rows.first().is_some_and(|row| row.found > rows.len() as i64);
+        let copy = |row: CopyRow| LedgerCopy::of_ledger(row.instance_id, &row.body?, row.received_at, row.seq);
+        Self { copies: rows.into_iter().filter_map(copy).collect(), more }
+    }
+}
