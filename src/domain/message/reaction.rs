@@ -70,7 +70,8 @@ mod tests {
             last_received_at: Timestamp::from_millis(arrival),
         };
         // Each line has a person's reactions (what, when, its arrival) and the current one.
-        let table: [(&str, &[(&str, i64, i64)], Option<&str>); 8] = [
+        type Made = (&'static str, i64, i64);
+        let table: [(&str, &[Made], Option<&str>); 8] = [
             ("later", &[("👍", 1, 1), ("❤️", 7, 2)], Some("❤️")),
             ("later, but arrived before", &[("❤️", 6, 1), ("👍", 1, 9)], Some("❤️")),
             ("removed", &[("👍", 2, 1), ("", 3, 2)], None),

@@ -44,7 +44,9 @@ async fn an_ack_moves_forward_and_back_only_from_sent_to_failed_or_the_reverse()
 async fn of_sent_and_failed_the_word_that_was_stated_later_counts_in_any_order_of_recording() {
     on_both(async |world| {
         let store = world.open().await;
-        let cases: [(&str, &[(&str, &str, i64)], &str); 7] = [
+        // The instance of an ack, its word, and the order of its arrival.
+        type Stated = (&'static str, &'static str, i64);
+        let cases: [(&str, &[Stated], &str); 7] = [
             ("sent again", &[("7", "error", 1), ("7", "sent", 2)], "sent"),
             ("failed after all", &[("7", "sent", 1), ("7", "failed", 2)], "failed"),
             ("three times", &[("7", "sent", 1), ("7", "error", 2), ("7", "sent", 3)], "sent"),
@@ -53,7 +55,7 @@ async fn of_sent_and_failed_the_word_that_was_stated_later_counts_in_any_order_o
             ("delivered before", &[("7", "delivered", 1), ("7", "error", 2)], "delivered"),
             ("read later", &[("7", "error", 1), ("7", "sent", 2), ("-", "read", 3)], "read"),
         ];
-        let ack = |id: &str, (instance, word, at): &(&str, &str, i64)| {
+        let ack = |id: &str, (instance, word, at): &Stated| {
             let body = json!({"event_type": "ack_update", "id": id, "ack": word, "number": at}).to_string();
             event(instance, body, later(10 + at))
         };

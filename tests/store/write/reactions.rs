@@ -28,8 +28,10 @@ async fn a_removal_leaves_no_current_reaction_and_within_a_second_the_later_arri
     on_both(async |world| {
         let store = world.open().await;
         record(&store, &[event("7", sent("A", json!({})), ARRIVAL)]).await;
-        // The person, the reactions with their times and arrivals, and the current one.
-        let cases: [(&str, &[(&str, i64, i64)], Option<&str>); 6] = [
+        // A reaction, its time and its arrival.
+        type Made = (&'static str, i64, i64);
+        // The person, their reactions, and the current one.
+        let cases: [(&str, &[Made], Option<&str>); 6] = [
             ("changed", &[("👍", 0, 1), ("❤️", 0, 2), ("😮", 0, 3)], Some("😮")),
             ("changed back", &[("a", 0, 1), ("b", 0, 2), ("a", 0, 3)], Some("a")),
             ("later", &[("👍", 1, 1), ("", 0, 2)], Some("👍")),
