@@ -32,7 +32,7 @@ pub fn fold(text: &str) -> String {
 /// dotless `ı` as `i`). Letters that Arabic and Persian keyboards write differently become one, and so do the digits of
 /// all scripts. Syllables of Hangul and voiced kana are each one character in the end.
 fn folded(text: &str) -> impl Iterator<Item = char> {
-    // What comes before the first other character is the same without the tables of Unicode, and soon done.
+    // ASCII at the beginning needs none of the tables of Unicode. A mark after it changes none of its letters.
     let (ascii, rest) = text.split_at(text.find(|character: char| !character.is_ascii()).unwrap_or(text.len()));
     let lower = rest.chars().flat_map(char::to_lowercase);
     let bare = lower.nfkd().filter(|character| !is_left_out(*character));

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::event::Event;
 use buzon::domain::instance::InstanceId;
-use buzon::domain::page::{Paging, SortOrder};
+use buzon::domain::page::{Paging, SortKey, SortOrder};
 use buzon::domain::search::SearchQuery;
 use buzon::domain::time::timestamp::Timestamp;
-use buzon::store::{MessageFilter, Store};
+use buzon::store::{MessageFilter, MessageReport, Store};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
@@ -18,11 +18,22 @@ pub fn said(instance: &str, id: &str, fields: Value) -> Event {
 }
 
 pub async fn found_by(store: &Arc<dyn Store>, filter: MessageFilter, limit: u32) -> Vec<String> {
-    let mut paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
+    let paging = Paging { order: SortOrder::NewestFirst, limit, cursor: None, since: None, until: None };
+    let found = walk(store, &Scope::All, &filter, paging).await;
+    found.into_iter().map(|it| format!("{} {}", it.instance_id, it.id)).collect()
+}
+
+/// Returns the messages of all pages. A search that takes long has more pages than its limit asks for.
+async fn walk(
+    store: &Arc<dyn Store>,
+    scope: &Scope,
+    filter: &MessageFilter,
+    mut paging: Paging<SortKey>,
+) -> Vec<MessageReport> {
     let mut found = vec![];
     loop {
-        let page = store.list_messages(&Scope::All, &filter, &paging).await.expect("the search is answered");
-        found.extend(page.rows.iter().map(|it| format!("{} {}", it.instance_id, it.id)));
+        let page = store.list_messages(scope, filter, &paging).await.expect("the search is answered");
+        found.extend(page.rows);
         paging.cursor = page.next;
         if paging.cursor.is_none() {
             return found;
@@ -93,13 +104,13 @@ async fn a_search_is_narrowed_by_every_filter_and_by_time() {
             (None, None, SortOrder::OldestFirst, &["B", "A", "C"]),
         ] {
             let paging = Paging { order, limit: 9, cursor: None, since, until };
-            let page = store.list_messages(&Scope::All, &hola(), &paging).await.expect("the search is answered");
-            assert_eq!(page.rows.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), expected);
+            let rows = walk(&store, &Scope::All, &hola(), paging).await;
+            assert_eq!(rows.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), expected);
         }
         let eight = Scope::Instances(InstanceId::new("8").into_iter().collect());
         let paging = Paging { order: SortOrder::NewestFirst, limit: 9, cursor: None, since: None, until: None };
-        let page = store.list_messages(&eight, &hola(), &paging).await.expect("the search is answered");
-        assert_eq!(page.rows.len(), 1);
+        let rows = walk(&store, &eight, &hola(), paging).await;
+        assert_eq!(rows.len(), 1);
     })
     .await;
 }
@@ -147,8 +158,8 @@ async fn a_message_in_the_first_or_the_last_moment_of_a_week_is_found_in_both_di
             assert_eq!(found_by(&store, searching("hola"), limit).await, ["7 D", "7 C", "7 B", "7 A"], "{limit}");
         }
         let paging = Paging { order: SortOrder::OldestFirst, limit: 9, cursor: None, since: None, until: None };
-        let page = store.list_messages(&Scope::All, &searching("hola"), &paging).await.expect("it is answered");
-        assert_eq!(page.rows.iter().map(|it| it.id.as_str()).collect::<String>(), "ABCD");
+        let rows = walk(&store, &Scope::All, &searching("hola"), paging).await;
+        assert_eq!(rows.iter().map(|it| it.id.as_str()).collect::<String>(), "ABCD");
     })
     .await;
 }
