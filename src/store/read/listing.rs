@@ -14,6 +14,7 @@ use super::index::Index;
 use super::media::JobReport;
 use crate::StoreError;
 use domain::access::scope::Scope;
+use domain::chat::ChatKey;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
@@ -251,6 +252,21 @@ pub(crate) async fn ranges(
 ) -> Result<Vec<KeyRange>, StoreError> {
     let instances = instances(queries, scope, wanted).await?;
     Ok(instances.into_iter().map(|instance| KeyRange::new(instance, paging, source)).collect())
+}
+
+/// Returns the instances that are asked for, with the chats in them if a chat or a person is asked for.
+pub(crate) async fn places(
+    queries: &mut dyn Queries,
+    instances: Vec<InstanceId>,
+    contact: Option<&str>,
+    chat_id: Option<&str>,
+) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
+    let Some(contact) = contact else {
+        return Ok(instances.into_iter().map(|instance| (instance, chat_id.map(str::to_owned))).collect());
+    };
+    let chats = queries.chats_with(&instances, contact).await?;
+    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id);
+    Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
 /// Makes a page of rows that were read for several ranges.

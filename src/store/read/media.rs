@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 
 use super::index::{Index, MEDIA_CHAT, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
-use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, PageQuery, instances, merge};
-use super::messages::places;
+use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, PageQuery, instances, merge, places};
 use crate::Store;
 use crate::StoreError;
 use crate::error::count;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::Queries;
 use super::chats::ChatReport;
 use super::index::AUTHOR;
-use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge};
+use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge, places};
 use super::media::JobReport;
 use super::search::{self, SEARCH_TIME, SearchRequest};
 use super::versions::CopiesRead;
@@ -212,21 +212,6 @@ async fn found(
     let found = search::find(queries, &request).await?;
     let page = merge(paging, found.rows, ListedMessage::sort_key).map(|row| row.key);
     Ok(found.unfinished.map_or(page.clone(), |at| paging.unfinished(page, at)))
-}
-
-/// Returns the instances that are asked for, with the chats in them if a chat or a person is asked for.
-pub(crate) async fn places(
-    queries: &mut dyn Queries,
-    instances: Vec<InstanceId>,
-    contact: Option<&str>,
-    chat_id: Option<&str>,
-) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
-    let Some(contact) = contact else {
-        return Ok(instances.into_iter().map(|instance| (instance, chat_id.map(str::to_owned))).collect());
-    };
-    let chats = queries.chats_with(&instances, contact).await?;
-    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id);
-    Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
 /// Returns the sizes of these messages in bytes, without the columns that have a small limit.
