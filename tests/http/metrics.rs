@@ -43,7 +43,7 @@ async fn events_are_counted_by_type_and_outcome() {
         let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_DATABASE_URL", world.url.as_str())];
         let service = Service::start_with(&world, &settings).await;
         let before = scrape(&service).await;
-        assert_eq!((before.sum(EVENTS, &[]), before.all(EVENTS, &[]).len()), (0.0, 6 * 4), "all counters begin at 0");
+        assert_eq!((before.sum(EVENTS, &[]), before.all(EVENTS, &[]).len()), (0.0, 8 * 4), "all counters begin at 0");
         for (_, body) in GUIDE {
             assert!(!service.deliver("/webhook/123", body).await.accepted());
         }

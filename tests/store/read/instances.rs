@@ -19,6 +19,8 @@ fn id(instance: &str) -> InstanceId {
 async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
     on_both(async |world| {
         let store = world.open().await;
+        // All arrive after the latest of them was sent.
+        let arrival = |millis: i64| later(2 * 86_400_000 + millis);
         let at = |id: &str, seconds: i64| received(id, json!({"timestamp": 1_724_716_800 + seconds}));
         for (instance, body, millis) in [
             ("8", sent("A", json!({"timestamp": 1_724_716_800})), 0),
@@ -30,11 +32,11 @@ async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
             ("-", ack("A", "read"), 6),
             ("7", b"not json".to_vec(), 7),
         ] {
-            record(&store, &[event(instance, body, later(millis))]).await;
+            record(&store, &[event(instance, body, arrival(millis))]).await;
         }
         let midnight = later(1_724_716_800_000 - ARRIVAL.millis());
         let next = later(1_724_716_800_000 + 86_400_000 - ARRIVAL.millis());
-        let place = |seq, millis| Occurrence { seq, received_at: later(millis) };
+        let place = |seq, millis| Occurrence { seq, received_at: arrival(millis) };
         let seven = InstanceReport {
             instance_id: id("7"),
             first_event: place(2, 1),

@@ -186,7 +186,7 @@ async fn a_wait_knows_when_it_was_asked_last() {
     const DAYS: i64 = 4 * 24 * 60 * 60;
     on_both(async |world| {
         let store = world.open().await;
-        let say = async |body: Vec<u8>| drop(record(&store, &[event("7", body, later(1_000 * DAYS))]).await);
+        let say = async |body: Vec<u8>| drop(record(&store, &[event("7", body, later(2_000 * DAYS))]).await);
         say(received("question", at(0))).await;
         say(sent("answer", at(300))).await;
         say(received("thanks", at(330))).await;

@@ -71,9 +71,14 @@ pub struct SeriesParameters {
 pub struct WaitParameters {
     /// The longest wait that is counted, from `1m` to `366d`. Where somebody waited longer, but not since the last
     /// question (a "thanks" four days ago, then a question that was answered in ten minutes), the wait counts from that
-    /// question. What is longer still is counted as `longer`. Without it, all waits count from the first question.
+    /// question. What is longer still is counted as `longer`. Without it, all waits count from the first question. Other
+    /// spellings of such a duration are understood too, such as `1h 30m` and `PT36H`.
     #[serde(deserialize_with = "wait_limit")]
-    #[param(value_type = Option<String>, example = "24h")]
+    #[param(
+        value_type = Option<String>,
+        example = "24h",
+        pattern = r"^([1-9][0-9]{0,3}m|[1-9][0-9]{0,2}h|([1-9][0-9]?|[12][0-9]{2}|3[0-5][0-9]|36[0-6])d)$"
+    )]
     within: Option<WaitLimit>,
 }
 
