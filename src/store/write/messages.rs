@@ -22,7 +22,8 @@ pub(crate) const ENOUGH_OF_A_URL: i32 = MAX_URL_BYTES as i32 + 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfPresent {
     Keep,
-    /// The fields that the new message fills replace the recorded ones. More copies never remove a field.
+    /// The fields that the new message fills replace the recorded ones. More copies never remove a field, except that a
+    /// chat that was worked out may be another one, or none.
     Overlay,
 }
 

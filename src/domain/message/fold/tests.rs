@@ -241,11 +241,13 @@ fn deliveries() -> impl Strategy<Value = (Vec<LedgerCopy>, Vec<usize>)> {
     (copies().prop_shuffle(), prop::collection::vec(1..4_usize, 8))
 }
 
-/// Returns the row after the message was written over the earlier one. The columns that the message fills are replaced.
+/// Returns the row after the message was written over the earlier one. The columns that the message fills are
+/// replaced, and its chat and time in any case.
 fn written(message: Message, earlier: &Message) -> Message {
     let is_emptied = earlier.is_service && !message.is_service;
     let kept = if is_emptied { MessageFields::default() } else { earlier.fields.clone() };
-    let fields = MessageFields { sent_at: message.fields.sent_at, ..kept.overlay(&message.fields) };
+    let (chat_id, sent_at) = (message.fields.chat_id.clone(), message.fields.sent_at);
+    let fields = MessageFields { chat_id, sent_at, ..kept.overlay(&message.fields) };
     Message { words: fields.searched().words(), fields, ack: earlier.ack.clone(), ..message }
 }
 
@@ -285,7 +287,7 @@ fn row(message: Message) -> Message {
 fn applied(earlier: Option<Message>, batch: &[LedgerCopy], all: &[LedgerCopy]) -> Message {
     let Some(earlier) = earlier else { return row(Message::fold(batch).placed()) };
     let recorded = recorded(&earlier);
-    let (later, early) = recorded.split(batch.to_vec());
+    let (later, early) = recorded.split(Vec::from(batch));
     let message = if early.is_empty() {
         let later = Message::fold(&later);
         let rewords = earlier.fields.body.is_some() && later.fields.body.is_some();
@@ -342,7 +344,7 @@ fn copies_that_say_nothing_new_are_not_kept() {
 #[test]
 fn once_a_message_is_real_a_service_copy_needs_no_other_copy() {
     let recorded = |copy: LedgerCopy| recorded(&Message::fold(&[copy]));
-    let early = |recorded: RecordedMessage, copies: &[LedgerCopy]| recorded.split(copies.to_vec()).1.len();
+    let early = |recorded: RecordedMessage, copies: &[LedgerCopy]| recorded.split(Vec::from(copies)).1.len();
     let (stub, real) = (of_type(5, Some(50), "ciphertext", ""), of_type(6, Some(60), "text", "a"));
     assert_eq!(early(recorded(real.clone()), &[of_type(1, None, "revoked", ""), of_type(9, Some(1), "gp2", "")]), 0);
     assert_eq!(early(recorded(stub.clone()), std::slice::from_ref(&real)), 0);

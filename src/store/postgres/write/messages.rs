@@ -40,7 +40,7 @@ impl MessageRows for PgConnection {
                 $28::timestamptz[], $29::timestamptz[], $30::int8[], $31::text[], $32::int2[], $33::text[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
-            SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
+            SET chat_id = excluded.chat_id,
                 from_id = coalesce(excluded.from_id, messages.from_id),
                 to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,

@@ -44,7 +44,7 @@ impl MessageRows for SqliteConnection {
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
-            SET chat_id = coalesce(excluded.chat_id, messages.chat_id),
+            SET chat_id = excluded.chat_id,
                 from_id = coalesce(excluded.from_id, messages.from_id),
                 to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,
