@@ -1,6 +1,6 @@
 //! The source of a file: the `media_url` of a message, which is an address, or a `data:` URL that holds the file itself.
 //!
-//! A `data:` URL is as long as its file, so columns have a short form of it ([`column`]), and its bytes are read from
+//! A `data:` URL is as long as its file, so columns have a short form of it ([`column()`]), and its bytes are read from
 //! the ledger when the file is saved ([`in_event`]).
 
 use std::borrow::Cow;
