@@ -39,6 +39,7 @@ CREATE TABLE messages (
     body              TEXT        COLLATE "C",
     type              TEXT        COLLATE "C",
     sent_at           TIMESTAMPTZ,
+    kind              TEXT        COLLATE "C" NOT NULL,
     is_group          BOOLEAN     NOT NULL,
     quoted_message_id TEXT        COLLATE "C",
     reaction          TEXT        COLLATE "C",
@@ -106,7 +107,7 @@ CREATE TABLE chats (
     last_outgoing_id  TEXT        COLLATE "C",
     last_outgoing_seq INT8,
     contact           TEXT        COLLATE "C",
-    is_group          BOOLEAN     NOT NULL DEFAULT FALSE,
+    kind              TEXT        COLLATE "C" NOT NULL,
     search            TEXT        COLLATE "C" NOT NULL DEFAULT '',
     waiting_since     TIMESTAMPTZ,
     waiting_id        TEXT        COLLATE "C",
@@ -119,6 +120,7 @@ CREATE TABLE chats (
 CREATE TABLE responses (
     instance_id       TEXT        COLLATE "C" NOT NULL,
     chat_id           TEXT        COLLATE "C" NOT NULL,
+    kind              TEXT        COLLATE "C" NOT NULL,
     waiting_since     TIMESTAMPTZ NOT NULL,
     incoming_id       TEXT        COLLATE "C" NOT NULL,
     last_asked_at     TIMESTAMPTZ NOT NULL,
@@ -146,6 +148,7 @@ CREATE TABLE media (
     instance_id     TEXT        COLLATE "C" NOT NULL,
     message_id      TEXT        COLLATE "C" NOT NULL,
     chat_id         TEXT        COLLATE "C",
+    kind            TEXT        COLLATE "C",
     source_sha256   BYTEA       NOT NULL,
     source_url      TEXT        COLLATE "C" NOT NULL,
     source_host     TEXT        COLLATE "C" NOT NULL,
@@ -209,11 +212,13 @@ ALTER TABLE events ALTER COLUMN instance_id SET (n_distinct = 1000);
 ALTER TABLE messages
     ALTER COLUMN instance_id SET (n_distinct = 1000),
     ALTER COLUMN from_me SET (n_distinct = 100),
-    ALTER COLUMN is_group SET (n_distinct = 100),
+    ALTER COLUMN kind SET (n_distinct = 100),
     ALTER COLUMN type SET (n_distinct = 1000),
     ALTER COLUMN ack SET (n_distinct = 1000),
     ALTER COLUMN status SET (n_distinct = 1000);
-ALTER TABLE chats ALTER COLUMN instance_id SET (n_distinct = 1000);
+ALTER TABLE chats
+    ALTER COLUMN instance_id SET (n_distinct = 1000),
+    ALTER COLUMN kind SET (n_distinct = 100);
 ALTER TABLE responses ALTER COLUMN instance_id SET (n_distinct = 1000);
 ALTER TABLE message_acks
     ALTER COLUMN instance_id SET (n_distinct = 1000),
@@ -239,13 +244,13 @@ CREATE INDEX events_instance ON events (instance_id, seq);
 CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state <> 'applied';
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq) INCLUDE (from_me, type, is_service);
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq) INCLUDE (from_me, type, kind, is_service);
 CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, seq) WHERE from_me AND NOT is_service;
 CREATE INDEX messages_received ON messages (instance_id, received_at, seq);
-CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, seq);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, kind, occurred_at, seq);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, seq)
     WHERE quoted_message_id IS NOT NULL;
-CREATE INDEX messages_delivery ON messages (instance_id, occurred_at) INCLUDE (ack_rank, delivered_at, read_at)
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at) INCLUDE (kind, ack_rank, delivered_at, read_at)
     WHERE from_me AND NOT is_service;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
@@ -257,10 +262,10 @@ CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, seq)
 CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, seq, from_me, type, received_at, is_service);
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, seq, type) WHERE from_id IS DISTINCT FROM chat_id;
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, seq, type) WHERE to_id IS DISTINCT FROM chat_id;
-CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, is_group) WHERE type <> 'text';
-CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, seq, type)
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, kind) WHERE type <> 'text';
+CREATE INDEX messages_ack ON messages (instance_id, from_me, kind, ack, occurred_at, seq, type)
     WHERE (from_me OR ack <> 'pending');
-CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, is_group) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, kind) WHERE media_url IS NOT NULL;
 -- A person in groups. In their own chats, the author is who a message is from.
 CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, seq, type)
     WHERE group_sender IS NOT NULL;
@@ -278,10 +283,10 @@ CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id) INCLUD
 -- A person by their number, in one instance or in all of them. One index serves both, because each change of a chat is
 -- written to all indexes of the table.
 CREATE INDEX chats_contact ON chats (contact, instance_id) WHERE contact IS NOT NULL;
-CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id, is_group);
-CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (seconds, seconds_from_last);
+CREATE INDEX chats_latest ON chats (instance_id, kind, last_message_at, chat_id);
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since) INCLUDE (kind, seconds, seconds_from_last);
 -- The answers whose wait can be counted from the last question.
-CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at) INCLUDE (seconds, seconds_from_last)
+CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at) INCLUDE (kind, seconds, seconds_from_last)
     WHERE seconds_from_last < seconds;
 
 -- A search reads the pending list of new rows from end to end, which takes some milliseconds. The longer the list is, the
@@ -295,7 +300,7 @@ CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT N
 -- The feed walks over the files whose jobs have ended, either all of them or those of an instance.
 CREATE INDEX media_settled ON media (settled_seq) WHERE settled_seq IS NOT NULL;
 CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_seq IS NOT NULL;
-CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256) INCLUDE (content_type, size);
+CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256) INCLUDE (content_type, size, kind);
 CREATE INDEX media_listed_by_type
     ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256) INCLUDE (content_type);
 CREATE INDEX media_listed_by_chat ON media (instance_id, chat_id, occurred_at, message_id, source_sha256);
@@ -335,6 +340,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     m.is_group,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
     m.from_me,
@@ -409,7 +415,8 @@ SELECT
     c.chat_id,
     c.contact,
     c.name AS contact_name,
-    c.is_group,
+    c.kind,
+    c.kind = 'group' AS is_group,
     c.message_count,
     (
         SELECT min(first.occurred_at)
@@ -434,6 +441,7 @@ SELECT
     c.chat_id,
     c.contact,
     c.name AS contact_name,
+    c.kind,
     c.waiting_since,
     c.waiting_since AT TIME ZONE 'UTC' + (
         SELECT array_agg(make_interval(secs => offset_seconds) ORDER BY since) FROM time_zone_offsets
@@ -455,6 +463,7 @@ SELECT
     r.chat_id,
     c.contact,
     c.name AS contact_name,
+    r.kind,
     r.waiting_since,
     r.answered_at,
     r.seconds,
@@ -490,6 +499,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     CASE WHEN m.from_me THEN 'outgoing' WHEN NOT m.from_me THEN 'incoming' END AS direction,
     m.type,
     m.body
@@ -520,6 +530,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
     coalesce(m.group_sender, m.from_id) AS author,
     m.type,
@@ -645,6 +656,7 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE from_me AND ack_rank = 6) AS played
     FROM messages
     WHERE occurred_at >= d.starts_at AND occurred_at < d.ends_at AND NOT is_service
+        AND kind IN ('person', 'group')
     GROUP BY instance_id
 ) AS counted;
 

@@ -39,6 +39,7 @@ CREATE TABLE messages (
     body              TEXT,
     type              TEXT,
     sent_at           TEXT,
+    kind              TEXT    NOT NULL,
     is_group          INTEGER NOT NULL,
     quoted_message_id TEXT,
     reaction          TEXT,
@@ -106,7 +107,7 @@ CREATE TABLE chats (
     last_outgoing_id  TEXT,
     last_outgoing_seq INTEGER,
     contact           TEXT,
-    is_group          INTEGER NOT NULL DEFAULT 0,
+    kind              TEXT    NOT NULL,
     search            TEXT    NOT NULL DEFAULT '',
     waiting_since     TEXT,
     waiting_id        TEXT,
@@ -119,6 +120,7 @@ CREATE TABLE chats (
 CREATE TABLE responses (
     instance_id       TEXT    NOT NULL,
     chat_id           TEXT    NOT NULL,
+    kind              TEXT    NOT NULL,
     waiting_since     TEXT    NOT NULL,
     incoming_id       TEXT    NOT NULL,
     last_asked_at     TEXT    NOT NULL,
@@ -150,6 +152,7 @@ CREATE TABLE media (
     instance_id     TEXT    NOT NULL,
     message_id      TEXT    NOT NULL,
     chat_id         TEXT,
+    kind            TEXT,
     source_sha256   BLOB    NOT NULL,
     source_url      TEXT    NOT NULL,
     source_host     TEXT    NOT NULL,
@@ -221,24 +224,24 @@ CREATE INDEX events_not_applied ON events (instance_id, state, seq) WHERE state 
 
 CREATE INDEX messages_outgoing ON messages (id) WHERE from_me;
 CREATE INDEX messages_chat ON messages (instance_id, chat_id, occurred_at, seq, from_me, type, received_at, is_service);
-CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq, from_me, type, is_service);
+CREATE INDEX messages_occurred ON messages (instance_id, occurred_at, seq, from_me, type, kind, is_service);
 CREATE INDEX messages_answers ON messages (instance_id, chat_id, occurred_at, seq) WHERE from_me AND NOT is_service;
 CREATE INDEX messages_received ON messages (instance_id, received_at, seq);
-CREATE INDEX messages_direction ON messages (instance_id, from_me, is_group, occurred_at, seq);
+CREATE INDEX messages_direction ON messages (instance_id, from_me, kind, occurred_at, seq);
 CREATE INDEX messages_quoted ON messages (instance_id, quoted_message_id, occurred_at, seq)
     WHERE quoted_message_id IS NOT NULL;
-CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, is_group) WHERE media_url IS NOT NULL;
-CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, ack_rank, delivered_at, read_at, from_me, is_service)
+CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me, kind) WHERE media_url IS NOT NULL;
+CREATE INDEX messages_delivery ON messages (instance_id, occurred_at, kind, ack_rank, delivered_at, read_at, from_me, is_service)
     WHERE from_me AND NOT is_service;
 -- The messages of a day or of the last hours, whatever the instance.
 CREATE INDEX messages_time ON messages (occurred_at);
 -- The messages that were edited or deleted are few.
 CREATE INDEX messages_edited ON messages (edited_at) WHERE edited_at IS NOT NULL;
 CREATE INDEX messages_revoked ON messages (revoked_at) WHERE revoked_at IS NOT NULL;
-CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, is_group) WHERE type <> 'text';
+CREATE INDEX messages_type ON messages (instance_id, type, occurred_at, seq, from_me, kind) WHERE type <> 'text';
 CREATE INDEX messages_status ON messages (instance_id, status, occurred_at, seq)
     WHERE status NOT IN ('received', 'sent');
-CREATE INDEX messages_ack ON messages (instance_id, from_me, is_group, ack, occurred_at, seq, type)
+CREATE INDEX messages_ack ON messages (instance_id, from_me, kind, ack, occurred_at, seq, type)
     WHERE (from_me OR ack <> 'pending');
 CREATE INDEX messages_from ON messages (instance_id, from_id, occurred_at, seq, type) WHERE from_id IS NOT chat_id;
 CREATE INDEX messages_to ON messages (instance_id, to_id, occurred_at, seq, type) WHERE to_id IS NOT chat_id;
@@ -254,15 +257,15 @@ CREATE INDEX message_reactions_reacted
 CREATE INDEX message_reactions_person
     ON message_reactions (instance_id, from_number, reacted_at, message_id, reaction);
 
-CREATE INDEX chats_latest ON chats (instance_id, last_message_at, chat_id);
+CREATE INDEX chats_latest ON chats (instance_id, kind, last_message_at, chat_id);
 CREATE INDEX chats_waiting ON chats (instance_id, waiting_since, chat_id, last_asked_at)
     WHERE waiting_since IS NOT NULL;
 -- A person by their number, in one instance and in all of them.
 CREATE INDEX chats_contact ON chats (instance_id, contact) WHERE contact IS NOT NULL;
 CREATE INDEX chats_person ON chats (contact) WHERE contact IS NOT NULL;
-CREATE INDEX responses_waiting ON responses (instance_id, waiting_since, seconds, seconds_from_last);
+CREATE INDEX responses_waiting ON responses (instance_id, waiting_since, kind, seconds, seconds_from_last);
 -- The answers whose wait can be counted from the last question.
-CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at, seconds, seconds_from_last)
+CREATE INDEX responses_asked_last ON responses (instance_id, last_asked_at, kind, seconds, seconds_from_last)
     WHERE seconds_from_last < seconds;
 
 CREATE INDEX media_due ON media (next_attempt_at) WHERE state = 'pending';
@@ -272,7 +275,7 @@ CREATE INDEX media_objects ON media (object_key, size) WHERE object_key IS NOT N
 -- The feed walks over the files whose jobs have ended, either all of them or those of an instance.
 CREATE INDEX media_settled ON media (settled_seq) WHERE settled_seq IS NOT NULL;
 CREATE INDEX media_settled_of ON media (instance_id, settled_seq) WHERE settled_seq IS NOT NULL;
-CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256, content_type, size);
+CREATE INDEX media_listed ON media (instance_id, occurred_at, message_id, source_sha256, content_type, size, kind);
 CREATE INDEX media_listed_by_type
     ON media (instance_id, substr(content_type, 1, 5), occurred_at, message_id, source_sha256, content_type);
 CREATE INDEX media_listed_by_chat ON media (instance_id, chat_id, occurred_at, message_id, source_sha256);
@@ -312,6 +315,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     m.is_group,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
     m.from_me,
@@ -390,7 +394,8 @@ SELECT
     c.chat_id,
     c.contact,
     c.name AS contact_name,
-    c.is_group,
+    c.kind,
+    c.kind = 'group' AS is_group,
     c.message_count,
     (
         SELECT min(first.occurred_at)
@@ -415,6 +420,7 @@ SELECT
     c.chat_id,
     c.contact,
     c.name AS contact_name,
+    c.kind,
     c.waiting_since,
     strftime('%Y-%m-%dT%H:%M:%f', c.waiting_since, (
         SELECT offset_seconds FROM time_zone_offsets WHERE since <= c.waiting_since ORDER BY since DESC LIMIT 1
@@ -435,6 +441,7 @@ SELECT
     r.chat_id,
     c.contact,
     c.name AS contact_name,
+    r.kind,
     r.waiting_since,
     r.answered_at,
     r.seconds,
@@ -470,6 +477,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     CASE WHEN m.from_me THEN 'outgoing' WHEN NOT m.from_me THEN 'incoming' END AS direction,
     m.type,
     m.body
@@ -500,6 +508,7 @@ SELECT
     m.chat_id,
     c.contact,
     c.name AS contact_name,
+    m.kind,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
     coalesce(m.group_sender, m.from_id) AS author,
     m.type,
@@ -644,6 +653,7 @@ SELECT
 FROM v_days AS d
 CROSS JOIN messages AS m
 WHERE m.occurred_at >= d.starts_at AND m.occurred_at < d.ends_at AND NOT m.is_service
+    AND m.kind IN ('person', 'group')
 GROUP BY m.instance_id, d.local_day;
 
 -- One row that says what "today" means, so that a query needs no function for the time, which each database spells

@@ -11,6 +11,9 @@ macro_rules! texts {
         texts!($database, $value, $buffer, MediaState, |text| {
             MediaState::parse(text).ok_or_else(|| "the text is no state of a job".into())
         });
+        texts!($database, $value, $buffer, ChatKind, |text| {
+            ChatKind::parse(text).ok_or_else(|| "the text is no kind of chats".into())
+        });
     };
     ($database:ident, $value:ident, $buffer:ident, $type:ident, $decode:expr) => {
         impl Type<$database> for $type {
@@ -47,6 +50,7 @@ mod sqlite {
     use sqlx_core::types::Type;
     use sqlx_sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 
+    use crate::chat::chat_kind::ChatKind;
     use crate::instance::InstanceId;
     use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;
@@ -86,6 +90,7 @@ mod postgres {
     use time::OffsetDateTime;
     use time::macros::datetime;
 
+    use crate::chat::chat_kind::ChatKind;
     use crate::instance::InstanceId;
     use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;
@@ -99,6 +104,12 @@ mod postgres {
     texts!(Postgres, PgValueRef, PgArgumentBuffer);
 
     impl PgHasArrayType for InstanceId {
+        fn array_type_info() -> PgTypeInfo {
+            <&str as PgHasArrayType>::array_type_info()
+        }
+    }
+
+    impl PgHasArrayType for ChatKind {
         fn array_type_info() -> PgTypeInfo {
             <&str as PgHasArrayType>::array_type_info()
         }

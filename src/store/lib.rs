@@ -36,6 +36,7 @@ pub use read::instances::{InstanceReport, Occurrence};
 pub use read::media::{JobFilter, JobReport, MediaFilter, MediaReports};
 pub use read::messages::{MessageDetail, MessageFilter, MessageReport};
 pub use read::reactions::ReactionFilter;
+pub use read::statistics::StatisticsFilter;
 pub use write::events::EventStore;
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;

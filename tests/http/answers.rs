@@ -168,10 +168,10 @@ async fn a_statistic_with_more_types_than_any_gateway_has_is_refused() {
         };
         world
             .execute(&format!(
-                "INSERT INTO messages (instance_id, id, from_me, type, is_group, ack, ack_rank, received_at, occurred_at, \
-                     seq, event_seq) \
+                "INSERT INTO messages (instance_id, id, kind, from_me, type, is_group, ack, ack_rank, received_at, \
+                     occurred_at, seq, event_seq) \
                  WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 66000) \
-                 SELECT instance_id, {number}, from_me, {number}, is_group, ack, ack_rank, received_at, occurred_at, \
+                 SELECT instance_id, {number}, kind, from_me, {number}, is_group, ack, ack_rank, received_at, occurred_at, \
                      n, event_seq \
                  FROM messages CROSS JOIN numbers"
             ))

@@ -60,7 +60,8 @@ async fn a_message_has_the_fields_of_the_provider_and_those_of_buzon() {
             "instance_id": "123", "id": "B", "chat_id": "573001112233@c.us", "from": "573009998877@c.us",
             "to": "573001112233@c.us", "author": "573009998877@c.us", "contact": "573001112233", "from_me": true,
             "sender_name": null, "body": "¡Hola!", "type": "text", "timestamp": 1_724_716_890,
-            "sent_at": "2024-08-27T00:01:30Z", "occurred_at": "2024-08-27T00:01:30Z", "is_group": false,
+            "sent_at": "2024-08-27T00:01:30Z", "occurred_at": "2024-08-27T00:01:30Z", "kind": "person",
+            "is_group": false,
             "quoted_message_id": "A", "reaction": null, "location": null, "vcard": null, "status": "sent",
             "ack": "read", "group_sender": null,
         });
@@ -107,6 +108,12 @@ async fn each_parameter_narrows_the_list() {
             ("ack=read", &["B"]),
             ("ack=pending&from_me=1", &["F"]),
             ("status=received&is_group=true", &["E"]),
+            ("kind=group", &["E"]),
+            ("kind=group,person&is_group=false&from_me=true", &["F", "B"]),
+            ("kind=group&is_group=false", &[]),
+            ("kind=channel,status", &[]),
+            ("kind=person&q=hola", &["F", "C", "B", "D"]),
+            ("kind=group&chat_id=573004445566%40c.us", &[]),
             ("has_media=true", &["B"]),
             ("quoted_message_id=A", &["B"]),
             ("since=1724716890&until=1724716960", &["C", "B"]),
@@ -247,6 +254,10 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
         for (query, expected) in [
             ("unanswered=true", &["573004445566@c.us"][..]),
             ("is_group=true", &["120363@g.us"]),
+            ("kind=person", &["573001112233@c.us", "573004445566@c.us"]),
+            ("kind=status,channel", &[]),
+            ("kind=group,channel&contact=573004445566", &[]),
+            ("kind=group,person&contact=573004445566", &["573004445566@c.us"]),
             ("q=pena", &["573004445566@c.us"]),
             ("q=PEÑA", &["573004445566@c.us"]),
             ("q=11122", &["573001112233@c.us"]),
@@ -266,6 +277,80 @@ async fn chats_show_who_waits_and_are_found_by_name_and_number() {
         assert_eq!(get(&service, "/api/v1/chats/124/573001112233@c.us").await.code(), "not_found");
         let none = get(&service, "/api/v1/chats/124/573001112233@c.us/messages").await;
         assert_eq!(ids(&none, "id"), Vec::<String>::new());
+        service.stop().await;
+    })
+    .await;
+}
+
+/// The stories of all contacts are not Bruno, and a channel is nobody who waits.
+#[test]
+async fn stories_broadcasts_and_channels_are_told_apart_from_people() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        let chats = [
+            ("status@broadcast", "status", "Ana"),
+            ("status@broadcast", "status", "Bruno"),
+            ("120363168033477807@newsletter", "channel", "Canal Noticias"),
+            ("1724716800@broadcast", "broadcast", "Bruno"),
+            ("anything", "other", "Bruno"),
+            ("123456789012345@lid", "person", "Bruno Díaz"),
+            ("120363@g.us", "group", "Bruno"),
+        ];
+        for (n, (chat, _, name)) in chats.iter().enumerate() {
+            let fields = json!({"chat_id": chat, "from": chat, "sender_name": name, "timestamp": 1_724_716_800 + n});
+            assert!(!service.deliver("/webhook/123", received(&format!("M{n}"), fields)).await.accepted());
+        }
+        for (path, expected) in [
+            ("chats", &["120363@g.us", "123456789012345@lid"][..]),
+            ("chats?is_group=false", &["123456789012345@lid"]),
+            ("chats?q=bruno", &["123456789012345@lid"]),
+            ("chats?q=bruno&kind=person,group,status,broadcast,channel,other", &["123456789012345@lid"]),
+            ("chats?kind=status", &["status@broadcast"]),
+            ("chats?kind=channel,status", &["120363168033477807@newsletter", "status@broadcast"]),
+            ("chats?kind=broadcast,other", &["anything", "1724716800@broadcast"]),
+            ("chats?unanswered=true", &["123456789012345@lid"]),
+            ("chats?unanswered=true&kind=other,channel", &["anything"]),
+            ("messages?kind=status", &["status@broadcast", "status@broadcast"]),
+            ("messages?limit=3", &["120363@g.us", "123456789012345@lid", "anything"]),
+        ] {
+            let answer = get(&service, &format!("/api/v1/{path}")).await;
+            assert_eq!(ids(&answer, "chat_id"), expected, "{path}");
+            for row in answer.body["data"].as_array().expect("there are rows") {
+                let kind = chats.iter().find(|(chat, ..)| row["chat_id"] == *chat).map(|(_, kind, _)| *kind);
+                assert_eq!(row["kind"].as_str(), kind, "{path}");
+            }
+        }
+        let first = get(&service, "/api/v1/chats?limit=1").await;
+        let next = first.body["next_cursor"].as_str().expect("there is more");
+        let same = get(&service, &format!("/api/v1/chats?limit=1&kind=group,person&cursor={next}")).await;
+        assert_eq!(ids(&same, "chat_id"), ["123456789012345@lid"]);
+        for refused in [format!("kind=person&cursor={next}"), "kind=people".to_owned(), "kind=".to_owned()] {
+            assert_eq!(
+                get(&service, &format!("/api/v1/chats?{refused}")).await.code(),
+                "invalid_parameter",
+                "{refused}"
+            );
+        }
+        let counted = async |kind: &str| {
+            let path = format!("/api/v1/stats/messages?since=2024-08-27&until=2024-08-28{kind}");
+            get(&service, &path).await.body["data"][0]["incoming"].clone()
+        };
+        assert_eq!(counted("").await, 2);
+        assert_eq!(counted("&kind=status").await, 2);
+        assert_eq!(counted("&kind=person,group,status,broadcast,channel,other").await, 7);
+        assert_eq!(world.value("SELECT messages FROM v_daily").await, "2");
+        let views = "SELECT v_chats.kind, v_chats.contact_name, v_chats.is_group, v_messages.kind FROM v_chats \
+                     INNER JOIN v_messages ON v_messages.id = v_chats.last_message_id ORDER BY v_chats.last_message_at";
+        let expected = [
+            "status|NULL|0",
+            "channel|NULL|0",
+            "broadcast|NULL|0",
+            "other|NULL|0",
+            "person|Bruno Díaz|0",
+            "group|NULL|1",
+        ];
+        let of_messages = expected.map(|row| format!("{row}|{}", row.split('|').next().expect("there is a kind")));
+        assert_eq!(world.rows(views).await, of_messages);
         service.stop().await;
     })
     .await;
@@ -294,6 +379,8 @@ async fn acks_reactions_and_files_can_be_filtered() {
             ("media?chat_id=573001112233@c.us&message_id=B&type=image", "message_id", &[]),
             ("media?chat_id=120363@g.us", "message_id", &[]),
             ("media?type=image", "state", &[]),
+            ("media?kind=person,channel", "message_id", &["B"]),
+            ("media?kind=group", "message_id", &[]),
             ("media?min_size=1&max_size=2", "state", &[]),
         ] {
             assert_eq!(ids(&get(&service, &format!("/api/v1/{path}")).await, name), expected, "{path}");

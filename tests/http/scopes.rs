@@ -44,17 +44,20 @@ const ROUTES: [&str; 23] = [
 ];
 
 /// Every route that lists what exists without naming an instance.
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 16] = [
     "/api/v1/messages",
     "/api/v1/messages?time=received&order=asc",
     "/api/v1/messages?q=hola",
     "/api/v1/messages?has_media=true",
+    "/api/v1/messages?kind=person,group",
     "/api/v1/chats",
+    "/api/v1/chats?kind=person,group,status,broadcast,channel,other",
     "/api/v1/chats?unanswered=true",
     "/api/v1/chats?q=220000",
     "/api/v1/acks",
     "/api/v1/reactions",
     "/api/v1/media",
+    "/api/v1/media?kind=person,group",
     "/api/v1/media?state=stored",
     "/api/v1/events",
     "/api/v1/instances",

@@ -66,7 +66,7 @@ async fn messages_are_counted_by_local_day_direction_and_type_and_no_day_is_miss
         statistics.record("8", &[("e", "2024-08-27T23:59:59-05:00", "text", true)]).await;
         let expected = json!({
             "since": "2024-08-25T05:00:00Z", "until": "2024-08-28T05:00:00Z", "time_zone": "America/Bogota",
-            "instance_id": null,
+            "instance_id": null, "kinds": ["person", "group"],
             "data": [
                 {
                     "label": "2024-08-25", "since": "2024-08-25T05:00:00Z", "until": "2024-08-26T05:00:00Z",
@@ -178,13 +178,13 @@ async fn answers_are_shown_by_the_hour_and_weekday_in_which_somebody_began_to_wa
             .execute(
                 "DELETE FROM responses; \
                  INSERT INTO responses VALUES \
-                 ('7', 'a', '2024-08-27T04:30:00.000Z', 'x', '2024-08-27T04:30:00.000Z', \
+                 ('7', 'a', 'person', '2024-08-27T04:30:00.000Z', 'x', '2024-08-27T04:30:00.000Z', \
                  '2024-08-27T04:31:00.000Z', 'y', 60, 60), \
-                 ('7', 'b', '2024-08-27T13:00:00.000Z', 'x', '2024-08-27T13:00:00.000Z', \
+                 ('7', 'b', 'person', '2024-08-27T13:00:00.000Z', 'x', '2024-08-27T13:00:00.000Z', \
                  '2024-08-27T13:00:05.000Z', 'y', 5, 5), \
-                 ('7', 'c', '2024-08-27T13:59:59.999Z', 'x', '2024-08-27T13:59:59.999Z', \
+                 ('7', 'c', 'person', '2024-08-27T13:59:59.999Z', 'x', '2024-08-27T13:59:59.999Z', \
                  '2024-08-27T14:00:09.999Z', 'y', 10, 10), \
-                 ('7', 'd', '2023-08-27T13:59:59.999Z', 'x', '2023-08-27T13:59:59.999Z', \
+                 ('7', 'd', 'person', '2023-08-27T13:59:59.999Z', 'x', '2023-08-27T13:59:59.999Z', \
                  '2023-08-27T14:00:09.999Z', 'y', 99, 99); \
                  UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in', \
                  last_asked_at = '2024-01-01T00:00:00.000Z'",
@@ -333,7 +333,7 @@ async fn a_token_counts_its_instances_only_and_others_are_as_if_they_did_not_exi
         world
             .execute(
                 "DELETE FROM responses; \
-                 INSERT INTO responses SELECT instance_id, 'c', occurred_at, id, occurred_at, occurred_at, id, 5, 5 \
+                 INSERT INTO responses SELECT instance_id, 'c', 'person', occurred_at, id, occurred_at, occurred_at, id, 5, 5 \
                  FROM messages WHERE from_me; \
                  UPDATE chats SET waiting_since = '2024-01-01T00:00:00.000Z', waiting_id = 'in', \
                  last_asked_at = '2024-01-01T00:00:00.000Z'",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use buzon::domain::chat::chat_id;
+use buzon::domain::chat::chat_kind::ChatKind;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::time::timestamp::Timestamp;
 
@@ -114,7 +114,7 @@ impl Chat {
             return Some((self.waiting.take()?, self.last_incoming.as_ref()?.0));
         }
         self.last_incoming = Some(mark.clone());
-        if chat_id::can_wait(&self.id) {
+        if ChatKind::of(&self.id).can_wait() {
             self.waiting.get_or_insert_with(|| mark.clone());
         }
         None

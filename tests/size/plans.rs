@@ -22,8 +22,8 @@ const LOOKED_AT_IN_THE_INDEX: [(&str, &str); 6] = [
     ("messages_from", "type"),
     ("messages_ack", "type"),
     ("messages_type", "from_me"),
-    ("messages_media", "is_group"),
-    ("chats_latest", "is_group"),
+    ("messages_media", "kind"),
+    ("chats_latest", "kind"),
 ];
 
 /// The number of messages is large enough that a scan is cheaper for no other question.

@@ -80,7 +80,8 @@ fn items_and_chats(questions: &mut Questions<'_>) {
         format!("/chats?unanswered=true&instance_id={}", it.key.0)
     });
     questions.about_some("the chat with a number", is_person, |it| format!("/chats?contact={}", digits(&it.chat_id)));
-    questions.asking("chats of groups", PROMPT, |_| "/chats?is_group=true".to_owned());
+    questions.asking("chats of groups", PROMPT, |_| "/chats?kind=group".to_owned());
+    questions.asking("chats of kinds that do not occur", PROMPT, |_| "/chats?kind=channel,status".to_owned());
     questions.asking("chats by a name", 100, |rng| {
         format!("/chats?q={}", rng.pick(&["perez", "Muñoz", "lucia", "ana ortiz", "nobody"]))
     });
@@ -111,7 +112,7 @@ fn filters(questions: &mut Questions<'_>) {
     questions.about("from", PROMPT, |it, _| format!("/messages?from={}", it.from));
     questions.about("to", PROMPT, |it, _| format!("/messages?to={}", it.from));
     questions.asking("from_me", PROMPT, |rng| format!("/messages?from_me={}", rng.in_thousand(500)));
-    questions.asking("is_group", PROMPT, |rng| format!("/messages?is_group={}", rng.in_thousand(500)));
+    questions.asking("kind", PROMPT, |rng| format!("/messages?kind={}", rng.pick(&["person", "group", "channel"])));
     questions.asking("type", PROMPT, |rng| format!("/messages?type={}", rng.pick(&TYPES)));
     questions.asking("type that nobody sends", PROMPT, |_| "/messages?type=poll".to_owned());
     questions.asking("ack", PROMPT, |rng| format!("/messages?ack={}", rng.pick(&ACKS)));
@@ -148,7 +149,7 @@ fn pairs(questions: &mut Questions<'_>) {
     questions.asking("from_me and ack", 100, |rng| format!("/messages?from_me=true&ack={}", rng.pick(&ACKS)));
     questions.about("ack in an hour", PROMPT, |it, rng| format!("/messages?ack={}&{}", rng.pick(&ACKS), an_hour(it)));
     questions.asking("from_me and type", 100, |rng| format!("/messages?from_me=true&type={}", rng.pick(&TYPES)));
-    questions.asking("is_group and has_media", 100, |_| "/messages?is_group=true&has_media=true".to_owned());
+    questions.asking("kind and has_media", 100, |_| "/messages?kind=group&has_media=true".to_owned());
     questions.asking("type and ack", 100, |rng| format!("/messages?type={}&ack={}", rng.pick(&TYPES), rng.pick(&ACKS)));
 }
 

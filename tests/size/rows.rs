@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use buzon::domain::chat::chat_id;
+use buzon::domain::chat::chat_kind::ChatKind;
 use buzon::domain::media::MediaJob;
 use buzon::domain::message::{MessageKey, ack};
 use buzon::domain::search::{SearchEntry, SearchedTexts, fold};
@@ -64,6 +65,7 @@ const MESSAGES: &[&str] = &[
     "body",
     "type",
     "sent_at",
+    "kind",
     "is_group",
     "quoted_message_id",
     "media_url",
@@ -87,6 +89,7 @@ const REACTIONS: &[&str] =
 const RESPONSES: &[&str] = &[
     "instance_id",
     "chat_id",
+    "kind",
     "waiting_since",
     "incoming_id",
     "last_asked_at",
@@ -99,6 +102,7 @@ const MEDIA: &[&str] = &[
     "instance_id",
     "message_id",
     "chat_id",
+    "kind",
     "source_sha256",
     "source_url",
     "source_host",
@@ -130,7 +134,7 @@ const CHATS: &[&str] = &[
     "last_outgoing_id",
     "last_outgoing_seq",
     "contact",
-    "is_group",
+    "kind",
     "search",
     "waiting_since",
     "waiting_id",
@@ -233,6 +237,10 @@ fn message_body(message: &Message) -> Value {
     })
 }
 
+fn kind(chat_id: &str) -> Cell {
+    ChatKind::of(chat_id).as_str().into()
+}
+
 fn status(message: &Message) -> &'static str {
     if message.from_me { "sent" } else { "received" }
 }
@@ -283,6 +291,7 @@ fn message_row(message: &Message, received_at: Timestamp, seq: i64) -> Vec<Cell>
         message.body.clone().into(),
         message.kind.into(),
         message.sent_at.into(),
+        kind(&message.chat_id),
         Cell::Flag(message.is_group),
         message.quoted.clone().into(),
         message.media_url.clone().into(),
@@ -312,6 +321,7 @@ fn response(message: &Message) -> Option<Vec<Cell>> {
     Some(vec![
         message.key.0.as_str().into(),
         (&message.chat_id).into(),
+        kind(&message.chat_id),
         (*since).into(),
         incoming.into(),
         (*last_asked).into(),
@@ -339,6 +349,7 @@ fn media(message: &Message) -> Option<Vec<Cell>> {
         key.0.as_str().into(),
         (&key.1).into(),
         (&message.chat_id).into(),
+        kind(&message.chat_id),
         Cell::Bytes(digest.to_vec()),
         job.source_url.into(),
         job.source_host.into(),
@@ -392,7 +403,7 @@ fn chat(chat: &Chat) -> Option<Vec<Cell>> {
         id(chat.last_outgoing.as_ref()),
         seq(chat.last_outgoing.as_ref()),
         chat_id::contact(&chat.id).into(),
-        Cell::Flag(chat.is_group),
+        kind(&chat.id),
         fold(&searched).into(),
         at(chat.waiting.as_ref()),
         id(chat.waiting.as_ref()),

@@ -1,7 +1,7 @@
 //! The ids of chats. An id is a name, `@` and the kind of the chat: `573001112233@c.us`. A person has the id of the chat
 //! with them.
 
-const GROUP: &str = "@g.us";
+use super::chat_kind::ChatKind;
 
 /// The kind of a chat whose name is the phone number of a person.
 const NUMBER: &str = "c.us";
@@ -9,9 +9,6 @@ const NUMBER: &str = "c.us";
 const NUMBER_ELSEWHERE: &str = "s.whatsapp.net";
 /// The kind of a chat whose name hides the phone number of a person.
 const HIDDEN_NUMBER: &str = "lid";
-
-/// The endings of chats of many, in which nobody waits for an answer.
-const OF_MANY: [&str; 3] = [GROUP, "@broadcast", "@newsletter"];
 
 /// Returns the form of an id that all ids of the same chat have in common. A person's id has no number of a device, and
 /// ends in one way: `573001112233:3@s.whatsapp.net` is `573001112233@c.us`. Other ids stay as they are.
@@ -32,7 +29,7 @@ pub fn canonical(id: String) -> String {
 /// Returns the chat of a message that does not state it, from its sender and its recipient: the group, broadcast or
 /// newsletter among the two, or else the other person.
 pub fn worked_out<'i>(from: Option<&'i str>, to: Option<&'i str>, from_me: bool) -> Option<&'i str> {
-    let of_many = [from, to].into_iter().flatten().find(|id| !can_wait(id));
+    let of_many = [from, to].into_iter().flatten().find(|id| ChatKind::of(id).is_of_many());
     of_many.or(if from_me { to } else { from })
 }
 
@@ -56,15 +53,6 @@ pub fn is_lid(id: &str) -> bool {
 /// Returns whether this is the id of a person, with a number or without.
 pub fn is_person(id: &str) -> bool {
     is_lid(id) || contact(id).is_some()
-}
-
-pub fn is_group(chat_id: &str) -> bool {
-    chat_id.ends_with(GROUP)
-}
-
-/// Returns whether somebody can wait for an answer in this chat. Nobody does in a group, a newsletter or a broadcast.
-pub fn can_wait(chat_id: &str) -> bool {
-    !OF_MANY.iter().any(|kind| chat_id.ends_with(kind))
 }
 
 /// Returns the part before the first `@`, or the whole id if it has none.
@@ -137,23 +125,6 @@ mod tests {
         ] {
             assert_eq!(contact(chat_id), number, "{chat_id}");
         }
-    }
-
-    #[test]
-    fn nobody_waits_in_groups_newsletters_and_broadcasts() {
-        for chat_id in ["1203@g.us", "1203@newsletter", "status@broadcast", "1724716800@broadcast"] {
-            assert!(!can_wait(chat_id), "{chat_id}");
-        }
-        for chat_id in ["573001112233@c.us", "123456789012345@lid", "anything"] {
-            assert!(can_wait(chat_id), "{chat_id}");
-        }
-    }
-
-    #[test]
-    fn a_group_is_recognised_by_the_end_of_its_id() {
-        assert!(is_group("1203@g.us"));
-        assert!(!is_group("1203@g.us.example"));
-        assert!(!is_group("573001112233@c.us"));
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::instance::InstanceId;
 use super::message::Message;
 use super::message::fold::RecordedMessage;
 use super::search::{SearchPlace, fold};
+use crate::chat::chat_kind::ChatKind;
 use crate::chat::response_tracker::{ChatMessage, Questions, ResponseChanges, ResponseTracker, TrackedResponses};
 use crate::time::timestamp::Timestamp;
 
 pub mod chat_id;
+pub mod chat_kind;
 pub mod response_tracker;
 
 /// The number of characters of a name that a search considers.
@@ -58,7 +60,7 @@ pub struct Chat {
     pub service_count: i64,
     pub last_incoming: Option<MessagePosition>,
     pub last_outgoing: Option<MessagePosition>,
-    /// The sender's name in the latest incoming message that has one. `None` in groups, where every sender has another.
+    /// The sender's name in the latest incoming message that has one. `None` if the chat is not that of a person.
     pub name: Option<ChatName>,
     /// The messages that wait for an answer: the incoming ones after the last outgoing one. `None` in chats in which
     /// nobody waits.
@@ -99,6 +101,10 @@ impl Chat {
         ChatKey { instance_id: self.instance_id.clone(), chat_id: self.chat_id.clone() }
     }
 
+    pub fn kind(&self) -> ChatKind {
+        ChatKind::of(&self.chat_id)
+    }
+
     /// Returns the latest message, incoming or outgoing.
     pub fn last_message(&self) -> Option<&MessagePosition> {
         self.last_incoming.as_ref().max(self.last_outgoing.as_ref())
@@ -126,7 +132,7 @@ impl Chat {
             self.last_outgoing = self.last_outgoing.take().max(Some(position));
             return;
         }
-        if let (Some(name), false) = (&message.fields.sender_name, message.is_group()) {
+        if let (Some(name), true) = (&message.fields.sender_name, self.kind().has_name_of_sender()) {
             let name = ChatName { position: position.clone(), name: name.clone() };
             self.name = self.name.take().max(Some(name));
         }
@@ -341,7 +347,7 @@ impl TouchedChats {
     /// called once, after the stale fields are refilled.
     pub fn response_changes(&mut self) -> ResponseChanges {
         let mut changes = ResponseChanges::default();
-        for (key, touched) in self.chats.iter_mut().filter(|(key, _)| chat_id::can_wait(&key.chat_id)) {
+        for (key, touched) in self.chats.iter_mut().filter(|(_, touched)| touched.chat.kind().can_wait()) {
             let followed = touched.follow();
             touched.chat.waiting = changes.add(key, followed, touched.chat.last_outgoing.as_ref());
         }

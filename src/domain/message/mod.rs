@@ -12,6 +12,7 @@ use super::instance::InstanceId;
 use super::media::{MediaJob, source};
 use super::search::SearchedTexts;
 use crate::chat::chat_id;
+use crate::chat::chat_kind::ChatKind;
 use crate::event::defect::Defect;
 use crate::event::document::Document;
 use crate::message::ack::{AckStatus, MessageAck};
@@ -281,7 +282,12 @@ impl Message {
     /// Returns whether the message was sent in a group. Its chat says that, if it is known.
     pub fn is_group(&self) -> bool {
         let stated = self.fields.is_group.unwrap_or(false);
-        self.fields.chat_id.as_deref().map_or(stated, chat_id::is_group)
+        self.fields.chat_id.as_deref().map_or(stated, |id| ChatKind::of(id) == ChatKind::Group)
+    }
+
+    /// Returns the kind of the chat.
+    pub fn chat_kind(&self) -> ChatKind {
+        ChatKind::of(self.fields.chat_id.as_deref().unwrap_or_default())
     }
 }
 

@@ -7,12 +7,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::messages::{self, Message};
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{flag, instance, phone_number, text};
+use super::parameters::{chat_kinds, flag, groups_or_others, instance, phone_number, text};
 use super::request::{ApiRequest, ListRequest, visible};
 use super::time::rfc3339;
 use crate::http::openapi::problems::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
+use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::search::fold;
 use store::{ChatFilter, ChatReport, MessageFilter};
@@ -24,12 +25,15 @@ pub struct Chat {
     pub instance_id: String,
     #[schema(example = "573001112233@c.us")]
     pub chat_id: String,
-    /// The sender's name in the latest incoming message that has one; null in groups.
+    /// The sender's name in the latest incoming message that has one; null if the chat is not that of a person.
     #[schema(example = "Juan Pérez")]
     pub name: Option<String>,
     /// The phone number of the person in the chat; null in groups and if only a `@lid` is known.
     #[schema(example = "573001112233")]
     pub contact: Option<String>,
+    /// person, group, status (the stories of all contacts), broadcast, channel or other
+    #[schema(example = "person")]
+    pub kind: String,
     #[schema(example = false)]
     pub is_group: bool,
     /// The number of messages, without service messages.
@@ -61,7 +65,12 @@ pub struct ChatParameters {
     #[serde(deserialize_with = "flag")]
     #[param(example = true)]
     unanswered: Option<bool>,
-    /// Only groups (`true`), or only others (`false`).
+    /// Only chats of these kinds, with commas between them: person, group, status, broadcast, channel, other. The default
+    /// is `person,group`.
+    #[serde(deserialize_with = "chat_kinds")]
+    #[param(value_type = Option<String>, example = "person,group", pattern = r"^(person|group|status|broadcast|channel|other)(,(person|group|status|broadcast|channel|other))*$")]
+    kind: Option<ChatKinds>,
+    /// Only groups (`true`), or only others (`false`), of the wanted kinds.
     #[serde(deserialize_with = "flag")]
     #[param(example = false)]
     is_group: Option<bool>,
@@ -85,13 +94,14 @@ pub struct ChatParameters {
     responses((status = 200, description = "A page of chats", body = ListResponse<Chat>), ListProblems),
 )]
 pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, Problem> {
-    let (ChatParameters { instance_id, unanswered, is_group, contact, q }, request) = request.split();
+    let (ChatParameters { instance_id, unanswered, kind, is_group, contact, q }, request) = request.split();
     let (unanswered, search) = (unanswered.unwrap_or(false), q.map(|text| fold(text.trim())));
-    let filter = ChatFilter { instance_id, unanswered, is_group, contact, search };
-    // Cursors of the two orders are not interchangeable.
-    let list = if filter.unanswered { "chats that wait" } else { "chats" };
+    let kinds = groups_or_others(&kind.unwrap_or_else(ChatKinds::conversations), is_group);
+    let filter = ChatFilter { instance_id, unanswered, kinds, contact, search };
+    // Cursors of the two orders, and of different kinds, are not interchangeable.
+    let list = format!("chats {}{}", filter.kinds, if filter.unanswered { " that wait" } else { "" });
     request
-        .page(list, Chat::from, |store, scope, paging| async move { store.list_chats(&scope, &filter, &paging).await })
+        .page(&list, Chat::from, |store, scope, paging| async move { store.list_chats(&scope, &filter, &paging).await })
         .await
 }
 
@@ -151,7 +161,8 @@ impl From<ChatReport> for Chat {
             chat_id: chat.chat_id,
             name: chat.name,
             contact: chat.contact,
-            is_group: chat.is_group,
+            kind: chat.kind.as_str().to_owned(),
+            is_group: chat.kind == ChatKind::Group,
             message_count: chat.message_count,
             last_message_at: chat.last_message_at.map(rfc3339),
             last_incoming_at: chat.last_incoming_at.map(rfc3339),

@@ -5,11 +5,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{chat, instance, parsed, phone_number, text};
+use super::parameters::{chat, chat_kinds, instance, parsed, phone_number, text};
 use super::request::ListRequest;
 use super::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
+use domain::chat::chat_kind::ChatKinds;
 use domain::instance::InstanceId;
 use domain::media::MediaState;
 use store::{JobReport, MediaFilter};
@@ -93,6 +94,11 @@ pub struct MediaParameters {
     #[serde(deserialize_with = "state")]
     #[param(inline, value_type = Option<FileState>, example = "stored")]
     state: Option<MediaState>,
+    /// Only files of messages in chats of these kinds, with commas between them: person, group, status, broadcast,
+    /// channel, other.
+    #[serde(deserialize_with = "chat_kinds")]
+    #[param(value_type = Option<String>, example = "person,group", pattern = r"^(person|group|status|broadcast|channel|other)(,(person|group|status|broadcast|channel|other))*$")]
+    kind: Option<ChatKinds>,
     /// Only files of this content type: `image/jpeg`, or the first part of several (`image`).
     #[serde(deserialize_with = "text")]
     #[param(example = "image")]
@@ -127,13 +133,26 @@ fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
 )]
 pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
     let (parameters, request) = request.split();
-    let MediaParameters { instance_id, message_id, contact, chat_id, state, r#type, min_size, max_size } = parameters;
-    let content_type = r#type.map(|text| if text.contains('/') { text } else { text + "/" });
-    let filter = MediaFilter { instance_id, message_id, chat_id, contact, state, content_type, min_size, max_size };
+    let content_type = parameters.r#type.map(|text| if text.contains('/') { text } else { text + "/" });
+    let filter = MediaFilter {
+        instance_id: parameters.instance_id,
+        message_id: parameters.message_id,
+        chat_id: parameters.chat_id,
+        contact: parameters.contact,
+        state: parameters.state,
+        kinds: parameters.kind,
+        content_type,
+        min_size: parameters.min_size,
+        max_size: parameters.max_size,
+    };
+    // Cursors of different kinds of chats are not interchangeable.
+    let list = filter.kinds.as_ref().map_or_else(|| "media".to_owned(), |kinds| format!("media {kinds}"));
     request
-        .page("media", MediaItem::from, |store, scope, paging| async move {
-            store.list_media(&scope, &filter, &paging).await
-        })
+        .page(
+            &list,
+            MediaItem::from,
+            |store, scope, paging| async move { store.list_media(&scope, &filter, &paging).await },
+        )
         .await
 }
 

@@ -8,13 +8,14 @@ use utoipa::{IntoParams, ToSchema};
 use super::acks::AckOfMessage;
 use super::media::MessageFile;
 use super::pages::{ListResponse, PageParameters};
-use super::parameters::{chat, flag, instance, invalid, parsed, phone_number, text};
+use super::parameters::{chat, chat_kinds, flag, groups_or_others, instance, invalid, parsed, phone_number, text};
 use super::reactions::CurrentReaction;
 use super::request::{ApiRequest, ListRequest, visible};
 use super::time::rfc3339;
 use crate::http::openapi::problems::{ItemProblems, ListProblems};
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
+use domain::chat::chat_kind::ChatKinds;
 use domain::instance::InstanceId;
 use domain::message::version::Version;
 use domain::search::SearchQuery;
@@ -63,6 +64,10 @@ pub struct Message {
     /// When the message arrived here.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
+    /// The kind of the chat: person, group, status (the stories of all contacts), broadcast, channel or other.
+    #[schema(example = "person")]
+    pub kind: String,
+    /// True if the chat is a group; where it is unknown, the gateway's word.
     #[schema(example = false)]
     pub is_group: bool,
     #[schema(example = json!(null))]
@@ -203,7 +208,11 @@ pub struct MessageParameters {
     #[serde(deserialize_with = "text")]
     #[param(example = "received")]
     status: Option<String>,
-    /// Only messages in groups (`true`), or only others (`false`).
+    /// Only messages in chats of these kinds, with commas between them: person, group, status, broadcast, channel, other.
+    #[serde(deserialize_with = "chat_kinds")]
+    #[param(value_type = Option<String>, example = "person,group", pattern = r"^(person|group|status|broadcast|channel|other)(,(person|group|status|broadcast|channel|other))*$")]
+    kind: Option<ChatKinds>,
+    /// Only messages in groups (`true`), or only others (`false`), of the wanted kinds.
     #[serde(deserialize_with = "flag")]
     #[param(example = false)]
     is_group: Option<bool>,
@@ -262,19 +271,21 @@ pub async fn list(request: ListRequest<MessageParameters>) -> Result<HttpRespons
 }
 
 pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFilter) -> Result<HttpResponse, Problem> {
-    // Cursors of the two orders are not interchangeable.
-    let list = if filter.by_arrival { "messages by arrival" } else { "messages" };
+    // Cursors of the two orders, and of different kinds of chats, are not interchangeable.
+    let kinds = filter.kinds.as_ref().map(|kinds| format!(" {kinds}")).unwrap_or_default();
+    let list = format!("messages{kinds}{}", if filter.by_arrival { " by arrival" } else { "" });
     request
-        .page(
-            list,
-            Message::from,
-            |store, scope, paging| async move { store.list_messages(&scope, &filter, &paging).await },
-        )
+        .page(&list, Message::from, |store, scope, paging| async move {
+            store.list_messages(&scope, &filter, &paging).await
+        })
         .await
 }
 
 impl From<MessageParameters> for MessageFilter {
     fn from(parameters: MessageParameters) -> Self {
+        let is_narrowed = parameters.kind.is_some() || parameters.is_group.is_some();
+        let kinds = parameters.kind.unwrap_or_else(ChatKinds::all);
+        let kinds = is_narrowed.then(|| groups_or_others(&kinds, parameters.is_group));
         Self {
             instance_id: parameters.instance_id,
             contact: parameters.contact,
@@ -286,7 +297,7 @@ impl From<MessageParameters> for MessageFilter {
             kind: parameters.r#type,
             ack: parameters.ack,
             status: parameters.status,
-            is_group: parameters.is_group,
+            kinds,
             has_media: parameters.has_media,
             quoted_message_id: parameters.quoted_message_id,
             search: parameters.q,
@@ -333,6 +344,7 @@ impl From<MessageReport> for Message {
             sent_at: fields.sent_at.map(rfc3339),
             occurred_at: rfc3339(report.occurred_at),
             received_at: rfc3339(report.received_at),
+            kind: report.chat_kind.as_str().to_owned(),
             is_group: report.is_group,
             quoted_message_id: fields.quoted_message_id,
             reaction: fields.reaction,

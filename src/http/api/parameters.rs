@@ -18,6 +18,7 @@ use utoipa::openapi::path::ParameterIn;
 
 use crate::http::problem::Problem;
 use domain::chat::chat_id;
+use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 
 /// The parameters of a route, for handlers to take as an argument.
@@ -128,6 +129,16 @@ pub fn list<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, 
     let text = String::deserialize(value)?;
     let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
     Ok(Some(elements.map(str::to_owned).collect()))
+}
+
+/// Reads kinds of chats with commas between them.
+pub fn chat_kinds<'de, D: Deserializer<'de>>(value: D) -> Result<Option<ChatKinds>, D::Error> {
+    parsed(value, ChatKinds::parse)
+}
+
+/// Returns those of the kinds that are groups, or that are none. Without `is_group`, they are all.
+pub fn groups_or_others(kinds: &ChatKinds, is_group: Option<bool>) -> ChatKinds {
+    kinds.that(|kind| is_group.is_none_or(|is_group| is_group == (kind == ChatKind::Group)))
 }
 
 pub fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Error> {

@@ -1,24 +1,25 @@
 //! Chats.
 
 use super::Queries;
-use super::index::{Index, OF_CONTACT};
+use super::index::{CHATS_LATEST, CHATS_WAITING, OF_CONTACT};
 use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
 use super::messages::{MessageReport, reports, sizes};
 use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
+use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::time::timestamp::Timestamp;
 
 /// A filter of chats. A field that is not set lets all through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ChatFilter {
     pub instance_id: Option<InstanceId>,
     /// Only those in which somebody waits for an answer.
     pub unanswered: bool,
-    pub is_group: Option<bool>,
+    pub kinds: ChatKinds,
     /// The number of the person in the chat, in digits.
     pub contact: Option<String>,
     /// Folded text that the name or the number contains.
@@ -32,7 +33,7 @@ pub struct ChatReport {
     pub chat_id: String,
     pub name: Option<String>,
     pub contact: Option<String>,
-    pub is_group: bool,
+    pub kind: ChatKind,
     pub message_count: i64,
     /// `None` if the chat has service messages alone. Lists leave out such chats.
     pub last_message_at: Option<Timestamp>,
@@ -45,7 +46,7 @@ pub struct ChatReport {
     pub last_message: Option<MessageReport>,
 }
 
-pub(crate) const COLUMNS: &str = "instance_id, chat_id, name, contact, is_group, message_count, last_message_at, \
+pub(crate) const COLUMNS: &str = "instance_id, chat_id, name, contact, kind, message_count, last_message_at, \
                        last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
 const KEY: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
 pub(crate) const BY_LATEST: ListSource =
@@ -64,9 +65,16 @@ impl dyn Store + '_ {
     ) -> Result<Page<ChatReport, SortKey>, StoreError> {
         let mut queries = self.read().await?;
         let source = if filter.unanswered { &BY_WAITING } else { &BY_LATEST };
-        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, source).await?;
+        let mut ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, source).await?;
+        if filter.contact.is_some() && !filter.kinds.contains(ChatKind::Person) {
+            ranges.clear();
+        }
         let conditions = filter.conditions();
-        let index = Index::first(&[&OF_CONTACT], &conditions);
+        let index = match filter {
+            ChatFilter { contact: Some(_), .. } => &OF_CONTACT,
+            ChatFilter { unanswered: true, .. } => &CHATS_WAITING,
+            _ => &CHATS_LATEST,
+        };
         let rows = queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?;
         let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { chat.last_message_at };
@@ -100,12 +108,21 @@ fn last_message(chat: &ChatReport) -> Option<MessageKey> {
     Some(MessageKey { instance_id: chat.instance_id.clone(), id: chat.last_message_id.clone()? })
 }
 
+/// Lets the chats through in which people talk with each other.
+impl Default for ChatFilter {
+    fn default() -> Self {
+        let kinds = ChatKinds::conversations();
+        Self { instance_id: None, unanswered: false, kinds, contact: None, search: None }
+    }
+}
+
 impl ChatFilter {
     fn conditions(&self) -> Vec<Condition> {
         let listed = Condition::NotNull(if self.unanswered { "waiting_since" } else { "last_message_at" });
-        let group = self.is_group.map(|is_group| Condition::Flag("is_group", is_group));
+        // Only the chat of a person has a number, by which few chats are found.
+        let kinds = self.contact.is_none().then(|| Condition::kinds(&self.kinds));
         let contact = self.contact.clone().map(|contact| Condition::Is("contact", contact));
         let search = self.search.clone().map(|text| Condition::Contains("search", text));
-        [Some(listed), group, contact, search].into_iter().flatten().collect()
+        [Some(listed), kinds, contact, search].into_iter().flatten().collect()
     }
 }

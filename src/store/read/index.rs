@@ -1,7 +1,7 @@
 //! The indexes that lists are read by. The index is chosen here, by the filter and the list. The backends only
 //! translate it into SQL.
 
-use super::listing::{Condition, KeyRange, ListSource, PageQuery};
+use super::listing::{Condition, KIND, KeyRange, ListSource, PageQuery};
 use super::messages::{BY_TIME, MessageFilter};
 use domain::page::{Paging, SortKey};
 
@@ -54,15 +54,18 @@ const GROUP_SENDER: Index = Index::ordered("messages_author", &["group_sender"],
 const TO: Index = Index::ordered("messages_to", &["to_id"], Lacks::Chat);
 /// Has the messages with a file.
 const FILE: Index = Index::ordered("messages_media", &[], Lacks::Nothing);
-const ACK: Index = Index::ordered("messages_ack", &["from_me", "is_group", "ack"], Lacks::PendingIncoming);
+const ACK: Index = Index::ordered("messages_ack", &["from_me", KIND, "ack"], Lacks::PendingIncoming);
 const TYPE: Index = Index::ordered("messages_type", &["type"], Lacks::Words(&["text"]));
 const STATUS: Index = Index::ordered("messages_status", &["status"], Lacks::Words(&["received", "sent"]));
-const DIRECTION: Index = Index::ordered("messages_direction", &["from_me", "is_group"], Lacks::Nothing);
+const DIRECTION: Index = Index::ordered("messages_direction", &["from_me", KIND], Lacks::Nothing);
 const FEW_QUOTED: Index = Index::sorted(&["quoted_message_id"]);
 const FEW_IN_CHAT: Index = Index::sorted(&["chat_id"]);
 
 pub(crate) const OF_MESSAGE: Index = Index::sorted(&["message_id"]);
 pub(crate) const OF_CONTACT: Index = Index::sorted(&["contact"]);
+pub(crate) const CHATS_LATEST: Index = Index::ordered("chats_latest", &[KIND], Lacks::Nothing);
+/// Has the chats in which somebody waits.
+pub(crate) const CHATS_WAITING: Index = Index::ordered("chats_waiting", &[], Lacks::Nothing);
 pub(crate) const ACK_WORD: Index =
     Index::ordered("message_acks_word", &["ack"], Lacks::Words(&[PENDING, "sent", "delivered", "read"]));
 pub(crate) const REACTIONS_OF_PERSON: Index =
@@ -131,22 +134,23 @@ impl MessageFilter {
             return vec![query(self, if by_time { &QUOTED } else { &FEW_QUOTED }, ranges)];
         }
         if in_chats {
-            return vec![query(self, if by_time { &CHAT } else { &FEW_IN_CHAT }, ranges)];
+            return vec![query(&self.of_any_kind(), if by_time { &CHAT } else { &FEW_IN_CHAT }, ranges)];
         }
         if !by_time {
             return vec![query(self, &OF_LIST, ranges)];
         }
         if let Some((index, person)) = self.person() {
             let in_chat = |range: &KeyRange| range.clone().with("chat_id", person.as_str().into());
-            let in_chats = ranges.iter().map(in_chat).collect();
-            return vec![query(self, &CHAT, in_chats), query(self, index, ranges)];
+            let in_chats = ranges.iter().filter(|_| self.allows_chat(person)).map(in_chat).collect();
+            return vec![query(&self.of_any_kind(), &CHAT, in_chats), query(self, index, ranges)];
         }
         if let Some(author) = &self.author {
             let with = |column: &'static str| {
                 let with = |range: &KeyRange| range.clone().with(column, author.as_str().into());
                 ranges.iter().map(with).collect()
             };
-            let elsewhere = [query(self, &CHAT, with("chat_id")), query(self, &FROM, with("from_id"))];
+            let in_chats: Vec<KeyRange> = if self.allows_chat(author) { with("chat_id") } else { vec![] };
+            let elsewhere = [query(&self.of_any_kind(), &CHAT, in_chats), query(self, &FROM, with("from_id"))];
             let mut parts = Vec::from(elsewhere);
             parts.iter_mut().for_each(|part| part.conditions.push(Condition::Null("group_sender")));
             parts.push(query(self, &GROUP_SENDER, with("group_sender")));
@@ -164,13 +168,18 @@ impl MessageFilter {
         }
     }
 
+    /// Returns the filter of the messages of chats that are of a wanted kind already.
+    fn of_any_kind(&self) -> Self {
+        Self { kinds: None, ..self.clone() }
+    }
+
     fn with_from_me(&self, from_me: bool) -> Self {
         Self { from_me: Some(from_me), ..self.clone() }
     }
 
     fn by_word_or_direction(&self) -> &'static Index {
         match Index::first(&[&TYPE, &STATUS], &self.conditions()) {
-            &OF_LIST if self.from_me.is_some() || self.is_group.is_some() => &DIRECTION,
+            &OF_LIST if self.from_me.is_some() || self.kinds.is_some() => &DIRECTION,
             index => index,
         }
     }

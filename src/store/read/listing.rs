@@ -15,6 +15,7 @@ use super::media::JobReport;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
+use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::reaction::MessageReaction;
@@ -77,6 +78,9 @@ impl KeyColumn {
     }
 }
 
+/// The column with the kind of the chat.
+pub(crate) const KIND: &str = "kind";
+
 /// A value that a column has in all rows of a range.
 #[derive(Clone, Debug)]
 pub(crate) enum KeyValue {
@@ -122,6 +126,8 @@ impl KeyRange {
 pub(crate) enum Condition {
     Is(&'static str, String),
     Flag(&'static str, bool),
+    /// The column has one of these words.
+    OneOf(&'static str, Vec<&'static str>),
     Null(&'static str),
     NotNull(&'static str),
     /// The column contains this text.
@@ -138,11 +144,21 @@ impl Condition {
         texts.map(|(column, text)| text.clone().map(|text| Self::Is(column, text))).into_iter().flatten()
     }
 
-    /// Returns the value that the condition demands of the column.
-    fn value_of(&self, column: &str) -> Option<KeyValue> {
+    /// Returns the condition that the chat is of one of these kinds.
+    pub(crate) fn kinds(kinds: &ChatKinds) -> Self {
+        match kinds.words().as_slice() {
+            // A comparison finds the place in an index, where PostgreSQL checks a list row by row.
+            [kind] => Self::Is(KIND, (*kind).to_owned()),
+            kinds => Self::OneOf(KIND, kinds.to_vec()),
+        }
+    }
+
+    /// Returns the values that the condition lets the column have.
+    fn values_of(&self, column: &str) -> Option<Vec<KeyValue>> {
         match self {
-            Self::Is(known, text) if *known == column => Some(KeyValue::Text(text.clone())),
-            Self::Flag(known, flag) if *known == column => Some(KeyValue::Flag(*flag)),
+            Self::Is(known, text) if *known == column => Some(vec![KeyValue::Text(text.clone())]),
+            Self::Flag(known, flag) if *known == column => Some(vec![KeyValue::Flag(*flag)]),
+            Self::OneOf(known, words) if *known == column => Some(words.iter().map(|word| (*word).into()).collect()),
             _ => None,
         }
     }
@@ -190,8 +206,8 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    /// Gives each range the values of the leading columns of the index. The rows with one value of a flag are in order
-    /// there, so if the conditions do not name a flag, there is a range for each of its values.
+    /// Gives each range the values of the leading columns of the index. The rows with one value of a flag or one kind of
+    /// chats are in order there, so if the conditions allow more than one, there is a range for each.
     pub(crate) fn new(
         source: &'static ListSource,
         index: &'static Index,
@@ -203,13 +219,21 @@ impl PageQuery {
             if ranges.iter().any(|range| range.has(column)) {
                 continue;
             }
-            let value = conditions.iter().find_map(|condition| condition.value_of(column));
-            let values = value.map_or_else(|| vec![KeyValue::Flag(false), KeyValue::Flag(true)], |value| vec![value]);
+            let values = conditions.iter().find_map(|condition| condition.values_of(column));
+            let values = values.unwrap_or_else(|| every_value(column));
             let each = |range: KeyRange| values.iter().map(move |value| range.clone().with(column, value.clone()));
             ranges = ranges.into_iter().flat_map(each).collect();
-            conditions.retain(|condition| condition.value_of(column).is_none());
+            conditions.retain(|condition| condition.values_of(column).is_none());
         }
         Self { source, index, ranges, conditions, ascending: paging.ascending(), limit: paging.rows_to_read() }
+    }
+}
+
+/// Returns the values that a leading column of an index can have: a kind of chats or a flag.
+fn every_value(column: &str) -> Vec<KeyValue> {
+    match column {
+        KIND => ChatKind::ALL.map(|kind| kind.as_str().into()).into(),
+        _ => vec![KeyValue::Flag(false), KeyValue::Flag(true)],
     }
 }
 
@@ -254,18 +278,24 @@ pub(crate) async fn ranges(
     Ok(instances.into_iter().map(|instance| KeyRange::new(instance, paging, source)).collect())
 }
 
-/// Returns the instances that are asked for, with the chats in them if a chat or a person is asked for.
+/// Returns the instances that are asked for, with the chats in them if a chat or a person is asked for. Chats of other
+/// kinds are left out.
 pub(crate) async fn places(
     queries: &mut dyn Queries,
     instances: Vec<InstanceId>,
     contact: Option<&str>,
     chat_id: Option<&str>,
+    kinds: Option<&ChatKinds>,
 ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
+    let is_of_kind = |chat_id: &str| kinds.is_none_or(|kinds| kinds.contains(ChatKind::of(chat_id)));
+    if chat_id.is_some_and(|chat_id| !is_of_kind(chat_id)) {
+        return Ok(vec![]);
+    }
     let Some(contact) = contact else {
         return Ok(instances.into_iter().map(|instance| (instance, chat_id.map(str::to_owned))).collect());
     };
     let chats = queries.chats_with(&instances, contact).await?;
-    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id);
+    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id) && is_of_kind(&chat.chat_id);
     Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 

@@ -8,6 +8,7 @@ use crate::Store;
 use crate::StoreError;
 use crate::error::count;
 use domain::access::scope::Scope;
+use domain::chat::chat_kind::ChatKinds;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
 use domain::media::{MediaJobCount, MediaState, StoredFile};
@@ -52,6 +53,8 @@ pub struct MediaFilter {
     /// The number of the person in the chat, in digits.
     pub contact: Option<String>,
     pub state: Option<MediaState>,
+    /// The kinds of the chats of the messages.
+    pub kinds: Option<ChatKinds>,
     /// A content type, or the first part of several, such as `image/`.
     pub content_type: Option<String>,
     /// In bytes.
@@ -93,14 +96,23 @@ impl dyn Store + '_ {
     ) -> Result<Page<JobReport, SortKey>, StoreError> {
         let mut queries = self.read().await?;
         let instances = instances(&mut *queries, scope, filter.instance_id.as_ref()).await?;
-        let places = places(&mut *queries, instances, filter.contact.as_deref(), filter.chat_id.as_deref()).await?;
+        let places = places(
+            &mut *queries,
+            instances,
+            filter.contact.as_deref(),
+            filter.chat_id.as_deref(),
+            filter.kinds.as_ref(),
+        );
+        let places = places.await?;
         let range = |(instance_id, chat_id): (_, Option<String>)| {
             let range = KeyRange::new(instance_id, paging, &MEDIA);
             chat_id.into_iter().fold(range, |range, chat_id| range.with("chat_id", KeyValue::Text(chat_id)))
         };
         let ranges = places.into_iter().map(range).collect();
-        let conditions = filter.conditions();
         let in_chats = filter.chat_id.is_some() || filter.contact.is_some();
+        // The chats that are asked for are of these kinds already.
+        let kinds = filter.kinds.as_ref().filter(|_| !in_chats).map(Condition::kinds);
+        let conditions = filter.conditions().into_iter().chain(kinds).collect::<Vec<_>>();
         let index = match Index::first(&[&OF_MESSAGE, &MEDIA_STATE, &MEDIA_TYPE], &conditions) {
             index if in_chats && *index != OF_MESSAGE => &MEDIA_CHAT,
             index => index,

@@ -16,6 +16,7 @@ use crate::StoreError;
 use crate::error::in_table;
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
+use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
@@ -40,7 +41,7 @@ pub struct MessageFilter {
     pub kind: Option<String>,
     pub ack: Option<String>,
     pub status: Option<String>,
-    pub is_group: Option<bool>,
+    pub kinds: Option<ChatKinds>,
     pub has_media: Option<bool>,
     pub quoted_message_id: Option<String>,
     /// Words that the messages contain. The list is then in the order of sending.
@@ -55,6 +56,7 @@ pub struct MessageReport {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: MessageFields,
+    pub chat_kind: ChatKind,
     pub is_group: bool,
     pub ack: String,
     pub received_at: Timestamp,
@@ -273,7 +275,7 @@ impl MessageFilter {
         queries: &mut dyn Queries,
         instances: Vec<InstanceId>,
     ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
-        places(queries, instances, self.contact.as_deref(), self.chat_id.as_deref()).await
+        places(queries, instances, self.contact.as_deref(), self.chat_id.as_deref(), self.kinds.as_ref()).await
     }
 
     /// Returns the conditions besides the instance and the chat.
@@ -291,9 +293,14 @@ impl MessageFilter {
             true => Condition::NotNull("media_url"),
             false => Condition::Null("media_url"),
         });
-        let flags = [("from_me", self.from_me), ("is_group", self.is_group)];
-        let flags = flags.into_iter().filter_map(|(column, flag)| Some(Condition::Flag(column, flag?)));
-        texts.chain(media).chain(flags).collect()
+        let from_me = self.from_me.map(|from_me| Condition::Flag("from_me", from_me));
+        let kinds = self.kinds.as_ref().map(Condition::kinds);
+        texts.chain(media).chain(from_me).chain(kinds).collect()
+    }
+
+    /// Returns whether the filter lets messages of a chat of this kind through.
+    pub(crate) fn allows_chat(&self, chat_id: &str) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(ChatKind::of(chat_id)))
     }
 }
 
@@ -325,6 +332,7 @@ pub(crate) struct MessageReportRow {
     pub(crate) body: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) chat_kind: ChatKind,
     pub(crate) is_group: bool,
     pub(crate) quoted_message_id: Option<String>,
     pub(crate) reaction: Option<String>,
@@ -369,6 +377,7 @@ impl From<MessageReportRow> for MessageReport {
             instance_id: row.instance_id,
             id: row.id,
             fields,
+            chat_kind: row.chat_kind,
             is_group: row.is_group,
             ack: row.ack,
             received_at: row.received_at,

@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 
+use super::Queries;
 use super::listing::instances;
 use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
+use domain::chat::chat_kind::ChatKinds;
 use domain::instance::InstanceId;
 use domain::statistics::{
     AckCount, AckStep, AskedQuestion, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats,
@@ -19,30 +21,51 @@ const MESSAGE_COUNTS: i64 = 65_536;
 /// The number of counts that a statement reads: one more, to tell whether there are too many.
 pub(crate) const MESSAGE_COUNTS_READ: i64 = MESSAGE_COUNTS + 1;
 
+/// A filter of what is counted.
+#[derive(Clone, Debug)]
+pub struct StatisticsFilter {
+    /// `None` for all instances.
+    pub instance_id: Option<InstanceId>,
+    pub kinds: ChatKinds,
+}
+
+/// The chats that are counted: those of these instances and kinds.
+pub struct CountedChats {
+    pub(crate) instances: Vec<InstanceId>,
+    pub(crate) kinds: Vec<&'static str>,
+}
+
+impl StatisticsFilter {
+    async fn counted(&self, queries: &mut dyn Queries, scope: &Scope) -> Result<CountedChats, StoreError> {
+        let instances = instances(queries, scope, self.instance_id.as_ref()).await?;
+        Ok(CountedChats { instances, kinds: self.kinds.words() })
+    }
+}
+
 /// The statements that count. Each slice of each instance is a range of an index.
 #[async_trait]
 pub trait StatisticsQueries {
-    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError>;
-    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError>;
+    async fn messages(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<MessageCount>, StoreError>;
+    async fn hours(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<HourCount>, StoreError>;
     async fn deliveries(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError>;
     /// Counts answers by their first question; and those that came later after it than `within`, also by their last
     /// question if that is another one.
     async fn response_times(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
         within: Option<WaitLimit>,
     ) -> Result<Vec<ResponseTime>, StoreError>;
     /// Counts the chats that wait. What was asked last before `since` is counted as longer.
-    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError>;
+    async fn waiting(&mut self, counted: &CountedChats, since: Timestamp) -> Result<WaitingChats, StoreError>;
 }
 
-/// All counts include only the rows in `scope`, and only those of the instance `wanted` if that is given. The [`Grid`]
-/// assigns a row to a place by its time.
+/// All counts include only the rows in `scope` that `filter` lets through. The [`Grid`] assigns a row to a place by its
+/// time.
 impl dyn Store + '_ {
     /// Counts messages by direction and type. Each combination of place, direction and type is returned once. Types are
     /// words of a gateway, so there can be any number: with more than 65,536 counts the result is
@@ -50,12 +73,12 @@ impl dyn Store + '_ {
     pub async fn count_messages(
         &self,
         scope: &Scope,
-        wanted: Option<&InstanceId>,
+        filter: &StatisticsFilter,
         grid: &Grid,
     ) -> Result<Vec<MessageCount>, StoreError> {
         let mut queries = self.read().await?;
-        let instances = instances(&mut *queries, scope, wanted).await?;
-        let counts = queries.messages(&instances, grid).await?;
+        let counted = filter.counted(&mut *queries, scope).await?;
+        let counts = queries.messages(&counted, grid).await?;
         queries.end().await?;
         if counts.len() > MESSAGE_COUNTS as usize { Err(StoreError::TooMuch) } else { Ok(counts) }
     }
@@ -64,12 +87,12 @@ impl dyn Store + '_ {
     pub async fn count_hours(
         &self,
         scope: &Scope,
-        wanted: Option<&InstanceId>,
+        filter: &StatisticsFilter,
         grid: &Grid,
     ) -> Result<Vec<HourCount>, StoreError> {
         let mut queries = self.read().await?;
-        let instances = instances(&mut *queries, scope, wanted).await?;
-        let counts = queries.hours(&instances, grid).await?;
+        let counted = filter.counted(&mut *queries, scope).await?;
+        let counts = queries.hours(&counted, grid).await?;
         queries.end().await?;
         Ok(counts)
     }
@@ -79,12 +102,12 @@ impl dyn Store + '_ {
     pub async fn count_deliveries(
         &self,
         scope: &Scope,
-        wanted: Option<&InstanceId>,
+        filter: &StatisticsFilter,
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
         let mut queries = self.read().await?;
-        let instances = instances(&mut *queries, scope, wanted).await?;
-        let deliveries = queries.deliveries(&instances, grid).await?;
+        let counted = filter.counted(&mut *queries, scope).await?;
+        let deliveries = queries.deliveries(&counted, grid).await?;
         queries.end().await?;
         Ok(deliveries)
     }
@@ -96,16 +119,16 @@ impl dyn Store + '_ {
     pub async fn count_responses(
         &self,
         scope: &Scope,
-        wanted: Option<&InstanceId>,
+        filter: &StatisticsFilter,
         grid: &Grid,
         within: Option<WaitLimit>,
         now: Timestamp,
     ) -> Result<(Vec<ResponseTime>, WaitingChats), StoreError> {
         let mut queries = self.read().await?;
-        let instances = instances(&mut *queries, scope, wanted).await?;
-        let times = queries.response_times(&instances, grid, within).await?;
+        let counted = filter.counted(&mut *queries, scope).await?;
+        let times = queries.response_times(&counted, grid, within).await?;
         let since = within.map_or(Timestamp::MIN, |limit| limit.before(now));
-        let waiting = queries.waiting(&instances, since).await?;
+        let waiting = queries.waiting(&counted, since).await?;
         queries.end().await?;
         Ok((times, waiting))
     }

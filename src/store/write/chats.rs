@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::responses::questions;
 use crate::StoreError;
 use domain::chat::chat_id;
+use domain::chat::chat_kind::ChatKind;
 use domain::chat::{Chat, ChatKey, ChatName, MessagePosition, StaleChatFields};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -57,7 +58,7 @@ pub(crate) struct SavedChatColumns {
     pub(crate) last_message_at: Option<Timestamp>,
     pub(crate) last_message_id: Option<String>,
     pub(crate) contact: Option<String>,
-    pub(crate) is_group: bool,
+    pub(crate) kind: ChatKind,
     pub(crate) search: String,
 }
 
@@ -83,7 +84,7 @@ impl From<&Chat> for SavedChatColumns {
             last_message_at,
             last_message_id,
             contact: chat_id::contact(&chat.chat_id).map(str::to_owned),
-            is_group: chat_id::is_group(&chat.chat_id),
+            kind: chat.kind(),
             search: chat.search(),
         }
     }

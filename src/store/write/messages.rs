@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::StoreError;
+use domain::chat::chat_kind::ChatKind;
 use domain::event::EventState;
 use domain::instance::InstanceId;
 use domain::message::fold::{ChangeTime, CopySizes, LedgerCopy, RecordedMessage, Revocation};
@@ -87,6 +88,7 @@ pub(crate) struct MessageColumns<'m> {
     pub(crate) body: Option<&'m str>,
     pub(crate) r#type: Option<&'m str>,
     pub(crate) sent_at: Option<Timestamp>,
+    pub(crate) kind: ChatKind,
     pub(crate) is_group: bool,
     pub(crate) quoted_message_id: Option<&'m str>,
     pub(crate) reaction: Option<&'m str>,
@@ -128,6 +130,7 @@ impl<'m> From<&'m Message> for MessageColumns<'m> {
             body: fields.body.as_deref(),
             r#type: fields.kind.as_deref(),
             sent_at: fields.sent_at,
+            kind: message.chat_kind(),
             is_group: message.is_group(),
             quoted_message_id: fields.quoted_message_id.as_deref(),
             reaction: fields.reaction.as_deref(),

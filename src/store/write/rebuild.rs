@@ -51,7 +51,7 @@ pub(crate) const TABLES: [DerivedTable; 7] = [
     DerivedTable {
         name: "media",
         key: &["instance_id", "message_id", "source_sha256"],
-        columns: TableColumns::Only(&["source_url", "source_host", "occurred_at", "chat_id"]),
+        columns: TableColumns::Only(&["source_url", "source_host", "occurred_at", "chat_id", "kind"]),
     },
 ];
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::chats::mark;
 use crate::StoreError;
+use domain::chat::chat_kind::ChatKind;
 use domain::chat::response_tracker::{AnswerSecond, AnswersAround, Questions, Response, WaitSpan};
 use domain::chat::{ChatKey, MessagePosition};
 use domain::instance::InstanceId;
@@ -34,6 +35,7 @@ pub(crate) trait ResponseRows {
 pub(crate) struct ResponseColumns<'r> {
     pub(crate) instance_id: &'r InstanceId,
     pub(crate) chat_id: &'r str,
+    pub(crate) kind: ChatKind,
     pub(crate) waiting_since: Timestamp,
     pub(crate) incoming_id: &'r str,
     pub(crate) last_asked_at: Timestamp,
@@ -48,6 +50,7 @@ impl<'r> From<&'r Response> for ResponseColumns<'r> {
         Self {
             instance_id: &response.instance_id,
             chat_id: &response.chat_id,
+            kind: ChatKind::of(&response.chat_id),
             waiting_since: response.questions.first.occurred_at,
             incoming_id: &response.questions.first.message_id,
             last_asked_at: response.questions.last_at,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
+use buzon::domain::chat::chat_kind::{ChatKind, ChatKinds};
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Paging, SortKey, SortOrder};
 use buzon::domain::search::SearchQuery;
@@ -72,6 +73,10 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
+fn kinds(words: &str) -> Option<ChatKinds> {
+    ChatKinds::parse(words).ok()
+}
+
 /// A predicate that states whether a filter should let a message through.
 type LetsThrough = fn(&MessageReport) -> bool;
 
@@ -104,8 +109,18 @@ fn filters() -> Vec<(MessageFilter, LetsThrough)> {
         }),
         (MessageFilter { to_id: some(PEOPLE[1]), ..none() }, |it| it.fields.to_id.as_deref() == Some(PEOPLE[1])),
         (MessageFilter { from_me: Some(false), ..none() }, |it| !it.fields.from_me),
-        (MessageFilter { from_me: Some(true), is_group: Some(true), ..none() }, |it| it.fields.from_me && it.is_group),
-        (MessageFilter { is_group: Some(false), ..none() }, |it| !it.is_group),
+        (MessageFilter { from_me: Some(true), kinds: kinds("group"), ..none() }, |it| {
+            it.fields.from_me && it.chat_kind == ChatKind::Group
+        }),
+        (MessageFilter { kinds: kinds("status,person"), ..none() }, |it| it.chat_kind == ChatKind::Person),
+        (MessageFilter { kinds: kinds("status"), ..none() }, |_| false),
+        (MessageFilter { kinds: kinds("person"), chat_id: some(GROUP), ..none() }, |_| false),
+        (MessageFilter { kinds: kinds("person"), from_id: some("34600111222@c.us"), ..none() }, |it| {
+            it.chat_kind == ChatKind::Person && it.fields.from_id.as_deref() == Some("34600111222@c.us")
+        }),
+        (MessageFilter { kinds: kinds("group"), ack: some("read"), ..none() }, |it| {
+            it.chat_kind == ChatKind::Group && it.ack == "read"
+        }),
         (MessageFilter { kind: some("image"), ..none() }, |it| it.fields.kind.as_deref() == Some("image")),
         (MessageFilter { kind: some("image"), from_me: Some(true), ..none() }, |it| {
             it.fields.kind.as_deref() == Some("image") && it.fields.from_me

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
+use buzon::domain::chat::chat_kind::{ChatKind, ChatKinds};
 use buzon::domain::instance::InstanceId;
 use buzon::domain::statistics::{
     BucketTraffic, DeliveryFunnel, Durations, MessageTally, ResponseDurations, WaitingChats, WeekHours,
@@ -12,7 +13,7 @@ use buzon::domain::time::calendar::{Calendar, CalendarUnit, Grid, Period};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::domain::time::wait_limit::WaitLimit;
 use buzon::domain::time::zone::Zone;
-use buzon::store::Store;
+use buzon::store::{StatisticsFilter, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -22,6 +23,7 @@ use crate::support::database::world::{Backend, World, on_both};
 #[derive(Clone, Debug)]
 struct Row {
     instance: &'static str,
+    chat_kind: ChatKind,
     at: Timestamp,
     from_me: bool,
     kind: Option<&'static str>,
@@ -39,7 +41,7 @@ struct Row {
 #[derive(Clone, Debug)]
 struct Question {
     scope: Scope,
-    wanted: Option<InstanceId>,
+    filter: StatisticsFilter,
     zone: Zone,
     unit: CalendarUnit,
     period: Period,
@@ -50,7 +52,10 @@ struct Question {
 impl Question {
     fn is_seen(&self, row: &Row) -> bool {
         let instance = InstanceId::from_store(row.instance);
-        self.scope.allows(&instance) && self.wanted.as_ref().is_none_or(|wanted| *wanted == instance)
+        let StatisticsFilter { instance_id, kinds } = &self.filter;
+        self.scope.allows(&instance)
+            && instance_id.as_ref().is_none_or(|wanted| *wanted == instance)
+            && kinds.contains(row.chat_kind)
     }
 
     fn concerns(&self, row: &Row) -> bool {
@@ -76,14 +81,16 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn row() -> impl Strategy<Value = Row> {
-    let what = (prop::sample::select(vec!["1", "2", "-"]), time(), any::<bool>(), 0..=6_i16);
+    let instance = prop::sample::select(vec!["1", "2", "-"]);
+    let what = (instance, prop::sample::select(&ChatKind::ALL[..]), time(), any::<bool>(), 0..=6_i16);
     let kind = prop::option::of(prop::sample::select(vec!["text", "image", "unknown"]));
     let later = || prop::option::of(-5_000..20_000_i64);
     let answered = (0..6_i64, 0..4_i64).prop_map(|(first, last)| (50 * first, 50 * first.min(last)));
     let waits = prop::option::of((0..300_000_i64).prop_map(|millis| millis - millis % 500));
     (what, kind, later(), later(), prop::option::of(answered), waits).prop_map(
-        |((instance, at, from_me, ack_rank), kind, delivered, read, answered, waits)| Row {
+        |((instance, chat_kind, at, from_me, ack_rank), kind, delivered, read, answered, waits)| Row {
             instance,
+            chat_kind,
             at,
             from_me,
             kind,
@@ -108,8 +115,11 @@ fn question() -> impl Strategy<Value = Question> {
         prop::option::weighted(0.3, prop::sample::select(vec!["1", "-", "9"]).prop_map(InstanceId::from_store));
     let limit = prop::sample::select(vec!["1m", "100s", "200s", "90000m"]);
     let within = prop::option::of(limit.prop_map(|text| WaitLimit::parse(text).expect("it is a limit")));
-    (prop_oneof![Just(Scope::All), limited], wanted, zone, unit, period, within, time()).prop_map(
-        |(scope, wanted, zone, unit, period, within, now)| Question { scope, wanted, zone, unit, period, within, now },
+    let kinds = prop_oneof![Just("person,group"), Just("status"), Just("person,group,status,broadcast,channel,other")];
+    let kinds = kinds.prop_map(|kinds| ChatKinds::parse(kinds).expect("they are kinds"));
+    let filter = (wanted, kinds).prop_map(|(instance_id, kinds)| StatisticsFilter { instance_id, kinds });
+    (prop_oneof![Just(Scope::All), limited], filter, zone, unit, period, within, time()).prop_map(
+        |(scope, filter, zone, unit, period, within, now)| Question { scope, filter, zone, unit, period, within, now },
     )
 }
 
@@ -118,7 +128,7 @@ async fn fill(world: &World, rows: &[Row]) {
     let tables = ["events", "messages", "responses", "chats"];
     let mut statements: Vec<String> = tables.iter().map(|table| format!("DELETE FROM {table}")).collect();
     for (n, row) in rows.iter().enumerate() {
-        let (instance, at) = (row.instance, row.at.to_rfc3339());
+        let (instance, kind, at) = (row.instance, row.chat_kind.as_str(), row.at.to_rfc3339());
         let time = |millis: Option<i64>| quoted(millis.map(|millis| after(row.at, millis).to_rfc3339()));
         statements.push(format!(
             "INSERT INTO events (seq, instance_id, body_sha256, received_at, deliveries, last_received_at, signed, state) \
@@ -126,9 +136,9 @@ async fn fill(world: &World, rows: &[Row]) {
             bytes(world.backend, n),
         ));
         statements.push(format!(
-            "INSERT INTO messages (instance_id, id, from_me, type, is_group, ack, ack_rank, received_at, occurred_at, \
-             seq, event_seq, delivered_at, read_at) VALUES ('{instance}', 'm{n}', {}, {}, FALSE, 'x', {}, '{at}', \
-             '{at}', {n}, {n}, {}, {})",
+            "INSERT INTO messages (instance_id, id, kind, from_me, type, is_group, ack, ack_rank, received_at, \
+             occurred_at, seq, event_seq, delivered_at, read_at) VALUES ('{instance}', 'm{n}', '{kind}', {}, {}, \
+             FALSE, 'x', {}, '{at}', '{at}', {n}, {n}, {}, {})",
             row.from_me,
             quoted(row.kind.map(str::to_owned)),
             row.ack_rank,
@@ -139,13 +149,14 @@ async fn fill(world: &World, rows: &[Row]) {
             let last = after(row.at, 1_000 * (seconds - from_last)).to_rfc3339();
             statements.push(format!(
                 "INSERT INTO responses VALUES \
-                 ('{instance}', 'c{n}', '{at}', 'm{n}', '{last}', '{at}', 'o', {seconds}, {from_last})"
+                 ('{instance}', 'c{n}', '{kind}', '{at}', 'm{n}', '{last}', '{at}', 'o', {seconds}, {from_last})"
             ));
         }
         let (waiting, last_asked) = (quoted(row.waits.map(|_| at.clone())), time(row.waits));
         statements.push(format!(
-            "INSERT INTO chats (instance_id, chat_id, message_count, last_message_at, last_message_id, waiting_since, \
-             last_asked_at) VALUES ('{instance}', 'c{n}', 1, '{at}', 'm{n}', {waiting}, {last_asked})"
+            "INSERT INTO chats (instance_id, chat_id, kind, message_count, last_message_at, last_message_id, \
+             waiting_since, last_asked_at) \
+             VALUES ('{instance}', 'c{n}', '{kind}', 1, '{at}', 'm{n}', {waiting}, {last_asked})"
         ));
     }
     world.execute(&statements.join("; ")).await;
@@ -207,7 +218,7 @@ fn local(zone: &Zone, at: Timestamp) -> (usize, usize) {
 }
 
 async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Result<(), TestCaseError> {
-    let Question { scope, wanted, zone, unit, period, within: limit, now } = question;
+    let Question { scope, filter, zone, unit, period, within: limit, now } = question;
     let calendar = Calendar::new(zone, *period, *unit).expect("it is short");
     let asked: Vec<&Row> = rows.iter().filter(|row| question.concerns(row)).collect();
     let in_bucket = |index: usize| {
@@ -216,16 +227,15 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
     };
     let buckets = || 0..calendar.buckets().len();
 
-    let counts = store.count_messages(scope, wanted.as_ref(), calendar.grid()).await.expect("the store answers");
+    let counts = store.count_messages(scope, filter, calendar.grid()).await.expect("the store answers");
     let expected: Vec<BucketTraffic> = buckets().map(|index| traffic(in_bucket(index))).collect();
     prop_assert_eq!(BucketTraffic::of(&calendar, counts), expected);
 
-    let (acks, times) =
-        store.count_deliveries(scope, wanted.as_ref(), calendar.grid()).await.expect("the store answers");
+    let (acks, times) = store.count_deliveries(scope, filter, calendar.grid()).await.expect("the store answers");
     let expected: Vec<DeliveryFunnel> = buckets().map(|index| delivery(in_bucket(index))).collect();
     prop_assert_eq!(DeliveryFunnel::by_bucket(&calendar, &acks, &times), expected);
     let (acks, times) =
-        store.count_deliveries(scope, wanted.as_ref(), &Grid::undivided(*period)).await.expect("the store answers");
+        store.count_deliveries(scope, filter, &Grid::undivided(*period)).await.expect("the store answers");
     prop_assert_eq!(DeliveryFunnel::of(&acks, &times), delivery(asked.iter().copied()));
 
     let hours = Grid::hours_of_week(zone, *period);
@@ -249,11 +259,8 @@ async fn check(store: &Arc<dyn Store>, rows: &[Row], question: &Question) -> Res
             }
         }
     }
-    prop_assert_eq!(
-        WeekHours::of(&store.count_hours(scope, wanted.as_ref(), &hours).await.expect("the store answers")),
-        week
-    );
-    let answer = store.count_responses(scope, wanted.as_ref(), &hours, *limit, *now).await;
+    prop_assert_eq!(WeekHours::of(&store.count_hours(scope, filter, &hours).await.expect("the store answers")), week);
+    let answer = store.count_responses(scope, filter, &hours, *limit, *now).await;
     let (times, waiting) = answer.expect("the store answers");
     prop_assert_eq!(ResponseDurations::of(&times, *limit), responses);
 
@@ -302,6 +309,7 @@ async fn seconds_are_whole_and_never_negative() {
         let at = Timestamp::from_millis(1_724_716_800_900);
         let row = |delivered: i64, read: i64| Row {
             instance: "1",
+            chat_kind: ChatKind::Person,
             at,
             from_me: true,
             kind: None,
@@ -313,9 +321,10 @@ async fn seconds_are_whole_and_never_negative() {
         };
         fill(&world, &[row(-1, 999), row(1_000, 1_099), row(1_100, 3_600_000)]).await;
         let period = Period::new(at, after(at, 1)).expect("it is a period");
+        let all = StatisticsFilter { instance_id: None, kinds: ChatKinds::all() };
         let only = Scope::Instances(BTreeSet::from([InstanceId::from_store("1")]));
         let (acks, times) =
-            store.count_deliveries(&only, None, &Grid::undivided(period)).await.expect("the store answers");
+            store.count_deliveries(&only, &all, &Grid::undivided(period)).await.expect("the store answers");
         let of = |seconds: [u64; 3]| {
             let mut durations = Durations::default();
             seconds.iter().for_each(|seconds| durations.add(*seconds, 1));

@@ -64,7 +64,11 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
         "SELECT instance_id, chat_id, occurred_at, id, from_me, NOT is_service AND (from_me OR revoked_at IS NULL)
          FROM messages WHERE chat_id IS NOT NULL AND {condition} ORDER BY occurred_at, seq"
     );
-    let responses = format!("SELECT * FROM responses WHERE {condition}");
+    let responses = format!(
+        "SELECT instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
+             seconds_from_last
+         FROM responses WHERE {condition}"
+    );
     let waiters =
         format!("SELECT instance_id, chat_id, waiting_since, waiting_id, last_asked_at FROM chats WHERE {condition}");
     let mut found = world.rows_of_each(&[messages, responses, waiters]).await.into_iter();

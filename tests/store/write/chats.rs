@@ -97,19 +97,19 @@ async fn a_message_that_changes_its_chat_is_counted_there_and_an_emptied_chat_go
         let store = world.open().await;
         let in_chat = |chat: &str, seconds: i64| json!({"chat_id": chat, "timestamp": 1724716800 + seconds});
         let events = [
-            event("7", received("A", in_chat("old", 1)), ARRIVAL),
-            event("7", received("B", in_chat("both", 2)), ARRIVAL),
-            event("7", received("C", in_chat("both", 3)), ARRIVAL),
+            event("7", received("A", in_chat("old@c.us", 1)), ARRIVAL),
+            event("7", received("B", in_chat("both@c.us", 2)), ARRIVAL),
+            event("7", received("C", in_chat("both@c.us", 3)), ARRIVAL),
             event("7", received("D", json!({"chat_id": null})), ARRIVAL),
         ];
         record(&store, &events).await;
         let moved = [
-            event("7", received("A", in_chat("new", 4)), later(1)),
-            event("7", received("C", in_chat("new", 5)), later(1)),
-            event("7", received("D", in_chat("new", 6)), later(1)),
+            event("7", received("A", in_chat("new@c.us", 4)), later(1)),
+            event("7", received("C", in_chat("new@c.us", 5)), later(1)),
+            event("7", received("D", in_chat("new@c.us", 6)), later(1)),
         ];
         record(&store, &moved).await;
-        assert_eq!(world.rows(CHATS).await, ["both|Juan Pérez|1|B|B|NULL", "new|Juan Pérez|3|C|C|NULL"]);
+        assert_eq!(world.rows(CHATS).await, ["both@c.us|Juan Pérez|1|B|B|NULL", "new@c.us|Juan Pérez|3|C|C|NULL"]);
     })
     .await;
 }
@@ -193,14 +193,14 @@ async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
             event("7", received("D", in_chat("5799:3@s.whatsapp.net", json!("é".repeat(300)))), ARRIVAL),
         ];
         record(&store, &events).await;
-        let chats = world.rows("SELECT chat_id, contact, is_group, search FROM chats ORDER BY chat_id").await;
+        let chats = world.rows("SELECT chat_id, contact, kind, search FROM chats ORDER BY chat_id").await;
         assert_eq!(
             chats,
             [
-                "1203@g.us|NULL|1|1203".to_owned(),
-                "12345@lid|NULL|0|12345".to_owned(),
-                "573001112233@c.us|573001112233|0|jose nunez 573001112233".to_owned(),
-                format!("5799@c.us|5799|0|{} 5799", "e".repeat(256)),
+                "1203@g.us|NULL|group|1203".to_owned(),
+                "12345@lid|NULL|person|12345".to_owned(),
+                "573001112233@c.us|573001112233|person|jose nunez 573001112233".to_owned(),
+                format!("5799@c.us|5799|person|{} 5799", "e".repeat(256)),
             ]
         );
         let renamed = received("E", json!({"sender_name": "JOSÉ", "timestamp": 1724716999}));

@@ -192,7 +192,7 @@ impl World {
             ),
             (
                 "messages",
-                "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group, \
+                "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind, is_group, \
                  quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, ack, ack_rank, \
                  group_sender, received_at, occurred_at, delivered_at, read_at, last_sent_at, is_service, \
                  edited_at, edited_sent_at, revoked_at, revoked_sent_at, \
@@ -208,14 +208,14 @@ impl World {
                 "chats",
                 "instance_id, chat_id, name, name_at, name_message_id, message_count, service_count, last_message_at, \
                  last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id, contact, \
-                 is_group, search, waiting_since, waiting_id, last_asked_at",
+                 kind, search, waiting_since, waiting_id, last_asked_at",
             ),
             (
                 "responses",
-                "instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds, \
+                "instance_id, chat_id, kind, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds, \
                  seconds_from_last",
             ),
-            ("media", "instance_id, message_id, source_sha256, chat_id, source_url, source_host, occurred_at"),
+            ("media", "instance_id, message_id, source_sha256, chat_id, kind, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);
         let tables = TABLES.into_iter().chain([words]);

@@ -26,6 +26,9 @@ pub struct StatisticsRange {
     /// The requested instance; null for all that the token can see.
     #[schema(example = "123", required = true)]
     pub instance_id: Option<String>,
+    /// The kinds of chats that are counted.
+    #[schema(value_type = Vec<String>, example = json!(["person", "group"]))]
+    pub kinds: Vec<&'static str>,
 }
 
 /// An hour, day or week, or the part of it that is in the range.

@@ -4,16 +4,18 @@ use actix_web::HttpResponse;
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::api::parameters::{Both, instance, invalid, parsed};
+use crate::http::api::parameters::{Both, chat_kinds, instance, invalid, parsed};
 use crate::http::api::request::ApiRequest;
 use crate::http::api::time::{LocalTime, point_in_time, rfc3339};
 use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
+use domain::chat::chat_kind::ChatKinds;
 use domain::instance::InstanceId;
 use domain::statistics::{BucketTraffic, DeliveryFunnel, ResponseDurations, WeekHours};
 use domain::time::calendar::{Calendar, CalendarUnit, Grid, InvalidPeriod, Period};
 use domain::time::wait_limit::WaitLimit;
 use domain::time::zone::Zone;
+use store::StatisticsFilter;
 
 pub mod figures;
 
@@ -32,6 +34,11 @@ pub struct StatisticsParameters {
     #[serde(deserialize_with = "instance")]
     #[param(value_type = Option<String>, example = "123")]
     instance_id: Option<InstanceId>,
+    /// Only chats of these kinds, with commas between them: person, group, status, broadcast, channel, other. The default
+    /// is `person,group`.
+    #[serde(deserialize_with = "chat_kinds")]
+    #[param(value_type = Option<String>, example = "person,group", pattern = r"^(person|group|status|broadcast|channel|other)(,(person|group|status|broadcast|channel|other))*$")]
+    kind: Option<ChatKinds>,
     /// The start: seconds since 1970, RFC 3339, or a date in the time zone. By default the statistics cover 30 days, the
     /// last of which ends with `until`.
     #[param(example = "2024-08-01")]
@@ -96,7 +103,7 @@ fn unit<'de, D: Deserializer<'de>>(value: D) -> Result<Option<CalendarUnit>, D::
 
 /// The part of the messages that a statistic is about.
 struct Selection {
-    instance_id: Option<InstanceId>,
+    filter: StatisticsFilter,
     period: Period,
     zone: Zone,
 }
@@ -111,7 +118,9 @@ impl StatisticsParameters {
             Some(since) => Period::new(since, until),
             None => Period::last_days(&zone, until, DEFAULT_DAYS),
         };
-        Ok(Selection { instance_id: self.instance_id.clone(), period: period.map_err(unusable)?, zone })
+        let kinds = self.kind.clone().unwrap_or_else(ChatKinds::conversations);
+        let filter = StatisticsFilter { instance_id: self.instance_id.clone(), kinds };
+        Ok(Selection { filter, period: period.map_err(unusable)?, zone })
     }
 }
 
@@ -125,7 +134,8 @@ impl Selection {
             since: rfc3339(self.period.since),
             until: rfc3339(self.period.until),
             time_zone: self.zone.name().to_owned(),
-            instance_id: self.instance_id.as_ref().map(|id| id.as_str().to_owned()),
+            instance_id: self.filter.instance_id.as_ref().map(|id| id.as_str().to_owned()),
+            kinds: self.filter.kinds.words(),
         }
     }
 }
@@ -149,9 +159,8 @@ pub async fn messages(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let Both(parameters, SeriesParameters { by }) = &request.parameters;
     let selection = parameters.selection(&request.api.local_time)?;
     let calendar = selection.calendar(by.unwrap_or(CalendarUnit::Day))?;
-    let (range, instance_id, grid) = (selection.range(), selection.instance_id, calendar.grid().clone());
-    let counts =
-        request.ask(|store, scope| async move { store.count_messages(&scope, instance_id.as_ref(), &grid).await });
+    let (range, filter, grid) = (selection.range(), selection.filter, calendar.grid().clone());
+    let counts = request.ask(|store, scope| async move { store.count_messages(&scope, &filter, &grid).await });
     let traffic = BucketTraffic::of(&calendar, counts.await?);
     request.response.json(&MessageStatistics::new(range, &calendar, traffic))
 }
@@ -169,9 +178,8 @@ pub async fn delivery(request: SeriesRequest) -> Result<HttpResponse, Problem> {
     let selection = parameters.selection(&request.api.local_time)?;
     let calendar = by.map(|unit| selection.calendar(unit)).transpose()?;
     let grid = calendar.as_ref().map_or_else(|| Grid::undivided(selection.period), |it| it.grid().clone());
-    let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query =
-        request.ask(|store, scope| async move { store.count_deliveries(&scope, instance_id.as_ref(), &grid).await });
+    let (range, filter) = (selection.range(), selection.filter);
+    let query = request.ask(|store, scope| async move { store.count_deliveries(&scope, &filter, &grid).await });
     let (acks, times) = query.await?;
     let series = calendar.map_or_else(Vec::new, |calendar| {
         let deliveries = DeliveryFunnel::by_bucket(&calendar, &acks, &times);
@@ -196,10 +204,9 @@ pub async fn responses(
     let (within, now) = (*within, request.api.local_time.clock.now());
     let selection = parameters.selection(&request.api.local_time)?;
     let grid = Grid::hours_of_week(&selection.zone, selection.period);
-    let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query = request.ask(|store, scope| async move {
-        store.count_responses(&scope, instance_id.as_ref(), &grid, within, now).await
-    });
+    let (range, filter) = (selection.range(), selection.filter);
+    let query =
+        request.ask(|store, scope| async move { store.count_responses(&scope, &filter, &grid, within, now).await });
     let (times, waiting) = query.await?;
     let data = (&ResponseDurations::of(&times, within)).into();
     let within_seconds = within.map(WaitLimit::seconds);
@@ -216,8 +223,8 @@ pub async fn responses(
 pub async fn hours(request: ApiRequest<StatisticsParameters>) -> Result<HttpResponse, Problem> {
     let selection = request.parameters.selection(&request.api.local_time)?;
     let grid = Grid::hours_of_week(&selection.zone, selection.period);
-    let (range, instance_id) = (selection.range(), selection.instance_id);
-    let query = request.ask(|store, scope| async move { store.count_hours(&scope, instance_id.as_ref(), &grid).await });
+    let (range, filter) = (selection.range(), selection.filter);
+    let query = request.ask(|store, scope| async move { store.count_hours(&scope, &filter, &grid).await });
     let week = WeekHours::of(&query.await?);
     request.response.json(&HourStatistics { range, data: (&week).into() })
 }

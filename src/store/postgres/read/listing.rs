@@ -165,6 +165,9 @@ pub(crate) fn push_condition(statement: &mut QueryBuilder<Postgres>, condition: 
     match condition {
         Condition::Is(column, text) => statement.push(format_args!(" AND {column} = ")).push_bind(text.clone()),
         Condition::Flag(column, flag) => statement.push(format_args!(" AND {column} = ")).push_bind(*flag),
+        Condition::OneOf(column, words) => {
+            statement.push(format_args!(" AND {column} = ANY(")).push_bind(words.clone()).push(")")
+        }
         Condition::Null(column) => statement.push(format_args!(" AND {column} IS NULL")),
         Condition::NotNull(column) => statement.push(format_args!(" AND {column} IS NOT NULL")),
         Condition::Contains(column, text) => {

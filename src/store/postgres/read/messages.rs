@@ -52,7 +52,8 @@ impl MessageQueries for ReadTransaction<Postgres> {
             r#"
             SELECT
                 messages.instance_id AS "instance_id: _", messages.id, chat_id, from_id, to_id, from_me, sender_name,
-                body, type AS kind, sent_at AS "sent_at: _", is_group, quoted_message_id, reaction, latitude, longitude,
+                body, type AS kind, sent_at AS "sent_at: _", kind AS "chat_kind: _", is_group,
+                quoted_message_id, reaction, latitude, longitude,
                 vcard, status, ack, group_sender, received_at AS "received_at: _", occurred_at AS "occurred_at: _",
                 delivered_at AS "delivered_at: _", read_at AS "read_at: _", is_service, edited_at AS "edited_at: _",
                 revoked_at AS "revoked_at: _"

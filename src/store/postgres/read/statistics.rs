@@ -6,10 +6,9 @@ use crate::StoreError;
 use crate::postgres::column;
 use crate::read::ReadTransaction;
 use crate::read::statistics::{
-    DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
-    WaitingRow, deliveries, limit_seconds,
+    CountedChats, DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow,
+    StatisticsQueries, WaitingRow, deliveries, limit_seconds,
 };
-use domain::instance::InstanceId;
 use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
@@ -39,9 +38,9 @@ impl From<&Grid> for GridColumns {
 /// much.
 #[async_trait]
 impl StatisticsQueries for ReadTransaction<Postgres> {
-    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
+    async fn messages(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
         let GridColumns { since, until, shift, origin } = grid.into();
-        let instances = column(instances, InstanceId::as_str);
+        let CountedChats { instances, kinds } = counted;
         let rows = sqlx::query_as!(
             MessageCountRow,
             r#"
@@ -65,6 +64,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     AND occurred_at >= slice.since
                     AND occurred_at < slice.until
                     AND NOT is_service
+                    AND kind = ANY($8::text[])
                 GROUP BY 1, 2, 3
             ) AS counted
             GROUP BY 1, 2, 3, 4
@@ -77,15 +77,16 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
             grid.width,
             &origin,
             MESSAGE_COUNTS_READ,
+            kinds as _,
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(MessageCount::from).collect())
     }
 
-    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
+    async fn hours(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
         let GridColumns { since, until, shift, origin } = grid.into();
-        let instances = column(instances, InstanceId::as_str);
+        let CountedChats { instances, kinds } = counted;
         let rows = sqlx::query_as!(
             HourCountRow,
             r#"
@@ -106,6 +107,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     AND occurred_at >= slice.since
                     AND occurred_at < slice.until
                     AND NOT is_service
+                    AND kind = ANY($7::text[])
                 GROUP BY 1, 2
             ) AS counted
             GROUP BY 1, 2
@@ -116,6 +118,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
             instances as _,
             grid.width,
             &origin,
+            kinds as _,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -126,11 +129,11 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
     /// because there are nearly as many as messages.
     async fn deliveries(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
         let GridColumns { since, until, shift, origin } = grid.into();
-        let instances = column(instances, InstanceId::as_str);
+        let CountedChats { instances, kinds } = counted;
         let rows = sqlx::query_as!(
             DeliveryCountRow,
             r#"
@@ -165,6 +168,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     AND instance_id = instance.id
                     AND occurred_at >= slice.since
                     AND occurred_at < slice.until
+                    AND kind = ANY($7::text[])
                 GROUP BY 1, 2
             ) AS counted
             "#,
@@ -174,6 +178,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
             instances as _,
             grid.width,
             &origin,
+            kinds as _,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -182,12 +187,12 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
 
     async fn response_times(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
         within: Option<WaitLimit>,
     ) -> Result<Vec<ResponseTime>, StoreError> {
         let GridColumns { since, until, shift, .. } = grid.into();
-        let instances = column(instances, InstanceId::as_str);
+        let CountedChats { instances, kinds } = counted;
         let rows = sqlx::query_as!(
             ResponseCountRow,
             r#"
@@ -204,7 +209,10 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     CASE WHEN seconds > $6::int8 THEN seconds_from_last ELSE seconds END AS seconds_from_last,
                     count(*) AS responses
                 FROM responses
-                WHERE instance_id = instance.id AND waiting_since >= slice.since AND waiting_since < slice.until
+                WHERE instance_id = instance.id
+                    AND waiting_since >= slice.since
+                    AND waiting_since < slice.until
+                    AND kind = ANY($7::text[])
                 GROUP BY 2, 3, 4
                 UNION ALL
                 SELECT
@@ -218,6 +226,7 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                     AND instance_id = instance.id
                     AND last_asked_at >= slice.since
                     AND last_asked_at < slice.until
+                    AND kind = ANY($7::text[])
                     AND seconds_from_last < seconds
                     AND seconds > $6::int8
                 GROUP BY 2, 3, 4
@@ -229,14 +238,15 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
             instances as _,
             grid.width,
             limit_seconds(within),
+            kinds as _,
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError> {
-        let instances = column(instances, InstanceId::as_str);
+    async fn waiting(&mut self, counted: &CountedChats, since: Timestamp) -> Result<WaitingChats, StoreError> {
+        let CountedChats { instances, kinds } = counted;
         let row = sqlx::query_as!(
             WaitingRow,
             r#"
@@ -252,11 +262,12 @@ impl StatisticsQueries for ReadTransaction<Postgres> {
                         FILTER (WHERE last_asked_at >= $2) AS since,
                     count(*) FILTER (WHERE last_asked_at < $2) AS longer
                 FROM chats
-                WHERE instance_id = instance.id AND waiting_since IS NOT NULL
+                WHERE instance_id = instance.id AND waiting_since IS NOT NULL AND kind = ANY($3::text[])
             ) AS waiting
             "#,
             instances as _,
             since as _,
+            kinds as _,
         )
         .fetch_one(&mut **self)
         .await?;

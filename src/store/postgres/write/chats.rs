@@ -77,7 +77,6 @@ impl ChatRows for PgConnection {
                     AND messages.instance_id = key.instance_id
                     AND messages.chat_id = key.chat_id
                     AND NOT messages.from_me
-                    AND NOT messages.is_group
                     AND NOT messages.is_service
                     AND messages.sender_name IS NOT NULL
                 ORDER BY messages.occurred_at DESC, messages.seq DESC
@@ -102,14 +101,14 @@ impl ChatRows for PgConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
-                last_outgoing_id, last_outgoing_seq, contact, is_group, search, waiting_since, waiting_id, waiting_seq,
+                last_outgoing_id, last_outgoing_seq, contact, kind, search, waiting_since, waiting_id, waiting_seq,
                 last_asked_at, service_count
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::int8[],
                 $8::timestamptz[], $9::text[], $10::timestamptz[], $11::text[], $12::int8[], $13::timestamptz[],
-                $14::text[], $15::int8[], $16::text[], $17::bool[], $18::text[], $19::timestamptz[], $20::text[],
+                $14::text[], $15::int8[], $16::text[], $17::text[], $18::text[], $19::timestamptz[], $20::text[],
                 $21::int8[], $22::timestamptz[], $23::int8[]
             )
             ON CONFLICT (instance_id, chat_id) DO UPDATE
@@ -149,7 +148,7 @@ impl ChatRows for PgConnection {
             column(&rows, |row| row.chat.last_outgoing_id.as_deref()) as _,
             column(&rows, |row| row.chat.last_outgoing_seq) as _,
             column(&rows, |row| row.contact.as_deref()) as _,
-            &column(&rows, |row| row.is_group),
+            column(&rows, |row| row.kind) as _,
             column(&rows, |row| row.search.as_str()) as _,
             column(&rows, |row| row.chat.waiting_since) as _,
             column(&rows, |row| row.chat.waiting_id.as_deref()) as _,

@@ -42,15 +42,16 @@ impl MediaRows for PgConnection {
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
-                state, attempts, denials, lease_token, chat_id
+                state, attempts, denials, lease_token, chat_id, kind
             )
-            SELECT job.*, 'pending', 0, 0, 0, messages.chat_id
+            SELECT job.*, 'pending', 0, 0, 0, messages.chat_id, messages.kind
             FROM unnest(
                 $1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[]
             ) AS job (instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at)
             LEFT JOIN messages ON messages.instance_id = job.instance_id AND messages.id = job.message_id
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = least(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id
+            SET occurred_at = least(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id,
+                kind = excluded.kind
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,
@@ -70,7 +71,7 @@ impl MediaRows for PgConnection {
         sqlx::query!(
             r#"
             UPDATE media
-            SET chat_id = messages.chat_id
+            SET chat_id = messages.chat_id, kind = messages.kind
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             WHERE media.instance_id = key.instance_id AND media.message_id = key.id

@@ -26,18 +26,19 @@ impl MessageRows for PgConnection {
             MessageKey,
             r#"
             INSERT INTO messages (
-                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
-                quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
+                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind,
+                is_group, quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, seq, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
                 revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank, file_name
             )
             SELECT *
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
-                $9::text[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::float8[],
-                $16::float8[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::int8[], $23::int8[], $24::timestamptz[], $25::bool[], $26::timestamptz[], $27::timestamptz[],
-                $28::timestamptz[], $29::timestamptz[], $30::int8[], $31::text[], $32::int2[], $33::text[]
+                $9::text[], $10::timestamptz[], $11::text[], $12::bool[], $13::text[], $14::text[], $15::text[],
+                $16::float8[], $17::float8[], $18::text[], $19::text[], $20::text[], $21::timestamptz[],
+                $22::timestamptz[], $23::int8[], $24::int8[], $25::timestamptz[], $26::bool[], $27::timestamptz[],
+                $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::int8[], $32::text[], $33::int2[],
+                $34::text[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
@@ -48,6 +49,7 @@ impl MessageRows for PgConnection {
                 body = coalesce(excluded.body, messages.body),
                 type = coalesce(excluded.type, messages.type),
                 sent_at = excluded.sent_at,
+                kind = excluded.kind,
                 is_group = excluded.is_group,
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),
@@ -69,7 +71,7 @@ impl MessageRows for PgConnection {
                 revoked_at = excluded.revoked_at,
                 revoked_sent_at = excluded.revoked_sent_at,
                 revoked_seq = excluded.revoked_seq
-            WHERE $34
+            WHERE $35
             RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
             column(&rows, |row| row.instance_id) as _,
@@ -82,6 +84,7 @@ impl MessageRows for PgConnection {
             column(&rows, |row| row.body) as _,
             column(&rows, |row| row.r#type) as _,
             column(&rows, |row| row.sent_at) as _,
+            column(&rows, |row| row.kind) as _,
             &column(&rows, |row| row.is_group),
             column(&rows, |row| row.quoted_message_id) as _,
             column(&rows, |row| row.reaction) as _,

@@ -205,13 +205,13 @@ impl ResponseRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
-                instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
+                instance_id, chat_id, kind, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
                 seconds_from_last
             )
             SELECT *
             FROM unnest(
-                $1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                $7::text[], $8::int8[], $9::int8[]
+                $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[],
+                $7::timestamptz[], $8::text[], $9::int8[], $10::int8[]
             )
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
             SET incoming_id = excluded.incoming_id,
@@ -223,6 +223,7 @@ impl ResponseRows for PgConnection {
             "#,
             column(&rows, |row| row.instance_id) as _,
             column(&rows, |row| row.chat_id) as _,
+            column(&rows, |row| row.kind) as _,
             column(&rows, |row| row.waiting_since) as _,
             column(&rows, |row| row.incoming_id) as _,
             column(&rows, |row| row.last_asked_at) as _,

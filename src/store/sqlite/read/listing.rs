@@ -133,6 +133,9 @@ pub(crate) fn push_condition(statement: &mut QueryBuilder<Sqlite>, condition: &C
     match condition {
         Condition::Is(column, text) => statement.push(format_args!(" AND {plus}{column} = ")).push_bind(text.clone()),
         Condition::Flag(column, flag) => statement.push(format_args!(" AND {plus}{column} = ")).push_bind(*flag),
+        Condition::OneOf(column, words) => {
+            push_words(statement.push(format_args!(" AND {plus}{column} IN (")), words).push(")")
+        }
         Condition::Null(column) => statement.push(format_args!(" AND {plus}{column} IS NULL")),
         Condition::NotNull(column) => statement.push(format_args!(" AND {plus}{column} IS NOT NULL")),
         Condition::Contains(column, text) => {
@@ -148,6 +151,13 @@ pub(crate) fn push_condition(statement: &mut QueryBuilder<Sqlite>, condition: &C
     };
 }
 
+fn push_words<'s>(statement: &'s mut QueryBuilder<Sqlite>, words: &[&'static str]) -> &'s mut QueryBuilder<Sqlite> {
+    for (place, word) in words.iter().enumerate() {
+        statement.push(if place > 0 { ", " } else { "" }).push_bind(*word);
+    }
+    statement
+}
+
 #[cfg(test)]
 mod tests {
     use sqlx::{Connection, Row};
@@ -156,11 +166,12 @@ mod tests {
     use crate::MessageFilter;
     use crate::read::acks::ACKS;
     use crate::read::chats::{BY_LATEST, BY_WAITING};
-    use crate::read::index::{ACK_WORD, OF_CONTACT, OF_MESSAGE, REACTIONS_OF_PERSON};
+    use crate::read::index::{ACK_WORD, CHATS_LATEST, CHATS_WAITING, OF_CONTACT, OF_MESSAGE, REACTIONS_OF_PERSON};
     use crate::read::media::MEDIA;
     use crate::read::messages::{BY_ARRIVAL, BY_TIME};
     use crate::read::reactions::REACTIONS;
     use crate::sqlite::MIGRATIONS;
+    use domain::chat::chat_kind::ChatKinds;
     use domain::instance::InstanceId;
     use domain::page::{Paging, SortKey, SortOrder};
 
@@ -197,10 +208,10 @@ mod tests {
     }
 
     /// Everything that messages can be filtered by, beside their chat.
-    const FILTERS: [fn(&mut MessageFilter); 12] = [
-        |filter| filter.from_id = Some(String::new()),
-        |filter| filter.to_id = Some(String::new()),
-        |filter| filter.author = Some(String::new()),
+    const FILTERS: [fn(&mut MessageFilter); 13] = [
+        |filter| filter.from_id = Some("1@c.us".to_owned()),
+        |filter| filter.to_id = Some("1@c.us".to_owned()),
+        |filter| filter.author = Some("1@c.us".to_owned()),
         |filter| filter.kind = Some(String::new()),
         |filter| filter.ack = Some(String::new()),
         |filter| filter.status = Some(String::new()),
@@ -208,6 +219,7 @@ mod tests {
         |filter| filter.has_media = Some(true),
         |filter| filter.has_media = Some(false),
         |filter| filter.from_me = Some(true),
+        |filter| filter.kinds = Some(ChatKinds::conversations()),
         |filter| filter.kind = Some("text".to_owned()),
         |filter| filter.ack = Some("pending".to_owned()),
     ];
@@ -239,7 +251,7 @@ mod tests {
                         _ => "messages_occurred",
                     };
                     assert!(plan.contains(&format!("INDEX {index} ")), "{filter:?} {index} {plan}");
-                    let whole = "(instance_id=? AND from_me=? AND is_group=? AND ack=? AND (occurred_at";
+                    let whole = "(instance_id=? AND from_me=? AND kind=? AND ack=? AND (occurred_at";
                     assert!(*index != *"messages_ack" || plan.contains(whole), "{filter:?} {plan}");
                     // The ranges and the conditions together say all that the filter does.
                     let said = query.conditions.len() + query.ranges[0].equal.len();
@@ -259,6 +271,21 @@ mod tests {
             let found = format!("INDEX {} (instance_id=? AND {column}=?", index.name.unwrap());
             assert!(plan.contains(&found), "{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[test]
+    async fn chats_of_any_kinds_have_an_index_in_the_order_of_the_list() {
+        let mut connection = database().await;
+        for (source, index, found) in [
+            (&BY_LATEST, &CHATS_LATEST, "chats_latest (instance_id=? AND kind=? AND (last_message_at,chat_id)"),
+            (&BY_WAITING, &CHATS_WAITING, "chats_waiting (instance_id=? AND (waiting_since,chat_id)"),
+        ] {
+            let kinds = Condition::kinds(&ChatKinds::conversations());
+            let conditions = vec![Condition::NotNull(source.at), kinds];
+            let query = PageQuery::new(source, index, vec![range(source)], conditions, &PAGING);
+            let plan = plan(&mut connection, &query).await;
+            assert!(plan.contains(found) && !plan.contains("TEMP B-TREE"), "{plan}");
         }
     }
 

@@ -85,6 +85,7 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                 body AS "body: String",
                 messages.type AS "kind: String",
                 sent_at AS "sent_at: _",
+                messages.kind AS "chat_kind!: _",
                 is_group AS "is_group!: bool",
                 quoted_message_id AS "quoted_message_id: String",
                 reaction AS "reaction: String",

@@ -5,11 +5,10 @@ use sqlx::Sqlite;
 use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::statistics::{
-    DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow, StatisticsQueries,
-    WaitingRow, deliveries, limit_seconds,
+    CountedChats, DeliveryCountRow, HourCountRow, MESSAGE_COUNTS_READ, MessageCountRow, ResponseCountRow,
+    StatisticsQueries, WaitingRow, deliveries, limit_seconds,
 };
 use crate::sqlite::json;
-use domain::instance::InstanceId;
 use domain::statistics::{AckCount, DeliveryTime, HourCount, MessageCount, ResponseTime, WaitingChats};
 use domain::time::calendar::Grid;
 use domain::time::timestamp::Timestamp;
@@ -29,22 +28,22 @@ struct SliceRow {
     shift: i64,
 }
 
-/// Returns the slices of a grid and the instances to count in, for `json_each`.
-fn parameters(instances: &[InstanceId], grid: &Grid) -> (String, String) {
+/// Returns the slices of a grid, and the instances and kinds of chats to count in, for `json_each`.
+fn parameters(counted: &CountedChats, grid: &Grid) -> (String, String, String) {
     let slices = grid.slices.iter().enumerate().map(|(place, slice)| SliceRow {
         place,
         since: slice.period.since,
         until: slice.period.until,
         shift: slice.shift,
     });
-    (json(slices), json(instances))
+    (json(slices), json(&counted.instances), json(&counted.kinds))
 }
 
 /// `CROSS JOIN` keeps the order of the tables, so each slice of each instance is a range of an index.
 #[async_trait]
 impl StatisticsQueries for ReadTransaction<Sqlite> {
-    async fn messages(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
-        let (slices, instances) = parameters(instances, grid);
+    async fn messages(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<MessageCount>, StoreError> {
+        let (slices, instances, kinds) = parameters(counted, grid);
         let rows = sqlx::query_as!(
             MessageCountRow,
             r#"
@@ -69,6 +68,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
                 AND NOT messages.is_service
+                AND messages.kind IN (SELECT value FROM json_each(?5))
             GROUP BY 1, 2, 3, 4
             LIMIT ?4
             "#,
@@ -76,14 +76,15 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
             instances,
             grid.width,
             MESSAGE_COUNTS_READ,
+            kinds,
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(MessageCount::from).collect())
     }
 
-    async fn hours(&mut self, instances: &[InstanceId], grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
-        let (slices, instances) = parameters(instances, grid);
+    async fn hours(&mut self, counted: &CountedChats, grid: &Grid) -> Result<Vec<HourCount>, StoreError> {
+        let (slices, instances, kinds) = parameters(counted, grid);
         let rows = sqlx::query_as!(
             HourCountRow,
             r#"
@@ -102,11 +103,13 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
                 AND NOT messages.is_service
+                AND messages.kind IN (SELECT value FROM json_each(?4))
             GROUP BY 1, 2
             "#,
             slices,
             instances,
             grid.width,
+            kinds,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -117,10 +120,10 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
     /// digits before the Z.
     async fn deliveries(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
     ) -> Result<(Vec<AckCount>, Vec<DeliveryTime>), StoreError> {
-        let (slices, instances) = parameters(instances, grid);
+        let (slices, instances, kinds) = parameters(counted, grid);
         let rows = sqlx::query!(
             r#"
             WITH slice AS MATERIALIZED (
@@ -162,11 +165,13 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 AND messages.occurred_at >= slice.since
                 AND messages.occurred_at < slice.until
                 AND NOT messages.is_service
+                AND messages.kind IN (SELECT value FROM json_each(?4))
             GROUP BY 1, 2, 3
             "#,
             slices,
             instances,
             grid.width,
+            kinds,
         )
         .fetch_all(&mut **self)
         .await?;
@@ -180,11 +185,11 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
 
     async fn response_times(
         &mut self,
-        instances: &[InstanceId],
+        counted: &CountedChats,
         grid: &Grid,
         within: Option<WaitLimit>,
     ) -> Result<Vec<ResponseTime>, StoreError> {
-        let (slices, instances) = parameters(instances, grid);
+        let (slices, instances, kinds) = parameters(counted, grid);
         let rows = sqlx::query_as!(
             ResponseCountRow,
             r#"
@@ -207,6 +212,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON responses.instance_id = instance.value
                 AND responses.waiting_since >= slice.since
                 AND responses.waiting_since < slice.until
+                AND responses.kind IN (SELECT value FROM json_each(?5))
             GROUP BY 2, 3, 4
             UNION ALL
             SELECT
@@ -221,6 +227,7 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                 ON responses.instance_id = instance.value
                 AND responses.last_asked_at >= slice.since
                 AND responses.last_asked_at < slice.until
+                AND responses.kind IN (SELECT value FROM json_each(?5))
                 AND responses.seconds_from_last < responses.seconds
             WHERE ?4 IS NOT NULL AND responses.seconds > ?4
             GROUP BY 2, 3, 4
@@ -229,13 +236,14 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
             instances,
             grid.width,
             limit_seconds(within),
+            kinds,
         )
         .fetch_all(&mut **self)
         .await?;
         Ok(rows.into_iter().map(ResponseTime::from).collect())
     }
 
-    async fn waiting(&mut self, instances: &[InstanceId], since: Timestamp) -> Result<WaitingChats, StoreError> {
+    async fn waiting(&mut self, counted: &CountedChats, since: Timestamp) -> Result<WaitingChats, StoreError> {
         let row = sqlx::query_as!(
             WaitingRow,
             r#"
@@ -245,10 +253,14 @@ impl StatisticsQueries for ReadTransaction<Sqlite> {
                     FILTER (WHERE chats.last_asked_at >= ?2) AS "since: Timestamp",
                 count(*) FILTER (WHERE chats.last_asked_at < ?2) AS "longer!: i64"
             FROM json_each(?1) AS instance
-            CROSS JOIN chats ON chats.instance_id = instance.value AND chats.waiting_since IS NOT NULL
+            CROSS JOIN chats
+                ON chats.instance_id = instance.value
+                AND chats.waiting_since IS NOT NULL
+                AND +chats.kind IN (SELECT value FROM json_each(?3))
             "#,
-            json(instances),
+            json(&counted.instances),
             since,
+            json(&counted.kinds),
         )
         .fetch_one(&mut **self)
         .await?;

@@ -99,7 +99,6 @@ impl ChatRows for SqliteConnection {
                     AND instance_id = key.instance_id
                     AND chat_id = key.chat_id
                     AND NOT from_me
-                    AND NOT is_group
                     AND NOT is_service
                     AND sender_name IS NOT NULL
                 ORDER BY occurred_at DESC, seq DESC
@@ -119,7 +118,7 @@ impl ChatRows for SqliteConnection {
             INSERT INTO chats (
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
-                last_outgoing_id, last_outgoing_seq, contact, is_group, search, waiting_since, waiting_id, waiting_seq,
+                last_outgoing_id, last_outgoing_seq, contact, kind, search, waiting_since, waiting_id, waiting_seq,
                 last_asked_at, service_count
             )
             SELECT
@@ -127,7 +126,7 @@ impl ChatRows for SqliteConnection {
                 value ->> 'name_message_id', value ->> 'name_seq', value ->> 'message_count',
                 value ->> 'last_message_at', value ->> 'last_message_id', value ->> 'last_incoming_at',
                 value ->> 'last_incoming_id', value ->> 'last_incoming_seq', value ->> 'last_outgoing_at',
-                value ->> 'last_outgoing_id', value ->> 'last_outgoing_seq', value ->> 'contact', value ->> 'is_group',
+                value ->> 'last_outgoing_id', value ->> 'last_outgoing_seq', value ->> 'contact', value ->> 'kind',
                 value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'waiting_seq',
                 value ->> 'last_asked_at', value ->> 'service_count'
             FROM jsonb_each(?1)

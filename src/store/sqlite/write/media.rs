@@ -20,20 +20,19 @@ impl MediaRows for SqliteConnection {
             r#"
             INSERT INTO media (
                 instance_id, message_id, source_sha256, source_url, source_host, occurred_at, next_attempt_at,
-                state, attempts, denials, lease_token, chat_id
+                state, attempts, denials, lease_token, chat_id, kind
             )
             SELECT
                 value ->> 'instance_id', value ->> 'message_id', unhex(value ->> 'source_sha256'),
                 value ->> 'source_url', value ->> 'source_host', value ->> 'occurred_at', value ->> 'due_at', 'pending',
-                0, 0, 0, (
-                    SELECT messages.chat_id
-                    FROM messages
-                    WHERE messages.instance_id = value ->> 'instance_id' AND messages.id = value ->> 'message_id'
-                )
+                0, 0, 0, messages.chat_id, messages.kind
             FROM jsonb_each(?1)
+            LEFT JOIN messages
+                ON messages.instance_id = value ->> 'instance_id' AND messages.id = value ->> 'message_id'
             WHERE true
             ON CONFLICT (instance_id, message_id, source_sha256) DO UPDATE
-            SET occurred_at = min(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id
+            SET occurred_at = min(media.occurred_at, excluded.occurred_at), chat_id = excluded.chat_id,
+                kind = excluded.kind
             "#,
             json(jobs),
         )
@@ -46,8 +45,8 @@ impl MediaRows for SqliteConnection {
         sqlx::query!(
             r#"
             UPDATE media
-            SET chat_id = (
-                SELECT messages.chat_id
+            SET (chat_id, kind) = (
+                SELECT messages.chat_id, messages.kind
                 FROM messages
                 WHERE messages.instance_id = media.instance_id AND messages.id = media.message_id
             )

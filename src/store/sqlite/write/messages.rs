@@ -27,16 +27,16 @@ impl MessageRows for SqliteConnection {
             MessageKey,
             r#"
             INSERT INTO messages (
-                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, is_group,
-                quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, group_sender,
+                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind,
+                is_group, quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, seq, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
                 revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank
             )
             SELECT
                 value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
                 value ->> 'from_me', value ->> 'sender_name', value ->> 'body', value ->> 'type', value ->> 'sent_at',
-                value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction', value ->> 'media_url',
-                value ->> 'file_name', value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
+                value ->> 'kind', value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction',
+                value ->> 'media_url', value ->> 'file_name', value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
                 value ->> 'group_sender', value ->> 'received_at', value ->> 'occurred_at', value ->> 'seq', value ->> 'event_seq',
                 value ->> 'last_sent_at', value ->> 'is_service', value ->> 'edited_at', value ->> 'edited_sent_at',
                 value ->> 'revoked_at', value ->> 'revoked_sent_at', value ->> 'revoked_seq', value ->> 'ack',
@@ -52,6 +52,7 @@ impl MessageRows for SqliteConnection {
                 body = coalesce(excluded.body, messages.body),
                 type = coalesce(excluded.type, messages.type),
                 sent_at = excluded.sent_at,
+                kind = excluded.kind,
                 is_group = excluded.is_group,
                 quoted_message_id = coalesce(excluded.quoted_message_id, messages.quoted_message_id),
                 reaction = coalesce(excluded.reaction, messages.reaction),

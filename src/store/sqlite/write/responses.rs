@@ -201,12 +201,12 @@ impl ResponseRows for SqliteConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO responses (
-                instance_id, chat_id, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
+                instance_id, chat_id, kind, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
                 seconds_from_last
             )
             SELECT
-                value ->> 'instance_id', value ->> 'chat_id', value ->> 'waiting_since', value ->> 'incoming_id',
-                value ->> 'last_asked_at', value ->> 'answered_at', value ->> 'outgoing_id', value ->> 'seconds',
+                value ->> 'instance_id', value ->> 'chat_id', value ->> 'kind', value ->> 'waiting_since',
+                value ->> 'incoming_id', value ->> 'last_asked_at', value ->> 'answered_at', value ->> 'outgoing_id', value ->> 'seconds',
                 value ->> 'seconds_from_last'
             FROM jsonb_each(?1)
             WHERE true
