@@ -182,7 +182,7 @@ impl Application {
             Replayer::start(parts, first.clone())
         };
         let replayer = gateway_accounts(config, clock.clone())?.map(replayed).transpose()?;
-        let background = background(streams, listeners, clock, first);
+        let background = background(streams, listeners, clock, store.clone(), first);
         Ok(Self { listening, writer, media, _background: background, _replayer: replayer, store, stop })
     }
 
@@ -233,6 +233,7 @@ fn background(
     streams: Arc<Streams>,
     listeners: ingest::CommitListeners,
     clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let ingest::CommitListeners { committed, meters, summary, .. } = listeners;
@@ -242,6 +243,8 @@ fn background(
     tasks.spawn(supervisor::keep_until("upkeep of the metrics", stop.clone(), move || upkeep(meters.clone())));
     let log = move || ingest::log_summaries(summary.clone(), clock.clone());
     tasks.spawn(supervisor::keep_until("tally of what is stored", stop.clone(), log));
+    let mover = move || ingest::move_messages(store.clone());
+    tasks.spawn(supervisor::keep_until("mover of messages", stop.clone(), mover));
     tasks
 }
 

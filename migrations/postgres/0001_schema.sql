@@ -32,6 +32,7 @@ CREATE TABLE messages (
     instance_id       TEXT        COLLATE "C" NOT NULL,
     id                TEXT        COLLATE "C" NOT NULL,
     chat_id           TEXT        COLLATE "C",
+    stated_chat_id    TEXT        COLLATE "C",
     from_id           TEXT        COLLATE "C",
     to_id             TEXT        COLLATE "C",
     from_me           BOOLEAN     NOT NULL,
@@ -66,6 +67,46 @@ CREATE TABLE messages (
     delivered_at      TIMESTAMPTZ,
     read_at           TIMESTAMPTZ,
     PRIMARY KEY (instance_id, id)
+);
+
+-- The evidence that two ids are those of one person. It only grows: a row has the lowest number of an event that gives it.
+CREATE TABLE chat_links (
+    instance_id TEXT   COLLATE "C" NOT NULL,
+    a           TEXT   COLLATE "C" NOT NULL,
+    b           TEXT   COLLATE "C" NOT NULL,
+    source      TEXT   COLLATE "C" NOT NULL,
+    seq         BIGINT NOT NULL,
+    PRIMARY KEY (instance_id, a, b, source)
+);
+
+-- The last word of the owner about two ids, a being the lesser one.
+CREATE TABLE chat_links_owner (
+    instance_id TEXT    COLLATE "C" NOT NULL,
+    a           TEXT    COLLATE "C" NOT NULL,
+    b           TEXT    COLLATE "C" NOT NULL,
+    linked      BOOLEAN NOT NULL,
+    seq         BIGINT  NOT NULL,
+    PRIMARY KEY (instance_id, a, b)
+);
+
+-- The ids of persons whose conversations have another id. This follows from the two tables above. An id that was an alias
+-- and is none any more has itself for its chat.
+CREATE TABLE chat_aliases (
+    instance_id TEXT   COLLATE "C" NOT NULL,
+    alias       TEXT   COLLATE "C" NOT NULL,
+    chat_id     TEXT   COLLATE "C" NOT NULL,
+    seq         BIGINT NOT NULL,
+    PRIMARY KEY (instance_id, alias)
+);
+
+-- The aliases whose messages are still on their way to their chats, from the newest to the oldest.
+CREATE TABLE chat_moves (
+    instance_id TEXT        COLLATE "C" NOT NULL,
+    alias       TEXT        COLLATE "C" NOT NULL,
+    chat_id     TEXT        COLLATE "C" NOT NULL,
+    reached_at  TIMESTAMPTZ,
+    reached_seq BIGINT,
+    PRIMARY KEY (instance_id, alias)
 );
 
 CREATE TABLE message_acks (
@@ -270,6 +311,16 @@ CREATE INDEX messages_media ON messages (instance_id, occurred_at, seq, from_me,
 CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at, seq, type)
     WHERE group_sender IS NOT NULL;
 
+CREATE INDEX messages_stated ON messages (instance_id, stated_chat_id, occurred_at, seq)
+    WHERE stated_chat_id IS NOT NULL;
+
+CREATE INDEX chat_links_number ON chat_links (instance_id, b, a) WHERE source = 'number';
+CREATE INDEX chat_links_owner_other ON chat_links_owner (instance_id, b);
+CREATE INDEX chat_aliases_chat ON chat_aliases (instance_id, chat_id);
+-- The feed walks over the changes, either all of them or those of an instance.
+CREATE INDEX chat_aliases_changed ON chat_aliases (seq);
+CREATE INDEX chat_aliases_changed_of ON chat_aliases (instance_id, seq);
+
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
 CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id)
     WHERE ack NOT IN ('pending', 'sent', 'delivered', 'read');
@@ -317,18 +368,26 @@ CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
 -- means. A join in a view finds at most one row, by a key, so that the planner drops the join from a query which asks for
 -- none of its columns.
 
--- Each person's current reaction to a message: the latest one, unless that is a removal. Of those of the same time, the
--- one that arrived later is the latest.
+-- Each person's current reaction to a message, whatever id the person had: the latest one, unless that is a removal. Of
+-- those of the same time, the one that arrived later is the latest.
 CREATE VIEW v_current_reactions AS
 SELECT instance_id, message_id, from_number, reaction, reacted_at
 FROM (
     SELECT
         instance_id, message_id, from_number, reaction, reacted_at,
         row_number() OVER (
-            PARTITION BY instance_id, message_id, from_number
+            PARTITION BY instance_id, message_id, person
             ORDER BY reacted_at DESC, last_received_at DESC, reaction DESC
         ) AS place
-    FROM message_reactions
+    FROM (
+        SELECT
+            r.*,
+            coalesce(
+                (SELECT chat_id FROM chat_aliases WHERE instance_id = r.instance_id AND alias = r.from_number),
+                r.from_number
+            ) AS person
+        FROM message_reactions AS r
+    ) AS of_person
 ) AS placed
 WHERE place = 1 AND reaction <> '';
 
@@ -365,7 +424,13 @@ SELECT
                 SELECT 1
                 FROM message_reactions AS later
                 WHERE later.instance_id = r.instance_id AND later.message_id = r.message_id
-                    AND later.from_number = r.from_number
+                    AND coalesce(
+                        (SELECT chat_id FROM chat_aliases WHERE instance_id = later.instance_id AND alias = later.from_number),
+                        later.from_number
+                    ) = coalesce(
+                        (SELECT chat_id FROM chat_aliases WHERE instance_id = r.instance_id AND alias = r.from_number),
+                        r.from_number
+                    )
                     AND (later.reacted_at, later.last_received_at, later.reaction)
                         > (r.reacted_at, r.last_received_at, r.reaction)
             )
@@ -518,7 +583,13 @@ WHERE r.reaction <> ''
         SELECT 1
         FROM message_reactions AS later
         WHERE later.instance_id = r.instance_id AND later.message_id = r.message_id
-            AND later.from_number = r.from_number
+            AND coalesce(
+                (SELECT chat_id FROM chat_aliases WHERE instance_id = later.instance_id AND alias = later.from_number),
+                later.from_number
+            ) = coalesce(
+                (SELECT chat_id FROM chat_aliases WHERE instance_id = r.instance_id AND alias = r.from_number),
+                r.from_number
+            )
             AND (later.reacted_at, later.last_received_at, later.reaction)
                 > (r.reacted_at, r.last_received_at, r.reaction)
     );

@@ -18,6 +18,7 @@ use store::{CopyError, OpenError, OpenMode, Options, Pending, QueryError, Reader
 mod backup;
 mod check_config;
 mod completions;
+mod contact;
 mod doctor;
 mod gateway;
 mod healthcheck;
@@ -87,6 +88,12 @@ enum Command {
     Gateway {
         #[command(subcommand)]
         command: gateway::GatewayCommand,
+    },
+    /// Say which ids belong to one person, and show what events say about that
+    #[command(after_help = "Example:\n  buzon contact link 123 176369157804064@lid 573001112233")]
+    Contact {
+        #[command(subcommand)]
+        command: contact::ContactCommand,
     },
     /// Make, list and revoke tokens of the read API
     #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
@@ -207,6 +214,7 @@ pub fn run() -> ExitCode {
         Command::Restore(arguments) => backup::restore(arguments),
         Command::Media { command } => media::run(command),
         Command::Gateway { command } => gateway::run(command),
+        Command::Contact { command } => contact::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),

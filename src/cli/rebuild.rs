@@ -28,10 +28,19 @@ pub(super) fn run(settings: CommonArgs, check: bool) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let differing: Vec<&Difference> = differences.iter().filter(|difference| !difference.is_none()).collect();
     let mut out = terminal::stdout();
-    for Difference { table, missing, surplus, different, examples } in &differing {
+    for Difference { table, missing, surplus, different, examples, .. } in &differing {
         let examples = examples.join(", ");
         let examples = terminal::escaped(&examples);
         writeln!(out, "{table}: {missing} rows missing, {surplus} surplus, {different} different: {examples}")?;
+    }
+    let moving: Vec<&str> = differences.iter().flat_map(|it| &it.left_out).map(String::as_str).collect();
+    if !moving.is_empty() {
+        let chats = moving.join(", ");
+        writeln!(
+            out,
+            "left out, because messages are still being moved to another chat: {}",
+            terminal::escaped(&chats)
+        )?;
     }
     match (aim, differing.is_empty()) {
         (_, true) => writeln!(out, "{}: every table is what the ledger says", config.database)?,

@@ -8,6 +8,9 @@ macro_rules! texts {
     ($database:ident, $value:ident, $buffer:ident) => {
         texts!($database, $value, $buffer, InstanceId, |text| Ok(InstanceId::from_store(text)));
         texts!($database, $value, $buffer, ObjectKey, |text| Ok(ObjectKey::try_from(text.to_owned())?));
+        texts!($database, $value, $buffer, LinkSource, |text| {
+            LinkSource::parse(text).ok_or_else(|| "the text is no source of a link".into())
+        });
         texts!($database, $value, $buffer, MediaState, |text| {
             MediaState::parse(text).ok_or_else(|| "the text is no state of a job".into())
         });
@@ -51,6 +54,7 @@ mod sqlite {
     use sqlx_sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 
     use crate::chat::chat_kind::ChatKind;
+    use crate::chat::person::evidence::LinkSource;
     use crate::instance::InstanceId;
     use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;
@@ -91,6 +95,7 @@ mod postgres {
     use time::macros::datetime;
 
     use crate::chat::chat_kind::ChatKind;
+    use crate::chat::person::evidence::LinkSource;
     use crate::instance::InstanceId;
     use crate::media::MediaState;
     use crate::media::object_key::ObjectKey;

@@ -20,11 +20,13 @@ use store::EventStore;
 
 mod batch_latency;
 mod disk_guard;
+mod mover;
 mod stored_summary;
 mod suspects;
 mod writer;
 
 use batch_latency::BatchLatency;
+pub use mover::move_messages;
 pub use stored_summary::{StoredSummary, log_summaries};
 use writer::{BATCH_BYTES, BATCH_EVENTS};
 

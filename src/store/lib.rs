@@ -31,7 +31,7 @@ pub use error::{DatabaseUrlError, OpenError, StoreError};
 pub use read::acks::{AckFilter, AckReport};
 pub use read::chats::{ChatFilter, ChatReport};
 pub use read::events::{EventDetail, EventFilter, EventReport};
-pub use read::feed::{Feed, FeedEvent, FeedFile, FeedFilter, FeedItem};
+pub use read::feed::{Feed, FeedChat, FeedEvent, FeedFile, FeedFilter, FeedItem};
 pub use read::instances::{InstanceReport, Occurrence};
 pub use read::media::{JobFilter, JobReport, MediaFilter, MediaReports};
 pub use read::messages::{MessageDetail, MessageFilter, MessageReport};
@@ -40,13 +40,16 @@ pub use read::statistics::StatisticsFilter;
 pub use write::events::EventStore;
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
+pub use write::persons::{KnownPersons, OwnerWord, PersonStore};
 pub use write::rebuild::{Aim, Difference, RebuildStage};
 
 use read::Queries;
 
 /// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
 #[async_trait]
-pub trait Store: EventStore + MediaStore + MediaReports + ObjectStore + TokenStore + ZoneStore + Availability {
+pub trait Store:
+    EventStore + MediaStore + MediaReports + ObjectStore + PersonStore + TokenStore + ZoneStore + Availability
+{
     /// Begins a question, on a connection of its own: all of its statements see the same rows.
     async fn read(&self) -> Result<Box<dyn Queries>, StoreError>;
 

@@ -9,8 +9,8 @@ use crate::support::database::postgres::Server;
 use crate::support::database::world::World;
 use crate::support::program::service::Service;
 
-/// Every plan goes to the log, and the log to a file that a statement can read.
-pub const EXPLAINED: &str = "-c logging_collector=on -c session_preload_libraries=auto_explain";
+/// Every plan goes to the log, and the log to one file that a statement can read.
+pub const EXPLAINED: &str = "-c logging_collector=on -c log_rotation_size=0 -c session_preload_libraries=auto_explain";
 const ALWAYS: &str = "-c auto_explain.log_min_duration=0 -c auto_explain.log_analyze=on -c auto_explain.log_buffers=on";
 
 /// At this number of messages, the page is such a large part of the table that a scan is cheaper.

@@ -15,6 +15,7 @@ use crate::time::timestamp::Timestamp;
 
 pub mod chat_id;
 pub mod chat_kind;
+pub mod person;
 pub mod response_tracker;
 
 /// The number of characters of a name that a search considers.

@@ -60,8 +60,8 @@ pub struct Revocation {
 pub struct RecordedMessage {
     pub instance_id: InstanceId,
     pub id: String,
-    /// The stated chat, or else the one that was worked out.
     pub chat_id: Option<String>,
+    pub stated_chat_id: Option<String>,
     pub from_id: Option<String>,
     pub to_id: Option<String>,
     pub from_me: bool,
@@ -209,6 +209,7 @@ impl Message {
             instance_id,
             id,
             fields,
+            stated_chat_id: None,
             words,
             ack: AckStatus::of_message(stated),
             received_at: copies.iter().map(|copy| copy.received_at).min().expect(THERE),
@@ -229,7 +230,7 @@ impl Message {
     #[must_use]
     pub fn laid_over(self, recorded: &RecordedMessage, changes_text: bool) -> Self {
         let earlier = MessageFields {
-            chat_id: recorded.chat_id.clone().filter(|_| !recorded.may_have_worked_out_chat()),
+            chat_id: recorded.stated_chat().cloned().filter(|_| !recorded.may_have_worked_out_chat()),
             from_id: recorded.from_id.clone(),
             to_id: recorded.to_id.clone(),
             from_me: recorded.from_me,
@@ -280,6 +281,42 @@ impl RecordedMessage {
         occurred_at(self.sent_at, self.received_at)
     }
 
+    /// Returns the chat that the copies state, or else the one that was worked out.
+    pub fn stated_chat(&self) -> Option<&String> {
+        self.stated_chat_id.as_ref().or(self.chat_id.as_ref())
+    }
+
+    /// Returns the message without its texts.
+    pub fn into_message(self) -> Message {
+        let (edit, revocation) = (self.edit(), self.revocation());
+        let fields = MessageFields {
+            chat_id: self.chat_id,
+            from_id: self.from_id,
+            to_id: self.to_id,
+            from_me: self.from_me,
+            sender_name: self.sender_name,
+            sent_at: self.sent_at,
+            is_group: Some(self.is_group),
+            ..MessageFields::default()
+        };
+        Message {
+            instance_id: self.instance_id,
+            id: self.id,
+            fields,
+            stated_chat_id: self.stated_chat_id,
+            words: String::new(),
+            ack: AckStatus::of_message(std::iter::empty()),
+            received_at: self.received_at,
+            seq: self.seq,
+            event_seq: self.event_seq,
+            last_sent_at: self.last_sent_at,
+            is_service: self.is_service,
+            wording: None,
+            edit,
+            revocation,
+        }
+    }
+
     /// Divides new copies into those that can be laid over the message, and those that come before what is recorded.
     pub fn split(&self, copies: Vec<LedgerCopy>) -> (Vec<LedgerCopy>, Vec<LedgerCopy>) {
         let is_service = self.is_service && copies.iter().all(|copy| copy.copy.is_service);
@@ -307,7 +344,7 @@ impl RecordedMessage {
     /// Returns whether the chat is the one that follows from the sender and the recipient. An earlier copy may state it
     /// too.
     fn may_have_worked_out_chat(&self) -> bool {
-        self.chat_id.is_some() && self.ids().worked_out_chat() == self.chat_id.as_deref()
+        self.chat_id.is_some() && self.ids().worked_out_chat() == self.stated_chat().map(String::as_str)
     }
 
     fn ids(&self) -> MessageFields {

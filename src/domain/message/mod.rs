@@ -13,6 +13,7 @@ use super::media::{MediaJob, source};
 use super::search::SearchedTexts;
 use crate::chat::chat_id;
 use crate::chat::chat_kind::ChatKind;
+use crate::chat::person::evidence::{self, PersonLink};
 use crate::event::defect::Defect;
 use crate::event::document::Document;
 use crate::message::ack::{AckStatus, MessageAck};
@@ -48,6 +49,8 @@ pub struct MessageCopy {
     pub is_service: bool,
     /// The ack that the copy itself states.
     pub ack: Option<String>,
+    /// The evidence that ids are those of one person.
+    pub links: Vec<PersonLink>,
 }
 
 /// The fields of a message. They have the guide's names, except for `from_id` (`from`), `to_id` (`to`), `kind` (`type`)
@@ -97,6 +100,8 @@ pub struct Message {
     pub instance_id: InstanceId,
     pub id: String,
     pub fields: MessageFields,
+    /// The chat that the copies state or that follows from them, if the conversation has another id.
+    pub stated_chat_id: Option<String>,
     /// The words of the message, for searches. What is laid over a recorded message has the words of its own texts.
     pub words: String,
     pub ack: AckStatus,
@@ -154,8 +159,9 @@ impl MessageCopy {
         let ack = document.limited_text("ack", MAX_ACK_BYTES)?.filter(|ack| !ack.is_empty());
         let words = fields.searched().words();
         let text_digest = fields.body.as_deref().map(text_digest);
+        let links = evidence::of_copy(document, &fields);
         let is_service = is_service(&fields);
-        Ok(Self { id: document.required_id("id")?, fields, words, text_digest, is_service, ack })
+        Ok(Self { id: document.required_id("id")?, fields, words, text_digest, is_service, ack, links })
     }
 
     /// Returns the copy as one of the type [`REVOKED`], whatever type it states.
@@ -258,6 +264,16 @@ impl Message {
     pub fn placed(mut self) -> Self {
         if self.fields.chat_id.is_none() {
             self.fields.chat_id = self.fields.worked_out_chat().map(str::to_owned);
+        }
+        self
+    }
+
+    /// Puts the message into the conversation that its chat belongs to.
+    #[must_use]
+    pub fn in_chat(mut self, chat_id: &str) -> Self {
+        if let Some(stated) = self.stated_chat_id.take().or_else(|| self.fields.chat_id.take()) {
+            self.stated_chat_id = Some(stated).filter(|stated| stated != chat_id);
+            self.fields.chat_id = Some(chat_id.to_owned());
         }
         self
     }

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use crate::chat::ChatKey;
 use crate::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
@@ -43,12 +44,17 @@ impl MessageReaction {
 
 /// Returns each person's current reaction to each message, in the order in which they were made. The current reaction
 /// is the latest one, unless that is a removal. Gateways state whole seconds: of reactions at the same time, the one
-/// that arrived later wins, and of those that arrived together, the one with the greater bytes. The view
+/// that arrived later wins, and of those that arrived together, the one with the greater bytes. `persons` has the
+/// conversations of ids that are aliases: a person's ids are one. The view
 /// `v_current_reactions` has the same rule in SQL.
-pub fn current(mut reactions: Vec<MessageReaction>) -> Vec<MessageReaction> {
+pub fn current(mut reactions: Vec<MessageReaction>, persons: &HashMap<ChatKey, String>) -> Vec<MessageReaction> {
+    let person = |it: &MessageReaction| {
+        let id = ChatKey { instance_id: it.instance_id.clone(), chat_id: it.from_number.clone() };
+        persons.get(&id).cloned().unwrap_or(id.chat_id)
+    };
     reactions.sort_by(|a, b| b.order().cmp(&a.order()));
     let mut seen = HashSet::new();
-    reactions.retain(|it| seen.insert((it.instance_id.clone(), it.message_id.clone(), it.from_number.clone())));
+    reactions.retain(|it| seen.insert((it.instance_id.clone(), it.message_id.clone(), person(it))));
     reactions.retain(|it| !it.reaction.is_empty());
     reactions.reverse();
     reactions
@@ -84,7 +90,8 @@ mod tests {
         let all = table.iter().flat_map(|(person, made, _)| made.iter().map(|it| reaction(person, *it)));
         let (forward, mut backward) = (Vec::from_iter(all.clone()), Vec::from_iter(all));
         backward.reverse();
-        let shown = |all| Vec::from_iter(current(all).into_iter().map(|it| (it.from_number, it.reaction)));
+        let shown =
+            |all| Vec::from_iter(current(all, &HashMap::new()).into_iter().map(|it| (it.from_number, it.reaction)));
         let (shown, reversed) = (shown(forward), shown(backward));
         assert_eq!(shown, reversed);
         let places = ["arrived together", "made within a second of a removal", "changed within a second"];
@@ -94,5 +101,8 @@ mod tests {
             let found = shown.iter().find(|(of, _)| of == person).map(|(_, emoji)| emoji.as_str());
             assert_eq!(found, expected, "{person}");
         }
+        let two_ids = vec![reaction("1763@lid", ("👍", 1, 1)), reaction("573@c.us", ("❤️", 2, 2))];
+        let id = ChatKey { instance_id: InstanceId::new("123").unwrap(), chat_id: "1763@lid".to_owned() };
+        assert_eq!(current(two_ids.clone(), &HashMap::from([(id, "573@c.us".to_owned())])), two_ids[1..]);
     }
 }

@@ -28,7 +28,7 @@ pub struct Chat {
     /// The sender's name in the latest incoming message that has one; null if the chat is not that of a person.
     #[schema(example = "Juan Pérez")]
     pub name: Option<String>,
-    /// The phone number of the person in the chat; null in groups and if only a `@lid` is known.
+    /// The phone number of the person in the chat; null in groups, and if only a `@lid` is known that is linked to none.
     #[schema(example = "573001112233")]
     pub contact: Option<String>,
     /// person, group, status (the stories of all contacts), broadcast, channel or other
@@ -112,7 +112,7 @@ pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, 
     summary = "A chat with its latest message",
     params(
         ("instance_id" = String, Path, description = "The instance of the chat", example = "123"),
-        ("chat_id" = String, Path, description = "The id of the chat", example = "573001112233@c.us"),
+        ("chat_id" = String, Path, description = "The id of the chat; of a person, any id", example = "573001112233@c.us"),
     ),
     responses((status = 200, description = "The chat", body = Chat), ItemProblems),
 )]
@@ -132,7 +132,7 @@ pub async fn one(request: ApiRequest, key: Path<(String, String)>) -> Result<Htt
     summary = "The messages of a chat, newest first",
     params(
         ("instance_id" = String, Path, description = "The instance of the chat", example = "123"),
-        ("chat_id" = String, Path, description = "The id of the chat", example = "573001112233@c.us"),
+        ("chat_id" = String, Path, description = "The id of the chat; of a person, any id", example = "573001112233@c.us"),
         PageParameters,
     ),
     responses(

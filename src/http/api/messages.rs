@@ -39,7 +39,8 @@ pub struct Message {
     /// The author: in a group the person, otherwise the same as `from`.
     #[schema(example = "573001112233@c.us")]
     pub author: Option<String>,
-    /// The phone number of the person in the chat; null in groups and if only a `@lid` is known.
+    /// The phone number of the person in the chat, also if the message came under a `@lid` that is linked to it; null in
+    /// groups, and if no number is known.
     #[schema(example = "573001112233")]
     pub contact: Option<String>,
     /// True for outgoing messages.
@@ -176,15 +177,15 @@ pub struct MessageParameters {
     #[serde(deserialize_with = "phone_number")]
     #[param(example = "573001112233", pattern = r"^[0-9+() .-]*[0-9][0-9+() .-]*$")]
     contact: Option<String>,
-    /// Only messages in this chat.
+    /// Only messages in this chat. Of a person, any id will do.
     #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     chat_id: Option<String>,
-    /// Only messages with this `from`.
+    /// Only messages with this `from`, or another id of the same person.
     #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     from: Option<String>,
-    /// Only messages with this `to`.
+    /// Only messages with this `to`, or another id of the same person.
     #[serde(deserialize_with = "chat")]
     #[param(example = "573009998877@c.us")]
     to: Option<String>,

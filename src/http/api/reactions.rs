@@ -61,7 +61,7 @@ pub struct ReactionParameters {
     #[serde(deserialize_with = "text")]
     #[param(example = "ABCD1234")]
     message_id: Option<String>,
-    /// Only reactions of this person.
+    /// Only reactions of this person, by any id.
     #[serde(deserialize_with = "chat")]
     #[param(example = "573001112233@c.us")]
     from_number: Option<String>,

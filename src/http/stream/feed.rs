@@ -35,6 +35,7 @@ pub struct FeedResponse {
 pub enum FeedItem {
     Event(FeedEvent),
     Media(FeedFile),
+    Chat(FeedChat),
 }
 
 /// An event. `GET /api/v1/events/{seq}` has the rest, if your token can see the event's instance.
@@ -80,6 +81,22 @@ pub struct FeedFile {
     pub reason: Option<String>,
     /// The message that changed.
     pub changes: Vec<FeedChange>,
+}
+
+/// An id of a person that was linked to another id of the same person, or is not any more. Their messages are in one
+/// conversation, or are moved there soon.
+#[derive(Serialize, ToSchema)]
+pub struct FeedChat {
+    #[schema(example = 4713)]
+    pub seq: i64,
+    #[schema(example = "123")]
+    pub instance_id: String,
+    /// The id that was linked.
+    #[schema(example = "176369157804064@lid")]
+    pub alias: String,
+    /// The id of the conversation. The same as `alias` if that is linked to no other id any more.
+    #[schema(example = "573001112233@c.us")]
+    pub chat_id: String,
 }
 
 /// A message that changed.
@@ -150,6 +167,7 @@ impl FeedItem {
         match self {
             Self::Event(event) => event.seq,
             Self::Media(file) => file.seq,
+            Self::Chat(chat) => chat.seq,
         }
     }
 }
@@ -159,6 +177,7 @@ impl From<store::FeedItem> for FeedItem {
         match item {
             store::FeedItem::Event(event) => Self::Event(event.into()),
             store::FeedItem::File(file) => Self::Media(file.into()),
+            store::FeedItem::Chat(chat) => Self::Chat(chat.into()),
         }
     }
 }
@@ -188,6 +207,13 @@ impl From<store::FeedFile> for FeedFile {
             reason: file.reason,
             changes: vec![MessageKey { instance_id: file.instance_id, id: file.message_id }.into()],
         }
+    }
+}
+
+impl From<store::FeedChat> for FeedChat {
+    fn from(chat: store::FeedChat) -> Self {
+        let instance_id = chat.instance_id.as_str().to_owned();
+        Self { seq: chat.seq, instance_id, alias: chat.alias, chat_id: chat.chat_id }
     }
 }
 

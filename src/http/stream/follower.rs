@@ -129,6 +129,7 @@ fn frame(item: &FeedItem) -> String {
     let name = match item {
         FeedItem::Event(_) => "event",
         FeedItem::Media(_) => "media",
+        FeedItem::Chat(_) => "chat",
     };
     let data = serde_json::to_string(item).expect("what the API answers is JSON");
     format!("id: {}\nevent: {name}\ndata: {data}\n\n", item.seq())

@@ -41,9 +41,13 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 18] = [
     MIGRATIONS_TABLE,
     "api_tokens",
+    "chat_aliases",
+    "chat_links",
+    "chat_links_owner",
+    "chat_moves",
     "chats",
     "events",
     "installation",

@@ -2,11 +2,13 @@
 
 use super::Queries;
 use super::index::{CHATS_LATEST, CHATS_WAITING, OF_CONTACT};
-use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use super::listing::{Condition, KeyColumn, KeyRange, ListSource, PageQuery, instances, merge, ranges};
 use super::messages::{MessageReport, reports, sizes};
+use super::persons::{Person, persons, persons_with};
 use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
+use domain::chat::chat_id;
 use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -75,7 +77,11 @@ impl dyn Store + '_ {
             ChatFilter { unanswered: true, .. } => &CHATS_WAITING,
             _ => &CHATS_LATEST,
         };
-        let rows = queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?;
+        let mut rows = vec![];
+        if let Some(contact) = &filter.contact {
+            rows = filter.under_other_ids(&mut *queries, scope, contact, paging, source).await?;
+        }
+        rows.extend(queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?);
         let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { chat.last_message_at };
             SortKey::new(at.unwrap_or(Timestamp::MIN), &chat.instance_id, vec![chat.chat_id.clone()])
@@ -89,6 +95,8 @@ impl dyn Store + '_ {
 
     pub async fn chat(&self, instance_id: &InstanceId, chat_id: &str) -> Result<Option<ChatReport>, StoreError> {
         let mut queries = self.read().await?;
+        let person = persons(&mut *queries, std::slice::from_ref(instance_id), chat_id).await?.pop();
+        let chat_id = person.as_ref().map_or(chat_id, |person| &person.chat_id);
         let mut chat = queries.chat_row(instance_id, chat_id).await?;
         add_messages(&mut *queries, chat.as_mut_slice()).await?;
         queries.end().await?;
@@ -117,6 +125,26 @@ impl Default for ChatFilter {
 }
 
 impl ChatFilter {
+    /// Returns the first chats of a page with a person who has other ids than this number.
+    async fn under_other_ids(
+        &self,
+        queries: &mut dyn Queries,
+        scope: &Scope,
+        contact: &str,
+        paging: &Paging<SortKey>,
+        source: &'static ListSource,
+    ) -> Result<Vec<ChatReport>, StoreError> {
+        let instances = instances(queries, scope, self.instance_id.as_ref()).await?;
+        let mut rows = vec![];
+        for Person { instance_id, chat_id, .. } in persons_with(queries, &instances, contact).await? {
+            let Some(number) = chat_id::contact(&chat_id) else { continue };
+            let conditions = Self { contact: Some(number.to_owned()), ..self.clone() }.conditions();
+            let ranges = vec![KeyRange::new(instance_id, paging, source)];
+            rows.extend(queries.chat_rows(&PageQuery::new(source, &OF_CONTACT, ranges, conditions, paging)).await?);
+        }
+        Ok(rows)
+    }
+
     fn conditions(&self) -> Vec<Condition> {
         let listed = Condition::NotNull(if self.unanswered { "waiting_since" } else { "last_message_at" });
         // Only the chat of a person has a number, by which few chats are found.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Queries;
-use super::feed::FeedFile;
+use super::feed::{FeedChat, FeedFile};
 use super::listing::instances;
 use crate::Store;
 use crate::StoreError;
@@ -82,6 +82,8 @@ pub(crate) enum ScanIndex {
     Message(String),
     /// The files whose jobs have ended, instead of events. They are not filtered.
     Settled,
+    /// The ids of persons that became aliases, or are none any more, instead of events. They are not filtered.
+    Persons,
 }
 
 /// A filter of the rows that a scan reads.
@@ -147,6 +149,9 @@ pub trait EventQueries {
 
     /// Returns the files whose jobs ended with these numbers, in the order of the numbers.
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError>;
+
+    /// Returns the ids of persons whose conversation changed with these numbers, in the order of the numbers.
+    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;
 

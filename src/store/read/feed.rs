@@ -40,6 +40,13 @@ impl FeedFilter {
     /// The word for files among the types of events.
     pub const FILES: &str = "media";
 
+    /// The word for persons' ids among the types of events.
+    pub const CHATS: &str = "chat";
+
+    fn wants_chats(&self) -> bool {
+        self.event_types.is_empty() || self.event_types.iter().any(|it| it == Self::CHATS)
+    }
+
     fn wants_files(&self) -> bool {
         self.event_types.is_empty() || self.event_types.iter().any(|it| it == Self::FILES)
     }
@@ -60,6 +67,7 @@ pub struct Feed {
 pub enum FeedItem {
     Event(FeedEvent),
     File(FeedFile),
+    Chat(FeedChat),
 }
 
 impl FeedItem {
@@ -67,6 +75,7 @@ impl FeedItem {
         match self {
             Self::Event(event) => event.seq,
             Self::File(file) => file.seq,
+            Self::Chat(chat) => chat.seq,
         }
     }
 }
@@ -92,6 +101,15 @@ pub struct FeedFile {
     pub message_id: String,
     pub state: MediaState,
     pub reason: Option<String>,
+}
+
+/// An id of a person whose conversation has changed. If both ids are the same, the id is linked to no other any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedChat {
+    pub seq: i64,
+    pub instance_id: InstanceId,
+    pub alias: String,
+    pub chat_id: String,
 }
 
 impl dyn Store + '_ {
@@ -150,6 +168,10 @@ impl<'v> View<'v> {
             let (index, filter, rows) = (ScanIndex::Settled, ScanFilter::default(), limit + 1);
             windows.extend(queries.windows(&LedgerScan { index, filter, rows, ..scan.clone() }).await?);
         }
+        if self.filter.wants_chats() {
+            let (index, filter, rows) = (ScanIndex::Persons, ScanFilter::default(), limit + 1);
+            windows.extend(queries.windows(&LedgerScan { index, filter, rows, ..scan.clone() }).await?);
+        }
         if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {
             windows.extend(self.unstated(queries, scan).await?);
         }
@@ -178,16 +200,22 @@ impl<'v> View<'v> {
         self.instances.as_ref().is_none_or(|instances| instances.contains(instance))
     }
 
-    /// Returns the items with these numbers. No event and no file share a number.
+    /// Returns the items with these numbers. No two of events, files and chats share a number.
     async fn items(&self, queries: &mut dyn Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
         let events = queries.events_with(seqs).await?;
-        let mut files = vec![];
+        let (mut files, mut chats) = (vec![], vec![]);
         if events.len() < seqs.len() {
             files = queries.files_with(seqs).await.map_err(in_table("media"))?;
         }
+        if events.len() + files.len() < seqs.len() {
+            chats = queries.persons_with(seqs).await.map_err(in_table("chat_aliases"))?;
+        }
         let owners = owners(queries, &events).await?;
         let events = events.into_iter().map(|event| FeedItem::Event(self.event(&owners, event)));
-        let mut items: Vec<FeedItem> = events.chain(files.into_iter().map(FeedItem::File)).collect();
+        let mut items: Vec<FeedItem> = {
+            let files = files.into_iter().map(FeedItem::File);
+            events.chain(files).chain(chats.into_iter().map(FeedItem::Chat)).collect()
+        };
         items.sort_by_key(FeedItem::seq);
         Ok(items)
     }

@@ -12,9 +12,9 @@ use super::acks::AckReport;
 use super::chats::ChatReport;
 use super::index::Index;
 use super::media::JobReport;
+use super::persons::{Person, persons, persons_with};
 use crate::StoreError;
 use domain::access::scope::Scope;
-use domain::chat::ChatKey;
 use domain::chat::chat_kind::{ChatKind, ChatKinds};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -287,16 +287,20 @@ pub(crate) async fn places(
     chat_id: Option<&str>,
     kinds: Option<&ChatKinds>,
 ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
-    let is_of_kind = |chat_id: &str| kinds.is_none_or(|kinds| kinds.contains(ChatKind::of(chat_id)));
-    if chat_id.is_some_and(|chat_id| !is_of_kind(chat_id)) {
-        return Ok(vec![]);
+    let mut chats = None;
+    if let Some(id) = chat_id {
+        let persons = persons(queries, &instances, id).await?;
+        chats = Some(BTreeSet::from_iter(persons.into_iter().map(Person::chat)));
     }
-    let Some(contact) = contact else {
-        return Ok(instances.into_iter().map(|instance| (instance, chat_id.map(str::to_owned))).collect());
-    };
-    let chats = queries.chats_with(&instances, contact).await?;
-    let wanted = |chat: &ChatKey| chat_id.is_none_or(|wanted| wanted == chat.chat_id) && is_of_kind(&chat.chat_id);
-    Ok(chats.into_iter().filter(wanted).map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
+    if let Some(contact) = contact {
+        let with_number = queries.chats_with(&instances, contact).await?;
+        let others = persons_with(queries, &instances, contact).await?.into_iter().map(Person::chat);
+        let with_person = BTreeSet::from_iter(with_number.into_iter().chain(others));
+        chats = Some(chats.map_or(with_person.clone(), |chats| &chats & &with_person));
+    }
+    let Some(chats) = chats else { return Ok(instances.into_iter().map(|instance| (instance, None)).collect()) };
+    let wanted = chats.into_iter().filter(|chat| kinds.is_none_or(|kinds| kinds.contains(ChatKind::of(&chat.chat_id))));
+    Ok(wanted.map(|chat| (chat.instance_id, Some(chat.chat_id))).collect())
 }
 
 /// Makes a page of rows that were read for several ranges.

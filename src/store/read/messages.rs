@@ -1,6 +1,6 @@
 //! Messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 
@@ -9,6 +9,7 @@ use super::chats::ChatReport;
 use super::index::AUTHOR;
 use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge, places};
 use super::media::JobReport;
+use super::persons::{People, reacting};
 use super::search::{self, SEARCH_TIME, SearchRequest};
 use super::versions::CopiesRead;
 use crate::Store;
@@ -174,10 +175,19 @@ async fn keys(
             None => range,
         }
     };
-    let ranges = filter.places(queries, instances).await?.into_iter().map(range).collect();
+    let people = filter.people(queries, &instances).await?;
+    let mut asked = BTreeMap::<&People, Vec<KeyRange>>::new();
+    for place in filter.places(queries, instances).await? {
+        for people in people.get(&place.0).into_iter().flatten() {
+            asked.entry(people).or_default().push(range(place.clone()));
+        }
+    }
     let mut rows = Vec::new();
-    for query in filter.queries(source, ranges, paging) {
-        rows.extend(queries.listed_messages(&query).await?);
+    for (people, ranges) in asked {
+        let filter = filter.by_ids(people);
+        for query in filter.queries(source, ranges, paging) {
+            rows.extend(queries.listed_messages(&query).await?);
+        }
     }
     Ok(merge(paging, rows, ListedMessage::sort_key).map(|row| row.key))
 }
@@ -244,9 +254,10 @@ pub(crate) async fn reports(
         let key = MessageKey { instance_id: reaction.instance_id.clone(), id: reaction.message_id.clone() };
         reactions.entry(key).or_default().push(reaction);
     }
+    let persons = reacting(queries, &reactions).await?;
     for (key, rows) in reactions {
         if let Some(message) = messages.get_mut(&key) {
-            message.take_reactions(rows);
+            message.take_reactions(rows, &persons);
         }
     }
     Ok(messages)
@@ -259,13 +270,13 @@ impl MessageReport {
 
     /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last
     /// person may be incomplete, so that the current reaction of that person is unknown.
-    fn take_reactions(&mut self, mut rows: Vec<MessageReaction>) {
+    fn take_reactions(&mut self, mut rows: Vec<MessageReaction>, persons: &HashMap<ChatKey, String>) {
         self.reactions_truncated = rows.len() > REACTIONS as usize;
         if self.reactions_truncated {
             let last = rows.iter().map(|row| row.from_number.clone()).max();
             rows.retain(|row| Some(&row.from_number) != last.as_ref());
         }
-        self.reactions = current(rows);
+        self.reactions = current(rows, persons);
     }
 }
 

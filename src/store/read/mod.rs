@@ -19,6 +19,7 @@ pub(crate) mod instances;
 pub(crate) mod listing;
 pub(crate) mod media;
 pub(crate) mod messages;
+pub(crate) mod persons;
 pub(crate) mod reactions;
 pub(crate) mod search;
 pub(crate) mod statistics;
@@ -30,6 +31,7 @@ pub(crate) mod versions;
 pub trait Queries:
     listing::ListQueries
     + messages::MessageQueries
+    + persons::PersonQueries
     + search::SearchQueries
     + statistics::StatisticsQueries
     + events::EventQueries

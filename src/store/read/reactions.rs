@@ -1,7 +1,10 @@
 //! Reactions to messages.
 
+use std::collections::BTreeMap;
+
 use super::index::{Index, OF_MESSAGE, REACTIONS_OF_PERSON};
-use super::listing::{Condition, KeyColumn, ListSource, PageQuery, merge, ranges};
+use super::listing::{Condition, KeyColumn, KeyRange, ListSource, PageQuery, instances, merge};
+use super::persons::{Person, persons};
 use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
@@ -35,11 +38,29 @@ impl dyn Store + '_ {
         paging: &Paging<SortKey>,
     ) -> Result<Page<MessageReaction, SortKey>, StoreError> {
         let mut queries = self.read().await?;
-        let ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, &REACTIONS).await?;
-        let conditions: Vec<Condition> =
-            Condition::each([("message_id", &filter.message_id), ("from_number", &filter.from_number)]).collect();
-        let index = Index::first(&[&OF_MESSAGE, &REACTIONS_OF_PERSON], &conditions);
-        let rows = queries.reaction_rows(&PageQuery::new(&REACTIONS, index, ranges, conditions, paging)).await?;
+        let instances = instances(&mut *queries, scope, filter.instance_id.as_ref()).await?;
+        // A person is asked for by each id.
+        let mut asked = BTreeMap::<Option<String>, Vec<KeyRange>>::new();
+        match &filter.from_number {
+            Some(id) => {
+                for Person { instance_id, ids, .. } in persons(&mut *queries, &instances, id).await? {
+                    let range = KeyRange::new(instance_id, paging, &REACTIONS);
+                    ids.into_iter().for_each(|id| asked.entry(Some(id)).or_default().push(range.clone()));
+                }
+            }
+            None => {
+                let ranges = instances.into_iter().map(|instance| KeyRange::new(instance, paging, &REACTIONS));
+                asked.insert(None, ranges.collect());
+            }
+        }
+        let mut rows = vec![];
+        for (from_number, ranges) in asked {
+            let conditions: Vec<Condition> =
+                Condition::each([("message_id", &filter.message_id), ("from_number", &from_number)]).collect();
+            let index = Index::first(&[&OF_MESSAGE, &REACTIONS_OF_PERSON], &conditions);
+            let query = PageQuery::new(&REACTIONS, index, ranges, conditions, paging);
+            rows.extend(queries.reaction_rows(&query).await?);
+        }
         queries.end().await?;
         Ok(merge(paging, rows, |row| {
             let rest = vec![row.message_id.clone(), row.from_number.clone(), row.reaction.clone()];

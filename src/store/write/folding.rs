@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::messages::{IfPresent, MessageRows, TextColumns};
+use super::persons::{Aliases, PersonRows};
 use super::search::SearchRows;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
-use domain::chat::{ChatPlacement, UpdatedMessage};
+use domain::chat::{ChatKey, ChatPlacement, UpdatedMessage, chat_id};
 use domain::message::fold::{
     CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, RecordedMessage, essential_copies,
 };
@@ -36,6 +37,8 @@ pub(crate) struct Written {
     pub(crate) inserted: Vec<Message>,
     /// These have no texts.
     pub(crate) rewritten: Vec<UpdatedMessage>,
+    /// The recorded messages that new copies place in another person's chat.
+    pub(crate) renamed: Vec<MessageKey>,
     /// The numbers of the copies that came out of their order after too many others. They change nothing.
     pub(crate) set_aside: HashSet<i64>,
 }
@@ -49,9 +52,14 @@ struct Known {
     early: Vec<LedgerCopy>,
 }
 
+/// The statements that write messages, with their words and their conversations.
+pub(crate) trait MessageWriting: MessageRows + SearchRows + PersonRows {}
+
+impl<R: MessageRows + SearchRows + PersonRows> MessageWriting for R {}
+
 /// Writes the messages of new copies, all of which the ledger has already.
 pub(crate) async fn write_messages(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut impl MessageWriting,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
     limit: FoldLimit,
 ) -> Result<Written, StoreError> {
@@ -59,7 +67,9 @@ pub(crate) async fn write_messages(
     if copies.is_empty() {
         return Ok(written);
     }
-    let messages: Vec<Message> = copies.values().map(|copies| Message::fold(copies).placed()).collect();
+    let mut aliases = Aliases::default();
+    let messages = copies.values().map(|copies| Message::fold(copies).placed()).collect();
+    let messages = in_chats(rows, &mut aliases, messages).await?;
     let new = rows.write_messages(&messages, IfPresent::Keep).await?;
     copies.retain(|key, _| !new.contains(key));
     written.inserted = messages.into_iter().filter(|message| new.contains(&message.key())).collect();
@@ -71,13 +81,41 @@ pub(crate) async fn write_messages(
     let known = known(rows, copies).await?;
     // A message that is neither new nor recorded was swallowed.
     all_written("messages", count, known.len() as u64)?;
+    written.renamed = known.iter().filter(|it| it.is_renamed()).map(|it| it.recorded.key()).collect();
     let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
     if !out_of_order.is_empty() {
-        fold_anew(rows, out_of_order, last, limit, &mut written).await?;
+        fold_anew(rows, &mut aliases, out_of_order, last, limit, &mut written).await?;
     }
-    let overlaid = overlay(rows, in_order, limit).await?;
+    let overlaid = overlay(rows, &mut aliases, in_order, limit).await?;
     written.rewritten.extend(overlaid);
     Ok(written)
+}
+
+/// Puts the messages into the conversations of their persons.
+async fn in_chats(
+    rows: &mut impl PersonRows,
+    aliases: &mut Aliases,
+    messages: Vec<Message>,
+) -> Result<Vec<Message>, StoreError> {
+    let chat = |message: &Message| {
+        Some(ChatKey { instance_id: message.instance_id.clone(), chat_id: message.fields.chat_id.clone()? })
+    };
+    let persons = messages.iter().filter_map(chat).filter(|chat| chat_id::is_person(&chat.chat_id));
+    aliases.load(rows, persons).await?;
+    let in_chat = |message: Message| match chat(&message) {
+        Some(chat) => message.in_chat(aliases.chat_of(&chat)),
+        None => message,
+    };
+    Ok(messages.into_iter().map(in_chat).collect())
+}
+
+impl Known {
+    /// Returns whether new copies state another person's chat than the recorded ones.
+    fn is_renamed(&self) -> bool {
+        let recorded = self.recorded.stated_chat();
+        let stated = self.early.iter().chain(&self.later).filter_map(|copy| copy.copy.fields.chat_id.as_ref());
+        stated.filter(|chat| chat_id::is_person(chat)).any(|chat| recorded.is_some_and(|recorded| chat != recorded))
+    }
 }
 
 /// Compares the copies with what is recorded of their messages.
@@ -95,7 +133,8 @@ async fn known(
 
 /// Lays the later copies over the recorded messages. A service message that turns out to be a real one begins anew.
 async fn overlay(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut impl MessageWriting,
+    aliases: &mut Aliases,
     messages: Vec<Known>,
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
@@ -116,13 +155,14 @@ async fn overlay(
         let changes_text = reworded.contains(&message.key());
         (message.laid_over(&recorded, changes_text), ChatPlacement::from(&recorded))
     });
-    rewrite(rows, overlaid.collect(), limit).await
+    rewrite(rows, aliases, overlaid.collect(), limit).await
 }
 
 /// Folds the messages from the ledger, if the limit allows that. Of the others, the copies that are out of order are
 /// set aside.
 async fn fold_anew(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut impl MessageWriting,
+    aliases: &mut Aliases,
     messages: Vec<Known>,
     last: i64,
     limit: FoldLimit,
@@ -142,10 +182,10 @@ async fn fold_anew(
         return Err(StoreError::TooMuch);
     }
     for piece in pieces(folded, bytes) {
-        written.rewritten.extend(fold_piece(rows, piece, last, limit).await?);
+        written.rewritten.extend(fold_piece(rows, aliases, piece, last, limit).await?);
     }
     written.set_aside.extend(too_many.iter().flat_map(|it| &it.early).map(|copy| copy.seq));
-    written.rewritten.extend(overlay(rows, too_many, limit).await?);
+    written.rewritten.extend(overlay(rows, aliases, too_many, limit).await?);
     Ok(())
 }
 
@@ -167,7 +207,8 @@ fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>
 
 /// Folds messages from their copies, which are read page by page. Only what the message depends on is kept.
 async fn fold_piece(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut impl MessageWriting,
+    aliases: &mut Aliases,
     messages: Vec<Known>,
     last: i64,
     limit: FoldLimit,
@@ -187,12 +228,13 @@ async fn fold_piece(
         let message = Message::fold(&kept.remove(&it.recorded.key())?);
         Some((message.laid_over(&it.recorded, false), ChatPlacement::from(&it.recorded)))
     });
-    rewrite(rows, folded.collect(), limit).await
+    rewrite(rows, aliases, folded.collect(), limit).await
 }
 
 /// Replaces recorded messages and their words.
 async fn rewrite(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut impl MessageWriting,
+    aliases: &mut Aliases,
     messages: Vec<(Message, ChatPlacement)>,
     limit: FoldLimit,
 ) -> Result<Vec<UpdatedMessage>, StoreError> {
@@ -200,6 +242,7 @@ async fn rewrite(
         return Ok(vec![]);
     }
     let (messages, places): (Vec<Message>, Vec<ChatPlacement>) = messages.into_iter().unzip();
+    let messages = in_chats(rows, aliases, messages).await?;
     let written = rows.write_messages(&messages, IfPresent::Overlay).await?;
     all_written("messages", messages.len(), written.len() as u64)?;
     let rewritten = messages.into_iter().zip(places).map(|(message, before)| UpdatedMessage { message, before });
@@ -211,7 +254,7 @@ async fn rewrite(
 
 /// Indexes the words again of those messages whose texts or place have changed. The words are those of the rows,
 /// because the new copies may fill only some of the texts.
-async fn index_anew(
+pub(crate) async fn index_anew(
     rows: &mut (impl MessageRows + SearchRows),
     rewritten: &[UpdatedMessage],
     limit: FoldLimit,

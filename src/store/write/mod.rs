@@ -7,6 +7,7 @@ pub(crate) mod folding;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod objects;
+pub(crate) mod persons;
 pub(crate) mod reactions;
 pub(crate) mod rebuild;
 pub(crate) mod record;

@@ -7,6 +7,7 @@
 use async_trait::async_trait;
 
 use super::folding::FoldLimit;
+use super::persons::moves::move_messages;
 use super::record::{Rows, apply};
 use crate::StoreError;
 use crate::error::in_table;
@@ -18,6 +19,11 @@ use domain::time::timestamp::Timestamp;
 /// The limits on the events that are applied together, and on the bytes of their bodies. A single event may have more.
 pub(crate) const EVENTS: i64 = 500;
 pub(crate) const BYTES: i64 = 8 * 1024 * 1024;
+
+/// The number of messages that are moved together.
+const MOVED_TOGETHER: u32 = 256;
+
+const MESSAGES: &str = "messages";
 
 /// The number of differing rows of each kind that are named.
 const EXAMPLES: i64 = 3;
@@ -37,8 +43,12 @@ pub(crate) enum TableColumns {
     Only(&'static [&'static str]),
 }
 
-pub(crate) const TABLES: [DerivedTable; 7] = [
-    DerivedTable { name: "messages", key: &["instance_id", "id"], columns: TableColumns::All },
+/// The table of unfinished moves. A rebuild ends them: it gives every message its chat.
+pub(crate) const MOVES: DerivedTable =
+    DerivedTable { name: "chat_moves", key: &["instance_id", "alias"], columns: TableColumns::All };
+
+pub(crate) const TABLES: [DerivedTable; 9] = [
+    DerivedTable { name: MESSAGES, key: &["instance_id", "id"], columns: TableColumns::All },
     DerivedTable { name: "message_acks", key: &["instance_id", "message_id", "ack"], columns: TableColumns::All },
     DerivedTable {
         name: "message_reactions",
@@ -48,6 +58,9 @@ pub(crate) const TABLES: [DerivedTable; 7] = [
     DerivedTable { name: "chats", key: &["instance_id", "chat_id"], columns: TableColumns::All },
     DerivedTable { name: "responses", key: &["instance_id", "chat_id", "waiting_since"], columns: TableColumns::All },
     DerivedTable { name: "message_search", key: &["instance_id", "id", "occurred_at"], columns: TableColumns::All },
+    DerivedTable { name: "chat_links", key: &["instance_id", "a", "b", "source"], columns: TableColumns::All },
+    // An id that is no alias any more says so by a row.
+    DerivedTable { name: "chat_aliases", key: &["instance_id", "alias"], columns: TableColumns::Only(&["chat_id"]) },
     DerivedTable {
         name: "media",
         key: &["instance_id", "message_id", "source_sha256"],
@@ -67,6 +80,8 @@ pub struct Difference {
     pub different: i64,
     /// The first two columns of the keys of some of these rows.
     pub examples: Vec<String>,
+    /// The ids whose messages are still on their way to the conversation of their person. They are not compared.
+    pub left_out: Vec<String>,
 }
 
 impl Difference {
@@ -152,20 +167,29 @@ pub(crate) async fn rebuild(
         let new: Vec<LedgerRow<'_>> = events.iter().map(|(seq, event)| LedgerRow::of_ledger(event, *seq)).collect();
         apply(rows, &Vec::from_iter(&new), FoldLimit::None).await?;
     }
+    while move_messages(rows, MOVED_TOGETHER).await? {}
+    let moving = UnfinishedMoves::find(rows, aim).await?;
     let mut differences = Vec::new();
     for table in &TABLES {
         progress(RebuildStage::Comparing(table.name));
-        let difference = compare(rows, table).await?;
+        let difference = compare(rows, table, &moving).await?;
         if aim == Aim::Rebuild && !difference.is_none() {
             progress(RebuildStage::Writing(table.name));
             rows.take_over(table).await?;
         }
         differences.push(difference);
     }
+    if aim == Aim::Rebuild {
+        rows.take_over(&MOVES).await?;
+    }
     Ok(differences)
 }
 
-async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<Difference, StoreError> {
+async fn compare<R: RebuildRows>(
+    rows: &mut R,
+    table: &DerivedTable,
+    moving: &UnfinishedMoves,
+) -> Result<Difference, StoreError> {
     let (live, derived) = rows.names(table).await?;
     let columns = match table.columns {
         TableColumns::All => rows.other_columns(table).await?,
@@ -174,10 +198,12 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
     let same_key = Vec::from_iter(table.key.iter().map(|key| format!("live.{key} = derived.{key}"))).join(" AND ");
     let all_of = |side: &str| Vec::from_iter(columns.iter().map(|column| format!("{side}.{column}"))).join(", ");
     // These are joins because SQLite makes an index for a join where the key has none.
+    let compared = |row: &str| moving.compared(table, row);
     let without = |rows: &str, row: &str, others: &str, other: &str| {
         format!(
-            "FROM {rows} AS {row} LEFT JOIN {others} AS {other} ON {same_key} WHERE {other}.{} IS NULL",
-            table.key[0]
+            "FROM {rows} AS {row} LEFT JOIN {others} AS {other} ON {same_key} WHERE {other}.{} IS NULL AND {}",
+            table.key[0],
+            compared(row)
         )
     };
     let parts = [
@@ -186,10 +212,11 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
         (
             "live",
             format!(
-                "FROM {live} AS live INNER JOIN {derived} AS derived ON {same_key} WHERE ({}) {} ({})",
+                "FROM {live} AS live INNER JOIN {derived} AS derived ON {same_key} WHERE ({}) {} ({}) AND {}",
                 all_of("live"),
                 R::DIFFERS,
-                all_of("derived")
+                all_of("derived"),
+                compared("live")
             ),
         ),
     ];
@@ -204,7 +231,56 @@ async fn compare<R: RebuildRows>(rows: &mut R, table: &DerivedTable) -> Result<D
     }
     let [missing, mut surplus, different] = counts;
     // The joins do not notice a row that exists twice where no key forbids that, but the numbers of rows differ.
-    let more = rows.count(format!("SELECT (SELECT count(*) FROM {live}) - (SELECT count(*) FROM {derived})")).await?;
+    let count = |rows: &str, row: &str| format!("(SELECT count(*) FROM {rows} AS {row} WHERE {})", compared(row));
+    let more = rows.count(format!("SELECT {} - {}", count(&live, "live"), count(&derived, "derived"))).await?;
     surplus = surplus.max(more + missing);
-    Ok(Difference { table: table.name, missing, surplus, different, examples })
+    let left_out = if table.name == MESSAGES { moving.chats.clone() } else { vec![] };
+    Ok(Difference { table: table.name, missing, surplus, different, examples, left_out })
+}
+
+/// The moves of messages that have not ended. A check leaves out what they are about to change.
+struct UnfinishedMoves {
+    /// The ids whose messages are to be moved, with their instances.
+    chats: Vec<String>,
+    moves: String,
+    messages: String,
+}
+
+impl UnfinishedMoves {
+    async fn find<R: RebuildRows>(rows: &mut R, aim: Aim) -> Result<Self, StoreError> {
+        let (moves, _) = rows.names(&MOVES).await?;
+        let (messages, _) = rows.names(&TABLES[0]).await?;
+        let chats = match aim {
+            Aim::Check => rows.texts(format!("SELECT instance_id || '/' || alias FROM {moves} ORDER BY 1")).await?,
+            Aim::Rebuild => vec![],
+        };
+        Ok(Self { chats, moves, messages })
+    }
+
+    /// Returns the condition on the rows of a table that are compared.
+    fn compared(&self, table: &DerivedTable, row: &str) -> String {
+        let Self { moves, messages, .. } = self;
+        let left_out = match table.name {
+            "chat_aliases" => format!("{row}.alias = {row}.chat_id"),
+            _ if self.chats.is_empty() => "1 = 0".to_owned(),
+            MESSAGES => {
+                let stated = format!("coalesce({row}.stated_chat_id, {row}.chat_id)");
+                format!("({row}.instance_id, {stated}) IN (SELECT instance_id, alias FROM {moves})")
+            }
+            "chats" | "responses" => format!(
+                "({row}.instance_id, {row}.chat_id) IN (SELECT instance_id, alias FROM {moves} \
+                 UNION SELECT instance_id, chat_id FROM {moves} \
+                 UNION SELECT moved.instance_id, moved.chat_id FROM {messages} AS moved INNER JOIN {moves} AS move \
+                 ON moved.instance_id = move.instance_id AND moved.stated_chat_id = move.alias)"
+            ),
+            "message_search" | "media" => format!(
+                "({row}.instance_id, {row}.{}) IN (SELECT moved.instance_id, moved.id FROM {messages} AS moved \
+                 INNER JOIN {moves} AS move ON moved.instance_id = move.instance_id \
+                 AND coalesce(moved.stated_chat_id, moved.chat_id) = move.alias)",
+                table.key[1]
+            ),
+            _ => "1 = 0".to_owned(),
+        };
+        format!("NOT coalesce({left_out}, 1 = 0)")
+    }
 }

@@ -11,6 +11,8 @@ use super::events::{EventRows, take_numbers};
 use super::folding::{FoldLimit, Written, write_messages};
 use super::media::MediaRows;
 use super::messages::MessageRows;
+use super::persons::moves::{MoveRows, move_messages};
+use super::persons::{Learner, PersonRows};
 use super::reactions::ReactionRows;
 use super::responses::ResponseRows;
 use super::search::SearchRows;
@@ -25,9 +27,23 @@ use domain::message::fold::TOO_MANY_COPIES;
 use domain::message::{Message, MessageKey};
 use domain::search::SearchEntry;
 
+/// The number of messages that a batch moves to the conversation of their person. Most persons have no more; the others are
+/// moved later.
+const MOVED_AT_ONCE: u32 = 64;
+
 /// The statements on a connection inside a transaction that holds the ledger's clock.
 pub(crate) trait Rows:
-    EventRows + MessageRows + AckRows + ReactionRows + ChatRows + ResponseRows + SearchRows + MediaRows + Send
+    EventRows
+    + MessageRows
+    + AckRows
+    + ReactionRows
+    + ChatRows
+    + ResponseRows
+    + SearchRows
+    + MediaRows
+    + PersonRows
+    + MoveRows
+    + Send
 {
 }
 
@@ -38,7 +54,10 @@ pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     let ledger = LedgerRows::fold(events, last_seq);
     let new = rows.append_events(&ledger).await?;
     all_written("events", ledger.iter().len(), new.len() as u64)?;
-    let set_aside = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
+    let (set_aside, moves) = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
+    if moves {
+        move_messages(rows, MOVED_AT_ONCE).await?;
+    }
     let repeated = ledger.media_of_repeats(&new);
     if !repeated.is_empty() {
         rows.wake_media(&repeated).await?;
@@ -46,17 +65,24 @@ pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     Ok(ledger.receipts(&new, &set_aside))
 }
 
-/// Writes what new rows of the ledger change in the other tables. Returns the numbers of the rows that were set aside.
+/// Writes what new rows of the ledger change in the other tables. Returns the numbers of the rows that were set aside, and
+/// whether messages are to be moved.
 pub(crate) async fn apply(
     rows: &mut impl Rows,
     new: &[&LedgerRow<'_>],
     limit: FoldLimit,
-) -> Result<HashSet<i64>, StoreError> {
-    let written = write_messages(rows, message_copies(new), limit).await?;
+) -> Result<(HashSet<i64>, bool), StoreError> {
+    let copies = message_copies(new);
+    let mut learner = Learner::new(limit);
+    learner.learn(rows, &copies).await?;
+    let written = write_messages(rows, copies, limit).await?;
     if !written.set_aside.is_empty() {
         let seqs = Vec::from_iter(written.set_aside.iter().copied());
         all_written("events", seqs.len(), rows.set_aside(&seqs, TOO_MANY_COPIES).await?)?;
+        let others = new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq));
+        learner.unlearn(rows, &message_copies(&Vec::from_iter(others))).await?;
     }
+    learner.learn_of_renamed(rows, &written.renamed).await?;
     let changes = TableChanges::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
     state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {
@@ -76,7 +102,7 @@ pub(crate) async fn apply(
     if !changes.media.is_empty() {
         all_written("media", changes.media.len(), rows.insert_media(&changes.media).await?)?;
     }
-    Ok(written.set_aside)
+    Ok((written.set_aside, learner.moves))
 }
 
 /// Stores the acks, and raises the messages by them. New messages are raised by all acks that were ever stated of them,
@@ -156,7 +182,10 @@ fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAc
     fold_acks(owners.into_iter().flat_map(claim).collect())
 }
 
-async fn update_chats(rows: &mut impl Rows, Written { inserted, rewritten, .. }: &Written) -> Result<(), StoreError> {
+pub(crate) async fn update_chats(
+    rows: &mut impl Rows,
+    Written { inserted, rewritten, .. }: &Written,
+) -> Result<(), StoreError> {
     let keys = TouchedChats::keys(inserted, rewritten);
     if keys.is_empty() {
         return Ok(());

@@ -1,6 +1,7 @@
 //! The commands of the program, one file for each, and the documents whose commands they run.
 
 mod commands;
+mod contact;
 mod doctor;
 mod gateway;
 mod healthcheck;

@@ -58,13 +58,14 @@ pub(super) fn shown(item: &FeedItem) -> String {
             format!("{}/{kind}: {}", event.instance_id, changes.join(" ")).trim_end().to_owned()
         }
         FeedItem::File(file) => format!("file of {}/{}: {}", file.instance_id, file.message_id, file.state),
+        FeedItem::Chat(chat) => format!("{}/{} in {}", chat.instance_id, chat.alias, chat.chat_id),
     }
 }
 
 fn the_event(item: &FeedItem) -> &FeedEvent {
     match item {
         FeedItem::Event(event) => event,
-        FeedItem::File(file) => panic!("{file:?} is no event"),
+        other => panic!("{other:?} is no event"),
     }
 }
 

@@ -189,7 +189,11 @@ async fn a_chat_says_whose_number_it_is_and_is_found_by_name_and_number() {
         let events = [
             event("7", received("A", in_chat("573001112233@c.us", json!("José Núñez"))), ARRIVAL),
             event("7", received("B", json!({"chat_id": "1203@g.us", "is_group": 1, "sender_name": "Ana"})), ARRIVAL),
-            event("7", received("C", in_chat("12345@lid", json!(null))), ARRIVAL),
+            event(
+                "7",
+                received("C", json!({"chat_id": "12345@lid", "from": "12345@lid", "sender_name": null})),
+                ARRIVAL,
+            ),
             event("7", received("D", in_chat("5799:3@s.whatsapp.net", json!("é".repeat(300)))), ARRIVAL),
         ];
         record(&store, &events).await;

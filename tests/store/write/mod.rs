@@ -11,6 +11,7 @@ mod message_copies;
 mod messages;
 mod objects;
 mod order;
+mod persons;
 mod reactions;
 mod rebuild;
 mod service_messages;

@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::postgres::outgoing_with_ids;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
-use crate::read::feed::FeedFile;
+use crate::read::feed::{FeedChat, FeedFile};
 use domain::message::MessageKey;
 use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
@@ -60,6 +60,21 @@ impl EventQueries for ReadTransaction<Postgres> {
         .await?)
     }
 
+    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError> {
+        Ok(sqlx::query_as!(
+            FeedChat,
+            r#"
+            SELECT seq, instance_id AS "instance_id: _", alias, chat_id
+            FROM chat_aliases
+            WHERE seq = ANY($1)
+            ORDER BY seq
+            "#,
+            seqs,
+        )
+        .fetch_all(&mut **self)
+        .await?)
+    }
+
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
         let body =
             sqlx::query_scalar!("SELECT body FROM events WHERE seq = $1", seq).fetch_optional(&mut **self).await?;
@@ -93,6 +108,7 @@ fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
     push_filter(&mut query, &scan.filter);
     let (columns, number) = match scan.index {
         ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        ScanIndex::Persons => ("seq FROM chat_aliases", "seq"),
         ScanIndex::All | ScanIndex::NotApplied(_) | ScanIndex::Message(_) => {
             ("seq, event_type, state, received_at FROM events", "seq")
         }
@@ -104,7 +120,9 @@ fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
     }
     let order = if scan.ascending { "ASC" } else { "DESC" };
     match &scan.index {
-        ScanIndex::All | ScanIndex::Settled => query.push(format_args!(" ORDER BY {number} {order}")),
+        ScanIndex::All | ScanIndex::Settled | ScanIndex::Persons => {
+            query.push(format_args!(" ORDER BY {number} {order}"))
+        }
         ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
             query.push(format_args!(" ORDER BY seq {order}"))

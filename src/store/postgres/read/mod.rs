@@ -13,6 +13,7 @@ mod instances;
 mod listing;
 mod media;
 mod messages;
+mod persons;
 pub(crate) mod search;
 mod statistics;
 mod versions;

@@ -29,7 +29,7 @@ impl MessageRows for PgConnection {
                 instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind,
                 is_group, quoted_message_id, reaction, media_url, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, seq, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
-                revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank, file_name
+                revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank, file_name, stated_chat_id
             )
             SELECT *
             FROM unnest(
@@ -38,10 +38,11 @@ impl MessageRows for PgConnection {
                 $16::float8[], $17::float8[], $18::text[], $19::text[], $20::text[], $21::timestamptz[],
                 $22::timestamptz[], $23::int8[], $24::int8[], $25::timestamptz[], $26::bool[], $27::timestamptz[],
                 $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::int8[], $32::text[], $33::int2[],
-                $34::text[]
+                $34::text[], $35::text[]
             )
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
+                stated_chat_id = excluded.stated_chat_id,
                 from_id = coalesce(excluded.from_id, messages.from_id),
                 to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,
@@ -71,7 +72,7 @@ impl MessageRows for PgConnection {
                 revoked_at = excluded.revoked_at,
                 revoked_sent_at = excluded.revoked_sent_at,
                 revoked_seq = excluded.revoked_seq
-            WHERE $35
+            WHERE $36
             RETURNING instance_id AS "instance_id: InstanceId", id
             "#,
             column(&rows, |row| row.instance_id) as _,
@@ -108,6 +109,7 @@ impl MessageRows for PgConnection {
             column(&rows, |row| row.ack) as _,
             &column(&rows, |row| row.ack_rank),
             column(&rows, |row| row.file_name) as _,
+            column(&rows, |row| row.stated_chat_id) as _,
             present == IfPresent::Overlay,
         )
         .fetch_all(self)
@@ -121,7 +123,8 @@ impl MessageRows for PgConnection {
             RecordedMessage,
             r#"
             SELECT
-                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id, messages.from_id,
+                messages.instance_id AS "instance_id: InstanceId", messages.id, messages.chat_id,
+                messages.stated_chat_id, messages.from_id,
                 messages.to_id, messages.from_me, messages.sender_name, messages.sent_at AS "sent_at: Timestamp", messages.is_group,
                 messages.received_at AS "received_at: Timestamp", messages.seq, messages.event_seq,
                 messages.last_sent_at AS "last_sent_at: Timestamp", messages.is_service,

@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod objects;
+pub(crate) mod persons;
 pub(crate) mod reactions;
 pub(crate) mod rebuild;
 pub(crate) mod responses;

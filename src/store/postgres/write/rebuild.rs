@@ -8,8 +8,8 @@ use crate::Pending;
 use crate::StoreError;
 use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
 use crate::write::rebuild::{
-    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
-    rebuild,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, RebuildRows, RebuildStage, TABLES,
+    TableColumns, rebuild,
 };
 use domain::event::Event;
 use domain::instance::InstanceId;
@@ -57,9 +57,10 @@ async fn within(
     progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
     connection.execute(SETTINGS).await?;
+    let making = TABLES.iter().chain([&MOVES]);
     let making =
-        TABLES.map(|DerivedTable { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
-    connection.execute(AssertSqlSafe(making.join(";"))).await?;
+        making.map(|DerivedTable { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
+    connection.execute(AssertSqlSafe(Vec::from_iter(making).join(";"))).await?;
     connection.execute(if aim == Aim::Check { CHECK } else { REBUILD }).await?;
     let differences = rebuild(connection, aim, progress).await?;
     connection.execute(COMMIT).await?;

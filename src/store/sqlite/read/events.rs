@@ -4,7 +4,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
-use crate::read::feed::FeedFile;
+use crate::read::feed::{FeedChat, FeedFile};
 use crate::sqlite::{json, outgoing_with_ids};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
@@ -82,6 +82,25 @@ impl EventQueries for ReadTransaction<Sqlite> {
         .await?)
     }
 
+    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError> {
+        Ok(sqlx::query_as!(
+            FeedChat,
+            r#"
+            SELECT
+                chat_aliases.seq AS "seq!: i64",
+                chat_aliases.instance_id AS "instance_id!: _",
+                chat_aliases.alias AS "alias!: String",
+                chat_aliases.chat_id AS "chat_id!: String"
+            FROM json_each(?1) AS wanted
+            CROSS JOIN chat_aliases ON chat_aliases.seq = wanted.value
+            ORDER BY wanted.value
+            "#,
+            json(seqs),
+        )
+        .fetch_all(&mut **self)
+        .await?)
+    }
+
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
         let body =
             sqlx::query_scalar!("SELECT body FROM events WHERE seq = ?1", seq).fetch_optional(&mut **self).await?;
@@ -112,6 +131,7 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
     // Without a filter, an index that has only the number is enough.
     let (columns, number) = match &scan.index {
         ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
+        ScanIndex::Persons => ("seq FROM chat_aliases", "seq"),
         _ if scan.filter.is_open() => ("seq FROM events", "seq"),
         _ => ("seq, event_type, state, received_at FROM events", "seq"),
     };
@@ -121,7 +141,7 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
         query.push(" AND instance_id = ").push_bind(instance.clone());
     }
     match &scan.index {
-        ScanIndex::All | ScanIndex::Settled => {}
+        ScanIndex::All | ScanIndex::Settled | ScanIndex::Persons => {}
         // The partial index has the events that are not applied, and SQLite reads it only if the statement says so.
         ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());

@@ -15,6 +15,7 @@ mod instances;
 mod listing;
 mod media;
 mod messages;
+mod persons;
 pub(crate) mod search;
 mod statistics;
 mod versions;

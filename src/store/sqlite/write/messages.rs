@@ -27,13 +27,14 @@ impl MessageRows for SqliteConnection {
             MessageKey,
             r#"
             INSERT INTO messages (
-                instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind,
+                instance_id, id, chat_id, stated_chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind,
                 is_group, quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, group_sender,
                 received_at, occurred_at, seq, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
                 revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank
             )
             SELECT
-                value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'from_id', value ->> 'to_id',
+                value ->> 'instance_id', value ->> 'id', value ->> 'chat_id', value ->> 'stated_chat_id',
+                value ->> 'from_id', value ->> 'to_id',
                 value ->> 'from_me', value ->> 'sender_name', value ->> 'body', value ->> 'type', value ->> 'sent_at',
                 value ->> 'kind', value ->> 'is_group', value ->> 'quoted_message_id', value ->> 'reaction',
                 value ->> 'media_url', value ->> 'file_name', value ->> 'latitude', value ->> 'longitude', value ->> 'vcard', value ->> 'status',
@@ -45,6 +46,7 @@ impl MessageRows for SqliteConnection {
             WHERE true
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
+                stated_chat_id = excluded.stated_chat_id,
                 from_id = coalesce(excluded.from_id, messages.from_id),
                 to_id = coalesce(excluded.to_id, messages.to_id),
                 from_me = excluded.from_me,
@@ -93,6 +95,7 @@ impl MessageRows for SqliteConnection {
                 messages.instance_id AS "instance_id!: InstanceId",
                 messages.id AS "id!: String",
                 messages.chat_id AS "chat_id: String",
+                messages.stated_chat_id AS "stated_chat_id: String",
                 messages.from_id AS "from_id: String",
                 messages.to_id AS "to_id: String",
                 messages.from_me AS "from_me!: bool",

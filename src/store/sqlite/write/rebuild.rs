@@ -9,8 +9,8 @@ use crate::Pending;
 use crate::StoreError;
 use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare};
 use crate::write::rebuild::{
-    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, RebuildRows, RebuildStage, TABLES, TableColumns,
-    rebuild,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, RebuildRows, RebuildStage, TABLES,
+    TableColumns, rebuild,
 };
 use domain::event::Event;
 use domain::instance::InstanceId;
@@ -57,7 +57,7 @@ async fn within(
 
 /// Returns the statements that make the temporary tables and their indexes, from those that made the permanent ones.
 async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([WORDS]).collect();
+    let names: Vec<&str> = TABLES.iter().chain([&MOVES]).map(|table| table.name).chain([WORDS]).collect();
     let made: Vec<String> = sqlx::query_scalar(
         "SELECT sql FROM main.sqlite_schema \
          WHERE sql IS NOT NULL AND type <> 'trigger' AND tbl_name IN (SELECT value FROM json_each(?1)) \
