@@ -41,6 +41,7 @@ pub use read::statistics::StatisticsFilter;
 pub use write::events::EventStore;
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
+pub use write::persons::names::GivenName;
 pub use write::persons::{KnownPersons, OwnerWord, PersonStore};
 pub use write::rebuild::{Aim, Difference, RebuildStage};
 

@@ -53,7 +53,9 @@ fn said(id: &str, (name, number): (&str, &str), at: Timestamp, body: &str, field
 
 fn in_group(id: &str, (name, number): (&str, &str), at: Timestamp, body: &str) -> Event {
     let sender = format!("{number}@c.us");
-    let fields = json!({"chat_id": GROUP, "from": GROUP, "group_sender": sender, "is_group": 1});
+    let hidden = format!("17{number}@lid");
+    let fields =
+        json!({"chat_id": GROUP, "from": GROUP, "group_sender": sender, "participant_lid": hidden, "is_group": 1});
     said(id, (name, number), at, body, fields)
 }
 
