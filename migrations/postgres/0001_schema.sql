@@ -25,6 +25,7 @@ CREATE TABLE events (
     signed           BOOLEAN     NOT NULL,
     state            TEXT        COLLATE "C" NOT NULL,
     reason           TEXT        COLLATE "C",
+    file_bytes       INT8,
     PRIMARY KEY (instance_id, body_sha256)
 );
 

@@ -25,6 +25,7 @@ CREATE TABLE events (
     signed           INTEGER NOT NULL,
     state            TEXT    NOT NULL,
     reason           TEXT,
+    file_bytes       INTEGER,
     UNIQUE (instance_id, body_sha256)
 ) STRICT;
 
