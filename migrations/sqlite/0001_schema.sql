@@ -26,6 +26,7 @@ CREATE TABLE events (
     state            TEXT    NOT NULL,
     reason           TEXT,
     file_bytes       INTEGER,
+    quoted_message_id TEXT,
     UNIQUE (instance_id, body_sha256)
 ) STRICT;
 
@@ -304,6 +305,8 @@ CREATE INDEX messages_author ON messages (instance_id, group_sender, occurred_at
 CREATE INDEX messages_stated ON messages (instance_id, stated_chat_id, occurred_at, seq)
     WHERE stated_chat_id IS NOT NULL;
 
+-- A message of which a copy names another chat is looked up by those that quote it.
+CREATE INDEX events_quoted ON events (instance_id, quoted_message_id) WHERE quoted_message_id IS NOT NULL;
 CREATE INDEX chat_links_number ON chat_links (instance_id, b, a) WHERE source = 'number';
 CREATE INDEX chat_links_owner_other ON chat_links_owner (instance_id, b);
 CREATE INDEX chat_aliases_chat ON chat_aliases (instance_id, chat_id);

@@ -189,7 +189,7 @@ impl Summary {
             "sent",
             format!(
                 "{} in {seconds:.1} s, {:.1} a second: messages {}, acks {}, reactions {}, repeats {}, \
-                 late {}, edits {}, deletions {}, notices {}",
+                 late {}, edits {}, deletions {}, notices {}, stories {}",
                 tally.sent(),
                 tally.sent() as f64 / seconds.max(1e-9),
                 kind(DeliveryKind::Message),
@@ -200,6 +200,7 @@ impl Summary {
                 kind(DeliveryKind::Edit),
                 kind(DeliveryKind::Deletion),
                 kind(DeliveryKind::Notice),
+                kind(DeliveryKind::Story),
             ),
         );
         summary.line("accepted", tally.accepted.to_string());

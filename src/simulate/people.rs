@@ -69,10 +69,15 @@ pub(super) struct SimulatedChat {
     pub(super) person: String,
     pub(super) name: &'static str,
     pub(super) is_group: bool,
+    /// The number of a person who writes under a `@lid`, if the event states it.
+    pub(super) stated_number: Option<String>,
 }
 
 /// One in so many chats is a group.
 const GROUPS: u64 = 10;
+/// One in so many persons writes under a `@lid` at times, and one in so many of their messages states the number.
+const HIDDEN: u64 = 12;
+const STATED: u64 = 4;
 const MEMBERS: u64 = 6;
 
 impl SimulatedChat {
@@ -85,7 +90,13 @@ impl SimulatedChat {
         let number = 3_000_000_000 + instance as u64 * 1_000_000 + nth * 10 + member;
         let person = format!("57{number}@c.us");
         let id = if is_group { format!("120363{number}@g.us") } else { person.clone() };
-        Self { id, person, name: NAMES[(number % NAMES.len() as u64) as usize], is_group }
+        let name = NAMES[(number % NAMES.len() as u64) as usize];
+        if !is_group && nth % HIDDEN == 0 && rng.below(2) == 0 {
+            let stated_number = (rng.below(STATED) == 0).then_some(person);
+            let hidden = format!("17{number}@lid");
+            return Self { id: hidden.clone(), person: hidden, name, is_group, stated_number };
+        }
+        Self { id, person, name, is_group, stated_number: None }
     }
 }
 

@@ -53,15 +53,22 @@ pub enum DeliveryKind {
     Deletion,
     /// A notice in the form of a message, which nobody wrote.
     Notice,
+    /// A story: a message for all contacts of the person who tells it.
+    Story,
 }
 
-/// The number in a thousand messages that are answered, reacted to, late, edited, deleted, or followed by a notice.
+/// The number in a thousand messages that are answered, reacted to, late, edited, deleted, followed by a notice or by another
+/// message within the second, or preceded by a story.
 const ANSWERED: u64 = 550;
 const REACTED_TO: u64 = 60;
 const LATE: u64 = 20;
 const EDITED: u64 = 30;
 const DELETED: u64 = 20;
 const NOTICED: u64 = 20;
+const BURST: u64 = 80;
+const TOLD: u64 = 30;
+/// The chat of all stories.
+const STORIES: &str = "status@broadcast";
 /// The number in a thousand answers that are delivered, and in a thousand of these that are read.
 const DELIVERED: u64 = 970;
 const READ: u64 = 850;
@@ -129,11 +136,23 @@ impl TrafficGenerator {
             let hours = Duration::from_secs(60 * (30 + self.rng.below(6 * 60)));
             self.plan(at + hours, Planned::Again(SimulatedDelivery { kind: DeliveryKind::Late, ..late }));
         }
-        self.received(at)
+        if self.rng.in_thousand(TOLD) { self.story(at) } else { self.received(at) }
+    }
+
+    fn story(&mut self, at: Timestamp) -> SimulatedDelivery {
+        let instance = self.instance();
+        let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.rng);
+        let body = json!({
+            "event_type": "message_received", "id": self.message_id(), "instance_id": self.id(instance),
+            "chat_id": STORIES, "from": STORIES, "to": people::own_number(instance), "from_me": 0,
+            "sender_name": chat.name, "body": people::question(&mut self.rng), "type": "text", "timestamp": at.seconds(),
+            "is_group": 0, "status": "received", "group_sender": chat.person,
+        });
+        self.delivery(instance, DeliveryKind::Story, &body)
     }
 
     fn received(&mut self, at: Timestamp) -> SimulatedDelivery {
-        let instance = self.rng.below(self.shape.instances.len() as u64) as usize;
+        let instance = self.instance();
         let chat = SimulatedChat::pick(instance, self.shape.chats, &mut self.rng);
         let id = self.message_id();
         let content = self.content();
@@ -145,6 +164,9 @@ impl TrafficGenerator {
             "longitude": content.place.map(|it| it.1), "vcard": null, "status": "received", "ack": "pending",
             "group_sender": chat.is_group.then_some(&chat.person),
         });
+        if let Some(number) = &chat.stated_number {
+            body["sender_pn"] = json!(number);
+        }
         if self.rng.in_thousand(REACTED_TO) {
             let after = self.minutes(1, 30);
             self.plan(at + after, Planned::Reaction { instance, id, from: people::own_number(instance) });
@@ -169,6 +191,13 @@ impl TrafficGenerator {
             }
             let notice = self.delivery(instance, DeliveryKind::Notice, &notice);
             self.plan(at, Planned::Again(notice));
+        }
+        if body["type"] == "text" && self.rng.in_thousand(BURST) {
+            let mut next = body.clone();
+            next["id"] = json!(self.message_id());
+            next["body"] = json!(people::question(&mut self.rng));
+            let next = self.delivery(instance, DeliveryKind::Message, &next);
+            self.plan(at, Planned::Again(next));
         }
         if body["type"] == "text" && self.rng.in_thousand(EDITED) {
             let edited_at = at + self.minutes(1, 15);
@@ -250,6 +279,10 @@ impl TrafficGenerator {
 
     fn minutes(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_secs(60 * from + self.rng.below(60 * (to - from)))
+    }
+
+    fn instance(&mut self) -> usize {
+        self.rng.below(self.shape.instances.len() as u64) as usize
     }
 
     fn id(&self, instance: usize) -> &str {
@@ -364,6 +397,7 @@ mod tests {
             (DeliveryKind::Edit, 10),
             (DeliveryKind::Deletion, 10),
             (DeliveryKind::Notice, 10),
+            (DeliveryKind::Story, 10),
         ] {
             assert!(count(kind) >= least, "{kind:?} {}", count(kind));
         }
@@ -372,5 +406,16 @@ mod tests {
         assert_eq!(bodies.len(), traffic.len() - count(DeliveryKind::Repeat), "only repeats are repeats");
         let groups = traffic.iter().filter(|delivery| body(delivery)["is_group"] == 1).count();
         assert!(groups > 50 && groups < 1_000, "{groups}");
+        let hidden = |body: &Value| body["from"].as_str().is_some_and(|from| from.ends_with("@lid"));
+        let stated = |body: &Value| hidden(body) && body["sender_pn"].is_string();
+        let (hidden, stated) = traffic
+            .iter()
+            .map(body)
+            .fold((0, 0), |(all, some), body| (all + usize::from(hidden(&body)), some + usize::from(stated(&body))));
+        assert!(stated > 5 && hidden > stated, "{stated} of {hidden}");
+        let texts = traffic.iter().filter(|delivery| delivery.kind == DeliveryKind::Message).map(body);
+        let places: Vec<_> = texts.map(|body| (body["chat_id"].clone(), body["timestamp"].clone())).collect();
+        let distinct: BTreeSet<String> = places.iter().map(|place| format!("{place:?}")).collect();
+        assert!(places.len() - distinct.len() > 20, "several messages within a second");
     }
 }

@@ -99,6 +99,12 @@ impl Event {
         matches!(&self.interpretation.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
     }
 
+    /// Returns the id of the message that the event, a copy of a message, quotes.
+    pub fn quoted_message_id(&self) -> Option<&str> {
+        let Effect::Message(copy) = &self.interpretation.effect else { return None };
+        copy.fields.quoted_message_id.as_deref()
+    }
+
     /// Returns the bytes of the body that are a file, if there are any.
     pub fn file_bytes(&self) -> Option<i64> {
         let Effect::Message(copy) = &self.interpretation.effect else { return None };

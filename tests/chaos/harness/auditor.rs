@@ -37,7 +37,7 @@ fn rank(ack: &str) -> String {
 }
 
 /// Returns queries that count rows that must not exist.
-fn forbidden_rows() -> [(&'static str, String); 6] {
+fn forbidden_rows() -> [(&'static str, String); 7] {
     let stated = "instance_id = messages.instance_id AND message_acks.message_id = messages.id";
     let (own, highest) = (rank("messages.ack"), rank("message_acks.ack"));
     [
@@ -61,6 +61,14 @@ fn forbidden_rows() -> [(&'static str, String); 6] {
             "SELECT count(*) FROM chats WHERE (message_count, service_count) <> (SELECT \
              count(*) FILTER (WHERE NOT is_service), count(*) FILTER (WHERE is_service) FROM messages \
              WHERE messages.instance_id = chats.instance_id AND messages.chat_id = chats.chat_id)"
+                .to_owned(),
+        ),
+        (
+            "messages outside the conversation of their person that are not on their way",
+            "SELECT count(*) FROM messages LEFT JOIN chat_aliases AS known ON known.instance_id = messages.instance_id \
+             AND known.alias = coalesce(messages.stated_chat_id, messages.chat_id) \
+             WHERE messages.chat_id <> coalesce(known.chat_id, messages.stated_chat_id, messages.chat_id) AND NOT EXISTS \
+             (SELECT 1 FROM chat_moves WHERE chat_moves.instance_id = messages.instance_id AND chat_moves.alias = known.alias)"
                 .to_owned(),
         ),
         (

@@ -24,12 +24,14 @@ pub enum Table {
     Acks,
     Reactions,
     Media,
+    /// The numbers that messages state of persons whose numbers are hidden.
+    Links,
 }
 
 /// Each table with the query for its rows, and whether every acknowledged row must be among them.
-const TABLES: [(Table, &str, bool); 8] = [
+const TABLES: [(Table, &str, bool); 9] = [
     (Table::Messages, "SELECT instance_id, id FROM messages", true),
-    (Table::Contents, "SELECT instance_id, id, chat_id, length(body) FROM messages", false),
+    (Table::Contents, "SELECT instance_id, id, coalesce(stated_chat_id, chat_id), length(body) FROM messages", false),
     (Table::Outgoing, "SELECT instance_id, id FROM messages WHERE from_me", true),
     (Table::Deleted, "SELECT instance_id, id FROM messages WHERE revoked_at IS NOT NULL", true),
     (Table::Notices, "SELECT instance_id, id FROM messages WHERE is_service AND type <> 'revoked'", true),
@@ -40,6 +42,7 @@ const TABLES: [(Table, &str, bool); 8] = [
         true,
     ),
     (Table::Media, "SELECT instance_id, message_id, source_url FROM media", true),
+    (Table::Links, "SELECT instance_id, a, b FROM chat_links WHERE source = 'stated'", true),
 ];
 
 impl ExpectedRows {

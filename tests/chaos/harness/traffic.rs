@@ -133,11 +133,17 @@ impl TrafficSource {
         let (id, instance) = if again { self.rng.pick(&self.messages).clone() } else { (self.id(), instance) };
         let outgoing = self.rng.in_thousand(250);
         let person = self.person();
+        // WhatsApp hides the numbers of some persons, and some of their messages state them.
+        let hidden = (self.rng.below(6) == 0).then(|| format!("17{}", person.replace("@c.us", "@lid")));
+        let number = hidden.is_some() && !outgoing && self.rng.below(8) == 0;
+        let number = number.then(|| person.clone());
+        let person = hidden.unwrap_or(person);
         let letters = 1 + self.rng.below(700);
         let file = self.rng.in_thousand(100).then(|| format!("/media/{}.jpg", self.id()));
         let fields = json!({
             "chat_id": person, "timestamp": EPOCH + self.rng.below(1_000_000), "n": self.made,
             "body": "ñ".repeat(letters as usize), "media_url": file.as_deref().unwrap_or_default(),
+            if outgoing { "to" } else { "from" }: person, "sender_pn": number,
         });
         let place = self.rng.below(MEMORY as u64) as usize;
         keep(&mut self.messages, place, (id.clone(), instance));
@@ -153,6 +159,9 @@ impl TrafficSource {
         } else {
             // A received message states its own ack, as the guide's sample does.
             meaning.row(Table::Acks, format!("{instance}|{id}|pending"));
+            if let Some(number) = number {
+                meaning.row(Table::Links, format!("{instance}|{person}|{number}"));
+            }
             received(&id, fields)
         };
         SimulatedDelivery { instance: Some(instance), body, meaning }

@@ -91,6 +91,7 @@ pub async fn assert_as_defined(world: &World, condition: &str) {
     stored_responses.sort();
     assert_eq!(stored_responses, responses);
     stored_waiting.sort();
+    waiting.sort();
     assert_eq!(stored_waiting, waiting);
 }
 

@@ -29,7 +29,16 @@ fn body() -> impl Strategy<Value = Value> {
     let id = || prop_oneof![Just("A"), Just("B")];
     let time = || prop_oneof![Just(json!(null)), (0..4).prop_map(|second| json!(1_724_716_800 + second))];
     let text = || prop_oneof![Just(json!(null)), Just(json!("")), Just(json!("x")), Just(json!("y"))];
-    let chat = prop_oneof![Just(json!(null)), Just(json!("p@c.us")), Just(json!("q@c.us")), Just(json!("g@g.us"))];
+    let person = || {
+        prop_oneof![
+            4 => Just(json!("573001112233@c.us")), 3 => Just(json!("1763@lid")), 1 => Just(json!("525512345678@c.us")),
+            1 => Just(json!("5215512345678@c.us")),
+        ]
+    };
+    let chat = prop_oneof![1 => Just(json!(null)), 1 => Just(json!("g@g.us")), 4 => person()];
+    let sender = prop_oneof![2 => Just(json!("5")), 1 => person()];
+    let number = prop_oneof![4 => Just(json!(null)), 1 => person()];
+    let quoted = prop_oneof![3 => Just(""), 1 => Just("A"), 1 => Just("B")];
     let ack = || {
         prop_oneof![
             Just("pending"),
@@ -53,12 +62,15 @@ fn body() -> impl Strategy<Value = Value> {
         4 => Just(json!("text")), 1 => Just(json!(null)), 1 => Just(json!("unknown")), 1 => Just(json!("ciphertext")),
         1 => Just(json!("reaction")), 1 => Just(json!("revoked")),
     ];
-    let message = (id(), (event_type, kind), any::<bool>(), (chat, group), time(), texts, stated).prop_map(
-        |(id, (event_type, kind), from_me, (chat, group), time, (name, body, media, file, vcard), ack)| {
+    let persons = (chat, sender, number, quoted, group);
+    let message = (id(), (event_type, kind), any::<bool>(), persons, time(), texts, stated).prop_map(
+        |(id, (event_type, kind), from_me, persons, time, (name, body, media, file, vcard), ack)| {
+            let (chat, sender, number, quoted, group) = persons;
             json!({
-                "event_type": event_type, "id": id, "from_me": from_me, "type": kind, "from": "5", "chat_id": chat,
+                "event_type": event_type, "id": id, "from_me": from_me, "type": kind, "from": sender, "sender_pn": number,
+                "chat_id": chat,
                 "timestamp": time, "sender_name": name, "body": body, "media_url": media, "vcard": vcard,
-                "filename": file, "is_group": group, "ack": ack, "quoted_message_id": if kind == "reaction" { "A" } else { "" },
+                "filename": file, "is_group": group, "ack": ack, "quoted_message_id": if kind == "reaction" { "A" } else { quoted },
             })
         },
     );
@@ -118,8 +130,19 @@ fn in_batches(events: &[Fixed], sizes: &[usize]) -> Vec<Batch> {
 
 /// Returns the rows after the batches were applied, and the numbers in them.
 async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: &[Batch]) -> Vec<String> {
-    const TABLES: [&str; 8] =
-        ["events", "messages", "message_acks", "message_reactions", "chats", "media", "responses", "message_search"];
+    const TABLES: [&str; 11] = [
+        "events",
+        "messages",
+        "message_acks",
+        "message_reactions",
+        "chats",
+        "media",
+        "responses",
+        "message_search",
+        "chat_links",
+        "chat_aliases",
+        "chat_moves",
+    ];
     let clear: Vec<String> = TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect();
     world.execute(&clear.join("; ")).await;
     if world.backend == Backend::Sqlite {
@@ -131,8 +154,10 @@ async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: &[Batch]) ->
             batch.iter().map(|(instance, body, arrival)| event(instance, body, *arrival)).collect();
         record(store, &events).await;
     }
+    while store.move_messages(2).await.expect("messages can be moved") {}
     let numbers = "SELECT instance_id, id, event_seq, revoked_seq FROM messages ORDER BY instance_id, id";
-    [world.dump().await, world.rows(numbers).await].concat()
+    let links = "SELECT instance_id, a, b, source, seq FROM chat_links ORDER BY 1, 2, 3, 4";
+    [world.dump().await, world.rows(numbers).await, world.rows(links).await].concat()
 }
 
 #[test]
@@ -140,7 +165,7 @@ fn numbered_events_in_any_order_with_repeats_in_any_batches_give_the_same_rows_o
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
-    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 60, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&deliveries(), |(events, batches)| {
         let mut dumps = Vec::new();
         for (world, store) in worlds.iter().zip(&stores) {

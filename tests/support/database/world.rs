@@ -185,14 +185,14 @@ impl World {
     /// Returns every row of every table that follows from the set of events, without numbers, repeats and the state of
     /// jobs.
     pub async fn dump(&self) -> Vec<String> {
-        const TABLES: [(&str, &str); 7] = [
+        const TABLES: [(&str, &str); 9] = [
             (
                 "events",
                 "instance_id, event_type, message_id, chat_id, body, body_sha256, received_at, signed, state, reason",
             ),
             (
                 "messages",
-                "instance_id, id, chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind, is_group, \
+                "instance_id, id, chat_id, stated_chat_id, from_id, to_id, from_me, sender_name, body, type, sent_at, kind, is_group, \
                  quoted_message_id, reaction, media_url, file_name, latitude, longitude, vcard, status, ack, ack_rank, \
                  group_sender, received_at, occurred_at, delivered_at, read_at, last_sent_at, is_service, \
                  edited_at, edited_sent_at, revoked_at, revoked_sent_at, \
@@ -206,7 +206,7 @@ impl World {
             ),
             (
                 "chats",
-                "instance_id, chat_id, name, name_at, name_message_id, message_count, service_count, last_message_at, \
+                "instance_id, chat_id, given_name, name, name_at, name_message_id, message_count, service_count, last_message_at, \
                  last_message_id, last_incoming_at, last_incoming_id, last_outgoing_at, last_outgoing_id, contact, \
                  kind, search, waiting_since, waiting_id, last_asked_at",
             ),
@@ -215,6 +215,8 @@ impl World {
                 "instance_id, chat_id, kind, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds, \
                  seconds_from_last",
             ),
+            ("chat_links", "instance_id, a, b, source"),
+            ("chat_aliases WHERE alias <> chat_id", "instance_id, alias, chat_id"),
             ("media", "instance_id, message_id, source_sha256, chat_id, kind, source_url, source_host, occurred_at"),
         ];
         let words = ("message_search", self.words().await);

@@ -193,16 +193,17 @@ pub fn of_copies(instance_id: &InstanceId, chats: &BTreeMap<String, i64>) -> Vec
     lids.iter().flat_map(|lid| numbers.iter().flat_map(|number| pair(lid, number))).collect()
 }
 
-/// Returns the evidence in a quote, from the chats that the copies of the quoting and of the quoted message state.
+/// Returns the evidence in a quote, from the chat and the number of the copy that quotes and from the chats that the copies
+/// of the quoted message state.
 pub fn of_quote(
     instance_id: &InstanceId,
-    quoting: &BTreeMap<String, i64>,
+    (chat_id, seq): (&str, i64),
     quoted: &BTreeMap<String, i64>,
 ) -> Vec<ChatLink> {
-    let pair = |(one, at): (&String, &i64), (other, since): (&String, &i64)| {
-        Some(PersonLink::between(one, other, LinkSource::Quote)?.at(instance_id, (*at).max(*since)))
+    let link = |(other, since): (&String, &i64)| {
+        Some(PersonLink::between(chat_id, other, LinkSource::Quote)?.at(instance_id, seq.max(*since)))
     };
-    quoting.iter().flat_map(|one| quoted.iter().filter_map(move |other| pair(one, other))).collect()
+    quoted.iter().filter_map(link).collect()
 }
 
 #[cfg(test)]

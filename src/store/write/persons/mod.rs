@@ -11,6 +11,7 @@ use crate::write::chats::ChatRows;
 use crate::write::events::{EventRows, take_numbers};
 use crate::write::folding::FoldLimit;
 use domain::chat::ChatKey;
+use domain::chat::chat_id;
 use domain::chat::person::aliases::{OwnerLink, Persons};
 use domain::chat::person::evidence::{ChatLink, LinkSource, of_copies, of_quote};
 use domain::instance::InstanceId;
@@ -22,7 +23,7 @@ use names::{GivenName, give_names};
 pub(crate) mod moves;
 pub(crate) mod names;
 
-/// The number of messages that quote a message whose chats are evidence.
+/// The number of copies that quote a message whose chats are evidence.
 pub(crate) const QUOTING: i64 = 20;
 
 /// The contract of persons with several ids.
@@ -96,11 +97,26 @@ pub(crate) struct NamedChat {
     pub(crate) seq: i64,
 }
 
-/// A message, and the one that it quotes.
+/// A copy of a message in a person's chat that quotes another message.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Quoting {
     pub(crate) instance_id: InstanceId,
-    pub(crate) id: String,
     pub(crate) quoted_message_id: String,
+    pub(crate) chat_id: String,
+    pub(crate) seq: i64,
+}
+
+impl Quoting {
+    fn of(copy: &LedgerCopy) -> Option<Self> {
+        let fields = &copy.copy.fields;
+        let (quoted_message_id, chat_id) = (fields.quoted_message_id.clone()?, fields.chat_id.clone()?);
+        let instance_id = copy.instance_id.clone();
+        chat_id::is_person(&chat_id).then_some(Self { instance_id, quoted_message_id, chat_id, seq: copy.seq })
+    }
+
+    fn quoted(&self) -> MessageKey {
+        MessageKey { instance_id: self.instance_id.clone(), id: self.quoted_message_id.clone() }
+    }
 }
 
 /// The statements on persons within a transaction.
@@ -109,7 +125,7 @@ pub(crate) trait PersonRows {
     /// Returns the persons' chats that applied copies of these messages state.
     async fn named_chats(&mut self, messages: &[MessageKey]) -> Result<Vec<NamedChat>, StoreError>;
 
-    /// Returns the first [`QUOTING`] messages that quote each of these.
+    /// Returns the first [`QUOTING`] applied copies in persons' chats that quote each of these messages.
     async fn quoting(&mut self, messages: &[MessageKey]) -> Result<Vec<Quoting>, StoreError>;
 
     /// Writes evidence, and returns what is new. Evidence that is there already keeps the lower number.
@@ -328,23 +344,17 @@ async fn named_chats(
     Ok(chats)
 }
 
-/// Returns the evidence of quotes between the new copies and what they quote, and between them and what quotes them.
+/// Returns the evidence of quotes: of what the new copies quote, and of the copies that quote their messages. The chat of the
+/// quoting side is that of the copy that quotes, and the quoted side has the chats of all copies, so that it does not matter
+/// in which order they came.
 async fn of_quotes(rows: &mut impl PersonRows, copies: &BatchCopies) -> Result<Vec<ChatLink>, StoreError> {
-    let quote = |copy: &LedgerCopy| {
-        let quoted = copy.copy.fields.quoted_message_id.clone()?;
-        Some((copy.key(), MessageKey { instance_id: copy.instance_id.clone(), id: quoted }))
-    };
-    let mut quotes: BTreeSet<(MessageKey, MessageKey)> = copies.values().flatten().filter_map(quote).collect();
+    let mut quotes: BTreeSet<Quoting> = copies.values().flatten().filter_map(Quoting::of).collect();
     let keys: Vec<MessageKey> = copies.keys().cloned().collect();
-    for Quoting { instance_id, id, quoted_message_id } in rows.quoting(&keys).await.map_err(in_table("messages"))? {
-        let quoted = MessageKey { instance_id: instance_id.clone(), id: quoted_message_id };
-        quotes.insert((MessageKey { instance_id, id }, quoted));
-    }
-    let both: BTreeSet<&MessageKey> = quotes.iter().flat_map(|(quoting, quoted)| [quoting, quoted]).collect();
-    let chats = named_chats(rows, &Vec::from_iter(both.into_iter().cloned())).await?;
-    let link = |(quoting, quoted): &(MessageKey, MessageKey)| {
-        Some(of_quote(&quoting.instance_id, chats.get(quoting)?, chats.get(quoted)?))
-    };
+    quotes.extend(rows.quoting(&keys).await.map_err(in_table("events"))?);
+    let quoted: BTreeSet<MessageKey> = quotes.iter().map(Quoting::quoted).collect();
+    let chats = named_chats(rows, &Vec::from_iter(quoted)).await?;
+    let link =
+        |quote: &Quoting| Some(of_quote(&quote.instance_id, (&quote.chat_id, quote.seq), chats.get(&quote.quoted())?));
     Ok(quotes.iter().filter_map(link).flatten().collect())
 }
 

@@ -110,7 +110,7 @@ impl PersonRows for PgConnection {
                 events.chat_id AS "chat_id!", min(events.seq) AS "seq!"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN events ON events.instance_id = key.instance_id AND events.message_id = key.id
-            WHERE events.event_type IN ('message_received', 'message_sent')
+            WHERE events.event_type IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
                 AND events.state = 'applied'
                 AND (events.chat_id LIKE '%@c.us' OR events.chat_id LIKE '%@lid')
             GROUP BY events.instance_id, events.message_id, events.chat_id
@@ -128,14 +128,17 @@ impl PersonRows for PgConnection {
             Quoting,
             r#"
             SELECT
-                quoting.instance_id AS "instance_id: InstanceId", quoting.id,
-                quoting.quoted_message_id AS "quoted_message_id!"
+                key.instance_id AS "instance_id!: InstanceId", key.id AS "quoted_message_id!",
+                quoting.chat_id AS "chat_id!", quoting.seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
-                SELECT messages.instance_id, messages.id, messages.quoted_message_id
-                FROM messages
-                WHERE messages.instance_id = key.instance_id AND messages.quoted_message_id = key.id
-                ORDER BY messages.occurred_at, messages.seq
+                SELECT events.chat_id, events.seq
+                FROM events
+                WHERE events.instance_id = key.instance_id
+                    AND events.quoted_message_id = key.id
+                    AND events.state = 'applied'
+                    AND (events.chat_id LIKE '%@c.us' OR events.chat_id LIKE '%@lid')
+                ORDER BY events.seq
                 LIMIT $3
             ) AS quoting
             "#,

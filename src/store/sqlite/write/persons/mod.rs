@@ -109,7 +109,7 @@ impl PersonRows for SqliteConnection {
             FROM jsonb_each(?1) AS key
             CROSS JOIN events
                 ON events.instance_id = key.value ->> 'instance_id' AND events.message_id = key.value ->> 'id'
-            WHERE events.event_type IN ('message_received', 'message_sent')
+            WHERE events.event_type IN ('message_received', 'message_sent', 'message_revoked', 'message_deleted')
                 AND events.state = 'applied'
                 AND (events.chat_id LIKE '%@c.us' OR events.chat_id LIKE '%@lid')
             GROUP BY events.instance_id, events.message_id, events.chat_id
@@ -126,15 +126,19 @@ impl PersonRows for SqliteConnection {
             Quoting,
             r#"
             SELECT
-                messages.instance_id AS "instance_id!: InstanceId",
-                messages.id AS "id!: String",
-                messages.quoted_message_id AS "quoted_message_id!: String"
+                events.instance_id AS "instance_id!: InstanceId",
+                events.quoted_message_id AS "quoted_message_id!: String",
+                events.chat_id AS "chat_id!: String",
+                events.seq AS "seq!: i64"
             FROM jsonb_each(?1) AS key
-            CROSS JOIN messages ON messages.rowid IN (
-                SELECT rowid
-                FROM messages
-                WHERE instance_id = key.value ->> 'instance_id' AND quoted_message_id = key.value ->> 'id'
-                ORDER BY occurred_at, seq
+            CROSS JOIN events ON events.seq IN (
+                SELECT seq
+                FROM events
+                WHERE instance_id = key.value ->> 'instance_id'
+                    AND quoted_message_id = key.value ->> 'id'
+                    AND state = 'applied'
+                    AND (chat_id LIKE '%@c.us' OR chat_id LIKE '%@lid')
+                ORDER BY seq
                 LIMIT ?2
             )
             "#,
