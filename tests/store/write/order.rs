@@ -165,7 +165,8 @@ fn numbered_events_in_any_order_with_repeats_in_any_batches_give_the_same_rows_o
     let runtime = tokio::runtime::Runtime::new().expect("there is a runtime");
     let worlds = runtime.block_on(async { [World::new(Backend::Sqlite).await, World::new(Backend::Postgres).await] });
     let stores = runtime.block_on(async { [worlds[0].open().await, worlds[1].open().await] });
-    let mut runner = TestRunner::new(Config { cases: 60, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 60, max_shrink_iters: 60, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&deliveries(), |(events, batches)| {
         let mut dumps = Vec::new();
         for (world, store) in worlds.iter().zip(&stores) {
