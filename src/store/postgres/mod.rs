@@ -41,7 +41,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 20] = [
     MIGRATIONS_TABLE,
     "api_tokens",
     "chat_aliases",
@@ -50,6 +50,8 @@ const TABLES: [&str; 18] = [
     "chat_moves",
     "chats",
     "events",
+    "forward_failures",
+    "forwards",
     "installation",
     "ledger_clock",
     "media",

@@ -63,6 +63,7 @@ pub(crate) struct EventColumns<'e> {
     pub(crate) deliveries: i64,
     pub(crate) last_received_at: Timestamp,
     pub(crate) signed: bool,
+    pub(crate) forwarded: bool,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<&'e str>,
 }
@@ -82,6 +83,7 @@ impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
             deliveries: row.deliveries,
             last_received_at: row.last_received_at,
             signed: event.signed,
+            forwarded: event.forwarded,
             state: event.interpretation.state.as_str(),
             reason: event.interpretation.reason.as_deref(),
         }

@@ -23,12 +23,13 @@ impl EventRows for PgConnection {
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
-                received_at, deliveries, last_received_at, signed, state, reason
+                received_at, deliveries, last_received_at, signed, forwarded, state, reason
             )
             SELECT *
             FROM unnest(
                 $1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[],
-                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[]
+                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::bool[], $13::text[],
+                $14::text[]
             )
             ON CONFLICT (instance_id, body_sha256) DO UPDATE
             SET deliveries = events.deliveries + excluded.deliveries,
@@ -46,6 +47,7 @@ impl EventRows for PgConnection {
             &column(&rows, |row| row.deliveries),
             column(&rows, |row| row.last_received_at) as _,
             &column(&rows, |row| row.signed),
+            &column(&rows, |row| row.forwarded),
             column(&rows, |row| row.state) as _,
             column(&rows, |row| row.reason) as _,
         )
