@@ -16,8 +16,8 @@ use crate::forward::delivery::{Delivery, DeliveryClient, DeliveryReply};
 use crate::forward::rehearsal::{Rehearsal, rehearse};
 use domain::event::TEST_WEBHOOK;
 use domain::event::event_id::EventId;
-use domain::forward::ForwardName;
 use domain::forward::answer::DeliveryOutcome;
+use domain::forward::{ForwardName, PAUSED_BY_OWNER};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 use platform::clock::{Clock, SystemClock};
@@ -183,9 +183,9 @@ async fn list(config: &Config) -> anyhow::Result<()> {
 }
 
 fn state(report: &ForwardReport) -> String {
-    match (&report.stopped_since, &report.pause_reason) {
-        _ if report.paused => format!("paused ({})", report.pause_reason.as_deref().unwrap_or("owner")),
-        (Some(since), _) => {
+    match report.stopped_since {
+        _ if report.paused => format!("paused ({})", report.pause_reason.as_deref().unwrap_or(PAUSED_BY_OWNER)),
+        Some(since) => {
             let reason = report.stopped_reason.as_deref().unwrap_or_default();
             format!("stopped since {} ({reason})", since.to_rfc3339())
         }

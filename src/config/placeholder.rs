@@ -16,11 +16,13 @@ pub(super) fn refuse(sources: &SettingSources) -> Result<(), ConfigError> {
         let texts = entry.secrets.iter().chain(&entry.token);
         texts.map(|text| (format!("{}: instance {}", entry.place, entry.instance.id), text.as_str()))
     });
+    let given = sources.given().chain(instances).map(|(place, text)| (place, text.to_owned()));
+    // A host is in lower case there.
     let forwards = sources.forwards().iter().map(|entry| {
         let place = format!("{}: forward {}", entry.place, entry.forward.name);
-        (place, entry.forward.destination.url().as_str())
+        (place, entry.forward.destination.url().as_str().to_ascii_uppercase())
     });
-    let found = sources.given().chain(instances).chain(forwards).find_map(|(place, text)| {
+    let found = given.chain(forwards).find_map(|(place, text)| {
         let placeholder = PLACEHOLDERS.into_iter().find(|placeholder| text.contains(placeholder))?;
         Some(ConfigError::new(place, format!("{placeholder} is a placeholder; write your own value in its place")))
     });

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use crate::config::Config;
+use domain::forward::PAUSED_BY_OWNER;
 use platform::clock::{Clock, SystemClock};
 use store::{ForwardReport, OpenMode, Options, Pending};
 
@@ -41,7 +42,7 @@ fn finding(config: &Config, reports: &[ForwardReport]) -> Finding {
         let behind = format!("{} events and {:.0} s behind", report.lag_events, report.lag_seconds(now));
         match (&report.stopped_since, report.paused) {
             (_, true) => {
-                let reason = report.pause_reason.as_deref().unwrap_or("owner");
+                let reason = report.pause_reason.as_deref().unwrap_or(PAUSED_BY_OWNER);
                 troubles.push(format!("{} is paused ({reason}), {behind}", forward.name));
             }
             (Some(since), false) => troubles.push(format!(

@@ -14,7 +14,7 @@ use super::attempt::{AttemptEnd, EndedAttempt, attempt};
 use super::delivery::DeliveryReply;
 use super::window::DeliveryWindow;
 use domain::forward::answer::DeliveryOutcome;
-use domain::forward::retry::{NextStep, PROBE_EVERY, ReceiverHealth};
+use domain::forward::retry::{NextStep, ReceiverHealth, probe_wait};
 use domain::time::timestamp::Timestamp;
 use store::{FailureState, ForwardClaim, ForwardCounts, ForwardFailure, ForwardSave, ForwardState, StoreError};
 
@@ -47,6 +47,7 @@ struct ForwardSession {
     health: ReceiverHealth,
     stopped: Option<(Timestamp, String)>,
     probe_at: Instant,
+    probes: usize,
     /// The event that was probed last.
     probed: i64,
     counts: ForwardCounts,
@@ -108,6 +109,7 @@ impl ForwardSession {
             health: ReceiverHealth::default(),
             stopped: state.stopped,
             probe_at: now,
+            probes: 0,
             probed: 0,
             counts: ForwardCounts::default(),
             failures: vec![],
@@ -215,7 +217,11 @@ impl ForwardSession {
                 delivery.tally.attempts += 1;
             }
             self.window.queue.postpone(seq, None);
-            self.probe_at = Instant::now() + PROBE_EVERY;
+            // Those that were under way when the forward stopped are no probes.
+            if self.probe_at <= Instant::now() {
+                self.probes += 1;
+                self.probe_at = Instant::now() + probe_wait(self.probes);
+            }
         } else {
             self.failed(seq, &reply, outcome);
         }
@@ -278,7 +284,8 @@ impl ForwardSession {
         );
         let now = self.context.clock.now();
         self.stopped = Some((now, reason));
-        self.probe_at = Instant::now() + PROBE_EVERY;
+        self.probes = 0;
+        self.probe_at = Instant::now() + probe_wait(0);
         self.health.succeed();
         for delivery in self.window.deliveries.values_mut() {
             if let Some(failure) = &mut delivery.failure {

@@ -45,8 +45,7 @@ impl Silence {
     pub fn of(error: &reqwest::Error) -> Self {
         let (mut cause, mut found) = (error.source(), None);
         while let Some(current) = cause.filter(|_| found.is_none()) {
-            let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            if current.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            if is_tls(current) {
                 found = Some(Self::Tls);
             } else if current.to_string() == "dns error" {
                 found = Some(Self::Dns);
@@ -59,6 +58,13 @@ impl Silence {
             None => Self::Network,
         }
     }
+}
+
+/// Returns whether an error is one of TLS. Libraries wrap it in several errors of input and output, which do not name it as
+/// their source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
 }
 
 /// Returns why a server gave no answer, for a person. The text names the host and port and nothing else of the URL,

@@ -117,7 +117,10 @@ async fn a_test_is_sent_signed_and_its_answer_shown() {
     let good = forward(&world, &["test", "bot"]).await;
     assert!(good.status.success(), "{}", said(&good));
     let event = receiver.received().remove(0);
-    assert_eq!((event.json()["event_type"].as_str(), event.json()["instance_id"].as_str()), (Some("test_webhook"), Some("7")));
+    assert_eq!(
+        (event.json()["event_type"].as_str(), event.json()["instance_id"].as_str()),
+        (Some("test_webhook"), Some("7"))
+    );
     assert_eq!(event.header("x-whapi-signature"), Some(sign(SECRET, &event.body).as_str()));
     receiver.answer(|_| ReceiverAnswer::Status(401));
     let bad = forward(&world, &["test", "bot"]).await;

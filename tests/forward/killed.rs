@@ -28,13 +28,12 @@ async fn whatever_is_killed_every_event_arrives_in_the_order_of_its_conversation
         for round in 0..=KILLS {
             let buzon = Buzon::serve(&world, &settings).await;
             for _ in 0..EVENTS / (KILLS + 1) {
-                let chat = format!("{}@c.us", sent % 40);
+                let chat = format!("{}@c.us", sent % 41);
                 buzon.deliver(received(&format!("{sent:04}"), json!({"chat_id": chat, "from": chat}))).await.accepted();
                 sent += 1;
             }
             if round < KILLS {
-                let wanted = receiver.count() + 1;
-                eventually("some are sent", async || receiver.count() >= wanted || receiver.count() >= sent).await;
+                eventually("some are sent", async || receiver.count() > sent / 2).await;
                 buzon.kill().await;
                 // Otherwise the next process would wait for the end of the lease.
                 world.execute("UPDATE forwards SET lease_until = NULL").await;
@@ -49,7 +48,7 @@ async fn whatever_is_killed_every_event_arrives_in_the_order_of_its_conversation
             let number: usize = event.id().parse().expect("it is a number");
             let is_failed = number % 5 == 0 && event.header("x-buzon-attempt") == Some("1");
             if !is_failed && *taken.entry(event.id()).and_modify(|count| *count += 1).or_insert(1) == 1 {
-                let before = last.insert(number % 40, number);
+                let before = last.insert(number % 41, number);
                 assert!(before.is_none_or(|before| before < number), "{number} came after {before:?}");
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use buzon::platform::clock::Clock;
 
+use crate::support::database::tokens::open_beside_server;
 use crate::support::database::world::World;
 use crate::support::events::SECRET;
 use crate::support::eventually;
@@ -45,7 +46,7 @@ pub async fn start_clocked(world: &World, clock: Arc<dyn Clock>, forwards: &str)
 
 /// Makes the forwards known before the service starts, as `buzon serve` does.
 async fn register(world: &World, forwards: &str) {
-    let store = world.open().await;
+    let store = open_beside_server(world).await;
     let names = forwards.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
     for name in names {
         let name = buzon::domain::forward::ForwardName::new(name).expect("it is a name");

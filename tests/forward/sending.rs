@@ -44,13 +44,17 @@ async fn the_events_of_a_conversation_come_in_their_order() {
         let service = start(&world, &receiver.settings("")).await;
         for number in 0..200 {
             let chat = format!("57300111{:04}@c.us", number % 7);
-            let body = received(&format!("{number:03}"), json!({"chat_id": chat, "from": chat, "timestamp": 1724716800 + number}));
+            let body = received(
+                &format!("{number:03}"),
+                json!({"chat_id": chat, "from": chat, "timestamp": 1724716800 + number}),
+            );
             service.deliver("/webhook/7", body).await.accepted();
         }
         caught_up(&world, "bot").await;
         assert_eq!(receiver.count(), 200);
         for chat in 0..7 {
-            let of_chat = receiver.ids().into_iter().filter(|id| id.parse::<u32>().expect("it is a number") % 7 == chat);
+            let of_chat =
+                receiver.ids().into_iter().filter(|id| id.parse::<u32>().expect("it is a number") % 7 == chat);
             assert!(of_chat.is_sorted(), "chat {chat}");
         }
         service.stop().await;
@@ -64,10 +68,8 @@ async fn a_forward_has_its_own_choice_and_its_own_secret() {
         let (bot, archive) = (EventReceiver::start().await, EventReceiver::start().await);
         let secret = world.folder.path().join("bot-secret");
         std::fs::write(&secret, "another secret of the bot\n").expect("there is room");
-        let chosen = format!(
-            "instances = [\"7\"]\nevents = [\"message_received\"]\nsecret_file = \"{}\"\n",
-            secret.display()
-        );
+        let chosen =
+            format!("instances = [\"7\"]\nevents = [\"message_received\"]\nsecret_file = \"{}\"\n", secret.display());
         let archived = forward_settings("archive", archive.address, "quarantined = true\n");
         let service = start(&world, &(bot.settings(&chosen) + &archived)).await;
         service.deliver("/webhook/7", received("A", json!({}))).await.accepted();

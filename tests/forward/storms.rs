@@ -80,9 +80,9 @@ async fn a_new_forward_begins_with_what_comes_next() {
     on_both(async |world| {
         let receiver = EventReceiver::start().await;
         let store = world.open().await;
-        let events = Vec::from_iter((0..50).map(|number| {
-            event("7", message(&format!("old-{number}"), "ana", &SystemClock), SystemClock.now())
-        }));
+        let events = Vec::from_iter(
+            (0..50).map(|number| event("7", message(&format!("old-{number}"), "ana", &SystemClock), SystemClock.now())),
+        );
         record(&store, &events).await;
         store.close().await;
         let service = start(&world, &receiver.settings(HOUR)).await;
@@ -164,7 +164,8 @@ async fn a_restored_database_sends_nothing_until_its_owner_says_so() {
         service.deliver("/webhook/7", received("B", json!({}))).await.accepted();
         let store = open_beside_server(&copy).await;
         store.resume_forward(&bot(), ResumeFrom::Now).await.expect("the store answers");
-        eventually("it goes on", async || copy.value("SELECT lease_until IS NOT NULL FROM forwards").await == "1").await;
+        eventually("it goes on", async || copy.value("SELECT lease_until IS NOT NULL FROM forwards").await == "1")
+            .await;
         service.deliver("/webhook/7", received("C", json!({}))).await.accepted();
         caught_up(&copy, "bot").await;
         assert_eq!(receiver.ids(), ["A", "C"]);

@@ -20,6 +20,11 @@ pub const ATTEMPT_HEADER: &str = "x-buzon-attempt";
 /// The header of events that the owner has sent again.
 pub const REPLAY_HEADER: &str = "x-buzon-replay";
 
+/// The reason of a pause by the owner.
+pub const PAUSED_BY_OWNER: &str = "owner";
+/// The reason of the pause after a restore, after which a forward would send again what it has sent since the copy.
+pub const PAUSED_BY_RESTORE: &str = "restored";
+
 /// The types of events that begin so are buzon's own. Nobody else may send them.
 pub const RESERVED_TYPES: &str = "buzon_";
 

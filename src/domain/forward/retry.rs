@@ -15,8 +15,15 @@ const REFUSAL_WAITS: [Duration; 2] = [Duration::from_secs(20), Duration::from_se
 /// The number of lanes whose failures, without a success in between, are about the receiver.
 const LANES_IN_A_ROW: usize = 5;
 
-/// The wait between two probes of a receiver that is away or wrong.
-pub const PROBE_EVERY: Duration = Duration::from_secs(60);
+/// The waits before the first probes of a receiver that seems to be away or wrong. Several conversations can fail in a row by
+/// chance, and the first probes find that out.
+const FIRST_PROBES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+const PROBE_EVERY: Duration = Duration::from_secs(60);
+
+/// Returns the wait before the next probe, after this many.
+pub fn probe_wait(probes: usize) -> Duration {
+    FIRST_PROBES.get(probes).copied().unwrap_or(PROBE_EVERY)
+}
 
 /// The failed attempts at an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +123,11 @@ mod tests {
     #[test]
     fn a_wrong_receiver_stops_the_forward() {
         assert_eq!(AttemptTally::default().fail(DeliveryOutcome::Misdirected), NextStep::Stop);
+    }
+
+    #[test]
+    fn a_receiver_is_probed_soon_and_then_once_a_minute() {
+        assert_eq!([0, 1, 2, 3, 1_000].map(|probes| probe_wait(probes).as_secs()), [2, 10, 60, 60, 60]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::admin::copies::CopyError;
 use crate::admin::schema::RESTORING;
 use crate::postgres::{BEGIN, COMMIT};
-use crate::write::forwards::RESTORED;
+use domain::forward::PAUSED_BY_RESTORE;
 
 /// The `application_name` of the programs of a backup.
 pub(crate) const APPLICATION: &str = "buzon backup";
@@ -62,7 +62,7 @@ pub(crate) async fn end(connection: &mut PgConnection, database_id: &str) -> Res
     if named.rows_affected() != 1 {
         return Err(StoreError::Swallowed { table: "installation" });
     }
-    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = $1, lease_until = NULL", RESTORED)
+    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = $1, lease_until = NULL", PAUSED_BY_RESTORE)
         .execute(&mut *connection)
         .await?;
     connection.execute(UNMARK).await?;

@@ -18,7 +18,7 @@ use crate::StoreError;
 use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, known, objects};
 use crate::sqlite::lock::{Lock, beside, unusable};
 use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
-use crate::write::forwards::RESTORED;
+use domain::forward::PAUSED_BY_RESTORE;
 use platform::private_folder;
 
 /// The table that every database has that can be copied.
@@ -200,7 +200,7 @@ async fn rename_database(path: &Path, database_id: &str) -> Result<(), StoreErro
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
     let mut connection = options.disable_statement_logging().connect().await?;
     sqlx::query!("UPDATE installation SET database_id = ?1 WHERE id = 1", database_id).execute(&mut connection).await?;
-    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = ?1, lease_until = NULL", RESTORED)
+    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = ?1, lease_until = NULL", PAUSED_BY_RESTORE)
         .execute(&mut connection)
         .await?;
     Ok(connection.close().await?)

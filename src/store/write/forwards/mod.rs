@@ -16,11 +16,6 @@ pub(crate) const DEAD_KEPT: i64 = 10_000;
 /// The maximum lag in events that is counted.
 pub(crate) const COUNTED_LAG: i64 = 100_000;
 
-/// The reason of a pause by the owner.
-pub(crate) const BY_OWNER: &str = "owner";
-/// The reason of the pause after a restore.
-pub(crate) const RESTORED: &str = "restored";
-
 /// The contract of forwards.
 #[async_trait]
 pub trait ForwardStore: Send + Sync {
@@ -78,7 +73,7 @@ pub trait ForwardStore: Send + Sync {
 /// The place from which a paused forward goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumeFrom {
-    /// What comes next. Everything before is left out.
+    /// The next event that comes. Everything before is left out.
     Now,
     Position,
 }

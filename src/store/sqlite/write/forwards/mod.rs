@@ -3,11 +3,11 @@ use async_trait::async_trait;
 use crate::StoreError;
 use crate::sqlite::SqliteStore;
 use crate::write::forwards::{
-    AckOwner, BY_OWNER, COUNTED_LAG, DEAD_KEPT, FailureColumns, FailureState, ForwardClaim, ForwardColumns,
-    ForwardFailure, ForwardReport, ForwardSave, ForwardSignal, ForwardState, ForwardStore, ResumeFrom, SaveColumns,
+    AckOwner, COUNTED_LAG, DEAD_KEPT, FailureColumns, FailureState, ForwardClaim, ForwardColumns, ForwardFailure,
+    ForwardReport, ForwardSave, ForwardSignal, ForwardState, ForwardStore, ResumeFrom, SaveColumns,
 };
-use domain::forward::ForwardName;
 use domain::forward::selection::LedgerHead;
+use domain::forward::{ForwardName, PAUSED_BY_OWNER};
 use domain::time::timestamp::Timestamp;
 
 mod commands;
@@ -212,7 +212,7 @@ impl ForwardStore for SqliteStore {
         let done = sqlx::query!(
             "UPDATE forwards SET paused = TRUE, pause_reason = ?2, revision = revision + 1 WHERE name = ?1",
             name,
-            BY_OWNER,
+            PAUSED_BY_OWNER,
         );
         let done = done.execute(&mut **unit).await?.rows_affected();
         unit.commit().await?;
