@@ -66,6 +66,7 @@ pub(crate) struct EventColumns<'e> {
     pub(crate) forwarded: bool,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<&'e str>,
+    pub(crate) file_bytes: Option<i64>,
 }
 
 impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
@@ -86,6 +87,7 @@ impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
             forwarded: event.forwarded,
             state: event.interpretation.state.as_str(),
             reason: event.interpretation.reason.as_deref(),
+            file_bytes: event.file_bytes(),
         }
     }
 }
