@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::ForwardContext;
 use domain::event::event_id::EventId;
+use domain::forward::answer::LONGEST_ASKED;
 use domain::forward::cursor::ForwardCursor;
 use domain::forward::lane::{Lane, LaneQueue};
 use domain::forward::retry::AttemptTally;
@@ -81,7 +82,10 @@ impl DeliveryWindow {
         let is_replayed =
             |seq: i64| state.replay.as_ref().is_some_and(|it| seq > it.cursor.position() && seq <= it.until);
         let comes_by = |failure: &ForwardFailure| failure.seq > state.cursor.position() || is_replayed(failure.seq);
-        let (ahead, passed): (Vec<_>, Vec<_>) = found.await?.into_iter().partition(comes_by);
+        // A later attempt was set by a wrong clock.
+        let latest = context.clock.now() + LONGEST_ASKED;
+        let sane = |it: ForwardFailure| ForwardFailure { next_attempt_at: it.next_attempt_at.min(latest), ..it };
+        let (ahead, passed): (Vec<_>, Vec<_>) = found.await?.into_iter().map(sane).partition(comes_by);
         Ok(Self {
             cursor: state.cursor.clone(),
             replay: state.replay.clone(),

@@ -16,6 +16,7 @@ mod acks;
 mod commands;
 mod failures;
 mod killed;
+mod load;
 mod samples;
 mod sending;
 mod storms;

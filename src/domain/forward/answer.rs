@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest wait that a receiver can ask for.
-const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// The answer to an event, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
