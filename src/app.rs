@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
+use crate::forward::{self, ForwardParts, Forwarder};
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::api::media_files::MediaFiles;
 use crate::http::api::time::LocalTime;
@@ -59,6 +60,7 @@ pub struct Application {
     listening: Listening,
     writer: ingest::IngestWriter,
     media: Option<media::MediaWorker>,
+    forwarder: Option<Forwarder>,
     /// Tasks that nothing waits for. They are aborted when this is dropped.
     _background: JoinSet<()>,
     _replayer: Option<Replayer>,
@@ -126,7 +128,8 @@ impl Application {
         let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
         let files = MediaFiles::new(handle.clone(), blobs.clone(), config.media.redirect);
         let configured = config.instances.iter().map(|instance| instance.id.clone());
-        let gauges = StoreGauges::new(handle.clone(), meters.clone(), clock.clone(), configured);
+        let forwards = config.forwards.iter().map(|forward| forward.name.clone()).collect();
+        let gauges = StoreGauges::new(handle.clone(), meters.clone(), clock.clone(), configured, forwards);
         let scrape = Scrape {
             meters: meters.clone(),
             readiness: readiness.clone(),
@@ -182,8 +185,17 @@ impl Application {
             Replayer::start(parts, first.clone())
         };
         let replayer = gateway_accounts(config, clock.clone())?.map(replayed).transpose()?;
+        let parts = ForwardParts {
+            forwards: config.forwards.clone(),
+            keyring: config.keyring.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            meters,
+            committed: listeners.commits.subscribe(),
+        };
+        let forwarder = forward::start(parts, first.clone())?;
         let background = background(streams, listeners, clock, store.clone(), first);
-        Ok(Self { listening, writer, media, _background: background, _replayer: replayer, store, stop })
+        Ok(Self { listening, writer, media, forwarder, _background: background, _replayer: replayer, store, stop })
     }
 
     /// Returns the address of the webhook.
@@ -218,7 +230,8 @@ impl Application {
     async fn end(&mut self, writer_lives: bool) -> anyhow::Result<()> {
         self.stop.all_but_writer.cancel();
         let media = OptionFuture::from(self.media.as_mut().map(media::MediaWorker::ended));
-        tokio::join!(self.listening.stop(), media);
+        let forwards = OptionFuture::from(self.forwarder.as_mut().map(Forwarder::ended));
+        tokio::join!(self.listening.stop(), media, forwards);
         self.stop.all.cancel();
         if writer_lives {
             self.writer.ended().await.context("the writer died while it finished the queue")?;

@@ -172,12 +172,12 @@ fn each_library_has_its_place() {
         ("actix_service", &["http"]),
         ("sqlx", &["store", "domain/sql.rs"]),
         ("object_store", &["blob"]),
-        ("reqwest", &["media", "gateway", "simulate", "platform/outbound.rs", "doctor"]),
+        ("reqwest", &["media", "forward", "gateway", "simulate", "platform/outbound.rs", "doctor"]),
         (
             "tokio",
             &[
-                "app.rs", "backup", "blob", "cli", "doctor", "gateway", "http", "ingest", "media", "platform",
-                "simulate", "store",
+                "app.rs", "backup", "blob", "cli", "doctor", "forward", "gateway", "http", "ingest", "media",
+                "platform", "simulate", "store",
             ],
         ),
         ("clap", &["cli"]),

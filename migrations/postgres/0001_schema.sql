@@ -23,6 +23,7 @@ CREATE TABLE events (
     deliveries       INT8        NOT NULL,
     last_received_at TIMESTAMPTZ NOT NULL,
     signed           BOOLEAN     NOT NULL,
+    forwarded        BOOLEAN     NOT NULL DEFAULT false,
     state            TEXT        COLLATE "C" NOT NULL,
     reason           TEXT        COLLATE "C",
     file_bytes       INT8,
@@ -257,6 +258,47 @@ CREATE TABLE api_tokens (
     expires_at   TIMESTAMPTZ,
     revoked_at   TIMESTAMPTZ,
     last_used_at TIMESTAMPTZ
+);
+
+-- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
+-- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the
+-- pause raises the revision, by which that process learns of it.
+CREATE TABLE forwards (
+    name             TEXT        COLLATE "C" PRIMARY KEY,
+    position         INT8        NOT NULL,
+    finished         TEXT        COLLATE "C" NOT NULL DEFAULT '[]',
+    paused           BOOLEAN     NOT NULL DEFAULT false,
+    pause_reason     TEXT        COLLATE "C",
+    revision         INT8        NOT NULL DEFAULT 0,
+    lease_until      TIMESTAMPTZ,
+    lease_token      INT8        NOT NULL DEFAULT 0,
+    replay_position  INT8,
+    replay_until     INT8,
+    replay_finished  TEXT        COLLATE "C" NOT NULL DEFAULT '[]',
+    replay_even_old  BOOLEAN     NOT NULL DEFAULT false,
+    stopped_since    TIMESTAMPTZ,
+    stopped_reason   TEXT        COLLATE "C",
+    delivered        INT8        NOT NULL DEFAULT 0,
+    skipped_stale    INT8        NOT NULL DEFAULT 0,
+    given_up         INT8        NOT NULL DEFAULT 0
+);
+
+-- The events that a forward could not send: those that are tried again, and those that were given up.
+CREATE TABLE forward_failures (
+    forward          TEXT        COLLATE "C" NOT NULL,
+    seq              INT8        NOT NULL,
+    state            TEXT        COLLATE "C" NOT NULL,
+    attempts         INT4        NOT NULL,
+    timeouts         INT4        NOT NULL,
+    refusals         INT4        NOT NULL,
+    replay           BOOLEAN     NOT NULL,
+    even_old         BOOLEAN     NOT NULL,
+    last_failed_at   TIMESTAMPTZ NOT NULL,
+    next_attempt_at  TIMESTAMPTZ NOT NULL,
+    class            TEXT        COLLATE "C" NOT NULL,
+    status           INT4,
+    error            TEXT        COLLATE "C" NOT NULL,
+    PRIMARY KEY (forward, seq)
 );
 
 -- Statistics: how many rows the planner expects for a value that it does not see. By default it assumes the average of

@@ -23,6 +23,7 @@ CREATE TABLE events (
     deliveries       INTEGER NOT NULL,
     last_received_at TEXT    NOT NULL,
     signed           INTEGER NOT NULL,
+    forwarded        INTEGER NOT NULL DEFAULT 0,
     state            TEXT    NOT NULL,
     reason           TEXT,
     file_bytes       INTEGER,
@@ -262,6 +263,47 @@ CREATE TABLE api_tokens (
     revoked_at   TEXT,
     last_used_at TEXT
 ) STRICT;
+
+-- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
+-- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the
+-- pause raises the revision, by which that process learns of it.
+CREATE TABLE forwards (
+    name             TEXT    PRIMARY KEY,
+    position         INTEGER NOT NULL,
+    finished         TEXT    NOT NULL DEFAULT '[]',
+    paused           INTEGER NOT NULL DEFAULT 0,
+    pause_reason     TEXT,
+    revision         INTEGER NOT NULL DEFAULT 0,
+    lease_until      TEXT,
+    lease_token      INTEGER NOT NULL DEFAULT 0,
+    replay_position  INTEGER,
+    replay_until     INTEGER,
+    replay_finished  TEXT    NOT NULL DEFAULT '[]',
+    replay_even_old  INTEGER NOT NULL DEFAULT 0,
+    stopped_since    TEXT,
+    stopped_reason   TEXT,
+    delivered        INTEGER NOT NULL DEFAULT 0,
+    skipped_stale    INTEGER NOT NULL DEFAULT 0,
+    given_up         INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- The events that a forward could not send: those that are tried again, and those that were given up.
+CREATE TABLE forward_failures (
+    forward          TEXT    NOT NULL,
+    seq              INTEGER NOT NULL,
+    state            TEXT    NOT NULL,
+    attempts         INTEGER NOT NULL,
+    timeouts         INTEGER NOT NULL,
+    refusals         INTEGER NOT NULL,
+    replay           INTEGER NOT NULL,
+    even_old         INTEGER NOT NULL,
+    last_failed_at   TEXT    NOT NULL,
+    next_attempt_at  TEXT    NOT NULL,
+    class            TEXT    NOT NULL,
+    status           INTEGER,
+    error            TEXT    NOT NULL,
+    PRIMARY KEY (forward, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Indexes.
 --

@@ -20,6 +20,7 @@ mod check_config;
 mod completions;
 mod contact;
 mod doctor;
+mod forward;
 mod gateway;
 mod healthcheck;
 mod man;
@@ -88,6 +89,12 @@ enum Command {
     Gateway {
         #[command(subcommand)]
         command: gateway::GatewayCommand,
+    },
+    /// Manage the forwards, which hand events on to a bot or another receiver
+    #[command(after_help = "Example:\n  buzon forward list")]
+    Forward {
+        #[command(subcommand)]
+        command: forward::ForwardCommand,
     },
     /// Say which ids belong to one person, and show what events say about that
     #[command(after_help = "Example:\n  buzon contact link 123 176369157804064@lid 573001112233")]
@@ -214,6 +221,7 @@ pub fn run() -> ExitCode {
         Command::Restore(arguments) => backup::restore(arguments),
         Command::Media { command } => media::run(command),
         Command::Gateway { command } => gateway::run(command),
+        Command::Forward { command } => forward::run(command),
         Command::Contact { command } => contact::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{CommonArgs, store_options};
 use crate::app::Application;
 use crate::config::exposure::{Exposure, exposures};
-use crate::config::{Config, data_dir};
+use crate::config::{Config, ForwardConfig, data_dir};
 use crate::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
@@ -45,6 +45,9 @@ async fn serve(config: Config, no_migrate: bool) -> anyhow::Result<()> {
         () = &mut stop => return Ok(()),
     };
     store.set_time_zone(&config.time_zone).await?;
+    for forward in &config.forwards {
+        store.register_forward(&forward.name).await?;
+    }
     let application = Application::build(&config, store, Arc::new(SystemClock))?;
     if let Some(OpenError::Absent { path, folder }) = missing {
         info!("there was no database at {path}: a new one is made in {folder}");
@@ -114,7 +117,7 @@ fn greeting(config: &Config, application: &Application) -> String {
          \x20 to try the API     http://{api}/docs/\n\
          \x20 API token          {token}\n",
         media = media(config),
-        replays = replays(config),
+        replays = replays(config) + &forwards(config),
         register = urls(config),
         database = config.database,
         time_zone = config.time_zone,
@@ -126,6 +129,12 @@ fn replays(config: &Config) -> String {
     let Some(url) = config.replays_at() else { return String::new() };
     let count = config.gateway.tokens.len();
     format!("  failed deliveries  asked for again at {url} after an outage, of {count} instances\n")
+}
+
+/// Returns a line for each forward.
+fn forwards(config: &Config) -> String {
+    let line = |forward: &ForwardConfig| format!("  forward            {} to {}\n", forward.name, forward.destination);
+    config.forwards.iter().map(line).collect()
 }
 
 /// Says where files come from and where they are stored.

@@ -1,4 +1,4 @@
-//! The TOML file, which has settings with one value each, and `[[instances]]`.
+//! The TOML file, which has settings with one value each, `[[instances]]` and `[[forwards]]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::forwards::{self, FORWARDS, ForwardEntry};
 use super::{ConfigError, ConfiguredInstance, OwnSecrets};
 use domain::instance::InstanceId;
 
@@ -23,6 +24,7 @@ pub(super) struct ConfigFile {
     /// Every value as text. The elements of a list are joined with commas.
     pub(super) values: BTreeMap<String, String>,
     pub(super) instances: Vec<InstanceEntry>,
+    pub(super) forwards: Vec<ForwardEntry>,
 }
 
 /// An instance with the text of its secrets.
@@ -68,6 +70,10 @@ impl ConfigFile {
             Some(instances) => entries(&path, instances)?,
             None => vec![],
         };
+        let forwards = match table.remove(FORWARDS) {
+            Some(forwards) => forwards::entries(&path, forwards)?,
+            None => vec![],
+        };
         let mut values = BTreeMap::new();
         for (key, value) in table {
             let list = LISTS.contains(&key.as_str());
@@ -80,7 +86,7 @@ impl ConfigFile {
             })?;
             values.insert(key, text);
         }
-        Ok(Self { path, is_there: true, values, instances })
+        Ok(Self { path, is_there: true, values, instances, forwards })
     }
 }
 
@@ -197,7 +203,7 @@ fn token(fields: &mut Table) -> Result<Option<String>, String> {
 }
 
 /// Returns the elements of a list of texts. A missing list is empty.
-fn texts(list: Option<Value>) -> Option<Vec<String>> {
+pub(super) fn texts(list: Option<Value>) -> Option<Vec<String>> {
     let elements = match list {
         None => vec![],
         Some(Value::Array(elements)) => elements,

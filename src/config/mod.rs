@@ -21,11 +21,14 @@ use platform::outbound::plain_url;
 use store::Database;
 
 mod file;
+mod forwards;
 mod gateway;
+mod keys;
 mod media;
 mod placeholder;
 mod sources;
 
+pub use forwards::ForwardConfig;
 pub use gateway::{GatewayConfig, gateway_token};
 pub use media::MediaConfig;
 pub use sources::{Flags, SettingLine, SettingSources, SettingsFile};
@@ -73,6 +76,8 @@ pub struct Config {
     pub time_zone: Zone,
     pub gateway: GatewayConfig,
     pub media: MediaConfig,
+    /// The receivers that events are handed on to.
+    pub forwards: Vec<ForwardConfig>,
     /// The levels that are logged, by the module that writes.
     pub log: Targets,
     pub secret_places: SecretPlaces,
@@ -153,10 +158,12 @@ impl Config {
             time_zone: sources.required("time_zone", Zone::parse)?,
             gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
+            forwards: sources.forwards().iter().map(|entry| entry.forward.clone()).collect(),
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
             secret_places: sources.secret_places(),
         };
+        forwards::refuse_own(&config, sources.forwards())?;
         config.contradiction().map_or(Ok(config), |(key, problem)| Err(ConfigError::new(sources.place(key), problem)))
     }
 

@@ -10,13 +10,19 @@ const PLACEHOLDERS: [&str; 7] =
 /// Refuses placeholders in settings.
 ///
 /// # Errors
-/// If a setting, or a secret or token of an instance, contains a placeholder.
+/// If a setting, a secret or token of an instance, or the URL of a forward contains a placeholder.
 pub(super) fn refuse(sources: &SettingSources) -> Result<(), ConfigError> {
     let instances = sources.instances().iter().flat_map(|entry| {
         let texts = entry.secrets.iter().chain(&entry.token);
         texts.map(|text| (format!("{}: instance {}", entry.place, entry.instance.id), text.as_str()))
     });
-    let found = sources.given().chain(instances).find_map(|(place, text)| {
+    let given = sources.given().chain(instances).map(|(place, text)| (place, text.to_owned()));
+    // A host is in lower case there.
+    let forwards = sources.forwards().iter().map(|entry| {
+        let place = format!("{}: forward {}", entry.place, entry.forward.name);
+        (place, entry.forward.destination.url().as_str().to_ascii_uppercase())
+    });
+    let found = given.chain(forwards).find_map(|(place, text)| {
         let placeholder = PLACEHOLDERS.into_iter().find(|placeholder| text.contains(placeholder))?;
         Some(ConfigError::new(place, format!("{placeholder} is a placeholder; write your own value in its place")))
     });

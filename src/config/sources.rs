@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, InstanceEntry};
+use super::forwards::{FORWARDS, ForwardEntry};
+use super::keys::{ENV_PREFIX, unknown_key, variables};
 use super::{ConfigError, SecretPlaces, placeholder};
 
 /// The file that is read if none is named.
@@ -16,8 +18,6 @@ const DATABASE_URL: &str = "database_url";
 const DATABASE_FILE: &str = "buzon.db";
 const MEDIA_STORE: &str = "media_store";
 const MEDIA_FOLDER: &str = "media";
-const ENV_PREFIX: &str = "BUZON_";
-const FOREIGN_PREFIXES: [&str; 3] = ["BUZON_TEST_", "BUZON_SERVICE_", "BUZON_PORT_"];
 /// The environment variable that names the file.
 const CONFIG_VARIABLE: &str = "BUZON_CONFIG";
 const FILE_SUFFIX: &str = "_file";
@@ -145,6 +145,7 @@ pub struct SettingsFile {
 pub struct SettingSources {
     found: BTreeMap<&'static str, FoundSetting>,
     instances: Vec<InstanceEntry>,
+    forwards: Vec<ForwardEntry>,
     file: SettingsFile,
 }
 
@@ -190,7 +191,7 @@ impl SettingSources {
         // The path stays relative if the working folder is gone.
         let path = std::path::absolute(&file.path).unwrap_or(file.path);
         let settings_file = SettingsFile { path, is_there: file.is_there };
-        let sources = Self { found, instances: file.instances, file: settings_file };
+        let sources = Self { found, instances: file.instances, forwards: file.forwards, file: settings_file };
         placeholder::refuse(&sources)?;
         Ok(sources)
     }
@@ -205,8 +206,10 @@ impl SettingSources {
         let secrets: Vec<_> =
             found.filter(|(setting, found)| setting.is_secret(&found.text)).map(|(_, found)| found).collect();
         let named = secrets.iter().filter_map(|found| found.file.clone());
+        let forwards = self.forwards.iter().flat_map(|entry| entry.secret_files.clone());
+        let instances = self.instances.iter().flat_map(|entry| entry.secret_files.clone());
         SecretPlaces {
-            files: named.chain(self.instances.iter().flat_map(|entry| entry.secret_files.clone())).collect(),
+            files: named.chain(instances).chain(forwards).collect(),
             command_line: secrets.iter().any(|found| matches!(found.place, SettingPlace::Flag(_))),
         }
     }
@@ -225,11 +228,21 @@ impl SettingSources {
             value: entry.to_string(),
             place: entry.place.clone(),
         };
-        SETTINGS.iter().map(setting).chain(self.instances.iter().map(instance)).collect()
+        let forward = |entry: &ForwardEntry| SettingLine {
+            key: "forward".to_owned(),
+            value: entry.to_string(),
+            place: entry.place.clone(),
+        };
+        let instances = self.instances.iter().map(instance);
+        SETTINGS.iter().map(setting).chain(instances).chain(self.forwards.iter().map(forward)).collect()
     }
 
     pub(super) fn instances(&self) -> &[InstanceEntry] {
         &self.instances
+    }
+
+    pub(super) fn forwards(&self) -> &[ForwardEntry] {
+        &self.forwards
     }
 
     /// Returns every text that is not a default, with its place.
@@ -348,25 +361,6 @@ fn config_file(
     }
 }
 
-/// Returns the environment variables that are meant for buzon.
-fn variables(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<BTreeMap<String, String>, ConfigError> {
-    let named = environment.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = named.filter(|(name, _)| name.starts_with(ENV_PREFIX) && !is_foreign(name));
-    ours.map(|(name, value)| match value.into_string() {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(ConfigError::new(name, "it is not UTF-8 text")),
-    })
-    .collect()
-}
-
-/// Returns whether another program sets this variable with our prefix: the tests, or Kubernetes for a Service named
-/// buzon.
-fn is_foreign(name: &str) -> bool {
-    name == "BUZON_PORT" || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
     let variables = SETTINGS.iter().flat_map(Setting::keys).map(|key| variable(&key));
     let known: Vec<String> = variables.chain([CONFIG_VARIABLE.to_owned()]).collect();
@@ -377,20 +371,10 @@ fn check_variables(environment: &BTreeMap<String, String>) -> Result<(), ConfigE
 }
 
 fn check_keys(file: &file::ConfigFile) -> Result<(), ConfigError> {
-    let known: Vec<String> = SETTINGS.iter().flat_map(Setting::keys).chain([file::INSTANCES.to_owned()]).collect();
+    let known: Vec<String> =
+        SETTINGS.iter().flat_map(Setting::keys).chain([file::INSTANCES, FORWARDS].map(str::to_owned)).collect();
     match file.values.keys().find(|key| !known.contains(key)) {
         Some(unknown) => Err(unknown_key(&SettingPlace::File(file.path.clone(), unknown.clone()), unknown, &known)),
         None => Ok(()),
-    }
-}
-
-fn unknown_key(place: &dyn fmt::Display, unknown: &str, known: &[String]) -> ConfigError {
-    /// The similarity above which a key is taken for a misspelling of another one.
-    const ALIKE: f64 = 0.8;
-    let likeness = |key: &String| strsim::normalized_damerau_levenshtein(unknown, key);
-    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|key| likeness(key) > ALIKE);
-    match nearest {
-        Some(nearest) => ConfigError::new(place, format!("there is no such setting; did you mean {nearest}?")),
-        None => ConfigError::new(place, "there is no such setting; the README lists them"),
     }
 }

@@ -14,6 +14,7 @@ use platform::tls;
 mod clock;
 mod database;
 mod disk;
+mod forwards;
 mod gateway;
 mod media;
 mod prober;
@@ -48,6 +49,7 @@ pub async fn examine(config: &Config) -> Result<Report, reqwest::Error> {
     report.add(disk::check(config));
     let id = found.as_ref().and_then(|found| found.id.as_deref());
     report.add([media::check(config, id).await]);
+    report.add(forwards::check(config).await);
     let (gateway, gateway_time) = gateway::check(config, &client).await;
     report.add(gateway);
     let database_time = found.as_ref().and_then(|found| found.sample.clone());

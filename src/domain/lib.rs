@@ -5,12 +5,15 @@
 //! [`event::document`] and [`event`] read it, [`event::batch`] folds a batch into one row per key, and [`message`]
 //! (with its acks and reactions), [`chat`] and [`media`] hold the rules of their tables.
 //!
+//! [`forward`] has the rules for handing events on.
+//!
 //! For reading, [`page`] has the cursors of lists, [`search`] the words of texts ([`vcard`] reads those in contacts), [`statistics`] the figures, and
 //! [`time`] the time zones and calendars. [`access`] also decides who may read what.
 
 pub mod access;
 pub mod chat;
 pub mod event;
+pub mod forward;
 pub mod instance;
 pub mod media;
 pub mod message;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +95,8 @@ pub struct IngestWriter(JoinHandle<()>);
 pub struct CommitListeners {
     /// Notified of every commit.
     pub committed: Arc<Notify>,
+    /// Changes with every commit, for those who each want to know of all.
+    pub commits: watch::Sender<u64>,
     /// Notified of every commit after which there is a file to be saved.
     pub media: Arc<Notify>,
     /// Counts every commit and every refused event.

@@ -176,6 +176,7 @@ impl Committer {
         self.listeners.meters.events.commit(&part.events, &receipts, took);
         self.listeners.summary.count(&part.events, &receipts);
         self.listeners.committed.notify_one();
+        self.listeners.commits.send_modify(|count| *count += 1);
         self.listeners.outage.store();
         if part.events.iter().any(Event::asks_for_media) {
             self.listeners.media.notify_one();

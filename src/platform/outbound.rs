@@ -23,6 +23,50 @@ pub fn client() -> Result<ClientBuilder, reqwest::Error> {
         .tls_certs_merge(roots))
 }
 
+/// Reads the certificates of a PEM file. Returns `None` if it holds none.
+pub fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
+    Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty())
+}
+
+/// The reason why a server gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The host has no address.
+    Dns,
+    /// The connection cannot be encrypted, or the certificate is not trusted.
+    Tls,
+    /// The server has the request, and has not answered in time.
+    Timeout,
+    /// The connection failed or broke off.
+    Network,
+}
+
+impl Silence {
+    pub fn of(error: &reqwest::Error) -> Self {
+        let (mut cause, mut found) = (error.source(), None);
+        while let Some(current) = cause.filter(|_| found.is_none()) {
+            if is_tls(current) {
+                found = Some(Self::Tls);
+            } else if current.to_string() == "dns error" {
+                found = Some(Self::Dns);
+            }
+            cause = current.source();
+        }
+        match found {
+            Some(found) => found,
+            None if error.is_timeout() && !error.is_connect() => Self::Timeout,
+            None => Self::Network,
+        }
+    }
+}
+
+/// Returns whether an error is one of TLS. Libraries wrap it in several errors of input and output, which do not name it as
+/// their source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
+}
+
 /// Returns why a server gave no answer, for a person. The text names the host and port and nothing else of the URL,
 /// which may hold a secret.
 pub fn unanswered(error: &reqwest::Error) -> String {

@@ -39,6 +39,10 @@ pub use read::messages::{MessageDetail, MessageReport};
 pub use read::reactions::ReactionFilter;
 pub use read::statistics::StatisticsFilter;
 pub use write::events::EventStore;
+pub use write::forwards::{
+    AckOwner, FailureState, ForwardClaim, ForwardCounts, ForwardFailure, ForwardReport, ForwardSave, ForwardSignal,
+    ForwardState, ForwardStore, ReplayState, ResumeFrom,
+};
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
 pub use write::persons::names::GivenName;
@@ -50,7 +54,15 @@ use read::Queries;
 /// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
 #[async_trait]
 pub trait Store:
-    EventStore + MediaStore + MediaReports + ObjectStore + PersonStore + TokenStore + ZoneStore + Availability
+    EventStore
+    + ForwardStore
+    + MediaStore
+    + MediaReports
+    + ObjectStore
+    + PersonStore
+    + TokenStore
+    + ZoneStore
+    + Availability
 {
     /// Begins a question, on a connection of its own: all of its statements see the same rows.
     async fn read(&self) -> Result<Box<dyn Queries>, StoreError>;

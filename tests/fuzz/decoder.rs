@@ -170,7 +170,8 @@ fn the_state_the_reason_and_the_effect_of_an_interpretation_agree() {
         let is_test = interpretation.subject.event_type.as_deref() == Some(TEST_WEBHOOK);
         match interpretation.state {
             EventState::Quarantined => {
-                let known = ["not_json", "not_an_object", "instance_mismatch", "missing", "too_long", "unusable"];
+                let known =
+                    ["not_json", "not_an_object", "instance_mismatch", "missing", "too_long", "unusable", "reserved"];
                 prop_assert!(known.contains(&word), "{}", words);
                 prop_assert_eq!(&interpretation.effect, &Effect::Nothing);
             }

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod gateway;
 pub mod hostile;
 pub mod program;
+pub mod receiver;
 pub mod s3;
 
 use std::time::Duration;

@@ -11,6 +11,8 @@ pub enum Defect {
     Missing(&'static str),
     /// A field that is part of a unique key is longer than its limit.
     TooLong(&'static str),
+    /// The value is one that only buzon itself may use.
+    Reserved(&'static str),
     /// An id cannot be stored unchanged: it has a NUL or broken text, is a number beyond 64 bits, or no text at all.
     Unusable(&'static str),
 }
@@ -24,6 +26,7 @@ impl Defect {
             Self::InstanceMismatch => "instance_mismatch".to_owned(),
             Self::Missing(field) => format!("missing:{field}"),
             Self::TooLong(field) => format!("too_long:{field}"),
+            Self::Reserved(field) => format!("reserved:{field}"),
             Self::Unusable(field) => format!("unusable:{field}"),
         }
     }

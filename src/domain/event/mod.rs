@@ -11,6 +11,7 @@ use crate::access::signature::{Keyring, Signer};
 use crate::chat::chat_id;
 use crate::event::defect::Defect;
 use crate::event::document::{BodyText, Document};
+use crate::forward::RESERVED_TYPES;
 use crate::message::ack::MessageAck;
 use crate::message::reaction::MessageReaction;
 use crate::time::timestamp::Timestamp;
@@ -18,6 +19,7 @@ use crate::time::timestamp::Timestamp;
 pub mod batch;
 pub mod defect;
 pub mod document;
+pub mod event_id;
 
 /// The limit for `event_type`. The guide's types have up to 16 bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
@@ -90,6 +92,8 @@ pub struct Event {
     pub received_at: Timestamp,
     /// True if a signature was verified.
     pub signed: bool,
+    /// True if another buzon has handed the event on. Such an event is not handed on again.
+    pub forwarded: bool,
     pub interpretation: Interpretation,
 }
 
@@ -129,6 +133,7 @@ impl Event {
             mismatched_instance: stated.filter(|stated| *stated != instance_id),
             body_sha256: Sha256::digest(&body).into(),
             signed: *signer != Signer::Nobody,
+            forwarded: false,
             instance_id,
             body,
             received_at,
@@ -140,7 +145,16 @@ impl Event {
     pub fn of_ledger(instance_id: InstanceId, body: Vec<u8>, received_at: Timestamp, signed: bool) -> Self {
         let interpretation = Interpretation::of_ledger(&body, &instance_id, received_at);
         let body_sha256 = Sha256::digest(&body).into();
-        Self { instance_id, mismatched_instance: None, body, body_sha256, received_at, signed, interpretation }
+        Self {
+            instance_id,
+            mismatched_instance: None,
+            body,
+            body_sha256,
+            received_at,
+            signed,
+            forwarded: false,
+            interpretation,
+        }
     }
 
     /// Reads the instance that a body states, without deciding whether to believe it.
@@ -221,8 +235,10 @@ impl Effect {
             "message_received" => message(document, false, arrival),
             "message_sent" => message(document, true, arrival),
             MESSAGE_REVOKED | MESSAGE_DELETED => revocation(document, arrival),
-            "ack_update" => ack(document, instance_id, arrival),
+            ACK_UPDATE => ack(document, instance_id, arrival),
             MESSAGE_REACTION => reaction(document, instance_id, arrival),
+            SECRET_CHECK => Ok(Self::Nothing),
+            reserved if reserved.starts_with(RESERVED_TYPES) => Err(Defect::Reserved("event_type")),
             _ => Ok(Self::Nothing),
         }
     }
@@ -230,6 +246,8 @@ impl Effect {
 
 /// The field with the time of a message or reaction.
 const TIMESTAMP: &str = "timestamp";
+
+pub(crate) const ACK_UPDATE: &str = "ack_update";
 
 const MESSAGE_REACTION: &str = "message_reaction";
 
@@ -245,15 +263,8 @@ pub const TEST_WEBHOOK: &str = "test_webhook";
 pub const SECRET_CHECK: &str = "buzon_secret_check";
 
 /// The types of the guide's five events, and those of deletions.
-pub const EVENT_TYPES: [&str; 7] = [
-    "message_received",
-    "message_sent",
-    "ack_update",
-    MESSAGE_REACTION,
-    TEST_WEBHOOK,
-    MESSAGE_REVOKED,
-    MESSAGE_DELETED,
-];
+pub const EVENT_TYPES: [&str; 7] =
+    ["message_received", "message_sent", ACK_UPDATE, MESSAGE_REACTION, TEST_WEBHOOK, MESSAGE_REVOKED, MESSAGE_DELETED];
 
 fn message(document: &mut Document<'_>, sent: bool, arrival: Timestamp) -> Result<Effect, Defect> {
     Ok(Effect::Message(Arc::new(MessageCopy::read(document, sent, arrival)?)))
@@ -317,6 +328,7 @@ mod tests {
             ),
             (r#"{"event_type":"message_reaction","from_number":"5","reaction":"x"}"#, "missing:message_id"),
             (r#"{"event_type":"message_reaction","message_id":"5","reaction":"x"}"#, "missing:from_number"),
+            (r#"{"event_type":"buzon_erased","id":"A"}"#, "reserved:event_type"),
         ] {
             assert_eq!(quarantine(body), reason, "{body}");
         }

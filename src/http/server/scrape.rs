@@ -22,9 +22,10 @@ use crate::http::store_handle::StoreHandle;
 use crate::ingest::Ingest;
 use crate::media::MediaCapacity;
 use domain::access::scope::Scope;
+use domain::forward::ForwardName;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
-use platform::meters::Meters;
+use platform::meters::{ForwardGauges, Meters};
 use store::{Store, StoreError};
 
 /// The maximum time that a response waits for the database. Gauges that are not updated by then keep their values.
@@ -53,6 +54,8 @@ pub struct StoreGauges {
     clock: Arc<dyn Clock>,
     /// The instances that are exported first, if there are too many.
     configured: HashSet<InstanceId>,
+    /// The names of the configured forwards.
+    forwards: Vec<ForwardName>,
     next_update: Mutex<Instant>,
 }
 
@@ -104,8 +107,10 @@ impl StoreGauges {
         meters: Arc<Meters>,
         clock: Arc<dyn Clock>,
         configured: impl Iterator<Item = InstanceId>,
+        forwards: Vec<ForwardName>,
     ) -> Self {
-        Self { store, meters, clock, configured: configured.collect(), next_update: Mutex::new(Instant::now()) }
+        let next_update = Mutex::new(Instant::now());
+        Self { store, meters, clock, configured: configured.collect(), forwards, next_update }
     }
 
     /// Updates the gauges, unless that was done a short time ago. An update that takes too long goes on in the background.
@@ -134,6 +139,24 @@ impl StoreGauges {
         self.meters.show_last_events(&last);
         let jobs = store.count_media().await?;
         self.meters.show_media(&jobs, self.clock.now());
+        self.show_forwards(store).await
+    }
+
+    /// Shows the forwards that are configured. One that was removed would keep an alert.
+    async fn show_forwards(&self, store: &dyn Store) -> Result<(), StoreError> {
+        if self.forwards.is_empty() {
+            return Ok(());
+        }
+        let (reports, now) = (store.forwards().await?, self.clock.now());
+        for report in reports.iter().filter(|it| self.forwards.iter().any(|name| name.as_str() == it.name)) {
+            self.meters.show_forward(&ForwardGauges {
+                name: &report.name,
+                lag_events: report.lag_events,
+                lag_seconds: report.lag_seconds(now),
+                is_stopped: report.stopped_since.is_some(),
+                is_paused: report.paused,
+            });
+        }
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use crate::http::problem::Problem;
 use crate::ingest::Ingest;
 use domain::access::signature::{Keyring, SecretUsed, Signature, SignatureError, Signer};
 use domain::event::{Event, EventState, SECRET_CHECK, TEST_WEBHOOK};
+use domain::forward::EVENT_HEADER;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
 use platform::meters::Meters;
@@ -82,7 +83,8 @@ async fn accept(request: &HttpRequest, payload: &mut Payload, receiver: &Receive
     let body = body.inspect_err(|problem| receiver.note_unread(request, path, &signature, problem))?;
     let received = Instant::now();
     let signer = receiver.authenticate(request, path, &signature, &body)?;
-    let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
+    let mut event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
+    event.forwarded = request.headers().contains_key(EVENT_HEADER);
     let remark = LogRemark::of(&event);
     let receipt = receiver.ingest.submit(event).await?;
     receiver.meters.events.answer(received.elapsed());

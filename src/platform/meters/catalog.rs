@@ -95,6 +95,23 @@ pub(crate) const REPLAY_REQUESTS: Metric = metric(
     MetricKind::Counter,
     "What the gateway was asked after an outage, by its answer.",
 );
+pub(crate) const FORWARD_EVENTS: Metric = metric(
+    "buzon_forward_events_total",
+    MetricKind::Counter,
+    "Answers of the receivers of forwards, and events that ended without one, by outcome.",
+);
+pub(crate) const FORWARD_LAG_EVENTS: Metric = metric(
+    "buzon_forward_lag_events",
+    MetricKind::Gauge,
+    "Events of the ledger that a forward has not dealt with, at most 100,000.",
+);
+pub(crate) const FORWARD_LAG_SECONDS: Metric =
+    metric("buzon_forward_lag_seconds", MetricKind::Gauge, "Age of the oldest of these events; 0 where there is none.");
+pub(crate) const FORWARD_STATE: Metric = metric(
+    "buzon_forward_state",
+    MetricKind::Gauge,
+    "1 if a forward is stopped, because its receiver is away or wrong, or paused; else 0.",
+);
 pub(crate) const HTTP_REQUESTS: Metric = metric(
     "buzon_http_requests_total",
     MetricKind::Counter,
@@ -130,6 +147,10 @@ pub(crate) const ALL: &[Metric] = &[
     DISK_FREE,
     DISK_MIN_FREE,
     REPLAY_REQUESTS,
+    FORWARD_EVENTS,
+    FORWARD_LAG_EVENTS,
+    FORWARD_LAG_SECONDS,
+    FORWARD_STATE,
     HTTP_REQUESTS,
     LOG_LINES_LOST,
     TASK_RESTARTS,

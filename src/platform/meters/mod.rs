@@ -19,10 +19,12 @@ use domain::time::timestamp::Timestamp;
 
 mod catalog;
 mod events;
+mod forwards;
 pub mod process;
 
 use catalog::{Metric, MetricKind};
 pub use events::Events;
+pub use forwards::ForwardGauges;
 
 /// The maximum number of instances whose last event is exported. Further instances are only counted.
 pub const MAX_INSTANCES: usize = 1_000;

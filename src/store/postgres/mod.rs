@@ -41,7 +41,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 21] = [
     MIGRATIONS_TABLE,
     "api_tokens",
     "chat_aliases",
@@ -51,6 +51,8 @@ const TABLES: [&str; 19] = [
     "chat_names",
     "chats",
     "events",
+    "forward_failures",
+    "forwards",
     "installation",
     "ledger_clock",
     "media",

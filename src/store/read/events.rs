@@ -196,6 +196,17 @@ impl dyn Store + '_ {
     }
 }
 
+impl dyn Store + '_ {
+    /// Returns the first number of an event that arrived at `at` or later.
+    pub async fn first_seq_from(&self, at: Timestamp) -> Result<i64, StoreError> {
+        let mut queries = self.read().await?;
+        let clock = queries.clock().await?;
+        let first = first_from(&mut *queries, at, clock).await?;
+        queries.end().await?;
+        Ok(first)
+    }
+}
+
 async fn page(
     queries: &mut dyn Queries,
     scope: &Scope,

@@ -1,9 +1,10 @@
-//! The write side: a batch of events and its consequences, media jobs, and the rebuild.
+//! The write side: a batch of events and its consequences, media jobs, forwards, and the rebuild.
 
 pub(crate) mod acks;
 pub(crate) mod chats;
 pub(crate) mod events;
 pub(crate) mod folding;
+pub(crate) mod forwards;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod objects;

@@ -12,6 +12,7 @@ use crate::support::events::{SECRET, received};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::Buzon;
+use crate::support::receiver::EventReceiver;
 
 const DOCUMENT: &str = include_str!("../../../docs/metrics.md");
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
@@ -26,6 +27,8 @@ async fn exported(world: &World) -> Exposition {
     let gateway = FileServer::start().await;
     gateway.reply("/a.jpg", Reply::file(b"a file"));
     let origin = gateway.url("");
+    let receiver = EventReceiver::start().await;
+    std::fs::write(world.folder.path().join("buzon.toml"), receiver.settings("")).expect("there is room");
     let buzon = Buzon::serve(world, &[("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_GATEWAY_URL", &origin)]).await;
     buzon.deliver(received("A", json!({"type": "image", "media_url": "/a.jpg"}))).await.accepted();
     buzon.deliver(b"not an event".to_vec()).await.accepted();

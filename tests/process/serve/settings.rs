@@ -160,6 +160,8 @@ async fn the_settings_of_a_bucket_are_taken_from_a_file_and_its_keys_are_never_s
 #[test]
 async fn the_settings_file_is_checked_in_the_same_way() {
     let instance = |fields: &str| format!("[[instances]]\nid = \"7\"\n{fields}\n");
+    let forward =
+        |name: &str, url: &str, fields: &str| format!("[[forwards]]\nname = \"{name}\"\nurl = \"{url}\"\n{fields}\n");
     for (file, problem) in [
         ("listen = \"127.0.0.1:1\"\nlisten_to = 1\n".to_owned(), "listen_to"),
         ("listen = \n".to_owned(), "line 1"),
@@ -189,6 +191,29 @@ async fn the_settings_file_is_checked_in_the_same_way() {
         ("instances = 7\n".to_owned(), "[[instances]]"),
         ("media_origins = [\"https://a.example.com\", \"b\"]\n".to_owned(), "media_origins"),
         ("media_redirect = true\n".to_owned(), "only a bucket"),
+        ("forwards = 7\n".to_owned(), "[[forwards]]"),
+        (forward("bot", "http://127.0.0.1:1/", ""), "max_age is missing"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"1\""), "such as 1h"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\ntimeout = \"121s\""), "1s to 120s"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\nevents = []"), "events names nothing"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\nsecret = \"x\""), "a forward has no secret"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\nurl_file = \"x\""), "say the same thing"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\nca_file = \"secret\""), "no certificates in PEM"),
+        (forward("bot", "http://127.0.0.1:1/", "max_age = \"none\"\nsecret_file = \"no-such\""), "no-such"),
+        (forward("Bot", "http://127.0.0.1:1/", "max_age = \"none\""), "a forward's name has"),
+        (forward("bot", "ftp://127.0.0.1/", "max_age = \"none\""), "expected a URL"),
+        (
+            forward("bot", &format!("http://u:{SHORT}@a/").replace(' ', "-"), "max_age = \"none\""),
+            "with a user or password",
+        ),
+        (forward("bot", "http://localhost:8080/x", "max_age = \"none\""), "is this buzon itself"),
+        (
+            "public_url = \"https://b.example.com\"\nwebhook_secret_file = \"secret\"\n".to_owned()
+                + &forward("bot", "https://b.example.com/webhook/7", "max_age = \"none\""),
+            "is this buzon itself",
+        ),
+        (forward("bot", "http://a/1", "max_age = \"none\"").repeat(2), "two forwards named bot"),
+        (forward("bot", "http://YOUR-HOST/1", "max_age = \"none\""), "YOUR-HOST is a placeholder"),
     ] {
         let said = refusal(&[], &file).await;
         assert!(said.contains("buzon.toml") || said.contains("instances"), "{said}");

@@ -6,6 +6,7 @@ mod chats;
 mod dropped_rows;
 mod edits;
 mod events;
+mod forwards;
 mod media_jobs;
 mod message_copies;
 mod messages;

@@ -13,6 +13,7 @@ use crate::StoreError;
 use crate::admin::copies::CopyError;
 use crate::admin::schema::RESTORING;
 use crate::postgres::{BEGIN, COMMIT};
+use domain::forward::PAUSED_BY_RESTORE;
 
 /// The `application_name` of the programs of a backup.
 pub(crate) const APPLICATION: &str = "buzon backup";
@@ -53,13 +54,17 @@ pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), CopyError
     Ok(())
 }
 
-/// Gives the database its id and removes the mark, in one transaction.
+/// Gives the database its id, pauses its forwards, which would send again what they sent since the copy, and removes the
+/// mark, in one transaction.
 pub(crate) async fn end(connection: &mut PgConnection, database_id: &str) -> Result<(), StoreError> {
     connection.execute(BEGIN).await?;
     let named = sqlx::query!("UPDATE installation SET database_id = $1", database_id).execute(&mut *connection).await?;
     if named.rows_affected() != 1 {
         return Err(StoreError::Swallowed { table: "installation" });
     }
+    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = $1, lease_until = NULL", PAUSED_BY_RESTORE)
+        .execute(&mut *connection)
+        .await?;
     connection.execute(UNMARK).await?;
     connection.execute(COMMIT).await?;
     Ok(())

@@ -23,13 +23,14 @@ impl EventRows for PgConnection {
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
-                received_at, deliveries, last_received_at, signed, state, reason, file_bytes,
+                received_at, deliveries, last_received_at, signed, forwarded, state, reason, file_bytes,
                 quoted_message_id
             )
             SELECT *
             FROM unnest(
                 $1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[],
-                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::int8[], $15::text[]
+                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::bool[], $13::text[],
+                $14::text[], $15::int8[], $16::text[]
             )
             ON CONFLICT (instance_id, body_sha256) DO UPDATE
             SET deliveries = events.deliveries + excluded.deliveries,
@@ -47,6 +48,7 @@ impl EventRows for PgConnection {
             &column(&rows, |row| row.deliveries),
             column(&rows, |row| row.last_received_at) as _,
             &column(&rows, |row| row.signed),
+            &column(&rows, |row| row.forwarded),
             column(&rows, |row| row.state) as _,
             column(&rows, |row| row.reason) as _,
             column(&rows, |row| row.file_bytes) as _,

@@ -18,6 +18,7 @@ use crate::StoreError;
 use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, known, objects};
 use crate::sqlite::lock::{Lock, beside, unusable};
 use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
+use domain::forward::PAUSED_BY_RESTORE;
 use platform::private_folder;
 
 /// The table that every database has that can be copied.
@@ -194,10 +195,13 @@ async fn contents(connection: &mut SqliteConnection) -> Result<Contents, CopyErr
     Ok(Contents { kind: DatabaseKind::Sqlite, database_id, schema_version, last_seq, postgres: None })
 }
 
-/// Gives a database its id, and the journal mode that all databases of buzon have.
+/// Gives a database its id, pauses its forwards, which would send again what they sent since the copy, and sets the journal mode that all databases of buzon have.
 async fn rename_database(path: &Path, database_id: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
     let mut connection = options.disable_statement_logging().connect().await?;
     sqlx::query!("UPDATE installation SET database_id = ?1 WHERE id = 1", database_id).execute(&mut connection).await?;
+    sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = ?1, lease_until = NULL", PAUSED_BY_RESTORE)
+        .execute(&mut connection)
+        .await?;
     Ok(connection.close().await?)
 }

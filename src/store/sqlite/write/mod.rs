@@ -3,6 +3,7 @@
 pub(crate) mod acks;
 pub(crate) mod chats;
 pub(crate) mod events;
+pub(crate) mod forwards;
 pub(crate) mod media;
 pub(crate) mod messages;
 pub(crate) mod objects;
