@@ -18,6 +18,7 @@ use crate::time::timestamp::Timestamp;
 pub mod batch;
 pub mod defect;
 pub mod document;
+pub mod event_id;
 
 /// The limit for `event_type`. The guide's types have up to 16 bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
