@@ -25,6 +25,7 @@ CREATE TABLE events (
     signed           BOOLEAN     NOT NULL,
     state            TEXT        COLLATE "C" NOT NULL,
     reason           TEXT        COLLATE "C",
+    file_bytes       INT8,
     PRIMARY KEY (instance_id, body_sha256)
 );
 
@@ -89,6 +90,15 @@ CREATE TABLE chat_links_owner (
     PRIMARY KEY (instance_id, a, b)
 );
 
+-- The last name that the owner gave each chat. NULL if it was taken back.
+CREATE TABLE chat_names (
+    instance_id TEXT   COLLATE "C" NOT NULL,
+    chat_id     TEXT   COLLATE "C" NOT NULL,
+    name        TEXT,
+    seq         BIGINT NOT NULL,
+    PRIMARY KEY (instance_id, chat_id)
+);
+
 -- The ids of persons whose conversations have another id. This follows from the two tables above. An id that was an alias
 -- and is none any more has itself for its chat.
 CREATE TABLE chat_aliases (
@@ -134,6 +144,7 @@ CREATE TABLE chats (
     instance_id       TEXT        COLLATE "C" NOT NULL,
     chat_id           TEXT        COLLATE "C" NOT NULL,
     name              TEXT        COLLATE "C",
+    given_name        TEXT,
     name_at           TIMESTAMPTZ,
     name_message_id   TEXT        COLLATE "C",
     name_seq          INT8,
@@ -323,6 +334,8 @@ CREATE INDEX chat_aliases_chat ON chat_aliases (instance_id, chat_id);
 -- The feed walks over the changes, either all of them or those of an instance.
 CREATE INDEX chat_aliases_changed ON chat_aliases (seq);
 CREATE INDEX chat_aliases_changed_of ON chat_aliases (instance_id, seq);
+CREATE INDEX chat_names_changed ON chat_names (seq);
+CREATE INDEX chat_names_changed_of ON chat_names (instance_id, seq);
 
 CREATE INDEX message_acks_received ON message_acks (instance_id, received_at, message_id, ack);
 CREATE INDEX message_acks_word ON message_acks (instance_id, ack, received_at, message_id)
@@ -400,7 +413,7 @@ SELECT
     m.id,
     m.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     m.kind,
     m.is_group,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
@@ -481,7 +494,7 @@ SELECT
     c.instance_id,
     c.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     c.kind,
     c.kind = 'group' AS is_group,
     c.message_count,
@@ -502,12 +515,33 @@ FROM chats AS c
 LEFT JOIN messages AS last ON last.instance_id = c.instance_id AND last.id = c.last_message_id
 WHERE c.last_message_at IS NOT NULL;
 
+-- The ids of each person with whom there is a conversation.
+CREATE VIEW v_contact_ids AS
+SELECT
+    c.instance_id,
+    c.chat_id,
+    c.contact,
+    coalesce(c.given_name, c.name) AS contact_name,
+    c.chat_id AS id
+FROM chats AS c
+WHERE c.kind = 'person'
+UNION ALL
+SELECT
+    c.instance_id,
+    c.chat_id,
+    c.contact,
+    coalesce(c.given_name, c.name),
+    a.alias
+FROM chats AS c
+JOIN chat_aliases AS a ON a.instance_id = c.instance_id AND a.chat_id = c.chat_id
+WHERE a.alias <> a.chat_id;
+
 CREATE VIEW v_unanswered AS
 SELECT
     c.instance_id,
     c.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     c.kind,
     c.waiting_since,
     c.waiting_since AT TIME ZONE 'UTC' + (
@@ -529,7 +563,7 @@ SELECT
     r.instance_id,
     r.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     r.kind,
     r.waiting_since,
     r.answered_at,
@@ -565,7 +599,7 @@ SELECT
     r.local_time::date AS local_day,
     m.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     m.kind,
     CASE WHEN m.from_me THEN 'outgoing' WHEN NOT m.from_me THEN 'incoming' END AS direction,
     m.type,
@@ -602,7 +636,7 @@ SELECT
     f.message_id,
     m.chat_id,
     c.contact,
-    c.name AS contact_name,
+    coalesce(c.given_name, c.name) AS contact_name,
     m.kind,
     CASE WHEN m.from_me THEN 'outgoing' ELSE 'incoming' END AS direction,
     coalesce(m.group_sender, m.from_id) AS author,

@@ -35,12 +35,14 @@ pub use read::events::{EventDetail, EventFilter, EventReport};
 pub use read::feed::{Feed, FeedChat, FeedEvent, FeedFile, FeedFilter, FeedItem};
 pub use read::instances::{InstanceReport, Occurrence};
 pub use read::media::{JobFilter, JobReport, MediaFilter, MediaReports};
-pub use read::messages::{MessageDetail, MessageFilter, MessageReport};
+pub use read::messages::filter::MessageFilter;
+pub use read::messages::{MessageDetail, MessageReport};
 pub use read::reactions::ReactionFilter;
 pub use read::statistics::StatisticsFilter;
 pub use write::events::EventStore;
 pub use write::media::{JobClaim, MediaStore};
 pub use write::objects::ObjectStore;
+pub use write::persons::names::GivenName;
 pub use write::persons::{KnownPersons, OwnerWord, PersonStore};
 pub use write::rebuild::{Aim, Difference, RebuildStage};
 

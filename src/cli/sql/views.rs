@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 /// The views with what each one shows.
-pub(super) const VIEWS: [(&str, &str); 12] = [
+pub(super) const VIEWS: [(&str, &str); 13] = [
     ("v_messages", "every message: who, when, what, its file, its reactions, how far it has come"),
     ("v_chats", "every chat: with whom, its latest message, how many there are"),
+    ("v_contact_ids", "all ids of each person with whom there is a conversation"),
     ("v_unanswered", "who waits for an answer, since when, and what they asked"),
     ("v_response_times", "each time that somebody waited and was answered, and how long it took"),
     ("v_daily", "for each instance and day: messages in and out, chats, how far messages have come"),

@@ -100,6 +100,12 @@ impl Event {
         matches!(&self.interpretation.effect, Effect::Message(copy) if copy.fields.media_url.is_some())
     }
 
+    /// Returns the bytes of the body that are a file, if there are any.
+    pub fn file_bytes(&self) -> Option<i64> {
+        let Effect::Message(copy) = &self.interpretation.effect else { return None };
+        i64::try_from(copy.file_bytes).ok().filter(|bytes| *bytes > 0)
+    }
+
     /// Decides which instance a verified body belongs to, and interprets it. This never fails: a body that cannot be
     /// understood is quarantined.
     pub fn read(

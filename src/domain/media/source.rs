@@ -62,6 +62,23 @@ pub fn column(media_url: String) -> String {
     format!("data:{};sha256={}", content_type.as_deref().unwrap_or(UNSTATED_TYPE), hex::encode(hash))
 }
 
+/// Returns the text of an event without the bytes of files in it, for lists: `data:image/jpeg;base64,…`.
+pub fn without_files(text: &str) -> Cow<'_, str> {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(begin) = rest.find("\"data:") {
+        let end = begin + 1 + rest[begin + 1..].find('"').unwrap_or(rest.len() - begin - 1);
+        match rest[..end].split_at(begin).1.find(',') {
+            Some(comma) => {
+                shown.push_str(&rest[..=begin + comma]);
+                shown.push('…');
+            }
+            None => shown.push_str(&rest[..end]),
+        }
+        rest = &rest[end..];
+    }
+    if shown.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(shown + rest) }
+}
+
 /// Returns whether a source, in either form, is a file inside the event.
 pub fn is_inline(source: &str) -> bool {
     !matches!(DataUrl::process(source), Err(DataUrlError::NotADataUrl))
@@ -126,6 +143,23 @@ fn decoded(url: &str, max_size: u64) -> Result<Vec<u8>, UnreadableData> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_shows_events_without_the_bytes_of_their_files() {
+        for (text, shown) in [
+            (
+                r#"{"media_url":"data:image/jpeg;base64,aG9sYQ==","id":"A"}"#,
+                r#"{"media_url":"data:image/jpeg;base64,…","id":"A"}"#,
+            ),
+            (r#"{"a":"data:,x","b":"data:;base64,eHg"#, r#"{"a":"data:,…","b":"data:;base64,…"#),
+            (r#"{"body":"data: no file","id":"A"}"#, r#"{"body":"data: no file","id":"A"}"#),
+            (r#"{"body":"data"#, r#"{"body":"data"#),
+            (r#"{"body":"data:"#, r#"{"body":"data:"#),
+            (r#"{"body":"hola"}"#, r#"{"body":"hola"}"#),
+        ] {
+            assert_eq!(without_files(text), shown);
+        }
+    }
 
     fn hash(bytes: &[u8]) -> String {
         hex::encode(Sha256::digest(bytes))

@@ -51,6 +51,8 @@ pub struct MessageCopy {
     pub ack: Option<String>,
     /// The evidence that ids are those of one person.
     pub links: Vec<PersonLink>,
+    /// The bytes of the event that are a file, as a `data:` URL.
+    pub file_bytes: usize,
 }
 
 /// The fields of a message. They have the guide's names, except for `from_id` (`from`), `to_id` (`to`), `kind` (`type`)
@@ -130,7 +132,9 @@ impl MessageCopy {
         let file_name = short("filename", MAX_NAME_BYTES);
         let chat_id = document.optional_id("chat_id")?.map(chat_id::canonical);
         let body = document.text("body").filter(|text| !text.is_empty());
-        let media_url = source::stated(document).map(source::column);
+        let stated_url = source::stated(document);
+        let file_bytes = stated_url.as_deref().filter(|url| source::is_inline(url)).map_or(0, str::len);
+        let media_url = stated_url.map(source::column);
         // whatsapp-web.js, on which gateways are built, has the cards of several contacts in vCards.
         let vcard = document.cards("vcard").or_else(|| document.cards("vCards")).filter(|text| !text.is_empty());
         let texts = MessageFields {
@@ -161,7 +165,7 @@ impl MessageCopy {
         let text_digest = fields.body.as_deref().map(text_digest);
         let links = evidence::of_copy(document, &fields);
         let is_service = is_service(&fields);
-        Ok(Self { id: document.required_id("id")?, fields, words, text_digest, is_service, ack, links })
+        Ok(Self { id: document.required_id("id")?, fields, words, text_digest, is_service, ack, links, file_bytes })
     }
 
     /// Returns the copy as one of the type [`REVOKED`], whatever type it states.

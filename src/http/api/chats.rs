@@ -25,7 +25,8 @@ pub struct Chat {
     pub instance_id: String,
     #[schema(example = "573001112233@c.us")]
     pub chat_id: String,
-    /// The sender's name in the latest incoming message that has one; null if the chat is not that of a person.
+    /// The name that you gave the chat; otherwise the sender's name in the latest incoming message that has one, or null if
+    /// the chat is not that of a person.
     #[schema(example = "Juan Pérez")]
     pub name: Option<String>,
     /// The phone number of the person in the chat; null in groups, and if only a `@lid` is known that is linked to none.

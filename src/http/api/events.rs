@@ -20,6 +20,7 @@ use crate::http::stream::feed::{self, FeedPage, FeedResponse, after};
 use domain::event::EventState;
 use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
+use domain::media::source::without_files;
 use domain::page::PAGE_BYTES;
 use domain::page::position::FeedStart;
 use store::{EventDetail, EventFilter, EventReport};
@@ -72,7 +73,7 @@ pub struct Event {
 pub struct ListedEvent {
     #[serde(flatten)]
     pub event: Event,
-    /// For an event that is not applied, the body or its first 16 KiB as text. Bytes that are not UTF-8 are replaced.
+    /// For an event that is not applied, the body or its first 16 KiB as text, without the bytes of a file in it. Bytes that are not UTF-8 are replaced.
     #[schema(example = json!(null))]
     pub body: Option<String>,
     /// True if the body is longer.
@@ -236,7 +237,11 @@ impl From<EventReport> for ListedEvent {
         let beginning = report.beginning.take();
         let whole = |bytes: &Vec<u8>| i64::try_from(bytes.len()).ok() == report.size;
         let body_truncated = beginning.as_ref().is_some_and(|bytes| !whole(bytes));
-        Self { body: beginning.map(|bytes| readable(&bytes, body_truncated)), body_truncated, event: report.into() }
+        Self {
+            body: beginning.map(|bytes| without_files(&readable(&bytes, body_truncated)).into_owned()),
+            body_truncated,
+            event: report.into(),
+        }
     }
 }
 

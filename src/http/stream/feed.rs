@@ -88,20 +88,23 @@ pub struct FeedFile {
     pub changes: Vec<FeedChange>,
 }
 
-/// An id of a person that was linked to another id of the same person, or is not any more. Their messages are in one
-/// conversation, or are moved there soon.
+/// An id of a person that was linked to another id of the same person, or is not any more, or a chat that the owner named.
+/// Messages of linked ids are in one conversation, or are moved there soon.
 #[derive(Serialize, ToSchema)]
 pub struct FeedChat {
     #[serde(skip)]
     seq: i64,
     #[schema(example = "123")]
     pub instance_id: String,
-    /// The id that was linked.
+    /// The id that was linked or named.
     #[schema(example = "176369157804064@lid")]
     pub alias: String,
     /// The id of the conversation. The same as `alias` if that is linked to no other id any more.
     #[schema(example = "573001112233@c.us")]
     pub chat_id: String,
+    /// The name that the owner gave; null if this is about a link, or if the name was taken back.
+    #[schema(example = "Ana (mayorista)")]
+    pub name: Option<String>,
 }
 
 /// A message that changed.
@@ -219,7 +222,7 @@ impl From<store::FeedFile> for FeedFile {
 impl From<store::FeedChat> for FeedChat {
     fn from(chat: store::FeedChat) -> Self {
         let instance_id = chat.instance_id.as_str().to_owned();
-        Self { seq: chat.seq, instance_id, alias: chat.alias, chat_id: chat.chat_id }
+        Self { seq: chat.seq, instance_id, alias: chat.alias, chat_id: chat.chat_id, name: chat.name }
     }
 }
 

@@ -44,13 +44,14 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     MIGRATIONS_TABLE,
     "api_tokens",
     "chat_aliases",
     "chat_links",
     "chat_links_owner",
     "chat_moves",
+    "chat_names",
     "chats",
     "events",
     "installation",

@@ -48,8 +48,8 @@ pub struct ChatReport {
     pub last_message: Option<MessageReport>,
 }
 
-pub(crate) const COLUMNS: &str = "instance_id, chat_id, name, contact, kind, message_count, last_message_at, \
-                       last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
+pub(crate) const COLUMNS: &str = "instance_id, chat_id, coalesce(given_name, name) AS name, contact, kind, message_count, \
+                       last_message_at, last_message_id, last_incoming_at, last_outgoing_at, waiting_since";
 const KEY: &[KeyColumn] = &[KeyColumn::Text("chat_id")];
 pub(crate) const BY_LATEST: ListSource =
     ListSource { table: "chats", columns: COLUMNS, at: "last_message_at", rest: KEY };

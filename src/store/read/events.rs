@@ -91,7 +91,8 @@ pub(crate) enum ScanIndex {
     Message(String),
     /// The files whose jobs have ended, instead of events. They are not filtered.
     Settled,
-    /// The ids of persons that became aliases, or are none any more, instead of events. They are not filtered.
+    /// The ids of persons that became aliases, or are none any more, and the names that the owner gave, instead of events.
+    /// They are not filtered.
     Persons,
 }
 
@@ -162,7 +163,8 @@ pub trait EventQueries {
     /// Returns the files whose jobs ended with these numbers, in the order of the numbers.
     async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError>;
 
-    /// Returns the ids of persons whose conversation changed with these numbers, in the order of the numbers.
+    /// Returns the ids of persons whose conversation changed with these numbers, and the chats that the owner named, in the
+    /// order of the numbers.
     async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;

@@ -108,13 +108,15 @@ pub struct FeedFile {
     pub reason: Option<String>,
 }
 
-/// An id of a person whose conversation has changed. If both ids are the same, the id is linked to no other any more.
+/// An id of a person whose conversation has changed, or a chat that the owner has named. If both ids are the same and there
+/// is no name, the id is linked to no other any more, or the chat has no name of the owner's any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedChat {
     pub seq: i64,
     pub instance_id: InstanceId,
     pub alias: String,
     pub chat_id: String,
+    pub name: Option<String>,
 }
 
 impl dyn Store + '_ {

@@ -2,7 +2,8 @@
 //! translate it into SQL.
 
 use super::listing::{Condition, KIND, KeyRange, ListSource, PageQuery};
-use super::messages::{BY_TIME, MessageFilter};
+use super::messages::BY_TIME;
+use super::messages::filter::MessageFilter;
 use domain::page::{Paging, SortKey};
 
 /// An index that begins with the instance and the columns `leading`, which have certain values in each [`KeyRange`].

@@ -23,7 +23,6 @@ pub(crate) mod persons;
 pub(crate) mod reactions;
 pub(crate) mod search;
 pub(crate) mod statistics;
-pub(crate) mod versions;
 
 /// The statements of one question, which all see the same rows. If it is dropped before its end, its connection is
 /// closed.
@@ -36,7 +35,7 @@ pub trait Queries:
     + statistics::StatisticsQueries
     + events::EventQueries
     + instances::InstanceQueries
-    + versions::VersionQueries
+    + messages::versions::VersionQueries
     + Send
 {
     /// Ends a question that was answered.

@@ -65,6 +65,7 @@ pub(crate) struct EventColumns<'e> {
     pub(crate) signed: bool,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<&'e str>,
+    pub(crate) file_bytes: Option<i64>,
 }
 
 impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
@@ -84,6 +85,7 @@ impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
             signed: event.signed,
             state: event.interpretation.state.as_str(),
             reason: event.interpretation.reason.as_deref(),
+            file_bytes: event.file_bytes(),
         }
     }
 }

@@ -18,8 +18,9 @@ use super::responses::ResponseRows;
 use super::search::SearchRows;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
+use domain::chat::UpdatedMessage;
 use domain::chat::response_tracker::AnswersAround;
-use domain::chat::{TouchedChats, UpdatedMessage};
+use domain::chat::touched_chats::TouchedChats;
 use domain::event::Event;
 use domain::event::batch::{LedgerRow, LedgerRows, Receipt, TableChanges, fold_acks, message_copies};
 use domain::message::ack::{AckRaise, MessageAck};
@@ -192,6 +193,10 @@ pub(crate) async fn update_chats(
     }
     let loaded = rows.chats(&Vec::from_iter(keys.iter().cloned())).await.map_err(in_table("chats"))?;
     let mut chats = TouchedChats::new(keys, loaded);
+    let fresh = chats.fresh();
+    if !fresh.is_empty() {
+        chats.give_names(rows.given_names(&fresh).await.map_err(in_table("chat_names"))?);
+    }
     inserted.iter().for_each(|message| chats.insert(message));
     rewritten.iter().for_each(|rewritten| chats.relocate(rewritten));
     let vacant = chats.stale_fields();

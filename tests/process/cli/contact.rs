@@ -37,6 +37,26 @@ async fn the_owner_says_who_is_who_and_the_service_moves_the_messages() {
             let (done, _, said) = contact(&world, &wrong).await;
             assert!(!done && !said.is_empty(), "{wrong:?}: {said}");
         }
+        let book =
+            "BEGIN:VCARD\nFN:Ana\nTEL:+57 300 111 2233\nEND:VCARD\nBEGIN:VCARD\nFN:Eva\nTEL:300 444 5566\nEND:VCARD\n";
+        std::fs::write(world.folder.path().join("contacts.vcf"), book).expect("the folder can be written");
+        let (done, _, said) = contact(&world, &["import", "contacts.vcf"]).await;
+        assert!(done && said.contains("1 numbers have no country code, such as 300 444 5566"), "{said}");
+        let (done, _, said) = contact(&world, &["import", "contacts.vcf", "--country", "+57"]).await;
+        assert!(done && said.contains("2 numbers have names now, in 1 instances"), "{said}");
+        assert!(contact(&world, &["name", "7", LID, "Ana (wholesale)"]).await.0);
+        let (_, listed, _) = contact(&world, &["list", "7"]).await;
+        let expected = format!(
+            "573001112233@c.us is called Ana\n{LID} is called Ana (wholesale)\n573004445566@c.us is called Eva\n"
+        );
+        assert_eq!(listed, expected);
+        assert_eq!(world.rows("SELECT given_name FROM chats").await, ["Ana (wholesale)"]);
+        assert!(contact(&world, &["name", "7", LID]).await.0);
+        assert_eq!(world.rows("SELECT given_name FROM chats").await, ["NULL"]);
+        for wrong in [&["name", "7", "Ana", "Ana"][..], &["name", "7", LID, ""], &["import", "nothing.vcf"]] {
+            let (done, _, said) = contact(&world, wrong).await;
+            assert!(!done && !said.is_empty(), "{wrong:?}: {said}");
+        }
         buzon.kill().await;
     })
     .await;

@@ -163,6 +163,22 @@ async fn copies_of_many_bytes_are_folded_anew_while_they_are_few() {
     .await;
 }
 
+#[test]
+async fn the_files_inside_copies_count_for_nothing() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let file = format!("data:image/png;base64,{}", "A".repeat(3_000_000));
+        let with_file = |n, second| copy(n, second, json!({"media_url": file, "status": n.to_string()}));
+        for (n, second) in [(0, 10), (1, 5), (2, 11), (3, 4), (4, 12)] {
+            assert!(!record(&store, &[with_file(n, second)]).await[0].quarantined, "copy {n}");
+        }
+        assert_eq!(world.value("SELECT status FROM messages").await, "4");
+        assert_eq!(world.rows("SELECT DISTINCT file_bytes FROM events").await, ["3000022"]);
+        check(&world).await;
+    })
+    .await;
+}
+
 /// A batch lays its copies over the message in their order. A rebuild that meets them in two pieces must fold the
 /// message again, however many copies it has.
 #[test]

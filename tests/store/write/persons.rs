@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
+use buzon::domain::chat::ChatKey;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::position::{FeedStart, Position};
 use buzon::domain::page::{Paging, SortKey, SortOrder};
-use buzon::store::{self, Aim, FeedFilter, FeedItem, MessageFilter, Options, OwnerWord, ReactionFilter, Store};
+use buzon::store::{
+    self, Aim, ChatFilter, FeedFilter, FeedItem, GivenName, MessageFilter, Options, OwnerWord, ReactionFilter, Store,
+};
 use serde_json::{Value, json};
 
 use crate::support::clock::{ARRIVAL, later};
@@ -274,6 +277,71 @@ async fn the_feed_shows_each_link_and_unlink_at_a_number_of_its_own() {
         assert_eq!(from_the_beginning(Scope::All, only_chats).await.len(), 1);
         let others = Scope::Instances([InstanceId::new("8").unwrap()].into());
         assert_eq!(from_the_beginning(others, FeedFilter::default()).await, []);
+    })
+    .await;
+}
+
+fn name(chat_id: &str, name: Option<&str>) -> GivenName {
+    let instance_id = InstanceId::new("7").expect("it is an instance id");
+    GivenName::new(ChatKey { instance_id, chat_id: chat_id.to_owned() }, name.map(str::to_owned))
+}
+
+#[test]
+async fn a_conversation_has_the_owners_last_name_for_any_id_of_the_person() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let names = "SELECT chat_id, given_name, name FROM chats ORDER BY chat_id";
+        let group = json!({"chat_id": "1203@g.us", "from": "1203@g.us", "group_sender": EVA, "sender_name": "Eva"});
+        let ana = json!({"sender_name": "anita"});
+        deliver(&store, [received("A", from(ANA, 0, ana)), received("B", group), sent("C", to(EVA, 5))]).await;
+        let given = [name(ANA, Some("Ana Mayorista")), name("1203@g.us", Some("Proveedores")), name(LID, Some("Ella"))];
+        store.name_chats(&given).await.unwrap();
+        let before =
+            ["1203@g.us|Proveedores|NULL".to_owned(), format!("{ANA}|Ana Mayorista|anita"), format!("{EVA}|NULL|NULL")];
+        assert_eq!(world.rows(names).await, before);
+        // A chat that begins later has the name too, and one that is linked has the later name.
+        deliver(&store, [received("D", from(LID, 10, json!({})))]).await;
+        assert_eq!(world.rows(names).await[1], format!("{LID}|Ella|Juan Pérez"));
+        store.link_persons(&word(LID, ANA, true)).await.unwrap();
+        move_all(&store, 9).await;
+        assert_eq!(world.rows(names).await[1], format!("{ANA}|Ella|Juan Pérez"));
+        assert!(check(&world).await.is_empty());
+        let found = async |text: &str| {
+            let filter = ChatFilter { search: Some(text.to_owned()), ..ChatFilter::default() };
+            let page = store.list_chats(&Scope::All, &filter, &first_page()).await.unwrap();
+            page.rows.into_iter().map(|chat| chat.name.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("ella").await, ["Ella"]);
+        assert_eq!(found("juan pe").await, ["Ella"]);
+        assert_eq!(found("provee").await, ["Proveedores"]);
+        let shown = "SELECT DISTINCT contact_name FROM v_messages WHERE contact_name IS NOT NULL ORDER BY 1";
+        assert_eq!(world.rows(shown).await, ["Ella", "Proveedores"]);
+        store.link_persons(&word(LID, ANA, false)).await.unwrap();
+        store.name_chats(&[name("1203@g.us", None)]).await.unwrap();
+        move_all(&store, 9).await;
+        let after = [
+            "1203@g.us|NULL|NULL".to_owned(),
+            format!("{LID}|Ella|Juan Pérez"),
+            format!("{ANA}|Ana Mayorista|anita"),
+            format!("{EVA}|NULL|NULL"),
+        ];
+        assert_eq!(world.rows(names).await, after);
+        let only_chats = FeedFilter { event_types: vec![FeedFilter::CHATS.to_owned()], ..FeedFilter::default() };
+        let feed = store.feed(&Scope::All, &only_chats, 0, 100).await.unwrap();
+        let item = |item: &FeedItem| match item {
+            FeedItem::Chat(chat) => format!("{} {} {:?}", chat.alias, chat.chat_id, chat.name.as_deref()),
+            other => panic!("{other:?}"),
+        };
+        let expected = [
+            format!("{ANA} {ANA} Some(\"Ana Mayorista\")"),
+            format!("{LID} {LID} Some(\"Ella\")"),
+            format!("{LID} {LID} None"),
+            "1203@g.us 1203@g.us None".to_owned(),
+        ];
+        assert_eq!(feed.items.iter().map(item).collect::<Vec<_>>(), expected);
+        let ids = "SELECT chat_id, id FROM v_contact_ids ORDER BY id";
+        assert_eq!(world.rows(ids).await, [LID, ANA, EVA].map(|id| format!("{id}|{id}")));
+        assert!(check(&world).await.is_empty());
     })
     .await;
 }

@@ -16,6 +16,7 @@ fn copy(seq: i64, sent_at: Option<i64>, fields: MessageFields) -> LedgerCopy {
             fields,
             ack: None,
             links: vec![],
+            file_bytes: 0,
         }),
         received_at: Timestamp::from_millis(1_000 * seq + 7),
         seq,

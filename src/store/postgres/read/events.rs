@@ -78,10 +78,14 @@ impl EventQueries for ReadTransaction<Postgres> {
         Ok(sqlx::query_as!(
             FeedChat,
             r#"
-            SELECT seq, instance_id AS "instance_id: _", alias, chat_id
+            SELECT seq AS "seq!", instance_id AS "instance_id!: _", alias AS "alias!", chat_id AS "chat_id!", NULL AS name
             FROM chat_aliases
             WHERE seq = ANY($1)
-            ORDER BY seq
+            UNION ALL
+            SELECT seq, instance_id, chat_id, chat_id, name
+            FROM chat_names
+            WHERE seq = ANY($1)
+            ORDER BY 1
             "#,
             seqs,
         )
@@ -122,7 +126,10 @@ fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
     push_filter(&mut query, &scan.filter);
     let (columns, number) = match scan.index {
         ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
-        ScanIndex::Persons => ("seq FROM chat_aliases", "seq"),
+        ScanIndex::Persons => (
+            "seq FROM (SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names) AS changes",
+            "seq",
+        ),
         ScanIndex::All | ScanIndex::NotApplied(_) | ScanIndex::Message(_) => {
             ("seq, event_type, state, received_at FROM events", "seq")
         }

@@ -16,7 +16,7 @@ impl ChatRows for PgConnection {
             r#"
             SELECT
                 chats.instance_id AS "instance_id: InstanceId", chats.chat_id,
-                chats.name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.name_seq, chats.message_count,
+                chats.name, chats.given_name, chats.name_at AS "name_at: Timestamp", chats.name_message_id, chats.name_seq, chats.message_count,
                 chats.service_count,
                 chats.last_incoming_at AS "last_incoming_at: Timestamp", chats.last_incoming_id, chats.last_incoming_seq,
                 chats.last_outgoing_at AS "last_outgoing_at: Timestamp", chats.last_outgoing_id, chats.last_outgoing_seq,
@@ -39,7 +39,7 @@ impl ChatRows for PgConnection {
             r#"
             SELECT
                 key.instance_id AS "instance_id!: InstanceId", key.chat_id AS "chat_id!",
-                named.sender_name AS "name?", named.occurred_at AS "name_at?: Timestamp", named.id AS "name_message_id?", named.seq AS "name_seq?",
+                named.sender_name AS "name?", NULL AS "given_name", named.occurred_at AS "name_at?: Timestamp", named.id AS "name_message_id?", named.seq AS "name_seq?",
                 0::int8 AS "message_count!", 0::int8 AS "service_count!",
                 incoming.occurred_at AS "last_incoming_at?: Timestamp", incoming.id AS "last_incoming_id?", incoming.seq AS "last_incoming_seq?",
                 outgoing.occurred_at AS "last_outgoing_at?: Timestamp", outgoing.id AS "last_outgoing_id?", outgoing.seq AS "last_outgoing_seq?",
@@ -102,18 +102,19 @@ impl ChatRows for PgConnection {
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
                 last_outgoing_id, last_outgoing_seq, contact, kind, search, waiting_since, waiting_id, waiting_seq,
-                last_asked_at, service_count
+                last_asked_at, service_count, given_name
             )
             SELECT new.*
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::int8[],
                 $8::timestamptz[], $9::text[], $10::timestamptz[], $11::text[], $12::int8[], $13::timestamptz[],
                 $14::text[], $15::int8[], $16::text[], $17::text[], $18::text[], $19::timestamptz[], $20::text[],
-                $21::int8[], $22::timestamptz[], $23::int8[]
+                $21::int8[], $22::timestamptz[], $23::int8[], $24::text[]
             ) AS new
             JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
+                given_name = excluded.given_name,
                 name_at = excluded.name_at,
                 name_message_id = excluded.name_message_id,
                 name_seq = excluded.name_seq,
@@ -156,6 +157,7 @@ impl ChatRows for PgConnection {
             column(&rows, |row| row.chat.waiting_seq) as _,
             column(&rows, |row| row.chat.last_asked_at) as _,
             &column(&rows, |row| row.chat.service_count),
+            column(&rows, |row| row.chat.given_name.as_deref()) as _,
         )
         .execute(self)
         .await?;

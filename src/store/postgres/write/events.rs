@@ -23,12 +23,12 @@ impl EventRows for PgConnection {
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
-                received_at, deliveries, last_received_at, signed, state, reason
+                received_at, deliveries, last_received_at, signed, state, reason, file_bytes
             )
             SELECT new.*
             FROM unnest(
                 $1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[],
-                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[]
+                $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::text[], $13::text[], $14::int8[]
             ) AS new
             JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, body_sha256) DO UPDATE
@@ -49,6 +49,7 @@ impl EventRows for PgConnection {
             &column(&rows, |row| row.signed),
             column(&rows, |row| row.state) as _,
             column(&rows, |row| row.reason) as _,
+            column(&rows, |row| row.file_bytes) as _,
         )
         .fetch_all(self)
         .await?;

@@ -215,9 +215,9 @@ impl MessageRows for PgConnection {
                 sizes.bytes AS "bytes!"
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             CROSS JOIN LATERAL (
-                SELECT count(*) AS copies, coalesce(sum(octet_length(counted.body)), 0)::int8 AS bytes
+                SELECT count(*) AS copies, coalesce(sum(counted.size), 0)::int8 AS bytes
                 FROM (
-                    SELECT events.body
+                    SELECT octet_length(events.body) - coalesce(events.file_bytes, 0) AS size
                     FROM events
                     WHERE events.instance_id = key.instance_id
                         AND events.message_id = key.id

@@ -107,10 +107,15 @@ impl EventQueries for ReadTransaction<Sqlite> {
                 chat_aliases.seq AS "seq!: i64",
                 chat_aliases.instance_id AS "instance_id!: _",
                 chat_aliases.alias AS "alias!: String",
-                chat_aliases.chat_id AS "chat_id!: String"
+                chat_aliases.chat_id AS "chat_id!: String",
+                NULL AS "name: String"
             FROM json_each(?1) AS wanted
             CROSS JOIN chat_aliases ON chat_aliases.seq = wanted.value
-            ORDER BY wanted.value
+            UNION ALL
+            SELECT chat_names.seq, chat_names.instance_id, chat_names.chat_id, chat_names.chat_id, chat_names.name
+            FROM json_each(?1) AS wanted
+            CROSS JOIN chat_names ON chat_names.seq = wanted.value
+            ORDER BY 1
             "#,
             json(seqs),
         )
@@ -148,7 +153,10 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
     // Without a filter, an index that has only the number is enough.
     let (columns, number) = match &scan.index {
         ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
-        ScanIndex::Persons => ("seq FROM chat_aliases", "seq"),
+        ScanIndex::Persons => (
+            "seq FROM (SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names) AS changes",
+            "seq",
+        ),
         _ if scan.filter.is_open() => ("seq FROM events", "seq"),
         _ => ("seq, event_type, state, received_at FROM events", "seq"),
     };

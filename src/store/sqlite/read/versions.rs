@@ -3,7 +3,7 @@ use sqlx::Sqlite;
 
 use crate::StoreError;
 use crate::read::ReadTransaction;
-use crate::read::versions::{COPIES, CopiesRead, CopyRow, VersionQueries};
+use crate::read::messages::versions::{COPIES, CopiesRead, CopyRow, VersionQueries};
 use domain::message::MessageKey;
 use domain::page::PAGE_BYTES;
 

@@ -18,6 +18,7 @@ impl ChatRows for SqliteConnection {
                 chats.instance_id AS "instance_id!: InstanceId",
                 chats.chat_id AS "chat_id!: String",
                 chats.name AS "name: String",
+                chats.given_name AS "given_name: String",
                 chats.name_at AS "name_at: Timestamp",
                 chats.name_message_id AS "name_message_id: String",
                 chats.name_seq AS "name_seq: i64",
@@ -52,6 +53,7 @@ impl ChatRows for SqliteConnection {
                 key.instance_id AS "instance_id!: InstanceId",
                 key.chat_id AS "chat_id!: String",
                 named.sender_name AS "name: String",
+                NULL AS "given_name: String",
                 named.occurred_at AS "name_at: Timestamp",
                 named.id AS "name_message_id: String",
                 named.seq AS "name_seq: i64",
@@ -119,7 +121,7 @@ impl ChatRows for SqliteConnection {
                 instance_id, chat_id, name, name_at, name_message_id, name_seq, message_count, last_message_at,
                 last_message_id, last_incoming_at, last_incoming_id, last_incoming_seq, last_outgoing_at,
                 last_outgoing_id, last_outgoing_seq, contact, kind, search, waiting_since, waiting_id, waiting_seq,
-                last_asked_at, service_count
+                last_asked_at, service_count, given_name
             )
             SELECT
                 value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'name_at',
@@ -128,11 +130,12 @@ impl ChatRows for SqliteConnection {
                 value ->> 'last_incoming_id', value ->> 'last_incoming_seq', value ->> 'last_outgoing_at',
                 value ->> 'last_outgoing_id', value ->> 'last_outgoing_seq', value ->> 'contact', value ->> 'kind',
                 value ->> 'search', value ->> 'waiting_since', value ->> 'waiting_id', value ->> 'waiting_seq',
-                value ->> 'last_asked_at', value ->> 'service_count'
+                value ->> 'last_asked_at', value ->> 'service_count', value ->> 'given_name'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
+                given_name = excluded.given_name,
                 name_at = excluded.name_at,
                 name_message_id = excluded.name_message_id,
                 name_seq = excluded.name_seq,

@@ -44,13 +44,14 @@ impl EventRows for SqliteConnection {
             r#"
             INSERT INTO events (
                 seq, instance_id, event_type, message_id, chat_id, body, body_sha256,
-                received_at, deliveries, last_received_at, signed, state, reason
+                received_at, deliveries, last_received_at, signed, state, reason, file_bytes
             )
             SELECT
                 value ->> 'seq', value ->> 'instance_id', value ->> 'event_type', value ->> 'message_id',
                 value ->> 'chat_id', coalesce(substr(?2, value ->> 'start', value ->> 'length'), x''),
                 unhex(value ->> 'body_sha256'), value ->> 'received_at', value ->> 'deliveries',
-                value ->> 'last_received_at', value ->> 'signed', value ->> 'state', value ->> 'reason'
+                value ->> 'last_received_at', value ->> 'signed', value ->> 'state', value ->> 'reason',
+                value ->> 'file_bytes'
             FROM jsonb_each(?1)
             WHERE true
             ON CONFLICT (instance_id, body_sha256) DO UPDATE

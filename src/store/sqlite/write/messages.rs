@@ -192,7 +192,7 @@ impl MessageRows for SqliteConnection {
                     (
                         SELECT json_array(count(*), coalesce(sum(counted.size), 0))
                         FROM (
-                            SELECT length(events.body) AS size
+                            SELECT length(events.body) - coalesce(events.file_bytes, 0) AS size
                             FROM events
                             WHERE events.instance_id = key.value ->> 'instance_id'
                                 AND events.message_id = key.value ->> 'id'

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::StoreError;
 use crate::error::{all_written, in_table};
+use crate::write::chats::ChatRows;
 use crate::write::events::{EventRows, take_numbers};
 use crate::write::folding::FoldLimit;
 use domain::chat::ChatKey;
@@ -16,8 +17,10 @@ use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::fold::LedgerCopy;
 use moves::MoveRows;
+use names::{GivenName, give_names};
 
 pub(crate) mod moves;
+pub(crate) mod names;
 
 /// The number of messages that quote a message whose chats are evidence.
 pub(crate) const QUOTING: i64 = 20;
@@ -34,7 +37,10 @@ pub trait PersonStore: Send + Sync {
     /// Stores what the owner says about two persons of an instance: that they are one, or that they are not.
     async fn link_persons(&self, word: &OwnerWord) -> Result<(), StoreError>;
 
-    /// Returns all that is known about the persons of an instance who have several ids.
+    /// Stores the names that the owner gives chats, of which no two have the same key.
+    async fn name_chats(&self, names: &[GivenName]) -> Result<(), StoreError>;
+
+    /// Returns all that is known about the persons of an instance who have several ids, and the names of the owner.
     async fn persons(&self, instance_id: &InstanceId) -> Result<KnownPersons, StoreError>;
 }
 
@@ -45,6 +51,8 @@ pub struct KnownPersons {
     pub aliases: Vec<(String, String)>,
     pub links: Vec<ChatLink>,
     pub owner: Vec<OwnerLink>,
+    /// The chats that the owner named, with their names.
+    pub names: Vec<(String, String)>,
 }
 
 /// A word of the owner about two ids, in their canonical form.
@@ -127,12 +135,18 @@ pub(crate) trait PersonRows {
 
     /// Writes whole rows, and returns how many were written.
     async fn save_aliases(&mut self, aliases: &[ChatAlias]) -> Result<u64, StoreError>;
+
+    /// Writes names of the owner in the place of earlier ones, and returns how many rows were written.
+    async fn save_names(&mut self, names: &[GivenName]) -> Result<u64, StoreError>;
+
+    /// Returns the last name that the owner gave each of these conversations, under any id of the person.
+    async fn given_names(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, String)>, StoreError>;
 }
 
 /// The statements by which persons are learnt of.
-pub(crate) trait Learning: PersonRows + MoveRows + EventRows {}
+pub(crate) trait Learning: PersonRows + MoveRows + EventRows + ChatRows {}
 
-impl<R: PersonRows + MoveRows + EventRows> Learning for R {}
+impl<R: PersonRows + MoveRows + EventRows + ChatRows> Learning for R {}
 
 /// The conversations of ids that are aliases.
 #[derive(Debug, Default)]
@@ -253,7 +267,7 @@ impl Learner {
         ids: BTreeSet<String>,
         with_numbers: bool,
     ) -> Result<(), StoreError> {
-        let mut changed = changed_aliases(rows, instance_id, ids, with_numbers).await?;
+        let (mut changed, chats) = changed_aliases(rows, instance_id, ids, with_numbers).await?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -266,6 +280,7 @@ impl Learner {
             }
         }
         all_written("chat_aliases", changed.len(), rows.save_aliases(&changed).await?)?;
+        give_names(rows, chats).await?;
         rows.begin_moves(&changed).await?;
         self.moves = true;
         Ok(())
@@ -343,13 +358,14 @@ fn lowest(mut links: Vec<ChatLink>) -> Vec<ChatLink> {
     links
 }
 
-/// Returns the new aliases among these ids and those of the same persons, and those that are none any more.
+/// Returns the new aliases among these ids and those of the same persons, and those that are none any more; and the
+/// conversations that they left, and those that they are in now.
 async fn changed_aliases(
     rows: &mut impl PersonRows,
     instance_id: &InstanceId,
     mut ids: BTreeSet<String>,
     with_numbers: bool,
-) -> Result<Vec<ChatAlias>, StoreError> {
+) -> Result<(Vec<ChatAlias>, BTreeSet<ChatKey>), StoreError> {
     let key = |id: &String| ChatKey { instance_id: instance_id.clone(), chat_id: id.clone() };
     let (mut links, mut owner) = (vec![], vec![]);
     let (mut next, mut has_aliases) = (ids.clone(), !with_numbers);
@@ -371,11 +387,14 @@ async fn changed_aliases(
     let keys: Vec<ChatKey> = ids.iter().map(key).collect();
     let known = rows.aliases(&keys).await.map_err(in_table("chat_aliases"))?;
     let known: HashMap<String, String> = known.into_iter().map(|it| (it.alias, it.chat_id)).collect();
-    let changed = ids.into_iter().filter_map(|alias| {
+    let (mut changed, mut touched) = (vec![], BTreeSet::new());
+    for alias in ids {
         let chat_id = chats.get(&alias).unwrap_or(&alias).clone();
         let before = known.get(&alias).unwrap_or(&alias);
-        let changed = *before != chat_id;
-        changed.then(|| ChatAlias { instance_id: instance_id.clone(), alias, chat_id, seq: 0 })
-    });
-    Ok(changed.collect())
+        if *before != chat_id {
+            touched.extend([before, &chat_id].map(key));
+            changed.push(ChatAlias { instance_id: instance_id.clone(), alias, chat_id, seq: 0 });
+        }
+    }
+    Ok((changed, touched))
 }

@@ -5,6 +5,7 @@ use crate::StoreError;
 use crate::postgres::{PostgresStore, column, keys};
 use crate::write::events::take_numbers;
 use crate::write::persons::moves::move_messages;
+use crate::write::persons::names::GivenName;
 use crate::write::persons::{ChatAlias, KnownPersons, NamedChat, OwnerWord, PersonRows, PersonStore, QUOTING, Quoting};
 use domain::chat::ChatKey;
 use domain::chat::person::aliases::OwnerLink;
@@ -37,6 +38,12 @@ impl PersonStore for PostgresStore {
     async fn link_persons(&self, word: &OwnerWord) -> Result<(), StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
         word.store(&mut *unit).await?;
+        unit.commit().await
+    }
+
+    async fn name_chats(&self, names: &[GivenName]) -> Result<(), StoreError> {
+        let mut unit = self.begin(&self.job_writer).await?;
+        GivenName::store(names, &mut *unit).await?;
         unit.commit().await
     }
 
@@ -74,8 +81,20 @@ impl PersonStore for PostgresStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
+        let names = sqlx::query!(
+            r#"
+            SELECT chat_id, name AS "name!"
+            FROM chat_names
+            WHERE instance_id = $1 AND name IS NOT NULL
+            ORDER BY name, chat_id
+            "#,
+            instance_id.as_str(),
+        )
+        .fetch_all(&self.read_pool)
+        .await?;
         let aliases = aliases.into_iter().map(|row| (row.alias, row.chat_id)).collect();
-        Ok(KnownPersons { aliases, links, owner })
+        let names = names.into_iter().map(|row| (row.chat_id, row.name)).collect();
+        Ok(KnownPersons { aliases, links, owner, names })
     }
 }
 
@@ -299,5 +318,59 @@ impl PersonRows for PgConnection {
         .execute(self)
         .await?;
         Ok(written.rows_affected())
+    }
+
+    async fn save_names(&mut self, names: &[GivenName]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO chat_names (instance_id, chat_id, name, seq)
+            SELECT new.*
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
+            ON CONFLICT (instance_id, chat_id) DO UPDATE SET name = excluded.name, seq = excluded.seq
+            "#,
+            column(names, |it| it.instance_id.as_str()) as _,
+            column(names, |it| it.chat_id.as_str()) as _,
+            column(names, |it| it.name.as_deref()) as _,
+            &column(names, |it| it.seq),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn given_names(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, String)>, StoreError> {
+        let (instance_ids, chat_ids) = ids(chats);
+        let rows = sqlx::query!(
+            r#"
+            SELECT key.instance_id AS "instance_id!: InstanceId", key.id AS "chat_id!", last.name AS "name?"
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            CROSS JOIN LATERAL (
+                SELECT named.name
+                FROM (
+                    SELECT key.id AS id
+                    WHERE NOT EXISTS (
+                        SELECT FROM chat_aliases AS own
+                        WHERE own.instance_id = key.instance_id AND own.alias = key.id AND own.chat_id <> own.alias
+                    )
+                    UNION
+                    SELECT other.alias
+                    FROM chat_aliases AS other
+                    WHERE other.instance_id = key.instance_id AND other.chat_id = key.id
+                ) AS ids
+                JOIN chat_names AS named ON named.instance_id = key.instance_id AND named.chat_id = ids.id
+                ORDER BY named.seq DESC
+                LIMIT 1
+            ) AS last
+            "#,
+            instance_ids as _,
+            chat_ids as _,
+        )
+        .fetch_all(self)
+        .await?;
+        let named = rows
+            .into_iter()
+            .filter_map(|row| Some((ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, row.name?)));
+        Ok(named.collect())
     }
 }

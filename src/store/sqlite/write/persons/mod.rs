@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 use crate::StoreError;
 use crate::sqlite::{SqliteStore, json};
 use crate::write::persons::moves::move_messages;
+use crate::write::persons::names::GivenName;
 use crate::write::persons::{ChatAlias, KnownPersons, NamedChat, OwnerWord, PersonRows, PersonStore, QUOTING, Quoting};
 use domain::chat::ChatKey;
 use domain::chat::person::aliases::OwnerLink;
@@ -30,6 +31,12 @@ impl PersonStore for SqliteStore {
     async fn link_persons(&self, word: &OwnerWord) -> Result<(), StoreError> {
         let mut unit = self.begin().await?;
         word.store(&mut **unit).await?;
+        unit.commit().await
+    }
+
+    async fn name_chats(&self, names: &[GivenName]) -> Result<(), StoreError> {
+        let mut unit = self.begin().await?;
+        GivenName::store(names, &mut **unit).await?;
         unit.commit().await
     }
 
@@ -71,8 +78,20 @@ impl PersonStore for SqliteStore {
         )
         .fetch_all(&self.read_pool)
         .await?;
+        let names = sqlx::query!(
+            r#"
+            SELECT chat_id AS "chat_id!: String", name AS "name!: String"
+            FROM chat_names
+            WHERE instance_id = ?1 AND name IS NOT NULL
+            ORDER BY name, chat_id
+            "#,
+            instance_id,
+        )
+        .fetch_all(&self.read_pool)
+        .await?;
         let aliases = aliases.into_iter().map(|row| (row.alias, row.chat_id)).collect();
-        Ok(KnownPersons { aliases, links, owner })
+        let names = names.into_iter().map(|row| (row.chat_id, row.name)).collect();
+        Ok(KnownPersons { aliases, links, owner, names })
     }
 }
 
@@ -297,5 +316,58 @@ impl PersonRows for SqliteConnection {
         .execute(self)
         .await?;
         Ok(written.rows_affected())
+    }
+
+    async fn save_names(&mut self, names: &[GivenName]) -> Result<u64, StoreError> {
+        let written = sqlx::query!(
+            r#"
+            INSERT INTO chat_names (instance_id, chat_id, name, seq)
+            SELECT value ->> 'instance_id', value ->> 'chat_id', value ->> 'name', value ->> 'seq'
+            FROM jsonb_each(?1)
+            WHERE true
+            ON CONFLICT (instance_id, chat_id) DO UPDATE SET name = excluded.name, seq = excluded.seq
+            "#,
+            json(names),
+        )
+        .execute(self)
+        .await?;
+        Ok(written.rows_affected())
+    }
+
+    async fn given_names(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, String)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"
+            SELECT
+                value ->> 'instance_id' AS "instance_id!: InstanceId",
+                value ->> 'chat_id' AS "chat_id!: String",
+                (
+                    SELECT named.name
+                    FROM (
+                        SELECT value ->> 'chat_id' AS id
+                        WHERE NOT EXISTS (
+                            SELECT 1
+                            FROM chat_aliases
+                            WHERE instance_id = value ->> 'instance_id' AND alias = value ->> 'chat_id' AND chat_id <> alias
+                        )
+                        UNION
+                        SELECT alias
+                        FROM chat_aliases
+                        WHERE instance_id = value ->> 'instance_id' AND chat_id = value ->> 'chat_id'
+                    ) AS ids
+                    CROSS JOIN chat_names AS named
+                        ON named.instance_id = value ->> 'instance_id' AND named.chat_id = ids.id
+                    ORDER BY named.seq DESC
+                    LIMIT 1
+                ) AS "name: String"
+            FROM jsonb_each(?1)
+            "#,
+            json(chats),
+        )
+        .fetch_all(self)
+        .await?;
+        let named = rows
+            .into_iter()
+            .filter_map(|row| Some((ChatKey { instance_id: row.instance_id, chat_id: row.chat_id }, row.name?)));
+        Ok(named.collect())
     }
 }

@@ -6,18 +6,16 @@ use async_trait::async_trait;
 
 use super::Queries;
 use super::chats::ChatReport;
-use super::index::AUTHOR;
-use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge, places};
+use super::listing::{KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge};
 use super::media::JobReport;
-use super::persons::{People, reacting};
+use super::persons::reacting;
 use super::search::{self, SEARCH_TIME, SearchRequest};
-use super::versions::CopiesRead;
 use crate::Store;
 use crate::StoreError;
 use crate::error::in_table;
 use domain::access::scope::Scope;
 use domain::chat::ChatKey;
-use domain::chat::chat_kind::{ChatKind, ChatKinds};
+use domain::chat::chat_kind::ChatKind;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
@@ -27,29 +25,11 @@ use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, SearchFilter, SearchQuery};
 use domain::time::timestamp::Timestamp;
 
-/// A filter of messages. A field that is not set lets all through.
-#[derive(Clone, Debug, Default)]
-pub struct MessageFilter {
-    pub instance_id: Option<InstanceId>,
-    /// The number of the person in the chat, in digits.
-    pub contact: Option<String>,
-    pub chat_id: Option<String>,
-    pub from_id: Option<String>,
-    pub to_id: Option<String>,
-    /// The person who wrote the message: in a group the sender, elsewhere the one whom it is from.
-    pub author: Option<String>,
-    pub from_me: Option<bool>,
-    pub kind: Option<String>,
-    pub ack: Option<String>,
-    pub status: Option<String>,
-    pub kinds: Option<ChatKinds>,
-    pub has_media: Option<bool>,
-    pub quoted_message_id: Option<String>,
-    /// Words that the messages contain. The list is then in the order of sending.
-    pub search: Option<SearchQuery>,
-    /// The list is ordered and bounded by the arrival of the messages instead of their sending.
-    pub by_arrival: bool,
-}
+pub(crate) mod filter;
+pub(crate) mod versions;
+
+use filter::{MessageFilter, People};
+use versions::CopiesRead;
 
 /// A message with its file and reactions.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,41 +257,6 @@ impl MessageReport {
             rows.retain(|row| Some(&row.from_number) != last.as_ref());
         }
         self.reactions = current(rows, persons);
-    }
-}
-
-impl MessageFilter {
-    async fn places(
-        &self,
-        queries: &mut dyn Queries,
-        instances: Vec<InstanceId>,
-    ) -> Result<Vec<(InstanceId, Option<String>)>, StoreError> {
-        places(queries, instances, self.contact.as_deref(), self.chat_id.as_deref(), self.kinds.as_ref()).await
-    }
-
-    /// Returns the conditions besides the instance and the chat.
-    pub(crate) fn conditions(&self) -> Vec<Condition> {
-        let texts = Condition::each([
-            ("from_id", &self.from_id),
-            ("to_id", &self.to_id),
-            (AUTHOR, &self.author),
-            ("type", &self.kind),
-            ("ack", &self.ack),
-            ("status", &self.status),
-            ("quoted_message_id", &self.quoted_message_id),
-        ]);
-        let media = self.has_media.map(|has_media| match has_media {
-            true => Condition::NotNull("media_url"),
-            false => Condition::Null("media_url"),
-        });
-        let from_me = self.from_me.map(|from_me| Condition::Flag("from_me", from_me));
-        let kinds = self.kinds.as_ref().map(Condition::kinds);
-        texts.chain(media).chain(from_me).chain(kinds).collect()
-    }
-
-    /// Returns whether the filter lets messages of a chat of this kind through.
-    pub(crate) fn allows_chat(&self, chat_id: &str) -> bool {
-        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(ChatKind::of(chat_id)))
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use async_trait::async_trait;
 
 use super::Queries;
-use super::messages::MessageFilter;
 use crate::StoreError;
 use crate::error::in_table;
 use domain::chat::ChatKey;
@@ -98,39 +97,4 @@ pub(crate) async fn reacting(
     let found = queries.conversations(&Vec::from_iter(ids)).await.map_err(in_table("chat_aliases"))?;
     let conversation = |it: PersonId| (ChatKey { instance_id: it.instance_id, chat_id: it.alias }, it.chat_id);
     Ok(found.into_iter().map(conversation).collect())
-}
-
-/// The sender, the recipient and the author that are asked for.
-pub(crate) type People = [Option<String>; 3];
-
-impl MessageFilter {
-    /// Returns the persons to ask for in each instance, each by all ids.
-    pub(crate) async fn people(
-        &self,
-        queries: &mut dyn Queries,
-        instances: &[InstanceId],
-    ) -> Result<HashMap<InstanceId, Vec<People>>, StoreError> {
-        let mut people: HashMap<InstanceId, Vec<People>> =
-            instances.iter().map(|instance| (instance.clone(), vec![People::default()])).collect();
-        for (place, id) in [&self.from_id, &self.to_id, &self.author].into_iter().enumerate() {
-            let Some(id) = id else { continue };
-            for Person { instance_id, ids, .. } in persons(queries, instances, id).await? {
-                let known = people.remove(&instance_id).unwrap_or_default();
-                let with = |known: &People, id: &String| {
-                    let mut with = known.clone();
-                    with[place] = Some(id.clone());
-                    with
-                };
-                let all = known.iter().flat_map(|known| ids.iter().map(move |id| with(known, id))).collect();
-                people.insert(instance_id, all);
-            }
-        }
-        Ok(people)
-    }
-
-    /// Returns the filter for these ids of those who are asked for.
-    pub(crate) fn by_ids(&self, people: &People) -> Self {
-        let [from_id, to_id, author] = people.clone();
-        Self { from_id, to_id, author, ..self.clone() }
-    }
 }
