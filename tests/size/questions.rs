@@ -177,7 +177,7 @@ fn other_lists(questions: &mut Questions<'_>) {
 
 fn ledger(questions: &mut Questions<'_>, history: History) {
     questions.asking("events", PROMPT, |_| "/events".to_owned());
-    questions.about("an event", PROMPT, |it, _| format!("/events/{}", it.event.text()));
+    questions.about("an event", PROMPT, |it, _| format!("/events/{}", it.event));
     questions.about("events of an instance", PROMPT, |it, _| format!("/events?instance_id={}", it.key.0));
     questions.about("events of a message", PROMPT, |it, _| format!("/events?message_id={}", it.key.1));
     questions.about("events in an hour", PROMPT, |it, _| format!("/events?{}", an_hour(it)));

@@ -1,6 +1,8 @@
 //! The public id of an event. It follows from the instance and the bytes of the event alone, so that copies, rebuilt
 //! tables and other databases have the same ids.
 
+use std::fmt;
+
 use crate::instance::InstanceId;
 
 /// The id of an event: its instance, and the first half of the SHA-256 of its body.
@@ -33,11 +35,6 @@ impl EventId {
         hex::encode(self.digest)
     }
 
-    /// Returns the id as text: `INSTANCE/DIGITS`.
-    pub fn text(&self) -> String {
-        format!("{}/{}", self.instance_id.as_str(), self.digits())
-    }
-
     /// Returns the least and the greatest SHA-256 that an event with this id can have.
     pub fn hashes(&self) -> ([u8; 32], [u8; 32]) {
         let filled = |byte| {
@@ -49,6 +46,14 @@ impl EventId {
     }
 }
 
+/// Writes `INSTANCE/DIGITS`, with the instance percent-encoded as in a URL, so that the id can stand in a path and in a
+/// header.
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.instance_id.path_segment(), self.digits())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,9 +62,9 @@ mod tests {
 
     #[test]
     fn an_id_is_read_as_it_is_written() {
-        for instance in ["123", "-", "a/b", "ñ"] {
+        for (instance, written) in [("123", "123"), ("-", "-"), ("a/b\n", "a%2Fb%0A"), ("ñ", "%C3%B1")] {
             let id = EventId::parse(instance, DIGITS).unwrap();
-            assert_eq!((id.instance_id.as_str(), id.text()), (instance, format!("{instance}/{DIGITS}")));
+            assert_eq!((id.instance_id.as_str(), id.to_string()), (instance, format!("{written}/{DIGITS}")));
         }
         let capitals = DIGITS.to_uppercase();
         for (instance, digits) in

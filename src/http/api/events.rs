@@ -28,7 +28,7 @@ use store::{EventDetail, EventFilter, EventReport};
 /// An event of the ledger.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
-    /// The instance, a slash, and the first 32 hexadecimal digits of the SHA-256 of the body. The event has this id in
+    /// The instance, percent-encoded, a slash, and the first 32 hexadecimal digits of the SHA-256 of the body. The event has this id in
     /// every copy of the database.
     #[schema(example = "123/5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")]
     pub id: String,
@@ -215,7 +215,7 @@ pub async fn one(request: ApiRequest, path: Path<(String, String)>) -> Result<Ht
 impl From<EventReport> for Event {
     fn from(report: EventReport) -> Self {
         Self {
-            id: report.id().text(),
+            id: report.id().to_string(),
             instance_id: report.instance_id.as_str().to_owned(),
             event_type: report.event_type,
             message_id: report.message_id,

@@ -115,7 +115,7 @@ impl From<InstanceReport> for Instance {
 impl From<Occurrence> for EventOccurrence {
     fn from(occurrence: Occurrence) -> Self {
         Self {
-            id: occurrence.id.text(),
+            id: occurrence.id.to_string(),
             timestamp: occurrence.received_at.seconds(),
             received_at: rfc3339(occurrence.received_at),
         }

@@ -372,7 +372,7 @@ impl From<Version> for MessageVersion {
             body: version.body,
             sent_at: version.sent_at.map(rfc3339),
             received_at: rfc3339(version.received_at),
-            event_id: version.event.text(),
+            event_id: version.event.to_string(),
         }
     }
 }

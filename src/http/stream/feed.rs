@@ -194,7 +194,7 @@ impl From<store::FeedEvent> for FeedEvent {
     fn from(event: store::FeedEvent) -> Self {
         Self {
             seq: event.seq,
-            id: event.id.text(),
+            id: event.id.to_string(),
             instance_id: event.instance_id.as_str().to_owned(),
             event_type: event.event_type,
             chat_id: event.chat_id,

@@ -327,7 +327,7 @@ async fn a_conversation_has_the_owners_last_name_for_any_id_of_the_person() {
         ];
         assert_eq!(world.rows(names).await, after);
         let only_chats = FeedFilter { event_types: vec![FeedFilter::CHATS.to_owned()], ..FeedFilter::default() };
-        let feed = store.feed(&Scope::All, &only_chats, 0, 100).await.unwrap();
+        let feed = store.feed(&Scope::All, &only_chats, FeedStart::Beginning, 100).await.unwrap().unwrap();
         let item = |item: &FeedItem| match item {
             FeedItem::Chat(chat) => format!("{} {} {:?}", chat.alias, chat.chat_id, chat.name.as_deref()),
             other => panic!("{other:?}"),
