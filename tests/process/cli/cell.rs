@@ -7,7 +7,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::events::{received, sent};
 use crate::support::program::process::{Buzon, run};
 
-const TOKEN: &str = "the token of the test, which is long enough";
+const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
 
 /// Makes a cell in the world's database, and returns the world of the cell.
 async fn cell(world: &World, name: &str) -> World {

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::StoreError;
 use crate::admin::cells::{CellError, CellName, NewCell};
-use crate::postgres::{dial, migrate, url};
+use crate::postgres::{dial, migrate, pooler, url};
 
 const HAS_CITUS: &str = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
 
@@ -27,7 +27,9 @@ const WORKER: &str = "SELECT nodename || ':' || nodeport FROM citus_shards \
 
 /// Makes a schema with the tables of this version, and with `citus` distributes it.
 pub(crate) async fn init(server: &SecretString, name: &CellName, citus: bool) -> Result<NewCell, CellError> {
-    let mut connection = dial::dial(&options(server)?).await.map_err(opened)?;
+    let options = url::options(server).map_err(stored)?;
+    pooler::refuse_transaction_mode(&options).await.map_err(opened)?;
+    let mut connection = dial::dial(&options).await.map_err(opened)?;
     if citus && !sqlx::query_scalar::<_, bool>(HAS_CITUS).fetch_one(&mut connection).await.map_err(stored)? {
         return Err(CellError::NoCitus);
     }
@@ -45,10 +47,6 @@ async fn distribute(connection: &mut PgConnection, name: &CellName) -> Result<St
     sqlx::query(DISTRIBUTE).bind(name.as_str()).execute(&mut *connection).await?;
     sqlx::query(SETTINGS_OF_SHARDS).bind(name.as_str()).execute(&mut *connection).await?;
     sqlx::query_scalar(WORKER).bind(name.as_str()).fetch_one(&mut *connection).await
-}
-
-fn options(server: &SecretString) -> Result<sqlx::postgres::PgConnectOptions, CellError> {
-    url::options(server).map_err(stored)
 }
 
 fn stored(error: sqlx::Error) -> CellError {
