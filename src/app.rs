@@ -112,7 +112,8 @@ impl Application {
         let capacity = downloads.then(|| Arc::new(media_capacity(config, &blobs)));
         let stop = StopTokens::new();
         let first = &stop.all_but_writer;
-        let listeners = ingest::CommitListeners::default();
+        let meters = Arc::new(Meters::new(config.cell.as_deref()));
+        let listeners = ingest::CommitListeners { meters, ..ingest::CommitListeners::default() };
         let (ingest, writer) =
             ingest::start(ledger.clone(), listeners.clone(), ledger_disk(config), config.max_body, stop.all.clone());
         let meters = listeners.meters.clone();

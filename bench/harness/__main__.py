@@ -11,7 +11,7 @@ from pathlib import Path
 
 PARTS = ["ingest", "size", "media", "start"]
 # Only where it is named.
-BESIDES = ["costs"]
+BESIDES = ["costs", "cells"]
 DATABASES = ["postgres", "sqlite"]
 
 
@@ -19,7 +19,7 @@ def arguments():
     about = "Measures buzon beside what a user would pick instead; bench/README.md says how to read it."
     parser = argparse.ArgumentParser(prog="bench/run", description=about)
     chosen = ", ".join([*PARTS, *BESIDES, *DATABASES])
-    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but costs if none is named")
+    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but costs and cells if none is named")
     parser.add_argument("--connections", default="1,16,64,256", help="how many in the closed loops (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="slices of each subject (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="of a slice (default: %(default)s)")
@@ -51,6 +51,7 @@ def complete(options):
 def main():
     options = arguments()
     complete(options)
+    import cells
     import costs
     import databases
     import ingest
@@ -61,7 +62,7 @@ def main():
 
     # So that what was started is stopped then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parts = {"ingest": ingest, "size": size, "media": media, "start": start, "costs": costs}
+    parts = {"ingest": ingest, "size": size, "media": media, "start": start, "costs": costs, "cells": cells}
     kinds = {"postgres": databases.Postgres, "sqlite": databases.Sqlite}
     results = {"machine": machine.description(), "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     print("machine:", ", ".join(f"{key} {value}" for key, value in results["machine"].items()), flush=True)

@@ -16,9 +16,9 @@ class Postgres:
     name = "postgres"
     OPTIONS = ["-c", f"shared_buffers={machine.MEMORY // 4}MB", "-c", "max_wal_size=4GB", "-c", "max_connections=300"]
 
-    def __init__(self, folder):
+    def __init__(self, folder, environment=None):
         log = Path(folder) / "postgres.log"
-        environment = {"TMPDIR": str(folder)}
+        environment = {"TMPDIR": str(folder), **(environment or {})}
         server = machine.Process(["scripts/postgres", *self.OPTIONS], log, environment, stdin=subprocess.PIPE)
         self._base = server.line().rpartition("/")[0]
         data = self.sql("postgres", "SHOW data_directory").strip()
@@ -30,6 +30,10 @@ class Postgres:
 
     def url(self, name):
         return f"{self._base}/{name}"
+
+    @property
+    def port(self):
+        return int(self._base.rpartition(":")[2])
 
     def sql(self, name, statement):
         return machine.output(["psql", self.url(name), "--no-psqlrc", "-Atqc", statement])

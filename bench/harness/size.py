@@ -122,6 +122,7 @@ class Reader:
         places = [first + (last - first) * place // PAGES for place in range(1, PAGES + 1)]
         messages = [message for until in places for message in page(f"limit=20&until={until}")]
         word = lambda it: urllib.parse.quote((it["body"] or "ma").split(" ")[0])
+        feed = json.loads(self.get("/events?after=beginning&limit=200"))["next_after"]
         about = {
             "a message": lambda it: f"/messages/{it['instance_id']}/{it['id']}",
             "a page of a chat": lambda it: f"/chats/{it['instance_id']}/{it['chat_id']}/messages",
@@ -134,7 +135,7 @@ class Reader:
             "messages with an ack": lambda it: "/messages?from_me=true&ack=read",
             "search for a word": lambda it: f"/messages?q={word(it)}",
             "search in a chat": lambda it: f"/messages?q={word(it)}&chat_id={it['chat_id']}",
-            "the feed": lambda it: "/events?since_seq=1000",
+            "the feed": lambda it: f"/events?after={feed}",
             "messages by day, over 30 days": lambda it: f"/stats/messages?by=day&since={last - 2_592_000}&until={last}",
         }
         return {name: [path(it) for it in messages] for name, path in about.items()}

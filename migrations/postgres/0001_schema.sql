@@ -230,13 +230,16 @@ CREATE TABLE media_object_locks (
 );
 
 -- One row. database_id names this database in the marker of a media store, so that the objects of another database are
--- never swept. time_zone is the zone in which people read days and hours.
+-- never swept. Each restore renews epoch, because the numbers after those of the backup are assigned again. time_zone is
+-- the zone in which people read days and hours.
 CREATE TABLE installation (
     id          INT4 PRIMARY KEY,
     database_id TEXT COLLATE "C" NOT NULL,
+    epoch       TEXT COLLATE "C" NOT NULL,
     time_zone   TEXT COLLATE "C" NOT NULL DEFAULT 'UTC'
 );
-INSERT INTO installation (id, database_id) VALUES (1, replace(gen_random_uuid()::text, '-', ''));
+INSERT INTO installation (id, database_id, epoch)
+VALUES (1, replace(gen_random_uuid()::text, '-', ''), replace(gen_random_uuid()::text, '-', ''));
 
 -- The offsets of that zone. They are written from the program's own data, so that both databases, and every version of
 -- them, give the same local times.
@@ -453,7 +456,6 @@ CREATE VIEW v_messages AS
 SELECT
     m.instance_id,
     m.id,
-    m.seq,
     m.chat_id,
     c.contact,
     coalesce(c.given_name, c.name) AS contact_name,
@@ -712,7 +714,7 @@ LEFT JOIN chats AS c ON c.instance_id = m.instance_id AND c.chat_id = m.chat_id;
 -- convert_from fails on anything else.
 CREATE VIEW v_quarantine AS
 SELECT
-    e.seq,
+    concat(e.instance_id, '/', left(encode(e.body_sha256, 'hex'), 32)) AS event_id,
     e.instance_id,
     e.received_at,
     e.received_at AT TIME ZONE 'UTC' + (

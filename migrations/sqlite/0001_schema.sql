@@ -234,13 +234,15 @@ CREATE TABLE media_object_locks (
 ) STRICT, WITHOUT ROWID;
 
 -- One row. database_id names this database in the marker of a media store, so that the objects of another database are
--- never swept. time_zone is the zone in which people read days and hours.
+-- never swept. Each restore renews epoch, because the numbers after those of the backup are assigned again. time_zone is
+-- the zone in which people read days and hours.
 CREATE TABLE installation (
     id          INTEGER PRIMARY KEY,
     database_id TEXT    NOT NULL,
+    epoch       TEXT    NOT NULL,
     time_zone   TEXT    NOT NULL DEFAULT 'UTC'
 ) STRICT;
-INSERT INTO installation (id, database_id) VALUES (1, lower(hex(randomblob(16))));
+INSERT INTO installation (id, database_id, epoch) VALUES (1, lower(hex(randomblob(16))), lower(hex(randomblob(16))));
 
 -- The offsets of that zone. They are written from the program's own data, so that both databases, and every version of
 -- them, give the same local times.
@@ -428,7 +430,6 @@ CREATE VIEW v_messages AS
 SELECT
     m.instance_id,
     m.id,
-    m.seq,
     m.chat_id,
     c.contact,
     coalesce(c.given_name, c.name) AS contact_name,
@@ -692,7 +693,7 @@ LEFT JOIN chats AS c ON c.instance_id = m.instance_id AND c.chat_id = m.chat_id;
 -- in pieces of 2,048 bytes and 3 of the next, because SQLite loads a whole value to look at one place in it.
 CREATE VIEW v_quarantine AS
 SELECT
-    e.seq,
+    e.instance_id || '/' || lower(substr(hex(e.body_sha256), 1, 32)) AS event_id,
     e.instance_id,
     e.received_at,
     strftime('%Y-%m-%dT%H:%M:%f', e.received_at, (

@@ -46,7 +46,7 @@ pub(super) enum ContactCommand {
         pair: PairArgs,
     },
     /// Give a chat a name, which counts more than what people call themselves; without NAME, take it back
-    #[command(after_help = "Example:\n  buzon contact name 123 573001112233 'Ana (wholesale)'")]
+    #[command(after_help = "Example:\n  buzon contact name 123 573001112233 \"Ana (wholesale)\"")]
     Name {
         #[command(flatten)]
         settings: CommonArgs,

@@ -13,9 +13,10 @@ use crate::config::exposure::{self, Exposure};
 use crate::config::{Config, ConfigError, Flags, SettingSources};
 use crate::telemetry;
 use platform::terminal::{self, escaped};
-use store::{CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
+use store::{CellError, CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
 
 mod backup;
+mod cell;
 mod check_config;
 mod completions;
 mod contact;
@@ -101,6 +102,12 @@ enum Command {
     Contact {
         #[command(subcommand)]
         command: contact::ContactCommand,
+    },
+    /// Make a cell, which is one of several databases of buzon, for more than one writer
+    #[command(after_help = "Example:\n  buzon cell init sales")]
+    Cell {
+        #[command(subcommand)]
+        command: cell::CellCommand,
     },
     /// Make, list and revoke tokens of the read API
     #[command(after_help = "Example:\n  buzon token create --name panel --instance 123 --expires 30d")]
@@ -223,6 +230,7 @@ pub fn run() -> ExitCode {
         Command::Gateway { command } => gateway::run(command),
         Command::Forward { command } => forward::run(command),
         Command::Contact { command } => contact::run(command),
+        Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
@@ -323,6 +331,10 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<BackupError>().is_some_and(backup)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
+        || error.downcast_ref::<CellError>().is_some_and(|error| match error {
+            CellError::Open(error) => by_setting(error),
+            _ => true,
+        })
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub mod exposure;
 pub struct Config {
     pub data_dir: PathBuf,
     pub database: Database,
+    /// The name of this cell among several, which is a label of all metrics.
+    pub cell: Option<String>,
     /// True if PostgreSQL may run with `fsync` or `full_page_writes` off, as managed services do that protect the log
     /// themselves.
     pub allow_managed_pg: bool,
@@ -139,6 +141,7 @@ impl Config {
     pub fn new(sources: &SettingSources) -> Result<Self, ConfigError> {
         let config = Self {
             database: sources.required("database_url", Database::parse)?,
+            cell: sources.parsed("cell", cell)?,
             allow_managed_pg: sources.flag("allow_managed_pg")?,
             min_free: sources.required("min_free", media::bytes)?,
             listen: sources.required("listen", address)?,
@@ -212,6 +215,12 @@ fn keyring(sources: &SettingSources) -> Result<Keyring, ConfigError> {
 
 fn path(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("expected a folder") } else { Ok(text.into()) }
+}
+
+fn cell(text: &str) -> Result<String, &'static str> {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    let usable = (1..=32).contains(&text.len()) && text.chars().all(known);
+    usable.then(|| text.to_owned()).ok_or("expected 1 to 32 small letters, digits, - or _")
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

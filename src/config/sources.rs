@@ -39,9 +39,10 @@ enum SettingKind {
 }
 
 /// All settings with one value, in the order in which they are shown.
-const SETTINGS: [Setting; 36] = [
+const SETTINGS: [Setting; 37] = [
     Setting { key: "data_dir", kind: SettingKind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: SettingKind::Database, default: None },
+    Setting { key: "cell", kind: SettingKind::Plain, default: None },
     Setting { key: "allow_managed_pg", kind: SettingKind::Plain, default: Some("false") },
     Setting { key: "min_free", kind: SettingKind::Plain, default: Some("128MiB") },
     Setting { key: "listen", kind: SettingKind::Plain, default: Some("127.0.0.1:8080") },

@@ -118,7 +118,7 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/acks").route(read().to(acks::list)))
         .service(reading("/reactions").route(read().to(reactions::list)))
         .service(reading("/events").route(read().to(events::list)))
-        .service(reading("/events/{seq}").route(read().to(events::one)))
+        .service(reading("/events/{instance_id}/{id}").route(read().to(events::one)))
         .service(reading("/instances").route(read().to(instances::list)))
         .service(reading("/stats/messages").route(read().to(statistics::messages)))
         .service(reading("/stats/delivery").route(read().to(statistics::delivery)))

@@ -43,6 +43,12 @@ pub enum Problem {
     TicketNotHere,
     #[error("{name}: {detail}")]
     InvalidParameter { name: String, detail: String },
+    /// The position was given before a restore, or by another database.
+    #[error(
+        "this position is of another history: the database was restored after it was given, or it is of another database; \
+         begin again with after=beginning, and compare what you have with what buzon has"
+    )]
+    PositionOfAnotherHistory,
     #[error("there is no parameter {name}; this takes {known}")]
     UnknownParameter { name: String, known: String },
     /// The page's origin is not configured, or it wants to send something that the API does not accept.
@@ -152,6 +158,7 @@ impl Problem {
             Self::TicketNotHere => (StatusCode::BAD_REQUEST, "ticket_not_here"),
             Self::InvalidParameter { .. } => (StatusCode::BAD_REQUEST, "invalid_parameter"),
             Self::UnknownParameter { .. } => (StatusCode::BAD_REQUEST, "unknown_parameter"),
+            Self::PositionOfAnotherHistory => (StatusCode::BAD_REQUEST, "position_of_another_history"),
             Self::CorsRefused(_) => (StatusCode::BAD_REQUEST, "cors_refused"),
             Self::AnswerTooLarge => (StatusCode::BAD_REQUEST, "answer_too_large"),
             Self::SignatureMissing(_) => (StatusCode::UNAUTHORIZED, "signature_missing"),

@@ -1,5 +1,9 @@
 //! Errors of a store, told apart by what the caller should do about them.
 
+/// The refusal of a pooler that does not keep sessions, with the way out.
+pub(crate) const POOLER: &str = "a connection pooler in transaction mode stands before it, which mixes up statements and settings; \
+     use session mode, or connect to the server itself";
+
 /// The error of a unit of work, of which nothing was kept, unless the answer to a commit was lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -159,10 +163,7 @@ impl StoreError {
             _ if matches!(code, "40001" | "40P01" | "55P03") => Self::Contended { code: text() },
             _ if code == "57014" => Self::TooSlow,
             // A prepared statement exists twice, or is missing: another client uses the same session.
-            _ if matches!(code, "42P05" | "26000") => Self::Unsafe(format!(
-                "{message}: a connection pooler in transaction mode stands before it, which mixes up statements and \
-                 settings; use session mode, or connect to the server itself"
-            )),
+            _ if matches!(code, "42P05" | "26000") => Self::Unsafe(format!("{message}: {POOLER}")),
             // The classes are: cardinality, data, integrity, check option, program limit, raised by the owner's
             // trigger.
             "21" | "22" | "23" | "44" | "54" | "P0" => Self::Refused { code: text() },

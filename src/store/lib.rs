@@ -21,6 +21,7 @@ mod sqlite;
 mod write;
 
 pub use admin::adhoc::{QueryError, QueryPart, Session, Value, ask};
+pub use admin::cells::{CellError, CellName, NewCell};
 pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Programs, StoredObject};
 pub use admin::examination::{Examination, Trigger};
 pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
@@ -49,6 +50,7 @@ pub use write::persons::names::GivenName;
 pub use write::persons::{KnownPersons, OwnerWord, PersonStore};
 pub use write::rebuild::{Aim, Difference, RebuildStage};
 
+use domain::page::position::Position;
 use read::Queries;
 
 /// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
@@ -67,9 +69,9 @@ pub trait Store:
     /// Begins a question, on a connection of its own: all of its statements see the same rows.
     async fn read(&self) -> Result<Box<dyn Queries>, StoreError>;
 
-    /// Returns the latest number of the ledger: no event or file that becomes visible later has this number or a lower
+    /// Returns the latest position of the ledger: no event or file that becomes visible later has its number or a lower
     /// one.
-    async fn latest_seq(&self) -> Result<i64, StoreError>;
+    async fn latest(&self) -> Result<Position, StoreError>;
 }
 
 /// The connections of a store to its database.
@@ -259,6 +261,17 @@ pub async fn rebuild(
         Database::Sqlite { path } => sqlite::write::rebuild::run(path, aim, progress).await,
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => postgres::write::rebuild::run(url, options.allow_managed_pg, aim, progress).await,
+    }
+}
+
+/// Makes a cell in a PostgreSQL database: a schema with the tables of this version, which Citus distributes if `citus` is set.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "cells are of PostgreSQL"))]
+pub async fn init_cell(database: &Database, name: &CellName, citus: bool) -> Result<NewCell, CellError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => Err(CellError::NotPostgres(path.display().to_string())),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => postgres::admin::cells::init(url, name, citus).await,
     }
 }
 

@@ -171,6 +171,7 @@ async fn a_pg_dump_that_fails_makes_no_backup_and_its_error_is_told() {
     let program = bin.join("pg_dump");
     std::fs::write(&program, script).expect("it can be written");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+    std::os::unix::fs::symlink("pg_dump", bin.join("pg_restore")).expect("it can be made");
     let said = site.refused(1, &["backup", &site.dest, "--keep", "1", "--pg-bin", "bin"]).await;
     assert!(said.contains("the line was cut") && !said.contains("a row"), "{said}");
     assert_eq!(site.backups(), before);

@@ -98,6 +98,8 @@ async fn what_takes_the_originals_place_uses_its_media_store_and_goes_on_in_its_
         assert!(said.contains("It takes the original's place"), "{said}");
         let id = "SELECT database_id FROM installation";
         assert_eq!(twin.world.value(id).await, site.world.value(id).await);
+        // The numbers after those of the backup are assigned again, to other events.
+        assert_ne!(twin.world.position(1).await, site.world.position(1).await);
         let said = twin.backup().await;
         assert!(said.contains("2 media files, of which 0 are new (0 bytes)"), "{said}");
         assert_eq!(site.backups().len(), 2);

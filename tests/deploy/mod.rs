@@ -1,5 +1,6 @@
 //! The files in `deploy/`, tested with the programs that they are for.
 
+mod cells;
 mod containers;
 mod inicio_guide;
 mod proxies;

@@ -25,7 +25,7 @@ async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &Runn
         println!("behind {proxy:?}");
         let world = World::empty(Backend::Sqlite).await;
         let buzon = Buzon::serve(&world, &settings).await;
-        let front = RunningProxy::start(proxy, Upstreams { webhook: buzon.address, api: buzon.api_address }).await;
+        let front = RunningProxy::start(proxy, Upstreams::of(buzon.address, buzon.api_address)).await;
         test(&world, &front).await;
         buzon.kill().await;
     }
@@ -191,7 +191,7 @@ async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_wr
         for listener in [&webhook, &api] {
             listener.reply_to_all(|_| Reply::file(b"passed on"));
         }
-        let front = RunningProxy::start(proxy, Upstreams { webhook: webhook.address, api: api.address }).await;
+        let front = RunningProxy::start(proxy, Upstreams::of(webhook.address, api.address)).await;
         for from in [STRANGER, OWNER] {
             let plain = ["/webhook/7", "/webhook/a%2Fb", "/api/v1/chats/7/573%40c.us"].map(str::to_owned);
             front.ask_verbatim(from, version, &[odd_paths(), plain.to_vec()].concat()).await;
@@ -233,7 +233,7 @@ async fn without_tls_there_is_nothing_but_the_way_to_it() {
 #[test]
 async fn the_stream_is_not_held_back() {
     behind_each(&SETTINGS, async |_, front| {
-        let mut stream = Stream::open(front.get("/api/v1/stream?since_seq=0").bearer_auth(TOKEN)).await;
+        let mut stream = Stream::open(front.get("/api/v1/stream?after=beginning").bearer_auth(TOKEN)).await;
         assert_eq!(stream.header("content-type"), "text/event-stream");
         // A small event is passed on at once, before the next one exists.
         for id in ["A", "B", "C"] {

@@ -33,6 +33,14 @@ pub enum Proxy {
 pub struct Upstreams {
     pub webhook: SocketAddr,
     pub api: SocketAddr,
+    /// The webhook of a second cell, which has the instances that the documentation names.
+    pub cell_b: Option<SocketAddr>,
+}
+
+impl Upstreams {
+    pub fn of(webhook: SocketAddr, api: SocketAddr) -> Self {
+        Self { webhook, api, cell_b: None }
+    }
 }
 
 /// A running proxy, which is killed when it is dropped.
@@ -147,20 +155,46 @@ fn free_port() -> u16 {
     candidates.take(1_000).find(free).expect("a port is free")
 }
 
-/// Returns a shipped file with these replacements, each of which must apply.
-fn shipped(path: &str, changes: &[(&str, &str)]) -> String {
-    changes.iter().fold(text(path), |text, (from, to)| {
-        assert!(text.contains(from), "{path} has {from}");
+/// Returns the text with these replacements, each of which must apply.
+fn changed(text: String, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "it has {from}");
         text.replace(from, to)
     })
+}
+
+/// Returns the block of this language in `docs/deploy.md` that begins with these words.
+fn documented(language: &str, beginning: &str) -> String {
+    let (page, fence) = (text("docs/deploy.md"), format!("```{language}\n"));
+    let mut blocks = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.trim_start().starts_with(beginning)).expect("it is documented").to_owned()
+}
+
+/// Returns nginx's file, or that for two cells.
+fn nginx_site(upstreams: Upstreams) -> String {
+    let shipped = text("deploy/nginx.conf");
+    let Some(cell_b) = upstreams.cell_b else { return shipped };
+    let cells = documented("nginx", "upstream buzon_cell_a").replace("127.0.0.1:8090", &cell_b.to_string());
+    let replaced = "upstream buzon_webhook {\n    server 127.0.0.1:8080;\n    keepalive 32;\n}\n";
+    changed(shipped, &[(replaced, &cells), ("http://buzon_webhook;", "http://$buzon_cell;")])
+}
+
+/// Returns Caddy's file, or that for two cells.
+fn caddy_site(upstreams: Upstreams) -> String {
+    let shipped = text("deploy/Caddyfile");
+    let Some(cell_b) = upstreams.cell_b else { return shipped };
+    let cells = documented("caddyfile", "map").replace("127.0.0.1:8090", &cell_b.to_string());
+    let cells = cells.replace("127.0.0.1:8080", &upstreams.webhook.to_string());
+    let site = "\nbuzon.example.com {\n";
+    changed(shipped, &[(site, &format!("{site}{cells}\n")), ("reverse_proxy 127.0.0.1:8080", "reverse_proxy {cell}")])
 }
 
 /// Prepares nginx as one process, which needs no root and writes nothing outside its folder.
 fn nginx(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
     let certificate = self_signed(folder);
-    let site = shipped(
-        "deploy/nginx.conf",
+    let site = changed(
+        nginx_site(upstreams),
         &[
             ("listen 80;", &format!("listen 127.0.0.1:{http};")),
             ("listen 443 ssl", &format!("listen 127.0.0.1:{https} ssl")),
@@ -201,13 +235,8 @@ fn self_signed(folder: &Path) -> std::path::PathBuf {
 /// Prepares Caddy with its own certificate authority instead of one on the internet.
 fn caddy(folder: &Path, (http, https): (u16, u16), upstreams: Upstreams) -> (Command, std::path::PathBuf) {
     let at = folder.display();
-    let site = shipped(
-        "deploy/Caddyfile",
-        &[
-            ("reverse_proxy 127.0.0.1:8080", &format!("reverse_proxy {}", upstreams.webhook)),
-            ("reverse_proxy 127.0.0.1:8081", &format!("reverse_proxy {}", upstreams.api)),
-        ],
-    );
+    let site = caddy_site(upstreams).replace("127.0.0.1:8080", &upstreams.webhook.to_string());
+    let site = changed(site, &[("reverse_proxy 127.0.0.1:8081", &format!("reverse_proxy {}", upstreams.api))]);
     let options = format!(
         "{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind 127.0.0.1\n\tlocal_certs\n\
          \tskip_install_trust\n\tstorage file_system {at}/storage\n}}\n"

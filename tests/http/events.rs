@@ -29,9 +29,12 @@ async fn start(world: &World, settings: &[(&str, &str)]) -> (Service, String) {
     (Service::start_on(world, store.clone(), store, settings), seven)
 }
 
-fn seqs(answer: &Answer) -> Vec<i64> {
+/// Returns the places of the events of an answer in the ledger, of which the first is 1.
+async fn places(world: &World, answer: &Answer) -> Vec<usize> {
+    let ids = world.event_ids().await;
     let data = answer.body["data"].as_array().unwrap_or_else(|| panic!("{answer:?}"));
-    data.iter().map(|event| event["seq"].as_i64().expect("the event has a number")).collect()
+    let place = |event: &Value| ids.iter().position(|id| event["id"] == **id).expect("the event has an id") + 1;
+    data.iter().map(place).collect()
 }
 
 #[test]
@@ -40,9 +43,9 @@ async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let owner = service.token();
         let all = get(&service, &owner, "/api/v1/events").await;
-        assert_eq!((seqs(&all), &all.body["next_cursor"]), (vec![5, 4, 3, 2, 1], &Value::Null));
+        assert_eq!((places(&world, &all).await, &all.body["next_cursor"]), (vec![5, 4, 3, 2, 1], &Value::Null));
         let expected = json!({
-            "seq": 1, "instance_id": "7", "event_type": "message_sent", "message_id": "A",
+            "id": world.event_ids().await[0], "instance_id": "7", "event_type": "message_sent", "message_id": "A",
             "chat_id": "573001112233@c.us", "timestamp": 1724717200, "received_at": "2024-08-27T00:06:40.004Z",
             "last_received_at": "2024-08-27T00:06:40.004Z", "deliveries": 1, "signed": true, "state": "applied",
             "reason": null, "size": sent("A", json!({})).len(), "body": null, "body_truncated": false,
@@ -54,19 +57,19 @@ async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
         assert_eq!(all.body["data"][0]["body"], "\u{fffd}\u{fffd}");
         assert_eq!(all.body["data"][0]["body_truncated"], false);
         let first = get(&service, &seven, "/api/v1/events?limit=1&state=quarantined").await;
-        assert_eq!((seqs(&first), &first.body["next_cursor"]), (vec![4], &Value::Null));
+        assert_eq!((places(&world, &first).await, &first.body["next_cursor"]), (vec![4], &Value::Null));
         let page = get(&service, &owner, "/api/v1/events?limit=2&order=asc&event_type=").await;
         let cursor = page.body["next_cursor"].as_str().expect("there are more");
         let page = get(&service, &owner, &format!("/api/v1/events?limit=2&order=asc&cursor={cursor}")).await;
-        assert_eq!(seqs(&page), [3, 4]);
+        assert_eq!(places(&world, &page).await, [3, 4]);
         for (path, known) in [
             ("/api/v1/events?state=erased", "state: expected applied, ignored or quarantined"),
             ("/api/v1/events?cursor=x", "cursor: expected a cursor"),
-            ("/api/v1/events?since_seq=-1", "since_seq: expected a number of the feed"),
-            ("/api/v1/events?since_seq=1&order=asc", "order: it does not go with since_seq"),
-            ("/api/v1/events?since_seq=1&state=ignored", "state: it does not go with since_seq"),
-            ("/api/v1/events?since_seq=1&cursor=x", "cursor: it does not go with since_seq"),
-            ("/api/v1/events?since_seq=1&until=5", "until: it does not go with since_seq"),
+            ("/api/v1/events?after=1", "after: expected a position that the feed or the stream gave"),
+            ("/api/v1/events?after=beginning&order=asc", "order: it does not go with after"),
+            ("/api/v1/events?after=beginning&state=ignored", "state: it does not go with after"),
+            ("/api/v1/events?after=beginning&cursor=x", "cursor: it does not go with after"),
+            ("/api/v1/events?after=beginning&until=5", "until: it does not go with after"),
         ] {
             let refused = get(&service, &owner, path).await;
             assert_eq!((refused.status.as_u16(), refused.code()), (400, "invalid_parameter"));
@@ -83,23 +86,36 @@ async fn an_event_is_shown_with_its_whole_body_to_tokens_for_its_instance() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
         let owner = service.token();
-        let text = get(&service, &seven, "/api/v1/events/1").await;
+        let ids = world.event_ids().await;
+        let path = |number: usize| format!("/api/v1/events/{}", ids[number - 1]);
+        let text = get(&service, &seven, &path(1)).await;
         assert_eq!(
             text.body["body"].as_str(),
             Some(std::str::from_utf8(&sent("A", json!({}))).expect("the value is text"))
         );
         assert_eq!(text.body["body_base64"], Value::Null);
-        let long = get(&service, &seven, "/api/v1/events/4").await;
+        let long = get(&service, &seven, &path(4)).await;
         assert!(long.body["body"].as_str().is_some_and(|body| body.ends_with("xñ\u{0}")));
-        let bytes = get(&service, &owner, "/api/v1/events/5").await;
+        let bytes = get(&service, &owner, &path(5)).await;
         assert_eq!((&bytes.body["body"], &bytes.body["body_base64"]), (&Value::Null, &json!("//4=")));
-        for (token, seq) in [(&seven, "2"), (&seven, "3"), (&seven, "5"), (&owner, "6"), (&owner, "x")] {
-            let unknown = get(&service, token, &format!("/api/v1/events/{seq}")).await;
-            assert_eq!((unknown.status.as_u16(), unknown.code()), (404, "not_found"));
-            assert_eq!(unknown.body["detail"], "there is no event with this number");
+        let of_another = path(1).replace("/7/", "/8/");
+        let (nowhere, capitals) =
+            (path(1).replace("/7/", "/nowhere/"), path(1).to_uppercase().replace("/API/V1/EVENTS", "/api/v1/events"));
+        for (token, path) in [
+            (&seven, &path(2)),
+            (&seven, &path(3)),
+            (&seven, &path(5)),
+            (&owner, &of_another),
+            (&owner, &nowhere),
+            (&owner, &capitals),
+            (&owner, &"/api/v1/events/7/1".to_owned()),
+        ] {
+            let unknown = get(&service, token, path).await;
+            assert_eq!((unknown.status.as_u16(), unknown.code()), (404, "not_found"), "{path}");
+            assert_eq!(unknown.body["detail"], "there is no event with this id");
         }
         let etag = text.header("etag");
-        let again = service.get("/api/v1/events/1").bearer_auth(&seven).header("If-None-Match", etag).send().await;
+        let again = service.get(&path(1)).bearer_auth(&seven).header("If-None-Match", etag).send().await;
         assert_eq!(again.expect("the server answers").status().as_u16(), 304);
         service.stop().await;
     })
@@ -107,35 +123,62 @@ async fn an_event_is_shown_with_its_whole_body_to_tokens_for_its_instance() {
 }
 
 #[test]
-async fn the_feed_continues_after_a_number() {
+async fn the_feed_continues_after_a_position() {
     on_both(async |world| {
         let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
-        let first = get(&service, &seven, "/api/v1/events?since_seq=0&limit=1").await;
+        let first = get(&service, &seven, "/api/v1/events?after=beginning&limit=1").await;
+        let (position, ids) = (world.position(1).await, world.event_ids().await);
         assert_eq!(
-            (seqs(&first), &first.body["next_since_seq"], &first.body["more"]),
-            (vec![1], &json!(1), &json!(true))
+            (places(&world, &first).await, &first.body["next_after"], &first.body["more"]),
+            (vec![1], &json!(position), &json!(true))
         );
-        let rest = get(&service, &seven, "/api/v1/events?since_seq=1").await;
+        let rest = get(&service, &seven, &format!("/api/v1/events?after={position}")).await;
         assert_eq!(
             rest.body,
             json!({
                 "data": [
                     {
-                        "kind": "event", "seq": 3, "instance_id": "-", "event_type": "ack_update", "chat_id": null, "state": "applied",
+                        "kind": "event", "id": ids[2], "instance_id": "-", "event_type": "ack_update", "chat_id": null, "state": "applied",
                         "timestamp": 1724717200, "received_at": "2024-08-27T00:06:40.006Z",
                         "changes": [{"instance_id": "7", "message_id": "A"}],
                     },
                     {
-                        "kind": "event", "seq": 4, "instance_id": "7", "event_type": null, "chat_id": null, "state": "quarantined",
+                        "kind": "event", "id": ids[3], "instance_id": "7", "event_type": null, "chat_id": null, "state": "quarantined",
                         "timestamp": 1724717200, "received_at": "2024-08-27T00:06:40.007Z", "changes": [],
                     },
                 ],
-                "next_since_seq": 5, "more": false,
+                "next_after": world.position(5).await, "more": false,
             })
         );
         let owner = service.token();
-        let acks = get(&service, &owner, "/api/v1/events?since_seq=0&event_type=ack_update&instance_id=7").await;
-        assert_eq!(seqs(&acks), [3]);
+        let acks = get(&service, &owner, "/api/v1/events?after=beginning&event_type=ack_update&instance_id=7").await;
+        assert_eq!(places(&world, &acks).await, [3]);
+        service.stop().await;
+    })
+    .await;
+}
+
+/// Another database, a restored one, and one that lost numbers have other histories.
+#[test]
+async fn a_position_of_another_history_is_refused_by_the_feed_and_the_stream() {
+    on_both(async |world| {
+        let (service, seven) = start(&world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+        let (before, ahead) = (world.position(2).await, world.position(6).await);
+        assert_eq!(get(&service, &seven, &format!("/api/v1/events?after={before}")).await.status.as_u16(), 200);
+        let other = World::new(world.backend).await.position(2).await;
+        world.execute("UPDATE installation SET epoch = 'another'").await;
+        for position in [&before, &ahead, &other] {
+            for path in [format!("/api/v1/events?after={position}"), format!("/api/v1/stream?after={position}")] {
+                let refused = get(&service, &seven, &path).await;
+                assert_eq!((refused.status.as_u16(), refused.code()), (400, "position_of_another_history"), "{path}");
+            }
+            let reconnecting = service.get("/api/v1/stream").bearer_auth(&seven).header("Last-Event-ID", position);
+            assert_eq!(answer(reconnecting).await.code(), "position_of_another_history");
+        }
+        let begun = get(&service, &seven, "/api/v1/events?after=beginning").await;
+        assert_eq!(begun.body["next_after"], world.position(5).await);
+        let ahead = get(&service, &seven, &format!("/api/v1/events?after={}", world.position(6).await)).await;
+        assert_eq!(ahead.code(), "position_of_another_history", "the number was not assigned yet");
         service.stop().await;
     })
     .await;
@@ -165,8 +208,8 @@ async fn the_instances_are_those_with_events_and_the_configured_ones() {
         );
         let theirs = get(&service, &seven, "/api/v1/instances").await;
         assert_eq!(theirs.body["time_zone"], "UTC");
-        let place =
-            |seq, millis| json!({"seq": seq, "timestamp": 1724717200, "received_at": later(millis).to_rfc3339()});
+        let ids = world.event_ids().await;
+        let place = |number: usize, millis| json!({"id": ids[number - 1], "timestamp": 1724717200, "received_at": later(millis).to_rfc3339()});
         assert_eq!(ARRIVAL.millis() / 1_000, 1724717200);
         assert_eq!(
             theirs.body["data"],

@@ -36,7 +36,7 @@ const ROUTES: [&str; 23] = [
     "/api/v1/media?message_id={message}",
     "/api/v1/events?instance_id={instance}",
     "/api/v1/events?message_id={message}",
-    "/api/v1/events?since_seq=0&instance_id={instance}",
+    "/api/v1/events?after=beginning&instance_id={instance}",
     "/api/v1/stats/messages?instance_id={instance}&by=week&since=2024-08-01&until=2024-09-01",
     "/api/v1/stats/delivery?instance_id={instance}&since=2024-08-01&until=2024-09-01",
     "/api/v1/stats/responses?instance_id={instance}&since=2024-08-01&until=2024-09-01",

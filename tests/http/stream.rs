@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use buzon::domain::page::position::Position;
 use buzon::http::stream::streams::StreamPace;
 use buzon::store::Store;
 use serde_json::json;
@@ -37,7 +38,7 @@ async fn deliver(service: &Service, id: &str) {
 }
 
 #[test]
-async fn a_committed_event_is_streamed_at_once_with_its_number() {
+async fn a_committed_event_is_streamed_at_once_with_its_position() {
     on_both(async |world| {
         // The ledger is not polled by the clock.
         let pace = StreamPace { poll: Duration::from_secs(3_600), ..StreamPace::default() };
@@ -54,7 +55,10 @@ async fn a_committed_event_is_streamed_at_once_with_its_number() {
         assert_eq!((event.id, event.event.as_deref()), (Some(2), Some("event")));
         let data = event.data.expect("the event has data");
         assert_eq!(data["changes"], json!([{"instance_id": "7", "message_id": "A"}]));
-        let feed = answer(service.get("/api/v1/events?since_seq=1").bearer_auth(service.token())).await;
+        let feed = answer(
+            service.get(&format!("/api/v1/events?after={}", world.position(1).await)).bearer_auth(service.token()),
+        )
+        .await;
         assert_eq!(feed.body["data"], json!([data]));
         service.stop().await;
     })
@@ -99,14 +103,17 @@ async fn the_stream_has_the_states_of_files_and_repeats_them_to_clients_that_rec
         let first = stream.event().await;
         assert_eq!(first.event.as_deref(), Some("media"));
         let expected = json!({
-            "kind": "media", "seq": first.id, "instance_id": "7", "message_id": "A", "state": "stored",
+            "kind": "media", "instance_id": "7", "message_id": "A", "state": "stored",
             "reason": null, "changes": [{"instance_id": "7", "message_id": "A"}],
         });
         assert_eq!(first.data, Some(expected));
         drop(stream);
         service.deliver("/webhook/7", picture("B", "https://elsewhere.example.com/x.jpg")).await.accepted();
         let request = service.get("/api/v1/stream?event=media").bearer_auth(service.token());
-        let mut stream = Stream::open(request.header("Last-Event-ID", first.id.expect("the event has a number"))).await;
+        let mut stream = Stream::open(
+            request.header("Last-Event-ID", world.position(first.id.expect("the event has a position")).await),
+        )
+        .await;
         let second = stream.event().await.data.expect("the event has data");
         assert_eq!((&second["message_id"], &second["state"]), (&json!("B"), &json!("refused")));
         assert!(second["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{second}");
@@ -138,9 +145,9 @@ async fn a_client_that_reconnects_again_and_again_misses_and_repeats_nothing() {
         });
         let (mut seen, mut last) = (Vec::new(), 0);
         while seen.len() < 120 {
-            // The number in the URL is older than the one in the header.
-            let request = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token());
-            let mut stream = Stream::open(request.header("Last-Event-ID", last)).await;
+            // The position in the URL is older than the one in the header.
+            let request = service.get("/api/v1/stream?after=beginning").bearer_auth(service.token());
+            let mut stream = Stream::open(request.header("Last-Event-ID", world.position(last).await)).await;
             for _ in 0..7 {
                 if seen.len() < 120 {
                     last = stream.event().await.id.expect("the event has a number");
@@ -172,11 +179,11 @@ async fn a_stream_shows_only_what_its_token_and_its_filter_allow() {
         ] {
             record(&store, &[event(instance, body, ARRIVAL)]).await;
         }
-        assert_eq!(Stream::open(theirs("?since_seq=0")).await.numbers_to(5).await, [1, 3, 5]);
-        let ticketed = theirs("?since_seq=0&event=message_received,%20ack_update&ticket=");
+        assert_eq!(Stream::open(theirs("?after=beginning")).await.numbers_to(5).await, [1, 3, 5]);
+        let ticketed = theirs("?after=beginning&event=message_received,%20ack_update&ticket=");
         assert_eq!(Stream::open(ticketed).await.numbers_to(5).await, [3, 5]);
-        assert_eq!(open(&service, "?since_seq=0&instance_id=8,nowhere").await.numbers_to(6).await, [2, 4, 6]);
-        let mut silent = Stream::open(theirs("?since_seq=0&instance_id=8")).await;
+        assert_eq!(open(&service, "?after=beginning&instance_id=8,nowhere").await.numbers_to(6).await, [2, 4, 6]);
+        let mut silent = Stream::open(theirs("?after=beginning&instance_id=8")).await;
         assert_eq!(silent.frame().await.expect("the stream begins").id, Some(0));
         service.stop().await;
         silent.end().await;
@@ -194,7 +201,7 @@ async fn a_stream_without_matching_events_reports_its_progress() {
             let acks: Vec<_> = (0..250).map(|n| event("-", ack(&format!("B{batch}-{n}"), "read"), ARRIVAL)).collect();
             record(&store, &acks).await;
         }
-        let mut stream = Stream::open(service.get("/api/v1/stream?since_seq=0").bearer_auth(seven.text())).await;
+        let mut stream = Stream::open(service.get("/api/v1/stream?after=beginning").bearer_auth(seven.text())).await;
         let mut ids = Vec::new();
         while ids.last() != Some(&Some(2_000)) {
             let frame = stream.frame().await.expect("the stream does not end");
@@ -352,7 +359,7 @@ async fn a_chunk_has_at_most_32_kib_and_the_next_one_continues_after_it() {
         let events: Vec<_> =
             (0..200).map(|n| event("7", sent(&long(n), json!({"chat_id": long(0)})), ARRIVAL)).collect();
         record(&store, &events).await;
-        let response = service.get("/api/v1/stream?since_seq=0").bearer_auth(service.token()).send().await;
+        let response = service.get("/api/v1/stream?after=beginning").bearer_auth(service.token()).send().await;
         let mut response = response.expect("the server answers");
         let (mut text, mut events) = (String::new(), 0);
         while events < 200 {
@@ -365,7 +372,11 @@ async fn a_chunk_has_at_most_32_kib_and_the_next_one_continues_after_it() {
             text.push_str(std::str::from_utf8(&chunk).expect("the value is text"));
             events = text.matches("\ndata: ").count();
         }
-        let numbers: Vec<i64> = text.lines().filter_map(|line| line.strip_prefix("id: ")?.parse().ok()).collect();
+        let numbers: Vec<i64> = text
+            .lines()
+            .filter_map(|line| Position::decode(line.strip_prefix("id: ")?).ok())
+            .map(|it| it.seq)
+            .collect();
         assert_eq!(numbers, Vec::from_iter(0..=200));
         service.stop().await;
     })
@@ -416,7 +427,7 @@ async fn an_invalid_parameter_of_a_stream_is_refused_by_name() {
     let bad_id = answer(request("").header("Last-Event-ID", "x")).await;
     assert_eq!((bad_id.code(), bad_id.status.as_u16()), ("invalid_parameter", 400));
     assert!(bad_id.body["detail"].as_str().is_some_and(|detail| detail.starts_with("Last-Event-ID: ")));
-    assert_eq!(answer(request("?since_seq=x")).await.code(), "invalid_parameter");
+    assert_eq!(answer(request("?after=x")).await.code(), "invalid_parameter");
     assert_eq!(answer(request(&format!("?instance_id={}", "7".repeat(65)))).await.code(), "invalid_parameter");
     assert_eq!(answer(request("?limit=5")).await.code(), "unknown_parameter");
     assert_eq!(answer(service.get("/api/v1/stream")).await.code(), "token_missing");

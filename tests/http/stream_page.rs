@@ -50,7 +50,7 @@ async fn pass(mut client: TcpStream, api: SocketAddr, page: String, asked: Arc<M
     let path = head.split(' ').nth(1)?.to_owned();
     asked.lock().expect("the lock is not poisoned").push(path.clone());
     match path.as_str() {
-        "/page" | "/shown" => {
+        "/page" | "/shown" | "/cleared" => {
             let body = if path == "/page" { page } else { String::new() };
             let length = body.len();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n");
@@ -85,9 +85,10 @@ async fn the_documented_page_shows_every_item_whatever_the_types_of_the_events()
     // The file is refused because there is no gateway, and the stream has an item about that.
     let picture = received("A", json!({"type": "image", "media_url": "/menu.jpg"}));
     service.deliver("/webhook/7", picture).await.accepted();
-    let script = example(&service).await.replacen("let since = '';", "let since = '0';", 1);
+    let script = example(&service).await.replacen("let after = '';", "let after = 'AAAAAAAAAAAAAAAAAAAAAA';", 1);
     let page = format!(
         "<!doctype html><title>x</title><pre id=out></pre><script>const token = '{}';\n\
+         const clear = () => fetch('/cleared');\n\
          const show = item => {{ out.textContent += JSON.stringify(item) + '\\n'; fetch('/shown'); }};\n{script}</script>",
         service.token()
     );
@@ -95,6 +96,7 @@ async fn the_documented_page_shows_every_item_whatever_the_types_of_the_events()
     let url = format!("http://{}/page", proxy.address);
     let shown = tokio::spawn(async move { browser::open(&url).await.expect("the browser shows the page") });
     eventually("every item is shown", async || proxy.asked("/shown") >= kinds.len() + 2).await;
+    assert_eq!(proxy.asked("/cleared"), 1, "a position of another history begins the page again");
     assert_eq!(proxy.asked("/api/v1/stream"), 1, "the page has stayed on its first stream");
     // The browser waits for the end of the stream, and finds no server when it connects again.
     service.stop().await;

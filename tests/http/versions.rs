@@ -45,8 +45,9 @@ async fn a_message_shows_its_texts_and_when_it_was_edited_and_deleted() {
                 json!(false)
             ]
         );
-        let text = |body: &str, sent_at: String, received_at: &str, seq: i64| {
-            json!({"body": body, "sent_at": sent_at, "received_at": received_at, "event_seq": seq})
+        let ids = world.event_ids().await;
+        let text = |body: &str, sent_at: String, received_at: &str, number: usize| {
+            json!({"body": body, "sent_at": sent_at, "received_at": received_at, "event_id": ids[number - 1]})
         };
         let versions = json!([
             text("Dos pizas", at("00"), "2024-08-27T00:06:40.004Z", 1),

@@ -1,6 +1,8 @@
 //! Fills a database with the whole history.
 
+use buzon::domain::event::event_id::EventId;
 use buzon::domain::time::timestamp::Timestamp;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::history::{Happening, History, Key, Message};
@@ -24,6 +26,7 @@ pub struct MessageSample {
 
 pub struct SampledMessage {
     pub seq: i64,
+    pub event: EventId,
     pub key: Key,
     pub chat_id: String,
     pub from: String,
@@ -82,7 +85,7 @@ fn generate(scale: Scale, batches: &mpsc::Sender<Batch>) -> (MessageSample, i64)
         if let Happening::Message(message) = &arrival.what {
             messages += 1;
             if messages % step == 0 {
-                sample.messages.push(SampledMessage::of(message, seq));
+                sample.messages.push(SampledMessage::of(message, seq, &arrival.body()));
             }
         }
         if seq % TOGETHER == 0 {
@@ -95,9 +98,10 @@ fn generate(scale: Scale, batches: &mpsc::Sender<Batch>) -> (MessageSample, i64)
 }
 
 impl SampledMessage {
-    fn of(message: &Message, seq: i64) -> Self {
+    fn of(message: &Message, seq: i64, body: &[u8]) -> Self {
         Self {
             seq,
+            event: EventId::new(message.key.0.clone(), &Sha256::digest(body)),
             key: message.key.clone(),
             chat_id: message.chat_id.to_string(),
             from: message.from.to_string(),

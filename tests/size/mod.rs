@@ -99,7 +99,7 @@ async fn the_rows_that_are_loaded_are_those_that_the_program_makes_of_the_events
 async fn answer_all(world: &World) {
     let asked = Scale::asked(world.backend);
     let (service, sample) = serve(world, asked.unwrap_or(Scale::SMALL)).await;
-    let questions = questions(&sample);
+    let questions = questions(&sample, world.history().await);
     println!("{}", measure::HEAD);
     let answered = measure(&service, &questions, if asked.is_some() { 200 } else { 2 }).await;
     if asked.is_some() {

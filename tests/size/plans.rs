@@ -59,7 +59,7 @@ async fn no_question_walks_over_a_large_table() {
     let world = World::on_server(&server.url, "").await;
     let (service, sample) = serve(&world, SCALE).await;
     let before = log(&server.url).await.expect("it is a file").len();
-    let questions = questions(&sample);
+    let questions = questions(&sample, world.history().await);
     measure(&service, questions.iter().filter(|it| it.name != LARGE_PAGE), 8).await;
     service.stop().await;
     let log = log(&server.url).await.expect("it is a file");

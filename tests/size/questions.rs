@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use buzon::domain::page::position::{History, Position};
 use buzon::domain::page::{Cursor, SortKey};
 use buzon::domain::time::timestamp::Timestamp;
 
@@ -53,14 +54,14 @@ impl<'m> Questions<'m> {
     }
 }
 
-pub fn questions(sample: &MessageSample) -> Vec<Question<'_>> {
+pub fn questions(sample: &MessageSample, history: History) -> Vec<Question<'_>> {
     let mut questions = Questions { sample, list: vec![] };
     items_and_chats(&mut questions);
     pages(&mut questions);
     filters(&mut questions);
     pairs(&mut questions);
     other_lists(&mut questions);
-    ledger(&mut questions);
+    ledger(&mut questions, history);
     statistics(&mut questions);
     searches(&mut questions);
     questions.list
@@ -174,9 +175,9 @@ fn other_lists(questions: &mut Questions<'_>) {
     questions.about("media of a message", PROMPT, |it, _| format!("/media?message_id={}", it.key.1));
 }
 
-fn ledger(questions: &mut Questions<'_>) {
+fn ledger(questions: &mut Questions<'_>, history: History) {
     questions.asking("events", PROMPT, |_| "/events".to_owned());
-    questions.about("an event", PROMPT, |it, _| format!("/events/{}", it.seq));
+    questions.about("an event", PROMPT, |it, _| format!("/events/{}", it.event));
     questions.about("events of an instance", PROMPT, |it, _| format!("/events?instance_id={}", it.key.0));
     questions.about("events of a message", PROMPT, |it, _| format!("/events?message_id={}", it.key.1));
     questions.about("events in an hour", PROMPT, |it, _| format!("/events?{}", an_hour(it)));
@@ -184,9 +185,10 @@ fn ledger(questions: &mut Questions<'_>) {
     questions.asking("events of a type", 100, |rng| {
         format!("/events?event_type={}", rng.pick(&["message_sent", "ack_update", "message_reaction"]))
     });
-    questions.about("the feed", PROMPT, |it, _| format!("/events?since_seq={}", it.seq));
-    questions.about("the feed of an instance", PROMPT, |it, _| {
-        format!("/events?since_seq={}&instance_id={}", it.seq, it.key.0)
+    let after = move |it: &SampledMessage| Position { history, seq: it.seq }.encode();
+    questions.about("the feed", PROMPT, move |it, _| format!("/events?after={}", after(it)));
+    questions.about("the feed of an instance", PROMPT, move |it, _| {
+        format!("/events?after={}&instance_id={}", after(it), it.key.0)
     });
     questions.asking("instances", 300, |_| "/instances".to_owned());
 }

@@ -1,6 +1,7 @@
 //! The texts that a message had.
 
 use super::fold::LedgerCopy;
+use crate::event::event_id::EventId;
 use crate::time::timestamp::Timestamp;
 
 /// A text of a message, with the first copy in a row of copies that have it.
@@ -9,19 +10,19 @@ pub struct Version {
     pub body: String,
     pub sent_at: Option<Timestamp>,
     pub received_at: Timestamp,
-    pub event_seq: i64,
+    pub event: EventId,
 }
 
 /// Returns the texts of a message in the order of its copies, each once where several copies in a row have it. Texts of
 /// a service type are left out if there are others.
-pub fn versions(mut copies: Vec<LedgerCopy>) -> Vec<Version> {
+pub fn versions(mut copies: Vec<LedgerCopy>, event: impl Fn(&LedgerCopy) -> Option<EventId>) -> Vec<Version> {
     copies.sort_by_key(LedgerCopy::order);
     let is_service = copies.last().is_some_and(|last| last.copy.is_service);
     copies.retain(|copy| copy.copy.is_service == is_service && copy.copy.fields.body.is_some());
     copies.dedup_by(|later, earlier| later.copy.fields.body == earlier.copy.fields.body);
-    let version = |LedgerCopy { copy, received_at, seq, .. }: LedgerCopy| {
-        let (body, sent_at) = (copy.fields.body.clone()?, copy.fields.sent_at);
-        Some(Version { body, sent_at, received_at, event_seq: seq })
+    let version = |it: LedgerCopy| {
+        let (body, sent_at) = (it.copy.fields.body.clone()?, it.copy.fields.sent_at);
+        Some(Version { body, sent_at, received_at: it.received_at, event: event(&it)? })
     };
     copies.into_iter().filter_map(version).collect()
 }
@@ -49,10 +50,11 @@ mod tests {
         });
         let copies: Vec<LedgerCopy> = copies.collect();
         let shown = |copies: &[LedgerCopy]| {
-            let versions = versions(copies.to_vec()).into_iter();
-            versions.map(|it| (it.body, it.event_seq)).collect::<Vec<_>>()
+            let event = |it: &LedgerCopy| Some(EventId::new(InstanceId::unstated(), &[it.seq.try_into().ok()?]));
+            let versions = versions(copies.to_vec(), event).into_iter();
+            versions.map(|it| (it.body, it.event.hashes().0[0])).collect::<Vec<_>>()
         };
-        let expected = [("a", 2), ("b", 3), ("c", 1)].map(|(body, seq)| (body.to_owned(), seq));
+        let expected = [("a", 2_u8), ("b", 3), ("c", 1)].map(|(body, seq)| (body.to_owned(), seq));
         assert_eq!(shown(&copies), expected);
         assert_eq!(shown(&copies[5..6]), [("waiting".to_owned(), 6)]);
         assert_eq!(shown(&[]), []);

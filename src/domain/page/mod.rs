@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::instance::InstanceId;
 use crate::time::timestamp::Timestamp;
 
+pub mod position;
 pub mod scan;
 
 /// The order of a list.

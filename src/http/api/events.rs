@@ -1,4 +1,4 @@
-//! The ledger: `GET /api/v1/events` and `GET /api/v1/events/{seq}`.
+//! The ledger: `GET /api/v1/events` and `GET /api/v1/events/{instance_id}/{id}`.
 
 use std::string::FromUtf8Error;
 
@@ -14,21 +14,24 @@ use super::parameters::{instance, invalid, parsed, text};
 use super::request::{ApiRequest, ListRequest};
 use super::time::rfc3339;
 use crate::http::json::encoded_len;
-use crate::http::openapi::problems::{ItemProblems, ListProblems};
+use crate::http::openapi::problems::{FeedProblems, ItemProblems};
 use crate::http::problem::Problem;
-use crate::http::stream::feed::{self, FeedPage, FeedResponse, since_seq};
+use crate::http::stream::feed::{self, FeedPage, FeedResponse, after};
 use domain::event::EventState;
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::media::source::without_files;
 use domain::page::PAGE_BYTES;
+use domain::page::position::FeedStart;
 use store::{EventDetail, EventFilter, EventReport};
 
 /// An event of the ledger.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
-    /// The number of the event. No event ever appears below a number that was visible; numbers may be left out.
-    #[schema(example = 4711)]
-    pub seq: i64,
+    /// The instance, percent-encoded, a slash, and the first 32 hexadecimal digits of the SHA-256 of the body. The event has this id in
+    /// every copy of the database.
+    #[schema(example = "123/5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")]
+    pub id: String,
     /// The instance of the event; `-` if none was stated.
     #[schema(example = "123")]
     pub instance_id: String,
@@ -91,7 +94,7 @@ pub struct EventWithBody {
     pub body_base64: Option<String>,
 }
 
-/// A page of the list, or with `since_seq` a page of the feed.
+/// A page of the list, or with `after` a page of the feed.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub enum EventsResponse {
@@ -112,11 +115,12 @@ pub enum StateOfEvent {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct EventParameters {
-    /// Selects the feed: everything after this number, in the order of the numbers, with the messages that it changed.
-    /// Only `instance_id`, `event_type` and `limit` can be used with it.
-    #[serde(deserialize_with = "since_seq")]
-    #[param(minimum = 0, example = 4711)]
-    since_seq: Option<i64>,
+    /// Selects the feed: everything after this position, in the order of its commits, with the messages that it changed.
+    /// `beginning` stands for the position before the first event. Only `instance_id`, `event_type` and `limit` can be
+    /// used with it.
+    #[serde(deserialize_with = "after")]
+    #[param(value_type = Option<String>, example = "beginning")]
+    after: Option<FeedStart>,
     /// Only events of this instance; `-` stands for those that came without one.
     #[serde(deserialize_with = "instance")]
     #[param(value_type = Option<String>, example = "123")]
@@ -143,22 +147,25 @@ fn state<'de, D: Deserializer<'de>>(value: D) -> Result<Option<EventState>, D::E
 #[utoipa::path(
     operation_id = "list_events",
     get, path = "/api/v1/events", tag = "Ledger", params(EventParameters, PageParameters), security(("token" = [])),
-    summary = "Every event as it came, newest first; or with since_seq, everything since you last looked",
+    summary = "Every event as it came, newest first; or with after, everything since you last looked",
     description = "**List.** Ordered by `received_at`. A search for rare events stops after a part of the ledger: a page can \
                    have fewer events than `limit`, even none. The last page is the one whose `next_cursor` is null.\n\n\
-                   **Feed.** Begin with `since_seq=0`, or with the last number from a stream or a feed, and continue with \
-                   the `next_since_seq` of each response; at once while `more` is true. Nothing is missed: nothing ever \
-                   appears below a number that was visible. An item of the `kind` `media` says that a file has been \
+                   **Feed.** Begin with `after=beginning`, or with the last position from a stream or a feed, and continue \
+                   with the `next_after` of each response; at once while `more` is true. Nothing is missed: nothing ever \
+                   appears before a position that was visible. Positions are opaque, and valid in one history of one \
+                   database: after a restore, `position_of_another_history` (400) says that what you have may lack events \
+                   and may have some that buzon no longer has. Begin again with `after=beginning`; the ids of events and \
+                   messages are the same as before. An item of the `kind` `media` says that a file has been \
                    stored, or that buzon gave it up; `event_type=media` selects only these. A file appears once, with its \
                    latest state.",
-    responses((status = 200, description = "A page of events", body = EventsResponse), ListProblems),
+    responses((status = 200, description = "A page of events", body = EventsResponse), FeedProblems),
 )]
 pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse, Problem> {
-    let (EventParameters { since_seq, instance_id, state, event_type, message_id }, request) = request.split();
-    if let Some(since) = since_seq {
-        refuse_beside_since_seq(&request.parameters, state.is_some(), message_id.is_some())?;
+    let (EventParameters { after, instance_id, state, event_type, message_id }, request) = request.split();
+    if let Some(start) = after {
+        refuse_beside_after(&request.parameters, state.is_some(), message_id.is_some())?;
         let filter = feed::filter(instance_id, event_type);
-        let page = FeedPage { since, limit: request.parameters.limit(), bytes: PAGE_BYTES };
+        let page = FeedPage { start, limit: request.parameters.limit(), bytes: PAGE_BYTES };
         let page = feed::read(&request.api.store, &request.caller.scope, &filter, page).await?;
         return request.response.json(&page);
     }
@@ -171,7 +178,7 @@ pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse,
 }
 
 /// Refuses the parameters of the list that the feed does not have.
-fn refuse_beside_since_seq(page: &PageParameters, state: bool, message_id: bool) -> Result<(), Problem> {
+fn refuse_beside_after(page: &PageParameters, state: bool, message_id: bool) -> Result<(), Problem> {
     let is_given = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());
     let others = [
         ("state", state),
@@ -182,29 +189,33 @@ fn refuse_beside_since_seq(page: &PageParameters, state: bool, message_id: bool)
         ("cursor", page.cursor.is_some()),
     ];
     let given = others.into_iter().find(|(_, is_given)| *is_given);
-    given.map_or(Ok(()), |(name, _)| Err(invalid(name, "it does not go with since_seq")))
+    given.map_or(Ok(()), |(name, _)| Err(invalid(name, "it does not go with after")))
 }
 
-/// `GET /api/v1/events/{seq}`
+/// `GET /api/v1/events/{instance_id}/{id}`
 #[utoipa::path(
     operation_id = "get_event",
-    get, path = "/api/v1/events/{seq}", tag = "Ledger", security(("token" = [])),
+    get, path = "/api/v1/events/{instance_id}/{id}", tag = "Ledger", security(("token" = [])),
     summary = "An event with its whole body",
-    params(("seq" = i64, Path, description = "The number of the event", minimum = 1, example = 4711)),
+    params(
+        ("instance_id" = String, Path, description = "The instance of the event, percent-encoded", example = "123"),
+        ("id" = String, Path, description = "The part of the event's id after the last slash",
+            example = "5b1f3a9e0c7d42e68f1b2a3c4d5e6f70"),
+    ),
     responses((status = 200, description = "The event", body = EventWithBody), ItemProblems),
 )]
-pub async fn one(request: ApiRequest, seq: Path<String>) -> Result<HttpResponse, Problem> {
-    let unknown = || Problem::NotFound("there is no event with this number".to_owned());
-    let seq: i64 = seq.parse().map_err(|_| unknown())?;
-    let detail = request.ask(|store, _| async move { store.event(seq).await }).await?;
-    let detail = detail.filter(|detail| request.caller.scope.allows(&detail.event.instance_id));
+pub async fn one(request: ApiRequest, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    let unknown = || Problem::NotFound("there is no event with this id".to_owned());
+    let id = EventId::parse(&path.0, &path.1).filter(|id| request.caller.scope.allows(&id.instance_id));
+    let id = id.ok_or_else(unknown)?;
+    let detail = request.ask(|store, _| async move { store.event(&id).await }).await?;
     request.item(&EventWithBody::from(detail.ok_or_else(unknown)?))
 }
 
 impl From<EventReport> for Event {
     fn from(report: EventReport) -> Self {
         Self {
-            seq: report.seq,
+            id: report.id().to_string(),
             instance_id: report.instance_id.as_str().to_owned(),
             event_type: report.event_type,
             message_id: report.message_id,

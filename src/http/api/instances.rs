@@ -38,8 +38,8 @@ pub struct Instance {
     #[schema(example = "Sales")]
     pub name: Option<String>,
     /// The first event; null if there is none yet.
-    pub first_event: Option<LedgerPosition>,
-    pub last_event: Option<LedgerPosition>,
+    pub first_event: Option<EventOccurrence>,
+    pub last_event: Option<EventOccurrence>,
     /// The time of the latest message.
     #[schema(example = "2024-08-27T00:00:00Z", format = DateTime)]
     pub last_message_at: Option<String>,
@@ -49,11 +49,11 @@ pub struct Instance {
     pub quarantined: i64,
 }
 
-/// The position of an event in the ledger.
+/// An event and the time of its arrival.
 #[derive(Serialize, ToSchema)]
-pub struct LedgerPosition {
-    #[schema(example = 4711)]
-    pub seq: i64,
+pub struct EventOccurrence {
+    #[schema(example = "123/5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")]
+    pub id: String,
     /// `received_at` in seconds since 1970.
     #[schema(example = 1724716801)]
     pub timestamp: i64,
@@ -112,10 +112,10 @@ impl From<InstanceReport> for Instance {
     }
 }
 
-impl From<Occurrence> for LedgerPosition {
+impl From<Occurrence> for EventOccurrence {
     fn from(occurrence: Occurrence) -> Self {
         Self {
-            seq: occurrence.seq,
+            id: occurrence.id.to_string(),
             timestamp: occurrence.received_at.seconds(),
             received_at: rfc3339(occurrence.received_at),
         }

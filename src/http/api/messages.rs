@@ -150,9 +150,9 @@ pub struct MessageVersion {
     /// When the text arrived here.
     #[schema(example = "2024-08-27T00:00:01.204Z", format = DateTime)]
     pub received_at: String,
-    /// The number of the event that brought it.
-    #[schema(example = 42)]
-    pub event_seq: i64,
+    /// The event that brought it: `GET /api/v1/events/` followed by this id.
+    #[schema(example = "123/5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")]
+    pub event_id: String,
 }
 
 /// The time of a message.
@@ -372,7 +372,7 @@ impl From<Version> for MessageVersion {
             body: version.body,
             sent_at: version.sent_at.map(rfc3339),
             received_at: rfc3339(version.received_at),
-            event_seq: version.event_seq,
+            event_id: version.event.to_string(),
         }
     }
 }

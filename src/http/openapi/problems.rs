@@ -24,6 +24,16 @@ impl IntoResponses for ListProblems {
     }
 }
 
+/// The problems of a list that has a feed too.
+pub struct FeedProblems;
+
+impl IntoResponses for FeedProblems {
+    fn responses() -> Responses {
+        let problems = [unknown_parameter(), invalid_parameter(), Problem::PositionOfAnotherHistory];
+        responses(access().into_iter().chain(problems).chain(queries()))
+    }
+}
+
 /// The responses of a single object other than 200.
 pub struct ItemProblems;
 
@@ -77,6 +87,7 @@ impl IntoResponses for StreamProblems {
             Problem::TicketInvalid,
             unknown_parameter(),
             invalid_parameter(),
+            Problem::PositionOfAnotherHistory,
             Problem::TooManyStreams(StreamPace::default().streams),
             Problem::StoreUnavailable,
         ]))

@@ -1,4 +1,4 @@
-//! The feed: `GET /api/v1/events?since_seq=`. The stream sends the same items.
+//! The feed: `GET /api/v1/events?after=`. The stream sends the same items.
 
 use std::collections::BTreeSet;
 
@@ -15,18 +15,21 @@ use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::page::fitting;
+use domain::page::position::{FeedStart, Position};
 use store::FeedFilter;
 
 /// A page of the feed.
 #[derive(Serialize, ToSchema)]
 pub struct FeedResponse {
     pub data: Vec<FeedItem>,
-    /// The `since_seq` of the next request. It can be greater than the last number in `data`.
-    #[schema(example = 4711)]
-    pub next_since_seq: i64,
+    /// The `after` of the next request.
+    #[schema(example = "LvF1dZ0mFjQAAAAAAAASZw")]
+    pub next_after: String,
     /// True if there are more items now. `data` can still be empty.
     #[schema(example = false)]
     pub more: bool,
+    #[serde(skip)]
+    end: Position,
 }
 
 /// An item of the feed.
@@ -38,11 +41,13 @@ pub enum FeedItem {
     Chat(FeedChat),
 }
 
-/// An event. `GET /api/v1/events/{seq}` has the rest, if your token can see the event's instance.
+/// An event. `GET /api/v1/events/{instance_id}/{id}` has the rest, if your token can see the event's instance.
 #[derive(Serialize, ToSchema)]
 pub struct FeedEvent {
-    #[schema(example = 4711)]
-    pub seq: i64,
+    #[serde(skip)]
+    seq: i64,
+    #[schema(example = "123/5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")]
+    pub id: String,
     /// The instance of the event; `-` if none was stated.
     #[schema(example = "123")]
     pub instance_id: String,
@@ -66,8 +71,8 @@ pub struct FeedEvent {
 /// A file that has been stored, or that buzon gave up. A file appears once, with its latest state.
 #[derive(Serialize, ToSchema)]
 pub struct FeedFile {
-    #[schema(example = 4712)]
-    pub seq: i64,
+    #[serde(skip)]
+    seq: i64,
     #[schema(example = "123")]
     pub instance_id: String,
     /// The message of the file.
@@ -87,8 +92,8 @@ pub struct FeedFile {
 /// Messages of linked ids are in one conversation, or are moved there soon.
 #[derive(Serialize, ToSchema)]
 pub struct FeedChat {
-    #[schema(example = 4713)]
-    pub seq: i64,
+    #[serde(skip)]
+    seq: i64,
     #[schema(example = "123")]
     pub instance_id: String,
     /// The id that was linked or named.
@@ -111,15 +116,9 @@ pub struct FeedChange {
     pub message_id: String,
 }
 
-/// Reads the parameter `since_seq`. Empty text counts as not given.
-pub fn since_seq<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
-    let seq = text(value)?.as_deref().map(position).transpose();
-    seq.map_err(D::Error::custom)
-}
-
-/// Reads a number of the ledger.
-pub fn position(text: &str) -> Result<i64, &'static str> {
-    text.parse().ok().filter(|seq| *seq >= 0).ok_or("expected a number of the feed, or 0 for the beginning")
+/// Reads the parameter `after`. Empty text counts as not given.
+pub fn after<'de, D: Deserializer<'de>>(value: D) -> Result<Option<FeedStart>, D::Error> {
+    text(value)?.as_deref().map(FeedStart::parse).transpose().map_err(D::Error::custom)
 }
 
 pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedFilter {
@@ -130,8 +129,7 @@ pub fn filter(instance: Option<InstanceId>, event_type: Option<String>) -> FeedF
 /// The part of the feed to read.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedPage {
-    /// Read after this number.
-    pub since: i64,
+    pub start: FeedStart,
     /// The maximum number of items.
     pub limit: u32,
     /// The maximum size of the items as JSON, in bytes. A single item may be larger.
@@ -144,23 +142,30 @@ pub async fn read(
     filter: &FeedFilter,
     page: FeedPage,
 ) -> Result<FeedResponse, Problem> {
-    let (scope, filter, FeedPage { since, limit, bytes }) = (scope.clone(), filter.clone(), page);
-    let query = store.ask(|store| async move { store.feed(&scope, &filter, since, limit).await });
-    let feed = query.await?;
+    let (scope, filter, FeedPage { start, limit, bytes }) = (scope.clone(), filter.clone(), page);
+    let query = store.ask(|store| async move { store.feed(&scope, &filter, start, limit).await });
+    let feed = query.await?.ok_or(Problem::PositionOfAnotherHistory)?;
+    let end = Position { history: feed.history, seq: feed.next_since };
     let data = feed.items.into_iter().map(FeedItem::from).collect();
-    Ok(FeedResponse { data, next_since_seq: feed.next_since, more: feed.more }.within(bytes))
+    Ok(FeedResponse { data, next_after: String::new(), more: feed.more, end }.within(bytes))
 }
 
 impl FeedResponse {
+    /// Returns the position after the page.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
     /// Ends the page where its items have more than `max` bytes, but never before the first item.
     fn within(mut self, max: usize) -> Self {
         let sizes: Vec<usize> = self.data.iter().map(encoded_len).collect();
         let fitting = fitting(max, sizes.iter());
         if fitting < self.data.len() {
             self.data.truncate(fitting);
-            self.next_since_seq = self.data.last().map_or(self.next_since_seq, FeedItem::seq);
+            self.end.seq = self.data.last().map_or(self.end.seq, FeedItem::seq);
             self.more = true;
         }
+        self.next_after = self.end.encode();
         self
     }
 }
@@ -189,6 +194,7 @@ impl From<store::FeedEvent> for FeedEvent {
     fn from(event: store::FeedEvent) -> Self {
         Self {
             seq: event.seq,
+            id: event.id.to_string(),
             instance_id: event.instance_id.as_str().to_owned(),
             event_type: event.event_type,
             chat_id: event.chat_id,

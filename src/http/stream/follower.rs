@@ -10,6 +10,8 @@ use super::feed::{FeedItem, FeedResponse};
 use super::streams::Streams;
 use crate::http::auth::access::Caller;
 use crate::http::limits::fair_semaphore::FairPermit;
+use crate::http::problem::Problem;
+use domain::page::position::{History, Position};
 use store::FeedFilter;
 
 /// The number of milliseconds after which a client reconnects.
@@ -20,7 +22,7 @@ pub struct Follower {
     streams: Arc<Streams>,
     caller: Caller,
     filter: FeedFilter,
-    position: i64,
+    position: Position,
     latest: watch::Receiver<i64>,
     /// Holds one chunk. Beside it only the sockets hold data of a client that does not read.
     chunks: mpsc::Sender<Bytes>,
@@ -28,8 +30,13 @@ pub struct Follower {
     _slot: FairPermit,
 }
 
-/// The client does not read what is sent.
-struct SlowClient;
+/// The reason why a stream ends by itself.
+enum StreamEnd {
+    /// The client does not read what is sent.
+    SlowClient,
+    /// The database was restored. The client hears of it when it reconnects.
+    OtherHistory,
+}
 
 impl Follower {
     /// Follows the ledger after `position`. The receiver has the chunks, and ends with the stream.
@@ -37,7 +44,7 @@ impl Follower {
         streams: Arc<Streams>,
         caller: Caller,
         filter: FeedFilter,
-        position: i64,
+        position: Position,
         slot: FairPermit,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (chunks, taken) = mpsc::channel(1);
@@ -51,25 +58,26 @@ impl Follower {
     pub async fn run(mut self) {
         let (streams, caller, chunks) = (self.streams.clone(), self.caller.clone(), self.chunks.clone());
         tokio::select! {
-            Err(SlowClient) = self.follow() => {}
+            Err(_) = self.follow() => {}
             () = chunks.closed() => {}
             () = streams.expelled(&caller) => {}
             () = streams.stop.cancelled() => {}
         }
     }
 
-    async fn follow(&mut self) -> Result<(), SlowClient> {
+    async fn follow(&mut self) -> Result<(), StreamEnd> {
         self.send(format!("retry: {RETRY_MILLIS}\n{}", position_frame(self.position))).await?;
         loop {
             match self.streams.read(&self.caller.scope, &self.filter, self.position).await {
                 Ok(page) => {
                     let more = page.more;
-                    self.position = page.next_since_seq;
+                    self.position = page.end();
                     self.send_page(page).await?;
                     if !more {
                         self.wait().await?;
                     }
                 }
+                Err(Problem::PositionOfAnotherHistory) => return Err(StreamEnd::OtherHistory),
                 // The position stays, so nothing is lost.
                 Err(_) => {
                     sleep(self.streams.pace.retry).await;
@@ -80,8 +88,9 @@ impl Follower {
     }
 
     /// Sends a page. If it has no items and more follow, sends its end, so that the client makes progress.
-    async fn send_page(&mut self, FeedResponse { data, more, .. }: FeedResponse) -> Result<(), SlowClient> {
-        let items: String = data.iter().map(frame).collect();
+    async fn send_page(&mut self, FeedResponse { data, more, .. }: FeedResponse) -> Result<(), StreamEnd> {
+        let history = self.position.history;
+        let items: String = data.iter().map(|item| frame(history, item)).collect();
         // The items are not needed while the client reads slowly.
         drop(data);
         match (items.is_empty(), more) {
@@ -92,9 +101,9 @@ impl Follower {
     }
 
     /// Waits until there is a new event.
-    async fn wait(&mut self) -> Result<(), SlowClient> {
+    async fn wait(&mut self) -> Result<(), StreamEnd> {
         loop {
-            let (position, heartbeat) = (self.position, self.sent_at + self.streams.pace.heartbeat);
+            let (position, heartbeat) = (self.position.seq, self.sent_at + self.streams.pace.heartbeat);
             let news = self.latest.wait_for(|latest| *latest > position);
             if timeout_at(heartbeat, news).await.is_ok() {
                 return Ok(());
@@ -104,33 +113,37 @@ impl Follower {
     }
 
     /// Sends a heartbeat with the position if nothing was sent for a while.
-    async fn send_heartbeat_if_due(&mut self) -> Result<(), SlowClient> {
+    async fn send_heartbeat_if_due(&mut self) -> Result<(), StreamEnd> {
         if Instant::now() < self.sent_at + self.streams.pace.heartbeat {
             return Ok(());
         }
         self.send(format!(": still here\n{}", position_frame(self.position))).await
     }
 
-    async fn send(&mut self, text: String) -> Result<(), SlowClient> {
-        self.chunks.send_timeout(Bytes::from(text), self.streams.pace.patience).await.map_err(|_| SlowClient)?;
+    async fn send(&mut self, text: String) -> Result<(), StreamEnd> {
+        self.chunks
+            .send_timeout(Bytes::from(text), self.streams.pace.patience)
+            .await
+            .map_err(|_| StreamEnd::SlowClient)?;
         self.sent_at = Instant::now();
         Ok(())
     }
 }
 
 /// Sets the position from which a reconnecting client continues. Without data this is no event for the client.
-fn position_frame(position: i64) -> String {
-    format!("id: {position}\n\n")
+fn position_frame(position: Position) -> String {
+    format!("id: {}\n\n", position.encode())
 }
 
 /// Formats an item. Its name is never the type of the event, which outsiders choose: a browser has handlers of its own for
 /// `error` and `open`.
-fn frame(item: &FeedItem) -> String {
+fn frame(history: History, item: &FeedItem) -> String {
     let name = match item {
         FeedItem::Event(_) => "event",
         FeedItem::Media(_) => "media",
         FeedItem::Chat(_) => "chat",
     };
     let data = serde_json::to_string(item).expect("what the API answers is JSON");
-    format!("id: {}\nevent: {name}\ndata: {data}\n\n", item.seq())
+    let position = Position { history, seq: item.seq() }.encode();
+    format!("id: {position}\nevent: {name}\ndata: {data}\n\n")
 }

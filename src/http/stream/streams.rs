@@ -14,6 +14,7 @@ use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore};
 use crate::http::problem::Problem;
 use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
+use domain::page::position::{FeedStart, Position};
 use platform::random;
 use store::FeedFilter;
 
@@ -93,8 +94,8 @@ impl Streams {
             if self.latest.receiver_count() == 0 {
                 self.joined.notified().await;
             }
-            match self.latest_seq().await {
-                Ok(seq) => {
+            match self.latest_position().await {
+                Ok(Position { seq, .. }) => {
                     self.latest.send_if_modified(|latest| std::mem::replace(latest, seq) != seq);
                     sleep(self.pace.gap).await;
                 }
@@ -107,9 +108,9 @@ impl Streams {
         }
     }
 
-    /// Returns the number of the latest event.
-    pub(crate) async fn latest_seq(&self) -> Result<i64, Problem> {
-        self.store.ask(|store| async move { store.latest_seq().await }).await
+    /// Returns the position after the latest event.
+    pub(crate) async fn latest_position(&self) -> Result<Position, Problem> {
+        self.store.ask(|store| async move { store.latest().await }).await
     }
 
     /// Takes a slot for one more stream of this caller.
@@ -128,9 +129,15 @@ impl Streams {
     }
 
     /// Reads the next page of the feed.
-    pub(crate) async fn read(&self, scope: &Scope, filter: &FeedFilter, since: i64) -> Result<FeedResponse, Problem> {
+    pub(crate) async fn read(
+        &self,
+        scope: &Scope,
+        filter: &FeedFilter,
+        position: Position,
+    ) -> Result<FeedResponse, Problem> {
+        let start = FeedStart::After(position);
         let _permit: Option<SemaphorePermit<'_>> = self.reading.acquire().await.ok();
-        feed::read(&self.store, scope, filter, FeedPage { since, limit: PAGE, bytes: PAGE_BYTES }).await
+        feed::read(&self.store, scope, filter, FeedPage { start, limit: PAGE, bytes: PAGE_BYTES }).await
     }
 
     /// Waits until `caller` would no longer be let in.

@@ -44,7 +44,14 @@ pub struct Meters {
 
 impl Default for Meters {
     fn default() -> Self {
-        let recorder = recorder();
+        Self::new(None)
+    }
+}
+
+impl Meters {
+    /// Makes the meters of a service. All metrics have the name of its cell as a label, if it has one.
+    pub fn new(cell: Option<&str>) -> Self {
+        let recorder = recorder(cell);
         let meters = Self {
             handle: recorder.handle(),
             events: Events::new(&recorder),
@@ -207,8 +214,10 @@ impl Meters {
     }
 }
 
-fn recorder() -> PrometheusRecorder {
-    let builder = catalog::ALL.iter().fold(PrometheusBuilder::new(), |builder, metric| match metric.kind {
+fn recorder(cell: Option<&str>) -> PrometheusRecorder {
+    let labelled =
+        cell.into_iter().fold(PrometheusBuilder::new(), |builder, cell| builder.add_global_label("cell", cell));
+    let builder = catalog::ALL.iter().fold(labelled, |builder, metric| match metric.kind {
         MetricKind::Histogram(buckets) => {
             let named = Matcher::Full(metric.name.to_owned());
             builder.set_buckets_for_metric(named, buckets).expect("the catalog has buckets for it")

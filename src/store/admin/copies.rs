@@ -106,8 +106,8 @@ pub trait Copies: Send {
     /// [`CopyError::Useless`] if the place is not empty, or is of another kind than the copy.
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError>;
 
-    /// Makes a database from a copy, and gives it an id. The database is complete when this returns; a copy that the
-    /// database refuses leaves nothing. A database without its new id cannot be opened.
+    /// Makes a database from a copy, and gives it an id and a new epoch. The database is complete when this returns; a
+    /// copy that the database refuses leaves nothing. A database without its new id cannot be opened.
     async fn restore(&mut self, from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError>;
 }
 

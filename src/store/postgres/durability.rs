@@ -16,7 +16,8 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
             current_setting('full_page_writes') AS "full_page_writes!",
             set_config('synchronous_commit', current_setting('synchronous_commit'), FALSE) AS "synchronous_commit!",
             current_setting('server_encoding') AS "server_encoding!",
-            pg_is_in_recovery() AS "standby!"
+            pg_is_in_recovery() AS "standby!",
+            to_regclass('pg_dist_partition') IS NOT NULL AS "citus!"
         "#
     )
     .fetch_one(&mut *connection)
@@ -35,9 +36,28 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
         .or(encoding)
         .or(standby);
     match refusal {
-        Some(refusal) => Err(StoreError::Unsafe(refusal)),
-        None => tables(connection).await,
+        Some(refusal) => return Err(StoreError::Unsafe(refusal)),
+        None => tables(connection).await?,
     }
+    if settings.citus { whole_on_citus(connection).await } else { Ok(()) }
+}
+
+/// Refuses tables whose rows Citus distributes. The clock and the events would be committed on different nodes, and no
+/// snapshot spans these, so a reader of the feed would miss events. In a distributed schema every table is on one node.
+async fn whole_on_citus(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let statement = "SELECT min(relname::text) \
+         FROM pg_dist_partition \
+         JOIN pg_class ON pg_class.oid = logicalrel \
+         WHERE partmethod <> 'n' AND relnamespace = current_schema()::regnamespace AND relname = ANY($1)";
+    let table: Option<String> = sqlx::query_scalar(statement).bind(TABLES.as_slice()).fetch_one(connection).await?;
+    let refusal = |table| {
+        format!(
+            "Citus distributes the rows of its table {table} over nodes that no snapshot spans, so that readers would miss \
+             events; take that back with SELECT undistribute_table('{table}'), for each such table, and distribute the \
+             schema as a whole with citus_schema_distribute"
+        )
+    };
+    table.map_or(Ok(()), |table| Err(StoreError::Unsafe(refusal(table))))
 }
 
 /// A table of buzon, and the properties that could lose its rows.

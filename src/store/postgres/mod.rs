@@ -20,12 +20,15 @@ use domain::event::Event;
 use domain::event::batch::Receipt;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
+use migrations::Migrating;
 use new_words::NewWords;
 
 mod dial;
 mod durability;
 mod locks;
+mod migrations;
 mod new_words;
+mod pooler;
 pub(super) mod url;
 
 pub(crate) mod admin;
@@ -67,10 +70,12 @@ const TABLES: [&str; 21] = [
 
 /// The settings of a connection that writes. All statements look rows up by keys. If only look-ups in indexes are
 /// allowed, a plan is right for any number of rows and can be kept; the planner itself would read a whole table of some
-/// tens of thousands of rows for each batch. A wait for another session's lock ends before the statement's time does,
+/// tens of thousands of rows for each batch. Citus sends a statement to the right node only if its plan has the values, so
+/// there it chooses plans itself. A wait for another session's lock ends before the statement's time does,
 /// so that no event is blamed for it. A process that hangs blocks the others no longer than the time limits. A batch
 /// that is given up blocks them until the server notices that its connection is closed, which only servers on Linux do.
-const SETTINGS: &str = "SET plan_cache_mode = 'force_generic_plan'; \
+const SETTINGS: &str = "SELECT set_config('plan_cache_mode', 'force_generic_plan', false) \
+     WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'); \
      SET enable_seqscan = off; \
      SET enable_hashjoin = off; \
      SET enable_mergejoin = off; \
@@ -143,6 +148,7 @@ async fn open_writer(
     access: OpenMode,
     allow_managed: bool,
 ) -> Result<PgConnection, OpenError> {
+    pooler::refuse_transaction_mode(options).await?;
     let mut writer = open_to_write(options, allow_managed).await?;
     prepare(options, pending).await?;
     if access == OpenMode::Serve {
@@ -167,6 +173,7 @@ async fn open_to_write(options: &PgConnectOptions, allow_managed: bool) -> Resul
 
 pub(super) async fn migrate(url: &SecretString) -> Result<usize, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
+    pooler::refuse_transaction_mode(&options).await?;
     locks::named(&options, prepare(&options, Pending::Run).await).await
 }
 
@@ -179,7 +186,7 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
     if pending == Pending::Run && schema::missing(&mut connection, &MIGRATIONS, &tables).await? > 0 {
         locks::migrating(&mut connection).await?;
     }
-    let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
+    let done = schema::prepare(&mut Migrating(&mut connection), &MIGRATIONS, &tables, pending).await;
     if done.is_ok() {
         admin::readers::hide(&mut connection).await?;
     }

@@ -27,6 +27,16 @@ const FACETS: usize = 3;
 /// The merge, which does not block additions to the list. It needs the owner of the index, who is the role that
 /// migrated.
 const MERGE: &str = "SELECT gin_clean_pending_list('message_words')";
+/// The merge where Citus has the table: the index in its schema is empty, and that of the shard has the list.
+const MERGE_OF_SHARDS: &str = "SELECT run_command_on_shards('message_search', $$ \
+         SELECT gin_clean_pending_list(indexrelid) \
+         FROM pg_index \
+         JOIN pg_class ON pg_class.oid = indexrelid \
+         JOIN pg_am ON pg_am.oid = relam \
+         WHERE indrelid = '%s'::regclass AND amname = 'gin' \
+     $$)";
+const HAS_CITUS: &str = "SELECT to_regclass('pg_dist_partition') IS NOT NULL";
+const HAS_SHARDS: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrel = 'message_search'::regclass)";
 const MERGE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct NewWords {
@@ -67,7 +77,9 @@ impl MaintenanceTask for Merge {
     async fn run(&mut self) -> Result<(), StoreError> {
         let merge = async {
             let mut connection = dial(&self.0).await?;
-            connection.execute(MERGE).await?;
+            let has_citus: bool = sqlx::query_scalar(HAS_CITUS).fetch_one(&mut connection).await?;
+            let has_shards = has_citus && sqlx::query_scalar(HAS_SHARDS).fetch_one(&mut connection).await?;
+            connection.execute(if has_shards { MERGE_OF_SHARDS } else { MERGE }).await?;
             Ok(connection.close().await?)
         };
         let silent = |_| StoreError::Unavailable("no answer to a merge of new words".to_owned());

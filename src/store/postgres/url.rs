@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -90,6 +90,27 @@ pub(super) fn options(url: &SecretString) -> Result<PgConnectOptions, sqlx::Erro
     let is_named = names_host || std::env::var_os("PGHOST").is_some() || options.get_socket().is_some();
     let is_socket = !is_named && !options.get_host().starts_with('/') && Path::new(SOCKETS).is_dir();
     Ok(if is_socket { options.host(SOCKETS) } else { options })
+}
+
+/// Returns the URL of the same database with this schema, whose name needs no quotes. Other options stay.
+pub(super) fn of_schema(url: &SecretString, schema: &str) -> SecretString {
+    let Ok(mut of_schema) = Url::parse(url.expose_secret()) else { return url.clone() };
+    let (options, kept): (Vec<(String, String)>, Vec<_>) =
+        of_schema.query_pairs().into_owned().partition(|(key, _)| key == "options");
+    let others = options.iter().flat_map(|(_, value)| value.split(" -c ")).map(|it| it.trim_start_matches("-c "));
+    let others = others.filter(|it| !it.trim().is_empty() && !it.trim_start().starts_with("search_path="));
+    let options = others.map(|it| format!("-c {it} ")).collect::<String>() + &format!("-c search_path={schema}");
+    let query: Vec<String> = kept.iter().chain([&("options".to_owned(), options)]).map(pair).collect();
+    of_schema.set_query(Some(&query.join("&")));
+    String::from(of_schema).into()
+}
+
+/// The characters of a parameter that are encoded.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'/');
+
+/// Writes a parameter with spaces as `%20`, which every program that reads such URLs understands, unlike `+`.
+fn pair((key, value): &(String, String)) -> String {
+    format!("{key}={}", utf8_percent_encode(value, RESERVED))
 }
 
 /// Returns the URL of the same database for another user.
@@ -190,6 +211,21 @@ mod tests {
         }
         let named = options(&"postgres:///buzon?host=/run/pg&user=me".to_owned().into()).expect("it is a URL");
         assert_eq!(named.get_username(), "me");
+    }
+
+    #[test]
+    fn a_schema_has_a_place_beside_other_options() {
+        for (url, of) in [
+            ("postgres://buzon:secret@db/mail", "postgres://buzon:secret@db/mail?options=-c%20search_path%3Dsales"),
+            (
+                "postgres:///mail?host=/run/pg&options=-c%20jit%3Doff%20-c%20search_path%3Dold",
+                "postgres:///mail?host=/run/pg&options=-c%20jit%3Doff%20-c%20search_path%3Dsales",
+            ),
+        ] {
+            let of_schema = of_schema(&url.to_owned().into(), "sales");
+            assert_eq!(of_schema.expose_secret(), of);
+            check(of).expect(of);
+        }
     }
 
     #[test]

@@ -12,8 +12,10 @@ use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
 use domain::event::EventState;
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
+use domain::page::position::Position;
 use domain::page::scan::{ScanResult, ScanWindow};
 use domain::page::{Page, Paging};
 use domain::time::timestamp::Timestamp;
@@ -41,6 +43,7 @@ pub struct EventFilter {
 pub struct EventReport {
     pub seq: i64,
     pub instance_id: InstanceId,
+    pub body_sha256: Vec<u8>,
     pub event_type: Option<String>,
     pub message_id: Option<String>,
     pub chat_id: Option<String>,
@@ -54,6 +57,12 @@ pub struct EventReport {
     pub size: Option<i64>,
     /// The first 16 KiB of the body, unless the event is applied.
     pub beginning: Option<Vec<u8>>,
+}
+
+impl EventReport {
+    pub fn id(&self) -> EventId {
+        EventId::new(self.instance_id.clone(), &self.body_sha256)
+    }
 }
 
 /// An event with its whole body.
@@ -139,8 +148,11 @@ impl LedgerScan {
 /// The statements that read the ledger.
 #[async_trait]
 pub trait EventQueries {
-    /// Returns the latest number that this question sees.
-    async fn clock(&mut self) -> Result<i64, StoreError>;
+    /// Returns the history of the ledger, and the latest number that this question sees.
+    async fn position(&mut self) -> Result<Position, StoreError>;
+
+    /// Returns the number of the event with this id.
+    async fn number_of(&mut self, id: &EventId) -> Result<Option<i64>, StoreError>;
 
     /// Returns a window for each source of the scan.
     async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError>;
@@ -185,10 +197,11 @@ impl dyn Store + '_ {
     }
 
     /// Returns an event with its whole body.
-    pub async fn event(&self, seq: i64) -> Result<Option<EventDetail>, StoreError> {
+    pub async fn event(&self, id: &EventId) -> Result<Option<EventDetail>, StoreError> {
         let mut queries = self.read().await?;
-        let detail = match queries.events_with(&[seq]).await?.pop() {
-            Some(event) => Some(EventDetail { event, body: queries.body_of(seq).await? }),
+        let seqs = Vec::from_iter(queries.number_of(id).await?);
+        let detail = match queries.events_with(&seqs).await?.pop() {
+            Some(event) => Some(EventDetail { body: queries.body_of(event.seq).await?, event }),
             None => None,
         };
         queries.end().await?;
@@ -235,7 +248,7 @@ async fn page(
 
 /// Returns the numbers strictly between which the events from `since` to `until` are.
 async fn between(queries: &mut dyn Queries, paging: &Paging<i64>) -> Result<(i64, i64), StoreError> {
-    let clock = queries.clock().await?;
+    let clock = queries.position().await?.seq;
     let after = match paging.since {
         Some(since) => first_from(queries, since - DISORDER, clock).await? - 1,
         None => 0,

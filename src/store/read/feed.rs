@@ -14,9 +14,11 @@ use crate::StoreError;
 use crate::error::in_table;
 use domain::access::scope::Scope;
 use domain::event::EventState;
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::media::MediaState;
 use domain::message::MessageKey;
+use domain::page::position::{FeedStart, History, Position};
 use domain::page::scan::{ScanResult, ScanWindow};
 use domain::time::timestamp::Timestamp;
 
@@ -56,6 +58,8 @@ impl FeedFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
     pub items: Vec<FeedItem>,
+    /// The history that the numbers are of.
+    pub history: History,
     /// The number after which the next part begins.
     pub next_since: i64,
     /// True if there are more items already.
@@ -84,6 +88,7 @@ impl FeedItem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedEvent {
     pub seq: i64,
+    pub id: EventId,
     pub instance_id: InstanceId,
     pub event_type: Option<String>,
     /// `None` if the reader may see only the changes of the event.
@@ -115,19 +120,27 @@ pub struct FeedChat {
 }
 
 impl dyn Store + '_ {
-    /// Returns at most `limit` items after the number `since`, in the order of their numbers. The work is bounded, so
-    /// there can be fewer items, even none, although more follow.
-    pub async fn feed(&self, scope: &Scope, filter: &FeedFilter, since: i64, limit: u32) -> Result<Feed, StoreError> {
+    /// Returns at most `limit` items after `start`, in the order of their numbers. The work is bounded, so there can be
+    /// fewer items, even none, although more follow. Returns `None` if `start` is of another history.
+    pub async fn feed(
+        &self,
+        scope: &Scope,
+        filter: &FeedFilter,
+        start: FeedStart,
+        limit: u32,
+    ) -> Result<Option<Feed>, StoreError> {
         let mut queries = self.read().await?;
-        let clock = queries.clock().await?;
-        // A number from the future belongs to another ledger, or the ledger was restored from an older copy.
-        let since = since.min(clock);
+        let Position { history, seq: clock } = queries.position().await?;
+        let Some(since) = start.number(history, clock) else {
+            queries.end().await?;
+            return Ok(None);
+        };
         let view = View::new(scope, filter);
         let windows = view.windows(&mut *queries, since, clock, limit).await?;
         let ScanResult { found, reached } = ScanResult::merge(windows, true, limit);
         let items = view.items(&mut *queries, &found).await?;
         queries.end().await?;
-        Ok(Feed { items, next_since: reached.unwrap_or(clock), more: reached.is_some() })
+        Ok(Some(Feed { items, history, next_since: reached.unwrap_or(clock), more: reached.is_some() }))
     }
 }
 
@@ -230,6 +243,7 @@ impl<'v> View<'v> {
             |instance: &InstanceId| Some(MessageKey { instance_id: instance.clone(), id: event.message_id.clone()? });
         FeedEvent {
             changes: changed.filter_map(key).take(CHANGES).collect(),
+            id: event.id(),
             seq: event.seq,
             chat_id: event.chat_id.filter(|_| self.scope.allows(&event.instance_id)),
             instance_id: event.instance_id,

@@ -6,6 +6,7 @@ use super::listing::instances;
 use crate::Store;
 use crate::StoreError;
 use domain::access::scope::Scope;
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
 
@@ -26,10 +27,10 @@ pub struct InstanceReport {
     pub quarantined: i64,
 }
 
-/// The number of an event and the time of its arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An event and the time of its arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occurrence {
-    pub seq: i64,
+    pub id: EventId,
     pub received_at: Timestamp,
 }
 
@@ -80,9 +81,9 @@ impl dyn Store + '_ {
 /// The columns that are read of an instance.
 pub(crate) struct InstanceRow {
     pub(crate) instance_id: InstanceId,
-    pub(crate) first_seq: i64,
+    pub(crate) first_sha256: Vec<u8>,
     pub(crate) first_received_at: Timestamp,
-    pub(crate) last_seq: i64,
+    pub(crate) last_sha256: Vec<u8>,
     pub(crate) last_received_at: Timestamp,
     pub(crate) last_message_at: Option<Timestamp>,
     pub(crate) incoming: i64,
@@ -92,10 +93,11 @@ pub(crate) struct InstanceRow {
 
 impl From<InstanceRow> for InstanceReport {
     fn from(row: InstanceRow) -> Self {
+        let id = |sha256: &[u8]| EventId::new(row.instance_id.clone(), sha256);
         Self {
+            first_event: Occurrence { id: id(&row.first_sha256), received_at: row.first_received_at },
+            last_event: Occurrence { id: id(&row.last_sha256), received_at: row.last_received_at },
             instance_id: row.instance_id,
-            first_event: Occurrence { seq: row.first_seq, received_at: row.first_received_at },
-            last_event: Occurrence { seq: row.last_seq, received_at: row.last_received_at },
             last_message_at: row.last_message_at,
             incoming: row.incoming,
             outgoing: row.outgoing,

@@ -32,7 +32,7 @@ const QUESTIONS: [&str; 10] = [
     "stats/delivery?since=2024-08-01&until=2024-10-01&by=day",
     "stats/responses?since=2024-08-01&until=2024-10-01",
     "stats/hours?since=2024-08-01&until=2024-10-01",
-    "events?since_seq=0&limit=200",
+    "events?after=beginning&limit=200",
 ];
 
 /// Clients that ask again as soon as they are answered.
@@ -86,7 +86,8 @@ async fn readers_do_not_keep_events_out() {
         for _ in 0..rounds {
             let alone = pace(&loader, events).await;
             let crowd = Dashboards::gather(&buzon);
-            let stream = client().get(format!("http://{}/api/v1/stream?since_seq=0", buzon.address)).bearer_auth(TOKEN);
+            let stream =
+                client().get(format!("http://{}/api/v1/stream?after=beginning", buzon.address)).bearer_auth(TOKEN);
             let stream = Stream::open(stream).await;
             let share = pace(&loader, events).await / alone;
             drop(stream);

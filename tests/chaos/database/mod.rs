@@ -1,4 +1,5 @@
 //! Faults of the database and of its sessions.
 
+mod citus;
 mod interference;
 mod postgres;

@@ -2,5 +2,5 @@
 
 mod kill;
 mod media;
-mod replicas;
+pub mod replicas;
 mod shutdown;

@@ -38,7 +38,7 @@ async fn processes_that_take_the_same_events_and_die_agree_on_everything() {
 }
 
 /// Reads the ledger while it grows, and asserts that no event appears below a visible one. Returns how many were seen.
-async fn watch(url: String, over: Arc<AtomicBool>) -> usize {
+pub async fn watch(url: String, over: Arc<AtomicBool>) -> usize {
     let mut connection = PgConnection::connect(&url).await.expect("PostgreSQL answers");
     let (mut last, mut seen) = (0_i64, 0);
     while !over.load(Ordering::Relaxed) {

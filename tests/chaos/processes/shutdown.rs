@@ -42,7 +42,7 @@ impl Stalled {
         assert_eq!(idle.reply().await.expect("it answers").status, 200);
         note(sent, &read, Fate::Acked);
         note(sent, &unread, Fate::Unknown);
-        let stream = client().get(format!("http://{}/api/v1/stream?since_seq=0", buzon.address));
+        let stream = client().get(format!("http://{}/api/v1/stream?after=beginning", buzon.address));
         let mut stream = Stream::open(stream.bearer_auth(TOKEN)).await;
         stream.frame().await.expect("it begins");
         Self { _connections: connections, _stream: stream }

@@ -1,5 +1,6 @@
 //! The commands of the program, one file for each, and the documents whose commands they run.
 
+mod cell;
 mod commands;
 mod contact;
 mod doctor;

@@ -132,10 +132,9 @@ async fn a_pooler_in_transaction_mode_is_named_with_the_remedy() {
     let pooler =
         PgBouncer::start(&world.url, "pool_mode = transaction\nignore_startup_parameters = extra_float_digits").await;
     let said = line(&migrate(&pooler.url(&world.url)).await, 2);
-    assert!(said.starts_with("the database is not safe: prepared statement \"sqlx_s_"), "{said}");
-    let remedy = ": a connection pooler in transaction mode stands before it, which mixes up statements and settings; \
-                  use session mode, or connect to the server itself";
-    assert!(said.ends_with(remedy), "{said}");
+    let remedy = "the database is not safe: a connection pooler in transaction mode stands before it, which mixes up statements \
+                  and settings; use session mode, or connect to the server itself";
+    assert_eq!(said, remedy);
     let session = "pool_mode = session\nignore_startup_parameters = extra_float_digits";
     let pooler = PgBouncer::start(&world.url, session).await;
     let output = migrate(&pooler.url(&world.url)).await;

@@ -142,8 +142,8 @@ async fn every_series_of_the_alerts_and_of_the_dashboard_is_exported_by_its_name
     assert!(asked.len() > 40, "{}", asked.len());
     for (series, labels) in &asked {
         assert!(exported.types.contains_key(exported.metric(series)), "{series} is not exported");
-        // These labels are added by Prometheus, or chosen in the dashboard.
-        let own = labels.iter().filter(|(label, ..)| !["job", "instance"].contains(&label.as_str()));
+        // These labels are added by Prometheus or by a setting, or chosen in the dashboard.
+        let own = labels.iter().filter(|(label, ..)| !["job", "cell", "instance"].contains(&label.as_str()));
         for (label, operator, words) in own {
             for word in words.split('|').filter(|_| !operator.starts_with('!')) {
                 assert!(!exported.all(series, &[(label, word)]).is_empty(), "{series} has no {label}={word}");
@@ -165,7 +165,7 @@ fn the_dashboard_asks_the_source_that_is_chosen_and_its_panels_do_not_overlap() 
         .iter()
         .map(|variable| variable["name"].as_str().expect("it has a name"))
         .collect();
-    assert_eq!(variables, ["datasource", "job", "instance"]);
+    assert_eq!(variables, ["datasource", "job", "cell", "instance"]);
     let panels = dashboard["panels"].as_array().expect("there are panels");
     let mut cells = BTreeSet::new();
     let mut ids = BTreeSet::new();
@@ -180,7 +180,10 @@ fn the_dashboard_asks_the_source_that_is_chosen_and_its_panels_do_not_overlap() 
             assert!(!targets.is_empty());
             for target in targets {
                 assert_eq!(target["datasource"], json!({"type": "prometheus", "uid": "${datasource}"}));
-                assert!(target["expr"].as_str().is_some_and(|expr| expr.contains("$job")), "{target}");
+                assert!(
+                    target["expr"].as_str().is_some_and(|expr| expr.contains("$job") && expr.contains("$cell")),
+                    "{target}"
+                );
             }
         }
     }

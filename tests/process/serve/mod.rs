@@ -6,6 +6,7 @@ mod error_messages;
 mod exposure;
 mod logs;
 mod metrics;
+mod pooler;
 mod replicas;
 mod settings;
 mod start_and_stop;

@@ -105,6 +105,8 @@ async fn a_wrong_or_unsafe_setting_is_named_with_its_remedy() {
         ("BUZON_S3_SECRET_ACCESS_KEY", "CANARY", "it needs s3_access_key_id beside it"),
         ("BUZON_S3_SECRET_ACCESS_KEY_FILE", "no-such-file", "no-such-file"),
         ("BUZON_LOG", "not=a=level", "expected a level"),
+        ("BUZON_CELL", "", "1 to 32 small letters"),
+        ("BUZON_CELL", "A", "1 to 32 small letters"),
         ("BUZON_TIME_ZONE", "Bogota", "such as America/Bogota"),
         ("BUZON_TIME_ZONE", "-05:00", "such as America/Bogota"),
         ("BUZON_TIME_ZONE", "", "such as America/Bogota"),

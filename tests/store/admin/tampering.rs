@@ -41,6 +41,27 @@ async fn every_table_that_is_emptied_after_a_crash_is_refused_by_name() {
     world.open().await.close().await;
 }
 
+/// The catalogue of Citus is stood in for, because Citus cannot be installed everywhere. `n` is the kind of a table that is
+/// on one node, and `h` that of one whose rows are distributed.
+#[test]
+async fn tables_whose_rows_citus_distributes_are_refused_by_name() {
+    let world = World::empty(Backend::Postgres).await;
+    world.open().await.close().await;
+    let catalogue = "CREATE SCHEMA catalogue;
+                     CREATE TABLE catalogue.pg_dist_partition (logicalrel REGCLASS, partmethod \"char\");
+                     INSERT INTO catalogue.pg_dist_partition VALUES ('events', 'n'), ('messages', 'n')";
+    world.execute(catalogue).await;
+    let name = postgres::name(&world.url);
+    world.execute(&format!("ALTER DATABASE {name} SET search_path = public, catalogue")).await;
+    world.open().await.close().await;
+    world.execute("UPDATE catalogue.pg_dist_partition SET partmethod = 'h'").await;
+    let remedy = "Citus distributes the rows of its table events over nodes that no snapshot spans, so that readers would miss \
+                  events; take that back with SELECT undistribute_table('events'), for each such table, and distribute the \
+                  schema as a whole with citus_schema_distribute";
+    assert_eq!(refusal(&world).await, remedy);
+    assert!(matches!(look(&world).await, Err(OpenError::Store(StoreError::Unsafe(why))) if why == remedy));
+}
+
 #[test]
 async fn rules_and_row_security_are_refused_by_name() {
     let world = World::empty(Backend::Postgres).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use buzon::domain::access::scope::Scope;
+use buzon::domain::event::event_id::EventId;
 use buzon::domain::instance::InstanceId;
 use buzon::store::{InstanceReport, Occurrence};
 use serde_json::json;
@@ -36,7 +37,11 @@ async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
         }
         let midnight = later(1_724_716_800_000 - ARRIVAL.millis());
         let next = later(1_724_716_800_000 + 86_400_000 - ARRIVAL.millis());
-        let place = |seq, millis| Occurrence { seq, received_at: arrival(millis) };
+        let ids = world.event_ids().await;
+        let place = |number: usize, millis| {
+            let (instance, digits) = ids[number - 1].split_once('/').expect("an id has two parts");
+            Occurrence { id: EventId::parse(instance, digits).expect("it is an id"), received_at: arrival(millis) }
+        };
         let seven = InstanceReport {
             instance_id: id("7"),
             first_event: place(2, 1),
@@ -51,7 +56,7 @@ async fn an_instance_has_its_first_and_last_event_and_the_counts_of_a_day() {
         let names: Vec<&str> = all.iter().map(|report| report.instance_id.as_str()).collect();
         assert_eq!(names, ["-", "7", "8"]);
         assert_eq!(all[1], seven);
-        assert_eq!((all[0].last_message_at, all[0].last_event), (None, place(7, 6)));
+        assert_eq!((all[0].last_message_at, all[0].last_event.clone()), (None, place(7, 6)));
         assert_eq!((all[2].incoming, all[2].outgoing, all[2].quarantined), (0, 1, 0));
         let scope = Scope::Instances(BTreeSet::from([id("7"), id("nowhere")]));
         assert_eq!(ask(&scope).await, [seven]);

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::event::EventState;
+use buzon::domain::event::event_id::EventId;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::{Cursor, Paging, SortOrder};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{EventFilter, EventReport, Store};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::support::clock::{ARRIVAL, later};
 use crate::support::database::world::{World, on_both, record};
@@ -211,8 +213,6 @@ async fn an_event_that_is_not_applied_shows_the_beginning_of_its_body() {
         assert_eq!(events[1].beginning.as_deref(), Some(&long[..16 * 1024]));
         assert_eq!((events[1].size, events[1].reason.as_deref()), (Some(20_008), Some("not_json")));
         let expected = EventReport {
-            seq: events[0].seq,
-            instance_id: id("7"),
             event_type: Some("message_sent".to_owned()),
             message_id: Some("A".to_owned()),
             chat_id: Some("573001112233@c.us".to_owned()),
@@ -224,13 +224,16 @@ async fn an_event_that_is_not_applied_shows_the_beginning_of_its_body() {
             reason: None,
             size: Some(i64::try_from(whole.len()).expect("it is small")),
             beginning: None,
+            ..events[0].clone()
         };
+        assert_eq!(events[0].id(), EventId::new(id("7"), &Sha256::digest(&whole)));
         assert_eq!(events[0], expected);
-        let detail = store.event(events[0].seq).await.expect("the store answers").expect("it is there");
+        let detail = store.event(&events[0].id()).await.expect("the store answers").expect("it is there");
         assert_eq!((detail.event, detail.body), (expected, Some(whole)));
-        let detail = store.event(events[1].seq).await.expect("the store answers").expect("it is there");
+        let detail = store.event(&events[1].id()).await.expect("the store answers").expect("it is there");
         assert_eq!(detail.body, Some(long));
-        assert_eq!(store.event(i64::MAX).await.expect("the store answers"), None);
+        let of_another = EventId::new(id("8"), &events[1].body_sha256);
+        assert_eq!(store.event(&of_another).await.expect("the store answers"), None);
     })
     .await;
 }

@@ -241,7 +241,7 @@ async fn what_came_within_one_second_is_listed_and_found_in_the_order_of_its_arr
         }
         let last = "SELECT last_message_id, last_incoming_id, waiting_id FROM chats WHERE instance_id = '7'";
         assert_eq!(world.value(last).await, "3EB010|3EB010|3EB0A1");
-        let numbered = world.rows("SELECT instance_id, id FROM v_messages ORDER BY seq").await;
+        let numbered = world.rows("SELECT instance_id, id FROM messages ORDER BY seq").await;
         assert_eq!(numbered, arrivals.map(|(instance, id)| format!("{instance}|{id}")));
         store.close().await;
     })

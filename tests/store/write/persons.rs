@@ -5,6 +5,7 @@ use std::sync::Arc;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::chat::ChatKey;
 use buzon::domain::instance::InstanceId;
+use buzon::domain::page::position::{FeedStart, Position};
 use buzon::domain::page::{Paging, SortKey, SortOrder};
 use buzon::store::{
     self, Aim, ChatFilter, FeedFilter, FeedItem, GivenName, MessageFilter, Options, OwnerWord, ReactionFilter, Store,
@@ -259,7 +260,8 @@ async fn the_feed_shows_each_link_and_unlink_at_a_number_of_its_own() {
         deliver(&store, [received("A", from(ANA, 0, json!({}))), received("B", stated), sent("C", to(ANA, 20))]).await;
         let seen = async |since: i64| {
             let (scope, filter) = (Scope::Instances([InstanceId::new("7").unwrap()].into()), FeedFilter::default());
-            let feed = store.feed(&scope, &filter, since, 100).await.unwrap();
+            let start = FeedStart::After(Position { seq: since, ..store.latest().await.unwrap() });
+            let feed = store.feed(&scope, &filter, start, 100).await.unwrap().unwrap();
             let item = |item: &FeedItem| match item {
                 FeedItem::Chat(chat) => format!("{} {} {}", chat.seq, chat.alias, chat.chat_id),
                 other => other.seq().to_string(),
@@ -270,9 +272,11 @@ async fn the_feed_shows_each_link_and_unlink_at_a_number_of_its_own() {
         store.link_persons(&word(ANA, LID, false)).await.unwrap();
         assert_eq!(seen(4).await, (vec![format!("6 {LID} {LID}")], 6));
         let only_chats = FeedFilter { event_types: vec![FeedFilter::CHATS.to_owned()], ..FeedFilter::default() };
-        assert_eq!(store.feed(&Scope::All, &only_chats, 0, 100).await.unwrap().items.len(), 1);
+        let from_the_beginning =
+            async |scope, filter| store.feed(&scope, &filter, FeedStart::Beginning, 100).await.unwrap().unwrap().items;
+        assert_eq!(from_the_beginning(Scope::All, only_chats).await.len(), 1);
         let others = Scope::Instances([InstanceId::new("8").unwrap()].into());
-        assert_eq!(store.feed(&others, &FeedFilter::default(), 0, 100).await.unwrap().items, []);
+        assert_eq!(from_the_beginning(others, FeedFilter::default()).await, []);
     })
     .await;
 }
@@ -323,7 +327,7 @@ async fn a_conversation_has_the_owners_last_name_for_any_id_of_the_person() {
         ];
         assert_eq!(world.rows(names).await, after);
         let only_chats = FeedFilter { event_types: vec![FeedFilter::CHATS.to_owned()], ..FeedFilter::default() };
-        let feed = store.feed(&Scope::All, &only_chats, 0, 100).await.unwrap();
+        let feed = store.feed(&Scope::All, &only_chats, FeedStart::Beginning, 100).await.unwrap().unwrap();
         let item = |item: &FeedItem| match item {
             FeedItem::Chat(chat) => format!("{} {} {:?}", chat.alias, chat.chat_id, chat.name.as_deref()),
             other => panic!("{other:?}"),

@@ -1,5 +1,6 @@
 //! A client of server-sent events that shows every line of them.
 
+use buzon::domain::page::position::Position;
 use reqwest::{RequestBuilder, Response};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ pub struct Stream {
 /// The lines between two empty lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
+    /// The number in the position after the frame.
     pub id: Option<i64>,
     pub event: Option<String>,
     pub data: Option<Value>,
@@ -83,7 +85,7 @@ impl Frame {
             let (name, value) = line.split_once(':').expect("a line has a colon");
             let value = value.trim_start().to_owned();
             match name {
-                "id" => frame.id = Some(value.parse().expect("an id is a number")),
+                "id" => frame.id = Some(Position::decode(&value).expect("an id is a position").seq),
                 "event" => frame.event = Some(value),
                 "data" => frame.data = Some(serde_json::from_str(&value).expect("data is JSON")),
                 "retry" => frame.retry = Some(value),

@@ -1,4 +1,6 @@
-//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a temporary one for this process.
+//! A real PostgreSQL server: the one that `BUZON_TEST_POSTGRES_URL` names, or a temporary one for this process. With
+//! `BUZON_TEST_POSTGRES_SCHEMA`, tables are in the schema of this name and not in `public`. With `BUZON_TEST_CITUS_URL`,
+//! which names a database with Citus, each test has a distributed schema there instead of a database.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
@@ -188,7 +190,12 @@ pub fn server() -> &'static str {
 
 /// Returns the server that the environment names.
 fn borrowed() -> Option<String> {
-    std::env::var("BUZON_TEST_POSTGRES_URL").ok()
+    citus().or_else(|| std::env::var("BUZON_TEST_POSTGRES_URL").ok())
+}
+
+/// Returns the database with Citus that the environment names.
+fn citus() -> Option<String> {
+    std::env::var("BUZON_TEST_CITUS_URL").ok()
 }
 
 /// Returns whether the server was there before the tests, and stays after them.
@@ -201,24 +208,48 @@ pub fn name(url: &str) -> String {
     url::Url::parse(url).expect("it is a URL").path().trim_start_matches('/').to_owned()
 }
 
-/// Drops a database if it is on a server that the environment names.
+/// Drops a database, or the schema that stands for one, if it is on a server that the environment names.
 pub fn drop_if_borrowed(url: &str) {
-    let Some((server, name)) = borrowed().map(|server| (server, name(url))) else { return };
-    let removal = std::thread::spawn(move || {
+    let Some(server) = borrowed() else { return };
+    let removal = match citus() {
+        Some(_) => format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(url).unwrap_or_default()),
+        None => format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", name(url)),
+    };
+    let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a runtime");
-        runtime.block_on(execute(&server, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")));
+        runtime.block_on(execute(&server, &removal));
     });
     // A failing test must not panic again here.
-    let _ = removal.join();
+    let _ = thread.join();
 }
 
 /// Creates an empty database with these options of `CREATE DATABASE`, and returns its URL.
 pub async fn database(server: &str, options: &str) -> String {
     let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
+    if citus().is_some_and(|citus| citus == server) {
+        execute(server, &format!("CREATE SCHEMA {name}")).await;
+        execute(server, &format!("SELECT citus_schema_distribute('{name}')")).await;
+        return in_schema(server, &name);
+    }
     execute(server, &format!("CREATE DATABASE {name} {options}")).await;
     let mut url = url::Url::parse(server).expect("the server has a URL");
     url.set_path(&name);
+    let Ok(schema) = std::env::var("BUZON_TEST_POSTGRES_SCHEMA") else { return url.into() };
+    // A database that is copied from a template has it already.
+    execute(url.as_str(), &format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await;
+    in_schema(url.as_str(), &schema)
+}
+
+/// Returns the URL of the same database with tables in this schema.
+fn in_schema(url: &str, schema: &str) -> String {
+    let mut url = url::Url::parse(url).expect("it is a URL");
+    url.set_query(Some(&format!("options=-c%20search_path%3D{schema}")));
     url.into()
+}
+
+/// Returns the schema that [`in_schema`] has put into a URL.
+fn schema(url: &str) -> Option<String> {
+    Some(url.rsplit_once("search_path%3D")?.1.to_owned())
 }
 
 /// Runs a statement on its own connection.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use buzon::domain::event::Event;
 use buzon::domain::event::batch::Receipt;
+use buzon::domain::page::position::{History, Position};
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::store::{self, Database, OpenError, OpenMode, Options, Pending, Store, StoreError};
 use sqlx::postgres::PgRow;
@@ -103,6 +104,12 @@ impl World {
         Self { backend: Backend::Sqlite, url, folder }
     }
 
+    /// Returns a world with the PostgreSQL database of this URL.
+    pub fn at(url: String) -> Self {
+        let folder = tempfile::tempdir().expect("there is a temporary folder");
+        Self { backend: Backend::Postgres, url, folder }
+    }
+
     /// Creates a database on this server with these options of `CREATE DATABASE`.
     pub async fn on_server(server: &str, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
@@ -180,6 +187,28 @@ impl World {
             }
             Backend::Postgres => postgres::execute(&self.url, statements).await,
         }
+    }
+
+    /// Returns the position of the feed after this number, as the API writes it.
+    pub async fn position(&self, seq: i64) -> String {
+        Position { history: self.history().await, seq }.encode()
+    }
+
+    /// Returns the history of the database.
+    pub async fn history(&self) -> History {
+        let row = self.value("SELECT database_id, epoch FROM installation").await;
+        let (database_id, epoch) = row.split_once('|').expect("there are two columns");
+        History::new(database_id, epoch)
+    }
+
+    /// Returns the public ids of all events in the order of their numbers.
+    pub async fn event_ids(&self) -> Vec<String> {
+        let rows = self.rows("SELECT instance_id, body_sha256 FROM events ORDER BY seq").await;
+        let id = |row: String| {
+            let (instance, hash) = row.split_once('|').expect("there are two columns");
+            format!("{instance}/{}", &hash[..32])
+        };
+        rows.into_iter().map(id).collect()
     }
 
     /// Returns every row of every table that follows from the set of events, without numbers, repeats and the state of

@@ -1,6 +1,5 @@
-//! Copies are made by `pg_dump` in its custom format, of a snapshot that this process holds, so queries in the snapshot
-//! see what the copy holds. A plain snapshot is enough, because every transaction of buzon leaves the tables
-//! consistent.
+//! Copies are made by `pg_dump` in its custom format. Its snapshot is enough, because every transaction of buzon leaves the
+//! tables consistent. The contents are read from the copy itself.
 
 use std::fs::File;
 use std::io::{self, Seek};
@@ -14,12 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 use super::programs::{self, Program};
-use super::restore;
+use super::{contents, restore};
 use crate::OpenError;
 use crate::StoreError;
-use crate::admin::copies::{
-    Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, Origin, Programs, known, objects,
-};
+use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Origin, Programs, known};
 use crate::admin::schema::RESTORING;
 use crate::postgres::dial::{LOCK_WAIT, dial};
 use crate::postgres::{MIGRATIONS, locks, tables, url};
@@ -27,8 +24,6 @@ use crate::postgres::{MIGRATIONS, locks, tables, url};
 /// The settings of a copy: there is no time limit except for locks. Not every server knows the last setting.
 const NO_LIMITS: &str = "SELECT set_config(name, '0', FALSE) FROM pg_settings WHERE name IN \
      ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')";
-
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The table that every database has that can be copied.
 const NEEDED: &str = "installation";
@@ -41,21 +36,19 @@ pub(crate) struct PostgresCopies {
     /// The connection that holds the lock against other backups and restores.
     held: Option<PgConnection>,
     program: Option<Program>,
+    /// The program that reads a copy.
+    reader: Option<Program>,
 }
 
 impl PostgresCopies {
     pub(crate) fn new(url: &SecretString, programs: &Programs) -> Self {
-        Self { url: url.clone(), programs: programs.clone(), held: None, program: None }
+        Self { url: url.clone(), programs: programs.clone(), held: None, program: None, reader: None }
     }
 
     async fn connect(&self) -> Result<PgConnection, StoreError> {
         let mut connection = dial(&url::options(&self.url)?).await?;
         connection.execute(NO_LIMITS).await?;
         Ok(connection)
-    }
-
-    fn program(&self) -> Result<&Program, CopyError> {
-        self.program.as_ref().ok_or_else(|| CopyError::Failed("the database is not held".to_owned()))
     }
 
     async fn take_hold(&mut self) -> Result<String, CopyError> {
@@ -69,7 +62,9 @@ impl PostgresCopies {
         if !tables.iter().any(|table| table == NEEDED) {
             return Err(CopyError::Useless("the database holds no tables of buzon".to_owned()));
         }
-        self.program = Some(programs::find(&self.programs, "pg_dump", here.server).await?);
+        let program = programs::find(&self.programs, "pg_dump", here.server).await?;
+        self.reader = Some(programs::find(&self.programs, "pg_restore", program.major).await?);
+        self.program = Some(program);
         let id = sqlx::query_scalar!("SELECT database_id FROM installation").fetch_one(&mut connection).await;
         self.held = Some(connection);
         Ok(id.map_err(StoreError::from)?)
@@ -89,23 +84,19 @@ impl Copies for PostgresCopies {
     }
 
     async fn copy(&mut self, to: &Path, written: &(dyn Fn(u64) + Send + Sync)) -> Result<Copied, CopyError> {
-        let program = self.program()?;
+        let (program, reader) = (held(self.program.as_ref())?, held(self.reader.as_ref())?);
         let mut connection = self.connect().await?;
-        connection.execute(SNAPSHOT).await.map_err(StoreError::from)?;
-        let snapshot = sqlx::query_scalar!(r#"SELECT pg_export_snapshot() AS "snapshot!""#);
-        let snapshot = snapshot.fetch_one(&mut connection).await.map_err(StoreError::from)?;
         let here = here(&mut connection).await?;
+        connection.close().await.map_err(StoreError::from)?;
         let origin = Origin { schema: here.schema, server: here.server, pg_dump: program.major };
         let mut command = program.command(&self.url)?;
-        command.args(["--format=custom", "--no-password", &format!("--snapshot={snapshot}")]);
+        command.args(["--format=custom", "--no-password"]);
         command.arg(format!("--lock-wait-timeout={LOCK_WAIT}s"));
         // This is a pattern, in which characters within quotes have no special meaning.
         command.arg(format!("--schema=\"{}\"", origin.schema.replace('"', "\"\"")));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         receive(program, child, to, written).await?;
-        let copied = copied(&mut connection, origin).await?;
-        connection.close().await.map_err(StoreError::from)?;
-        Ok(copied)
+        contents::read(reader, &self.url, to, origin).await
     }
 
     async fn take_place(&mut self, contents: &Contents) -> Result<(), CopyError> {
@@ -142,7 +133,7 @@ impl Copies for PostgresCopies {
     async fn restore(&mut self, mut from: File, contents: &Contents, database_id: &str) -> Result<(), CopyError> {
         let mut connection = self.connect().await?;
         restore::begin(&mut connection).await?;
-        let program = self.program()?;
+        let program = held(self.program.as_ref())?;
         let schema = contents.postgres.as_ref().map(|origin| origin.schema.as_str()).unwrap_or_default();
         from.rewind()?;
         let mut command = program.command(&self.url)?;
@@ -159,6 +150,10 @@ impl Copies for PostgresCopies {
         connection.close().await.map_err(StoreError::from)?;
         Ok(())
     }
+}
+
+fn held(program: Option<&Program>) -> Result<&Program, CopyError> {
+    program.ok_or_else(|| CopyError::Failed("the database is not held".to_owned()))
 }
 
 /// The server and schema that a connection finds.
@@ -212,30 +207,4 @@ async fn receive(
     wrote?;
     heard?;
     program.judge(status, &said)
-}
-
-/// Returns the contents of the snapshot.
-async fn copied(connection: &mut PgConnection, origin: Origin) -> Result<Copied, CopyError> {
-    let schema_version: i64 = sqlx::query_scalar("SELECT max(version) FROM _buzon_migrations WHERE success")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(StoreError::from)?;
-    known(schema_version, MIGRATIONS.iter().map(|migration| migration.version).max())?;
-    let database_id = sqlx::query_scalar!("SELECT database_id FROM installation");
-    let database_id = database_id.fetch_one(&mut *connection).await.map_err(StoreError::from)?;
-    let last_seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
-    let last_seq = last_seq.fetch_one(&mut *connection).await.map_err(StoreError::from)?;
-    let rows = sqlx::query_as!(
-        ObjectRow,
-        r#"
-        SELECT DISTINCT object_key AS "object_key!", size AS "size!"
-        FROM media
-        WHERE object_key IS NOT NULL
-        ORDER BY 1
-        "#
-    );
-    let rows = rows.fetch_all(&mut *connection).await.map_err(StoreError::from)?;
-    let contents =
-        Contents { kind: DatabaseKind::Postgres, database_id, schema_version, last_seq, postgres: Some(origin) };
-    Ok(Copied { contents, objects: objects(rows)? })
 }

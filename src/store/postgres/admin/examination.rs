@@ -1,16 +1,22 @@
 //! The examination of the database and its server's settings.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 use crate::Examination;
 use crate::OpenError;
 use crate::StoreError;
 use crate::Trigger;
-use crate::postgres::{MIGRATIONS, TABLES, dial, durability, locks, schema, tables, url};
+use crate::postgres::{MIGRATIONS, TABLES, dial, durability, locks, pooler, schema, tables, url};
 use domain::time::timestamp::Timestamp;
+
+/// The time that an examination may take. A pooler without a free session never answers.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// Examines the database.
 ///
@@ -18,7 +24,12 @@ use domain::time::timestamp::Timestamp;
 /// The errors for which a server would refuse to open, except pending migrations.
 pub(crate) async fn examine(url: &SecretString, allow_managed: bool) -> Result<Examination, OpenError> {
     let options = url::options(url).map_err(StoreError::from)?;
-    locks::named(&options, look(&options, allow_managed).await).await
+    let looking = async {
+        pooler::refuse_transaction_mode(&options).await?;
+        locks::named(&options, look(&options, allow_managed).await).await
+    };
+    let silent = |_| StoreError::Unavailable(format!("no answer to its examination within {} seconds", WAIT.as_secs()));
+    timeout(WAIT, looking).await.map_err(silent)?
 }
 
 async fn look(options: &PgConnectOptions, allow_managed: bool) -> Result<Examination, OpenError> {

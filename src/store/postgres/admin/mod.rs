@@ -1,6 +1,8 @@
 //! The statements of `store/admin` on this database.
 
 pub(crate) mod adhoc;
+pub(crate) mod cells;
+pub(crate) mod contents;
 pub(crate) mod copies;
 pub(crate) mod examination;
 pub(crate) mod programs;

@@ -125,6 +125,9 @@ impl Facts {
             format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}"),
             format!("ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"),
         ];
+        if self.schema != "public" {
+            statements.push(format!("ALTER ROLE {role} SET search_path = {schema}"));
+        }
         if self.everybody_creates {
             statements.push(format!("GRANT CREATE ON SCHEMA {schema} TO {owner}"));
             statements.push(format!("REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC"));

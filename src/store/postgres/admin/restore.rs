@@ -54,11 +54,15 @@ pub(crate) async fn begin(connection: &mut PgConnection) -> Result<(), CopyError
     Ok(())
 }
 
-/// Gives the database its id, pauses its forwards, which would send again what they sent since the copy, and removes the
-/// mark, in one transaction.
+/// Gives the database its id and an epoch, pauses its forwards, which would send again what they sent since the copy, and
+/// removes the mark, in one transaction.
 pub(crate) async fn end(connection: &mut PgConnection, database_id: &str) -> Result<(), StoreError> {
     connection.execute(BEGIN).await?;
-    let named = sqlx::query!("UPDATE installation SET database_id = $1", database_id).execute(&mut *connection).await?;
+    let named = sqlx::query!(
+        "UPDATE installation SET database_id = $1, epoch = replace(gen_random_uuid()::text, '-', '')",
+        database_id,
+    );
+    let named = named.execute(&mut *connection).await?;
     if named.rows_affected() != 1 {
         return Err(StoreError::Swallowed { table: "installation" });
     }

@@ -3,18 +3,31 @@ use sqlx::{Postgres, QueryBuilder};
 
 use crate::StoreError;
 use crate::postgres::outgoing_with_ids;
+use crate::postgres::read::position;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::{FeedChat, FeedFile};
+use domain::event::event_id::EventId;
 use domain::message::MessageKey;
+use domain::page::position::Position;
 use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl EventQueries for ReadTransaction<Postgres> {
-    async fn clock(&mut self) -> Result<i64, StoreError> {
-        let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
-        Ok(seq.fetch_one(&mut **self).await?)
+    async fn position(&mut self) -> Result<Position, StoreError> {
+        position(&mut **self).await
+    }
+
+    async fn number_of(&mut self, id: &EventId) -> Result<Option<i64>, StoreError> {
+        let (least, greatest) = id.hashes();
+        let seq = sqlx::query_scalar!(
+            "SELECT seq FROM events WHERE instance_id = $1 AND body_sha256 BETWEEN $2 AND $3 LIMIT 1",
+            id.instance_id.as_str(),
+            least.as_slice(),
+            greatest.as_slice(),
+        );
+        Ok(seq.fetch_optional(&mut **self).await?)
     }
 
     async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
@@ -30,7 +43,8 @@ impl EventQueries for ReadTransaction<Postgres> {
             EventReport,
             r#"
             SELECT
-                seq, instance_id AS "instance_id: _", event_type, message_id, chat_id, received_at AS "received_at: _",
+                seq, instance_id AS "instance_id: _", body_sha256, event_type, message_id, chat_id,
+                received_at AS "received_at: _",
                 deliveries, last_received_at AS "last_received_at: _", signed, state, reason,
                 octet_length(body)::int8 AS size,
                 CASE WHEN state <> 'applied' THEN substring(body FROM 1 FOR $2) END AS beginning

@@ -37,9 +37,9 @@ impl InstanceQueries for ReadTransaction<Postgres> {
             r#"
             SELECT
                 wanted.instance_id AS "instance_id!: _",
-                first.seq AS first_seq,
+                first.body_sha256 AS first_sha256,
                 first.received_at AS "first_received_at: _",
-                last.seq AS last_seq,
+                last.body_sha256 AS last_sha256,
                 last.received_at AS "last_received_at: _",
                 latest.occurred_at AS "last_message_at?: _",
                 today.incoming AS "incoming!",
@@ -47,10 +47,18 @@ impl InstanceQueries for ReadTransaction<Postgres> {
                 counted.quarantined AS "quarantined!"
             FROM unnest($1::text[]) AS wanted (instance_id)
             CROSS JOIN LATERAL (
-                SELECT seq, received_at FROM events WHERE instance_id = wanted.instance_id ORDER BY seq LIMIT 1
+                SELECT body_sha256, received_at
+                FROM events
+                WHERE instance_id = wanted.instance_id
+                ORDER BY seq
+                LIMIT 1
             ) AS first
             CROSS JOIN LATERAL (
-                SELECT seq, received_at FROM events WHERE instance_id = wanted.instance_id ORDER BY seq DESC LIMIT 1
+                SELECT body_sha256, received_at
+                FROM events
+                WHERE instance_id = wanted.instance_id
+                ORDER BY seq DESC
+                LIMIT 1
             ) AS last
             LEFT JOIN LATERAL (
                 SELECT occurred_at

@@ -7,6 +7,7 @@ use crate::Store;
 use crate::StoreError;
 use crate::postgres::PostgresStore;
 use crate::read::{Queries, ReadTransaction};
+use domain::page::position::{History, Position};
 
 mod events;
 mod instances;
@@ -39,9 +40,8 @@ impl Store for PostgresStore {
         Ok(Box::new(transaction))
     }
 
-    async fn latest_seq(&self) -> Result<i64, StoreError> {
-        let seq = sqlx::query_scalar!(r#"SELECT seq AS "seq!" FROM ledger_clock WHERE id = 1"#);
-        Ok(seq.fetch_one(&self.read_pool).await?)
+    async fn latest(&self) -> Result<Position, StoreError> {
+        position(&self.read_pool).await
     }
 }
 
@@ -52,4 +52,13 @@ impl Queries for ReadTransaction<Postgres> {
         self.give_back();
         Ok(())
     }
+}
+
+/// Returns the history of the ledger, and its latest number.
+async fn position(database: impl Executor<'_, Database = Postgres>) -> Result<Position, StoreError> {
+    let row = sqlx::query!(
+        "SELECT seq, database_id, epoch FROM ledger_clock CROSS JOIN installation WHERE ledger_clock.id = 1"
+    );
+    let row = row.fetch_one(database).await?;
+    Ok(Position { history: History::new(&row.database_id, &row.epoch), seq: row.seq })
 }

@@ -31,8 +31,8 @@ impl VersionQueries for ReadTransaction<Postgres> {
                 ) AS copy
             )
             SELECT
-                events.instance_id AS "instance_id: _", events.body, events.received_at AS "received_at: _",
-                events.seq, summed.found AS "found!"
+                events.instance_id AS "instance_id: _", events.body, events.body_sha256,
+                events.received_at AS "received_at: _", events.seq, summed.found AS "found!"
             FROM summed
             JOIN events ON events.seq = summed.seq
             WHERE (summed.bytes <= $4 AND summed.place < $3) OR summed.place = 1

@@ -16,8 +16,9 @@ impl AckRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO message_acks (instance_id, message_id, ack, ack_rank, received_at, last_received_at)
-            SELECT *
-            FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[])
+            SELECT new.*
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int2[], $5::timestamptz[], $6::timestamptz[]) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, message_id, ack) DO UPDATE
             SET received_at = least(message_acks.received_at, excluded.received_at),
                 last_received_at = greatest(message_acks.last_received_at, excluded.last_received_at)

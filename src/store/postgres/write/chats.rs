@@ -104,13 +104,14 @@ impl ChatRows for PgConnection {
                 last_outgoing_id, last_outgoing_seq, contact, kind, search, waiting_since, waiting_id, waiting_seq,
                 last_asked_at, service_count, given_name
             )
-            SELECT *
+            SELECT new.*
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::int8[], $7::int8[],
                 $8::timestamptz[], $9::text[], $10::timestamptz[], $11::text[], $12::int8[], $13::timestamptz[],
                 $14::text[], $15::int8[], $16::text[], $17::text[], $18::text[], $19::timestamptz[], $20::text[],
                 $21::int8[], $22::timestamptz[], $23::int8[], $24::text[]
-            )
+            ) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, chat_id) DO UPDATE
             SET name = excluded.name,
                 given_name = excluded.given_name,

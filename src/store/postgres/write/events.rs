@@ -26,12 +26,13 @@ impl EventRows for PgConnection {
                 received_at, deliveries, last_received_at, signed, forwarded, state, reason, file_bytes,
                 quoted_message_id
             )
-            SELECT *
+            SELECT new.*
             FROM unnest(
                 $1::int8[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[],
                 $8::timestamptz[], $9::int8[], $10::timestamptz[], $11::bool[], $12::bool[], $13::text[],
                 $14::text[], $15::int8[], $16::text[]
-            )
+            ) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, body_sha256) DO UPDATE
             SET deliveries = events.deliveries + excluded.deliveries,
                 last_received_at = greatest(events.last_received_at, excluded.last_received_at)

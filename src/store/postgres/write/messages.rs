@@ -31,7 +31,7 @@ impl MessageRows for PgConnection {
                 received_at, occurred_at, seq, event_seq, last_sent_at, is_service, edited_at, edited_sent_at,
                 revoked_at, revoked_sent_at, revoked_seq, ack, ack_rank, file_name, stated_chat_id
             )
-            SELECT *
+            SELECT new.*
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::text[],
                 $9::text[], $10::timestamptz[], $11::text[], $12::bool[], $13::text[], $14::text[], $15::text[],
@@ -39,7 +39,8 @@ impl MessageRows for PgConnection {
                 $22::timestamptz[], $23::int8[], $24::int8[], $25::timestamptz[], $26::bool[], $27::timestamptz[],
                 $28::timestamptz[], $29::timestamptz[], $30::timestamptz[], $31::int8[], $32::text[], $33::int2[],
                 $34::text[], $35::text[]
-            )
+            ) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, id) DO UPDATE
             SET chat_id = excluded.chat_id,
                 stated_chat_id = excluded.stated_chat_id,

@@ -14,10 +14,11 @@ impl ReactionRows for PgConnection {
             INSERT INTO message_reactions (
                 instance_id, message_id, from_number, reaction, reacted_at, received_at, last_received_at
             )
-            SELECT *
+            SELECT new.*
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[]
-            )
+            ) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, message_id, from_number, reaction, reacted_at) DO UPDATE
             SET received_at = least(message_reactions.received_at, excluded.received_at),
                 last_received_at = greatest(message_reactions.last_received_at, excluded.last_received_at)

@@ -208,11 +208,12 @@ impl ResponseRows for PgConnection {
                 instance_id, chat_id, kind, waiting_since, incoming_id, last_asked_at, answered_at, outgoing_id, seconds,
                 seconds_from_last
             )
-            SELECT *
+            SELECT new.*
             FROM unnest(
                 $1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[],
                 $7::timestamptz[], $8::text[], $9::int8[], $10::int8[]
-            )
+            ) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, chat_id, waiting_since) DO UPDATE
             SET incoming_id = excluded.incoming_id,
                 last_asked_at = excluded.last_asked_at,

@@ -34,6 +34,7 @@ impl SearchRows for PgConnection {
             SELECT entry.instance_id, entry.id, entry.occurred_at, entry.seq, entry.words::tsvector
             FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::int8[], $5::text[])
                 AS entry (instance_id, id, occurred_at, seq, words)
+            JOIN ledger_clock ON ledger_clock.id = 1
             "#,
             column(entries, |it| it.instance_id.as_str()) as _,
             column(entries, |it| it.id.as_str()) as _,

@@ -271,8 +271,9 @@ async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<Mes
     let mut acks = queries.acks_of(&key).await?;
     let acks_truncated = acks.len() > ACKS as usize;
     acks.truncate(ACKS as usize);
-    let CopiesRead { copies, more: versions_truncated } = queries.copies_of(&key).await.map_err(in_table("events"))?;
-    let versions = versions(copies);
+    let CopiesRead { copies, events, more: versions_truncated } =
+        queries.copies_of(&key).await.map_err(in_table("events"))?;
+    let versions = versions(copies, |copy| events.get(&copy.seq).cloned());
     Ok(Some(MessageDetail { message, acks, acks_truncated, versions, versions_truncated, quoted }))
 }
 

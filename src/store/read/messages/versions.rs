@@ -1,8 +1,11 @@
 //! The versions of a message: the texts of its copies in the ledger.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use crate::StoreError;
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::fold::LedgerCopy;
@@ -22,6 +25,8 @@ pub trait VersionQueries {
 /// The copies of a message that were read.
 pub struct CopiesRead {
     pub(crate) copies: Vec<LedgerCopy>,
+    /// The events that brought them, by their numbers.
+    pub(crate) events: HashMap<i64, EventId>,
     /// True if there are more.
     pub(crate) more: bool,
 }
@@ -30,6 +35,7 @@ pub struct CopiesRead {
 pub(crate) struct CopyRow {
     pub(crate) instance_id: InstanceId,
     pub(crate) body: Option<Vec<u8>>,
+    pub(crate) body_sha256: Vec<u8>,
     pub(crate) received_at: Timestamp,
     pub(crate) seq: i64,
     pub(crate) found: i64,
@@ -38,7 +44,9 @@ pub(crate) struct CopyRow {
 impl From<Vec<CopyRow>> for CopiesRead {
     fn from(rows: Vec<CopyRow>) -> Self {
         let more = rows.first().is_some_and(|row| row.found > rows.len() as i64);
+        let id = |row: &CopyRow| (row.seq, EventId::new(row.instance_id.clone(), &row.body_sha256));
+        let events = rows.iter().map(id).collect();
         let copy = |row: CopyRow| LedgerCopy::of_ledger(row.instance_id, &row.body?, row.received_at, row.seq);
-        Self { copies: rows.into_iter().filter_map(copy).collect(), more }
+        Self { copies: rows.into_iter().filter_map(copy).collect(), events, more }
     }
 }

@@ -195,11 +195,16 @@ async fn contents(connection: &mut SqliteConnection) -> Result<Contents, CopyErr
     Ok(Contents { kind: DatabaseKind::Sqlite, database_id, schema_version, last_seq, postgres: None })
 }
 
-/// Gives a database its id, pauses its forwards, which would send again what they sent since the copy, and sets the journal mode that all databases of buzon have.
+/// Gives a database its id and an epoch, pauses its forwards, which would send again what they sent since the copy, and sets
+/// the journal mode that all databases of buzon have.
 async fn rename_database(path: &Path, database_id: &str) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
     let mut connection = options.disable_statement_logging().connect().await?;
-    sqlx::query!("UPDATE installation SET database_id = ?1 WHERE id = 1", database_id).execute(&mut connection).await?;
+    let named = sqlx::query!(
+        "UPDATE installation SET database_id = ?1, epoch = lower(hex(randomblob(16))) WHERE id = 1",
+        database_id,
+    );
+    named.execute(&mut connection).await?;
     sqlx::query!("UPDATE forwards SET paused = TRUE, pause_reason = ?1, lease_until = NULL", PAUSED_BY_RESTORE)
         .execute(&mut connection)
         .await?;

@@ -5,16 +5,32 @@ use crate::StoreError;
 use crate::read::ReadTransaction;
 use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
 use crate::read::feed::{FeedChat, FeedFile};
+use crate::sqlite::read::position;
 use crate::sqlite::{json, outgoing_with_ids};
+use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
+use domain::page::position::Position;
 use domain::page::scan::ScanWindow;
 use domain::time::timestamp::Timestamp;
 
 #[async_trait]
 impl EventQueries for ReadTransaction<Sqlite> {
-    async fn clock(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&mut **self).await?)
+    async fn position(&mut self) -> Result<Position, StoreError> {
+        position(&mut **self).await
+    }
+
+    async fn number_of(&mut self, id: &EventId) -> Result<Option<i64>, StoreError> {
+        let ((least, greatest), instance_id) = (id.hashes(), &id.instance_id);
+        let (least, greatest) = (least.as_slice(), greatest.as_slice());
+        Ok(sqlx::query_scalar!(
+            "SELECT seq FROM events WHERE instance_id = ?1 AND body_sha256 BETWEEN ?2 AND ?3 LIMIT 1",
+            instance_id,
+            least,
+            greatest,
+        )
+        .fetch_optional(&mut **self)
+        .await?)
     }
 
     async fn windows(&mut self, scan: &LedgerScan) -> Result<Vec<ScanWindow>, StoreError> {
@@ -40,6 +56,7 @@ impl EventQueries for ReadTransaction<Sqlite> {
             SELECT
                 seq AS "seq!: i64",
                 instance_id AS "instance_id!: _",
+                body_sha256 AS "body_sha256!: Vec<u8>",
                 event_type AS "event_type: String",
                 message_id AS "message_id: String",
                 chat_id AS "chat_id: String",

@@ -38,9 +38,9 @@ impl InstanceQueries for ReadTransaction<Sqlite> {
             r#"
             SELECT
                 first.instance_id AS "instance_id!: _",
-                first.seq AS "first_seq!: i64",
+                first.body_sha256 AS "first_sha256!: Vec<u8>",
                 first.received_at AS "first_received_at!: _",
-                last.seq AS "last_seq!: i64",
+                last.body_sha256 AS "last_sha256!: Vec<u8>",
                 last.received_at AS "last_received_at!: _",
                 (
                     SELECT max(occurred_at) FROM messages WHERE instance_id = wanted.value AND NOT is_service

@@ -9,6 +9,7 @@ use crate::Store;
 use crate::StoreError;
 use crate::read::{Queries, ReadTransaction};
 use crate::sqlite::SqliteStore;
+use domain::page::position::{History, Position};
 
 mod events;
 mod instances;
@@ -36,8 +37,8 @@ impl Store for SqliteStore {
         Ok(Box::new(transaction))
     }
 
-    async fn latest_seq(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT seq FROM ledger_clock WHERE id = 1"#).fetch_one(&self.read_pool).await?)
+    async fn latest(&self) -> Result<Position, StoreError> {
+        position(&self.read_pool).await
     }
 }
 
@@ -49,4 +50,18 @@ impl Queries for ReadTransaction<Sqlite> {
         self.give_back();
         Ok(())
     }
+}
+
+/// Returns the history of the ledger, and its latest number.
+async fn position(database: impl Executor<'_, Database = Sqlite>) -> Result<Position, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        SELECT seq, database_id, epoch
+        FROM ledger_clock
+        CROSS JOIN installation
+        WHERE ledger_clock.id = 1 AND installation.id = 1
+        "#
+    );
+    let row = row.fetch_one(database).await?;
+    Ok(Position { history: History::new(&row.database_id, &row.epoch), seq: row.seq })
 }

@@ -34,6 +34,7 @@ impl VersionQueries for ReadTransaction<Sqlite> {
             SELECT
                 events.instance_id AS "instance_id!: _",
                 events.body AS "body: Vec<u8>",
+                events.body_sha256 AS "body_sha256!: Vec<u8>",
                 events.received_at AS "received_at!: _",
                 events.seq AS "seq!: i64",
                 summed.found AS "found!: i64"

@@ -308,7 +308,9 @@ impl PersonRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO chat_aliases (instance_id, alias, chat_id, seq)
-            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[])
+            SELECT new.*
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, alias) DO UPDATE SET chat_id = excluded.chat_id, seq = excluded.seq
             "#,
             column(aliases, |it| it.instance_id.as_str()) as _,
@@ -325,7 +327,9 @@ impl PersonRows for PgConnection {
         let written = sqlx::query!(
             r#"
             INSERT INTO chat_names (instance_id, chat_id, name, seq)
-            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[])
+            SELECT new.*
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) AS new
+            JOIN ledger_clock ON ledger_clock.id = 1
             ON CONFLICT (instance_id, chat_id) DO UPDATE SET name = excluded.name, seq = excluded.seq
             "#,
             column(names, |it| it.instance_id.as_str()) as _,
