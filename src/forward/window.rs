@@ -155,7 +155,7 @@ impl DeliveryWindow {
         let after = self.cursor.read_to();
         let (latest, heads) = context
             .ask(move |store| async move {
-                let latest = store.latest_seq().await?;
+                let latest = store.latest().await?.seq;
                 Ok((latest, store.ledger_heads(after, latest, PAGE).await?))
             })
             .await?;

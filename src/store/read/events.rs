@@ -213,7 +213,7 @@ impl dyn Store + '_ {
     /// Returns the first number of an event that arrived at `at` or later.
     pub async fn first_seq_from(&self, at: Timestamp) -> Result<i64, StoreError> {
         let mut queries = self.read().await?;
-        let clock = queries.clock().await?;
+        let clock = queries.position().await?.seq;
         let first = first_from(&mut *queries, at, clock).await?;
         queries.end().await?;
         Ok(first)
