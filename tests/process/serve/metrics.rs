@@ -177,7 +177,10 @@ fn the_dashboard_asks_the_source_that_is_chosen_and_its_panels_do_not_overlap() 
             assert!(!targets.is_empty());
             for target in targets {
                 assert_eq!(target["datasource"], json!({"type": "prometheus", "uid": "${datasource}"}));
-                assert!(target["expr"].as_str().is_some_and(|expr| expr.contains("$job") && expr.contains("$cell")), "{target}");
+                assert!(
+                    target["expr"].as_str().is_some_and(|expr| expr.contains("$job") && expr.contains("$cell")),
+                    "{target}"
+                );
             }
         }
     }
