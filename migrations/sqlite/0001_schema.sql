@@ -351,7 +351,7 @@ CREATE INDEX messages_stated ON messages (instance_id, stated_chat_id, occurred_
 
 -- A message of which a copy names another chat is looked up by those that quote it.
 CREATE INDEX events_quoted ON events (instance_id, quoted_message_id) WHERE quoted_message_id IS NOT NULL;
-CREATE INDEX chat_links_number ON chat_links (instance_id, b, a) WHERE source = 'number';
+CREATE INDEX chat_links_other ON chat_links (instance_id, b, a) WHERE source <> 'first message';
 CREATE INDEX chat_links_owner_other ON chat_links_owner (instance_id, b);
 CREATE INDEX chat_aliases_chat ON chat_aliases (instance_id, chat_id);
 -- The feed walks over the changes, either all of them or those of an instance.

@@ -30,10 +30,12 @@ impl OwnerLink {
     }
 }
 
-/// The evidence about persons of an instance. With the links of only some of them, it is right about those whose links,
-/// and whose numbers' links, are all there.
+/// The evidence about persons of an instance. With the links of only some of them, it is right about those whose links
+/// are all there, and those of all [neighbours](Self::neighbours) too.
 #[derive(Default)]
 pub struct Persons<'l> {
+    /// The pairs that any evidence names, whether it counts or not.
+    pairs: BTreeSet<[&'l str; 2]>,
     /// The last word of the owner about each pair.
     owner: BTreeMap<[&'l str; 2], &'l OwnerLink>,
     /// The numbers of each `@lid`, the strongest first.
@@ -70,6 +72,7 @@ impl<'l> Persons<'l> {
                 LinkSource::Stated | LinkSource::SameMessage | LinkSource::Quote => evidence.push(link),
             }
         }
+        persons.pairs.extend(evidence.iter().map(|link| [link.a.as_str(), link.b.as_str()]));
         for ChatLink { a, b, source, seq, .. } in evidence {
             let counts = *source != LinkSource::SameMessage || !ambiguous.contains(a.as_str());
             if counts && !persons.are_unlinked(a, b) {
@@ -126,13 +129,13 @@ impl<'l> Persons<'l> {
         (chat_id::is_lid(id), self.first.get(id).copied().unwrap_or(i64::MAX), id)
     }
 
-    /// Returns the ids whose links decide about these ids too: their numbers, and those that the owner names with them.
+    /// Returns the ids that anything names together with these. Once there are no more, the links of all of them decide about
+    /// each of them.
     pub fn neighbours(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
         let known = |id: &&str| ids.contains(*id);
-        let numbers = self.numbers.iter().filter(|(lid, _)| known(lid)).flat_map(|(_, it)| it.iter().map(|it| it.2));
-        let forms = self.forms.values().filter(|numbers| numbers.iter().any(&known)).flatten().copied();
-        let owner = self.owner.keys().filter(|pair| pair.iter().any(&known)).flatten().copied();
-        numbers.chain(forms).chain(owner).filter(|id| !known(id)).map(str::to_owned).collect()
+        let pairs = self.pairs.iter().chain(self.owner.keys()).filter(|pair| pair.iter().any(&known)).flatten();
+        let forms = self.forms.values().filter(|numbers| numbers.iter().any(&known)).flatten();
+        pairs.chain(forms).filter(|id| !known(id)).map(|id| (*id).to_owned()).collect()
     }
 }
 
@@ -322,7 +325,7 @@ mod tests {
                     .map(|it| it.b.as_str())
                     .collect();
                 let is_form = |it: &ChatLink| it.source == LinkSource::Number && forms.contains(it.b.as_str());
-                let known: Vec<&ChatLink> = links.iter().filter(|it| ids.contains(&it.a) || is_form(it)).collect();
+                let known: Vec<&ChatLink> = links.iter().filter(|it| ids.contains(&it.a) || ids.contains(&it.b) || is_form(it)).collect();
                 let more = Persons::new(known.iter().copied(), &words).neighbours(&ids);
                 if more.is_empty() {
                     break known;

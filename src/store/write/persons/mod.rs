@@ -13,7 +13,7 @@ use crate::write::folding::FoldLimit;
 use domain::chat::ChatKey;
 use domain::chat::chat_id;
 use domain::chat::person::aliases::{OwnerLink, Persons};
-use domain::chat::person::evidence::{ChatLink, LinkSource, of_copies, of_quote};
+use domain::chat::person::evidence::{ChatLink, of_copies, of_quote};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::fold::LedgerCopy;
@@ -74,7 +74,7 @@ impl OwnerWord {
         let link = OwnerLink { instance_id, a: a.clone(), b: b.clone(), linked, seq };
         all_written("chat_links_owner", 1, rows.save_owner_link(&link).await?)?;
         let ids = BTreeSet::from([a.clone(), b.clone()]);
-        Learner::new(FoldLimit::Bounded).resolve(rows, &self.instance_id, ids, true).await
+        Learner::new(FoldLimit::Bounded).resolve(rows, &self.instance_id, ids).await
     }
 }
 
@@ -134,7 +134,7 @@ pub(crate) trait PersonRows {
     /// Removes evidence that has these numbers.
     async fn forget_links(&mut self, links: &[ChatLink]) -> Result<(), StoreError>;
 
-    /// Returns the evidence about these persons, and about others with the same number.
+    /// Returns the evidence that names these persons, and others with the same number.
     async fn links_of(&mut self, persons: &[ChatKey]) -> Result<Vec<ChatLink>, StoreError>;
 
     /// Returns what the owner says about these persons.
@@ -145,9 +145,6 @@ pub(crate) trait PersonRows {
 
     /// Returns the conversations of these ids, of those that are aliases.
     async fn aliases(&mut self, ids: &[ChatKey]) -> Result<Vec<ChatAlias>, StoreError>;
-
-    /// Returns the aliases of these conversations.
-    async fn aliases_of(&mut self, chats: &[ChatKey]) -> Result<Vec<ChatAlias>, StoreError>;
 
     /// Writes whole rows, and returns how many were written.
     async fn save_aliases(&mut self, aliases: &[ChatAlias]) -> Result<u64, StoreError>;
@@ -236,10 +233,10 @@ impl Learner {
         self.add(rows, links).await?;
         let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
         for link in unlearnt {
-            persons.entry(link.instance_id).or_default().insert(link.a);
+            persons.entry(link.instance_id).or_default().extend([link.a, link.b]);
         }
         for (instance_id, ids) in persons {
-            self.resolve(rows, &instance_id, ids, true).await?;
+            self.resolve(rows, &instance_id, ids).await?;
         }
         Ok(())
     }
@@ -262,28 +259,25 @@ impl Learner {
             return Ok(());
         }
         let new = rows.add_links(&links).await.map_err(in_table("chat_links"))?;
-        let mut persons = BTreeMap::<InstanceId, (BTreeSet<String>, bool)>::new();
+        let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
         for link in new {
-            let (ids, with_numbers) = persons.entry(link.instance_id).or_default();
-            *with_numbers |= matches!(link.source, LinkSource::Number | LinkSource::FirstMessage);
-            ids.insert(link.a);
+            persons.entry(link.instance_id).or_default().insert(link.a);
         }
-        for (instance_id, (ids, with_numbers)) in persons {
-            self.resolve(rows, &instance_id, ids, with_numbers).await?;
+        for (instance_id, ids) in persons {
+            self.resolve(rows, &instance_id, ids).await?;
         }
         Ok(())
     }
 
     /// Works out which of these ids are aliases, from all evidence about their persons, and begins to move their
-    /// messages. Where numbers may have changed their places among those of a person, so may the conversation of all ids.
+    /// messages.
     pub(crate) async fn resolve(
         &mut self,
         rows: &mut impl Learning,
         instance_id: &InstanceId,
         ids: BTreeSet<String>,
-        with_numbers: bool,
     ) -> Result<(), StoreError> {
-        let (mut changed, chats) = changed_aliases(rows, instance_id, ids, with_numbers).await?;
+        let (mut changed, chats) = changed_aliases(rows, instance_id, ids).await?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -374,23 +368,15 @@ async fn changed_aliases(
     rows: &mut impl PersonRows,
     instance_id: &InstanceId,
     mut ids: BTreeSet<String>,
-    with_numbers: bool,
 ) -> Result<(Vec<ChatAlias>, BTreeSet<ChatKey>), StoreError> {
     let key = |id: &String| ChatKey { instance_id: instance_id.clone(), chat_id: id.clone() };
     let (mut links, mut owner) = (vec![], vec![]);
-    let (mut next, mut has_aliases) = (ids.clone(), !with_numbers);
+    let mut next = ids.clone();
     while !next.is_empty() {
         let keys: Vec<ChatKey> = next.iter().map(key).collect();
         links.extend(rows.links_of(&keys).await.map_err(in_table("chat_links"))?);
         owner.extend(rows.owner_links(&keys).await.map_err(in_table("chat_links_owner"))?);
         next = Persons::new(&links, &owner).neighbours(&ids);
-        // A number on its own has no other place than before.
-        if next.is_empty() && !has_aliases && ids.len() > 1 {
-            has_aliases = true;
-            let keys: Vec<ChatKey> = ids.iter().map(key).collect();
-            let aliases = rows.aliases_of(&keys).await.map_err(in_table("chat_aliases"))?;
-            next = aliases.into_iter().map(|it| it.alias).filter(|alias| !ids.contains(alias)).collect();
-        }
         ids.extend(next.iter().cloned());
     }
     let chats = Persons::new(&links, &owner).aliases();

@@ -214,6 +214,11 @@ impl PersonRows for PgConnection {
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN chat_links ON chat_links.instance_id = key.instance_id AND chat_links.a = key.id
             UNION
+            SELECT chat_links.instance_id, chat_links.a, chat_links.b, chat_links.source, chat_links.seq
+            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
+            JOIN chat_links
+                ON chat_links.instance_id = key.instance_id AND chat_links.b = key.id AND chat_links.source <> 'first message'
+            UNION
             SELECT other.instance_id, other.a, other.b, other.source, other.seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN chat_links AS own
@@ -278,24 +283,6 @@ impl PersonRows for PgConnection {
                 chat_aliases.seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN chat_aliases ON chat_aliases.instance_id = key.instance_id AND chat_aliases.alias = key.id
-            "#,
-            instance_ids as _,
-            chat_ids as _,
-        )
-        .fetch_all(self)
-        .await?)
-    }
-
-    async fn aliases_of(&mut self, chats: &[ChatKey]) -> Result<Vec<ChatAlias>, StoreError> {
-        let (instance_ids, chat_ids) = ids(chats);
-        Ok(sqlx::query_as!(
-            ChatAlias,
-            r#"
-            SELECT
-                chat_aliases.instance_id AS "instance_id: InstanceId", chat_aliases.alias, chat_aliases.chat_id,
-                chat_aliases.seq
-            FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
-            JOIN chat_aliases ON chat_aliases.instance_id = key.instance_id AND chat_aliases.chat_id = key.id
             "#,
             instance_ids as _,
             chat_ids as _,

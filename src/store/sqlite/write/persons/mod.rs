@@ -208,6 +208,13 @@ impl PersonRows for SqliteConnection {
             CROSS JOIN chat_links
                 ON chat_links.instance_id = key.value ->> 'instance_id' AND chat_links.a = key.value ->> 'chat_id'
             UNION
+            SELECT chat_links.instance_id, chat_links.a, chat_links.b, chat_links.source, chat_links.seq
+            FROM jsonb_each(?1) AS key
+            CROSS JOIN chat_links
+                ON chat_links.instance_id = key.value ->> 'instance_id'
+                AND chat_links.b = key.value ->> 'chat_id'
+                AND chat_links.source <> 'first message'
+            UNION
             SELECT other.instance_id, other.a, other.b, other.source, other.seq
             FROM jsonb_each(?1) AS key
             CROSS JOIN chat_links AS own
@@ -215,7 +222,10 @@ impl PersonRows for SqliteConnection {
                 AND own.a = key.value ->> 'chat_id'
                 AND own.source = 'number'
             CROSS JOIN chat_links AS other
-                ON other.instance_id = own.instance_id AND other.b = own.b AND other.source = 'number'
+                ON other.instance_id = own.instance_id
+                AND other.b = own.b
+                AND other.source <> 'first message'
+                AND other.source = 'number'
             "#,
             json(persons),
         )
@@ -281,26 +291,6 @@ impl PersonRows for SqliteConnection {
                 AND chat_aliases.alias = key.value ->> 'chat_id'
             "#,
             json(ids),
-        )
-        .fetch_all(self)
-        .await?)
-    }
-
-    async fn aliases_of(&mut self, chats: &[ChatKey]) -> Result<Vec<ChatAlias>, StoreError> {
-        Ok(sqlx::query_as!(
-            ChatAlias,
-            r#"
-            SELECT
-                chat_aliases.instance_id AS "instance_id!: InstanceId",
-                chat_aliases.alias AS "alias!: String",
-                chat_aliases.chat_id AS "chat_id!: String",
-                chat_aliases.seq AS "seq!: i64"
-            FROM jsonb_each(?1) AS key
-            CROSS JOIN chat_aliases
-                ON chat_aliases.instance_id = key.value ->> 'instance_id'
-                AND chat_aliases.chat_id = key.value ->> 'chat_id'
-            "#,
-            json(chats),
         )
         .fetch_all(self)
         .await?)
