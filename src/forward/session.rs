@@ -137,7 +137,8 @@ impl ForwardSession {
             if is_over {
                 self.running.shutdown().await;
             }
-            if (is_over || self.is_save_due()) && !self.save(is_over).await || is_over {
+            let is_held = if is_over || self.is_save_due() { self.save(is_over).await } else { true };
+            if is_over || !is_held {
                 return;
             }
             let wake = self.next_wake().min(end_by.unwrap_or_else(|| Instant::now() + POLL));

@@ -19,7 +19,7 @@ async fn whatever_is_killed_every_event_arrives_in_the_order_of_its_conversation
         let receiver = EventReceiver::start().await;
         // A fifth of the first attempts fail.
         receiver.answer(|event| match (event.id().parse::<usize>(), event.header("x-buzon-attempt")) {
-            (Ok(number), Some("1")) if number % 5 == 0 => ReceiverAnswer::Closed,
+            (Ok(number), Some("1")) if number.is_multiple_of(5) => ReceiverAnswer::Closed,
             _ => ReceiverAnswer::Status(200),
         });
         settings_file(&world, &receiver.settings(""));
@@ -46,7 +46,7 @@ async fn whatever_is_killed_every_event_arrives_in_the_order_of_its_conversation
         let mut last = BTreeMap::<usize, usize>::new();
         for event in receiver.received() {
             let number: usize = event.id().parse().expect("it is a number");
-            let is_failed = number % 5 == 0 && event.header("x-buzon-attempt") == Some("1");
+            let is_failed = number.is_multiple_of(5) && event.header("x-buzon-attempt") == Some("1");
             if !is_failed && *taken.entry(event.id()).and_modify(|count| *count += 1).or_insert(1) == 1 {
                 let before = last.insert(number % 41, number);
                 assert!(before.is_none_or(|before| before < number), "{number} came after {before:?}");
