@@ -331,10 +331,9 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.downcast_ref::<BackupError>().is_some_and(backup)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
-        || error.downcast_ref::<CellError>().is_some_and(|error| match error {
-            CellError::Open(error) => by_setting(error),
-            _ => true,
-        })
+        || error
+            .downcast_ref::<CellError>()
+            .is_some_and(|error| !matches!(error, CellError::Open(error) if !by_setting(error)))
 }
 
 #[cfg(test)]

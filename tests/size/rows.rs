@@ -53,7 +53,9 @@ const EVENTS: &[&str] = &[
     "signed",
     "state",
     "reason",
+    "quoted_message_id",
 ];
+const LINKS: &[&str] = &["instance_id", "a", "b", "source", "seq"];
 const MESSAGES: &[&str] = &[
     "instance_id",
     "id",
@@ -177,6 +179,7 @@ impl Batch {
 
     pub fn add_chats(&mut self, chats: &[Chat]) {
         chats.iter().filter_map(chat).for_each(|row| self.push("chats", CHATS, row));
+        chats.iter().filter_map(first_message).for_each(|row| self.push("chat_links", LINKS, row));
     }
 
     fn push(&mut self, name: &'static str, columns: &'static [&'static str], row: Vec<Cell>) {
@@ -256,6 +259,10 @@ fn event(arrival: &Arrival, seq: i64, bodies: bool) -> Vec<Cell> {
         Happening::Reaction { to: (_, id), .. } => (Some("message_reaction"), Some(id), None),
         Happening::Unusable { .. } => (None, None, None),
     };
+    let quoted = match &arrival.what {
+        Happening::Message(message) => message.quoted.clone(),
+        _ => None,
+    };
     let usable = event_type.is_some();
     let digest = Sha256::digest(&body).to_vec();
     vec![
@@ -272,6 +279,7 @@ fn event(arrival: &Arrival, seq: i64, bodies: bool) -> Vec<Cell> {
         Cell::Flag(true),
         if usable { "applied" } else { "quarantined" }.into(),
         (!usable).then_some("not_json").into(),
+        quoted.into(),
     ]
 }
 
@@ -410,6 +418,14 @@ fn chat(chat: &Chat) -> Option<Vec<Cell>> {
         seq(chat.waiting.as_ref()),
         at(chat.last_incoming.as_ref().filter(|_| chat.waiting.is_some())),
     ])
+}
+
+/// Returns the row that says which message of a number was the first.
+fn first_message(chat: &Chat) -> Option<Vec<Cell>> {
+    chat.last.as_ref()?;
+    chat_id::contact(&chat.id)?;
+    let id = || Cell::from(&chat.id);
+    Some(vec![chat.instance_id.as_str().into(), id(), id(), "first message".into(), Cell::Number(1)])
 }
 
 impl From<&str> for Cell {

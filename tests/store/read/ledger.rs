@@ -177,11 +177,11 @@ async fn what_is_rare_is_found_over_several_pages() {
             crate::support::database::world::Backend::Sqlite => {
                 "WITH RECURSIVE n (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < 45000)
                  INSERT INTO events SELECT n, '7', 'common', NULL, NULL, x'00', randomblob(32),
-                    '2024-08-27T00:06:40.004Z', 1, '2024-08-27T00:06:40.004Z', 1, 0, 'applied', NULL, NULL FROM n"
+                    '2024-08-27T00:06:40.004Z', 1, '2024-08-27T00:06:40.004Z', 1, 0, 'applied', NULL, NULL, NULL FROM n"
             }
             crate::support::database::world::Backend::Postgres => {
                 "INSERT INTO events SELECT n, '7', 'common', NULL, NULL, '\\x00', sha256(n::text::bytea),
-                    '2024-08-27T00:06:40.004Z', 1, '2024-08-27T00:06:40.004Z', TRUE, FALSE, 'applied', NULL, NULL
+                    '2024-08-27T00:06:40.004Z', 1, '2024-08-27T00:06:40.004Z', TRUE, FALSE, 'applied', NULL, NULL, NULL
                  FROM generate_series(2, 45000) AS n"
             }
         };

@@ -60,7 +60,7 @@ async fn no_statement_walks_over_a_whole_table_or_sorts_what_an_index_has_in_ord
         assert_eq!(chosen.len(), 1, "{text}");
         plan(connection, chosen[0]).await.join("\n")
     };
-    for text in ["lease_token = lease_token + 1", "next_attempt_at > ?1"] {
+    for text in ["SET attempts = attempts + 1, lease_until", "next_attempt_at > ?1"] {
         let plan = of(&mut connection, text).await;
         assert!(plan.contains("USING INDEX media_due") || plan.contains("USING COVERING INDEX media_due"), "{plan}");
     }
