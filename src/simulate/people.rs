@@ -91,7 +91,7 @@ impl SimulatedChat {
         let person = format!("57{number}@c.us");
         let id = if is_group { format!("120363{number}@g.us") } else { person.clone() };
         let name = NAMES[(number % NAMES.len() as u64) as usize];
-        if !is_group && nth % HIDDEN == 0 && rng.below(2) == 0 {
+        if !is_group && nth.is_multiple_of(HIDDEN) && rng.below(2) == 0 {
             let stated_number = (rng.below(STATED) == 0).then_some(person);
             let hidden = format!("17{number}@lid");
             return Self { id: hidden.clone(), person: hidden, name, is_group, stated_number };
