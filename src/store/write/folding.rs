@@ -37,8 +37,8 @@ pub(crate) struct Written {
     pub(crate) inserted: Vec<Message>,
     /// These have no texts.
     pub(crate) rewritten: Vec<UpdatedMessage>,
-    /// The recorded messages that new copies place in another person's chat.
-    pub(crate) renamed: Vec<MessageKey>,
+    /// The recorded messages whose new copies tell more of persons.
+    pub(crate) stated_again: Vec<MessageKey>,
     /// The numbers of the copies that came out of their order after too many others. They change nothing.
     pub(crate) set_aside: HashSet<i64>,
 }
@@ -81,7 +81,7 @@ pub(crate) async fn write_messages(
     let known = known(rows, copies).await?;
     // A message that is neither new nor recorded was swallowed.
     all_written("messages", count, known.len() as u64)?;
-    written.renamed = known.iter().filter(|it| it.is_renamed()).map(|it| it.recorded.key()).collect();
+    written.stated_again = known.iter().filter(|it| it.tells_of_persons()).map(|it| it.recorded.key()).collect();
     let (out_of_order, in_order): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|it| !it.early.is_empty());
     if !out_of_order.is_empty() {
         fold_anew(rows, &mut aliases, out_of_order, last, limit, &mut written).await?;
@@ -110,11 +110,15 @@ async fn in_chats(
 }
 
 impl Known {
-    /// Returns whether new copies state another person's chat than the recorded ones.
-    fn is_renamed(&self) -> bool {
-        let recorded = self.recorded.stated_chat();
-        let stated = self.early.iter().chain(&self.later).filter_map(|copy| copy.copy.fields.chat_id.as_ref());
-        stated.filter(|chat| chat_id::is_person(chat)).any(|chat| recorded.is_some_and(|recorded| chat != recorded))
+    /// Returns whether new copies state another person's chat than the recorded ones, or the same one at a lower number.
+    /// Others say nothing new, however many there are.
+    fn tells_of_persons(&self) -> bool {
+        let (recorded, stated) = (&self.recorded, self.recorded.stated_chat());
+        let mut copies = self.early.iter().chain(&self.later);
+        copies.any(|it| {
+            let person = it.copy.fields.chat_id.as_ref().filter(|chat| chat_id::is_person(chat));
+            person.is_some_and(|chat| stated.is_some_and(|stated| chat != stated) || it.seq < recorded.event_seq)
+        })
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn apply(
         let others = new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq));
         learner.unlearn(rows, &message_copies(&Vec::from_iter(others))).await?;
     }
-    learner.learn_of_renamed(rows, &written.renamed).await?;
+    learner.learn_of_known(rows, &written.stated_again).await?;
     let changes = TableChanges::of(new.iter().copied().filter(|row| !written.set_aside.contains(&row.seq)));
     state_acks(rows, &changes.acks, &written).await?;
     if !changes.reactions.is_empty() {

@@ -156,7 +156,10 @@ async fn rows_after(world: &World, store: &Arc<dyn Store>, batches: &[Batch]) ->
     }
     while store.move_messages(2).await.expect("messages can be moved") {}
     let numbers = "SELECT instance_id, id, event_seq, revoked_seq FROM messages ORDER BY instance_id, id";
-    let links = "SELECT instance_id, a, b, source, seq FROM chat_links ORDER BY 1, 2, 3, 4";
+    // The store gives numbers in the order in which it applies events. In another order, the number of a pair of copies can be
+    // that of a later copy that states the same chat.
+    let links = "SELECT instance_id, a, b, source, CASE WHEN source <> 'same message' THEN seq END FROM chat_links \
+                 ORDER BY 1, 2, 3, 4";
     [world.dump().await, world.rows(numbers).await, world.rows(links).await].concat()
 }
 

@@ -241,8 +241,8 @@ impl Learner {
         Ok(())
     }
 
-    /// Learns from messages whose later copies state another chat than their earlier ones.
-    pub(crate) async fn learn_of_renamed(
+    /// Learns from messages of which the ledger had copies before, with all chats that their copies state.
+    pub(crate) async fn learn_of_known(
         &mut self,
         rows: &mut impl Learning,
         messages: &[MessageKey],
