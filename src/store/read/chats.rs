@@ -2,7 +2,7 @@
 
 use super::Queries;
 use super::index::{CHATS_LATEST, CHATS_WAITING, OF_CONTACT};
-use super::listing::{Condition, KeyColumn, KeyRange, ListSource, PageQuery, instances, merge, ranges};
+use super::listing::{Condition, KeyColumn, KeyRange, ListSource, PageQuery, instances, merge};
 use super::messages::{MessageReport, reports, sizes};
 use super::persons::{Person, persons, persons_with};
 use crate::Store;
@@ -67,9 +67,9 @@ impl dyn Store + '_ {
     ) -> Result<Page<ChatReport, SortKey>, StoreError> {
         let mut queries = self.read().await?;
         let source = if filter.unanswered { &BY_WAITING } else { &BY_LATEST };
-        let mut ranges = ranges(&mut *queries, scope, filter.instance_id.as_ref(), paging, source).await?;
+        let mut instances = instances(&mut *queries, scope, filter.instance_id.as_ref()).await?;
         if filter.contact.is_some() && !filter.kinds.contains(ChatKind::Person) {
-            ranges.clear();
+            instances.clear();
         }
         let conditions = filter.conditions();
         let index = match filter {
@@ -79,8 +79,9 @@ impl dyn Store + '_ {
         };
         let mut rows = vec![];
         if let Some(contact) = &filter.contact {
-            rows = filter.under_other_ids(&mut *queries, scope, contact, paging, source).await?;
+            rows = filter.under_other_ids(&mut *queries, &instances, contact, paging, source).await?;
         }
+        let ranges = instances.into_iter().map(|instance| KeyRange::new(instance, paging, source)).collect();
         rows.extend(queries.chat_rows(&PageQuery::new(source, index, ranges, conditions, paging)).await?);
         let page = merge(paging, rows, |chat| {
             let at = if filter.unanswered { chat.waiting_since } else { chat.last_message_at };
@@ -129,14 +130,13 @@ impl ChatFilter {
     async fn under_other_ids(
         &self,
         queries: &mut dyn Queries,
-        scope: &Scope,
+        instances: &[InstanceId],
         contact: &str,
         paging: &Paging<SortKey>,
         source: &'static ListSource,
     ) -> Result<Vec<ChatReport>, StoreError> {
-        let instances = instances(queries, scope, self.instance_id.as_ref()).await?;
         let mut rows = vec![];
-        for Person { instance_id, chat_id, .. } in persons_with(queries, &instances, contact).await? {
+        for Person { instance_id, chat_id, .. } in persons_with(queries, instances, contact).await? {
             let Some(number) = chat_id::contact(&chat_id) else { continue };
             let conditions = Self { contact: Some(number.to_owned()), ..self.clone() }.conditions();
             let ranges = vec![KeyRange::new(instance_id, paging, source)];

@@ -116,6 +116,16 @@ impl KeyRange {
         self
     }
 
+    /// Returns the range of a place: an instance, or a chat in it.
+    pub(crate) fn of_place(
+        (instance_id, chat_id): (InstanceId, Option<String>),
+        paging: &Paging<SortKey>,
+        source: &ListSource,
+    ) -> Self {
+        let range = Self::new(instance_id, paging, source);
+        chat_id.into_iter().fold(range, |range, chat_id| range.with("chat_id", KeyValue::Text(chat_id)))
+    }
+
     fn has(&self, column: &str) -> bool {
         self.equal.iter().any(|(known, _)| *known == column)
     }

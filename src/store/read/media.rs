@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::index::{Index, MEDIA_CHAT, MEDIA_STATE, MEDIA_TYPE, OF_MESSAGE, TYPE_PREFIX, TYPE_PREFIX_LENGTH};
-use super::listing::{Condition, KeyColumn, KeyRange, KeyValue, ListSource, PageQuery, instances, merge, places};
+use super::listing::{Condition, KeyColumn, KeyRange, ListSource, PageQuery, instances, merge, places};
 use crate::Store;
 use crate::StoreError;
 use crate::error::count;
@@ -104,11 +104,7 @@ impl dyn Store + '_ {
             filter.kinds.as_ref(),
         );
         let places = places.await?;
-        let range = |(instance_id, chat_id): (_, Option<String>)| {
-            let range = KeyRange::new(instance_id, paging, &MEDIA);
-            chat_id.into_iter().fold(range, |range, chat_id| range.with("chat_id", KeyValue::Text(chat_id)))
-        };
-        let ranges = places.into_iter().map(range).collect();
+        let ranges = places.into_iter().map(|place| KeyRange::of_place(place, paging, &MEDIA)).collect();
         let in_chats = filter.chat_id.is_some() || filter.contact.is_some();
         // The chats that are asked for are of these kinds already.
         let kinds = filter.kinds.as_ref().filter(|_| !in_chats).map(Condition::kinds);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use buzon::domain::access::scope::Scope;
 use buzon::domain::chat::ChatKey;
+use buzon::domain::chat::chat_kind::ChatKinds;
 use buzon::domain::instance::InstanceId;
 use buzon::domain::page::position::{FeedStart, Position};
 use buzon::domain::page::{Paging, SortKey, SortOrder};
@@ -109,6 +110,11 @@ async fn numbers_that_are_written_in_two_ways_are_one_person() {
             "553188887777@c.us|2",
         ];
         assert_eq!(chats, expected);
+        for (kinds, found) in [(ChatKinds::conversations(), 1), (ChatKinds::parse("group").unwrap(), 0)] {
+            let filter = ChatFilter { contact: Some("5215512345678".to_owned()), kinds, ..ChatFilter::default() };
+            let page = store.list_chats(&Scope::All, &filter, &first_page()).await.unwrap();
+            assert_eq!(page.rows.len(), found, "{filter:?}");
+        }
         assert!(check(&world).await.is_empty());
     })
     .await;

@@ -19,7 +19,7 @@ pub struct PhoneBook {
 
 impl PhoneBook {
     /// Reads cards. A number that is written without a country code is one of `country`, which is a country code in digits.
-    /// Of several names for a number, the last one counts.
+    /// The last of several names for a number counts.
     pub fn read(text: &str, country: Option<&str>) -> Self {
         let mut book = Self::default();
         for card in cards(text) {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Queries;
 use super::chats::ChatReport;
-use super::listing::{KeyColumn, KeyRange, KeyValue, ListSource, ListedMessage, instances, merge};
+use super::listing::{KeyColumn, KeyRange, ListSource, ListedMessage, instances, merge};
 use super::media::JobReport;
 use super::persons::reacting;
 use super::search::{self, SEARCH_TIME, SearchRequest};
@@ -148,18 +148,11 @@ async fn keys(
     if let Some(query) = &filter.search {
         return found(queries, scope, instances, filter, query, paging).await;
     }
-    let range = |(instance_id, chat_id): (_, Option<String>)| {
-        let range = KeyRange::new(instance_id, paging, source);
-        match chat_id {
-            Some(chat_id) => range.with("chat_id", KeyValue::Text(chat_id)),
-            None => range,
-        }
-    };
     let people = filter.people(queries, &instances).await?;
     let mut asked = BTreeMap::<&People, Vec<KeyRange>>::new();
     for place in filter.places(queries, instances).await? {
         for people in people.get(&place.0).into_iter().flatten() {
-            asked.entry(people).or_default().push(range(place.clone()));
+            asked.entry(people).or_default().push(KeyRange::of_place(place.clone(), paging, source));
         }
     }
     let mut rows = Vec::new();

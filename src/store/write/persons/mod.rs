@@ -231,14 +231,7 @@ impl Learner {
         }
         rows.forget_links(&unlearnt).await?;
         self.add(rows, links).await?;
-        let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
-        for link in unlearnt {
-            persons.entry(link.instance_id).or_default().extend([link.a, link.b]);
-        }
-        for (instance_id, ids) in persons {
-            self.resolve(rows, &instance_id, ids).await?;
-        }
-        Ok(())
+        self.resolve_named(rows, unlearnt).await
     }
 
     /// Learns from messages of which the ledger had copies before, with all chats that their copies state.
@@ -259,9 +252,14 @@ impl Learner {
             return Ok(());
         }
         let new = rows.add_links(&links).await.map_err(in_table("chat_links"))?;
+        self.resolve_named(rows, new).await
+    }
+
+    /// Works out anew which of the ids are aliases that these links name.
+    async fn resolve_named(&mut self, rows: &mut impl Learning, links: Vec<ChatLink>) -> Result<(), StoreError> {
         let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
-        for link in new {
-            persons.entry(link.instance_id).or_default().insert(link.a);
+        for link in links {
+            persons.entry(link.instance_id).or_default().extend([link.a, link.b]);
         }
         for (instance_id, ids) in persons {
             self.resolve(rows, &instance_id, ids).await?;
