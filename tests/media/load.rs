@@ -17,7 +17,7 @@ use crate::support::{eventually, eventually_within};
 
 const MEGABYTE: usize = 1_000_000;
 /// The maximum memory of the whole program, in bytes.
-const MOST_MEMORY: u64 = 100 * MEGABYTE as u64;
+const MOST_MEMORY: u64 = 60 * MEGABYTE as u64;
 
 fn is_heavy() -> bool {
     std::env::var_os("BUZON_TEST_LOAD").is_some()
