@@ -166,6 +166,8 @@ impl Application {
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
                 configured_instances: config.instances.clone(),
+                public_url: config.public_url.clone(),
+                dashboard: config.dashboard,
                 scrape,
             })),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url(None))),

@@ -266,6 +266,21 @@ CREATE TABLE api_tokens (
     last_used_at TEXT
 ) STRICT;
 
+-- The sessions of browsers. A session's secret is not stored, only its HMAC under a key that is in no database. Copies of the
+-- database have no sessions.
+CREATE TABLE sessions (
+    id           INTEGER PRIMARY KEY,
+    hmac         BLOB    NOT NULL,
+    code_hmac    BLOB,
+    token_id     INTEGER,
+    token_sha256 BLOB    NOT NULL,
+    device       TEXT    NOT NULL,
+    created_at   TEXT    NOT NULL,
+    used_at      TEXT    NOT NULL,
+    expires_at   TEXT    NOT NULL,
+    ended_at     TEXT
+) STRICT;
+
 -- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
 -- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the
 -- pause raises the revision, by which that process learns of it.
@@ -396,6 +411,8 @@ CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, me
 CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
 
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
+CREATE UNIQUE INDEX sessions_hmac ON sessions (hmac);
+CREATE UNIQUE INDEX sessions_code ON sessions (code_hmac);
 
 -- Views.
 --

@@ -24,6 +24,7 @@ mod doctor;
 mod forward;
 mod gateway;
 mod healthcheck;
+mod login;
 mod man;
 mod media;
 mod migrate;
@@ -31,6 +32,7 @@ mod openapi;
 mod rebuild;
 mod send;
 mod serve;
+mod session;
 mod simulate;
 mod sql;
 mod sql_role;
@@ -114,6 +116,15 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: token::TokenCommand,
+    },
+    /// Print a link that logs a browser in to the page, as text and as a QR code for a phone; it works once, for five minutes
+    #[command(after_help = "Example:\n  buzon login\n  buzon login --token panel")]
+    Login(login::LoginArgs),
+    /// List and end the sessions of browsers that are logged in to the page
+    #[command(after_help = "Example:\n  buzon session list")]
+    Session {
+        #[command(subcommand)]
+        command: session::SessionCommand,
     },
     /// Print the contract of the read API (OpenAPI 3.1), from which programs can generate clients
     #[command(after_help = "Example:\n  buzon openapi > openapi.json")]
@@ -232,6 +243,8 @@ pub fn run() -> ExitCode {
         Command::Contact { command } => contact::run(command),
         Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
+        Command::Login(arguments) => login::run(arguments),
+        Command::Session { command } => session::run(command),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),

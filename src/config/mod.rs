@@ -74,6 +74,8 @@ pub struct Config {
     pub ticket_key: Option<SecretString>,
     /// The origins whose pages may read the API, in the form in which a browser sends them.
     pub cors_origins: Vec<String>,
+    /// True if a page for browsers is served at `/`, beside the read API.
+    pub dashboard: bool,
     /// The time zone of days and hours in views and statistics.
     pub time_zone: Zone,
     pub gateway: GatewayConfig,
@@ -158,6 +160,7 @@ impl Config {
             api_token: sources.parsed("api_token", token)?,
             ticket_key: sources.parsed("ticket_key", token)?,
             cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
+            dashboard: sources.flag("dashboard")?,
             time_zone: sources.required("time_zone", Zone::parse)?,
             gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
@@ -181,6 +184,10 @@ impl Config {
             (true, false) if self.public_url.is_some() => Some((
                 "public_url",
                 "a public webhook needs a secret: set webhook_secret, made with openssl rand -hex 32",
+            )),
+            _ if self.dashboard && self.public_url.as_ref().is_some_and(|url| url.path() != "/") => Some((
+                "public_url",
+                "the page for browsers needs a host name of its own: leave the path out, or set dashboard = false",
             )),
             _ => None,
         }

@@ -7,10 +7,12 @@ use actix_web::http::header::{CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
+use url::Url;
 
 pub mod api;
 pub mod auth;
 pub mod conditional;
+pub mod dashboard;
 pub mod json;
 pub mod limits;
 pub mod openapi;
@@ -22,7 +24,8 @@ pub mod stream;
 pub mod webhook;
 
 use api::time::LocalTime;
-use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use api::credentials::{session, tickets};
+use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;
@@ -62,6 +65,10 @@ pub struct ApiState {
     pub cors_origins: Vec<String>,
     pub streams: Arc<Streams>,
     pub configured_instances: Vec<ConfiguredInstance>,
+    /// The public address, from which the page can be reached.
+    pub public_url: Option<Url>,
+    /// True if the page is served at `/`.
+    pub dashboard: bool,
     pub scrape: scrape::Scrape,
 }
 
@@ -73,7 +80,10 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config.app_data(Data::from(state.readiness.clone())).app_data(Data::from(state.webhook_url.clone()));
     config.app_data(Data::from(state.meters.clone()));
     let root = if state.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };
-    config.service(landing_page(&["/"], root));
+    match state.api.as_ref().filter(|api| api.dashboard) {
+        Some(_) => dashboard_routes(config, root),
+        None => _ = config.service(landing_page(&["/"], root)),
+    }
     config.service(landing_page(&["/health", "/health/"], &landing::HEALTH));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
@@ -91,6 +101,16 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config.default_service(web::to(not_found));
 }
 
+/// Adds the page, which other clients than browsers are shown as text, and its files.
+fn dashboard_routes(config: &mut ServiceConfig, text: &'static LandingPage) {
+    let show = move |request: HttpRequest| async move {
+        if dashboard::is_for_browser(&request) { dashboard::page() } else { text.respond(&request) }
+    };
+    config.service(web::resource("/").route(read().to(show)).default_service(web::to(not_found)));
+    let assets = web::resource("/assets/{build}/{file}").route(read().to(dashboard::asset));
+    config.service(assets.wrap(Compress::default()).wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding"))));
+}
+
 /// Adds the routes of the read API. Those of files and of the stream accept tickets.
 fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
     config.app_data(Data::from(api.clone()));
@@ -100,6 +120,13 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, REVALIDATE)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
         .wrap(cors::allow(&api.cors_origins))
         .wrap(from_fn(cors::explain))
+        .service(
+            web::resource("/session")
+                .route(web::post().to(session::begin))
+                .route(web::delete().to(session::end))
+                .route(read().to(session::show).wrap(from_fn(access::by_token)))
+                .default_service(other_methods("GET, HEAD, POST, DELETE", "a session begins with POST")),
+        )
         .service(reading("/stream").route(read().to(stream::follow)).wrap(by_ticket()))
         .service(reading("/media/{sha256}").route(read().to(media_files::by_key)).wrap(by_ticket()))
         .service(

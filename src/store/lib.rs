@@ -26,6 +26,7 @@ pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Progr
 pub use admin::examination::{Examination, Trigger};
 pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 pub use admin::schema::Pending;
+pub use admin::sessions::SessionStore;
 pub use admin::tokens::TokenStore;
 pub use admin::zones::ZoneStore;
 pub use error::{DatabaseUrlError, OpenError, StoreError};
@@ -62,6 +63,7 @@ pub trait Store:
     + MediaReports
     + ObjectStore
     + PersonStore
+    + SessionStore
     + TokenStore
     + ZoneStore
     + Availability

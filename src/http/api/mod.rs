@@ -2,6 +2,7 @@
 
 pub mod acks;
 pub mod chats;
+pub mod credentials;
 pub mod events;
 pub mod instances;
 pub mod media;
@@ -12,5 +13,4 @@ pub mod parameters;
 pub mod reactions;
 pub mod request;
 pub mod statistics;
-pub mod tickets;
 pub mod time;

@@ -12,7 +12,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
-use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use crate::http::api::credentials::{session, tickets};
+use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
 
@@ -55,12 +56,13 @@ pub mod problems;
         (name = "Chats", description = "Conversations, and which of them wait for an answer"),
         (name = "Statistics", description = "Counts and durations"),
         (name = "Media", description = "Pictures, voice notes, documents"),
-        (name = "Tickets", description = "Credentials for URLs that are requested without headers"),
+        (name = "Tickets", description = "Credentials of browsers: tickets in URLs, and sessions"),
         (name = "Ledger", description = "Every event as it came, the feed of new ones, and the instances"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
         media::list, media_files::by_key, media_files::of_message, tickets::issue,
+        session::begin, session::show, session::end,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
         events::list, events::one, stream::follow, instances::list,
     ),
@@ -81,6 +83,8 @@ impl utoipa::Modify for SecuritySchemes {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
+        let session = ApiKeyValue::with_description("__Host-buzon", "The cookie of `POST /api/v1/session`, for GET and HEAD");
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }
 

@@ -52,6 +52,25 @@ impl IntoResponses for ActionProblems {
     }
 }
 
+/// The problems of a login and a logout.
+pub struct LoginProblems;
+
+impl IntoResponses for LoginProblems {
+    fn responses() -> Responses {
+        responses([
+            Problem::TokenInQuery,
+            unknown_parameter(),
+            Problem::LoginUnreadable("expected {\"token\": \"…\"} or {\"code\": \"…\"}"),
+            Problem::TokenInvalid,
+            Problem::LoginCodeInvalid,
+            Problem::ForeignPage("this page is of another origin than public_url and the address asked for"),
+            Problem::LoginNeedsTls,
+            Problem::TooManyRefused(1),
+            Problem::StoreUnavailable,
+        ])
+    }
+}
+
 /// The responses of an endpoint that sends a file.
 pub struct FileResponses;
 
@@ -95,8 +114,15 @@ impl IntoResponses for StreamProblems {
 }
 
 /// The problems of every endpoint that needs a token.
-fn access() -> [Problem; 4] {
-    [Problem::TokenInQuery, Problem::TokenMissing, Problem::TokenInvalid, Problem::TooManyRefused(1)]
+fn access() -> [Problem; 6] {
+    [
+        Problem::TokenInQuery,
+        Problem::TokenMissing,
+        Problem::TokenInvalid,
+        Problem::SessionInvalid,
+        Problem::ForeignPage("the cookie of a session counts only for pages of buzon itself"),
+        Problem::TooManyRefused(1),
+    ]
 }
 
 /// The problems of every query to the database whose result has no fixed size.

@@ -7,5 +7,6 @@ pub(crate) mod examination;
 pub(crate) mod maintenance;
 pub(crate) mod readers;
 pub(crate) mod schema;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod zones;

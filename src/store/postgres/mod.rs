@@ -44,7 +44,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     MIGRATIONS_TABLE,
     "api_tokens",
     "chat_aliases",
@@ -65,6 +65,7 @@ const TABLES: [&str; 21] = [
     "message_search",
     "messages",
     "responses",
+    "sessions",
     "time_zone_offsets",
 ];
 

@@ -8,5 +8,6 @@ pub(crate) mod examination;
 pub(crate) mod programs;
 pub(crate) mod readers;
 pub(crate) mod restore;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod zones;

@@ -3,5 +3,6 @@
 pub(crate) mod adhoc;
 pub(crate) mod copies;
 pub(crate) mod examination;
+pub(crate) mod sessions;
 pub(crate) mod tokens;
 pub(crate) mod zones;

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::parameters::{NoParameters, Query};
+use crate::http::api::parameters::{NoParameters, Query};
 use crate::http::ApiState;
 use crate::http::auth::access::Caller;
 use crate::http::json::json;

@@ -1,0 +1,4 @@
+//! What a browser shows instead of a token: the cookie of a session, and tickets in URLs.
+
+pub mod session;
+pub mod tickets;
