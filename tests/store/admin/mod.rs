@@ -7,6 +7,7 @@ mod examination;
 mod locks;
 mod new_words;
 pub mod open;
+mod sessions;
 mod tampering;
 pub mod tokens;
 mod zones;

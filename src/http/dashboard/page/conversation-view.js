@@ -117,15 +117,15 @@ export function ConversationView({ instance, chat, message }) {
   const unseen = conversation.unseen.value;
   const name = info ? nameOf(info) : '…';
   const isGroup = info?.kind === 'group';
-  let day = '';
-  const rows = [];
+  /** @type {{day: string, messages: any[]}[]} */
+  const days = [];
   for (const it of messages) {
-    const its = dayOf(it.occurred_at);
-    if (its !== day) rows.push(html`<h2 class="day" key=${`day ${its}`}><span>${dayHeading(it.occurred_at)}</span></h2>`);
-    day = its;
-    rows.push(html`<div class="row" role="listitem" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${marked === it.id} withAuthor=${isGroup}
-      find=${(/** @type {string} */ id) => messages.find((other) => other.id === id)} jump=${jump} /></div>`);
+    const day = dayOf(it.occurred_at);
+    if (days[days.length - 1]?.day !== day) days.push({ day, messages: [] });
+    days[days.length - 1].messages.push(it);
   }
+  const find = (/** @type {string} */ id) => messages.find((it) => it.id === id);
+  const row = (/** @type {any} */ it) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${marked === it.id} withAuthor=${isGroup} find=${find} jump=${jump} /></li>`;
   return html`<section class="conversation" aria-label=${name}>
     <header class="head">
       <a class="button back" href="#/" aria-label=${t('back')}><${Icon} name="back" /></a>
@@ -137,9 +137,9 @@ export function ConversationView({ instance, chat, message }) {
     </header>
     ${lost && html`<p class="notice" role="status">${t('message.unknown')}</p>`}
     ${conversation.failure.value ? html`<${Failure} error=${conversation.failure.value} retry=${toEnd} />` : !conversation.ready.value ? html`<${Loading} />` : html`
-    <div class="messages" role="list" ref=${scroller} tabindex="0" aria-label=${t('messages.of', { name })}>
+    <div class="messages" role="group" ref=${scroller} tabindex="0" aria-label=${t('messages.of', { name })}>
       ${conversation.atBeginning ? html`<p class="edge">${messages.length ? t('messages.beginning') : t('messages.none')}</p>` : html`<${Sentinel} key=${`older ${messages[0]?.id}`} more=${extend('older')} />`}
-      ${rows}
+      ${days.map(({ day, messages: its }) => html`<section class="daily" key=${day}><h2 class="day"><span>${dayHeading(its[0].occurred_at)}</span></h2><ul>${its.map(row)}</ul></section>`)}
       ${!conversation.atEnd && html`<${Sentinel} key=${`newer ${messages[messages.length - 1]?.id}`} more=${extend('newer')} />`}
     </div>
     ${(unseen > 0 || !conversation.atEnd) && html`<button class="pill" onClick=${toEnd}>↓ ${unseen > 0 ? t('new', { n: unseen }) : t('newest')}</button>`}`}

@@ -68,6 +68,7 @@ const canPlayOpus = document.createElement('audio').canPlayType('audio/ogg; code
 
 /** @param {{message: Message}} props */
 function Media({ message }) {
+  const [isBroken, setBroken] = useState(false);
   const file = message.media;
   const type = file.content_type ?? '';
   const label = `${typeName(message.type)}, ${full(message.occurred_at)}`;
@@ -76,9 +77,9 @@ function Media({ message }) {
     return html`<p class=${`file ${state}`}><${Icon} name="file" /><span><b>${typeName(message.type)}</b>
       <small>${t(`media.${file.state}`)}${file.reason ? html`<bdi>: ${file.reason}</bdi>` : ''}</small></span></p>`;
   }
-  if (type.startsWith('image/') && type !== 'image/svg+xml') {
+  if (type.startsWith('image/') && type !== 'image/svg+xml' && !isBroken) {
     return html`<a class=${message.type === 'sticker' ? 'picture sticker' : 'picture'} href=${file.url} target="_blank" rel="noopener">
-      <img src=${file.url} alt=${label} loading="lazy" decoding="async" /></a>`;
+      <img src=${file.url} alt=${label} loading="lazy" decoding="async" onError=${() => setBroken(true)} /></a>`;
   }
   if (type.startsWith('video/')) return html`<video class="picture" src=${file.url} controls preload="none" aria-label=${label}></video>`;
   if (type.startsWith('audio/') || type === 'application/ogg') {
