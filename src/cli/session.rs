@@ -8,7 +8,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::{CommonArgs, block_on, open_beside};
-use domain::access::session::{Session, SessionId};
+use domain::access::session::{BrowserSession, SessionId};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal::{self, escaped};
 use store::Store;
@@ -50,7 +50,7 @@ async fn list(store: &dyn Store) -> anyhow::Result<()> {
     table.load_style(NOTHING);
     table.set_header(["id", "token", "began", "last used", "expires", "browser"]);
     let tokens = store.list_tokens().await?;
-    let name = |session: &Session| match session.token {
+    let name = |session: &BrowserSession| match session.token {
         None => "owner".to_owned(),
         Some(id) => tokens.iter().find(|token| token.id == id).map_or_else(|| id.to_string(), |it| it.name.clone()),
     };
@@ -68,7 +68,7 @@ async fn list(store: &dyn Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn active(store: &dyn Store) -> anyhow::Result<Vec<Session>> {
+async fn active(store: &dyn Store) -> anyhow::Result<Vec<BrowserSession>> {
     let now = SystemClock.now();
     Ok(store.list_sessions().await?.into_iter().filter(|session| session.is_active(now)).collect())
 }

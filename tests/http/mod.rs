@@ -7,6 +7,7 @@ mod compression;
 mod contract;
 mod cors;
 mod dashboard;
+mod dashboard_page;
 mod edge;
 mod events;
 mod group_commit;

@@ -116,7 +116,7 @@ pub fn device(user_agent: &str) -> String {
 
 /// A recorded session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct BrowserSession {
     pub id: SessionId,
     pub token: Option<TokenId>,
     pub token_digest: TokenDigest,
@@ -128,7 +128,7 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
 }
 
-impl Session {
+impl BrowserSession {
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at
     }
@@ -225,8 +225,8 @@ mod tests {
         NOW + Duration::from_secs(days * 24 * 60 * 60)
     }
 
-    fn session(used_at: Timestamp, expires_at: Timestamp) -> Session {
-        Session {
+    fn session(used_at: Timestamp, expires_at: Timestamp) -> BrowserSession {
+        BrowserSession {
             id: SessionId(1),
             token: None,
             token_digest: TokenDigest::of(b"mine"),
@@ -252,7 +252,7 @@ mod tests {
     fn a_session_is_active_until_it_expires_or_is_ended() {
         let session = session(NOW, later(30));
         assert!(session.is_active(NOW) && session.is_active(later(29)) && !session.is_active(later(30)));
-        assert!(!Session { ended_at: Some(NOW), ..session }.is_active(NOW));
+        assert!(!BrowserSession { ended_at: Some(NOW), ..session }.is_active(NOW));
     }
 
     #[test]

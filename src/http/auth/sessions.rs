@@ -6,12 +6,12 @@ use actix_web::http::header::USER_AGENT;
 use super::access::{Access, Caller};
 use super::cookie;
 use crate::http::problem::Problem;
-use domain::access::session::{LoginCode, NewSession, Session, SessionId, SessionSecret, device};
+use domain::access::session::{LoginCode, NewSession, BrowserSession, SessionId, SessionSecret, device};
 use domain::access::ticket::TicketHolder;
 use domain::access::token::{ApiToken, TokenDigest};
 use platform::random;
 
-/// What somebody logs in with.
+/// The proof with which somebody logs in.
 pub enum LoginProof {
     /// The token that the session will read with.
     Token(String),
@@ -107,13 +107,13 @@ impl Access {
         }
     }
 
-    async fn session(&self, secret: &SessionSecret) -> Result<Option<Session>, Problem> {
+    async fn session(&self, secret: &SessionSecret) -> Result<Option<BrowserSession>, Problem> {
         let digest = self.tickets.session_digest(secret);
         self.store.ask(|store| async move { store.session_by_digest(&digest).await }).await
     }
 
     /// Returns the token of a session, if both are active.
-    async fn token_of(&self, session: &Session) -> Result<Option<SessionToken>, Problem> {
+    async fn token_of(&self, session: &BrowserSession) -> Result<Option<SessionToken>, Problem> {
         if !session.is_active(self.clock.now()) {
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use domain::access::session::{NewSession, Session, SessionDigest, SessionId};
+use domain::access::session::{NewSession, BrowserSession, SessionDigest, SessionId};
 use domain::access::token::{TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 
@@ -16,13 +16,13 @@ pub trait SessionStore: Send + Sync {
     async fn create_session(&self, session: &NewSession) -> Result<Option<SessionId>, StoreError>;
 
     /// Returns all sessions, also those that ended and would not have expired yet, the newest first.
-    async fn list_sessions(&self) -> Result<Vec<Session>, StoreError>;
+    async fn list_sessions(&self) -> Result<Vec<BrowserSession>, StoreError>;
 
     /// Returns the session with this digest, whether it is active or not.
-    async fn session_by_digest(&self, digest: &SessionDigest) -> Result<Option<Session>, StoreError>;
+    async fn session_by_digest(&self, digest: &SessionDigest) -> Result<Option<BrowserSession>, StoreError>;
 
     /// Returns the session with this id, whether it is active or not.
-    async fn session_by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError>;
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<BrowserSession>, StoreError>;
 
     /// Stores that a session was used at `now`, and that it expires at `expires_at`, unless it has ended.
     async fn prolong_session(&self, id: SessionId, now: Timestamp, expires_at: Timestamp) -> Result<(), StoreError>;
@@ -48,7 +48,7 @@ pub(crate) struct SessionColumns {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
-impl TryFrom<SessionColumns> for Session {
+impl TryFrom<SessionColumns> for BrowserSession {
     type Error = StoreError;
 
     fn try_from(row: SessionColumns) -> Result<Self, StoreError> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon::domain::access::session::{MOST_SESSIONS, NewSession, Session, SessionDigest, SessionId};
+use buzon::domain::access::session::{MOST_SESSIONS, NewSession, BrowserSession, SessionDigest, SessionId};
 use buzon::domain::access::token::{TokenDigest, TokenId};
 use buzon::store::Store;
 
@@ -34,7 +34,7 @@ async fn a_session_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
         let (first, second) = (new("first", None), NewSession { token: None, ..new("second", Some("code")) });
         let id = create(&store, &first).await.expect("it is new");
         let owners = create(&store, &second).await.expect("it is new");
-        let expected = Session {
+        let expected = BrowserSession {
             id,
             token: Some(TokenId(7)),
             token_digest: TokenDigest::of(b"token"),
@@ -53,13 +53,13 @@ async fn a_session_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
         assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [owners, id]);
 
         store.prolong_session(id, later(90_000), later(900_000)).await.expect("the store answers");
-        let prolonged = Session { used_at: later(90_000), expires_at: later(900_000), ..expected };
+        let prolonged = BrowserSession { used_at: later(90_000), expires_at: later(900_000), ..expected };
         assert_eq!(by_id(id).await, Some(prolonged.clone()));
         assert!(store.end_session(id, later(90_001)).await.expect("the store answers"));
         assert!(!store.end_session(id, later(90_002)).await.expect("the store answers"));
         assert!(!store.end_session(SessionId(99), later(90_002)).await.expect("the store answers"));
         store.prolong_session(id, later(180_000), later(990_000)).await.expect("the store answers");
-        assert_eq!(by_id(id).await, Some(Session { ended_at: Some(later(90_001)), ..prolonged }));
+        assert_eq!(by_id(id).await, Some(BrowserSession { ended_at: Some(later(90_001)), ..prolonged }));
     })
     .await;
 }

@@ -87,7 +87,7 @@ function App() {
   return html`<div class=${`frame${inChat ? ' reading' : ''}`}>
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); /** @type {HTMLElement|null} */ (document.querySelector('main h1'))?.focus(); }}>${t('skip')}</a>
     <${Nav} view=${view} />
-    <main>
+    <main id="main">
       <div class="banners" role="status">${offline.value && html`<p class="banner">${t('offline')}</p>`}
         ${stale.value && html`<p class="banner">${t('stale')} <button onClick=${() => location.reload()}>${t('reload')}</button></p>`}</div>
       ${view === '' || inChat ? html`<div class="two"><${Inbox} current=${inChat ? rest.slice(0, 2).join('/') : undefined} />

@@ -65,7 +65,7 @@ export class Conversation {
     const { data, next_cursor, prev_cursor } = await get(where, { limit: LIMIT, ...question }, this.stop.signal);
     const { cursor, ...rest } = question;
     /** @param {string|null} to @returns {Question} */
-    const link = (to) => to && { ...rest, cursor: to };
+    const link = (to) => (to ? { ...rest, cursor: to } : null);
     return question.order === 'asc'
       ? { messages: data, older: link(prev_cursor), newer: link(next_cursor) }
       : { messages: data.reverse(), older: link(next_cursor), newer: link(prev_cursor) };

@@ -34,7 +34,7 @@ export function Gallery({ instance, chat }) {
       ${chat ? html`<a class="button" href=${chatLink(instance ?? '', chat)}>${t('gallery.back')}</a>` : instances.value.length > 1 && html`<${InstanceChoice} value=${chosen} change=${setChosen} />`}
     <//>
     <div class="chips tabs" role="group" aria-label=${t('filters')}>${TABS.map((it) => html`<button class="chip" aria-pressed=${tab === it} onClick=${() => setTab(it)}>${t(`gallery.${it}`)}</button>`)}</div>
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
     ${list.error ? html`<${Failure} error=${list.error} retry=${list.again} />` : !list.ready ? html`<${Loading} />` : !items.length && !list.next ? html`<${Empty} title=${t('gallery.none')} text=${t('gallery.noneText')} />` : tab === 'image' ? html`
       <ul class="grid">${items.map((/** @type {any} */ it) => html`<li key=${it.instance_id + it.message_id}><button onClick=${() => open(it)} aria-label=${`${t('type.image')}, ${full(it.occurred_at)}`}><img src=${it.url} alt="" loading="lazy" decoding="async" onError=${(/** @type {any} */ event) => event.target.remove()} /><${Icon} name="picture" /></button></li>`)}</ul>` : tab === 'links' ? html`
       <ul class="hits">${items.map((/** @type {any} */ it) => html`<li key=${it.instance_id + it.id + it.url} class="hit"><a href=${it.url} target="_blank" rel="noopener noreferrer nofollow"><bdi>${it.url}</bdi></a>

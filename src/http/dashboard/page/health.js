@@ -24,7 +24,7 @@ export function Health() {
   const value = asked.value;
   const known = me.value || null;
   return html`<section class="page" aria-label=${t('health')}><${Head} title=${t('health')} />
-    <div class="scroll">${asked.error && !value ? html`<${Failure} error=${asked.error} retry=${asked.again} />` : !value ? html`<${Loading} />` : html`<div class="cards">
+    <div class="scroll" tabindex="0">${asked.error && !value ? html`<${Failure} error=${asked.error} retry=${asked.again} />` : !value ? html`<${Loading} />` : html`<div class="cards">
       <section class="card"><h2>${t('health.instances')}</h2>
         ${!instances.value.length ? html`<${Empty} title=${t('none.yet')} />` : html`<ul class="plain">${instances.value.map((it) => html`<${Instance} key=${it.instance_id} instance=${it} />`)}</ul>`}</section>
       <${Media} lost=${value.lost} />

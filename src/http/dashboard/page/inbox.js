@@ -140,7 +140,7 @@ export function Waiting() {
   const now = Date.now();
   return html`<section class="page" aria-label=${t('waiting')}>
     <${Head} title=${t('waiting')}><${InstanceChoice} value=${instance} change=${setInstance} /><//>
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
     ${asked.error && !asked.value ? html`<${Failure} error=${asked.error} retry=${asked.again} />` : !asked.value ? html`<${Loading} />` : !chats.length ? html`<${Empty} title=${t('waiting.none')} text=${t('waiting.noneText')} />` : html`
     <p class="hint">${t('waiting.count', { n: chats.length })}${asked.value.next_cursor ? '+' : ''}. ${t('waiting.order')}</p>
     <ul class="chats">${chats.map((/** @type {any} */ chat) => {

@@ -59,7 +59,7 @@ function Quote({ message, find, jump }) {
     if (!found) askQuoted(message.instance_id, id).then(setFound);
   }, [id]);
   if (found === null) return html`<p class="quote unknown">${t('quote.unknown')}</p>`;
-  return html`<button class="quote" onClick=${() => jump(id)} aria-label=${t('quote.jump')}>
+  return html`<button class="quote" onClick=${() => jump(id)} title=${t('quote.jump')}>
     <b><bdi>${found ? authorOf(found) : '…'}</bdi></b><span dir="auto">${found ? summary(found) : ''}</span>
   </button>`;
 }

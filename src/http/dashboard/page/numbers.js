@@ -68,7 +68,7 @@ export function Numbers() {
   return html`<section class="page" aria-label=${t('numbers')}>
     <${Head} title=${t('numbers')}><${InstanceChoice} value=${instance_id} change=${setInstance} /><//>
     <div class="chips tabs" role="group" aria-label=${t('numbers.range')}>${RANGES.map((it) => html`<button class="chip" aria-pressed=${days === it} onClick=${() => setDays(it)}>${t('numbers.days', { n: it })}</button>`)}</div>
-    <div class="scroll">${asked.error && !value ? html`<${Failure} error=${asked.error} retry=${asked.again} />` : !value ? html`<${Loading} />` : html`
+    <div class="scroll" tabindex="0">${asked.error && !value ? html`<${Failure} error=${asked.error} retry=${asked.again} />` : !value ? html`<${Loading} />` : html`
       <p class="hint">${t('numbers.zone', { zone: value.messages.time_zone })}</p>
       <div class="cards">${shown(value)}</div>`}</div>
   </section>`;
@@ -76,7 +76,7 @@ export function Numbers() {
 
 /** @param {any} value */
 function shown({ messages, delivery, responses, hours }) {
-  const days = messages.data.map((/** @type {any} */ it) => ({ label: date(it.since, { day: 'numeric', month: 'short' }), low: it.incoming, high: it.outgoing }));
+  const days = messages.data.map((/** @type {any} */ it) => ({ label: date(it.since, { day: 'numeric', month: 'numeric' }), low: it.incoming, high: it.outgoing }));
   const figures = delivery.data;
   const funnel = /** @type {[string, number, number|null][]} */ (['sent', 'delivered', 'read', 'failed'].map((it) => [t(`ack.${it}`), figures[it], figures.rates[it]]));
   const answers = responses.data;

@@ -51,7 +51,7 @@ export function Search() {
   const narrowed = !!(contact || since || until || kind || type || instance_id);
   return html`<section class="page" aria-label=${t('search')}>
     <${Head} title=${t('search')} />
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
     <form class="form" role="search" onSubmit=${submit}>
       <div class="line"><input type="search" class="grow" placeholder=${t('search.text')} aria-label=${t('search.text')} enterkeyhint="search" ...${field('q')} /><button class="primary">${t('search')}</button></div>
       <details open=${narrowed}><summary>${t('filters')}</summary><div class="fields">

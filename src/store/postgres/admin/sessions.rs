@@ -4,7 +4,7 @@ use sqlx::Executor;
 use crate::StoreError;
 use crate::admin::sessions::{SessionColumns, SessionStore, not_swallowed};
 use crate::postgres::PostgresStore;
-use domain::access::session::{MOST_SESSIONS, NewSession, Session, SessionDigest, SessionId};
+use domain::access::session::{MOST_SESSIONS, NewSession, BrowserSession, SessionDigest, SessionId};
 use domain::time::timestamp::Timestamp;
 
 /// The lock of a creation. Without it, a login code could open two sessions at the same time. Readers do not wait.
@@ -75,19 +75,19 @@ impl SessionStore for PostgresStore {
         Ok(id.map(SessionId))
     }
 
-    async fn list_sessions(&self) -> Result<Vec<Session>, StoreError> {
+    async fn list_sessions(&self) -> Result<Vec<BrowserSession>, StoreError> {
         let rows = sessions!("ORDER BY id DESC").fetch_all(&self.read_pool).await?;
-        rows.into_iter().map(Session::try_from).collect()
+        rows.into_iter().map(BrowserSession::try_from).collect()
     }
 
-    async fn session_by_digest(&self, digest: &SessionDigest) -> Result<Option<Session>, StoreError> {
+    async fn session_by_digest(&self, digest: &SessionDigest) -> Result<Option<BrowserSession>, StoreError> {
         let row = sessions!("WHERE hmac = $1", digest.as_bytes().as_slice()).fetch_optional(&self.read_pool).await?;
-        row.map(Session::try_from).transpose()
+        row.map(BrowserSession::try_from).transpose()
     }
 
-    async fn session_by_id(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+    async fn session_by_id(&self, id: SessionId) -> Result<Option<BrowserSession>, StoreError> {
         let row = sessions!("WHERE id = $1", id.0).fetch_optional(&self.read_pool).await?;
-        row.map(Session::try_from).transpose()
+        row.map(BrowserSession::try_from).transpose()
     }
 
     async fn prolong_session(&self, id: SessionId, now: Timestamp, expires_at: Timestamp) -> Result<(), StoreError> {
