@@ -47,7 +47,9 @@ pub(super) fn run(arguments: LoginArgs) -> anyhow::Result<()> {
         let image = image.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
         image.lines().for_each(terminal::tell);
     }
-    terminal::tell("this link logs one browser in, within five minutes. Whoever has it reads everything that the token reads:");
+    terminal::tell(
+        "this link logs one browser in, within five minutes. Whoever has it reads everything that the token reads:",
+    );
     writeln!(terminal::stdout(), "{link}").context("the link was made, and could not be shown")?;
     Ok(())
 }

@@ -23,8 +23,8 @@ pub mod store_handle;
 pub mod stream;
 pub mod webhook;
 
-use api::time::LocalTime;
 use api::credentials::{session, tickets};
+use api::time::LocalTime;
 use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;

@@ -240,9 +240,7 @@ impl Problem {
             | Self::TokenInvalid
             | Self::TicketInvalid
             | Self::SessionInvalid
-            | Self::LoginCodeInvalid => {
-                response.insert_header((WWW_AUTHENTICATE, "Bearer"))
-            }
+            | Self::LoginCodeInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
             Self::TooManyRefused(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
             Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),

@@ -21,7 +21,10 @@ async fn the_page_is_the_same_for_everybody_and_may_run_nothing_but_its_own_file
     let service = Service::start(&world).await;
     let shown = page(&service).await;
     let header = |name: &str| shown.headers()[name].to_str().expect("it is text").to_owned();
-    assert_eq!((header("content-type"), header("cache-control")), ("text/html; charset=utf-8".into(), "no-cache".into()));
+    assert_eq!(
+        (header("content-type"), header("cache-control")),
+        ("text/html; charset=utf-8".into(), "no-cache".into())
+    );
     let policy = header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
     for part in ["require-trusted-types-for 'script'", "trusted-types 'none'", "frame-ancestors 'none'"] {

@@ -91,7 +91,13 @@ async fn browse(service: &Service, token: &str, step: &str) {
     let pictures = std::env::var(PICTURES).unwrap_or_default();
     let url = format!("http://{}/", service.api_address);
     let mut command = Command::new("node");
-    command.arg("tests/browser/page.mjs").args([&url, &format!("http://{}", service.address), token, SECRET, &pictures]);
+    command.arg("tests/browser/page.mjs").args([
+        &url,
+        &format!("http://{}", service.address),
+        token,
+        SECRET,
+        &pictures,
+    ]);
     command.env("STEP", step).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
     let output = command.output().await.expect("node can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
@@ -114,7 +120,8 @@ async fn a_token_for_an_instance_shows_nothing_of_another_in_any_view() {
         let service = Service::start(&world).await;
         for instance in ["7", "8"] {
             let person = format!("57300000000{instance}@c.us");
-            let fields = json!({ "chat_id": person, "from": person, "body": format!("hola https://x.example/{instance}") });
+            let fields =
+                json!({ "chat_id": person, "from": person, "body": format!("hola https://x.example/{instance}") });
             deliver(&service, instance, received("A", fields)).await;
         }
         let known = token(&world, &["7"]).await;

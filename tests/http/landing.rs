@@ -68,7 +68,8 @@ async fn another_client_is_shown_the_same_as_text() {
 #[test]
 async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     let world = World::new(Backend::Sqlite).await;
-    let service = Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0"), ("BUZON_DASHBOARD", "false")]).await;
+    let service =
+        Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0"), ("BUZON_DASHBOARD", "false")]).await;
     let webhook = |path: &str| client().get(format!("http://{}{path}", service.address)).header("Accept", BROWSER);
     let page = webhook("/").send().await.expect("the server answers").text().await.expect("the value is text");
     assert!(page.contains("<p>This receives webhooks; it is running.</p>"), "{page}");

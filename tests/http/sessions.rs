@@ -1,5 +1,7 @@
 //! Sessions of browsers: a cookie in place of a token.
 
+use buzon::domain::access::session::SessionId;
+use buzon::platform::clock::{Clock, SystemClock};
 use reqwest::header::{COOKIE, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -57,7 +59,8 @@ async fn a_browser_logs_in_once_reads_what_its_token_reads_and_logs_out() {
         let (_, secret) = cookie.split_once('=').expect("a cookie has a value");
         assert!(!world.rows("SELECT hmac, token_sha256 FROM sessions").await.join("").contains(secret));
         let seen = ask(&service, CHATS, &cookie).await;
-        let seen: Vec<_> = seen.body["data"].as_array().expect("it is a list").iter().map(|it| &it["instance_id"]).collect();
+        let seen: Vec<_> =
+            seen.body["data"].as_array().expect("it is a list").iter().map(|it| &it["instance_id"]).collect();
         assert_eq!(seen, ["7"]);
         let report = ask(&service, SESSION, &cookie).await;
         assert_eq!(report.body, begun.body);
@@ -69,7 +72,10 @@ async fn a_browser_logs_in_once_reads_what_its_token_reads_and_logs_out() {
         let foreign = end(&cookie).header("Sec-Fetch-Site", "cross-site");
         assert_eq!(answer(foreign).await.code(), "foreign_page");
         let ended = end(&cookie).send().await.expect("the server answers");
-        assert_eq!((ended.status().as_u16(), &ended.headers()["clear-site-data"]), (204, &"\"cache\"".parse().expect("it is a value")));
+        assert_eq!(
+            (ended.status().as_u16(), &ended.headers()["clear-site-data"]),
+            (204, &"\"cache\"".parse().expect("it is a value"))
+        );
         assert_eq!(ask(&service, CHATS, &cookie).await.code(), "session_invalid");
         assert_eq!(end("").send().await.expect("the server answers").status(), 204);
         service.stop().await;
@@ -89,7 +95,8 @@ async fn a_session_ends_with_its_token_and_with_the_owners() {
         assert_eq!(ask(&service, CHATS, &cookie).await.code(), "session_invalid");
         assert_eq!(ask(&service, CHATS, &owners).await.status, 200);
         service.stop().await;
-        let settings = [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", "another token of the owner, which is long")];
+        let settings =
+            [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", "another token of the owner, which is long")];
         let settings = settings.map(|(name, value)| (name, value.replace(' ', "-")));
         let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
         let service = Service::start_with(&world, &settings).await;
@@ -188,6 +195,79 @@ async fn the_link_of_the_command_logs_one_browser_in_and_the_session_is_listed_a
         assert_eq!(ask(&service, CHATS, &cookie).await.code(), "session_invalid");
         assert!(run(&["session", "end", "--all"]).await.contains("has ended"));
         assert_eq!(run(&["session", "list"]).await.trim().lines().count(), 1);
+        service.stop().await;
+    })
+    .await;
+}
+
+#[test(flavor = "multi_thread")]
+async fn a_session_has_eight_streams_and_they_end_with_it() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    let cookie = logged_in(&service, &service.token()).await;
+    let stream =
+        async || service.get("/api/v1/stream").header(COOKIE, &cookie).send().await.expect("the server answers");
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(stream().await);
+    }
+    assert!(streams.iter().all(|stream| stream.status() == 200));
+    assert_eq!(stream().await.status(), 503);
+    let id = world.value("SELECT id FROM sessions").await.parse().expect("it is a number");
+    let store = crate::support::database::tokens::open_beside_server(&world).await;
+    assert!(store.end_session(SessionId(id), SystemClock.now()).await.expect("the store answers"));
+    store.close().await;
+    for mut stream in streams {
+        while stream.chunk().await.expect("it ends in order").is_some() {}
+    }
+    service.stop().await;
+}
+
+/// Whoever finds a copy of the database finds no session in it, not even as bytes of a page that is not used any more.
+#[test(flavor = "multi_thread")]
+async fn a_backup_has_no_sessions() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        logged_in(&service, &service.token()).await;
+        assert_eq!(world.value("SELECT count(*) FROM sessions").await, "1");
+        let device = "the browser of somebody";
+        world.execute(&format!("UPDATE sessions SET device = '{device}'")).await;
+        let to = world.folder.path().join("copies");
+        let data_dir = world.data_dir();
+        let settings =
+            [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
+        let settings = [&settings[..], &[("PATH", &std::env::var("PATH").expect("there is one"))]].concat();
+        let output = run(world.folder.path(), &["backup", to.to_str().expect("it is text")], &settings).await;
+        assert!(output.status.success(), "{output:?}");
+        let holds = |path: &std::path::Path| {
+            let bytes = std::fs::read(path).expect("it can be read");
+            bytes.windows(device.len()).any(|part| part == device.as_bytes())
+        };
+        let mut folders = vec![to];
+        let mut files = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("it can be read") {
+                let path = entry.expect("it can be read").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files += 1;
+                    assert!(!holds(&path), "{}", path.display());
+                }
+            }
+        }
+        assert!(files > 1);
+        assert_eq!(world.value("SELECT count(*) FROM sessions").await, "1");
+        let twin = World::empty(world.backend).await;
+        let settings = settings.iter().map(|(name, value)| match *name {
+            "BUZON_DATABASE_URL" => (*name, twin.url.as_str()),
+            _ => (*name, *value),
+        });
+        let settings: Vec<_> = settings.collect();
+        let copies = world.folder.path().join("copies");
+        let output = run(twin.folder.path(), &["restore", copies.to_str().expect("it is text")], &settings).await;
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(twin.value("SELECT count(*) FROM sessions").await, "0");
         service.stop().await;
     })
     .await;

@@ -259,7 +259,10 @@ mod tests {
     fn a_session_is_found_only_with_the_key_and_its_own_secret() {
         let (mine, other) = (SessionSecret::from_random([1; 32]), SessionSecret::from_random([2; 32]));
         let digest = key("of this database").session_digest(&mine);
-        assert_eq!(SessionSecret::parse(mine.expose()).map(|read| key("of this database").session_digest(&read)), Some(digest.clone()));
+        assert_eq!(
+            SessionSecret::parse(mine.expose()).map(|read| key("of this database").session_digest(&read)),
+            Some(digest.clone())
+        );
         assert_ne!(digest, key("of another").session_digest(&mine));
         assert_ne!(digest, key("of this database").session_digest(&other));
         for text in ["", "0", &"g".repeat(64), &"A".repeat(64), &"a".repeat(63), &"a".repeat(65)] {

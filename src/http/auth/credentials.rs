@@ -4,8 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use url::form_urlencoded;
 
-use crate::http::problem::Problem;
 use super::cookie;
+use crate::http::problem::Problem;
 use domain::access::session::SessionSecret;
 use domain::access::token::Token;
 

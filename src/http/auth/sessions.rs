@@ -6,7 +6,7 @@ use actix_web::http::header::USER_AGENT;
 use super::access::{Access, Caller};
 use super::cookie;
 use crate::http::problem::Problem;
-use domain::access::session::{LoginCode, NewSession, BrowserSession, SessionId, SessionSecret, device};
+use domain::access::session::{BrowserSession, LoginCode, NewSession, SessionId, SessionSecret, device};
 use domain::access::ticket::TicketHolder;
 use domain::access::token::{ApiToken, TokenDigest};
 use platform::random;

@@ -47,7 +47,8 @@ const SHELL: &str = include_str!("page/index.html");
 
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     let scripts = FILES.iter().filter(|file| file.is_preloaded());
-    let preload = scripts.map(|file| format!("<link rel=\"modulepreload\" href=\"assets/{}/{}\">\n", build(), file.name));
+    let preload =
+        scripts.map(|file| format!("<link rel=\"modulepreload\" href=\"assets/{}/{}\">\n", build(), file.name));
     SHELL.replace("{preload}", &preload.collect::<String>()).replace("{build}", build())
 });
 

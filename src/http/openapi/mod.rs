@@ -83,7 +83,8 @@ impl utoipa::Modify for SecuritySchemes {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
-        let session = ApiKeyValue::with_description("__Host-buzon", "The cookie of `POST /api/v1/session`, for GET and HEAD");
+        let session =
+            ApiKeyValue::with_description("__Host-buzon", "The cookie of `POST /api/v1/session`, for GET and HEAD");
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }

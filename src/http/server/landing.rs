@@ -51,7 +51,8 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 
 impl LandingPage {
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        let (content_type, body) = if dashboard::is_for_browser(request) { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
+        let (content_type, body) =
+            if dashboard::is_for_browser(request) { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
         HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-cache"))
             .insert_header((VARY, "Accept"))

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::StoreError;
-use domain::access::session::{NewSession, BrowserSession, SessionDigest, SessionId};
+use domain::access::session::{BrowserSession, NewSession, SessionDigest, SessionId};
 use domain::access::token::{TokenDigest, TokenId};
 use domain::time::timestamp::Timestamp;
 

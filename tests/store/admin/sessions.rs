@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use buzon::domain::access::session::{MOST_SESSIONS, NewSession, BrowserSession, SessionDigest, SessionId};
+use buzon::domain::access::session::{BrowserSession, MOST_SESSIONS, NewSession, SessionDigest, SessionId};
 use buzon::domain::access::token::{TokenDigest, TokenId};
 use buzon::store::Store;
 

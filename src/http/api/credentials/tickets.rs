@@ -6,8 +6,8 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::api::parameters::{NoParameters, Query};
 use crate::http::ApiState;
+use crate::http::api::parameters::{NoParameters, Query};
 use crate::http::auth::access::Caller;
 use crate::http::json::json;
 use crate::http::openapi::problems::ActionProblems;

@@ -4,7 +4,7 @@ use sqlx::Executor;
 use crate::StoreError;
 use crate::admin::sessions::{SessionColumns, SessionStore, not_swallowed};
 use crate::postgres::PostgresStore;
-use domain::access::session::{MOST_SESSIONS, NewSession, BrowserSession, SessionDigest, SessionId};
+use domain::access::session::{BrowserSession, MOST_SESSIONS, NewSession, SessionDigest, SessionId};
 use domain::time::timestamp::Timestamp;
 
 /// The lock of a creation. Without it, a login code could open two sessions at the same time. Readers do not wait.
@@ -36,7 +36,9 @@ impl SessionStore for PostgresStore {
         let token_sha256 = session.token_digest.as_bytes().as_slice();
         let mut unit = self.begin(&self.job_writer).await?;
         unit.execute(ONE_AT_A_TIME).await?;
-        sqlx::query!("DELETE FROM sessions WHERE expires_at <= $1", session.created_at as _).execute(&mut *unit).await?;
+        sqlx::query!("DELETE FROM sessions WHERE expires_at <= $1", session.created_at as _)
+            .execute(&mut *unit)
+            .await?;
         let id = sqlx::query_scalar!(
             r#"
             INSERT INTO sessions (hmac, code_hmac, token_id, token_sha256, device, created_at, used_at, expires_at)
@@ -105,10 +107,9 @@ impl SessionStore for PostgresStore {
 
     async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
-        let done =
-            sqlx::query!("UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", id.0, now as _)
-                .execute(&mut *unit)
-                .await?;
+        let done = sqlx::query!("UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", id.0, now as _)
+            .execute(&mut *unit)
+            .await?;
         let is_over = sqlx::query_scalar!(
             r#"SELECT NOT EXISTS (SELECT FROM sessions WHERE id = $1 AND ended_at IS NULL) AS "is_over!""#,
             id.0,

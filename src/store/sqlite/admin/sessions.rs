@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use crate::StoreError;
 use crate::admin::sessions::{SessionColumns, SessionStore, not_swallowed};
 use crate::sqlite::SqliteStore;
-use domain::access::session::{MOST_SESSIONS, NewSession, BrowserSession, SessionDigest, SessionId};
+use domain::access::session::{BrowserSession, MOST_SESSIONS, NewSession, SessionDigest, SessionId};
 use domain::time::timestamp::Timestamp;
 
 /// Reads rows of `sessions`; the literal is the end of the statement.
