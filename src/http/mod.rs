@@ -25,7 +25,7 @@ pub mod webhook;
 
 use api::credentials::{session, tickets};
 use api::time::LocalTime;
-use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics};
+use api::{acks, chats, events, forwards, instances, media, media_files, messages, reactions, statistics};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;
@@ -146,6 +146,7 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/reactions").route(read().to(reactions::list)))
         .service(reading("/events").route(read().to(events::list)))
         .service(reading("/events/{instance_id}/{id}").route(read().to(events::one)))
+        .service(reading("/forwards").route(read().to(forwards::list)))
         .service(reading("/instances").route(read().to(instances::list)))
         .service(reading("/stats/messages").route(read().to(statistics::messages)))
         .service(reading("/stats/delivery").route(read().to(statistics::delivery)))

@@ -44,7 +44,7 @@ const ROUTES: [&str; 23] = [
 ];
 
 /// Every route that lists what exists without naming an instance.
-const LISTS: [&str; 16] = [
+const LISTS: [&str; 17] = [
     "/api/v1/messages",
     "/api/v1/messages?time=received&order=asc",
     "/api/v1/messages?q=hola",
@@ -61,6 +61,7 @@ const LISTS: [&str; 16] = [
     "/api/v1/media?state=stored",
     "/api/v1/events",
     "/api/v1/instances",
+    "/api/v1/forwards",
 ];
 
 /// The content of a file that only instance 8 has.

@@ -236,7 +236,8 @@ async fn a_backup_has_no_sessions() {
         let data_dir = world.data_dir();
         let settings =
             [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_DATA_DIR", data_dir.to_str().expect("it is text"))];
-        let settings = [&settings[..], &[("PATH", &std::env::var("PATH").expect("there is one"))]].concat();
+        let path = std::env::var("PATH").expect("there is one");
+        let settings = [&settings[..], &[("PATH", path.as_str())]].concat();
         let output = run(world.folder.path(), &["backup", to.to_str().expect("it is text")], &settings).await;
         assert!(output.status.success(), "{output:?}");
         let holds = |path: &std::path::Path| {

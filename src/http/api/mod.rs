@@ -4,6 +4,7 @@ pub mod acks;
 pub mod chats;
 pub mod credentials;
 pub mod events;
+pub mod forwards;
 pub mod instances;
 pub mod media;
 pub mod media_files;

@@ -13,7 +13,7 @@ use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
 use crate::http::api::credentials::{session, tickets};
-use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics};
+use crate::http::api::{acks, chats, events, forwards, instances, media, media_files, messages, reactions, statistics};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
 
@@ -64,7 +64,7 @@ pub mod problems;
         media::list, media_files::by_key, media_files::of_message, tickets::issue,
         session::begin, session::show, session::end,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
-        events::list, events::one, stream::follow, instances::list,
+        events::list, events::one, stream::follow, instances::list, forwards::list,
     ),
     components(schemas(ProblemBody)),
     modifiers(&SecuritySchemes, &EmptyFields),

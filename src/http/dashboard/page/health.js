@@ -13,13 +13,13 @@ const MOST = 50;
 
 export function Health() {
   const asked = useAsked(async (signal) => {
-    const [list, quarantine, waiting, ...lost] = await Promise.all([
+    const [, quarantine, forwards, ...lost] = await Promise.all([
       loadInstances(),
       get('/events', { state: 'quarantined', limit: MOST }, signal),
-      get('/media', { state: 'pending', limit: 1 }, signal),
+      get('/forwards', {}, signal),
       ...LOST.map((state) => get('/media', { state, limit: MOST }, signal)),
     ]);
-    return { list, quarantine, waiting, lost };
+    return { quarantine, forwards: forwards.data, lost };
   }, [], 10_000);
   const value = asked.value;
   const known = me.value || null;
@@ -29,6 +29,7 @@ export function Health() {
         ${!instances.value.length ? html`<${Empty} title=${t('none.yet')} />` : html`<ul class="plain">${instances.value.map((it) => html`<${Instance} key=${it.instance_id} instance=${it} />`)}</ul>`}</section>
       <${Media} lost=${value.lost} />
       <${Quarantine} page=${value.quarantine} />
+      ${value.forwards.length > 0 && html`<section class="card"><h2>${t('health.forwards')}</h2><ul class="plain">${value.forwards.map((/** @type {any} */ it) => html`<${Forward} key=${it.name} forward=${it} />`)}</ul></section>`}
       <section class="card"><h2>${t('health.service')}</h2>
         <dl><dt>${t('health.version')}</dt><dd>${known?.version}</dd><dt>${t('health.zone')}</dt><dd>${known?.time_zone} · ${time(new Date().toISOString())}</dd></dl>
         ${known?.time_zone === 'UTC' && html`<p class="advice warn">${t('health.utc')}</p>`}
@@ -45,6 +46,14 @@ function Instance({ instance }) {
       <small>${last ? t('health.last', { time: full(last) }) : t('health.never')}</small></p>
     <p><small>${t('health.today', { incoming: instance.today.incoming, outgoing: instance.today.outgoing })}${instance.quarantined ? ` · ${t('health.quarantined', { n: instance.quarantined })}` : ''}</small></p>
     ${state === 'warn' && html`<p class="advice warn">${silence === null ? t('health.neverText') : t('health.silent', { time: duration(silence) })}</p>`}</li>`;
+}
+
+/** @param {{forward: any}} props */
+function Forward({ forward }) {
+  const advice = forward.paused ? 'paused' : forward.stopped_since ? 'stopped' : forward.given_up ? 'givenUp' : null;
+  return html`<li><p class="line"><span><span class=${`dot ${advice ? 'warn' : 'good'}`} aria-hidden="true"></span> <b><bdi>${forward.name}</bdi></b></span>
+      <small>${t('forward.counts', { delivered: forward.delivered, behind: forward.behind })}</small></p>
+    ${advice && html`<p class="advice warn">${t(`forward.${advice}`, { name: forward.name, count: forward.given_up, time: forward.stopped_since ? full(forward.stopped_since) : '' })}</p>`}</li>`;
 }
 
 /** @param {{lost: any[]}} props */

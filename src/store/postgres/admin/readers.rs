@@ -197,3 +197,43 @@ pub(crate) async fn hide(connection: &mut PgConnection) -> Result<(), StoreError
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::schema::MIGRATIONS_TABLE;
+    use crate::postgres::TABLES;
+
+    /// Every other table. Whoever adds a table decides here whether people may read it with a role.
+    const SHOWN: [&str; 20] = [
+        MIGRATIONS_TABLE,
+        "chat_aliases",
+        "chat_links",
+        "chat_links_owner",
+        "chat_moves",
+        "chat_names",
+        "chats",
+        "events",
+        "forward_failures",
+        "forwards",
+        "installation",
+        "ledger_clock",
+        "media",
+        "media_object_locks",
+        "message_acks",
+        "message_reactions",
+        "message_search",
+        "messages",
+        "responses",
+        "time_zone_offsets",
+    ];
+
+    #[test]
+    fn each_table_is_either_shown_to_the_roles_or_hidden_from_them() {
+        let mut decided = [&SHOWN[..], &HIDDEN[..]].concat();
+        decided.sort_unstable();
+        let mut tables = TABLES;
+        tables.sort_unstable();
+        assert_eq!(decided, tables);
+    }
+}
