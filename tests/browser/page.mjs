@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const [url, webhook, token, secret, pictures] = process.argv.slice(2);
-const place = path.resolve(import.meta.dirname, '../../target/browser-tests/');
+const place = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../target/browser-tests/');
 const { chromium } = await import(pathToFileURL(path.join(place, 'node_modules/playwright-core/index.mjs')).href);
 const axe = createRequire(path.join(place, 'x.js')).resolve('axe-core/axe.min.js');
 const program = process.env.CHROMIUM ?? '/usr/bin/chromium';

@@ -84,6 +84,12 @@ async function again() {
       }
     }
   } else if (me.value === false) {
+    // Nobody is logged in any more: it goes on with the next login.
+    const end = me.subscribe((found) => {
+      if (!found) return;
+      queueMicrotask(() => end());
+      follow();
+    });
     return;
   } else {
     share({ offline: true });
