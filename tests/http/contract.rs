@@ -49,7 +49,10 @@ fn the_contract_has_exactly_the_urls_of_the_api() {
             calls.filter(|path| !["/docs", "/openapi.json", "/metrics"].iter().any(|other| path.starts_with(other)));
         api.map(|path| format!("{method} /api/v1{path}")).collect::<BTreeSet<_>>()
     };
-    let routes: BTreeSet<String> = named("reading(\"", "get").into_iter().chain(named("posting(\"", "post")).collect();
+    // A session is read, begun and ended at one place.
+    let session = ["get", "post"].map(|method| format!("{method} /api/v1/session"));
+    let (reads, posts) = (named("reading(\"", "get"), named("posting(\"", "post"));
+    let routes: BTreeSet<String> = reads.into_iter().chain(posts).chain(session).collect();
     let described: BTreeSet<String> = operations(&contract()).into_iter().map(|(operation, _)| operation).collect();
     assert_eq!(routes, described);
 }

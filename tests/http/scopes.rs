@@ -44,7 +44,7 @@ const ROUTES: [&str; 23] = [
 ];
 
 /// Every route that lists what exists without naming an instance.
-const LISTS: [&str; 17] = [
+const LISTS: [&str; 16] = [
     "/api/v1/messages",
     "/api/v1/messages?time=received&order=asc",
     "/api/v1/messages?q=hola",
@@ -61,7 +61,6 @@ const LISTS: [&str; 17] = [
     "/api/v1/media?state=stored",
     "/api/v1/events",
     "/api/v1/instances",
-    "/api/v1/forwards",
 ];
 
 /// The content of a file that only instance 8 has.
@@ -264,6 +263,23 @@ async fn events_without_an_instance_need_a_token_for_everything() {
         for path in [format!("/api/v1/media/{}", key(JPEG)), "/api/v1/messages/-/A/media".to_owned()] {
             assert_eq!(given(service.get(&path).bearer_auth(some.text())).await.status, 404, "{path}");
             assert_eq!(given(service.get(&path).bearer_auth(all.text())).await.status, 200, "{path}");
+        }
+        service.stop().await;
+    })
+    .await;
+}
+
+/// Forwards hand on the events of all instances.
+#[test]
+async fn forwards_are_shown_to_a_token_for_everything_alone() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        world.execute("INSERT INTO forwards (name, position) VALUES ('bot', 0)").await;
+        for (instances, names) in [(&[][..], &["bot"][..]), (&["7"][..], &[][..])] {
+            let known = token(&world, instances).await;
+            let listed = answer(service.get("/api/v1/forwards").bearer_auth(known.text())).await;
+            let listed = listed.body["data"].as_array().expect("it is a list").clone();
+            assert_eq!(listed.iter().map(|it| it["name"].clone()).collect::<Vec<_>>(), names, "{instances:?}");
         }
         service.stop().await;
     })

@@ -260,8 +260,10 @@ async fn a_backup_has_no_sessions() {
         assert!(files > 1);
         assert_eq!(world.value("SELECT count(*) FROM sessions").await, "1");
         let twin = World::empty(world.backend).await;
+        let of_twin = twin.data_dir();
         let settings = settings.iter().map(|(name, value)| match *name {
             "BUZON_DATABASE_URL" => (*name, twin.url.as_str()),
+            "BUZON_DATA_DIR" => (*name, of_twin.to_str().expect("it is text")),
             _ => (*name, *value),
         });
         let settings: Vec<_> = settings.collect();
