@@ -46,9 +46,9 @@ impl PageFile {
         }
     }
 
-    /// Returns true for the scripts that every view needs, which the browser fetches at once and not one after another.
+    /// Returns true for the scripts that the first one imports, so that the browser does not fetch one after another.
     pub(super) fn is_preloaded(&self) -> bool {
-        self.name.ends_with(".js") && !matches!(self.name, "app.js" | "en.js" | "es.js" | "pt.js")
+        self.name.ends_with(".js") && self.name != "app.js"
     }
 }
 

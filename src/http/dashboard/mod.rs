@@ -16,7 +16,7 @@ mod files;
 
 use files::{FILES, PageFile};
 
-/// What the page may load and run. Trusted Types are required and there is no policy, so that no text can become markup.
+/// The policy of what the page may load and run. Trusted Types are required and there is no policy, so that no text can become markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
                       connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -35,7 +35,7 @@ pub struct Login {
     code: Option<String>,
 }
 
-/// What a caller may see, and what the page must know of the service.
+/// The rights of the caller, and what the page must know of the service.
 #[derive(Serialize, ToSchema)]
 pub struct SessionReport {
     /// The instances that the caller sees; null for everything.
@@ -139,7 +139,7 @@ pub async fn show(request: ApiRequest, webhook_url: Data<WebhookUrl>) -> Result<
 /// `DELETE /api/v1/session`
 #[utoipa::path(
     operation_id = "log_out",
-    delete, path = "/api/v1/session", tag = "Tickets", security(("session" = [])),
+    delete, path = "/api/v1/session", tag = "Tickets", security((), ("session" = [])),
     summary = "Log this browser out",
     description = "Ends the session of the cookie and empties the browser's cache of buzon. Without a session, it does nothing.",
     responses((status = 204, description = "There is no session any more"), LoginProblems),
