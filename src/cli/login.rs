@@ -1,6 +1,7 @@
 //! `buzon login`.
 
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Context;
 use clap::Args;
@@ -79,6 +80,18 @@ fn code(config: &Config, token: Option<&ApiToken>) -> anyhow::Result<LoginCode> 
 fn address(config: &Config) -> String {
     match &config.public_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-        None => format!("http://{}", config.api_listen.unwrap_or(config.listen)),
+        None => {
+            let listener = config.api_listen.unwrap_or(config.listen);
+            let host = if listener.ip().is_unspecified() { "localhost".to_owned() } else { host(listener) };
+            format!("http://{host}:{}", listener.port())
+        }
+    }
+}
+
+/// Returns the host of an address as a URL has it.
+fn host(listener: SocketAddr) -> String {
+    match listener.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
