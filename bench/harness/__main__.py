@@ -11,7 +11,7 @@ from pathlib import Path
 
 PARTS = ["ingest", "size", "media", "start"]
 # Only where it is named.
-BESIDES = ["costs", "cells", "forwards"]
+BESIDES = ["costs", "cells", "forwards", "links"]
 DATABASES = ["postgres", "sqlite"]
 
 
@@ -38,14 +38,14 @@ def complete(options):
     """What the sizes of the parts follow from."""
     options.messages = dict.fromkeys(DATABASES, options.messages)
     options.pace_seconds, options.starts, options.questions = 20, 10, 100
-    options.files, options.backlog = [(20_000, 2_000), (100_000_000, 8)], 30_000
+    options.files, options.backlog, options.moved = [(20_000, 2_000), (100_000_000, 8)], 30_000, 100_000
     if options.full:
         options.messages = {"postgres": 10_000_000, "sqlite": 2_000_000}
     if options.quick:
         options.connections, options.rounds, options.seconds = [16], 1, 1
         options.messages = dict.fromkeys(DATABASES, 2_000)
         options.pace_seconds, options.starts, options.questions = 1, 1, 3
-        options.files, options.backlog = [(20_000, 20)], 300
+        options.files, options.backlog, options.moved = [(20_000, 20)], 300, 2_000
 
 
 def main():
@@ -56,6 +56,7 @@ def main():
     import databases
     import forwards
     import ingest
+    import links
     import machine
     import media
     import size
@@ -63,7 +64,7 @@ def main():
 
     # So that what was started is stopped then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    modules = [ingest, size, media, start, costs, cells, forwards]
+    modules = [ingest, size, media, start, costs, cells, forwards, links]
     parts = {it.__name__: it for it in modules}
     kinds = {"postgres": databases.Postgres, "sqlite": databases.Sqlite}
     results = {"machine": machine.description(), "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

@@ -47,7 +47,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
 async fn whole_on_citus(connection: &mut PgConnection) -> Result<(), StoreError> {
     let statement = "SELECT min(relname::text) \
          FROM pg_dist_partition \
-         JOIN pg_class ON pg_class.oid = logicalrel \
+         JOIN pg_class ON pg_class.oid = logicalrelid \
          WHERE partmethod <> 'n' AND relnamespace = current_schema()::regnamespace AND relname = ANY($1)";
     let table: Option<String> = sqlx::query_scalar(statement).bind(TABLES.as_slice()).fetch_one(connection).await?;
     let refusal = |table| {

@@ -36,7 +36,8 @@ const MERGE_OF_SHARDS: &str = "SELECT run_command_on_shards('message_search', $$
          WHERE indrelid = '%s'::regclass AND amname = 'gin' \
      $$)";
 const HAS_CITUS: &str = "SELECT to_regclass('pg_dist_partition') IS NOT NULL";
-const HAS_SHARDS: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrel = 'message_search'::regclass)";
+const HAS_SHARDS: &str =
+    "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'message_search'::regclass)";
 const MERGE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct NewWords {
