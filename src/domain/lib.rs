@@ -5,12 +5,13 @@
 //! [`event::document`] and [`event`] read it, [`event::batch`] folds a batch into one row per key, and [`message`]
 //! (with its acks and reactions), [`chat`] and [`media`] hold the rules of their tables.
 //!
-//! [`forward`] has the rules for handing events on.
+//! [`forward`] has the rules for handing events on, [`audit`] and [`pseudonym`] those for taking data out.
 //!
 //! For reading, [`page`] has the cursors of lists, [`search`] the words of texts ([`vcard`] reads those in contacts), [`statistics`] the figures, and
 //! [`time`] the time zones and calendars. [`access`] also decides who may read what.
 
 pub mod access;
+pub mod audit;
 pub mod chat;
 pub mod event;
 pub mod forward;
@@ -18,6 +19,7 @@ pub mod instance;
 pub mod media;
 pub mod message;
 pub mod page;
+pub mod pseudonym;
 pub mod search;
 mod sql;
 pub mod statistics;

@@ -44,9 +44,10 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 23] = [
     MIGRATIONS_TABLE,
     "api_tokens",
+    "audit",
     "chat_aliases",
     "chat_links",
     "chat_links_owner",
@@ -64,6 +65,7 @@ const TABLES: [&str; 21] = [
     "message_reactions",
     "message_search",
     "messages",
+    "pseudonym_keys",
     "responses",
     "time_zone_offsets",
 ];
