@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
+use crate::export::jobs::ExportJobs;
 use crate::forward::{self, ForwardParts, Forwarder};
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::api::media_files::MediaFiles;
@@ -128,6 +129,8 @@ impl Application {
         let identity = Identity::new(process_id, owner, handle.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
         let files = MediaFiles::new(handle.clone(), blobs.clone(), config.media.redirect);
+        let exports =
+            Arc::new(ExportJobs::new(store.clone(), clock.clone(), &config.data_dir, config.min_free, first.clone()));
         let configured = config.instances.iter().map(|instance| instance.id.clone());
         let forwards = config.forwards.iter().map(|forward| forward.name.clone()).collect();
         let gauges = StoreGauges::new(handle.clone(), meters.clone(), clock.clone(), configured, forwards);
@@ -162,6 +165,7 @@ impl Application {
                 memory: Arc::new(ResponseMemory::new(responses.for_bodies(config.max_body))),
                 store: handle,
                 files,
+                exports: exports.clone(),
                 local_time: LocalTime { clock: clock.clone(), zone: config.time_zone.clone() },
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
@@ -195,7 +199,9 @@ impl Application {
             committed: listeners.commits.subscribe(),
         };
         let forwarder = forward::start(parts, first.clone())?;
-        let background = background(streams, listeners, clock, store.clone(), first);
+        let mut background = background(streams, listeners, clock, store.clone(), first);
+        let tidy = move || exports.clone().keep_tidy();
+        background.spawn(supervisor::keep_until("keeper of the exports", first.clone(), tidy));
         Ok(Self { listening, writer, media, forwarder, _background: background, _replayer: replayer, store, stop })
     }
 

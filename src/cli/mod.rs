@@ -22,6 +22,7 @@ mod check_config;
 mod completions;
 mod contact;
 mod doctor;
+mod export;
 mod forward;
 mod gateway;
 mod healthcheck;
@@ -115,6 +116,12 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: token::TokenCommand,
+    },
+    /// Export rows, a conversation, or everything about a person, beside a running service
+    #[command(after_help = "Example:\n  buzon export messages messages.csv --since 2026-01-01")]
+    Export {
+        #[command(subcommand)]
+        command: export::ExportCommand,
     },
     /// Show who exported or erased what, and when
     #[command(after_help = "Example:\n  buzon audit --about 573001112233")]
@@ -236,6 +243,7 @@ pub fn run() -> ExitCode {
         Command::Contact { command } => contact::run(command),
         Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
+        Command::Export { command } => export::run(command),
         Command::Audit(arguments) => audit::run(arguments),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),

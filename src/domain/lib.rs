@@ -21,6 +21,7 @@ pub mod message;
 pub mod page;
 pub mod pseudonym;
 pub mod search;
+pub mod spreadsheet;
 mod sql;
 pub mod statistics;
 pub mod time;

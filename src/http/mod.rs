@@ -22,7 +22,7 @@ pub mod stream;
 pub mod webhook;
 
 use api::time::LocalTime;
-use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use api::{acks, chats, events, exports, instances, media, media_files, messages, reactions, statistics, tickets};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;
@@ -33,6 +33,7 @@ use stream::streams::Streams;
 use webhook::identity;
 
 use crate::config::ConfiguredInstance;
+use crate::export::jobs::ExportJobs;
 use platform::meters::Meters;
 
 /// The `Cache-Control` of a response that is for one caller, and may be different next time.
@@ -57,6 +58,7 @@ pub struct ApiState {
     pub memory: Arc<ResponseMemory>,
     pub store: StoreHandle,
     pub files: media_files::MediaFiles,
+    pub exports: Arc<ExportJobs>,
     pub local_time: LocalTime,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
@@ -104,7 +106,8 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/media/{sha256}").route(read().to(media_files::by_key)).wrap(by_ticket()))
         .service(
             reading("/messages/{instance_id}/{id}/media").route(read().to(media_files::of_message)).wrap(by_ticket()),
-        );
+        )
+        .service(reading("/exports/{id}/file").route(read().to(exports::file)).wrap(by_ticket()));
     // JSON is compressed. The bytes of files and streams are sent unchanged, and at once.
     let json = web::scope("")
         .wrap(Compress::default())
@@ -125,6 +128,13 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/stats/responses").route(read().to(statistics::responses)))
         .service(reading("/stats/hours").route(read().to(statistics::hours)))
         .service(reading("/media").route(read().to(media::list)))
+        .service(
+            web::resource("/exports")
+                .route(web::post().to(exports::start))
+                .route(read().to(exports::list))
+                .default_service(other_methods("GET, HEAD, POST", "exports are listed and begun")),
+        )
+        .service(reading("/exports/{id}").route(read().to(exports::one)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
     let contract = reading("/openapi.json").route(read().to(openapi::document));

@@ -100,6 +100,14 @@ pub enum Problem {
     TooManyAnswers,
     #[error("the answer would be too large; ask for less, for example with since and until")]
     AnswerTooLarge,
+    #[error("this token may not export; the owner makes one that may with: buzon token create --export")]
+    ExportNotAllowed,
+    #[error("the export is not done, or it failed; ask for its state")]
+    ExportNotReady,
+    #[error("an export of this token is under way, or two of others; try again when one has ended")]
+    TooManyExports,
+    #[error("there is too little free space for an export")]
+    ExportDiskLow,
     #[error("{0}; send the event again")]
     NotStored(#[from] IngestError),
     #[error("buzon is not ready: {0}")]
@@ -167,6 +175,10 @@ impl Problem {
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, "token_invalid"),
             Self::TicketInvalid => (StatusCode::UNAUTHORIZED, "ticket_invalid"),
             Self::ClientNotAllowed => (StatusCode::FORBIDDEN, "client_not_allowed"),
+            Self::ExportNotAllowed => (StatusCode::FORBIDDEN, "export_not_allowed"),
+            Self::ExportNotReady => (StatusCode::CONFLICT, "export_not_ready"),
+            Self::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too_many_exports"),
+            Self::ExportDiskLow => (StatusCode::SERVICE_UNAVAILABLE, "export_disk_low"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MediaNotStored(_) => (StatusCode::NOT_FOUND, "media_not_stored"),
             Self::MediaMissing => (StatusCode::NOT_FOUND, "media_missing"),

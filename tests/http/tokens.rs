@@ -190,7 +190,8 @@ async fn a_stream_can_check_whether_its_token_is_still_accepted() {
         let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, failures);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
-        let reader = |token: Option<TokenId>| Caller { scope: Scope::All, token };
+        let reader =
+            |token: Option<TokenId>| Caller { scope: Scope::All, token, can_export: false, actor: AuditActor::Owner };
         let admitted = async |token| access.still_admits(&reader(token)).await.expect("the store answers");
         let of_all = async || [admitted(None).await, admitted(Some(revoked.id)).await, admitted(Some(ending.id)).await];
         assert_eq!(of_all().await, [true, true, true]);

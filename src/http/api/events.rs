@@ -177,6 +177,12 @@ pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse,
         .await
 }
 
+impl From<EventParameters> for EventFilter {
+    fn from(EventParameters { instance_id, state, event_type, message_id, .. }: EventParameters) -> Self {
+        Self { instance_id, state, event_type, message_id }
+    }
+}
+
 /// Refuses the parameters of the list that the feed does not have.
 fn refuse_beside_after(page: &PageParameters, state: bool, message_id: bool) -> Result<(), Problem> {
     let is_given = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.is_empty());

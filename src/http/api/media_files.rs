@@ -215,7 +215,11 @@ fn is_printable(name: &str) -> bool {
 
 /// Returns the requested range; `None` stands for the whole file. Several ranges at once are answered with the whole file,
 /// which RFC 9110 allows. A HEAD is about the whole file too (RFC 9110, section 14.2).
-fn requested_range(request: &HttpRequest, etag: &EntityTag, size: u64) -> Result<Option<Range<u64>>, Problem> {
+pub(super) fn requested_range(
+    request: &HttpRequest,
+    etag: &EntityTag,
+    size: u64,
+) -> Result<Option<Range<u64>>, Problem> {
     if request.method() != Method::GET {
         return Ok(None);
     }

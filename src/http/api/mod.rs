@@ -3,6 +3,7 @@
 pub mod acks;
 pub mod chats;
 pub mod events;
+pub mod exports;
 pub mod instances;
 pub mod media;
 pub mod media_files;

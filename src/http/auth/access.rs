@@ -19,6 +19,7 @@ use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
 use domain::access::ticket::{Ticket, TicketHolder, TicketKey};
 use domain::access::token::{ApiToken, Token, TokenDigest, TokenId};
+use domain::audit::AuditActor;
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
 
@@ -32,17 +33,21 @@ pub struct Caller {
     pub scope: Scope,
     /// The caller's token; `None` for the owner's, which is configured or was written at the first start.
     pub token: Option<TokenId>,
+    pub can_export: bool,
+    /// The caller's name in the audit.
+    pub actor: AuditActor,
 }
 
 impl Caller {
     fn owner() -> Self {
-        Self { scope: Scope::All, token: None }
+        Self { scope: Scope::All, token: None, can_export: true, actor: AuditActor::Owner }
     }
 }
 
 impl From<ApiToken> for Caller {
     fn from(token: ApiToken) -> Self {
-        Self { scope: token.scope, token: Some(token.id) }
+        let actor = AuditActor::Token(token.name);
+        Self { scope: token.scope, token: Some(token.id), can_export: token.can_export, actor }
     }
 }
 

@@ -12,7 +12,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
-use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use crate::http::api::{
+    acks, chats, events, exports, instances, media, media_files, messages, reactions, statistics, tickets,
+};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
 
@@ -23,7 +25,7 @@ pub mod problems;
     info(
         title = "buzon",
         description = "What the instances of a WhatsApp gateway received and sent: messages, chats, reactions, acks and files. \
-                       Read-only JSON.\n\n\
+                       Read-only JSON, and exports.\n\n\
                        **Tokens.** Every request needs the header `Authorization: Bearer TOKEN`. The owner's token is in the \
                        file `api-token` of the data folder (`cat data/api-token`), or in the setting `api_token`; \
                        `buzon token create --name NAME` creates others. A token can see only its instances; to it, nothing \
@@ -56,6 +58,7 @@ pub mod problems;
         (name = "Statistics", description = "Counts and durations"),
         (name = "Media", description = "Pictures, voice notes, documents"),
         (name = "Tickets", description = "Credentials for URLs that are requested without headers"),
+        (name = "Exports", description = "Lists as files, for tokens with the right to export"),
         (name = "Ledger", description = "Every event as it came, the feed of new ones, and the instances"),
     ),
     paths(
@@ -63,6 +66,7 @@ pub mod problems;
         media::list, media_files::by_key, media_files::of_message, tickets::issue,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
         events::list, events::one, stream::follow, instances::list,
+        exports::start, exports::list, exports::one, exports::file,
     ),
     components(schemas(ProblemBody)),
     modifiers(&SecuritySchemes, &EmptyFields),
