@@ -4,6 +4,7 @@
 //! - `http` talks to a real server in this process, `process` to the program itself.
 //! - `deploy` tests the proxies in front of it, and the files around it.
 //! - `media`, `gateway` and `forward` test downloads, replays and what is handed on, `backup` copies and restores.
+//! - `export` compares what is exported with the tables.
 //! - `chaos` causes faults, `fuzz` sends arbitrary input, `size` measures answers from large databases.
 //! - `architecture` checks rules of the source itself.
 
@@ -17,6 +18,7 @@ mod blob;
 mod chaos;
 mod deploy;
 mod documents;
+mod export;
 mod forward;
 mod fuzz;
 mod gateway;

@@ -15,7 +15,7 @@ use crate::config::{Config, data_dir};
 use crate::export::conversation;
 use crate::export::lists::{ExportRange, ExportTarget, ListExport, ListFormat};
 use crate::export::person::PersonExport;
-use crate::http::api::exports::{order, subject};
+use crate::http::api::exports::{ExportedList, order, subject};
 use domain::access::scope::Scope;
 use domain::audit::{AuditActor, AuditedDeed};
 use domain::chat::ChatKey;
@@ -182,12 +182,12 @@ pub(super) fn run(command: ExportCommand) -> anyhow::Result<()> {
     block_on(async {
         let work = async {
             match command {
-                ExportCommand::Messages(arguments) => list("messages", arguments).await,
-                ExportCommand::Chats(arguments) => list("chats", arguments).await,
-                ExportCommand::Reactions(arguments) => list("reactions", arguments).await,
-                ExportCommand::Acks(arguments) => list("acks", arguments).await,
-                ExportCommand::Media(arguments) => list("media", arguments).await,
-                ExportCommand::Events(arguments) => list("events", arguments).await,
+                ExportCommand::Messages(arguments) => list(ExportedList::Messages, arguments).await,
+                ExportCommand::Chats(arguments) => list(ExportedList::Chats, arguments).await,
+                ExportCommand::Reactions(arguments) => list(ExportedList::Reactions, arguments).await,
+                ExportCommand::Acks(arguments) => list(ExportedList::Acks, arguments).await,
+                ExportCommand::Media(arguments) => list(ExportedList::Media, arguments).await,
+                ExportCommand::Events(arguments) => list(ExportedList::Events, arguments).await,
                 ExportCommand::Conversation(arguments) => conversation(arguments).await,
                 ExportCommand::Person(arguments) => person(arguments).await,
             }
@@ -199,7 +199,7 @@ pub(super) fn run(command: ExportCommand) -> anyhow::Result<()> {
     })
 }
 
-async fn list<F: FilterArgs>(list: &str, arguments: ListArgs<F>) -> anyhow::Result<()> {
+async fn list<F: FilterArgs>(list: ExportedList, arguments: ListArgs<F>) -> anyhow::Result<()> {
     let config = arguments.settings.start()?;
     let mut values = arguments.filter.values();
     let common = [("instance_id", arguments.instance), ("since", arguments.since), ("until", arguments.until)];
@@ -215,7 +215,7 @@ async fn list<F: FilterArgs>(list: &str, arguments: ListArgs<F>) -> anyhow::Resu
     }
     let store = open_beside(&config).await?;
     let detail = json!({"format": format.as_str(), "filters": filters});
-    audit(&*store, &format!("export {list}"), subject(&query).as_deref(), detail).await?;
+    audit(&*store, &format!("export {}", query.list()), subject(&query).as_deref(), detail).await?;
     let (guard, zone) = (arguments.guard, config.time_zone.clone());
     let order = ListExport { query, range, scope: Scope::All, format, guard, zone };
     let summary = order.run(store, target, Arc::new(Disk::default())).await?;
@@ -244,7 +244,7 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let config = settings.start()?;
         let values = times.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        let query = order::query("messages", values, &config.time_zone);
+        let query = order::query(ExportedList::Messages, values, &config.time_zone);
         let (_, range) = query.map_err(|problem| WrongUse(problem.to_string()))?;
         let instance = instance.map(|id| InstanceId::from_store(&id));
         let store = open_beside(&config).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::access::ticket::TicketKey;
 use buzon::domain::access::token::TokenId;
+use buzon::domain::audit::AuditActor;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::http::auth::access::{Access, Caller};
 use buzon::http::auth::auth_failure_limiter::AuthFailureLimiter;

@@ -39,12 +39,10 @@ const ORDER_BYTES: usize = 16 * 1024;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewExport {
-    /// messages, chats, reactions, acks, media or events
-    #[schema(example = "messages")]
-    list: String,
-    /// ndjson, csv or xlsx
-    #[schema(example = "csv")]
-    format: String,
+    #[schema(inline, example = "messages")]
+    list: ExportedList,
+    #[schema(inline, example = "csv")]
+    format: FileFormat,
     /// True for CSV in which no text is taken for a formula.
     #[serde(default)]
     #[schema(example = false)]
@@ -54,6 +52,37 @@ pub struct NewExport {
     #[serde(default)]
     #[schema(example = json!({"since": "2024-08-01", "kind": "person"}))]
     filter: BTreeMap<String, String>,
+}
+
+/// A list that can be exported.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportedList {
+    Messages,
+    Chats,
+    Reactions,
+    Acks,
+    Media,
+    Events,
+}
+
+/// The format of the file.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    Ndjson,
+    Csv,
+    Xlsx,
+}
+
+impl From<FileFormat> for ListFormat {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Ndjson => Self::Ndjson,
+            FileFormat::Csv => Self::Csv,
+            FileFormat::Xlsx => Self::Xlsx,
+        }
+    }
 }
 
 /// An export.
@@ -148,11 +177,9 @@ pub async fn start(
     let body = body.ok().filter(|body| body.len() <= ORDER_BYTES);
     let body = body.ok_or_else(|| invalid("body", format!("expected at most {ORDER_BYTES} bytes of JSON")))?;
     let new: NewExport = serde_json::from_slice(&body).map_err(|error| invalid("body", error))?;
-    let expected = || ListFormat::ALL.map(ListFormat::as_str).join(", ");
-    let format = ListFormat::parse(&new.format);
-    let format = format.ok_or_else(|| invalid("format", format!("expected one of {}", expected())))?;
+    let format = ListFormat::from(new.format);
     let filters: Vec<String> = new.filter.keys().cloned().collect();
-    let (query, range) = order::query(&new.list, new.filter, &api.local_time.zone)?;
+    let (query, range) = order::query(new.list, new.filter, &api.local_time.zone)?;
     let (actor, scope) = (caller.actor.clone(), caller.scope.clone());
     let subject_hmac = match subject(&query) {
         Some(id) => Some(api.store.ask(|store| async move { store.audit_pseudonym(&id).await }).await?),
