@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Ends after this many events.
     #[arg(long, default_value_t = u64::MAX)]
     count: u64,
+    /// Records messages of one person only.
+    #[arg(long)]
+    one_person: bool,
 }
 
 /// Records events. Only the time in the database counts, because the events are made between the transactions.
@@ -40,7 +43,8 @@ pub async fn run(arguments: Arguments) -> Value {
     let (mut recorded, mut busy, mut each) = (0, Duration::ZERO, Vec::new());
     while busy < limit && recorded < arguments.count {
         let first = arguments.first + recorded;
-        let events: Vec<Event> = (first..first + arguments.batch).map(event).collect();
+        let events: Vec<Event> =
+            (first..first + arguments.batch).map(|index| event(index, arguments.one_person)).collect();
         let began = Instant::now();
         store.record_batch(&events).await.expect("the batch is recorded");
         each.push(began.elapsed());
@@ -51,8 +55,11 @@ pub async fn run(arguments: Arguments) -> Value {
     json!({"events": recorded, "seconds": busy.as_secs_f64(), "transactions": each.len(), "latency": times(each)})
 }
 
-fn event(index: u64) -> Event {
-    let request = traffic::request(index, "http://127.0.0.1:9");
+fn event(index: u64, one_person: bool) -> Event {
+    let request = match one_person {
+        true => traffic::of_one_person(index),
+        false => traffic::request(index, "http://127.0.0.1:9"),
+    };
     let instance = InstanceId::new(&request.instance.to_string()).expect("it is an instance id");
     Event::read(&Keyring::default(), Some(&instance), &Signer::Shared, request.body.into_bytes(), SystemClock.now())
 }

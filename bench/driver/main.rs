@@ -1,5 +1,5 @@
 //! The parts of the benchmark that are written in Rust: the events that are sent, the limit of the database alone, an
-//! open loop, and the servers that media come from and go to. `bench/run` calls it.
+//! open loop, and the servers that media come from and go to, and that events are forwarded to. `bench/run` calls it.
 
 mod batches;
 mod pace;
@@ -7,6 +7,7 @@ mod servers;
 mod traffic;
 
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -26,6 +27,8 @@ enum Command {
     Files { size: usize },
     /// Serves a bucket until standard input is closed. Prints the settings that reach it.
     Bucket,
+    /// Takes events until standard input is closed, and answers each after so many milliseconds. Prints its URL.
+    Receiver { delay: u64 },
 }
 
 /// A range of events by their positions in the one sequence that is the same in every run.
@@ -53,6 +56,7 @@ async fn main() {
         Command::Pace(arguments) => println!("{}", pace::run(&arguments).await),
         Command::Files { size } => servers::files(size).await,
         Command::Bucket => servers::bucket().await,
+        Command::Receiver { delay } => servers::receiver(Duration::from_millis(delay)).await,
     }
 }
 
@@ -69,13 +73,13 @@ fn requests(range: &Range) -> io::Result<()> {
 }
 
 /// Returns the value below which this many of a thousand lie, in milliseconds.
-fn percentile(sorted: &[std::time::Duration], of_thousand: usize) -> f64 {
+fn percentile(sorted: &[Duration], of_thousand: usize) -> f64 {
     let place = (sorted.len() * of_thousand / 1_000).min(sorted.len().saturating_sub(1));
     sorted.get(place).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
 }
 
 /// Returns the number and the percentiles of these times.
-fn times(mut times: Vec<std::time::Duration>) -> serde_json::Value {
+fn times(mut times: Vec<Duration>) -> serde_json::Value {
     times.sort_unstable();
     let [p50, p99, p999] = [500, 990, 999].map(|of_thousand| percentile(&times, of_thousand));
     serde_json::json!({"count": times.len(), "p50_ms": p50, "p99_ms": p99, "p999_ms": p999})

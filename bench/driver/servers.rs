@@ -1,9 +1,10 @@
-//! A server that media come from, and a bucket that they go to.
+//! A server that media come from, a bucket that they go to, and a receiver that events are forwarded to.
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 #[path = "../../tests/support/gate.rs"]
@@ -18,14 +19,43 @@ const PIECE: usize = 64 * 1024;
 
 /// Serves a different file at each path, which looks like a picture.
 pub async fn files(size: usize) {
+    listen(move |client| serve(client, size)).await;
+}
+
+/// Takes events, and answers each after a while.
+pub async fn receiver(delay: Duration) {
+    listen(move |client| take(client, delay)).await;
+}
+
+/// Prints its URL, and serves each client until standard input is closed.
+async fn listen<F: Future<Output = io::Result<()>> + Send + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
     println!("http://{}", listener.local_addr().expect("it is bound"));
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(serve(client, size));
+            tokio::spawn(serve(client));
         }
     });
     end_of_input().await;
+}
+
+async fn take(client: TcpStream, delay: Duration) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let (reader, mut writer) = client.into_split();
+    let (mut reader, mut line) = (BufReader::new(reader), String::new());
+    let mut size = 0;
+    while reader.read_line(&mut line).await? > 0 {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            size = value.trim().parse().map_err(io::Error::other)?;
+        }
+        if line == "\r\n" {
+            reader.read_exact(&mut vec![0; size]).await?;
+            tokio::time::sleep(delay).await;
+            writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
+        }
+        line.clear();
+    }
+    Ok(())
 }
 
 /// Answers requests one after the other. A client may disconnect at any point.

@@ -13,6 +13,8 @@ use buzon::simulate::SeededRng;
 /// The secret of all instances.
 pub const SECRET: &str = "the secret of the benchmark";
 
+/// The person with the most messages.
+const PERSON: &str = "176369157804064@lid";
 const INSTANCES: u64 = 8;
 const CHATS: u64 = 20_000;
 const WORDS: u64 = 30_000;
@@ -74,6 +76,16 @@ pub fn file(index: u64, files: &str) -> Request {
     let mut body = plain(index, false, &mut rng_of(index));
     attach(&mut body, index, files);
     Request { instance: chat(index).instance, body: body.to_string() }
+}
+
+/// Returns a message of one person, under an id without a number, whatever the sequence has at this position.
+pub fn of_one_person(index: u64) -> Request {
+    let mut body = plain(index, false, &mut rng_of(index));
+    body["chat_id"] = json!(PERSON);
+    body["from"] = json!(PERSON);
+    body["is_group"] = json!(0);
+    body["group_sender"] = Value::Null;
+    Request { instance: 1_001, body: body.to_string() }
 }
 
 fn rng_of(index: u64) -> SeededRng {

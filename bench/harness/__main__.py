@@ -11,7 +11,7 @@ from pathlib import Path
 
 PARTS = ["ingest", "size", "media", "start"]
 # Only where it is named.
-BESIDES = ["costs", "cells"]
+BESIDES = ["costs", "cells", "forwards", "links"]
 DATABASES = ["postgres", "sqlite"]
 
 
@@ -19,7 +19,7 @@ def arguments():
     about = "Measures buzon beside what a user would pick instead; bench/README.md says how to read it."
     parser = argparse.ArgumentParser(prog="bench/run", description=about)
     chosen = ", ".join([*PARTS, *BESIDES, *DATABASES])
-    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but costs and cells if none is named")
+    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but {", ".join(BESIDES)} if none is named")
     parser.add_argument("--connections", default="1,16,64,256", help="how many in the closed loops (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="slices of each subject (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="of a slice (default: %(default)s)")
@@ -38,14 +38,14 @@ def complete(options):
     """What the sizes of the parts follow from."""
     options.messages = dict.fromkeys(DATABASES, options.messages)
     options.pace_seconds, options.starts, options.questions = 20, 10, 100
-    options.files = [(20_000, 2_000), (100_000_000, 8)]
+    options.files, options.backlog, options.moved = [(20_000, 2_000), (100_000_000, 8)], 30_000, 100_000
     if options.full:
         options.messages = {"postgres": 10_000_000, "sqlite": 2_000_000}
     if options.quick:
         options.connections, options.rounds, options.seconds = [16], 1, 1
         options.messages = dict.fromkeys(DATABASES, 2_000)
         options.pace_seconds, options.starts, options.questions = 1, 1, 3
-        options.files = [(20_000, 20)]
+        options.files, options.backlog, options.moved = [(20_000, 20)], 300, 2_000
 
 
 def main():
@@ -54,7 +54,9 @@ def main():
     import cells
     import costs
     import databases
+    import forwards
     import ingest
+    import links
     import machine
     import media
     import size
@@ -62,7 +64,8 @@ def main():
 
     # So that what was started is stopped then too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parts = {"ingest": ingest, "size": size, "media": media, "start": start, "costs": costs, "cells": cells}
+    modules = [ingest, size, media, start, costs, cells, forwards, links]
+    parts = {it.__name__: it for it in modules}
     kinds = {"postgres": databases.Postgres, "sqlite": databases.Sqlite}
     results = {"machine": machine.description(), "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     print("machine:", ", ".join(f"{key} {value}" for key, value in results["machine"].items()), flush=True)

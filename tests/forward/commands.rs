@@ -12,7 +12,7 @@ use crate::support::program::process::run;
 use crate::support::receiver::{EventReceiver, ReceiverAnswer};
 
 /// Runs a command, which finds the settings file in the world's folder.
-async fn forward(world: &World, arguments: &[&str]) -> Output {
+pub async fn forward(world: &World, arguments: &[&str]) -> Output {
     let settings = [("BUZON_DATABASE_URL", world.url.as_str()), ("BUZON_WEBHOOK_SECRET", SECRET)];
     run(world.folder.path(), &[&["forward"], arguments].concat(), &settings).await
 }

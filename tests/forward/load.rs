@@ -14,9 +14,9 @@ use crate::support::eventually_within;
 use crate::support::receiver::{EventReceiver, ReceiverAnswer};
 
 /// The most that a test waits.
-const WAIT: Duration = Duration::from_secs(280);
+pub const WAIT: Duration = Duration::from_secs(280);
 
-fn is_large() -> bool {
+pub fn is_large() -> bool {
     std::env::var("BUZON_TEST_LOAD").is_ok_and(|load| load == "1")
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::TABLES;
+use super::{TABLES, citus};
 use crate::StoreError;
 
 /// Refuses settings under which a commit could be lost. The checked `synchronous_commit` is kept for this connection,
@@ -39,25 +39,7 @@ pub(super) async fn check(connection: &mut PgConnection, allow_managed: bool) ->
         Some(refusal) => return Err(StoreError::Unsafe(refusal)),
         None => tables(connection).await?,
     }
-    if settings.citus { whole_on_citus(connection).await } else { Ok(()) }
-}
-
-/// Refuses tables whose rows Citus distributes. The clock and the events would be committed on different nodes, and no
-/// snapshot spans these, so a reader of the feed would miss events. In a distributed schema every table is on one node.
-async fn whole_on_citus(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let statement = "SELECT min(relname::text) \
-         FROM pg_dist_partition \
-         JOIN pg_class ON pg_class.oid = logicalrel \
-         WHERE partmethod <> 'n' AND relnamespace = current_schema()::regnamespace AND relname = ANY($1)";
-    let table: Option<String> = sqlx::query_scalar(statement).bind(TABLES.as_slice()).fetch_one(connection).await?;
-    let refusal = |table| {
-        format!(
-            "Citus distributes the rows of its table {table} over nodes that no snapshot spans, so that readers would miss \
-             events; take that back with SELECT undistribute_table('{table}'), for each such table, and distribute the \
-             schema as a whole with citus_schema_distribute"
-        )
-    };
-    table.map_or(Ok(()), |table| Err(StoreError::Unsafe(refusal(table))))
+    if settings.citus { citus::refuse_distributed_rows(connection).await } else { Ok(()) }
 }
 
 /// A table of buzon, and the properties that could lose its rows.

@@ -23,6 +23,7 @@ use domain::message::MessageKey;
 use migrations::Migrating;
 use new_words::NewWords;
 
+mod citus;
 mod dial;
 mod durability;
 mod locks;

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
-use super::dial;
+use super::{citus, dial};
 use crate::StoreError;
 use crate::admin::maintenance::{Maintenance, MaintenanceTask};
 use domain::event::{Effect, Event};
@@ -35,8 +35,6 @@ const MERGE_OF_SHARDS: &str = "SELECT run_command_on_shards('message_search', $$
          JOIN pg_am ON pg_am.oid = relam \
          WHERE indrelid = '%s'::regclass AND amname = 'gin' \
      $$)";
-const HAS_CITUS: &str = "SELECT to_regclass('pg_dist_partition') IS NOT NULL";
-const HAS_SHARDS: &str = "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrel = 'message_search'::regclass)";
 const MERGE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct NewWords {
@@ -77,8 +75,7 @@ impl MaintenanceTask for Merge {
     async fn run(&mut self) -> Result<(), StoreError> {
         let merge = async {
             let mut connection = dial(&self.0).await?;
-            let has_citus: bool = sqlx::query_scalar(HAS_CITUS).fetch_one(&mut connection).await?;
-            let has_shards = has_citus && sqlx::query_scalar(HAS_SHARDS).fetch_one(&mut connection).await?;
+            let has_shards = citus::distributes(&mut connection, "message_search").await?;
             connection.execute(if has_shards { MERGE_OF_SHARDS } else { MERGE }).await?;
             Ok(connection.close().await?)
         };

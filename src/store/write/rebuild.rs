@@ -130,7 +130,7 @@ pub(crate) trait RebuildRows {
     /// Makes the permanent table equal to the temporary one.
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError>;
 
-    /// Returns the names of the permanent table and of the temporary one.
+    /// Returns what the permanent table and the temporary one are read by: a name, or a query in parentheses.
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError>;
 
     /// The operator between two rows that differ, NULLs counting as equal.
@@ -251,7 +251,9 @@ impl UnfinishedMoves {
         let (moves, _) = rows.names(&MOVES).await?;
         let (messages, _) = rows.names(&TABLES[0]).await?;
         let chats = match aim {
-            Aim::Check => rows.texts(format!("SELECT instance_id || '/' || alias FROM {moves} ORDER BY 1")).await?,
+            Aim::Check => {
+                rows.texts(format!("SELECT instance_id || '/' || alias FROM {moves} AS move ORDER BY 1")).await?
+            }
             Aim::Rebuild => vec![],
         };
         Ok(Self { chats, moves, messages })
@@ -265,11 +267,11 @@ impl UnfinishedMoves {
             _ if self.chats.is_empty() => "1 = 0".to_owned(),
             MESSAGES => {
                 let stated = format!("coalesce({row}.stated_chat_id, {row}.chat_id)");
-                format!("({row}.instance_id, {stated}) IN (SELECT instance_id, alias FROM {moves})")
+                format!("({row}.instance_id, {stated}) IN (SELECT instance_id, alias FROM {moves} AS move)")
             }
             "chats" | "responses" => format!(
-                "({row}.instance_id, {row}.chat_id) IN (SELECT instance_id, alias FROM {moves} \
-                 UNION SELECT instance_id, chat_id FROM {moves} \
+                "({row}.instance_id, {row}.chat_id) IN (SELECT instance_id, alias FROM {moves} AS alias \
+                 UNION SELECT instance_id, chat_id FROM {moves} AS target \
                  UNION SELECT moved.instance_id, moved.chat_id FROM {messages} AS moved INNER JOIN {moves} AS move \
                  ON moved.instance_id = move.instance_id AND moved.stated_chat_id = move.alias)"
             ),

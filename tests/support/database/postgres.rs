@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use buzon::store::{self, CellName, Database};
 use rustix::process::{Pid, Signal, kill_process};
+use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::support::eventually;
@@ -225,12 +227,11 @@ pub fn drop_if_borrowed(url: &str) {
 
 /// Creates an empty database with these options of `CREATE DATABASE`, and returns its URL.
 pub async fn database(server: &str, options: &str) -> String {
-    let name = format!("buzon_test_{}", uuid::Uuid::now_v7().simple());
+    let id = uuid::Uuid::now_v7().simple().to_string();
     if citus().is_some_and(|citus| citus == server) {
-        execute(server, &format!("CREATE SCHEMA {name}")).await;
-        execute(server, &format!("SELECT citus_schema_distribute('{name}')")).await;
-        return in_schema(server, &name);
+        return cell_on_citus(server, &format!("t{}", &id[..31])).await;
     }
+    let name = format!("buzon_test_{id}");
     execute(server, &format!("CREATE DATABASE {name} {options}")).await;
     let mut url = url::Url::parse(server).expect("the server has a URL");
     url.set_path(&name);
@@ -238,6 +239,13 @@ pub async fn database(server: &str, options: &str) -> String {
     // A database that is copied from a template has it already.
     execute(url.as_str(), &format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await;
     in_schema(url.as_str(), &schema)
+}
+
+/// Makes a distributed schema, which has its tables already: some of their settings cannot be stated there.
+async fn cell_on_citus(server: &str, name: &str) -> String {
+    let (database, name) = (Database::parse(server), CellName::parse(name));
+    let cell = store::init_cell(&database.expect("it is a URL"), &name.expect("it is a name"), true).await;
+    cell.expect("the cell is made").url.expose_secret().to_owned()
 }
 
 /// Returns the URL of the same database with tables in this schema.

@@ -5,9 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::StoreError;
 use crate::admin::cells::{CellError, CellName, NewCell};
-use crate::postgres::{dial, migrate, pooler, url};
-
-const HAS_CITUS: &str = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')";
+use crate::postgres::{citus, dial, migrate, pooler, url};
 
 /// Places all tables of the schema on one node, unless that was done before.
 const DISTRIBUTE: &str = "SELECT citus_schema_distribute(nspname::regnamespace) FROM pg_namespace \
@@ -30,7 +28,7 @@ pub(crate) async fn init(server: &SecretString, name: &CellName, citus: bool) ->
     let options = url::options(server).map_err(stored)?;
     pooler::refuse_transaction_mode(&options).await.map_err(opened)?;
     let mut connection = dial::dial(&options).await.map_err(opened)?;
-    if citus && !sqlx::query_scalar::<_, bool>(HAS_CITUS).fetch_one(&mut connection).await.map_err(stored)? {
+    if citus && !citus::is_installed(&mut connection).await.map_err(opened)? {
         return Err(CellError::NoCitus);
     }
     let statement = format!("SET client_min_messages TO warning; CREATE SCHEMA IF NOT EXISTS {name}");

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::OpenError;
 use crate::Pending;
 use crate::StoreError;
-use crate::postgres::{COMMIT, connect, dial, locks, prepare, url};
+use crate::postgres::{COMMIT, citus, connect, dial, locks, prepare, url};
 use crate::write::rebuild::{
     Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, RebuildRows, RebuildStage, TABLES,
     TableColumns, rebuild,
@@ -24,6 +24,10 @@ const CHECK: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The transaction of a rebuild, which waits for the batch that is under way and goes before all others.
 const REBUILD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE ledger_clock SET seq = seq";
+
+/// The owner's words, which statements join with derived tables. Citus joins no distributed table with a temporary one,
+/// so they are copied there.
+const JOINED: [&str; 2] = ["chat_links_owner", "chat_names"];
 
 pub(crate) async fn run(
     url: &SecretString,
@@ -57,14 +61,26 @@ async fn within(
     progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
     connection.execute(SETTINGS).await?;
-    let making = TABLES.iter().chain([&MOVES]);
-    let making =
-        making.map(|DerivedTable { name, .. }| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
+    let copied: &[&str] = if citus::distributes(connection, "events").await? { &JOINED } else { &[] };
+    let derived = TABLES.iter().chain([&MOVES]).map(|table| table.name);
+    let making = derived
+        .chain(copied.iter().copied())
+        .map(|name| format!("CREATE TEMP TABLE {name} (LIKE {name} INCLUDING ALL)"));
     connection.execute(AssertSqlSafe(Vec::from_iter(making).join(";"))).await?;
     connection.execute(if aim == Aim::Check { CHECK } else { REBUILD }).await?;
+    for name in copied {
+        let copying = format!("INSERT INTO pg_temp.{name} SELECT * FROM {}", permanent(connection, name).await?);
+        connection.execute(AssertSqlSafe(copying)).await?;
+    }
     let differences = rebuild(connection, aim, progress).await?;
     connection.execute(COMMIT).await?;
     Ok(differences)
+}
+
+/// Returns the name of the permanent table, which a temporary one does not hide.
+async fn permanent(connection: &mut PgConnection, table: &str) -> Result<String, StoreError> {
+    let schema = sqlx::query_scalar!(r#"SELECT quote_ident(current_schema()) AS "schema!""#);
+    Ok(format!("{}.{table}", schema.fetch_one(connection).await?))
 }
 
 #[async_trait]
@@ -72,9 +88,11 @@ impl RebuildRows for PgConnection {
     const DIFFERS: &'static str = "IS DISTINCT FROM";
 
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError> {
-        let schema =
-            sqlx::query_scalar!(r#"SELECT quote_ident(current_schema()) AS "schema!""#).fetch_one(self).await?;
-        Ok((format!("{schema}.{}", table.name), format!("pg_temp.{}", table.name)))
+        let live = permanent(self, table.name).await?;
+        // Citus joins no distributed table with a temporary one, but rows that it has fetched before.
+        let is_fetched = citus::distributes(self, table.name).await?;
+        let live = if is_fetched { format!("(SELECT * FROM {live} OFFSET 0)") } else { live };
+        Ok((live, format!("pg_temp.{}", table.name)))
     }
 
     async fn last_seq(&mut self) -> Result<i64, StoreError> {
@@ -149,7 +167,7 @@ impl RebuildRows for PgConnection {
     }
 
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {
-        let (live, derived) = self.names(table).await?;
+        let (live, derived) = (permanent(self, table.name).await?, format!("pg_temp.{}", table.name));
         let statements = match table.columns {
             TableColumns::All => format!("TRUNCATE {live}; INSERT INTO {live} SELECT * FROM {derived}"),
             TableColumns::Only(columns) => {
