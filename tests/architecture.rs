@@ -176,7 +176,7 @@ fn each_library_has_its_place() {
         (
             "tokio",
             &[
-                "app.rs", "backup", "blob", "cli", "doctor", "forward", "gateway", "http", "ingest", "media",
+                "app.rs", "backup", "blob", "cli", "doctor", "export", "forward", "gateway", "http", "ingest", "media",
                 "platform", "simulate", "store",
             ],
         ),

@@ -39,7 +39,7 @@ pub(super) enum ExportCommand {
     /// Acks, in the order in which they arrived
     #[command(after_help = "Example:\n  buzon export acks acks.csv --ack read")]
     Acks(ListArgs<AckFilterArgs>),
-    /// What is known of the files of messages, without the files
+    /// The states of the files of messages, without the files
     #[command(after_help = "Example:\n  buzon export media media.csv --state stored")]
     Media(ListArgs<MediaFilterArgs>),
     /// Every event as it came, with its body

@@ -15,9 +15,9 @@ use platform::private_folder;
 const OWNER_ONLY: u32 = 0o600;
 
 /// A ZIP or a folder that gets its name when it is complete. Names are ASCII, and all dates in a ZIP are the same.
-pub struct Archive(Kind);
+pub struct Archive(ArchiveKind);
 
-enum Kind {
+enum ArchiveKind {
     Zip(Box<ZipWriter<NewFile>>),
     Folder { unfinished: TempDir, path: PathBuf, file: Option<BufWriter<File>> },
 }
@@ -26,19 +26,19 @@ impl Archive {
     /// Begins a ZIP if the name ends so, else a folder, which must not be there.
     pub fn create(path: &Path) -> io::Result<Self> {
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
-            return Ok(Self(Kind::Zip(Box::new(ZipWriter::new(NewFile::create(path)?)))));
+            return Ok(Self(ArchiveKind::Zip(Box::new(ZipWriter::new(NewFile::create(path)?)))));
         }
         if path.exists() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there already", path.display())));
         }
         let unfinished = Builder::new().prefix(UNFINISHED).tempdir_in(folder(path))?;
-        Ok(Self(Kind::Folder { unfinished, path: path.to_owned(), file: None }))
+        Ok(Self(ArchiveKind::Folder { unfinished, path: path.to_owned(), file: None }))
     }
 
     /// Begins the next file. `packed` says that its bytes are compressed already.
     pub fn start(&mut self, name: &str, packed: bool) -> io::Result<()> {
         match &mut self.0 {
-            Kind::Zip(zip) => {
+            ArchiveKind::Zip(zip) => {
                 let method = if packed { CompressionMethod::Stored } else { CompressionMethod::Deflated };
                 let options = SimpleFileOptions::default()
                     .compression_method(method)
@@ -47,7 +47,7 @@ impl Archive {
                     .large_file(true);
                 Ok(zip.start_file(name, options)?)
             }
-            Kind::Folder { unfinished, file, .. } => {
+            ArchiveKind::Folder { unfinished, file, .. } => {
                 end(file)?;
                 let path = unfinished.path().join(name);
                 private_folder::make(folder(&path))?;
@@ -61,8 +61,8 @@ impl Archive {
     /// Makes sure that everything is on disk, and gives it its name.
     pub fn finish(self) -> io::Result<()> {
         match self.0 {
-            Kind::Zip(zip) => zip.finish()?.finish(),
-            Kind::Folder { unfinished, path, mut file } => {
+            ArchiveKind::Zip(zip) => zip.finish()?.finish(),
+            ArchiveKind::Folder { unfinished, path, mut file } => {
                 end(&mut file)?;
                 for entry in fs::read_dir(unfinished.path())? {
                     File::open(entry?.path())?.sync_all()?;
@@ -85,16 +85,16 @@ fn end(file: &mut Option<BufWriter<File>>) -> io::Result<()> {
 impl Write for Archive {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.0 {
-            Kind::Zip(zip) => zip.write(bytes),
-            Kind::Folder { file: Some(file), .. } => file.write(bytes),
-            Kind::Folder { file: None, .. } => Err(io::Error::other("no file was begun")),
+            ArchiveKind::Zip(zip) => zip.write(bytes),
+            ArchiveKind::Folder { file: Some(file), .. } => file.write(bytes),
+            ArchiveKind::Folder { file: None, .. } => Err(io::Error::other("no file was begun")),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.0 {
-            Kind::Zip(zip) => zip.flush(),
-            Kind::Folder { file, .. } => file.as_mut().map_or(Ok(()), BufWriter::flush),
+            ArchiveKind::Zip(zip) => zip.flush(),
+            ArchiveKind::Folder { file, .. } => file.as_mut().map_or(Ok(()), BufWriter::flush),
         }
     }
 }

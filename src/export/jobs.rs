@@ -71,12 +71,12 @@ pub struct ExportJobs {
     beginning: Disk,
     /// Has room for the export to go on.
     running: Arc<Disk>,
-    jobs: Arc<Mutex<Vec<Entry>>>,
+    jobs: Arc<Mutex<Vec<JobEntry>>>,
     /// Ends all of them.
     stop: CancellationToken,
 }
 
-struct Entry {
+struct JobEntry {
     /// `None` for the token that opens everything.
     owner: Option<TokenId>,
     job: ExportJob,
@@ -130,7 +130,7 @@ impl ExportJobs {
             state: ExportState::Running,
         };
         let mut jobs = self.jobs();
-        let is_running = |entry: &&Entry| entry.job.state == ExportState::Running;
+        let is_running = |entry: &&JobEntry| entry.job.state == ExportState::Running;
         let own = jobs.iter().any(|entry| entry.owner == owner && is_running(&entry));
         if own || jobs.iter().filter(is_running).count() >= RUNNING {
             return Err(StartRefusal::TooMany);
@@ -139,7 +139,7 @@ impl ExportJobs {
         let path = self.path(&job);
         let (store, disk, all) = (self.store.clone(), self.running.clone(), self.jobs.clone());
         let (runtime, stop) = (self.runtime.clone(), self.stop.child_token());
-        jobs.push(Entry { owner, job: job.clone(), stop: stop.clone() });
+        jobs.push(JobEntry { owner, job: job.clone(), stop: stop.clone() });
         // A thread drives the export, whose connections are those of the runtime.
         self.runtime.spawn_blocking(move || {
             let ended = runtime.block_on(stop.run_until_cancelled(run(store, order, deed, path.clone(), disk)));
@@ -192,7 +192,7 @@ impl ExportJobs {
         }
     }
 
-    fn drop_jobs(&self, jobs: &mut Vec<Entry>, is_meant: impl Fn(&Entry) -> bool) {
+    fn drop_jobs(&self, jobs: &mut Vec<JobEntry>, is_meant: impl Fn(&JobEntry) -> bool) {
         for entry in jobs.extract_if(.., |entry| is_meant(entry)) {
             entry.stop.cancel();
             remove(&self.path(&entry.job));
@@ -203,12 +203,12 @@ impl ExportJobs {
         self.folder.join(format!("{}.{}", job.id, job.format.as_str()))
     }
 
-    fn jobs(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn jobs(&self) -> MutexGuard<'_, Vec<JobEntry>> {
         lock(&self.jobs)
     }
 }
 
-fn lock(jobs: &Mutex<Vec<Entry>>) -> MutexGuard<'_, Vec<Entry>> {
+fn lock(jobs: &Mutex<Vec<JobEntry>>) -> MutexGuard<'_, Vec<JobEntry>> {
     jobs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

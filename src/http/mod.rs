@@ -128,12 +128,7 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/stats/responses").route(read().to(statistics::responses)))
         .service(reading("/stats/hours").route(read().to(statistics::hours)))
         .service(reading("/media").route(read().to(media::list)))
-        .service(
-            web::resource("/exports")
-                .route(web::post().to(exports::start))
-                .route(read().to(exports::list))
-                .default_service(other_methods("GET, HEAD, POST", "exports are listed and begun")),
-        )
+        .service(reading_and_posting("/exports").route(web::post().to(exports::start)).route(read().to(exports::list)))
         .service(reading("/exports/{id}").route(read().to(exports::one)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
@@ -158,6 +153,11 @@ fn landing_page(paths: &[&str], page: &'static LandingPage) -> Resource {
 /// Returns a resource of the API that creates something.
 fn posting(path: &str) -> Resource {
     web::resource(path).default_service(other_methods("POST", "this takes a POST"))
+}
+
+/// Returns a resource of the API that lists things and creates more of them.
+fn reading_and_posting(path: &str) -> Resource {
+    web::resource(path).default_service(other_methods("GET, HEAD, POST", "this takes a GET or a POST"))
 }
 
 /// Returns a read-only resource of the API.

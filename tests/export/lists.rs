@@ -141,7 +141,7 @@ async fn the_filters_of_the_lists_narrow_an_export_and_a_second_one_has_the_same
             (&["messages", "--chat-id", "573001112233@c.us"], 14),
             (&["messages", "--contact", "573001112233", "--from-me", "true"], 7),
             (&["messages", "--instance", "8"], 1),
-            (&["messages", "--since", "2024-08-27T00:05:00Z"], 5),
+            (&["messages", "--since", "2024-08-27T00:05:00Z"], 4),
             (&["messages", "--type", "image"], 1),
             (&["chats", "--unanswered", "true"], 2),
             (&["acks", "--ack", "read", "--instance", "7"], 1),
