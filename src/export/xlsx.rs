@@ -162,7 +162,7 @@ mod tests {
         }
         assert_eq!(Box::new(sink).finish().unwrap(), 0);
         let archive = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
-        let sheets = archive.file_names().filter(|name| name.starts_with("xl/worksheets/sheet")).count();
+        let sheets = archive.file_names().flatten().filter(|name| name.starts_with("xl/worksheets/sheet")).count();
         assert_eq!(sheets, 3);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
     }

@@ -177,7 +177,7 @@ impl Problem {
             Self::ClientNotAllowed => (StatusCode::FORBIDDEN, "client_not_allowed"),
             Self::ExportNotAllowed => (StatusCode::FORBIDDEN, "export_not_allowed"),
             Self::ExportNotReady => (StatusCode::CONFLICT, "export_not_ready"),
-            Self::TooManyExports => (StatusCode::SERVICE_UNAVAILABLE, "too_many_exports"),
+            Self::TooManyExports => (StatusCode::TOO_MANY_REQUESTS, "too_many_exports"),
             Self::ExportDiskLow => (StatusCode::SERVICE_UNAVAILABLE, "export_disk_low"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MediaNotStored(_) => (StatusCode::NOT_FOUND, "media_not_stored"),
@@ -232,6 +232,7 @@ impl Problem {
             }
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
             Self::TooManyRefused(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
+            Self::TooManyExports => response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
             Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))

@@ -70,7 +70,7 @@ fn traffic() -> Vec<Event> {
     events.push(event("7", ack("OUT1", "read"), ARRIVAL));
     events.push(event("7", reaction("OUT1", ANA, json!("👍"), json!(1_724_717_000)), ARRIVAL));
     events.push(event("8", received("THEIRS", json!({"chat_id": LUIS, "from": LUIS, "body": "of eight"})), ARRIVAL));
-    events.push(event("7", b"not an event \xFF".to_vec(), ARRIVAL));
+    events.push(event("7", b"not an event \xFF", ARRIVAL));
     let media = json!({"type": "image", "media_url": "/uploads/a.jpg", "chat_id": LUIS, "from": LUIS});
     events.push(event("7", received("WITHFILE", media), ARRIVAL));
     events
