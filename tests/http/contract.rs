@@ -195,7 +195,7 @@ async fn whatever_the_contract_allows_is_answered_as_it_says() {
             .args(["--config-file", "tests/http/schemathesis.toml", "run"])
             .arg(format!("http://{}/openapi.json", service.api_address))
             .args(["--header", &format!("Authorization: Bearer {}", service.token())])
-            .args(["--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color", "--workers", "2"])
+            .args(["--checks", "all", "--max-examples", "15", "--seed", "1", "--no-color", "--workers", "1"])
             // A stream has no end. It is tested in tests/http/stream.rs.
             .args(["--generation-database", "none", "--exclude-path", "/api/v1/stream"])
             .current_dir(root())
