@@ -326,6 +326,55 @@ ALTER TABLE media
     ALTER COLUMN instance_id SET (n_distinct = 1000),
     ALTER COLUMN state SET (n_distinct = 1000);
 
+-- The persons that were erased. What is left of them are marks, which are keyed hashes: of the persons, of their messages and of
+-- their events, by which what comes again is recognised. A mark of a person has the time of the erasure.
+CREATE TABLE erasures (
+    id          INT8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        TEXT COLLATE "C" NOT NULL UNIQUE,
+    instance_id TEXT COLLATE "C",
+    begun_at    TIMESTAMPTZ NOT NULL,
+    stage       TEXT COLLATE "C" NOT NULL,
+    reached_seq INT8 NOT NULL,
+    until_seq   INT8 NOT NULL,
+    events      INT8 NOT NULL DEFAULT 0,
+    messages    INT8 NOT NULL DEFAULT 0,
+    files       INT8 NOT NULL DEFAULT 0,
+    forwards    TEXT COLLATE "C" NOT NULL DEFAULT '',
+    removed_at  TIMESTAMPTZ,
+    scrubbed_at TIMESTAMPTZ
+);
+CREATE TABLE erasure_keys (
+    id         TEXT COLLATE "C" PRIMARY KEY,
+    key        BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE TABLE erasure_marks (
+    mark       BYTEA PRIMARY KEY,
+    erasure_id INT8 NOT NULL,
+    until      TIMESTAMPTZ
+);
+
+-- The ids of a person while an erasure goes through the ledger.
+CREATE TABLE erasure_ids (
+    erasure_id INT8 NOT NULL,
+    id         TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (erasure_id, id)
+);
+
+-- Objects that are to be removed from the media store unless a file still refers to them.
+CREATE TABLE media_removals (
+    object_key TEXT COLLATE "C" PRIMARY KEY
+);
+
+-- The runs that let go of what is older than what is kept.
+CREATE TABLE retention_runs (
+    id       INT8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    begun_at TIMESTAMPTZ NOT NULL,
+    ended_at TIMESTAMPTZ,
+    events   INT8 NOT NULL DEFAULT 0,
+    files    INT8 NOT NULL DEFAULT 0
+);
+
 -- Indexes.
 --
 -- Each index serves a way to ask. Every event pays for each index that takes its rows, so those on a word leave out the
@@ -421,6 +470,7 @@ CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, me
 -- file came with.
 CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
 
+CREATE INDEX erasure_marks_of ON erasure_marks (erasure_id);
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
 
 -- Views.

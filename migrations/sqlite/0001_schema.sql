@@ -307,6 +307,55 @@ CREATE TABLE forward_failures (
     PRIMARY KEY (forward, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- The persons that were erased. What is left of them are marks, which are keyed hashes: of the persons, of their messages and of
+-- their events, by which what comes again is recognised. A mark of a person has the time of the erasure.
+CREATE TABLE erasures (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    instance_id TEXT,
+    begun_at    TEXT NOT NULL,
+    stage       TEXT NOT NULL,
+    reached_seq INTEGER NOT NULL,
+    until_seq   INTEGER NOT NULL,
+    events      INTEGER NOT NULL DEFAULT 0,
+    messages    INTEGER NOT NULL DEFAULT 0,
+    files       INTEGER NOT NULL DEFAULT 0,
+    forwards    TEXT NOT NULL DEFAULT '',
+    removed_at  TEXT,
+    scrubbed_at TEXT
+) STRICT;
+CREATE TABLE erasure_keys (
+    id         TEXT PRIMARY KEY,
+    key        BLOB NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE erasure_marks (
+    mark       BLOB PRIMARY KEY,
+    erasure_id INTEGER NOT NULL,
+    until      TEXT
+) STRICT, WITHOUT ROWID;
+
+-- The ids of a person while an erasure goes through the ledger.
+CREATE TABLE erasure_ids (
+    erasure_id INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    PRIMARY KEY (erasure_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- Objects that are to be removed from the media store unless a file still refers to them.
+CREATE TABLE media_removals (
+    object_key TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- The runs that let go of what is older than what is kept.
+CREATE TABLE retention_runs (
+    id       INTEGER PRIMARY KEY,
+    begun_at TEXT NOT NULL,
+    ended_at TEXT,
+    events   INTEGER NOT NULL DEFAULT 0,
+    files    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
 -- Indexes.
 --
 -- Each index serves a way to ask. Every event pays for each index that takes its rows, so those on a word leave out the
@@ -395,6 +444,7 @@ CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, me
 -- file came with.
 CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
 
+CREATE INDEX erasure_marks_of ON erasure_marks (erasure_id);
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
 
 -- Views.

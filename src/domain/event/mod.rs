@@ -36,21 +36,29 @@ pub enum EventState {
     Ignored,
     /// The event cannot be used. It is in the ledger only, with the reason.
     Quarantined,
+    /// The event was of a person who was erased. Only its arrival is left.
+    Erased,
+    /// The event is older than what is kept. Only its arrival is left, by which a repeat is recognised.
+    Expired,
 }
 
 impl EventState {
+    pub const ALL: [Self; 5] = [Self::Applied, Self::Ignored, Self::Quarantined, Self::Erased, Self::Expired];
+
     /// Returns the word for the column `state`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Ignored => "ignored",
             Self::Quarantined => "quarantined",
+            Self::Erased => "erased",
+            Self::Expired => "expired",
         }
     }
 
     /// Returns the state that has this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Applied, Self::Ignored, Self::Quarantined].into_iter().find(|state| state.as_str() == word)
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 }
 
@@ -161,6 +169,36 @@ impl Event {
     pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
         let text = BodyText::of(body);
         Document::parse(&text).ok()?.instance_id().ok()?
+    }
+
+    /// Returns what is left of the event of an erased person: `row` stands for the SHA-256 of its body.
+    pub fn erased(&self, row: [u8; 32]) -> Self {
+        Self { body_sha256: row, ..self.without_content(EventState::Erased) }
+    }
+
+    /// Returns what is left of an event that is older than what is kept.
+    pub fn expired(&self) -> Self {
+        self.without_content(EventState::Expired)
+    }
+
+    fn without_content(&self, state: EventState) -> Self {
+        let subject = EventSubject::default();
+        Self {
+            instance_id: self.instance_id.clone(),
+            mismatched_instance: None,
+            body: vec![],
+            body_sha256: self.body_sha256,
+            received_at: self.received_at,
+            signed: self.signed,
+            forwarded: self.forwarded,
+            interpretation: Interpretation { subject, state, reason: None, effect: Effect::Nothing },
+        }
+    }
+
+    /// Returns the body, or `None` if only the arrival of the event is left.
+    pub fn kept_body(&self) -> Option<&[u8]> {
+        let is_left = !matches!(self.interpretation.state, EventState::Erased | EventState::Expired);
+        is_left.then_some(&self.body)
     }
 
     /// Returns the event as quarantined with `reason`, for a store that can hold its bytes but not its interpretation.
