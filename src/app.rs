@@ -14,9 +14,11 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::backup::BackupPlace;
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
+use crate::erasure::{self, Eraser};
 use crate::forward::{self, ForwardParts, Forwarder};
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::api::media_files::MediaFiles;
@@ -42,6 +44,7 @@ use crate::media::{self, MediaCapacity};
 use domain::access::ticket::TicketKey;
 use domain::instance::InstanceId;
 use domain::media::RetryPolicy;
+use domain::retention::RetentionPolicy;
 use platform::clock::Clock;
 use platform::disk::Disk;
 use platform::meters::Meters;
@@ -108,6 +111,7 @@ impl Application {
         };
         let tickets = TicketKey::new(ticket_key);
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
+        let erased_blobs = blobs.clone();
         let downloads = config.media.downloads > 0;
         let capacity = downloads.then(|| Arc::new(media_capacity(config, &blobs)));
         let stop = StopTokens::new();
@@ -144,6 +148,7 @@ impl Application {
             ingest,
             clock: clock.clone(),
             keyring: config.keyring.clone(),
+            retention: config.retention.clone(),
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: proxies.clone(),
             allow_from: config.webhook_allow_from.clone(),
@@ -195,7 +200,13 @@ impl Application {
             committed: listeners.commits.subscribe(),
         };
         let forwarder = forward::start(parts, first.clone())?;
-        let background = background(streams, listeners, clock, store.clone(), first);
+        let eraser = Eraser {
+            store: store.clone(),
+            blobs: erased_blobs,
+            backups: Arc::new(backup_places(config)),
+            clock: clock.clone(),
+        };
+        let background = background(streams, listeners, (eraser, config.retention.clone()), first);
         Ok(Self { listening, writer, media, forwarder, _background: background, _replayer: replayer, store, stop })
     }
 
@@ -246,10 +257,10 @@ impl Application {
 fn background(
     streams: Arc<Streams>,
     listeners: ingest::CommitListeners,
-    clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
+    (eraser, retention): (Eraser, RetentionPolicy),
     stop: &CancellationToken,
 ) -> JoinSet<()> {
+    let (clock, store) = (eraser.clock.clone(), eraser.store.clone());
     let ingest::CommitListeners { committed, meters, summary, .. } = listeners;
     let mut tasks = JoinSet::new();
     let watch = move || streams.clone().watch(committed.clone());
@@ -259,6 +270,10 @@ fn background(
     tasks.spawn(supervisor::keep_until("tally of what is stored", stop.clone(), log));
     let mover = move || ingest::move_messages(store.clone());
     tasks.spawn(supervisor::keep_until("mover of messages", stop.clone(), mover));
+    let erasing = eraser.clone();
+    tasks.spawn(supervisor::keep_until("eraser", stop.clone(), move || erasing.clone().run()));
+    let nightly = move || erasure::retention::nightly(eraser.clone(), retention.clone());
+    tasks.spawn(supervisor::keep_until("retention", stop.clone(), nightly));
     tasks
 }
 
@@ -288,6 +303,12 @@ fn media_capacity(config: &Config, blobs: &Blobs) -> MediaCapacity {
         config.media.min_free,
         config.media.quota,
     )
+}
+
+/// Returns the places with backups that learn of erasures. One that cannot be used is left to the commands, which say why.
+fn backup_places(config: &Config) -> Vec<BackupPlace> {
+    let places = config.backup_to.iter().map(|location| BackupPlace::create(location, &config.media.s3));
+    places.filter_map(|place| place.inspect_err(|error| warn!(%error, "a place with backups cannot be used")).ok()).collect()
 }
 
 /// Returns the gateway to ask for failed deliveries and the accounts to ask for, unless that is switched off.

@@ -9,6 +9,7 @@ pub mod blob;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod erasure;
 pub mod forward;
 pub mod gateway;
 pub mod http;

@@ -14,7 +14,7 @@ use super::transfer::{copy_object, process_each};
 use super::{BackupError, BackupStep, Progress};
 use domain::media::object_key::ObjectKey;
 use platform::clock::Clock;
-use store::{Copied, Database, Programs, StoredObject};
+use store::{Copied, Database, ErasureExport, Programs, StoredObject};
 
 /// A request for a backup.
 pub struct BackupOrder<'o> {
@@ -23,6 +23,8 @@ pub struct BackupOrder<'o> {
     /// The media store of the service.
     pub media: &'o FileStore,
     pub place: &'o BackupPlace,
+    /// The erasures that the database knows of.
+    pub erasures: &'o ErasureExport,
     /// A folder for temporary files.
     pub spool: &'o Path,
     /// The number of complete backups to keep. Without it, all are kept.
@@ -69,6 +71,7 @@ pub async fn create(order: &BackupOrder<'_>, progress: Progress<'_>) -> Result<C
             return Err(error);
         }
     };
+    place.write_erasures(order.erasures).await?;
     let pruned = match order.keep {
         None => Ok(PrunedBackups::default()),
         Some(keep) => place.prune(keep).await.map(|(backups, files)| PrunedBackups { backups, files }),

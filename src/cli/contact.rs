@@ -95,7 +95,7 @@ pub(super) struct PairArgs {
 }
 
 /// Reads the id of a person, or a phone number as people write it.
-fn person(text: &str) -> Result<String, String> {
+pub(super) fn person(text: &str) -> Result<String, String> {
     let expected = || "expected a phone number, or an id that ends in @c.us or @lid".to_owned();
     chat(text).ok().filter(|id| chat_id::is_person(id)).ok_or_else(expected)
 }

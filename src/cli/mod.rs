@@ -21,6 +21,7 @@ mod check_config;
 mod completions;
 mod contact;
 mod doctor;
+pub(crate) mod erase;
 mod forward;
 mod gateway;
 mod healthcheck;
@@ -29,6 +30,7 @@ mod media;
 mod migrate;
 mod openapi;
 mod rebuild;
+mod retention;
 mod send;
 mod serve;
 mod simulate;
@@ -103,6 +105,15 @@ enum Command {
         #[command(subcommand)]
         command: contact::ContactCommand,
     },
+    /// Erase a person, list erasures, and remove what is left of them in the files of the database
+    #[command(after_help = "Example:\n  buzon erase person 573001112233")]
+    Erase {
+        #[command(subcommand)]
+        command: erase::EraseCommand,
+    },
+    /// Show what is older than what is kept, and remove it
+    #[command(after_help = "Example:\n  buzon retention")]
+    Retention(retention::RetentionArgs),
     /// Make a cell, which is one of several databases of buzon, for more than one writer
     #[command(after_help = "Example:\n  buzon cell init sales")]
     Cell {
@@ -230,6 +241,8 @@ pub fn run() -> ExitCode {
         Command::Gateway { command } => gateway::run(command),
         Command::Forward { command } => forward::run(command),
         Command::Contact { command } => contact::run(command),
+        Command::Erase { command } => erase::run(command),
+        Command::Retention(arguments) => retention::run(arguments),
         Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
         Command::Openapi => openapi::run(),

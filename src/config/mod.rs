@@ -15,7 +15,9 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use domain::access::signature::{Keyring, Secret};
+use crate::blob::BlobLocation;
 use domain::instance::InstanceId;
+use domain::retention::RetentionPolicy;
 use domain::time::zone::Zone;
 use platform::outbound::plain_url;
 use store::Database;
@@ -26,6 +28,7 @@ mod gateway;
 mod keys;
 mod media;
 mod placeholder;
+mod retention;
 mod sources;
 
 pub use forwards::ForwardConfig;
@@ -80,6 +83,10 @@ pub struct Config {
     pub media: MediaConfig,
     /// The receivers that events are handed on to.
     pub forwards: Vec<ForwardConfig>,
+    /// How long messages and files are kept.
+    pub retention: RetentionPolicy,
+    /// The places with backups that learn of erasures.
+    pub backup_to: Vec<BlobLocation>,
     /// The levels that are logged, by the module that writes.
     pub log: Targets,
     pub secret_places: SecretPlaces,
@@ -162,6 +169,8 @@ impl Config {
             gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
             forwards: sources.forwards().iter().map(|entry| entry.forward.clone()).collect(),
+            retention: retention::policy(sources)?,
+            backup_to: sources.parsed("backup_to", retention::backup_places)?.unwrap_or_default(),
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
             secret_places: sources.secret_places(),

@@ -95,6 +95,32 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
     Ok(Swept { unfinished, orphans, foreign: false })
 }
 
+/// Deletes an object at once if no row refers to it, however new it is. Returns whether that is decided: not while another
+/// process holds the object.
+///
+/// # Errors
+/// If the store or the database does not answer.
+pub async fn remove_unreferenced(
+    store: &dyn Store,
+    blobs: &Blobs,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<bool, SweepError> {
+    let until = now + LOCKED_FOR;
+    if !store.lock_object(key, now, until).await? {
+        return Ok(false);
+    }
+    let deleted = async {
+        if !store.objects_without_row(std::slice::from_ref(key)).await?.is_empty() {
+            blobs.delete(key).await?;
+        }
+        Ok::<_, SweepError>(())
+    };
+    let deleted = deleted.await;
+    store.unlock_object(key, until).await?;
+    deleted.map(|()| true)
+}
+
 /// Deletes an object unless a job is putting it again.
 async fn remove(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, now: Timestamp) -> Result<bool, SweepError> {
     let until = now + LOCKED_FOR;

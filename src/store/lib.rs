@@ -39,6 +39,11 @@ pub use read::messages::filter::MessageFilter;
 pub use read::messages::{MessageDetail, MessageReport};
 pub use read::reactions::ReactionFilter;
 pub use read::statistics::StatisticsFilter;
+pub use write::erasure::retention::{Overdue, OverdueQuery, RetentionStore};
+pub use write::erasure::{
+    ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage, ErasureStore, ExportedErasure,
+    SuspectedEvent, UnfinishedErasure,
+};
 pub use write::events::EventStore;
 pub use write::forwards::{
     AckOwner, FailureState, ForwardClaim, ForwardCounts, ForwardFailure, ForwardReport, ForwardSave, ForwardSignal,
@@ -57,6 +62,8 @@ use read::Queries;
 #[async_trait]
 pub trait Store:
     EventStore
+    + ErasureStore
+    + RetentionStore
     + ForwardStore
     + MediaStore
     + MediaReports

@@ -98,7 +98,7 @@ impl ForwardFilter {
         match EventState::parse(&head.state) {
             Some(EventState::Applied | EventState::Ignored) => true,
             Some(EventState::Quarantined) => self.quarantined && !is_forged(),
-            None => false,
+            Some(EventState::Erased | EventState::Expired) | None => false,
         }
     }
 }

@@ -140,7 +140,7 @@ pub struct EventParameters {
 }
 
 fn state<'de, D: Deserializer<'de>>(value: D) -> Result<Option<EventState>, D::Error> {
-    parsed(value, |text| EventState::parse(text).ok_or("expected applied, ignored or quarantined"))
+    parsed(value, |text| EventState::parse(text).ok_or("expected applied, ignored, quarantined, erased or expired"))
 }
 
 /// `GET /api/v1/events`

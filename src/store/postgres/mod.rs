@@ -44,7 +44,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 27] = [
     MIGRATIONS_TABLE,
     "api_tokens",
     "chat_aliases",
@@ -53,6 +53,10 @@ const TABLES: [&str; 21] = [
     "chat_moves",
     "chat_names",
     "chats",
+    "erasure_ids",
+    "erasure_keys",
+    "erasure_marks",
+    "erasures",
     "events",
     "forward_failures",
     "forwards",
@@ -60,11 +64,13 @@ const TABLES: [&str; 21] = [
     "ledger_clock",
     "media",
     "media_object_locks",
+    "media_removals",
     "message_acks",
     "message_reactions",
     "message_search",
     "messages",
     "responses",
+    "retention_runs",
     "time_zone_offsets",
 ];
 
