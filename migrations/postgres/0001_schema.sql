@@ -260,8 +260,27 @@ CREATE TABLE api_tokens (
     created_at   TIMESTAMPTZ NOT NULL,
     expires_at   TIMESTAMPTZ,
     revoked_at   TIMESTAMPTZ,
-    last_used_at TIMESTAMPTZ
+    last_used_at TIMESTAMPTZ,
+    can_export   BOOLEAN     NOT NULL DEFAULT false
 );
+
+-- The exports and erasures: who did what, and when. Persons are named by pseudonyms alone.
+CREATE TABLE audit (
+    seq          INT8        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           TIMESTAMPTZ NOT NULL,
+    actor        TEXT        COLLATE "C" NOT NULL,
+    action       TEXT        COLLATE "C" NOT NULL,
+    subject_hmac TEXT        COLLATE "C",
+    detail       TEXT        COLLATE "C"
+);
+
+-- The secret keys of pseudonyms, one for each purpose. Two random UUIDs have 244 random bits.
+CREATE TABLE pseudonym_keys (
+    purpose TEXT  COLLATE "C" PRIMARY KEY,
+    secret  BYTEA NOT NULL
+);
+INSERT INTO pseudonym_keys (purpose, secret)
+VALUES ('audit', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
 
 -- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
 -- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the

@@ -263,8 +263,26 @@ CREATE TABLE api_tokens (
     created_at   TEXT    NOT NULL,
     expires_at   TEXT,
     revoked_at   TEXT,
-    last_used_at TEXT
+    last_used_at TEXT,
+    can_export   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- The exports and erasures: who did what, and when. Persons are named by pseudonyms alone.
+CREATE TABLE audit (
+    seq          INTEGER PRIMARY KEY,
+    at           TEXT    NOT NULL,
+    actor        TEXT    NOT NULL,
+    action       TEXT    NOT NULL,
+    subject_hmac TEXT,
+    detail       TEXT
+) STRICT;
+
+-- The secret keys of pseudonyms, one for each purpose.
+CREATE TABLE pseudonym_keys (
+    purpose TEXT PRIMARY KEY,
+    secret  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO pseudonym_keys (purpose, secret) VALUES ('audit', randomblob(32));
 
 -- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
 -- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the

@@ -101,7 +101,7 @@ pub(super) fn person(text: &str) -> Result<String, String> {
 }
 
 /// Reads the id of a chat, or a phone number as people write it.
-fn chat(text: &str) -> Result<String, String> {
+pub(super) fn chat(text: &str) -> Result<String, String> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let is_number = !digits.is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
     let id = if is_number { chat_id::of_number(&digits) } else { chat_id::canonical(text.to_owned()) };

@@ -15,6 +15,7 @@ use crate::telemetry;
 use platform::terminal::{self, escaped};
 use store::{CellError, CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
 
+mod audit;
 mod backup;
 mod cell;
 mod check_config;
@@ -126,6 +127,9 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Show who exported or erased what, and when
+    #[command(after_help = "Example:\n  buzon audit --about 573001112233")]
+    Audit(audit::AuditArgs),
     /// Print the contract of the read API (OpenAPI 3.1), from which programs can generate clients
     #[command(after_help = "Example:\n  buzon openapi > openapi.json")]
     Openapi,
@@ -245,6 +249,7 @@ pub fn run() -> ExitCode {
         Command::Retention(arguments) => retention::run(arguments),
         Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),

@@ -21,6 +21,7 @@ mod sqlite;
 mod write;
 
 pub use admin::adhoc::{QueryError, QueryPart, Session, Value, ask};
+pub use admin::audit::AuditStore;
 pub use admin::cells::{CellError, CellName, NewCell};
 pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Programs, StoredObject};
 pub use admin::examination::{Examination, Trigger};
@@ -61,7 +62,8 @@ use read::Queries;
 /// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
 #[async_trait]
 pub trait Store:
-    EventStore
+    AuditStore
+    + EventStore
     + ErasureStore
     + RetentionStore
     + ForwardStore

@@ -74,11 +74,6 @@ impl MarkKey {
         self.hash("row", &[&hex::encode(sha256)])
     }
 
-    /// Returns the pseudonym of a person in reports and in the audit.
-    pub fn pseudonym(&self, id: &str) -> Mark {
-        self.mark("pseudonym", &[id])
-    }
-
     fn mark(&self, kind: &str, parts: &[&str]) -> Mark {
         let hash = self.hash(kind, parts);
         Mark::from_slice(&hash[..Mark::BYTES]).expect("a hash is longer than a mark")
@@ -197,7 +192,7 @@ mod tests {
     fn marks_of_different_kinds_and_keys_differ() {
         let (key, other) = (key(), MarkKey { id: "b".to_owned(), key: vec![8; 32] });
         let in_all = MessageKey { instance_id: instance("*"), id: ANA.to_owned() };
-        let marks = [key.person(None, ANA), key.id(ANA), key.message(&in_all), key.pseudonym(ANA), other.id(ANA)];
+        let marks = [key.person(None, ANA), key.id(ANA), key.message(&in_all), other.id(ANA)];
         for (at, mark) in marks.iter().enumerate() {
             assert!(!marks[at + 1..].contains(mark), "{at}");
         }

@@ -1,6 +1,7 @@
 //! Administration of a database: its schema, copies, roles, tokens and time zone, and queries by hand.
 
 pub(crate) mod adhoc;
+pub(crate) mod audit;
 pub(crate) mod cells;
 pub(crate) mod copies;
 pub(crate) mod examination;

@@ -44,9 +44,10 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 29] = [
     MIGRATIONS_TABLE,
     "api_tokens",
+    "audit",
     "chat_aliases",
     "chat_links",
     "chat_links_owner",
@@ -69,6 +70,7 @@ const TABLES: [&str; 27] = [
     "message_reactions",
     "message_search",
     "messages",
+    "pseudonym_keys",
     "responses",
     "retention_runs",
     "time_zone_offsets",

@@ -1,6 +1,7 @@
 //! Opening, examining and maintaining a database, and what people do with it beside the service.
 
 mod adhoc;
+mod audit;
 mod checkpoints;
 mod documented;
 mod examination;

@@ -46,6 +46,7 @@ pub async fn token_until(world: &World, instances: &[&str], expires_at: Option<T
         scope: if instances.is_empty() { Scope::All } else { Scope::Instances(ids.collect()) },
         created_at: SystemClock.now(),
         expires_at,
+        can_export: false,
     };
     let store = open_beside_server(world).await;
     let id = store.create_token(&new).await.expect("the store answers").expect("no other has its name");

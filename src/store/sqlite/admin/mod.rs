@@ -1,6 +1,7 @@
 //! The statements of `store/admin` on this database.
 
 pub(crate) mod adhoc;
+pub(crate) mod audit;
 pub(crate) mod copies;
 pub(crate) mod examination;
 pub(crate) mod tokens;
