@@ -308,7 +308,9 @@ fn media_capacity(config: &Config, blobs: &Blobs) -> MediaCapacity {
 /// Returns the places with backups that learn of erasures. One that cannot be used is left to the commands, which say why.
 fn backup_places(config: &Config) -> Vec<BackupPlace> {
     let places = config.backup_to.iter().map(|location| BackupPlace::create(location, &config.media.s3));
-    places.filter_map(|place| place.inspect_err(|error| warn!(%error, "a place with backups cannot be used")).ok()).collect()
+    places
+        .filter_map(|place| place.inspect_err(|error| warn!(%error, "a place with backups cannot be used")).ok())
+        .collect()
 }
 
 /// Returns the gateway to ask for failed deliveries and the accounts to ask for, unless that is switched off.

@@ -12,6 +12,7 @@ use crate::blob::BlobError;
 use domain::erasure::marks::{Mark, MarkKey};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
+use platform::private_folder;
 use store::{ErasureExport, ExportedErasure};
 
 /// The group and the name of the file. A backup has the form of a time for its name, which this has not.
@@ -47,7 +48,8 @@ struct ListedErasure {
 impl From<&ErasureExport> for ErasureList {
     fn from(export: &ErasureExport) -> Self {
         let erasure = |it: &ExportedErasure| {
-            let person = |(mark, until): &(Mark, Option<Timestamp>)| until.map(|until| (mark.to_hex(), until.to_rfc3339()));
+            let person =
+                |(mark, until): &(Mark, Option<Timestamp>)| until.map(|until| (mark.to_hex(), until.to_rfc3339()));
             let listed = ListedErasure {
                 instance_id: it.instance_id.as_ref().map(|id| id.as_str().to_owned()),
                 begun_at: it.begun_at.to_rfc3339(),
@@ -104,6 +106,9 @@ impl BackupPlace {
         let list = to_raw_value(&list).map_err(std::io::Error::from)?;
         let sealed = SealedList { sha256: hex::encode(Sha256::digest(list.get())), list };
         let text = serde_json::to_vec(&sealed).map_err(std::io::Error::from)?;
+        if let Some(folder) = self.store.folder() {
+            private_folder::make(&folder.join(GROUP))?;
+        }
         self.store.write(GROUP, FILE, text.into()).await.map_err(|error| self.error(error))
     }
 

@@ -17,7 +17,7 @@ use crate::blob::BlobLocation;
 use crate::config::{Config, data_dir};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal;
-use store::{ErasureExport, Programs};
+use store::Programs;
 
 /// The number of files of a long list that are shown.
 const SHOWN: usize = 10;
@@ -177,10 +177,9 @@ async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, program
     // Started in a wrong folder, the command must not create anything.
     store::present(&config.database)?;
     data_dir::prepare(&config.data_dir)?;
-    let erasures = erasures(config).await?;
     let order = BackupOrder {
         database: &config.database,
-        erasures: Some(&erasures),
+        allow_managed_pg: config.allow_managed_pg,
         programs,
         media: &FileStore::open(&config.media.location, &config.media.s3)?,
         place: &BackupPlace::create(to, &config.media.s3)?,
@@ -215,14 +214,6 @@ async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, program
         writeln!(out, "removed {} media files that no backup needs any more", pruned.files)?;
     }
     Ok(())
-}
-
-/// Returns the erasures that the database knows of.
-async fn erasures(config: &Config) -> anyhow::Result<ErasureExport> {
-    let store = open_beside(config).await?;
-    let erasures = store.export_erasures().await?;
-    store.close().await;
-    Ok(erasures)
 }
 
 /// Warns on stderr, because timers send that to the owner.
@@ -276,7 +267,7 @@ async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> any
 }
 
 fn report_restored(config: &Config, restored: &RestoredBackup, take_over: bool) -> anyhow::Result<()> {
-    let RestoredBackup { name, manifest, skipped } = restored;
+    let RestoredBackup { name, manifest, skipped, .. } = restored;
     let mut out = terminal::stdout();
     writeln!(
         out,

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Subcommand;
+use serde_json::json;
 
 use super::contact::person;
 use super::{CommonArgs, WrongUse, block_on, open_beside};
 use crate::backup::BackupPlace;
 use crate::blob::Blobs;
 use crate::config::{Config, data_dir};
-use crate::erasure::person::{Person, Rehearsal};
+use crate::erasure::person::{ErasedPerson, ErasureRehearsal};
 use crate::erasure::{EraseError, Eraser};
+use domain::audit::{AuditActor, AuditedDeed};
 use domain::erasure::marks::MarkKey;
 use domain::instance::InstanceId;
 use platform::clock::{Clock, SystemClock};
@@ -71,16 +73,14 @@ pub(super) fn run(command: EraseCommand) -> anyhow::Result<()> {
             EraseCommand::Person { person, instance, include_guesses, yes, settings } => {
                 let config = settings.start()?;
                 let store = open_beside(&config).await?;
-                let person = Person::find(&*store, &person, instance, include_guesses).await?;
+                let person = ErasedPerson::find(&*store, &person, instance, include_guesses).await?;
                 match yes {
                     None => rehearse(&*store, &person).await,
                     Some(code) => erase(&config, store, &person, &code).await,
                 }
             }
             EraseCommand::List { settings } => list(&*open_beside(&settings.start()?).await?).await,
-            EraseCommand::Record { number, settings } => {
-                record(&*open_beside(&settings.start()?).await?, number).await
-            }
+            EraseCommand::Record { number, settings } => record(&*open_beside(&settings.start()?).await?, number).await,
             EraseCommand::Scrub { settings } => scrub(&*open_beside(&settings.start()?).await?).await,
         }
     })
@@ -98,7 +98,7 @@ fn backups(config: &Config) -> anyhow::Result<Vec<BackupPlace>> {
     Ok(places.collect::<Result<_, _>>()?)
 }
 
-async fn rehearse(store: &dyn Store, person: &Person) -> anyhow::Result<()> {
+async fn rehearse(store: &dyn Store, person: &ErasedPerson) -> anyhow::Result<()> {
     let rehearsal = person.rehearse(store).await?;
     let mut out = terminal::stdout();
     writeln!(out, "The person has these ids:")?;
@@ -108,7 +108,7 @@ async fn rehearse(store: &dyn Store, person: &Person) -> anyhow::Result<()> {
     for id in &person.guesses {
         writeln!(out, "  left out: {}, which only a quote connects; --include-guesses takes it in", escaped(id))?;
     }
-    let Rehearsal { events, messages, reactions, acks, unusable, oldest, newest, named_by_others } = rehearsal;
+    let ErasureRehearsal { events, messages, reactions, acks, unusable, oldest, newest, named_by_others } = rehearsal;
     writeln!(
         out,
         "These go: {events} events of {messages} messages, among them {reactions} reactions, {acks} acks and {unusable} that \
@@ -130,7 +130,7 @@ async fn rehearse(store: &dyn Store, person: &Person) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn erase(config: &Config, store: Arc<dyn Store>, person: &Person, code: &str) -> anyhow::Result<()> {
+async fn erase(config: &Config, store: Arc<dyn Store>, person: &ErasedPerson, code: &str) -> anyhow::Result<()> {
     if code != person.code() {
         return Err(WrongUse("that is not the code of the rehearsal; run the command without --yes".to_owned()).into());
     }
@@ -144,21 +144,41 @@ async fn erase(config: &Config, store: Arc<dyn Store>, person: &Person, code: &s
         new_key: MarkKey { id: key_id, key: random::bytes::<KEY_BYTES>()?.to_vec() },
     };
     let number = eraser.store.begin_erasure(&order).await?;
+    let subject = person.ids.keys().next().map(String::as_str).unwrap_or_default();
+    let deed = AuditedDeed {
+        at: order.at,
+        actor: AuditActor::Command,
+        action: "erase person".to_owned(),
+        subject_hmac: Some(eraser.store.audit_pseudonym(subject).await?),
+        detail: json!({"erasure": number, "instance": person.instance_id.as_ref().map(InstanceId::as_str)}),
+    };
+    eraser.store.audit(&deed).await?;
     match eraser.finish().await {
         Ok(()) => {}
         Err(EraseError::Backup(error)) => {
-            bail!("erasure {number} is pending: a place with backups does not learn of it: {error}; the service goes on trying")
+            bail!(
+                "erasure {number} is pending: a place with backups does not learn of it: {error}; the service goes on trying"
+            )
         }
         Err(error) => {
-            bail!("erasure {number} has begun, and has not ended: {error}; the service goes on with it, or buzon erase list does")
+            bail!(
+                "erasure {number} has begun, and has not ended: {error}; the service goes on with it, or buzon erase list does"
+            )
         }
     }
     let reports = eraser.store.erasures().await?;
     let mut out = terminal::stdout();
     if let Some(report) = reports.iter().find(|it| it.id == number) {
-        writeln!(out, "erasure {number} has ended: {} events, {} messages, {} files", report.events, report.messages, report.files)?;
+        writeln!(
+            out,
+            "erasure {number} has ended: {} events, {} messages, {} files",
+            report.events, report.messages, report.files
+        )?;
         if report.scrubbed_at.is_none() {
-            writeln!(out, "The rows are gone. Their pages are used again in time; buzon erase scrub removes what is left now.")?;
+            writeln!(
+                out,
+                "The rows are gone. Their pages are used again in time; buzon erase scrub removes what is left now."
+            )?;
         }
     }
     Ok(())
@@ -184,7 +204,8 @@ async fn record(store: &dyn Store, number: i64) -> anyhow::Result<()> {
     let Some(report) = store.erasures().await?.into_iter().find(|it| it.id == number) else {
         return Err(WrongUse(format!("there is no erasure {number}")).into());
     };
-    let at = |time: Option<domain::time::timestamp::Timestamp>| time.map_or("not yet".to_owned(), |time| time.to_rfc3339());
+    let at =
+        |time: Option<domain::time::timestamp::Timestamp>| time.map_or("not yet".to_owned(), |time| time.to_rfc3339());
     let mut out = terminal::stdout();
     writeln!(out, "erasure    {} ({})", report.id, report.name)?;
     writeln!(out, "instance   {}", report.instance_id.as_ref().map_or("all", InstanceId::as_str))?;
@@ -206,7 +227,9 @@ async fn record(store: &dyn Store, number: i64) -> anyhow::Result<()> {
 }
 
 async fn scrub(store: &dyn Store) -> anyhow::Result<()> {
-    terminal::tell("the tables are being written anew; events are answered 503 meanwhile, and the gateway repeats them");
+    terminal::tell(
+        "the tables are being written anew; events are answered 503 meanwhile, and the gateway repeats them",
+    );
     store.scrub().await?;
     store.note_scrubbed(SystemClock.now()).await?;
     writeln!(terminal::stdout(), "nothing of what was removed is left in the tables")?;

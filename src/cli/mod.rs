@@ -7,13 +7,11 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::backup::BackupError;
-use crate::blob::BlobError;
 use crate::config::exposure::{self, Exposure};
 use crate::config::{Config, ConfigError, Flags, SettingSources};
 use crate::telemetry;
 use platform::terminal::{self, escaped};
-use store::{CellError, CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
+use store::{OpenMode, Options, Pending, Store};
 
 mod audit;
 mod backup;
@@ -23,6 +21,7 @@ mod completions;
 mod contact;
 mod doctor;
 pub(crate) mod erase;
+mod exit;
 mod forward;
 mod gateway;
 mod healthcheck;
@@ -265,7 +264,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::say(&escaped(&one_line(&format!("buzon: {error:#}"))));
-            ExitCode::from(exit_code(&error))
+            ExitCode::from(exit::code(&error))
         }
     };
     telemetry::finish();
@@ -319,40 +318,6 @@ fn one_line(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<QueryError>() {
-        Some(QueryError::Stopped) => 130,
-        Some(QueryError::NotReading(_)) => 2,
-        _ if is_wrong_use(error) => 2,
-        _ => 1,
-    }
-}
-
-/// Returns whether another setting or argument would help, rather than a retry.
-fn is_wrong_use(error: &anyhow::Error) -> bool {
-    let by_setting = |error: &OpenError| match error {
-        OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),
-        OpenError::Migration(_) | OpenError::Held { .. } => false,
-        _ => true,
-    };
-    let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
-    let backup = |error: &BackupError| match error {
-        BackupError::Useless(_) | BackupError::Copy(CopyError::Useless(_)) => true,
-        BackupError::Copy(CopyError::Open(error)) => by_setting(error),
-        BackupError::Blob { error, .. } => useless(error),
-        _ => false,
-    };
-    error.is::<ConfigError>()
-        || error.is::<WrongUse>()
-        || error.downcast_ref::<ReaderError>().is_some_and(ReaderError::is_wrong_use)
-        || error.downcast_ref::<BackupError>().is_some_and(backup)
-        || error.downcast_ref::<BlobError>().is_some_and(useless)
-        || error.downcast_ref::<OpenError>().is_some_and(by_setting)
-        || error
-            .downcast_ref::<CellError>()
-            .is_some_and(|error| !matches!(error, CellError::Open(error) if !by_setting(error)))
-}
 
 #[cfg(test)]
 mod tests {

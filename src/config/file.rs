@@ -31,7 +31,7 @@ pub(super) struct ConfigFile {
 /// An instance with the text of its secrets.
 pub(super) struct InstanceEntry {
     pub(super) instance: ConfiguredInstance,
-    /// How long its messages and files are kept, if it says so itself.
+    /// The periods for which its messages and files are kept, if it says so itself.
     pub(super) periods: Periods,
     pub(super) secrets: Vec<String>,
     /// Its token at the gateway.

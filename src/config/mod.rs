@@ -14,8 +14,8 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-use domain::access::signature::{Keyring, Secret};
 use crate::blob::BlobLocation;
+use domain::access::signature::{Keyring, Secret};
 use domain::instance::InstanceId;
 use domain::retention::RetentionPolicy;
 use domain::time::zone::Zone;
@@ -83,7 +83,7 @@ pub struct Config {
     pub media: MediaConfig,
     /// The receivers that events are handed on to.
     pub forwards: Vec<ForwardConfig>,
-    /// How long messages and files are kept.
+    /// The periods for which messages and files are kept.
     pub retention: RetentionPolicy,
     /// The places with backups that learn of erasures.
     pub backup_to: Vec<BlobLocation>,

@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 use super::{ConfigError, SettingSources};
 use crate::blob::BlobLocation;
-use domain::retention::{InvalidPeriod, Periods, RetentionPolicy, period};
+use domain::retention::{InvalidRetention, Periods, RetentionPolicy, period};
 
 /// Reads how long messages and files are kept.
 pub(super) fn policy(sources: &SettingSources) -> Result<RetentionPolicy, ConfigError> {
@@ -22,7 +22,7 @@ pub(super) fn periods(fields: &mut Table) -> Result<Periods, String> {
     let mut read = |field: &str| match fields.remove(field) {
         None => Ok(None),
         Some(Value::String(text)) => period(&text).map(Some).map_err(|error| format!("{field}: {error}")),
-        Some(_) => Err(format!("{field}: {InvalidPeriod}")),
+        Some(_) => Err(format!("{field}: {InvalidRetention}")),
     };
     Ok(Periods { messages: read("retention_messages")?, media: read("retention_media")? })
 }

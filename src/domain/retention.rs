@@ -1,4 +1,4 @@
-//! How long messages and files are kept. A message and its events have one period, because a message without its events cannot
+//! Periods for which messages and files are kept. A message and its events have one period, because a message without its events cannot
 //! be worked out again. What has expired leaves its arrival for a while, so that a repeat is not taken for today's message.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::event::{Effect, Event};
 use crate::instance::InstanceId;
-use crate::time::timestamp::Timestamp;
 
 /// The shortest period of files. The gateway repeats what it could not deliver for days.
 pub const SHORTEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -31,7 +30,7 @@ pub struct RetentionPolicy {
 /// Text that is no usable period.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a period such as 90d, 18m or 2y, of at least 7 days and at most 100 years")]
-pub struct InvalidPeriod;
+pub struct InvalidRetention;
 
 impl RetentionPolicy {
     /// Returns whether everything is kept.
@@ -65,26 +64,27 @@ impl RetentionPolicy {
 /// Reads a period of days, weeks, months of 30 days or years of 365.
 ///
 /// # Errors
-/// [`InvalidPeriod`] for any other text, and for less than [`SHORTEST`].
-pub fn period(text: &str) -> Result<Duration, InvalidPeriod> {
+/// [`InvalidRetention`] for any other text, and for less than [`SHORTEST`].
+pub fn period(text: &str) -> Result<Duration, InvalidRetention> {
     const DAY: u64 = 24 * 60 * 60;
-    let unit = text.chars().last().ok_or(InvalidPeriod)?;
+    let unit = text.chars().last().ok_or(InvalidRetention)?;
     let days = match unit {
         'd' => 1,
         'w' => 7,
         'm' => 30,
         'y' => 365,
-        _ => return Err(InvalidPeriod),
+        _ => return Err(InvalidRetention),
     };
-    let count: u32 = text[..text.len() - 1].parse().map_err(|_| InvalidPeriod)?;
+    let count: u32 = text[..text.len() - 1].parse().map_err(|_| InvalidRetention)?;
     let period = Duration::from_secs(u64::from(count) * days * DAY);
     let longest = Duration::from_secs(100 * 365 * DAY);
-    (SHORTEST..=longest).contains(&period).then_some(period).ok_or(InvalidPeriod)
+    (SHORTEST..=longest).contains(&period).then_some(period).ok_or(InvalidRetention)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::timestamp::Timestamp;
 
     #[test]
     fn a_period_has_a_number_and_a_unit_and_at_least_a_week() {
@@ -95,7 +95,7 @@ mod tests {
             assert_eq!(days(text).ok(), expected, "{text}");
         }
         for text in ["", "d", "6d", "1", "90", "-7d", "2 y", "1h", "200y", "7é"] {
-            assert_eq!(days(text), Err(InvalidPeriod), "{text}");
+            assert_eq!(days(text), Err(InvalidRetention), "{text}");
         }
     }
 

@@ -15,9 +15,7 @@ use domain::erasure::EventTraces;
 use domain::event::Event;
 use domain::message::MessageKey;
 use platform::clock::Clock;
-use store::{
-    ErasurePiece, ErasureScan, ErasureStage, ErasureStore, Store, StoreError, SuspectedEvent, UnfinishedErasure,
-};
+use store::{ErasurePiece, ErasureScan, ErasureStage, Store, StoreError, SuspectedEvent, UnfinishedErasure};
 
 pub mod person;
 pub mod retention;
@@ -30,6 +28,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The pause after a place with backups did not answer, and the number of objects that are removed at once.
 const BACKUP_PAUSE: Duration = Duration::from_secs(60);
 const OBJECTS: u32 = 100;
+/// The pause while another process holds an object that is to be removed.
+const HELD_PAUSE: Duration = Duration::from_millis(200);
 /// The number of times that the remains in the pages of the files are tried to be removed beside readers.
 const SCRUB_TRIES: u32 = 20;
 const SCRUB_PAUSE: Duration = Duration::from_millis(250);
@@ -97,6 +97,8 @@ impl Eraser {
             ErasureStage::Files => self.files(&erasure).await?,
             ErasureStage::Backups => {
                 self.tell_backups().await?;
+                let notice = Event::erasure_notice(&erasure.name, erasure.instance_id.as_ref(), erasure.begun_at);
+                self.store.record_batch(&[notice]).await?;
                 self.advance(&erasure, ErasureStage::Ended).await?;
                 info!(erasure = erasure.id, "an erasure has ended");
             }
@@ -165,14 +167,17 @@ impl Eraser {
     /// Removes objects that no file refers to any more. Returns whether there were any.
     async fn remove_objects(&self) -> Result<bool, EraseError> {
         let keys = self.store.removals(OBJECTS).await?;
-        let mut any = false;
-        for key in keys {
-            if remove_unreferenced(&*self.store, &self.blobs, &key, self.clock.now()).await? {
-                self.store.removed(&key).await?;
-                any = true;
+        let mut is_held = false;
+        for key in &keys {
+            match remove_unreferenced(&*self.store, &self.blobs, key, self.clock.now()).await? {
+                true => self.store.removed(key).await?,
+                false => is_held = true,
             }
         }
-        Ok(any)
+        if is_held {
+            tokio::time::sleep(HELD_PAUSE).await;
+        }
+        Ok(!keys.is_empty())
     }
 
     async fn tell_backups(&self) -> Result<(), EraseError> {

@@ -27,7 +27,7 @@ const TOGETHER: u32 = 256;
 
 /// A person to erase.
 #[derive(Clone, Debug)]
-pub struct Person {
+pub struct ErasedPerson {
     pub instance_id: Option<InstanceId>,
     /// The ids, each with the reason why it is the person's.
     pub ids: BTreeMap<String, &'static str>,
@@ -37,7 +37,7 @@ pub struct Person {
 
 /// The consequences of an erasure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rehearsal {
+pub struct ErasureRehearsal {
     pub events: u64,
     pub messages: u64,
     pub reactions: u64,
@@ -49,7 +49,7 @@ pub struct Rehearsal {
     pub named_by_others: Vec<(String, String)>,
 }
 
-impl Person {
+impl ErasedPerson {
     /// Finds the ids of the person that has this one. Those that only a quote connects with it are guesses.
     pub async fn find(
         store: &dyn Store,
@@ -61,7 +61,9 @@ impl Person {
         let mut guesses = BTreeSet::new();
         loop {
             let before = (ids.len(), guesses.len());
-            for form in ids.keys().filter_map(|id| chat_id::contact(id)).flat_map(national_number::forms).collect::<Vec<_>>() {
+            for form in
+                ids.keys().filter_map(|id| chat_id::contact(id)).flat_map(national_number::forms).collect::<Vec<_>>()
+            {
                 ids.entry(chat_id::of_number(&form)).or_insert("the same number, written in another way");
             }
             let asked = Vec::from_iter(ids.keys().cloned());
@@ -101,7 +103,7 @@ impl Person {
     }
 
     /// Counts what would go, by the same rules by which it goes.
-    pub async fn rehearse(&self, store: &dyn Store) -> Result<Rehearsal, EraseError> {
+    pub async fn rehearse(&self, store: &dyn Store) -> Result<ErasureRehearsal, EraseError> {
         let key = MarkKey { id: String::new(), key: vec![0; 32] };
         let scopes = match &self.instance_id {
             None => vec![None],
@@ -111,7 +113,7 @@ impl Person {
         let known: BTreeMap<Mark, Option<Timestamp>> = marks.map(|mark| (mark, None)).collect();
         let keys = [key];
         let (latest, mut from) = (store.latest().await?.seq, 0);
-        let (mut rehearsal, mut messages) = (Rehearsal::default(), BTreeSet::new());
+        let (mut rehearsal, mut messages) = (ErasureRehearsal::default(), BTreeSet::new());
         while from < latest {
             let scan = ErasureScan {
                 instance_id: self.instance_id.clone(),
@@ -144,8 +146,8 @@ impl Person {
             let paging = Paging { order: SortOrder::NewestFirst, limit: SHOWN, cursor: None, since: None, until: None };
             let found = store.list_messages(&Scope::All, &filter, &paging).await?;
             let others = found.rows.into_iter().filter(|it| {
-                let author = it.group_sender.as_ref().or(it.from_id.as_ref());
-                ![author, it.chat_id.as_ref()].into_iter().flatten().any(|id| self.ids.contains_key(id))
+                let author = it.fields.group_sender.as_ref().or(it.fields.from_id.as_ref());
+                ![author, it.fields.chat_id.as_ref()].into_iter().flatten().any(|id| self.ids.contains_key(id))
             });
             named.extend(others.map(|it| (it.instance_id.to_string(), it.id)));
         }
@@ -153,7 +155,7 @@ impl Person {
     }
 }
 
-impl Rehearsal {
+impl ErasureRehearsal {
     fn count(&mut self, event: &Event, traces: &EventTraces) {
         self.events += 1;
         match (&event.interpretation.effect, event.interpretation.state) {
@@ -170,8 +172,7 @@ impl Rehearsal {
 
 /// Returns the ids that are in one conversation with one of these.
 fn together(aliases: &BTreeMap<String, String>, ids: &BTreeMap<String, &'static str>) -> Vec<String> {
-    let chats: BTreeSet<&str> =
-        ids.keys().map(|id| aliases.get(id).map_or(id.as_str(), String::as_str)).collect();
+    let chats: BTreeSet<&str> = ids.keys().map(|id| aliases.get(id).map_or(id.as_str(), String::as_str)).collect();
     let others = aliases.iter().filter(|(_, chat)| chats.contains(chat.as_str())).map(|(alias, _)| alias.clone());
     others.chain(chats.iter().map(|chat| (*chat).to_owned())).filter(|id| !ids.contains_key(id)).collect()
 }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tracing::{info, warn};
 
 use super::{EraseError, Eraser, scrub};
+use domain::audit::{AuditActor, AuditedDeed};
 use domain::instance::InstanceId;
 use domain::retention::{REMEMBERED, RetentionPolicy};
 use domain::time::timestamp::Timestamp;
@@ -28,7 +30,11 @@ pub struct RetentionPlan {
 impl RetentionPlan {
     /// Returns whether the owner must say yes: at the first run, and before a run that removes over a tenth.
     pub fn needs_yes(&self) -> bool {
-        self.is_first || self.instances.iter().any(|(_, it)| is_large(it.messages, it.all_messages) || is_large(it.files, it.all_files))
+        self.is_first
+            || self
+                .instances
+                .iter()
+                .any(|(_, it)| is_large(it.messages, it.all_messages) || is_large(it.files, it.all_files))
     }
 
     /// Returns whether there is nothing to remove.
@@ -78,6 +84,14 @@ pub async fn run(eraser: &Eraser, policy: &RetentionPolicy) -> Result<(u64, u64)
     while eraser.remove_objects().await? {}
     scrub(&**store, &*eraser.clock).await?;
     store.end_retention(run, eraser.clock.now(), events, files).await?;
+    let deed = AuditedDeed {
+        at: eraser.clock.now(),
+        actor: AuditActor::Command,
+        action: "retention".to_owned(),
+        subject_hmac: None,
+        detail: json!({"events": events, "files": files}),
+    };
+    store.audit(&deed).await?;
     Ok((events, files))
 }
 
@@ -126,9 +140,13 @@ mod tests {
 
     #[test]
     fn the_first_run_and_one_of_over_a_tenth_wait_for_the_owner() {
-        for (is_first, part, all, waits) in
-            [(true, 0, 100, true), (false, 10, 100, false), (false, 11, 100, true), (false, 0, 0, false), (false, 1, 5, true)]
-        {
+        for (is_first, part, all, waits) in [
+            (true, 0, 100, true),
+            (false, 10, 100, false),
+            (false, 11, 100, true),
+            (false, 0, 0, false),
+            (false, 1, 5, true),
+        ] {
             let overdue = Overdue { messages: part, all_messages: all, ..Overdue::default() };
             let plan = RetentionPlan { instances: vec![(InstanceId::unstated(), overdue)], is_first };
             assert_eq!(plan.needs_yes(), waits, "{part} of {all}");

@@ -11,16 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::capacity::Shortage;
-use super::sweeper::remove_unreferenced;
 use super::fetch::Fetcher;
+use super::sweeper::{TAKEN_OVER, discard};
 use super::{MediaParts, MediaSettings, job};
-use domain::access::scope::Scope;
-use domain::media::object_key::ObjectKey;
-use domain::media::{AttemptOutcome, LeasedJob, MediaFailure, MediaKey, MediaState, RetryPolicy, Settlement, StoredFile};
-use domain::page::{Paging, SortOrder};
+use domain::media::{AttemptOutcome, LeasedJob, MediaFailure, MediaState, RetryPolicy, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
 use platform::random;
-use store::{JobClaim, MediaFilter, StoreError};
+use store::{JobClaim, StoreError};
 
 /// The duration of a lease. When it has run out, another process takes over the job of a process that died.
 const LEASE: Duration = Duration::from_secs(30);
@@ -33,8 +30,6 @@ const POLL: Duration = Duration::from_secs(15);
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// The delay after a notification until the hosts that are not busy are checked again.
 const RECHECK_AFTER: Duration = Duration::from_millis(250);
-/// The warning of a job whose lease was lost.
-const TAKEN_OVER: &str = "a media job took so long that another worker has taken it over";
 /// The interval at which the stored files are counted if there is a quota, because other processes store files too.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
@@ -307,32 +302,12 @@ impl JobRunner {
                     log_settled(&held.job, &outcome);
                 }
                 Some(AttemptOutcome::Stored { file, .. }) => {
-                    self.discard(&held.job.lease.key, &file.object_key).await;
+                    discard(&self.context.parts, &held.job.lease.key, &file.object_key).await;
                 }
                 _ => warn!("{TAKEN_OVER}"),
             }
         }
         Ok(())
-    }
-
-    /// Removes the object of a job whose message was erased while the file was being saved, unless another file refers to it.
-    async fn discard(&self, job: &MediaKey, key: &ObjectKey) {
-        let MediaParts { store, blobs, clock, .. } = &self.context.parts;
-        let filter = MediaFilter {
-            instance_id: Some(job.instance_id.clone()),
-            message_id: Some(job.message_id.clone()),
-            ..MediaFilter::default()
-        };
-        let paging = Paging { order: SortOrder::NewestFirst, limit: 1, cursor: None, since: None, until: None };
-        match store.list_media(&Scope::All, &filter, &paging).await {
-            Ok(page) if page.rows.is_empty() => {
-                if let Err(error) = remove_unreferenced(&**store, blobs, key, clock.now()).await {
-                    warn!(%error, "a file of an erased message could not be removed; a sweep does it");
-                }
-            }
-            Ok(_) => warn!("{TAKEN_OVER}"),
-            Err(error) => warn!(%error, "{TAKEN_OVER}"),
-        }
     }
 
     /// Gives up a job whose settlement the database refuses, for example because of a trigger of the owner.

@@ -40,11 +40,11 @@ pub use read::messages::filter::MessageFilter;
 pub use read::messages::{MessageDetail, MessageReport};
 pub use read::reactions::ReactionFilter;
 pub use read::statistics::StatisticsFilter;
-pub use write::erasure::retention::{Overdue, OverdueQuery, RetentionStore};
-pub use write::erasure::{
+pub use write::erasure::contract::{
     ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage, ErasureStore, ExportedErasure,
     SuspectedEvent, UnfinishedErasure,
 };
+pub use write::erasure::retention::{Overdue, OverdueQuery, RetentionStore};
 pub use write::events::EventStore;
 pub use write::forwards::{
     AckOwner, FailureState, ForwardClaim, ForwardCounts, ForwardFailure, ForwardReport, ForwardSave, ForwardSignal,

@@ -99,6 +99,15 @@ pub struct EventMarks {
     sent_at: Timestamp,
 }
 
+/// The verdict that an event is erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErasureVerdict {
+    /// The place of the key in the list of keys.
+    pub key: usize,
+    /// True if neither the event nor its message was known to be the person's.
+    pub is_new: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum MarkKind {
     Body,
@@ -132,15 +141,16 @@ impl EventMarks {
         self.marks.keys().copied()
     }
 
-    /// Returns the place of the key under which the event is erased. `known` are the marks that were made, with the times of
+    /// Returns the verdict if the event is erased. `known` are the marks that were made, with the times of
     /// the erasures of persons. What a person sends after it is a new relation. `whenever` leaves the time out of account.
-    pub fn verdict(&self, known: &BTreeMap<Mark, Option<Timestamp>>, whenever: bool) -> Option<usize> {
+    pub fn verdict(&self, known: &BTreeMap<Mark, Option<Timestamp>>, whenever: bool) -> Option<ErasureVerdict> {
         let hits = self.marks.iter().filter(|(mark, _)| match known.get(mark) {
             None => false,
             Some(None) => true,
             Some(Some(until)) => whenever || self.sent_at < *until,
         });
-        hits.map(|(_, (place, kind))| (*kind, *place)).min().map(|(_, place)| place)
+        let first = hits.map(|(_, (place, kind))| (*kind, *place)).min();
+        first.map(|(kind, key)| ErasureVerdict { key, is_new: kind == MarkKind::Person })
     }
 }
 
@@ -159,14 +169,15 @@ mod tests {
         InstanceId::from_store(id)
     }
 
-    fn verdict(of: &str, body: &str, known: &[(Mark, Option<Timestamp>)]) -> Option<usize> {
+    fn verdict(of: &str, body: &str, known: &[(Mark, Option<Timestamp>)]) -> Option<ErasureVerdict> {
         let event = Event::of_ledger(instance(of), body.as_bytes().to_vec(), ARRIVAL, true);
         EventMarks::of(&event, &EventTraces::of(&event), &[key()]).verdict(&known.iter().copied().collect(), false)
     }
 
     #[test]
     fn an_event_is_erased_by_its_person_its_message_and_its_bytes() {
-        let (key, early, late) = (key(), Timestamp::from_seconds(1_724_716_000), Timestamp::from_seconds(1_724_717_000));
+        let (key, early, late) =
+            (key(), Timestamp::from_seconds(1_724_716_000), Timestamp::from_seconds(1_724_717_000));
         let message = r#"{"event_type":"message_received","id":"A","from":"573001112233@c.us","timestamp":1724716800}"#;
         let ack = r#"{"event_type":"ack_update","id":"A","ack":"read"}"#;
         let in_123 = MessageKey { instance_id: instance("123"), id: "A".to_owned() };
@@ -185,7 +196,10 @@ mod tests {
             assert_eq!(verdict(of, body, &[(mark, until)]).is_some(), erased, "{of} {body}");
         }
         let event = Event::of_ledger(instance("9"), b"anything".to_vec(), ARRIVAL, true);
-        assert_eq!(verdict("9", "anything", &[(key.body(&event.body_sha256), None)]), Some(0));
+        assert_eq!(
+            verdict("9", "anything", &[(key.body(&event.body_sha256), None)]),
+            Some(ErasureVerdict { key: 0, is_new: false })
+        );
     }
 
     #[test]

@@ -18,8 +18,7 @@ const NUMBER_DIGITS: std::ops::RangeInclusive<usize> = 7..=20;
 const MOST_NUMBERS: usize = 256;
 
 /// The fields in which events of unknown or unusable kinds name persons.
-const FIELDS: [&str; 8] =
-    ["chat_id", "from", "to", "group_sender", "from_number", "participant", "author", "sender"];
+const FIELDS: [&str; 8] = ["chat_id", "from", "to", "group_sender", "from_number", "participant", "author", "sender"];
 
 /// The persons whose event this is, and the message that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,23 +141,47 @@ mod tests {
     fn an_event_is_that_of_the_conversation_and_of_who_wrote_it() {
         let (ana, eva) = ("573001112233@c.us", "573004445566@c.us");
         for (body, persons, message) in [
-            (r#"{"event_type":"message_received","id":"A","from":"573001112233@c.us","to":"573009998877@c.us"}"#, vec![ana], Some("A")),
-            (r#"{"event_type":"message_sent","id":"A","from":"573009998877@c.us","to":"573001112233@c.us"}"#, vec![ana], Some("A")),
+            (
+                r#"{"event_type":"message_received","id":"A","from":"573001112233@c.us","to":"573009998877@c.us"}"#,
+                vec![ana],
+                Some("A"),
+            ),
+            (
+                r#"{"event_type":"message_sent","id":"A","from":"573009998877@c.us","to":"573001112233@c.us"}"#,
+                vec![ana],
+                Some("A"),
+            ),
             (
                 r#"{"event_type":"message_received","id":"A","chat_id":"1203@g.us","from":"1203@g.us","group_sender":"573001112233@c.us"}"#,
                 vec![ana],
                 Some("A"),
             ),
-            (r#"{"event_type":"message_sent","id":"A","chat_id":"1203@g.us","from":"573009998877@c.us","to":"1203@g.us"}"#, vec![], Some("A")),
+            (
+                r#"{"event_type":"message_sent","id":"A","chat_id":"1203@g.us","from":"573009998877@c.us","to":"1203@g.us"}"#,
+                vec![],
+                Some("A"),
+            ),
             (r#"{"event_type":"ack_update","id":"A","ack":"read"}"#, vec![], Some("A")),
-            (r#"{"event_type":"ack_update","id":"A","ack":"read","chat_id":"573001112233@s.whatsapp.net"}"#, vec![ana], Some("A")),
-            (r#"{"event_type":"message_reaction","message_id":"A","from_number":"573001112233@c.us","reaction":"x"}"#, vec![ana], None),
+            (
+                r#"{"event_type":"ack_update","id":"A","ack":"read","chat_id":"573001112233@s.whatsapp.net"}"#,
+                vec![ana],
+                Some("A"),
+            ),
+            (
+                r#"{"event_type":"message_reaction","message_id":"A","from_number":"573001112233@c.us","reaction":"x"}"#,
+                vec![ana],
+                None,
+            ),
             (
                 r#"{"event_type":"message_reaction","message_id":"A","chat_id":"573001112233@c.us","from_number":"573004445566@c.us","reaction":"x"}"#,
                 vec![ana, eva],
                 Some("A"),
             ),
-            (r#"{"event_type":"message_received","chat_id":"573001112233@c.us","body":"573004445566"}"#, vec![ana], None),
+            (
+                r#"{"event_type":"message_received","chat_id":"573001112233@c.us","body":"573004445566"}"#,
+                vec![ana],
+                None,
+            ),
             (r#"{"event_type":"presence","contact":{"id":"573001112233@c.us"}}"#, vec![ana, "573001112233@lid"], None),
             ("no JSON of 573001112233", vec![ana, "573001112233@lid"], None),
             (

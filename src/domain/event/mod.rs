@@ -20,47 +20,16 @@ pub mod batch;
 pub mod defect;
 pub mod document;
 pub mod event_id;
+mod remains;
+mod state;
+
+pub use state::EventState;
 
 /// The limit for `event_type`. The guide's types have up to 16 bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
 /// The limits for acks and reactions, which are part of unique keys.
 pub const MAX_ACK_BYTES: usize = 64;
 pub(crate) const MAX_REACTION_BYTES: usize = 256;
-
-/// The result of interpreting an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventState {
-    /// The event was understood, and the other tables hold what it says.
-    Applied,
-    /// The type of the event is unknown. It is in the ledger only.
-    Ignored,
-    /// The event cannot be used. It is in the ledger only, with the reason.
-    Quarantined,
-    /// The event was of a person who was erased. Only its arrival is left.
-    Erased,
-    /// The event is older than what is kept. Only its arrival is left, by which a repeat is recognised.
-    Expired,
-}
-
-impl EventState {
-    pub const ALL: [Self; 5] = [Self::Applied, Self::Ignored, Self::Quarantined, Self::Erased, Self::Expired];
-
-    /// Returns the word for the column `state`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Ignored => "ignored",
-            Self::Quarantined => "quarantined",
-            Self::Erased => "erased",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// Returns the state that has this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-}
 
 /// The change that an applied event makes to tables other than the ledger.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,36 +138,6 @@ impl Event {
     pub fn stated_instance(body: &[u8]) -> Option<InstanceId> {
         let text = BodyText::of(body);
         Document::parse(&text).ok()?.instance_id().ok()?
-    }
-
-    /// Returns what is left of the event of an erased person: `row` stands for the SHA-256 of its body.
-    pub fn erased(&self, row: [u8; 32]) -> Self {
-        Self { body_sha256: row, ..self.without_content(EventState::Erased) }
-    }
-
-    /// Returns what is left of an event that is older than what is kept.
-    pub fn expired(&self) -> Self {
-        self.without_content(EventState::Expired)
-    }
-
-    fn without_content(&self, state: EventState) -> Self {
-        let subject = EventSubject::default();
-        Self {
-            instance_id: self.instance_id.clone(),
-            mismatched_instance: None,
-            body: vec![],
-            body_sha256: self.body_sha256,
-            received_at: self.received_at,
-            signed: self.signed,
-            forwarded: self.forwarded,
-            interpretation: Interpretation { subject, state, reason: None, effect: Effect::Nothing },
-        }
-    }
-
-    /// Returns the body, or `None` if only the arrival of the event is left.
-    pub fn kept_body(&self) -> Option<&[u8]> {
-        let is_left = !matches!(self.interpretation.state, EventState::Erased | EventState::Expired);
-        is_left.then_some(&self.body)
     }
 
     /// Returns the event as quarantined with `reason`, for a store that can hold its bytes but not its interpretation.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::{Store, StoreError};
+use crate::Store;
+use crate::StoreError;
 use domain::audit::{AuditEntry, AuditedDeed};
 use domain::pseudonym::PseudonymKey;
 use domain::time::timestamp::Timestamp;

@@ -32,7 +32,10 @@ async fn bash_completes_the_commands_and_their_options() {
             words[last],
             words[last - 1]
         );
-        let answer = Command::new("bash").args(["--norc", "-c", &ask]).output().await.expect("bash is there");
+        // The script is longer than an argument may be.
+        let file = tempfile::NamedTempFile::new().expect("there is a temporary folder");
+        std::fs::write(&file, ask).expect("there is room");
+        let answer = Command::new("bash").arg("--norc").arg(file.path()).output().await.expect("bash is there");
         assert_eq!(text(&answer.stdout).trim(), wanted, "{answer:?}");
     }
 }

@@ -3,9 +3,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::StoreError;
 use crate::postgres::{PostgresStore, dial};
-use crate::write::erasure::{
-    self, ErasureColumns, ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage,
-    ErasureStore, ExportedErasure, SuspectedEvent, UnfinishedErasure,
+use crate::write::erasure;
+use crate::write::erasure::contract::{
+    ErasureColumns, ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage, ErasureStore,
+    ExportedErasure, SuspectedEvent, UnfinishedErasure,
 };
 use domain::chat::chat_id;
 use domain::erasure::marks::{Mark, MarkKey};
@@ -16,6 +17,7 @@ use domain::time::timestamp::Timestamp;
 
 mod retention;
 mod rows;
+mod scrub;
 
 /// The tables that hold something of persons, which are written anew.
 const WRITTEN_ANEW: [&str; 18] = [
@@ -178,9 +180,13 @@ impl ErasureStore for PostgresStore {
     async fn scrub(&self) -> Result<(), StoreError> {
         let mut connection = dial(&self.options).await?;
         connection.execute("SET statement_timeout = 0").await?;
+        scrub::wait_for_others(&mut connection).await?;
         for table in WRITTEN_ANEW {
             connection.execute(AssertSqlSafe(format!("VACUUM (FULL, ANALYZE) {table}"))).await?;
+            scrub::forget_samples(&mut connection, table).await?;
         }
+        // Samples of the columns are in there. Only the owner of the database may do this.
+        let _ = connection.execute("VACUUM (FULL) pg_catalog.pg_statistic").await;
         Ok(connection.close().await?)
     }
 
@@ -243,7 +249,8 @@ impl ErasureStore for PostgresStore {
             )
             .fetch_all(&mut *unit)
             .await?;
-            let marks = rows.into_iter().map(|row| Ok((mark(&row.mark)?, row.until))).collect::<Result<_, StoreError>>()?;
+            let marks =
+                rows.into_iter().map(|row| Ok((mark(&row.mark)?, row.until))).collect::<Result<_, StoreError>>()?;
             let ErasureReport { name, instance_id, begun_at, .. } = erasure;
             erasures.push(ExportedErasure { name, instance_id, begun_at, marks });
         }

@@ -91,11 +91,9 @@ impl RetentionStore for PostgresStore {
     }
 
     async fn ledger_instances(&self) -> Result<Vec<InstanceId>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT DISTINCT instance_id AS "instance_id: InstanceId" FROM events ORDER BY 1"#
-        )
-        .fetch_all(&self.reports)
-        .await?)
+        Ok(sqlx::query_scalar!(r#"SELECT DISTINCT instance_id AS "instance_id: InstanceId" FROM events ORDER BY 1"#)
+            .fetch_all(&self.reports)
+            .await?)
     }
 
     async fn expire_events(&self, instance_id: &InstanceId, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -181,7 +179,7 @@ impl RetentionStore for PostgresStore {
 
     async fn last_retention(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT max(begun_at) AS "begun_at: Timestamp" FROM retention_runs WHERE ended_at IS NOT NULL"#
+            r#"SELECT max(begun_at) AS "begun_at: Timestamp" FROM retention_runs AS run WHERE run.ended_at IS NOT NULL"#
         )
         .fetch_one(&self.read_pool)
         .await?)

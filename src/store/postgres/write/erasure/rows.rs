@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use super::mark;
 use crate::StoreError;
 use crate::postgres::{column, keys};
-use crate::write::erasure::{ErasurePiece, ErasureRows, GoingEvent};
+use crate::write::erasure::ErasureRows;
+use crate::write::erasure::contract::{ErasurePiece, GoingEvent};
 use domain::chat::ChatKey;
 use domain::erasure::marks::{Mark, MarkKey};
 use domain::event::EventState;
@@ -86,6 +87,10 @@ impl ErasureRows for PgConnection {
 
     async fn erasure_named(&mut self, name: &str) -> Result<Option<i64>, StoreError> {
         Ok(sqlx::query_scalar!("SELECT id FROM erasures WHERE name = $1", name).fetch_optional(self).await?)
+    }
+
+    async fn latest_erasure(&mut self) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar!("SELECT max(id) FROM erasures").fetch_one(self).await?)
     }
 
     async fn add_erasure_ids(&mut self, erasure: i64, ids: &[String]) -> Result<(), StoreError> {

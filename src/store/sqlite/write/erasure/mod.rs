@@ -5,9 +5,10 @@ use sqlx::{Executor, SqliteConnection};
 use crate::StoreError;
 use crate::sqlite::write::writing::WritingConnection;
 use crate::sqlite::{SqliteStore, json};
-use crate::write::erasure::{
-    self, ErasureColumns, ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage,
-    ErasureStore, ExportedErasure, SuspectedEvent, UnfinishedErasure,
+use crate::write::erasure;
+use crate::write::erasure::contract::{
+    ErasureColumns, ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage, ErasureStore,
+    ExportedErasure, SuspectedEvent, UnfinishedErasure,
 };
 use crate::write::writer::UnitOfWork;
 use domain::chat::chat_id;
@@ -22,6 +23,9 @@ mod rows;
 
 /// The bytes of zeros that are written at once over free pages.
 const ZEROS: i64 = 4 * 1024 * 1024;
+
+/// The size of a file that is written anew in well under a second.
+const SMALL_FILE: i64 = 64 * 1024 * 1024;
 
 /// The number of steps of merging the words that are taken at once.
 const MERGED_PAGES: i64 = -500;
@@ -197,7 +201,8 @@ impl ErasureStore for SqliteStore {
         true
     }
 
-    /// Merges the words, which is how FTS5 gets rid of deleted ones, writes zeros over the free pages, and empties the log.
+    /// Merges the words, which is how FTS5 gets rid of deleted ones, writes zeros over the free pages, and empties the log. What is
+    /// moved from one page to another can leave a copy behind, so a small file is written anew as a whole.
     async fn scrub_beside(&self) -> Result<bool, StoreError> {
         loop {
             let mut unit = self.begin_erasing().await?;
@@ -214,15 +219,24 @@ impl ErasureStore for SqliteStore {
         }
         self.overwrite_free_pages().await?;
         let mut unit = self.writer.take(WritingConnection::open(&self.options)).await?;
+        let bytes: i64 = sqlx::query_scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+            .fetch_one(&mut **unit)
+            .await?;
+        let is_small = bytes <= SMALL_FILE;
+        if is_small {
+            unit.execute("VACUUM").await?;
+        }
         let (busy, _, _): (i64, i64, i64) =
             sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut **unit).await?;
         unit.give_back();
-        Ok(busy == 0)
+        Ok(busy == 0 && is_small)
     }
 
     async fn scrub(&self) -> Result<(), StoreError> {
         let mut unit = self.writer.take(WritingConnection::open(&self.options)).await?;
+        unit.execute("PRAGMA temp_store = FILE").await?;
         unit.execute("VACUUM").await?;
+        unit.execute("PRAGMA temp_store = MEMORY").await?;
         unit.execute("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         unit.give_back();
         Ok(())
@@ -289,7 +303,8 @@ impl ErasureStore for SqliteStore {
             )
             .fetch_all(&mut **unit)
             .await?;
-            let marks = rows.into_iter().map(|row| Ok((mark(&row.mark)?, row.until))).collect::<Result<_, StoreError>>()?;
+            let marks =
+                rows.into_iter().map(|row| Ok((mark(&row.mark)?, row.until))).collect::<Result<_, StoreError>>()?;
             let ErasureReport { name, instance_id, begun_at, .. } = erasure;
             erasures.push(ExportedErasure { name, instance_id, begun_at, marks });
         }
@@ -316,7 +331,10 @@ impl SqliteStore {
         connection.execute("CREATE TABLE zeros (zeros BLOB)").await?;
         let mut bytes = free * size;
         while bytes > 0 {
-            sqlx::query("INSERT INTO zeros VALUES (zeroblob(?1))").bind(bytes.min(ZEROS)).execute(&mut *connection).await?;
+            sqlx::query("INSERT INTO zeros VALUES (zeroblob(?1))")
+                .bind(bytes.min(ZEROS))
+                .execute(&mut *connection)
+                .await?;
             bytes -= ZEROS;
         }
         connection.execute("DROP TABLE zeros").await?;

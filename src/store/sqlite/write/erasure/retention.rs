@@ -91,11 +91,9 @@ impl RetentionStore for SqliteStore {
     }
 
     async fn ledger_instances(&self) -> Result<Vec<InstanceId>, StoreError> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT DISTINCT instance_id AS "instance_id!: InstanceId" FROM events ORDER BY 1"#
-        )
-        .fetch_all(&self.reports)
-        .await?)
+        Ok(sqlx::query_scalar!(r#"SELECT DISTINCT instance_id AS "instance_id!: InstanceId" FROM events ORDER BY 1"#)
+            .fetch_all(&self.reports)
+            .await?)
     }
 
     async fn expire_events(&self, instance_id: &InstanceId, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -161,9 +159,10 @@ impl RetentionStore for SqliteStore {
 
     async fn begin_retention(&self, at: Timestamp) -> Result<i64, StoreError> {
         let mut unit = self.begin().await?;
-        let run = sqlx::query_scalar!(r#"INSERT INTO retention_runs (begun_at) VALUES (?1) RETURNING id AS "id!: i64""#, at)
-            .fetch_one(&mut **unit)
-            .await?;
+        let run =
+            sqlx::query_scalar!(r#"INSERT INTO retention_runs (begun_at) VALUES (?1) RETURNING id AS "id!: i64""#, at)
+                .fetch_one(&mut **unit)
+                .await?;
         unit.commit().await?;
         Ok(run)
     }

@@ -5,7 +5,8 @@ use sqlx::SqliteConnection;
 use super::{mark, marks_json};
 use crate::StoreError;
 use crate::sqlite::json;
-use crate::write::erasure::{ErasurePiece, ErasureRows, GoingEvent};
+use crate::write::erasure::ErasureRows;
+use crate::write::erasure::contract::{ErasurePiece, GoingEvent};
 use domain::chat::ChatKey;
 use domain::erasure::marks::{Mark, MarkKey};
 use domain::event::EventState;
@@ -98,6 +99,10 @@ impl ErasureRows for SqliteConnection {
             .await?)
     }
 
+    async fn latest_erasure(&mut self) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar!(r#"SELECT max(erasures.id) AS "id: i64" FROM erasures"#).fetch_one(self).await?)
+    }
+
     async fn add_erasure_ids(&mut self, erasure: i64, ids: &[String]) -> Result<(), StoreError> {
         sqlx::query!(
             "INSERT INTO erasure_ids (erasure_id, id) SELECT ?1, value FROM json_each(?2)",
@@ -157,12 +162,9 @@ impl ErasureRows for SqliteConnection {
     async fn blank_events(&mut self, seqs: &[i64], rows: &[Vec<u8>], state: EventState) -> Result<u64, StoreError> {
         let events = json(seqs.iter().zip(rows).map(|(seq, row)| BlankedEvent { seq: *seq, row: hex::encode(row) }));
         let state = state.as_str();
-        sqlx::query!(
-            "DELETE FROM forward_failures WHERE seq IN (SELECT value ->> 'seq' FROM json_each(?1))",
-            events
-        )
-        .execute(&mut *self)
-        .await?;
+        sqlx::query!("DELETE FROM forward_failures WHERE seq IN (SELECT value ->> 'seq' FROM json_each(?1))", events)
+            .execute(&mut *self)
+            .await?;
         let written = sqlx::query!(
             r#"
             UPDATE events
@@ -181,12 +183,13 @@ impl ErasureRows for SqliteConnection {
 
     async fn delete_messages(&mut self, messages: &[MessageKey]) -> Result<Vec<ObjectKey>, StoreError> {
         let keys = json(messages);
-        for table in ["messages WHERE (instance_id, id)", "message_acks WHERE (instance_id, message_id)",
-            "message_reactions WHERE (instance_id, message_id)"]
-        {
-            let statement = format!(
-                "DELETE FROM {table} IN (SELECT value ->> 'instance_id', value ->> 'id' FROM json_each(?1))"
-            );
+        for table in [
+            "messages WHERE (instance_id, id)",
+            "message_acks WHERE (instance_id, message_id)",
+            "message_reactions WHERE (instance_id, message_id)",
+        ] {
+            let statement =
+                format!("DELETE FROM {table} IN (SELECT value ->> 'instance_id', value ->> 'id' FROM json_each(?1))");
             sqlx::query(sqlx::AssertSqlSafe(statement)).bind(&keys).execute(&mut *self).await?;
         }
         let objects = sqlx::query_scalar!(
