@@ -14,9 +14,12 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::backup::BackupPlace;
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
+use crate::erasure::{self, Eraser};
+use crate::export::jobs::ExportJobs;
 use crate::forward::{self, ForwardParts, Forwarder};
 use crate::gateway::{self, Account, Gateway, Replayer};
 use crate::http::api::media_files::MediaFiles;
@@ -42,6 +45,7 @@ use crate::media::{self, MediaCapacity};
 use domain::access::ticket::TicketKey;
 use domain::instance::InstanceId;
 use domain::media::RetryPolicy;
+use domain::retention::RetentionPolicy;
 use platform::clock::Clock;
 use platform::disk::Disk;
 use platform::meters::Meters;
@@ -108,6 +112,7 @@ impl Application {
         };
         let tickets = TicketKey::new(ticket_key);
         let blobs = Blobs::open(&config.media.location, &config.media.s3)?;
+        let erased_blobs = blobs.clone();
         let downloads = config.media.downloads > 0;
         let capacity = downloads.then(|| Arc::new(media_capacity(config, &blobs)));
         let stop = StopTokens::new();
@@ -128,6 +133,8 @@ impl Application {
         let identity = Identity::new(process_id, owner, handle.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
         let files = MediaFiles::new(handle.clone(), blobs.clone(), config.media.redirect);
+        let exports =
+            Arc::new(ExportJobs::new(store.clone(), clock.clone(), &config.data_dir, config.min_free, first.clone()));
         let configured = config.instances.iter().map(|instance| instance.id.clone());
         let forwards = config.forwards.iter().map(|forward| forward.name.clone()).collect();
         let gauges = StoreGauges::new(handle.clone(), meters.clone(), clock.clone(), configured, forwards);
@@ -144,6 +151,7 @@ impl Application {
             ingest,
             clock: clock.clone(),
             keyring: config.keyring.clone(),
+            retention: config.retention.clone(),
             allow_unsigned: config.allow_unsigned,
             trusted_proxies: proxies.clone(),
             allow_from: config.webhook_allow_from.clone(),
@@ -162,10 +170,13 @@ impl Application {
                 memory: Arc::new(ResponseMemory::new(responses.for_bodies(config.max_body))),
                 store: handle,
                 files,
+                exports: exports.clone(),
                 local_time: LocalTime { clock: clock.clone(), zone: config.time_zone.clone() },
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
                 configured_instances: config.instances.clone(),
+                public_url: config.public_url.clone(),
+                dashboard: config.dashboard,
                 scrape,
             })),
             webhook_url: Arc::new(WebhookUrl(config.webhook_url(None))),
@@ -195,7 +206,16 @@ impl Application {
             committed: listeners.commits.subscribe(),
         };
         let forwarder = forward::start(parts, first.clone())?;
-        let background = background(streams, listeners, clock, store.clone(), first);
+        let eraser = Eraser {
+            store: store.clone(),
+            blobs: erased_blobs,
+            backups: Arc::new(backup_places(config)),
+            data_dir: config.data_dir.clone(),
+            clock: clock.clone(),
+        };
+        let mut background = background(streams, listeners, (eraser, config.retention.clone()), first);
+        let tidy = move || exports.clone().keep_tidy();
+        background.spawn(supervisor::keep_until("keeper of the exports", first.clone(), tidy));
         Ok(Self { listening, writer, media, forwarder, _background: background, _replayer: replayer, store, stop })
     }
 
@@ -246,10 +266,10 @@ impl Application {
 fn background(
     streams: Arc<Streams>,
     listeners: ingest::CommitListeners,
-    clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
+    (eraser, retention): (Eraser, RetentionPolicy),
     stop: &CancellationToken,
 ) -> JoinSet<()> {
+    let (clock, store) = (eraser.clock.clone(), eraser.store.clone());
     let ingest::CommitListeners { committed, meters, summary, .. } = listeners;
     let mut tasks = JoinSet::new();
     let watch = move || streams.clone().watch(committed.clone());
@@ -259,6 +279,10 @@ fn background(
     tasks.spawn(supervisor::keep_until("tally of what is stored", stop.clone(), log));
     let mover = move || ingest::move_messages(store.clone());
     tasks.spawn(supervisor::keep_until("mover of messages", stop.clone(), mover));
+    let erasing = eraser.clone();
+    tasks.spawn(supervisor::keep_until("eraser", stop.clone(), move || erasing.clone().run()));
+    let nightly = move || erasure::retention::nightly(eraser.clone(), retention.clone());
+    tasks.spawn(supervisor::keep_until("retention", stop.clone(), nightly));
     tasks
 }
 
@@ -288,6 +312,14 @@ fn media_capacity(config: &Config, blobs: &Blobs) -> MediaCapacity {
         config.media.min_free,
         config.media.quota,
     )
+}
+
+/// Returns the places with backups that learn of erasures. One that cannot be used is left to the commands, which say why.
+fn backup_places(config: &Config) -> Vec<BackupPlace> {
+    let places = config.backup_to.iter().map(|location| BackupPlace::create(location, &config.media.s3));
+    places
+        .filter_map(|place| place.inspect_err(|error| warn!(%error, "a place with backups cannot be used")).ok())
+        .collect()
 }
 
 /// Returns the gateway to ask for failed deliveries and the accounts to ask for, unless that is switched off.

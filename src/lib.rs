@@ -9,6 +9,8 @@ pub mod blob;
 pub mod cli;
 pub mod config;
 pub mod doctor;
+pub mod erasure;
+pub mod export;
 pub mod forward;
 pub mod gateway;
 pub mod http;

@@ -176,8 +176,8 @@ fn each_library_has_its_place() {
         (
             "tokio",
             &[
-                "app.rs", "backup", "blob", "cli", "doctor", "forward", "gateway", "http", "ingest", "media",
-                "platform", "simulate", "store",
+                "app.rs", "backup", "blob", "cli", "doctor", "erasure", "export", "forward", "gateway", "http",
+                "ingest", "media", "platform", "simulate", "store",
             ],
         ),
         ("clap", &["cli"]),

@@ -3,7 +3,9 @@
 //! - `store` tests both databases against one contract, `blob` a folder and a bucket.
 //! - `http` talks to a real server in this process, `process` to the program itself.
 //! - `deploy` tests the proxies in front of it, and the files around it.
+//! - `erasure` tests erasures of persons and retention, byte by byte.
 //! - `media`, `gateway` and `forward` test downloads, replays and what is handed on, `backup` copies and restores.
+//! - `export` compares what is exported with the tables.
 //! - `chaos` causes faults, `fuzz` sends arbitrary input, `size` measures answers from large databases.
 //! - `architecture` checks rules of the source itself.
 
@@ -17,6 +19,8 @@ mod blob;
 mod chaos;
 mod deploy;
 mod documents;
+mod erasure;
+mod export;
 mod forward;
 mod fuzz;
 mod gateway;

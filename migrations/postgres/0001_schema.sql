@@ -260,8 +260,42 @@ CREATE TABLE api_tokens (
     created_at   TIMESTAMPTZ NOT NULL,
     expires_at   TIMESTAMPTZ,
     revoked_at   TIMESTAMPTZ,
-    last_used_at TIMESTAMPTZ
+    last_used_at TIMESTAMPTZ,
+    can_export   BOOLEAN     NOT NULL DEFAULT false
 );
+
+-- The sessions of browsers. A session's secret is not stored, only its HMAC under a key that is in no database. Copies of the
+-- database have no sessions.
+CREATE TABLE sessions (
+    id           INT8        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hmac         BYTEA       NOT NULL,
+    code_hmac    BYTEA,
+    token_id     INT8,
+    token_sha256 BYTEA       NOT NULL,
+    device       TEXT        COLLATE "C" NOT NULL,
+    created_at   TIMESTAMPTZ NOT NULL,
+    used_at      TIMESTAMPTZ NOT NULL,
+    expires_at   TIMESTAMPTZ NOT NULL,
+    ended_at     TIMESTAMPTZ
+);
+
+-- The exports and erasures: who did what, and when. Persons are named by pseudonyms alone.
+CREATE TABLE audit (
+    seq          INT8        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           TIMESTAMPTZ NOT NULL,
+    actor        TEXT        COLLATE "C" NOT NULL,
+    action       TEXT        COLLATE "C" NOT NULL,
+    subject_hmac TEXT        COLLATE "C",
+    detail       TEXT        COLLATE "C"
+);
+
+-- The secret keys of pseudonyms, one for each purpose. Two random UUIDs have 244 random bits.
+CREATE TABLE pseudonym_keys (
+    purpose TEXT  COLLATE "C" PRIMARY KEY,
+    secret  BYTEA NOT NULL
+);
+INSERT INTO pseudonym_keys (purpose, secret)
+VALUES ('audit', decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
 
 -- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
 -- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the
@@ -325,6 +359,55 @@ ALTER TABLE message_reactions ALTER COLUMN instance_id SET (n_distinct = 1000);
 ALTER TABLE media
     ALTER COLUMN instance_id SET (n_distinct = 1000),
     ALTER COLUMN state SET (n_distinct = 1000);
+
+-- The persons that were erased. What is left of them are marks, which are keyed hashes: of the persons, of their messages and of
+-- their events, by which what comes again is recognised. A mark of a person has the time of the erasure.
+CREATE TABLE erasures (
+    id          INT8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        TEXT COLLATE "C" NOT NULL UNIQUE,
+    instance_id TEXT COLLATE "C",
+    begun_at    TIMESTAMPTZ NOT NULL,
+    stage       TEXT COLLATE "C" NOT NULL,
+    reached_seq INT8 NOT NULL,
+    until_seq   INT8 NOT NULL,
+    events      INT8 NOT NULL DEFAULT 0,
+    messages    INT8 NOT NULL DEFAULT 0,
+    files       INT8 NOT NULL DEFAULT 0,
+    forwards    TEXT COLLATE "C" NOT NULL DEFAULT '',
+    removed_at  TIMESTAMPTZ,
+    scrubbed_at TIMESTAMPTZ
+);
+CREATE TABLE erasure_keys (
+    id         TEXT COLLATE "C" PRIMARY KEY,
+    key        BYTEA NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+CREATE TABLE erasure_marks (
+    mark       BYTEA PRIMARY KEY,
+    erasure_id INT8 NOT NULL,
+    until      TIMESTAMPTZ
+);
+
+-- The ids of a person while an erasure goes through the ledger.
+CREATE TABLE erasure_ids (
+    erasure_id INT8 NOT NULL,
+    id         TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (erasure_id, id)
+);
+
+-- Objects that are to be removed from the media store unless a file still refers to them.
+CREATE TABLE media_removals (
+    object_key TEXT COLLATE "C" PRIMARY KEY
+);
+
+-- The runs that let go of what is older than what is kept.
+CREATE TABLE retention_runs (
+    id       INT8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    begun_at TIMESTAMPTZ NOT NULL,
+    ended_at TIMESTAMPTZ,
+    events   INT8 NOT NULL DEFAULT 0,
+    files    INT8 NOT NULL DEFAULT 0
+);
 
 -- Indexes.
 --
@@ -421,7 +504,10 @@ CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, me
 -- file came with.
 CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
 
+CREATE INDEX erasure_marks_of ON erasure_marks (erasure_id);
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
+CREATE UNIQUE INDEX sessions_hmac ON sessions (hmac);
+CREATE UNIQUE INDEX sessions_code ON sessions (code_hmac);
 
 -- Views.
 --

@@ -263,8 +263,41 @@ CREATE TABLE api_tokens (
     created_at   TEXT    NOT NULL,
     expires_at   TEXT,
     revoked_at   TEXT,
-    last_used_at TEXT
+    last_used_at TEXT,
+    can_export   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- The sessions of browsers. A session's secret is not stored, only its HMAC under a key that is in no database. Copies of the
+-- database have no sessions.
+CREATE TABLE sessions (
+    id           INTEGER PRIMARY KEY,
+    hmac         BLOB    NOT NULL,
+    code_hmac    BLOB,
+    token_id     INTEGER,
+    token_sha256 BLOB    NOT NULL,
+    device       TEXT    NOT NULL,
+    created_at   TEXT    NOT NULL,
+    used_at      TEXT    NOT NULL,
+    expires_at   TEXT    NOT NULL,
+    ended_at     TEXT
+) STRICT;
+
+-- The exports and erasures: who did what, and when. Persons are named by pseudonyms alone.
+CREATE TABLE audit (
+    seq          INTEGER PRIMARY KEY,
+    at           TEXT    NOT NULL,
+    actor        TEXT    NOT NULL,
+    action       TEXT    NOT NULL,
+    subject_hmac TEXT,
+    detail       TEXT
+) STRICT;
+
+-- The secret keys of pseudonyms, one for each purpose.
+CREATE TABLE pseudonym_keys (
+    purpose TEXT PRIMARY KEY,
+    secret  BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO pseudonym_keys (purpose, secret) VALUES ('audit', randomblob(32));
 
 -- The forwards, each with its place in the ledger: every event up to position has ended, and of the later ones those in
 -- finished, a JSON array. A process works on a forward while it holds the lease. A command that changes more than the
@@ -306,6 +339,55 @@ CREATE TABLE forward_failures (
     error            TEXT    NOT NULL,
     PRIMARY KEY (forward, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- The persons that were erased. What is left of them are marks, which are keyed hashes: of the persons, of their messages and of
+-- their events, by which what comes again is recognised. A mark of a person has the time of the erasure.
+CREATE TABLE erasures (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    instance_id TEXT,
+    begun_at    TEXT NOT NULL,
+    stage       TEXT NOT NULL,
+    reached_seq INTEGER NOT NULL,
+    until_seq   INTEGER NOT NULL,
+    events      INTEGER NOT NULL DEFAULT 0,
+    messages    INTEGER NOT NULL DEFAULT 0,
+    files       INTEGER NOT NULL DEFAULT 0,
+    forwards    TEXT NOT NULL DEFAULT '',
+    removed_at  TEXT,
+    scrubbed_at TEXT
+) STRICT;
+CREATE TABLE erasure_keys (
+    id         TEXT PRIMARY KEY,
+    key        BLOB NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE erasure_marks (
+    mark       BLOB PRIMARY KEY,
+    erasure_id INTEGER NOT NULL,
+    until      TEXT
+) STRICT, WITHOUT ROWID;
+
+-- The ids of a person while an erasure goes through the ledger.
+CREATE TABLE erasure_ids (
+    erasure_id INTEGER NOT NULL,
+    id         TEXT NOT NULL,
+    PRIMARY KEY (erasure_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- Objects that are to be removed from the media store unless a file still refers to them.
+CREATE TABLE media_removals (
+    object_key TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- The runs that let go of what is older than what is kept.
+CREATE TABLE retention_runs (
+    id       INTEGER PRIMARY KEY,
+    begun_at TEXT NOT NULL,
+    ended_at TEXT,
+    events   INTEGER NOT NULL DEFAULT 0,
+    files    INTEGER NOT NULL DEFAULT 0
+) STRICT;
 
 -- Indexes.
 --
@@ -395,7 +477,10 @@ CREATE INDEX media_listed_by_state ON media (instance_id, state, occurred_at, me
 -- file came with.
 CREATE INDEX media_owners ON media (object_key, instance_id, stored_at) WHERE object_key IS NOT NULL;
 
+CREATE INDEX erasure_marks_of ON erasure_marks (erasure_id);
 CREATE UNIQUE INDEX api_tokens_sha256 ON api_tokens (sha256);
+CREATE UNIQUE INDEX sessions_hmac ON sessions (hmac);
+CREATE UNIQUE INDEX sessions_code ON sessions (code_hmac);
 
 -- Views.
 --

@@ -14,7 +14,7 @@ use super::transfer::{copy_object, process_each};
 use super::{BackupError, BackupStep, Progress};
 use domain::media::object_key::ObjectKey;
 use platform::clock::Clock;
-use store::{Copied, Database, Programs, StoredObject};
+use store::{Copied, CopyError, Database, ErasureExport, OpenMode, Options, Pending, Programs, StoredObject};
 
 /// A request for a backup.
 pub struct BackupOrder<'o> {
@@ -23,6 +23,8 @@ pub struct BackupOrder<'o> {
     /// The media store of the service.
     pub media: &'o FileStore,
     pub place: &'o BackupPlace,
+    /// True if PostgreSQL may run with settings that managed services change.
+    pub allow_managed_pg: bool,
     /// A folder for temporary files.
     pub spool: &'o Path,
     /// The number of complete backups to keep. Without it, all are kept.
@@ -69,12 +71,23 @@ pub async fn create(order: &BackupOrder<'_>, progress: Progress<'_>) -> Result<C
             return Err(error);
         }
     };
+    place.write_erasures(&erasures(order).await?).await?;
     let pruned = match order.keep {
         None => Ok(PrunedBackups::default()),
         Some(keep) => place.prune(keep).await.map(|(backups, files)| PrunedBackups { backups, files }),
     };
     let new_bytes = new.iter().map(|object| object.size).sum();
     Ok(CreatedBackup { name, manifest, new_files: new.len() as u64, new_bytes, cleaned, pruned })
+}
+
+/// Returns the erasures that the database knows of.
+async fn erasures(order: &BackupOrder<'_>) -> Result<ErasureExport, BackupError> {
+    let (database, allow_managed_pg) = (order.database.clone(), order.allow_managed_pg);
+    let options = Options { database, pending: Pending::Refuse, access: OpenMode::Beside, allow_managed_pg };
+    let store = store::open(&options).await.map_err(CopyError::from)?;
+    let erasures = store.export_erasures().await.map_err(CopyError::from)?;
+    store.close().await;
+    Ok(erasures)
 }
 
 /// Copies the database first: every file that it names was stored before, and can be copied afterwards.

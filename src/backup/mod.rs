@@ -3,6 +3,7 @@
 //! ```text
 //! DEST/2026-11-28T21-51-00.123Z/database.sqlite   or database.pgdump
 //! DEST/2026-11-28T21-51-00.123Z/manifest.json     written last: a backup without it is incomplete
+//! DEST/erasures/erasures.json                     who was erased, as keyed hashes, so that a restore does not bring them back
 //! DEST/media/9f/9f86d0…                           the files of all backups, each once, under its SHA-256
 //! DEST/media/buzon-database                       the marker of the database that the backups are of
 //! ```
@@ -13,6 +14,7 @@ use crate::blob::BlobError;
 use store::CopyError;
 
 mod create;
+mod erasures;
 mod manifest;
 mod place;
 mod restore;

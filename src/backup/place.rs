@@ -54,7 +54,7 @@ fn blob_error(location: &BlobLocation, error: BlobError) -> BackupError {
 /// A place with backups of one database.
 pub struct BackupPlace {
     location: BlobLocation,
-    store: NamedBlobs,
+    pub(super) store: NamedBlobs,
     pub(super) files: FileStore,
 }
 

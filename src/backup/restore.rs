@@ -7,7 +7,7 @@ use super::place::{BackupPlace, FileStore};
 use super::transfer::{check, copy_object, process_each};
 use super::{BackupError, BackupStep, Progress};
 use platform::random;
-use store::{Database, Programs, StoredObject};
+use store::{Database, ErasureExport, Programs, StoredObject};
 
 const ID_BYTES: usize = 16;
 
@@ -24,6 +24,8 @@ pub struct RestoreOrder<'o> {
     pub spool: &'o Path,
     /// True if the database is to keep the id of the original.
     pub take_over: bool,
+    /// True to go on without the list of erasures, which brings back who was erased since the backup.
+    pub without_erasures: bool,
     /// True to go on without media files that are damaged or missing in the backup.
     pub skip_damaged: bool,
 }
@@ -33,6 +35,8 @@ pub struct RestoreOrder<'o> {
 pub struct RestoredBackup {
     pub name: BackupName,
     pub manifest: Manifest,
+    /// The erasures that the place knows of, to be carried out again.
+    pub erasures: ErasureExport,
     /// Files that are damaged or missing in the backup, and were left out.
     pub skipped: Vec<FlawedFile>,
 }
@@ -44,6 +48,19 @@ pub struct RestoredBackup {
 /// those that it does not know.
 pub async fn restore(order: &RestoreOrder<'_>, progress: Progress<'_>) -> Result<RestoredBackup, BackupError> {
     let (name, manifest) = order.place.choose(order.name).await?;
+    let erasures = match order.place.erasures().await {
+        Ok(Some(erasures)) => erasures,
+        Ok(None) if order.without_erasures => ErasureExport::default(),
+        Err(BackupError::Damaged(_)) if order.without_erasures => ErasureExport::default(),
+        Ok(None) => {
+            return Err(BackupError::Useless(
+                "the list of erasures is missing beside the backups, and without it persons who were erased would come back; \
+                 copy erasures/erasures.json from where the backups were made, or say --without-erasures"
+                    .to_owned(),
+            ));
+        }
+        Err(error) => return Err(error),
+    };
     let mut copies = store::copies(order.database, order.programs);
     copies.take_place(&manifest.database).await?;
     check_owner(order, &manifest.database.database_id).await?;
@@ -61,7 +78,7 @@ pub async fn restore(order: &RestoreOrder<'_>, progress: Progress<'_>) -> Result
     std::io::Seek::rewind(&mut file)?;
     copies.restore(file, &manifest.database, &database_id).await?;
     order.media.blobs.claim(&database_id).await.map_err(|error| order.media.error(error))?;
-    Ok(RestoredBackup { name, manifest, skipped })
+    Ok(RestoredBackup { name, manifest, erasures, skipped })
 }
 
 /// Checks that nobody owns the media store, or that its owner is the database that is to be taken over.

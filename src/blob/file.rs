@@ -27,7 +27,7 @@ pub(super) async fn read(file: Arc<File>, range: Range<u64>) -> Result<Bytes, Bl
 }
 
 /// Returns the range in chunks.
-pub(super) fn chunks(file: Arc<File>, range: Range<u64>) -> impl Stream<Item = Result<Bytes, BlobError>> {
+pub fn chunks(file: Arc<File>, range: Range<u64>) -> impl Stream<Item = Result<Bytes, BlobError>> {
     stream::try_unfold((file, range), async |(file, rest)| {
         if rest.is_empty() {
             return Ok(None);

@@ -31,6 +31,7 @@ mod s3;
 mod upload;
 
 pub use error::{BlobError, is_disk_full};
+pub use file::chunks;
 pub use location::{BlobLocation, LocationError};
 pub use marker::Owner;
 pub use named_blobs::NamedBlobs;

@@ -7,14 +7,15 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use indicatif::{HumanBytes, ProgressBar};
 
-use super::{CommonArgs, WrongUse, block_on, progress_bar};
+use super::erase::eraser;
+use super::{CommonArgs, WrongUse, block_on, open_beside, progress_bar};
 use crate::backup::{
     self, BackupOrder, BackupPlace, BackupState, BackupStep, CreatedBackup, FileStore, FlawedFile, FoundBackup,
     RestoreOrder, RestoredBackup, VerifiedBackup,
 };
 use crate::blob::BlobLocation;
 use crate::config::{Config, data_dir};
-use platform::clock::SystemClock;
+use platform::clock::{Clock, SystemClock};
 use platform::terminal;
 use store::Programs;
 
@@ -78,6 +79,9 @@ pub(super) struct RestoreArgs {
     /// Go on without media files that are damaged or missing in the backup
     #[arg(long)]
     skip_damaged: bool,
+    /// Go on without the list of erasures, which brings back everybody who was erased since the backup
+    #[arg(long)]
+    without_erasures: bool,
     #[command(flatten)]
     programs: ProgramArgs,
     #[command(flatten)]
@@ -122,7 +126,7 @@ pub(super) fn run(arguments: BackupArgs) -> anyhow::Result<()> {
 
 /// Restores a database and its files from a backup.
 pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
-    let RestoreArgs { from, backup, take_over, skip_damaged, programs, settings } = arguments;
+    let RestoreArgs { from, backup, take_over, skip_damaged, without_erasures, programs, settings } = arguments;
     let (config, programs) = (start(settings)?, programs.programs());
     data_dir::prepare(&config.data_dir)?;
     let place = BackupPlace::open(&from, &config.media.s3)?;
@@ -134,12 +138,32 @@ pub(super) fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
         name: backup.as_deref(),
         spool: &config.data_dir,
         take_over,
+        without_erasures,
         skip_damaged,
     };
     let bar = bar()?;
-    let restored = block_on(async { Ok(backup::restore(&order, &|step| show(&bar, step)).await?) })?;
+    let restored = block_on(async {
+        let restored = backup::restore(&order, &|step| show(&bar, step)).await?;
+        erase_again(&config, &restored).await?;
+        Ok(restored)
+    })?;
     bar.finish_and_clear();
     report_restored(&config, &restored, take_over)
+}
+
+/// Erases who was erased since the backup was made.
+async fn erase_again(config: &Config, restored: &RestoredBackup) -> anyhow::Result<()> {
+    if restored.erasures.erasures.is_empty() {
+        return Ok(());
+    }
+    let eraser = eraser(config, open_beside(config).await?)?;
+    let erased = eraser.store.import_erasures(&restored.erasures, SystemClock.now()).await?;
+    eraser.finish().await?;
+    eraser.store.close().await;
+    if erased > 0 {
+        writeln!(terminal::stdout(), "erased again, because the backup is older: {erased} erasures")?;
+    }
+    Ok(())
 }
 
 /// Reads the settings and starts logging. Files created after this have no permissions for others.
@@ -155,6 +179,7 @@ async fn create(config: &Config, to: &BlobLocation, keep: Option<usize>, program
     data_dir::prepare(&config.data_dir)?;
     let order = BackupOrder {
         database: &config.database,
+        allow_managed_pg: config.allow_managed_pg,
         programs,
         media: &FileStore::open(&config.media.location, &config.media.s3)?,
         place: &BackupPlace::create(to, &config.media.s3)?,
@@ -242,7 +267,7 @@ async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> any
 }
 
 fn report_restored(config: &Config, restored: &RestoredBackup, take_over: bool) -> anyhow::Result<()> {
-    let RestoredBackup { name, manifest, skipped } = restored;
+    let RestoredBackup { name, manifest, skipped, .. } = restored;
     let mut out = terminal::stdout();
     writeln!(
         out,

@@ -95,13 +95,13 @@ pub(super) struct PairArgs {
 }
 
 /// Reads the id of a person, or a phone number as people write it.
-fn person(text: &str) -> Result<String, String> {
+pub(super) fn person(text: &str) -> Result<String, String> {
     let expected = || "expected a phone number, or an id that ends in @c.us or @lid".to_owned();
     chat(text).ok().filter(|id| chat_id::is_person(id)).ok_or_else(expected)
 }
 
 /// Reads the id of a chat, or a phone number as people write it.
-fn chat(text: &str) -> Result<String, String> {
+pub(super) fn chat(text: &str) -> Result<String, String> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let is_number = !digits.is_empty() && text.chars().all(|c| c.is_ascii_digit() || " +-().".contains(c));
     let id = if is_number { chat_id::of_number(&digits) } else { chat_id::canonical(text.to_owned()) };

@@ -296,7 +296,7 @@ async fn test(NamedForward { name, settings }: NamedForward) -> anyhow::Result<(
     let event = EventId::new(instance_id.clone(), &Sha256::digest(&body));
     let client = DeliveryClient::new(forward, config.keyring.clone(), Arc::new(SystemClock));
     let client = client.context("the HTTP client cannot be made")?;
-    let delivery = Delivery { event, instance_id, signed: true, body, attempt: 1, replay: false };
+    let delivery = Delivery { event, instance_id, signed: true, kind: None, body, attempt: 1, replay: false };
     let DeliveryReply { answer, said } = client.deliver(delivery).await;
     let answered = answer.status().map_or(answer.class().to_owned(), |status| status.to_string());
     let text = format!("{} answers {answered} {}", forward.destination, escaped(&said));

@@ -7,30 +7,36 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::backup::BackupError;
-use crate::blob::BlobError;
 use crate::config::exposure::{self, Exposure};
 use crate::config::{Config, ConfigError, Flags, SettingSources};
 use crate::telemetry;
+use exit::WrongUse;
 use platform::terminal::{self, escaped};
-use store::{CellError, CopyError, OpenError, OpenMode, Options, Pending, QueryError, ReaderError, Store, StoreError};
+use store::{OpenMode, Options, Pending, Store};
 
+mod audit;
 mod backup;
 mod cell;
 mod check_config;
 mod completions;
 mod contact;
 mod doctor;
+pub(crate) mod erase;
+mod exit;
+mod export;
 mod forward;
 mod gateway;
 mod healthcheck;
+mod login;
 mod man;
 mod media;
 mod migrate;
 mod openapi;
 mod rebuild;
+mod retention;
 mod send;
 mod serve;
+mod session;
 mod simulate;
 mod sql;
 mod sql_role;
@@ -103,6 +109,15 @@ enum Command {
         #[command(subcommand)]
         command: contact::ContactCommand,
     },
+    /// Erase a person, list erasures, and remove what is left of them in the files of the database
+    #[command(after_help = "Example:\n  buzon erase person 573001112233")]
+    Erase {
+        #[command(subcommand)]
+        command: erase::EraseCommand,
+    },
+    /// Show what is older than what is kept, and remove it
+    #[command(after_help = "Example:\n  buzon retention")]
+    Retention(retention::RetentionArgs),
     /// Make a cell, which is one of several databases of buzon, for more than one writer
     #[command(after_help = "Example:\n  buzon cell init sales")]
     Cell {
@@ -115,6 +130,24 @@ enum Command {
         #[command(subcommand)]
         command: token::TokenCommand,
     },
+    /// Print a link that logs a browser in to the page, as text and as a QR code for a phone; it works once, for five minutes
+    #[command(after_help = "Example:\n  buzon login --token panel")]
+    Login(login::LoginArgs),
+    /// List and end the sessions of browsers that are logged in to the page
+    #[command(after_help = "Example:\n  buzon session list")]
+    Session {
+        #[command(subcommand)]
+        command: session::SessionCommand,
+    },
+    /// Export rows, a conversation, or everything about a person, beside a running service
+    #[command(after_help = "Example:\n  buzon export messages messages.csv --since 2026-01-01")]
+    Export {
+        #[command(subcommand)]
+        command: export::ExportCommand,
+    },
+    /// Show who exported or erased what, and when
+    #[command(after_help = "Example:\n  buzon audit --about 573001112233")]
+    Audit(audit::AuditArgs),
     /// Print the contract of the read API (OpenAPI 3.1), from which programs can generate clients
     #[command(after_help = "Example:\n  buzon openapi > openapi.json")]
     Openapi,
@@ -230,8 +263,14 @@ pub fn run() -> ExitCode {
         Command::Gateway { command } => gateway::run(command),
         Command::Forward { command } => forward::run(command),
         Command::Contact { command } => contact::run(command),
+        Command::Erase { command } => erase::run(command),
+        Command::Retention(arguments) => retention::run(arguments),
         Command::Cell { command } => cell::run(command),
         Command::Token { command } => token::run(command),
+        Command::Login(arguments) => login::run(arguments),
+        Command::Session { command } => session::run(command),
+        Command::Export { command } => export::run(command),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Openapi => openapi::run(),
         Command::Sql(arguments) => sql::run(arguments),
         Command::SqlRole(arguments) => sql_role::run(arguments),
@@ -247,7 +286,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::say(&escaped(&one_line(&format!("buzon: {error:#}"))));
-            ExitCode::from(exit_code(&error))
+            ExitCode::from(exit::code(&error))
         }
     };
     telemetry::finish();
@@ -295,45 +334,6 @@ async fn open_beside(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// An error of how a command was used.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WrongUse(String);
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<QueryError>() {
-        Some(QueryError::Stopped) => 130,
-        Some(QueryError::NotReading(_)) => 2,
-        _ if is_wrong_use(error) => 2,
-        _ => 1,
-    }
-}
-
-/// Returns whether another setting or argument would help, rather than a retry.
-fn is_wrong_use(error: &anyhow::Error) -> bool {
-    let by_setting = |error: &OpenError| match error {
-        OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),
-        OpenError::Migration(_) | OpenError::Held { .. } => false,
-        _ => true,
-    };
-    let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
-    let backup = |error: &BackupError| match error {
-        BackupError::Useless(_) | BackupError::Copy(CopyError::Useless(_)) => true,
-        BackupError::Copy(CopyError::Open(error)) => by_setting(error),
-        BackupError::Blob { error, .. } => useless(error),
-        _ => false,
-    };
-    error.is::<ConfigError>()
-        || error.is::<WrongUse>()
-        || error.downcast_ref::<ReaderError>().is_some_and(ReaderError::is_wrong_use)
-        || error.downcast_ref::<BackupError>().is_some_and(backup)
-        || error.downcast_ref::<BlobError>().is_some_and(useless)
-        || error.downcast_ref::<OpenError>().is_some_and(by_setting)
-        || error
-            .downcast_ref::<CellError>()
-            .is_some_and(|error| !matches!(error, CellError::Open(error) if !by_setting(error)))
 }
 
 #[cfg(test)]

@@ -60,6 +60,9 @@ pub(super) struct NewTokenArgs {
     /// [default: never]
     #[arg(long, value_name = "WHEN", value_parser = Expiry::parse)]
     expires: Option<Expiry>,
+    /// Also allow to export everything that the token can read
+    #[arg(long)]
+    export: bool,
 }
 
 fn instance(text: &str) -> Result<InstanceId, String> {
@@ -101,6 +104,7 @@ async fn create(store: &dyn Store, config: &Config, arguments: NewTokenArgs) -> 
         scope: if instances.is_empty() { Scope::All } else { Scope::Instances(instances) },
         created_at: now,
         expires_at,
+        can_export: arguments.export,
     };
     let taken = || {
         WrongUse(format!("there is an active token named {:?}; revoke it, or choose another name", new.name.as_str()))
@@ -108,8 +112,9 @@ async fn create(store: &dyn Store, config: &Config, arguments: NewTokenArgs) -> 
     warn_about_unknown(store, config, &new.scope).await?;
     let id = store.create_token(&new).await?.ok_or_else(taken)?;
     terminal::tell(&format!(
-        "token {id} for {sees}, {ends}. It is shown this once:",
+        "token {id} for {sees}{exports}, {ends}. It is shown this once:",
         sees = scope_text(&new.scope),
+        exports = if new.can_export { " and exports of it" } else { "" },
         ends = expires_at.map_or("without an end".to_owned(), |at| format!("until {}", at.to_rfc3339())),
     ));
     writeln!(terminal::stdout(), "{}", token.expose()).context("the token was made, and could not be shown")?;
@@ -141,13 +146,14 @@ async fn list(store: &dyn Store) -> anyhow::Result<()> {
     let time = |at: Option<Timestamp>, otherwise: &str| at.map_or(otherwise.to_owned(), Timestamp::to_rfc3339);
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["id", "name", "prefix", "instances", "created", "expires", "last used", "state"]);
+    table.set_header(["id", "name", "prefix", "instances", "exports", "created", "expires", "last used", "state"]);
     for token in store.list_tokens().await? {
         table.add_row([
             token.id.to_string(),
             escaped(&token.name).into_owned(),
             token.prefix.clone(),
             escaped(&scope_text(&token.scope)).into_owned(),
+            if token.can_export { "yes" } else { "no" }.to_owned(),
             token.created_at.to_rfc3339(),
             time(token.expires_at, "never"),
             time(token.last_used_at, "never"),

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::forwards::{self, FORWARDS, ForwardEntry};
-use super::{ConfigError, ConfiguredInstance, OwnSecrets};
+use super::{ConfigError, ConfiguredInstance, OwnSecrets, retention};
 use domain::instance::InstanceId;
+use domain::retention::Periods;
 
 pub(super) const INSTANCES: &str = "instances";
 /// The settings that may be written as a list.
-const LISTS: [&str; 4] = ["trusted_proxies", "webhook_allow_from", "cors_origins", "media_origins"];
+const LISTS: [&str; 5] = ["trusted_proxies", "webhook_allow_from", "cors_origins", "media_origins", "backup_to"];
 
 /// The contents of the file, which are empty if there is none.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(super) struct ConfigFile {
 /// An instance with the text of its secrets.
 pub(super) struct InstanceEntry {
     pub(super) instance: ConfiguredInstance,
+    /// The periods for which its messages and files are kept, if it says so itself.
+    pub(super) periods: Periods,
     pub(super) secrets: Vec<String>,
     /// Its token at the gateway.
     pub(super) token: Option<String>,
@@ -146,16 +149,18 @@ fn entry(path: &Path, here: &str, element: Value) -> Result<InstanceEntry, Confi
         Some(_) => return Err(problem("a name is text")),
         None => None,
     };
+    let periods = retention::periods(&mut fields).map_err(|error| problem(&error))?;
     let secret_files = secret_files(path, &fields);
     let (own_secrets, secrets) = secrets(&mut fields).map_err(|error| problem(&error))?;
     let token = token(&mut fields).map_err(|error| problem(&error))?;
     match fields.keys().next() {
         Some(unknown) => Err(problem(&format!(
-            "an instance has no {unknown}; it has id, name, secrets, secret_files, token, token_file"
+            "an instance has no {unknown}; it has id, name, secrets, secret_files, token, token_file, retention_messages, \
+             retention_media"
         ))),
         None => {
             let instance = ConfiguredInstance { id, name, own_secrets };
-            Ok(InstanceEntry { instance, secrets, token, place: path.display().to_string(), secret_files })
+            Ok(InstanceEntry { instance, periods, secrets, token, place: path.display().to_string(), secret_files })
         }
     }
 }

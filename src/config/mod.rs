@@ -14,8 +14,10 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+use crate::blob::BlobLocation;
 use domain::access::signature::{Keyring, Secret};
 use domain::instance::InstanceId;
+use domain::retention::RetentionPolicy;
 use domain::time::zone::Zone;
 use platform::outbound::plain_url;
 use store::Database;
@@ -26,6 +28,7 @@ mod gateway;
 mod keys;
 mod media;
 mod placeholder;
+mod retention;
 mod sources;
 
 pub use forwards::ForwardConfig;
@@ -74,12 +77,18 @@ pub struct Config {
     pub ticket_key: Option<SecretString>,
     /// The origins whose pages may read the API, in the form in which a browser sends them.
     pub cors_origins: Vec<String>,
+    /// True if a page for browsers is served at `/`, beside the read API.
+    pub dashboard: bool,
     /// The time zone of days and hours in views and statistics.
     pub time_zone: Zone,
     pub gateway: GatewayConfig,
     pub media: MediaConfig,
     /// The receivers that events are handed on to.
     pub forwards: Vec<ForwardConfig>,
+    /// The periods for which messages and files are kept.
+    pub retention: RetentionPolicy,
+    /// The places with backups that learn of erasures.
+    pub backup_to: Vec<BlobLocation>,
     /// The levels that are logged, by the module that writes.
     pub log: Targets,
     pub secret_places: SecretPlaces,
@@ -158,10 +167,13 @@ impl Config {
             api_token: sources.parsed("api_token", token)?,
             ticket_key: sources.parsed("ticket_key", token)?,
             cors_origins: sources.parsed("cors_origins", cors_origins)?.unwrap_or_default(),
+            dashboard: sources.flag("dashboard")?,
             time_zone: sources.required("time_zone", Zone::parse)?,
             gateway: GatewayConfig::new(sources)?,
             media: MediaConfig::new(sources)?,
             forwards: sources.forwards().iter().map(|entry| entry.forward.clone()).collect(),
+            retention: retention::policy(sources)?,
+            backup_to: sources.parsed("backup_to", retention::backup_places)?.unwrap_or_default(),
             log: sources.required("log", log_filter)?,
             data_dir: sources.required("data_dir", path)?,
             secret_places: sources.secret_places(),
@@ -181,6 +193,10 @@ impl Config {
             (true, false) if self.public_url.is_some() => Some((
                 "public_url",
                 "a public webhook needs a secret: set webhook_secret, made with openssl rand -hex 32",
+            )),
+            _ if self.dashboard && self.public_url.as_ref().is_some_and(|url| url.path() != "/") => Some((
+                "public_url",
+                "the page for browsers needs a host name of its own: leave the path out, or set dashboard = false",
             )),
             _ => None,
         }

@@ -39,7 +39,7 @@ enum SettingKind {
 }
 
 /// All settings with one value, in the order in which they are shown.
-const SETTINGS: [Setting; 37] = [
+const SETTINGS: [Setting; 41] = [
     Setting { key: "data_dir", kind: SettingKind::Plain, default: Some("./data") },
     Setting { key: DATABASE_URL, kind: SettingKind::Database, default: None },
     Setting { key: "cell", kind: SettingKind::Plain, default: None },
@@ -58,6 +58,7 @@ const SETTINGS: [Setting; 37] = [
     Setting { key: "api_token", kind: SettingKind::Secret, default: None },
     Setting { key: "ticket_key", kind: SettingKind::Secret, default: None },
     Setting { key: "cors_origins", kind: SettingKind::Plain, default: None },
+    Setting { key: "dashboard", kind: SettingKind::Plain, default: Some("true") },
     Setting { key: "time_zone", kind: SettingKind::Plain, default: Some("UTC") },
     Setting { key: "gateway_url", kind: SettingKind::Plain, default: None },
     Setting { key: "gateway_replay", kind: SettingKind::Plain, default: Some("true") },
@@ -71,6 +72,9 @@ const SETTINGS: [Setting; 37] = [
     Setting { key: "media_attempts", kind: SettingKind::Plain, default: Some("600") },
     Setting { key: "media_min_free", kind: SettingKind::Plain, default: Some("1GiB") },
     Setting { key: "media_quota", kind: SettingKind::Plain, default: None },
+    Setting { key: "retention_messages", kind: SettingKind::Plain, default: None },
+    Setting { key: "retention_media", kind: SettingKind::Plain, default: None },
+    Setting { key: "backup_to", kind: SettingKind::Plain, default: None },
     Setting { key: "s3_endpoint", kind: SettingKind::Plain, default: None },
     Setting { key: "s3_region", kind: SettingKind::Plain, default: None },
     Setting { key: "s3_path_style", kind: SettingKind::Plain, default: None },

@@ -14,6 +14,7 @@ use platform::tls;
 mod clock;
 mod database;
 mod disk;
+mod erasures;
 mod forwards;
 mod gateway;
 mod media;
@@ -49,6 +50,7 @@ pub async fn examine(config: &Config) -> Result<Report, reqwest::Error> {
     report.add(disk::check(config));
     let id = found.as_ref().and_then(|found| found.id.as_deref());
     report.add([media::check(config, id).await]);
+    report.add(erasures::check(config).await);
     report.add(forwards::check(config).await);
     let (gateway, gateway_time) = gateway::check(config, &client).await;
     report.add(gateway);

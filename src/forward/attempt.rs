@@ -30,7 +30,7 @@ pub(super) fn attempt(
 ) -> impl Future<Output = EndedAttempt> + Send + 'static {
     let body = queued.body.take();
     let (instance_id, event, signed) = (queued.instance_id.clone(), queued.event.clone(), queued.signed);
-    let (received_at, even_old, replay) = (queued.received_at, queued.even_old, queued.replay);
+    let (received_at, even_old, replay, kind) = (queued.received_at, queued.even_old, queued.replay, queued.kind);
     let attempt = queued.tally.attempts.saturating_add(1);
     async move {
         let body = match body {
@@ -49,7 +49,7 @@ pub(super) fn attempt(
         if !even_old && context.config.max_age.is_over(at, context.clock.now()) {
             return (seq, AttemptEnd::Stale);
         }
-        let reply = context.client.deliver(Delivery { event, instance_id, signed, body, attempt, replay }).await;
+        let reply = context.client.deliver(Delivery { event, instance_id, signed, kind, body, attempt, replay }).await;
         (seq, AttemptEnd::Answered(reply))
     }
 }

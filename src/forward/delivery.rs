@@ -12,7 +12,7 @@ use domain::access::signature::{Keyring, Secret};
 use domain::event::event_id::EventId;
 use domain::forward::answer::{DeliveryAnswer, printable};
 use domain::forward::destination::Destination;
-use domain::forward::{ATTEMPT_HEADER, EVENT_HEADER, REPLAY_HEADER};
+use domain::forward::{ATTEMPT_HEADER, EVENT_HEADER, KIND_HEADER, REPLAY_HEADER};
 use domain::instance::InstanceId;
 use domain::time::retry_after::retry_after;
 use platform::clock::Clock;
@@ -41,6 +41,8 @@ pub struct Delivery {
     pub instance_id: InstanceId,
     /// True if the event came signed. Nobody signs one that did not.
     pub signed: bool,
+    /// The kind of an event of ours.
+    pub kind: Option<&'static str>,
     pub body: Vec<u8>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
@@ -78,6 +80,7 @@ impl DeliveryClient {
         let signature = self.signature(&delivery);
         let request = signature.into_iter().fold(request, |it, signature| it.header(SIGNATURE_HEADER, signature));
         let request = if delivery.replay { request.header(REPLAY_HEADER, "true") } else { request };
+        let request = delivery.kind.into_iter().fold(request, |it, kind| it.header(KIND_HEADER, kind));
         match request.body(delivery.body).send().await {
             Ok(response) => self.reply(response).await,
             Err(error) => unanswered(&error),

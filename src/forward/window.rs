@@ -9,6 +9,7 @@ use super::ForwardContext;
 use domain::event::event_id::EventId;
 use domain::forward::answer::LONGEST_ASKED;
 use domain::forward::cursor::ForwardCursor;
+use domain::forward::kind;
 use domain::forward::lane::{Lane, LaneQueue};
 use domain::forward::retry::AttemptTally;
 use domain::forward::selection::{LedgerHead, Selection};
@@ -33,6 +34,8 @@ pub(super) struct QueuedDelivery {
     pub(super) instance_id: InstanceId,
     pub(super) event: EventId,
     pub(super) signed: bool,
+    /// The kind of an event of ours.
+    pub(super) kind: Option<&'static str>,
     pub(super) received_at: Timestamp,
     /// The body, until the first attempt. Then it is read from the ledger again.
     pub(super) body: Option<Vec<u8>>,
@@ -258,6 +261,7 @@ impl DeliveryWindow {
             instance_id: head.instance_id.clone(),
             event: EventId::new(head.instance_id.clone(), &head.body_sha256),
             signed: head.signed,
+            kind: kind(head.event_type.as_deref()),
             received_at: head.received_at,
             body: None,
             size,

@@ -7,10 +7,12 @@ use actix_web::http::header::{CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
+use url::Url;
 
 pub mod api;
 pub mod auth;
 pub mod conditional;
+pub mod dashboard;
 pub mod json;
 pub mod limits;
 pub mod openapi;
@@ -21,8 +23,9 @@ pub mod store_handle;
 pub mod stream;
 pub mod webhook;
 
+use api::credentials::{session, tickets};
 use api::time::LocalTime;
-use api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use api::{acks, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;
@@ -33,6 +36,7 @@ use stream::streams::Streams;
 use webhook::identity;
 
 use crate::config::ConfiguredInstance;
+use crate::export::jobs::ExportJobs;
 use platform::meters::Meters;
 
 /// The `Cache-Control` of a response that is for one caller, and may be different next time.
@@ -57,11 +61,16 @@ pub struct ApiState {
     pub memory: Arc<ResponseMemory>,
     pub store: StoreHandle,
     pub files: media_files::MediaFiles,
+    pub exports: Arc<ExportJobs>,
     pub local_time: LocalTime,
     /// The origins of the pages that may read.
     pub cors_origins: Vec<String>,
     pub streams: Arc<Streams>,
     pub configured_instances: Vec<ConfiguredInstance>,
+    /// The public address, from which the page can be reached.
+    pub public_url: Option<Url>,
+    /// True if the page is served at `/`.
+    pub dashboard: bool,
     pub scrape: scrape::Scrape,
 }
 
@@ -73,7 +82,10 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config.app_data(Data::from(state.readiness.clone())).app_data(Data::from(state.webhook_url.clone()));
     config.app_data(Data::from(state.meters.clone()));
     let root = if state.api.is_some() { &landing::ROOT } else { &landing::WEBHOOK };
-    config.service(landing_page(&["/"], root));
+    match state.api.as_ref().filter(|api| api.dashboard) {
+        Some(_) => dashboard_routes(config, root),
+        None => _ = config.service(landing_page(&["/"], root)),
+    }
     config.service(landing_page(&["/health", "/health/"], &landing::HEALTH));
     config.service(web::resource("/health/live").route(read().to(health::live)));
     config.service(web::resource("/health/ready").route(read().to(health::ready)));
@@ -91,6 +103,16 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
     config.default_service(web::to(not_found));
 }
 
+/// Adds the page, which other clients than browsers are shown as text, and its files.
+fn dashboard_routes(config: &mut ServiceConfig, text: &'static LandingPage) {
+    let show = move |request: HttpRequest| async move {
+        if dashboard::is_for_browser(&request) { dashboard::page() } else { text.respond(&request) }
+    };
+    config.service(web::resource("/").route(read().to(show)).default_service(web::to(not_found)));
+    let assets = web::resource("/assets/{build}/{file}").route(read().to(dashboard::asset));
+    config.service(assets.wrap(Compress::default()).wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding"))));
+}
+
 /// Adds the routes of the read API. Those of files and of the stream accept tickets.
 fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
     config.app_data(Data::from(api.clone()));
@@ -100,11 +122,19 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .wrap(DefaultHeaders::new().add((CACHE_CONTROL, REVALIDATE)).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
         .wrap(cors::allow(&api.cors_origins))
         .wrap(from_fn(cors::explain))
+        .service(
+            web::resource("/session")
+                .route(web::post().to(session::begin))
+                .route(web::delete().to(session::end))
+                .route(read().to(session::show).wrap(from_fn(access::by_token)))
+                .default_service(other_methods("GET, HEAD, POST, DELETE", "a session begins with POST")),
+        )
         .service(reading("/stream").route(read().to(stream::follow)).wrap(by_ticket()))
         .service(reading("/media/{sha256}").route(read().to(media_files::by_key)).wrap(by_ticket()))
         .service(
             reading("/messages/{instance_id}/{id}/media").route(read().to(media_files::of_message)).wrap(by_ticket()),
-        );
+        )
+        .service(reading("/exports/{id}/file").route(read().to(exports::file)).wrap(by_ticket()));
     // JSON is compressed. The bytes of files and streams are sent unchanged, and at once.
     let json = web::scope("")
         .wrap(Compress::default())
@@ -119,12 +149,15 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/reactions").route(read().to(reactions::list)))
         .service(reading("/events").route(read().to(events::list)))
         .service(reading("/events/{instance_id}/{id}").route(read().to(events::one)))
+        .service(reading("/forwards").route(read().to(forwards::list)))
         .service(reading("/instances").route(read().to(instances::list)))
         .service(reading("/stats/messages").route(read().to(statistics::messages)))
         .service(reading("/stats/delivery").route(read().to(statistics::delivery)))
         .service(reading("/stats/responses").route(read().to(statistics::responses)))
         .service(reading("/stats/hours").route(read().to(statistics::hours)))
         .service(reading("/media").route(read().to(media::list)))
+        .service(reading_and_posting("/exports").route(web::post().to(exports::start)).route(read().to(exports::list)))
+        .service(reading("/exports/{id}").route(read().to(exports::one)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));
     let contract = reading("/openapi.json").route(read().to(openapi::document));
@@ -148,6 +181,11 @@ fn landing_page(paths: &[&str], page: &'static LandingPage) -> Resource {
 /// Returns a resource of the API that creates something.
 fn posting(path: &str) -> Resource {
     web::resource(path).default_service(other_methods("POST", "this takes a POST"))
+}
+
+/// Returns a resource of the API that lists things and creates more of them.
+fn reading_and_posting(path: &str) -> Resource {
+    web::resource(path).default_service(other_methods("GET, HEAD, POST", "this takes a GET or a POST"))
 }
 
 /// Returns a read-only resource of the API.

@@ -15,9 +15,13 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Returns true if the request comes from a program on this machine that speaks for itself: a loopback peer, a loopback
 /// host, and neither a forwarding header nor the `Origin` that a browser sends for a page.
 pub fn is_local(request: &HttpRequest) -> bool {
-    let headers = request.headers();
+    is_on_this_machine(request) && !request.headers().contains_key(ORIGIN)
+}
+
+/// Returns true if the request comes from a program on this machine, which can be a browser, and passed no proxy.
+pub fn is_on_this_machine(request: &HttpRequest) -> bool {
     let peer = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-    peer && has_loopback_host(request) && !is_forwarded(headers) && !headers.contains_key(ORIGIN)
+    peer && has_loopback_host(request) && !is_forwarded(request.headers())
 }
 
 fn is_forwarded(headers: &HeaderMap) -> bool {

@@ -41,6 +41,22 @@ pub enum Problem {
     TicketInvalid,
     #[error("tickets are accepted for files and for the stream only; send the header Authorization: Bearer TOKEN")]
     TicketNotHere,
+    /// The session is unknown, has expired or was ended, or its token is no longer valid.
+    #[error("this session is not valid, or no longer; log in again")]
+    SessionInvalid,
+    /// The login code is wrong, has expired, or has opened a session before.
+    #[error("this link was used before or is older than five minutes; make another one with buzon login")]
+    LoginCodeInvalid,
+    /// A page that is not buzon's own made a browser send this request.
+    #[error("{0}")]
+    ForeignPage(&'static str),
+    #[error(
+        "over plain HTTP a login works on the machine of buzon alone, where nobody reads along; open the page at its https \
+         address, which docs/dashboard.md explains"
+    )]
+    LoginNeedsTls,
+    #[error("{0}")]
+    LoginUnreadable(&'static str),
     #[error("{name}: {detail}")]
     InvalidParameter { name: String, detail: String },
     /// The position was given before a restore, or by another database.
@@ -100,6 +116,14 @@ pub enum Problem {
     TooManyAnswers,
     #[error("the answer would be too large; ask for less, for example with since and until")]
     AnswerTooLarge,
+    #[error("this token may not export; the owner makes one that may with: buzon token create --export")]
+    ExportNotAllowed,
+    #[error("the export is not done, or it failed; ask for its state")]
+    ExportNotReady,
+    #[error("an export of this token is under way, or two of others; try again when one has ended")]
+    TooManyExports,
+    #[error("there is too little free space for an export")]
+    ExportDiskLow,
     #[error("{0}; send the event again")]
     NotStored(#[from] IngestError),
     #[error("buzon is not ready: {0}")]
@@ -166,7 +190,16 @@ impl Problem {
             Self::TokenMissing => (StatusCode::UNAUTHORIZED, "token_missing"),
             Self::TokenInvalid => (StatusCode::UNAUTHORIZED, "token_invalid"),
             Self::TicketInvalid => (StatusCode::UNAUTHORIZED, "ticket_invalid"),
+            Self::SessionInvalid => (StatusCode::UNAUTHORIZED, "session_invalid"),
+            Self::LoginCodeInvalid => (StatusCode::UNAUTHORIZED, "login_code_invalid"),
+            Self::LoginUnreadable(_) => (StatusCode::BAD_REQUEST, "login_unreadable"),
+            Self::ForeignPage(_) => (StatusCode::FORBIDDEN, "foreign_page"),
+            Self::LoginNeedsTls => (StatusCode::FORBIDDEN, "login_needs_tls"),
             Self::ClientNotAllowed => (StatusCode::FORBIDDEN, "client_not_allowed"),
+            Self::ExportNotAllowed => (StatusCode::FORBIDDEN, "export_not_allowed"),
+            Self::ExportNotReady => (StatusCode::CONFLICT, "export_not_ready"),
+            Self::TooManyExports => (StatusCode::TOO_MANY_REQUESTS, "too_many_exports"),
+            Self::ExportDiskLow => (StatusCode::SERVICE_UNAVAILABLE, "export_disk_low"),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::MediaNotStored(_) => (StatusCode::NOT_FOUND, "media_not_stored"),
             Self::MediaMissing => (StatusCode::NOT_FOUND, "media_missing"),
@@ -215,11 +248,14 @@ impl Problem {
 
     fn add_headers(&self, response: &mut HttpResponseBuilder) {
         match self {
-            Self::TokenMissing | Self::TokenInvalid | Self::TicketInvalid => {
-                response.insert_header((WWW_AUTHENTICATE, "Bearer"))
-            }
+            Self::TokenMissing
+            | Self::TokenInvalid
+            | Self::TicketInvalid
+            | Self::SessionInvalid
+            | Self::LoginCodeInvalid => response.insert_header((WWW_AUTHENTICATE, "Bearer")),
             Self::MethodNotAllowed { allowed, .. } => response.insert_header((ALLOW, *allowed)),
             Self::TooManyRefused(seconds) => response.insert_header((RETRY_AFTER, *seconds)),
+            Self::TooManyExports => response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS)),
             Self::RangeNotSatisfiable(size) => response.insert_header((CONTENT_RANGE, format!("bytes */{size}"))),
             _ if self.status_code() == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS))

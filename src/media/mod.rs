@@ -41,6 +41,7 @@ mod zip_directory;
 pub use capacity::MediaCapacity;
 use guard::Guard;
 use resolver::Lookup;
+pub use sweeper::{SweepError, remove_unreferenced};
 
 /// The time limit for giving jobs back and aborting uploads.
 const STOP_WAIT: Duration = Duration::from_secs(3);

@@ -15,10 +15,13 @@ use tracing::{info, warn};
 use super::MediaParts;
 use super::job::{LOCKED_FOR, ORPHANED_AFTER};
 use crate::blob::{BlobError, Blobs, Owner};
+use domain::access::scope::Scope;
+use domain::media::MediaKey;
 use domain::media::object_key::ObjectKey;
+use domain::page::{Paging, SortOrder};
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
-use store::{Store, StoreError};
+use store::{MediaFilter, Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 /// The age at which a temporary file is removed. A file that is still being written is younger.
@@ -95,6 +98,32 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
     Ok(Swept { unfinished, orphans, foreign: false })
 }
 
+/// Deletes an object at once if no row refers to it, however new it is. Returns whether that is decided: not while another
+/// process holds the object.
+///
+/// # Errors
+/// If the store or the database does not answer.
+pub async fn remove_unreferenced(
+    store: &dyn Store,
+    blobs: &Blobs,
+    key: &ObjectKey,
+    now: Timestamp,
+) -> Result<bool, SweepError> {
+    let until = now + LOCKED_FOR;
+    if !store.lock_object(key, now, until).await? {
+        return Ok(false);
+    }
+    let deleted = async {
+        if !store.objects_without_row(std::slice::from_ref(key)).await?.is_empty() {
+            blobs.delete(key).await?;
+        }
+        Ok::<_, SweepError>(())
+    };
+    let deleted = deleted.await;
+    store.unlock_object(key, until).await?;
+    deleted.map(|()| true)
+}
+
 /// Deletes an object unless a job is putting it again.
 async fn remove(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, now: Timestamp) -> Result<bool, SweepError> {
     let until = now + LOCKED_FOR;
@@ -114,4 +143,27 @@ async fn remove_locked(store: &dyn Store, blobs: &Blobs, key: &ObjectKey, old: T
     }
     blobs.delete(key).await?;
     Ok(true)
+}
+
+/// The warning of a job whose lease was lost.
+pub(super) const TAKEN_OVER: &str = "a media job took so long that another worker has taken it over";
+
+/// Removes the object of a job that is gone, unless another file refers to it.
+pub(super) async fn discard(parts: &MediaParts, job: &MediaKey, key: &ObjectKey) {
+    let MediaParts { store, blobs, clock, .. } = parts;
+    let filter = MediaFilter {
+        instance_id: Some(job.instance_id.clone()),
+        message_id: Some(job.message_id.clone()),
+        ..MediaFilter::default()
+    };
+    let paging = Paging { order: SortOrder::NewestFirst, limit: 1, cursor: None, since: None, until: None };
+    match store.list_media(&Scope::All, &filter, &paging).await {
+        Ok(page) if page.rows.is_empty() => {
+            if let Err(error) = remove_unreferenced(&**store, blobs, key, clock.now()).await {
+                warn!(%error, "a file of an erased message could not be removed; a sweep does it");
+            }
+        }
+        Ok(_) => warn!("{TAKEN_OVER}"),
+        Err(error) => warn!(%error, "{TAKEN_OVER}"),
+    }
 }

@@ -12,6 +12,7 @@ use tracing::{debug, error, warn};
 
 use super::capacity::Shortage;
 use super::fetch::Fetcher;
+use super::sweeper::{TAKEN_OVER, discard};
 use super::{MediaParts, MediaSettings, job};
 use domain::media::{AttemptOutcome, LeasedJob, MediaFailure, MediaState, RetryPolicy, Settlement, StoredFile};
 use domain::time::timestamp::Timestamp;
@@ -293,13 +294,17 @@ impl JobRunner {
         if settlements.iter().any(|it| !matches!(it.outcome, AttemptOutcome::Stored { .. })) {
             self.none_due_beside = None;
         }
-        for held in ended.iter().filter_map(|id| self.held.remove(id)) {
+        let ended: Vec<HeldJob> = ended.iter().filter_map(|id| self.held.remove(id)).collect();
+        for held in ended {
             match held.outcome {
                 Some(outcome) if settled.contains(&held.job.lease) => {
                     self.context.parts.meters.settle(&outcome);
                     log_settled(&held.job, &outcome);
                 }
-                _ => warn!("a media job took so long that another worker has taken it over"),
+                Some(AttemptOutcome::Stored { file, .. }) => {
+                    discard(&self.context.parts, &held.job.lease.key, &file.object_key).await;
+                }
+                _ => warn!("{TAKEN_OVER}"),
             }
         }
         Ok(())

@@ -21,11 +21,13 @@ mod sqlite;
 mod write;
 
 pub use admin::adhoc::{QueryError, QueryPart, Session, Value, ask};
+pub use admin::audit::AuditStore;
 pub use admin::cells::{CellError, CellName, NewCell};
 pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Programs, StoredObject};
 pub use admin::examination::{Examination, Trigger};
 pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 pub use admin::schema::Pending;
+pub use admin::sessions::SessionStore;
 pub use admin::tokens::TokenStore;
 pub use admin::zones::ZoneStore;
 pub use error::{DatabaseUrlError, OpenError, StoreError};
@@ -39,6 +41,11 @@ pub use read::messages::filter::MessageFilter;
 pub use read::messages::{MessageDetail, MessageReport};
 pub use read::reactions::ReactionFilter;
 pub use read::statistics::StatisticsFilter;
+pub use write::erasure::contract::{
+    ErasureExport, ErasureOrder, ErasurePiece, ErasureReport, ErasureScan, ErasureStage, ErasureStore, ExportedErasure,
+    SuspectedEvent, UnfinishedErasure,
+};
+pub use write::erasure::retention::{Overdue, OverdueQuery, RetentionStore};
 pub use write::events::EventStore;
 pub use write::forwards::{
     AckOwner, FailureState, ForwardClaim, ForwardCounts, ForwardFailure, ForwardReport, ForwardSave, ForwardSignal,
@@ -56,12 +63,16 @@ use read::Queries;
 /// Everything that a database does for buzon. What people and dashboards ask are methods of `dyn Store`, in `read/`.
 #[async_trait]
 pub trait Store:
-    EventStore
+    AuditStore
+    + EventStore
+    + ErasureStore
+    + RetentionStore
     + ForwardStore
     + MediaStore
     + MediaReports
     + ObjectStore
     + PersonStore
+    + SessionStore
     + TokenStore
     + ZoneStore
     + Availability

@@ -118,7 +118,7 @@ async fn nobody_else_can_read_a_backup_or_what_is_restored() {
         let twin = site.empty_twin().await;
         twin.said(&["restore", &twin.dest]).await;
         let mut kept = files_below(&site.files);
-        assert_eq!(kept.len(), 4, "a copy, its manifest, a file and whose it is: {kept:?}");
+        assert_eq!(kept.len(), 5, "a copy, its manifest, a file, whose it is, and who was erased: {kept:?}");
         kept.extend(files_below(&twin.world.data_dir().join("media")));
         let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
         for path in kept {

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::reverse_proxy::{OWNER, Proxy, RunningProxy, STRANGER, Upstreams};
+use super::reverse_proxy::{HOST, OWNER, Proxy, RunningProxy, STRANGER, Upstreams};
 use super::{project, text};
 use crate::support::clients::sse::Stream;
 use crate::support::database::world::{Backend, World};
@@ -15,8 +15,12 @@ use crate::support::program::process::Buzon;
 use crate::support::program::service::answer;
 
 const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
-const SETTINGS: [(&str, &str); 3] =
-    [("BUZON_WEBHOOK_SECRET", SECRET), ("BUZON_API_TOKEN", TOKEN), ("BUZON_TRUSTED_PROXIES", "127.0.0.1")];
+const SETTINGS: [(&str, &str); 4] = [
+    ("BUZON_WEBHOOK_SECRET", SECRET),
+    ("BUZON_API_TOKEN", TOKEN),
+    ("BUZON_TRUSTED_PROXIES", "127.0.0.1"),
+    ("BUZON_PUBLIC_URL", "https://buzon.example.com"),
+];
 
 /// Runs `test` behind each proxy, with the listeners that the shipped files expect.
 async fn behind_each(settings: &[(&str, &str)], test: impl AsyncFn(&World, &RunningProxy)) {
@@ -96,7 +100,6 @@ async fn a_large_event_goes_through_and_one_that_is_too_large_is_told_so() {
 async fn nothing_else_of_buzon_is_public() {
     behind_each(&SETTINGS, async |_, front| {
         for path in [
-            "/",
             "/metrics",
             "/health/live",
             "/health/ready",
@@ -113,10 +116,42 @@ async fn nothing_else_of_buzon_is_public() {
             "/api/v1/..%2f..%2fmetrics",
             "/api/v1/messages/7%2fA",
             "//metrics",
+            "/assets/",
+            "/assets/0/../../metrics",
+            "/assets/0/..%2f..%2fmetrics",
+            "/assets/..%2fmetrics",
         ] {
             let hidden = front.get(path).bearer_auth(TOKEN).send().await.expect("it answers");
             assert_eq!(hidden.status(), 404, "{path}");
             assert!(!hidden.headers().contains_key("x-request-id"), "{path} is buzon's");
+        }
+    })
+    .await;
+}
+
+#[test(flavor = "multi_thread")]
+async fn the_page_and_its_login_are_for_ones_own_networks() {
+    behind_each(&SETTINGS, async |_, front| {
+        let page = front.get("/").header("Accept", "text/html").send().await.expect("it answers");
+        assert_eq!(page.status(), 200);
+        let page = page.text().await.expect("it is text");
+        let assets = page.split('"').filter(|text| text.starts_with("assets/"));
+        for asset in assets.map(|asset| format!("/{asset}")) {
+            assert_eq!(front.get(&asset).send().await.expect("it answers").status(), 200, "{asset}");
+        }
+        let login = front.client(OWNER).post(front.url("/api/v1/session")).header("Content-Type", "application/json");
+        let login = login.header("Origin", format!("https://{HOST}")).body(json!({ "token": TOKEN }).to_string());
+        let login = answer(login).await;
+        let cookie = login.header("set-cookie");
+        assert!(cookie.starts_with("__Host-buzon=") && cookie.contains("; Secure"), "{login:?}");
+        let cookie = cookie.split(';').next().expect("there is a pair").to_owned();
+        let read = front.get("/api/v1/messages").header("Cookie", cookie).header("Sec-Fetch-Site", "same-origin");
+        assert_eq!(answer(read).await.status, 200);
+        for path in ["/", "/api/v1/session"] {
+            let stranger = front.client(STRANGER).get(front.url(path)).header("Accept", "text/html");
+            let stranger = stranger.send().await.expect("it answers");
+            assert!([403, 404].contains(&stranger.status().as_u16()), "{stranger:?}");
+            assert!(!stranger.headers().contains_key("x-request-id"));
         }
     })
     .await;
@@ -192,6 +227,8 @@ async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_wr
             listener.reply_to_all(|_| Reply::file(b"passed on"));
         }
         let front = RunningProxy::start(proxy, Upstreams::of(webhook.address, api.address)).await;
+        // Its first request asked for the page.
+        api.forget();
         for from in [STRANGER, OWNER] {
             let plain = ["/webhook/7", "/webhook/a%2Fb", "/api/v1/chats/7/573%40c.us"].map(str::to_owned);
             front.ask_verbatim(from, version, &[odd_paths(), plain.to_vec()].concat()).await;
@@ -203,7 +240,8 @@ async fn a_path_is_passed_on_only_to_the_listener_that_it_names_however_it_is_wr
             assert!(events.iter().any(|path| path == "/webhook/a%2Fb"), "an id may hold a slash: {events:?}");
             for path in &reads {
                 let encoded = path.to_ascii_lowercase().contains("%2f");
-                assert!(path.starts_with("/api/v1/") && !encoded, "{proxy:?}: {path} reaches the API");
+                let is_page = path == "/" || path.starts_with("/?");
+                assert!((path.starts_with("/api/v1/") || is_page) && !encoded, "{proxy:?}: {path} reaches the API");
             }
             let expected =
                 if from == OWNER { reads.iter().any(|path| path.ends_with("573%40c.us")) } else { reads.is_empty() };

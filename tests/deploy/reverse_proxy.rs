@@ -14,7 +14,7 @@ use crate::support::events::{SECRET, sign};
 use crate::support::eventually;
 
 /// The host name in the shipped files.
-const HOST: &str = "buzon.example.com";
+pub const HOST: &str = "buzon.example.com";
 /// The certificate that clients trust, in the proxy's folder.
 const AUTHORITY: &str = "authority.pem";
 /// An address that may not use the read API.

@@ -1,4 +1,5 @@
-//! The page for somebody who opens the address of the service in a browser and does not know where to go.
+//! The pages for somebody who opens an address of the service and does not know where to go. At `/` it is shown where the
+//! page for browsers is turned off, and to other clients.
 
 use crate::support::client;
 use crate::support::clients::browser;
@@ -6,6 +7,7 @@ use crate::support::database::world::{Backend, World};
 use crate::support::program::service::{Service, answer};
 
 const PAGES: [&str; 5] = ["/", "/api/v1", "/api/v1/", "/health", "/health/"];
+const NO_DASHBOARD: &[(&str, &str)] = &[("BUZON_DASHBOARD", "false")];
 /// The `Accept` header of Chromium.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
@@ -17,7 +19,7 @@ fn links(page: &str) -> Vec<String> {
 #[test]
 async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
     let world = World::new(Backend::Sqlite).await;
-    let service = Service::start(&world).await;
+    let service = Service::start_with(&world, NO_DASHBOARD).await;
     for path in PAGES {
         let shown = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
         assert_eq!(shown.status(), 200, "{path}");
@@ -40,7 +42,7 @@ async fn a_browser_is_shown_a_sentence_and_links_that_lead_somewhere() {
 #[test]
 async fn another_client_is_shown_the_same_as_text() {
     let world = World::new(Backend::Sqlite).await;
-    let service = Service::start(&world).await;
+    let service = Service::start_with(&world, NO_DASHBOARD).await;
     for path in PAGES {
         let page = service.get(path).header("Accept", BROWSER).send().await.expect("the server answers");
         let links = links(&page.text().await.expect("the value is text"));
@@ -66,7 +68,8 @@ async fn another_client_is_shown_the_same_as_text() {
 #[test]
 async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
     let world = World::new(Backend::Sqlite).await;
-    let service = Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0")]).await;
+    let service =
+        Service::start_with(&world, &[("BUZON_API_LISTEN", "127.0.0.2:0"), ("BUZON_DASHBOARD", "false")]).await;
     let webhook = |path: &str| client().get(format!("http://{}{path}", service.address)).header("Accept", BROWSER);
     let page = webhook("/").send().await.expect("the server answers").text().await.expect("the value is text");
     assert!(page.contains("<p>This receives webhooks; it is running.</p>"), "{page}");
@@ -84,7 +87,7 @@ async fn a_listener_for_events_only_says_that_it_runs_and_nothing_else() {
 #[test]
 async fn a_real_browser_shows_it() {
     let world = World::new(Backend::Sqlite).await;
-    let service = Service::start(&world).await;
+    let service = Service::start_with(&world, NO_DASHBOARD).await;
     let page = browser::open(&format!("http://{}/", service.api_address)).await.expect("the browser shows the page");
     assert!(page.contains("<title>buzon</title>") && page.contains("<a href=\"/docs/\">/docs/</a>"), "{page}");
     service.stop().await;

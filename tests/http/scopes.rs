@@ -268,3 +268,20 @@ async fn events_without_an_instance_need_a_token_for_everything() {
     })
     .await;
 }
+
+/// Forwards hand on the events of all instances.
+#[test]
+async fn forwards_are_shown_to_a_token_for_everything_alone() {
+    on_both(async |world| {
+        let service = Service::start(&world).await;
+        world.execute("INSERT INTO forwards (name, position) VALUES ('bot', 0)").await;
+        for (instances, names) in [(&[][..], &["bot"][..]), (&["7"][..], &[][..])] {
+            let known = token(&world, instances).await;
+            let listed = answer(service.get("/api/v1/forwards").bearer_auth(known.text())).await;
+            let listed = listed.body["data"].as_array().expect("it is a list").clone();
+            assert_eq!(listed.iter().map(|it| it["name"].clone()).collect::<Vec<_>>(), names, "{instances:?}");
+        }
+        service.stop().await;
+    })
+    .await;
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use buzon::domain::access::scope::Scope;
 use buzon::domain::access::ticket::TicketKey;
 use buzon::domain::access::token::TokenId;
+use buzon::domain::audit::AuditActor;
 use buzon::domain::time::timestamp::Timestamp;
 use buzon::http::auth::access::{Access, Caller};
 use buzon::http::auth::auth_failure_limiter::AuthFailureLimiter;
@@ -190,7 +191,13 @@ async fn a_stream_can_check_whether_its_token_is_still_accepted() {
         let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, failures);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
-        let reader = |token: Option<TokenId>| Caller { scope: Scope::All, token };
+        let reader = |token: Option<TokenId>| Caller {
+            scope: Scope::All,
+            token,
+            session: None,
+            can_export: false,
+            actor: AuditActor::Owner,
+        };
         let admitted = async |token| access.still_admits(&reader(token)).await.expect("the store answers");
         let of_all = async || [admitted(None).await, admitted(Some(revoked.id)).await, admitted(Some(ending.id)).await];
         assert_eq!(of_all().await, [true, true, true]);

@@ -3,6 +3,7 @@
 
 pub mod identity;
 pub mod scope;
+pub mod session;
 pub mod signature;
 pub mod ticket;
 pub mod token;

@@ -42,7 +42,7 @@ impl fmt::Display for TicketHolder {
 }
 
 impl TicketHolder {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
             OWNER => Some(Self::Owner),
             id => id.parse().ok().map(|id| Self::Token(TokenId(id))),
@@ -118,12 +118,14 @@ impl TicketKey {
     }
 
     fn signed(&self, holder: TicketHolder, expires_at: Timestamp, digest: &TokenDigest) -> Hmac<Sha256> {
+        let mac = self.mac(PURPOSE).chain_update(digest.as_bytes());
+        mac.chain_update(format!("{holder}.{}", expires_at.millis()))
+    }
+
+    /// Returns an HMAC under this key that has begun with a purpose.
+    pub(super) fn mac(&self, purpose: &[u8]) -> Hmac<Sha256> {
         let key = self.0.expose_secret().as_bytes();
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-        mac.update(PURPOSE);
-        mac.update(digest.as_bytes());
-        mac.update(format!("{holder}.{}", expires_at.millis()).as_bytes());
-        mac
+        Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length").chain_update(purpose)
     }
 }
 

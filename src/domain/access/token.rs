@@ -121,6 +121,8 @@ pub struct NewToken {
     pub created_at: Timestamp,
     /// The time from which the token is not accepted any more. `None` if it does not expire.
     pub expires_at: Option<Timestamp>,
+    /// True if its bearer may start exports.
+    pub can_export: bool,
 }
 
 /// A recorded token.
@@ -136,6 +138,7 @@ pub struct ApiToken {
     pub revoked_at: Option<Timestamp>,
     /// The last use that was recorded. There can have been others up to a minute later.
     pub last_used_at: Option<Timestamp>,
+    pub can_export: bool,
 }
 
 /// The state of a token. Only an active one is accepted.
@@ -223,6 +226,7 @@ mod tests {
             expires_at,
             revoked_at,
             last_used_at: None,
+            can_export: false,
         };
         assert_eq!(token(None, None).state(at(i64::MAX)), TokenState::Active);
         assert_eq!(token(Some(at(10)), None).state(at(9)), TokenState::Active);

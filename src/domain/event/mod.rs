@@ -20,39 +20,16 @@ pub mod batch;
 pub mod defect;
 pub mod document;
 pub mod event_id;
+mod remains;
+mod state;
+
+pub use state::EventState;
 
 /// The limit for `event_type`. The guide's types have up to 16 bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
 /// The limits for acks and reactions, which are part of unique keys.
 pub const MAX_ACK_BYTES: usize = 64;
 pub(crate) const MAX_REACTION_BYTES: usize = 256;
-
-/// The result of interpreting an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventState {
-    /// The event was understood, and the other tables hold what it says.
-    Applied,
-    /// The type of the event is unknown. It is in the ledger only.
-    Ignored,
-    /// The event cannot be used. It is in the ledger only, with the reason.
-    Quarantined,
-}
-
-impl EventState {
-    /// Returns the word for the column `state`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Ignored => "ignored",
-            Self::Quarantined => "quarantined",
-        }
-    }
-
-    /// Returns the state that has this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Applied, Self::Ignored, Self::Quarantined].into_iter().find(|state| state.as_str() == word)
-    }
-}
 
 /// The change that an applied event makes to tables other than the ledger.
 #[derive(Clone, Debug, PartialEq)]

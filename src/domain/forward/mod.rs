@@ -20,6 +20,9 @@ pub const ATTEMPT_HEADER: &str = "x-buzon-attempt";
 /// The header of events that the owner has sent again.
 pub const REPLAY_HEADER: &str = "x-buzon-replay";
 
+/// The header that says that an event is ours and not the gateway's, and what it is.
+pub const KIND_HEADER: &str = "x-buzon-kind";
+
 /// The reason of a pause by the owner.
 pub const PAUSED_BY_OWNER: &str = "owner";
 /// The reason of the pause after a restore, after which a forward would send again what it has sent since the copy.
@@ -27,6 +30,14 @@ pub const PAUSED_BY_RESTORE: &str = "restored";
 
 /// The types of events that begin so are buzon's own. Nobody else may send them.
 pub const RESERVED_TYPES: &str = "buzon_";
+
+/// The type of the events with which buzon says that a person was erased. Only forwards that list it get them.
+pub const ERASED: &str = "buzon_erased";
+
+/// Returns the value of [`KIND_HEADER`] for an event of ours.
+pub fn kind(event_type: Option<&str>) -> Option<&'static str> {
+    (event_type == Some(ERASED)).then_some("erasure")
+}
 
 /// The name of a forward: up to 32 lower-case letters, digits, `-` and `_`. It is a label of the metrics.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::RESERVED_TYPES;
+use super::{ERASED, RESERVED_TYPES};
 use crate::event::defect::Defect;
 use crate::event::{ACK_UPDATE, EventState};
 use crate::instance::InstanceId;
@@ -71,7 +71,10 @@ impl ForwardFilter {
     ) -> Selection {
         let event_type = head.event_type.as_deref().unwrap_or_default();
         let is_wanted = self.event_types.is_empty() || self.event_types.contains(event_type);
-        let is_ours = event_type.starts_with(RESERVED_TYPES);
+        // Whoever else sends one is quarantined.
+        let is_notice = event_type == ERASED && head.state == EventState::Applied.as_str();
+        let is_listed = self.event_types.contains(event_type);
+        let is_ours = event_type.starts_with(RESERVED_TYPES) && !(is_notice && is_listed);
         let may_go = head.size.is_some() && !head.forwarded && (head.signed || self.unsigned);
         if !is_wanted || is_ours || !may_go || !self.takes_state(head) {
             return Selection::Skip;
@@ -98,7 +101,7 @@ impl ForwardFilter {
         match EventState::parse(&head.state) {
             Some(EventState::Applied | EventState::Ignored) => true,
             Some(EventState::Quarantined) => self.quarantined && !is_forged(),
-            None => false,
+            Some(EventState::Erased | EventState::Expired) | None => false,
         }
     }
 }

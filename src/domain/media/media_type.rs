@@ -109,6 +109,19 @@ pub fn extension(content_type: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(|(known, _)| *known == content_type).map(|(_, extension)| *extension)
 }
 
+/// The types that a program may run or load other things for if it opens such a file from a disk.
+const ACTIVE: [&str; 4] = ["image/svg+xml", "text/html", "text/xml", "application/postscript"];
+
+/// Returns the extension for a file of this type that a person opens from a folder: no page, picture or script that acts by
+/// itself keeps an extension by which it would.
+pub fn harmless_extension(content_type: &str) -> &'static str {
+    match extension(content_type) {
+        _ if ACTIVE.contains(&content_type) || content_type.starts_with("text/") => "txt",
+        Some("apk") | None => "bin",
+        Some(extension) => extension,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +151,24 @@ mod tests {
     fn each_type_has_one_extension() {
         assert!(EXTENSIONS.windows(2).all(|two| two[0].0 < two[1].0), "they are sorted");
         assert_eq!((extension("image/jpeg"), extension("application/octet-stream")), (Some("jpg"), None));
+    }
+
+    #[test]
+    fn a_file_that_could_act_by_itself_is_text_for_whoever_opens_it() {
+        for (content_type, extension) in [
+            ("image/jpeg", "jpg"),
+            ("application/pdf", "pdf"),
+            ("text/html", "txt"),
+            ("image/svg+xml", "txt"),
+            ("text/xml", "txt"),
+            ("text/javascript", "txt"),
+            ("text/plain", "txt"),
+            ("application/x-sh", "bin"),
+            ("application/vnd.android.package-archive", "bin"),
+            ("application/octet-stream", "bin"),
+        ] {
+            assert_eq!(harmless_extension(content_type), extension, "{content_type}");
+        }
     }
 
     #[test]

@@ -84,11 +84,13 @@ pub enum MediaState {
     TooLarge,
     /// All attempts failed.
     Failed,
+    /// The file was stored, and is older than files are kept.
+    Removed,
 }
 
 impl MediaState {
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Stored, Self::Expired, Self::Refused, Self::TooLarge, Self::Failed];
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Stored, Self::Expired, Self::Refused, Self::TooLarge, Self::Failed, Self::Removed];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +100,7 @@ impl MediaState {
             Self::Refused => "refused",
             Self::TooLarge => "too_large",
             Self::Failed => "failed",
+            Self::Removed => "removed",
         }
     }
 

@@ -88,6 +88,24 @@ impl Zone {
         (from_zero(local.weekday().to_monday_zero_offset()), from_zero(local.hour()))
     }
 
+    /// Returns the milliseconds by which local clocks at a moment are after those in UTC in 1970.
+    fn local_millis(&self, at: Timestamp) -> i64 {
+        at.millis() + i64::from(self.0.to_offset(to_jiff(at.min(LATEST))).seconds()) * 1_000
+    }
+
+    /// Returns a moment as spreadsheets hold it: the days since the end of 1899 by local clocks.
+    pub fn spreadsheet_days(&self, at: Timestamp) -> f64 {
+        const DAYS_BEFORE_1970: f64 = 25_569.0;
+        const MILLIS_A_DAY: f64 = 86_400_000.0;
+        DAYS_BEFORE_1970 + self.local_millis(at) as f64 / MILLIS_A_DAY
+    }
+
+    /// Returns a moment as people read it on local clocks, without the zone: `2024-08-26 19:00:00`.
+    pub fn clock_text(&self, at: Timestamp) -> String {
+        let local = Timestamp::from_millis(self.local_millis(at)).to_rfc3339();
+        local.chars().take("2024-08-26T19:00:00".len()).map(|c| if c == 'T' { ' ' } else { c }).collect()
+    }
+
     /// Returns when the local day of `at` begins, and when the next one does.
     pub fn day(&self, at: Timestamp) -> (Timestamp, Timestamp) {
         let date = self.date_of(at);
@@ -175,6 +193,14 @@ mod tests {
         let hour = |zone: &str, time| Zone::parse(zone).unwrap().hour_of_week(at(time));
         assert_eq!(hour("UTC", "2024-08-26T00:00:00Z"), (0, 0));
         assert_eq!(hour("America/Bogota", "2024-08-26T00:00:00Z"), (6, 19));
+    }
+
+    #[test]
+    fn a_spreadsheet_and_a_person_see_local_clocks() {
+        let bogota = Zone::parse("America/Bogota").unwrap();
+        assert_eq!(bogota.spreadsheet_days(at("2024-08-27T11:00:00Z")), 45_531.25);
+        assert_eq!(bogota.clock_text(at("2024-08-27T00:00:00.999Z")), "2024-08-26 19:00:00");
+        assert_eq!(Zone::utc().clock_text(Timestamp::MAX), "9999-12-31 23:59:59");
     }
 
     #[test]

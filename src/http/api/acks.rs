@@ -69,11 +69,17 @@ pub struct AckParameters {
     responses((status = 200, description = "A page of acks", body = ListResponse<Ack>), ListProblems),
 )]
 pub async fn list(request: ListRequest<AckParameters>) -> Result<HttpResponse, Problem> {
-    let (AckParameters { instance_id, message_id, ack }, request) = request.split();
-    let filter = AckFilter { instance_id, message_id, ack };
+    let (parameters, request) = request.split();
+    let filter = AckFilter::from(parameters);
     request
         .page("acks", Ack::from, |store, scope, paging| async move { store.list_acks(&scope, &filter, &paging).await })
         .await
+}
+
+impl From<AckParameters> for AckFilter {
+    fn from(AckParameters { instance_id, message_id, ack }: AckParameters) -> Self {
+        Self { instance_id, message_id, ack }
+    }
 }
 
 impl From<StatedAck> for AckOfMessage {

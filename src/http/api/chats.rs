@@ -95,10 +95,8 @@ pub struct ChatParameters {
     responses((status = 200, description = "A page of chats", body = ListResponse<Chat>), ListProblems),
 )]
 pub async fn list(request: ListRequest<ChatParameters>) -> Result<HttpResponse, Problem> {
-    let (ChatParameters { instance_id, unanswered, kind, is_group, contact, q }, request) = request.split();
-    let (unanswered, search) = (unanswered.unwrap_or(false), q.map(|text| fold(text.trim())));
-    let kinds = groups_or_others(&kind.unwrap_or_else(ChatKinds::conversations), is_group);
-    let filter = ChatFilter { instance_id, unanswered, kinds, contact, search };
+    let (parameters, request) = request.split();
+    let filter = ChatFilter::from(parameters);
     // Cursors of the two orders, and of different kinds, are not interchangeable.
     let list = format!("chats {}{}", filter.kinds, if filter.unanswered { " that wait" } else { "" });
     request
@@ -153,6 +151,14 @@ pub async fn messages(
     };
     let filter = MessageFilter { instance_id: Some(instance_id), chat_id: Some(chat_id), ..MessageFilter::default() };
     messages::page(request, filter).await
+}
+
+impl From<ChatParameters> for ChatFilter {
+    fn from(ChatParameters { instance_id, unanswered, kind, is_group, contact, q }: ChatParameters) -> Self {
+        let (unanswered, search) = (unanswered.unwrap_or(false), q.map(|text| fold(text.trim())));
+        let kinds = groups_or_others(&kind.unwrap_or_else(ChatKinds::conversations), is_group);
+        Self { instance_id, unanswered, kinds, contact, search }
+    }
 }
 
 impl From<ChatReport> for Chat {

@@ -140,7 +140,7 @@ pub struct EventParameters {
 }
 
 fn state<'de, D: Deserializer<'de>>(value: D) -> Result<Option<EventState>, D::Error> {
-    parsed(value, |text| EventState::parse(text).ok_or("expected applied, ignored or quarantined"))
+    parsed(value, |text| EventState::parse(text).ok_or("expected applied, ignored, quarantined, erased or expired"))
 }
 
 /// `GET /api/v1/events`
@@ -175,6 +175,12 @@ pub async fn list(request: ListRequest<EventParameters>) -> Result<HttpResponse,
             store.list_events(&scope, &filter, &paging).await
         })
         .await
+}
+
+impl From<EventParameters> for EventFilter {
+    fn from(EventParameters { instance_id, state, event_type, message_id, .. }: EventParameters) -> Self {
+        Self { instance_id, state, event_type, message_id }
+    }
 }
 
 /// Refuses the parameters of the list that the feed does not have.

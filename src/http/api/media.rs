@@ -133,18 +133,7 @@ fn bytes<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
 )]
 pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse, Problem> {
     let (parameters, request) = request.split();
-    let content_type = parameters.r#type.map(|text| if text.contains('/') { text } else { text + "/" });
-    let filter = MediaFilter {
-        instance_id: parameters.instance_id,
-        message_id: parameters.message_id,
-        chat_id: parameters.chat_id,
-        contact: parameters.contact,
-        state: parameters.state,
-        kinds: parameters.kind,
-        content_type,
-        min_size: parameters.min_size,
-        max_size: parameters.max_size,
-    };
+    let filter = MediaFilter::from(parameters);
     // Cursors of different kinds of chats are not interchangeable.
     let list = filter.kinds.as_ref().map_or_else(|| "media".to_owned(), |kinds| format!("media {kinds}"));
     request
@@ -154,6 +143,23 @@ pub async fn list(request: ListRequest<MediaParameters>) -> Result<HttpResponse,
             |store, scope, paging| async move { store.list_media(&scope, &filter, &paging).await },
         )
         .await
+}
+
+impl From<MediaParameters> for MediaFilter {
+    fn from(parameters: MediaParameters) -> Self {
+        let content_type = parameters.r#type.map(|text| if text.contains('/') { text } else { text + "/" });
+        Self {
+            instance_id: parameters.instance_id,
+            message_id: parameters.message_id,
+            chat_id: parameters.chat_id,
+            contact: parameters.contact,
+            state: parameters.state,
+            kinds: parameters.kind,
+            content_type,
+            min_size: parameters.min_size,
+            max_size: parameters.max_size,
+        }
+    }
 }
 
 impl From<JobReport> for MessageFile {

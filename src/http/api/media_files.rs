@@ -81,8 +81,9 @@ pub async fn by_key(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let key = ObjectKey::parse(&key).ok_or_else(unknown_file)?;
-    let query = api.store.ask(|store| async move { store.stored_file(&key, &caller.scope).await });
-    respond(&api.files, &request, &query.await?.ok_or_else(unknown_file)?, FOREVER).await
+    let scope = caller.scope.clone();
+    let file = api.store.ask(|store| async move { store.stored_file(&key, &scope).await }).await?;
+    respond(&api.files, &request, &caller, &file.ok_or_else(unknown_file)?, FOREVER).await
 }
 
 /// `GET /api/v1/messages/{instance_id}/{id}/media`
@@ -112,7 +113,7 @@ pub async fn of_message(
         let reason = job.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         return Err(Problem::MediaNotStored(format!("the file is {}{reason}", job.state)));
     };
-    respond(&api.files, &request, &file, REVALIDATE).await
+    respond(&api.files, &request, &caller, &file, REVALIDATE).await
 }
 
 fn unknown_file() -> Problem {
@@ -126,6 +127,7 @@ fn unknown_message() -> Problem {
 async fn respond(
     files: &MediaFiles,
     request: &HttpRequest,
+    caller: &Caller,
     file: &StoredFile,
     caching: &'static str,
 ) -> Result<HttpResponse, Problem> {
@@ -136,8 +138,8 @@ async fn respond(
             .insert_header((CACHE_CONTROL, caching))
             .finish());
     }
-    // The bucket's URL is signed for GET only.
-    if files.redirect && request.method() == Method::GET {
+    // The bucket's URL is signed for GET only, and the policy of the page admits no other host.
+    if files.redirect && caller.session.is_none() && request.method() == Method::GET {
         return redirect(files, file).await;
     }
     let range = requested_range(request, &etag, file.size)?;
@@ -215,7 +217,11 @@ fn is_printable(name: &str) -> bool {
 
 /// Returns the requested range; `None` stands for the whole file. Several ranges at once are answered with the whole file,
 /// which RFC 9110 allows. A HEAD is about the whole file too (RFC 9110, section 14.2).
-fn requested_range(request: &HttpRequest, etag: &EntityTag, size: u64) -> Result<Option<Range<u64>>, Problem> {
+pub(super) fn requested_range(
+    request: &HttpRequest,
+    etag: &EntityTag,
+    size: u64,
+) -> Result<Option<Range<u64>>, Problem> {
     if request.method() != Method::GET {
         return Ok(None);
     }

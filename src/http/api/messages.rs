@@ -262,13 +262,8 @@ fn by_arrival<'de, D: Deserializer<'de>>(value: D) -> Result<Option<bool>, D::Er
     responses((status = 200, description = "A page of messages", body = ListResponse<Message>), ListProblems),
 )]
 pub async fn list(request: ListRequest<MessageParameters>) -> Result<HttpResponse, Problem> {
-    let (filter, request) = request.split();
-    let filter = MessageFilter::from(filter);
-    if filter.search.is_some() && filter.by_arrival {
-        let expected = "results of q are ordered by when messages were sent; leave out one of the two";
-        return Err(invalid("time", expected));
-    }
-    page(request, filter).await
+    let (parameters, request) = request.split();
+    page(request, parameters.try_into()?).await
 }
 
 pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFilter) -> Result<HttpResponse, Problem> {
@@ -282,12 +277,19 @@ pub(super) async fn page(request: ApiRequest<PageParameters>, filter: MessageFil
         .await
 }
 
-impl From<MessageParameters> for MessageFilter {
-    fn from(parameters: MessageParameters) -> Self {
+impl TryFrom<MessageParameters> for MessageFilter {
+    type Error = Problem;
+
+    fn try_from(parameters: MessageParameters) -> Result<Self, Problem> {
+        let by_arrival = parameters.time.unwrap_or(false);
+        if parameters.q.is_some() && by_arrival {
+            let expected = "results of q are ordered by when messages were sent; leave out one of the two";
+            return Err(invalid("time", expected));
+        }
         let is_narrowed = parameters.kind.is_some() || parameters.is_group.is_some();
         let kinds = parameters.kind.unwrap_or_else(ChatKinds::all);
         let kinds = is_narrowed.then(|| groups_or_others(&kinds, parameters.is_group));
-        Self {
+        Ok(Self {
             instance_id: parameters.instance_id,
             contact: parameters.contact,
             chat_id: parameters.chat_id,
@@ -302,8 +304,9 @@ impl From<MessageParameters> for MessageFilter {
             has_media: parameters.has_media,
             quoted_message_id: parameters.quoted_message_id,
             search: parameters.q,
-            by_arrival: parameters.time.unwrap_or(false),
-        }
+            by_arrival,
+            until_seq: None,
+        })
     }
 }
 

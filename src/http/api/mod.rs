@@ -2,7 +2,10 @@
 
 pub mod acks;
 pub mod chats;
+pub mod credentials;
 pub mod events;
+pub mod exports;
+pub mod forwards;
 pub mod instances;
 pub mod media;
 pub mod media_files;
@@ -12,5 +15,4 @@ pub mod parameters;
 pub mod reactions;
 pub mod request;
 pub mod statistics;
-pub mod tickets;
 pub mod time;

@@ -77,13 +77,19 @@ pub struct ReactionParameters {
     responses((status = 200, description = "A page of reactions", body = ListResponse<Reaction>), ListProblems),
 )]
 pub async fn list(request: ListRequest<ReactionParameters>) -> Result<HttpResponse, Problem> {
-    let (ReactionParameters { instance_id, message_id, from_number }, request) = request.split();
-    let filter = ReactionFilter { instance_id, message_id, from_number };
+    let (parameters, request) = request.split();
+    let filter = ReactionFilter::from(parameters);
     request
         .page("reactions", Reaction::from, |store, scope, paging| async move {
             store.list_reactions(&scope, &filter, &paging).await
         })
         .await
+}
+
+impl From<ReactionParameters> for ReactionFilter {
+    fn from(ReactionParameters { instance_id, message_id, from_number }: ReactionParameters) -> Self {
+        Self { instance_id, message_id, from_number }
+    }
 }
 
 impl From<MessageReaction> for CurrentReaction {

@@ -17,8 +17,10 @@ use crate::http::ApiState;
 use crate::http::problem::Problem;
 use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
+use domain::access::session::SessionId;
 use domain::access::ticket::{Ticket, TicketHolder, TicketKey};
 use domain::access::token::{ApiToken, Token, TokenDigest, TokenId};
+use domain::audit::AuditActor;
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
 
@@ -32,17 +34,23 @@ pub struct Caller {
     pub scope: Scope,
     /// The caller's token; `None` for the owner's, which is configured or was written at the first start.
     pub token: Option<TokenId>,
+    /// The session of the caller's browser; `None` for a token or a ticket.
+    pub session: Option<SessionId>,
+    pub can_export: bool,
+    /// The caller's name in the audit.
+    pub actor: AuditActor,
 }
 
 impl Caller {
-    fn owner() -> Self {
-        Self { scope: Scope::All, token: None }
+    pub(super) fn owner() -> Self {
+        Self { scope: Scope::All, token: None, session: None, can_export: true, actor: AuditActor::Owner }
     }
 }
 
 impl From<ApiToken> for Caller {
     fn from(token: ApiToken) -> Self {
-        Self { scope: token.scope, token: Some(token.id) }
+        let actor = AuditActor::Token(token.name);
+        Self { scope: token.scope, token: Some(token.id), session: None, can_export: token.can_export, actor }
     }
 }
 
@@ -78,14 +86,14 @@ pub async fn by_token_or_ticket(
 /// The valid tokens and tickets. A token is looked up for each request, so that it is useless from the moment when it is
 /// revoked.
 pub struct Access {
-    store: StoreHandle,
-    clock: Arc<dyn Clock>,
+    pub(super) store: StoreHandle,
+    pub(super) clock: Arc<dyn Clock>,
     /// The token that opens everything.
-    owner: TokenDigest,
-    tickets: TicketKey,
+    pub(super) owner: TokenDigest,
+    pub(super) tickets: TicketKey,
     /// When the latest recorded use of each token was.
     recorded: Mutex<HashMap<TokenId, Timestamp>>,
-    failures: Arc<AuthFailureLimiter>,
+    pub(super) failures: Arc<AuthFailureLimiter>,
 }
 
 impl Access {
@@ -120,11 +128,14 @@ impl Access {
     }
 
     /// Returns true if a caller that was let in before would be let in again. A stream asks this every few seconds, because
-    /// a token can be revoked or expire meanwhile.
+    /// a token or a session can be ended or expire meanwhile.
     ///
     /// # Errors
     /// 503 if the database does not answer.
     pub async fn still_admits(&self, caller: &Caller) -> Result<bool, Problem> {
+        if let Some(id) = caller.session {
+            return self.session_still_admits(id).await;
+        }
         match caller.token {
             None => Ok(true),
             Some(id) => Ok(self.active(id).await?.is_some()),
@@ -150,10 +161,11 @@ impl Access {
         match Credentials::of(request, accepted)? {
             Credentials::Bearer(token) => self.bearer(&token).await,
             Credentials::Ticket(text) => self.ticket_holder(&text).await,
+            Credentials::Session(secret) => self.session_holder(&secret).await,
         }
     }
 
-    async fn bearer(&self, token: &[u8]) -> Result<Caller, Problem> {
+    pub(super) async fn bearer(&self, token: &[u8]) -> Result<Caller, Problem> {
         let digest = TokenDigest::of(token);
         if self.owner.matches(&digest) {
             return Ok(Caller::owner());
@@ -186,14 +198,14 @@ impl Access {
         }
     }
 
-    async fn active(&self, id: TokenId) -> Result<Option<ApiToken>, Problem> {
+    pub(super) async fn active(&self, id: TokenId) -> Result<Option<ApiToken>, Problem> {
         let token = self.store.ask(|store| async move { store.token_by_id(id).await }).await?;
         let now = self.clock.now();
         Ok(token.filter(|token| token.is_active(now)))
     }
 
     /// Records the use of a token, at most once a minute. No request waits for it.
-    fn record_use(&self, token: &ApiToken, now: Timestamp) {
+    pub(super) fn record_use(&self, token: &ApiToken, now: Timestamp) {
         let (id, since) = (token.id, now - RECORDED_EVERY);
         if token.last_used_at.is_some_and(|at| at > since) {
             return;

@@ -4,7 +4,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use url::form_urlencoded;
 
+use super::cookie;
 use crate::http::problem::Problem;
+use domain::access::session::SessionSecret;
 use domain::access::token::Token;
 
 const TICKET: &str = "ticket";
@@ -28,25 +30,30 @@ pub enum AcceptedCredentials {
     TokensAndTickets,
 }
 
-/// A token or a ticket, as it was sent.
-#[derive(Debug, PartialEq, Eq)]
+/// A token, a ticket or the cookie of a session, as it was sent.
+#[derive(Debug)]
 pub enum Credentials {
     Bearer(Vec<u8>),
     Ticket(String),
+    Session(SessionSecret),
 }
 
 impl Credentials {
-    /// Reads the credentials of a request. If there are both, the token counts.
+    /// Reads the credentials of a request. If there are several, the token counts, and then the ticket.
     ///
     /// # Errors
-    /// A token in the URL, a ticket that is not accepted here, or neither of the two.
+    /// A token in the URL, a ticket that is not accepted here, a cookie that a page of another site makes use of, or none
+    /// of the three.
     pub fn of(request: &HttpRequest, accepted: AcceptedCredentials) -> Result<Self, Problem> {
         let ticket = ticket(request)?;
         if ticket.is_some() && accepted == AcceptedCredentials::Tokens {
             return Err(Problem::TicketNotHere);
         }
         let bearer = bearer(request).map(|token| Self::Bearer(token.to_vec()));
-        bearer.or(ticket.map(Self::Ticket)).ok_or(Problem::TokenMissing)
+        match bearer.or(ticket.map(Self::Ticket)) {
+            Some(credentials) => Ok(credentials),
+            None => cookie::secret(request)?.map(Self::Session).ok_or(Problem::TokenMissing),
+        }
     }
 }
 

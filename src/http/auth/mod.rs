@@ -2,4 +2,6 @@
 
 pub mod access;
 pub mod auth_failure_limiter;
+pub mod cookie;
 pub mod credentials;
+pub mod sessions;

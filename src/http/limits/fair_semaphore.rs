@@ -1,6 +1,7 @@
 //! A semaphore whose permits the tokens of the read API share.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,8 +14,31 @@ pub struct FairSemaphore {
     quarter: u32,
     owner: Arc<Semaphore>,
     others: Arc<Semaphore>,
-    /// The quarters of the tokens that hold permits or wait for some.
-    tokens: Mutex<HashMap<TokenId, Weak<Semaphore>>>,
+    /// The quarters of the tokens.
+    tokens: SemaphoresByKey<TokenId>,
+}
+
+/// A semaphore for each key. It is kept while somebody holds permits of it or waits for some.
+pub struct SemaphoresByKey<K> {
+    permits: usize,
+    semaphores: Mutex<HashMap<K, Weak<Semaphore>>>,
+}
+
+impl<K: Eq + Hash> SemaphoresByKey<K> {
+    pub fn new(permits: u32) -> Self {
+        Self { permits: permits as usize, semaphores: Mutex::default() }
+    }
+
+    /// Returns the semaphore of a key.
+    pub fn of(&self, key: K) -> Arc<Semaphore> {
+        let mut semaphores = self.semaphores.lock().unwrap_or_else(PoisonError::into_inner);
+        semaphores.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let own = Arc::new(Semaphore::new(self.permits));
+            semaphores.retain(|_, semaphore| semaphore.strong_count() > 0);
+            semaphores.insert(key, Arc::downgrade(&own));
+            own
+        })
+    }
 }
 
 /// Permits of a [`FairSemaphore`]. Dropping this gives them back.
@@ -33,7 +57,7 @@ impl FairSemaphore {
             quarter,
             owner: Arc::new(Semaphore::new(quarter as usize)),
             others: Arc::new(Semaphore::new(others as usize)),
-            tokens: Mutex::default(),
+            tokens: SemaphoresByKey::new(quarter),
         }
     }
 
@@ -65,14 +89,7 @@ impl FairSemaphore {
     /// Returns the semaphores that a token takes its permits from: the shared one, and its own quarter of that.
     fn semaphores(&self, token: Option<TokenId>) -> (Arc<Semaphore>, Option<Arc<Semaphore>>) {
         let Some(token) = token else { return (self.owner.clone(), None) };
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = tokens.get(&token).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let own = Arc::new(Semaphore::new(self.quarter as usize));
-            tokens.retain(|_, quarter| quarter.strong_count() > 0);
-            tokens.insert(token, Arc::downgrade(&own));
-            own
-        });
-        (self.others.clone(), Some(own))
+        (self.others.clone(), Some(self.tokens.of(token)))
     }
 }
 
@@ -156,6 +173,6 @@ mod tests {
         for id in 0..100 {
             drop(semaphore.try_acquire(token(id), 1));
         }
-        assert_eq!(semaphore.tokens.lock().unwrap().len(), 1);
+        assert_eq!(semaphore.tokens.semaphores.lock().unwrap().len(), 1);
     }
 }

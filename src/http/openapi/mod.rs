@@ -12,7 +12,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
-use crate::http::api::{acks, chats, events, instances, media, media_files, messages, reactions, statistics, tickets};
+use crate::http::api::credentials::{session, tickets};
+use crate::http::api::{
+    acks, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
+};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
 
@@ -23,7 +26,7 @@ pub mod problems;
     info(
         title = "buzon",
         description = "What the instances of a WhatsApp gateway received and sent: messages, chats, reactions, acks and files. \
-                       Read-only JSON.\n\n\
+                       Read-only JSON, and exports.\n\n\
                        **Tokens.** Every request needs the header `Authorization: Bearer TOKEN`. The owner's token is in the \
                        file `api-token` of the data folder (`cat data/api-token`), or in the setting `api_token`; \
                        `buzon token create --name NAME` creates others. A token can see only its instances; to it, nothing \
@@ -55,14 +58,17 @@ pub mod problems;
         (name = "Chats", description = "Conversations, and which of them wait for an answer"),
         (name = "Statistics", description = "Counts and durations"),
         (name = "Media", description = "Pictures, voice notes, documents"),
-        (name = "Tickets", description = "Credentials for URLs that are requested without headers"),
+        (name = "Tickets", description = "Credentials of browsers: tickets in URLs, and sessions"),
+        (name = "Exports", description = "Lists as files, for tokens with the right to export"),
         (name = "Ledger", description = "Every event as it came, the feed of new ones, and the instances"),
     ),
     paths(
         messages::list, messages::one, chats::list, chats::one, chats::messages, acks::list, reactions::list,
         media::list, media_files::by_key, media_files::of_message, tickets::issue,
+        session::begin, session::show, session::end,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
-        events::list, events::one, stream::follow, instances::list,
+        events::list, events::one, stream::follow, instances::list, forwards::list,
+        exports::start, exports::list, exports::one, exports::file,
     ),
     components(schemas(ProblemBody)),
     modifiers(&SecuritySchemes, &EmptyFields),
@@ -81,6 +87,9 @@ impl utoipa::Modify for SecuritySchemes {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
+        let session =
+            ApiKeyValue::with_description("__Host-buzon", "The cookie of `POST /api/v1/session`, for GET and HEAD");
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }
 

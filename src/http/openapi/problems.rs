@@ -52,6 +52,74 @@ impl IntoResponses for ActionProblems {
     }
 }
 
+/// The problems of a login and a logout.
+pub struct LoginProblems;
+
+impl IntoResponses for LoginProblems {
+    fn responses() -> Responses {
+        responses([
+            Problem::TokenInQuery,
+            unknown_parameter(),
+            Problem::LoginUnreadable("expected {\"token\": \"…\"} or {\"code\": \"…\"}"),
+            Problem::TokenInvalid,
+            Problem::LoginCodeInvalid,
+            Problem::ForeignPage("this page is of another origin than public_url and the address asked for"),
+            Problem::LoginNeedsTls,
+            Problem::TooManyRefused(1),
+            Problem::StoreUnavailable,
+        ])
+    }
+}
+
+/// The problems of an order to export.
+pub struct NewExportProblems;
+
+impl IntoResponses for NewExportProblems {
+    fn responses() -> Responses {
+        let problems = [unknown_parameter(), invalid_parameter(), Problem::ExportNotAllowed];
+        let busy = [Problem::TooManyExports, Problem::ExportDiskLow, Problem::StoreUnavailable, Problem::QueryTimeout];
+        responses(access().into_iter().chain(problems).chain(busy))
+    }
+}
+
+/// The problems of the list of exports.
+pub struct ExportListProblems;
+
+impl IntoResponses for ExportListProblems {
+    fn responses() -> Responses {
+        let problems = [unknown_parameter(), Problem::ExportNotAllowed, Problem::StoreUnavailable];
+        responses(access().into_iter().chain(problems))
+    }
+}
+
+/// The problems of an export.
+pub struct ExportProblems;
+
+impl IntoResponses for ExportProblems {
+    fn responses() -> Responses {
+        let problems = [unknown_parameter(), Problem::ExportNotAllowed, not_found(), Problem::StoreUnavailable];
+        responses(access().into_iter().chain(problems))
+    }
+}
+
+/// The responses of the file of an export.
+pub struct ExportFileResponses;
+
+impl IntoResponses for ExportFileResponses {
+    fn responses() -> Responses {
+        let problems = access().into_iter().chain([
+            Problem::TicketInvalid,
+            unknown_parameter(),
+            Problem::ExportNotAllowed,
+            not_found(),
+            Problem::ExportNotReady,
+            Problem::RangeNotSatisfiable(5),
+            Problem::StoreUnavailable,
+        ]);
+        with_file(with_not_modified(responses(problems)))
+    }
+}
+
 /// The responses of an endpoint that sends a file.
 pub struct FileResponses;
 
@@ -66,12 +134,7 @@ impl IntoResponses for FileResponses {
             Problem::StoreUnavailable,
             Problem::MediaUnavailable,
         ]);
-        let mut responses = with_not_modified(responses(problems));
-        for (status, description) in [("200", "The file"), ("206", "The requested part of the file")] {
-            let file = ContentBuilder::new().schema(Some(<Vec<u8>>::schema())).build();
-            let response = ResponseBuilder::new().description(description).content("*/*", file).build();
-            responses.insert(status.to_owned(), response.into());
-        }
+        let mut responses = with_file(with_not_modified(responses(problems)));
         let in_bucket = "The address of the file in the bucket, if the setting `media_redirect` is on";
         responses.insert("307".to_owned(), ResponseBuilder::new().description(in_bucket).build().into());
         responses
@@ -95,8 +158,15 @@ impl IntoResponses for StreamProblems {
 }
 
 /// The problems of every endpoint that needs a token.
-fn access() -> [Problem; 4] {
-    [Problem::TokenInQuery, Problem::TokenMissing, Problem::TokenInvalid, Problem::TooManyRefused(1)]
+fn access() -> [Problem; 6] {
+    [
+        Problem::TokenInQuery,
+        Problem::TokenMissing,
+        Problem::TokenInvalid,
+        Problem::SessionInvalid,
+        Problem::ForeignPage("the cookie of a session counts only for pages of buzon itself"),
+        Problem::TooManyRefused(1),
+    ]
 }
 
 /// The problems of every query to the database whose result has no fixed size.
@@ -115,6 +185,15 @@ fn invalid_parameter() -> Problem {
 
 fn not_found() -> Problem {
     Problem::NotFound("there is no message with this id".to_owned())
+}
+
+fn with_file(mut responses: Responses) -> Responses {
+    for (status, description) in [("200", "The file"), ("206", "The requested part of the file")] {
+        let file = ContentBuilder::new().schema(Some(<Vec<u8>>::schema())).build();
+        let response = ResponseBuilder::new().description(description).content("*/*", file).build();
+        responses.insert(status.to_owned(), response.into());
+    }
+    responses
 }
 
 fn with_not_modified(mut responses: Responses) -> Responses {

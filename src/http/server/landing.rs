@@ -1,7 +1,9 @@
 //! The pages at `/`, `/api/v1` and `/health`: a sentence and links. They show no data and need no token.
 
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse};
+
+use crate::http::dashboard;
 
 /// A page that is the same for everybody: HTML for browsers, and text for all other clients.
 pub struct LandingPage {
@@ -49,9 +51,8 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 
 impl LandingPage {
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        let accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-        let is_browser = accepted.into_iter().any(|value| value.to_ascii_lowercase().contains("text/html"));
-        let (content_type, body) = if is_browser { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
+        let (content_type, body) =
+            if dashboard::is_for_browser(request) { ("text/html", self.html()) } else { ("text/plain", self.plain()) };
         HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "no-cache"))
             .insert_header((VARY, "Accept"))

@@ -26,7 +26,7 @@ use domain::forward::ForwardName;
 use domain::instance::InstanceId;
 use platform::clock::Clock;
 use platform::meters::{ForwardGauges, Meters};
-use store::{Store, StoreError};
+use store::{ErasureStage, Store, StoreError};
 
 /// The maximum time that a response waits for the database. Gauges that are not updated by then keep their values.
 const STORE_WAIT: Duration = Duration::from_secs(2);
@@ -139,6 +139,8 @@ impl StoreGauges {
         self.meters.show_last_events(&last);
         let jobs = store.count_media().await?;
         self.meters.show_media(&jobs, self.clock.now());
+        let erasures = store.erasures().await?;
+        self.meters.show_erasures(erasures.iter().filter(|it| it.stage != ErasureStage::Ended).count());
         self.show_forwards(store).await
     }
 

@@ -7,9 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::feed::{FeedItem, FeedResponse};
-use super::streams::Streams;
+use super::streams::{StreamSlot, Streams};
 use crate::http::auth::access::Caller;
-use crate::http::limits::fair_semaphore::FairPermit;
 use crate::http::problem::Problem;
 use domain::page::position::{History, Position};
 use store::FeedFilter;
@@ -27,7 +26,7 @@ pub struct Follower {
     /// Holds one chunk. Beside it only the sockets hold data of a client that does not read.
     chunks: mpsc::Sender<Bytes>,
     sent_at: Instant,
-    _slot: FairPermit,
+    _slot: StreamSlot,
 }
 
 /// The reason why a stream ends by itself.
@@ -45,7 +44,7 @@ impl Follower {
         caller: Caller,
         filter: FeedFilter,
         position: Position,
-        slot: FairPermit,
+        slot: StreamSlot,
     ) -> (Self, mpsc::Receiver<Bytes>) {
         let (chunks, taken) = mpsc::channel(1);
         let (latest, sent_at) = (streams.latest(), Instant::now());

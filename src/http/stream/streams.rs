@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{self, FeedPage, FeedResponse};
 use crate::http::auth::access::{Access, Caller};
-use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore};
+use crate::http::limits::fair_semaphore::{FairPermit, FairSemaphore, SemaphoresByKey};
 use crate::http::problem::Problem;
 use crate::http::store_handle::StoreHandle;
 use domain::access::scope::Scope;
+use domain::access::session::SessionId;
 use domain::page::position::{FeedStart, Position};
 use platform::random;
 use store::FeedFilter;
@@ -25,6 +26,15 @@ const PAGE: u32 = 200;
 const PAGE_BYTES: usize = 32 * 1024;
 /// The number of streams that read at the same time, so that other queries find a connection.
 const READING: usize = 2;
+
+/// The maximum number of streams of a session. The tabs of a browser share one.
+const OF_SESSION: u32 = 8;
+
+/// The place of a stream among those that are allowed. Dropping it gives the place back.
+pub struct StreamSlot {
+    _of_all: FairPermit,
+    _of_session: Option<OwnedSemaphorePermit>,
+}
 
 /// The intervals and limits of streams.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +75,7 @@ pub struct Streams {
     store: StoreHandle,
     access: Arc<Access>,
     slots: FairSemaphore,
+    sessions: SemaphoresByKey<SessionId>,
     reading: Semaphore,
     latest: watch::Sender<i64>,
     /// Notified when a stream begins to watch `latest`.
@@ -80,6 +91,7 @@ impl Streams {
             store,
             access,
             slots: FairSemaphore::new(pace.streams),
+            sessions: SemaphoresByKey::new(OF_SESSION),
             reading: Semaphore::new(READING),
             latest: watch::Sender::new(0),
             joined: Notify::new(),
@@ -117,8 +129,16 @@ impl Streams {
     ///
     /// # Errors
     /// 503 if there are too many streams.
-    pub(crate) fn slot(&self, caller: &Caller) -> Result<FairPermit, Problem> {
-        self.slots.try_acquire(caller.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))
+    pub(crate) fn slot(&self, caller: &Caller) -> Result<StreamSlot, Problem> {
+        let of_session = match caller.session {
+            Some(session) => {
+                let permit = self.sessions.of(session).try_acquire_owned();
+                Some(permit.map_err(|_| Problem::TooManyStreams(OF_SESSION))?)
+            }
+            None => None,
+        };
+        let of_all = self.slots.try_acquire(caller.token, 1).ok_or(Problem::TooManyStreams(self.pace.streams))?;
+        Ok(StreamSlot { _of_all: of_all, _of_session: of_session })
     }
 
     /// Subscribes to the number of the latest event.

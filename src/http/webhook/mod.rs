@@ -21,6 +21,7 @@ use domain::access::signature::{Keyring, SecretUsed, Signature, SignatureError, 
 use domain::event::{Event, EventState, SECRET_CHECK, TEST_WEBHOOK};
 use domain::forward::EVENT_HEADER;
 use domain::instance::InstanceId;
+use domain::retention::RetentionPolicy;
 use platform::clock::Clock;
 use platform::meters::Meters;
 
@@ -42,6 +43,8 @@ pub struct Receiver {
     pub ingest: Ingest,
     pub clock: Arc<dyn Clock>,
     pub keyring: Keyring,
+    /// The time for which events are kept. Of an older one, only its arrival is.
+    pub retention: RetentionPolicy,
     pub allow_unsigned: bool,
     pub trusted_proxies: Vec<IpNet>,
     /// The networks that events may come from; `None` for all.
@@ -83,7 +86,8 @@ async fn accept(request: &HttpRequest, payload: &mut Payload, receiver: &Receive
     let body = body.inspect_err(|problem| receiver.note_unread(request, path, &signature, problem))?;
     let received = Instant::now();
     let signer = receiver.authenticate(request, path, &signature, &body)?;
-    let mut event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
+    let event = Event::read(&receiver.keyring, path, &signer, body, receiver.clock.now());
+    let mut event = receiver.retention.admit(event);
     event.forwarded = request.headers().contains_key(EVENT_HEADER);
     let remark = LogRemark::of(&event);
     let receipt = receiver.ingest.submit(event).await?;

@@ -112,6 +112,11 @@ pub(crate) const FORWARD_STATE: Metric = metric(
     MetricKind::Gauge,
     "1 if a forward is stopped, because its receiver is away or wrong, or paused; else 0.",
 );
+pub(crate) const ERASURES_PENDING: Metric = metric(
+    "buzon_erasures_pending",
+    MetricKind::Gauge,
+    "Erasures that have begun and not ended, because they are under way or a place with backups does not know of them.",
+);
 pub(crate) const HTTP_REQUESTS: Metric = metric(
     "buzon_http_requests_total",
     MetricKind::Counter,
@@ -151,6 +156,7 @@ pub(crate) const ALL: &[Metric] = &[
     FORWARD_LAG_EVENTS,
     FORWARD_LAG_SECONDS,
     FORWARD_STATE,
+    ERASURES_PENDING,
     HTTP_REQUESTS,
     LOG_LINES_LOST,
     TASK_RESTARTS,

@@ -74,7 +74,7 @@ fn outcome_index(event: &Event, receipt: &Receipt) -> usize {
         _ if receipt.duplicate => DUPLICATE,
         _ if receipt.quarantined => QUARANTINED,
         EventState::Applied => 0,
-        EventState::Ignored => 1,
+        EventState::Ignored | EventState::Erased | EventState::Expired => 1,
         EventState::Quarantined => QUARANTINED,
     }
 }

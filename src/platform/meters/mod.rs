@@ -138,6 +138,11 @@ impl Meters {
 
 /// Gauges, which are set before each [`Meters::text`].
 impl Meters {
+    /// Sets the number of erasures that have not ended.
+    pub fn show_erasures(&self, pending: usize) {
+        gauge(&self.recorder, &catalog::ERASURES_PENDING, &[]).set(pending as f64);
+    }
+
     pub fn show_store(&self, is_up: bool) {
         gauge(&self.recorder, &catalog::STORE_UP, &[]).set(if is_up { 1.0 } else { 0.0 });
     }

@@ -46,6 +46,7 @@ pub(crate) struct TokenColumns {
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) last_used_at: Option<Timestamp>,
+    pub(crate) can_export: bool,
 }
 
 impl TryFrom<TokenColumns> for ApiToken {
@@ -63,6 +64,7 @@ impl TryFrom<TokenColumns> for ApiToken {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            can_export: row.can_export,
         })
     }
 }

@@ -45,15 +45,20 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// The names of all tables that the migrations make.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 30] = [
     MIGRATIONS_TABLE,
     "api_tokens",
+    "audit",
     "chat_aliases",
     "chat_links",
     "chat_links_owner",
     "chat_moves",
     "chat_names",
     "chats",
+    "erasure_ids",
+    "erasure_keys",
+    "erasure_marks",
+    "erasures",
     "events",
     "forward_failures",
     "forwards",
@@ -61,11 +66,15 @@ const TABLES: [&str; 21] = [
     "ledger_clock",
     "media",
     "media_object_locks",
+    "media_removals",
     "message_acks",
     "message_reactions",
     "message_search",
     "messages",
+    "pseudonym_keys",
     "responses",
+    "retention_runs",
+    "sessions",
     "time_zone_offsets",
 ];
 

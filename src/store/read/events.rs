@@ -277,7 +277,7 @@ impl EventFilter {
     fn scan_index(&self) -> ScanIndex {
         match (&self.message_id, self.state) {
             (Some(message_id), _) => ScanIndex::Message(message_id.clone()),
-            (None, Some(state @ (EventState::Ignored | EventState::Quarantined))) => ScanIndex::NotApplied(state),
+            (None, Some(state)) if state != EventState::Applied => ScanIndex::NotApplied(state),
             (None, _) => ScanIndex::All,
         }
     }

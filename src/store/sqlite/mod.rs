@@ -160,7 +160,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// that was asked for, it silently uses another.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     const FULL: i64 = 2;
-    let options = options.clone().pragma("cache_size", WRITER_CACHE).pragma("wal_autocheckpoint", LONG_LOG.to_string());
+    let options = options
+        .clone()
+        .pragma("secure_delete", "FAST")
+        .pragma("cache_size", WRITER_CACHE)
+        .pragma("wal_autocheckpoint", LONG_LOG.to_string());
     let mut connection = options.pragma("temp_store", "memory").connect().await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await?;

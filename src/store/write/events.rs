@@ -56,7 +56,7 @@ pub(crate) struct EventColumns<'e> {
     pub(crate) message_id: Option<&'e str>,
     pub(crate) chat_id: Option<&'e str>,
     #[serde(skip)]
-    pub(crate) body: &'e [u8],
+    pub(crate) body: Option<&'e [u8]>,
     #[serde(serialize_with = "in_hexadecimal")]
     pub(crate) body_sha256: &'e [u8],
     pub(crate) received_at: Timestamp,
@@ -79,7 +79,7 @@ impl<'e> From<&LedgerRow<'e>> for EventColumns<'e> {
             event_type: event.interpretation.subject.event_type.as_deref(),
             message_id: event.interpretation.subject.message_id.as_deref(),
             chat_id: event.interpretation.subject.chat_id.as_deref(),
-            body: &event.body,
+            body: event.kept_body(),
             body_sha256: &event.body_sha256,
             received_at: event.received_at,
             deliveries: row.deliveries,

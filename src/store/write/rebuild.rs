@@ -4,13 +4,17 @@
 //! temporary tables first, so the statements that record events write there. Then both are compared, and a rebuild
 //! takes over what differs, in one transaction.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 
 use super::folding::FoldLimit;
+use super::persons::Learner;
 use super::persons::moves::move_messages;
 use super::record::{Rows, apply};
 use crate::StoreError;
 use crate::error::in_table;
+use domain::chat::ChatKey;
 use domain::event::Event;
 use domain::event::batch::LedgerRow;
 use domain::instance::InstanceId;
@@ -19,6 +23,14 @@ use domain::time::timestamp::Timestamp;
 /// The limits on the events that are applied together, and on the bytes of their bodies. A single event may have more.
 pub(crate) const EVENTS: i64 = 500;
 pub(crate) const BYTES: i64 = 8 * 1024 * 1024;
+
+/// The number of persons that are looked at together.
+const PERSONS: usize = 500;
+
+/// The condition on evidence that outlives its events: its event has expired, or the one of the two that it follows from.
+pub(crate) const OUTLIVES: &str = "NOT EXISTS (SELECT 1 FROM events WHERE events.instance_id = kept.instance_id \
+     AND events.seq = kept.seq AND events.state = 'applied') \
+     OR (kept.source = 'quote' AND EXISTS (SELECT 1 FROM retention_runs))";
 
 /// The number of messages that are moved together.
 const MOVED_TOGETHER: u32 = 256;
@@ -127,6 +139,10 @@ pub(crate) trait RebuildRows {
     /// Returns the texts that a query gives.
     async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError>;
 
+    /// Takes over the evidence about persons that no event of the ledger gives any more, because the event has expired.
+    /// Returns the persons that it names.
+    async fn keep_evidence(&mut self) -> Result<Vec<ChatKey>, StoreError>;
+
     /// Makes the permanent table equal to the temporary one.
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError>;
 
@@ -158,6 +174,7 @@ pub(crate) async fn rebuild(
     aim: Aim,
     progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
+    recall_persons(rows).await?;
     let (mut seq, last) = (0, rows.last_seq().await?);
     loop {
         progress(RebuildStage::Applying { seq, last });
@@ -183,6 +200,21 @@ pub(crate) async fn rebuild(
         rows.take_over(&MOVES).await?;
     }
     Ok(differences)
+}
+
+/// Works out who is who from the evidence that outlives its events.
+async fn recall_persons(rows: &mut (impl Rows + RebuildRows)) -> Result<(), StoreError> {
+    let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
+    for person in rows.keep_evidence().await.map_err(in_table("chat_links"))? {
+        persons.entry(person.instance_id).or_default().insert(person.chat_id);
+    }
+    let mut learner = Learner::new(FoldLimit::None);
+    for (instance_id, ids) in persons {
+        for ids in Vec::from_iter(ids).chunks(PERSONS) {
+            learner.resolve(rows, &instance_id, ids.iter().cloned().collect()).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn compare<R: RebuildRows>(

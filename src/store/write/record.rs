@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::acks::AckRows;
 use super::chats::ChatRows;
+use super::erasure::retention::RetentionRows;
+use super::erasure::{ErasureRows, erase_messages, without_erased};
 use super::events::{EventRows, take_numbers};
 use super::folding::{FoldLimit, Written, write_messages};
 use super::media::MediaRows;
@@ -44,6 +46,8 @@ pub(crate) trait Rows:
     + MediaRows
     + PersonRows
     + MoveRows
+    + ErasureRows
+    + RetentionRows
     + Send
 {
 }
@@ -52,7 +56,8 @@ pub(crate) trait Rows:
 pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
     let count = i64::try_from(events.len()).expect("a batch is far smaller than 2^63");
     let last_seq = take_numbers(rows, count).await?;
-    let ledger = LedgerRows::fold(events, last_seq);
+    let left = without_erased(rows, events).await?;
+    let ledger = LedgerRows::fold(left.as_ref().map_or(events, |left| &left.events), last_seq);
     let new = rows.append_events(&ledger).await?;
     all_written("events", ledger.iter().len(), new.len() as u64)?;
     let (set_aside, moves) = apply(rows, &ledger.new_rows(&new), FoldLimit::Bounded).await?;
@@ -62,6 +67,9 @@ pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
     let repeated = ledger.media_of_repeats(&new);
     if !repeated.is_empty() {
         rows.wake_media(&repeated).await?;
+    }
+    if let Some(left) = &left {
+        erase_messages(rows, &left.messages).await?;
     }
     Ok(ledger.receipts(&new, &set_aside))
 }

@@ -22,17 +22,24 @@ async fn commands(of: &[&str]) -> Vec<String> {
 #[test]
 async fn bash_completes_the_commands_and_their_options() {
     let output = run(Path::new("/"), &["completions", "bash"], &[]).await;
-    let script = text(&output.stdout);
+    // It is longer than an argument can be.
+    let folder = tempfile::tempdir().expect("there is a temporary folder");
+    let script = folder.path().join("completions");
+    std::fs::write(&script, &output.stdout).expect("it can be written");
     for (line, wanted) in [("buzon ser", "serve"), ("buzon serve --no", "--no-migrate"), ("buzon token cre", "create")]
     {
         let words: Vec<&str> = line.split(' ').collect();
         let last = words.len() - 1;
         let ask = format!(
-            "{script}\nCOMP_WORDS=({line}); COMP_CWORD={last}; _buzon buzon {} {}; echo \"${{COMPREPLY[@]}}\"",
+            "source {}\nCOMP_WORDS=({line}); COMP_CWORD={last}; _buzon buzon {} {}; echo \"${{COMPREPLY[@]}}\"",
+            script.display(),
             words[last],
             words[last - 1]
         );
-        let answer = Command::new("bash").args(["--norc", "-c", &ask]).output().await.expect("bash is there");
+        // The script is longer than an argument may be.
+        let file = tempfile::NamedTempFile::new().expect("there is a temporary folder");
+        std::fs::write(&file, ask).expect("there is room");
+        let answer = Command::new("bash").arg("--norc").arg(file.path()).output().await.expect("bash is there");
         assert_eq!(text(&answer.stdout).trim(), wanted, "{answer:?}");
     }
 }

@@ -59,7 +59,7 @@ async fn a_token_is_shown_once_listed_without_itself_and_ends_at_a_word() {
         let lines: Vec<&str> = list.lines().collect();
         assert_eq!(lines.len(), 3, "{list}");
         let words = |line: &str| line.split("  ").map(str::trim).filter(|word| !word.is_empty()).count();
-        assert!(lines.iter().all(|line| words(line) == 8), "{list}");
+        assert!(lines.iter().all(|line| words(line) == 9), "{list}");
         assert!(lines[1].contains("Ana") && lines[1].contains("everything") && lines[1].ends_with("active"), "{list}");
         assert!(lines[2].contains(&panel[..14]) && lines[2].contains("7, 8") && lines[2].contains("never"), "{list}");
         assert!(!list.contains(panel) && !list.contains(&ana), "{list}");

@@ -48,7 +48,7 @@ async fn tables_whose_rows_citus_distributes_are_refused_by_name() {
     let world = World::empty(Backend::Postgres).await;
     world.open().await.close().await;
     let catalogue = "CREATE SCHEMA catalogue;
-                     CREATE TABLE catalogue.pg_dist_partition (logicalrel REGCLASS, partmethod \"char\");
+                     CREATE TABLE catalogue.pg_dist_partition (logicalrelid REGCLASS, partmethod \"char\");
                      INSERT INTO catalogue.pg_dist_partition VALUES ('events', 'n'), ('messages', 'n')";
     world.execute(catalogue).await;
     let name = postgres::name(&world.url);

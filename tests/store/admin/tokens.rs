@@ -25,6 +25,7 @@ pub fn new(name: &str, random: u8, scope: Scope, expires_at: Option<Timestamp>) 
         scope,
         created_at: ARRIVAL,
         expires_at,
+        can_export: false,
     }
 }
 
@@ -42,6 +43,7 @@ async fn a_token_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
         let store = world.open().await;
         let all = new("all", 1, Scope::All, None);
         let some = new("de José", 2, of_instances(&["8", "7\"]", "ñ"]), Some(later(1000)));
+        let some = NewToken { can_export: true, ..some };
         let (first, second) = (create(&store, &all).await.expect("it is new"), create(&store, &some).await);
         let second = second.expect("it is new");
         assert_ne!(first, second);
@@ -55,6 +57,7 @@ async fn a_token_is_kept_as_its_digest_and_found_by_it_and_by_its_id() {
             expires_at: Some(later(1000)),
             revoked_at: None,
             last_used_at: None,
+            can_export: true,
         };
         assert_eq!(by_id(&store, second).await, expected);
         let found = store.token_by_digest(&some.digest).await.expect("the store answers");

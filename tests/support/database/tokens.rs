@@ -37,6 +37,15 @@ pub async fn token(world: &World, instances: &[&str]) -> StoredToken {
 
 /// Creates a token that expires at this time, which may be in the past.
 pub async fn token_until(world: &World, instances: &[&str], expires_at: Option<Timestamp>) -> StoredToken {
+    create(world, instances, expires_at, false).await
+}
+
+/// Creates a token with the right to export.
+pub async fn exporting(world: &World, instances: &[&str]) -> StoredToken {
+    create(world, instances, None, true).await
+}
+
+async fn create(world: &World, instances: &[&str], expires_at: Option<Timestamp>, can_export: bool) -> StoredToken {
     let token = Token::from_random(*uuid::Uuid::now_v7().as_bytes().repeat(2).first_chunk().expect("it is as long"));
     let ids = instances.iter().map(|id| InstanceId::new(id).expect("it is an id"));
     let new = NewToken {
@@ -46,6 +55,7 @@ pub async fn token_until(world: &World, instances: &[&str], expires_at: Option<T
         scope: if instances.is_empty() { Scope::All } else { Scope::Instances(ids.collect()) },
         created_at: SystemClock.now(),
         expires_at,
+        can_export,
     };
     let store = open_beside_server(world).await;
     let id = store.create_token(&new).await.expect("the store answers").expect("no other has its name");

@@ -7,3 +7,4 @@ pub mod aliases;
 pub mod evidence;
 pub mod national_number;
 pub mod phone_book;
+pub mod redaction;

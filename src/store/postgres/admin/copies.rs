@@ -94,6 +94,8 @@ impl Copies for PostgresCopies {
         command.arg(format!("--lock-wait-timeout={LOCK_WAIT}s"));
         // This is a pattern, in which characters within quotes have no special meaning.
         command.arg(format!("--schema=\"{}\"", origin.schema.replace('"', "\"\"")));
+        // Whoever finds a copy finds no session, and a restored database has none.
+        command.arg("--exclude-table-data=*.sessions");
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         receive(program, child, to, written).await?;
         contents::read(reader, &self.url, to, origin).await

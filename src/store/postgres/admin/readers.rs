@@ -15,8 +15,45 @@ use crate::postgres::{BEGIN, COMMIT, dial, url};
 /// The comment that marks a role of buzon.
 const MARK: &str = "reads the database of buzon; made by buzon sql-role";
 
-/// The table that these roles do not see, because it holds the hashes of tokens.
-const HIDDEN: &str = "api_tokens";
+/// The tables that these roles do not see: hashes of credentials, the audit and the keys of its pseudonyms, answers of
+/// receivers, which may quote an event, and the keys and marks of erasures. A new table belongs into this list or the next.
+pub(crate) const HIDDEN: [&str; 9] = [
+    "api_tokens",
+    "audit",
+    "erasure_ids",
+    "erasure_keys",
+    "erasure_marks",
+    "forward_failures",
+    "media_removals",
+    "pseudonym_keys",
+    "sessions",
+];
+
+/// The tables that they see.
+#[cfg(test)]
+const SHOWN: [&str; 21] = [
+    super::super::MIGRATIONS_TABLE,
+    "chat_aliases",
+    "chat_links",
+    "chat_links_owner",
+    "chat_moves",
+    "chat_names",
+    "chats",
+    "erasures",
+    "events",
+    "forwards",
+    "installation",
+    "ledger_clock",
+    "media",
+    "media_object_locks",
+    "message_acks",
+    "message_reactions",
+    "message_search",
+    "messages",
+    "responses",
+    "retention_runs",
+    "time_zone_offsets",
+];
 
 const DENIED: &str = "42501";
 
@@ -28,7 +65,8 @@ struct Facts {
     owner: String,
     /// The comment on the role; `None` if there is no such role.
     comment: Option<String>,
-    has_hidden: bool,
+    /// Those of the hidden tables that exist.
+    hidden: Vec<String>,
     everybody_creates: bool,
     everybody_uses_space: bool,
     everybody_makes_objects: bool,
@@ -95,14 +133,14 @@ async fn facts(connection: &mut PgConnection, name: &RoleName) -> Result<Facts, 
             (
                 SELECT coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1
             ) AS comment,
-            to_regclass($2) IS NOT NULL AS "has_hidden!",
+            ARRAY(SELECT name FROM unnest($2::text[]) AS name WHERE to_regclass(name) IS NOT NULL) AS "hidden!",
             has_schema_privilege('public', current_schema()::text, 'CREATE') AS "everybody_creates!",
             has_database_privilege('public', current_database(), 'TEMPORARY') AS "everybody_uses_space!",
             has_function_privilege('public', 'pg_catalog.lo_creat(integer)', 'EXECUTE') AS "everybody_makes_objects!",
             current_setting('is_superuser')::bool AS "is_superuser!"
         "#,
         name.as_str(),
-        HIDDEN,
+        &HIDDEN as _,
     )
     .fetch_one(connection)
     .await?)
@@ -135,9 +173,7 @@ impl Facts {
         if self.everybody_uses_space {
             statements.push(format!("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"));
         }
-        if self.has_hidden {
-            statements.push(hiding(&self.schema, name.as_str()));
-        }
+        statements.extend(self.hidden.iter().map(|table| hiding(&self.schema, table, name.as_str())));
         statements
     }
 
@@ -168,32 +204,48 @@ impl Facts {
     }
 }
 
-fn hiding(schema: &str, role: &str) -> String {
-    format!("REVOKE ALL ON TABLE {}.{} FROM {}", quoted(schema), quoted(HIDDEN), quoted(role))
+fn hiding(schema: &str, table: &str, role: &str) -> String {
+    format!("REVOKE ALL ON TABLE {}.{} FROM {}", quoted(schema), quoted(table), quoted(role))
 }
 
 pub(crate) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// Revokes the default grants on the hidden table, because a migration may make that table after the roles.
+/// Revokes the default grants on the hidden tables, because a migration may make such a table after the roles.
 pub(crate) async fn hide(connection: &mut PgConnection) -> Result<(), StoreError> {
     let readers = sqlx::query!(
         r#"
-        SELECT DISTINCT nspname::text AS "schema!", rolname::text AS "role!"
+        SELECT DISTINCT nspname::text AS "schema!", relname::text AS "table!", rolname::text AS "role!"
         FROM pg_class
         JOIN pg_namespace ON pg_namespace.oid = relnamespace
         CROSS JOIN LATERAL aclexplode(relacl) AS granted
         JOIN pg_roles ON pg_roles.oid = granted.grantee
-        WHERE pg_class.oid = to_regclass($1) AND shobj_description(pg_roles.oid, 'pg_authid') = $2
+        WHERE pg_class.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
+            AND shobj_description(pg_roles.oid, 'pg_authid') = $2
         "#,
-        HIDDEN,
+        &HIDDEN as _,
         MARK,
     )
     .fetch_all(&mut *connection)
     .await?;
     for reader in readers {
-        connection.execute(AssertSqlSafe(hiding(&reader.schema, &reader.role))).await?;
+        connection.execute(AssertSqlSafe(hiding(&reader.schema, &reader.table, &reader.role))).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::postgres::TABLES;
+
+    #[test]
+    fn a_role_either_sees_a_table_or_does_not() {
+        let (hidden, shown) = (BTreeSet::from(HIDDEN), BTreeSet::from(SHOWN));
+        assert!(hidden.is_disjoint(&shown));
+        assert_eq!(&hidden | &shown, BTreeSet::from(TABLES), "say of a new table whether roles see it");
+    }
 }

@@ -22,7 +22,8 @@ macro_rules! tokens {
                 created_at AS "created_at: Timestamp",
                 expires_at AS "expires_at: Timestamp",
                 revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
+                last_used_at AS "last_used_at: Timestamp",
+                can_export
             FROM api_tokens
             "# + $end
             $(, $parameter)?
@@ -37,8 +38,8 @@ impl TokenStore for PostgresStore {
         unit.execute(ONE_AT_A_TIME).await?;
         let id = sqlx::query_scalar!(
             r#"
-            INSERT INTO api_tokens (name, prefix, sha256, instances, created_at, expires_at)
-            SELECT $1, $2, $3, $4, $5, $6
+            INSERT INTO api_tokens (name, prefix, sha256, instances, created_at, expires_at, can_export)
+            SELECT $1, $2, $3, $4, $5, $6, $7
             WHERE NOT EXISTS (
                 SELECT
                 FROM api_tokens
@@ -52,6 +53,7 @@ impl TokenStore for PostgresStore {
             instances(&token.scope),
             token.created_at as _,
             token.expires_at as _,
+            token.can_export,
         )
         .fetch_optional(&mut *unit)
         .await?;

@@ -96,7 +96,7 @@ impl MediaRows for PgConnection {
             WHERE media.instance_id = job.instance_id
                 AND media.message_id = job.message_id
                 AND media.source_sha256 = job.source_sha256
-                AND media.state <> 'stored'
+                AND media.state NOT IN ('stored', 'removed')
             "#,
             &keys.instance_ids as _,
             &keys.message_ids as _,

@@ -2,6 +2,7 @@
 
 pub(crate) mod acks;
 pub(crate) mod chats;
+pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod forwards;
 pub(crate) mod media;

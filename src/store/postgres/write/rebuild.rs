@@ -8,9 +8,10 @@ use crate::Pending;
 use crate::StoreError;
 use crate::postgres::{COMMIT, citus, connect, dial, locks, prepare, url};
 use crate::write::rebuild::{
-    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, RebuildRows, RebuildStage, TABLES,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, OUTLIVES, RebuildRows, RebuildStage, TABLES,
     TableColumns, rebuild,
 };
+use domain::chat::ChatKey;
 use domain::event::Event;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -164,6 +165,17 @@ impl RebuildRows for PgConnection {
 
     async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
+    }
+
+    async fn keep_evidence(&mut self) -> Result<Vec<ChatKey>, StoreError> {
+        let schema =
+            sqlx::query_scalar!(r#"SELECT quote_ident(current_schema()) AS "schema!""#).fetch_one(&mut *self).await?;
+        let (live, derived) = (format!("{schema}.chat_links"), "pg_temp.chat_links");
+        let keeping = format!("INSERT INTO {derived} SELECT * FROM {live} AS kept WHERE {OUTLIVES}");
+        self.execute(AssertSqlSafe(keeping)).await?;
+        let named = format!("SELECT instance_id, a FROM {derived} UNION SELECT instance_id, b FROM {derived}");
+        let rows: Vec<(InstanceId, String)> = sqlx::query_as(AssertSqlSafe(named)).fetch_all(self).await?;
+        Ok(rows.into_iter().map(|(instance_id, chat_id)| ChatKey { instance_id, chat_id }).collect())
     }
 
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {

@@ -33,6 +33,8 @@ pub struct MessageFilter {
     pub search: Option<SearchQuery>,
     /// The list is ordered and bounded by the arrival of the messages instead of their sending.
     pub by_arrival: bool,
+    /// Only messages whose first copy has at most this number in the ledger.
+    pub until_seq: Option<i64>,
 }
 
 /// The sender, the recipient and the author that are asked for.
@@ -64,7 +66,8 @@ impl MessageFilter {
         });
         let from_me = self.from_me.map(|from_me| Condition::Flag("from_me", from_me));
         let kinds = self.kinds.as_ref().map(Condition::kinds);
-        texts.chain(media).chain(from_me).chain(kinds).collect()
+        let until_seq = self.until_seq.map(|seq| Condition::AtMost("seq", seq));
+        texts.chain(media).chain(from_me).chain(kinds).chain(until_seq).collect()
     }
 
     /// Returns whether the filter lets messages of a chat of this kind through.

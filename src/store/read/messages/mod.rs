@@ -119,10 +119,23 @@ impl dyn Store + '_ {
         paging: &Paging<SortKey>,
     ) -> Result<Page<MessageReport, SortKey>, StoreError> {
         let mut queries = self.read().await?;
-        let keys = keys(&mut *queries, scope, filter, paging).await?;
-        let sizes = sizes(&mut *queries, &keys.rows).await?;
-        let keys = keys.within(PAGE_BYTES, &sizes);
+        let keys = fitting_keys(&mut *queries, scope, filter, paging).await?;
         let mut messages = reports(&mut *queries, &keys.rows).await?;
+        let page = keys.filter_map(|key| messages.remove(&key));
+        queries.end().await?;
+        Ok(page)
+    }
+
+    /// Returns a page of the same messages without their reactions, for an export.
+    pub async fn export_messages(
+        &self,
+        scope: &Scope,
+        filter: &MessageFilter,
+        paging: &Paging<SortKey>,
+    ) -> Result<Page<MessageReport, SortKey>, StoreError> {
+        let mut queries = self.read().await?;
+        let keys = fitting_keys(&mut *queries, scope, filter, paging).await?;
+        let mut messages = with_files(&mut *queries, &keys.rows).await?;
         let page = keys.filter_map(|key| messages.remove(&key));
         queries.end().await?;
         Ok(page)
@@ -135,6 +148,18 @@ impl dyn Store + '_ {
         queries.end().await?;
         Ok(detail)
     }
+}
+
+/// Returns the keys of a page whose messages have at most [`PAGE_BYTES`].
+async fn fitting_keys(
+    queries: &mut dyn Queries,
+    scope: &Scope,
+    filter: &MessageFilter,
+    paging: &Paging<SortKey>,
+) -> Result<Page<MessageKey, SortKey>, StoreError> {
+    let keys = keys(queries, scope, filter, paging).await?;
+    let sizes = sizes(queries, &keys.rows).await?;
+    Ok(keys.within(PAGE_BYTES, &sizes))
 }
 
 async fn keys(
@@ -205,8 +230,8 @@ pub(crate) async fn sizes(queries: &mut dyn Queries, keys: &[MessageKey]) -> Res
     Ok(sizes.into_iter().map(|size| usize::try_from(size).unwrap_or(usize::MAX)).collect())
 }
 
-/// Returns the messages with these keys, with their files and reactions.
-pub(crate) async fn reports(
+/// Returns the messages with these keys, with their files.
+async fn with_files(
     queries: &mut dyn Queries,
     keys: &[MessageKey],
 ) -> Result<HashMap<MessageKey, MessageReport>, StoreError> {
@@ -221,6 +246,18 @@ pub(crate) async fn reports(
         if let Some(message) = messages.get_mut(&key) {
             message.media.get_or_insert(job);
         }
+    }
+    Ok(messages)
+}
+
+/// Returns the messages with these keys, with their files and reactions.
+pub(crate) async fn reports(
+    queries: &mut dyn Queries,
+    keys: &[MessageKey],
+) -> Result<HashMap<MessageKey, MessageReport>, StoreError> {
+    let mut messages = with_files(queries, keys).await?;
+    if messages.is_empty() {
+        return Ok(messages);
     }
     let mut reactions: HashMap<MessageKey, Vec<MessageReaction>> = HashMap::new();
     for reaction in queries.reactions_to(keys).await? {

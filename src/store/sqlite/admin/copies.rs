@@ -96,6 +96,7 @@ impl Copies for SqliteCopies {
             }
         }
         connection.close().await.map_err(StoreError::from)?;
+        without_sessions(to).await?;
         File::open(to)?.sync_all()?;
         inspect(to).await
     }
@@ -145,6 +146,15 @@ async fn look(path: &Path) -> Result<(), OpenError> {
         Err(OpenError::Locked { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Removes the sessions from a copy, and their bytes from its file: whoever finds a copy finds no session, and a restored
+/// database has none.
+async fn without_sessions(copy: &Path) -> Result<(), StoreError> {
+    let options = SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Memory);
+    let mut connection = options.pragma("secure_delete", "ON").disable_statement_logging().connect().await?;
+    sqlx::query!("DELETE FROM sessions").execute(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 /// Reads the whole copy, and returns its contents.

@@ -17,7 +17,8 @@ macro_rules! tokens {
                 created_at AS "created_at: Timestamp",
                 expires_at AS "expires_at: Timestamp",
                 revoked_at AS "revoked_at: Timestamp",
-                last_used_at AS "last_used_at: Timestamp"
+                last_used_at AS "last_used_at: Timestamp",
+                can_export AS "can_export: bool"
             FROM api_tokens
             "# + $end
             $(, $parameter)?
@@ -33,8 +34,8 @@ impl TokenStore for SqliteStore {
         let mut unit = self.begin().await?;
         let id = sqlx::query_scalar!(
             r#"
-            INSERT INTO api_tokens (name, prefix, sha256, instances, created_at, expires_at)
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            INSERT INTO api_tokens (name, prefix, sha256, instances, created_at, expires_at, can_export)
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
             WHERE NOT EXISTS (
                 SELECT 1
                 FROM api_tokens
@@ -48,6 +49,7 @@ impl TokenStore for SqliteStore {
             instances,
             token.created_at,
             token.expires_at,
+            token.can_export,
         )
         .fetch_optional(&mut **unit)
         .await?;

@@ -10,21 +10,21 @@ use crate::write::events::{EventColumns, EventRows};
 use domain::event::batch::{LedgerRow, LedgerRows};
 
 /// A row of the ledger, whose body is the slice of `length` bytes from `start` (the first is 1) in a parameter of its
-/// own, because JSON holds no bytes.
+/// own, because JSON holds no bytes. Without a length, there is no body.
 #[derive(Serialize)]
 struct SlicedEvent<'e> {
     #[serde(flatten)]
     columns: EventColumns<'e>,
     start: usize,
-    length: usize,
+    length: Option<usize>,
 }
 
 impl<'e> SlicedEvent<'e> {
     /// Appends the body to `bodies`.
     fn new(row: &LedgerRow<'e>, bodies: &mut Vec<u8>) -> Self {
         let columns = EventColumns::from(row);
-        let (start, length) = (bodies.len() + 1, columns.body.len());
-        bodies.extend_from_slice(columns.body);
+        let (start, length) = (bodies.len() + 1, columns.body.map(<[u8]>::len));
+        bodies.extend_from_slice(columns.body.unwrap_or_default());
         Self { columns, start, length }
     }
 }
@@ -49,7 +49,8 @@ impl EventRows for SqliteConnection {
             )
             SELECT
                 value ->> 'seq', value ->> 'instance_id', value ->> 'event_type', value ->> 'message_id',
-                value ->> 'chat_id', coalesce(substr(?2, value ->> 'start', value ->> 'length'), x''),
+                value ->> 'chat_id',
+                CASE WHEN value ->> 'length' >= 0 THEN coalesce(substr(?2, value ->> 'start', value ->> 'length'), x'') END,
                 unhex(value ->> 'body_sha256'), value ->> 'received_at', value ->> 'deliveries',
                 value ->> 'last_received_at', value ->> 'signed', value ->> 'forwarded', value ->> 'state',
                 value ->> 'reason', value ->> 'file_bytes', value ->> 'quoted_message_id'

@@ -69,7 +69,7 @@ impl MediaRows for SqliteConnection {
             WHERE media.instance_id = job.value ->> 'instance_id'
                 AND media.message_id = job.value ->> 'message_id'
                 AND media.source_sha256 = unhex(job.value ->> 'source_sha256')
-                AND media.state <> 'stored'
+                AND media.state NOT IN ('stored', 'removed')
             "#,
             json(jobs),
         )

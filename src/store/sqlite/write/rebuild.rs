@@ -9,9 +9,10 @@ use crate::Pending;
 use crate::StoreError;
 use crate::sqlite::{BEGIN, COMMIT, connect, hold, options, prepare};
 use crate::write::rebuild::{
-    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, RebuildRows, RebuildStage, TABLES,
+    Aim, AppliedColumns, BYTES, DerivedTable, Difference, EVENTS, MOVES, OUTLIVES, RebuildRows, RebuildStage, TABLES,
     TableColumns, rebuild,
 };
+use domain::chat::ChatKey;
 use domain::event::Event;
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
@@ -145,6 +146,15 @@ impl RebuildRows for SqliteConnection {
 
     async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
+    }
+
+    async fn keep_evidence(&mut self) -> Result<Vec<ChatKey>, StoreError> {
+        let (live, derived) = ("main.chat_links".to_owned(), "temp.chat_links");
+        let keeping = format!("INSERT INTO {derived} SELECT * FROM {live} AS kept WHERE {OUTLIVES}");
+        self.execute(AssertSqlSafe(keeping)).await?;
+        let named = format!("SELECT instance_id, a FROM {derived} UNION SELECT instance_id, b FROM {derived}");
+        let rows: Vec<(InstanceId, String)> = sqlx::query_as(AssertSqlSafe(named)).fetch_all(self).await?;
+        Ok(rows.into_iter().map(|(instance_id, chat_id)| ChatKey { instance_id, chat_id }).collect())
     }
 
     async fn take_over(&mut self, table: &DerivedTable) -> Result<(), StoreError> {

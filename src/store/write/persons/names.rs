@@ -47,7 +47,7 @@ impl GivenName {
 }
 
 /// Gives these conversations the last names of the owner, after those or the ids of their persons have changed.
-pub(super) async fn give_names(rows: &mut impl Learning, chats: BTreeSet<ChatKey>) -> Result<(), StoreError> {
+pub(crate) async fn give_names(rows: &mut impl Learning, chats: BTreeSet<ChatKey>) -> Result<(), StoreError> {
     let keys = Vec::from_iter(chats);
     let names = rows.given_names(&keys).await.map_err(in_table("chat_names"))?;
     let names: HashMap<ChatKey, String> = names.into_iter().collect();

@@ -1,0 +1,278 @@
+// The page in a real browser: node page.mjs URL WEBHOOK TOKEN SECRET PICTURES
+// The test that starts this has delivered the messages; this one delivers further ones, and fails by its exit code.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const [url, webhook, token, secret, pictures] = process.argv.slice(2);
+const place = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../target/browser-tests/');
+const { chromium } = await import(pathToFileURL(path.join(place, 'node_modules/playwright-core/index.mjs')).href);
+const axe = createRequire(path.join(place, 'x.js')).resolve('axe-core/axe.min.js');
+const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const VIEWS = ['', 'waiting', 'search', 'gallery', 'numbers', 'health'];
+const LONG = `${url}#/chat/7/573000000001%40c.us`;
+
+async function deliver(fields) {
+  const body = JSON.stringify({ event_type: 'message_received', from_me: 0, type: 'text', is_group: 0, to: '573009998877@c.us', ...fields });
+  const signature = createHmac('sha256', secret).update(body).digest('hex');
+  const answer = await fetch(`${webhook}/webhook/7`, { method: 'POST', body, headers: { 'X-Whapi-Signature': signature } });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+const browser = await chromium.launch({
+  executablePath: program,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+});
+const wrong = [];
+
+/** Opens a window whose every complaint is a failure. */
+async function context(options) {
+  const opened = await browser.newContext({ locale: 'es-CO', ...options });
+  await opened.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  opened.on('page', (page) => {
+    page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
+    page.on('dialog', (dialog) => wrong.push(`dialog: ${dialog.message()}`));
+    page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || wrong.push(`foreign: ${request.url()}`));
+    page.on('console', (line) => /CSP|Content Security|Trusted/.test(line.text()) && wrong.push(line.text()));
+  });
+  return opened;
+}
+
+async function logIn(page) {
+  await page.goto(url);
+  await page.fill('input[name=token]', token);
+  await page.click('button.primary');
+  await page.waitForSelector('a.chat');
+}
+
+async function violations(page, what) {
+  await page.waitForFunction(() => !document.querySelector('.loading'));
+  // axe is run as a debugger would, past the policy of the page.
+  await page.evaluate(await (await import('node:fs/promises')).readFile(axe, 'utf8'));
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  return found.violations.map((it) => `${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
+}
+
+const keys = (page) => page.$$eval('.row', (rows) => rows.map((row) => row.getAttribute('data-key')));
+const numbers = async (page) => (await keys(page)).map((key) => Number(key.split('/L')[1]));
+const isGapless = (list) => list.every((n, at) => at === 0 || n === list[at - 1] + 1);
+
+const steps = {
+  async 'a wrong token is refused in words, and the right one is asked for once'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await page.goto(url);
+    assert.deepEqual(await violations(page, 'login'), []);
+    await page.fill('input[name=token]', 'wrong');
+    await page.click('button.primary');
+    await page.getByRole('alert').filter({ hasText: 'no es válida' }).waitFor();
+    await logIn(page);
+    await page.reload();
+    await page.waitForSelector('a.chat');
+    assert.deepEqual((await opened.cookies()).map((it) => [it.httpOnly, it.sameSite]), [[true, 'Strict']]);
+    await opened.close();
+  },
+
+  async 'every view is accessible and fits, in both themes, three languages and three widths'() {
+    const told = [];
+    for (const [width, colorScheme, locale] of [[320, 'light', 'es-CO'], [360, 'light', 'es-CO'], [360, 'dark', 'pt-BR'], [768, 'dark', 'en-GB'], [1440, 'light', 'es-CO'], [1440, 'dark', 'es-CO']]) {
+      const opened = await context({ viewport: { width, height: width < 500 ? 740 : 900 }, colorScheme, locale });
+      const page = await opened.newPage();
+      await logIn(page);
+      for (const view of [...VIEWS, 'chat']) {
+        await page.goto(view === 'chat' ? `${url}#/chat/7/573000000666%40c.us` : `${url}#/${view}`);
+        if (view === 'search') {
+          await page.fill('#search-q', 'hola');
+          await page.keyboard.press('Enter');
+          await page.waitForSelector('a.hit');
+        }
+        if (view === 'chat') await page.waitForSelector('.bubble');
+        told.push(...(await violations(page, `${view} ${width} ${colorScheme} ${locale}`)));
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        if (wide > 0) told.push(`${view} at ${width} is ${wide} too wide`);
+        if (pictures) await page.screenshot({ path: `${pictures}/${view || 'inbox'}-${width}-${colorScheme}.png` });
+      }
+      await opened.close();
+    }
+    assert.deepEqual(told, []);
+  },
+
+  async 'hostile texts are shown as text'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.goto(`${url}#/chat/7/573000000666%40c.us`);
+    await page.getByText('<img src=x onerror=alert(1)>').first().waitFor();
+    assert.equal(await page.locator('.bubble script, .bubble img[src=x], .bubble iframe').count(), 0);
+    assert.equal(await page.locator('.bubble a[href^="javascript"], .bubble a[href^="data"]').count(), 0);
+    assert.equal(await page.locator('.bubble strong', { hasText: 'bold' }).count(), 1);
+    await opened.close();
+  },
+
+  async 'a long conversation is scrolled through in both directions with few messages on the page'() {
+    const opened = await context({ viewport: { width: 360, height: 740 } });
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.goto(LONG);
+    await page.waitForSelector('.bubble');
+    const seen = new Set(await numbers(page));
+    const total = Math.max(...seen);
+    for (const [edge, to] of [[1, 0], [total, 1e9]]) {
+      for (let n = 0; n < 200; n++) {
+        const list = await numbers(page);
+        list.forEach((it) => seen.add(it));
+        assert.ok(isGapless(list), `${list}`);
+        assert.ok(list.length <= 300, `${list.length} messages are on the page`);
+        if (list.includes(edge)) break;
+        await page.$eval('.messages', (box, top) => { box.scrollTop = top; }, to);
+        await page.waitForFunction((old) => document.querySelector('.row').dataset.key !== old[0] || [...document.querySelectorAll('.row')].pop().dataset.key !== old[1], [(await keys(page))[0], (await keys(page)).at(-1)]);
+      }
+      assert.ok((await numbers(page)).includes(edge), `${edge} is not reached`);
+    }
+    assert.equal(seen.size, total, 'each message was seen');
+    await page.goto(`${LONG}/L300`);
+    await page.waitForSelector('#m-L300.marked');
+    assert.ok(await page.locator('#m-L300').evaluate((it) => it.getBoundingClientRect().top > 0 && it.getBoundingClientRect().bottom < innerHeight));
+    assert.ok(isGapless(await numbers(page)));
+    await opened.close();
+  },
+
+  async 'what arrives does not move what is read, and is one press away'() {
+    const opened = await context({ viewport: { width: 1440, height: 900 } });
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.goto(LONG);
+    await page.waitForSelector('.bubble');
+    const total = Math.max(...(await numbers(page)));
+    await page.$eval('.messages', (box) => { box.scrollTop = box.scrollHeight - box.clientHeight - 700; });
+    const position = () => page.$eval('.messages', (box) => [...box.querySelectorAll('.row')].map((row) => [row.dataset.key, Math.round(row.getBoundingClientRect().top)]).find(([, top]) => top > 200));
+    const before = await position();
+    const now = Math.floor(Date.now() / 1000);
+    for (let n = 1; n <= 20; n++) await deliver({ id: `L${total + n}`, chat_id: '573000000001@c.us', from: '573000000001@c.us', body: `nuevo ${n}`, timestamp: now });
+    await page.locator('.pill', { hasText: '20 nuevos' }).waitFor();
+    assert.deepEqual(await position(), before);
+    await page.click('.pill');
+    await page.waitForFunction((last) => document.querySelector(`#m-L${last}`)?.getBoundingClientRect().bottom < innerHeight, total + 20);
+    assert.ok(isGapless(await numbers(page)));
+    await page.locator('a.chat').first().filter({ hasText: 'nuevo 20' }).waitFor();
+    // At the end, new ones are shown at once.
+    await deliver({ id: `L${total + 21}`, chat_id: '573000000001@c.us', from: '573000000001@c.us', body: 'otro', timestamp: now + 1 });
+    await page.waitForFunction((last) => document.querySelector(`#m-L${last}`)?.getBoundingClientRect().bottom < innerHeight, total + 21);
+    await opened.close();
+  },
+
+  async 'two windows share one stream, and the second goes on when the first is closed'() {
+    const opened = await context();
+    const [one, two] = [await opened.newPage(), await opened.newPage()];
+    const streams = [];
+    opened.on('request', (request) => request.url().includes('/stream') && streams.push(request.url()));
+    await logIn(one);
+    await two.goto(url);
+    await two.waitForSelector('a.chat');
+    const live = async (page, id) => {
+      await deliver({ id, chat_id: '573000000002@c.us', from: '573000000002@c.us', body: `vivo ${id}`, timestamp: Math.floor(Date.now() / 1000) });
+      await page.locator('a.chat', { hasText: `vivo ${id}` }).waitFor();
+    };
+    await live(two, 'T1');
+    assert.equal(streams.length, 1, `${streams}`);
+    await one.close();
+    await two.waitForEvent('request', { predicate: (request) => request.url().includes('/stream') });
+    await live(two, 'T2');
+    await opened.close();
+  },
+
+  async 'without a connection the page says so, and misses nothing when it is back'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.goto(`${url}#/chat/7/573000000002%40c.us`);
+    await page.waitForSelector('.bubble');
+    await opened.setOffline(true);
+    await page.reload({ timeout: 3000 }).catch(() => {});
+    await opened.setOffline(false);
+    await page.goto(`${url}#/chat/7/573000000002%40c.us`);
+    await page.waitForSelector('.bubble');
+    await page.route('**/api/v1/**', (route) => route.abort());
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    await page.locator('.banner').waitFor();
+    await page.unroute('**/api/v1/**');
+    await page.evaluate(() => dispatchEvent(new Event('online')));
+    await page.locator('.banner').waitFor({ state: 'detached' });
+    await deliver({ id: 'O1', chat_id: '573000000002@c.us', from: '573000000002@c.us', body: 'de vuelta', timestamp: Math.floor(Date.now() / 1000) });
+    await page.locator('#m-O1').waitFor();
+    await opened.close();
+  },
+
+  async 'the keyboard alone is enough'() {
+    const opened = await context({ viewport: { width: 1440, height: 900 } });
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'find');
+    await page.keyboard.type('000000001');
+    await page.waitForFunction(() => document.querySelectorAll('a.chat').length === 1);
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.bubble');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('.choose');
+    await opened.close();
+  },
+
+  async 'a session that ends leads to the login'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.getByRole('button', { name: 'Ajustes' }).click();
+    await page.getByRole('button', { name: 'Salir' }).click();
+    await page.waitForSelector('input[name=token]');
+    assert.deepEqual(await opened.cookies(), []);
+    await opened.close();
+  },
+};
+
+const scoped = {
+  async 'scoped: nothing of another instance is shown in any view'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await logIn(page);
+    for (const view of VIEWS) {
+      await page.goto(`${url}#/${view}`);
+      if (view === 'search') {
+        await page.fill('#search-q', 'hola');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('a.hit');
+      }
+      await page.waitForFunction(() => !document.querySelector('.loading'));
+      const shown = await page.evaluate(() => document.body.innerText);
+      assert.ok(!/573000000008|x\.example\/8|api-token|buzon doctor/.test(shown), `${view}: ${shown}`);
+    }
+    await page.goto(`${url}#/chat/8/573000000008%40c.us`);
+    await page.locator('.edge').waitFor();
+    assert.equal(await page.locator('.bubble').count(), 0);
+    await page.goto(`${url}#/chat/7/573000000007%40c.us`);
+    await page.waitForSelector('.bubble');
+    await opened.close();
+  },
+};
+
+let failed = 0;
+const chosen = process.env.STEP ? Object.entries({ ...steps, ...scoped }).filter(([name]) => name.includes(process.env.STEP)) : Object.entries(steps);
+assert.ok(chosen.length, 'there is such a step');
+for (const [name, step] of chosen) {
+  try {
+    await step();
+    console.log(`ok: ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED: ${name}\n${error.stack}`);
+  }
+}
+await browser.close();
+if (wrong.length) console.log(`FAILED: the browser complained\n${[...new Set(wrong)].slice(0, 20).join('\n')}`);
+process.exit(failed || wrong.length ? 1 : 0);

@@ -1,0 +1,5 @@
+//! Erasures of persons, and retention.
+
+mod canaries;
+mod retention;
+mod rows;
