@@ -22,7 +22,7 @@ pub(super) enum SessionCommand {
         settings: CommonArgs,
     },
     /// Log browsers out at once
-    #[command(after_help = "Example:\n  buzon session end 3\n  buzon session end --all")]
+    #[command(after_help = "Example:\n  buzon session end 3")]
     End {
         #[command(flatten)]
         settings: CommonArgs,
