@@ -118,7 +118,7 @@ filters!(MediaFilterArgs {
     max_size "max-size": "Only those with at most so many bytes",
 });
 filters!(EventFilterArgs {
-    state "state": "Only those in this state: applied, ignored or quarantined",
+    state "state": "Only those in this state: applied, ignored, quarantined, erased or expired",
     event_type "event-type": "Only those of this type",
     message_id "message-id": "Only those about this message",
 });

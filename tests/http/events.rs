@@ -63,7 +63,7 @@ async fn the_ledger_is_a_list_that_includes_events_that_are_not_applied() {
         let page = get(&service, &owner, &format!("/api/v1/events?limit=2&order=asc&cursor={cursor}")).await;
         assert_eq!(places(&world, &page).await, [3, 4]);
         for (path, known) in [
-            ("/api/v1/events?state=erased", "state: expected applied, ignored or quarantined"),
+            ("/api/v1/events?state=lost", "state: expected applied, ignored, quarantined, erased or expired"),
             ("/api/v1/events?cursor=x", "cursor: expected a cursor"),
             ("/api/v1/events?after=1", "after: expected a position that the feed or the stream gave"),
             ("/api/v1/events?after=beginning&order=asc", "order: it does not go with after"),

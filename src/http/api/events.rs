@@ -57,7 +57,8 @@ pub struct Event {
     /// True if a signature was verified.
     #[schema(example = true)]
     pub signed: bool,
-    /// `applied`: understood. `ignored`: of a type that buzon does not know. `quarantined`: unusable.
+    /// `applied`: understood. `ignored`: of a type that buzon does not know. `quarantined`: unusable. `erased`: of a person who
+    /// was erased. `expired`: older than what is kept. Of the last two, only the arrival is left.
     #[schema(example = "applied")]
     pub state: String,
     /// The reason why the event is quarantined; for an applied event, the fields that could not be used as they came.
@@ -109,6 +110,8 @@ pub enum StateOfEvent {
     Applied,
     Ignored,
     Quarantined,
+    Erased,
+    Expired,
 }
 
 #[derive(Default, Deserialize, IntoParams)]
@@ -125,7 +128,7 @@ pub struct EventParameters {
     #[serde(deserialize_with = "instance")]
     #[param(value_type = Option<String>, example = "123")]
     instance_id: Option<InstanceId>,
-    /// Only events in this state: applied, ignored or quarantined.
+    /// Only events in this state: applied, ignored, quarantined, erased or expired.
     #[serde(deserialize_with = "state")]
     #[param(inline, value_type = Option<StateOfEvent>, example = "quarantined")]
     state: Option<EventState>,

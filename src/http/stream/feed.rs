@@ -55,7 +55,7 @@ pub struct FeedEvent {
     pub event_type: Option<String>,
     #[schema(example = "573001112233@c.us")]
     pub chat_id: Option<String>,
-    /// applied, ignored or quarantined
+    /// applied, ignored, quarantined, erased or expired
     #[schema(example = "applied")]
     pub state: String,
     /// `received_at` in seconds since 1970.

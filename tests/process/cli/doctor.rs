@@ -220,6 +220,8 @@ async fn for_people_it_prints_a_line_for_each_check_with_the_remedy_and_no_secre
     let mut settings = shop.settings(&world);
     settings.retain(|(name, _)| *name != "BUZON_PUBLIC_URL");
     settings.push(("BUZON_PUBLIC_URL", wrong));
+    // The page could not be at a path.
+    settings.push(("BUZON_DASHBOARD", "false".to_owned()));
     let output = run(world.folder.path(), &["doctor"], &crate::support::borrowed(&settings)).await;
     let (said, summary) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -249,7 +251,7 @@ async fn a_wrong_public_url_is_named_by_what_is_there() {
         (other.url("/down"), ["failure:", "does not reach buzon (HTTP 502)", "pass /webhook on to"]),
         (format!("http://{}", nobody.address()), ["failure:", "gives no answer", "firewall"]),
     ] {
-        let report = shop.report(&world, &[("BUZON_PUBLIC_URL", &url)]).await;
+        let report = shop.report(&world, &[("BUZON_PUBLIC_URL", &url), ("BUZON_DASHBOARD", "false")]).await;
         assert_eq!((report.code, report.troubles()), (Some(2), vec!["public_url"]), "{}", report.json);
         report.says("public_url", &words);
     }
