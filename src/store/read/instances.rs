@@ -69,6 +69,14 @@ impl dyn Store + '_ {
         Ok(reports)
     }
 
+    /// Returns the instances that the ledger has events of.
+    pub async fn ledger_instances(&self) -> Result<Vec<InstanceId>, StoreError> {
+        let mut queries = self.read().await?;
+        let instances = queries.known_instances().await?;
+        queries.end().await?;
+        Ok(instances)
+    }
+
     /// Returns the arrival of the last event of each instance, in the order of their ids.
     pub async fn last_events(&self) -> Result<Vec<(InstanceId, Timestamp)>, StoreError> {
         let mut queries = self.read().await?;

@@ -12,12 +12,14 @@ use crate::support::database::world::{Backend, World, record};
 use crate::support::events::{event, received};
 
 /// Statements that a person runs at a terminal, or that run once a minute or once a day. They may scan a whole table.
-const MAY_SCAN: [&str; 5] = [
+const MAY_SCAN: [&str; 7] = [
     "GROUP BY state",
     "(?1 IS NULL OR state = ?1)",
     "(state = 'stored') = ?5",
     "SELECT DISTINCT object_key",
     "state = 'expired' AND last_received_at",
+    "SELECT instance_id, b FROM chat_links",
+    "SELECT instance_id FROM chat_links",
 ];
 
 const TABLES: [&str; 8] =

@@ -18,9 +18,6 @@ pub trait RetentionStore: Send + Sync {
     /// Counts what is older than a time, in one instance.
     async fn overdue(&self, old: &OverdueQuery) -> Result<Overdue, StoreError>;
 
-    /// Returns all instances that have events.
-    async fn ledger_instances(&self) -> Result<Vec<InstanceId>, StoreError>;
-
     /// Lets go of the events of at most `limit` messages, and then of those of no message, that are older than a time. Returns
     /// how many events; 0 if there are no more.
     async fn expire_events(&self, instance_id: &InstanceId, before: Timestamp, limit: u32) -> Result<u64, StoreError>;

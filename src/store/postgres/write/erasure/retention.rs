@@ -90,12 +90,6 @@ impl RetentionStore for PostgresStore {
         .await?)
     }
 
-    async fn ledger_instances(&self) -> Result<Vec<InstanceId>, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT DISTINCT instance_id AS "instance_id: InstanceId" FROM events ORDER BY 1"#)
-            .fetch_all(&self.reports)
-            .await?)
-    }
-
     async fn expire_events(&self, instance_id: &InstanceId, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
         let expired = expire_piece(&mut *unit, instance_id, before, limit).await?;
