@@ -18,8 +18,8 @@ DATABASES = ["postgres", "sqlite"]
 def arguments():
     about = "Measures buzon beside what a user would pick instead; bench/README.md says how to read it."
     parser = argparse.ArgumentParser(prog="bench/run", description=about)
-    chosen = ", ".join([*PARTS, *BESIDES, *DATABASES])
-    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but {", ".join(BESIDES)} if none is named")
+    chosen, besides = ", ".join([*PARTS, *BESIDES, *DATABASES]), ", ".join(BESIDES)
+    parser.add_argument("chosen", nargs="*", metavar="WHAT", help=f"{chosen}; all but {besides} if none is named")
     parser.add_argument("--connections", default="1,16,64,256", help="how many in the closed loops (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="slices of each subject (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="of a slice (default: %(default)s)")
