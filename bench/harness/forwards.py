@@ -51,9 +51,9 @@ def beside(database, folder, options):
     """The same events to a service with forwards and to one without, in turn: in an open loop, then in a closed one."""
     started = receivers(folder, DELAYS)
     subjects = {}
-    for name, urls in {"with": [it.line() for it in started], "without": []}.items():
+    for name, label, urls in [("three", "with forwards", [it.line() for it in started]), ("none", "without forwards", [])]:
         database.create(name)
-        subjects[f"{name} forwards"] = Buzon(database, name, folder, settings=settings(folder, name, urls))
+        subjects[label] = Buzon(database, name, folder, settings=settings(folder, name, urls))
     paced = [(label, lambda _, it=it: open_loop(it, options)["latency"]) for label, it in subjects.items()]
     paces = rounds(database, paced, options.rounds, None)
     closed = [(label, lambda seconds, it=it: it.slice(CONNECTIONS, seconds)) for label, it in subjects.items()]
