@@ -81,6 +81,7 @@ pub fn file(index: u64, files: &str) -> Request {
 /// Returns a message of one person, under an id without a number, whatever the sequence has at this position.
 pub fn of_one_person(index: u64) -> Request {
     let mut body = plain(index, false, &mut rng_of(index));
+    body["instance_id"] = json!("1001");
     body["chat_id"] = json!(PERSON);
     body["from"] = json!(PERSON);
     body["is_group"] = json!(0);
