@@ -22,7 +22,7 @@ pub struct InstancePart {
     pub chat: String,
     /// All ids of the person.
     pub ids: BTreeSet<String>,
-    /// Why these ids are one person.
+    /// The evidence that these ids are one person.
     evidence: Vec<String>,
     given_names: Vec<String>,
     /// The names under which the person wrote, in the order of time.

@@ -1,4 +1,4 @@
-//! What retention lets go of, and what becomes of late arrivals.
+//! Retention: it lets go of what is older than what is kept, and late arrivals leave no content.
 
 use buzon::domain::media::object_key::ObjectKey;
 use buzon::domain::retention::{Periods, RetentionPolicy, SHORTEST};

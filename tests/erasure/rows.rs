@@ -1,4 +1,4 @@
-//! What an erasure removes and what it leaves, in the store.
+//! Erasures in the store: the rows that go, and those that stay.
 
 use std::sync::Arc;
 
@@ -166,7 +166,7 @@ async fn what_comes_again_in_any_order_leaves_nothing_but_its_arrival() {
         assert_eq!(world.rows(STATES).await, ["applied|6|16", "erased|16|47"]);
         check(&world).await;
 
-        // What the person writes afterwards is a new relation.
+        // A message of the person after the erasure is a new relation.
         let later = SystemClock.now();
         let new = received("N1", from(ANA, 0, json!({"timestamp": later.seconds() + 5})));
         record(&store, &[event("7", new, later)]).await;

@@ -1,4 +1,4 @@
-//! What people get: a conversation, and everything about one person.
+//! Exports for people: a conversation, and everything about one person.
 
 use std::collections::BTreeSet;
 use std::fs;

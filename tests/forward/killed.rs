@@ -101,7 +101,7 @@ async fn whatever_is_killed_every_event_arrives_in_the_order_of_its_conversation
 async fn a_process_that_is_killed_at_any_step_of_a_delivery_is_followed_by_one_that_goes_on() {
     /// The events of a step: two for each conversation.
     const EVENTS: usize = 2 * LANES;
-    /// What the receiver answers, and the state of the database in which the process is killed.
+    /// The name of each step, the answer of the receiver, and the state of the database in which the process is killed.
     const STEPS: [(&str, ReceiverAnswer, &str, &str); 4] = [
         ("requests are under way", ReceiverAnswer::Silence, "SELECT lease_until IS NOT NULL FROM forwards", "1"),
         ("the position moves", ReceiverAnswer::Status(200), "SELECT position > 0 FROM forwards", "1"),
