@@ -89,11 +89,9 @@ pub(crate) enum ScanIndex {
     NotApplied(EventState),
     /// The events about this message.
     Message(String),
-    /// The files whose jobs have ended, instead of events. They are not filtered.
-    Settled,
-    /// The ids of persons that became aliases, or are none any more, and the names that the owner gave, instead of events.
-    /// They are not filtered.
-    Persons,
+    /// What else has a number of the clock, instead of events, and is not filtered: the files whose jobs have ended; and the
+    /// ids of persons that became aliases, or are none any more, with the names that the owner gave.
+    Others { files: bool, chats: bool },
 }
 
 /// A filter of the rows that a scan reads.
@@ -104,6 +102,15 @@ pub(crate) struct ScanFilter {
     pub(crate) state: Option<EventState>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
+}
+
+/// Returns the rows of [`ScanIndex::Others`], of which at least one kind is wanted.
+pub(crate) fn others(files: bool, chats: bool) -> String {
+    let files = files.then_some("SELECT settled_seq AS seq, instance_id FROM media");
+    let chats = chats
+        .then_some("SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names");
+    let kinds: Vec<&str> = files.into_iter().chain(chats).collect();
+    format!("({}) AS others", kinds.join(" UNION ALL "))
 }
 
 impl ScanFilter {

@@ -179,12 +179,9 @@ impl<'v> View<'v> {
         let (index, ascending) = (ScanIndex::All, true);
         let scan = LedgerScan { sources, index, filter, after: since, before: clock + 1, ascending, rows };
         let mut windows = queries.windows(&scan).await?;
-        if self.filter.wants_files() {
-            let (index, filter, rows) = (ScanIndex::Settled, ScanFilter::default(), limit + 1);
-            windows.extend(queries.windows(&LedgerScan { index, filter, rows, ..scan.clone() }).await?);
-        }
-        if self.filter.wants_chats() {
-            let (index, filter, rows) = (ScanIndex::Persons, ScanFilter::default(), limit + 1);
+        let (files, chats) = (self.filter.wants_files(), self.filter.wants_chats());
+        if files || chats {
+            let (index, filter, rows) = (ScanIndex::Others { files, chats }, ScanFilter::default(), limit + 1);
             windows.extend(queries.windows(&LedgerScan { index, filter, rows, ..scan.clone() }).await?);
         }
         if self.instances.as_ref().is_some_and(|it| !it.is_empty() && !it.contains(&InstanceId::unstated())) {

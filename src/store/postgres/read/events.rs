@@ -5,7 +5,7 @@ use crate::StoreError;
 use crate::postgres::outgoing_with_ids;
 use crate::postgres::read::position;
 use crate::read::ReadTransaction;
-use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
+use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others};
 use crate::read::feed::{FeedChat, FeedFile};
 use domain::event::event_id::EventId;
 use domain::message::MessageKey;
@@ -124,26 +124,20 @@ fn statement(scan: &LedgerScan) -> QueryBuilder<Postgres> {
     }
     query.push("(SELECT count(*), min(seq), max(seq), coalesce(array_agg(seq) FILTER (WHERE TRUE");
     push_filter(&mut query, &scan.filter);
-    let (columns, number) = match scan.index {
-        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
-        ScanIndex::Persons => (
-            "seq FROM (SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names) AS changes",
-            "seq",
-        ),
+    let rows = match scan.index {
+        ScanIndex::Others { files, chats } => format!("seq FROM {}", others(files, chats)),
         ScanIndex::All | ScanIndex::NotApplied(_) | ScanIndex::Message(_) => {
-            ("seq, event_type, state, received_at FROM events", "seq")
+            "seq, event_type, state, received_at FROM events".to_owned()
         }
     };
-    query.push(format_args!("), '{{}}') FROM (SELECT {columns} WHERE {number} > ")).push_bind(scan.after);
-    query.push(format_args!(" AND {number} < ")).push_bind(scan.before);
+    query.push(format_args!("), '{{}}') FROM (SELECT {rows} WHERE seq > ")).push_bind(scan.after);
+    query.push(" AND seq < ").push_bind(scan.before);
     if matches!(scan.sources, ScanSources::Instances(_)) {
         query.push(" AND instance_id = wanted.instance_id");
     }
     let order = if scan.ascending { "ASC" } else { "DESC" };
     match &scan.index {
-        ScanIndex::All | ScanIndex::Settled | ScanIndex::Persons => {
-            query.push(format_args!(" ORDER BY {number} {order}"))
-        }
+        ScanIndex::All | ScanIndex::Others { .. } => query.push(format_args!(" ORDER BY seq {order}")),
         ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
             query.push(format_args!(" ORDER BY seq {order}"))

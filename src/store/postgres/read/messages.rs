@@ -56,7 +56,7 @@ impl MessageQueries for ReadTransaction<Postgres> {
                 quoted_message_id, reaction, latitude, longitude,
                 vcard, status, ack, group_sender, received_at AS "received_at: _", occurred_at AS "occurred_at: _",
                 delivered_at AS "delivered_at: _", read_at AS "read_at: _", is_service, edited_at AS "edited_at: _",
-                revoked_at AS "revoked_at: _"
+                revoked_at AS "revoked_at: _", media_url IS NOT NULL AS "has_file!", seq, event_seq
             FROM unnest($1::text[], $2::text[]) AS key (instance_id, id)
             JOIN messages ON messages.instance_id = key.instance_id AND messages.id = key.id
             "#,

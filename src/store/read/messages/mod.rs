@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Queries;
 use super::chats::ChatReport;
+use super::events::EventReport;
 use super::listing::{KeyColumn, KeyRange, ListSource, ListedMessage, instances, merge};
 use super::media::JobReport;
 use super::persons::reacting;
@@ -56,6 +57,9 @@ pub struct MessageReport {
     pub reactions: Vec<MessageReaction>,
     /// True if there are more rows of reactions than were read, so that some persons are missing.
     pub reactions_truncated: bool,
+    pub(crate) has_file: bool,
+    /// The numbers of the first copy, and of the copy that the fields are of.
+    pub(crate) copies: (i64, i64),
 }
 
 /// A message with its history.
@@ -89,7 +93,7 @@ pub trait MessageQueries {
     /// Returns the messages with these keys, without their files and reactions, in any order.
     async fn messages_with(&mut self, keys: &[MessageKey]) -> Result<Vec<MessageReport>, StoreError>;
 
-    /// Returns one media job of each message that has some: one with a stored file, else the latest.
+    /// Returns one media job of each of these messages: one with a stored file, else the latest.
     async fn media_of(&mut self, keys: &[MessageKey]) -> Result<Vec<JobReport>, StoreError>;
 
     /// Returns the first [`REACTIONS`] of each message, in the order of the primary key, and one more.
@@ -241,7 +245,12 @@ async fn with_files(
     let messages = queries.messages_with(keys).await?;
     let mut messages: HashMap<MessageKey, MessageReport> =
         messages.into_iter().map(|message| (message.key(), message)).collect();
-    for job in queries.media_of(keys).await.map_err(in_table("media"))? {
+    let with_files = messages.values().filter(|message| message.has_file).map(MessageReport::key);
+    let with_files: Vec<MessageKey> = with_files.collect();
+    if with_files.is_empty() {
+        return Ok(messages);
+    }
+    for job in queries.media_of(&with_files).await.map_err(in_table("media"))? {
         let key = MessageKey { instance_id: InstanceId::from_store(&job.instance_id), id: job.message_id.clone() };
         if let Some(message) = messages.get_mut(&key) {
             message.media.get_or_insert(job);
@@ -278,6 +287,20 @@ impl MessageReport {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
     }
 
+    /// Returns the texts that the message had, and whether it has more copies than these come from.
+    async fn versions(&self, queries: &mut dyn Queries) -> Result<(Vec<Version>, bool), StoreError> {
+        let (first, current) = self.copies;
+        if first == current && self.edited_at.is_none() && !self.is_service {
+            // Its text never changed, and came with its first copy.
+            let event = queries.events_with(&[current]).await?.pop();
+            let (sent_at, received_at) = (self.fields.sent_at, self.received_at);
+            let version = |(body, event): (_, EventReport)| Version { body, sent_at, received_at, event: event.id() };
+            return Ok((self.fields.body.clone().zip(event).map(version).into_iter().collect(), false));
+        }
+        let CopiesRead { copies, events, more } = queries.copies_of(&self.key()).await?;
+        Ok((versions(copies, |copy| events.get(&copy.seq).cloned()), more))
+    }
+
     /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last
     /// person may be incomplete, so that the current reaction of that person is unknown.
     fn take_reactions(&mut self, mut rows: Vec<MessageReaction>, persons: &HashMap<ChatKey, String>) {
@@ -301,9 +324,7 @@ async fn detail(queries: &mut dyn Queries, key: MessageKey) -> Result<Option<Mes
     let mut acks = queries.acks_of(&key).await?;
     let acks_truncated = acks.len() > ACKS as usize;
     acks.truncate(ACKS as usize);
-    let CopiesRead { copies, events, more: versions_truncated } =
-        queries.copies_of(&key).await.map_err(in_table("events"))?;
-    let versions = versions(copies, |copy| events.get(&copy.seq).cloned());
+    let (versions, versions_truncated) = message.versions(queries).await.map_err(in_table("events"))?;
     Ok(Some(MessageDetail { message, acks, acks_truncated, versions, versions_truncated, quoted }))
 }
 
@@ -336,6 +357,9 @@ pub(crate) struct MessageReportRow {
     pub(crate) is_service: bool,
     pub(crate) edited_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) has_file: bool,
+    pub(crate) seq: i64,
+    pub(crate) event_seq: i64,
 }
 
 impl From<MessageReportRow> for MessageReport {
@@ -377,6 +401,8 @@ impl From<MessageReportRow> for MessageReport {
             media: None,
             reactions: vec![],
             reactions_truncated: false,
+            has_file: row.has_file,
+            copies: (row.seq, row.event_seq),
         }
     }
 }

@@ -3,7 +3,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::StoreError;
 use crate::read::ReadTransaction;
-use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources};
+use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others};
 use crate::read::feed::{FeedChat, FeedFile};
 use crate::sqlite::read::position;
 use crate::sqlite::{json, outgoing_with_ids};
@@ -151,22 +151,18 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
     let mut query = QueryBuilder::new("SELECT count(*), min(seq), max(seq), json_group_array(seq) FILTER (WHERE TRUE");
     push_filter(&mut query, &scan.filter);
     // Without a filter, an index that has only the number is enough.
-    let (columns, number) = match &scan.index {
-        ScanIndex::Settled => ("settled_seq AS seq FROM media", "settled_seq"),
-        ScanIndex::Persons => (
-            "seq FROM (SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names) AS changes",
-            "seq",
-        ),
-        _ if scan.filter.is_open() => ("seq FROM events", "seq"),
-        _ => ("seq, event_type, state, received_at FROM events", "seq"),
+    let rows = match &scan.index {
+        ScanIndex::Others { files, chats } => format!("seq FROM {}", others(*files, *chats)),
+        _ if scan.filter.is_open() => "seq FROM events".to_owned(),
+        _ => "seq, event_type, state, received_at FROM events".to_owned(),
     };
-    query.push(format_args!(") FROM (SELECT {columns} WHERE {number} > ")).push_bind(scan.after);
-    query.push(format_args!(" AND {number} < ")).push_bind(scan.before);
+    query.push(format_args!(") FROM (SELECT {rows} WHERE seq > ")).push_bind(scan.after);
+    query.push(" AND seq < ").push_bind(scan.before);
     if let Some(instance) = source {
         query.push(" AND instance_id = ").push_bind(instance.clone());
     }
     match &scan.index {
-        ScanIndex::All | ScanIndex::Settled | ScanIndex::Persons => {}
+        ScanIndex::All | ScanIndex::Others { .. } => {}
         // The partial index has the events that are not applied, and SQLite reads it only if the statement says so.
         ScanIndex::NotApplied(state) => {
             query.push(" AND state <> 'applied' AND state = ").push_bind(state.as_str());
@@ -176,7 +172,7 @@ fn statement(scan: &LedgerScan, source: Option<&InstanceId>) -> QueryBuilder<Sql
         }
     }
     let order = if scan.ascending { "ASC" } else { "DESC" };
-    query.push(format_args!(" ORDER BY {number} {order} LIMIT ")).push_bind(scan.rows).push(")");
+    query.push(format_args!(" ORDER BY seq {order} LIMIT ")).push_bind(scan.rows).push(")");
     query
 }
 

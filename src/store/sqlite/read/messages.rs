@@ -101,7 +101,10 @@ impl MessageQueries for ReadTransaction<Sqlite> {
                 read_at AS "read_at: _",
                 is_service AS "is_service!: bool",
                 edited_at AS "edited_at: _",
-                revoked_at AS "revoked_at: _"
+                revoked_at AS "revoked_at: _",
+                media_url IS NOT NULL AS "has_file!: bool",
+                seq AS "seq!: i64",
+                event_seq AS "event_seq!: i64"
             FROM json_each(?1) AS key
             CROSS JOIN messages
                 ON messages.instance_id = key.value ->> 'instance_id' AND messages.id = key.value ->> 'id'
