@@ -141,10 +141,11 @@ impl ForwardSession {
             if is_over || !is_held {
                 return;
             }
-            let wake = self.next_wake().min(end_by.unwrap_or_else(|| Instant::now() + POLL));
+            let next_look = self.window.next_look();
+            let wake = end_by.into_iter().chain(next_look).fold(self.next_wake(), Instant::min);
             tokio::select! {
                 Some(ended) = self.running.join_next() => self.take(ended),
-                Ok(()) = committed.changed(), if !self.is_ending => self.window.look_again(),
+                Ok(()) = committed.changed(), if !self.is_ending && next_look.is_none() => self.window.look_again(),
                 () = sleep_until(wake) => self.poll().await,
                 () = stop.cancelled(), if end_by.is_none() => {}
             }
@@ -309,8 +310,7 @@ impl ForwardSession {
     }
 
     fn is_save_due(&self) -> bool {
-        let now = Instant::now();
-        self.save_at <= now && (self.has_changed || self.renew_at <= now)
+        self.save_at <= Instant::now() && (self.has_changed || self.renew_at <= Instant::now())
     }
 
     /// Writes how far the forward has come. Returns whether this process still holds the lease.

@@ -25,6 +25,8 @@ const PAGE: u32 = 256;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The maximum number of failed events that a session remembers. The store keeps no more.
 const MOST_FAILURES: u32 = 20_000;
+/// The interval at which new events are read at most, so that many that come in a row cost few statements.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The interval at which the owners of acks are looked for.
 const DECIDE_EVERY: Duration = Duration::from_secs(1);
@@ -73,6 +75,8 @@ pub(super) struct DeliveryWindow {
     passed: VecDeque<ForwardFailure>,
     /// True if the ledger may have more events.
     has_more: bool,
+    /// The time from which it is read for new ones.
+    look_at: Instant,
     /// Failures whose events are gone.
     pub(super) gone: Vec<i64>,
 }
@@ -100,6 +104,7 @@ impl DeliveryWindow {
             failures: ahead.into_iter().map(|failure| (failure.seq, failure)).collect(),
             passed: passed.into(),
             has_more: true,
+            look_at: Instant::now(),
             gone: vec![],
         })
     }
@@ -107,6 +112,12 @@ impl DeliveryWindow {
     /// Notes that the ledger may have more events.
     pub(super) fn look_again(&mut self) {
         self.has_more = true;
+        self.look_at = Instant::now() + LOOK_PAUSE;
+    }
+
+    /// Returns the time from which new events may be read, if it is still to come.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        Some(self.look_at).filter(|look_at| *look_at > Instant::now())
     }
 
     fn has_room(&self) -> bool {

@@ -89,9 +89,12 @@ pub(crate) enum ScanIndex {
     NotApplied(EventState),
     /// The events about this message.
     Message(String),
-    /// What else has a number of the clock, instead of events, and is not filtered: the files whose jobs have ended; and the
-    /// ids of persons that became aliases, or are none any more, with the names that the owner gave.
-    Others { files: bool, chats: bool },
+    /// The files whose jobs have ended, or persons' ids that became aliases or are none any more and the names that the owner
+    /// gave, or both, instead of events. They are not filtered.
+    Others {
+        files: bool,
+        chats: bool,
+    },
 }
 
 /// A filter of the rows that a scan reads.
@@ -107,8 +110,8 @@ pub(crate) struct ScanFilter {
 /// Returns the rows of [`ScanIndex::Others`], of which at least one kind is wanted.
 pub(crate) fn others(files: bool, chats: bool) -> String {
     let files = files.then_some("SELECT settled_seq AS seq, instance_id FROM media");
-    let chats = chats
-        .then_some("SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names");
+    let chats =
+        chats.then_some("SELECT seq, instance_id FROM chat_aliases UNION ALL SELECT seq, instance_id FROM chat_names");
     let kinds: Vec<&str> = files.into_iter().chain(chats).collect();
     format!("({}) AS others", kinds.join(" UNION ALL "))
 }

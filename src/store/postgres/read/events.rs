@@ -5,7 +5,9 @@ use crate::StoreError;
 use crate::postgres::outgoing_with_ids;
 use crate::postgres::read::position;
 use crate::read::ReadTransaction;
-use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others};
+use crate::read::events::{
+    BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others,
+};
 use crate::read::feed::{FeedChat, FeedFile};
 use domain::event::event_id::EventId;
 use domain::message::MessageKey;

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 
 use super::Queries;
 use super::chats::ChatReport;
-use super::events::EventReport;
 use super::listing::{KeyColumn, KeyRange, ListSource, ListedMessage, instances, merge};
 use super::media::JobReport;
 use super::persons::reacting;
@@ -20,7 +19,7 @@ use domain::chat::chat_kind::ChatKind;
 use domain::instance::InstanceId;
 use domain::message::ack::StatedAck;
 use domain::message::reaction::{MessageReaction, current};
-use domain::message::version::{Version, versions};
+use domain::message::version::Version;
 use domain::message::{Location, MessageFields, MessageKey};
 use domain::page::{PAGE_BYTES, Page, Paging, SortKey};
 use domain::search::{Facet, SearchFilter, SearchQuery};
@@ -30,7 +29,6 @@ pub(crate) mod filter;
 pub(crate) mod versions;
 
 use filter::{MessageFilter, People};
-use versions::CopiesRead;
 
 /// A message with its file and reactions.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,20 +283,6 @@ pub(crate) async fn reports(
 impl MessageReport {
     pub fn key(&self) -> MessageKey {
         MessageKey { instance_id: self.instance_id.clone(), id: self.id.clone() }
-    }
-
-    /// Returns the texts that the message had, and whether it has more copies than these come from.
-    async fn versions(&self, queries: &mut dyn Queries) -> Result<(Vec<Version>, bool), StoreError> {
-        let (first, current) = self.copies;
-        if first == current && self.edited_at.is_none() && !self.is_service {
-            // Its text never changed, and came with its first copy.
-            let event = queries.events_with(&[current]).await?.pop();
-            let (sent_at, received_at) = (self.fields.sent_at, self.received_at);
-            let version = |(body, event): (_, EventReport)| Version { body, sent_at, received_at, event: event.id() };
-            return Ok((self.fields.body.clone().zip(event).map(version).into_iter().collect(), false));
-        }
-        let CopiesRead { copies, events, more } = queries.copies_of(&self.key()).await?;
-        Ok((versions(copies, |copy| events.get(&copy.seq).cloned()), more))
     }
 
     /// Sets the reactions from the rows of [`MessageQueries::reactions_to`]. If there are more rows, those of the last

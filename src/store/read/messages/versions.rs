@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 
+use super::MessageReport;
 use crate::StoreError;
+use crate::read::Queries;
+use crate::read::events::EventReport;
 use domain::event::event_id::EventId;
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::fold::LedgerCopy;
+use domain::message::version::{Version, versions};
 use domain::time::timestamp::Timestamp;
 
 /// The maximum number of copies of a message in which its versions are looked for.
@@ -29,6 +33,22 @@ pub struct CopiesRead {
     pub(crate) events: HashMap<i64, EventId>,
     /// True if there are more.
     pub(crate) more: bool,
+}
+
+impl MessageReport {
+    /// Returns the texts that the message had, and whether it has more copies than these come from.
+    pub(super) async fn versions(&self, queries: &mut dyn Queries) -> Result<(Vec<Version>, bool), StoreError> {
+        let (first, current) = self.copies;
+        if first == current && self.edited_at.is_none() && !self.is_service {
+            // Its text never changed, and came with its first copy.
+            let event = queries.events_with(&[current]).await?.pop();
+            let (sent_at, received_at) = (self.fields.sent_at, self.received_at);
+            let version = |(body, event): (_, EventReport)| Version { body, sent_at, received_at, event: event.id() };
+            return Ok((self.fields.body.clone().zip(event).map(version).into_iter().collect(), false));
+        }
+        let CopiesRead { copies, events, more } = queries.copies_of(&self.key()).await?;
+        Ok((versions(copies, |copy| events.get(&copy.seq).cloned()), more))
+    }
 }
 
 /// The columns of `events` that a copy is read from, and the number of copies that were found.

@@ -3,7 +3,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use crate::StoreError;
 use crate::read::ReadTransaction;
-use crate::read::events::{BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others};
+use crate::read::events::{
+    BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others,
+};
 use crate::read::feed::{FeedChat, FeedFile};
 use crate::sqlite::read::position;
 use crate::sqlite::{json, outgoing_with_ids};

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use sqlx::Executor;
 
 use crate::StoreError;
 use crate::postgres::PostgresStore;
@@ -12,6 +13,10 @@ use domain::time::timestamp::Timestamp;
 
 mod commands;
 mod ledger;
+
+/// Lets the commit of this transaction return before it is on disk. A crash of the server undoes at most a second of them,
+/// and what they said was sent is sent again.
+const WITHOUT_SYNC: &str = "SET LOCAL synchronous_commit = off";
 
 #[async_trait]
 impl ForwardStore for PostgresStore {
@@ -67,6 +72,7 @@ impl ForwardStore for PostgresStore {
         let name = save.name.as_str();
         let columns = SaveColumns::from(save);
         let mut unit = self.begin(&self.job_writer).await?;
+        unit.execute(WITHOUT_SYNC).await?;
         let signal = sqlx::query_as!(
             ForwardSignal,
             r#"
