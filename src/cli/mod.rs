@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use futures_util::FutureExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::exposure::{self, Exposure};
@@ -305,9 +306,10 @@ fn arguments() -> Cli {
     })
 }
 
-/// Runs the work of a command that needs only one thread.
+/// Runs the work of a command that needs only one thread. It is boxed, or the compiler would make the runtime's code anew
+/// for each command.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work.boxed_local())
 }
 
 /// Returns when Ctrl-C is pressed, or never if its signal cannot be received.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -28,7 +29,7 @@ pub(super) fn run(settings: CommonArgs, no_migrate: bool) -> anyhow::Result<()> 
     }
     allow_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(config, no_migrate));
+    let outcome = runtime.block_on(serve(config, no_migrate).boxed_local());
     // A connection that hangs must not delay the exit.
     runtime.shutdown_background();
     outcome

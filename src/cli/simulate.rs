@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::send::TargetArgs;
@@ -93,7 +94,7 @@ pub(super) fn run(arguments: SimulateArgs) -> anyhow::Result<()> {
     let config = arguments.settings.start()?;
     let target = arguments.to.target(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(simulate(&config, &target, &arguments.pace, arguments.shop))
+    runtime.block_on(simulate(&config, &target, &arguments.pace, arguments.shop).boxed_local())
 }
 
 async fn simulate(config: &Config, target: &SendTarget, pace: &PaceArgs, shop: ShopArgs) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -142,7 +143,8 @@ impl ExportJobs {
         jobs.push(JobEntry { owner, job: job.clone(), stop: stop.clone() });
         // A thread drives the export, whose connections are those of the runtime.
         self.runtime.spawn_blocking(move || {
-            let ended = runtime.block_on(stop.run_until_cancelled(run(store, order, deed, path.clone(), disk)));
+            let ended =
+                runtime.block_on(stop.run_until_cancelled(run(store, order, deed, path.clone(), disk).boxed_local()));
             let mut jobs = lock(&all);
             match (jobs.iter_mut().find(|entry| entry.job.id == id), ended) {
                 (Some(entry), Some(ended)) => entry.job.state = ended,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -116,7 +117,7 @@ impl ForwardContext {
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let answer = self.runtime.spawn(question(self.store.clone())).await;
+        let answer = self.runtime.spawn(question(self.store.clone()).boxed()).await;
         answer.unwrap_or_else(|_| Err(StoreError::Unavailable("it is shutting down".to_owned())))
     }
 }

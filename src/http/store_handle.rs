@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -54,12 +55,13 @@ impl StoreHandle {
         });
     }
 
-    /// Starts a query, for callers that have a time limit or a log line of their own.
+    /// Starts a query, for callers that have a time limit or a log line of their own. It is boxed, or the compiler would
+    /// make the runtime's code anew for each query.
     pub fn spawn<T: Send + 'static, F>(&self, query: impl FnOnce(Arc<dyn Store>) -> F) -> JoinHandle<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        self.runtime.spawn(query(self.store.clone()))
+        self.runtime.spawn(query(self.store.clone()).boxed())
     }
 
     /// Runs something else on the service's runtime, such as a read from the media store.
@@ -71,7 +73,7 @@ impl StoreHandle {
         T: Send + 'static,
         E: Display + Into<Problem> + Send + 'static,
     {
-        wait_for(self.runtime.spawn(work)).await
+        wait_for(self.runtime.spawn(work.boxed())).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use futures_util::FutureExt;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
 
@@ -67,7 +68,7 @@ const PRINT_WAIT: Duration = Duration::from_secs(2);
 /// Runs a query on a connection of its own, beside a running service.
 pub(super) fn run(arguments: SqlArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let outcome = runtime.block_on(ask(arguments));
+    let outcome = runtime.block_on(ask(arguments).boxed_local());
     // The reader of standard output may never read the rest.
     runtime.shutdown_background();
     outcome
