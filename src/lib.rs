@@ -6,7 +6,6 @@
 pub mod app;
 pub mod backup;
 pub mod blob;
-pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod erasure;

@@ -9,12 +9,12 @@ use indicatif::{HumanBytes, ProgressBar};
 
 use super::erase::eraser;
 use super::{CommonArgs, WrongUse, block_on, open_beside, progress_bar};
-use crate::backup::{
+use buzon::backup::{
     self, BackupOrder, BackupPlace, BackupState, BackupStep, CreatedBackup, FileStore, FlawedFile, FoundBackup,
     RestoreOrder, RestoredBackup, VerifiedBackup,
 };
-use crate::blob::BlobLocation;
-use crate::config::{Config, data_dir};
+use buzon::blob::BlobLocation;
+use buzon::config::{Config, data_dir};
 use platform::clock::{Clock, SystemClock};
 use platform::terminal;
 use store::Programs;

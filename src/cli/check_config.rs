@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::CommonArgs;
-use crate::config::{Config, SettingsFile};
+use buzon::config::{Config, SettingsFile};
 use platform::terminal::{self, escaped};
 
 /// Prints every setting and where it comes from, after the same checks as at a start.

@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{CommonArgs, WrongUse, block_on, one_line};
-use crate::config::ConfigError;
-use crate::doctor::{self, Finding, Report, Verdict};
-use crate::telemetry;
+use buzon::config::ConfigError;
+use buzon::doctor::{self, Finding, Report, Verdict};
+use buzon::telemetry;
 use platform::terminal::{self, EscapeForm};
 
 #[derive(Args)]

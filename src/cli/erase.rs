@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::contact::person;
 use super::{CommonArgs, WrongUse, block_on, open_beside};
-use crate::backup::BackupPlace;
-use crate::blob::Blobs;
-use crate::config::{Config, data_dir};
-use crate::erasure::person::{ErasedPerson, ErasureRehearsal};
-use crate::erasure::{EraseError, Eraser};
+use buzon::backup::BackupPlace;
+use buzon::blob::Blobs;
+use buzon::config::{Config, data_dir};
+use buzon::erasure::person::{ErasedPerson, ErasureRehearsal};
+use buzon::erasure::{EraseError, Eraser};
 use domain::audit::{AuditActor, AuditedDeed};
 use domain::erasure::marks::MarkKey;
 use domain::instance::InstanceId;

@@ -1,8 +1,8 @@
 //! The exit codes of commands.
 
-use crate::backup::BackupError;
-use crate::blob::BlobError;
-use crate::config::ConfigError;
+use buzon::backup::BackupError;
+use buzon::blob::BlobError;
+use buzon::config::ConfigError;
 use store::{CellError, CopyError, OpenError, QueryError, ReaderError, StoreError};
 
 /// An error of how a command was used.

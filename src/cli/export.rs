@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::contact::chat;
 use super::{CommonArgs, WrongUse, block_on, interrupted, open_beside};
-use crate::blob::Blobs;
-use crate::config::{Config, data_dir};
-use crate::export::conversation;
-use crate::export::lists::{ExportRange, ExportTarget, ListExport, ListFormat};
-use crate::export::person::PersonExport;
-use crate::http::api::exports::{ExportedList, order, subject};
+use buzon::blob::Blobs;
+use buzon::config::{Config, data_dir};
+use buzon::export::conversation;
+use buzon::export::lists::{ExportRange, ExportTarget, ListExport, ListFormat};
+use buzon::export::person::PersonExport;
+use buzon::http::api::exports::{ExportedList, order, subject};
 use domain::access::scope::Scope;
 use domain::audit::{AuditActor, AuditedDeed};
 use domain::chat::ChatKey;

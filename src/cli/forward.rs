@@ -11,9 +11,9 @@ use comfy_table::presets::NOTHING;
 use sha2::{Digest, Sha256};
 
 use super::{CommonArgs, WrongUse, block_on, open_beside};
-use crate::config::{Config, ForwardConfig};
-use crate::forward::delivery::{Delivery, DeliveryClient, DeliveryReply};
-use crate::forward::rehearsal::{Rehearsal, rehearse};
+use buzon::config::{Config, ForwardConfig};
+use buzon::forward::delivery::{Delivery, DeliveryClient, DeliveryReply};
+use buzon::forward::rehearsal::{Rehearsal, rehearse};
 use domain::event::TEST_WEBHOOK;
 use domain::event::event_id::EventId;
 use domain::forward::answer::DeliveryOutcome;

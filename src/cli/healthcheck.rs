@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{CommonArgs, block_on};
-use crate::simulate::SendTarget;
+use buzon::simulate::SendTarget;
 use platform::outbound;
 use platform::terminal;
 use platform::tls;

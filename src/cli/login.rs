@@ -10,7 +10,7 @@ use qrcode::{EcLevel, QrCode};
 use secrecy::ExposeSecret;
 
 use super::{CommonArgs, WrongUse, block_on, open_beside};
-use crate::config::{Config, data_dir};
+use buzon::config::{Config, data_dir};
 use domain::access::session::LoginCode;
 use domain::access::ticket::{TicketHolder, TicketKey};
 use domain::access::token::{ApiToken, TokenDigest};

@@ -7,9 +7,9 @@ use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::{CommonArgs, block_on, open_beside};
-use crate::blob::Blobs;
-use crate::config::{Config, data_dir};
-use crate::media::sweeper::{Swept, sweep};
+use buzon::blob::Blobs;
+use buzon::config::{Config, data_dir};
+use buzon::media::sweeper::{Swept, sweep};
 use domain::access::scope::Scope;
 use domain::instance::InstanceId;
 use domain::media::{MediaJobCount, MediaState};

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{CommonArgs, block_on, store_options};
-use crate::config::{Config, data_dir};
+use buzon::config::{Config, data_dir};
 use platform::terminal;
 use store::{OpenError, OpenMode, Pending};
 

@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use futures_util::FutureExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::exposure::{self, Exposure};
-use crate::config::{Config, ConfigError, Flags, SettingSources};
-use crate::telemetry;
+use buzon::config::exposure::{self, Exposure};
+use buzon::config::{Config, ConfigError, Flags, SettingSources};
+use buzon::telemetry;
 use exit::WrongUse;
 use platform::terminal::{self, escaped};
 use store::{OpenMode, Options, Pending, Store};

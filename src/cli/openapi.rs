@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::http::openapi::contract;
+use buzon::http::openapi::contract;
 
 /// Prints the contract of the read API.
 pub(super) fn run() -> anyhow::Result<()> {

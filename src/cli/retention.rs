@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::erase::eraser;
 use super::{CommonArgs, WrongUse, block_on, open_beside};
-use crate::erasure::retention;
+use buzon::erasure::retention;
 use platform::clock::{Clock, SystemClock};
 use platform::terminal::{self, escaped};
 

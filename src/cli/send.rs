@@ -8,8 +8,8 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 
 use super::{CommonArgs, WrongUse, block_on};
-use crate::config::{Config, MAX_BODY_LIMIT};
-use crate::simulate::{SendTarget, Sender};
+use buzon::config::{Config, MAX_BODY_LIMIT};
+use buzon::simulate::{SendTarget, Sender};
 use domain::access::signature::Secret;
 use domain::event::Event;
 use domain::instance::InstanceId;

@@ -11,10 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use super::{CommonArgs, store_options};
-use crate::app::Application;
-use crate::config::exposure::{Exposure, exposures};
-use crate::config::{Config, ForwardConfig, data_dir};
-use crate::telemetry;
+use buzon::app::Application;
+use buzon::config::exposure::{Exposure, exposures};
+use buzon::config::{Config, ForwardConfig, data_dir};
+use buzon::telemetry;
 use platform::clock::SystemClock;
 use platform::terminal;
 use store::{OpenError, OpenMode, Pending};

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::send::TargetArgs;
 use super::{CommonArgs, WrongUse, interrupted, progress_bar};
-use crate::config::Config;
-use crate::simulate::{
+use buzon::config::Config;
+use buzon::simulate::{
     DeliveryKind, FileServer, SendTally, SendTarget, Sender, Shape, TrafficGenerator, WorkingHours, drive,
 };
 use domain::instance::InstanceId;

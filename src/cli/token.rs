@@ -9,7 +9,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
 use super::{CommonArgs, WrongUse, block_on, open_beside};
-use crate::config::Config;
+use buzon::config::Config;
 use domain::access::scope::Scope;
 use domain::access::token::{ApiToken, NewToken, Token, TokenName};
 use domain::instance::InstanceId;

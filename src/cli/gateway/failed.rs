@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::AccountClient;
 use crate::cli::sql::{AnswerWriter, TextTable};
-use crate::gateway::{FailedDelivery, oldest_first};
+use buzon::gateway::{FailedDelivery, oldest_first};
 use platform::terminal::{self, EscapeForm};
 use store::Value;
 

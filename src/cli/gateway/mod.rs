@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::{CommonArgs, WrongUse, block_on, progress_bar};
-use crate::config::Config;
-use crate::gateway::{Account, Gateway, WaitNotice};
+use buzon::config::Config;
+use buzon::gateway::{Account, Gateway, WaitNotice};
 use domain::instance::InstanceId;
 use platform::clock::SystemClock;
 use platform::terminal;

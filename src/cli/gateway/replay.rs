@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use tokio::time::sleep;
 
 use super::{AccountClient, waiting_line};
-use crate::gateway::{GatewayError, WaitNotice, oldest_first};
+use buzon::gateway::{GatewayError, WaitNotice, oldest_first};
 use platform::terminal;
 
 /// The number of deliveries that are listed at once. A gateway that lists fewer is asked again.

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::{AccountArgs, prompt};
 use crate::cli::WrongUse;
-use crate::config::{Config, gateway_token};
+use buzon::config::{Config, gateway_token};
 
 /// Returns the instance's token at the gateway, from the named file, the settings, or a prompt.
 pub(super) fn find(config: &Config, account: &AccountArgs) -> anyhow::Result<SecretString> {
