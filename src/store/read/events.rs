@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Queries;
-use super::feed::{FeedChat, FeedFile};
+use super::feed::OtherRow;
 use super::listing::instances;
 use crate::Store;
 use crate::StoreError;
@@ -170,12 +170,8 @@ pub trait EventQueries {
     /// Returns the events with these numbers, in the order of the numbers.
     async fn events_with(&mut self, seqs: &[i64]) -> Result<Vec<EventReport>, StoreError>;
 
-    /// Returns the files whose jobs ended with these numbers, in the order of the numbers.
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError>;
-
-    /// Returns the ids of persons whose conversation changed with these numbers, and the chats that the owner named, in the
-    /// order of the numbers.
-    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError>;
+    /// Returns what has these numbers, other than events, in the order of the numbers.
+    async fn others_with(&mut self, seqs: &[i64]) -> Result<Vec<OtherRow>, StoreError>;
 
     async fn body_of(&mut self, seq: i64) -> Result<Option<Vec<u8>>, StoreError>;
 

@@ -119,6 +119,29 @@ pub struct FeedChat {
     pub name: Option<String>,
 }
 
+/// What is in the feed beside events: a file has a message and a state, a chat has an alias and an id.
+pub struct OtherRow {
+    pub(crate) seq: i64,
+    pub(crate) instance_id: InstanceId,
+    pub(crate) message_id: Option<String>,
+    pub(crate) state: Option<MediaState>,
+    pub(crate) reason: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) chat_id: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+impl OtherRow {
+    fn item(self) -> Option<FeedItem> {
+        let Self { seq, instance_id, reason, name, .. } = self;
+        if let Some((message_id, state)) = self.message_id.zip(self.state) {
+            return Some(FeedItem::File(FeedFile { seq, instance_id, message_id, state, reason }));
+        }
+        let (alias, chat_id) = self.alias.zip(self.chat_id)?;
+        Some(FeedItem::Chat(FeedChat { seq, instance_id, alias, chat_id, name }))
+    }
+}
+
 impl dyn Store + '_ {
     /// Returns at most `limit` items after `start`, in the order of their numbers. The work is bounded, so there can be
     /// fewer items, even none, although more follow. Returns `None` if `start` is of another history.
@@ -215,19 +238,15 @@ impl<'v> View<'v> {
     /// Returns the items with these numbers. No two of events, files and chats share a number.
     async fn items(&self, queries: &mut dyn Queries, seqs: &[i64]) -> Result<Vec<FeedItem>, StoreError> {
         let events = queries.events_with(seqs).await?;
-        let (mut files, mut chats) = (vec![], vec![]);
+        let mut others = vec![];
         if events.len() < seqs.len() {
-            files = queries.files_with(seqs).await.map_err(in_table("media"))?;
-        }
-        if events.len() + files.len() < seqs.len() {
-            chats = queries.persons_with(seqs).await.map_err(in_table("chat_aliases"))?;
+            let is_event = |seq: &i64| events.binary_search_by_key(seq, |event| event.seq).is_ok();
+            let seqs: Vec<i64> = seqs.iter().copied().filter(|seq| !is_event(seq)).collect();
+            others = queries.others_with(&seqs).await.map_err(in_table("media"))?;
         }
         let owners = owners(queries, &events).await?;
         let events = events.into_iter().map(|event| FeedItem::Event(self.event(&owners, event)));
-        let mut items: Vec<FeedItem> = {
-            let files = files.into_iter().map(FeedItem::File);
-            events.chain(files).chain(chats.into_iter().map(FeedItem::Chat)).collect()
-        };
+        let mut items: Vec<FeedItem> = events.chain(others.into_iter().filter_map(OtherRow::item)).collect();
         items.sort_by_key(FeedItem::seq);
         Ok(items)
     }

@@ -8,7 +8,7 @@ use crate::read::ReadTransaction;
 use crate::read::events::{
     BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others,
 };
-use crate::read::feed::{FeedChat, FeedFile};
+use crate::read::feed::OtherRow;
 use domain::event::event_id::EventId;
 use domain::message::MessageKey;
 use domain::page::position::Position;
@@ -61,30 +61,21 @@ impl EventQueries for ReadTransaction<Postgres> {
         .await?)
     }
 
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError> {
+    async fn others_with(&mut self, seqs: &[i64]) -> Result<Vec<OtherRow>, StoreError> {
         Ok(sqlx::query_as!(
-            FeedFile,
+            OtherRow,
             r#"
-            SELECT settled_seq AS "seq!", instance_id AS "instance_id: _", message_id, state AS "state: _", reason
+            SELECT
+                settled_seq AS "seq!", instance_id AS "instance_id!: _", message_id, state AS "state: _", reason,
+                NULL AS alias, NULL AS chat_id, NULL AS name
             FROM media
             WHERE settled_seq = ANY($1)
-            ORDER BY settled_seq
-            "#,
-            seqs,
-        )
-        .fetch_all(&mut **self)
-        .await?)
-    }
-
-    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError> {
-        Ok(sqlx::query_as!(
-            FeedChat,
-            r#"
-            SELECT seq AS "seq!", instance_id AS "instance_id!: _", alias AS "alias!", chat_id AS "chat_id!", NULL AS name
+            UNION ALL
+            SELECT seq, instance_id, NULL, NULL, NULL, alias, chat_id, NULL
             FROM chat_aliases
             WHERE seq = ANY($1)
             UNION ALL
-            SELECT seq, instance_id, chat_id, chat_id, name
+            SELECT seq, instance_id, NULL, NULL, NULL, chat_id, chat_id, name
             FROM chat_names
             WHERE seq = ANY($1)
             ORDER BY 1

@@ -6,7 +6,7 @@ use crate::read::ReadTransaction;
 use crate::read::events::{
     BEGINNING_BYTES, EventQueries, EventReport, LedgerScan, ScanFilter, ScanIndex, ScanSources, others,
 };
-use crate::read::feed::{FeedChat, FeedFile};
+use crate::read::feed::OtherRow;
 use crate::sqlite::read::position;
 use crate::sqlite::{json, outgoing_with_ids};
 use domain::event::event_id::EventId;
@@ -81,40 +81,27 @@ impl EventQueries for ReadTransaction<Sqlite> {
         .await?)
     }
 
-    async fn files_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedFile>, StoreError> {
+    async fn others_with(&mut self, seqs: &[i64]) -> Result<Vec<OtherRow>, StoreError> {
         Ok(sqlx::query_as!(
-            FeedFile,
+            OtherRow,
             r#"
             SELECT
                 settled_seq AS "seq!: i64",
                 instance_id AS "instance_id!: _",
-                message_id AS "message_id!: String",
-                state AS "state!: _",
-                reason AS "reason: String"
+                message_id AS "message_id: String",
+                state AS "state: _",
+                reason AS "reason: String",
+                NULL AS "alias: String",
+                NULL AS "chat_id: String",
+                NULL AS "name: String"
             FROM json_each(?1) AS wanted
             CROSS JOIN media ON media.settled_seq = wanted.value
-            ORDER BY wanted.value
-            "#,
-            json(seqs),
-        )
-        .fetch_all(&mut **self)
-        .await?)
-    }
-
-    async fn persons_with(&mut self, seqs: &[i64]) -> Result<Vec<FeedChat>, StoreError> {
-        Ok(sqlx::query_as!(
-            FeedChat,
-            r#"
-            SELECT
-                chat_aliases.seq AS "seq!: i64",
-                chat_aliases.instance_id AS "instance_id!: _",
-                chat_aliases.alias AS "alias!: String",
-                chat_aliases.chat_id AS "chat_id!: String",
-                NULL AS "name: String"
+            UNION ALL
+            SELECT seq, instance_id, NULL, NULL, NULL, alias, chat_id, NULL
             FROM json_each(?1) AS wanted
             CROSS JOIN chat_aliases ON chat_aliases.seq = wanted.value
             UNION ALL
-            SELECT chat_names.seq, chat_names.instance_id, chat_names.chat_id, chat_names.chat_id, chat_names.name
+            SELECT seq, instance_id, NULL, NULL, NULL, chat_id, chat_id, name
             FROM json_each(?1) AS wanted
             CROSS JOIN chat_names ON chat_names.seq = wanted.value
             ORDER BY 1
