@@ -8,6 +8,7 @@ pub mod backup;
 pub mod blob;
 pub mod cli;
 pub mod config;
+pub mod copy;
 pub mod doctor;
 pub mod erasure;
 pub mod export;
