@@ -75,8 +75,8 @@ fn show(bar: &ProgressBar, step: CopyStep) {
         CopyStep::Continued(seq) => bar.println(format!("the copy goes on after event {seq}")),
         CopyStep::Reading(table, rows) => bar.set_message(format!("reading {table}, {rows} rows")),
         CopyStep::Ledger { done, of } => {
-            bar.set_length(of);
-            bar.set_position(done);
+            bar.set_length(of.unsigned_abs());
+            bar.set_position(done.unsigned_abs());
             bar.set_message("copying the ledger");
         }
         CopyStep::Copying(table, rows) => bar.set_message(format!("copying {table}, {rows} rows")),
@@ -117,7 +117,10 @@ fn report(config: &Config, target: &Database, outcome: CopyOutcome) -> anyhow::R
             return Ok(());
         }
     }
-    writeln!(out, "Next: set database_url to it, and keep the other settings, the media store and the files in the data folder.")?;
+    writeln!(
+        out,
+        "Next: set database_url to it, and keep the other settings, the media store and the files in the data folder."
+    )?;
     writeln!(out, "Then buzon doctor, buzon serve, and for each forward: buzon forward resume NAME --from position")?;
     Ok(())
 }

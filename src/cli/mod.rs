@@ -239,7 +239,8 @@ impl CommonArgs {
     fn config(self) -> Result<Config, ConfigError> {
         let config = self.read()?;
         if config.secret_places.command_line {
-            let Exposure { detail, remedy, .. } = exposure::on_the_command_line("--database-url", exposure::OTHER_PLACES);
+            let Exposure { detail, remedy, .. } =
+                exposure::on_the_command_line("--database-url", exposure::OTHER_PLACES);
             terminal::tell(&format!("buzon: warning: {detail}; {remedy}"));
         }
         Ok(config)

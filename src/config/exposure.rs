@@ -41,7 +41,9 @@ pub fn exposures(config: &Config) -> Vec<Exposure> {
 pub fn on_the_command_line(flag: &str, remedy: &str) -> Exposure {
     Exposure {
         file: None,
-        detail: format!("the password in {flag} is in the list of processes, which every user of this machine can read"),
+        detail: format!(
+            "the password in {flag} is in the list of processes, which every user of this machine can read"
+        ),
         remedy: remedy.to_owned(),
     }
 }

@@ -9,8 +9,8 @@ use futures_util::TryStreamExt;
 use crate::copy::summary::{Summing, TableSummary};
 use platform::clock::Clock;
 use store::{
-    CLOCK, ColumnValue, CopyError, Database, LEDGER, OpenError, RELOCATED, RebuildStage, RelocatedTable, RelocationSource,
-    RelocationTarget, Retirement, StoreError, TableRow, TableRows, TableTreatment, TargetState,
+    CLOCK, ColumnValue, CopyError, Database, LEDGER, OpenError, RELOCATED, RebuildStage, RelocatedTable,
+    RelocationSource, RelocationTarget, Retirement, StoreError, TableRow, TableRows, TableTreatment, TargetState,
 };
 
 pub mod summary;
@@ -67,8 +67,11 @@ pub enum CopyStep {
     Continued(i64),
     /// This many rows of a table of the source are read, of which the ledger's tell one ledger from another.
     Reading(&'static str, u64),
-    /// `done` of `of` events are copied.
-    Ledger { done: u64, of: u64 },
+    /// The ledger is copied up to the number `done` of those up to `of`.
+    Ledger {
+        done: i64,
+        of: i64,
+    },
     Copying(&'static str, u64),
     WorkingOut(RebuildStage),
     Comparing(&'static str, u64),
@@ -104,7 +107,7 @@ pub async fn copy(order: &CopyOrder<'_>, progress: CopyProgress<'_>) -> Result<C
         Some(_) => progress(CopyStep::Anew),
         None => {}
     }
-    copy_ledger(&mut *source, &mut *target, after, ledger.rows, progress).await?;
+    copy_ledger(&mut *source, &mut *target, after, progress).await?;
     for table in RELOCATED.iter().filter(|table| is_filled(table)) {
         copy_table(&mut *source, &mut *target, table.name, progress).await?;
     }
@@ -154,7 +157,6 @@ async fn copy_ledger(
     source: &mut dyn RelocationSource,
     target: &mut dyn RelocationTarget,
     after: i64,
-    of: u64,
     progress: CopyProgress<'_>,
 ) -> Result<(), CopyError> {
     let clock = number(source.rows(CLOCK, &["seq".to_owned()], 0).try_next().await?.as_deref().and_then(<[_]>::first))?;
@@ -162,7 +164,7 @@ async fn copy_ledger(
     let place = columns.iter().position(|column| column == "seq");
     let (mut reached, mut rows) = (after, source.rows(LEDGER, &columns, after));
     loop {
-        progress(CopyStep::Ledger { done: reached.unsigned_abs(), of });
+        progress(CopyStep::Ledger { done: reached, of: clock });
         let page = page(&mut rows).await?;
         let Some(last) = page.last() else { break };
         let last = number(place.and_then(|place| last.get(place)))?;

@@ -27,8 +27,8 @@ pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Progr
 pub use admin::examination::{Examination, Trigger};
 pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
 pub use admin::relocation::{
-    CLOCK, ColumnValue, LEDGER, RELOCATED, RelocatedTable, RelocationSource, RelocationTarget, Retirement, TableRow, TableRows,
-    TableTreatment, TargetState,
+    CLOCK, ColumnValue, LEDGER, RELOCATED, RelocatedTable, RelocationSource, RelocationTarget, Retirement, TableRow,
+    TableRows, TableTreatment, TargetState,
 };
 pub use admin::schema::Pending;
 pub use admin::sessions::SessionStore;
@@ -331,9 +331,9 @@ pub async fn relocation_source(database: &Database) -> Result<Box<dyn Relocation
         #[cfg(feature = "sqlite")]
         Database::Sqlite { path } => Ok(Box::new(sqlite::relocation::SqliteSource::open(path).await?)),
         #[cfg(feature = "postgres")]
-        Database::Postgres { .. } => {
-            Err(CopyError::Useless(format!("{database} is no SQLite database; buzon copy moves from SQLite to PostgreSQL")))
-        }
+        Database::Postgres { .. } => Err(CopyError::Useless(format!(
+            "{database} is no SQLite database; buzon copy moves from SQLite to PostgreSQL"
+        ))),
     }
 }
 
@@ -348,9 +348,9 @@ pub async fn relocation_target(
 ) -> Result<Box<dyn RelocationTarget>, CopyError> {
     match database {
         #[cfg(feature = "sqlite")]
-        Database::Sqlite { .. } => {
-            Err(CopyError::Useless(format!("{database} is a SQLite database; buzon copy moves from SQLite to PostgreSQL")))
-        }
+        Database::Sqlite { .. } => Err(CopyError::Useless(format!(
+            "{database} is a SQLite database; buzon copy moves from SQLite to PostgreSQL"
+        ))),
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => {
             Ok(Box::new(postgres::relocation::PostgresTarget::open(url, allow_managed_pg).await?))

@@ -39,7 +39,8 @@ impl Shop {
         receiver.answer(|_| ReceiverAnswer::Status(503));
         let world = World::empty(Backend::Sqlite).await;
         std::fs::write(world.folder.path().join("buzon.toml"), receiver.settings("")).expect("there is room");
-        let files = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port is free").to_string();
+        let files =
+            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port is free").to_string();
         let settings = vec![
             ("BUZON_WEBHOOK_SECRET", SECRET.to_owned()),
             ("BUZON_API_TOKEN", TOKEN.to_owned()),
@@ -78,7 +79,10 @@ impl Shop {
             ack("A2", "read"),
             received("E1", json!({"chat_id": eva, "from": eva, "latitude": 4.65, "longitude": -74.05})),
             received("E2", json!({"chat_id": lid, "from": lid, "sender_pn": eva})),
-            received("E3", json!({"chat_id": "11223344556677@lid", "from": "11223344556677@lid", "timestamp": 1_262_304_000})),
+            received(
+                "E3",
+                json!({"chat_id": "11223344556677@lid", "from": "11223344556677@lid", "timestamp": 1_262_304_000}),
+            ),
             b"no JSON \0 at all".to_vec(),
         ] {
             buzon.deliver(body).await.accepted();
@@ -90,7 +94,10 @@ impl Shop {
         let said = self.said(&["token", "create", "--name", "panel", "--instance", "7", "--expires", "30d"]).await;
         let token = said.split_whitespace().find(|word| word.starts_with("buzon_"));
         self.token = token.unwrap_or_else(|| panic!("it is shown: {said}")).to_owned();
-        self.said(&["login", "--no-qr", "--token", "panel"]).await;
+        let session = "INSERT INTO sessions (hmac, token_sha256, device, created_at, used_at, expires_at) \
+                       VALUES (x'01', x'02', 'phone', '2026-11-30T10:00:00.000Z', '2026-11-30T10:00:00.000Z', \
+                       '2099-01-01T00:00:00.000Z')";
+        self.world.execute(session).await;
         self.said(&["contact", "link", "7", "11223344556677@lid", EVA]).await;
         self.said(&["contact", "name", "7", EVA, "Eva (mayorista)"]).await;
         self.said(&["export", "messages", "messages.csv"]).await;

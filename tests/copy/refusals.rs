@@ -10,7 +10,7 @@ async fn a_place_that_is_not_empty_is_left_alone() {
     buzon.deliver(received("theirs", json!({}))).await.accepted();
     let before = occupied.dump().await;
     let said = shop.not_copied(&occupied, 2).await;
-    assert!(said.contains("is not empty (events, messages, chats"), "{said}");
+    assert!(said.contains("is not empty (events, chat_links, ledger_clock, messages"), "{said}");
     assert_eq!(occupied.dump().await, before);
     buzon.kill().await;
 
@@ -74,7 +74,8 @@ async fn a_difference_ends_the_copy_with_an_error_and_the_source_goes_on() {
     let output = shop.copy(&target).await;
     assert!(refused(&output, 1).contains("differs from sqlite://"), "{output:?}");
     let printed = text(&output.stdout);
-    let differing: Vec<&str> = printed.lines().filter(|line| !line.contains("| both")).filter(|line| line.contains("| audit")).collect();
+    let differing: Vec<&str> =
+        printed.lines().filter(|line| !line.contains("| both")).filter(|line| line.contains("| audit")).collect();
     assert_eq!(differing.len(), 2, "{printed}");
     let serving = shop.run_on(&target, &["serve", "--listen", "127.0.0.1:0"]).await;
     assert!(refused(&serving, 2).contains("a copy into this database did not end"));

@@ -116,8 +116,8 @@ pub trait RelocationSource: Send {
     /// Reads these columns of a table. Events come in the order of their numbers, from the one after `after` on.
     fn rows<'r>(&'r mut self, table: &str, columns: &[String], after: i64) -> TableRows<'r>;
 
-    /// Marks the database as moved. From then on nothing else opens it.
-    async fn retire(&mut self, to: &str, at: Timestamp) -> Result<(), StoreError>;
+    /// Marks the database as moved, and closes it. From then on nothing else opens it.
+    async fn retire(self: Box<Self>, to: &str, at: Timestamp) -> Result<(), StoreError>;
 }
 
 /// The state of the place that a database moves to.
@@ -126,14 +126,9 @@ pub enum TargetState {
     /// Nothing is stored there.
     Empty,
     /// A move from the same source has not ended. `ledger` is the digest of the ledger that it began with.
-    Unfinished {
-        ledger: String,
-    },
+    Unfinished { ledger: String },
     /// The database with this id is there.
-    Occupied {
-        database_id: String,
-        tables: Vec<&'static str>,
-    },
+    Occupied { database_id: String, tables: Vec<&'static str> },
 }
 
 /// The place that a database moves to. A mark keeps everything else from opening it until it is released.
@@ -153,7 +148,8 @@ pub trait RelocationTarget: Send {
     ///
     /// # Errors
     /// [`CopyError::Useless`] if the clock is not at `after`, because somebody else writes there.
-    async fn append(&mut self, columns: &[String], rows: Vec<TableRow>, after: i64, last: i64) -> Result<(), CopyError>;
+    async fn append(&mut self, columns: &[String], rows: Vec<TableRow>, after: i64, last: i64)
+    -> Result<(), CopyError>;
 
     /// Writes rows to a table, which `anew` empties before, in one transaction.
     async fn fill(

@@ -107,7 +107,10 @@ impl PostgresTarget {
 
     /// Returns the error of a place to which somebody else writes.
     fn disturbed(&self) -> CopyError {
-        CopyError::Useless(format!("somebody else writes to {}; stop the buzon that serves it, and empty it", self.shown))
+        CopyError::Useless(format!(
+            "somebody else writes to {}; stop the buzon that serves it, and empty it",
+            self.shown
+        ))
     }
 
     async fn clock(&mut self) -> Result<i64, StoreError> {
@@ -136,17 +139,11 @@ impl PostgresTarget {
     }
 
     /// Inserts rows, whose values go to the server as one array for each column.
-    async fn insert(
-        &mut self,
-        table: &'static str,
-        columns: &[String],
-        rows: Vec<TableRow>,
-    ) -> Result<(), StoreError> {
+    async fn insert(&mut self, table: &'static str, columns: &[String], rows: Vec<TableRow>) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let types: Vec<(String, String)> =
-            sqlx::query_as(TYPES).bind(table).fetch_all(&mut self.connection).await?;
+        let types: Vec<(String, String)> = sqlx::query_as(TYPES).bind(table).fetch_all(&mut self.connection).await?;
         let types = BTreeMap::from_iter(types);
         let kinds = columns.iter().map(|column| {
             let name = types.get(column).ok_or_else(|| StoreError::unreadable(table, column))?;
@@ -283,7 +280,13 @@ impl RelocationTarget for PostgresTarget {
         Ok(self.clock().await?)
     }
 
-    async fn append(&mut self, columns: &[String], rows: Vec<TableRow>, after: i64, last: i64) -> Result<(), CopyError> {
+    async fn append(
+        &mut self,
+        columns: &[String],
+        rows: Vec<TableRow>,
+        after: i64,
+        last: i64,
+    ) -> Result<(), CopyError> {
         self.connection.execute(BEGIN).await?;
         let clock = sqlx::query("UPDATE ledger_clock SET seq = $2 WHERE seq = $1").bind(after).bind(last);
         let moved = clock.execute(&mut self.connection).await?;
@@ -326,10 +329,10 @@ impl RelocationTarget for PostgresTarget {
     }
 
     async fn release(&mut self) -> Result<(), CopyError> {
-        let numbered: Vec<(String, String)> =
-            sqlx::query_as(NUMBERED).fetch_all(&mut self.connection).await?;
+        let numbered: Vec<(String, String)> = sqlx::query_as(NUMBERED).fetch_all(&mut self.connection).await?;
         for (table, column) in numbered {
-            let going_on = format!("SELECT setval(pg_get_serial_sequence($1, $2), (SELECT max({column}) FROM {table}))");
+            let going_on =
+                format!("SELECT setval(pg_get_serial_sequence($1, $2), (SELECT max({column}) FROM {table}))");
             let going_on = sqlx::query(AssertSqlSafe(going_on)).bind(table).bind(column);
             going_on.execute(&mut self.connection).await?;
         }

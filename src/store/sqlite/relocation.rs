@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Executor, Row, SqliteConnection, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection, TypeInfo, ValueRef};
 
 use super::lock::Lock;
 use super::{BEGIN, COMMIT, MIGRATIONS, connect, hold, options, present, tables};
@@ -99,12 +99,12 @@ impl RelocationSource for SqliteSource {
         rows.map(|row| values(&row?)).boxed()
     }
 
-    async fn retire(&mut self, to: &str, at: Timestamp) -> Result<(), StoreError> {
+    async fn retire(mut self: Box<Self>, to: &str, at: Timestamp) -> Result<(), StoreError> {
         self.connection.execute(MARK).await?;
         let marking = sqlx::query("INSERT INTO _buzon_copied (place, at) VALUES (?1, ?2)").bind(to).bind(at);
         marking.execute(&mut self.connection).await?;
         self.connection.execute(COMMIT).await?;
-        Ok(())
+        Ok(self.connection.close().await?)
     }
 }
 
