@@ -13,7 +13,7 @@ use super::{CommonArgs, WrongUse, block_on, progress_bar};
 use crate::config::exposure::{self, Exposure};
 use crate::config::{Config, data_dir};
 use crate::copy::summary::TableSummary;
-use crate::copy::{ComparedTable, CopyOrder, CopyOutcome, CopyStep, copy};
+use crate::copy::{ComparedTable, RelocationOrder, RelocationOutcome, RelocationStep, copy};
 use platform::clock::SystemClock;
 use platform::terminal;
 use store::{ColumnValue, Database, RebuildStage, Retirement, Value};
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: CopyArgs) -> anyhow::Result<()> {
     let target = target(&arguments)?;
     let config = arguments.settings.start()?;
     data_dir::make_private();
-    let order = CopyOrder {
+    let order = RelocationOrder {
         source: &config.database,
         target: &target,
         allow_managed_pg: config.allow_managed_pg,
@@ -69,34 +69,34 @@ fn target(arguments: &CopyArgs) -> anyhow::Result<Database> {
     Ok(target)
 }
 
-fn show(bar: &ProgressBar, step: CopyStep) {
+fn show(bar: &ProgressBar, step: RelocationStep) {
     match step {
-        CopyStep::Anew => bar.println("the source has changed since the copy was broken off: it begins anew"),
-        CopyStep::Continued(seq) => bar.println(format!("the copy goes on after event {seq}")),
-        CopyStep::Reading(table, rows) => bar.set_message(format!("reading {table}, {rows} rows")),
-        CopyStep::Ledger { done, of } => {
+        RelocationStep::Anew => bar.println("the source has changed since the copy was broken off: it begins anew"),
+        RelocationStep::Continued(seq) => bar.println(format!("the copy goes on after event {seq}")),
+        RelocationStep::Reading(table, rows) => bar.set_message(format!("reading {table}, {rows} rows")),
+        RelocationStep::Ledger { done, of } => {
             bar.set_length(of.unsigned_abs());
             bar.set_position(done.unsigned_abs());
             bar.set_message("copying the ledger");
         }
-        CopyStep::Copying(table, rows) => bar.set_message(format!("copying {table}, {rows} rows")),
-        CopyStep::WorkingOut(RebuildStage::Applying { seq, last }) => {
+        RelocationStep::Copying(table, rows) => bar.set_message(format!("copying {table}, {rows} rows")),
+        RelocationStep::WorkingOut(RebuildStage::Applying { seq, last }) => {
             bar.set_length(last.unsigned_abs());
             bar.set_position(seq.unsigned_abs());
             bar.set_message("working out the tables");
         }
-        CopyStep::WorkingOut(RebuildStage::Comparing(table) | RebuildStage::Writing(table)) => {
+        RelocationStep::WorkingOut(RebuildStage::Comparing(table) | RebuildStage::Writing(table)) => {
             bar.set_message(format!("writing {table}"));
         }
-        CopyStep::Comparing(table, rows) => bar.set_message(format!("comparing {table}, {rows} rows")),
+        RelocationStep::Comparing(table, rows) => bar.set_message(format!("comparing {table}, {rows} rows")),
     }
 }
 
-fn report(config: &Config, target: &Database, outcome: CopyOutcome) -> anyhow::Result<()> {
+fn report(config: &Config, target: &Database, outcome: RelocationOutcome) -> anyhow::Result<()> {
     let source = &config.database;
     let mut out = terminal::stdout();
     match outcome {
-        CopyOutcome::Different(tables) => {
+        RelocationOutcome::Different(tables) => {
             print(&tables)?;
             let differing = tables.iter().filter(|table| !table.is_same()).map(|table| table.name);
             bail!(
@@ -105,14 +105,14 @@ fn report(config: &Config, target: &Database, outcome: CopyOutcome) -> anyhow::R
                 Vec::from_iter(differing).join(", ")
             )
         }
-        CopyOutcome::Done(tables) => {
+        RelocationOutcome::Done(tables) => {
             print(&tables)?;
             writeln!(out, "every table of {source} is in {target}, which has taken its place. {source} is retired.")?;
         }
-        CopyOutcome::Completed(Retirement { at, .. }) => {
+        RelocationOutcome::Completed(Retirement { at, .. }) => {
             writeln!(out, "{source} was copied to {target} at {at}; only the last step was left, and is done")?;
         }
-        CopyOutcome::DoneBefore(Retirement { at, .. }) => {
+        RelocationOutcome::DoneBefore(Retirement { at, .. }) => {
             writeln!(out, "it is done already: {source} was copied to {target} at {at}")?;
             return Ok(());
         }

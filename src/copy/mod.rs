@@ -23,7 +23,7 @@ const BYTES: usize = 8 * 1024 * 1024;
 const REPORT_EVERY: u64 = 1_000;
 
 /// An order to move a database.
-pub struct CopyOrder<'o> {
+pub struct RelocationOrder<'o> {
     pub source: &'o Database,
     pub target: &'o Database,
     /// Accepts PostgreSQL with `fsync` or `full_page_writes` off.
@@ -33,7 +33,7 @@ pub struct CopyOrder<'o> {
 
 /// The end of a copy.
 #[derive(Debug)]
-pub enum CopyOutcome {
+pub enum RelocationOutcome {
     /// Everything is at the new place.
     Done(Vec<ComparedTable>),
     /// Some tables differ. The source is as it was.
@@ -60,7 +60,7 @@ impl ComparedTable {
 
 /// A step of the work.
 #[derive(Clone, Copy, Debug)]
-pub enum CopyStep {
+pub enum RelocationStep {
     /// An earlier run was broken off, and the source has changed since.
     Anew,
     /// An earlier run was broken off after the event with this number.
@@ -78,10 +78,13 @@ pub enum CopyStep {
 }
 
 /// A callback for the progress of the work.
-pub type CopyProgress<'p> = &'p (dyn Fn(CopyStep) + Send + Sync);
+pub type RelocationProgress<'p> = &'p (dyn Fn(RelocationStep) + Send + Sync);
 
 /// Moves the database. Broken off at any moment, the work is continued by the same call.
-pub async fn copy(order: &CopyOrder<'_>, progress: CopyProgress<'_>) -> Result<CopyOutcome, CopyError> {
+pub async fn copy(
+    order: &RelocationOrder<'_>,
+    progress: RelocationProgress<'_>,
+) -> Result<RelocationOutcome, CopyError> {
     let mut source = store::relocation_source(order.source).await?;
     let mut target = store::relocation_target(order.target, order.allow_managed_pg).await?;
     let database_id = source.database_id().await?;
@@ -103,22 +106,22 @@ pub async fn copy(order: &CopyOrder<'_>, progress: CopyProgress<'_>) -> Result<C
     };
     let after = target.begin(&database_id, &digest).await?;
     match begun {
-        Some(begun) if begun == digest => progress(CopyStep::Continued(after)),
-        Some(_) => progress(CopyStep::Anew),
+        Some(begun) if begun == digest => progress(RelocationStep::Continued(after)),
+        Some(_) => progress(RelocationStep::Anew),
         None => {}
     }
     copy_ledger(&mut *source, &mut *target, after, progress).await?;
     for table in RELOCATED.iter().filter(|table| is_filled(table)) {
         copy_table(&mut *source, &mut *target, table.name, progress).await?;
     }
-    target.work_out(&|stage| progress(CopyStep::WorkingOut(stage))).await?;
+    target.work_out(&|stage| progress(RelocationStep::WorkingOut(stage))).await?;
     let tables = compare(&mut *source, &mut *target, ledger, progress).await?;
     if tables.iter().any(|table| !table.is_same()) {
-        return Ok(CopyOutcome::Different(tables));
+        return Ok(RelocationOutcome::Different(tables));
     }
     source.retire(&order.target.to_string(), order.clock.now()).await?;
     target.release().await?;
-    Ok(CopyOutcome::Done(tables))
+    Ok(RelocationOutcome::Done(tables))
 }
 
 /// Ends what an earlier run has not ended after it had marked the source as moved.
@@ -127,13 +130,13 @@ async fn finish(
     state: TargetState,
     id: &str,
     retirement: Retirement,
-) -> Result<CopyOutcome, CopyError> {
+) -> Result<RelocationOutcome, CopyError> {
     match state {
         TargetState::Unfinished { .. } => {
             target.release().await?;
-            Ok(CopyOutcome::Completed(retirement))
+            Ok(RelocationOutcome::Completed(retirement))
         }
-        TargetState::Occupied { database_id, .. } if database_id == id => Ok(CopyOutcome::DoneBefore(retirement)),
+        TargetState::Occupied { database_id, .. } if database_id == id => Ok(RelocationOutcome::DoneBefore(retirement)),
         _ => {
             let Retirement { to, at } = retirement;
             Err(OpenError::from(StoreError::Retired { to, at }).into())
@@ -147,24 +150,27 @@ fn is_filled(table: &RelocatedTable) -> bool {
     is_copied && ![LEDGER, CLOCK].contains(&table.name)
 }
 
-async fn ledger(source: &mut dyn RelocationSource, progress: CopyProgress<'_>) -> Result<TableSummary, CopyError> {
+async fn ledger(
+    source: &mut dyn RelocationSource,
+    progress: RelocationProgress<'_>,
+) -> Result<TableSummary, CopyError> {
     let columns = source.columns(LEDGER).await?;
     let extreme = columns.iter().position(|column| column == "seq");
-    summarized(source.rows(LEDGER, &columns, 0), extreme, &|rows| progress(CopyStep::Reading(LEDGER, rows))).await
+    summarized(source.rows(LEDGER, &columns, 0), extreme, &|rows| progress(RelocationStep::Reading(LEDGER, rows))).await
 }
 
 async fn copy_ledger(
     source: &mut dyn RelocationSource,
     target: &mut dyn RelocationTarget,
     after: i64,
-    progress: CopyProgress<'_>,
+    progress: RelocationProgress<'_>,
 ) -> Result<(), CopyError> {
     let clock = number(source.rows(CLOCK, &["seq".to_owned()], 0).try_next().await?.as_deref().and_then(<[_]>::first))?;
     let columns = source.columns(LEDGER).await?;
     let place = columns.iter().position(|column| column == "seq");
     let (mut reached, mut rows) = (after, source.rows(LEDGER, &columns, after));
     loop {
-        progress(CopyStep::Ledger { done: reached, of: clock });
+        progress(RelocationStep::Ledger { done: reached, of: clock });
         let page = page(&mut rows).await?;
         let Some(last) = page.last() else { break };
         let last = number(place.and_then(|place| last.get(place)))?;
@@ -186,12 +192,12 @@ async fn copy_table(
     source: &mut dyn RelocationSource,
     target: &mut dyn RelocationTarget,
     table: &'static str,
-    progress: CopyProgress<'_>,
+    progress: RelocationProgress<'_>,
 ) -> Result<(), CopyError> {
     let columns = source.columns(table).await?;
     let (mut copied, mut rows) = (0, source.rows(table, &columns, 0));
     loop {
-        progress(CopyStep::Copying(table, copied));
+        progress(RelocationStep::Copying(table, copied));
         let page = page(&mut rows).await?;
         let (count, is_first) = (page.len() as u64, copied == 0);
         if count == 0 && !is_first {
@@ -220,7 +226,7 @@ async fn compare(
     source: &mut dyn RelocationSource,
     target: &mut dyn RelocationTarget,
     ledger: TableSummary,
-    progress: CopyProgress<'_>,
+    progress: RelocationProgress<'_>,
 ) -> Result<Vec<ComparedTable>, CopyError> {
     let (mut compared, mut ledger) = (Vec::new(), Some(ledger));
     for table in RELOCATED.iter().filter(|table| table.treatment != TableTreatment::LeftOut) {
@@ -234,11 +240,11 @@ async fn compare(
             Some(ledger) => ledger,
             None => {
                 let rows = source.rows(name, &columns, 0);
-                summarized(rows, extreme, &|rows| progress(CopyStep::Reading(name, rows))).await?
+                summarized(rows, extreme, &|rows| progress(RelocationStep::Reading(name, rows))).await?
             }
         };
         let there = target.rows(name, &columns);
-        let there = summarized(there, extreme, &|rows| progress(CopyStep::Comparing(name, rows))).await?;
+        let there = summarized(there, extreme, &|rows| progress(RelocationStep::Comparing(name, rows))).await?;
         compared.push(ComparedTable { name, source: here, target: there });
     }
     Ok(compared)

@@ -125,7 +125,7 @@ async fn a_copy_that_is_killed_at_random_moments_is_ended_by_the_same_command() 
     let mut kills = 0;
     for attempt in 1.. {
         let mut copy = started(&shop, &target);
-        match tokio::time::timeout(Duration::from_millis(70 * attempt), copy.wait()).await {
+        match tokio::time::timeout(Duration::from_millis(250 * attempt), copy.wait()).await {
             Ok(ended) => {
                 assert!(ended.expect("it can be waited for").success(), "it gave up");
                 break;

@@ -33,7 +33,7 @@ async fn a_shop_moves_to_postgres_with_everything_that_it_has_and_goes_on_there(
     let chats = get("chats").await;
     assert_eq!(chats.status(), 200);
     assert!(chats.text().await.expect("it is text").contains("Eva (mayorista)"));
-    assert_eq!(get(&format!("feed?after={positions}")).await.status(), 200);
+    assert_eq!(get(&format!("events?after={positions}")).await.status(), 200);
     buzon.deliver(received("after", json!({}))).await.accepted();
     let newest = target.value("SELECT max(seq) FROM events").await;
     assert!(newest.parse::<i64>().expect("it is a number") > clock.parse().expect("it is one"), "{newest}");

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+use crate::RebuildStage;
 use crate::StoreError;
 use crate::admin::copies::CopyError;
-use crate::write::rebuild::RebuildStage;
 use domain::time::timestamp::Timestamp;
 
 /// The table that is copied first, in the order of its numbers.
