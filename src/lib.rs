@@ -7,6 +7,7 @@ pub mod app;
 pub mod backup;
 pub mod blob;
 pub mod config;
+pub mod copy;
 pub mod doctor;
 pub mod erasure;
 pub mod export;

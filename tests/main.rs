@@ -4,7 +4,8 @@
 //! - `http` talks to a real server in this process, `process` to the program itself.
 //! - `deploy` tests the proxies in front of it, and the files around it.
 //! - `erasure` tests erasures of persons and retention, byte by byte.
-//! - `media`, `gateway` and `forward` test downloads, replays and what is handed on, `backup` copies and restores.
+//! - `media`, `gateway` and `forward` test downloads, replays and what is handed on, `backup` copies and restores,
+//!   `copy` moves to PostgreSQL.
 //! - `export` compares what is exported with the tables.
 //! - `chaos` causes faults, `fuzz` sends arbitrary input, `size` measures answers from large databases.
 //! - `architecture` checks rules of the source itself.
@@ -17,6 +18,7 @@ mod architecture;
 mod backup;
 mod blob;
 mod chaos;
+mod copy;
 mod deploy;
 mod documents;
 mod erasure;

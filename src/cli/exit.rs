@@ -23,14 +23,19 @@ pub(super) fn code(error: &anyhow::Error) -> u8 {
 /// Returns whether another setting or argument would help, rather than a retry.
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     let by_setting = |error: &OpenError| match error {
-        OpenError::Store(error) => matches!(error, StoreError::Unsafe(_)),
+        OpenError::Store(error) => matches!(error, StoreError::Unsafe(_) | StoreError::Retired { .. }),
         OpenError::Migration(_) | OpenError::Held { .. } => false,
         _ => true,
     };
     let useless = |error: &BlobError| matches!(error, BlobError::Unusable(_));
+    let copy = |error: &CopyError| match error {
+        CopyError::Useless(_) => true,
+        CopyError::Open(error) => by_setting(error),
+        _ => false,
+    };
     let backup = |error: &BackupError| match error {
-        BackupError::Useless(_) | BackupError::Copy(CopyError::Useless(_)) => true,
-        BackupError::Copy(CopyError::Open(error)) => by_setting(error),
+        BackupError::Useless(_) => true,
+        BackupError::Copy(error) => copy(error),
         BackupError::Blob { error, .. } => useless(error),
         _ => false,
     };
@@ -38,6 +43,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.is::<WrongUse>()
         || error.downcast_ref::<ReaderError>().is_some_and(ReaderError::is_wrong_use)
         || error.downcast_ref::<BackupError>().is_some_and(backup)
+        || error.downcast_ref::<CopyError>().is_some_and(copy)
         || error.downcast_ref::<BlobError>().is_some_and(useless)
         || error.downcast_ref::<OpenError>().is_some_and(by_setting)
         || error

@@ -21,6 +21,7 @@ mod cell;
 mod check_config;
 mod completions;
 mod contact;
+mod copy;
 mod doctor;
 pub(crate) mod erase;
 mod exit;
@@ -86,6 +87,9 @@ enum Command {
     /// Restore a database and its media files from a backup into an empty place
     #[command(after_help = "Example:\n  buzon restore /mnt/backup/buzon")]
     Restore(backup::RestoreArgs),
+    /// Move the database from SQLite to PostgreSQL for good, while no service runs
+    #[command(after_help = "Example:\n  buzon copy --to-file /run/secrets/postgres-url")]
+    Copy(copy::CopyArgs),
     /// List, retry and clean up the files that came with messages
     #[command(after_help = "Example:\n  buzon media list --state expired")]
     Media {
@@ -236,7 +240,8 @@ impl CommonArgs {
     fn config(self) -> Result<Config, ConfigError> {
         let config = self.read()?;
         if config.secret_places.command_line {
-            let Exposure { detail, remedy, .. } = exposure::on_the_command_line();
+            let Exposure { detail, remedy, .. } =
+                exposure::on_the_command_line("--database-url", exposure::OTHER_PLACES);
             terminal::tell(&format!("buzon: warning: {detail}; {remedy}"));
         }
         Ok(config)
@@ -260,6 +265,7 @@ pub fn run() -> ExitCode {
         Command::Rebuild { settings, check } => rebuild::run(settings, check),
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => backup::restore(arguments),
+        Command::Copy(arguments) => copy::run(arguments),
         Command::Media { command } => media::run(command),
         Command::Gateway { command } => gateway::run(command),
         Command::Forward { command } => forward::run(command),

@@ -13,6 +13,9 @@ const EVERYBODY: u32 = 0o006;
 /// The folder in which Docker, Podman and Kubernetes put secrets, in a container without other users.
 const CONTAINER_SECRETS: &str = "/run/secrets";
 
+/// The remedy for a database's password on the command line.
+pub const OTHER_PLACES: &str = "set BUZON_DATABASE_URL or database_url_file instead";
+
 /// A secret that others can read, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
@@ -30,17 +33,18 @@ pub fn exposures(config: &Config) -> Vec<Exposure> {
         config.ticket_key.is_none().then(|| data_dir::ticket_key_path(&config.data_dir)),
     ];
     let files = config.secret_places.files.iter().cloned().chain(written.into_iter().flatten());
-    let typed = config.secret_places.command_line.then(on_the_command_line);
+    let typed = config.secret_places.command_line.then(|| on_the_command_line("--database-url", OTHER_PLACES));
     typed.into_iter().chain(files.filter_map(open_to_everybody)).collect()
 }
 
 /// Reports a password on the command line, which every user of the machine can read in the list of processes.
-pub fn on_the_command_line() -> Exposure {
+pub fn on_the_command_line(flag: &str, remedy: &str) -> Exposure {
     Exposure {
         file: None,
-        detail: "the password in --database-url is in the list of processes, which every user of this machine can read"
-            .to_owned(),
-        remedy: "set BUZON_DATABASE_URL or database_url_file instead".to_owned(),
+        detail: format!(
+            "the password in {flag} is in the list of processes, which every user of this machine can read"
+        ),
+        remedy: remedy.to_owned(),
     }
 }
 

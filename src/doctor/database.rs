@@ -78,6 +78,10 @@ fn remedy(error: &OpenError) -> &'static str {
             "change that at the database's server: as it is, an event that was answered 200 can be lost"
         }
         OpenError::Store(StoreError::Damaged(_)) | OpenError::Damaged { .. } => "stop buzon, and restore a backup",
+        OpenError::Store(StoreError::Retired { .. }) => {
+            "set database_url to the database that the line names. The file is kept for you, and nothing uses it any more"
+        }
+        OpenError::CopyUnfinished => "run buzon copy again, with the settings of its source",
         OpenError::Store(StoreError::Unreadable { .. }) => "mend the row that the line names, or restore a backup",
         OpenError::Store(_) => {
             "where the line says what to do, do that; else: is the database's server running, and is database_url right?"

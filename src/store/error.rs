@@ -39,6 +39,13 @@ pub enum StoreError {
     /// A statement returned without an error, and did not write all of its rows.
     #[error("a trigger or rule on the table {table} swallowed a row; remove it, or let it return the row")]
     Swallowed { table: &'static str },
+    /// The database moved elsewhere, and this one is out of date.
+    #[error("this database was copied to {to} at {at}, which took its place; set database_url to that one")]
+    Retired {
+        /// The place, without a password.
+        to: String,
+        at: String,
+    },
     /// The database works, but its settings break the promise that a commit is on disk.
     #[error("the database is not safe: {0}")]
     Unsafe(String),
@@ -86,6 +93,8 @@ pub enum OpenError {
     Held { lock: String, holder: String },
     #[error("a restore of this database did not end; run buzon restore again, which begins anew")]
     RestoreUnfinished,
+    #[error("a copy into this database did not end; run buzon copy again where its source is")]
+    CopyUnfinished,
     #[error("another buzon{holder} works on {path}; SQLite takes one server at a time")]
     Locked { path: String, holder: String },
     #[error("there is no database at {path}, in {folder}; run it where buzon.toml is, or give --config")]

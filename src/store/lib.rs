@@ -26,6 +26,10 @@ pub use admin::cells::{CellError, CellName, NewCell};
 pub use admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Programs, StoredObject};
 pub use admin::examination::{Examination, Trigger};
 pub use admin::readers::{ReadOnlyRoles, ReaderError, RoleName, RoleOrder, RoleOutcome};
+pub use admin::relocation::{
+    CLOCK, ColumnValue, LEDGER, RELOCATED, RelocatedTable, RelocationSource, RelocationTarget, Retirement, TableRow,
+    TableRows, TableTreatment, TargetState,
+};
 pub use admin::schema::Pending;
 pub use admin::sessions::SessionStore;
 pub use admin::tokens::TokenStore;
@@ -315,6 +319,42 @@ pub fn copies(database: &Database, programs: &Programs) -> Box<dyn Copies> {
         Database::Sqlite { path } => Box::new(sqlite::admin::copies::SqliteCopies::new(path)),
         #[cfg(feature = "postgres")]
         Database::Postgres { url } => Box::new(postgres::admin::copies::PostgresCopies::new(url, programs)),
+    }
+}
+
+/// Opens a SQLite database that is to move to PostgreSQL. No server may run.
+///
+/// # Errors
+/// [`CopyError::Useless`] if the database is in PostgreSQL already.
+pub async fn relocation_source(database: &Database) -> Result<Box<dyn RelocationSource>, CopyError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { path } => Ok(Box::new(sqlite::relocation::SqliteSource::open(path).await?)),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { .. } => Err(CopyError::Useless(format!(
+            "{database} is no SQLite database; buzon copy moves from SQLite to PostgreSQL"
+        ))),
+    }
+}
+
+/// Opens the PostgreSQL database that one is to move to.
+///
+/// # Errors
+/// [`CopyError::Useless`] if the database is in SQLite.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "it is of PostgreSQL"))]
+pub async fn relocation_target(
+    database: &Database,
+    allow_managed_pg: bool,
+) -> Result<Box<dyn RelocationTarget>, CopyError> {
+    match database {
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite { .. } => Err(CopyError::Useless(format!(
+            "{database} is a SQLite database; buzon copy moves from SQLite to PostgreSQL"
+        ))),
+        #[cfg(feature = "postgres")]
+        Database::Postgres { url } => {
+            Ok(Box::new(postgres::relocation::PostgresTarget::open(url, allow_managed_pg).await?))
+        }
     }
 }
 

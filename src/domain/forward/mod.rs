@@ -27,6 +27,8 @@ pub const KIND_HEADER: &str = "x-buzon-kind";
 pub const PAUSED_BY_OWNER: &str = "owner";
 /// The reason of the pause after a restore, after which a forward would send again what it has sent since the copy.
 pub const PAUSED_BY_RESTORE: &str = "restored";
+/// The reason of the pause after a copy to another database, whose settings may name another receiver.
+pub const PAUSED_BY_COPY: &str = "copied";
 
 /// The types of events that begin so are buzon's own. Nobody else may send them.
 pub const RESERVED_TYPES: &str = "buzon_";

@@ -134,6 +134,12 @@ impl From<StoreError> for CopyError {
     }
 }
 
+impl From<sqlx::Error> for CopyError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
 impl CopyError {
     /// Returns the error of a backup that is under way already, with its holder if that is known.
     pub(crate) fn busy(holder: Option<&str>) -> Self {

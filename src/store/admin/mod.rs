@@ -7,6 +7,7 @@ pub(crate) mod copies;
 pub(crate) mod examination;
 pub(crate) mod maintenance;
 pub(crate) mod readers;
+pub(crate) mod relocation;
 pub(crate) mod schema;
 pub(crate) mod sessions;
 pub(crate) mod tokens;

@@ -12,6 +12,9 @@ pub(crate) const MIGRATIONS_TABLE: &str = "_buzon_migrations";
 /// A table that exists while a database is being restored.
 pub(crate) const RESTORING: &str = "_buzon_restoring";
 
+/// A table that exists while a database is being copied here.
+pub(crate) const COPYING: &str = "_buzon_copying";
+
 /// The treatment of migrations that have not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
@@ -28,6 +31,9 @@ pub(crate) async fn missing<C: Migrate>(
 ) -> Result<usize, OpenError> {
     if tables.iter().any(|table| table == RESTORING) {
         return Err(OpenError::RestoreUnfinished);
+    }
+    if tables.iter().any(|table| table == COPYING) {
+        return Err(OpenError::CopyUnfinished);
     }
     let ours = tables.iter().any(|table| table == MIGRATIONS_TABLE);
     if !ours && !tables.is_empty() {

@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use super::{Availability, EventStore, OpenError, OpenMode, Pending, StoreError};
 use crate::admin::examination::warn_of;
-use crate::admin::schema::{self, MIGRATIONS_TABLE, RESTORING};
+use crate::admin::schema::{self, COPYING, MIGRATIONS_TABLE, RESTORING};
 use crate::write::record::record;
 use crate::write::writer::{UnitOfWork, Writer};
 use dial::{dial, pool};
@@ -30,6 +30,7 @@ mod locks;
 mod migrations;
 mod new_words;
 mod pooler;
+pub(crate) mod relocation;
 pub(super) mod url;
 
 pub(crate) mod admin;
@@ -205,7 +206,7 @@ async fn prepare(options: &PgConnectOptions, pending: Pending) -> Result<usize, 
 }
 
 /// Returns the tables and views of the current schema, without those of extensions, and without a mark of a restore
-/// that another role has set: a role that may make tables there must not keep buzon from starting.
+/// or a copy that another role has set: a role that may make tables there must not keep buzon from starting.
 async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"
@@ -219,7 +220,7 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError
                 WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
             )
             AND (
-                relname <> $1
+                relname <> ALL($1)
                 OR relowner = (SELECT datdba FROM pg_database WHERE datname = current_database())
                 OR EXISTS (
                     SELECT
@@ -229,7 +230,7 @@ async fn tables(connection: &mut PgConnection) -> Result<Vec<String>, StoreError
             )
         ORDER BY relname
         "#,
-        RESTORING,
+        &[RESTORING, COPYING] as _,
     )
     .fetch_all(connection)
     .await?)

@@ -27,6 +27,7 @@ use write::writing::WritingConnection;
 
 mod checkpoints;
 mod lock;
+pub(crate) mod relocation;
 mod search_key;
 mod soundness;
 mod wal;
@@ -94,6 +95,10 @@ impl SqliteStore {
     async fn begin(&self) -> Result<UnitOfWork<'_, WritingConnection>, StoreError> {
         let mut unit = self.writer.take(WritingConnection::open(&self.options)).await?;
         unit.execute(BEGIN).await?;
+        // A process beside the one that moves the database may have waited for the end of the move.
+        if self.checkpoints.is_none() {
+            relocation::refuse_retired(&mut unit).await?;
+        }
         Ok(unit)
     }
 
@@ -191,6 +196,7 @@ async fn prepare(path: &Path, pending: Pending, access: OpenMode) -> Result<usiz
     let plain = SqliteConnectOptions::new().filename(path).create_if_missing(access == OpenMode::Serve);
     let plain = plain.busy_timeout(BUSY_WAIT);
     let mut connection = plain.connect().await.map_err(StoreError::from)?;
+    relocation::refuse_retired(&mut connection).await?;
     let tables = tables(&mut connection).await?;
     let done = schema::prepare(&mut connection, &MIGRATIONS, &tables, pending).await;
     connection.close().await.map_err(StoreError::from)?;

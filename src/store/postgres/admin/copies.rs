@@ -17,7 +17,7 @@ use super::{contents, restore};
 use crate::OpenError;
 use crate::StoreError;
 use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, Origin, Programs, known};
-use crate::admin::schema::RESTORING;
+use crate::admin::schema::{COPYING, RESTORING};
 use crate::postgres::dial::{LOCK_WAIT, dial};
 use crate::postgres::{MIGRATIONS, locks, tables, url};
 
@@ -58,6 +58,9 @@ impl PostgresCopies {
         let tables = tables(&mut connection).await?;
         if tables.iter().any(|table| table == RESTORING) {
             return Err(OpenError::RestoreUnfinished.into());
+        }
+        if tables.iter().any(|table| table == COPYING) {
+            return Err(OpenError::CopyUnfinished.into());
         }
         if !tables.iter().any(|table| table == NEEDED) {
             return Err(CopyError::Useless("the database holds no tables of buzon".to_owned()));

@@ -56,7 +56,7 @@ async fn connected(
     Ok(differences)
 }
 
-async fn within(
+pub(crate) async fn within(
     connection: &mut PgConnection,
     aim: Aim,
     progress: &(dyn Fn(RebuildStage) + Send + Sync),

@@ -18,6 +18,7 @@ use crate::StoreError;
 use crate::admin::adhoc::{Brake, Dialect, QueryError, QueryPart, Session, Value, reading};
 use crate::sqlite::BUSY_WAIT;
 use crate::sqlite::lock::{beside, unusable};
+use crate::sqlite::relocation;
 
 /// The number of instructions that SQLite executes between two checks of the stop flag. It takes well under a
 /// millisecond.
@@ -39,6 +40,7 @@ impl SqliteSession {
             .busy_timeout(BUSY_WAIT)
             .disable_statement_logging();
         let mut connection = options.connect().await?;
+        relocation::refuse_retired(&mut connection).await?;
         let stopped = Arc::new(AtomicBool::new(false));
         let seen = stopped.clone();
         connection.lock_handle().await?.set_progress_handler(INSTRUCTIONS, move || !seen.load(Ordering::Relaxed));

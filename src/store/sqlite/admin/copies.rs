@@ -17,7 +17,7 @@ use crate::OpenError;
 use crate::StoreError;
 use crate::admin::copies::{Contents, Copied, Copies, CopyError, DatabaseKind, ObjectRow, known, objects};
 use crate::sqlite::lock::{Lock, beside, unusable};
-use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, soundness, tables};
+use crate::sqlite::{BUSY_WAIT, MIGRATIONS, present, relocation, soundness, tables};
 use domain::forward::PAUSED_BY_RESTORE;
 use platform::private_folder;
 
@@ -71,6 +71,7 @@ impl Copies for SqliteCopies {
         }
         look(&self.path).await?;
         let mut connection = self.reader().await?;
+        relocation::refuse_retired(&mut connection).await?;
         if !tables(&mut connection).await?.iter().any(|table| table == NEEDED) {
             return Err(CopyError::Useless(format!("{} is no database of buzon", self.shown())));
         }

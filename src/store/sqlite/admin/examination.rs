@@ -8,7 +8,7 @@ use crate::Examination;
 use crate::OpenError;
 use crate::StoreError;
 use crate::Trigger;
-use crate::sqlite::{MIGRATIONS, schema, soundness, tables};
+use crate::sqlite::{MIGRATIONS, relocation, schema, soundness, tables};
 
 /// Examines the database at this path.
 ///
@@ -24,6 +24,7 @@ pub(crate) async fn examine(path: &Path) -> Result<Examination, OpenError> {
     };
     let Some(options) = soundness::for_reading(path).await? else { return Ok(absent()) };
     let mut connection = options.connect().await.map_err(StoreError::from)?;
+    relocation::refuse_retired(&mut connection).await?;
     let tables = tables(&mut connection).await?;
     let migrations_missing = schema::missing(&mut connection, &MIGRATIONS, &tables).await?;
     let id = match migrations_missing {
