@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// All files but the page itself.
-pub(super) const FILES: [PageFile; 22] = files![
+pub(super) const FILES: [PageFile; 23] = files![
     "api.js",
     "app.css",
     "app.js",
@@ -19,6 +19,7 @@ pub(super) const FILES: [PageFile; 22] = files![
     "conversation-view.js",
     "en.js",
     "es.js",
+    "exports.js",
     "format.js",
     "gallery.js",
     "health.js",

@@ -3,6 +3,7 @@
 import { effect, html, render, signal, useEffect, useState } from './vendor.js';
 import { checkSession, logOut, me, offline, stale } from './api.js';
 import { ConversationView } from './conversation-view.js';
+import { Exports } from './exports.js';
 import { Gallery } from './gallery.js';
 import { Health } from './health.js';
 import { language, NAMES, setLanguage, setShortcuts, setTheme, shortcuts, t, theme } from './i18n.js';
@@ -13,7 +14,7 @@ import { Numbers } from './numbers.js';
 import { Search } from './search.js';
 import { Icon, Loading } from './ui.js';
 
-const VIEWS = [['', 'inbox'], ['waiting', 'waiting'], ['search', 'search'], ['gallery', 'gallery'], ['numbers', 'numbers'], ['health', 'health']];
+const VIEWS = [['', 'inbox'], ['waiting', 'waiting'], ['search', 'search'], ['gallery', 'gallery'], ['numbers', 'numbers'], ['health', 'health'], ['exports', 'exports']];
 
 /** Reads the address: the name of a view and what it shows. */
 function read() {
@@ -52,6 +53,7 @@ function Settings() {
   return html`<div class="settings">
     <button class="tab" aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /><span>${t('settings')}</span></button>
     ${open && html`<div class="menu card" role="group" aria-label=${t('settings')}>
+      ${me.value && me.value.can_export && html`<a class="button" href="#/exports" onClick=${() => setOpen(false)}>${t('exports')}</a>`}
       <label>${t('language')}<select value=${language.value} onChange=${(/** @type {any} */ event) => setLanguage(event.target.value)}>${Object.entries(NAMES).map(([it, name]) => html`<option value=${it} lang=${it}>${name}</option>`)}</select></label>
       <label>${t('theme')}<select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}>${['auto', 'light', 'dark'].map((it) => html`<option value=${it}>${t(`theme.${it}`)}</option>`)}</select></label>
       <label class="check"><input type="checkbox" checked=${shortcuts.value} onChange=${(/** @type {any} */ event) => setShortcuts(event.target.checked)} />${t('shortcuts')}</label>
@@ -64,7 +66,7 @@ function Settings() {
 
 /** @param {{view: string}} props */
 const Nav = ({ view }) => html`<nav class="nav" aria-label=${t('views')}>
-  ${VIEWS.map(([name, key]) => html`<a class="tab" href=${`#/${name}`} aria-current=${view === name || (name === '' && view === 'chat') ? 'page' : undefined}><${Icon} name=${key} /><span>${t(`tab.${key}`)}</span></a>`)}
+  ${VIEWS.filter(([name]) => name !== 'exports' || (me.value && me.value.can_export)).map(([name, key]) => html`<a class=${`tab ${key}`} href=${`#/${name}`} aria-current=${view === name || (name === '' && view === 'chat') ? 'page' : undefined}><${Icon} name=${key} /><span>${t(`tab.${key}`)}</span></a>`)}
   <${Settings} />
 </nav>`;
 
@@ -97,6 +99,7 @@ function App() {
       : view === 'gallery' ? html`<${Gallery} key=${rest.join('/')} instance=${rest[0]} chat=${rest[1]} />`
       : view === 'numbers' ? html`<${Numbers} />`
       : view === 'health' ? html`<${Health} />`
+      : view === 'exports' && me.value.can_export ? html`<${Exports} key=${rest.join('/')} instance=${rest[0]} chat=${rest[1]} />`
       : html`<p class="choose">${t('error.not_found')}</p>`}
     </main>
   </div>`;

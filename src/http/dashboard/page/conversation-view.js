@@ -1,7 +1,7 @@
 // @ts-check
 // A conversation on the screen.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from './vendor.js';
-import { get, path } from './api.js';
+import { get, me, path } from './api.js';
 import { Conversation, keyOf } from './conversation.js';
 import { dayHeading, dayOf, t } from './i18n.js';
 import { listen } from './live.js';
@@ -132,6 +132,7 @@ export function ConversationView({ instance, chat, message }) {
       <${Avatar} name=${name} kind=${info?.kind} />
       <div class="grow"><h1 tabindex="-1"><bdi>${name}</bdi></h1><small><bdi>${info ? [info.name ? numberOf(info) : '', t(`kind.${info.kind}`)].filter(Boolean).join(' · ') : ''}</bdi></small></div>
       <a class="button" href=${`#/gallery/${encodeURIComponent(instance)}/${encodeURIComponent(chat)}`} aria-label=${t('gallery')} title=${t('gallery')}><${Icon} name="gallery" /></a>
+      ${me.value && me.value.can_export && html`<a class="button export" href=${`#/exports/${encodeURIComponent(instance)}/${encodeURIComponent(chat)}`} aria-label=${t('exports')} title=${t('exports')}><${Icon} name="exports" /></a>`}
       <label class="button" title=${t('date.jump')}><${Icon} name="calendar" /><span class="hidden">${t('date.jump')}</span>
         <input type="date" max=${dayOf(new Date())} onChange=${(/** @type {any} */ event) => toDay(event.target.value)} /></label>
     </header>
