@@ -107,11 +107,11 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
 /// Adds the page, which other clients than browsers are shown as text, and its files.
 fn dashboard_routes(config: &mut ServiceConfig, text: &'static LandingPage) {
     let show = move |request: HttpRequest| async move {
-        if dashboard::is_for_browser(&request) { dashboard::page() } else { text.respond(&request) }
+        if dashboard::is_for_browser(&request) { dashboard::page(&request) } else { text.respond(&request) }
     };
     config.service(web::resource("/").route(read().to(show)).default_service(web::to(not_found)));
     let assets = web::resource("/assets/{build}/{file}").route(read().to(dashboard::asset));
-    config.service(assets.wrap(Compress::default()).wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding"))));
+    config.service(assets);
 }
 
 /// Adds the routes of the read API. Those of files and of the stream accept tickets, and the page orders exports.

@@ -21,6 +21,9 @@ export function ConversationView({ instance, chat, message }) {
   /** What the next drawing does to the place: an element and its distance to the top, 'end', or the id of a message. */
   const place = useRef(/** @type {any} */ ('end'));
   const [news, setNews] = useState('');
+  const rows = useMemo(() => new WeakMap(), [conversation]);
+  const find = useMemo(() => (/** @type {string} */ id) => conversation.find(id), [conversation]);
+  const latestJump = useRef(async (/** @type {string} */ _) => {});
 
   useEffect(() => {
     get(`/chats${path(instance, chat)}`).then(setInfo, () => setInfo({ name: null, contact: null, chat_id: chat, kind: 'other' }));
@@ -69,7 +72,7 @@ export function ConversationView({ instance, chat, message }) {
       box.scrollTop = box.scrollHeight;
       if (conversation.unseen.value) {
         setNews(t('new', { n: conversation.unseen.value }));
-        conversation.unseen.value = 0;
+        conversation.see();
         conversation.trim();
       }
     } else if (typeof at === 'string') {
@@ -124,8 +127,17 @@ export function ConversationView({ instance, chat, message }) {
     if (days[days.length - 1]?.day !== day) days.push({ day, messages: [] });
     days[days.length - 1].messages.push(it);
   }
-  const find = (/** @type {string} */ id) => messages.find((it) => it.id === id);
-  const row = (/** @type {any} */ it) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${marked === it.id} withAuthor=${isGroup} find=${find} jump=${jump} /></li>`;
+  // A message that is drawn already is left as it is, so that a new one costs as little in a long conversation.
+  latestJump.current = jump;
+  const row = (/** @type {any} */ it) => {
+    const isMarked = marked === it.id;
+    const known = rows.get(it);
+    if (known?.isMarked === isMarked && known.isGroup === isGroup) return known.row;
+    const row = draw(it, isMarked);
+    rows.set(it, { isMarked, isGroup, row });
+    return row;
+  };
+  const draw = (/** @type {any} */ it, /** @type {boolean} */ isMarked) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${isMarked} withAuthor=${isGroup} find=${find} jump=${(/** @type {string} */ id) => latestJump.current(id)} /></li>`;
   return html`<section class="conversation" aria-label=${name}>
     <header class="head">
       <a class="button back" href="#/" aria-label=${t('back')}><${Icon} name="back" /></a>

@@ -1,15 +1,18 @@
-//! The page at `/` in a real browser. The steps are in tests/browser/page.mjs.
+//! The page at `/` in a real browser. The steps are in tests/browser/.
 
 use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::database::tokens::token;
 use crate::support::database::world::{World, on_both};
 use crate::support::events::{SECRET, received, sent};
 use crate::support::program::service::Service;
+
+mod robust;
 
 const PICTURES: &str = "BUZON_TEST_PICTURES";
 const LANGUAGES: [&str; 3] = ["es", "en", "pt"];
@@ -86,21 +89,53 @@ async fn fill(service: &Service) {
     deliver(service, "8", b"{\"event_type\":\"message_received\"}".to_vec()).await;
 }
 
-/// Runs the steps whose names contain `step`, or all.
+/// A run of steps in the browser. The steps ask on their standard output for what only the test can do.
+struct Browsing {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: String,
+}
+
+impl Browsing {
+    /// Starts a file of steps against a page, with the address of the webhook and settings of the steps.
+    fn start(file: &str, (page, webhook): (&str, &str), token: &str, settings: &[(&str, &str)]) -> Self {
+        let pictures = std::env::var(PICTURES).unwrap_or_default();
+        let mut command = Command::new("node");
+        command.arg(format!("tests/browser/{file}.mjs")).args([page, webhook, token, SECRET, &pictures]);
+        command.envs(settings.iter().copied()).current_dir(root()).kill_on_drop(true);
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("node can be started");
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, lines, said: String::new() }
+    }
+
+    /// Returns what the steps ask for next; `None` if they have ended, all of them well.
+    async fn asked(&mut self) -> Option<String> {
+        while let Some(line) = self.lines.next_line().await.expect("it is text") {
+            if let Some(wish) = line.strip_prefix("ask: ") {
+                return Some(wish.to_owned());
+            }
+            println!("{line}");
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
+        let status = self.child.wait().await.expect("it ends");
+        assert!(status.success(), "{}", self.said);
+        None
+    }
+
+    async fn done(&mut self) {
+        let input = self.child.stdin.as_mut().expect("it is piped");
+        input.write_all(b"done\n").await.expect("the steps read");
+        input.flush().await.expect("the steps read");
+    }
+}
+
+/// Runs the steps of the page whose names contain `step`, or all.
 async fn browse(service: &Service, token: &str, step: &str) {
-    let pictures = std::env::var(PICTURES).unwrap_or_default();
-    let url = format!("http://{}/", service.api_address);
-    let mut command = Command::new("node");
-    command.arg("tests/browser/page.mjs").args([
-        &url,
-        &format!("http://{}", service.address),
-        token,
-        SECRET,
-        &pictures,
-    ]);
-    command.env("STEP", step).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
-    let output = command.output().await.expect("node can be started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    let (page, webhook) = (format!("http://{}/", service.api_address), format!("http://{}", service.address));
+    let mut browsing = Browsing::start("page", (&page, &webhook), token, &[("STEP", step)]);
+    assert_eq!(browsing.asked().await, None);
 }
 
 #[test(flavor = "multi_thread")]
@@ -140,9 +175,9 @@ async fn the_types_that_the_scripts_of_the_page_state_are_right() {
 
 #[test]
 fn each_text_of_the_page_is_there_in_three_languages_with_the_same_values_in_it() {
-    let page = root().join("src/http/dashboard/page");
+    let all = std::fs::read_to_string(root().join("src/http/dashboard/page/texts.js")).expect("it is there");
     let texts = LANGUAGES.map(|language| {
-        let text = std::fs::read_to_string(page.join(format!("{language}.js"))).expect("it is there");
+        let text = all.split("export const ").find(|part| part.starts_with(language)).expect("it is there");
         // The quoted texts alternate between a key and its text, which have no quote in them.
         let quoted: Vec<String> = text.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
         quoted.chunks_exact(2).map(|pair| (pair[0].clone(), values(&pair[1]))).collect::<Vec<_>>()

@@ -1,0 +1,95 @@
+// The browser of the tests of the page: node FILE.mjs URL WEBHOOK TOKEN SECRET PICTURES
+// The test that starts a file has delivered messages; the steps deliver further ones, and fail by the exit code.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const [url, webhook, token, secret, pictures] = process.argv.slice(2);
+const place = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../target/browser-tests/');
+const { chromium } = await import(pathToFileURL(path.join(place, 'node_modules/playwright-core/index.mjs')).href);
+const axe = createRequire(path.join(place, 'x.js')).resolve('axe-core/axe.min.js');
+const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
+/** The host name of a proxy, which is on this machine. */
+const host = new URL(url).hostname;
+export const VIEWS = ['', 'waiting', 'search', 'gallery', 'numbers', 'health', 'exports'];
+export const LONG = `${url}#/chat/7/573000000001%40c.us`;
+
+export async function deliver(fields) {
+  const body = JSON.stringify({ event_type: 'message_received', from_me: 0, type: 'text', is_group: 0, to: '573009998877@c.us', ...fields });
+  const signature = createHmac('sha256', secret).update(body).digest('hex');
+  const answer = await fetch(`${webhook}/webhook/7`, { method: 'POST', body, headers: { 'X-Whapi-Signature': signature } });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+const browser = await chromium.launch({
+  executablePath: program,
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', '--enable-precise-memory-info',
+    `--host-resolver-rules=${host === '127.0.0.1' ? '' : `MAP ${host} 127.0.0.1, `}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
+});
+const wrong = [];
+
+/** Opens a window whose every complaint is a failure. */
+export async function context(options) {
+  const opened = await browser.newContext({ locale: 'es-CO', ignoreHTTPSErrors: host !== '127.0.0.1', ...options });
+  await opened.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  opened.on('page', (page) => {
+    page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
+    page.on('dialog', (dialog) => wrong.push(`dialog: ${dialog.message()}`));
+    page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || wrong.push(`foreign: ${request.url()}`));
+    page.on('console', (line) => /CSP|Content Security|Trusted/.test(line.text()) && wrong.push(line.text()));
+  });
+  return opened;
+}
+
+export async function logIn(page) {
+  await page.goto(url);
+  await page.fill('input[name=token]', token);
+  await page.click('button.primary');
+  await page.waitForSelector('a.chat');
+}
+
+export async function violations(page, what) {
+  await page.waitForFunction(() => !document.querySelector('.loading'));
+  // axe is run as a debugger would, past the policy of the page.
+  await page.evaluate(await readFile(axe, 'utf8'));
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  return found.violations.map((it) => `${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
+}
+
+export const keys = (page) => page.$$eval('.row', (rows) => rows.map((row) => row.getAttribute('data-key')));
+/** The numbers in the ids of the messages on the page. */
+export const numbers = async (page) => (await keys(page)).map((key) => Number(key.split(/\/[A-Z]/)[1]));
+export const isGapless = (list) => list.every((n, at) => at === 0 || n === list[at - 1] + 1);
+
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+/** Asks the test that started this to do something, and waits until it is done. */
+export async function ask(what) {
+  console.log(`ask: ${what}`);
+  const { value } = await answers.next();
+  assert.equal(value, 'done');
+}
+
+/** Runs the steps whose names contain the setting STEP, or all. */
+export async function run(steps) {
+  let failed = 0;
+  const chosen = Object.entries(steps).filter(([name]) => name.includes(process.env.STEP ?? ''));
+  assert.ok(chosen.length, 'there is such a step');
+  for (const [name, step] of chosen) {
+    try {
+      await step();
+      console.log(`ok: ${name}`);
+    } catch (error) {
+      failed++;
+      console.log(`FAILED: ${name}\n${error.stack}`);
+    }
+  }
+  await browser.close();
+  if (wrong.length) console.log(`FAILED: the browser complained\n${[...new Set(wrong)].slice(0, 20).join('\n')}`);
+  process.exit(failed || wrong.length ? 1 : 0);
+}
