@@ -13,8 +13,6 @@ const place = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../
 const { chromium } = await import(pathToFileURL(path.join(place, 'node_modules/playwright-core/index.mjs')).href);
 const axe = createRequire(path.join(place, 'x.js')).resolve('axe-core/axe.min.js');
 const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
-/** The host name of a proxy, which is on this machine. */
-const host = new URL(url).hostname;
 export const VIEWS = ['', 'waiting', 'search', 'gallery', 'numbers', 'health', 'exports'];
 export const LONG = `${url}#/chat/7/573000000001%40c.us`;
 
@@ -28,13 +26,13 @@ export async function deliver(fields) {
 const browser = await chromium.launch({
   executablePath: program,
   args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', '--enable-precise-memory-info',
-    `--host-resolver-rules=${host === '127.0.0.1' ? '' : `MAP ${host} 127.0.0.1, `}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
+    `--host-resolver-rules=${process.env.RESOLVE ? `${process.env.RESOLVE}, ` : ''}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
 });
 const wrong = [];
 
 /** Opens a window whose every complaint is a failure. */
 export async function context(options) {
-  const opened = await browser.newContext({ locale: 'es-CO', ignoreHTTPSErrors: host !== '127.0.0.1', ...options });
+  const opened = await browser.newContext({ locale: 'es-CO', ignoreHTTPSErrors: url.startsWith('https:'), ...options });
   await opened.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
   });
@@ -73,6 +71,39 @@ export async function ask(what) {
   console.log(`ask: ${what}`);
   const { value } = await answers.next();
   assert.equal(value, 'done');
+}
+
+/** Opens the page with an empty cache on a telephone that is four times slower, over a line of 1.6 Mbit/s and this latency. Returns
+ * when the first paint, the frame of the page and the list of conversations were there, in ms. @param {number} latency */
+export async function firstView(latency) {
+  const opened = await context({ viewport: { width: 360, height: 740 } });
+  await logIn(await opened.newPage());
+  const fresh = await context({ viewport: { width: 360, height: 740 } });
+  await fresh.addCookies(await opened.cookies());
+  await opened.close();
+  const page = await fresh.newPage();
+  const session = await fresh.newCDPSession(page);
+  await session.send('Network.enable');
+  await session.send('Network.emulateNetworkConditions', { offline: false, latency, downloadThroughput: 1.6e6 / 8, uploadThroughput: 750e3 / 8 });
+  await session.send('Emulation.setCPUThrottlingRate', { rate: 4 });
+  await page.addInitScript(() => {
+    globalThis.seen = {};
+    const look = () => {
+      for (const [name, selector] of [['shell', '.nav'], ['list', 'a.chat']]) {
+        if (!(name in globalThis.seen) && document.querySelector(selector)) globalThis.seen[name] = Math.round(performance.now());
+      }
+      if (!('list' in globalThis.seen)) requestAnimationFrame(look);
+    };
+    requestAnimationFrame(look);
+  });
+  await page.goto(url, { waitUntil: 'commit' });
+  await page.waitForFunction(() => 'list' in globalThis.seen);
+  const seen = await page.evaluate(() => ({ ...globalThis.seen, paint: Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime) }));
+  const resources = await page.evaluate(() => performance.getEntriesByType('resource').map((it) => `${Math.round(it.startTime)}–${Math.round(it.responseEnd)} ms, ${it.transferSize} bytes, ${it.nextHopProtocol}: ${it.name.split('/').pop()}`));
+  console.log(`figure: at ${latency} ms: first paint ${seen.paint} ms, shell ${seen.shell} ms, list ${seen.list} ms`);
+  if (process.env.VERBOSE) console.log(resources.join('\n'));
+  await fresh.close();
+  return seen;
 }
 
 /** Runs the steps whose names contain the setting STEP, or all. */

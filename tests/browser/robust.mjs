@@ -1,6 +1,6 @@
 // The page under load, over a slow line, and while the service is away.
 import assert from 'node:assert/strict';
-import { ask, context, deliver, isGapless, keys, logIn, LONG, numbers, run, url } from './common.mjs';
+import { ask, context, deliver, firstView, isGapless, keys, logIn, LONG, numbers, run, url } from './common.mjs';
 
 const DEEP = `${url}#/chat/7/573000000003%40c.us`;
 /** The number of messages of the deep conversation: one a minute from this day on. */
@@ -155,37 +155,8 @@ const steps = {
   async 'the first view over a slow line'() {
     // The bounds are twice those of the design, because the machine of a test is shared and the program is not optimised.
     for (const [latency, shell, list] of [[150, 1200, 2500], [400, 2000, 4000]]) {
-      const opened = await context({ viewport: { width: 360, height: 740 } });
-      const first = await opened.newPage();
-      await logIn(first);
-      await first.close();
-      // A new window has an empty cache, and the cookie of the other.
-      const fresh = await context({ viewport: { width: 360, height: 740 } });
-      await fresh.addCookies(await opened.cookies());
-      await opened.close();
-      const page = await fresh.newPage();
-      const session = await fresh.newCDPSession(page);
-      await session.send('Network.enable');
-      await session.send('Network.emulateNetworkConditions', { offline: false, latency, downloadThroughput: 1.6e6 / 8, uploadThroughput: 750e3 / 8 });
-      await session.send('Emulation.setCPUThrottlingRate', { rate: 4 });
-      await page.addInitScript(() => {
-        globalThis.seen = {};
-        const look = () => {
-          for (const [name, selector] of [['shell', '.nav'], ['list', 'a.chat']]) {
-            if (!(name in globalThis.seen) && document.querySelector(selector)) globalThis.seen[name] = Math.round(performance.now());
-          }
-          if (!('list' in globalThis.seen)) requestAnimationFrame(look);
-        };
-        requestAnimationFrame(look);
-      });
-      await page.goto(url, { waitUntil: 'commit' });
-      await page.waitForFunction(() => 'list' in globalThis.seen);
-      const seen = await page.evaluate(() => ({ ...globalThis.seen, paint: Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime) }));
-      const requests = await page.evaluate(() => performance.getEntriesByType('resource').map((it) => `${Math.round(it.startTime)}–${Math.round(it.responseEnd)} ${it.name.split('/').pop().slice(0, 30)} ${it.transferSize}`));
-      console.log(`figure: at ${latency} ms: first paint ${seen.paint} ms, shell ${seen.shell} ms, list ${seen.list} ms`);
-      if (process.env.VERBOSE) console.log(requests.join('\n'));
+      const seen = await firstView(latency);
       assert.ok(seen.shell <= 2 * shell && seen.list <= 2 * list, JSON.stringify(seen));
-      await fresh.close();
     }
   },
 };

@@ -1,12 +1,11 @@
 //! The page at `/` in a real browser. The steps are in tests/browser/.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 
+use crate::support::clients::steps::Browsing;
 use crate::support::database::tokens::token;
 use crate::support::database::world::{World, on_both};
 use crate::support::events::{SECRET, received, sent};
@@ -14,7 +13,6 @@ use crate::support::program::service::Service;
 
 mod robust;
 
-const PICTURES: &str = "BUZON_TEST_PICTURES";
 const LANGUAGES: [&str; 3] = ["es", "en", "pt"];
 /// The messages of the long conversation, many more than the page holds at a time.
 const LONG: usize = 900;
@@ -87,48 +85,6 @@ async fn fill(service: &Service) {
     let foreign = json!({ "chat_id": "573000000008@c.us", "from": "573000000008@c.us", "body": "hola de otra línea" });
     deliver(service, "8", received("F1", foreign)).await;
     deliver(service, "8", b"{\"event_type\":\"message_received\"}".to_vec()).await;
-}
-
-/// A run of steps in the browser. The steps ask on their standard output for what only the test can do.
-struct Browsing {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    said: String,
-}
-
-impl Browsing {
-    /// Starts a file of steps against a page, with the address of the webhook and settings of the steps.
-    fn start(file: &str, (page, webhook): (&str, &str), token: &str, settings: &[(&str, &str)]) -> Self {
-        let pictures = std::env::var(PICTURES).unwrap_or_default();
-        let mut command = Command::new("node");
-        command.arg(format!("tests/browser/{file}.mjs")).args([page, webhook, token, SECRET, &pictures]);
-        command.envs(settings.iter().copied()).current_dir(root()).kill_on_drop(true);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("node can be started");
-        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, lines, said: String::new() }
-    }
-
-    /// Returns what the steps ask for next; `None` if they have ended, all of them well.
-    async fn asked(&mut self) -> Option<String> {
-        while let Some(line) = self.lines.next_line().await.expect("it is text") {
-            if let Some(wish) = line.strip_prefix("ask: ") {
-                return Some(wish.to_owned());
-            }
-            println!("{line}");
-            self.said.push_str(&line);
-            self.said.push('\n');
-        }
-        let status = self.child.wait().await.expect("it ends");
-        assert!(status.success(), "{}", self.said);
-        None
-    }
-
-    async fn done(&mut self) {
-        let input = self.child.stdin.as_mut().expect("it is piped");
-        input.write_all(b"done\n").await.expect("the steps read");
-        input.flush().await.expect("the steps read");
-    }
 }
 
 /// Runs the steps of the page whose names contain `step`, or all.
