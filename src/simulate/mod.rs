@@ -7,6 +7,7 @@ mod drive;
 mod files;
 mod hours;
 mod people;
+mod picture;
 mod seeded_rng;
 mod sender;
 mod tally;

@@ -106,10 +106,11 @@ export async function firstView(latency) {
   return seen;
 }
 
-/** Runs the steps whose names contain the setting STEP, or all. */
+/** Runs the steps whose names contain the setting STEP, all but those if it begins with `!`, or all. */
 export async function run(steps) {
   let failed = 0;
-  const chosen = Object.entries(steps).filter(([name]) => name.includes(process.env.STEP ?? ''));
+  const wanted = process.env.STEP ?? '';
+  const chosen = Object.entries(steps).filter(([name]) => (wanted.startsWith('!') ? !name.includes(wanted.slice(1)) : name.includes(wanted)));
   assert.ok(chosen.length, 'there is such a step');
   for (const [name, step] of chosen) {
     try {

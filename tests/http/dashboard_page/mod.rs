@@ -7,10 +7,11 @@ use tokio::process::Command;
 
 use crate::support::clients::steps::Browsing;
 use crate::support::database::tokens::token;
-use crate::support::database::world::{World, on_both};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received, sent};
 use crate::support::program::service::Service;
 
+mod pictures;
 mod robust;
 
 const LANGUAGES: [&str; 3] = ["es", "en", "pt"];
@@ -99,10 +100,19 @@ async fn a_person_reads_everything_in_a_browser() {
     on_both(async |world: World| {
         let service = Service::start(&world).await;
         fill(&service).await;
-        browse(&service, &service.token(), "").await;
+        browse(&service, &service.token(), "!every view").await;
         service.stop().await;
     })
     .await;
+}
+
+#[test(flavor = "multi_thread")]
+async fn every_view_is_accessible_and_fits_any_screen() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    fill(&service).await;
+    browse(&service, &service.token(), "every view").await;
+    service.stop().await;
 }
 
 #[test(flavor = "multi_thread")]

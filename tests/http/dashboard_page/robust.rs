@@ -2,7 +2,6 @@
 //! that of a shop after years.
 
 use super::*;
-use crate::support::database::world::Backend;
 use crate::support::program::process::Buzon;
 
 const TOKEN: &str = "0123456789abcdef-token-of-the-owner";

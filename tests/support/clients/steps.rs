@@ -19,7 +19,8 @@ pub struct Browsing {
 impl Browsing {
     /// Starts a file of steps against a page, with the address of the webhook and settings of the steps.
     pub fn start(file: &str, (page, webhook): (&str, &str), token: &str, settings: &[(&str, &str)]) -> Self {
-        let pictures = std::env::var(PICTURES).unwrap_or_default();
+        let chosen = settings.iter().find(|(name, _)| *name == PICTURES).map(|(_, folder)| (*folder).to_owned());
+        let pictures = chosen.or_else(|| std::env::var(PICTURES).ok()).unwrap_or_default();
         let mut command = Command::new("node");
         command.arg(format!("tests/browser/{file}.mjs")).args([page, webhook, token, SECRET, &pictures]);
         command.envs(settings.iter().copied()).current_dir(env!("CARGO_MANIFEST_DIR")).kill_on_drop(true);

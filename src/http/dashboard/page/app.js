@@ -75,7 +75,7 @@ function Settings() {
   return html`<div class="settings">
     <button class="tab" aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /><span>${t('settings')}</span></button>
     ${open && html`<div class="menu card" role="group" aria-label=${t('settings')}>
-      ${me.value && me.value.can_export && html`<a class="button" href="#/exports" onClick=${() => setOpen(false)}>${t('exports')}</a>`}
+      ${me.value && me.value.can_export && html`<a class="button export" href="#/exports" onClick=${() => setOpen(false)}>${t('exports')}</a>`}
       <label>${t('language')}<select value=${language.value} onChange=${(/** @type {any} */ event) => setLanguage(event.target.value)}>${Object.entries(NAMES).map(([it, name]) => html`<option value=${it} lang=${it}>${name}</option>`)}</select></label>
       <label>${t('theme')}<select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}>${['auto', 'light', 'dark'].map((it) => html`<option value=${it}>${t(`theme.${it}`)}</option>`)}</select></label>
       <label class="check"><input type="checkbox" checked=${shortcuts.value} onChange=${(/** @type {any} */ event) => setShortcuts(event.target.checked)} />${t('shortcuts')}</label>
