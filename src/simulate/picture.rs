@@ -3,7 +3,7 @@
 use super::seeded_rng::SeededRng;
 
 /// The number of squares on each side of a picture, which have 8 by 8 pixels.
-const SQUARES: u8 = 40;
+const SQUARES: u8 = 80;
 const PIXELS: [u8; 2] = (SQUARES as u16 * 8).to_be_bytes();
 /// The quantisation of every coefficient. With it, the first one of a square is its level less 128.
 const STEP: u8 = 8;
@@ -55,9 +55,9 @@ impl BitWriter {
 /// Returns a picture with a disc before a ground whose colours change from corner to corner.
 pub(super) fn jpeg(rng: &mut SeededRng) -> Vec<u8> {
     let mut level = |from: u64, range: u64| (from + rng.below(range)) as f64;
-    let corners = [level(30, 60), level(150, 70)].map(|light| [light, level(70, 120), level(70, 120)]);
-    let disc = [level(190, 50), level(60, 140), level(60, 140)];
-    let (centre, radius) = ([level(12, 16), level(12, 16)], level(5, 9));
+    let corners = [level(30, 60), level(150, 70)].map(|light| [light, level(104, 48), level(104, 48)]);
+    let disc = [level(190, 50), level(100, 56), level(100, 56)];
+    let (centre, radius) = ([level(24, 32), level(24, 32)], level(10, 18));
     let mut bits = BitWriter::default();
     let mut before = [0; 3];
     for y in 0..SQUARES {

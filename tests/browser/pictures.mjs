@@ -26,6 +26,7 @@ const documents = {
     for (const [name, viewport, place] of [['dashboard', { width: 1100, height: 640 }, CHAT], ['dashboard-phone', { width: 360, height: 640 }, `${url}#/`]]) {
       const { opened, page } = await at(place, { viewport, deviceScaleFactor: name === 'dashboard' ? 1 : 2 });
       await page.waitForSelector(place === CHAT ? '.bubble' : 'a.chat');
+      await page.mouse.move(0, 0);
       await drawn(page);
       const picture = await page.screenshot({ path: `${pictures}/${name}.png` });
       assert.ok(picture.length > 20_000);

@@ -5,7 +5,7 @@ use crate::support::program::process::{Buzon, run};
 
 const TOKEN: &str = "0123456789abcdef-token-of-the-owner";
 /// A conversation of the simulator's first instance.
-const CHAT: &str = "sim-1/573000000000%40c.us";
+const CHAT: &str = "sim-1/573000000030%40c.us";
 const PICTURES: [(&str, [u32; 2]); 2] = [("dashboard.png", [1100, 640]), ("dashboard-phone.png", [720, 1280])];
 
 /// Returns the width and the height of a PNG, which follow its signature and the head of its first part.
