@@ -14,7 +14,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::backup::BackupPlace;
+use crate::backup::{BackupPlace, BackupWatch};
 use crate::blob::Blobs;
 use crate::config::Config;
 use crate::config::data_dir;
@@ -128,7 +128,14 @@ impl Application {
         let proxies = &config.trusted_proxies;
         let failures = Arc::new(AuthFailureLimiter::new(proxies.clone()));
         let owner = token.expose_secret();
-        let access = Arc::new(Access::new(handle.clone(), clock.clone(), owner, tickets, failures.clone()));
+        let access = Arc::new(Access::new(
+            handle.clone(),
+            clock.clone(),
+            owner,
+            tickets,
+            failures.clone(),
+            config.public_url.clone(),
+        ));
         let process_id = hex::encode(random::bytes::<PROCESS_ID_BYTES>()?);
         let identity = Identity::new(process_id, owner, handle.clone(), proxies.clone());
         let streams = Arc::new(Streams::new(handle.clone(), access.clone(), pace, first.clone()));
@@ -175,7 +182,7 @@ impl Application {
                 cors_origins: config.cors_origins.clone(),
                 streams: streams.clone(),
                 configured_instances: config.instances.clone(),
-                public_url: config.public_url.clone(),
+                backups: BackupWatch::new(config.backup_to.clone(), config.media.s3.clone(), clock.clone()),
                 dashboard: config.dashboard,
                 scrape,
             })),

@@ -40,6 +40,11 @@ impl BackupName {
         (Self::at(time).0 == text).then_some(time)
     }
 
+    /// Returns the time at which the backup began.
+    pub fn begun_at(&self) -> Timestamp {
+        Self::time(&self.0).expect("a name is a time")
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! DEST/2026-11-28T21-51-00.123Z/database.sqlite   or database.pgdump
 //! DEST/2026-11-28T21-51-00.123Z/manifest.json     written last: a backup without it is incomplete
+//! DEST/checks/last.json                           the result of the last `buzon backup verify`
 //! DEST/erasures/erasures.json                     who was erased, as keyed hashes, so that a restore does not bring them back
 //! DEST/media/9f/9f86d0…                           the files of all backups, each once, under its SHA-256
 //! DEST/media/buzon-database                       the marker of the database that the backups are of
@@ -20,12 +21,14 @@ mod place;
 mod restore;
 mod transfer;
 mod verify;
+mod watch;
 
 pub use create::{BackupOrder, CreatedBackup, create};
 pub use manifest::{BackupName, FileFlaw, FlawedFile, Manifest};
 pub use place::{BackupPlace, BackupState, FileStore, FoundBackup};
 pub use restore::{RestoreOrder, RestoredBackup, restore};
 pub use verify::{VerifiedBackup, verify};
+pub use watch::{BackupCheck, BackupWatch, LatestBackup, WatchedPlace};
 
 /// A step of the work.
 #[derive(Clone, Copy, Debug)]

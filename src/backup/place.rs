@@ -98,15 +98,20 @@ impl BackupPlace {
 
     /// Returns all backups, the oldest first.
     pub async fn list(&self) -> Result<Vec<FoundBackup>, BackupError> {
-        let groups = self.store.groups().await.map_err(|error| self.error(error))?;
-        let mut names: Vec<BackupName> = groups.iter().filter_map(|group| BackupName::parse(group)).collect();
-        names.sort();
         let mut all = Vec::new();
-        for name in names {
+        for name in self.names().await? {
             let state = self.state(&name).await?;
             all.push(FoundBackup { name, state });
         }
         Ok(all)
+    }
+
+    /// Returns the names of all backups, the oldest first.
+    pub(super) async fn names(&self) -> Result<Vec<BackupName>, BackupError> {
+        let groups = self.store.groups().await.map_err(|error| self.error(error))?;
+        let mut names: Vec<BackupName> = groups.iter().filter_map(|group| BackupName::parse(group)).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Returns the backup of this name, or without a name the latest complete one.
@@ -133,7 +138,7 @@ impl BackupPlace {
         }
     }
 
-    async fn state(&self, name: &BackupName) -> Result<BackupState, BackupError> {
+    pub(super) async fn state(&self, name: &BackupName) -> Result<BackupState, BackupError> {
         let mut text = Vec::new();
         let read = async {
             let mut chunks = self.store.read(name.as_str(), MANIFEST).await?;

@@ -254,6 +254,9 @@ async fn verify(config: &Config, from: &BlobLocation, name: Option<&str>) -> any
     let verified = backup::verify(&place, name, &std::env::temp_dir(), &|step| show(&bar, step)).await?;
     bar.finish_and_clear();
     let VerifiedBackup { name, manifest, problems } = verified;
+    if let Err(error) = place.note_check(&name, SystemClock.now(), problems.len()).await {
+        terminal::tell(&format!("buzon: warning: the result is not kept for the page at /: {error}"));
+    }
     let mut out = terminal::stdout();
     for problem in &problems {
         writeln!(out, "{problem}")?;

@@ -10,10 +10,10 @@ use indicatif::ProgressBar;
 
 use super::sql::{AnswerWriter, TextTable};
 use super::{CommonArgs, WrongUse, block_on, progress_bar};
-use crate::config::exposure::{self, Exposure};
-use crate::config::{Config, data_dir};
-use crate::copy::summary::TableSummary;
-use crate::copy::{ComparedTable, RelocationOrder, RelocationOutcome, RelocationStep, copy};
+use buzon::config::exposure::{self, Exposure};
+use buzon::config::{Config, data_dir};
+use buzon::copy::summary::TableSummary;
+use buzon::copy::{ComparedTable, RelocationOrder, RelocationOutcome, RelocationStep, copy};
 use platform::clock::SystemClock;
 use platform::terminal;
 use store::{ColumnValue, Database, RebuildStage, Retirement, Value};

@@ -7,7 +7,6 @@ use actix_web::http::header::{CACHE_CONTROL, VARY, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource, Route, guard};
-use url::Url;
 
 pub mod api;
 pub mod auth;
@@ -25,7 +24,9 @@ pub mod webhook;
 
 use api::credentials::{session, tickets};
 use api::time::LocalTime;
-use api::{acks, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics};
+use api::{
+    acks, backups, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
+};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;
@@ -35,6 +36,7 @@ use store_handle::StoreHandle;
 use stream::streams::Streams;
 use webhook::identity;
 
+use crate::backup::BackupWatch;
 use crate::config::ConfiguredInstance;
 use crate::export::jobs::ExportJobs;
 use platform::meters::Meters;
@@ -67,8 +69,7 @@ pub struct ApiState {
     pub cors_origins: Vec<String>,
     pub streams: Arc<Streams>,
     pub configured_instances: Vec<ConfiguredInstance>,
-    /// The public address, from which the page can be reached.
-    pub public_url: Option<Url>,
+    pub backups: BackupWatch,
     /// True if the page is served at `/`.
     pub dashboard: bool,
     pub scrape: scrape::Scrape,
@@ -106,14 +107,14 @@ pub fn routes(config: &mut ServiceConfig, state: &AppState) {
 /// Adds the page, which other clients than browsers are shown as text, and its files.
 fn dashboard_routes(config: &mut ServiceConfig, text: &'static LandingPage) {
     let show = move |request: HttpRequest| async move {
-        if dashboard::is_for_browser(&request) { dashboard::page() } else { text.respond(&request) }
+        if dashboard::is_for_browser(&request) { dashboard::page(&request) } else { text.respond(&request) }
     };
     config.service(web::resource("/").route(read().to(show)).default_service(web::to(not_found)));
     let assets = web::resource("/assets/{build}/{file}").route(read().to(dashboard::asset));
-    config.service(assets.wrap(Compress::default()).wrap(DefaultHeaders::new().add((VARY, "Accept-Encoding"))));
+    config.service(assets);
 }
 
-/// Adds the routes of the read API. Those of files and of the stream accept tickets.
+/// Adds the routes of the read API. Those of files and of the stream accept tickets, and the page orders exports.
 fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
     config.app_data(Data::from(api.clone()));
     config.service(landing_page(&["/api/v1", "/api/v1/"], &landing::API));
@@ -134,7 +135,13 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(
             reading("/messages/{instance_id}/{id}/media").route(read().to(media_files::of_message)).wrap(by_ticket()),
         )
-        .service(reading("/exports/{id}/file").route(read().to(exports::file)).wrap(by_ticket()));
+        .service(reading("/exports/{id}/file").route(read().to(exports::file)).wrap(by_ticket()))
+        .service(
+            reading_and_posting("/exports")
+                .route(web::post().to(exports::start))
+                .route(read().to(exports::list))
+                .wrap(from_fn(access::by_token_or_own_page)),
+        );
     // JSON is compressed. The bytes of files and streams are sent unchanged, and at once.
     let json = web::scope("")
         .wrap(Compress::default())
@@ -149,6 +156,7 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/reactions").route(read().to(reactions::list)))
         .service(reading("/events").route(read().to(events::list)))
         .service(reading("/events/{instance_id}/{id}").route(read().to(events::one)))
+        .service(reading("/backups").route(read().to(backups::list)))
         .service(reading("/forwards").route(read().to(forwards::list)))
         .service(reading("/instances").route(read().to(instances::list)))
         .service(reading("/stats/messages").route(read().to(statistics::messages)))
@@ -156,7 +164,6 @@ fn api_routes(config: &mut ServiceConfig, api: &Arc<ApiState>) {
         .service(reading("/stats/responses").route(read().to(statistics::responses)))
         .service(reading("/stats/hours").route(read().to(statistics::hours)))
         .service(reading("/media").route(read().to(media::list)))
-        .service(reading_and_posting("/exports").route(web::post().to(exports::start)).route(read().to(exports::list)))
         .service(reading("/exports/{id}").route(read().to(exports::one)))
         .service(posting("/tickets").route(web::post().to(tickets::issue)));
     config.service(scope.service(json.default_service(web::to(not_found))));

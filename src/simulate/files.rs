@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use url::Url;
 
+use super::picture;
 use super::seeded_rng::SeededRng;
 
 /// The folder of files at the gateway, as in its guide.
@@ -24,9 +25,9 @@ const HEAD: u64 = 8 * 1024;
 const WAIT: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 64;
 
-/// The first bytes of each kind of file, by file extension.
+/// The first bytes of each kind of file, by file extension. Those of a picture are all that a browser reads of it.
 const KINDS: [(&str, &[u8]); 3] = [
-    ("jpg", b"\xFF\xD8\xFF\xE0\x00\x10JFIF\x00\x01\x01\x00"),
+    ("jpg", b""),
     (
         "ogg",
         b"OggS\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x13OpusHead",
@@ -133,5 +134,7 @@ fn file(path: &str) -> Option<(&'static str, Vec<u8>)> {
     let mut rng = SeededRng::new(number);
     let length = SMALLEST + rng.below(LARGEST - SMALLEST);
     let noise = std::iter::repeat_with(|| rng.next_u64().to_le_bytes()).flatten();
-    Some((content_type, magic.iter().copied().chain(noise).take(length as usize).collect()))
+    let shown = if ending == "jpg" { picture::jpeg(&mut SeededRng::new(number)) } else { vec![] };
+    let beginning = magic.iter().copied().chain(shown);
+    Some((content_type, beginning.chain(noise).take(length as usize).collect()))
 }

@@ -20,6 +20,7 @@ mod refusals;
 mod restore_killed;
 mod retention;
 mod round_trip;
+mod watched;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 

@@ -1,65 +1,7 @@
-// The page in a real browser: node page.mjs URL WEBHOOK TOKEN SECRET PICTURES
-// The test that starts this has delivered the messages; this one delivers further ones, and fails by its exit code.
+// The page in a real browser: its views, and what somebody does with them.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { createRequire } from 'node:module';
-import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-
-const [url, webhook, token, secret, pictures] = process.argv.slice(2);
-const place = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../target/browser-tests/');
-const { chromium } = await import(pathToFileURL(path.join(place, 'node_modules/playwright-core/index.mjs')).href);
-const axe = createRequire(path.join(place, 'x.js')).resolve('axe-core/axe.min.js');
-const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const VIEWS = ['', 'waiting', 'search', 'gallery', 'numbers', 'health'];
-const LONG = `${url}#/chat/7/573000000001%40c.us`;
-
-async function deliver(fields) {
-  const body = JSON.stringify({ event_type: 'message_received', from_me: 0, type: 'text', is_group: 0, to: '573009998877@c.us', ...fields });
-  const signature = createHmac('sha256', secret).update(body).digest('hex');
-  const answer = await fetch(`${webhook}/webhook/7`, { method: 'POST', body, headers: { 'X-Whapi-Signature': signature } });
-  assert.equal(answer.status, 200, await answer.text());
-}
-
-const browser = await chromium.launch({
-  executablePath: program,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
-});
-const wrong = [];
-
-/** Opens a window whose every complaint is a failure. */
-async function context(options) {
-  const opened = await browser.newContext({ locale: 'es-CO', ...options });
-  await opened.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`));
-  });
-  opened.on('page', (page) => {
-    page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
-    page.on('dialog', (dialog) => wrong.push(`dialog: ${dialog.message()}`));
-    page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || wrong.push(`foreign: ${request.url()}`));
-    page.on('console', (line) => /CSP|Content Security|Trusted/.test(line.text()) && wrong.push(line.text()));
-  });
-  return opened;
-}
-
-async function logIn(page) {
-  await page.goto(url);
-  await page.fill('input[name=token]', token);
-  await page.click('button.primary');
-  await page.waitForSelector('a.chat');
-}
-
-async function violations(page, what) {
-  await page.waitForFunction(() => !document.querySelector('.loading'));
-  // axe is run as a debugger would, past the policy of the page.
-  await page.evaluate(await (await import('node:fs/promises')).readFile(axe, 'utf8'));
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  return found.violations.map((it) => `${what}: ${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
-}
-
-const keys = (page) => page.$$eval('.row', (rows) => rows.map((row) => row.getAttribute('data-key')));
-const numbers = async (page) => (await keys(page)).map((key) => Number(key.split('/L')[1]));
-const isGapless = (list) => list.every((n, at) => at === 0 || n === list[at - 1] + 1);
+import { readFile } from 'node:fs/promises';
+import { context, deliver, isGapless, keys, logIn, LONG, numbers, pictures, run, token, url, VIEWS, violations } from './common.mjs';
 
 const steps = {
   async 'a wrong token is refused in words, and the right one is asked for once'() {
@@ -234,6 +176,44 @@ const steps = {
     assert.deepEqual(await opened.cookies(), []);
     await opened.close();
   },
+
+  async 'an export is begun, waited for and saved, of everything and of one conversation'() {
+    const opened = await context({ viewport: { width: 1440, height: 900 } });
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.getByRole('link', { name: 'Exportar' }).click();
+    await page.getByLabel('Formato').selectOption('ndjson');
+    const save = async () => {
+      await page.getByRole('button', { name: 'Exportar' }).click();
+      const [download] = await Promise.all([page.waitForEvent('download'), page.locator('a.file').click()]);
+      const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+      return [download.suggestedFilename(), lines.map((line) => JSON.parse(line))];
+    };
+    const [name, all] = await save();
+    assert.equal(name, 'messages.ndjson');
+    assert.ok(all.length > 900 && new Set(all.map((it) => it.chat_id)).size > 3, `${all.length}`);
+    await page.goto(`${url}#/chat/7/573000000666%40c.us`);
+    await page.getByRole('link', { name: 'Exportar' }).last().click();
+    await page.getByText('Exportar de todas').waitFor();
+    await page.getByLabel('Formato').selectOption('ndjson');
+    await page.getByText(/^1 fila|^\d+ filas/).waitFor();
+    const known = await page.locator('a.file').getAttribute('href');
+    await page.getByRole('button', { name: 'Exportar' }).click();
+    await page.waitForFunction((old) => document.querySelector('a.file') && document.querySelector('a.file').getAttribute('href') !== old, known);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.locator('a.file').click()]);
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual([...new Set(lines.map((it) => it.chat_id))], ['573000000666@c.us']);
+    await opened.close();
+  },
+
+  async 'the owner is told what to do about backups'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await logIn(page);
+    await page.goto(`${url}#/health`);
+    await page.getByText('buzon backup /mnt/backup/buzon --keep 14').waitFor();
+    await opened.close();
+  },
 };
 
 const scoped = {
@@ -250,8 +230,9 @@ const scoped = {
       }
       await page.waitForFunction(() => !document.querySelector('.loading'));
       const shown = await page.evaluate(() => document.body.innerText);
-      assert.ok(!/573000000008|x\.example\/8|api-token|buzon doctor/.test(shown), `${view}: ${shown}`);
+      assert.ok(!/573000000008|x\.example\/8|api-token|buzon doctor|backup|Formato/.test(shown), `${view}: ${shown}`);
     }
+    assert.equal(await page.getByRole('link', { name: 'Exportar' }).count(), 0);
     await page.goto(`${url}#/chat/8/573000000008%40c.us`);
     await page.locator('.edge').waitFor();
     assert.equal(await page.locator('.bubble').count(), 0);
@@ -261,18 +242,4 @@ const scoped = {
   },
 };
 
-let failed = 0;
-const chosen = process.env.STEP ? Object.entries({ ...steps, ...scoped }).filter(([name]) => name.includes(process.env.STEP)) : Object.entries(steps);
-assert.ok(chosen.length, 'there is such a step');
-for (const [name, step] of chosen) {
-  try {
-    await step();
-    console.log(`ok: ${name}`);
-  } catch (error) {
-    failed++;
-    console.log(`FAILED: ${name}\n${error.stack}`);
-  }
-}
-await browser.close();
-if (wrong.length) console.log(`FAILED: the browser complained\n${[...new Set(wrong)].slice(0, 20).join('\n')}`);
-process.exit(failed || wrong.length ? 1 : 0);
+await run(process.env.STEP === 'scoped' ? scoped : steps);

@@ -18,7 +18,7 @@ async fn each_instances_events_arrive_in_its_cell() {
         let cells = [World::empty(Backend::Sqlite).await, World::empty(Backend::Sqlite).await];
         let services = [Buzon::serve(&cells[0], &SETTINGS).await, Buzon::serve(&cells[1], &SETTINGS).await];
         let [a, b] = [services[0].address, services[1].address];
-        let upstreams = Upstreams { webhook: a, api: services[0].api_address, cell_b: Some(b) };
+        let upstreams = Upstreams { webhook: a, api: services[0].api_address, cell_b: Some(b), open: false };
         let front = RunningProxy::start(proxy, upstreams).await;
         for path in ["", "/", "/123", "/123/", "/124", "/124/", "/125", "/1245", "/a%2F124"] {
             let post = front.post(&format!("/webhook{path}"), received(&format!("of {path}"), json!({})));

@@ -3,6 +3,7 @@
 mod cells;
 mod containers;
 mod inicio_guide;
+mod page;
 mod proxies;
 mod reverse_proxy;
 mod unit;

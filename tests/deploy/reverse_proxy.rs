@@ -35,11 +35,13 @@ pub struct Upstreams {
     pub api: SocketAddr,
     /// The webhook of a second cell, which has the instances that the documentation names.
     pub cell_b: Option<SocketAddr>,
+    /// True for the variant in which everybody may open the page and use the read API, as the files explain.
+    pub open: bool,
 }
 
 impl Upstreams {
     pub fn of(webhook: SocketAddr, api: SocketAddr) -> Self {
-        Self { webhook, api, cell_b: None }
+        Self { webhook, api, cell_b: None, open: false }
     }
 }
 
@@ -91,6 +93,11 @@ impl RunningProxy {
         })
         .await;
         (!ended).then_some(front)
+    }
+
+    /// Returns the port with TLS on this machine.
+    pub fn port(&self) -> u16 {
+        self.https
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -172,7 +179,10 @@ fn documented(language: &str, beginning: &str) -> String {
 
 /// Returns nginx's file, or that for two cells.
 fn nginx_site(upstreams: Upstreams) -> String {
-    let shipped = text("deploy/nginx.conf");
+    let mut shipped = text("deploy/nginx.conf");
+    if upstreams.open {
+        shipped = changed(shipped, &[("    default 0;\n", "    default 1;\n")]);
+    }
     let Some(cell_b) = upstreams.cell_b else { return shipped };
     let cells = documented("nginx", "upstream buzon_cell_a").replace("127.0.0.1:8090", &cell_b.to_string());
     let replaced = "upstream buzon_webhook {\n    server 127.0.0.1:8080;\n    keepalive 32;\n}\n";
@@ -181,7 +191,11 @@ fn nginx_site(upstreams: Upstreams) -> String {
 
 /// Returns Caddy's file, or that for two cells.
 fn caddy_site(upstreams: Upstreams) -> String {
-    let shipped = text("deploy/Caddyfile");
+    let mut shipped = text("deploy/Caddyfile");
+    if upstreams.open {
+        let own = "remote_ip 127.0.0.1 ::1 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7";
+        shipped = changed(shipped, &[(own, "remote_ip 0.0.0.0/0 ::/0")]);
+    }
     let Some(cell_b) = upstreams.cell_b else { return shipped };
     let cells = documented("caddyfile", "map").replace("127.0.0.1:8090", &cell_b.to_string());
     let cells = cells.replace("127.0.0.1:8080", &upstreams.webhook.to_string());

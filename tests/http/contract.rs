@@ -148,7 +148,7 @@ fn no_optional_parameter_is_filled_in_on_the_documentation_page() {
 /// Opens the page in a real browser, with a script that presses the button, against a server that records the
 /// requests.
 #[test(flavor = "multi_thread")]
-async fn execute_on_the_documentation_page_requests_the_whole_list() {
+async fn execute_on_the_documentation_page_requests_the_whole_list_without_a_cookie() {
     // The script tries again and again, because the page is not ready at first.
     const PRESS: &str = "<script>setInterval(() => document.querySelector('.execute')?.click(), 100);</script>";
     let world = World::new(Backend::Sqlite).await;
@@ -163,7 +163,9 @@ async fn execute_on_the_documentation_page_requests_the_whole_list() {
         stand_in.reply(&path, Reply::with_headers(&kind, &part.bytes().await.expect("the body arrives")));
     }
     let page = format!("{index}{PRESS}");
-    stand_in.reply("/docs/", Reply::with_headers("Content-Type: text/html; charset=utf-8\r\n", page.as_bytes()));
+    let headers =
+        "Content-Type: text/html; charset=utf-8\r\nSet-Cookie: session=1; Path=/; HttpOnly; SameSite=Strict\r\n";
+    stand_in.reply("/docs/", Reply::with_headers(headers, page.as_bytes()));
     let list = Reply::with_headers("Content-Type: application/json\r\n", br#"{"data":["all of them"]}"#);
     stand_in.reply("/api/v1/messages", list);
     // On a busy machine the browser may stop before the page is ready.
@@ -172,6 +174,12 @@ async fn execute_on_the_documentation_page_requests_the_whole_list() {
         shown.expect("the browser shows the page").contains("all of them")
     })
     .await;
+    // The cookie of a session is sent for the parts of the page, and for no question that somebody tries out.
+    let with_cookie = |beginning: &str| {
+        let heads = stand_in.requests().into_iter().filter(|head| head.starts_with(&format!("GET {beginning}")));
+        heads.filter(|head| head.to_ascii_lowercase().contains("\ncookie: session=1")).count()
+    };
+    assert!(with_cookie("/docs/swagger") > 0 && with_cookie("/api/") == 0, "{:?}", stand_in.requests());
     let asked = stand_in.requests().into_iter().filter_map(|head| Some(head.split(' ').nth(1)?.to_owned()));
     let asked: Vec<String> = asked.filter(|target| target.starts_with("/api/")).collect();
     assert!(asked.iter().all(|target| target == "/api/v1/messages"), "{asked:?}");

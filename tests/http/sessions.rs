@@ -6,15 +6,16 @@ use reqwest::header::{COOKIE, ORIGIN};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::client;
-use crate::support::database::tokens::{revoke, token};
+use crate::support::database::tokens::{exporting, revoke, token};
 use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received};
 use crate::support::program::process::run;
 use crate::support::program::service::{Answer, Service, answer};
+use crate::support::{client, eventually};
 
 const SESSION: &str = "/api/v1/session";
 const CHATS: &str = "/api/v1/chats";
+const EXPORTS: &str = "/api/v1/exports";
 
 fn origin(service: &Service) -> String {
     format!("http://{}", service.api_address)
@@ -122,6 +123,61 @@ async fn a_cookie_is_good_for_reading_alone_and_rescues_no_wrong_token() {
     let own = service.get(CHATS).header(COOKIE, &cookie).header("Sec-Fetch-Site", "same-origin");
     assert_eq!(answer(own).await.status, 200);
     assert_eq!(ask(&service, CHATS, &cookie[..cookie.len() - 1]).await.code(), "token_missing");
+    service.stop().await;
+}
+
+#[test(flavor = "multi_thread")]
+async fn a_cookie_orders_an_export_for_buzons_own_page_alone_and_the_file_is_a_download() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    for instance in ["7", "8"] {
+        service.deliver(&format!("/webhook/{instance}"), received("A", json!({}))).await.accepted();
+    }
+    let known = exporting(&world, &["7"]).await;
+    let own = logged_in(&service, known.text()).await;
+    let without = logged_in(&service, token(&world, &["7"]).await.text()).await;
+    let order = |cookie: &str, headers: &[(&str, &str)]| {
+        let request = service.post(EXPORTS, r#"{"list":"messages","format":"ndjson"}"#).header(COOKIE, cookie);
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    };
+    let (same, json) = (("Sec-Fetch-Site", "same-origin"), ("Content-Type", "application/json"));
+    for headers in [
+        [("Sec-Fetch-Site", "cross-site"), json],
+        [("Sec-Fetch-Site", "same-site"), json],
+        [("Origin", "https://evil.example.com"), json],
+        [("Accept", "*/*"), json],
+        [same, ("Content-Type", "text/plain")],
+        [same, ("Accept", "*/*")],
+    ] {
+        assert_eq!(answer(order(&own, &headers)).await.code(), "foreign_page", "{headers:?}");
+    }
+    assert_eq!(answer(order(&own, &[same, json]).bearer_auth("wrong")).await.code(), "token_invalid");
+    assert_eq!(answer(order(&without, &[same, json])).await.code(), "export_not_allowed");
+    assert_eq!(ask(&service, EXPORTS, &without).await.code(), "export_not_allowed");
+    assert_eq!(ask(&service, SESSION, &without).await.body["can_export"], false);
+    assert_eq!(ask(&service, SESSION, &own).await.body["can_export"], true);
+    assert_eq!(ask(&service, EXPORTS, &own).await.body["data"], json!([]));
+
+    let begun = answer(order(&own, &[same, json])).await;
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let mut job = Value::Null;
+    eventually("the export ends", async || {
+        job = ask(&service, EXPORTS, &own).await.body["data"][0].clone();
+        job["state"] != "running"
+    })
+    .await;
+    let path = job["url"].as_str().expect("it is done");
+    let file = service.get(path).header(COOKIE, &own).send().await.expect("the server answers");
+    let header = |name: &str| file.headers()[name].to_str().expect("it is text").to_owned();
+    assert_eq!(header("content-disposition"), "attachment; filename=\"messages.ndjson\"");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    let lines = file.text().await.expect("it is text");
+    assert!(lines.lines().count() == 1 && lines.contains("\"instance_id\":\"7\""), "{lines}");
+    let foreign = service.get(path).header(COOKIE, &own).header("Sec-Fetch-Site", "cross-site");
+    assert_eq!(answer(foreign).await.code(), "foreign_page");
+    // An older browser says the origin alone.
+    let older = order(&own, &[("Origin", &origin(&service)), json]);
+    assert_eq!(answer(older).await.status, 201);
     service.stop().await;
 }
 

@@ -188,7 +188,7 @@ async fn a_stream_can_check_whether_its_token_is_still_accepted() {
         let clock = Arc::new(Told(Mutex::new(start)));
         let (tickets, failures) =
             (TicketKey::new("a key".to_owned().into()), Arc::new(AuthFailureLimiter::new(vec![])));
-        let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, failures);
+        let access = Access::new(StoreHandle::new(store), clock.clone(), "the owner's token", tickets, failures, None);
         let revoked = token(&world, &["7"]).await;
         let ending = token_until(&world, &["7"], Some(start + Duration::from_secs(60))).await;
         let reader = |token: Option<TokenId>| Caller {

@@ -1,6 +1,7 @@
 //! The read API: a file for each resource; `request`, `parameters`, `pages` and `time` are shared by all of them.
 
 pub mod acks;
+pub mod backups;
 pub mod chats;
 pub mod credentials;
 pub mod events;

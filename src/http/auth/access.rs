@@ -10,6 +10,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError};
+use url::Url;
 
 use super::auth_failure_limiter::AuthFailureLimiter;
 use super::credentials::{AcceptedCredentials, Credentials};
@@ -83,6 +84,16 @@ pub async fn by_token_or_ticket(
     api.access.require(AcceptedCredentials::TokensAndTickets, request, next).await
 }
 
+/// Lets a request with a valid token pass, with its [`Caller`], and one that buzon's own page sends with the cookie of a
+/// session, also if it is not for reading.
+pub async fn by_token_or_own_page(
+    api: Data<ApiState>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    api.access.require(AcceptedCredentials::TokensAndOrders, request, next).await
+}
+
 /// The valid tokens and tickets. A token is looked up for each request, so that it is useless from the moment when it is
 /// revoked.
 pub struct Access {
@@ -94,6 +105,8 @@ pub struct Access {
     /// When the latest recorded use of each token was.
     recorded: Mutex<HashMap<TokenId, Timestamp>>,
     pub(super) failures: Arc<AuthFailureLimiter>,
+    /// The public address, whose pages are buzon's own.
+    public_url: Option<Url>,
 }
 
 impl Access {
@@ -104,8 +117,15 @@ impl Access {
         owner: &str,
         tickets: TicketKey,
         failures: Arc<AuthFailureLimiter>,
+        public_url: Option<Url>,
     ) -> Self {
-        Self { store, clock, owner: TokenDigest::of(owner.as_bytes()), tickets, recorded: Mutex::default(), failures }
+        let (owner, recorded) = (TokenDigest::of(owner.as_bytes()), Mutex::default());
+        Self { store, clock, owner, tickets, recorded, failures, public_url }
+    }
+
+    /// Returns the public address, whose pages are buzon's own.
+    pub fn public_url(&self) -> Option<&Url> {
+        self.public_url.as_ref()
     }
 
     async fn require<B: MessageBody + 'static>(
@@ -158,7 +178,7 @@ impl Access {
     /// # Errors
     /// Credentials that are missing, wrong or not accepted here; 503 if the database is needed and does not answer.
     pub async fn authenticate(&self, request: &HttpRequest, accepted: AcceptedCredentials) -> Result<Caller, Problem> {
-        match Credentials::of(request, accepted)? {
+        match Credentials::of(request, accepted, self.public_url())? {
             Credentials::Bearer(token) => self.bearer(&token).await,
             Credentials::Ticket(text) => self.ticket_holder(&text).await,
             Credentials::Session(secret) => self.session_holder(&secret).await,

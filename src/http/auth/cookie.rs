@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration as CookieAge;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::Method;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN};
+use actix_web::http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN};
 use url::{Origin, Url};
 
 use crate::http::peer;
@@ -31,12 +31,8 @@ pub enum Transport {
 /// # Errors
 /// A request that no page of buzon sends, or one over plain HTTP from another machine.
 pub fn transport(request: &HttpRequest, public_url: Option<&Url>) -> Result<Transport, Problem> {
-    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let origin = text(&ORIGIN).and_then(|origin| Url::parse(origin).ok());
-    let origin = origin.ok_or(Problem::ForeignPage("a login comes from a page, which has an Origin"))?;
-    let own = |url: &Url| url.origin() == origin.origin();
-    let asked = text(&HOST).and_then(|host| Url::parse(&format!("{}://{host}", origin.scheme())).ok());
-    if !public_url.is_some_and(own) && !asked.as_ref().is_some_and(own) {
+    let origin = origin(request).ok_or(Problem::ForeignPage("a login comes from a page, which has an Origin"))?;
+    if !is_own(&origin, request, public_url) {
         return Err(Problem::ForeignPage("this page is of another origin than public_url and the address asked for"));
     }
     match origin.origin() {
@@ -46,12 +42,64 @@ pub fn transport(request: &HttpRequest, public_url: Option<&Url>) -> Result<Tran
     }
 }
 
+fn text<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Returns the origin of the page that caused a request.
+fn origin(request: &HttpRequest) -> Option<Url> {
+    Url::parse(text(request, &ORIGIN)?).ok()
+}
+
+/// Returns true for the origin of `public_url`, and for the one that the request was sent to.
+fn is_own(origin: &Url, request: &HttpRequest, public_url: Option<&Url>) -> bool {
+    let own = |url: &Url| url.origin() == origin.origin();
+    let asked = text(request, &HOST).and_then(|host| Url::parse(&format!("{}://{host}", origin.scheme())).ok());
+    public_url.is_some_and(own) || asked.as_ref().is_some_and(own)
+}
+
+/// Returns the secret of the session in the cookie of a request that only reads, or that buzon's own page sends as JSON. A
+/// browser says which page that is in a header that no script sets, `Sec-Fetch-Site` or, if it is older, `Origin`; and a form
+/// of another site cannot send JSON.
+///
+/// # Errors
+/// A request of another page.
+pub fn ordering(request: &HttpRequest, public_url: Option<&Url>) -> Result<Option<SessionSecret>, Problem> {
+    if is_reading(request) {
+        return reading(request);
+    }
+    let Some(secret) = any_secret(request) else { return Ok(None) };
+    let is_said = request.headers().contains_key(FETCH_SITE);
+    let is_own = if is_said {
+        !is_cross_site(request.headers())
+    } else {
+        origin(request).is_some_and(|origin| is_own(&origin, request, public_url))
+    };
+    if !is_own {
+        return Err(Problem::ForeignPage("with the cookie of a session, only buzon's own page orders this"));
+    }
+    if !is_json(request) {
+        return Err(Problem::ForeignPage("with the cookie of a session, send Content-Type: application/json"));
+    }
+    Ok(Some(secret))
+}
+
+/// Returns true if the body of a request is JSON by its type.
+pub fn is_json(request: &HttpRequest) -> bool {
+    let essence = text(request, &CONTENT_TYPE).and_then(|value| value.split(';').next());
+    essence.is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn is_reading(request: &HttpRequest) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
 /// Returns the secret of the session in the cookie of a request that only reads.
 ///
 /// # Errors
 /// A request of a page of another site.
-pub fn secret(request: &HttpRequest) -> Result<Option<SessionSecret>, Problem> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+pub fn reading(request: &HttpRequest) -> Result<Option<SessionSecret>, Problem> {
+    if !is_reading(request) {
         return Ok(None);
     }
     let secret = any_secret(request);
@@ -136,7 +184,7 @@ mod tests {
         let value = "ab".repeat(32);
         let (secure, plain) = (format!("{SECURE}={value}"), format!("{PLAIN}={value}"));
         let found = |peer, headers: &[(&str, &str)]| {
-            secret(&from(peer, headers)).map(|secret| secret.is_some()).map_err(|problem| problem.code())
+            reading(&from(peer, headers)).map(|secret| secret.is_some()).map_err(|problem| problem.code())
         };
         for (peer, cookie, site, expected) in [
             ("10.0.0.2", secure.as_str(), None, Ok(true)),
@@ -153,6 +201,44 @@ mod tests {
             assert_eq!(found(peer, &headers), expected, "{peer} {cookie} {site:?}");
         }
         let posted = TestRequest::post().append_header(("cookie", secure)).to_http_request();
-        assert!(secret(&posted).unwrap().is_none() && any_secret(&posted).is_some());
+        assert!(reading(&posted).unwrap().is_none() && any_secret(&posted).is_some());
+    }
+
+    #[test]
+    fn with_a_cookie_only_buzons_own_page_orders_and_only_as_json() {
+        let public = Url::parse("https://buzon.example.com/").unwrap();
+        let cookie = format!("{SECURE}={}", "ab".repeat(32));
+        let found = |headers: &[(&str, &str)]| {
+            let request =
+                TestRequest::post().append_header(("cookie", cookie.clone())).append_header((HOST, "10.0.0.1"));
+            let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+            let found = ordering(&request.to_http_request(), Some(&public));
+            found.map(|secret| secret.is_some()).map_err(|problem| problem.code())
+        };
+        let json = ("content-type", "application/json; charset=utf-8");
+        for headers in [
+            [("sec-fetch-site", "same-origin"), json],
+            [("origin", "https://buzon.example.com"), json],
+            [("origin", "http://10.0.0.1"), json],
+        ] {
+            assert_eq!(found(&headers), Ok(true), "{headers:?}");
+        }
+        for headers in [
+            [("sec-fetch-site", "cross-site"), json],
+            [("sec-fetch-site", "same-site"), json],
+            [("sec-fetch-site", "none"), json],
+            [("origin", "https://evil.example.com"), json],
+            [("origin", "null"), json],
+            [("accept", "*/*"), json],
+            [("sec-fetch-site", "same-origin"), ("content-type", "text/plain")],
+            [("sec-fetch-site", "same-origin"), ("content-type", "application/x-www-form-urlencoded")],
+            [("sec-fetch-site", "same-origin"), ("content-type", "application/jsonp")],
+            [("sec-fetch-site", "same-origin"), ("accept", "*/*")],
+        ] {
+            assert_eq!(found(&headers), Err("foreign_page"), "{headers:?}");
+        }
+        // An own origin rescues no request that the browser calls a foreign one.
+        let both = [("sec-fetch-site", "cross-site"), ("origin", "https://buzon.example.com"), json];
+        assert_eq!(found(&both), Err("foreign_page"));
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::cookie;
 use crate::http::problem::Problem;
@@ -28,6 +28,8 @@ const TOKEN_NAMES: [&str; 9] = [
 pub enum AcceptedCredentials {
     Tokens,
     TokensAndTickets,
+    /// Tokens, and the cookie of a session not only for reading, but also for what buzon's own page orders.
+    TokensAndOrders,
 }
 
 /// A token, a ticket or the cookie of a session, as it was sent.
@@ -44,15 +46,19 @@ impl Credentials {
     /// # Errors
     /// A token in the URL, a ticket that is not accepted here, a cookie that a page of another site makes use of, or none
     /// of the three.
-    pub fn of(request: &HttpRequest, accepted: AcceptedCredentials) -> Result<Self, Problem> {
+    pub fn of(request: &HttpRequest, accepted: AcceptedCredentials, public_url: Option<&Url>) -> Result<Self, Problem> {
         let ticket = ticket(request)?;
-        if ticket.is_some() && accepted == AcceptedCredentials::Tokens {
+        if ticket.is_some() && accepted != AcceptedCredentials::TokensAndTickets {
             return Err(Problem::TicketNotHere);
         }
         let bearer = bearer(request).map(|token| Self::Bearer(token.to_vec()));
         match bearer.or(ticket.map(Self::Ticket)) {
             Some(credentials) => Ok(credentials),
-            None => cookie::secret(request)?.map(Self::Session).ok_or(Problem::TokenMissing),
+            None => {
+                let orders = accepted == AcceptedCredentials::TokensAndOrders;
+                let secret = if orders { cookie::ordering(request, public_url) } else { cookie::reading(request) };
+                secret?.map(Self::Session).ok_or(Problem::TokenMissing)
+            }
         }
     }
 }

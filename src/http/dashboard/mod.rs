@@ -4,17 +4,18 @@ use std::fmt::Write;
 use std::sync::LazyLock;
 
 use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, Encoding, Header,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::web::Path;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use sha2::{Digest, Sha256};
 
 use crate::http::problem::Problem;
 
 mod files;
 
-use files::{FILES, PageFile};
+use files::{FILES, PageFile, compressed};
 
 /// The policy of what the page may load and run. Trusted Types are required and there is no policy, so that no text can become markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
@@ -52,6 +53,10 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
     SHELL.replace("{preload}", &preload.collect::<String>()).replace("{build}", build())
 });
 
+/// The page and the files, each compressed once.
+static COMPRESSED: LazyLock<(Vec<u8>, [Vec<u8>; FILES.len()])> =
+    LazyLock::new(|| (compressed(PAGE.as_bytes()), FILES.each_ref().map(|file| compressed(file.bytes))));
+
 /// Returns the hash of the build of the page.
 pub fn build() -> &'static str {
     &BUILD
@@ -59,13 +64,30 @@ pub fn build() -> &'static str {
 
 /// Returns true if the client wants a page, as browsers do.
 pub fn is_for_browser(request: &HttpRequest) -> bool {
-    let accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
-    accepted.into_iter().any(|value| value.to_ascii_lowercase().contains("text/html"))
+    let mut accepted = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.to_ascii_lowercase().contains("text/html"))
+}
+
+/// Answers with bytes, or with the same bytes compressed if the client takes that.
+fn send(
+    mut response: HttpResponseBuilder,
+    request: &HttpRequest,
+    plain: &'static [u8],
+    gzip: &'static [u8],
+) -> HttpResponse {
+    response.append_header((VARY, "Accept-Encoding"));
+    let accepted = AcceptEncoding::parse(request).ok();
+    let chosen = accepted.and_then(|it| it.negotiate([Encoding::gzip(), Encoding::identity()].iter()));
+    if chosen == Some(Encoding::gzip()) {
+        return response.insert_header((CONTENT_ENCODING, "gzip")).body(gzip);
+    }
+    response.body(plain)
 }
 
 /// Answers `GET /` for browsers.
-pub fn page() -> HttpResponse {
-    HttpResponse::Ok()
+pub fn page(request: &HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((VARY, "Accept"))
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))
@@ -73,18 +95,20 @@ pub fn page() -> HttpResponse {
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .insert_header(PERMISSIONS)
         .insert_header(ONE_ORIGIN)
-        .content_type("text/html; charset=utf-8")
-        .body(PAGE.as_str())
+        .content_type("text/html; charset=utf-8");
+    send(response, request, PAGE.as_bytes(), &COMPRESSED.0)
 }
 
 /// `GET /assets/{build}/{file}`
-pub async fn asset(path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub async fn asset(request: HttpRequest, path: Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (wanted, name) = path.into_inner();
-    let file = FILES.iter().find(|file| file.name == name && wanted == build());
-    let file: &PageFile = file.ok_or_else(|| Problem::NotFound("there is no such file in this build".to_owned()))?;
-    Ok(HttpResponse::Ok()
+    let number = FILES.iter().position(|file| file.name == name && wanted == build());
+    let number = number.ok_or_else(|| Problem::NotFound("there is no such file in this build".to_owned()))?;
+    let file: &PageFile = &FILES[number];
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CACHE_CONTROL, IMMUTABLE))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .content_type(file.content_type())
-        .body(file.bytes))
+        .content_type(file.content_type());
+    Ok(send(response, &request, file.bytes, &COMPRESSED.1[number]))
 }

@@ -14,7 +14,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::http::api::credentials::{session, tickets};
 use crate::http::api::{
-    acks, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
+    acks, backups, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
 };
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
@@ -67,7 +67,7 @@ pub mod problems;
         media::list, media_files::by_key, media_files::of_message, tickets::issue,
         session::begin, session::show, session::end,
         statistics::messages, statistics::delivery, statistics::responses, statistics::hours,
-        events::list, events::one, stream::follow, instances::list, forwards::list,
+        events::list, events::one, stream::follow, instances::list, forwards::list, backups::list,
         exports::start, exports::list, exports::one, exports::file,
     ),
     components(schemas(ProblemBody)),
@@ -87,8 +87,10 @@ impl utoipa::Modify for SecuritySchemes {
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
         let ticket = ApiKeyValue::with_description("ticket", "A ticket from `POST /api/v1/tickets`");
         components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
-        let session =
-            ApiKeyValue::with_description("__Host-buzon", "The cookie of `POST /api/v1/session`, for GET and HEAD");
+        let session = ApiKeyValue::with_description(
+            "__Host-buzon",
+            "The cookie of `POST /api/v1/session`, for GET and HEAD, and for the orders that the page at / gives",
+        );
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }
@@ -127,6 +129,12 @@ fn empty_field(parameter: &mut Parameter) -> serde_json::Result<()> {
     Ok(())
 }
 
+/// The page sends the token that somebody typed, and never the cookie of a session of the page at `/`.
+const NO_COOKIES: (&str, &str) = (
+    "SwaggerUIBundle({",
+    "SwaggerUIBundle({ requestInterceptor: (it) => ({ ...it, credentials: 'omit', curlOptions: [] }),",
+);
+
 /// Keeps the page from loading anything from another server, and from sending anything there.
 const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -160,10 +168,17 @@ pub async fn to_page() -> HttpResponse {
 pub async fn page(file: Path<String>) -> Result<HttpResponse, Problem> {
     let found = utoipa_swagger_ui::serve(&file, PAGE.clone()).ok().flatten();
     let found = found.ok_or_else(|| Problem::NotFound("there is no such file".to_owned()))?;
+    let bytes = match file.as_str() {
+        "swagger-initializer.js" => {
+            let (beginning, with_interceptor) = NO_COOKIES;
+            String::from_utf8_lossy(&found.bytes).replacen(beginning, with_interceptor, 1).into_bytes()
+        }
+        _ => found.bytes.into_owned(),
+    };
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((CONTENT_SECURITY_POLICY, PAGE_POLICY))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .content_type(found.content_type)
-        .body(found.bytes.into_owned()))
+        .body(bytes))
 }

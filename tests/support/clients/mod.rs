@@ -4,3 +4,4 @@ pub mod browser;
 pub mod prometheus;
 pub mod raw_http;
 pub mod sse;
+pub mod steps;

@@ -1,6 +1,6 @@
 //! The session of a browser: `POST`, `GET` and `DELETE /api/v1/session`.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,9 @@ pub struct SessionReport {
     /// True for the owner's token.
     #[schema(example = false)]
     pub is_owner: bool,
+    /// True if the caller may export.
+    #[schema(example = false)]
+    pub can_export: bool,
     /// The version of buzon.
     #[schema(example = "0.1.0")]
     pub version: &'static str,
@@ -67,6 +70,7 @@ impl SessionReport {
         Self {
             instances,
             is_owner: caller.token.is_none(),
+            can_export: caller.can_export,
             version: env!("CARGO_PKG_VERSION"),
             build: dashboard::build().to_owned(),
             time_zone: api.local_time.zone.name().to_owned(),
@@ -80,8 +84,8 @@ impl SessionReport {
     operation_id = "log_in",
     post, path = "/api/v1/session", tag = "Tickets", security(()),
     summary = "Log a browser in, for the page at /",
-    description = "Answers with a cookie that only buzon's own pages send, and that is good for GET and HEAD alone. The \
-                   session ends with its token, after 30 days without use, and after 90 days. The request needs the \
+    description = "Answers with a cookie that only buzon's own pages send, and that is good for GET and HEAD, and \
+                   for `POST /api/v1/exports` of buzon's own pages. The session ends with its token, after 30 days without use, and after 90 days. The request needs the \
                    `Origin` of a page of buzon itself; over plain HTTP it works on the machine of buzon only. Programs send \
                    the token with each request instead.",
     request_body = Login,
@@ -107,9 +111,8 @@ async fn log_in(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<(OpenedSession, cookie::Transport), Problem> {
-    let transport = cookie::transport(request, api.public_url.as_ref())?;
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if content_type.is_none_or(|value| !value.starts_with("application/json")) {
+    let transport = cookie::transport(request, api.access.public_url())?;
+    if !cookie::is_json(request) {
         return Err(Problem::LoginUnreadable("send Content-Type: application/json"));
     }
     let body = body.to_bytes_limited(MAX_LOGIN).await.map_err(|_| Problem::LoginUnreadable("the body is too large"))?;

@@ -159,11 +159,13 @@ fn allowed(caller: &Caller) -> Result<(), Problem> {
 /// `POST /api/v1/exports`
 #[utoipa::path(
     operation_id = "start_export",
-    post, path = "/api/v1/exports", tag = "Exports", security(("token" = [])),
+    post, path = "/api/v1/exports", tag = "Exports", security(("token" = []), ("session" = [])),
     summary = "Begin to export a list into a file",
     description = "The owner's token may do this, and tokens that were made with `buzon token create --export`. A token has \
                    one export at a time: another takes the place of one that has ended. Two run at a time. Ask for it until \
-                   it is done, then get its `url`. Everything a token sees can be in the file, and nothing else.",
+                   it is done, then get its `url`. Everything a token sees can be in the file, and nothing else. The \
+                   cookie of a session is good for this only if `Sec-Fetch-Site` is `same-origin`, or without that header \
+                   the `Origin` is that of buzon, and if the `Content-Type` is `application/json`.",
     request_body = NewExport,
     responses((status = 201, description = "The export, which runs", body = Export), NewExportProblems),
 )]
@@ -227,7 +229,7 @@ pub fn subject(query: &ExportQuery) -> Option<String> {
 /// `GET /api/v1/exports`
 #[utoipa::path(
     operation_id = "list_exports",
-    get, path = "/api/v1/exports", tag = "Exports", security(("token" = [])),
+    get, path = "/api/v1/exports", tag = "Exports", security(("token" = []), ("session" = [])),
     summary = "The exports of this token",
     responses((status = 200, description = "The exports", body = Exports), ExportListProblems),
 )]
@@ -244,7 +246,7 @@ fn unknown() -> Problem {
 /// `GET /api/v1/exports/{id}`
 #[utoipa::path(
     operation_id = "get_export",
-    get, path = "/api/v1/exports/{id}", tag = "Exports", security(("token" = [])),
+    get, path = "/api/v1/exports/{id}", tag = "Exports", security(("token" = []), ("session" = [])),
     summary = "An export and its state",
     params(("id" = String, Path, description = "The id of the export", example = "5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")),
     responses((status = 200, description = "The export", body = Export), ExportProblems),
@@ -263,7 +265,7 @@ pub async fn one(
 /// `GET /api/v1/exports/{id}/file`
 #[utoipa::path(
     operation_id = "get_export_file",
-    get, path = "/api/v1/exports/{id}/file", tag = "Exports", security(("token" = []), ("ticket" = [])),
+    get, path = "/api/v1/exports/{id}/file", tag = "Exports", security(("token" = []), ("ticket" = []), ("session" = [])),
     summary = "The file of an export that is done",
     description = "Supports `Range` and `If-Range`, so that a download that broke off can go on.",
     params(("id" = String, Path, description = "The id of the export", example = "5b1f3a9e0c7d42e68f1b2a3c4d5e6f70")),

@@ -2,7 +2,7 @@
 // The API, and what the page knows of its session.
 import { signal } from './vendor.js';
 
-/** @typedef {{instances: string[]|null, is_owner: boolean, version: string, build: string, time_zone: string, webhook_url: string}} Me */
+/** @typedef {{instances: string[]|null, is_owner: boolean, can_export: boolean, version: string, build: string, time_zone: string, webhook_url: string}} Me */
 
 /** The caller; null before the first answer, false when nobody is logged in. */
 export const me = signal(/** @type {Me|null|false} */ (null));
@@ -60,6 +60,9 @@ async function send(method, path, query = {}, more = {}) {
 
 /** @param {string} path @param {Record<string, unknown>} [query] @param {AbortSignal} [signal] */
 export const get = (path, query, signal) => send('GET', path, query, { signal });
+
+/** Asks for work that takes a while. @param {string} path @param {unknown} body */
+export const order = (path, body) => send('POST', path, {}, { body });
 
 /** Joins the parts of a path: ids may hold any character. @param {...string} parts */
 export const path = (...parts) => parts.map((part) => `/${encodeURIComponent(part)}`).join('');

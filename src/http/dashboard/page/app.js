@@ -2,18 +2,41 @@
 // The page: its views, their addresses, and the keys.
 import { effect, html, render, signal, useEffect, useState } from './vendor.js';
 import { checkSession, logOut, me, offline, stale } from './api.js';
-import { ConversationView } from './conversation-view.js';
-import { Gallery } from './gallery.js';
-import { Health } from './health.js';
 import { language, NAMES, setLanguage, setShortcuts, setTheme, shortcuts, t, theme } from './i18n.js';
 import { Inbox, loadInstances, Waiting } from './inbox.js';
 import { begin } from './live.js';
-import { Login } from './login.js';
-import { Numbers } from './numbers.js';
-import { Search } from './search.js';
-import { Icon, Loading } from './ui.js';
+import { Failure, Icon, Loading } from './ui.js';
 
-const VIEWS = [['', 'inbox'], ['waiting', 'waiting'], ['search', 'search'], ['gallery', 'gallery'], ['numbers', 'numbers'], ['health', 'health']];
+/** The time after which the scripts of the other views are fetched, in ms. */
+const REST_AFTER = 1500;
+/** @type {(() => Promise<unknown>)[]} */
+const rest = [];
+
+/** Returns a view whose script is not waited for at the start. @param {() => Promise<any>} load */
+function later(load) {
+  /** @type {any} */
+  let View = null;
+  const fetched = async () => (View ??= await load());
+  rest.push(fetched);
+  return function Later(/** @type {any} */ props) {
+    const [, setDrawn] = useState(false);
+    const [error, setError] = useState(/** @type {unknown} */ (null));
+    useEffect(() => {
+      if (!View) fetched().then(() => setDrawn(true), setError);
+    }, []);
+    if (View) return html`<${View} ...${props} />`;
+    return error ? html`<${Failure} error=${error} retry=${() => location.reload()} />` : html`<${Loading} />`;
+  };
+}
+const ConversationView = later(async () => (await import('./conversation-view.js')).ConversationView);
+const Exports = later(async () => (await import('./exports.js')).Exports);
+const Gallery = later(async () => (await import('./gallery.js')).Gallery);
+const Health = later(async () => (await import('./health.js')).Health);
+const Login = later(async () => (await import('./login.js')).Login);
+const Numbers = later(async () => (await import('./numbers.js')).Numbers);
+const Search = later(async () => (await import('./search.js')).Search);
+
+const VIEWS = [['', 'inbox'], ['waiting', 'waiting'], ['search', 'search'], ['gallery', 'gallery'], ['numbers', 'numbers'], ['health', 'health'], ['exports', 'exports']];
 
 /** Reads the address: the name of a view and what it shows. */
 function read() {
@@ -52,6 +75,7 @@ function Settings() {
   return html`<div class="settings">
     <button class="tab" aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name="more" /><span>${t('settings')}</span></button>
     ${open && html`<div class="menu card" role="group" aria-label=${t('settings')}>
+      ${me.value && me.value.can_export && html`<a class="button export" href="#/exports" onClick=${() => setOpen(false)}>${t('exports')}</a>`}
       <label>${t('language')}<select value=${language.value} onChange=${(/** @type {any} */ event) => setLanguage(event.target.value)}>${Object.entries(NAMES).map(([it, name]) => html`<option value=${it} lang=${it}>${name}</option>`)}</select></label>
       <label>${t('theme')}<select value=${theme.value} onChange=${(/** @type {any} */ event) => setTheme(event.target.value)}>${['auto', 'light', 'dark'].map((it) => html`<option value=${it}>${t(`theme.${it}`)}</option>`)}</select></label>
       <label class="check"><input type="checkbox" checked=${shortcuts.value} onChange=${(/** @type {any} */ event) => setShortcuts(event.target.checked)} />${t('shortcuts')}</label>
@@ -64,16 +88,17 @@ function Settings() {
 
 /** @param {{view: string}} props */
 const Nav = ({ view }) => html`<nav class="nav" aria-label=${t('views')}>
-  ${VIEWS.map(([name, key]) => html`<a class="tab" href=${`#/${name}`} aria-current=${view === name || (name === '' && view === 'chat') ? 'page' : undefined}><${Icon} name=${key} /><span>${t(`tab.${key}`)}</span></a>`)}
+  ${VIEWS.filter(([name]) => name !== 'exports' || (me.value && me.value.can_export)).map(([name, key]) => html`<a class=${`tab ${key}`} href=${`#/${name}`} aria-current=${view === name || (name === '' && view === 'chat') ? 'page' : undefined}><${Icon} name=${key} /><span>${t(`tab.${key}`)}</span></a>`)}
   <${Settings} />
 </nav>`;
 
 function App() {
-  const [view, ...rest] = route.value;
+  const [view, ...parts] = route.value;
   useEffect(() => {
     if (me.value) {
       loadInstances().catch(() => {});
       begin();
+      setTimeout(() => rest.forEach((fetched) => fetched().catch(() => {})), REST_AFTER);
     }
   }, [!!me.value]);
   useEffect(() => {
@@ -90,13 +115,14 @@ function App() {
     <main id="main">
       <div class="banners" role="status">${offline.value && html`<p class="banner">${t('offline')}</p>`}
         ${stale.value && html`<p class="banner">${t('stale')} <button onClick=${() => location.reload()}>${t('reload')}</button></p>`}</div>
-      ${view === '' || inChat ? html`<div class="two"><${Inbox} current=${inChat ? rest.slice(0, 2).join('/') : undefined} />
-        ${inChat && rest[1] ? html`<${ConversationView} key=${rest.slice(0, 2).join('/')} instance=${rest[0]} chat=${rest[1]} message=${rest[2]} />` : html`<p class="choose">${t('choose')}</p>`}</div>`
+      ${view === '' || inChat ? html`<div class="two"><${Inbox} current=${inChat ? parts.slice(0, 2).join('/') : undefined} />
+        ${inChat && parts[1] ? html`<${ConversationView} key=${parts.slice(0, 2).join('/')} instance=${parts[0]} chat=${parts[1]} message=${parts[2]} />` : html`<p class="choose">${t('choose')}</p>`}</div>`
       : view === 'waiting' ? html`<${Waiting} />`
       : view === 'search' ? html`<${Search} />`
-      : view === 'gallery' ? html`<${Gallery} key=${rest.join('/')} instance=${rest[0]} chat=${rest[1]} />`
+      : view === 'gallery' ? html`<${Gallery} key=${parts.join('/')} instance=${parts[0]} chat=${parts[1]} />`
       : view === 'numbers' ? html`<${Numbers} />`
       : view === 'health' ? html`<${Health} />`
+      : view === 'exports' && me.value.can_export ? html`<${Exports} key=${parts.join('/')} instance=${parts[0]} chat=${parts[1]} />`
       : html`<p class="choose">${t('error.not_found')}</p>`}
     </main>
   </div>`;

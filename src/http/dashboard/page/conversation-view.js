@@ -1,7 +1,7 @@
 // @ts-check
 // A conversation on the screen.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from './vendor.js';
-import { get, path } from './api.js';
+import { get, me, path } from './api.js';
 import { Conversation, keyOf } from './conversation.js';
 import { dayHeading, dayOf, t } from './i18n.js';
 import { listen } from './live.js';
@@ -21,6 +21,9 @@ export function ConversationView({ instance, chat, message }) {
   /** What the next drawing does to the place: an element and its distance to the top, 'end', or the id of a message. */
   const place = useRef(/** @type {any} */ ('end'));
   const [news, setNews] = useState('');
+  const rows = useMemo(() => new WeakMap(), [conversation]);
+  const find = useMemo(() => (/** @type {string} */ id) => conversation.find(id), [conversation]);
+  const latestJump = useRef(async (/** @type {string} */ _) => {});
 
   useEffect(() => {
     get(`/chats${path(instance, chat)}`).then(setInfo, () => setInfo({ name: null, contact: null, chat_id: chat, kind: 'other' }));
@@ -69,7 +72,7 @@ export function ConversationView({ instance, chat, message }) {
       box.scrollTop = box.scrollHeight;
       if (conversation.unseen.value) {
         setNews(t('new', { n: conversation.unseen.value }));
-        conversation.unseen.value = 0;
+        conversation.see();
         conversation.trim();
       }
     } else if (typeof at === 'string') {
@@ -124,14 +127,24 @@ export function ConversationView({ instance, chat, message }) {
     if (days[days.length - 1]?.day !== day) days.push({ day, messages: [] });
     days[days.length - 1].messages.push(it);
   }
-  const find = (/** @type {string} */ id) => messages.find((it) => it.id === id);
-  const row = (/** @type {any} */ it) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${marked === it.id} withAuthor=${isGroup} find=${find} jump=${jump} /></li>`;
+  // A message that is drawn already is left as it is, so that a new one costs as little in a long conversation.
+  latestJump.current = jump;
+  const row = (/** @type {any} */ it) => {
+    const isMarked = marked === it.id;
+    const known = rows.get(it);
+    if (known?.isMarked === isMarked && known.isGroup === isGroup) return known.row;
+    const row = draw(it, isMarked);
+    rows.set(it, { isMarked, isGroup, row });
+    return row;
+  };
+  const draw = (/** @type {any} */ it, /** @type {boolean} */ isMarked) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${isMarked} withAuthor=${isGroup} find=${find} jump=${(/** @type {string} */ id) => latestJump.current(id)} /></li>`;
   return html`<section class="conversation" aria-label=${name}>
     <header class="head">
       <a class="button back" href="#/" aria-label=${t('back')}><${Icon} name="back" /></a>
       <${Avatar} name=${name} kind=${info?.kind} />
       <div class="grow"><h1 tabindex="-1"><bdi>${name}</bdi></h1><small><bdi>${info ? [info.name ? numberOf(info) : '', t(`kind.${info.kind}`)].filter(Boolean).join(' · ') : ''}</bdi></small></div>
       <a class="button" href=${`#/gallery/${encodeURIComponent(instance)}/${encodeURIComponent(chat)}`} aria-label=${t('gallery')} title=${t('gallery')}><${Icon} name="gallery" /></a>
+      ${me.value && me.value.can_export && html`<a class="button export" href=${`#/exports/${encodeURIComponent(instance)}/${encodeURIComponent(chat)}`} aria-label=${t('exports')} title=${t('exports')}><${Icon} name="exports" /></a>`}
       <label class="button" title=${t('date.jump')}><${Icon} name="calendar" /><span class="hidden">${t('date.jump')}</span>
         <input type="date" max=${dayOf(new Date())} onChange=${(/** @type {any} */ event) => toDay(event.target.value)} /></label>
     </header>

@@ -12,7 +12,11 @@ const LIMIT = 50;
 const MOST_PAGES = 5;
 /** The number of messages that the last page takes from the feed before another page begins. */
 const LARGEST_PAGE = 100;
+/** The number of messages before the last one among which a late one is looked for. */
+const LATE = 20;
 const SECOND = 1000;
+/** The events of the feed that bring a message. */
+const NEW = ['message_received', 'message_sent'];
 
 /** @param {string} at @param {number} [more] */
 const moment = (at, more = 0) => new Date(new Date(at).valueOf() + more).toISOString();
@@ -36,14 +40,28 @@ export class Conversation {
     this.ready = signal(false);
     this.stop = new AbortController();
     this.busy = { older: false, newer: false };
-    /** The messages that the feed named and that are to be asked for. */
-    this.changed = new Set();
+    /** The ids of the messages that are not shown yet. */
+    this.fresh = new Set();
+    /** The messages that the feed named and that are to be asked for; true for those that are new. @type {Map<string, boolean>} */
+    this.changed = new Map();
+    this.refreshed = Promise.resolve();
     this.timer = /** @type {ReturnType<typeof setTimeout>|undefined} */ (undefined);
   }
 
   close() {
     this.stop.abort();
     clearTimeout(this.timer);
+  }
+
+  /** Counts all messages as seen. */
+  see() {
+    this.fresh.clear();
+    this.unseen.value = 0;
+  }
+
+  /** @param {string} id */
+  find(id) {
+    return this.messages.find((it) => it.id === id);
   }
 
   get messages() {
@@ -66,9 +84,11 @@ export class Conversation {
     const { cursor, ...rest } = question;
     /** @param {string|null} to @returns {Question} */
     const link = (to) => (to ? { ...rest, cursor: to } : null);
+    // A question with a border has an end there, and what is on its other side is another question.
+    const { since, until } = question;
     return question.order === 'asc'
-      ? { messages: data, older: link(prev_cursor), newer: link(next_cursor) }
-      : { messages: data.reverse(), older: link(next_cursor), newer: link(prev_cursor) };
+      ? { messages: data, older: link(prev_cursor) ?? (since ? { until: since } : null), newer: link(next_cursor) }
+      : { messages: data.reverse(), older: link(next_cursor), newer: link(prev_cursor) ?? (until ? { since: until, order: 'asc' } : null) };
   }
 
   /** @param {() => Promise<Page[]>} load */
@@ -76,7 +96,7 @@ export class Conversation {
     try {
       const pages = await load();
       this.pages = pages.filter((page, n) => page.messages.length > 0 || n === pages.length - 1);
-      this.unseen.value = 0;
+      this.see();
       this.failure.value = null;
     } catch (error) {
       if (this.stop.signal.aborted) return;
@@ -157,40 +177,45 @@ export class Conversation {
   /** Takes an item of the feed. @param {any} item */
   hear(item) {
     if (!item) {
-      this.schedule('*');
+      this.schedule('*', false);
       return;
     }
+    const isNew = NEW.includes(item.event_type);
     const known = new Set(this.messages.map(keyOf));
     for (const change of item.changes ?? []) {
       const mine = change.instance_id === this.instance && (item.chat_id === this.chat || known.has(`${change.instance_id}/${change.message_id}`));
-      if (mine) this.schedule(change.message_id);
+      if (mine) this.schedule(change.message_id, isNew);
     }
-    if (item.kind === 'chat' && item.instance_id === this.instance && (item.chat_id === this.chat || item.alias === this.chat)) this.schedule('*');
+    if (item.kind === 'chat' && item.instance_id === this.instance && (item.chat_id === this.chat || item.alias === this.chat)) this.schedule('*', false);
   }
 
-  /** @param {string} id */
-  schedule(id) {
-    this.changed.add(id);
+  /** @param {string} id @param {boolean} isNew */
+  schedule(id, isNew) {
+    this.changed.set(id, isNew || (this.changed.get(id) ?? false));
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       const ids = this.changed;
-      this.changed = new Set();
-      this.refresh(ids).catch(() => ids.forEach((it) => this.changed.add(it)));
+      this.changed = new Map();
+      // One after the other, so that no message is put into its place twice.
+      this.refreshed = this.refreshed.then(() => this.refresh(ids)).catch(() => ids.forEach((isNew, id) => this.changed.set(id, isNew)));
     }, 250);
   }
 
-  /** Asks again for messages that changed, and for those that are newer than the newest. @param {Set<string>} ids */
+  /** Asks again for messages that changed, and for those that are newer than the newest. @param {Map<string, boolean>} ids */
   async refresh(ids) {
     if (!this.ready.value) return;
     const loaded = new Map(this.messages.map((it) => [it.id, it]));
-    const changed = ids.has('*') ? [] : [...ids].filter((id) => loaded.has(id));
+    const changed = ids.has('*') ? [] : [...ids.keys()].filter((id) => loaded.has(id));
     const added = ids.has('*') || changed.length < ids.size;
     const renewed = ids.has('*') || changed.length > 10 ? await this.renewed() : await this.each(changed);
     for (const page of this.pages) {
       page.messages = page.messages.map((it) => renewed.get(it.id) ?? it);
     }
-    if (added && this.atEnd) await this.append();
-    else if (added) this.unseen.value += ids.size - changed.length;
+    for (const [id, isNew] of ids) {
+      if (isNew && !loaded.has(id)) this.fresh.add(id);
+    }
+    if (added && (this.atEnd || this.fresh.size)) await this.append();
+    this.unseen.value = this.fresh.size;
     this.version.value++;
   }
 
@@ -216,32 +241,43 @@ export class Conversation {
     return renewed;
   }
 
-  /** Puts new messages into their places after those that are loaded. */
+  /** Puts new messages into their places. If there are too many, or newer ones are not loaded, only those that arrived late and
+   * belong before what is loaded: the rest follows when somebody scrolls there. */
   async append() {
-    let last = this.pages[this.pages.length - 1];
-    const all = this.messages;
-    // A message can arrive late, and belongs before some that are shown already.
-    const from = all[Math.max(0, all.length - 20)]?.occurred_at;
+    const before = this.messages;
+    const from = before[Math.max(0, before.length - LATE)]?.occurred_at;
     const page = await this.ask(from ? { since: from, order: 'asc', limit: 200 } : {});
+    // Somebody may have scrolled meanwhile.
+    const all = this.messages;
+    const last = all[all.length - 1];
     const known = new Set(all.map(keyOf));
-    const fresh = page.messages.filter((it) => !known.has(keyOf(it)));
-    if (page.newer && fresh.length > LARGEST_PAGE) {
-      // Much came at once: the rest is loaded when somebody scrolls there.
-      last.newer = this.after(last);
-      this.unseen.value += fresh.length;
-      return;
+    let fresh = page.messages.filter((it) => !known.has(keyOf(it)));
+    for (const it of fresh) {
+      if (it.is_service) this.fresh.delete(it.id);
+      else this.fresh.add(it.id);
     }
-    for (const message of fresh) {
-      if (last.messages.length >= LARGEST_PAGE && inOrder(last.messages[last.messages.length - 1], message)) {
-        last.newer = this.after(last);
-        last = { messages: [], older: { until: moment(message.occurred_at, SECOND) }, newer: null };
-        this.pages.push(last);
-      }
-      let at = last.messages.length;
-      while (at > 0 && !inOrder(last.messages[at - 1], message)) at--;
-      last.messages.splice(at, 0, message);
+    if (last && (!this.atEnd || (page.newer && fresh.length > LARGEST_PAGE))) {
+      const end = this.pages[this.pages.length - 1];
+      end.newer ??= this.after(end);
+      fresh = fresh.filter((it) => !inOrder(last, it));
     }
-    this.unseen.value += fresh.filter((it) => !it.is_service).length;
+    fresh.forEach((it) => this.insert(it));
+  }
+
+  /** @param {Message} message */
+  insert(message) {
+    let n = this.pages.length - 1;
+    while (n > 0 && !inOrder(this.pages[n].messages[0] ?? message, message)) n--;
+    let page = this.pages[n];
+    const isLast = n === this.pages.length - 1;
+    if (isLast && page.messages.length >= LARGEST_PAGE && inOrder(page.messages[page.messages.length - 1], message)) {
+      page.newer = this.after(page);
+      page = { messages: [], older: { until: moment(message.occurred_at, SECOND) }, newer: null };
+      this.pages.push(page);
+    }
+    let at = page.messages.length;
+    while (at > 0 && !inOrder(page.messages[at - 1], message)) at--;
+    page.messages.splice(at, 0, message);
   }
 
   /** Forgets the oldest pages while the newest are read. */

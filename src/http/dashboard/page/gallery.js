@@ -1,7 +1,7 @@
 // @ts-check
 // The pictures, sounds, documents and links of a conversation, or of all of them.
 import { html, useState } from './vendor.js';
-import { get, path } from './api.js';
+import { get, me, path } from './api.js';
 import { full, size, t } from './i18n.js';
 import { linksOf } from './format.js';
 import { instances, InstanceChoice } from './inbox.js';
@@ -31,7 +31,8 @@ export function Gallery({ instance, chat }) {
   const items = tab === 'links' ? list.items.flatMap((/** @type {any} */ it) => linksOf(it.body ?? '').map((url) => ({ ...it, url }))) : list.items;
   return html`<section class="page" aria-label=${t('gallery')}>
     <${Head} title=${t('gallery')}>
-      ${chat ? html`<a class="button" href=${chatLink(instance ?? '', chat)}>${t('gallery.back')}</a>` : instances.value.length > 1 && html`<${InstanceChoice} value=${chosen} change=${setChosen} />`}
+      ${chat ? html`${me.value && me.value.can_export && html`<a class="button" href=${`#/exports/${encodeURIComponent(instance ?? '')}/${encodeURIComponent(chat)}`}>${t('exports')}</a>`}
+        <a class="button" href=${chatLink(instance ?? '', chat)}>${t('gallery.back')}</a>` : instances.value.length > 1 && html`<${InstanceChoice} value=${chosen} change=${setChosen} />`}
     <//>
     <div class="chips tabs" role="group" aria-label=${t('filters')}>${TABS.map((it) => html`<button class="chip" aria-pressed=${tab === it} onClick=${() => setTab(it)}>${t(`gallery.${it}`)}</button>`)}</div>
     <div class="scroll" tabindex="0">

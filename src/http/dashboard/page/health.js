@@ -2,7 +2,7 @@
 // What the owner should know about the service, each with what to do.
 import { html, useState } from './vendor.js';
 import { get, me } from './api.js';
-import { duration, full, number, t, time } from './i18n.js';
+import { duration, full, number, size, t, time } from './i18n.js';
 import { instances, loadInstances } from './inbox.js';
 import { Empty, Failure, Head, Loading, useAsked } from './ui.js';
 
@@ -10,16 +10,20 @@ const LOST = ['expired', 'refused', 'too_large', 'failed'];
 /** The silence of an instance that is worth a look, in seconds. */
 const QUIET = 86_400;
 const MOST = 50;
+/** The age of the latest backup, and of its last check, that is worth a look, in seconds. */
+const OLD_BACKUP = 2 * 86_400;
+const OLD_CHECK = 31 * 86_400;
 
 export function Health() {
   const asked = useAsked(async (signal) => {
-    const [, quarantine, forwards, ...lost] = await Promise.all([
+    const [, quarantine, forwards, backups, ...lost] = await Promise.all([
       loadInstances(),
       get('/events', { state: 'quarantined', limit: MOST }, signal),
       get('/forwards', {}, signal),
+      get('/backups', {}, signal),
       ...LOST.map((state) => get('/media', { state, limit: MOST }, signal)),
     ]);
-    return { quarantine, forwards: forwards.data, lost };
+    return { quarantine, forwards: forwards.data, backups: backups.data, lost };
   }, [], 10_000);
   const value = asked.value;
   const known = me.value || null;
@@ -30,6 +34,7 @@ export function Health() {
       <${Media} lost=${value.lost} />
       <${Quarantine} page=${value.quarantine} />
       ${value.forwards.length > 0 && html`<section class="card"><h2>${t('health.forwards')}</h2><ul class="plain">${value.forwards.map((/** @type {any} */ it) => html`<${Forward} key=${it.name} forward=${it} />`)}</ul></section>`}
+      ${known?.is_owner && html`<${Backups} places=${value.backups} />`}
       <section class="card"><h2>${t('health.service')}</h2>
         <dl><dt>${t('health.version')}</dt><dd>${known?.version}</dd><dt>${t('health.zone')}</dt><dd>${known?.time_zone} · ${time(new Date().toISOString())}</dd></dl>
         ${known?.time_zone === 'UTC' && html`<p class="advice warn">${t('health.utc')}</p>`}
@@ -54,6 +59,30 @@ function Forward({ forward }) {
   return html`<li><p class="line"><span><span class=${`dot ${advice ? 'warn' : 'good'}`} aria-hidden="true"></span> <b><bdi>${forward.name}</bdi></b></span>
       <small>${t('forward.counts', { delivered: forward.delivered, behind: forward.behind })}</small></p>
     ${advice && html`<p class="advice warn">${t(`forward.${advice}`, { name: forward.name, count: forward.given_up, time: forward.stopped_since ? full(forward.stopped_since) : '' })}</p>`}</li>`;
+}
+
+/** @param {{places: any[]}} props */
+const Backups = ({ places }) => html`<section class="card"><h2>${t('health.backups')}</h2>${!places.length ? html`
+  <p class="advice warn">${t('backup.unknown')}</p><p class="advice"><code>backup_to = ["/mnt/backup/buzon"]</code></p><p class="advice"><code>buzon backup /mnt/backup/buzon --keep 14</code></p>` : html`
+  <ul class="plain">${places.map((it) => html`<${Backup} key=${it.place} place=${it} />`)}</ul>`}</section>`;
+
+/** @param {{place: any}} props */
+function Backup({ place }) {
+  const { latest, check, problem } = place;
+  const age = latest ? (Date.now() - new Date(latest.begun_at).valueOf()) / 1000 : 0;
+  const checked = check ? (Date.now() - new Date(check.at).valueOf()) / 1000 : 0;
+  const advice = [
+    problem && html`${t('backup.problem')} <bdi>${problem}</bdi>`,
+    !latest && !problem && html`${t('backup.none')} <code>buzon backup ${place.place} --keep 14</code>`,
+    latest && age > OLD_BACKUP && t('backup.old', { time: duration(age) }),
+    latest?.lacking > 0 && t('backup.lacking', { n: latest.lacking }),
+    check?.problems > 0 && t('backup.damaged', { n: check.problems, name: check.backup }),
+    latest && (!check || checked > OLD_CHECK) && html`${t('backup.unverified')} <code>buzon backup verify ${place.place}</code>`,
+  ].filter(Boolean);
+  return html`<li><p class="line"><span><span class=${`dot ${advice.length ? 'warn' : 'good'}`} aria-hidden="true"></span> <b><bdi>${place.place}</bdi></b></span></p>
+    ${latest && html`<p><small>${t('backup.latest', { time: full(latest.begun_at), size: size(latest.bytes) })}</small></p>`}
+    ${check && html`<p><small>${t('backup.check', { time: full(check.at) })}</small></p>`}
+    ${advice.map((it) => html`<p class="advice warn">${it}</p>`)}</li>`;
 }
 
 /** @param {{lost: any[]}} props */

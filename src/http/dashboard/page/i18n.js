@@ -2,9 +2,7 @@
 // The language of the page, and dates and numbers in it. Times are in the time zone of buzon, never in the browser's.
 import { computed, signal } from './vendor.js';
 import { me } from './api.js';
-import en from './en.js';
-import es from './es.js';
-import pt from './pt.js';
+import { en, es, pt } from './texts.js';
 
 const LANGUAGES = /** @type {Record<string, Record<string, string>>} */ ({ es, en, pt });
 export const NAMES = { es: 'Español', en: 'English', pt: 'Português' };
@@ -86,8 +84,12 @@ export const number = (value, options) => new Intl.NumberFormat(language.value, 
 
 /** Returns the day of a time in the time zone of buzon, as 2027-01-31. @param {string|Date} at */
 export function dayOf(at) {
-  const parts = new Intl.DateTimeFormat('en-CA', { timeZone: zone.value, dateStyle: 'short' });
-  return parts.format(new Date(at));
+  let days = formats.get(zone.value);
+  if (!days) {
+    days = new Intl.DateTimeFormat('en-CA', { timeZone: zone.value, dateStyle: 'short' });
+    formats.set(zone.value, days);
+  }
+  return days.format(new Date(at));
 }
 
 /** @param {string} at */

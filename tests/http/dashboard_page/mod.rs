@@ -1,17 +1,19 @@
-//! The page at `/` in a real browser. The steps are in tests/browser/page.mjs.
+//! The page at `/` in a real browser. The steps are in tests/browser/.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::support::clients::steps::Browsing;
 use crate::support::database::tokens::token;
-use crate::support::database::world::{World, on_both};
+use crate::support::database::world::{Backend, World, on_both};
 use crate::support::events::{SECRET, received, sent};
 use crate::support::program::service::Service;
 
-const PICTURES: &str = "BUZON_TEST_PICTURES";
+mod pictures;
+mod robust;
+
 const LANGUAGES: [&str; 3] = ["es", "en", "pt"];
 /// The messages of the long conversation, many more than the page holds at a time.
 const LONG: usize = 900;
@@ -86,21 +88,11 @@ async fn fill(service: &Service) {
     deliver(service, "8", b"{\"event_type\":\"message_received\"}".to_vec()).await;
 }
 
-/// Runs the steps whose names contain `step`, or all.
+/// Runs the steps of the page whose names contain `step`, or all.
 async fn browse(service: &Service, token: &str, step: &str) {
-    let pictures = std::env::var(PICTURES).unwrap_or_default();
-    let url = format!("http://{}/", service.api_address);
-    let mut command = Command::new("node");
-    command.arg("tests/browser/page.mjs").args([
-        &url,
-        &format!("http://{}", service.address),
-        token,
-        SECRET,
-        &pictures,
-    ]);
-    command.env("STEP", step).current_dir(root()).kill_on_drop(true).stdin(Stdio::null());
-    let output = command.output().await.expect("node can be started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    let (page, webhook) = (format!("http://{}/", service.api_address), format!("http://{}", service.address));
+    let mut browsing = Browsing::start("page", (&page, &webhook), token, &[("STEP", step)]);
+    assert_eq!(browsing.asked().await, None);
 }
 
 #[test(flavor = "multi_thread")]
@@ -108,10 +100,19 @@ async fn a_person_reads_everything_in_a_browser() {
     on_both(async |world: World| {
         let service = Service::start(&world).await;
         fill(&service).await;
-        browse(&service, &service.token(), "").await;
+        browse(&service, &service.token(), "!every view").await;
         service.stop().await;
     })
     .await;
+}
+
+#[test(flavor = "multi_thread")]
+async fn every_view_is_accessible_and_fits_any_screen() {
+    let world = World::new(Backend::Sqlite).await;
+    let service = Service::start(&world).await;
+    fill(&service).await;
+    browse(&service, &service.token(), "every view").await;
+    service.stop().await;
 }
 
 #[test(flavor = "multi_thread")]
@@ -140,9 +141,9 @@ async fn the_types_that_the_scripts_of_the_page_state_are_right() {
 
 #[test]
 fn each_text_of_the_page_is_there_in_three_languages_with_the_same_values_in_it() {
-    let page = root().join("src/http/dashboard/page");
+    let all = std::fs::read_to_string(root().join("src/http/dashboard/page/texts.js")).expect("it is there");
     let texts = LANGUAGES.map(|language| {
-        let text = std::fs::read_to_string(page.join(format!("{language}.js"))).expect("it is there");
+        let text = all.split("export const ").find(|part| part.starts_with(language)).expect("it is there");
         // The quoted texts alternate between a key and its text, which have no quote in them.
         let quoted: Vec<String> = text.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
         quoted.chunks_exact(2).map(|pair| (pair[0].clone(), values(&pair[1]))).collect::<Vec<_>>()

@@ -1,0 +1,45 @@
+// The page behind a proxy with TLS.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { context, deliver, firstView, run, token, url, violations } from './common.mjs';
+
+const steps = {
+  async 'somebody logs in over TLS, reads, follows, exports and logs out'() {
+    const opened = await context({ viewport: { width: 1440, height: 900 } });
+    const page = await opened.newPage();
+    await page.goto(url);
+    await page.fill('input[name=token]', token);
+    await page.click('button.primary');
+    await page.waitForSelector('a.chat');
+    const [cookie, ...others] = await opened.cookies();
+    assert.deepEqual([cookie.name, cookie.secure, cookie.httpOnly, cookie.sameSite, cookie.path], ['__Host-buzon', true, true, 'Strict', '/']);
+    assert.deepEqual(others, []);
+    await page.goto(`${url}#/chat/7/573001112233%40c.us`);
+    await page.waitForSelector('.bubble');
+    await deliver({ id: 'LIVE', chat_id: '573001112233@c.us', from: '573001112233@c.us', body: 'en vivo', timestamp: Math.floor(Date.now() / 1000) });
+    await page.locator('#m-LIVE').waitFor();
+    for (const view of ['waiting', 'search', 'gallery', 'numbers', 'health', 'exports']) {
+      await page.goto(`${url}#/${view}`);
+      assert.deepEqual(await violations(page, view), []);
+      assert.equal(await page.getByRole('alert').count(), 0, view);
+    }
+    await page.getByLabel('Formato').selectOption('csv');
+    await page.getByRole('button', { name: 'Exportar' }).click();
+    const [download] = await Promise.all([page.waitForEvent('download'), page.locator('a.file').click()]);
+    assert.ok((await readFile(await download.path(), 'utf8')).includes('en vivo'));
+    await page.getByRole('button', { name: 'Ajustes' }).click();
+    await page.getByRole('button', { name: 'Salir' }).click();
+    await page.waitForSelector('input[name=token]');
+    assert.deepEqual(await opened.cookies(), []);
+    await opened.close();
+  },
+
+  async 'the first view over a slow line'() {
+    for (const [latency, shell, list] of [[150, 1200, 2500], [400, 2000, 4000]]) {
+      const seen = await firstView(latency);
+      assert.ok(seen.shell <= 2 * shell && seen.list <= 2 * list, JSON.stringify(seen));
+    }
+  },
+};
+
+await run(steps);
