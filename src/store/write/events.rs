@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 
 use crate::StoreError;
+use crate::write::record::Rows;
 use domain::event::Event;
 use domain::event::batch::{LedgerRow, LedgerRows, Receipt};
 use domain::instance::InstanceId;
@@ -43,7 +44,7 @@ pub(crate) trait EventRows {
 }
 
 /// Takes `count` numbers off the ledger's clock, and returns the last.
-pub(crate) async fn take_numbers(rows: &mut impl EventRows, count: i64) -> Result<i64, StoreError> {
+pub(crate) async fn take_numbers(rows: &mut dyn Rows, count: i64) -> Result<i64, StoreError> {
     rows.take_numbers(count).await?.ok_or(StoreError::Swallowed { table: "ledger_clock" })
 }
 

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::messages::{IfPresent, MessageRows, TextColumns};
-use super::persons::{Aliases, PersonRows};
-use super::search::SearchRows;
+use super::messages::{IfPresent, TextColumns};
+use super::persons::Aliases;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
+use crate::write::record::Rows;
 use domain::chat::{ChatKey, ChatPlacement, UpdatedMessage, chat_id};
 use domain::message::fold::{
     CopySizes, LedgerCopy, MAX_FOLDED_BYTES, MAX_FOLDED_COPIES, RecordedMessage, essential_copies,
@@ -52,14 +52,9 @@ struct Known {
     early: Vec<LedgerCopy>,
 }
 
-/// The statements that write messages, with their words and their conversations.
-pub(crate) trait MessageWriting: MessageRows + SearchRows + PersonRows {}
-
-impl<R: MessageRows + SearchRows + PersonRows> MessageWriting for R {}
-
 /// Writes the messages of new copies, all of which the ledger has already.
 pub(crate) async fn write_messages(
-    rows: &mut impl MessageWriting,
+    rows: &mut dyn Rows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
     limit: FoldLimit,
 ) -> Result<Written, StoreError> {
@@ -93,7 +88,7 @@ pub(crate) async fn write_messages(
 
 /// Puts the messages into the conversations of their persons.
 async fn in_chats(
-    rows: &mut impl PersonRows,
+    rows: &mut dyn Rows,
     aliases: &mut Aliases,
     messages: Vec<Message>,
 ) -> Result<Vec<Message>, StoreError> {
@@ -124,7 +119,7 @@ impl Known {
 
 /// Compares the copies with what is recorded of their messages.
 async fn known(
-    rows: &mut impl MessageRows,
+    rows: &mut dyn Rows,
     mut copies: BTreeMap<MessageKey, Vec<LedgerCopy>>,
 ) -> Result<Vec<Known>, StoreError> {
     let recorded = rows.recorded(&Vec::from_iter(copies.keys().cloned())).await.map_err(in_table("messages"))?;
@@ -137,7 +132,7 @@ async fn known(
 
 /// Lays the later copies over the recorded messages. A service message that turns out to be a real one begins anew.
 async fn overlay(
-    rows: &mut impl MessageWriting,
+    rows: &mut dyn Rows,
     aliases: &mut Aliases,
     messages: Vec<Known>,
     limit: FoldLimit,
@@ -165,7 +160,7 @@ async fn overlay(
 /// Folds the messages from the ledger, if the limit allows that. Of the others, the copies that are out of order are
 /// set aside.
 async fn fold_anew(
-    rows: &mut impl MessageWriting,
+    rows: &mut dyn Rows,
     aliases: &mut Aliases,
     messages: Vec<Known>,
     last: i64,
@@ -211,7 +206,7 @@ fn pieces(messages: Vec<Known>, bytes: impl Fn(&Known) -> i64) -> Vec<Vec<Known>
 
 /// Folds messages from their copies, which are read page by page. Only what the message depends on is kept.
 async fn fold_piece(
-    rows: &mut impl MessageWriting,
+    rows: &mut dyn Rows,
     aliases: &mut Aliases,
     messages: Vec<Known>,
     last: i64,
@@ -237,7 +232,7 @@ async fn fold_piece(
 
 /// Replaces recorded messages and their words.
 async fn rewrite(
-    rows: &mut impl MessageWriting,
+    rows: &mut dyn Rows,
     aliases: &mut Aliases,
     messages: Vec<(Message, ChatPlacement)>,
     limit: FoldLimit,
@@ -259,7 +254,7 @@ async fn rewrite(
 /// Indexes the words again of those messages whose texts or place have changed. The words are those of the rows,
 /// because the new copies may fill only some of the texts.
 pub(crate) async fn index_anew(
-    rows: &mut (impl MessageRows + SearchRows),
+    rows: &mut dyn Rows,
     rewritten: &[UpdatedMessage],
     limit: FoldLimit,
 ) -> Result<(), StoreError> {
@@ -285,7 +280,7 @@ pub(crate) async fn index_anew(
 
 /// Returns the words of the recorded texts.
 async fn recorded_words(
-    rows: &mut impl MessageRows,
+    rows: &mut dyn Rows,
     messages: &[MessageKey],
     limit: FoldLimit,
 ) -> Result<HashMap<MessageKey, String>, StoreError> {

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::events::{EventRows, take_numbers};
+use super::events::take_numbers;
 use crate::StoreError;
 use crate::error::{count, in_table};
+use crate::write::record::Rows;
 use domain::instance::InstanceId;
 use domain::media::object_key::ObjectKey;
 use domain::media::{AttemptOutcome, Lease, LeasedJob, MediaJob, MediaKey, MediaState, Settlement};
@@ -154,7 +155,7 @@ pub(crate) struct SettledColumns<'s> {
 /// Returns the columns of these settlements. The jobs that end take their numbers off the ledger's clock, and hold the
 /// clock until the commit as a batch of events does, so that no file appears below a number that was seen.
 pub(crate) async fn settled_columns<'s>(
-    rows: &mut impl EventRows,
+    rows: &mut dyn Rows,
     settlements: &'s [Settlement],
 ) -> Result<Vec<SettledColumns<'s>>, StoreError> {
     let ends = |it: &&Settlement| it.outcome.ends_job();

@@ -123,7 +123,7 @@ pub enum Aim {
 
 /// The statements on a connection with the temporary tables, in a transaction that sees one state of the database.
 #[async_trait]
-pub(crate) trait RebuildRows {
+pub(crate) trait RebuildRows: Rows {
     /// Returns the number of the latest event.
     async fn last_seq(&mut self) -> Result<i64, StoreError>;
 
@@ -137,7 +137,7 @@ pub(crate) trait RebuildRows {
     async fn count(&mut self, query: String) -> Result<i64, StoreError>;
 
     /// Returns the texts that a query gives.
-    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError>;
+    async fn texts_of(&mut self, query: String) -> Result<Vec<String>, StoreError>;
 
     /// Takes over the evidence about persons that no event of the ledger gives any more, because the event has expired.
     /// Returns the persons that it names.
@@ -149,8 +149,8 @@ pub(crate) trait RebuildRows {
     /// Returns what the permanent table and the temporary one are read by: a name, or a query in parentheses.
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError>;
 
-    /// The operator between two rows that differ, NULLs counting as equal.
-    const DIFFERS: &'static str;
+    /// Returns the operator between two rows that differ, NULLs counting as equal.
+    fn differs(&self) -> &'static str;
 }
 
 /// The columns of `events` that an event is read from.
@@ -170,7 +170,7 @@ impl From<AppliedColumns> for Event {
 
 /// Applies all events, compares, and takes over what differs if that is the aim. The transaction is the caller's.
 pub(crate) async fn rebuild(
-    rows: &mut (impl Rows + RebuildRows),
+    rows: &mut dyn RebuildRows,
     aim: Aim,
     progress: &(dyn Fn(RebuildStage) + Send + Sync),
 ) -> Result<Vec<Difference>, StoreError> {
@@ -203,7 +203,7 @@ pub(crate) async fn rebuild(
 }
 
 /// Works out who is who from the evidence that outlives its events.
-async fn recall_persons(rows: &mut (impl Rows + RebuildRows)) -> Result<(), StoreError> {
+async fn recall_persons(rows: &mut dyn RebuildRows) -> Result<(), StoreError> {
     let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
     for person in rows.keep_evidence().await.map_err(in_table("chat_links"))? {
         persons.entry(person.instance_id).or_default().insert(person.chat_id);
@@ -217,8 +217,8 @@ async fn recall_persons(rows: &mut (impl Rows + RebuildRows)) -> Result<(), Stor
     Ok(())
 }
 
-async fn compare<R: RebuildRows>(
-    rows: &mut R,
+async fn compare(
+    rows: &mut dyn RebuildRows,
     table: &DerivedTable,
     moving: &UnfinishedMoves,
 ) -> Result<Difference, StoreError> {
@@ -246,7 +246,7 @@ async fn compare<R: RebuildRows>(
             format!(
                 "FROM {live} AS live INNER JOIN {derived} AS derived ON {same_key} WHERE ({}) {} ({}) AND {}",
                 all_of("live"),
-                R::DIFFERS,
+                rows.differs(),
                 all_of("derived"),
                 compared("live")
             ),
@@ -258,7 +258,7 @@ async fn compare<R: RebuildRows>(
         if *count > 0 {
             let [first, second] = [table.key[0], table.key[1]];
             let query = format!("SELECT {side}.{first} || '/' || {side}.{second} {part} LIMIT {EXAMPLES}");
-            examples.extend(rows.texts(query).await?);
+            examples.extend(rows.texts_of(query).await?);
         }
     }
     let [missing, mut surplus, different] = counts;
@@ -279,12 +279,12 @@ struct UnfinishedMoves {
 }
 
 impl UnfinishedMoves {
-    async fn find<R: RebuildRows>(rows: &mut R, aim: Aim) -> Result<Self, StoreError> {
+    async fn find(rows: &mut dyn RebuildRows, aim: Aim) -> Result<Self, StoreError> {
         let (moves, _) = rows.names(&MOVES).await?;
         let (messages, _) = rows.names(&TABLES[0]).await?;
         let chats = match aim {
             Aim::Check => {
-                rows.texts(format!("SELECT instance_id || '/' || alias FROM {moves} AS move ORDER BY 1")).await?
+                rows.texts_of(format!("SELECT instance_id || '/' || alias FROM {moves} AS move ORDER BY 1")).await?
             }
             Aim::Rebuild => vec![],
         };

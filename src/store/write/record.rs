@@ -53,7 +53,7 @@ pub(crate) trait Rows:
 }
 
 /// Records `events` within the caller's transaction.
-pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
+pub(crate) async fn record(rows: &mut dyn Rows, events: &[Event]) -> Result<Vec<Receipt>, StoreError> {
     let count = i64::try_from(events.len()).expect("a batch is far smaller than 2^63");
     let last_seq = take_numbers(rows, count).await?;
     let left = without_erased(rows, events).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn record(rows: &mut impl Rows, events: &[Event]) -> Result<Vec
 /// Writes what new rows of the ledger change in the other tables. Returns the numbers of the rows that were set aside, and
 /// whether messages are to be moved.
 pub(crate) async fn apply(
-    rows: &mut impl Rows,
+    rows: &mut dyn Rows,
     new: &[&LedgerRow<'_>],
     limit: FoldLimit,
 ) -> Result<(HashSet<i64>, bool), StoreError> {
@@ -116,7 +116,7 @@ pub(crate) async fn apply(
 
 /// Stores the acks, and raises the messages by them. New messages are raised by all acks that were ever stated of them,
 /// the others only by the new ones.
-async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
+async fn state_acks(rows: &mut dyn Rows, acks: &[MessageAck], written: &Written) -> Result<(), StoreError> {
     let mut acked_before = HashSet::new();
     if !written.inserted.is_empty() {
         acked_before.extend(rows.acked(&Vec::from_iter(written.inserted.iter().map(Message::key))).await?);
@@ -148,7 +148,7 @@ async fn state_acks(rows: &mut impl Rows, acks: &[MessageAck], written: &Written
 /// A message that was outgoing before has the earlier ones already. This takes two look-ups by plain id instead of a
 /// join, so that the tables can be distributed by instance.
 async fn claim_acks(
-    rows: &mut impl Rows,
+    rows: &mut dyn Rows,
     acks: &[MessageAck],
     written: &Written,
 ) -> Result<Vec<MessageAck>, StoreError> {
@@ -192,7 +192,7 @@ fn claimed(unclaimed: Vec<MessageAck>, owners: Vec<MessageKey>) -> Vec<MessageAc
 }
 
 pub(crate) async fn update_chats(
-    rows: &mut impl Rows,
+    rows: &mut dyn Rows,
     Written { inserted, rewritten, .. }: &Written,
 ) -> Result<(), StoreError> {
     let keys = TouchedChats::keys(inserted, rewritten);
@@ -223,7 +223,7 @@ pub(crate) async fn update_chats(
 }
 
 /// Works out who waits in the chats, and who was answered.
-async fn update_responses(rows: &mut impl Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
+async fn update_responses(rows: &mut dyn Rows, chats: &mut TouchedChats) -> Result<(), StoreError> {
     let changes = chats.response_changes();
     if !changes.unknown_waits.is_empty() {
         chats.set_waiting(rows.questions_since(&changes.unknown_waits).await.map_err(in_table("messages"))?);

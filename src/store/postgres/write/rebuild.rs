@@ -86,7 +86,9 @@ async fn permanent(connection: &mut PgConnection, table: &str) -> Result<String,
 
 #[async_trait]
 impl RebuildRows for PgConnection {
-    const DIFFERS: &'static str = "IS DISTINCT FROM";
+    fn differs(&self) -> &'static str {
+        "IS DISTINCT FROM"
+    }
 
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError> {
         let live = permanent(self, table.name).await?;
@@ -163,7 +165,7 @@ impl RebuildRows for PgConnection {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self).await?)
     }
 
-    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
+    async fn texts_of(&mut self, query: String) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
     }
 

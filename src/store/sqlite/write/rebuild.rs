@@ -78,7 +78,9 @@ async fn makings(connection: &mut SqliteConnection) -> Result<Vec<String>, Store
 
 #[async_trait]
 impl RebuildRows for SqliteConnection {
-    const DIFFERS: &'static str = "IS NOT";
+    fn differs(&self) -> &'static str {
+        "IS NOT"
+    }
 
     async fn names(&mut self, table: &DerivedTable) -> Result<(String, String), StoreError> {
         Ok((format!("main.{}", table.name), format!("temp.{}", table.name)))
@@ -144,7 +146,7 @@ impl RebuildRows for SqliteConnection {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(self).await?)
     }
 
-    async fn texts(&mut self, query: String) -> Result<Vec<String>, StoreError> {
+    async fn texts_of(&mut self, query: String) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(self).await?)
     }
 

@@ -9,7 +9,7 @@ use domain::message::MessageKey;
 use domain::message::fold::RecordedMessage;
 
 /// Removes these messages, and notes the objects of their files. Returns the number of messages and of objects.
-pub(crate) async fn messages(rows: &mut impl Rows, keys: &[MessageKey]) -> Result<(usize, usize), StoreError> {
+pub(crate) async fn messages(rows: &mut dyn Rows, keys: &[MessageKey]) -> Result<(usize, usize), StoreError> {
     if keys.is_empty() {
         return Ok((0, 0));
     }

@@ -98,7 +98,7 @@ pub(crate) trait ErasureRows {
 
 /// Writes an order, with the marks of the person in all their ids. The transaction holds the ledger's clock, so that each event
 /// is either in the ledger before or meets the marks.
-pub(crate) async fn begin(rows: &mut impl Rows, order: &ErasureOrder) -> Result<i64, StoreError> {
+pub(crate) async fn begin(rows: &mut dyn Rows, order: &ErasureOrder) -> Result<i64, StoreError> {
     if let Some(id) = rows.erasure_named(&order.name).await? {
         return Ok(id);
     }
@@ -120,7 +120,7 @@ pub(crate) async fn begin(rows: &mut impl Rows, order: &ErasureOrder) -> Result<
 }
 
 /// Forgets who these persons are, and works out anew who the others are that were taken for them.
-pub(crate) async fn forget(rows: &mut impl Rows, scope: Option<&InstanceId>, ids: &[String]) -> Result<(), StoreError> {
+pub(crate) async fn forget(rows: &mut dyn Rows, scope: Option<&InstanceId>, ids: &[String]) -> Result<(), StoreError> {
     let linked = rows.linked_ids(scope, ids).await?;
     let named = rows.forget_persons(scope, ids).await?;
     give_names(rows, named.into_iter().collect()).await?;
@@ -135,7 +135,7 @@ pub(crate) async fn forget(rows: &mut impl Rows, scope: Option<&InstanceId>, ids
     Ok(())
 }
 
-async fn newest_key(rows: &mut impl Rows, new: &MarkKey, at: Timestamp) -> Result<MarkKey, StoreError> {
+async fn newest_key(rows: &mut dyn Rows, new: &MarkKey, at: Timestamp) -> Result<MarkKey, StoreError> {
     if let Some(key) = rows.mark_keys().await?.into_iter().next() {
         return Ok(key);
     }
@@ -144,7 +144,7 @@ async fn newest_key(rows: &mut impl Rows, new: &MarkKey, at: Timestamp) -> Resul
 }
 
 /// Removes a piece, within the caller's transaction.
-pub(crate) async fn erase_piece(rows: &mut impl Rows, piece: &ErasurePiece) -> Result<bool, StoreError> {
+pub(crate) async fn erase_piece(rows: &mut dyn Rows, piece: &ErasurePiece) -> Result<bool, StoreError> {
     take_numbers(rows, 0).await?;
     if !rows.save_erasure(piece).await? {
         return Ok(false);
@@ -154,7 +154,7 @@ pub(crate) async fn erase_piece(rows: &mut impl Rows, piece: &ErasurePiece) -> R
 }
 
 /// Removes the events and messages of a piece, and writes their marks.
-async fn remove(rows: &mut impl Rows, piece: &ErasurePiece) -> Result<(), StoreError> {
+async fn remove(rows: &mut dyn Rows, piece: &ErasurePiece) -> Result<(), StoreError> {
     let Some(key) = rows.mark_keys().await?.into_iter().next() else { return Ok(()) };
     // An ack may have come without the instance of its message.
     let unstated = |it: &MessageKey| MessageKey { instance_id: InstanceId::unstated(), id: it.id.clone() };
@@ -185,10 +185,7 @@ pub(crate) struct LeftBatch {
 }
 
 /// Returns a batch with what is left of the erased events; `None` if none is erased.
-pub(crate) async fn without_erased(
-    rows: &mut impl ErasureRows,
-    events: &[Event],
-) -> Result<Option<LeftBatch>, StoreError> {
+pub(crate) async fn without_erased(rows: &mut dyn Rows, events: &[Event]) -> Result<Option<LeftBatch>, StoreError> {
     let keys = rows.mark_keys().await?;
     if keys.is_empty() {
         return Ok(None);
@@ -210,7 +207,7 @@ pub(crate) async fn without_erased(
 }
 
 /// Erases what had come of messages before it was known whose they are.
-pub(crate) async fn erase_messages(rows: &mut impl Rows, messages: &[MessageKey]) -> Result<(), StoreError> {
+pub(crate) async fn erase_messages(rows: &mut dyn Rows, messages: &[MessageKey]) -> Result<(), StoreError> {
     if messages.is_empty() {
         return Ok(());
     }
@@ -221,7 +218,7 @@ pub(crate) async fn erase_messages(rows: &mut impl Rows, messages: &[MessageKey]
 
 /// Returns which of the events are erased, and under which keys.
 pub(crate) async fn verdicts(
-    rows: &mut impl ErasureRows,
+    rows: &mut dyn Rows,
     events: &[Event],
     keys: &[MarkKey],
     whenever: bool,
@@ -234,7 +231,7 @@ pub(crate) async fn verdicts(
 }
 
 /// Takes over erasures, and forgets the persons that they are of.
-pub(crate) async fn import(rows: &mut impl Rows, export: &ErasureExport, at: Timestamp) -> Result<usize, StoreError> {
+pub(crate) async fn import(rows: &mut dyn Rows, export: &ErasureExport, at: Timestamp) -> Result<usize, StoreError> {
     let until_seq = take_numbers(rows, 1).await?;
     let known: BTreeSet<String> = rows.mark_keys().await?.into_iter().map(|key| key.id).collect();
     for key in export.keys.iter().filter(|key| !known.contains(&key.id)) {
@@ -261,7 +258,7 @@ pub(crate) async fn import(rows: &mut impl Rows, export: &ErasureExport, at: Tim
 }
 
 /// Forgets the persons of whom there are marks.
-async fn forget_marked(rows: &mut impl Rows) -> Result<(), StoreError> {
+async fn forget_marked(rows: &mut dyn Rows) -> Result<(), StoreError> {
     /// The number of ids that are looked up together.
     const TOGETHER: usize = 1_000;
     let keys = rows.mark_keys().await?;

@@ -78,7 +78,7 @@ pub(crate) trait RetentionRows {
 
 /// Lets go of a piece, within the caller's transaction.
 pub(crate) async fn expire_piece(
-    rows: &mut impl Rows,
+    rows: &mut dyn Rows,
     instance_id: &InstanceId,
     before: Timestamp,
     limit: u32,

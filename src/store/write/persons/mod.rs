@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::StoreError;
 use crate::error::{all_written, in_table};
-use crate::write::chats::ChatRows;
-use crate::write::events::{EventRows, take_numbers};
+use crate::write::events::take_numbers;
 use crate::write::folding::FoldLimit;
+use crate::write::record::Rows;
 use domain::chat::ChatKey;
 use domain::chat::chat_id;
 use domain::chat::person::aliases::{OwnerLink, Persons};
@@ -17,7 +17,6 @@ use domain::chat::person::evidence::{ChatLink, of_copies, of_quote};
 use domain::instance::InstanceId;
 use domain::message::MessageKey;
 use domain::message::fold::LedgerCopy;
-use moves::MoveRows;
 use names::{GivenName, give_names};
 
 pub(crate) mod moves;
@@ -67,7 +66,7 @@ pub struct OwnerWord {
 
 impl OwnerWord {
     /// Stores the word, and works out anew which ids are aliases.
-    pub(crate) async fn store(&self, rows: &mut impl Learning) -> Result<(), StoreError> {
+    pub(crate) async fn store(&self, rows: &mut dyn Rows) -> Result<(), StoreError> {
         let seq = take_numbers(rows, 1).await?;
         let (a, b) = if self.one <= self.other { (&self.one, &self.other) } else { (&self.other, &self.one) };
         let (instance_id, linked) = (self.instance_id.clone(), self.linked);
@@ -156,11 +155,6 @@ pub(crate) trait PersonRows {
     async fn given_names(&mut self, chats: &[ChatKey]) -> Result<Vec<(ChatKey, String)>, StoreError>;
 }
 
-/// The statements by which persons are learnt of.
-pub(crate) trait Learning: PersonRows + MoveRows + EventRows + ChatRows {}
-
-impl<R: PersonRows + MoveRows + EventRows + ChatRows> Learning for R {}
-
 /// The conversations of ids that are aliases.
 #[derive(Debug, Default)]
 pub(crate) struct Aliases {
@@ -172,7 +166,7 @@ impl Aliases {
     /// Looks up the ids that are not known yet.
     pub(crate) async fn load(
         &mut self,
-        rows: &mut impl PersonRows,
+        rows: &mut dyn Rows,
         ids: impl IntoIterator<Item = ChatKey>,
     ) -> Result<(), StoreError> {
         let unknown: Vec<ChatKey> = ids.into_iter().filter(|id| self.asked.insert(id.clone())).collect();
@@ -214,7 +208,7 @@ impl Learner {
     }
 
     /// Learns from new copies, all of which the ledger has already.
-    pub(crate) async fn learn(&mut self, rows: &mut impl Learning, copies: &BatchCopies) -> Result<(), StoreError> {
+    pub(crate) async fn learn(&mut self, rows: &mut dyn Rows, copies: &BatchCopies) -> Result<(), StoreError> {
         if copies.is_empty() {
             return Ok(());
         }
@@ -223,7 +217,7 @@ impl Learner {
     }
 
     /// Forgets what only copies said that were set aside. `copies` are the others of the batch.
-    pub(crate) async fn unlearn(&mut self, rows: &mut impl Learning, copies: &BatchCopies) -> Result<(), StoreError> {
+    pub(crate) async fn unlearn(&mut self, rows: &mut dyn Rows, copies: &BatchCopies) -> Result<(), StoreError> {
         let links = evidence(rows, copies).await?;
         let unlearnt: Vec<ChatLink> = self.learnt.extract_if(.., |link| !links.contains(link)).collect();
         if unlearnt.is_empty() {
@@ -237,7 +231,7 @@ impl Learner {
     /// Learns from messages of which the ledger had copies before, with all chats that their copies state.
     pub(crate) async fn learn_of_known(
         &mut self,
-        rows: &mut impl Learning,
+        rows: &mut dyn Rows,
         messages: &[MessageKey],
     ) -> Result<(), StoreError> {
         let chats = named_chats(rows, messages).await?;
@@ -246,7 +240,7 @@ impl Learner {
     }
 
     /// Writes evidence, and works out anew which ids are aliases where there is something new.
-    async fn add(&mut self, rows: &mut impl Learning, links: Vec<ChatLink>) -> Result<(), StoreError> {
+    async fn add(&mut self, rows: &mut dyn Rows, links: Vec<ChatLink>) -> Result<(), StoreError> {
         let links = lowest(links);
         if links.is_empty() {
             return Ok(());
@@ -256,7 +250,7 @@ impl Learner {
     }
 
     /// Works out anew which of the ids are aliases that these links name.
-    async fn resolve_named(&mut self, rows: &mut impl Learning, links: Vec<ChatLink>) -> Result<(), StoreError> {
+    async fn resolve_named(&mut self, rows: &mut dyn Rows, links: Vec<ChatLink>) -> Result<(), StoreError> {
         let mut persons = BTreeMap::<InstanceId, BTreeSet<String>>::new();
         for link in links {
             persons.entry(link.instance_id).or_default().extend([link.a, link.b]);
@@ -271,7 +265,7 @@ impl Learner {
     /// messages.
     pub(crate) async fn resolve(
         &mut self,
-        rows: &mut impl Learning,
+        rows: &mut dyn Rows,
         instance_id: &InstanceId,
         ids: BTreeSet<String>,
     ) -> Result<(), StoreError> {
@@ -296,7 +290,7 @@ impl Learner {
 }
 
 /// Returns the evidence in the copies of a batch, each piece once.
-async fn evidence(rows: &mut impl PersonRows, copies: &BatchCopies) -> Result<Vec<ChatLink>, StoreError> {
+async fn evidence(rows: &mut dyn Rows, copies: &BatchCopies) -> Result<Vec<ChatLink>, StoreError> {
     let mut links: Vec<ChatLink> = copies.values().flatten().flat_map(links_of_copy).collect();
     for (key, copies) in copies {
         links.extend(of_copies(&key.instance_id, &named(copies)));
@@ -320,10 +314,7 @@ fn named(copies: &[LedgerCopy]) -> Chats {
     chats
 }
 
-async fn named_chats(
-    rows: &mut impl PersonRows,
-    messages: &[MessageKey],
-) -> Result<HashMap<MessageKey, Chats>, StoreError> {
+async fn named_chats(rows: &mut dyn Rows, messages: &[MessageKey]) -> Result<HashMap<MessageKey, Chats>, StoreError> {
     let mut chats = HashMap::<MessageKey, Chats>::new();
     if messages.is_empty() {
         return Ok(chats);
@@ -339,7 +330,7 @@ async fn named_chats(
 /// Returns the evidence of quotes: of what the new copies quote, and of the copies that quote their messages. The chat of the
 /// quoting side is that of the copy that quotes, and the quoted side has the chats of all copies, so that it does not matter
 /// in which order they came.
-async fn of_quotes(rows: &mut impl PersonRows, copies: &BatchCopies) -> Result<Vec<ChatLink>, StoreError> {
+async fn of_quotes(rows: &mut dyn Rows, copies: &BatchCopies) -> Result<Vec<ChatLink>, StoreError> {
     let mut quotes: BTreeSet<Quoting> = copies.values().flatten().filter_map(Quoting::of).collect();
     let keys: Vec<MessageKey> = copies.keys().cloned().collect();
     quotes.extend(rows.quoting(&keys).await.map_err(in_table("events"))?);
@@ -363,7 +354,7 @@ fn lowest(mut links: Vec<ChatLink>) -> Vec<ChatLink> {
 /// Returns the new aliases among these ids and those of the same persons, and those that are none any more; and the
 /// conversations that they left, and those that they are in now.
 async fn changed_aliases(
-    rows: &mut impl PersonRows,
+    rows: &mut dyn Rows,
     instance_id: &InstanceId,
     mut ids: BTreeSet<String>,
 ) -> Result<(Vec<ChatAlias>, BTreeSet<ChatKey>), StoreError> {

@@ -53,7 +53,7 @@ pub(crate) trait MoveRows {
 }
 
 /// Moves at most `limit` messages, and returns whether more are to be moved.
-pub(crate) async fn move_messages(rows: &mut impl Rows, limit: u32) -> Result<bool, StoreError> {
+pub(crate) async fn move_messages(rows: &mut dyn Rows, limit: u32) -> Result<bool, StoreError> {
     let Some(mut it) = rows.unfinished_move().await.map_err(in_table("chat_moves"))? else { return Ok(false) };
     let found = rows.messages_to_move(&it, limit).await.map_err(in_table("messages"))?;
     let last = found.last().map(|message| (message.occurred_at, message.seq));

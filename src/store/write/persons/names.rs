@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::{Aliases, Learning};
+use super::Aliases;
 use crate::StoreError;
 use crate::error::{all_written, in_table};
 use crate::write::events::take_numbers;
+use crate::write::record::Rows;
 use domain::chat::{Chat, ChatKey};
 use domain::instance::InstanceId;
 
@@ -32,7 +33,7 @@ impl GivenName {
     }
 
     /// Stores names, and gives them to the conversations.
-    pub(crate) async fn store(names: &[Self], rows: &mut impl Learning) -> Result<(), StoreError> {
+    pub(crate) async fn store(names: &[Self], rows: &mut dyn Rows) -> Result<(), StoreError> {
         let count = i64::try_from(names.len()).expect("it is far smaller than 2^63");
         let last_seq = take_numbers(rows, count).await?;
         let numbered = (last_seq - count + 1..).zip(names).map(|(seq, name)| Self { seq, ..name.clone() });
@@ -47,7 +48,7 @@ impl GivenName {
 }
 
 /// Gives these conversations the last names of the owner, after those or the ids of their persons have changed.
-pub(crate) async fn give_names(rows: &mut impl Learning, chats: BTreeSet<ChatKey>) -> Result<(), StoreError> {
+pub(crate) async fn give_names(rows: &mut dyn Rows, chats: BTreeSet<ChatKey>) -> Result<(), StoreError> {
     let keys = Vec::from_iter(chats);
     let names = rows.given_names(&keys).await.map_err(in_table("chat_names"))?;
     let names: HashMap<ChatKey, String> = names.into_iter().collect();
