@@ -165,3 +165,20 @@ async fn a_source_that_was_used_since_a_copy_was_broken_off_is_copied_anew() {
     assert_eq!(target.value("SELECT deliveries FROM events WHERE message_id = 'E1'").await, "2");
     assert_eq!(target.value("SELECT name FROM chat_names").await, "Eva");
 }
+
+/// A service that has the place open since before the copy does not see the mark.
+#[test(flavor = "multi_thread")]
+async fn what_somebody_else_writes_to_the_new_place_meanwhile_is_noticed() {
+    let shop = Shop::new().await;
+    let target = StoppingTarget::new(&STOPS[2]).await;
+    let theirs = Buzon::serve(&target.world, &[("BUZON_WEBHOOK_SECRET", SECRET)]).await;
+    let mut copy = started(&shop, &target.world);
+    target.stopped().await;
+    theirs.deliver(received("theirs", json!({}))).await.accepted();
+    theirs.kill().await;
+    let target = target.release().await;
+    assert_eq!(copy.wait().await.expect("it ends").code(), Some(1));
+    shop.said(&["token", "list"]).await;
+    let said = shop.not_copied(&target, 1).await;
+    assert!(said.contains("differs from sqlite://") && said.contains("in events"), "{said}");
+}
