@@ -1,4 +1,4 @@
-//! What the owner should know of the service: forwards and backups.
+//! The state of the service for its owner: forwards and backups.
 
 pub mod backups;
 pub mod forwards;
