@@ -60,7 +60,7 @@ pub struct BackupWatch {
     places: Vec<BlobLocation>,
     s3: S3Options,
     clock: Arc<dyn Clock>,
-    /// What was found last. Others wait for a look that is under way.
+    /// The result of the last look. Others wait for one that is under way.
     found: Mutex<Option<(Timestamp, Vec<WatchedPlace>)>>,
 }
 
@@ -85,7 +85,12 @@ impl BackupWatch {
     }
 
     async fn look_at(&self, location: &BlobLocation) -> WatchedPlace {
-        let nothing = WatchedPlace { place: location.to_string(), latest: None, check: None, problem: None };
+        // A folder is named as the commands take it.
+        let place = match location {
+            BlobLocation::Folder(path) => path.display().to_string(),
+            bucket => bucket.to_string(),
+        };
+        let nothing = WatchedPlace { place, latest: None, check: None, problem: None };
         let read = async {
             let place = BackupPlace::open(location, &self.s3)?;
             let (latest, problem) = place.latest().await?;

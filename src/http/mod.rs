@@ -23,10 +23,9 @@ pub mod stream;
 pub mod webhook;
 
 use api::credentials::{session, tickets};
+use api::operations::{backups, forwards};
 use api::time::LocalTime;
-use api::{
-    acks, backups, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
-};
+use api::{acks, chats, events, exports, instances, media, media_files, messages, reactions, statistics};
 use auth::access::{self, Access};
 use limits::response_memory::ResponseMemory;
 use problem::Problem;

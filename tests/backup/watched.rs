@@ -22,6 +22,10 @@ async fn the_owner_is_told_of_the_latest_backup_and_of_its_last_check_and_nobody
         let is_folder = !site.dest.contains("://");
         assert_eq!(nothing["data"][0]["problem"].is_string(), is_folder && !site.files.exists(), "{nothing}");
 
+        let folder = site.files.display().to_string();
+        let place = if is_folder { &folder } else { &site.dest };
+        assert_eq!(&nothing["data"][0]["place"], place, "{nothing}");
+
         site.backup().await;
         let made = told(&site, TOKEN).await;
         let latest = &made["data"][0]["latest"];

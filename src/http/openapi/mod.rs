@@ -13,9 +13,8 @@ use utoipa::openapi::{RefOr, Required};
 use utoipa_swagger_ui::Config;
 
 use crate::http::api::credentials::{session, tickets};
-use crate::http::api::{
-    acks, backups, chats, events, exports, forwards, instances, media, media_files, messages, reactions, statistics,
-};
+use crate::http::api::operations::{backups, forwards};
+use crate::http::api::{acks, chats, events, exports, instances, media, media_files, messages, reactions, statistics};
 use crate::http::problem::{Problem, ProblemBody};
 use crate::http::stream;
 

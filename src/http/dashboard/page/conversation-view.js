@@ -51,8 +51,10 @@ export function ConversationView({ instance, chat, message }) {
     if (!box || !conversation.ready.value) return;
     if (conversation.atEnd && box.scrollHeight - box.scrollTop - box.clientHeight < NEAR && !document.hidden) {
       place.current = 'end';
+      conversation.following = true;
       return;
     }
+    conversation.following = false;
     const top = box.getBoundingClientRect().top;
     for (const element of box.querySelectorAll('[data-key]')) {
       const rectangle = element.getBoundingClientRect();
@@ -69,6 +71,7 @@ export function ConversationView({ instance, chat, message }) {
     if (!box || !conversation.ready.value) return;
     const at = place.current;
     if (at === 'end') {
+      conversation.following = true;
       box.scrollTop = box.scrollHeight;
       if (conversation.unseen.value) {
         setNews(t('new', { n: conversation.unseen.value }));

@@ -11,7 +11,9 @@ import { ApiError, get, path } from './api.js';
 const LIMIT = 50;
 const MOST_PAGES = 5;
 /** The number of messages that the last page takes from the feed before another page begins. */
-const LARGEST_PAGE = 100;
+const LARGEST_PAGE = 50;
+/** The number of new messages that are shown at once. */
+const MOST_FRESH = 100;
 /** The number of messages before the last one among which a late one is looked for. */
 const LATE = 20;
 const SECOND = 1000;
@@ -38,6 +40,8 @@ export class Conversation {
     this.unseen = signal(0);
     this.failure = signal(/** @type {unknown} */ (null));
     this.ready = signal(false);
+    /** True while the newest messages are what is read. */
+    this.following = true;
     this.stop = new AbortController();
     this.busy = { older: false, newer: false };
     /** The ids of the messages that are not shown yet. */
@@ -256,7 +260,9 @@ export class Conversation {
       if (it.is_service) this.fresh.delete(it.id);
       else this.fresh.add(it.id);
     }
-    if (last && (!this.atEnd || (page.newer && fresh.length > LARGEST_PAGE))) {
+    // Whoever reads above is not to carry all that arrives below.
+    const isFull = !this.following && this.pages.length >= MOST_PAGES;
+    if (last && (!this.atEnd || isFull || (page.newer && fresh.length > MOST_FRESH))) {
       const end = this.pages[this.pages.length - 1];
       end.newer ??= this.after(end);
       fresh = fresh.filter((it) => !inOrder(last, it));

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::ApiRequest;
-use super::time::rfc3339;
+use crate::http::api::request::ApiRequest;
+use crate::http::api::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
 use domain::access::scope::Scope;

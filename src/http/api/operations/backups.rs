@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request::ApiRequest;
-use super::time::rfc3339;
 use crate::backup::{BackupCheck, LatestBackup, WatchedPlace};
+use crate::http::api::request::ApiRequest;
+use crate::http::api::time::rfc3339;
 use crate::http::openapi::problems::ListProblems;
 use crate::http::problem::Problem;
 
