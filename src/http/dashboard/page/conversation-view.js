@@ -11,6 +11,13 @@ import { Avatar, Failure, Icon, Loading, nameOf, numberOf, Sentinel } from './ui
 /** The distance to the end, in pixels, within which somebody counts as reading the newest messages. */
 const NEAR = 80;
 
+/** A message that is drawn again only when it changes, so that a new one costs as little in a long conversation.
+ * @this {any} @param {{message: any, marked: boolean, withAuthor: boolean, find: (id: string) => any, jump: (id: string) => void}} props */
+function Row(props) {
+  this.shouldComponentUpdate = (/** @type {any} */ next) => ['message', 'marked', 'withAuthor', 'find', 'jump'].some((name) => next[name] !== this.props[name]);
+  return html`<${Bubble} ...${props} />`;
+}
+
 /** @param {{instance: string, chat: string, message?: string}} props */
 export function ConversationView({ instance, chat, message }) {
   const conversation = useMemo(() => new Conversation(instance, chat), [instance, chat]);
@@ -21,9 +28,9 @@ export function ConversationView({ instance, chat, message }) {
   /** What the next drawing does to the place: an element and its distance to the top, 'end', or the id of a message. */
   const place = useRef(/** @type {any} */ ('end'));
   const [news, setNews] = useState('');
-  const rows = useMemo(() => new WeakMap(), [conversation]);
   const find = useMemo(() => (/** @type {string} */ id) => conversation.find(id), [conversation]);
   const latestJump = useRef(async (/** @type {string} */ _) => {});
+  const toMessage = useMemo(() => (/** @type {string} */ id) => latestJump.current(id), []);
 
   useEffect(() => {
     get(`/chats${path(instance, chat)}`).then(setInfo, () => setInfo({ name: null, contact: null, chat_id: chat, kind: 'other' }));
@@ -130,17 +137,8 @@ export function ConversationView({ instance, chat, message }) {
     if (days[days.length - 1]?.day !== day) days.push({ day, messages: [] });
     days[days.length - 1].messages.push(it);
   }
-  // A message that is drawn already is left as it is, so that a new one costs as little in a long conversation.
   latestJump.current = jump;
-  const row = (/** @type {any} */ it) => {
-    const isMarked = marked === it.id;
-    const known = rows.get(it);
-    if (known?.isMarked === isMarked && known.isGroup === isGroup) return known.row;
-    const row = draw(it, isMarked);
-    rows.set(it, { isMarked, isGroup, row });
-    return row;
-  };
-  const draw = (/** @type {any} */ it, /** @type {boolean} */ isMarked) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Bubble} message=${it} marked=${isMarked} withAuthor=${isGroup} find=${find} jump=${(/** @type {string} */ id) => latestJump.current(id)} /></li>`;
+  const row = (/** @type {any} */ it) => html`<li class="row" data-key=${keyOf(it)} key=${keyOf(it)}><${Row} message=${it} marked=${marked === it.id} withAuthor=${isGroup} find=${find} jump=${toMessage} /></li>`;
   return html`<section class="conversation" aria-label=${name}>
     <header class="head">
       <a class="button back" href="#/" aria-label=${t('back')}><${Icon} name="back" /></a>
