@@ -98,8 +98,8 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, clock: &dyn Clock) -> Resul
     Ok(Swept { unfinished, orphans, foreign: false })
 }
 
-/// Deletes an object at once if no row refers to it, however new it is. Returns whether that is decided: not while another
-/// process holds the object.
+/// Deletes an object at once if no row refers to it, however new it is. A job that found the object just before, for another
+/// message with the same file, fetches it again. Returns whether all that is done: not while another process holds the object.
 ///
 /// # Errors
 /// If the store or the database does not answer.
@@ -116,6 +116,9 @@ pub async fn remove_unreferenced(
     let deleted = async {
         if !store.objects_without_row(std::slice::from_ref(key)).await?.is_empty() {
             blobs.delete(key).await?;
+        }
+        if blobs.find(key).await?.is_none() {
+            store.redo_media(key, now).await?;
         }
         Ok::<_, SweepError>(())
     };

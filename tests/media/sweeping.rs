@@ -5,13 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use buzon::blob::{BlobLocation, Blobs, S3Options};
+use buzon::domain::media::{AttemptOutcome, LeasedJob, Settlement, StoredFile};
 use buzon::domain::time::timestamp::Timestamp;
+use buzon::media::remove_unreferenced;
 use buzon::media::sweeper::{Swept, sweep};
 use buzon::platform::clock::{Clock, SystemClock};
-use buzon::store::Store;
+use buzon::store::{JobClaim, Store};
+use serde_json::json;
 
 use super::{JPEG, all_end, deliver, files, key, service};
-use crate::support::database::world::{Backend, World, on_both};
+use crate::support::clock::ARRIVAL;
+use crate::support::database::world::{Backend, World, on_both, record};
+use crate::support::events::{event, received};
 use crate::support::eventually;
 use crate::support::gateway::file_server::{FileServer, Reply};
 use crate::support::program::process::run;
@@ -83,6 +88,57 @@ async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
         }
     })
     .await;
+}
+
+/// Of two messages with one file, the first is erased, and the second one's job found the object just before it was removed.
+#[test(flavor = "multi_thread")]
+async fn a_job_cannot_end_with_an_object_that_was_removed_meanwhile_and_fetches_the_file_again() {
+    on_both(async |world| {
+        let store = world.open().await;
+        let url = json!({"type": "image", "media_url": "/a.jpg"});
+        record(&store, &[event("7", received("A", url), ARRIVAL)]).await;
+        for place in Place::both(&world).await {
+            for settles_first in [false, true] {
+                place.put(JPEG, Duration::ZERO).await;
+                let [job] = <[LeasedJob; 1]>::try_from(claim(&store).await).expect("there is one job");
+                let file = StoredFile {
+                    object_key: key(JPEG),
+                    size: JPEG.len() as u64,
+                    content_type: "image/jpeg".to_owned(),
+                    file_name: None,
+                };
+                let outcome = AttemptOutcome::Stored { file, at: SystemClock.now() };
+                let settlement = [Settlement { lease: job.lease.clone(), attempts: job.attempts, outcome }];
+                if settles_first {
+                    // It ended after the look for rows, and before the deletion.
+                    place.blobs.delete(&key(JPEG)).await.expect("it is there");
+                    assert_eq!(store.settle_media(&settlement).await.expect("it answers").len(), 1);
+                }
+                let now = SystemClock.now();
+                assert!(remove_unreferenced(&*store, &place.blobs, &key(JPEG), now).await.expect("all answer"));
+                assert!(!place.has(JPEG));
+                assert!(store.settle_media(&settlement).await.expect("it answers").is_empty());
+                let [again] = <[LeasedJob; 1]>::try_from(claim(&store).await).expect("it is due");
+                assert_eq!((again.lease.key, again.attempts, again.has_file), (job.lease.key, 1, false));
+                store.redo_media(&key(JPEG), SystemClock.now()).await.expect("it answers");
+            }
+        }
+    })
+    .await;
+}
+
+async fn claim(store: &Arc<dyn Store>) -> Vec<LeasedJob> {
+    let now = SystemClock.now();
+    let (lease_until, absurd) = (now + Duration::from_secs(30), now + DAY);
+    let claim = JobClaim {
+        now,
+        lease_until,
+        lease_absurd_after: absurd,
+        attempt_absurd_after: absurd,
+        limit: 10,
+        busy_hosts: vec![],
+    };
+    store.claim_media(&claim).await.expect("it answers")
 }
 
 #[test(flavor = "multi_thread")]

@@ -119,7 +119,7 @@ pub struct FeedChat {
     pub name: Option<String>,
 }
 
-/// What is in the feed beside events: a file has a message and a state, a chat has an alias and an id.
+/// An item of the feed that is no event: a file has a message and a state, a chat has an alias and an id.
 pub struct OtherRow {
     pub(crate) seq: i64,
     pub(crate) instance_id: InstanceId,

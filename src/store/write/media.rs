@@ -30,6 +30,10 @@ pub trait MediaStore: Send + Sync {
     /// it. Returns the leases that were given up, without those that another caller has taken over.
     async fn settle_media(&self, settlements: &[Settlement]) -> Result<HashSet<Lease>, StoreError>;
 
+    /// Makes the jobs due at `now` that ended with an object that is gone, and those that are under way: one of them may have
+    /// found the object just before, and its lease is taken, so that it cannot end with it.
+    async fn redo_media(&self, gone: &ObjectKey, now: Timestamp) -> Result<(), StoreError>;
+
     /// Returns the number and the body of the first applied copy of a message in the ledger after the number `after`, for
     /// a file that stands in the event itself. It returns one at a time because a body is large.
     async fn copy_after(

@@ -9,6 +9,7 @@ use crate::write::media::{
     JobClaim, LeaseColumns, LeasedColumns, MediaRows, MediaStore, claimed, read_leases, settled_columns,
 };
 use domain::instance::InstanceId;
+use domain::media::object_key::ObjectKey;
 use domain::media::{Lease, LeasedJob, MediaJob, Settlement};
 use domain::message::MessageKey;
 use domain::time::timestamp::Timestamp;
@@ -215,6 +216,33 @@ impl MediaStore for SqliteStore {
         }
         unit.commit().await?;
         read_leases(settled)
+    }
+
+    async fn redo_media(&self, gone: &ObjectKey, now: Timestamp) -> Result<(), StoreError> {
+        let mut unit = self.begin().await?;
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET lease_until = NULL, lease_token = lease_token + 1, attempts = attempts - 1, next_attempt_at = ?1
+            WHERE state = 'pending' AND lease_until IS NOT NULL
+            "#,
+            now,
+        )
+        .execute(&mut **unit)
+        .await?;
+        sqlx::query!(
+            r#"
+            UPDATE media
+            SET state = 'pending', reason = NULL, attempts = 0, denials = 0, next_attempt_at = ?2, object_key = NULL,
+                size = NULL, content_type = NULL, file_name = NULL, stored_at = NULL, settled_seq = NULL
+            WHERE object_key = ?1 AND state <> 'removed'
+            "#,
+            gone,
+            now,
+        )
+        .execute(&mut **unit)
+        .await?;
+        unit.commit().await
     }
 
     async fn copy_after(
