@@ -112,7 +112,7 @@ impl Known {
         let mut copies = self.early.iter().chain(&self.later);
         copies.any(|it| {
             let person = it.copy.fields.chat_id.as_ref().filter(|chat| chat_id::is_person(chat));
-            person.is_some_and(|chat| stated.is_some_and(|stated| chat != stated) || it.seq < recorded.event_seq)
+            person.is_some_and(|chat| stated.is_none_or(|stated| chat != stated) || it.seq < recorded.event_seq)
         })
     }
 }

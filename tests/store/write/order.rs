@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::store::read::waiting;
 use crate::support::clock::later;
-use crate::support::database::world::{Backend, World, record};
+use crate::support::database::world::{Backend, World, on_both, record};
 use crate::support::events::event;
 
 /// An event as it arrived: its instance, body and arrival.
@@ -188,4 +188,32 @@ fn numbered_events_in_any_order_with_repeats_in_any_batches_give_the_same_rows_o
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
+}
+
+/// A copy of a service type names the first chat. The message itself has none, because its other copy states none.
+#[test]
+async fn a_chat_that_only_a_service_copy_named_is_evidence_in_any_batches() {
+    let copies = [
+        json!({"event_type": "message_received", "type": "ciphertext", "chat_id": "573001112233@c.us"}),
+        json!({"event_type": "message_sent", "type": "text", "from": "5", "from_me": true}),
+        json!({"event_type": "message_revoked", "type": "text", "chat_id": "1763@lid"}),
+    ];
+    let copies: Vec<Fixed> = copies
+        .into_iter()
+        .zip(1..)
+        .map(|(mut body, place)| {
+            body["id"] = json!("A");
+            ("7".to_owned(), body.to_string(), later(place))
+        })
+        .collect();
+    on_both(async |world| {
+        let store = world.open().await;
+        let together = rows_after(&world, &store, &[(1, copies.clone())]).await;
+        assert!(
+            together.iter().any(|row| row.ends_with("|1763@lid|573001112233@c.us|same message|NULL")),
+            "{together:?}"
+        );
+        assert_eq!(rows_after(&world, &store, &in_batches(&copies, &[1, 1, 1])).await, together);
+    })
+    .await;
 }
