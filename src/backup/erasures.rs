@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
 use super::{BackupError, BackupPlace};
-use crate::blob::BlobError;
 use domain::erasure::marks::{Mark, MarkKey};
 use domain::instance::InstanceId;
 use domain::time::timestamp::Timestamp;
-use platform::private_folder;
 use store::{ErasureExport, ExportedErasure};
 
 /// The group and the name of the file. A backup has the form of a time for its name, which this has not.
@@ -106,26 +103,11 @@ impl BackupPlace {
         let list = to_raw_value(&list).map_err(std::io::Error::from)?;
         let sealed = SealedList { sha256: hex::encode(Sha256::digest(list.get())), list };
         let text = serde_json::to_vec(&sealed).map_err(std::io::Error::from)?;
-        if let Some(folder) = self.store.folder() {
-            private_folder::make(&folder.join(GROUP))?;
-        }
-        self.store.write(GROUP, FILE, text.into()).await.map_err(|error| self.error(error))
+        self.write_beside(GROUP, FILE, text).await
     }
 
     async fn erasure_list(&self) -> Result<Option<ErasureList>, BackupError> {
-        let mut text = Vec::new();
-        let read = async {
-            let mut chunks = self.store.read(GROUP, FILE).await?;
-            while let Some(chunk) = chunks.try_next().await? {
-                text.extend_from_slice(&chunk);
-            }
-            Ok(())
-        };
-        match read.await {
-            Ok(()) => {}
-            Err(BlobError::NotFound) => return Ok(None),
-            Err(error) => return Err(self.error(error)),
-        }
+        let Some(text) = self.read_whole(GROUP, FILE).await? else { return Ok(None) };
         let damaged = || BackupError::Damaged("the list of erasures is damaged".to_owned());
         let sealed: SealedList = serde_json::from_slice(&text).map_err(|_| damaged())?;
         if hex::encode(Sha256::digest(sealed.list.get())) != sealed.sha256 {

@@ -139,22 +139,36 @@ impl BackupPlace {
     }
 
     pub(super) async fn state(&self, name: &BackupName) -> Result<BackupState, BackupError> {
-        let mut text = Vec::new();
+        let Some(text) = self.read_whole(name.as_str(), MANIFEST).await? else { return Ok(BackupState::Unfinished) };
+        Ok(match Manifest::unsealed(&text) {
+            Ok(manifest) => BackupState::Complete(Box::new(manifest)),
+            Err(reason) => BackupState::Unreadable(reason),
+        })
+    }
+
+    /// Returns the content of a file that is small enough for the memory; `None` if it is not there.
+    pub(super) async fn read_whole(&self, group: &str, file: &str) -> Result<Option<Vec<u8>>, BackupError> {
+        let mut content = Vec::new();
         let read = async {
-            let mut chunks = self.store.read(name.as_str(), MANIFEST).await?;
+            let mut chunks = self.store.read(group, file).await?;
             while let Some(chunk) = chunks.try_next().await? {
-                text.extend_from_slice(&chunk);
+                content.extend_from_slice(&chunk);
             }
             Ok(())
         };
         match read.await {
-            Ok(()) => Ok(match Manifest::unsealed(&text) {
-                Ok(manifest) => BackupState::Complete(Box::new(manifest)),
-                Err(reason) => BackupState::Unreadable(reason),
-            }),
-            Err(BlobError::NotFound) => Ok(BackupState::Unfinished),
+            Ok(()) => Ok(Some(content)),
+            Err(BlobError::NotFound) => Ok(None),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    /// Writes a file beside the backups, in the place of the one of this name.
+    pub(super) async fn write_beside(&self, group: &str, file: &str, content: Vec<u8>) -> Result<(), BackupError> {
+        if let Some(folder) = self.store.folder() {
+            private_folder::make(&folder.join(group))?;
+        }
+        self.store.write(group, file, content.into()).await.map_err(|error| self.error(error))
     }
 
     /// Checks that the place holds backups of this database, and that it is not the media store that is to be backed

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{BackupError, BackupName, BackupPlace, BackupState};
-use crate::blob::{BlobError, BlobLocation, S3Options};
+use crate::blob::{BlobLocation, S3Options};
 use domain::time::timestamp::Timestamp;
 use platform::clock::Clock;
-use platform::private_folder;
 
 /// The group and the name of the file with the last check. A backup has the form of a time for its name, which this has not.
 const GROUP: &str = "checks";
@@ -131,26 +129,12 @@ impl BackupPlace {
     pub async fn note_check(&self, name: &BackupName, at: Timestamp, problems: usize) -> Result<(), BackupError> {
         let check = BackupCheck { backup: name.to_string(), at: at.to_rfc3339(), problems: problems as u64 };
         let text = serde_json::to_vec(&check).map_err(std::io::Error::from)?;
-        if let Some(folder) = self.store.folder() {
-            private_folder::make(&folder.join(GROUP))?;
-        }
-        self.store.write(GROUP, FILE, text.into()).await.map_err(|error| self.error(error))
+        self.write_beside(GROUP, FILE, text).await
     }
 
     /// Returns the result of the last check; `None` if there was none, or if the file is not one of buzon.
     async fn last_check(&self) -> Result<Option<BackupCheck>, BackupError> {
-        let mut text = Vec::new();
-        let read = async {
-            let mut chunks = self.store.read(GROUP, FILE).await?;
-            while let Some(chunk) = chunks.try_next().await? {
-                text.extend_from_slice(&chunk);
-            }
-            Ok(())
-        };
-        match read.await {
-            Ok(()) => Ok(serde_json::from_slice(&text).ok()),
-            Err(BlobError::NotFound) => Ok(None),
-            Err(error) => Err(self.error(error)),
-        }
+        let text = self.read_whole(GROUP, FILE).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 }

@@ -90,7 +90,7 @@ async fn an_object_without_a_row_is_removed_when_it_is_a_week_old() {
     .await;
 }
 
-/// Of two messages with one file, the first is erased, and the second one's job found the object just before it was removed.
+/// The first of two messages with one file is erased, and the job of the second one found the object just before.
 #[test(flavor = "multi_thread")]
 async fn a_job_cannot_end_with_an_object_that_was_removed_meanwhile_and_fetches_the_file_again() {
     on_both(async |world| {
