@@ -71,9 +71,8 @@ impl PageFile {
 /// Compresses what many browsers are sent.
 pub(super) fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Writing into memory does not fail.
     let written = encoder.write_all(bytes);
-    written.and_then(|()| encoder.finish()).unwrap_or_default()
+    written.and_then(|()| encoder.finish()).expect("writing into memory does not fail")
 }
 
 #[cfg(test)]
