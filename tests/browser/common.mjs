@@ -23,12 +23,18 @@ export async function deliver(fields) {
   assert.equal(answer.status, 200, await answer.text());
 }
 
+/** The first view may need so many requests and bytes. */
+const MOST_REQUESTS = 20;
+const MOST_BYTES = 64 * 1024;
+
 const browser = await chromium.launch({
   executablePath: program,
   args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-proxy-server', '--enable-precise-memory-info',
     `--host-resolver-rules=${process.env.RESOLVE ? `${process.env.RESOLVE}, ` : ''}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`],
 });
 const wrong = [];
+/** The addresses that each page waits for. */
+const underWayOf = new WeakMap();
 
 /** Opens a window whose every complaint is a failure. */
 export async function context(options) {
@@ -38,6 +44,10 @@ export async function context(options) {
   });
   opened.on('page', (page) => {
     page.on('pageerror', (error) => wrong.push(`error: ${error.message}`));
+    const underWay = new Set();
+    underWayOf.set(page, underWay);
+    page.on('request', (request) => underWay.add(request.url()));
+    for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => underWay.delete(request.url()));
     page.on('dialog', (dialog) => wrong.push(`dialog: ${dialog.message()}`));
     page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || wrong.push(`foreign: ${request.url()}`));
     page.on('console', (line) => /CSP|Content Security|Trusted/.test(line.text()) && wrong.push(line.text()));
@@ -52,8 +62,16 @@ export async function logIn(page) {
   await page.waitForSelector('a.chat');
 }
 
+/** Waits until no part of the page is loading. */
+export async function loaded(page) {
+  await page.waitForFunction(() => !document.querySelector('.loading')).catch(async (error) => {
+    const text = await page.evaluate(() => document.body.innerText);
+    throw new Error(`${page.url()} is loading ${[...underWayOf.get(page)]} and shows ${text}`, { cause: error });
+  });
+}
+
 export async function violations(page, what) {
-  await page.waitForFunction(() => !document.querySelector('.loading'));
+  await loaded(page);
   // axe is run as a debugger would, past the policy of the page.
   await page.evaluate(await readFile(axe, 'utf8'));
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
@@ -73,8 +91,8 @@ export async function ask(what) {
   assert.equal(value, 'done');
 }
 
-/** Opens the page with an empty cache on a telephone that is four times slower, over a line of 1.6 Mbit/s and this latency. Returns
- * when the first paint, the frame of the page and the list of conversations were there, in ms. @param {number} latency */
+/** Opens the page with an empty cache on a telephone that is four times slower, over a line of 1.6 Mbit/s and this latency in ms. When
+ * the list of conversations is there depends on the machine, and is told; what has to come over the line for it is judged. @param {number} latency */
 export async function firstView(latency) {
   const opened = await context({ viewport: { width: 360, height: 740 } });
   await logIn(await opened.newPage());
@@ -99,11 +117,12 @@ export async function firstView(latency) {
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForFunction(() => 'list' in globalThis.seen);
   const seen = await page.evaluate(() => ({ ...globalThis.seen, paint: Math.round(performance.getEntriesByName('first-contentful-paint')[0]?.startTime) }));
-  const resources = await page.evaluate(() => performance.getEntriesByType('resource').map((it) => `${Math.round(it.startTime)}–${Math.round(it.responseEnd)} ms, ${it.transferSize} bytes, ${it.nextHopProtocol}: ${it.name.split('/').pop()}`));
-  console.log(`figure: at ${latency} ms: first paint ${seen.paint} ms, shell ${seen.shell} ms, list ${seen.list} ms`);
-  if (process.env.VERBOSE) console.log(resources.join('\n'));
+  const asked = await page.evaluate(() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].map((it) => ({ bytes: it.transferSize, line: `${Math.round(it.startTime)}–${Math.round(it.responseEnd)} ms, ${it.transferSize} bytes, ${it.nextHopProtocol}: ${it.name.split('/').pop()}` })));
+  const bytes = asked.reduce((sum, it) => sum + it.bytes, 0);
+  console.log(`figure: at ${latency} ms: first paint ${seen.paint} ms, shell ${seen.shell} ms, list ${seen.list} ms; ${asked.length} requests, ${bytes} bytes`);
+  if (process.env.VERBOSE) console.log(asked.map((it) => it.line).join('\n'));
+  assert.ok(asked.length <= MOST_REQUESTS && bytes <= MOST_BYTES, `${asked.length} requests, ${bytes} bytes`);
   await fresh.close();
-  return seen;
 }
 
 /** Runs the steps whose names contain the setting STEP, all but those if it begins with `!`, or all. */

@@ -1,7 +1,7 @@
 // The page in a real browser: its views, and what somebody does with them.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { context, deliver, isGapless, keys, logIn, LONG, numbers, pictures, run, token, url, VIEWS, violations } from './common.mjs';
+import { context, deliver, isGapless, keys, loaded, logIn, LONG, numbers, pictures, run, token, url, VIEWS, violations } from './common.mjs';
 
 const steps = {
   async 'a wrong token is refused in words, and the right one is asked for once'() {
@@ -41,6 +41,44 @@ const steps = {
       await opened.close();
     }
     assert.deepEqual(told, []);
+  },
+
+  async 'a view whose script comes before the effects of its first drawing is shown'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    // Effects are begun by these two, the second one with a short time.
+    await page.addInitScript(() => {
+      const [frame, timer] = [requestAnimationFrame, setTimeout];
+      const held = [];
+      globalThis.requestAnimationFrame = (act) => (globalThis.holds ? held.push(act) : frame(act));
+      globalThis.setTimeout = (act, after, ...more) => (globalThis.holds && after <= 100 ? held.push(act) : timer(act, after, ...more));
+      globalThis.release = () => {
+        globalThis.holds = false;
+        held.splice(0).forEach((act) => act());
+      };
+    });
+    let [asked, answer] = [() => {}, () => {}];
+    const [isAsked, isAnswered] = [new Promise((done) => { asked = done; }), new Promise((done) => { answer = done; })];
+    await page.route('**/numbers.js', async (route) => {
+      asked();
+      await isAnswered;
+      await route.continue();
+    });
+    await logIn(page);
+    await page.evaluate(() => {
+      globalThis.holds = true;
+      location.hash = '#/numbers';
+    });
+    await page.waitForSelector('.loading', { state: 'attached' });
+    // Only what fetches the scripts of all views can ask for it now.
+    await isAsked;
+    const fetched = page.waitForEvent('requestfinished', (request) => request.url().endsWith('/numbers.js'));
+    answer();
+    const url = (await fetched).url();
+    await page.evaluate((it) => import(it), url);
+    await page.evaluate(() => globalThis.release());
+    await page.getByRole('heading', { name: 'Números', level: 1 }).waitFor();
+    await opened.close();
   },
 
   async 'hostile texts are shown as text'() {
@@ -138,12 +176,15 @@ const steps = {
     await opened.setOffline(false);
     await page.goto(`${url}#/chat/7/573000000002%40c.us`);
     await page.waitForSelector('.bubble');
+    // An answer that was under way says that there is a connection, so the page is made to ask until all of those are in.
+    const asks = (isOffline) => page.waitForFunction((expected) => {
+      dispatchEvent(new Event('online'));
+      return Boolean(document.querySelector('.banner')) === expected;
+    }, isOffline, { polling: 300 });
     await page.route('**/api/v1/**', (route) => route.abort());
-    await page.evaluate(() => dispatchEvent(new Event('online')));
-    await page.locator('.banner').waitFor();
+    await asks(true);
     await page.unroute('**/api/v1/**');
-    await page.evaluate(() => dispatchEvent(new Event('online')));
-    await page.locator('.banner').waitFor({ state: 'detached' });
+    await asks(false);
     await deliver({ id: 'O1', chat_id: '573000000002@c.us', from: '573000000002@c.us', body: 'de vuelta', timestamp: Math.floor(Date.now() / 1000) });
     await page.locator('#m-O1').waitFor();
     await opened.close();
@@ -228,7 +269,7 @@ const scoped = {
         await page.keyboard.press('Enter');
         await page.waitForSelector('a.hit');
       }
-      await page.waitForFunction(() => !document.querySelector('.loading'));
+      await loaded(page);
       const shown = await page.evaluate(() => document.body.innerText);
       assert.ok(!/573000000008|x\.example\/8|api-token|buzon doctor|backup|Formato/.test(shown), `${view}: ${shown}`);
     }

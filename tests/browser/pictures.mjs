@@ -1,7 +1,7 @@
 // Takes the pictures of the documents: node pictures.mjs URL WEBHOOK TOKEN SECRET FOLDER
 // With ALL in the environment, takes every view at three widths, in both themes and three languages instead.
 import assert from 'node:assert/strict';
-import { context, logIn, pictures, run, url, VIEWS } from './common.mjs';
+import { context, loaded, logIn, pictures, run, url, VIEWS } from './common.mjs';
 
 /** The clock of the browser, so that the same messages are as old in each picture. */
 const NOW = new Date('2026-12-01T15:00:00Z');
@@ -14,7 +14,7 @@ async function at(place, options) {
   await page.clock.setFixedTime(NOW);
   await logIn(page);
   await page.goto(place);
-  await page.waitForFunction(() => !document.querySelector('.loading'));
+  await loaded(page);
   return { opened, page };
 }
 
@@ -50,7 +50,7 @@ const all = {
               await page.waitForSelector('a.hit');
             }
             if (view === 'chat') await page.waitForSelector('.bubble');
-            await page.waitForFunction(() => !document.querySelector('.loading'));
+            await loaded(page);
             await drawn(page);
             await page.screenshot({ path: `${pictures}/${view || 'inbox'}-${width}-${colorScheme}-${locale.slice(0, 2)}.png` });
             if (view === 'chat') await page.goto(`${url}#/`);

@@ -110,6 +110,25 @@ async fn postgresql_learns_that_tables_grow_that_were_empty_when_the_writer_bega
     assert!(by_others < 3_000, "{by_others} of {} look-ups were not by the key", 64 * 64);
 }
 
+/// A person may write thousands of messages that nobody answers, for example to an account that is never read.
+#[test]
+async fn postgresql_does_not_read_a_chat_whole_for_each_batch_because_nobody_answered_it() {
+    let world = World::new(Backend::Postgres).await;
+    let store = world.open().await;
+    for batch in 0..64_i64 {
+        let message = |place| event("7", received(&format!("{batch} {place}"), json!({})), later(batch * 100 + place));
+        record(&store, &Vec::from_iter((0..64).map(message))).await;
+    }
+    store.close().await;
+    let read = |column| format!("SELECT sum({column})::int8 FROM pg_stat_user_indexes WHERE relname = 'messages'");
+    // What a connection has read is reported when it ends; each message is at least looked up by its id.
+    while world.value(&read("idx_scan")).await.parse::<u64>().unwrap() < 64 * 64 {
+        tokio::task::yield_now().await;
+    }
+    let entries: u64 = world.value(&read("idx_tup_read")).await.parse().unwrap();
+    assert!(entries < 16 * 64 * 64, "{entries} entries of indexes were read for {} messages", 64 * 64);
+}
+
 #[test]
 async fn statistics_read_ranges_of_time() {
     let world = World::new(Backend::Sqlite).await;

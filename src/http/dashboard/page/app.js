@@ -21,8 +21,10 @@ function later(load) {
   return function Later(/** @type {any} */ props) {
     const [, setDrawn] = useState(false);
     const [error, setError] = useState(/** @type {unknown} */ (null));
+    // The script may come between the first drawing and the effect.
+    const isMissing = !View;
     useEffect(() => {
-      if (!View) fetched().then(() => setDrawn(true), setError);
+      if (isMissing) fetched().then(() => setDrawn(true), setError);
     }, []);
     if (View) return html`<${View} ...${props} />`;
     return error ? html`<${Failure} error=${error} retry=${() => location.reload()} />` : html`<${Loading} />`;

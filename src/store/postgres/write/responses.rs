@@ -15,7 +15,8 @@ use domain::time::timestamp::Timestamp;
 #[async_trait]
 impl ResponseRows for PgConnection {
     async fn around(&mut self, touched: &[(ChatKey, Timestamp)]) -> Result<Vec<AnswersAround>, StoreError> {
-        // A range that has no end is made empty, because PostgreSQL reads the whole chat for a bound that is NULL.
+        // A range that has no end is not looked up, because PostgreSQL would read the whole chat for a bound that is NULL or
+        // that lies before the first message.
         let rows = sqlx::query_as!(
             AroundColumns,
             r#"
@@ -30,7 +31,8 @@ impl ResponseRows for PgConnection {
                     WHERE messages.instance_id = key.instance_id
                         AND (messages.chat_id, messages.occurred_at)
                             >= (key.chat_id, coalesce(before.next_second, '-infinity'))
-                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, coalesce(next.next_second, '-infinity'))
+                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
+                        AND next.next_second IS NOT NULL
                         AND NOT messages.from_me
                         AND NOT messages.is_service
                         AND messages.revoked_at IS NULL
@@ -44,8 +46,9 @@ impl ResponseRows for PgConnection {
                     SELECT messages.occurred_at
                     FROM messages
                     WHERE messages.instance_id = key.instance_id
-                        AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, coalesce(next.next_second, 'infinity'))
-                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, coalesce(after.next_second, '-infinity'))
+                        AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                        AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
+                        AND after.next_second IS NOT NULL
                         AND NOT messages.from_me
                         AND NOT messages.is_service
                         AND messages.revoked_at IS NULL
@@ -85,7 +88,8 @@ impl ResponseRows for PgConnection {
                 WHERE messages.instance_id = key.instance_id
                     AND (messages.chat_id, messages.occurred_at)
                         >= (key.chat_id, coalesce(before.next_second, '-infinity'))
-                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, coalesce(next.next_second, '-infinity'))
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, next.next_second)
+                    AND next.next_second IS NOT NULL
                     AND NOT messages.from_me
                     AND NOT messages.is_service
                     AND messages.revoked_at IS NULL
@@ -98,8 +102,9 @@ impl ResponseRows for PgConnection {
                     date_trunc('second', messages.occurred_at) + interval '1 second' AS next_second
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, coalesce(next.next_second, 'infinity'))
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
                     AND (messages.chat_id, messages.occurred_at) < (key.chat_id, 'infinity')
+                    AND next.next_second IS NOT NULL
                     AND messages.from_me
                     AND NOT messages.is_service
                 ORDER BY messages.chat_id, messages.occurred_at, messages.seq
@@ -109,8 +114,9 @@ impl ResponseRows for PgConnection {
                 SELECT messages.occurred_at, messages.id, messages.seq
                 FROM messages
                 WHERE messages.instance_id = key.instance_id
-                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, coalesce(next.next_second, 'infinity'))
-                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, coalesce(after.next_second, '-infinity'))
+                    AND (messages.chat_id, messages.occurred_at) >= (key.chat_id, next.next_second)
+                    AND (messages.chat_id, messages.occurred_at) < (key.chat_id, after.next_second)
+                    AND after.next_second IS NOT NULL
                     AND NOT messages.from_me
                     AND NOT messages.is_service
                     AND messages.revoked_at IS NULL
