@@ -12,7 +12,7 @@ use store::Store;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The time that a piece may take. Events wait meanwhile.
-const PIECE: Duration = Duration::from_millis(15);
+const PIECE: Duration = Duration::from_millis(12);
 
 /// The most messages of a piece.
 const MOST: u32 = 512;
@@ -41,10 +41,11 @@ pub async fn move_messages(store: Arc<dyn Store>) {
     }
 }
 
-/// Returns the size of the next piece, after one of this size took so long.
+/// Returns the size of the next piece, after one of this size took so long. It comes near to what takes the time of a piece,
+/// and never to more than twice the last one.
 fn paced(limit: u32, took: Duration) -> u32 {
-    let next = if took > PIECE { limit / 2 } else { limit * 2 };
-    next.clamp(1, MOST)
+    let fits = f64::from(limit) * PIECE.as_secs_f64() / took.as_secs_f64().max(f64::EPSILON);
+    (fits as u32).clamp(limit / 2, limit * 2).clamp(1, MOST)
 }
 
 #[cfg(test)]
@@ -53,9 +54,12 @@ mod tests {
 
     #[test]
     fn a_slow_piece_is_followed_by_a_smaller_one_and_a_quick_one_by_a_larger_one() {
-        assert_eq!(paced(32, Duration::from_millis(40)), 16);
-        assert_eq!(paced(1, Duration::from_secs(1)), 1);
-        assert_eq!(paced(32, Duration::from_millis(2)), 64);
+        assert_eq!(paced(32, PIECE * 2), 16);
+        assert_eq!(paced(32, PIECE * 9), 16);
+        assert_eq!(paced(30, PIECE * 3 / 2), 20);
+        assert_eq!(paced(1, PIECE * 9), 1);
+        assert_eq!(paced(32, PIECE * 2 / 3), 48);
+        assert_eq!(paced(32, PIECE / 9), 64);
         assert_eq!(paced(MOST, Duration::ZERO), MOST);
     }
 }
