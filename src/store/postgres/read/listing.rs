@@ -57,12 +57,14 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
     let key = [&[source.at], rest.as_slice()].concat();
     let order = if query.ascending { "ASC" } else { "DESC" };
     let mut statement = QueryBuilder::new("");
-    // Only the keys are read of every range, because the index has them. The rows are read of the page.
+    // Of several ranges only the keys are read, because the index has them. The rows are read of the page.
     let key_columns = [&["instance_id"], key.as_slice()].concat().join(", ");
-    statement.push(format_args!("SELECT {} FROM (SELECT found.* FROM unnest(", source.columns));
+    let has_rows = query.ranges.len() == 1;
+    let (read_columns, columns) = if has_rows { (source.columns, "*") } else { (&*key_columns, source.columns) };
+    statement.push(format_args!("SELECT {columns} FROM (SELECT found.* FROM unnest("));
     push_ranges(&mut statement, source, &query.ranges);
     statement.push(format_args!(
-        ") CROSS JOIN LATERAL (SELECT {key_columns} FROM {} WHERE instance_id = wanted.instance_id",
+        ") CROSS JOIN LATERAL (SELECT {read_columns} FROM {} WHERE instance_id = wanted.instance_id",
         source.table
     ));
     for (place, (column, _)) in query.ranges.first().iter().flat_map(|range| &range.equal).enumerate() {
@@ -90,7 +92,7 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
     statement.push(format_args!(" ORDER BY {sum}{} LIMIT ", ordered("", &key))).push_bind(i64::from(query.limit));
     statement.push(format_args!(") AS found ORDER BY {merged} LIMIT ")).push_bind(i64::from(query.limit));
     statement.push(") AS page");
-    if !source.columns.split(", ").all(|column| column == "instance_id" || key.contains(&column)) {
+    if !has_rows && !source.columns.split(", ").all(|it| it == "instance_id" || key.contains(&it)) {
         statement.push(format_args!(" INNER JOIN {} USING ({key_columns})", source.table));
     }
     statement
