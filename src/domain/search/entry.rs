@@ -38,6 +38,11 @@ pub struct Facet(String);
 const CHAT_BYTES: usize = 10;
 
 impl SearchEntry {
+    /// Returns the number of its words and facets.
+    pub fn terms(&self) -> usize {
+        self.words.split(' ').count() + self.facets.len()
+    }
+
     /// Returns the entry of a message, or `None` if it has no word.
     pub fn of(message: &Message) -> Option<Self> {
         let (key, chat_id) = (message.key(), message.fields.chat_id.as_deref());

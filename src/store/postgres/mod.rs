@@ -141,6 +141,13 @@ impl PostgresStore {
         Ok(Self { options, allow_managed, writer, job_writer, begun: 0.into(), new_words, read_pool, reports })
     }
 
+    /// Counts words and facets of the search that were committed.
+    fn count_terms(&self, terms: usize) {
+        if let Some(new_words) = &self.new_words {
+            new_words.add(terms);
+        }
+    }
+
     /// Begins a unit of work.
     async fn begin<'w>(&self, writer: &'w Writer<PgConnection>) -> Result<UnitOfWork<'w, PgConnection>, StoreError> {
         let mut unit = writer.take(open_to_write(&self.options, self.allow_managed)).await?;
@@ -242,9 +249,7 @@ impl EventStore for PostgresStore {
         let mut unit = self.begin(&self.writer).await?;
         let receipts = record(&mut *unit, events).await?;
         unit.commit().await?;
-        if let Some(new_words) = &self.new_words {
-            new_words.add(events);
-        }
+        self.count_terms(new_words::terms(events));
         Ok(receipts)
     }
 }

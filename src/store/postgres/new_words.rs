@@ -48,14 +48,9 @@ impl NewWords {
         Self { count: AtomicUsize::new(0), merges: Maintenance::start("merges of new words", Merge(options)) }
     }
 
-    /// Counts the words of committed events.
-    pub(super) fn add(&self, events: &[Event]) {
-        let words = events.iter().map(|event| match &event.interpretation.effect {
-            Effect::Message(copy) if !copy.words.is_empty() => copy.words.split(' ').count() + FACETS,
-            _ => 0,
-        });
-        let new: usize = words.sum();
-        if self.count.fetch_add(new, Ordering::Relaxed) + new >= WORTH_A_MERGE {
+    /// Counts words and facets that were committed.
+    pub(super) fn add(&self, terms: usize) {
+        if self.count.fetch_add(terms, Ordering::Relaxed) + terms >= WORTH_A_MERGE {
             self.count.store(0, Ordering::Relaxed);
             self.merges.wake();
         }
@@ -65,6 +60,15 @@ impl NewWords {
     pub(super) async fn close(&self) {
         self.merges.close().await;
     }
+}
+
+/// Returns the number of words and facets that these events may add to the list.
+pub(super) fn terms(events: &[Event]) -> usize {
+    let terms = events.iter().map(|event| match &event.interpretation.effect {
+        Effect::Message(copy) if !copy.words.is_empty() => copy.words.split(' ').count() + FACETS,
+        _ => 0,
+    });
+    terms.sum()
 }
 
 /// Merges on a new connection each time, because the connection is used briefly and rarely.

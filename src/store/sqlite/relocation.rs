@@ -52,7 +52,7 @@ async fn end_moves(connection: &mut SqliteConnection) -> Result<(), StoreError> 
     let mut goes_on = true;
     while goes_on {
         connection.execute(BEGIN).await?;
-        goes_on = move_messages(connection, MOVED_TOGETHER).await?;
+        goes_on = move_messages(connection, MOVED_TOGETHER).await?.more;
         connection.execute(COMMIT).await?;
     }
     Ok(())

@@ -252,16 +252,16 @@ async fn rewrite(
 }
 
 /// Indexes the words again of those messages whose texts or place have changed. The words are those of the rows,
-/// because the new copies may fill only some of the texts.
+/// because the new copies may fill only some of the texts. Returns the number of words and facets that were indexed.
 pub(crate) async fn index_anew(
     rows: &mut dyn Rows,
     rewritten: &[UpdatedMessage],
     limit: FoldLimit,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let has_text = |it: &UpdatedMessage| it.message.fields.searched() != SearchedTexts::default();
     let touched: Vec<&UpdatedMessage> = rewritten.iter().filter(|it| has_text(it) || it.has_moved()).collect();
     if touched.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let keys: Vec<MessageKey> = touched.iter().map(|it| it.message.key()).collect();
     let mut recorded = recorded_words(rows, &keys, limit).await?;
@@ -275,7 +275,7 @@ pub(crate) async fn index_anew(
     if !entries.is_empty() {
         all_written("message_search", entries.len(), rows.insert_words(&entries).await?)?;
     }
-    Ok(())
+    Ok(entries.iter().map(SearchEntry::terms).sum())
 }
 
 /// Returns the words of the recorded texts.

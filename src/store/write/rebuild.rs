@@ -184,7 +184,7 @@ pub(crate) async fn rebuild(
         let new: Vec<LedgerRow<'_>> = events.iter().map(|(seq, event)| LedgerRow::of_ledger(event, *seq)).collect();
         apply(rows, &Vec::from_iter(&new), FoldLimit::None).await?;
     }
-    while move_messages(rows, MOVED_TOGETHER).await? {}
+    while move_messages(rows, MOVED_TOGETHER).await?.more {}
     let moving = UnfinishedMoves::find(rows, aim).await?;
     let mut differences = Vec::new();
     for table in &TABLES {

@@ -52,9 +52,20 @@ pub(crate) trait MoveRows {
     async fn end_move(&mut self, it: &ChatMove) -> Result<(), StoreError>;
 }
 
-/// Moves at most `limit` messages, and returns whether more are to be moved.
-pub(crate) async fn move_messages(rows: &mut dyn Rows, limit: u32) -> Result<bool, StoreError> {
-    let Some(mut it) = rows.unfinished_move().await.map_err(in_table("chat_moves"))? else { return Ok(false) };
+/// What was done of the moves at once.
+#[derive(Default)]
+pub(crate) struct MovedPiece {
+    /// True if more messages may have to move.
+    pub(crate) more: bool,
+    /// The number of words and facets that were indexed anew.
+    pub(crate) terms: usize,
+}
+
+/// Moves at most `limit` messages.
+pub(crate) async fn move_messages(rows: &mut dyn Rows, limit: u32) -> Result<MovedPiece, StoreError> {
+    let mut piece = MovedPiece::default();
+    let Some(mut it) = rows.unfinished_move().await.map_err(in_table("chat_moves"))? else { return Ok(piece) };
+    piece.more = true;
     let found = rows.messages_to_move(&it, limit).await.map_err(in_table("messages"))?;
     let last = found.last().map(|message| (message.occurred_at, message.seq));
     let is_last_piece = found.len() < limit as usize;
@@ -66,7 +77,7 @@ pub(crate) async fn move_messages(rows: &mut dyn Rows, limit: u32) -> Result<boo
         let keys: Vec<MessageKey> = moved.iter().map(|it| it.message.key()).collect();
         all_written("messages", keys.len(), rows.place_messages(&it, &keys).await?)?;
         rows.move_media(&keys).await?;
-        index_anew(rows, &moved, FoldLimit::None).await?;
+        piece.terms = index_anew(rows, &moved, FoldLimit::None).await?;
         update_chats(rows, &Written { rewritten: moved, ..Written::default() }).await?;
     }
     if is_last_piece {
@@ -75,7 +86,7 @@ pub(crate) async fn move_messages(rows: &mut dyn Rows, limit: u32) -> Result<boo
         (it.reached_at, it.reached_seq) = (Some(at), Some(seq));
         rows.save_progress(&it).await?;
     }
-    Ok(true)
+    Ok(piece)
 }
 
 /// Returns the message in the chat of the move, if it is in another one.

@@ -30,9 +30,10 @@ impl PersonStore for PostgresStore {
     async fn move_messages(&self, limit: u32) -> Result<bool, StoreError> {
         let mut unit = self.begin(&self.job_writer).await?;
         take_numbers(&mut *unit, 0).await?;
-        let more = move_messages(&mut *unit, limit).await?;
+        let piece = move_messages(&mut *unit, limit).await?;
         unit.commit().await?;
-        Ok(more)
+        self.count_terms(piece.terms);
+        Ok(piece.more)
     }
 
     async fn link_persons(&self, word: &OwnerWord) -> Result<(), StoreError> {

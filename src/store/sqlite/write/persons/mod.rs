@@ -23,9 +23,9 @@ impl PersonStore for SqliteStore {
 
     async fn move_messages(&self, limit: u32) -> Result<bool, StoreError> {
         let mut unit = self.begin().await?;
-        let more = move_messages(&mut **unit, limit).await?;
+        let piece = move_messages(&mut **unit, limit).await?;
         unit.commit().await?;
-        Ok(more)
+        Ok(piece.more)
     }
 
     async fn link_persons(&self, word: &OwnerWord) -> Result<(), StoreError> {
