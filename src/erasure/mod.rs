@@ -101,7 +101,7 @@ impl Eraser {
             ErasureStage::Files => self.files(&erasure).await?,
             ErasureStage::Backups => {
                 self.tell_backups().await?;
-                let notice = Event::erasure_notice(&erasure.name, erasure.instance_id.as_ref(), erasure.begun_at);
+                let notice = Event::erasure_notice(&erasure.name, erasure.instance_id.as_ref(), self.clock.now());
                 self.store.record_batch(&[notice]).await?;
                 self.advance(&erasure, ErasureStage::Ended).await?;
                 info!(erasure = erasure.id, "an erasure has ended");

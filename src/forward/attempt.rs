@@ -46,7 +46,7 @@ pub(super) fn attempt(
             Err(error) => return (seq, AttemptEnd::Unread(error)),
         };
         let at = event_time(&Interpretation::of_ledger(&body, &instance_id, received_at), received_at);
-        if !even_old && context.config.max_age.is_over(at, context.clock.now()) {
+        if !even_old && context.config.max_age.is_over(kind, at, context.clock.now()) {
             return (seq, AttemptEnd::Stale);
         }
         let reply = context.client.deliver(Delivery { event, instance_id, signed, kind, body, attempt, replay }).await;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::ForwardConfig;
 use domain::event::Interpretation;
+use domain::forward::kind;
 use domain::forward::max_age::event_time;
 use domain::forward::selection::{LedgerHead, Selection};
 use domain::instance::InstanceId;
@@ -69,7 +70,7 @@ impl Rehearsal {
         now: Timestamp,
     ) {
         let at = event_time(&Interpretation::of_ledger(body, &head.instance_id, head.received_at), head.received_at);
-        if config.max_age.is_over(at, now) {
+        if config.max_age.is_over(kind(head.event_type.as_deref()), at, now) {
             self.stale += 1;
             if !even_old {
                 return;

@@ -17,6 +17,7 @@ mod commands;
 mod failures;
 mod killed;
 mod load;
+mod notices;
 mod samples;
 mod sending;
 mod storms;

@@ -28,9 +28,10 @@ impl MaxAge {
         age.map(|age| Self(Some(age))).ok_or(expected)
     }
 
-    /// Returns whether an event of this time is too old at `now`.
-    pub fn is_over(self, at: Timestamp, now: Timestamp) -> bool {
-        self.0.is_some_and(|age| at + age < now)
+    /// Returns whether an event of this time is too old at `now`. Events of ours, which have a [kind](super::kind), never
+    /// are: they answer nobody, and what they say holds for ever.
+    pub fn is_over(self, kind: Option<&'static str>, at: Timestamp, now: Timestamp) -> bool {
+        kind.is_none() && self.0.is_some_and(|age| at + age < now)
     }
 }
 
@@ -111,9 +112,10 @@ mod tests {
     fn an_event_is_over_after_its_age_and_never_in_an_archive() {
         let hour = MaxAge::parse("1h").unwrap();
         let later = |seconds: u64| ARRIVAL + Duration::from_secs(seconds);
-        assert!(!hour.is_over(ARRIVAL, later(3_600)));
-        assert!(hour.is_over(ARRIVAL, later(3_601)));
-        assert!(!hour.is_over(later(60), ARRIVAL));
-        assert!(!MaxAge::none().is_over(ARRIVAL, later(1_000_000_000)));
+        assert!(!hour.is_over(None, ARRIVAL, later(3_600)));
+        assert!(hour.is_over(None, ARRIVAL, later(3_601)));
+        assert!(!hour.is_over(Some("erasure"), ARRIVAL, later(3_601)));
+        assert!(!hour.is_over(None, later(60), ARRIVAL));
+        assert!(!MaxAge::none().is_over(None, ARRIVAL, later(1_000_000_000)));
     }
 }

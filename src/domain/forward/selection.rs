@@ -79,7 +79,9 @@ impl ForwardFilter {
         if !is_wanted || is_ours || !may_go || !self.takes_state(head) {
             return Selection::Skip;
         }
-        if self.instances.is_empty() || self.instances.contains(&head.instance_id) {
+        // A person who is erased everywhere may be held by every receiver.
+        let is_for_all = is_notice && head.instance_id.is_unstated();
+        if self.instances.is_empty() || self.instances.contains(&head.instance_id) || is_for_all {
             return Selection::Send;
         }
         if head.owned_by_message().is_none() {
@@ -175,6 +177,19 @@ mod tests {
         assert_eq!(chosen(&head("8", "ack_update")), Selection::Skip);
         assert_eq!(chosen(&head("7", "message_sent")), Selection::Skip);
         assert_eq!(chosen(&LedgerHead { event_type: None, ..head("7", "") }), Selection::Skip);
+    }
+
+    #[test]
+    fn a_notice_goes_where_it_is_listed_and_of_an_erasure_everywhere_to_all_instances() {
+        let listed =
+            |filter: ForwardFilter| ForwardFilter { event_types: BTreeSet::from([ERASED.to_owned()]), ..filter };
+        let notice = |instance: &str| LedgerHead { message_id: None, ..head(instance, ERASED) };
+        let chosen =
+            |filter: &ForwardFilter, instance: &str| filter.select(&notice(instance), std::iter::empty(), ARRIVAL);
+        for (instance, expected) in [("7", Selection::Send), ("8", Selection::Skip), ("-", Selection::Send)] {
+            assert_eq!(chosen(&listed(of(&["7"])), instance), expected, "{instance}");
+            assert_eq!(chosen(&of(&["7"]), instance), Selection::Skip, "{instance}");
+        }
     }
 
     #[test]
