@@ -59,16 +59,20 @@ export async function logIn(page) {
   await page.goto(url);
   await page.fill('input[name=token]', token);
   await page.click('button.primary');
-  await page.waitForSelector('a.chat');
+  await shows(page, 'a.chat');
 }
 
+/** Returns a function that adds to an error what the page shows and waits for. */
+const told = (page) => async (error) => {
+  const text = await page.evaluate(() => document.body.innerText);
+  throw new Error(`${page.url()} waits for ${[...underWayOf.get(page)]} and shows ${text}`, { cause: error });
+};
+
+/** Waits until the page shows this. @param {string} selector @param {object} [options] */
+export const shows = (page, selector, options) => page.waitForSelector(selector, options).catch(told(page));
+
 /** Waits until no part of the page is loading. */
-export async function loaded(page) {
-  await page.waitForFunction(() => !document.querySelector('.loading')).catch(async (error) => {
-    const text = await page.evaluate(() => document.body.innerText);
-    throw new Error(`${page.url()} is loading ${[...underWayOf.get(page)]} and shows ${text}`, { cause: error });
-  });
-}
+export const loaded = (page) => page.waitForFunction(() => !document.querySelector('.loading')).catch(told(page));
 
 export async function violations(page, what) {
   await loaded(page);
@@ -137,7 +141,7 @@ export async function run(steps) {
       console.log(`ok: ${name}`);
     } catch (error) {
       failed++;
-      console.log(`FAILED: ${name}\n${error.stack}`);
+      console.log(`FAILED: ${name}\n${error.stack}\n${error.cause?.message ?? ''}`);
     }
   }
   await browser.close();

@@ -1,7 +1,7 @@
 // The page in a real browser: its views, and what somebody does with them.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { context, deliver, isGapless, keys, loaded, logIn, LONG, numbers, pictures, run, token, url, VIEWS, violations } from './common.mjs';
+import { context, deliver, isGapless, keys, loaded, logIn, LONG, numbers, pictures, run, shows, token, url, VIEWS, violations } from './common.mjs';
 
 const steps = {
   async 'a wrong token is refused in words, and the right one is asked for once'() {
@@ -14,15 +14,16 @@ const steps = {
     await page.getByRole('alert').filter({ hasText: 'no es válida' }).waitFor();
     await logIn(page);
     await page.reload();
-    await page.waitForSelector('a.chat');
+    await shows(page, 'a.chat');
     assert.deepEqual((await opened.cookies()).map((it) => [it.httpOnly, it.sameSite]), [[true, 'Strict']]);
     await opened.close();
   },
 
-  async 'every view is accessible and fits, in both themes, three languages and three widths'() {
+  async 'every view is accessible and fits, in both themes, three languages, four widths and at 200 %'() {
     const told = [];
-    for (const [width, colorScheme, locale] of [[320, 'light', 'es-CO'], [360, 'light', 'es-CO'], [360, 'dark', 'pt-BR'], [768, 'dark', 'en-GB'], [1440, 'light', 'es-CO'], [1440, 'dark', 'es-CO']]) {
-      const opened = await context({ viewport: { width, height: width < 500 ? 740 : 900 }, colorScheme, locale });
+    // At 200 %, a screen of 1280 by 720 has half as much room.
+    for (const [width, height, colorScheme, locale] of [[320, 740, 'light', 'es-CO'], [360, 740, 'light', 'es-CO'], [360, 740, 'dark', 'pt-BR'], [640, 360, 'light', 'es-CO'], [768, 900, 'dark', 'en-GB'], [1440, 900, 'light', 'es-CO'], [1440, 900, 'dark', 'es-CO']]) {
+      const opened = await context({ viewport: { width, height }, colorScheme, locale, deviceScaleFactor: height === 360 ? 2 : 1 });
       const page = await opened.newPage();
       await logIn(page);
       for (const view of [...VIEWS, 'chat']) {
@@ -30,12 +31,14 @@ const steps = {
         if (view === 'search') {
           await page.fill('#search-q', 'hola');
           await page.keyboard.press('Enter');
-          await page.waitForSelector('a.hit');
+          await shows(page, 'a.hit');
         }
-        if (view === 'chat') await page.waitForSelector('.bubble');
+        if (view === 'chat') await shows(page, '.bubble');
         told.push(...(await violations(page, `${view} ${width} ${colorScheme} ${locale}`)));
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (wide > 0) told.push(`${view} at ${width} is ${wide} too wide`);
+        const cut = await page.$$eval('main h1, nav a, nav button, form button, select', (all) => all.filter((it) => it.checkVisibility()).map((it) => it.getBoundingClientRect()).filter((it) => it.left < 0 || it.right > innerWidth + 1).length);
+        if (cut > 0) told.push(`${cut} controls of ${view} at ${width} are cut off`);
         if (pictures) await page.screenshot({ path: `${pictures}/${view || 'inbox'}-${width}-${colorScheme}.png` });
       }
       await opened.close();
@@ -69,7 +72,7 @@ const steps = {
       globalThis.holds = true;
       location.hash = '#/numbers';
     });
-    await page.waitForSelector('.loading', { state: 'attached' });
+    await shows(page, '.loading', { state: 'attached' });
     // Only what fetches the scripts of all views can ask for it now.
     await isAsked;
     const fetched = page.waitForEvent('requestfinished', (request) => request.url().endsWith('/numbers.js'));
@@ -78,6 +81,45 @@ const steps = {
     await page.evaluate((it) => import(it), url);
     await page.evaluate(() => globalThis.release());
     await page.getByRole('heading', { name: 'Números', level: 1 }).waitFor();
+    await opened.close();
+  },
+
+  async 'a voice note that this browser cannot play is told so, and can be saved'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await page.addInitScript(() => {
+      HTMLMediaElement.prototype.canPlayType = () => '';
+    });
+    await page.route('**/api/v1/**', async (route) => {
+      if (!route.request().url().includes('/messages?')) return route.fallback();
+      const answer = await route.fetch();
+      const json = await answer.json();
+      json.data[0].media = { state: 'stored', reason: null, url: '/api/v1/media/7/voice', content_type: 'audio/ogg', size: 9_000, filename: null };
+      return route.fulfill({ response: answer, json });
+    });
+    await logIn(page);
+    await page.goto(`${url}#/chat/7/573000000002%40c.us`);
+    const note = page.locator('.bubble .file', { hasText: 'Este navegador' });
+    await note.filter({ hasText: 'VLC' }).waitFor();
+    assert.equal(await note.locator('a[download]').getAttribute('href'), '/api/v1/media/7/voice');
+    assert.equal(await page.locator('audio').count(), 0);
+    await opened.close();
+  },
+
+  async 'a search that has found nothing yet goes on'() {
+    const opened = await context();
+    const page = await opened.newPage();
+    await page.route('**/api/v1/messages?**', async (route) => {
+      const asked = new URL(route.request().url());
+      if (!asked.searchParams.has('cursor')) return route.fulfill({ json: { data: [], next_cursor: 'later' } });
+      asked.searchParams.delete('cursor');
+      return route.continue({ url: asked.href });
+    });
+    await logIn(page);
+    await page.goto(`${url}#/search`);
+    await page.fill('#search-q', 'hola');
+    await page.keyboard.press('Enter');
+    await shows(page, 'a.hit');
     await opened.close();
   },
 
@@ -98,7 +140,7 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(LONG);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     const seen = new Set(await numbers(page));
     const total = Math.max(...seen);
     for (const [edge, to] of [[1, 0], [total, 1e9]]) {
@@ -115,7 +157,7 @@ const steps = {
     }
     assert.equal(seen.size, total, 'each message was seen');
     await page.goto(`${LONG}/L300`);
-    await page.waitForSelector('#m-L300.marked');
+    await shows(page, '#m-L300.marked');
     assert.ok(await page.locator('#m-L300').evaluate((it) => it.getBoundingClientRect().top > 0 && it.getBoundingClientRect().bottom < innerHeight));
     assert.ok(isGapless(await numbers(page)));
     await opened.close();
@@ -126,7 +168,7 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(LONG);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     const total = Math.max(...(await numbers(page)));
     await page.$eval('.messages', (box) => { box.scrollTop = box.scrollHeight - box.clientHeight - 700; });
     const position = () => page.$eval('.messages', (box) => [...box.querySelectorAll('.row')].map((row) => [row.dataset.key, Math.round(row.getBoundingClientRect().top)]).find(([, top]) => top > 200));
@@ -152,7 +194,7 @@ const steps = {
     opened.on('request', (request) => request.url().includes('/stream') && streams.push(request.url()));
     await logIn(one);
     await two.goto(url);
-    await two.waitForSelector('a.chat');
+    await shows(two, 'a.chat');
     const live = async (page, id) => {
       await deliver({ id, chat_id: '573000000002@c.us', from: '573000000002@c.us', body: `vivo ${id}`, timestamp: Math.floor(Date.now() / 1000) });
       await page.locator('a.chat', { hasText: `vivo ${id}` }).waitFor();
@@ -170,12 +212,12 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(`${url}#/chat/7/573000000002%40c.us`);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     await opened.setOffline(true);
     await page.reload({ timeout: 3000 }).catch(() => {});
     await opened.setOffline(false);
     await page.goto(`${url}#/chat/7/573000000002%40c.us`);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     // An answer that was under way says that there is a connection, so the page is made to ask until all of those are in.
     const asks = (isOffline) => page.waitForFunction((expected) => {
       dispatchEvent(new Event('online'));
@@ -201,9 +243,9 @@ const steps = {
     await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     await page.keyboard.press('Escape');
-    await page.waitForSelector('.choose');
+    await shows(page, '.choose');
     await opened.close();
   },
 
@@ -213,7 +255,7 @@ const steps = {
     await logIn(page);
     await page.getByRole('button', { name: 'Ajustes' }).click();
     await page.getByRole('button', { name: 'Salir' }).click();
-    await page.waitForSelector('input[name=token]');
+    await shows(page, 'input[name=token]');
     assert.deepEqual(await opened.cookies(), []);
     await opened.close();
   },
@@ -267,7 +309,7 @@ const scoped = {
       if (view === 'search') {
         await page.fill('#search-q', 'hola');
         await page.keyboard.press('Enter');
-        await page.waitForSelector('a.hit');
+        await shows(page, 'a.hit');
       }
       await loaded(page);
       const shown = await page.evaluate(() => document.body.innerText);
@@ -278,7 +320,7 @@ const scoped = {
     await page.locator('.edge').waitFor();
     assert.equal(await page.locator('.bubble').count(), 0);
     await page.goto(`${url}#/chat/7/573000000007%40c.us`);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     await opened.close();
   },
 };

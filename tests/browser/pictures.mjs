@@ -1,7 +1,7 @@
 // Takes the pictures of the documents: node pictures.mjs URL WEBHOOK TOKEN SECRET FOLDER
 // With ALL in the environment, takes every view at three widths, in both themes and three languages instead.
 import assert from 'node:assert/strict';
-import { context, loaded, logIn, pictures, run, url, VIEWS } from './common.mjs';
+import { context, loaded, logIn, pictures, run, shows, url, VIEWS } from './common.mjs';
 
 /** The clock of the browser, so that the same messages are as old in each picture. */
 const NOW = new Date('2026-12-01T15:00:00Z');
@@ -25,7 +25,7 @@ const documents = {
   async 'the pictures of the documents'() {
     for (const [name, viewport, place] of [['dashboard', { width: 1100, height: 640 }, CHAT], ['dashboard-phone', { width: 360, height: 640 }, `${url}#/`]]) {
       const { opened, page } = await at(place, { viewport, deviceScaleFactor: name === 'dashboard' ? 1 : 2 });
-      await page.waitForSelector(place === CHAT ? '.bubble' : 'a.chat');
+      await shows(page, place === CHAT ? '.bubble' : 'a.chat');
       await page.mouse.move(0, 0);
       await drawn(page);
       const picture = await page.screenshot({ path: `${pictures}/${name}.png` });
@@ -47,9 +47,9 @@ const all = {
             if (view === 'search') {
               await page.fill('#search-q', 'pedido');
               await page.keyboard.press('Enter');
-              await page.waitForSelector('a.hit');
+              await shows(page, 'a.hit');
             }
-            if (view === 'chat') await page.waitForSelector('.bubble');
+            if (view === 'chat') await shows(page, '.bubble');
             await loaded(page);
             await drawn(page);
             await page.screenshot({ path: `${pictures}/${view || 'inbox'}-${width}-${colorScheme}-${locale.slice(0, 2)}.png` });

@@ -1,7 +1,7 @@
 // The page behind a proxy with TLS.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { context, deliver, firstView, run, token, url, violations } from './common.mjs';
+import { context, deliver, firstView, run, shows, token, url, violations } from './common.mjs';
 
 const steps = {
   async 'somebody logs in over TLS, reads, follows, exports and logs out'() {
@@ -10,12 +10,12 @@ const steps = {
     await page.goto(url);
     await page.fill('input[name=token]', token);
     await page.click('button.primary');
-    await page.waitForSelector('a.chat');
+    await shows(page, 'a.chat');
     const [cookie, ...others] = await opened.cookies();
     assert.deepEqual([cookie.name, cookie.secure, cookie.httpOnly, cookie.sameSite, cookie.path], ['__Host-buzon', true, true, 'Strict', '/']);
     assert.deepEqual(others, []);
     await page.goto(`${url}#/chat/7/573001112233%40c.us`);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     await deliver({ id: 'LIVE', chat_id: '573001112233@c.us', from: '573001112233@c.us', body: 'en vivo', timestamp: Math.floor(Date.now() / 1000) });
     await page.locator('#m-LIVE').waitFor();
     for (const view of ['waiting', 'search', 'gallery', 'numbers', 'health', 'exports']) {
@@ -29,7 +29,7 @@ const steps = {
     assert.ok((await readFile(await download.path(), 'utf8')).includes('en vivo'));
     await page.getByRole('button', { name: 'Ajustes' }).click();
     await page.getByRole('button', { name: 'Salir' }).click();
-    await page.waitForSelector('input[name=token]');
+    await shows(page, 'input[name=token]');
     assert.deepEqual(await opened.cookies(), []);
     await opened.close();
   },

@@ -1,6 +1,6 @@
 // The page under load, over a slow line, and while the service is away.
 import assert from 'node:assert/strict';
-import { ask, context, deliver, firstView, isGapless, keys, logIn, LONG, numbers, run, url } from './common.mjs';
+import { ask, context, deliver, firstView, isGapless, keys, logIn, LONG, numbers, run, shows, url } from './common.mjs';
 
 const DEEP = `${url}#/chat/7/573000000003%40c.us`;
 /** The number of messages of the deep conversation: one a minute from this day on. */
@@ -38,7 +38,7 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(LONG);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     const total = Math.max(...(await numbers(page)));
     await page.$eval('.messages', (box) => { box.scrollTop = box.scrollHeight - box.clientHeight - 700; });
     const told = await watchTasks(page);
@@ -85,7 +85,7 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(LONG);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     let last = Math.max(...(await numbers(page)));
     const now = Math.floor(Date.now() / 1000) + 1000;
     const more = (n) => deliver({ id: `L${n}`, chat_id: '573000000001@c.us', from: '573000000001@c.us', body: `mensaje ${n}`, timestamp: now + n });
@@ -112,7 +112,7 @@ const steps = {
     const page = await opened.newPage();
     await logIn(page);
     await page.goto(DEEP);
-    await page.waitForSelector('.bubble');
+    await shows(page, '.bubble');
     const before = await memory(page);
     const told = await watchTasks(page);
     const check = async () => {
@@ -148,7 +148,7 @@ const steps = {
     assert.ok(after.bytes < MOST_MEMORY, `${after.bytes} bytes`);
     assert.ok(after.nodes < MOST_ELEMENTS, `${after.nodes} nodes`);
     await page.goto(`${DEEP}/D7`);
-    await page.waitForSelector('#m-D7.marked');
+    await shows(page, '#m-D7.marked');
     await check();
     await opened.close();
   },

@@ -105,7 +105,9 @@ export function usePages(ask, inputs) {
     const { signal } = stop.current;
     busy.current = true;
     try {
-      const page = await ask(cursor, signal);
+      let page = await ask(cursor, signal);
+      // A search answers in time, and may have found nothing until then.
+      while (!signal.aborted && !page.data.length && page.next_cursor) page = await ask(page.next_cursor, signal);
       if (signal.aborted) return;
       setState((old) => ({ items: cursor ? [...old.items, ...page.data] : page.data, next: page.next_cursor, ready: true }));
     } catch (error) {
