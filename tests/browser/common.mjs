@@ -71,6 +71,27 @@ const told = (page) => async (error) => {
 /** Waits until the page shows this. @param {string} selector @param {object} [options] */
 export const shows = (page, selector, options) => page.waitForSelector(selector, options).catch(told(page));
 
+/** Opens a window with these settings, logs in, and goes to a place of the page. @param {string} [place] @param {object} [options] */
+export async function reader(place, options) {
+  const opened = await context(options);
+  const page = await opened.newPage();
+  await logIn(page);
+  if (place) await page.goto(place);
+  return { opened, page };
+}
+
+/** Does what each view needs before it is full. @param {string} [words] what is searched */
+export async function show(page, view, words = 'hola') {
+  await page.goto(view === 'chat' ? `${url}#/chat/7/573000000666%40c.us` : `${url}#/${view}`);
+  if (view === 'search') {
+    await page.fill('#search-q', words);
+    await page.keyboard.press('Enter');
+    await shows(page, 'a.hit');
+  }
+  if (view === 'chat') await shows(page, '.bubble');
+  await loaded(page);
+}
+
 /** Waits until no part of the page is loading. */
 export const loaded = (page) => page.waitForFunction(() => !document.querySelector('.loading')).catch(told(page));
 

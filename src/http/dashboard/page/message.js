@@ -4,7 +4,7 @@ import { html, useEffect, useState } from './vendor.js';
 import { get, path } from './api.js';
 import { cards, rich } from './format.js';
 import { full, has, number, size, t, time } from './i18n.js';
-import { Icon } from './ui.js';
+import { chatLink, Icon } from './ui.js';
 
 /** @typedef {any} Message */
 
@@ -107,18 +107,45 @@ const Cards = ({ message }) => cards(message.vcard).map((card) => html`<p class=
 
 const TICKS = /** @type {Record<string, string>} */ ({ pending: '🕓', sent: '✓', delivered: '✓✓', read: '✓✓', played: '✓✓', failed: '!' });
 
+/** The times of a message, who reacted, and its text, address and file to take along. A telephone has no pointer that could rest on
+ * a mark to learn of these. @param {{message: Message}} props */
+function Details({ message }) {
+  const [told, setTold] = useState('');
+  const copy = (/** @type {string} */ text) => async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setTold(t('copy.done'));
+    } catch {
+      setTold(t('copy.failed'));
+    }
+  };
+  const times = [['ack.sent', message.from_me && message.sent_at], ['details.received', message.received_at], ['ack.delivered', message.delivered_at], ['ack.read', message.read_at]];
+  const address = `${location.origin}${location.pathname}${chatLink(message.instance_id, message.chat_id ?? '', message.id)}`;
+  return html`<div class="details" role="group" aria-label=${t('details')}>
+    <dl>${times.filter(([, at]) => at).map(([key, at]) => html`<dt>${t(key)}</dt><dd><time datetime=${at}>${full(at)}</time></dd>`)}
+      ${message.reactions.map((/** @type {any} */ it) => html`<dt><bdi>${it.reaction.slice(0, 16)}</bdi></dt><dd><bdi>${shortId(it.from_number)}</bdi></dd>`)}</dl>
+    <p>${message.body && html`<button class="link" onClick=${copy(message.body)}>${t('copy.text')}</button>`}
+      <button class="link" onClick=${copy(address)}>${t('copy.link')}</button>
+      ${message.media?.url && html`<a href=${message.media.url} download>${t('media.save')}</a>`}
+      <span role="status">${told}</span></p>
+  </div>`;
+}
+
 /** @param {{message: Message}} props */
 function Foot({ message }) {
   const [former, setFormer] = useState(/** @type {any[]|null} */ (null));
+  const [isOpen, setOpen] = useState(false);
   const show = async () => setFormer(former ? null : (await get(`/messages${path(message.instance_id, message.id)}`)).versions);
   const ack = message.from_me && TICKS[message.ack];
-  const states = [message.sent_at && `${t('ack.sent')}: ${full(message.sent_at)}`, message.delivered_at && `${t('ack.delivered')}: ${full(message.delivered_at)}`, message.read_at && `${t('ack.read')}: ${full(message.read_at)}`];
   return html`<div class="foot">
     ${message.edited_at && html`<button class="link" aria-expanded=${!!former} onClick=${show}>${t('message.edited')}</button>`}
     ${message.revoked_at && message.body && html`<span>${t('message.deletedShort')}</span>`}
-    <time datetime=${message.occurred_at} title=${full(message.occurred_at)}>${time(message.occurred_at)}</time>
-    ${ack && html`<span class=${`ack ${message.ack}`} title=${states.filter(Boolean).join('\n')}><span aria-hidden="true">${ack}</span><span class="hidden">${t(`ack.${message.ack}`)}</span></span>`}
+    <button class="when" aria-expanded=${isOpen} onClick=${() => setOpen(!isOpen)} title=${`${t('details')}: ${full(message.occurred_at)}`}>
+      <time datetime=${message.occurred_at}>${time(message.occurred_at)}</time>
+      ${ack && html`<span class=${`ack ${message.ack}`}><span aria-hidden="true">${ack}</span><span class="hidden">${t(`ack.${message.ack}`)}</span></span>`}
+      <span aria-hidden="true">⋯</span><span class="hidden">${t('details')}</span></button>
   </div>
+  ${isOpen && html`<${Details} message=${message} />`}
   ${former && html`<ol class="former" aria-label=${t('message.former')}>${former.slice(0, 20).map((it) => html`<li><time>${full(it.sent_at ?? it.received_at)}</time> <span dir="auto">${it.body}</span></li>`)}</ol>`}`;
 }
 
