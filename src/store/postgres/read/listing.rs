@@ -57,7 +57,7 @@ fn statement(query: &PageQuery) -> QueryBuilder<Postgres> {
     let key = [&[source.at], rest.as_slice()].concat();
     let order = if query.ascending { "ASC" } else { "DESC" };
     let mut statement = QueryBuilder::new("");
-    // Of several ranges only the keys are read, because the index has them. The rows are read of the page.
+    // An index has the keys, so only those are read of several ranges, and the rows of the page alone.
     let key_columns = [&["instance_id"], key.as_slice()].concat().join(", ");
     let has_rows = query.ranges.len() == 1;
     let (read_columns, columns) = if has_rows { (source.columns, "*") } else { (&*key_columns, source.columns) };
