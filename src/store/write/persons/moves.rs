@@ -52,7 +52,7 @@ pub(crate) trait MoveRows {
     async fn end_move(&mut self, it: &ChatMove) -> Result<(), StoreError>;
 }
 
-/// What was done of the moves at once.
+/// A piece of the moves, which was done at once.
 #[derive(Default)]
 pub(crate) struct MovedPiece {
     /// True if more messages may have to move.
