@@ -106,6 +106,14 @@ export async function violations(page, what) {
 export const keys = (page) => page.$$eval('.row', (rows) => rows.map((row) => row.getAttribute('data-key')));
 /** The numbers in the ids of the messages on the page. */
 export const numbers = async (page) => (await keys(page)).map((key) => Number(key.split(/\/[A-Z]/)[1]));
+/** Scrolls the messages to an end, and waits until further ones are there. @param {'older'|'newer'} side */
+export async function scroll(page, side) {
+  const edge = side === 'older' ? 0 : -1;
+  const known = (await keys(page)).at(edge);
+  await page.$eval('.messages', (box, isUp) => { box.scrollTop = isUp ? 0 : box.scrollHeight; }, side === 'older');
+  await page.waitForFunction(([at, key]) => [...document.querySelectorAll('.row')].at(at)?.dataset.key !== key, [edge, known]).catch(told(page));
+}
+
 export const isGapless = (list) => list.every((n, at) => at === 0 || n === list[at - 1] + 1);
 
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

@@ -1,7 +1,7 @@
 // The page in a real browser: its views, and what somebody does with them.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { context, deliver, isGapless, keys, logIn, LONG, numbers, pictures, reader, run, show, shows, token, url, VIEWS, violations } from './common.mjs';
+import { context, deliver, isGapless, keys, logIn, LONG, numbers, pictures, reader, run, scroll, show, shows, token, url, VIEWS, violations } from './common.mjs';
 
 const steps = {
   async 'a wrong token is refused in words, and the right one is asked for once'() {
@@ -112,15 +112,14 @@ const steps = {
     await shows(page, '.bubble');
     const seen = new Set(await numbers(page));
     const total = Math.max(...seen);
-    for (const [edge, to] of [[1, 0], [total, 1e9]]) {
+    for (const [edge, side] of [[1, 'older'], [total, 'newer']]) {
       for (let n = 0; n < 200; n++) {
         const list = await numbers(page);
         list.forEach((it) => seen.add(it));
         assert.ok(isGapless(list), `${list}`);
         assert.ok(list.length <= 300, `${list.length} messages are on the page`);
         if (list.includes(edge)) break;
-        await page.$eval('.messages', (box, top) => { box.scrollTop = top; }, to);
-        await page.waitForFunction((old) => document.querySelector('.row').dataset.key !== old[0] || [...document.querySelectorAll('.row')].pop().dataset.key !== old[1], [(await keys(page))[0], (await keys(page)).at(-1)]);
+        await scroll(page, side);
       }
       assert.ok((await numbers(page)).includes(edge), `${edge} is not reached`);
     }

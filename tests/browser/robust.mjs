@@ -1,6 +1,6 @@
 // The page under load, over a slow line, and while the service is away.
 import assert from 'node:assert/strict';
-import { ask, context, deliver, firstView, isGapless, keys, logIn, LONG, numbers, run, shows, url } from './common.mjs';
+import { ask, context, deliver, firstView, isGapless, keys, logIn, LONG, numbers, run, scroll, shows, url } from './common.mjs';
 
 const DEEP = `${url}#/chat/7/573000000003%40c.us`;
 /** The number of messages of the deep conversation: one a minute from this day on. */
@@ -131,15 +131,14 @@ const steps = {
     await page.locator(`#m-D${first}`).waitFor();
     console.log(`figure: to a date among ${DEPTH} messages: ${Date.now() - asked} ms`);
     assert.ok((await check()).includes(first));
-    for (const [to, side] of [[0, 'older'], [1e9, 'newer']]) {
+    for (const side of ['older', 'newer']) {
       let reached = first;
       for (let n = 0; n < 40; n++) {
         const list = await check();
         const edge = side === 'older' ? list[0] : list.at(-1);
         assert.ok(n < 10 || (side === 'older' ? edge < reached : edge > reached), `${edge} after ${reached}`);
         reached = edge;
-        await page.$eval('.messages', (box, top) => { box.scrollTop = top; }, to);
-        await page.waitForFunction((old) => document.querySelector('.row').dataset.key !== old[0] || [...document.querySelectorAll('.row')].pop().dataset.key !== old[1], [(await keys(page))[0], (await keys(page)).at(-1)]);
+        await scroll(page, side);
       }
     }
     await told('80 pages up and down');
