@@ -106,6 +106,7 @@ export async function violations(page, what) {
 export const keys = (page) => page.$$eval('.row', (rows) => rows.map((row) => row.getAttribute('data-key')));
 /** The numbers in the ids of the messages on the page. */
 export const numbers = async (page) => (await keys(page)).map((key) => Number(key.split(/\/[A-Z]/)[1]));
+
 /** Scrolls the messages to an end, and waits until further ones are there. @param {'older'|'newer'} side */
 export async function scroll(page, side) {
   const edge = side === 'older' ? 0 : -1;

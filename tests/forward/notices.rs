@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{caught_up, settings_file, start};
+use super::{caught_up, start};
 use crate::support::database::world::{World, on_both};
 use crate::support::events::{SECRET, received, sign};
 use crate::support::program::process::run;
@@ -78,7 +78,6 @@ async fn a_notice_of_an_erasure_is_sent_however_old_it_is() {
     on_both(async |world| {
         let bot = EventReceiver::start().await;
         let settings = bot.settings(&format!("max_age = \"1h\"\n{LISTED}"));
-        settings_file(&world, &settings);
         let service = start(&world, &settings).await;
         service.deliver("/webhook/7", received("A", json!({"chat_id": ANA, "from": ANA}))).await.accepted();
         caught_up(&world, "bot").await;

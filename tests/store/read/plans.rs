@@ -126,7 +126,7 @@ async fn postgresql_does_not_read_a_chat_whole_that_nobody_answered_for_each_of_
     record(&store, &[message(4_096, json!("573001112233@c.us"))]).await;
     while store.move_messages(8).await.expect("messages can be moved") {}
     store.close().await;
-    // What a connection has read is reported when it ends; each message is at least looked up by its id.
+    // A connection reports what it has read when it ends. Each message is at least looked up by its id.
     let look_ups = "SELECT sum(idx_scan)::int8 FROM pg_stat_user_indexes WHERE relname = 'messages'";
     while world.value(look_ups).await.parse::<u64>().unwrap() < 4_096 {
         tokio::task::yield_now().await;
