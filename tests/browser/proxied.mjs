@@ -1,16 +1,13 @@
 // The page behind a proxy with TLS.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { context, deliver, firstView, run, shows, token, url, violations } from './common.mjs';
+import { context, deliver, firstView, logIn, run, shows, url, violations } from './common.mjs';
 
 const steps = {
   async 'somebody logs in over TLS, reads, follows, exports and logs out'() {
     const opened = await context({ viewport: { width: 1440, height: 900 } });
     const page = await opened.newPage();
-    await page.goto(url);
-    await page.fill('input[name=token]', token);
-    await page.click('button.primary');
-    await shows(page, 'a.chat');
+    await logIn(page);
     const [cookie, ...others] = await opened.cookies();
     assert.deepEqual([cookie.name, cookie.secure, cookie.httpOnly, cookie.sameSite, cookie.path], ['__Host-buzon', true, true, 'Strict', '/']);
     assert.deepEqual(others, []);
